@@ -1,0 +1,55 @@
+"""Places in a text, and the excerpt of lines that shows one to a person.
+
+Lines and columns count from 1, as editors show them.
+"""
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where something stands in a recipe's text.
+
+    Attributes:
+        line: Line, from 1.
+        column: Column of the first character, from 1.
+        length: Number of characters that a caret line marks; at least 1.
+    """
+
+    line: int
+    column: int
+    length: int = 1
+
+
+_WIDEST = 160
+
+
+def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = None) -> str:
+    """Show the lines that lead to a place, with carets under it.
+
+    Args:
+        text: The whole text.
+        place: What to mark.
+        before: How many lines to show above the marked one.
+        first: A line further up that is to be shown as well (the head of a step);
+            lines between it and the others are left out with a mark.
+
+    Returns:
+        Lines such as ``  14 |     modul: flash``, without a newline at the end; long
+        lines are cut around the place.
+    """
+    lines = text.splitlines()
+    start = max(1, place.line - before)
+    shown = [(number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)]
+    offset = max(0, place.column + min(place.length, 40) - _WIDEST)
+    rows = [f"{number:4} | {_visible(line[offset : offset + _WIDEST])}" for number, line in shown]
+    if first is not None and first < start:
+        head = f"{first:4} | {_visible(lines[first - 1][offset : offset + _WIDEST])}"
+        rows[:0] = [head] if first == start - 1 else [head, "   … |"]
+    column = place.column - offset
+    carets = min(max(1, place.length), _WIDEST - column + 1)
+    rows.append(f"     | {' ' * (column - 1)}{'^' * carets}")
+    return "\n".join(rows)
+
+
+def _visible(line: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in line).rstrip()
