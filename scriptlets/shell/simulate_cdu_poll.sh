@@ -73,7 +73,7 @@ while [ "$poll" -lt "$polls" ]; do
 done
 
 if [ -n "${READINGS:-}" ]; then
-    case $READINGS in */*) mkdir -p -- "${READINGS%/*}" || fail 'the folder of READINGS cannot be made' ;; esac
+    case $READINGS in ?*/*) mkdir -p -- "${READINGS%/*}" || fail 'READINGS cannot be written' ;; esac
     { printf '%s' "$lines" >"$READINGS"; } || fail 'READINGS cannot be written'
 fi
 joined=$(printf '%s' "$lines" | paste -s -d, -)
