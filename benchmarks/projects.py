@@ -1,0 +1,140 @@
+"""Generates the projects that are measured: recipes of no-op steps and what they are held against.
+
+A project is a mapping of path to text; only `write` touches the disk.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+INI = "[pytest]\n"
+
+NOOP_PY = """\
+def noop(params):
+    return {"status": "ok"}
+"""
+
+NOOP_SH = """\
+#!/bin/sh
+echo '{"status": "ok"}'
+"""
+
+BARE_CONFTEST = """\
+import pytest
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.suffix == ".noop":
+        return NoopFile.from_parent(parent, path=file_path)
+
+
+class NoopFile(pytest.File):
+    def collect(self):
+        for name in self.path.read_text().split():
+            yield NoopItem.from_parent(self, name=name)
+
+
+class NoopItem(pytest.Item):
+    def runtest(self):
+        pass
+
+    def reportinfo(self):
+        return self.path, 0, self.name
+"""
+
+SUBPROCESS_HEAD = """\
+import json
+import subprocess
+"""
+
+SUBPROCESS_TEST = """
+
+def test_{name}():
+    done = subprocess.run(["./noop.sh"], capture_output=True, check=True)
+    assert json.loads(done.stdout)["status"] == "ok"
+"""
+
+FUNCTION_TEST = """
+
+def test_{name}():
+    assert noop({{}})["status"] == "ok"
+"""
+
+
+def step_names(steps: int) -> list[str]:
+    return [f"s{number:05}" for number in range(1, steps + 1)]
+
+
+def _recipe(steps: int, keys: str) -> str:
+    lines = [f"  - {{name: {name}, {keys}}}\n" for name in step_names(steps)]
+    return "version: 1\nsteps:\n" + "".join(lines)
+
+
+def _recipe_python(file: str, steps: int) -> dict[str, str]:
+    recipe = _recipe(steps, "type: python, module: noop, function: noop")
+    return {"noop.py": NOOP_PY, f"recipes/{file}.yaml": recipe}
+
+
+def _recipe_shell(file: str, steps: int) -> dict[str, str]:
+    recipe = _recipe(steps, "type: shell, cmd: ./noop.sh")
+    return {"noop.sh": NOOP_SH, f"recipes/{file}.yaml": recipe}
+
+
+def _bare(file: str, steps: int) -> dict[str, str]:
+    return {"conftest.py": BARE_CONFTEST, f"{file}.noop": "\n".join(step_names(steps))}
+
+
+def _function(file: str, steps: int) -> dict[str, str]:
+    tests = (FUNCTION_TEST.format(name=name) for name in step_names(steps))
+    return {"noop.py": NOOP_PY, f"test_{file}.py": "from noop import noop\n" + "".join(tests)}
+
+
+def _subprocess(file: str, steps: int) -> dict[str, str]:
+    tests = (SUBPROCESS_TEST.format(name=name) for name in step_names(steps))
+    return {"noop.sh": NOOP_SH, f"test_{file}.py": SUBPROCESS_HEAD + "".join(tests)}
+
+
+def _empty(file: str, steps: int) -> dict[str, str]:
+    tests = (f"def test_{name}():\n    pass\n" for name in step_names(steps))
+    return {f"test_{file}.py": "\n\n".join(tests)}
+
+
+KINDS: dict[str, Callable[[str, int], dict[str, str]]] = {
+    "recipe-python": _recipe_python,
+    "recipe-shell": _recipe_shell,
+    "bare-item": _bare,
+    "function": _function,
+    "subprocess": _subprocess,
+    "empty": _empty,
+}
+
+
+def project(kind: str, *, steps: int, files: int = 1) -> dict[str, str]:
+    """Lay out a project.
+
+    Args:
+        kind: One of `KINDS`.
+        steps: How many steps, items or tests each file holds.
+        files: How many files of this kind.
+
+    Returns:
+        The text of each file by its path.
+    """
+    texts = {"pytest.ini": INI}
+    for number in range(files):
+        texts |= KINDS[kind](f"f{number:04}", steps)
+    return texts
+
+
+def write(texts: dict[str, str], folder: Path) -> None:
+    """Write a project into a folder; shell scripts get their run bit.
+
+    Args:
+        texts: What `project` gave.
+        folder: An empty folder.
+    """
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if path.suffix == ".sh":
+            path.chmod(0o755)
