@@ -1,0 +1,192 @@
+"""The named cases: what is run side by side, and which figures come of it."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from benchmarks.measure import Cost, intercept, slope
+
+WITHOUT = ("-p", "no:orchestrator")
+COLLECT = ("--collect-only",)
+
+
+class Run(NamedTuple):
+    """One pytest process on a generated project.
+
+    Attributes:
+        name: How the table calls it; unique in its case.
+        kind: One of `projects.KINDS`.
+        steps: Steps, items or tests in each file.
+        files: How many files.
+        options: What pytest is given.
+    """
+
+    name: str
+    kind: str
+    steps: int
+    files: int = 1
+    options: tuple[str, ...] = ()
+
+
+class Figure(NamedTuple):
+    """A number that a case is run for.
+
+    Attributes:
+        name: What it says.
+        value: In `unit`.
+        unit: `x` for a ratio.
+        goal: The most that it may be; None where it is only told.
+    """
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+
+
+class Case(NamedTuple):
+    """A question, the runs that answer it and how.
+
+    Attributes:
+        about: The question.
+        runs: What is measured, in interleaved rounds.
+        figures: Makes the answer from the medians by name of the run.
+    """
+
+    about: str
+    runs: tuple[Run, ...]
+    figures: Callable[[Mapping[str, Cost]], list[Figure]]
+
+
+def startup() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        test, recipe = costs["one empty test"], costs["recipe of two shell steps"]
+        return [Figure("CPU, recipe / test", recipe.cpu / test.cpu, "x", 1.3)]
+
+    return Case(
+        "start-up of a recipe of two shell steps",
+        (
+            Run("one empty test", "empty", 1, options=WITHOUT),
+            Run("recipe of two shell steps", "recipe-shell", 2),
+        ),
+        figures,
+    )
+
+
+def collection() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        tests, recipes = costs["tests"], costs["recipes"]
+        return [
+            Figure("CPU, recipes / tests", recipes.cpu / tests.cpu, "x", 2.0),
+            Figure("peak memory, recipes / tests", recipes.peak / tests.peak, "x"),
+        ]
+
+    return Case(
+        "collection of 1,000 recipes of 10 steps, and of 1,000 files of 10 hand-written tests",
+        (
+            Run("tests", "function", 10, 1_000, options=(*WITHOUT, *COLLECT)),
+            Run("recipes", "recipe-python", 10, 1_000, options=COLLECT),
+        ),
+        figures,
+    )
+
+
+def shell_step() -> Case:
+    sizes = (50, 450)
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        test, step = (
+            slope(*(costs[f"{n} {what}"].cpu for n in sizes), between=sizes) * 1e3
+            for what in ("subprocess.run tests", "shell steps")
+        )
+        return [
+            Figure("CPU per test", test, "ms"),
+            Figure("CPU per step", step, "ms"),
+            Figure("CPU, step / test", step / test, "x", 1.3),
+        ]
+
+    return Case(
+        "CPU of a shell step, and of a hand-written test with subprocess.run",
+        (
+            *(Run(f"{n} subprocess.run tests", "subprocess", n, options=WITHOUT) for n in sizes),
+            *(Run(f"{n} shell steps", "recipe-shell", n) for n in sizes),
+        ),
+        figures,
+    )
+
+
+def scaling(kind: str) -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        one, some, many = (costs[f"{n} steps"].cpu for n in (1, 1_000, 10_000))
+        at_some = slope(one, some, between=(1, 1_000)) * 1e3
+        at_many = slope(one, many, between=(1, 10_000)) * 1e3
+        return [
+            Figure("CPU per step at 1,000", at_some, "ms"),
+            Figure("CPU per step at 10,000", at_many, "ms"),
+            Figure("at 10,000 / at 1,000", at_many / at_some, "x", 1.15),
+        ]
+
+    return Case(
+        f"cost per step of one long recipe ({kind})",
+        tuple(Run(f"{n} steps", kind, n) for n in (1, 1_000, 10_000)),
+        figures,
+    )
+
+
+def idle() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        extra = costs["with the plugin"].cpu - costs["without"].cpu
+        return [Figure("CPU that the plugin adds", extra * 1e3, "ms", 10.0)]
+
+    return Case(
+        "a project without recipes, with the plugin and without",
+        (
+            Run("without", "function", 10, 2, options=WITHOUT),
+            Run("with the plugin", "function", 10, 2),
+        ),
+        figures,
+    )
+
+
+def steps() -> Case:
+    sizes = {
+        "function": (200, 2_200),
+        "bare-item": (200, 2_200),
+        "recipe-python": (200, 2_200),
+        "subprocess": (50, 450),
+        "recipe-shell": (50, 450),
+    }
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        found = []
+        for kind, between in sizes.items():
+            few, many = (costs[f"{n} {kind}"] for n in between)
+            start = intercept(few.cpu, many.cpu, between=between)
+            step = slope(few.cpu, many.cpu, between=between)
+            memory = slope(few.peak, many.peak, between=between)
+            found += [
+                Figure(f"{kind}: start-up", start * 1e3, "ms"),
+                Figure(f"{kind}: CPU per step", step * 1e3, "ms"),
+                Figure(f"{kind}: memory per step", memory / 1024, "KiB"),
+            ]
+        return found
+
+    return Case(
+        "what a step costs beside a bare item and hand-written tests that do the same",
+        tuple(
+            Run(f"{n} {kind}", kind, n, options=() if kind.startswith("recipe") else WITHOUT)
+            for kind, between in sizes.items()
+            for n in between
+        ),
+        figures,
+    )
+
+
+CASES: dict[str, Case] = {
+    "startup": startup(),
+    "collection": collection(),
+    "shell-step": shell_step(),
+    "scaling-python": scaling("recipe-python"),
+    "scaling-shell": scaling("recipe-shell"),
+    "idle": idle(),
+    "steps": steps(),
+}

@@ -1,0 +1,129 @@
+"""Measures whole pytest processes: what the kernel says they and all their children used."""
+
+import ctypes
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+PR_SET_CHILD_SUBREAPER = 36
+COUNTED = re.compile(r"(\d+) (?:passed|tests? collected)")
+
+
+class Cost(NamedTuple):
+    """What one process used.
+
+    Attributes:
+        cpu: CPU seconds, user and system, of the process and all its descendants.
+        seconds: Wall time.
+        peak: Bytes of resident memory of the largest of these processes.
+    """
+
+    cpu: float
+    seconds: float
+    peak: float
+
+
+class WrongRun(Exception):
+    """A measured pytest did not do what it was measured for."""
+
+
+def adopt_orphans() -> None:
+    """Let descendants whose parents are gone become ours, so that they are counted (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: int) -> Cost:
+    """Run a pytest and measure it.
+
+    Waits for every child of this process, so it has to have no others.
+
+    Args:
+        argv: The command.
+        folder: Where it runs.
+        env: Its environment.
+        expected: How many tests must pass, or be collected with --collect-only.
+
+    Returns:
+        Its cost.
+
+    Raises:
+        WrongRun: It failed, or ran another number of tests.
+    """
+    with tempfile.TemporaryFile() as output:
+        begun = time.perf_counter()
+        child = subprocess.Popen(
+            argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - begun
+        child.returncode = os.waitstatus_to_exitcode(status)
+        usages = [used, *_orphans()]
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    counted = COUNTED.findall(text)
+    if child.returncode != 0 or counted != [str(expected)]:
+        tail = "\n".join(text.splitlines()[-30:])
+        raise WrongRun(f"{' '.join(argv)}: exit {child.returncode}, not {expected} tests\n{tail}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(
+        cpu=sum(usage.ru_utime + usage.ru_stime for usage in usages),
+        seconds=seconds,
+        peak=max(usage.ru_maxrss for usage in usages) * unit,
+    )
+
+
+def _orphans() -> Iterator[resource.struct_rusage]:
+    while True:
+        try:
+            yield os.wait4(-1, 0)[2]
+        except ChildProcessError:
+            return
+
+
+def medians(costs: Iterable[Cost]) -> Cost:
+    """Take the median of each figure by itself.
+
+    Args:
+        costs: At least one.
+
+    Returns:
+        The medians.
+    """
+    return Cost(*(median(figures) for figures in zip(*costs, strict=True)))
+
+
+def slope(few: float, many: float, *, between: tuple[int, int]) -> float:
+    """Tell what one step more costs.
+
+    Args:
+        few: The figure with the smaller number of steps.
+        many: The figure with the larger one.
+        between: The two numbers.
+
+    Returns:
+        The growth per step.
+    """
+    return (many - few) / (between[1] - between[0])
+
+
+def intercept(few: float, many: float, *, between: tuple[int, int]) -> float:
+    """Tell what is paid before the first step.
+
+    Args:
+        few: The figure with the smaller number of steps.
+        many: The figure with the larger one.
+        between: The two numbers.
+
+    Returns:
+        What is left of the figure at no steps at all.
+    """
+    return few - between[0] * slope(few, many, between=between)

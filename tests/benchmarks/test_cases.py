@@ -1,0 +1,62 @@
+"""Cases say what they run, and tables what came of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cases import CASES, Figure
+from benchmarks.measure import Cost
+from benchmarks.projects import KINDS
+from benchmarks.run import figure_rows, run_rows
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_makes_its_figures_from_its_own_runs(name: str) -> None:
+    runs = CASES[name].runs
+    costs = {run.name: Cost(0.1 + run.steps / 100, 1, 1e8) for run in runs}
+
+    assert len(costs) == len(runs)
+    assert {run.kind for run in runs} <= set(KINDS)
+    assert all(figure.value >= 0 for figure in CASES[name].figures(costs))
+
+
+@pytest.mark.parametrize("name", ["scaling-python", "scaling-shell"])
+def test_steps_that_cost_the_same_everywhere_scale_by_one(name: str) -> None:
+    costs = {run.name: Cost(0.2 + run.steps * 0.003, 1, 1e8) for run in CASES[name].runs}
+
+    assert CASES[name].figures(costs)[-1].value == pytest.approx(1)
+
+
+def test_a_table_tells_the_median_and_the_spread() -> None:
+    costs = {"one": [Cost(0.1, 0.5, 30e6), Cost(0.3, 0.7, 32e6), Cost(0.2, 0.6, 31e6)]}
+
+    assert list(run_rows(costs))[1].split() == [
+        *("one", "0.200", "(0.100", "to", "0.300)", "0.600", "31.0"),
+    ]
+
+
+def test_a_figure_tells_whether_its_goal_was_held() -> None:
+    figures = [Figure("ratio", 1.3, "x", 1.3), Figure("more", 1.4, "x", 1.3), Figure("ms", 2, "ms")]
+
+    assert list(figure_rows(figures)) == [
+        "  ratio      1.300 x   goal 1.3 x: held",
+        "  more       1.400 x   goal 1.3 x: MISSED",
+        "  ms         2.000 ms",
+    ]
+
+
+def test_an_unknown_case_is_refused_with_the_known_ones() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.run", "strtup"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert f"no such case: strtup; there are {', '.join(CASES)}" in done.stderr
