@@ -1,0 +1,64 @@
+"""NAME
+    sample_step - put a message into the Context
+
+DESCRIPTION
+    The smallest useful python scriptlet: `validate` checks the parameters
+    before anything happens, `run` does the work and says how it went.
+
+USAGE
+    In a recipe:
+        type: python
+        module: scriptlets.python.steps.sample_step
+        class: SampleStep
+        params: {message: Hi}
+    Alone:
+        python scriptlets/python/steps/sample_step.py --params '{"message": "Hi"}'
+
+RETURNS
+    {"status": "ok", "message": "Hi"}; the Context then has sample.message_v1.
+
+LIMITATIONS
+    The message is text and not empty.
+"""
+
+from typing import Any
+
+from pytest_orchestrator import BaseScriptlet, Context, get_logger
+
+log = get_logger(__name__)
+
+
+class SampleStep(BaseScriptlet):
+    """Keep the parameter `message` as sample.message_v1."""
+
+    def validate(self, ctx: Context, params: dict[str, Any]) -> None:
+        """Refuse a message that is no text or empty.
+
+        Args:
+            ctx: The Context of the run; not used.
+            params: The step's parameters.
+
+        Raises:
+            ValueError: `message` is missing, empty or no text.
+        """
+        message = params.get("message")
+        if not isinstance(message, str) or not message:
+            raise ValueError(f"'message' must be text that is not empty, not {message!r}")
+
+    def run(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        """Write the message to the Context.
+
+        Args:
+            ctx: The Context of the run.
+            params: The step's parameters: `message`.
+
+        Returns:
+            The status and the message.
+        """
+        ctx.set("sample.message_v1", params["message"], who="sample_step")
+        log.info("message kept: %s", params["message"])
+        return {"status": "ok", "message": params["message"]}
+
+
+if __name__ == "__main__":
+    SampleStep.main()
