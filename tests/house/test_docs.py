@@ -1,0 +1,46 @@
+"""What a user may meet has its place in the documentation."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest_orchestrator
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.plugin import hooks
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def headings(page: str) -> set[str]:
+    text = (REFERENCE / page).read_text()
+    return {found.strip("`") for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def kinds(error: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_every_kind_of_error_has_a_heading() -> None:
+    for module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
+        importlib.import_module(module.name)
+    slugs = {kind.slug for kind in kinds(OrchestratorError)}
+
+    assert slugs - headings("errors.md") == set()
+
+
+def test_every_option_and_ini_key_has_a_heading() -> None:
+    parser = Mock()
+    hooks.pytest_addoption(parser)
+    declared = {
+        arguments[0]
+        for name, arguments, _ in parser.mock_calls
+        if name.endswith(("addoption", "addini"))
+    }
+
+    assert "recipe_files" in declared
+    assert declared - headings("options.md") == set()
