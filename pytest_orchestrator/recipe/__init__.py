@@ -1,0 +1,20 @@
+"""Recipes: YAML text to a frozen `Recipe`, or all problems of the file at once."""
+
+from pytest_orchestrator.recipe.graph import needed
+from pytest_orchestrator.recipe.loader import MAX_BYTES, load, looks_like_recipe
+from pytest_orchestrator.recipe.model import Criterion, PythonStep, Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.problems import Problem, RecipeError
+
+__all__ = [
+    "MAX_BYTES",
+    "Criterion",
+    "Problem",
+    "PythonStep",
+    "Recipe",
+    "RecipeError",
+    "ShellStep",
+    "Step",
+    "load",
+    "looks_like_recipe",
+    "needed",
+]

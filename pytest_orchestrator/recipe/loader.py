@@ -1,0 +1,159 @@
+"""From a file to a recipe, or to all that is wrong with it."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.nodes import BROKEN, Check, Pairs, pairs
+from pytest_orchestrator.recipe.order import Order
+from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.source import compose, decoded, read
+from pytest_orchestrator.recipe.steps import Draft, draft
+from pytest_orchestrator.recipe.values import Values
+from pytest_orchestrator.recipe.walk import fields_of, keys_of
+from pytest_orchestrator.recipe.words import quoted
+
+MAX_BYTES = 1 << 20
+_ANYWHERE = re.compile(r"\b(?:steps|test_meta)\b[\"']?\s*:")
+_AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
+_WANTED = "a recipe has a list of 'steps'"
+
+
+def load(path: Path, *, root: Path, max_bytes: int = MAX_BYTES) -> Recipe:
+    """Read a recipe. Nothing is imported, run or written.
+
+    Args:
+        path: The file.
+        root: The rootdir of pytest.
+        max_bytes: A larger file is refused before it is read.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        RecipeError: The file cannot be read or is no good recipe; it has all problems.
+    """
+    identity = path.relative_to(root) if path.is_relative_to(root) else path
+    problems = Problems()
+    try:
+        data = read(path, max_bytes, problems)
+        fields = _Loader(decoded(data, problems), problems).fields()
+    except Refused:
+        fields = {}
+    if problems.found:
+        raise RecipeError(problems.found, identity.as_posix(), problems.text)
+    return Recipe(
+        id=identity.as_posix(),
+        path=path,
+        text=problems.text,
+        sha256=hashlib.sha256(data).hexdigest(),
+        **fields,
+    )
+
+
+class _Loader:
+    """Reads the document of one file."""
+
+    def __init__(self, text: str, problems: Problems) -> None:
+        self._text = text
+        self._problems = problems
+        self._values = Values(text, problems)
+        self._reading = Reading(self._values, problems, "")
+        self._hints: set[str] = set()
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the recipe that come from its text.
+
+        Raises:
+            Refused: There is a problem.
+        """
+        root = self._root()
+        found = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
+        fields = fields_of(Recipe, found, self._reading, self._unknown)
+        if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
+            self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
+        steps = self._drafts(found, "steps", "step")
+        final = self._drafts(found, "finally", "final step")
+        steps, final = Order(self._values, self._problems).arranged(steps, final)
+        if self._problems.found:
+            raise Refused
+        fields["steps"] = _built(steps, 0)
+        fields["final"] = _built(final, len(steps), is_final=True)
+        fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
+        return fields
+
+    def _root(self) -> yaml.MappingNode:
+        root = compose(self._text, self._problems)
+        if root is None or root.value == "":
+            self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
+            raise Refused
+        if type(root) is yaml.MappingNode:
+            Check(self._text, self._problems).visit(root)
+            if root.tag != BROKEN:
+                return root
+        else:
+            found = "a list" if type(root) is yaml.SequenceNode else "one text or number"
+            head = f"the file is {found}, should be a mapping"
+            self._problems.add(self._values.place(root), head, hint=_WANTED)
+        raise Refused
+
+    def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
+        if key not in found:
+            return []
+        node = found[key][1]
+        if type(node) is not yaml.SequenceNode or node.tag == BROKEN:
+            self._reading.mismatch(node, key, "a list of steps")
+            return []
+        if key == "steps" and not node.value:
+            self._reading.wrong(node, key, " has no step in it")
+        drafts = [
+            draft(each, f"{title} {number}", self._values, self._problems)
+            for number, each in enumerate(node.value, start=1)
+        ]
+        return [each for each in drafts if each]
+
+    def _unknown(self, name: str, node: yaml.Node) -> None:
+        place = self._values.place(node)
+        if name in planned.ROOT:
+            self._problems.add(place, f"'{name}' {planned.SENTENCE}")
+            return
+        hint = self._problems.meant(name, keys_of(Recipe))
+        self._hints.add(hint)
+        self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
+
+
+def _built(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple[Step, ...]:
+    return tuple(
+        each.model(**each.fields, index=index, is_final=is_final, at=each.at)
+        for index, each in enumerate(drafts, start=before + 1)
+    )
+
+
+def looks_like_recipe(content: str | bytes) -> bool:
+    """Tell whether a YAML file that pytest only came by is meant to be a recipe.
+
+    Args:
+        content: The text of the file, or its bytes.
+
+    Returns:
+        True where the root has ``steps`` or ``test_meta``, be the file good or not.
+    """
+    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
+    if not _ANYWHERE.search(text):
+        return False
+    if _AT_ROOT.search(text):
+        return True
+    try:
+        root = compose(text, Problems())
+    except Refused:
+        return False
+    return type(root) is yaml.MappingNode and any(
+        key.value in {"steps", "test_meta"} for key, _ in root.value
+    )

@@ -1,0 +1,187 @@
+"""One look at every node before anything is built from it.
+
+Afterwards the value of each mapping node is a dict from the text of a key to its pair of
+nodes, merges included; what could not be read is left out and has its problem. Each node
+is looked at once however many aliases lead to it, and no node of a checked document is
+deeper than `MAX_DEPTH`, so what walks over it may recurse.
+"""
+
+import re
+from typing import NoReturn
+
+import yaml
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe.problems import Problems, Refused
+from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain
+from pytest_orchestrator.recipe.source import (
+    MAPPING,
+    MAX_DEPTH,
+    MAX_NODES,
+    PLAIN,
+    QUOTED,
+    SEQUENCE,
+)
+from pytest_orchestrator.recipe.words import quoted, shortened
+
+BROKEN = "broken"
+"""The tag of a node that has its problem already and is not to be read."""
+
+_CORE = "tag:yaml.org,2002:"
+_SCALAR = frozenset(
+    {PLAIN, QUOTED, *(_CORE + name for name in ("str", "int", "float", "bool", "null"))}
+)
+_COLLECTION = {
+    yaml.SequenceNode: frozenset({SEQUENCE, _CORE + "seq"}),
+    yaml.MappingNode: frozenset({MAPPING, _CORE + "map"}),
+}
+_TEXT = frozenset({QUOTED, _CORE + "str"})
+_OPEN = (0, 0)
+_WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
+
+Pairs = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
+
+
+def place_of(node: yaml.Node, text: str) -> Place:
+    """Where a node stands.
+
+    Args:
+        node: Any node.
+        text: The whole text, without a byte order mark.
+
+    Returns:
+        Its place; what goes over several lines is marked by its first word.
+    """
+    start, end = node.start_mark, node.end_mark
+    if start.line == end.line and end.column > start.column:
+        length = end.column - start.column
+    else:
+        word = _WORD.match(text, start.index)
+        length = len(word.group()) if word else 1
+    return Place(start.line + 1, start.column + 1, length)
+
+
+def pairs(node: yaml.Node) -> Pairs:
+    """The keys of a mapping node that was looked at, each with its two nodes."""
+    found: Pairs = node.value
+    return found
+
+
+class Check:
+    """The look at the nodes of one document.
+
+    Args:
+        text: The whole text, without a byte order mark.
+        problems: Takes what is wrong: duplicate keys, keys that are no text, tags that a
+            recipe cannot have.
+    """
+
+    def __init__(self, text: str, problems: Problems) -> None:
+        self._text = text
+        self._problems = problems
+        self._seen: dict[int, tuple[int, int]] = {}
+
+    def visit(self, node: yaml.Node) -> tuple[int, int]:
+        """Look at a node and all below it.
+
+        Anchors stand before their aliases, so what an alias leads to was looked at before
+        or is just being looked at: this recurses no deeper than the text is nested.
+
+        Args:
+            node: A node as it was composed, or one that was looked at before.
+
+        Returns:
+            The number of nodes once all aliases are followed, and the levels below.
+
+        Raises:
+            Refused: An alias stands within its own anchor, or a limit is exceeded.
+        """
+        seen = self._seen.get(id(node))
+        if seen is not None:
+            if seen is _OPEN:
+                self._refuse(node, "an alias within its own anchor has no end")
+            return seen
+        self._seen[id(node)] = _OPEN
+        if node.tag not in _COLLECTION[type(node)]:
+            self._tag(node)
+        if type(node) is yaml.MappingNode:
+            found = self._mapping(node)
+        else:
+            found = self._all(node, node.value)
+        if found[1] > MAX_DEPTH:
+            self._refuse(node, f"more than {MAX_DEPTH} levels of nesting, aliases followed")
+        self._seen[id(node)] = found
+        return found
+
+    def _all(self, parent: yaml.Node, nodes: list[yaml.Node]) -> tuple[int, int]:
+        count, height = 1, 0
+        for node in nodes:
+            if type(node) is yaml.ScalarNode:
+                count += 1
+                if node.tag not in _SCALAR:
+                    self._tag(node)
+                continue
+            below, levels = self.visit(node)
+            count += below
+            height = max(height, levels)
+            # Here, not at the end: merging alone could cost minutes until then.
+            if count > MAX_NODES:
+                self._refuse(parent, f"more than {MAX_NODES:,} nodes, aliases followed")
+        return count, height + 1
+
+    def _mapping(self, node: yaml.MappingNode) -> tuple[int, int]:
+        count, height = self._all(node, [value for _, value in node.value])
+        count += len(node.value)
+        written: Pairs = {}
+        for key, value in node.value:
+            if type(key) is not yaml.ScalarNode:
+                self._problem(key, "a key is text, not a list or a mapping")
+            elif key.value in written:
+                self._twice(written[key.value][0], key)
+            elif self._is_text(key):
+                written[key.value] = (key, value)
+        merge = written.get("<<")
+        if merge and merge[0].tag == PLAIN:
+            del written["<<"]
+            for other in self._merged(merge[1]):
+                for name, pair in pairs(other).items():
+                    written.setdefault(name, pair)
+        node.value = written
+        return count, height
+
+    def _merged(self, node: yaml.Node) -> list[yaml.Node]:
+        parts = node.value if type(node) is yaml.SequenceNode else [node]
+        good = [part for part in parts if type(part) is yaml.MappingNode]
+        if len(good) < len(parts):
+            self._problem(node, "'<<' merges a mapping or a list of mappings")
+        return good
+
+    def _is_text(self, key: yaml.ScalarNode) -> bool:
+        if key.tag in _TEXT:
+            return True
+        if key.tag == PLAIN:
+            try:
+                if isinstance(plain(key.value), str):
+                    return True
+            except NotJsonScalar:
+                pass
+        cure = f"quote it: '{shortened(key.value)}'"
+        self._problem(key, "a key is text, not a number, true, false or null", cure)
+        return False
+
+    def _twice(self, first: yaml.Node, second: yaml.ScalarNode) -> None:
+        lines = f"lines {first.start_mark.line + 1} and {second.start_mark.line + 1}"
+        self._problem(second, f"the key {quoted(second.value)} is given twice, in {lines}")
+
+    def _tag(self, node: yaml.Node) -> None:
+        if node.tag != BROKEN:
+            tag = node.tag.replace(_CORE, "!!")
+            node.tag = BROKEN
+            self._problem(node, f"the tag {shortened(tag)} is not supported here", "leave it out")
+
+    def _problem(self, node: yaml.Node, head: str, hint: str = "") -> None:
+        self._problems.add(place_of(node, self._text), head, hint=hint)
+
+    def _refuse(self, node: yaml.Node, head: str) -> NoReturn:
+        self._problem(node, head)
+        raise Refused

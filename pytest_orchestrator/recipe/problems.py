@@ -1,0 +1,128 @@
+"""What is wrong in a recipe: each problem with its place and its cure, all of them at once."""
+
+from collections.abc import Collection, Iterable
+from typing import ClassVar
+
+from msgspec import Struct
+
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.place import Place, excerpt
+
+_SHOWN = 100
+"""A person repairs no more than this before trying again; each costs an excerpt."""
+
+_COMPARED = 20_000
+"""Names that one file's hints may be compared with, so that a large broken file answers at once."""
+
+
+class Problem(Struct, frozen=True):
+    """One mistake.
+
+    The sentence is ``head + where + tail``; a summary that already stands beside the
+    name of the file leaves ``where`` out.
+
+    Attributes:
+        place: What the caret marks.
+        head: The sentence up to what says where, such as ``unknown key 'modul'``.
+        where: Whose part it is, such as `` in python step 'flash'``; may be empty.
+        tail: The rest of the sentence; may be empty.
+        hint: What to do instead, shown in brackets; may be empty.
+    """
+
+    place: Place
+    head: str
+    where: str = ""
+    tail: str = ""
+    hint: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole sentence with its hint."""
+        return f"{self.head}{self.where}{self.tail}{self._bracket}"
+
+    @property
+    def short(self) -> str:
+        """The sentence without ``where``, for a line that says it already."""
+        return f"{self.head}{self.tail}{self._bracket}"
+
+    @property
+    def _bracket(self) -> str:
+        return f" ({self.hint})" if self.hint else ""
+
+
+class RecipeError(OrchestratorError, ValueError):
+    """A file that is no good recipe; says everything that is wrong in it.
+
+    Attributes:
+        problems: All problems, in the order of the file.
+        path: The recipe's id: its path as messages show it.
+        text: The text of the file, for excerpts; empty where it could not be read.
+    """
+
+    slug: ClassVar[str] = "recipe"
+
+    def __init__(self, problems: Iterable[Problem], path: str, text: str = "") -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.place[:2]))
+        self.path = path
+        self.text = text
+        super().__init__(self.problems, path, text)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    @property
+    def summary(self) -> str:
+        """One line: the first problem, and how many more there are."""
+        first = self.problems[0]
+        more = len(self.problems) - 1
+        rest = f", and {more:,} more" if more else ""
+        return f"{first.place.line}:{first.place.column} {first.short}{rest}"
+
+    def render(self) -> str:
+        """Every problem with its source line and a caret.
+
+        Returns:
+            Lines without a newline at the end; the number of problems last, if several.
+        """
+        rows: list[str] = []
+        for problem in self.problems[:_SHOWN]:
+            place = problem.place
+            rows.append(f"{self.path}:{place.line}:{place.column}: {problem.text}")
+            if self.text.strip():
+                rows += ["", excerpt(self.text, place)]
+        if len(self.problems) > _SHOWN:
+            rows.append(f"... and {len(self.problems) - _SHOWN:,} more")
+        if len(self.problems) > 1:
+            rows.append(f"{len(self.problems):,} problems")
+        return "\n".join(rows)
+
+
+class Problems:
+    """The problems of one file while it is being read.
+
+    Attributes:
+        found: What was found so far; the same mistake at the same place only once
+            (a part that many steps share by an alias is read for each of them).
+        text: The text of the file for excerpts, as soon as it is known.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[Problem, None] = {}
+        self.text = ""
+        self._budget = _COMPARED
+
+    def add(
+        self, place: Place, head: str, where: str = "", tail: str = "", *, hint: str = ""
+    ) -> None:
+        """Note one mistake; the arguments are those of `Problem`."""
+        self.found.setdefault(Problem(place, head, where, tail, hint))
+
+    def meant(self, word: str, names: Collection[str]) -> str:
+        """The hint that names what a person may have meant, or an empty text."""
+        self._budget -= len(names)
+        return nearest(word, names)[2:-1] if self._budget > 0 else ""
+
+
+class Refused(Exception):
+    """The file cannot be read any further; its problems say why."""

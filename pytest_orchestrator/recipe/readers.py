@@ -1,0 +1,241 @@
+"""Readers of values: one for each type that a field of the model has.
+
+A file's problems all come at once because no reader stops at the first: a value that
+cannot be read is `FAILED`, its problem is noted, and reading goes on.
+"""
+
+from collections.abc import Callable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
+
+import msgspec
+import yaml
+
+from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.recipe.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.values import FAILED, Values
+from pytest_orchestrator.recipe.words import either, quoted, shortened
+
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_CONVENTIONAL = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+class Reading(NamedTuple):
+    """Whose values are being read.
+
+    Attributes:
+        values: Reads scalars and JSON.
+        problems: Takes what is wrong.
+        where: Whose keys they are, such as `` in python step 'flash'``; may be empty.
+    """
+
+    values: Values
+    problems: Problems
+    where: str
+
+    def wrong(self, node: yaml.Node, key: str, tail: str, hint: str = "") -> Any:
+        """Note what is wrong with the value of a key; gives `FAILED`."""
+        self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
+        return FAILED
+
+    def mismatch(self, node: yaml.Node, key: str, wanted: str) -> Any:
+        """Note that a value is of another kind than it should be; gives `FAILED`."""
+        if node.tag == BROKEN:
+            return FAILED
+        if type(node) is not yaml.ScalarNode:
+            found = "a list" if type(node) is yaml.SequenceNode else "a mapping"
+            return self.wrong(node, key, f" is {found}, should be {wanted}")
+        value = self.values.scalar(node)
+        if value is FAILED:
+            return FAILED
+        text: str = node.value
+        found = kind(value) if text or value is not None else "empty"
+        cure = _cure(value, text, wanted) if text else ""
+        return self.wrong(node, key, f" is {found}, should be {wanted}", cure)
+
+
+def _cure(value: object, text: str, wanted: str) -> str:
+    if wanted.startswith("text") and not isinstance(value, str):
+        return f"quote it: '{shortened(text)}'"
+    if wanted == "a list" and text.isprintable():
+        return f"write [{shortened(text)}]"
+    if wanted == _WORDS[bool] and text.lower() in _CONVENTIONAL:
+        return f"write {_CONVENTIONAL[text.lower()]}"
+    return ""
+
+
+class Reader(Protocol):
+    """Reads the values of one type."""
+
+    @property
+    def wanted(self) -> str:
+        """What such a value is, in words."""
+        ...
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        """The value of a node, or `FAILED` with its problem noted."""
+        ...
+
+
+class _Scalar:
+    """A text, a number, a boolean, or one of several words."""
+
+    def __init__(self, kinds: tuple[Any, ...]) -> None:
+        self._choices = [
+            word for one in kinds if get_origin(one) is Literal for word in get_args(one)
+        ]
+        named = [one for one in kinds if one in _WORDS and not (one is int and float in kinds)]
+        said = [_WORDS[one] for one in named]
+        self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
+        # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
+        self._cell: Any = msgspec.defstruct("Cell", [("value", Union[kinds])], array_like=True)
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        if type(node) is not yaml.ScalarNode:
+            return reading.mismatch(node, key, self.wanted)
+        value = reading.values.scalar(node)
+        if value is FAILED:
+            return FAILED
+        try:
+            return msgspec.convert((value,), self._cell).value
+        except msgspec.ValidationError:
+            if not self._choices or not isinstance(value, str):
+                return reading.mismatch(node, key, self.wanted)
+        hint = reading.problems.meant(value, self._choices)
+        return reading.wrong(node, key, f" is {quoted(value)}, should be {self.wanted}", hint)
+
+
+class _List:
+    """A list whose items are of one type."""
+
+    wanted = "a list"
+
+    def __init__(self, item: Reader) -> None:
+        self._item = item
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        if type(node) is not yaml.SequenceNode or node.tag == BROKEN:
+            return reading.mismatch(node, key, self.wanted)
+        read = self._item.read
+        items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
+        return FAILED if FAILED in items else items
+
+
+class _Either:
+    """A scalar, or a list."""
+
+    def __init__(self, scalar: Reader, several: Reader) -> None:
+        self._scalar = scalar
+        self._several = several
+        self.wanted = f"{scalar.wanted}, or {several.wanted}"
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        if type(node) is yaml.SequenceNode:
+            return self._several.read(node, key, reading)
+        if type(node) is yaml.ScalarNode:
+            return self._scalar.read(node, key, reading)
+        return reading.mismatch(node, key, self.wanted)
+
+
+class _Json:
+    """Anything that JSON has."""
+
+    wanted = "any value"
+
+    def read(self, node: yaml.Node, _key: str, reading: Reading) -> Any:
+        return reading.values.json(node)
+
+
+class _Mapping:
+    """A mapping whose keys and values are the user's."""
+
+    wanted = "a mapping"
+
+    def __init__(self, name: Any, value: Any) -> None:
+        self._name = _rule(name)
+        self._value = None if value is Any else reader(value)
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        if type(node) is not yaml.MappingNode or node.tag == BROKEN:
+            return reading.mismatch(node, key, self.wanted)
+        if self._value is None:
+            return reading.values.json(node)
+        found = {}
+        for name, (name_node, value_node) in pairs(node).items():
+            if self._name:
+                try:
+                    self._name(name)
+                except ValueError as error:
+                    tail = f" has the key {quoted(name)}, {error}"
+                    reading.wrong(name_node, key, tail)
+            found[name] = self._value.read(value_node, f"{key}.{name}", reading)
+        return found
+
+
+class _Ruled:
+    """A value that must keep a rule besides its type."""
+
+    def __init__(self, plain: Reader, rule: Callable[[Any], Any]) -> None:
+        self._plain = plain
+        self._rule = rule
+        self.wanted = plain.wanted
+
+    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+        value = self._plain.read(node, key, reading)
+        if value is FAILED:
+            return FAILED
+        try:
+            return self._rule(value)
+        except ValueError as error:
+            return reading.wrong(node, key, f" is {_shown(value)}, {error}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int | float):
+        return shortened(str(value))
+    return "[]" if value == () else kind(list(value) if isinstance(value, tuple) else value)
+
+
+def _extras(hint: Any) -> list[dict[str, Any]]:
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return [meta.extra for meta in metas if isinstance(meta, msgspec.Meta) and meta.extra]
+
+
+def _rule(hint: Any) -> Callable[[Any], Any] | None:
+    return next((extra["rule"] for extra in _extras(hint) if "rule" in extra), None)
+
+
+def reader(hint: Any) -> Reader:
+    """The reader of a type.
+
+    Args:
+        hint: A type as a field of the model has it: scalars, lists, mappings of JSON and
+            unions of these, with what `Meta` says about them. None is the value of a key
+            that is not given, so no reader takes it but that of any JSON.
+    """
+    extras = _extras(hint)
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    written = next((extra["written"] for extra in extras if "written" in extra), bare)
+    plain = _plain(written)
+    rule = _rule(hint)
+    return _Ruled(plain, rule) if rule else plain
+
+
+def _plain(hint: Any) -> Reader:
+    if hint is Any:
+        return _Json()
+    if get_origin(hint) is tuple:
+        return _List(reader(get_args(hint)[0]))
+    if get_origin(hint) is dict:
+        return _Mapping(*get_args(hint))
+    if get_origin(hint) not in {Union, UnionType}:
+        return _Scalar((hint,))
+    kinds = [each for each in get_args(hint) if each is not NoneType]
+    if len(kinds) == 1:
+        return reader(kinds[0])
+    lists = [each for each in kinds if get_origin(each) is tuple]
+    scalar = _Scalar(tuple(each for each in kinds if each not in lists))
+    return _Either(scalar, reader(lists[0])) if lists else scalar

@@ -1,0 +1,150 @@
+"""What values of a recipe must keep besides their type.
+
+A rule takes a value of the right type and gives the value of the model; it raises
+ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
+"""
+
+import math
+import re
+from collections.abc import Callable
+
+from pytest_orchestrator.core.values import Json
+
+_MARKS = frozenset(
+    {"parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "recipe"}
+)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def shaped(pattern: str, should: str) -> Callable[[str], str]:
+    """A rule for texts that match a pattern from end to end.
+
+    Args:
+        pattern: A regular expression.
+        should: What such a text is, in words.
+    """
+    shape = re.compile(pattern)
+
+    def rule(text: str) -> str:
+        if not shape.fullmatch(text):
+            raise ValueError(f"should be {should}")
+        return text
+
+    return rule
+
+
+_tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")
+
+
+def tag(text: str) -> str:
+    """A marker that is the user's own."""
+    if text in _MARKS:
+        raise ValueError("which pytest has its own use for")
+    return _tag(text)
+
+
+def fixture(text: str) -> str:
+    """A fixture that must be asked for."""
+    if text in {"ctx", "params"}:
+        raise ValueError("which every step is given without asking")
+    if not text.isidentifier():
+        raise ValueError("should be the name of a fixture")
+    return text
+
+
+def filled(text: str) -> str:
+    """A text that says something."""
+    if not text.strip():
+        raise ValueError("should not be empty")
+    return text
+
+
+def word(text: str) -> str:
+    """A text that the operating system takes: no NUL in it."""
+    if "\0" in text:
+        raise ValueError("which has a NUL in it, and no command can be given one")
+    return text
+
+
+def filled_word(text: str) -> str:
+    """Both: a path, the name of a program."""
+    return word(filled(text))
+
+
+def command(cmd: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """A command line, or a program and its arguments."""
+    if isinstance(cmd, str):
+        return filled_word(cmd)
+    if not cmd:
+        raise ValueError("should begin with a program")
+    if not cmd[0].strip():
+        raise ValueError("should begin with a program, not with an empty text")
+    return cmd
+
+
+def environment(value: Json) -> Json:
+    """A value that can stand in an environment variable, as text or as JSON."""
+    if _has_nul(value):
+        raise ValueError("which has a NUL in it, and no environment variable can hold one")
+    return value
+
+
+def _has_nul(value: Json) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    return isinstance(value, list) and any(_has_nul(part) for part in value)
+
+
+def seconds(value: float | str) -> float:
+    """A time that is longer than none, in seconds."""
+    number = _in_seconds(value) if isinstance(value, str) else float(value)
+    if not 0 < number < math.inf:
+        raise ValueError("should be more than 0 seconds")
+    return number
+
+
+def _in_seconds(text: str) -> float:
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError("should be seconds, or a text such as 500ms, 30s, 2m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def exit_code(code: int) -> int:
+    """What a process can end with."""
+    if not 0 <= code <= 255:
+        raise ValueError("should be 0 to 255")
+    return code
+
+
+def exit_codes(codes: int | str | tuple[int, ...]) -> Json:
+    """One exit code, several, or ``nonzero``."""
+    if codes == ():
+        raise ValueError("should have an exit code in it")
+    if isinstance(codes, int):
+        return exit_code(codes)
+    return list(codes) if isinstance(codes, tuple) else codes
+
+
+def not_negative(number: int) -> int:
+    """A place in an order."""
+    if number < 0:
+        raise ValueError("should be 0 or more")
+    return number
+
+
+def format_number(number: int) -> int:
+    """A format of recipes that is known here."""
+    if number != 1:
+        raise ValueError("should be 1, the one format that this version knows")
+    return number
+
+
+def context_path(text: str) -> str:
+    """Dotted parts, none of them empty."""
+    if not all(text.split(".")) or not text.isprintable():
+        raise ValueError("should be a key of the Context such as dut.serial_v1")
+    return text

@@ -1,0 +1,191 @@
+"""From the node of one step to what the step will be made of."""
+
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.model import (
+    OF_SHELL,
+    STEP_TYPES,
+    Criterion,
+    PythonStep,
+    Step,
+    Success,
+)
+from pytest_orchestrator.recipe.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.values import FAILED, Values
+from pytest_orchestrator.recipe.walk import fields_of, keys_of
+from pytest_orchestrator.recipe.words import either, quoted
+
+_TYPES = f"a step has a type: {either(STEP_TYPES)}"
+
+
+class Draft(Struct):
+    """A step that is read, before its place among the others is known.
+
+    Attributes:
+        model: The Struct of its type; `Step` where that cannot be told.
+        node: Its mapping.
+        title: How messages call it, such as ``step 'flash'``.
+        fields: The fields that were given and could be read.
+        at: Where the value of each key that was given stands, as in `Step`.
+    """
+
+    model: type[Step]
+    node: yaml.Node
+    title: str
+    fields: dict[str, Any]
+    at: dict[str, Place]
+
+    @property
+    def name(self) -> str:
+        """The name of the step; empty where it has no good one."""
+        name: str = self.fields.get("name", "")
+        return name
+
+    def node_of(self, key: str) -> yaml.Node:
+        """The node of the value of a key that was given."""
+        return pairs(self.node)[key][1]
+
+
+def draft(node: yaml.Node, title: str, values: Values, problems: Problems) -> Draft | None:
+    """Read one step.
+
+    Args:
+        node: An item of ``steps`` or ``finally``.
+        title: How messages call the item where it has no name, such as ``step 3``.
+        values: Reads the values of the file.
+        problems: Takes what is wrong.
+
+    Returns:
+        The step, or None where it is no mapping.
+    """
+    if type(node) is not yaml.MappingNode:
+        if node.tag != BROKEN:
+            found = "a list" if type(node) is yaml.SequenceNode else "no mapping"
+            problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
+        return None
+    return _Reader(node, title, values, problems).draft()
+
+
+class _Reader:
+    """Reads one step; notes everything that can be said about its keys alone."""
+
+    def __init__(
+        self, node: yaml.MappingNode, title: str, values: Values, problems: Problems
+    ) -> None:
+        self._node = node
+        self._pairs = pairs(node)
+        self._values = values
+        self._problems = problems
+        self._hints: set[str] = set()
+        name = self._pairs["name"][1] if "name" in self._pairs else None
+        named = name.value if type(name) is yaml.ScalarNode else ""
+        self._title = f"step {quoted(named)}" if named else title
+        self._model = self._type()
+        if self._model is not Step:
+            self._title = f"{self._model.type} {self._title}"
+        self._reading = Reading(values, problems, f" in {self._title}")
+
+    def draft(self) -> Draft:
+        """The step."""
+        fields = fields_of(self._model, self._pairs, self._reading, self._unknown)
+        if "success" in self._pairs:
+            fields["success"] = self._success(self._pairs["success"][1])
+        self._check_missing()
+        if self._model is PythonStep:
+            self._check_callable()
+        at = {key: self._values.place(node) for key, (_, node) in self._pairs.items()}
+        at[""] = self._values.place(self._node)
+        return Draft(self._model, self._node, self._title, fields, at)
+
+    def _note(self, node: yaml.Node, head: str, tail: str = "", hint: str = "") -> None:
+        where = f" in {self._title}"
+        self._problems.add(self._values.place(node), head, where, tail, hint=hint)
+
+    def _type(self) -> type[Step]:
+        guess = next((model for model in STEP_TYPES.values() if self._own(model)), None)
+        if "type" not in self._pairs:
+            cure = f"its '{self._own(guess)[0]}' says: type: {guess.type}" if guess else _TYPES
+            if "use" not in self._pairs:
+                self._note(self._node, "missing 'type'", hint=cure)
+            return guess or Step
+        node = self._pairs["type"][1]
+        given = self._values.scalar(node) if type(node) is yaml.ScalarNode else None
+        if isinstance(given, str) and given in STEP_TYPES:
+            return STEP_TYPES[given]
+        if isinstance(given, str) and given in planned.TYPES:
+            self._note(node, f"type '{given}' {planned.SENTENCE}")
+        elif isinstance(given, str):
+            hint = self._problems.meant(given, STEP_TYPES) or _TYPES
+            self._note(node, f"unknown type {quoted(given)}", hint=hint)
+        elif given is not FAILED and node.tag != BROKEN:
+            Reading(self._values, self._problems, f" in {self._title}").mismatch(
+                node, "type", either([f"'{name}'" for name in STEP_TYPES])
+            )
+        return guess or Step
+
+    def _own(self, model: type[Step]) -> list[str]:
+        """The keys of the step that only steps of one type have."""
+        return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
+
+    def _unknown(self, name: str, node: yaml.Node) -> None:
+        if name == "type":
+            return
+        if name in planned.STEP:
+            self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
+            return
+        owner = next((each for each in STEP_TYPES.values() if name in keys_of(each)), None)
+        if owner and self._model is not Step:
+            tail = f"'{name}' belongs to {owner.type} steps"
+            self._problems.add(self._values.place(node), tail, f", this is {self._title}")
+        elif not owner:
+            hint = self._problems.meant(name, keys_of(self._model))
+            self._hints.add(hint)
+            self._note(node, f"unknown key {quoted(name)}", hint=hint)
+
+    def _is_meant(self, key: str) -> bool:
+        return key in self._pairs or f"did you mean '{key}'?" in self._hints
+
+    def _check_missing(self) -> None:
+        for name, key in keys_of(self._model).items():
+            if key.is_required and not self._is_meant(name):
+                self._note(self._node, f"missing '{name}'")
+
+    def _check_callable(self) -> None:
+        both = [key for key in ("class", "function") if key in self._pairs]
+        if len(both) == 2:
+            self._note(self._pairs["function"][0], "'class' and 'function'", hint="give one")
+        elif not self._is_meant("class") and not self._is_meant("function"):
+            self._note(self._node, "missing 'class' or 'function'")
+
+    def _success(self, node: yaml.Node) -> tuple[Criterion, ...]:
+        if type(node) is not yaml.MappingNode or node.tag == BROKEN:
+            self._reading.mismatch(node, "success", "a mapping")
+            return ()
+        found = pairs(node)
+        wanted = fields_of(Success, found, self._reading, self._unknown_criterion, "success.")
+        criteria: list[Criterion] = []
+        for name, value in wanted.items():
+            key_node, value_node = found[name]
+            if name in OF_SHELL and self._model is PythonStep:
+                tail = f"'{name}' belongs to shell steps"
+                self._problems.add(self._values.place(key_node), tail, f", this is {self._title}")
+            if isinstance(value, tuple):
+                places = [self._values.place(item) for item in value_node.value]
+                criteria += [Criterion(name, each, at) for each, at in zip(value, places)]
+            else:
+                criteria.append(Criterion(name, value, self._values.place(value_node)))
+        return tuple(criteria)
+
+    def _unknown_criterion(self, name: str, node: yaml.Node) -> None:
+        if name in planned.SUCCESS:
+            self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
+            return
+        hint = self._problems.meant(name, keys_of(Success))
+        self._note(node, f"unknown criterion {quoted(name)}", hint=hint)
