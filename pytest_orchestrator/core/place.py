@@ -39,7 +39,9 @@ def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = Non
     """
     lines = text.splitlines()
     start = max(1, place.line - before)
-    shown = [(number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)]
+    shown = [
+        (number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)
+    ]
     offset = max(0, place.column + min(place.length, 40) - _WIDEST)
     rows = [f"{number:4} | {_visible(line[offset : offset + _WIDEST])}" for number, line in shown]
     if first is not None and first < start:

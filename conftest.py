@@ -1,0 +1,3 @@
+"""The tests start pytest in pytest by its own plugin for that."""
+
+pytest_plugins = ["pytester"]

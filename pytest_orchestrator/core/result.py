@@ -1,0 +1,181 @@
+"""What became of one step: a frozen value from the body's end to the last report.
+
+Everything below is true from birth: nothing later writes to it. An exception that a
+step raised is part of the value (``Failure.exception``) and is raised again only at the
+door to pytest.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from pytest_orchestrator.core.context import Change
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.values import Json
+
+Outcome = Literal["passed", "failed", "skipped", "blocked"]
+
+Kind = Literal[
+    "criterion",
+    "exception",
+    "exit_code",
+    "signal",
+    "timeout",
+    "protocol",
+    "status",
+    "not_found",
+    "validation",
+    "crash",
+    "interrupted",
+]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step used; a figure that was not measured is None, never zero.
+
+    Attributes:
+        seconds: Wall time of the body, process start included.
+        cpu_user_seconds: CPU in user mode, of the step and all descendants it waited for.
+        cpu_system_seconds: The same in the kernel.
+        rss_delta: Growth in bytes of the resident memory of the process that ran the step.
+        max_rss: Peak of resident memory in bytes.
+        heap_current: Bytes of Python heap held at the end (only where heap is traced).
+        heap_peak: Peak bytes of Python heap (only where heap is traced).
+        read_bytes: Bytes fetched from storage.
+        write_bytes: Bytes sent to storage.
+        processes: Number of processes that were seen.
+        source: For each group of figures the measurement that it comes from.
+    """
+
+    seconds: float
+    cpu_user_seconds: float | None = None
+    cpu_system_seconds: float | None = None
+    rss_delta: int | None = None
+    max_rss: int | None = None
+    heap_current: int | None = None
+    heap_peak: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    processes: int | None = None
+    source: dict[str, str] = {}
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return the figures that were measured, as plain data."""
+        figures = msgspec.structs.asdict(self)
+        return {name: value for name, value in figures.items() if value is not None}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """One criterion after it was checked.
+
+    Attributes:
+        name: The criterion's key (``files_exist``).
+        wanted: What the recipe asks for.
+        place: Where it stands in the recipe.
+        measured: What was found instead, where there is such a value.
+        unmet: None where it held, else one line that says what is wrong.
+    """
+
+    name: str
+    wanted: Json
+    place: Place
+    measured: Json = None
+    unmet: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a step failed.
+
+    Attributes:
+        kind: One of the fixed kinds that reports and filters know.
+        reason: One line, complete by itself.
+        place: Where in the recipe the cause stands; None means the step itself.
+        detail: Further lines for a person (bytes with a caret, the cure).
+        exception: What the user's code raised, with the frames of the user alone.
+    """
+
+    kind: Kind
+    reason: str
+    place: Place | None = None
+    detail: tuple[str, ...] = ()
+    exception: BaseException | None = None
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """One output stream of a process, bounded: text for people, and how much there was."""
+
+    text: str = ""
+    size: int = 0
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """The process of a step: what was started, and how it ended.
+
+    Attributes:
+        argv: Program and arguments.
+        cwd: Working directory, absolute.
+        alone: A line that does the same when pasted into a shell at the rootdir.
+        exit_code: None where a signal ended it.
+        signal: Name of the signal that ended it.
+        stdout: What it printed.
+        stderr: What it logged.
+        leftovers: What it left running; all of it was ended.
+    """
+
+    argv: tuple[str, ...]
+    cwd: str
+    alone: str
+    exit_code: int | None = None
+    signal: str | None = None
+    stdout: Stream = Stream()
+    stderr: Stream = Stream()
+    leftovers: tuple[str, ...] = ()
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How the body of a step ended, before any criterion is asked.
+
+    Exactly one of these holds: it failed, it skipped itself, or it did as wanted.
+    """
+
+    usage: Usage
+    failure: Failure | None = None
+    skipped: str | None = None
+    value: Json = None
+    process: Process | None = None
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a step.
+
+    Attributes:
+        step: The step's name.
+        outcome: passed, failed, skipped, or blocked by a step that it needs.
+        failure: Present where the step failed.
+        reason: Why it was skipped or blocked.
+        blocked_by: Name of the step that blocks it.
+        meets: True where a step that needs this one may run.
+        verdicts: All criteria that were checked.
+        changes: What the step wrote to the Context, in order.
+        missed: Context paths that the step asked for and that were not there.
+        ended: The body's own end; None where no body ran.
+        started: Start of the body, seconds since the epoch.
+    """
+
+    step: str
+    outcome: Outcome
+    failure: Failure | None = None
+    reason: str = ""
+    blocked_by: str | None = None
+    meets: bool = False
+    verdicts: tuple[Verdict, ...] = ()
+    changes: tuple[Change, ...] = ()
+    missed: tuple[str, ...] = ()
+    ended: Ended | None = None
+    started: float = 0.0
+
+    @property
+    def unmet(self) -> tuple[Verdict, ...]:
+        """Return the criteria that do not hold."""
+        return tuple(verdict for verdict in self.verdicts if verdict.unmet)

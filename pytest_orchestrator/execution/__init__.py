@@ -1,0 +1,1 @@
+"""Execution: one step in, one StepResult out, whatever the step does."""

@@ -1,0 +1,86 @@
+"""From a recipe's ``cmd`` to the argument list and environment of a process.
+
+A command line without shell syntax is executed directly, as make does; the program of a
+directly executed command stands relative to the rootdir, wherever the command then runs.
+"""
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytest_orchestrator.core.values import Json
+
+SHELL = "/bin/sh"
+
+_SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
+# Words that only a shell knows; a program of that name, if there is one, does not do the same.
+_BUILTINS = frozenset(
+    re.findall(
+        r"\S+",
+        """. : alias bg break case cd command continue do done elif else esac eval exec exit export
+        fc fg fi for getopts hash if in jobs local read readonly return set shift then times trap
+        type ulimit umask unalias unset until wait while""",
+    )
+)
+
+
+def argv_of(cmd: str | tuple[str, ...], root: Path) -> tuple[str, ...]:
+    """Return the argument list that a command stands for.
+
+    Args:
+        cmd: A command line, or a list that is taken as it is.
+        root: The folder that a program given by a relative path is looked for in.
+    """
+    if isinstance(cmd, str):
+        words = cmd.split()
+        if _SYNTAX.search(cmd) or words[0] in _BUILTINS:
+            return (SHELL, "-c", cmd)
+        cmd = tuple(words)
+    program = cmd[0]
+    if "/" in program:
+        program = os.path.normpath(root / program)
+    return (program, *cmd[1:])
+
+
+def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a step: the base, with the step's ``args`` over it.
+
+    Text goes as it is, numbers and booleans as JSON, lists and mappings as compact JSON;
+    null takes the variable away.
+    """
+    env = dict(base)
+    for name, value in args.items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value if isinstance(value, str) else compact(value)
+    return env
+
+
+def stdin_of(value: Json) -> bytes | None:
+    """Return the bytes for a step's standard input; None where it has none."""
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else compact(value)).encode()
+
+
+def compact(value: Json) -> str:
+    """Return a value as JSON text without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def alone(cmd: str | tuple[str, ...], args: Mapping[str, Json]) -> str:
+    """Return a line that does the same when pasted into a shell at the rootdir."""
+    line = cmd if isinstance(cmd, str) else shlex.join(cmd)
+    if isinstance(cmd, str) and (_SYNTAX.search(cmd) or cmd.split()[0] in _BUILTINS):
+        line = shlex.join((SHELL, "-c", cmd)) if args else cmd
+    unset = [f"-u {name}" for name, value in args.items() if value is None]
+    given = [
+        shlex.quote(f"{name}={value if isinstance(value, str) else compact(value)}")
+        for name, value in args.items()
+        if value is not None
+    ]
+    return " ".join(["env", *unset, *given, line]) if unset or given else line

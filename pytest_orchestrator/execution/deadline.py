@@ -1,0 +1,73 @@
+"""A deadline for a step that runs inside this process.
+
+At the deadline the stacks of all threads are written to stderr and the main thread is
+interrupted, wherever it waits. A step that swallows that is ended with the whole process
+ten seconds later: a step that cannot be ended must not hold the bench.
+"""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+PATIENCE = 10.0
+"""Seconds between the interrupt and the end of the process."""
+
+
+class TimeLimitReached(BaseException):
+    """Raised in the main thread at the deadline; not an Exception, so that few swallow it."""
+
+
+@contextlib.contextmanager
+def deadline(seconds: float | None) -> Iterator[None]:
+    """Interrupt the block when its time is over.
+
+    Args:
+        seconds: The time it has; None is for ever. Without effect outside the main thread.
+
+    Raises:
+        TimeLimitReached: In the block, at the deadline.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    expired = False
+
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
+        nonlocal expired
+        if expired:
+            _end_process()
+        expired = True
+        _tell_stacks()
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+        raise TimeLimitReached
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _tell_stacks() -> None:
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file, all_threads=True)
+        file.seek(0)
+        sys.stderr.write(file.read())
+
+
+def _end_process() -> None:
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    os.write(2, b"\norchestrator: a step went on after its timeout; the process is ended\n")
+    os._exit(1)

@@ -1,0 +1,44 @@
+"""What every step of a run is given, and what the engine asks of its door.
+
+The engine knows no test runner: what it needs of one (which exceptions mean *skip*, how
+a module's assertions get rewritten) comes in here.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+
+def _nothing(_module: str) -> None:
+    return None
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The surroundings of a run.
+
+    Attributes:
+        root: The folder that relative paths of a recipe start from; also on ``sys.path``.
+        timeout: Seconds for a step that names no timeout of its own; None is for ever.
+        timeouts: False switches all timeouts off (a person is debugging).
+        skips: Exceptions by which a Python step says that it is to be skipped.
+        failures: Exceptions beside ``Exception`` by which it says that it failed.
+        passes_through: Exceptions that end the whole run and are no step's failure.
+        before_import: Called with a module's name before it is imported for the first time.
+        capacity: Largest stdout, in bytes, that is kept to be read as a result.
+    """
+
+    root: Path
+    timeout: float | None = 3600.0
+    timeouts: bool = True
+    skips: tuple[type[BaseException], ...] = ()
+    failures: tuple[type[BaseException], ...] = ()
+    passes_through: tuple[type[BaseException], ...] = ()
+    before_import: Callable[[str], None] = _nothing
+    capacity: int = 16 * 1024 * 1024
+
+    def seconds_for(self, timeout: float | None) -> float | None:
+        """Return the seconds that a step may take, or None where nothing limits it."""
+        if not self.timeouts:
+            return None
+        return self.timeout if timeout is None else timeout

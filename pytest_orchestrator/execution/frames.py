@@ -1,0 +1,40 @@
+"""Tracebacks as their author wants them: the frames of the user's code alone."""
+
+import types
+from pathlib import Path
+
+_OURS = str(Path(__file__).resolve().parents[1]) + "/"
+
+
+def users(error: BaseException) -> BaseException:
+    """Take the frames of this package and of the import system out of an exception.
+
+    Args:
+        error: What was caught; it and the exceptions it came from are changed in place.
+
+    Returns:
+        The same exception.
+    """
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        one = queue.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = _without_ours(one.__traceback__)
+        queue += [one.__cause__, one.__context__]
+    return error
+
+
+def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    kept: list[types.TracebackType] = []
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if not name.startswith((_OURS, "<frozen importlib")) and "/importlib/" not in name:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: types.TracebackType | None = None
+    for entry in reversed(kept):
+        chain = types.TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return chain

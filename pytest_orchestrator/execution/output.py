@@ -1,0 +1,169 @@
+"""What a shell step printed: strict JSON, or the first offending bytes and the rule."""
+
+import json
+from collections.abc import Callable
+from typing import Literal, NoReturn
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.values import Json
+
+Parse = Literal["json", "last-line", "data", "text"]
+
+_CURE = (
+    "Print logs to stderr, or say `parse: last-line`, "
+    "or write the object to the file named by $ORCHESTRATOR_RESULT."
+)
+_SHOWN = 60
+
+
+class _Broken(ValueError):
+    """A rule of strict JSON that a text breaks, and the offset in characters."""
+
+    def __init__(self, rule: str, at: int) -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.at = at
+
+
+def parsed(raw: bytes, parse: Parse, what: str = "stdout") -> Json | Failure:
+    """Read what a step printed.
+
+    Args:
+        raw: All bytes of the stream or file.
+        parse: How the recipe says it is to be read.
+        what: Name of the stream or file, for the message.
+
+    Returns:
+        The value (an object, but for ``data``), or the failure that says at which byte
+        which rule is broken.
+    """
+    if parse == "text":
+        return {"status": "ok"}
+    start, body = _last_line(raw) if parse == "last-line" else (0, raw)
+    wanted = {"json": "one JSON object", "last-line": "one JSON object", "data": "one JSON value"}
+    subject = f"the last line of {what}" if parse == "last-line" else what
+    if not body.strip():
+        return Failure(
+            kind="protocol",
+            reason=f"{what} is empty; {wanted[parse]} is wanted",
+            detail=("Print one, or say `parse: text` where there is none to print.",),
+        )
+    try:
+        text = body.decode("utf-8")
+        value = _read(text, objects_only=parse != "data")
+    except UnicodeDecodeError as error:
+        rule, at = f"byte 0x{body[error.start]:02x} is not UTF-8", error.start
+    except _Broken as error:
+        rule, at = error.rule, len(text[: error.at].encode("utf-8", "surrogatepass"))
+    else:
+        return value
+    return Failure(
+        kind="protocol",
+        reason=f"{subject} is not {wanted[parse]}: {rule}, at byte {start + at}",
+        detail=(*_pointed(body, at), _CURE),
+    )
+
+
+def _last_line(raw: bytes) -> tuple[int, bytes]:
+    """Return the last line that is not empty, and where it starts."""
+    stripped = raw.rstrip()
+    start = stripped.rfind(b"\n") + 1
+    return start, stripped[start:]
+
+
+def _read(text: str, *, objects_only: bool) -> Json:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+    )
+    begin = len(text) - len(text.lstrip(" \t\r\n"))
+    try:
+        value, end = decoder.raw_decode(text, begin)
+    except _Broken as error:
+        raise _Broken(error.rule, _find(text, error.args[0], begin)) from None
+    except RecursionError:
+        raise _Broken("nested too deeply", begin) from None
+    except json.JSONDecodeError as error:
+        brace = text.find("{", begin)
+        if objects_only and brace > begin and _is_json(decoder.raw_decode, text, brace):
+            raise _Broken("text before it", begin) from None
+        raise _Broken(_lowered(error.msg), error.pos) from None
+    rest = text[end:].lstrip()
+    if rest:
+        what = "a second value after it" if rest[0] in "{[" else "text after it"
+        raise _Broken(what, len(text) - len(rest))
+    if objects_only and not isinstance(value, dict):
+        raise _Broken("it is " + _named(value), begin)
+    found: Json = value
+    return found
+
+
+def _is_json(read: Callable[[str, int], object], text: str, at: int) -> bool:
+    try:
+        read(text, at)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _find(text: str, rule: str, begin: int) -> int:
+    """Return where the offending token of a rule stands; hooks of json are not told."""
+    token = rule.rsplit(" ", 1)[-1]
+    found = text.find(token, begin)
+    return max(found, begin)
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Broken(f"duplicate key {json.dumps(key, ensure_ascii=False)}", 0)
+            seen.add(key)
+    return found
+
+
+def _no_constant(token: str) -> NoReturn:
+    raise _Broken(f"JSON has no {token}", 0)
+
+
+def _finite(token: str) -> float:
+    number = float(token)
+    if number in (float("inf"), float("-inf")):
+        raise _Broken(f"no number is as large as {token}", 0)
+    return number
+
+
+def _named(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _pointed(body: bytes, at: int) -> tuple[str, str]:
+    """Show the bytes around an offset, and a caret under it."""
+    start, stop = max(0, at - _SHOWN // 2), at + _SHOWN // 2
+    before, after = _escaped(body[start:at]), _escaped(body[at:stop])
+    lead = "… b'" if start else "b'"
+    tail = "' …" if stop < len(body) else "'"
+    return f"  {lead}{before}{after}{tail}", f"  {' ' * (len(lead) + len(before))}^"
+
+
+_ESCAPES = {9: "\\t", 10: "\\n", 13: "\\r"}
+
+
+def _escaped(chunk: bytes) -> str:
+    return "".join(
+        chr(byte) if 32 <= byte < 127 else _ESCAPES.get(byte, f"\\x{byte:02x}") for byte in chunk
+    )

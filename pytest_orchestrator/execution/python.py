@@ -1,0 +1,151 @@
+"""The body of a Python step that runs inside this process."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping
+
+from pytest_orchestrator.core import values
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Ended, Failure
+from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed, call
+from pytest_orchestrator.execution import frames, missing, status
+from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.usage import Own
+from pytest_orchestrator.recipe.model import PythonStep
+
+
+def run(
+    step: PythonStep, context: Context, env: Environment, fixtures: Mapping[str, object]
+) -> Ended:
+    """Call what a step names.
+
+    Args:
+        step: The step.
+        context: The step's own handle on the Context.
+        env: The surroundings of the run.
+        fixtures: Values that are passed by keyword where the callable takes them.
+
+    Returns:
+        How it ended; only what the surroundings let through comes out as an exception.
+    """
+    own = Own()
+    try:
+        with deadline(env.seconds_for(step.timeout)):
+            target = _target(step, env)
+            if isinstance(target, Failure):
+                return Ended(usage=own.usage(), failure=target)
+            given = call(target, context, values.unshared(step.params), fixtures)
+    except env.skips as skipped:
+        return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
+    except env.passes_through:
+        raise
+    except (Exception, SystemExit, TimeLimitReached, *env.failures) as error:
+        return Ended(usage=own.usage(), failure=_raised(step, error, env))
+    return _judged(given, own, step)
+
+
+def _judged(given: object, own: Own, step: PythonStep) -> Ended:
+    usage = own.usage()
+    name = step.function or f"{step.class_}.run"
+    strange = _strange(given, name)
+    if strange is not None:
+        return Ended(usage=usage, failure=strange)
+    try:
+        value = values.copied(given, "result")
+    except values.NotJson as error:
+        return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
+    failure = status.failure_of(value, f"what {name} returned")
+    skipped = None if failure else status.skip_of(value)
+    return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
+
+
+def _strange(given: object, name: str) -> Failure | None:
+    """Say what to return where a callable gave none of that."""
+    cure = 'return a mapping with a status, such as {"status": "ok"}'
+    if inspect.iscoroutine(given):
+        given.close()
+        return Failure(kind="protocol", reason=f"{name} is an async function; {cure} without await")
+    if inspect.isgenerator(given):
+        return Failure(kind="protocol", reason=f"{name} is a generator, it yields; {cure}")
+    if not isinstance(given, Mapping):
+        return Failure(kind="protocol", reason=f"{name} returned {status.kind_of(given)}; {cure}")
+    return None
+
+
+def _target(step: PythonStep, env: Environment) -> object:
+    """Import the module of a step and find its class or function there."""
+    root = str(env.root)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    if step.module not in sys.modules:
+        env.before_import(step.module)
+    try:
+        module = importlib.import_module(step.module)
+    except (Exception, SystemExit) as error:
+        return _not_imported(step, error, env)
+    kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
+    found = getattr(module, str(name), None)
+    if found is None:
+        near = missing.nearest(str(name), _public(module, want_class=kind == "class"))
+        return Failure(
+            kind="not_found",
+            reason=f"module '{step.module}' has no {kind} '{name}'{near}",
+            place=step.at[kind],
+        )
+    return found
+
+
+def _public(module: object, *, want_class: bool) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) == want_class and callable(value) and not name.startswith("_")
+    ]
+
+
+def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+    place = step.at["module"]
+    absent = isinstance(error, ModuleNotFoundError) and error.name is not None
+    if absent and f"{step.module}.".startswith(f"{error.name}."):
+        near = missing.module(step.module, env.root)
+        return Failure(kind="not_found", reason=f"no module '{step.module}'{near}", place=place)
+    return Failure(
+        kind="not_found",
+        reason=f"module '{step.module}' cannot be imported: {summary(error)}",
+        place=place,
+        exception=frames.users(error),
+    )
+
+
+def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+    if isinstance(error, TimeLimitReached):
+        reason = f"timeout: still running after {env.seconds_for(step.timeout):g} s"
+        error.args = (reason,)
+        return Failure(
+            kind="timeout",
+            reason=reason,
+            place=step.at.get("timeout"),
+            exception=frames.users(error),
+        )
+    if isinstance(error, SignatureError):
+        return Failure(kind="exception", reason=str(error), place=step.at["module"])
+    if isinstance(error, ValidationFailed):
+        cause = error.__cause__
+        return Failure(
+            kind="validation",
+            reason=str(error),
+            exception=frames.users(cause) if cause is not None else None,
+        )
+    if isinstance(error, SystemExit):
+        reason = f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
+        error.add_note(f"{reason}: a step ends by returning a mapping with a status")
+        return Failure(kind="exception", reason=reason, exception=frames.users(error))
+    return Failure(kind="exception", reason=summary(error), exception=frames.users(error))
+
+
+def summary(error: BaseException) -> str:
+    """Return an exception as one line: its kind and the first line of its text."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,87 @@
+"""One run of a recipe: which steps have a result, and what a step has to wait for."""
+
+from collections.abc import Iterable, Mapping
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.step import execute
+from pytest_orchestrator.recipe.model import Recipe, Step
+
+
+class Serial:
+    """Runs the steps of one recipe here and now, each at most once unless asked again.
+
+    Attributes:
+        recipe: The recipe.
+        context: The Context that it runs on.
+        env: The surroundings of the run.
+        results: What became of each step so far, by its name.
+        begun: True once any step was run: from then on the ``finally`` steps are owed.
+    """
+
+    def __init__(self, recipe: Recipe, context: Context, env: Environment) -> None:
+        self.recipe = recipe
+        self.context = context
+        self.env = env
+        self.results: dict[str, StepResult] = {}
+        self.begun = False
+
+    def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
+        """Return the name of the step that keeps this one from running, or None.
+
+        A step that is itself blocked passes on the name of its own blocker, so that
+        everybody names the cause.
+
+        Args:
+            step: The step.
+            needs: The needs that count, where these are not all of the step's.
+        """
+        for need in step.needs if needs is None else needs:
+            result = self.results.get(need)
+            if result is None:
+                return need
+            if not result.meets:
+                return result.blocked_by or need
+        return None
+
+    def result(
+        self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
+    ) -> StepResult:
+        """Return what became of a step; run it where that is not known yet.
+
+        Args:
+            step: A step of this recipe.
+            fixtures: Values for the step's fixtures, by name.
+            again: Run it even though there is a result (a rerun).
+        """
+        known = self.results.get(step.name)
+        if known is not None and not again:
+            return known
+        self.begun = True
+        result = execute(step, self.context, self.env, fixtures or {})
+        self.results[step.name] = result
+        return result
+
+    def block(self, step: Step, blocker: str) -> StepResult:
+        """Keep and return the result of a step that may not run."""
+        result = StepResult(
+            step=step.name,
+            outcome="blocked",
+            reason=f"blocked by {self.recipe.id}::{blocker}",
+            blocked_by=blocker,
+        )
+        self.results[step.name] = result
+        return result
+
+    def note(self, step: Step, outcome: str, reason: str) -> StepResult:
+        """Keep the result of a step whose body never ran: its setup failed or skipped it."""
+        failed = outcome == "failed"
+        result = StepResult(
+            step=step.name,
+            outcome="failed" if failed else "skipped",
+            failure=Failure(kind="exception", reason=reason) if failed else None,
+            reason="" if failed else reason,
+        )
+        self.results[step.name] = result
+        return result

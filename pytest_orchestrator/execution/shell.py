@@ -1,0 +1,214 @@
+"""The body of a shell step: start it, wait for its end, read what it says."""
+
+import errno
+import os
+import secrets
+import signal
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import child, missing, status
+from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environment_of, stdin_of
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.output import parsed
+from pytest_orchestrator.recipe.model import Criterion, ShellStep
+
+RESULT = "ORCHESTRATOR_RESULT"
+"""Name of the variable that holds the path of a file a script may write its object to."""
+
+_NOT_FOUND = {126: "may not be run", 127: "was not found"}
+
+
+def run(step: ShellStep, env: Environment) -> Ended:
+    """Run the command of a step.
+
+    Args:
+        step: The step.
+        env: The surroundings of the run.
+
+    Returns:
+        How it ended; nothing that the command does comes out as an exception.
+    """
+    argv = argv_of(step.cmd, env.root)
+    cwd = os.path.normpath(env.root / (step.cwd or "."))
+    told = Path(tempfile.gettempdir(), f"orchestrator-{secrets.token_hex(8)}.json")
+    try:
+        try:
+            exited = _start(step, env, argv, cwd, told)
+        except OSError as error:
+            return _not_started(step, error, argv, cwd, env)
+        raw = told.read_bytes() if told.exists() else b""
+    finally:
+        told.unlink(missing_ok=True)
+    return _ended(step, env, exited, argv, cwd, raw)
+
+
+def _start(
+    step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: Path
+) -> child.Exited:
+    variables = environment_of(step.args, os.environ) | {RESULT: str(told)}
+    text = stdin_of(step.stdin)
+    with tempfile.TemporaryFile() if text is not None else _NoInput() as stdin:
+        if stdin is not None and text is not None:
+            stdin.write(text)
+            stdin.seek(0)
+
+        def started(command: tuple[str, ...]) -> child.Exited:
+            return child.run(
+                command,
+                env=variables,
+                cwd=cwd,
+                stdin=stdin,
+                timeout=env.seconds_for(step.timeout),
+                capacity=env.capacity,
+            )
+
+        try:
+            return started(argv)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script whose first line names no interpreter: a shell runs it so.
+            return started((SHELL, *argv))
+
+
+class _NoInput:
+    def __enter__(self) -> IO[bytes] | None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _ended(
+    step: ShellStep,
+    env: Environment,
+    exited: child.Exited,
+    argv: tuple[str, ...],
+    cwd: str,
+    raw: bytes,
+) -> Ended:
+    process = Process(
+        argv=argv,
+        cwd=cwd,
+        alone=alone(step.cmd, step.args),
+        exit_code=exited.code,
+        signal=exited.signal,
+        stdout=exited.stdout.stream(),
+        stderr=exited.stderr.stream(),
+        leftovers=exited.leftovers,
+    )
+    value = _value(step, exited, raw)
+    verdict = _exit_verdict(step, exited.code)
+    failure = _failure(step, env, exited, value, verdict)
+    return Ended(
+        usage=exited.usage,
+        failure=failure,
+        skipped=None if failure or isinstance(value, Failure) else status.skip_of(value),
+        value=None if isinstance(value, Failure) else value,
+        process=process,
+        verdicts=(verdict,) if _criterion(step) and exited.code is not None else (),
+    )
+
+
+def _value(step: ShellStep, exited: child.Exited, raw: bytes) -> Json | Failure:
+    if raw.strip() and step.parse != "text":
+        return parsed(raw, "data" if step.parse == "data" else "json", f"${RESULT}")
+    if not exited.stdout.whole and step.parse != "text":
+        reason = f"stdout is above {len(exited.stdout.head) >> 20} MiB; a result is smaller"
+        return Failure(kind="protocol", reason=reason)
+    return parsed(bytes(exited.stdout.head), step.parse)
+
+
+def _failure(
+    step: ShellStep,
+    env: Environment,
+    exited: child.Exited,
+    value: Json | Failure,
+    verdict: Verdict,
+) -> Failure | None:
+    """Choose what is told where several things are wrong: the first of these."""
+    if exited.timed_out:
+        seconds = env.seconds_for(step.timeout)
+        return Failure(
+            kind="timeout",
+            reason=f"timeout: still running after {seconds:g} s; its whole process tree was ended",
+            place=step.at.get("timeout"),
+        )
+    if exited.signal:
+        return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
+    if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
+        said = status.failure_of(value, "the object")
+        if said and isinstance(value, dict) and "status" in value:
+            return said
+    if verdict.unmet:
+        return _wrong_code(step, exited, verdict)
+    if isinstance(value, Failure):
+        return value
+    return status.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
+
+
+def _wrong_code(step: ShellStep, exited: child.Exited, verdict: Verdict) -> Failure:
+    last = exited.stderr.stream().text.strip().rpartition("\n")[2][:300]
+    reason = verdict.unmet or ""
+    if exited.code in _NOT_FOUND and not _criterion(step):
+        reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
+        return Failure(
+            kind="not_found", reason=f"{reason}: {last}" if last else reason, place=step.at["cmd"]
+        )
+    return Failure(
+        kind="exit_code",
+        reason=reason,
+        place=verdict.place,
+        detail=(f"stderr ends with: {last}",) if last else (),
+    )
+
+
+def _criterion(step: ShellStep) -> Criterion | None:
+    return next((one for one in step.success if one.name == "exit_code"), None)
+
+
+def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
+    criterion = _criterion(step)
+    wanted: Json = criterion.wanted if criterion else 0
+    if wanted == "nonzero":
+        held, words = bool(code), "a code that is not 0"
+    else:
+        codes = wanted if isinstance(wanted, list) else [wanted]
+        held, words = code in codes, " or ".join(map(str, codes))
+    unmet = None if held or code is None else f"exit code {code}{_by_signal(code)}, wanted {words}"
+    return Verdict(
+        name="exit_code",
+        wanted=wanted,
+        place=criterion.place if criterion else step.at["cmd"],
+        measured=code,
+        unmet=unmet,
+    )
+
+
+def _by_signal(code: int) -> str:
+    """A shell tells of a child that a signal ended by 128 and the signal's number."""
+    try:
+        return f" ({signal.Signals(code - 128).name} in a child)" if code > 128 else ""
+    except ValueError:
+        return ""
+
+
+def _not_started(
+    step: ShellStep, error: OSError, argv: tuple[str, ...], cwd: str, env: Environment
+) -> Ended:
+    code, reason, place = missing.program(argv[0], cwd, error, env.root)
+    return Ended(
+        usage=Usage(seconds=0.0),
+        failure=Failure(kind="not_found", reason=reason, place=step.at[place])
+        if not _wants(step, code)
+        else None,
+        process=Process(argv=argv, cwd=cwd, alone=alone(step.cmd, step.args), exit_code=code),
+    )
+
+
+def _wants(step: ShellStep, code: int) -> bool:
+    return bool(_criterion(step)) and _exit_verdict(step, code).unmet is None

@@ -1,0 +1,51 @@
+"""What the object that a step hands back says: its status, and why."""
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.values import Json
+
+_EXAMPLE = '{"status": "ok"}'
+
+
+def failure_of(value: Json, what: str) -> Failure | None:
+    """Return the failure that a step's object tells, or None where it is content.
+
+    Args:
+        value: The object; a mapping.
+        what: Where the object comes from, for the message (``run`` or ``stdout``).
+
+    Returns:
+        None for the statuses ``ok``, ``success`` and ``skip``.
+    """
+    if not isinstance(value, dict):
+        return Failure(
+            kind="protocol",
+            reason=f"{what} is {kind_of(value)}; a mapping with a status is wanted, "
+            f"such as {_EXAMPLE}",
+        )
+    status = value.get("status")
+    if status in ("ok", "success", "skip"):
+        return None
+    told = value.get("reason", value.get("error", value.get("message")))
+    if "status" not in value:
+        keys = ", ".join(sorted(value)[:8]) or "none"
+        return Failure(
+            kind="status",
+            reason=f"{what} has no status (its keys: {keys}); ok, success or skip is wanted",
+        )
+    said = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
+    return Failure(kind="status", reason=f"{said}: {told}" if told else f"{said}, no reason given")
+
+
+def skip_of(value: Json) -> str | None:
+    """Return the reason of a step that skipped itself, or None."""
+    if isinstance(value, dict) and value.get("status") == "skip":
+        return str(value.get("reason") or "the step says skip")
+    return None
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a value in the words of a person."""
+    names = {list: "a list", str: "text", bool: "true or false", int: "a number", dict: "a mapping"}
+    if value is None:
+        return "None"
+    return names.get(type(value), f"a {type(value).__name__}")

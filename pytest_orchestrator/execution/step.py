@@ -1,0 +1,67 @@
+"""One step from its start to its StepResult; nothing of it escapes as an exception."""
+
+import time
+from collections.abc import Mapping
+
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.result import Ended, Failure, StepResult, Verdict
+from pytest_orchestrator.execution import criteria, python, shell
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+
+
+def execute(
+    step: Step, context: Context, env: Environment, fixtures: Mapping[str, object]
+) -> StepResult:
+    """Run a step and check what must hold afterwards.
+
+    Args:
+        step: The step.
+        context: The Context that the recipe runs on.
+        env: The surroundings of the run.
+        fixtures: Values for the step's fixtures, by name.
+
+    Returns:
+        What became of it.
+    """
+    changes: list[Change] = []
+    own = context.bound(step.name, changes.append)
+    started = time.time()
+    ended = _body(step, own, env, fixtures)
+    verdicts = ended.verdicts
+    failure = ended.failure
+    if failure is None and ended.skipped is None:
+        verdicts += criteria.checked(step, own, env.root)
+        failure = _unmet(verdicts)
+    outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
+    return StepResult(
+        step=step.name,
+        outcome=outcome,
+        failure=failure,
+        reason=ended.skipped or "",
+        meets=failure is None,
+        verdicts=verdicts,
+        changes=tuple(changes),
+        missed=own.missed,
+        ended=ended,
+        started=started,
+    )
+
+
+def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]) -> Ended:
+    match step:
+        case PythonStep():
+            return python.run(step, own, env, fixtures)
+        case ShellStep():
+            return shell.run(step, env)
+        case _:
+            raise TypeError(f"no body is known for {type(step).__name__}")
+
+
+def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
+    unmet = [verdict for verdict in verdicts if verdict.unmet]
+    if not unmet:
+        return None
+    first = unmet[0]
+    more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
+    return Failure(kind="criterion", reason=f"{first.name}: {first.unmet}{more}", place=first.place)

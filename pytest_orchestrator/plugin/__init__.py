@@ -1,0 +1,1 @@
+"""The door to pytest: the only room that imports it."""

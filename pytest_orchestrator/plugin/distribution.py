@@ -1,0 +1,154 @@
+"""pytest-xdist: a recipe stays on one worker, whatever ``--dist`` says.
+
+Tests that ask for a recipe by a marker go where its steps go. Workers know which tests
+these are and the scheduler does not, so the first worker that has collected writes them
+to a file that the controller named.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.claims import SUFFIXES
+
+_INPUT = "orchestrator_groups"
+
+
+def join(config: pytest.Config) -> None:
+    """Take part in a session that xdist may distribute."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(), "orchestrator-distribution")
+
+
+def tell_groups(session: pytest.Session) -> None:
+    """On a worker: write down which tests use which recipe."""
+    from pytest_orchestrator.plugin.needs import NEEDS, Needs
+
+    target = getattr(session.config, "workerinput", {}).get(_INPUT)
+    if target is None:
+        return
+    groups = {}
+    for item in session.items:
+        needs = item.stash.get(NEEDS, None)
+        if isinstance(needs, Needs):
+            groups[item.nodeid] = needs.run.recipe.id
+    if groups and Path(target).parent.is_dir():
+        partial = Path(f"{target}.{os.getpid()}")
+        partial.write_text(json.dumps(groups), encoding="utf-8")
+        partial.replace(target)
+
+
+class Controller:
+    """The side that hands out the items."""
+
+    def __init__(self) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def _file(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
+        return Path(self._folder.name, "groups.json")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Name the file that a worker writes to."""
+        node.workerinput[_INPUT] = str(self._file)
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(
+        self, config: pytest.Config, log: Any
+    ) -> Generator[None, Any, Any]:
+        """Put a scheduler that knows recipes around the one that xdist would use."""
+        usual = yield
+        dist = config.getvalue("dist")
+        return usual if dist == "each" else Whole(usual, _grouping(config, log, dist, self._file))
+
+    def pytest_unconfigure(self) -> None:
+        """Take the file away."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+class Whole:
+    """A scheduler that leaves sessions without recipes to xdist's own, and groups the others."""
+
+    def __init__(self, usual: Any, grouping: Any) -> None:
+        self._usual = usual
+        self._grouping = grouping
+        self._chosen: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chosen or self._usual, name)
+
+    def add_node(self, node: Any) -> None:
+        """Take a worker in."""
+        for scheduler in self._active():
+            scheduler.add_node(node)
+
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """Take what a worker has collected."""
+        for scheduler in self._active():
+            scheduler.add_node_collection(node, collection)
+
+    def remove_node(self, node: Any) -> Any:
+        """Let a worker go; return the item that it was running."""
+        first, *others = self._active()
+        for scheduler in others:
+            scheduler.remove_node(node)
+        return first.remove_node(node)
+
+    def schedule(self) -> None:
+        """Hand out items; the first time, decide by what was collected who does so."""
+        if self._chosen is None:
+            self._chosen = self._grouping if self._grouping.has_recipes() else self._usual
+        self._chosen.schedule()
+
+    def _active(self) -> list[Any]:
+        return [self._chosen] if self._chosen else [self._usual, self._grouping]
+
+
+def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouping(LoadScopeScheduling):
+        """Recipes and those who use them together; other tests as ``--dist`` groups them."""
+
+        _users: dict[str, str] | None = None
+
+        def has_recipes(self) -> bool:
+            """Tell whether a collected item belongs to a recipe."""
+            items = next(iter(self.registered_collections.values()), [])
+            return bool(self._marked()) or any(map(_recipe_of, items))
+
+        def _marked(self) -> dict[str, str]:
+            if self._users is None:
+                self._users = json.loads(groups.read_text("utf-8")) if groups.exists() else {}
+            return self._users
+
+        def _split_scope(self, nodeid: str) -> str:
+            recipe = self._marked().get(nodeid) or _recipe_of(nodeid)
+            return recipe or _scope(nodeid, dist)
+
+    return Grouping(config, log)
+
+
+def _recipe_of(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return file if file.endswith(SUFFIXES) else ""
+
+
+def _scope(nodeid: str, dist: str) -> str:
+    """Return what xdist keeps together by itself."""
+    if dist == "loadfile":
+        return nodeid.partition("::")[0]
+    if dist == "loadscope":
+        return nodeid.rpartition("::")[0]
+    if dist == "loadgroup" and "@" in nodeid.rpartition("]")[2]:
+        return nodeid.rpartition("@")[2]
+    return nodeid

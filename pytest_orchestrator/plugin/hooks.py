@@ -1,0 +1,72 @@
+"""The plugin's entry: imports pytest and the standard library alone until a recipe is met."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import claims, needs, reporting, settings
+from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.context import Context
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and ini keys."""
+    settings.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the settings and make ready for reports of other processes."""
+    settings.check(config)
+    config.addinivalue_line(
+        "markers",
+        "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
+    )
+    register = config.pluginmanager.register
+    register(reporting.Plain(), "orchestrator-plain")
+    register(reporting.Tables(config), "orchestrator-tables")
+    if config.pluginmanager.has_plugin("xdist"):
+        from pytest_orchestrator.plugin import distribution
+
+        distribution.join(config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take the YAML files that are recipes."""
+    if file_path.suffix not in claims.SUFFIXES:
+        return None
+    named = parent.session.isinitpath(file_path)
+    claim = claims.claim(file_path, parent.config, named=named)
+    if claim is None:
+        return None
+    from pytest_orchestrator.plugin import nodes
+
+    return nodes.recipe_file(file_path, parent, claim)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep recipes whole and in order, and make ready to run them."""
+    from pytest_orchestrator.plugin import order
+
+    order.keep_recipes_whole(session)
+
+
+@pytest.fixture(name=needs.FIXTURE)
+def recipe_needs(request: pytest.FixtureRequest) -> None:
+    """Run the recipe's steps that an item needs and that were not selected."""
+    needs.prepare(request)
+
+
+@pytest.fixture(scope="session")
+def orchestrator_context(pytestconfig: pytest.Config) -> "Context":
+    """The Context that all recipes and tests of this session share."""
+    return state_of(pytestconfig).context
+
+
+@pytest.fixture(scope="session")
+def ctx(orchestrator_context: "Context") -> "Context":
+    """The Context that all recipes and tests of this session share (short name)."""
+    return orchestrator_context

@@ -1,0 +1,139 @@
+"""Steps that were not selected but are needed: they run in the setup of who needs them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.recipe.model import Step
+
+FIXTURE = "_recipe_needs"
+"""Name of the fixture that runs them; asked for by those items that need one."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one item needs to have run before its body.
+
+    Attributes:
+        run: The run of the recipe that the steps belong to.
+        steps: The steps, in the order they run.
+        refused: What keeps the item from running at all, as a message; empty if nothing.
+    """
+
+    run: "Serial"
+    steps: "tuple[Step, ...]"
+    refused: str = ""
+
+
+NEEDS = pytest.StashKey[Needs | str]()
+"""The needs of an item, or why they cannot be known."""
+
+RESULTS = pytest.StashKey["list[tuple[Serial, Step, StepResult]]"]()
+"""What became of the steps that ran in the setup of an item."""
+
+
+def prepare(request: pytest.FixtureRequest) -> None:
+    """Run what the item of a request needs.
+
+    Raises:
+        pytest.fail.Exception: A needed step did not pass, or may not run by itself.
+    """
+    needs = request.node.stash[NEEDS]
+    told = request.node.stash.setdefault(RESULTS, [])
+    if isinstance(needs, str) or needs.refused:
+        pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
+    for step in needs.steps:
+        _run_one(request, needs.run, step, told)
+
+
+def _run_one(
+    request: pytest.FixtureRequest,
+    run: "Serial",
+    step: "Step",
+    told: "list[tuple[Serial, Step, StepResult]]",
+) -> None:
+    from pytest_orchestrator.plugin.nodes import fixtures_of
+    from pytest_orchestrator.plugin.output import tell_output
+
+    known = step.name in run.results
+    blocker = run.blocker(step)
+    if blocker is not None and not known:
+        result = run.block(step, blocker)
+    else:
+        result = run.result(step, {} if known else fixtures_of(request, run, step))
+    if not known:
+        told.append((run, step, result))
+        tell_output(result)
+    if not result.meets and not _is_told_by_an_item(request.config, run, result):
+        pytest.fail(_text(run, step, result), pytrace=False)
+
+
+def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResult") -> bool:
+    """A blocked step is no error of its own where its blocker is an item that tells it."""
+    chosen = state_of(config).selected.get(run.recipe.id, set())
+    return result.outcome == "blocked" and result.blocked_by in chosen
+
+
+def _text(run: "Serial", step: "Step", result: "StepResult") -> str:
+    from pytest_orchestrator.reports import failure
+
+    head = f"needed step {run.recipe.id}::{step.name} did not pass"
+    if result.failure is None:
+        return f"{head}: {result.reason or result.outcome}"
+    return f"{head}\n{failure.text(run.recipe, step, result)}"
+
+
+def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
+    """Say why needed steps may not run by themselves; empty where they may.
+
+    Args:
+        run: The run of their recipe.
+        steps: Steps that were not selected.
+        who: Node id of the item that needs them.
+        config: For ``--deselect``.
+    """
+    recipe = run.recipe
+    for step in steps:
+        node = f"{recipe.id}::{step.name}"
+        place = step.at["name"]
+        if not step.implicit:
+            why = "it says `implicit: false`, so it never runs just because another step needs it"
+            place = step.at.get("implicit", place)
+        elif _deselected(node, config):
+            why = "it was taken out by --deselect"
+        else:
+            continue
+        return (
+            f"{recipe.id}:{place.line}:{place.column}: {who} needs step '{step.name}', "
+            f"which was not selected; {why}\n"
+            f"    select it too: pytest {node} {who}\n"
+            f"    or run without what is needed: pytest --recipe-needs=none {who}"
+        )
+    return ""
+
+
+def _deselected(node: str, config: pytest.Config) -> bool:
+    prefixes = tuple(config.getoption("deselect", None) or ())
+    return bool(prefixes) and node.startswith(prefixes)
+
+
+def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
+    """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
+    from pytest_orchestrator.recipe import RecipeError
+
+    if len(mark.args) != 1 or mark.kwargs or not isinstance(mark.args[0], (str, Path)):
+        return "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir"
+    path = Path(config.rootpath, mark.args[0])
+    try:
+        return state_of(config).run(state_of(config).recipe(path))
+    except RecipeError as error:
+        return f"the recipe of this test is not usable\n{error}"
+    except OSError as error:
+        return f"the recipe of this test cannot be read: {mark.args[0]}: {error.strerror}"

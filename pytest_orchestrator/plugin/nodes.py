@@ -1,0 +1,187 @@
+"""Recipes and steps as pytest's nodes: the only file that touches node classes.
+
+A step is a ``pytest.Function`` so that fixtures, marks, reruns and debuggers treat it as
+any test. Its callable is compiled with the recipe as its file and the step's line as its
+only line: tracebacks, summaries and annotations then point into the YAML.
+"""
+
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.plugin.claims import Claim
+from pytest_orchestrator.plugin.output import tell_output
+from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
+from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.reports import failure
+
+_SCOPE: dict[str, Any] = {}
+exec("def step(request): request.node.perform(request)", _SCOPE)  # noqa: S102
+_CODE: types.CodeType = _SCOPE["step"].__code__
+
+
+class LeftoverWarning(UserWarning):
+    """A step ended and left processes running; they were ended."""
+
+
+def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
+    """Return the node of a recipe, or None for a file that was only walked by and is none."""
+    if claim == "may be" and not looks_like_recipe(path.read_bytes()):
+        state_of(parent.config).others += 1
+        return None
+    file: RecipeFile = RecipeFile.from_parent(parent, path=path)
+    return file
+
+
+class RecipeFile(pytest.Module):
+    """One recipe; its children are its steps, the ``finally`` steps last."""
+
+    recipe: Recipe
+
+    def collect(self) -> "Iterator[StepItem]":
+        """Read the recipe; nothing of the user's is imported or run."""
+        self.recipe = state_of(self.config).recipe(self.path)
+        self.obj = types.ModuleType(self.path.stem)
+        for tag in self.recipe.tags:
+            self.add_marker(_mark(self.config, tag))
+        if self.recipe.fixtures:
+            self.add_marker(pytest.mark.usefixtures(*self.recipe.fixtures))
+        return (self.item(step) for step in (*self.recipe.steps, *self.recipe.final))
+
+    def item(self, step: Step) -> "StepItem":
+        """Return a new item for a step of this recipe."""
+        function = types.FunctionType(
+            _CODE.replace(
+                co_filename=str(self.path),
+                co_firstlineno=step.line,
+                co_name=step.name,
+                co_qualname=step.name,
+            ),
+            {"__name__": self.path.stem},
+            step.name,
+        )
+        if step.fixtures:
+            pytest.mark.usefixtures(*step.fixtures)(function)
+        item: StepItem = StepItem.from_parent(self, name=step.name, callobj=function, step=step)
+        for tag in step.tags:
+            item.add_marker(_mark(self.config, tag))
+        if step.xfail is not None:
+            item.add_marker(pytest.mark.xfail(reason=step.xfail))
+        return item
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        """Tell the problems of a recipe, without any frame."""
+        error = excinfo.value
+        if not isinstance(error, RecipeError):
+            return super().repr_failure(excinfo)
+        if hasattr(self.config, "workerinput"):
+            # As text the same report from two workers is told once.
+            return str(error)
+        shown: Any = excinfo.getrepr(style="value")
+        _blame(shown, self.path, error.problems[0].place.line, error.summary)
+        return shown
+
+
+class StepItem(pytest.Function):
+    """One step."""
+
+    parent: RecipeFile
+
+    def __init__(self, *, step: Step, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step = step
+        self.result: StepResult | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that this step belongs to."""
+        return self.parent.recipe
+
+    @property
+    def run(self) -> Serial:
+        """The run of the recipe that this step belongs to."""
+        return state_of(self.config).run(self.recipe)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where the step stands; pytest counts lines from 0."""
+        return self.path, self.step.line - 1, self.name
+
+    def perform(self, request: pytest.FixtureRequest) -> None:
+        """Run the step, or take the result that it already has, and tell pytest of it."""
+        __tracebackhide__ = True
+        run, again = self.run, self.result is not None
+        blocker = run.blocker(self.step, self._awaited())
+        if blocker is not None:
+            self.result = run.block(self.step, blocker)
+        else:
+            self.result = run.result(self.step, fixtures_of(request, run, self.step), again=again)
+            tell_output(self.result)
+        self._warn_of_leftovers(self.result)
+        self._raise(self.result)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show a failed step: its own text, or the traceback of the user's code."""
+        shown: Any = super().repr_failure(excinfo, style)
+        result = self.result
+        if result and result.failure and isinstance(excinfo.value, pytest.fail.Exception):
+            place = failure.place_of(self.step, result)
+            _blame(shown, self.path, place.line, result.failure.reason)
+        return shown
+
+    def _awaited(self) -> list[str]:
+        """Return the needs that count: with ``--recipe-needs=none`` only selected ones."""
+        if self.config.getoption("recipe_needs") == "run":
+            return list(self.step.needs)
+        chosen = state_of(self.config).selected.get(self.recipe.id, set())
+        return [need for need in self.step.needs if need in chosen]
+
+    def _raise(self, result: StepResult) -> None:
+        __tracebackhide__ = True
+        if result.outcome in ("skipped", "blocked"):
+            pytest.skip(result.reason)
+        if result.failure is None:
+            return
+        if result.failure.exception is not None:
+            raise result.failure.exception
+        told = failure.text(self.recipe, self.step, result)
+        raise pytest.fail.Exception(told, pytrace=False)
+
+    def _warn_of_leftovers(self, result: StepResult) -> None:
+        process = result.ended.process if result.ended else None
+        if process is not None and process.leftovers:
+            warnings.warn_explicit(
+                f"step '{self.name}' left running: {', '.join(process.leftovers)}; ended",
+                LeftoverWarning,
+                str(self.path),
+                self.step.line,
+            )
+
+
+def fixtures_of(request: pytest.FixtureRequest, run: Serial, step: Step) -> dict[str, object]:
+    """Return the values of the fixtures that a step names, by name."""
+    names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
+    return {name: request.getfixturevalue(name) for name in names}
+
+
+def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
+    """Return the marker of a tag, registered so that ``--strict-markers`` knows it."""
+    tags = state_of(config).tags
+    if tag not in tags:
+        tags.add(tag)
+        config.addinivalue_line("markers", f"{tag}: tag of a recipe")
+    mark: pytest.MarkDecorator = getattr(pytest.mark, tag)
+    return mark
+
+
+def _blame(shown: Any, path: Path, line: int, message: str) -> None:
+    """Let the short summary and machine-readable reports name the line of the recipe."""
+    crash = getattr(shown, "reprcrash", None)
+    if crash is not None:
+        crash.path, crash.lineno, crash.message = str(path), line, message

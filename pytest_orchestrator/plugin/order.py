@@ -1,0 +1,110 @@
+"""Recipes stay whole and in order, whatever shuffled the items before.
+
+The end of collecting is the only moment that comes after ``--ff`` and the shufflers.
+"""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import distribution
+from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
+from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.recipe.model import Step
+
+
+def keep_recipes_whole(session: pytest.Session) -> None:
+    """Regroup the items of a session, note what each needs, and make ready to run them."""
+    steps = _steps(session)
+    marked = [item for item in session.items if item.get_closest_marker("recipe")]
+    if not steps and not marked:
+        return
+    _regroup(session, steps)
+    _note_needs(session, steps, marked)
+    distribution.tell_groups(session)
+    if not session.config.option.collectonly:
+        from pytest_orchestrator.plugin import running
+
+        running.start(session)
+
+
+def _steps(session: pytest.Session) -> "list[StepItem]":
+    if not state_of(session.config).recipes:
+        return []
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+    return [item for item in session.items if isinstance(item, StepItem)]
+
+
+def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
+    """Put the steps of a recipe together, in order, where the first of them stands."""
+    groups: dict[str, list[StepItem]] = {}
+    for item in steps:
+        groups.setdefault(item.recipe.id, []).append(item)
+    for group in groups.values():
+        group.sort(key=lambda item: item.step.index)
+    ours = set(map(id, steps))
+    ordered: list[pytest.Item] = []
+    for item in session.items:
+        if id(item) not in ours:
+            ordered.append(item)
+        elif group := groups.pop(item.recipe.id, []):  # type: ignore[attr-defined]
+            ordered.extend(group)
+    session.items[:] = ordered
+
+
+def _note_needs(
+    session: pytest.Session, steps: "list[StepItem]", marked: list[pytest.Item]
+) -> None:
+    """Tell each item which steps have to run in its setup."""
+    state = state_of(session.config)
+    for item in steps:
+        state.selected.setdefault(item.recipe.id, set()).add(item.step.name)
+    if session.config.getoption("recipe_needs") == "run":
+        for item in steps:
+            _ask(item, item.run, _upstream(item, state.selected[item.recipe.id]))
+    for test in marked:
+        mark = test.get_closest_marker("recipe")
+        run = recipe_of_mark(mark, session.config) if mark else ""
+        if isinstance(run, str):
+            test.stash[NEEDS] = run
+            _request_fixture(test)
+        else:
+            _ask(test, run, run.recipe.steps)
+
+
+def _upstream(item: "StepItem", selected: set[str]) -> "tuple[Step, ...]":
+    """Return the steps that were not selected and that a step needs, in the order they run.
+
+    A selected need answers for what it needs itself.
+    """
+    recipe = item.recipe
+    found: dict[str, Step] = {}
+    queue = [need for need in item.step.needs if need not in selected]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found[name] = recipe.step(name)
+            queue += [need for need in found[name].needs if need not in selected]
+    return tuple(sorted(found.values(), key=lambda step: step.index))
+
+
+def _ask(item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]") -> None:
+    if not steps:
+        return
+    chosen = state_of(item.config).selected.get(run.recipe.id, set())
+    others = tuple(step for step in steps if step.name not in chosen)
+    refused = refusal(run, others, item.nodeid, item.config)
+    item.stash[NEEDS] = Needs(run, steps, refused)
+    _request_fixture(item)
+
+
+def _request_fixture(item: pytest.Item) -> None:
+    # The list is shared by the parametrized siblings of a test.
+    names = getattr(item, "fixturenames", None)
+    if names is not None and FIXTURE not in names:
+        names.insert(0, FIXTURE)

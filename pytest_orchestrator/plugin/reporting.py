@@ -1,0 +1,212 @@
+"""From a step's result to pytest's reports: only plain data leaves an item."""
+
+import shutil
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.plugin.output import shorten
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.recipe.model import Step
+
+ATTRIBUTE = "orchestrator"
+"""Attribute of a report that carries the block of its step."""
+
+NEEDED = "orchestrator_needed"
+"""Attribute of a report that carries the blocks of steps that ran in its setup."""
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class Blocks:
+    """Turns results into blocks; registered once a session has recipes to run."""
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the block of a step on the report of its call, or of its failed setup."""
+        report = yield
+        from pytest_orchestrator.plugin.needs import RESULTS
+        from pytest_orchestrator.plugin.nodes import StepItem
+
+        if call.when == "setup":
+            needed = item.stash.get(RESULTS, [])
+            if needed:
+                blocks = [_block(item, *one, state=None) for one in needed]
+                setattr(report, NEEDED, blocks)
+                needed.clear()
+        if isinstance(item, StepItem) and call.when != "teardown":
+            _describe(item, report)
+        return report
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_runtest_metadata(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> "dict[str, Json]":
+        """Give pytest-json-report the block of a step."""
+        block = item.stash.get(_BLOCK, None)
+        return {ATTRIBUTE: block} if block is not None and call.when != "teardown" else {}
+
+
+class Plain:
+    """Makes the reports of all items plain data: anything else ends an xdist worker."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Replace what is not plain in a report by text."""
+        report = yield
+        if report.user_properties:
+            report.user_properties = [
+                (str(name), _plain(value)) for name, value in report.user_properties
+            ]
+        # The name is pytest-json-report's; log records in it carry what `extra=` gave them.
+        extra = getattr(report, "_json_report_extra", None)
+        if extra:
+            setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
+        return report
+
+
+class Tables:
+    """Collects the blocks that reports carry and shows a table for each recipe."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._blocks: dict[str, dict[str, dict[str, Any]]] = {}
+        self._failed: list[pytest.TestReport] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the blocks of a report; they may come from another process."""
+        self.keep(report)
+        if report.failed and hasattr(report, ATTRIBUTE):
+            self._failed.append(report)
+
+    def keep(self, report: pytest.TestReport) -> None:
+        """Note the blocks that a report carries."""
+        for block in (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None)):
+            if block is not None:
+                steps = self._blocks.setdefault(block["recipe"]["path"], {})
+                steps[block["step"]["name"]] = block
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave the last lines of long outputs for the terminal."""
+        if self._config.get_verbosity() < 2:
+            for report in self._failed:
+                shorten(report)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what each recipe's steps did and used."""
+        if self._config.get_verbosity() < 0 or not self._blocks:
+            return
+        from pytest_orchestrator.reports import terminal
+
+        for path, steps in self._blocks.items():
+            blocks = sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
+            terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
+            for line in terminal.table(blocks, shutil.get_terminal_size().columns):
+                terminalreporter.write_line(line)
+
+
+_BLOCK = pytest.StashKey["dict[str, Json]"]()
+
+
+def keep(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Show a report in the tables that nobody else is told of."""
+    tables = config.pluginmanager.get_plugin("orchestrator-tables")
+    if tables is not None:
+        tables.keep(report)
+
+
+def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
+    """Return the reports of a step that ran outside pytest's protocol."""
+    from pytest_orchestrator.reports import failure
+
+    result = item.result
+    text = ""
+    if result is not None and result.failure is not None:
+        text = failure.text(item.recipe, item.step, result)
+    seconds = result.ended.usage.seconds if result and result.ended else 0.0
+
+    def report(when: str, longrepr: Any = None, duration: float = 0.0) -> pytest.TestReport:
+        made = pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={},
+            outcome="failed" if longrepr else "passed",
+            longrepr=longrepr,
+            when=when,  # type: ignore[arg-type]
+            duration=duration,
+        )
+        if when == "call":
+            _describe(item, made)
+        return made
+
+    return [report("setup"), report("call", text or None, seconds), report("teardown")]
+
+
+def _describe(item: "StepItem", report: pytest.TestReport) -> None:
+    """Put a step's block and properties on its report, and note what never ran."""
+    from pytest_orchestrator.reports import junit
+
+    if report.when == "setup" and report.passed:
+        return
+    state = None
+    result = item.result
+    if result is None or report.when == "setup":
+        result = item.run.note(item.step, report.outcome, _reason(report))
+        state = "error" if report.failed else None
+    elif hasattr(report, "wasxfail"):
+        state = "xpassed" if report.passed else "xfailed"
+    elif report.failed and result.outcome != "failed":
+        # Strict xfail, or a warning that is an error: pytest's word is the last.
+        state = "failed"
+    block = _block(item, item.run, item.step, result, state=state)
+    item.stash[_BLOCK] = block
+    setattr(report, ATTRIBUTE, block)
+    properties = junit.properties(block)
+    mine = {name for name, _ in properties}
+    others = [pair for pair in item.user_properties if pair[0] not in mine]
+    item.user_properties[:] = [*others, *properties]
+    report.user_properties = list(item.user_properties)
+
+
+def _block(
+    item: pytest.Item, run: "Serial", step: "Step", result: "StepResult", *, state: str | None
+) -> "dict[str, Json]":
+    from pytest_orchestrator.reports import json_report
+
+    worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
+    return json_report.block(
+        run.recipe, step, result, root=item.config.rootpath, worker=worker, state=state
+    )
+
+
+def _reason(report: pytest.TestReport) -> str:
+    shown = report.longrepr
+    if isinstance(shown, tuple):
+        return str(shown[2]).removeprefix("Skipped: ")
+    crash = getattr(shown, "reprcrash", None)
+    return str(crash.message if crash else shown).strip().partition("\n")[0]
+
+
+def _plain(value: Any) -> Any:
+    if _is_plain(value):
+        return value
+    from pytest_orchestrator.core.plain import plain
+
+    return plain(value)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return type(value) in _PLAIN

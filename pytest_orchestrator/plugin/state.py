@@ -1,0 +1,93 @@
+"""What a session keeps, under typed keys: recipes, their runs, the Context."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.recipe import Recipe, RecipeError
+
+
+@dataclass
+class State:
+    """Everything that recipes share in one session of pytest.
+
+    Kept by recipe and not in the nodes: plugins that rerun tear nodes down and up.
+
+    Attributes:
+        config: The configuration of the session.
+        recipes: Recipe files that were read, with what came of it.
+        runs: The run of each recipe, by its id.
+        selected: Names of the steps of each recipe that pytest was asked to run.
+        tags: Tags that are registered as markers.
+        others: Number of YAML files that were passed by because they are no recipes.
+    """
+
+    config: pytest.Config
+    recipes: "dict[Path, Recipe | RecipeError]" = field(default_factory=dict)
+    runs: "dict[str, Serial]" = field(default_factory=dict)
+    selected: dict[str, set[str]] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    others: int = 0
+    _context: "Context | None" = None
+    _environment: "Environment | None" = None
+
+    @property
+    def context(self) -> "Context":
+        """The session's one Context."""
+        if self._context is None:
+            from pytest_orchestrator.core.context import Context
+
+            self._context = Context()
+        return self._context
+
+    @property
+    def environment(self) -> "Environment":
+        """What all steps of the session are given."""
+        if self._environment is None:
+            from pytest_orchestrator.plugin.settings import environment
+
+            self._environment = environment(self.config)
+        return self._environment
+
+    def recipe(self, path: Path) -> "Recipe":
+        """Return the recipe of a file; it is read once in a session.
+
+        Raises:
+            RecipeError: The file is no good recipe.
+        """
+        from pytest_orchestrator.plugin.settings import size_limit
+        from pytest_orchestrator.recipe import RecipeError, load
+
+        if path not in self.recipes:
+            try:
+                self.recipes[path] = load(
+                    path, root=self.config.rootpath, max_bytes=size_limit(self.config)
+                )
+            except RecipeError as error:
+                self.recipes[path] = error
+        found = self.recipes[path]
+        if isinstance(found, RecipeError):
+            raise found
+        return found
+
+    def run(self, recipe: "Recipe") -> "Serial":
+        """Return the run of a recipe; there is one in a session."""
+        from pytest_orchestrator.execution.runner import Serial
+
+        if recipe.id not in self.runs:
+            self.runs[recipe.id] = Serial(recipe, self.context, self.environment)
+        return self.runs[recipe.id]
+
+
+_KEY = pytest.StashKey[State]()
+
+
+def state_of(config: pytest.Config) -> State:
+    """Return the state of the session that a configuration belongs to."""
+    return config.stash.setdefault(_KEY, State(config))

@@ -1,0 +1,1 @@
+"""Reports: one file a format, all made from the same result of a step."""

@@ -1,0 +1,115 @@
+"""The text of a failed step: where, what was measured, what held, how to repeat it.
+
+At most some thirty lines whatever the step did; the output of the step itself is shown
+beside it by pytest.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable
+
+from pytest_orchestrator.core.context import Change
+from pytest_orchestrator.core.place import Place, excerpt
+from pytest_orchestrator.core.result import Failure, StepResult, Usage
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.reports import figures
+
+_MOST = 6
+_WIDEST = 100
+_LONGEST = 300
+
+
+def text(recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told of a failed step.
+
+    Args:
+        recipe: The recipe; its text gives the excerpt.
+        step: The step that failed.
+        result: What became of it; its ``failure`` is present.
+    """
+    failure = result.failure or Failure(kind="exception", reason="no reason is known")
+    place = failure.place or step.at[""]
+    lines = [
+        f"{recipe.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
+        "",
+        excerpt(recipe.text, place, before=3, first=step.line),
+        *_errors(result, failure),
+        *failure.detail,
+        *_held(result),
+        *_writes(result.changes),
+    ]
+    if result.ended is not None:
+        lines.append(_used(result.ended.usage))
+    lines += _commands(recipe, step, result)
+    return "\n".join(lines)
+
+
+def _headline(step: Step, failure: Failure, result: StepResult) -> str:
+    if failure.kind != "criterion":
+        return f"step '{step.name}': {failure.reason}"
+    count = len(result.unmet)
+    what = "a criterion does" if count == 1 else f"{count} of {len(result.verdicts)} criteria do"
+    return f"{what} not hold after step '{step.name}'"
+
+
+def _errors(result: StepResult, failure: Failure) -> list[str]:
+    if failure.kind != "criterion":
+        return [f"E   {failure.reason}"]
+    rows = [f"E   {one.name}: {one.unmet}  (line {one.place.line})" for one in result.unmet]
+    return _bounded(rows, "E   … and {} more do not hold")
+
+
+def _held(result: StepResult) -> list[str]:
+    held = [f"{one.name} {_short(one.wanted)}" for one in result.verdicts if one.unmet is None]
+    return [f"    held: {'; '.join(_bounded(held, '{} more'))}"] if held else []
+
+
+def _writes(changes: Iterable[Change]) -> list[str]:
+    rows = [_write(change) for change in changes]
+    return ["wrote to the context", *_bounded(rows, "  … and {} more changes")] if rows else []
+
+
+def _write(change: Change) -> str:
+    told = change.as_dict()
+    old, new = told.get("old"), told.get("new")
+    if change.op in ("append", "pop"):
+        sign, value = ("+", new) if change.op == "append" else ("-", old)
+        return f"  {sign} {change.key}[{told.get('index')}]  {_short(value)}"
+    if change.op == "delete":
+        return f"  - {change.key}  {_short(old)}"
+    if old is None:
+        return f"  + {change.key}  {_short(new)}"
+    return f"  ~ {change.key}  {_short(old)} -> {_short(new)}"
+
+
+def _used(usage: Usage) -> str:
+    parts = [f"{usage.seconds:.2f} s"]
+    cpu = figures.added(usage.cpu_user_seconds, usage.cpu_system_seconds)
+    if cpu is not None:
+        parts.append(f"CPU {cpu:.2f} s")
+    if usage.max_rss is not None:
+        parts.append(f"peak {figures.megabytes(usage.max_rss)} MB")
+    return f"used       {', '.join(parts)}"
+
+
+def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
+    rows = [f"repeat     pytest {shlex.quote(f'{recipe.id}::{step.name}')}"]
+    process = result.ended.process if result.ended else None
+    if process is not None and "\n" not in process.alone and len(process.alone) <= _LONGEST:
+        rows.append(f"alone      {process.alone}")
+    return rows
+
+
+def _bounded(rows: list[str], rest: str) -> list[str]:
+    return rows if len(rows) <= _MOST else [*rows[:_MOST], rest.format(len(rows) - _MOST)]
+
+
+def _short(value: Json) -> str:
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+
+
+def place_of(step: Step, result: StepResult) -> Place:
+    """Return where in the recipe a failed step is to blame."""
+    return (result.failure.place if result.failure else None) or step.at[""]

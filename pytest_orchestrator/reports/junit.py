@@ -1,0 +1,33 @@
+"""The properties of one step in a JUnit file: scalars, named as in the JSON report."""
+
+from collections.abc import Mapping
+
+from pytest_orchestrator.core.values import Json
+
+_STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
+_META = ("test_id", "tester", "dut", "station", "operator", "batch")
+
+
+def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]:
+    """Return the properties of a step, from the block of the JSON report.
+
+    Returns:
+        Pairs of a name and a scalar; seconds and bytes, as the names say.
+    """
+    recipe, step = _mapping(block["recipe"]), _mapping(block["step"])
+    found: dict[str, Json] = {"recipe": recipe["path"]}
+    found |= {name: step[key] for key, name in _STEP.items() if key in step}
+    if "blocked_by" in step:
+        found["blocked_by"] = step["blocked_by"]
+    meta = _mapping(recipe["test_meta"])
+    found |= {name: meta[name] for name in _META if name in meta}
+    found |= _mapping(block.get("resources"))
+    return [
+        (name, value if isinstance(value, (int, float)) else str(value))
+        for name, value in found.items()
+        if not isinstance(value, (dict, list)) and value is not None
+    ]
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
