@@ -46,19 +46,23 @@ def collect_readings(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         ctx: The Context of the run.
-        params: `path`: the file; `polls`: how many readings it must hold.
+        params: `path`: the file; `polls`: how many readings it must hold (default: any
+            number but 0).
 
     Returns:
         The status and how many readings were collected.
     """
+    if not params.get("path"):
+        return {"status": "error", "reason": "'path' must name the file of the readings"}
     path = Path(params["path"])
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         readings = [_reading(line, number) for number, line in enumerate(lines, 1)]
     except (OSError, ValueError) as error:
         return {"status": "error", "reason": f"{path}: {error}"}
-    if len(readings) != params["polls"]:
-        reason = f"{path}: {len(readings)} readings, not {params['polls']}"
+    wanted = params.get("polls", len(readings) or 1)
+    if len(readings) != wanted:
+        reason = f"{path}: {len(readings)} readings, {wanted} wanted"
         return {"status": "error", "reason": reason}
     ctx.set("cdu.readings_v1", [], who="cdu_readings")
     for reading in readings:

@@ -44,6 +44,8 @@ def write_report(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     Returns:
         The status and the paths of the two files.
     """
+    if not params.get("folder"):
+        return {"status": "error", "reason": "'folder' must say where to write"}
     readings = ctx.get("cdu.readings_v1")
     if not readings:
         return {"status": "error", "reason": "no readings in the Context under 'cdu.readings_v1'"}
