@@ -1,0 +1,218 @@
+"""The python samples: called directly, and each run alone as a process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator import Context
+from scriptlets.python.steps.cdu_readings import collect_readings
+from scriptlets.python.steps.cdu_report import write_report
+from scriptlets.python.steps.cdu_statistics import CduStatistics, figures_of
+from scriptlets.python.steps.compute_message_length import compute_message_length
+from scriptlets.python.steps.sample_step import SampleStep
+
+STEPS = Path(__file__).parents[2] / "scriptlets/python/steps"
+READING = {
+    "poll": 1,
+    "supply_pressure_kpa": 320.0,
+    "return_pressure_kpa": 180.5,
+    "supply_temperature_c": 32.0,
+    "return_temperature_c": 41.75,
+}
+
+
+def alone(script: str, **given: object) -> "subprocess.CompletedProcess[str]":
+    options = [f"--{name}={json.dumps(value)}" for name, value in given.items()]
+    return subprocess.run(
+        [sys.executable, STEPS / script, *options], capture_output=True, text=True, check=False
+    )
+
+
+def with_readings(*readings: dict[str, Any]) -> Context:
+    ctx = Context()
+    ctx.set("cdu.readings_v1", list(readings))
+    return ctx
+
+
+@pytest.mark.parametrize(
+    ("script", "given", "said", "logged"),
+    [
+        (
+            "sample_step.py",
+            {"params": {"message": "Hi"}},
+            {"status": "ok", "message": "Hi"},
+            "message kept: Hi",
+        ),
+        (
+            "compute_message_length.py",
+            {"context": {"sample.message_v1": "Hi"}},
+            {"status": "ok", "length": 2},
+            "sample.message_v1 has 2 characters",
+        ),
+        (
+            "cdu_statistics.py",
+            {"params": {"limits": {}}, "context": {"cdu.readings_v1": [READING]}},
+            {"status": "ok", "figures": figures_of([READING])},
+            "delta_pressure: 139.5 kPa",
+        ),
+    ],
+)
+def test_alone_it_prints_one_json_object_and_logs_to_stderr(
+    script: str, given: dict[str, object], said: dict[str, object], logged: str
+) -> None:
+    done = alone(script, **given)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == said
+    assert logged in done.stderr
+
+
+def test_readings_are_collected_and_reported_alone_too(tmp_path: Path) -> None:
+    source = tmp_path / "readings.jsonl"
+    source.write_text(json.dumps(READING))
+    collected = alone("cdu_readings.py", params={"path": str(source), "polls": 1})
+    reported = alone(
+        "cdu_report.py",
+        params={"folder": str(tmp_path / "new/report")},
+        context={"cdu.readings_v1": [READING], "cdu.mean_x_v1": 1, "other": 2},
+    )
+
+    assert json.loads(collected.stdout) == {"status": "ok", "polls": 1}
+    assert json.loads(reported.stdout)["status"] == "ok"
+    assert (tmp_path / "new/report/readings.csv").read_bytes() == (
+        b"poll,supply_pressure_kpa,return_pressure_kpa,supply_temperature_c,return_temperature_c\r\n"
+        b"1,320.0,180.5,32.0,41.75\r\n"
+    )
+    assert json.loads((tmp_path / "new/report/figures.json").read_bytes()) == {"cdu.mean_x_v1": 1}
+
+
+@pytest.mark.parametrize(
+    ("script", "given", "said"),
+    [
+        ("sample_step.py", {}, "'message' must be text that is not empty, not None"),
+        ("compute_message_length.py", {}, "no text in the Context under 'sample.message_v1'"),
+        ("cdu_readings.py", {}, "'path' must name the file of the readings"),
+        ("cdu_readings.py", {"params": {"path": "/nowhere"}}, "/nowhere: [Errno 2] No such file"),
+        ("cdu_statistics.py", {}, "no readings in the Context under 'cdu.readings_v1'"),
+        ("cdu_report.py", {}, "'folder' must say where to write"),
+        ("cdu_report.py", {"params": {"folder": "x"}}, "no readings in the Context under"),
+    ],
+)
+def test_alone_it_ends_with_one_and_says_why(
+    script: str, given: dict[str, object], said: str
+) -> None:
+    done = alone(script, **given)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_sample_step_keeps_its_message() -> None:
+    ctx = Context()
+    SampleStep().run(ctx, {"message": "Hi"})
+
+    assert ctx.to_dict() == {"sample.message_v1": "Hi"}
+    assert ctx.get_history("sample.message_v1")[-1]["who"] == "sample_step"
+
+
+@pytest.mark.parametrize("message", [None, "", 3, ["Hi"]])
+def test_sample_step_refuses_what_is_no_message(message: object) -> None:
+    with pytest.raises(ValueError, match="'message' must be text that is not empty"):
+        SampleStep().validate(Context(), {"message": message})
+
+
+def test_the_length_of_a_message_is_in_characters() -> None:
+    ctx = Context()
+    ctx.set("greeting", "Grüß dich")
+    said = compute_message_length(ctx, {"key": "greeting"})
+
+    assert said == {"status": "ok", "length": 9}
+    assert ctx.get("metrics.message_length_v1") == 9
+
+
+def test_readings_are_appended_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "readings.jsonl"
+    path.write_text(f"{json.dumps(READING)}\n" * 3)
+    ctx = Context()
+    collect_readings(ctx, {"path": str(path), "polls": 3})
+
+    assert ctx.get("cdu.readings_v1") == [READING] * 3
+    assert [c["op"] for c in ctx.get_history("cdu.readings_v1")] == ["set", *["append"] * 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "0 readings, 1 wanted"),
+        (f"{json.dumps(READING)}\n" * 2, "2 readings, 1 wanted"),
+        ("no json\n", "line 1 is not JSON: 'no json'"),
+        (
+            f"{json.dumps(READING)}\n[]\n",
+            f"line 2 has no number for {', '.join(list(READING)[1:])}",
+        ),
+        (
+            json.dumps({**READING, "supply_pressure_kpa": True}),
+            "line 1 has no number for supply_pressure_kpa",
+        ),
+    ],
+)
+def test_a_file_that_is_wrong_leaves_the_context_as_it_was(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    path = tmp_path / "readings.jsonl"
+    path.write_text(text)
+    ctx = Context()
+    said = collect_readings(ctx, {"path": str(path), "polls": 1})
+
+    assert said == {"status": "error", "reason": f"{path}: {reason}"}
+    assert ctx.to_dict() == {}
+
+
+def test_deltas_are_what_the_racks_took() -> None:
+    figures = figures_of([READING, {**READING, "return_temperature_c": 42.25}])
+
+    assert figures["mean_return_temperature"] == 42.0
+    assert figures["delta_temperature"] == 10.0
+    assert figures["delta_pressure"] == 139.5
+
+
+@given(st.lists(st.floats(-50, 500), min_size=1))
+def test_a_mean_lies_between_the_lowest_and_the_highest(pressures: list[float]) -> None:
+    readings = [{**READING, "supply_pressure_kpa": pressure} for pressure in pressures]
+    mean = figures_of(readings)["mean_supply_pressure"]
+
+    assert min(pressures) - 0.001 <= mean <= max(pressures) + 0.001
+
+
+def test_every_figure_outside_its_limits_is_named() -> None:
+    ctx = with_readings(READING)
+    limits = {
+        "delta_pressure": {"low": 140},
+        "delta_temperature": {"low": 8, "high": 9.5},
+        "mean_supply_pressure": {"low": 320, "high": 320},
+    }
+    said = CduStatistics().run(ctx, {"limits": limits})
+
+    assert said == {
+        "status": "error",
+        "reason": "delta_pressure is 139.5 kPa, below 140 kPa; "
+        "delta_temperature is 9.75 K, above 9.5 K",
+    }
+    assert ctx.get("cdu.delta_pressure_v1") == 139.5
+
+
+def test_a_limit_for_what_is_not_computed_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such figure: flow; there are mean_supply_pressure, "):
+        CduStatistics().validate(with_readings(READING), {"limits": {"flow": {"low": 1}}})
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_not_a_crash() -> None:
+    said = write_report(with_readings(READING), {"folder": "/dev/null/report"})
+
+    assert said == {"status": "error", "reason": "[Errno 20] Not a directory: '/dev/null/report'"}
