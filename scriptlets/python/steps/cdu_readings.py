@@ -1,4 +1,4 @@
-"""NAME
+r"""NAME
     cdu_readings - collect the readings of a coolant distribution unit
 
 DESCRIPTION

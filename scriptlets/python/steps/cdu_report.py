@@ -1,4 +1,4 @@
-"""NAME
+r"""NAME
     cdu_report - write the readings and figures of a coolant distribution unit
 
 DESCRIPTION

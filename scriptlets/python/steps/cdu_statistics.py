@@ -1,4 +1,4 @@
-"""NAME
+r"""NAME
     cdu_statistics - means and deltas of a coolant distribution unit
 
 DESCRIPTION

@@ -1,4 +1,4 @@
-"""NAME
+r"""NAME
     compute_message_length - measure a message that an earlier step kept
 
 DESCRIPTION
