@@ -10,6 +10,10 @@ from unittest.mock import Mock
 import pytest_orchestrator
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.plugin import hooks
+from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.success import Success
+from pytest_orchestrator.recipe.walk import keys_of
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -44,3 +48,18 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
 
     assert "recipe_files" in declared
     assert declared - headings("options.md") == set()
+
+
+def test_every_key_of_a_recipe_is_in_a_table() -> None:
+    models = (Recipe, Success, *STEP_TYPES.values())
+    keys = {"type", *(key for model in models for key in keys_of(model))}
+    rows = set(re.findall(r"^\| `(\w+)` \|", (REFERENCE / "recipes.md").read_text(), re.MULTILINE))
+
+    assert keys - rows == set()
+
+
+def test_every_planned_key_is_among_what_is_not_yet_there() -> None:
+    section = (REFERENCE / "recipes.md").read_text().partition("## Not yet")[2]
+    named = set(re.findall(r"`(\w+)`", section))
+
+    assert named == planned.ROOT | planned.STEP | planned.SUCCESS | planned.TYPES
