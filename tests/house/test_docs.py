@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import pytest_orchestrator
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
@@ -63,3 +64,10 @@ def test_every_planned_key_is_among_what_is_not_yet_there() -> None:
     named = set(re.findall(r"`(\w+)`", section))
 
     assert named == planned.ROOT | planned.STEP | planned.SUCCESS | planned.TYPES
+
+
+def test_every_figure_of_a_step_is_in_a_table() -> None:
+    cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "reports.md").read_text(), re.MULTILINE)
+    told = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+    assert set(Usage.__struct_fields__) - told == set()
