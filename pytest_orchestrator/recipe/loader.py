@@ -1,11 +1,14 @@
 """From a file to a recipe, or to all that is wrong with it."""
 
+import gc
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
@@ -44,11 +47,10 @@ def load(path: Path, *, root: Path, max_bytes: int = MAX_BYTES) -> Recipe:
     problems = Problems()
     try:
         data = read(path, max_bytes, problems)
-        fields = _Loader(decoded(data, problems), problems).fields()
+        with _collector_paused():
+            fields = _Loader(decoded(data, problems), problems).fields()
     except Refused:
-        fields = {}
-    if problems.found:
-        raise RecipeError(problems.found, identity.as_posix(), problems.text)
+        raise RecipeError(problems.found, identity.as_posix(), problems.text) from None
     return Recipe(
         id=identity.as_posix(),
         path=path,
@@ -56,6 +58,19 @@ def load(path: Path, *, root: Path, max_bytes: int = MAX_BYTES) -> Recipe:
         sha256=hashlib.sha256(data).hexdigest(),
         **fields,
     )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # The nodes of a document are many, live until it is read and hold no circles, but for
+    # those that are refused. Looked at again and again, they make a large file twice as dear.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Loader:
@@ -89,17 +104,17 @@ class _Loader:
         fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
         return fields
 
-    def _root(self) -> yaml.MappingNode:
+    def _root(self) -> MappingNode:
         root = compose(self._text, self._problems)
         if root is None or root.value == "":
             self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
             raise Refused
-        if type(root) is yaml.MappingNode:
+        if type(root) is MappingNode:
             Check(self._text, self._problems).visit(root)
             if root.tag != BROKEN:
                 return root
         else:
-            found = "a list" if type(root) is yaml.SequenceNode else "one text or number"
+            found = "a list" if type(root) is SequenceNode else "one text or number"
             head = f"the file is {found}, should be a mapping"
             self._problems.add(self._values.place(root), head, hint=_WANTED)
         raise Refused
@@ -108,7 +123,7 @@ class _Loader:
         if key not in found:
             return []
         node = found[key][1]
-        if type(node) is not yaml.SequenceNode or node.tag == BROKEN:
+        if type(node) is not SequenceNode or node.tag == BROKEN:
             self._reading.mismatch(node, key, "a list of steps")
             return []
         if key == "steps" and not node.value:
@@ -119,7 +134,7 @@ class _Loader:
         ]
         return [each for each in drafts if each]
 
-    def _unknown(self, name: str, node: yaml.Node) -> None:
+    def _unknown(self, name: str, node: Node) -> None:
         place = self._values.place(node)
         if name in planned.ROOT:
             self._problems.add(place, f"'{name}' {planned.SENTENCE}")
@@ -136,15 +151,20 @@ def _built(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple
     )
 
 
-def looks_like_recipe(content: str | bytes) -> bool:
+def looks_like_recipe(content: Path | str | bytes) -> bool:
     """Tell whether a YAML file that pytest only came by is meant to be a recipe.
 
     Args:
-        content: The text of the file, or its bytes.
+        content: The file, its text or its bytes.
 
     Returns:
         True where the root has ``steps`` or ``test_meta``, be the file good or not.
     """
+    if isinstance(content, Path):
+        try:
+            content = read(content, MAX_BYTES, Problems())
+        except Refused:
+            return False
     text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
     if not _ANYWHERE.search(text):
         return False
@@ -154,6 +174,6 @@ def looks_like_recipe(content: str | bytes) -> bool:
         root = compose(text, Problems())
     except Refused:
         return False
-    return type(root) is yaml.MappingNode and any(
+    return type(root) is MappingNode and any(
         key.value in {"steps", "test_meta"} for key, _ in root.value
     )

@@ -6,66 +6,27 @@ the reference and the JSON Schema are made. Fields without them come from the lo
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
-
-if TYPE_CHECKING:
-    from pytest_orchestrator.core.values import Json
-else:
-    # msgspec cannot look into a type that contains itself; the loader reads JSON anyway.
-    Json = Any
-
-_ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_IDENTIFIER = r"[^\W\d]\w*"
-_STEP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-
-
-def _kind(rule: object, pattern: str | None = None) -> Meta:
-    return Meta(extra={"rule": rule}, pattern=f"^{pattern}$" if pattern else None)
-
-
-def _key(description: str, example: object, **extra: object) -> Meta:
-    """What is said about a key.
-
-    ``written`` is the type of what may be written, where that is not the type of the
-    field; ``rule`` makes the field's value of it; ``own`` marks what the loader reads itself.
-    """
-    return Meta(description=description, examples=[example], extra=extra)
-
-
-StepName = Annotated[
-    str,
-    _kind(
-        rules.shaped(_STEP_NAME, "letters, digits, _ and -, beginning with a letter or _"),
-        _STEP_NAME,
-    ),
-]
-Tag = Annotated[str, _kind(rules.tag, r"[A-Za-z][A-Za-z0-9_]*")]
-Fixture = Annotated[str, _kind(rules.fixture)]
-ContextPath = Annotated[str, _kind(rules.context_path)]
-FilePath = Annotated[str, _kind(rules.filled_word)]
-Word = Annotated[str, _kind(rules.word)]
-EnvName = Annotated[
-    str,
-    _kind(
-        rules.shaped(_ENV_NAME, "the name of an environment variable: letters, digits and _"),
-        _ENV_NAME,
-    ),
-]
-EnvValue = Annotated[Json, _kind(rules.environment)]
-Dotted = Annotated[
-    str,
-    _kind(
-        rules.shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
-    ),
-]
-Identifier = Annotated[str, _kind(rules.shaped(_IDENTIFIER, "a name of Python"))]
-Text = Annotated[str, _kind(rules.filled)]
-ExitCode = Annotated[int, _kind(rules.exit_code)]
+from pytest_orchestrator.recipe.kinds import (
+    Dotted,
+    EnvName,
+    EnvValue,
+    FilePath,
+    Fixture,
+    Identifier,
+    Json,
+    StepName,
+    Tag,
+    Text,
+    Word,
+    key,
+)
+from pytest_orchestrator.recipe.success import Success
 
 
 class Criterion(Struct, frozen=True):
@@ -82,32 +43,6 @@ class Criterion(Struct, frozen=True):
     place: Place
 
 
-class Success(Struct, frozen=True, kw_only=True):
-    """The keys that ``success`` may have."""
-
-    ctx_has_keys: Annotated[
-        tuple[ContextPath, ...],
-        _key("Keys that the Context must have.", ["sample.message_v1"]),
-    ] = ()
-    files_exist: Annotated[
-        tuple[FilePath, ...],
-        _key(
-            "Files that must be there: paths or globs, relative to the rootdir.",
-            ["out/report.csv", "out/*.json"],
-        ),
-    ] = ()
-    exit_code: Annotated[
-        Json,
-        _key(
-            "The exit code of a shell step, a list of those that are as good, or `nonzero`. "
-            "The default is 0.",
-            0,
-            written=int | Literal["nonzero"] | tuple[ExitCode, ...],
-            rule=rules.exit_codes,
-        ),
-    ] = None
-
-
 class Step(Struct, frozen=True, kw_only=True):
     """What steps of every type have.
 
@@ -122,7 +57,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
     name: Annotated[
         StepName,
-        _key(
+        key(
             "Unique in the recipe; letters, digits, `_` and `-`. The node id of the step is "
             "`recipes/x.yaml::name`.",
             "flash",
@@ -130,29 +65,27 @@ class Step(Struct, frozen=True, kw_only=True):
     ]
     idx: Annotated[
         int | None,
-        _key(
+        key(
             "Position of the step, instead of the order of the list: all steps or none, unique.",
             1,
             rule=rules.not_negative,
         ),
     ] = None
-    description: Annotated[str | None, _key("Free text for reports.", "Writes the firmware.")] = (
-        None
-    )
+    description: Annotated[str | None, key("Free text for reports.", "Writes the firmware.")] = None
     tags: Annotated[
         tuple[Tag, ...],
-        _key("Markers for `-m`, in addition to those of the recipe.", ["nightly"]),
+        key("Markers for `-m`, in addition to those of the recipe.", ["nightly"]),
     ] = ()
     fixtures: Annotated[
         tuple[Fixture, ...],
-        _key(
+        key(
             "Pytest fixtures that the step needs, in addition to those of the recipe.",
             ["bench"],
         ),
     ] = ()
     needs: Annotated[
         tuple[StepName, ...],
-        _key(
+        key(
             "Names of the steps that must have passed. The default is the step before it; "
             "`[]` is nothing.",
             ["flash"],
@@ -160,14 +93,14 @@ class Step(Struct, frozen=True, kw_only=True):
     ] = ()
     implicit: Annotated[
         bool,
-        _key("`false`: never run just because a selected step needs this one.", False),  # noqa: FBT003
+        key("`false`: never run just because a selected step needs this one.", False),
     ] = True
-    xfail: Annotated[
-        Text | None, _key("The reason why the step is expected to fail.", "BUG-17")
-    ] = None
+    xfail: Annotated[Text | None, key("The reason why the step is expected to fail.", "BUG-17")] = (
+        None
+    )
     timeout: Annotated[
         float | None,
-        _key(
+        key(
             "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, "
             "`2m`, `1h`.",
             "30s",
@@ -177,7 +110,7 @@ class Step(Struct, frozen=True, kw_only=True):
     ] = None
     success: Annotated[
         tuple[Criterion, ...],
-        _key(
+        key(
             "What must hold after the step.",
             {"ctx_has_keys": ["sample.message_v1"]},
             written=Success,
@@ -202,19 +135,19 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
 
     module: Annotated[
         Dotted,
-        _key("The module, as it is imported.", "scriptlets.python.steps.sample_step"),
+        key("The module, as it is imported.", "scriptlets.python.steps.sample_step"),
     ]
     class_: Annotated[
         Identifier | None,
-        _key("A class of the module that has a `run`.", "SampleStep"),
+        key("A class of the module that has a `run`.", "SampleStep"),
     ] = field(default=None, name="class")
     function: Annotated[
         Identifier | None,
-        _key("A function of the module, instead of a class.", "collect_readings"),
+        key("A function of the module, instead of a class.", "collect_readings"),
     ] = None
     params: Annotated[
         dict[str, Json],
-        _key("What the class or function is given as `params`.", {"message": "Hi"}),
+        key("What the class or function is given as `params`.", {"message": "Hi"}),
     ] = {}
 
 
@@ -225,7 +158,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
 
     cmd: Annotated[
         str | tuple[str, ...],
-        _key(
+        key(
             "A command line, or a list of a program and its arguments.",
             "scriptlets/shell/sample.sh",
             written=str | tuple[Word, ...],
@@ -234,18 +167,18 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     ]
     args: Annotated[
         dict[EnvName, EnvValue],
-        _key(
+        key(
             "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
             {"MESSAGE": "Hi"},
         ),
     ] = {}
     stdin: Annotated[
         Json,
-        _key("What the command reads: text as it is, all else as JSON.", {"channel": 1}),
+        key("What the command reads: text as it is, all else as JSON.", {"channel": 1}),
     ] = None
     parse: Annotated[
         Literal["json", "last-line", "data", "text"],
-        _key(
+        key(
             "What stdout is: `json` one object with a `status`, `last-line` such an object in "
             "its last line, `data` any JSON, `text` anything.",
             "last-line",
@@ -253,7 +186,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     ] = "json"
     cwd: Annotated[
         FilePath | None,
-        _key("Where the command runs, relative to the rootdir, the default.", "firmware"),
+        key("Where the command runs, relative to the rootdir, the default.", "firmware"),
     ] = None
 
 
@@ -261,10 +194,6 @@ STEP_TYPES: dict[str, type[PythonStep] | type[ShellStep]] = {
     "python": PythonStep,
     "shell": ShellStep,
 }
-
-
-OF_SHELL = frozenset({"exit_code"})
-"""Criteria that only a step with a process of its own can be asked for."""
 
 
 class Recipe(Struct, frozen=True, kw_only=True, dict=True):
@@ -279,26 +208,26 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         at: Where the value of each key that was given stands.
     """
 
-    version: Annotated[int, _key("Number of the format: 1.", 1, rule=rules.format_number)] = 1
-    name: Annotated[str | None, _key("Free text for reports.", "cdu_poll")] = None
-    description: Annotated[str | None, _key("Free text for reports.", "Polls a CDU ten times.")] = (
+    version: Annotated[int, key("Number of the format: 1.", 1, rule=rules.format_number)] = 1
+    name: Annotated[str | None, key("Free text for reports.", "cdu_poll")] = None
+    description: Annotated[str | None, key("Free text for reports.", "Polls a CDU ten times.")] = (
         None
     )
     test_meta: Annotated[
         dict[str, Json],
-        _key(
+        key(
             "Anything that reports are to show; `test_id`, `tester`, `description`, `dut`, "
             "`station`, `operator` and `batch` have fixed places there.",
             {"test_id": "PSU-7", "tester": "your name"},
         ),
     ] = {}
-    tags: Annotated[tuple[Tag, ...], _key("Markers of all steps, for `-m`.", ["nightly"])] = ()
+    tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
     fixtures: Annotated[
-        tuple[Fixture, ...], _key("Pytest fixtures that all steps need.", ["bench"])
+        tuple[Fixture, ...], key("Pytest fixtures that all steps need.", ["bench"])
     ] = ()
     steps: Annotated[
         tuple[Step, ...],
-        _key(
+        key(
             "The steps, at least one.",
             [{"name": "hello", "type": "shell", "cmd": "scriptlets/shell/sample.sh"}],
             own=True,
@@ -306,7 +235,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     ]
     final: Annotated[
         tuple[Step, ...],
-        _key(
+        key(
             "Steps that run at the end whatever became of the others.",
             [{"name": "power_off", "type": "shell", "cmd": "psu off", "parse": "text"}],
             own=True,

@@ -9,7 +9,7 @@ deeper than `MAX_DEPTH`, so what walks over it may recurse.
 import re
 from typing import NoReturn
 
-import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.problems import Problems, Refused
@@ -31,18 +31,18 @@ _CORE = "tag:yaml.org,2002:"
 _SCALAR = frozenset(
     {PLAIN, QUOTED, *(_CORE + name for name in ("str", "int", "float", "bool", "null"))}
 )
-_COLLECTION = {
-    yaml.SequenceNode: frozenset({SEQUENCE, _CORE + "seq"}),
-    yaml.MappingNode: frozenset({MAPPING, _CORE + "map"}),
+_COLLECTION: dict[type[Node], frozenset[str]] = {
+    SequenceNode: frozenset({SEQUENCE, _CORE + "seq"}),
+    MappingNode: frozenset({MAPPING, _CORE + "map"}),
 }
 _TEXT = frozenset({QUOTED, _CORE + "str"})
 _OPEN = (0, 0)
 _WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
 
-Pairs = dict[str, tuple[yaml.ScalarNode, yaml.Node]]
+Pairs = dict[str, tuple[ScalarNode, Node]]
 
 
-def place_of(node: yaml.Node, text: str) -> Place:
+def place_of(node: Node, text: str) -> Place:
     """Where a node stands.
 
     Args:
@@ -56,12 +56,12 @@ def place_of(node: yaml.Node, text: str) -> Place:
     if start.line == end.line and end.column > start.column:
         length = end.column - start.column
     else:
-        word = _WORD.match(text, start.index)
+        word = None if type(node) is SequenceNode else _WORD.match(text, start.index)
         length = len(word.group()) if word else 1
     return Place(start.line + 1, start.column + 1, length)
 
 
-def pairs(node: yaml.Node) -> Pairs:
+def pairs(node: Node) -> Pairs:
     """The keys of a mapping node that was looked at, each with its two nodes."""
     found: Pairs = node.value
     return found
@@ -81,7 +81,7 @@ class Check:
         self._problems = problems
         self._seen: dict[int, tuple[int, int]] = {}
 
-    def visit(self, node: yaml.Node) -> tuple[int, int]:
+    def visit(self, node: Node) -> tuple[int, int]:
         """Look at a node and all below it.
 
         Anchors stand before their aliases, so what an alias leads to was looked at before
@@ -104,19 +104,16 @@ class Check:
         self._seen[id(node)] = _OPEN
         if node.tag not in _COLLECTION[type(node)]:
             self._tag(node)
-        if type(node) is yaml.MappingNode:
-            found = self._mapping(node)
-        else:
-            found = self._all(node, node.value)
+        found = self._mapping(node) if type(node) is MappingNode else self._all(node, node.value)
         if found[1] > MAX_DEPTH:
             self._refuse(node, f"more than {MAX_DEPTH} levels of nesting, aliases followed")
         self._seen[id(node)] = found
         return found
 
-    def _all(self, parent: yaml.Node, nodes: list[yaml.Node]) -> tuple[int, int]:
+    def _all(self, parent: Node, nodes: list[Node]) -> tuple[int, int]:
         count, height = 1, 0
         for node in nodes:
-            if type(node) is yaml.ScalarNode:
+            if type(node) is ScalarNode:
                 count += 1
                 if node.tag not in _SCALAR:
                     self._tag(node)
@@ -126,15 +123,17 @@ class Check:
             height = max(height, levels)
             # Here, not at the end: merging alone could cost minutes until then.
             if count > MAX_NODES:
-                self._refuse(parent, f"more than {MAX_NODES:,} nodes, aliases followed")
+                self._refuse(
+                    parent, f"the file has more than {MAX_NODES:,} nodes, aliases followed"
+                )
         return count, height + 1
 
-    def _mapping(self, node: yaml.MappingNode) -> tuple[int, int]:
+    def _mapping(self, node: MappingNode) -> tuple[int, int]:
         count, height = self._all(node, [value for _, value in node.value])
         count += len(node.value)
         written: Pairs = {}
         for key, value in node.value:
-            if type(key) is not yaml.ScalarNode:
+            if type(key) is not ScalarNode:
                 self._problem(key, "a key is text, not a list or a mapping")
             elif key.value in written:
                 self._twice(written[key.value][0], key)
@@ -149,14 +148,14 @@ class Check:
         node.value = written
         return count, height
 
-    def _merged(self, node: yaml.Node) -> list[yaml.Node]:
-        parts = node.value if type(node) is yaml.SequenceNode else [node]
-        good = [part for part in parts if type(part) is yaml.MappingNode]
+    def _merged(self, node: Node) -> list[Node]:
+        parts = node.value if type(node) is SequenceNode else [node]
+        good: list[Node] = [part for part in parts if type(part) is MappingNode]
         if len(good) < len(parts):
             self._problem(node, "'<<' merges a mapping or a list of mappings")
         return good
 
-    def _is_text(self, key: yaml.ScalarNode) -> bool:
+    def _is_text(self, key: ScalarNode) -> bool:
         if key.tag in _TEXT:
             return True
         if key.tag == PLAIN:
@@ -169,19 +168,19 @@ class Check:
         self._problem(key, "a key is text, not a number, true, false or null", cure)
         return False
 
-    def _twice(self, first: yaml.Node, second: yaml.ScalarNode) -> None:
+    def _twice(self, first: Node, second: ScalarNode) -> None:
         lines = f"lines {first.start_mark.line + 1} and {second.start_mark.line + 1}"
         self._problem(second, f"the key {quoted(second.value)} is given twice, in {lines}")
 
-    def _tag(self, node: yaml.Node) -> None:
+    def _tag(self, node: Node) -> None:
         if node.tag != BROKEN:
             tag = node.tag.replace(_CORE, "!!")
             node.tag = BROKEN
             self._problem(node, f"the tag {shortened(tag)} is not supported here", "leave it out")
 
-    def _problem(self, node: yaml.Node, head: str, hint: str = "") -> None:
+    def _problem(self, node: Node, head: str, hint: str = "") -> None:
         self._problems.add(place_of(node, self._text), head, hint=hint)
 
-    def _refuse(self, node: yaml.Node, head: str) -> NoReturn:
+    def _refuse(self, node: Node, head: str) -> NoReturn:
         self._problem(node, head)
         raise Refused

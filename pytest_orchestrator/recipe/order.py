@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-import yaml
+from yaml import Node
 
 from pytest_orchestrator.recipe import graph
 from pytest_orchestrator.recipe.problems import Problems
@@ -50,9 +50,7 @@ class Order:
                 self._check_needs(each, named, late)
         return self._sorted(steps), self._sorted(final)
 
-    def _note(
-        self, node: yaml.Node, head: str, where: str = "", tail: str = "", hint: str = ""
-    ) -> None:
+    def _note(self, node: Node, head: str, where: str = "", tail: str = "", hint: str = "") -> None:
         self._problems.add(self._values.place(node), head, where, tail, hint=hint)
 
     def _by_idx(self, drafts: Sequence[Draft]) -> list[Draft]:

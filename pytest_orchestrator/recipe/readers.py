@@ -5,11 +5,13 @@ cannot be read is `FAILED`, its problem is noted, and reading goes on.
 """
 
 from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
 
 import msgspec
-import yaml
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.values import kind
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
@@ -34,24 +36,29 @@ class Reading(NamedTuple):
     problems: Problems
     where: str
 
-    def wrong(self, node: yaml.Node, key: str, tail: str, hint: str = "") -> Any:
+    def wrong(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
         """Note what is wrong with the value of a key; gives `FAILED`."""
         self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
         return FAILED
 
-    def mismatch(self, node: yaml.Node, key: str, wanted: str) -> Any:
-        """Note that a value is of another kind than it should be; gives `FAILED`."""
+    def kind(self, node: Node) -> str:
+        """What the value of a node is, such as ``a list``; empty where it has its problem."""
         if node.tag == BROKEN:
-            return FAILED
-        if type(node) is not yaml.ScalarNode:
-            found = "a list" if type(node) is yaml.SequenceNode else "a mapping"
-            return self.wrong(node, key, f" is {found}, should be {wanted}")
+            return ""
+        if not isinstance(node, ScalarNode):
+            return "a list" if isinstance(node, SequenceNode) else "a mapping"
         value = self.values.scalar(node)
         if value is FAILED:
+            return ""
+        return kind(value) if node.value else "empty"
+
+    def mismatch(self, node: Node, key: str, wanted: str) -> Any:
+        """Note that a value is of another kind than it should be; gives `FAILED`."""
+        found = self.kind(node)
+        if not found:
             return FAILED
-        text: str = node.value
-        found = kind(value) if text or value is not None else "empty"
-        cure = _cure(value, text, wanted) if text else ""
+        is_written = isinstance(node, ScalarNode) and node.value
+        cure = _cure(self.values.json(node), node.value, wanted) if is_written else ""
         return self.wrong(node, key, f" is {found}, should be {wanted}", cure)
 
 
@@ -73,7 +80,7 @@ class Reader(Protocol):
         """What such a value is, in words."""
         ...
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
         """The value of a node, or `FAILED` with its problem noted."""
         ...
 
@@ -89,10 +96,11 @@ class _Scalar:
         said = [_WORDS[one] for one in named]
         self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
         # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
-        self._cell: Any = msgspec.defstruct("Cell", [("value", Union[kinds])], array_like=True)
+        kind_of_all = reduce(or_, kinds)
+        self._cell: Any = msgspec.defstruct("Cell", [("value", kind_of_all)], array_like=True)
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
-        if type(node) is not yaml.ScalarNode:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
+        if type(node) is not ScalarNode:
             return reading.mismatch(node, key, self.wanted)
         value = reading.values.scalar(node)
         if value is FAILED:
@@ -114,8 +122,8 @@ class _List:
     def __init__(self, item: Reader) -> None:
         self._item = item
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
-        if type(node) is not yaml.SequenceNode or node.tag == BROKEN:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
+        if type(node) is not SequenceNode or node.tag == BROKEN:
             return reading.mismatch(node, key, self.wanted)
         read = self._item.read
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
@@ -130,10 +138,10 @@ class _Either:
         self._several = several
         self.wanted = f"{scalar.wanted}, or {several.wanted}"
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
-        if type(node) is yaml.SequenceNode:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
+        if type(node) is SequenceNode:
             return self._several.read(node, key, reading)
-        if type(node) is yaml.ScalarNode:
+        if type(node) is ScalarNode:
             return self._scalar.read(node, key, reading)
         return reading.mismatch(node, key, self.wanted)
 
@@ -143,7 +151,7 @@ class _Json:
 
     wanted = "any value"
 
-    def read(self, node: yaml.Node, _key: str, reading: Reading) -> Any:
+    def read(self, node: Node, _key: str, reading: Reading) -> Any:
         return reading.values.json(node)
 
 
@@ -156,8 +164,8 @@ class _Mapping:
         self._name = _rule(name)
         self._value = None if value is Any else reader(value)
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
-        if type(node) is not yaml.MappingNode or node.tag == BROKEN:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
+        if type(node) is not MappingNode or node.tag == BROKEN:
             return reading.mismatch(node, key, self.wanted)
         if self._value is None:
             return reading.values.json(node)
@@ -181,7 +189,7 @@ class _Ruled:
         self._rule = rule
         self.wanted = plain.wanted
 
-    def read(self, node: yaml.Node, key: str, reading: Reading) -> Any:
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
         value = self._plain.read(node, key, reading)
         if value is FAILED:
             return FAILED

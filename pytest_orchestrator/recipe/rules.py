@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Callable
 
+from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.values import Json
 
 _MARKS = frozenset(
@@ -40,7 +42,7 @@ _tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a
 def tag(text: str) -> str:
     """A marker that is the user's own."""
     if text in _MARKS:
-        raise ValueError("which pytest has its own use for")
+        raise ValueError("a mark that has its own meaning")
     return _tag(text)
 
 
@@ -144,7 +146,8 @@ def format_number(number: int) -> int:
 
 
 def context_path(text: str) -> str:
-    """Dotted parts, none of them empty."""
-    if not all(text.split(".")) or not text.isprintable():
-        raise ValueError("should be a key of the Context such as dut.serial_v1")
-    return text
+    """A key that the Context can have, or a path to what is below one."""
+    try:
+        return checked_key(text)
+    except ContextKeyError:
+        raise ValueError("should be a key of the Context such as dut.serial_v1") from None

@@ -25,6 +25,7 @@ SEQUENCE = "sequence"
 MAPPING = "mapping"
 
 _START = Place(1, 1)
+_TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WIDE = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -53,9 +54,9 @@ class _Limited:
         self.depth += 1
         self.count += 1
         if self.depth > MAX_DEPTH:
-            raise _Limit(f"more than {MAX_DEPTH} levels of nesting", parent)
+            raise _Limit(_TOO_DEEP, parent)
         if self.count > MAX_NODES:
-            raise _Limit(f"more than {MAX_NODES:,} nodes", parent)
+            raise _Limit(f"the file has more than {MAX_NODES:,} nodes", parent)
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -66,27 +67,18 @@ class _Limited:
         return SEQUENCE if kind is yaml.SequenceNode else MAPPING
 
 
+class InPython(_Limited, yaml.SafeLoader):
+    """PyYAML's own parser, some ten times slower, for where it was built without libyaml."""
+
+
 if yaml.__with_libyaml__:
 
-    class _Composer(_Limited, yaml.cyaml.CParser):
-        """The parser of libyaml and PyYAML's composer, both in C."""
+    class InC(_Limited, yaml.CSafeLoader):
+        """libyaml's parser and PyYAML's composer, both in C."""
 
+    composer: type[InC | InPython] = InC
 else:  # pragma: no cover
-
-    class _Composer(
-        _Limited,
-        yaml.reader.Reader,
-        yaml.scanner.Scanner,
-        yaml.parser.Parser,
-        yaml.composer.Composer,
-    ):
-        """The same in Python, some ten times slower."""
-
-        def __init__(self, text: str) -> None:
-            yaml.reader.Reader.__init__(self, text)
-            yaml.scanner.Scanner.__init__(self)
-            yaml.parser.Parser.__init__(self)
-            yaml.composer.Composer.__init__(self)
+    composer = InPython
 
 
 def read(path: Path, max_bytes: int, problems: Problems) -> bytes:
@@ -109,13 +101,10 @@ def read(path: Path, max_bytes: int, problems: Problems) -> bytes:
             _refuse(problems, "this is no regular file")
         if status.st_size <= max_bytes:
             return path.read_bytes()
+        size = f"{status.st_size:,} bytes, above the limit of {max_bytes:,}"
+        _refuse(problems, f"the file has {size}", hint="the ini key recipe_max_size sets it")
     except OSError as error:
         _refuse(problems, f"the file cannot be read: {error.strerror or error}")
-    _refuse(
-        problems,
-        f"the file has {status.st_size:,} bytes, above the limit of {max_bytes:,}",
-        hint="the ini key recipe_max_size is the limit",
-    )
 
 
 def decoded(data: bytes, problems: Problems) -> str:
@@ -162,7 +151,7 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
         Refused: The text is no YAML, not one document, or above a limit.
     """
     try:
-        root: yaml.Node | None = _Composer(text).get_single_node()
+        root: yaml.Node | None = composer(text).get_single_node()
     except _Limit as limit:
         mark = limit.parent.start_mark if limit.parent else None
         _refuse(problems, limit.head, Place(mark.line + 1, mark.column + 1) if mark else _START)
@@ -170,7 +159,9 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
         _refuse_controls(text, problems)
     except yaml.MarkedYAMLError as error:
         place, head, hint = explained(error, text)
-        _refuse(problems, head, place, hint=hint)
+        # libyaml reads ahead, and may come to its own limit of 1,000 levels before.
+        too_deep = "maximum nesting depth" in head
+        _refuse(problems, _TOO_DEEP if too_deep else head, place, hint=hint)
     return root
 
 

@@ -2,23 +2,17 @@
 
 from typing import Any
 
-import yaml
 from msgspec import Struct
+from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
-from pytest_orchestrator.recipe.model import (
-    OF_SHELL,
-    STEP_TYPES,
-    Criterion,
-    PythonStep,
-    Step,
-    Success,
-)
+from pytest_orchestrator.recipe.model import STEP_TYPES, Criterion, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
-from pytest_orchestrator.recipe.values import FAILED, Values
+from pytest_orchestrator.recipe.success import OF_SHELL, Success
+from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
 
@@ -31,13 +25,13 @@ class Draft(Struct):
     Attributes:
         model: The Struct of its type; `Step` where that cannot be told.
         node: Its mapping.
-        title: How messages call it, such as ``step 'flash'``.
+        title: How messages call it, such as ``step 'flash'`` or ``step 3``.
         fields: The fields that were given and could be read.
         at: Where the value of each key that was given stands, as in `Step`.
     """
 
     model: type[Step]
-    node: yaml.Node
+    node: Node
     title: str
     fields: dict[str, Any]
     at: dict[str, Place]
@@ -48,12 +42,12 @@ class Draft(Struct):
         name: str = self.fields.get("name", "")
         return name
 
-    def node_of(self, key: str) -> yaml.Node:
+    def node_of(self, key: str) -> Node:
         """The node of the value of a key that was given."""
         return pairs(self.node)[key][1]
 
 
-def draft(node: yaml.Node, title: str, values: Values, problems: Problems) -> Draft | None:
+def draft(node: Node, title: str, values: Values, problems: Problems) -> Draft | None:
     """Read one step.
 
     Args:
@@ -65,32 +59,31 @@ def draft(node: yaml.Node, title: str, values: Values, problems: Problems) -> Dr
     Returns:
         The step, or None where it is no mapping.
     """
-    if type(node) is not yaml.MappingNode:
-        if node.tag != BROKEN:
-            found = "a list" if type(node) is yaml.SequenceNode else "no mapping"
-            problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
-        return None
-    return _Reader(node, title, values, problems).draft()
+    if type(node) is MappingNode:
+        return _Reader(node, title, values, problems).draft()
+    found = Reading(values, problems, "").kind(node)
+    if found:
+        problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
+    return None
 
 
 class _Reader:
     """Reads one step; notes everything that can be said about its keys alone."""
 
-    def __init__(
-        self, node: yaml.MappingNode, title: str, values: Values, problems: Problems
-    ) -> None:
+    def __init__(self, node: MappingNode, title: str, values: Values, problems: Problems) -> None:
         self._node = node
         self._pairs = pairs(node)
         self._values = values
         self._problems = problems
         self._hints: set[str] = set()
         name = self._pairs["name"][1] if "name" in self._pairs else None
-        named = name.value if type(name) is yaml.ScalarNode else ""
+        named = name.value if type(name) is ScalarNode else ""
         self._title = f"step {quoted(named)}" if named else title
+        self._where = f" in {self._title}"
         self._model = self._type()
-        if self._model is not Step:
-            self._title = f"{self._model.type} {self._title}"
-        self._reading = Reading(values, problems, f" in {self._title}")
+        self._typed = f"{self._model.type} {self._title}".lstrip()
+        self._where = f" in {self._typed}"
+        self._reading = Reading(values, problems, self._where)
 
     def draft(self) -> Draft:
         """The step."""
@@ -104,37 +97,41 @@ class _Reader:
         at[""] = self._values.place(self._node)
         return Draft(self._model, self._node, self._title, fields, at)
 
-    def _note(self, node: yaml.Node, head: str, tail: str = "", hint: str = "") -> None:
-        where = f" in {self._title}"
-        self._problems.add(self._values.place(node), head, where, tail, hint=hint)
+    def _note(self, node: Node, head: str, tail: str = "", hint: str = "") -> None:
+        self._problems.add(self._values.place(node), head, self._where, tail, hint=hint)
 
     def _type(self) -> type[Step]:
+        if "type" in self._pairs:
+            node = self._pairs["type"][1]
+            given = self._values.scalar(node) if type(node) is ScalarNode else None
+            if isinstance(given, str) and given in STEP_TYPES:
+                return STEP_TYPES[given]
+            self._bad_type(node, given)
         guess = next((model for model in STEP_TYPES.values() if self._own(model)), None)
-        if "type" not in self._pairs:
+        if not {"type", "use"} & self._pairs.keys() and not self._misspelt_type():
             cure = f"its '{self._own(guess)[0]}' says: type: {guess.type}" if guess else _TYPES
-            if "use" not in self._pairs:
-                self._note(self._node, "missing 'type'", hint=cure)
-            return guess or Step
-        node = self._pairs["type"][1]
-        given = self._values.scalar(node) if type(node) is yaml.ScalarNode else None
-        if isinstance(given, str) and given in STEP_TYPES:
-            return STEP_TYPES[given]
+            self._note(self._node, "missing 'type'", hint=cure)
+        return guess or Step
+
+    def _misspelt_type(self) -> bool:
+        strange = [key for key in self._pairs if key not in keys_of(Step)]
+        return any(self._problems.meant(key, ["type"]) for key in strange)
+
+    def _bad_type(self, node: Node, given: object) -> None:
         if isinstance(given, str) and given in planned.TYPES:
             self._note(node, f"type '{given}' {planned.SENTENCE}")
         elif isinstance(given, str):
             hint = self._problems.meant(given, STEP_TYPES) or _TYPES
             self._note(node, f"unknown type {quoted(given)}", hint=hint)
-        elif given is not FAILED and node.tag != BROKEN:
-            Reading(self._values, self._problems, f" in {self._title}").mismatch(
-                node, "type", either([f"'{name}'" for name in STEP_TYPES])
-            )
-        return guess or Step
+        else:
+            wanted = either([f"'{name}'" for name in STEP_TYPES])
+            Reading(self._values, self._problems, self._where).mismatch(node, "type", wanted)
 
     def _own(self, model: type[Step]) -> list[str]:
         """The keys of the step that only steps of one type have."""
         return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
 
-    def _unknown(self, name: str, node: yaml.Node) -> None:
+    def _unknown(self, name: str, node: Node) -> None:
         if name == "type":
             return
         if name in planned.STEP:
@@ -142,10 +139,9 @@ class _Reader:
             return
         owner = next((each for each in STEP_TYPES.values() if name in keys_of(each)), None)
         if owner and self._model is not Step:
-            tail = f"'{name}' belongs to {owner.type} steps"
-            self._problems.add(self._values.place(node), tail, f", this is {self._title}")
+            self._foreign(name, node, owner.type)
         elif not owner:
-            hint = self._problems.meant(name, keys_of(self._model))
+            hint = self._problems.meant(name, ["type", *keys_of(self._model)])
             self._hints.add(hint)
             self._note(node, f"unknown key {quoted(name)}", hint=hint)
 
@@ -164,8 +160,8 @@ class _Reader:
         elif not self._is_meant("class") and not self._is_meant("function"):
             self._note(self._node, "missing 'class' or 'function'")
 
-    def _success(self, node: yaml.Node) -> tuple[Criterion, ...]:
-        if type(node) is not yaml.MappingNode or node.tag == BROKEN:
+    def _success(self, node: Node) -> tuple[Criterion, ...]:
+        if type(node) is not MappingNode or node.tag == BROKEN:
             self._reading.mismatch(node, "success", "a mapping")
             return ()
         found = pairs(node)
@@ -174,16 +170,19 @@ class _Reader:
         for name, value in wanted.items():
             key_node, value_node = found[name]
             if name in OF_SHELL and self._model is PythonStep:
-                tail = f"'{name}' belongs to shell steps"
-                self._problems.add(self._values.place(key_node), tail, f", this is {self._title}")
-            if isinstance(value, tuple):
-                places = [self._values.place(item) for item in value_node.value]
-                criteria += [Criterion(name, each, at) for each, at in zip(value, places)]
-            else:
+                self._foreign(name, key_node, "shell")
+            if not isinstance(value, tuple):
                 criteria.append(Criterion(name, value, self._values.place(value_node)))
+                continue
+            for each, item in zip(value, value_node.value, strict=True):
+                criteria.append(Criterion(name, each, self._values.place(item)))
         return tuple(criteria)
 
-    def _unknown_criterion(self, name: str, node: yaml.Node) -> None:
+    def _foreign(self, name: str, node: Node, owner: str) -> None:
+        head = f"'{name}' belongs to {owner} steps"
+        self._problems.add(self._values.place(node), head, f", and this is {self._typed}")
+
+    def _unknown_criterion(self, name: str, node: Node) -> None:
         if name in planned.SUCCESS:
             self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
             return

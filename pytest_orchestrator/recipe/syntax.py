@@ -38,9 +38,7 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
         return place, f"the anchor is given twice, here and in line {first}", ""
     if problem.startswith("found undefined alias"):
         return place, "no anchor of this name stands above", "quote a text that begins with *"
-    if problem.startswith("exceeded maximum nesting depth"):
-        return place, "far too many levels of nesting", ""
-    if char == "\t" and "token" in problem or "tab character" in problem:
+    if (char == "\t" and "token" in problem) or "tab character" in problem:
         return place, "a tab cannot indent YAML", "use spaces"
     if "cannot start any token" in problem:
         return place, f"a text cannot begin with {char!r}", "quote it"

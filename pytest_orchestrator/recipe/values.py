@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-import yaml
+from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import Json
@@ -34,11 +34,11 @@ class Values:
         self._text = text
         self._problems = problems
 
-    def place(self, node: yaml.Node) -> Place:
+    def place(self, node: Node) -> Place:
         """Where a node stands."""
         return place_of(node, self._text)
 
-    def json(self, node: yaml.Node) -> Json:
+    def json(self, node: Node) -> Json:
         """The value of a node and all below it.
 
         Args:
@@ -48,9 +48,9 @@ class Values:
             The value, shared with no one. Where there was a problem it is noted, and the
             value is of no use.
         """
-        if type(node) is yaml.ScalarNode:
+        if type(node) is ScalarNode:
             return cast(Json, self.scalar(node))
-        if type(node) is yaml.MappingNode:
+        if type(node) is MappingNode:
             found = {}
             for name, (key, value) in pairs(node).items():
                 if _EXPRESSION in name:
@@ -59,7 +59,7 @@ class Values:
             return found
         return [self.json(item) for item in node.value]
 
-    def scalar(self, node: yaml.ScalarNode) -> None | bool | int | float | str | Failed:
+    def scalar(self, node: ScalarNode) -> None | bool | int | float | str | Failed:
         """The value of a scalar node, or `FAILED` where it has a problem."""
         text: str = node.value
         if _EXPRESSION in text:
@@ -75,6 +75,6 @@ class Values:
         except NotJsonScalar as error:
             return self._fail(node, str(error))
 
-    def _fail(self, node: yaml.ScalarNode, head: str) -> Failed:
+    def _fail(self, node: ScalarNode, head: str) -> Failed:
         self._problems.add(self.place(node), head)
         return FAILED

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
-import yaml
 from msgspec import NODEFAULT, Meta, Struct
 from msgspec.structs import FieldInfo, fields
+from yaml import Node
 
 from pytest_orchestrator.recipe.nodes import Pairs
 from pytest_orchestrator.recipe.readers import Reader, Reading, reader
 from pytest_orchestrator.recipe.values import FAILED
 
-Unknown = Callable[[str, yaml.Node], None]
+Unknown = Callable[[str, Node], None]
 """Is told of a key that the Struct does not have, and of its node."""
 
 

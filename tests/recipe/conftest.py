@@ -1,0 +1,36 @@
+"""Recipes from a text, as the tests of this folder write them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe, RecipeError, load
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str | bytes], Recipe]:
+    """Load a text as the recipe `recipes/x.yaml`."""
+
+    def read(content: str | bytes) -> Recipe:
+        path = tmp_path / "recipes" / "x.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return load(path, root=tmp_path)
+
+    return read
+
+
+@pytest.fixture
+def problems(read: Callable[[str | bytes], Recipe]) -> Callable[[str | bytes], list[str]]:
+    """Load a text that is no good recipe; give its problems as `line:column sentence`."""
+
+    def problems(content: str | bytes) -> list[str]:
+        with pytest.raises(RecipeError) as caught:
+            read(content)
+        return [
+            f"{problem.place.line}:{problem.place.column} {problem.text}"
+            for problem in caught.value.problems
+        ]
+
+    return problems
