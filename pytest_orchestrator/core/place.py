@@ -30,15 +30,15 @@ def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = Non
         text: The whole text.
         place: What to mark.
         before: How many lines to show above the marked one.
-        first: A line further up that is to be shown as well (the head of a step);
-            lines between it and the others are left out with a mark.
+        first: The first line of the part that the place belongs to (the head of a step):
+            it is always shown and nothing above it; lines that are left out get a mark.
 
     Returns:
         Lines such as ``  14 |     modul: flash``, without a newline at the end; long
         lines are cut around the place.
     """
     lines = text.splitlines()
-    start = max(1, place.line - before)
+    start = max(first or 1, place.line - before)
     shown = [
         (number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)
     ]

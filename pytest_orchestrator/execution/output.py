@@ -157,7 +157,7 @@ def _pointed(body: bytes, at: int) -> tuple[str, str]:
     before, after = _escaped(body[start:at]), _escaped(body[at:stop])
     lead = "… b'" if start else "b'"
     tail = "' …" if stop < len(body) else "'"
-    return f"  {lead}{before}{after}{tail}", f"  {' ' * (len(lead) + len(before))}^"
+    return f"{lead}{before}{after}{tail}", f"{' ' * (len(lead) + len(before))}^"
 
 
 _ESCAPES = {9: "\\t", 10: "\\n", 13: "\\r"}

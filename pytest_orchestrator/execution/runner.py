@@ -1,9 +1,10 @@
 """One run of a recipe: which steps have a result, and what a step has to wait for."""
 
+import time
 from collections.abc import Iterable, Mapping
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.step import execute
 from pytest_orchestrator.recipe.model import Recipe, Step
@@ -59,8 +60,14 @@ class Serial:
         if known is not None and not again:
             return known
         self.begun = True
-        result = execute(step, self.context, self.env, fixtures or {})
-        self.results[step.name] = result
+        started = time.time()
+        try:
+            result = execute(step, self.context, self.env, fixtures or {})
+        except BaseException as end:
+            result = _interrupted(step, started, end)
+            raise
+        finally:
+            self.results[step.name] = result
         return result
 
     def block(self, step: Step, blocker: str) -> StepResult:
@@ -85,3 +92,15 @@ class Serial:
         )
         self.results[step.name] = result
         return result
+
+
+def _interrupted(step: Step, started: float, end: BaseException) -> StepResult:
+    seconds = time.time() - started
+    cause = str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)
+    return StepResult(
+        step=step.name,
+        outcome="failed",
+        failure=Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {cause}"),
+        ended=Ended(usage=Usage(seconds=seconds)),
+        started=started,
+    )

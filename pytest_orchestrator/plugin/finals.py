@@ -50,10 +50,11 @@ class Finals:
             at: The item that ran last.
         """
         items = [item for run in self._runs() for item in self._owed(run)]
-        if not items:
-            return
         if interrupted is not None:
-            _torn_down(interrupted, items[0])
+            if isinstance(interrupted, StepItem) and interrupted.result and not self._worker:
+                for report in reporting.made_by_hand(interrupted)[1:]:
+                    interrupted.ihook.pytest_runtest_logreport(report=report)
+            _torn_down(interrupted, items[0] if items else None)
         for item, after in zip(items, [*items[1:], None], strict=True):
             if self._selected(item) and not self._worker:
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
@@ -166,7 +167,7 @@ def _reports(item: StepItem, nextitem: pytest.Item | None) -> list[pytest.TestRe
     return reports
 
 
-def _torn_down(item: pytest.Item, nextitem: pytest.Item) -> None:
+def _torn_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """Tear an interrupted item down; what its fixtures raise then changes nothing any more."""
     pytest.CallInfo.from_call(
         lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem),

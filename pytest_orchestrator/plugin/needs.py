@@ -67,7 +67,7 @@ def _run_one(
     if blocker is not None and not known:
         result = run.block(step, blocker)
     else:
-        result = run.result(step, {} if known else fixtures_of(request, run, step))
+        result = run.result(step, {} if known else fixtures_of(request.getfixturevalue, run, step))
     if not known:
         told.append((run, step, result))
         tell_output(result)

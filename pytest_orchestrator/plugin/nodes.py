@@ -5,16 +5,20 @@ any test. Its callable is compiled with the recipe as its file and the step's li
 only line: tracebacks, summaries and annotations then point into the YAML.
 """
 
+import ast
+import contextlib
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.plugin import fixtures
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
 from pytest_orchestrator.plugin.state import state_of
@@ -22,9 +26,27 @@ from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
 
-_SCOPE: dict[str, Any] = {}
-exec("def step(request): request.node.perform(request)", _SCOPE)  # noqa: S102
-_CODE: types.CodeType = _SCOPE["step"].__code__
+_BODY = """
+def step(request):
+    perform, ask = request.node.perform, request.getfixturevalue
+    del request  # pytest shows arguments in tracebacks
+    perform(ask)
+"""
+
+
+def _on_one_line(source: str) -> types.CodeType:
+    """Compile the body of all steps so that it stands on its first line, columns and all."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.stmt, ast.expr, ast.arg)):
+            node.lineno = node.end_lineno = 1
+            # As wide as any line: pytest then marks none of its columns.
+            node.col_offset, node.end_col_offset = 0, 10_000
+    module = compile(tree, __file__, "exec")
+    return next(one for one in module.co_consts if isinstance(one, types.CodeType))
+
+
+_CODE = _on_one_line(_BODY)
 
 
 class LeftoverWarning(UserWarning):
@@ -113,26 +135,50 @@ class StepItem(pytest.Function):
         """Return where the step stands; pytest counts lines from 0."""
         return self.path, self.step.line - 1, self.name
 
-    def perform(self, request: pytest.FixtureRequest) -> None:
-        """Run the step, or take the result that it already has, and tell pytest of it."""
+    def perform(self, fixture: Callable[[str], object]) -> None:
+        """Run the step, or take the result that it already has, and tell pytest of it.
+
+        Args:
+            fixture: Gives the value of a fixture by its name.
+        """
         __tracebackhide__ = True
         run, again = self.run, self.result is not None
         blocker = run.blocker(self.step, self._awaited())
         if blocker is not None:
             self.result = run.block(self.step, blocker)
         else:
-            self.result = run.result(self.step, fixtures_of(request, run, self.step), again=again)
+            values = fixtures_of(fixture, run, self.step)
+            try:
+                self.result = run.result(self.step, values, again=again)
+            except KeyboardInterrupt as interrupt:
+                self.result = run.results[self.step.name]
+                # pytest names the last frame: the line of the recipe, not one of ours.
+                raise frames.users(interrupt)  # noqa: B904
             tell_output(self.result)
-        self._warn_of_leftovers(self.result)
+        if self.result.failure is None:
+            self._warn_of_leftovers(self.result)
+        else:
+            # Where warnings are errors this one must not hide the failure itself.
+            with contextlib.suppress(LeftoverWarning):
+                self._warn_of_leftovers(self.result)
         self._raise(self.result)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         """Show a failed step: its own text, or the traceback of the user's code."""
-        shown: Any = super().repr_failure(excinfo, style)
+        shown = super().repr_failure(excinfo)
         result = self.result
         if result and result.failure and isinstance(excinfo.value, pytest.fail.Exception):
             place = failure.place_of(self.step, result)
             _blame(shown, self.path, place.line, result.failure.reason)
+        return shown
+
+    def explained(self, error: BaseException) -> Any:
+        """Return what is shown for a fixture that the recipe names and cannot have, or None."""
+        problem = fixtures.problem(error, self.recipe, self.step)
+        if problem is None:
+            return None
+        shown = super().repr_failure(_raised(problem.render()))
+        _blame(shown, self.path, problem.problems[0].place.line, problem.problems[0].short)
         return shown
 
     def _awaited(self) -> list[str]:
@@ -154,6 +200,7 @@ class StepItem(pytest.Function):
         raise pytest.fail.Exception(told, pytrace=False)
 
     def _warn_of_leftovers(self, result: StepResult) -> None:
+        __tracebackhide__ = True
         process = result.ended.process if result.ended else None
         if process is not None and process.leftovers:
             warnings.warn_explicit(
@@ -164,10 +211,18 @@ class StepItem(pytest.Function):
             )
 
 
-def fixtures_of(request: pytest.FixtureRequest, run: Serial, step: Step) -> dict[str, object]:
+def fixtures_of(fixture: Callable[[str], object], run: Serial, step: Step) -> dict[str, object]:
     """Return the values of the fixtures that a step names, by name."""
     names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
-    return {name: request.getfixturevalue(name) for name in names}
+    return {name: fixture(name) for name in names}
+
+
+def _raised(text: str) -> pytest.ExceptionInfo[BaseException]:
+    """Return a text as a failure that pytest shows without any frame."""
+    try:
+        pytest.fail(text, pytrace=False)
+    except pytest.fail.Exception:
+        return pytest.ExceptionInfo.from_current()
 
 
 def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:

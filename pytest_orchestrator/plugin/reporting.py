@@ -43,6 +43,8 @@ class Blocks:
                 setattr(report, NEEDED, blocks)
                 needed.clear()
         if isinstance(item, StepItem) and call.when != "teardown":
+            if call.when == "setup" and call.excinfo is not None:
+                report.longrepr = item.explained(call.excinfo.value) or report.longrepr
             _describe(item, report)
         return report
 

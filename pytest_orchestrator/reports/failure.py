@@ -29,13 +29,13 @@ def text(recipe: Recipe, step: Step, result: StepResult) -> str:
         result: What became of it; its ``failure`` is present.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
-    place = failure.place or step.at[""]
+    place = place_of(step, result)
     lines = [
         f"{recipe.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
         "",
         excerpt(recipe.text, place, before=3, first=step.line),
         *_errors(result, failure),
-        *failure.detail,
+        *(f"    {line}" for line in failure.detail),
         *_held(result),
         *_writes(result.changes),
     ]
@@ -111,5 +111,7 @@ def _short(value: Json) -> str:
 
 
 def place_of(step: Step, result: StepResult) -> Place:
-    """Return where in the recipe a failed step is to blame."""
-    return (result.failure.place if result.failure else None) or step.at[""]
+    """Return where in the recipe a failed step is to blame: at worst what it runs."""
+    if result.failure and result.failure.place:
+        return result.failure.place
+    return next(step.at[key] for key in ("function", "class", "cmd", "") if key in step.at)

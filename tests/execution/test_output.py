@@ -29,7 +29,7 @@ def test_one_object_is_the_result() -> None:
 def test_text_before_the_object_is_shown_with_a_caret() -> None:
     found = failure(b'starting\n{"status": "ok"}\n')
     assert found.reason == "stdout is not one JSON object: text before it, at byte 0"
-    assert found.detail == ("  b'starting\\n{\"status\": \"ok\"}\\n'", "    ^", CURE)
+    assert found.detail == ("b'starting\\n{\"status\": \"ok\"}\\n'", "  ^", CURE)
 
 
 @pytest.mark.parametrize(
