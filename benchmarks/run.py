@@ -95,7 +95,8 @@ def measured(case: Case, rounds: int, options: list[str]) -> dict[str, list[Cost
 
 def _cost(run: Run, place: Path, options: list[str]) -> Cost:
     argv = [sys.executable, "-m", "pytest", "-q", *options, *run.options]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Options of this shell would be measured too; PYTHONDONTWRITEBYTECODE alone costs 100 ms.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
     return cost(argv, folder=place, env=env, expected=run.steps * run.files)
 
 
