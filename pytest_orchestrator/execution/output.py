@@ -49,14 +49,11 @@ def parsed(raw: bytes, parse: Parse, what: str = "stdout") -> Json | Failure:
             detail=("Print one, or say `parse: text` where there is none to print.",),
         )
     try:
-        text = body.decode("utf-8")
-        value = _read(text, objects_only=parse != "data")
+        return _read(body.decode("utf-8"), objects_only=parse != "data")
     except UnicodeDecodeError as error:
         rule, at = f"byte 0x{body[error.start]:02x} is not UTF-8", error.start
     except _Broken as error:
-        rule, at = error.rule, len(text[: error.at].encode("utf-8", "surrogatepass"))
-    else:
-        return value
+        rule, at = error.rule, len(body.decode("utf-8")[: error.at].encode("utf-8"))
     return Failure(
         kind="protocol",
         reason=f"{subject} is not {wanted[parse]}: {rule}, at byte {start + at}",

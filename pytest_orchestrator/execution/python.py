@@ -41,7 +41,9 @@ def run(
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
     except env.passes_through:
         raise
-    except (Exception, SystemExit, TimeLimitReached, *env.failures) as error:
+    except BaseException as error:
+        if not isinstance(error, (Exception, SystemExit, TimeLimitReached, *env.failures)):
+            raise
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
     return _judged(given, own, step)
 
@@ -107,8 +109,8 @@ def _public(module: object, *, want_class: bool) -> list[str]:
 
 def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> Failure:
     place = step.at["module"]
-    absent = isinstance(error, ModuleNotFoundError) and error.name is not None
-    if absent and f"{step.module}.".startswith(f"{error.name}."):
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if name is not None and f"{step.module}.".startswith(f"{name}."):
         near = missing.module(step.module, env.root)
         return Failure(kind="not_found", reason=f"no module '{step.module}'{near}", place=place)
     return Failure(

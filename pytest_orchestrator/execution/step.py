@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.core.result import Ended, Failure, StepResult, Verdict
+from pytest_orchestrator.core.result import Ended, Failure, Outcome, StepResult, Verdict
 from pytest_orchestrator.execution import criteria, python, shell
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
@@ -33,7 +33,7 @@ def execute(
     if failure is None and ended.skipped is None:
         verdicts += criteria.checked(step, own, env.root)
         failure = _unmet(verdicts)
-    outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
+    outcome: Outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
     return StepResult(
         step=step.name,
         outcome=outcome,

@@ -123,7 +123,7 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
 
         def has_recipes(self) -> bool:
             """Tell whether a collected item belongs to a recipe."""
-            items = next(iter(self.registered_collections.values()), [])
+            items: list[str] = next(iter(self.registered_collections.values()), [])
             return bool(self._marked()) or any(map(_recipe_of, items))
 
         def _marked(self) -> dict[str, str]:

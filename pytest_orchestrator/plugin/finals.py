@@ -5,7 +5,7 @@ recipe, and at once where the session ends early. The last item runs with the fi
 them as its next item, so that the fixtures both use stay up in between.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -150,12 +150,12 @@ def _reports(item: StepItem, nextitem: pytest.Item | None) -> list[pytest.TestRe
     """Set up, call and tear down an item; return what is to be told of it."""
     hook = item.ihook
 
-    def stage(when: str, **more: object) -> pytest.TestReport:
+    def stage(when: Literal["setup", "call", "teardown"], **more: object) -> pytest.TestReport:
         function = getattr(hook, f"pytest_runtest_{when}")
         call: pytest.CallInfo[None] = pytest.CallInfo.from_call(
             lambda: function(item=item, **more),
             when=when,
-            reraise=_INTERRUPTS,  # type: ignore[arg-type]
+            reraise=_INTERRUPTS,
         )
         report: pytest.TestReport = hook.pytest_runtest_makereport(item=item, call=call)
         return report

@@ -98,7 +98,7 @@ class RecipeFile(pytest.Module):
             item.add_marker(pytest.mark.xfail(reason=step.xfail))
         return item
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Tell the problems of a recipe, without any frame."""
         error = excinfo.value
         if not isinstance(error, RecipeError):
@@ -163,7 +163,7 @@ class StepItem(pytest.Function):
                 self._warn_of_leftovers(self.result)
         self._raise(self.result)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a failed step: its own text, or the traceback of the user's code."""
         shown = super().repr_failure(excinfo)
         result = self.result

@@ -47,13 +47,11 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
         groups.setdefault(item.recipe.id, []).append(item)
     for group in groups.values():
         group.sort(key=lambda item: item.step.index)
-    ours = set(map(id, steps))
+    ours = {id(item): item.recipe.id for item in steps}
     ordered: list[pytest.Item] = []
-    for item in session.items:
-        if id(item) not in ours:
-            ordered.append(item)
-        elif group := groups.pop(item.recipe.id, []):  # type: ignore[attr-defined]
-            ordered.extend(group)
+    for one in session.items:
+        recipe = ours.get(id(one))
+        ordered.extend([one] if recipe is None else groups.pop(recipe, []))
     session.items[:] = ordered
 
 

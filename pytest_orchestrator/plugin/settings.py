@@ -1,6 +1,7 @@
 """Options and ini keys: declared, checked at the start, and handed to the engine."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,10 +76,9 @@ def environment(config: pytest.Config) -> "Environment":
     )
 
 
-def _number(config: pytest.Config, key: str, units: dict[str, float], such: str) -> float:
+def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: str) -> float:
     text = str(config.getini(key)).strip()
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text)
-    unit = match[2].lower() if match else None
-    if match is None or unit not in units:
+    if match is None or match[2].lower() not in units:
         raise pytest.UsageError(f"ini key {key}: {text!r} is no size or time; write {such}")
-    return float(match[1]) * units[unit]
+    return float(match[1]) * units[match[2].lower()]
