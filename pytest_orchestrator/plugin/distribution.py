@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
 
 _INPUT = "orchestrator_groups"
@@ -22,6 +23,7 @@ _INPUT = "orchestrator_groups"
 def join(config: pytest.Config) -> None:
     """Take part in a session that xdist may distribute."""
     if not hasattr(config, "workerinput"):
+        reporting.show_tables(config)
         config.pluginmanager.register(Controller(), "orchestrator-distribution")
 
 

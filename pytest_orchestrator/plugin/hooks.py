@@ -1,12 +1,12 @@
 """The plugin's entry: imports pytest and the standard library alone until a recipe is met."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, needs, reporting, settings
-from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin import claims, plain_reports, settings
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
@@ -24,10 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
     )
-    register = config.pluginmanager.register
-    register(reporting.Plain(), "orchestrator-plain")
-    register(reporting.Tables(config), "orchestrator-tables")
-    if config.pluginmanager.has_plugin("xdist"):
+    config.pluginmanager.register(plain_reports.Plain(), "orchestrator-plain")
+    if config.getoption("dist", "no") != "no":
         from pytest_orchestrator.plugin import distribution
 
         distribution.join(config)
@@ -49,20 +47,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep recipes whole and in order, and make ready to run them."""
-    from pytest_orchestrator.plugin import order
+    met_one = "pytest_orchestrator.plugin.nodes" in sys.modules
+    if met_one or any(item.get_closest_marker("recipe") for item in session.items):
+        from pytest_orchestrator.plugin import order
 
-    order.keep_recipes_whole(session)
-
-
-@pytest.fixture(name=needs.FIXTURE)
-def recipe_needs(request: pytest.FixtureRequest) -> None:
-    """Run the recipe's steps that an item needs and that were not selected."""
-    needs.prepare(request)
+        order.keep_recipes_whole(session)
 
 
 @pytest.fixture(scope="session")
 def orchestrator_context(pytestconfig: pytest.Config) -> "Context":
     """The Context that all recipes and tests of this session share."""
+    from pytest_orchestrator.plugin.state import state_of
+
     return state_of(pytestconfig).context
 
 

@@ -39,8 +39,9 @@ RESULTS = pytest.StashKey["list[tuple[Serial, Step, StepResult]]"]()
 """What became of the steps that ran in the setup of an item."""
 
 
-def prepare(request: pytest.FixtureRequest) -> None:
-    """Run what the item of a request needs.
+@pytest.fixture(name=FIXTURE)
+def run_what_is_needed(request: pytest.FixtureRequest) -> None:
+    """Run the steps of a recipe that an item needs and that were not selected.
 
     Raises:
         pytest.fail.Exception: A needed step did not pass, or may not run by itself.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution
+from pytest_orchestrator.plugin import distribution, needs
 from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
 from pytest_orchestrator.plugin.state import state_of
 
@@ -23,6 +23,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     if not steps and not marked:
         return
+    session.config.pluginmanager.register(needs, "orchestrator-needs")
     _regroup(session, steps)
     _note_needs(session, steps, marked)
     distribution.tell_groups(session)
@@ -33,8 +34,6 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
 
 def _steps(session: pytest.Session) -> "list[StepItem]":
-    if not state_of(session.config).recipes:
-        return []
     from pytest_orchestrator.plugin.nodes import StepItem
 
     return [item for item in session.items if isinstance(item, StepItem)]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 ATTRIBUTE = "orchestrator"
 """Attribute of a report that carries the block of its step."""
 
+_TABLES = "orchestrator-tables"
+
 NEEDED = "orchestrator_needed"
 """Attribute of a report that carries the blocks of steps that ran in its setup."""
-
-_PLAIN = (str, int, float, bool, type(None))
 
 
 class Blocks:
@@ -55,24 +55,6 @@ class Blocks:
         """Give pytest-json-report the block of a step."""
         block = item.stash.get(_BLOCK, None)
         return {ATTRIBUTE: block} if block is not None and call.when != "teardown" else {}
-
-
-class Plain:
-    """Makes the reports of all items plain data: anything else ends an xdist worker."""
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Replace what is not plain in a report by text."""
-        report = yield
-        if report.user_properties:
-            report.user_properties = [
-                (str(name), _plain(value)) for name, value in report.user_properties
-            ]
-        # The name is pytest-json-report's; log records in it carry what `extra=` gave them.
-        extra = getattr(report, "_json_report_extra", None)
-        if extra:
-            setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
-        return report
 
 
 class Tables:
@@ -119,9 +101,15 @@ class Tables:
 _BLOCK = pytest.StashKey["dict[str, Json]"]()
 
 
+def show_tables(config: pytest.Config) -> None:
+    """Show the tables of recipes in this process."""
+    if not config.pluginmanager.has_plugin(_TABLES):
+        config.pluginmanager.register(Tables(config), _TABLES)
+
+
 def keep(config: pytest.Config, report: pytest.TestReport) -> None:
     """Show a report in the tables that nobody else is told of."""
-    tables = config.pluginmanager.get_plugin("orchestrator-tables")
+    tables = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.keep(report)
 
@@ -196,19 +184,3 @@ def _reason(report: pytest.TestReport) -> str:
         return str(shown[2]).removeprefix("Skipped: ")
     crash = getattr(shown, "reprcrash", None)
     return str(crash.message if crash else shown).strip().partition("\n")[0]
-
-
-def _plain(value: Any) -> Any:
-    if _is_plain(value):
-        return value
-    from pytest_orchestrator.core.plain import plain
-
-    return plain(value)
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return type(value) in _PLAIN

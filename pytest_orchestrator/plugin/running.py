@@ -19,6 +19,7 @@ def start(session: pytest.Session) -> None:
     register(Running(session, finals), "orchestrator-running")
     register(LastItems(finals), "orchestrator-last-items")
     register(reporting.Blocks(), "orchestrator-blocks")
+    reporting.show_tables(session.config)
 
 
 class LastItems:

@@ -1,6 +1,5 @@
 """What a session keeps, under typed keys: recipes, their runs, the Context."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe, RecipeError
 
 
-@dataclass
 class State:
     """Everything that recipes share in one session of pytest.
 
@@ -28,14 +26,15 @@ class State:
         others: Number of YAML files that were passed by because they are no recipes.
     """
 
-    config: pytest.Config
-    recipes: "dict[Path, Recipe | RecipeError]" = field(default_factory=dict)
-    runs: "dict[str, Serial]" = field(default_factory=dict)
-    selected: dict[str, set[str]] = field(default_factory=dict)
-    tags: set[str] = field(default_factory=set)
-    others: int = 0
-    _context: "Context | None" = None
-    _environment: "Environment | None" = None
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.recipes: dict[Path, Recipe | RecipeError] = {}
+        self.runs: dict[str, Serial] = {}
+        self.selected: dict[str, set[str]] = {}
+        self.tags: set[str] = set()
+        self.others = 0
+        self._context: Context | None = None
+        self._environment: Environment | None = None
 
     @property
     def context(self) -> "Context":
