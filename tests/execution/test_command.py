@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.command import alone, argv_of, environment_of, stdin_of
 
 ROOT = Path("/project")
@@ -30,7 +31,14 @@ def test_only_shell_syntax_asks_for_a_shell(cmd: str, argv: tuple[str, ...]) -> 
 
 
 def test_args_are_text_json_or_taken_away() -> None:
-    args = {"T": "a b", "N": 1, "B": True, "F": 2.5, "L": [1, {"a": "ü"}], "GONE": None}
+    args: dict[str, Json] = {
+        "T": "a b",
+        "N": 1,
+        "B": True,
+        "F": 2.5,
+        "L": [1, {"a": "ü"}],
+        "GONE": None,
+    }
     assert environment_of(args, {"GONE": "x", "KEPT": "y"}) == {
         "KEPT": "y", "T": "a b", "N": "1", "B": "true", "F": "2.5", "L": '[1,{"a":"ü"}]',
     }  # fmt: skip
@@ -52,9 +60,9 @@ def test_stdin_is_text_as_it_is_and_json_else() -> None:
     ],
 )
 def test_a_step_has_a_line_that_does_the_same_by_hand(
-    cmd: str, args: dict[str, str], line: str
+    cmd: str, args: dict[str, Json], line: str
 ) -> None:
-    assert alone(cmd, args) == line  # type: ignore[arg-type]
+    assert alone(cmd, args) == line
 
 
 def test_the_line_by_hand_gives_the_script_the_same_words() -> None:
