@@ -50,6 +50,12 @@ def module(name: str, root: Path) -> str:
     return nearest(name, same, cutoff=0.0) if same else nearest(name, modules)
 
 
+def recipe(name: str, root: Path) -> str:
+    """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
+    files = (path for ending in (".yaml", ".yml") for path in _files(root, ending))
+    return nearest(name, [path.relative_to(root).as_posix() for path in files])
+
+
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return `` (did you mean 'x'?)`` for the nearest of some names, or nothing."""
     found = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)

@@ -132,9 +132,12 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
     if len(mark.args) != 1 or mark.kwargs or not isinstance(mark.args[0], (str, Path)):
         return "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir"
     path = Path(config.rootpath, mark.args[0])
+    if not path.is_file():
+        from pytest_orchestrator.execution import missing
+
+        near = missing.recipe(str(mark.args[0]), config.rootpath)
+        return f"the recipe of this test is not there: {mark.args[0]}{near}"
     try:
         return state_of(config).run(state_of(config).recipe(path))
     except RecipeError as error:
         return f"the recipe of this test is not usable\n{error}"
-    except OSError as error:
-        return f"the recipe of this test cannot be read: {mark.args[0]}: {error.strerror}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution, needs
+from pytest_orchestrator.plugin import distribution, header, needs
 from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
 from pytest_orchestrator.plugin.state import state_of
 
@@ -21,9 +21,11 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     """Regroup the items of a session, note what each needs, and make ready to run them."""
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
+    register = session.config.pluginmanager.register
+    register(header.Header(session, steps), "orchestrator-header")
     if not steps and not marked:
         return
-    session.config.pluginmanager.register(needs, "orchestrator-needs")
+    register(needs, "orchestrator-needs")
     _regroup(session, steps)
     _note_needs(session, steps, marked)
     distribution.tell_groups(session)

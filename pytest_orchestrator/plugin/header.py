@@ -1,0 +1,52 @@
+"""The line below "collected …" that tells what there is of recipes."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator import __version__
+from pytest_orchestrator.plugin.needs import NEEDS, Needs
+from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+
+class Header:
+    """Tells it; registered once any YAML file was looked at or a test asks for a recipe."""
+
+    def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
+        self._session = session
+        self._steps = steps
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Count recipes, steps, the needed steps that run uncounted, and other files."""
+        if self._session.config.get_verbosity() < 0:
+            return []
+        recipes = {item.recipe.id for item in self._steps}
+        parts = []
+        if self._steps:
+            parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
+        needed = self._needed()
+        if needed:
+            parts.append(f"{_count(len(needed), 'needed step')} run in setups, uncounted")
+        others = state_of(self._session.config).others
+        if others:
+            parts.append(f"{_count(others, 'YAML file')} without steps passed by")
+        return [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+
+    def _needed(self) -> set[tuple[str, str]]:
+        """Return the steps that were not selected and run because an item needs them."""
+        selected = state_of(self._session.config).selected
+        found: set[tuple[str, str]] = set()
+        for item in self._session.items:
+            needs = item.stash.get(NEEDS, None)
+            if isinstance(needs, Needs) and not needs.refused:
+                recipe = needs.run.recipe.id
+                found |= {(recipe, step.name) for step in needs.steps}
+                found -= {(recipe, name) for name in selected.get(recipe, ())}
+        return found
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
