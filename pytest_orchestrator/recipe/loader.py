@@ -82,6 +82,7 @@ class _Loader:
         self._values = Values(text, problems)
         self._reading = Reading(self._values, problems, "")
         self._hints: set[str] = set()
+        self._found: Pairs = {}
 
     def fields(self) -> dict[str, Any]:
         """The fields of the recipe that come from its text.
@@ -91,6 +92,7 @@ class _Loader:
         """
         root = self._root()
         found = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
+        self._found = found
         fields = fields_of(Recipe, found, self._reading, self._unknown)
         if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
@@ -139,7 +141,7 @@ class _Loader:
         if name in planned.ROOT:
             self._problems.add(place, f"'{name}' {planned.SENTENCE}")
             return
-        hint = self._problems.meant(name, keys_of(Recipe))
+        hint = self._problems.meant(name, keys_of(Recipe), but=self._found)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
 

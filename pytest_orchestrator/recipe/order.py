@@ -61,7 +61,7 @@ class Order:
                     each.node,
                     "missing 'idx'",
                     f" in {each.title}",
-                    hint="all steps have one, or none",
+                    hint="all steps of a list have one, or none",
                 )
         first: dict[int, Draft] = {}
         for each in given:
@@ -95,7 +95,7 @@ class Order:
             if name == each.name:
                 self._note(node, f"{each.title} needs itself")
             elif name not in named:
-                hint = self._problems.meant(name, [other for other in named if other != each.name])
+                hint = self._problems.meant(name, named, but=[each.name])
                 self._note(node, f"{head}, which is no step of this recipe", hint=hint)
             elif name in late and each.name not in late:
                 self._note(node, f"{head}, which stands in 'finally' and runs after all steps")

@@ -118,10 +118,18 @@ class Problems:
         """Note one mistake; the arguments are those of `Problem`."""
         self.found.setdefault(Problem(place, head, where, tail, hint))
 
-    def meant(self, word: str, names: Collection[str]) -> str:
-        """The hint that names what a person may have meant, or an empty text."""
+    def meant(self, word: str, names: Collection[str], *, but: Collection[str] = ()) -> str:
+        """The hint that names what a person may have meant, or an empty text.
+
+        Args:
+            word: What was written.
+            names: What would have been known.
+            but: Names of these that cannot be meant.
+        """
         self._budget -= len(names)
-        return nearest(word, names)[2:-1] if self._budget > 0 else ""
+        if self._budget < 0:
+            return ""
+        return nearest(word, [name for name in names if name not in but])[2:-1]
 
 
 class Refused(Exception):

@@ -177,7 +177,7 @@ class _Mapping:
                 except ValueError as error:
                     tail = f" has the key {quoted(name)}, {error}"
                     reading.wrong(name_node, key, tail)
-            found[name] = self._value.read(value_node, f"{key}.{name}", reading)
+            found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
         return found
 
 

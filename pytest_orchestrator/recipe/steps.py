@@ -101,31 +101,36 @@ class _Reader:
         self._problems.add(self._values.place(node), head, self._where, tail, hint=hint)
 
     def _type(self) -> type[Step]:
+        """The type that the step says, else the one that its keys tell, else `Step`."""
+        owners = [model for model in STEP_TYPES.values() if self._own(model)]
         if "type" in self._pairs:
             node = self._pairs["type"][1]
             given = self._values.scalar(node) if type(node) is ScalarNode else None
             if isinstance(given, str) and given in STEP_TYPES:
                 return STEP_TYPES[given]
-            self._bad_type(node, given)
-        guess = next((model for model in STEP_TYPES.values() if self._own(model)), None)
-        if not {"type", "use"} & self._pairs.keys() and not self._misspelt_type():
-            cure = f"its '{self._own(guess)[0]}' says: type: {guess.type}" if guess else _TYPES
-            self._note(self._node, "missing 'type'", hint=cure)
-        return guess or Step
+            meant = self._bad_type(node, given)
+            owners = [STEP_TYPES[meant]] if meant else owners
+        elif "use" not in self._pairs and not self._misspelt_type():
+            cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
+            self._note(self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else _TYPES)
+        return owners[0] if len(owners) == 1 else Step
 
     def _misspelt_type(self) -> bool:
         strange = [key for key in self._pairs if key not in keys_of(Step)]
         return any(self._problems.meant(key, ["type"]) for key in strange)
 
-    def _bad_type(self, node: Node, given: object) -> None:
+    def _bad_type(self, node: Node, given: object) -> str:
+        """Note that a type is none; give the one that was probably meant, or nothing."""
         if isinstance(given, str) and given in planned.TYPES:
             self._note(node, f"type '{given}' {planned.SENTENCE}")
         elif isinstance(given, str):
-            hint = self._problems.meant(given, STEP_TYPES) or _TYPES
-            self._note(node, f"unknown type {quoted(given)}", hint=hint)
+            hint = self._problems.meant(given, STEP_TYPES)
+            self._note(node, f"unknown type {quoted(given)}", hint=hint or _TYPES)
+            return next((name for name in STEP_TYPES if f"'{name}'" in hint), "")
         else:
             wanted = either([f"'{name}'" for name in STEP_TYPES])
             Reading(self._values, self._problems, self._where).mismatch(node, "type", wanted)
+        return ""
 
     def _own(self, model: type[Step]) -> list[str]:
         """The keys of the step that only steps of one type have."""
@@ -141,7 +146,7 @@ class _Reader:
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
         elif not owner:
-            hint = self._problems.meant(name, ["type", *keys_of(self._model)])
+            hint = self._problems.meant(name, ["type", *keys_of(self._model)], but=self._pairs)
             self._hints.add(hint)
             self._note(node, f"unknown key {quoted(name)}", hint=hint)
 
@@ -156,7 +161,9 @@ class _Reader:
     def _check_callable(self) -> None:
         both = [key for key in ("class", "function") if key in self._pairs]
         if len(both) == 2:
-            self._note(self._pairs["function"][0], "'class' and 'function'", hint="give one")
+            self._note(
+                self._pairs["function"][0], "'class' and 'function'", hint="give one of them"
+            )
         elif not self._is_meant("class") and not self._is_meant("function"):
             self._note(self._node, "missing 'class' or 'function'")
 

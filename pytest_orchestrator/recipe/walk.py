@@ -21,33 +21,34 @@ class Key(NamedTuple):
 
     Attributes:
         field: The name of the field.
+        said: Its description and an example.
         reader: Reads its value; None where the loader does that itself.
         is_required: The key must be there.
     """
 
     field: str
+    said: Meta
     reader: Reader | None
     is_required: bool
 
 
 @cache
 def keys_of(model: type[Struct]) -> dict[str, Key]:
-    """The keys that a mapping may have, from the fields that have a description."""
-    found = {}
-    for field in fields(model):
-        extra = _said(field)
-        if extra is not None:
-            own = extra.get("own", False)
-            is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
-            read = None if own else reader(field.type)
-            found[field.encode_name] = Key(field.name, read, is_required)
-    return found
+    """The keys that a mapping may have: the fields of a Struct that have a description."""
+    return {
+        field.encode_name: _key(field, said) for field in fields(model) for said in _said(field)
+    }
 
 
-def _said(field: FieldInfo) -> dict[str, Any] | None:
+def _said(field: FieldInfo) -> list[Meta]:
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
-    said = [meta for meta in metas if isinstance(meta, Meta) and meta.description]
-    return said[0].extra or {} if said else None
+    return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
+
+
+def _key(field: FieldInfo, said: Meta) -> Key:
+    is_own = (said.extra or {}).get("own", False)
+    is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
+    return Key(field.name, said, None if is_own else reader(field.type), is_required)
 
 
 def fields_of(

@@ -6,16 +6,17 @@ _WIDEST = 60
 
 
 def shortened(text: str, widest: int = _WIDEST) -> str:
-    """The text, cut in the middle where it is long."""
-    if len(text) <= widest:
-        return text
-    half = widest // 2 - 1
-    return f"{text[:half]}...{text[-half:]}"
+    """The text on one line: escaped, and cut in the middle where it is long."""
+    if len(text) > widest:
+        half = widest // 2 - 1
+        text = f"{text[:half]}...{text[-half:]}"
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def quoted(text: str) -> str:
     """The text in quotes, escaped and not too long."""
-    return repr(shortened(text))
+    half = _WIDEST // 2 - 1
+    return repr(text if len(text) <= _WIDEST else f"{text[:half]}...{text[-half:]}")
 
 
 def either(names: Iterable[str]) -> str:

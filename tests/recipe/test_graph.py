@@ -1,0 +1,100 @@
+"""The order of steps, what a step needs in all, and circles."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.recipe import Recipe, graph
+
+Needs = dict[str, tuple[str, ...]]
+
+
+@st.composite
+def needs(draw: st.DrawFn, *, circles: bool = False) -> Needs:
+    """Steps that need others; without circles, but in any order of the list."""
+    names = [f"s{n}" for n in range(draw(st.integers(0, 12)))]
+    found: Needs = {}
+    for position, name in enumerate(names):
+        others = [each for each in (names if circles else names[:position]) if each != name]
+        picked = draw(st.lists(st.sampled_from(others), unique=True)) if others else []
+        found[name] = tuple(picked)
+    return {name: found[name] for name in draw(st.permutations(names))}
+
+
+@given(needs())
+def test_each_step_comes_once_and_after_all_that_it_needs(steps: Needs) -> None:
+    order = graph.ordered(steps)
+    assert sorted(order) == sorted(steps)
+    for position, name in enumerate(order):
+        assert set(steps[name]) <= set(order[:position])
+
+
+@given(needs())
+def test_each_step_is_the_first_of_the_list_that_can_run(steps: Needs) -> None:
+    done: list[str] = []
+    for name in graph.ordered(steps):
+        able = [each for each in steps if each not in done and set(steps[each]) <= set(done)]
+        assert name == able[0]
+        done.append(name)
+
+
+@given(needs())
+def test_what_has_an_order_has_no_circles(steps: Needs) -> None:
+    assert graph.circles(steps) == []
+
+
+@given(needs(circles=True))
+def test_circles_are_real_and_nothing_but_them_is_in_the_way(steps: Needs) -> None:
+    circles = graph.circles(steps)
+    for circle in circles:
+        assert circle[0] == circle[-1]
+        assert len(set(circle)) == len(circle) - 1
+        for name, need in pairwise(circle):
+            assert need in steps[name]
+    broken = {name for circle in circles for name in circle}
+    rest = {
+        name: tuple(need for need in needed if need not in broken)
+        for name, needed in steps.items()
+        if name not in broken
+    }
+    assert sorted(graph.ordered(rest)) == sorted(rest)
+
+
+def test_a_circle_begins_with_the_step_that_stands_first() -> None:
+    steps: Needs = {"c": (), "b": ("a",), "a": ("d",), "d": ("b", "c")}
+    assert graph.circles(steps) == [("b", "a", "d", "b")]
+
+
+def test_many_circles_are_not_all_told() -> None:
+    steps: Needs = {}
+    for n in range(100):
+        steps |= {f"a{n}": (f"b{n}",), f"b{n}": (f"a{n}",)}
+    assert len(graph.circles(steps)) == 20
+
+
+def test_a_long_chain_is_no_deep_one() -> None:
+    steps: Needs = {f"s{n}": (f"s{n + 1}",) for n in range(20_000)} | {"s20000": ()}
+    assert graph.ordered(steps) == tuple(f"s{n}" for n in range(20_000, -1, -1))
+
+
+def test_what_a_step_needs_in_all_is_in_the_order_of_the_run(
+    read: Callable[[str], Recipe],
+) -> None:
+    recipe = read(
+        "steps:\n"
+        "- {name: a, type: shell, cmd: x, needs: [d]}\n"
+        "- {name: b, type: shell, cmd: x, needs: []}\n"
+        "- {name: c, type: shell, cmd: x, needs: [a, d]}\n"
+        "- {name: d, type: shell, cmd: x, needs: []}\n"
+        "finally:\n"
+        "- {name: y, type: shell, cmd: x, needs: [z]}\n"
+        "- {name: z, type: shell, cmd: x}\n"
+    )
+    assert [step.name for step in graph.needed(recipe, "c")] == ["d", "a"]
+    assert [step.name for step in graph.needed(recipe, "y")] == ["z"]
+    assert graph.needed(recipe, "b") == ()
+    with pytest.raises(KeyError):
+        graph.needed(recipe, "nope")

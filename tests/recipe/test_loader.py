@@ -1,0 +1,299 @@
+"""A file becomes a recipe, with all that was written and where it stands."""
+
+import gc
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import (
+    Criterion,
+    PythonStep,
+    Recipe,
+    RecipeError,
+    ShellStep,
+    load,
+    looks_like_recipe,
+    planned,
+)
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+TEXT = """\
+version: 1
+name: PSU
+description: Burns in.
+test_meta: {test_id: PSU-7, dut: {serial: 17}}
+tags: [nightly]
+fixtures: [bench]
+x-note: [anything, {at: all}]
+steps:
+  - idx: 1
+    name: flash
+    description: Writes it.
+    tags: [slow]
+    fixtures: [usb]
+    type: python
+    module: scriptlets.flash
+    class: Flash
+    params: {image: a.bin, tries: [1, 2.5, null, true]}
+    implicit: false
+    xfail: BUG-1
+  - idx: 2
+    name: burn_in
+    type: shell
+    cmd: [burn, -v]
+    args: {LOAD: 3}
+    stdin: {a: 1}
+    parse: last-line
+    cwd: bench
+    timeout: 2m
+    needs: [flash]
+    success:
+      exit_code: [0, 3]
+      ctx_has_keys: [burn.ok_v1]
+finally:
+  - name: off
+    type: python
+    module: scriptlets.off
+    function: off
+"""
+
+
+def test_everything_that_is_written_is_in_the_recipe(read: Read, tmp_path: Path) -> None:
+    recipe = read(TEXT)
+    assert recipe == Recipe(
+        id="recipes/x.yaml",
+        path=tmp_path / "recipes" / "x.yaml",
+        text=TEXT,
+        sha256=hashlib.sha256(TEXT.encode()).hexdigest(),
+        version=1,
+        name="PSU",
+        description="Burns in.",
+        test_meta={"test_id": "PSU-7", "dut": {"serial": 17}},
+        tags=("nightly",),
+        fixtures=("bench",),
+        at={
+            "version": Place(1, 10, 1),
+            "name": Place(2, 7, 3),
+            "description": Place(3, 14, 9),
+            "test_meta": Place(4, 12, 35),
+            "tags": Place(5, 7, 9),
+            "fixtures": Place(6, 11, 7),
+            "steps": Place(9, 3, 1),
+            "finally": Place(34, 3, 1),
+        },
+        steps=(
+            PythonStep(
+                name="flash",
+                idx=1,
+                description="Writes it.",
+                tags=("slow",),
+                fixtures=("usb",),
+                module="scriptlets.flash",
+                class_="Flash",
+                params={"image": "a.bin", "tries": [1, 2.5, None, True]},
+                implicit=False,
+                xfail="BUG-1",
+                index=1,
+                at={
+                    "": Place(9, 5, 3),
+                    "idx": Place(9, 10, 1),
+                    "name": Place(10, 11, 5),
+                    "description": Place(11, 18, 10),
+                    "tags": Place(12, 11, 6),
+                    "fixtures": Place(13, 15, 5),
+                    "type": Place(14, 11, 6),
+                    "module": Place(15, 13, 16),
+                    "class": Place(16, 12, 5),
+                    "params": Place(17, 13, 43),
+                    "implicit": Place(18, 15, 5),
+                    "xfail": Place(19, 12, 5),
+                },
+            ),
+            ShellStep(
+                name="burn_in",
+                idx=2,
+                cmd=("burn", "-v"),
+                args={"LOAD": 3},
+                stdin={"a": 1},
+                parse="last-line",
+                cwd="bench",
+                timeout=120.0,
+                needs=("flash",),
+                success=(
+                    Criterion("exit_code", [0, 3], Place(31, 18, 6)),
+                    Criterion("ctx_has_keys", "burn.ok_v1", Place(32, 22, 10)),
+                ),
+                index=2,
+                at={
+                    "": Place(20, 5, 3),
+                    "idx": Place(20, 10, 1),
+                    "name": Place(21, 11, 7),
+                    "type": Place(22, 11, 5),
+                    "cmd": Place(23, 10, 10),
+                    "args": Place(24, 11, 9),
+                    "stdin": Place(25, 12, 6),
+                    "parse": Place(26, 12, 9),
+                    "cwd": Place(27, 10, 5),
+                    "timeout": Place(28, 14, 2),
+                    "needs": Place(29, 12, 7),
+                    "success": Place(31, 7, 9),
+                },
+            ),
+        ),
+        final=(
+            PythonStep(
+                name="off",
+                module="scriptlets.off",
+                function="off",
+                index=3,
+                is_final=True,
+                at={
+                    "": Place(34, 5, 4),
+                    "name": Place(34, 11, 3),
+                    "type": Place(35, 11, 6),
+                    "module": Place(36, 13, 14),
+                    "function": Place(37, 15, 3),
+                },
+            ),
+        ),
+    )
+    assert [step.line for step in recipe.steps + recipe.final] == [9, 20, 34]
+    assert [step.type for step in recipe.steps + recipe.final] == ["python", "shell", "python"]
+
+
+def test_what_is_not_written_has_its_default(read: Read) -> None:
+    recipe = read("steps: [{name: a, type: shell, cmd: x}]")
+    assert (recipe.version, recipe.name, recipe.test_meta, recipe.final) == (1, None, {}, ())
+    step = recipe.steps[0]
+    assert isinstance(step, ShellStep)
+    assert (step.needs, step.implicit, step.timeout, step.success) == ((), True, None, ())
+    assert (step.args, step.stdin, step.parse, step.cwd, step.idx) == ({}, None, "json", None, None)
+
+
+NO_STEPS = "(a recipe has a list of 'steps')"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", f"1:1 the file is empty {NO_STEPS}"),
+        ("\n# only this\n", f"1:1 the file is empty {NO_STEPS}"),
+        ("---\n", f"1:1 the file is empty {NO_STEPS}"),
+        ("\ufeff", f"1:1 the file is empty {NO_STEPS}"),
+        ("- name: a\n", f"1:1 the file is a list, should be a mapping {NO_STEPS}"),
+        ("\nhello\n", f"2:1 the file is one text or number, should be a mapping {NO_STEPS}"),
+        ("{}", f"1:1 missing 'steps' {NO_STEPS}"),
+        ("x-a: 1\nname: a\n", f"1:1 missing 'steps' {NO_STEPS}"),
+        ("steps:\n", "1:7 'steps' is empty, should be a list of steps"),
+        ("steps: []\n", "1:8 'steps' has no step in it"),
+        ("steps: {a: b}\n", "1:8 'steps' is a mapping, should be a list of steps"),
+        ("steps: go\n", "1:8 'steps' is text, should be a list of steps"),
+        ("step:\n  - {}\n", "1:1 unknown key 'step' in the recipe (did you mean 'steps'?)"),
+        ("!x {steps: [a]}\n", "1:1 the tag !x is not supported here (leave it out)"),
+    ],
+)
+def test_a_file_without_steps_is_told_so(text: str, told: str, problems: Problems) -> None:
+    assert problems(text) == [told]
+
+
+@pytest.mark.parametrize("value", ["", "x", "{}"])
+def test_finally_is_a_list_and_may_be_empty(value: str, problems: Problems, read: Read) -> None:
+    steps = "steps: [{name: a, type: shell, cmd: x}]\nfinally: "
+    told = problems(steps + value)
+    assert [each.partition(", ")[2] for each in told] == ["should be a list of steps"]
+    assert read(steps + "[]").final == ()
+
+
+def test_steps_of_finally_are_called_so(problems: Problems) -> None:
+    assert problems("steps: [{name: a, type: shell, cmd: x}]\nfinally: [{}, x]") == [
+        "2:11 missing 'type' in final step 1 (a step has a type: python or shell)",
+        "2:11 missing 'name' in final step 1",
+        "2:15 final step 2 is text, should be a mapping of its keys",
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(planned.ROOT))
+def test_planned_keys_of_a_recipe_are_told_to_be_so(key: str, problems: Problems) -> None:
+    assert problems(f"{key}: 1\nsteps: [{{name: a, type: shell, cmd: x}}]") == [
+        f"1:1 '{key}' is not supported by this version of pytest-orchestrator"
+    ]
+
+
+def test_a_file_outside_the_root_has_its_whole_path_as_id(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("steps: [{name: a, type: shell, cmd: x}]")
+    assert load(path, root=tmp_path / "root").id == path.as_posix()
+    path.write_text("")
+    with pytest.raises(RecipeError) as caught:
+        load(path, root=tmp_path / "root")
+    assert caught.value.path == path.as_posix()
+
+
+def test_loading_runs_and_imports_nothing(read: Read, tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    read(
+        f"steps:\n- {{name: a, type: shell, cmd: 'touch {marker}'}}\n"
+        "- {name: b, type: python, module: antigravity, function: f}\n"
+    )
+    assert not marker.exists()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["recipes", "x.yaml"]
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+@pytest.mark.parametrize("text", ["steps: [{name: a, type: shell, cmd: x}]", "steps: ["])
+def test_the_collector_is_left_as_it_was(was_enabled: bool, text: str, read: Read) -> None:
+    if not was_enabled:
+        gc.disable()
+    try:
+        if text.endswith("["):
+            with pytest.raises(RecipeError):
+                read(text)
+        else:
+            read(text)
+        assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("name: a\nsteps:\n- x\n", True),
+        ("test_meta: {}\n", True),
+        ("'steps': [", True),
+        ('"steps" : []', True),
+        ("steps:\n\t- broken", True),
+        ("\ufeffsteps: []\n", True),
+        ("{name: a, steps: []}", True),
+        ('{"name": "a",\n "test_meta": {}}', True),
+        ("  name: a\n  steps: []\n", True),
+        ("", False),
+        ("jobs:\n  build:\n    steps:\n    - run: x\n", False),
+        ("on: push\njobs: {a: {steps: []}}\n", False),
+        ("a: |\n  steps: x\n", False),
+        ("# steps:\na: b\n", False),
+        ("steps:x", False),
+        ("next_steps: []\n", False),
+        ("- steps: []\n", False),
+        ("{steps: [", False),
+        ("services: {web: {}}\n", False),
+        ("a: 1\n---\nb: {steps: 1}\n", False),
+    ],
+)
+def test_what_looks_like_a_recipe(text: str, is_one: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    assert looks_like_recipe(text.removeprefix("\ufeff")) is is_one
+    assert looks_like_recipe(text.encode()) is is_one
+    assert looks_like_recipe(path) is is_one
+
+
+def test_what_cannot_be_read_does_not_look_like_a_recipe(tmp_path: Path) -> None:
+    assert not looks_like_recipe(tmp_path)
+    assert not looks_like_recipe(tmp_path / "nope.yaml")
+    assert not looks_like_recipe(b"\xff\xfes\0t\0e\0p\0s\0:\0")

@@ -1,0 +1,73 @@
+"""What is said of each key is there and true: the reference and the schema are made of it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, walk
+from pytest_orchestrator.recipe.success import Success
+
+Read = Callable[[str | bytes], Recipe]
+
+FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final"}
+MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Success]
+KEYS = [(model, name) for model in MODELS for name in walk.keys_of(model)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_field_is_a_described_key_or_comes_from_the_loader(model: type[msgspec.Struct]) -> None:
+    names = {field.encode_name for field in msgspec.structs.fields(model)}
+    assert names - walk.keys_of(model).keys() <= FROM_THE_LOADER
+
+
+@pytest.mark.parametrize(("model", "name"), KEYS)
+def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, read: Read) -> None:
+    said = walk.keys_of(model)[name].said
+    assert said.description is not None
+    assert said.description.endswith(".")
+    assert said.examples is not None
+    step: dict[str, Any] = {"name": "a", "type": "shell", "cmd": "x"}
+    recipe: dict[str, Any] = {"steps": [step]}
+    if model is PythonStep:
+        step = {"name": "a", "type": "python", "module": "m", "class": "C"}
+    if model is PythonStep and name == "function":
+        del step["class"]
+    if model is Success:
+        step["success"] = {name: said.examples[0]}
+    elif model is Recipe:
+        recipe[name] = said.examples[0]
+    else:
+        before = {"name": "flash", "type": "shell", "cmd": "x"}
+        recipe["steps"] = [before, step] if name == "needs" else [step]
+        step[name] = said.examples[0]
+    assert read(json.dumps(recipe)).steps
+
+
+def test_a_recipe_is_frozen_and_finds_its_steps(read: Read) -> None:
+    recipe = read(
+        "steps: [{name: a, type: shell, cmd: x}]\nfinally: [{name: b, type: shell, cmd: x}]\n"
+    )
+    assert recipe.step("a") is recipe.steps[0]
+    assert recipe.step("b") is recipe.final[0]
+    with pytest.raises(KeyError):
+        recipe.step("c")
+    with pytest.raises(AttributeError):
+        recipe.name = "x"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        recipe.steps[0].name = "x"  # type: ignore[misc]
+
+
+def test_the_schema_of_the_language_can_be_made() -> None:
+    schema = msgspec.json.schema(Success)
+    assert schema["$defs"]["Success"]["properties"]["files_exist"]["examples"] == [
+        ["out/report.csv", "out/*.json"]
+    ]
+
+
+def test_a_criterion_is_equal_by_its_values() -> None:
+    from pytest_orchestrator.core.place import Place
+
+    assert Criterion("a", 1, Place(1, 2)) == Criterion("a", 1, Place(1, 2))

@@ -1,0 +1,215 @@
+"""Every node is looked at once: keys, tags, aliases, and how much it all is."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import PythonStep, Recipe
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+STEPS = "steps: [{name: a, type: python, module: m, function: f, params: *p}]\n"
+
+
+def params(recipe: Recipe, name: str = "a") -> object:
+    step = recipe.step(name)
+    assert isinstance(step, PythonStep)
+    return step.params
+
+
+def test_a_key_that_is_given_twice_names_both_lines(problems: Problems) -> None:
+    assert problems('x-p: &p {a: 1,\n  b: 2,\n  "a": 3}\n' + STEPS) == [
+        "3:3 the key 'a' is given twice, in lines 1 and 3"
+    ]
+
+
+def test_duplicate_keys_are_found_everywhere_and_at_once(problems: Problems) -> None:
+    text = (
+        "name: x\n"
+        "name: y\n"
+        "x-p: &p [[{a: 1, a: 2}]]\n"
+        "steps:\n"
+        "  - name: a\n"
+        "    type: shell\n"
+        "    cmd: x\n"
+        "    cmd: y\n"
+    )
+    assert problems(text) == [
+        "2:1 the key 'name' is given twice, in lines 1 and 2",
+        "3:18 the key 'a' is given twice, in lines 3 and 3",
+        "8:5 the key 'cmd' is given twice, in lines 7 and 8",
+    ]
+
+
+@pytest.mark.parametrize("key", ["1", "true", "~", ".inf"])
+def test_a_key_is_text(key: str, problems: Problems) -> None:
+    assert problems(f"x-p: &p {{{key}: x}}\n" + STEPS) == [
+        f"1:10 a key is text, not a number, true, false or null (quote it: '{key}')"
+    ]
+
+
+def test_a_tag_can_make_a_key_what_it_cannot_be(problems: Problems) -> None:
+    assert problems("x-p: &p {!!int 1: x}\n" + STEPS) == [
+        "1:10 a key is text, not a number, true, false or null (quote it: '1')"
+    ]
+
+
+@pytest.mark.parametrize("key", ["[a]", "{a: b}", "? [a, b]\n "])
+def test_a_key_is_no_list_and_no_mapping(key: str, problems: Problems) -> None:
+    assert [told.partition(" ")[2] for told in problems(f"x-p: &p {{{key}: x}}\n" + STEPS)] == [
+        "a key is text, not a list or a mapping"
+    ]
+
+
+def test_quotes_make_a_key_text(read: Read) -> None:
+    assert params(read("x-p: &p {'1': a, !!str 2: b, no: c}\n" + STEPS)) == {
+        "1": "a",
+        "2": "b",
+        "no": "c",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ("!!binary aGk=", "!!binary"),
+        ("!!python/object/apply:os.system [ls]", "!!python/object/apply:os.system"),
+        ("!thing {a: 1}", "!thing"),
+        ("!!set {a}", "!!set"),
+        ("!!map [a]", "!!map"),
+        ("!!seq {a: b}", "!!seq"),
+        ("!!str [a]", "!!str"),
+        ("!!timestamp 2024-01-01", "!!timestamp"),
+    ],
+)
+def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Problems) -> None:
+    assert problems(f"x-q: &p {value}\n" + STEPS) == [
+        f"1:6 the tag {tag} is not supported here (leave it out)"
+    ]
+
+
+def test_the_tags_of_json_are_known(read: Read) -> None:
+    text = "x-p: &p {a: !!str 1, b: !!int '2', c: !!float 3, d: !!seq [!!null ], e: !!map {}}\n"
+    assert params(read(text + STEPS)) == {"a": "1", "b": 2, "c": 3.0, "d": [None], "e": {}}
+
+
+def test_aliases_are_copied(read: Read) -> None:
+    recipe = read(
+        "x-p: &p {list: [1]}\n"
+        "steps:\n"
+        "  - {name: a, type: python, module: m, function: f, params: *p}\n"
+        "  - {name: b, type: python, module: m, function: f, params: {one: *p, two: *p}}\n"
+    )
+    first, second = params(recipe), params(recipe, "b")
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    first["list"].append(2)
+    second["one"]["list"].append(3)
+    assert second == {"one": {"list": [1, 3]}, "two": {"list": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x-p: &p [1, *p]\n", "1:6 an alias within its own anchor has no end"),
+        ("x-p: &p {a: {b: [*p]}}\n", "1:6 an alias within its own anchor has no end"),
+        ("x-p: &p {<<: *p}\n", "1:6 an alias within its own anchor has no end"),
+        (
+            "&p x-p: &q [*p]\nx-q: *q\nx-r: &r\n  *p : *r\n",
+            "3:6 an alias within its own anchor has no end",
+        ),
+    ],
+)
+def test_an_alias_within_its_anchor_is_refused(text: str, told: str, problems: Problems) -> None:
+    assert problems(text) == [told]
+
+
+def test_an_alias_bomb_is_refused_before_it_is_built(problems: Problems) -> None:
+    text = "x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
+        f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 90)
+    )
+    assert problems(text) == ["6:6 the file has more than 250,000 nodes, aliases followed"]
+
+
+def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
+    wide = "x-0: &a {" + ", ".join(f"k{n}: v" for n in range(10_000)) + "}\n"
+    text = wide + "x-1:\n" + "  - <<: *a\n" * 50_000
+    assert problems(text) == ["3:3 the file has more than 250,000 nodes, aliases followed"]
+
+
+def test_what_is_at_the_limit_after_aliases_is_read(read: Read) -> None:
+    text = f"x-0: &a [{'1,' * 24_900}]\nx-1: [{'*a, ' * 9}]\n"
+    assert read(text + "steps: [{name: a, type: shell, cmd: ls}]\n").steps
+
+
+def test_aliases_nest_no_deeper_than_text(problems: Problems) -> None:
+    text = "x-0: &a0 []\n" + "".join(f"x-{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 700))
+    assert problems(text) == ["101:8 more than 100 levels of nesting, aliases followed"]
+
+
+def test_merges_give_what_is_not_written(read: Read) -> None:
+    text = (
+        "x-a: &a {one: a, two: a, three: a, four: [a]}\n"
+        "x-b: &b {two: b, three: b}\n"
+        "x-p: &p {three: p, <<: [*b, *a]}\n"
+    )
+    assert params(read(text + STEPS)) == {"three": "p", "two": "b", "one": "a", "four": ["a"]}
+
+
+def test_steps_merge_what_they_share(read: Read) -> None:
+    recipe = read(
+        "x-shell: &shell\n"
+        "  type: shell\n"
+        "  timeout: 5s\n"
+        "steps:\n"
+        "  - <<: *shell\n"
+        "    name: a\n"
+        "    cmd: ls\n"
+        "  - {<<: *shell, name: b, cmd: ls, timeout: 1}\n"
+    )
+    assert [(step.type, step.timeout, step.line) for step in recipe.steps] == [
+        ("shell", 5.0, 5),
+        ("shell", 1.0, 8),
+    ]
+    assert recipe.step("a").at["timeout"] == (3, 12, 2)
+
+
+@pytest.mark.parametrize("value", ["x", "[{a: b}, x]", "[[{a: b}]]"])
+def test_a_merge_takes_mappings(value: str, problems: Problems) -> None:
+    assert problems(f"x-p: &p {{<<: {value}}}\n" + STEPS) == [
+        "1:14 '<<' merges a mapping or a list of mappings"
+    ]
+
+
+def test_a_second_merge_is_a_key_given_twice(problems: Problems) -> None:
+    assert problems("x-a: &a {b: c}\nx-p: &p {<<: *a, <<: *a}\n" + STEPS) == [
+        "2:18 the key '<<' is given twice, in lines 2 and 2"
+    ]
+
+
+def test_a_merge_in_quotes_is_a_key(read: Read) -> None:
+    assert params(read("x-p: &p {'<<': {a: b}}\n" + STEPS)) == {"<<": {"a": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("name: abc  # d\n", 3),
+        ("name: 'a  b'\n", 6),
+        ("name: |\n  a\n  b\n", 1),
+        ("name: |+  # c\n  a\n", 2),
+        ("name: two\n  lines\n", 3),
+        ("name: 'two\n  lines'\n", 4),
+        ("test_meta: {a: b}\n", 6),
+        ("test_meta: {a: b,\n  c: d}\n", 1),
+        ("test_meta:\n  a key: b\n  c: d\n", 5),
+        ("tags: [a, b]\n", 6),
+        ("tags: [a,\n  b]\n", 1),
+        ("tags:\n  - a\n  - b\n", 1),
+        ("name: äö😀\n", 3),
+    ],
+)
+def test_carets_mark_a_value_or_its_first_word(text: str, length: int, read: Read) -> None:
+    recipe = read(text + "steps: [{name: a, type: shell, cmd: ls}]\n")
+    assert next(iter(recipe.at.values())).length == length

@@ -1,0 +1,165 @@
+"""Names, idx and needs of steps among each other, and the order that follows."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+
+def steps(*items: str, final: tuple[str, ...] = ()) -> str:
+    """One line for each step, the first being line 2."""
+    text = "steps:\n" + "".join(f"- {{type: shell, cmd: x, {item}}}\n" for item in items)
+    if final:
+        text += "finally:\n" + "".join(f"- {{type: shell, cmd: x, {item}}}\n" for item in final)
+    return text
+
+
+def order(recipe: Recipe) -> list[tuple[str, int, tuple[str, ...]]]:
+    return [(step.name, step.index, step.needs) for step in recipe.steps + recipe.final]
+
+
+def test_a_step_needs_the_one_before_it(read: Read) -> None:
+    assert order(read(steps("name: a", "name: b", "name: c"))) == [
+        ("a", 1, ()),
+        ("b", 2, ("a",)),
+        ("c", 3, ("b",)),
+    ]
+
+
+def test_needs_are_as_written(read: Read) -> None:
+    text = steps("name: a", "name: b, needs: []", "name: c, needs: [a, b, a]", "name: d")
+    assert order(read(text)) == [
+        ("a", 1, ()),
+        ("b", 2, ()),
+        ("c", 3, ("a", "b")),
+        ("d", 4, ("c",)),
+    ]
+
+
+def test_a_needed_step_goes_first_wherever_it_stands(read: Read) -> None:
+    text = steps("name: a, needs: [c]", "name: b, needs: []", "name: c, needs: []")
+    assert order(read(text)) == [("b", 1, ()), ("c", 2, ()), ("a", 3, ("c",))]
+
+
+def test_idx_is_the_order_of_the_list(read: Read) -> None:
+    text = steps("name: c, idx: 30", "name: a, idx: 0", "name: b, idx: 2")
+    assert order(read(text)) == [("a", 1, ()), ("b", 2, ("a",)), ("c", 3, ("b",))]
+
+
+def test_final_steps_need_nothing_by_themselves_and_come_last(read: Read) -> None:
+    recipe = read(steps("name: a", final=("name: y, needs: [z]", "name: x", "name: z")))
+    assert order(recipe) == [("a", 1, ()), ("x", 2, ()), ("z", 3, ()), ("y", 4, ("z",))]
+    assert [step.is_final for step in recipe.steps + recipe.final] == [False, True, True, True]
+
+
+def test_final_steps_have_an_idx_of_their_own(read: Read) -> None:
+    text = steps("name: a, idx: 1", final=("name: y, idx: 2", "name: x, idx: 1"))
+    assert [name for name, _, _ in order(read(text))] == ["a", "x", "y"]
+    assert len(read(steps("name: a, idx: 1", final=("name: x",))).final) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            steps("name: a, idx: 1", "name: b", "name: c, idx: 2"),
+            ["3:3 missing 'idx' in step 'b' (all steps of a list have one, or none)"],
+        ),
+        (
+            steps("name: a, idx: 1", "name: b, idx: 2", "name: c, idx: 1"),
+            ["4:39 idx 1 is given twice, in lines 2 and 4"],
+        ),
+        (
+            steps("name: a", "name: b", "name: a", final=("name: b",)),
+            [
+                "4:31 two steps are called 'a', in lines 2 and 4",
+                "6:31 two steps are called 'b', in lines 3 and 6",
+            ],
+        ),
+        (
+            steps("name: thermal", "name: b, needs: [thermel, thermal]"),
+            [
+                (
+                    "3:42 step 'b' needs 'thermel', which is no step of this recipe "
+                    "(did you mean 'thermal'?)"
+                )
+            ],
+        ),
+        (
+            steps("name: thermal, needs: [thermel]"),
+            ["2:48 step 'thermal' needs 'thermel', which is no step of this recipe"],
+        ),
+        (steps("name: a, needs: [a]"), ["2:42 step 'a' needs itself"]),
+        (
+            steps("name: a, needs: [x]", final=("name: x",)),
+            ["2:42 step 'a' needs 'x', which stands in 'finally' and runs after all steps"],
+        ),
+        (
+            steps("name: a", final=("name: x, needs: [a]",)),
+            [
+                (
+                    "4:42 step 'x' needs 'a', which does not stand in 'finally' "
+                    "(steps of 'finally' need only each other: "
+                    "they run whatever became of the rest)"
+                )
+            ],
+        ),
+        (
+            steps("name: a, needs: [c]", "name: b, needs: [a]", "name: c, needs: [b]"),
+            ["2:41 steps need each other in a circle: a -> c -> b -> a"],
+        ),
+        (
+            steps("name: a, needs: [b]", "name: b"),
+            [
+                (
+                    "2:41 steps need each other in a circle: a -> b -> a "
+                    "('b' needs the step before it, 'a', unless it says needs: [])"
+                )
+            ],
+        ),
+        (
+            steps(
+                "name: a, needs: [b]",
+                "name: b, needs: [a]",
+                "name: c, needs: [d, a]",
+                "name: d, needs: [c]",
+                "name: e",
+                final=("name: x, needs: [y]", "name: y, needs: [x]"),
+            ),
+            [
+                "2:41 steps need each other in a circle: a -> b -> a",
+                "4:41 steps need each other in a circle: c -> d -> c",
+                "8:41 steps need each other in a circle: x -> y -> x",
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_between_steps(text: str, told: list[str], problems: Problems) -> None:
+    assert problems(text) == told
+
+
+def test_mistakes_elsewhere_hide_nothing_between_steps(problems: Problems) -> None:
+    text = steps("name: a b, foo: 1", "name: b, needs: [c, d]", "name: c, needs: [b]", "name: b")
+    assert problems(text) == [
+        (
+            "2:31 'name' in shell step 'a b' is 'a b', "
+            "should be letters, digits, _ and -, beginning with a letter or _"
+        ),
+        "2:36 unknown key 'foo' in shell step 'a b'",
+        "3:41 steps need each other in a circle: b -> c -> b",
+        "3:45 step 'b' needs 'd', which is no step of this recipe",
+        "5:31 two steps are called 'b', in lines 3 and 5",
+    ]
+
+
+def test_a_long_circle_is_cut(problems: Problems) -> None:
+    many = [f"name: step_{n}, needs: [step_{n + 1}]" for n in range(2000)]
+    told = problems(steps(*many, "name: step_2000, needs: [step_0]"))
+    assert len(told) == 1
+    assert told[0].startswith("2:46 steps need each other in a circle: step_0 -> step_1 -> ")
+    assert told[0].endswith(" -> step_1999 -> step_2000 -> step_0")
+    assert len(told[0]) < 500

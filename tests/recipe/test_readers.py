@@ -1,0 +1,365 @@
+"""Each key is read by the type of its field; what does not fit is told with its cure."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+STEPS = "\nsteps: [{name: a, type: shell, cmd: ls}]\n"
+
+
+def shell(keys: str) -> str:
+    return f"steps:\n- type: shell\n  name: a\n  cmd: ls\n  {keys}\n"
+
+
+def python(keys: str) -> str:
+    return f"steps:\n- type: python\n  name: a\n  module: m\n  class: C\n  {keys}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("name: 12", "1:7 'name' is a number, should be text (quote it: '12')"),
+        ("name: 010", "1:7 'name' is a number, should be text (quote it: '010')"),
+        ("name: true", "1:7 'name' is a boolean, should be text (quote it: 'true')"),
+        ("name: ~", "1:7 'name' is null, should be text (quote it: '~')"),
+        ("name:", "1:6 'name' is empty, should be text"),
+        ("name: [a]", "1:7 'name' is a list, should be text"),
+        ("description: {a: b}", "1:14 'description' is a mapping, should be text"),
+        ("version: '1'", "1:10 'version' is text, should be a whole number"),
+        ("version: 1.0", "1:10 'version' is a number, should be a whole number"),
+        ("version: true", "1:10 'version' is a boolean, should be a whole number"),
+        (
+            "version: 2",
+            "1:10 'version' is 2, should be 1, the one format that this version knows",
+        ),
+        ("test_meta: x", "1:12 'test_meta' is text, should be a mapping"),
+        ("test_meta: [x]", "1:12 'test_meta' is a list, should be a mapping"),
+        ("test_meta:", "1:11 'test_meta' is empty, should be a mapping"),
+        ("tags: nightly", "1:7 'tags' is text, should be a list (write [nightly])"),
+        ("tags: {a: b}", "1:7 'tags' is a mapping, should be a list"),
+        ("tags: [a, 1]", "1:11 'tags[1]' is a number, should be text (quote it: '1')"),
+        (
+            "tags: [a-b]",
+            "1:8 'tags[0]' is 'a-b', should be letters, digits and _, beginning with a letter",
+        ),
+        ("tags: [xfail]", "1:8 'tags[0]' is 'xfail', a mark that has its own meaning"),
+        ("tags: [recipe]", "1:8 'tags[0]' is 'recipe', a mark that has its own meaning"),
+        (
+            "fixtures: [a.b]",
+            "1:12 'fixtures[0]' is 'a.b', should be the name of a fixture",
+        ),
+        (
+            "fixtures: [bench, ctx]",
+            "1:19 'fixtures[1]' is 'ctx', which every step is given without asking",
+        ),
+    ],
+)
+def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
+    assert problems(line + STEPS) == [told]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("idx: '1'", "5:8 'idx' in shell step 'a' is text, should be a whole number"),
+        ("idx: -1", "5:8 'idx' in shell step 'a' is -1, should be 0 or more"),
+        (
+            "implicit: no",
+            "5:13 'implicit' in shell step 'a' is text, should be true or false (write false)",
+        ),
+        (
+            "implicit: On",
+            "5:13 'implicit' in shell step 'a' is text, should be true or false (write true)",
+        ),
+        ("implicit: 0", "5:13 'implicit' in shell step 'a' is a number, should be true or false"),
+        (
+            "xfail: true",
+            "5:10 'xfail' in shell step 'a' is a boolean, should be text (quote it: 'true')",
+        ),
+        ("xfail: ' '", "5:10 'xfail' in shell step 'a' is ' ', should not be empty"),
+        ("timeout: 0", "5:12 'timeout' in shell step 'a' is 0, should be more than 0 seconds"),
+        (
+            "timeout: -3.5",
+            "5:12 'timeout' in shell step 'a' is -3.5, should be more than 0 seconds",
+        ),
+        (
+            "timeout: 0ms",
+            "5:12 'timeout' in shell step 'a' is '0ms', should be more than 0 seconds",
+        ),
+        (
+            "timeout: true",
+            "5:12 'timeout' in shell step 'a' is a boolean, should be a number or text",
+        ),
+        ("timeout: [1]", "5:12 'timeout' in shell step 'a' is a list, should be a number or text"),
+        (
+            "timeout: 5 days",
+            (
+                "5:12 'timeout' in shell step 'a' is '5 days', "
+                "should be seconds, or a text such as 500ms, 30s, 2m or 1h"
+            ),
+        ),
+        (
+            "timeout: '30'",
+            (
+                "5:12 'timeout' in shell step 'a' is '30', "
+                "should be seconds, or a text such as 500ms, 30s, 2m or 1h"
+            ),
+        ),
+        ("needs: b", "5:10 'needs' in shell step 'a' is text, should be a list (write [b])"),
+        ("needs:", "5:9 'needs' in shell step 'a' is empty, should be a list"),
+        (
+            "parse: jsn",
+            (
+                "5:10 'parse' in shell step 'a' is 'jsn', should be 'json', 'last-line', 'data' or "
+                "'text' (did you mean 'json'?)"
+            ),
+        ),
+        (
+            "parse: 1",
+            (
+                "5:10 'parse' in shell step 'a' is a number, "
+                "should be 'json', 'last-line', 'data' or 'text'"
+            ),
+        ),
+        ("cwd: ''", "5:8 'cwd' in shell step 'a' is '', should not be empty"),
+        (
+            'cwd: "a\\0"',
+            (
+                "5:8 'cwd' in shell step 'a' is 'a\\x00', "
+                "which has a NUL in it, and no command can be given one"
+            ),
+        ),
+        ("args: [a]", "5:9 'args' in shell step 'a' is a list, should be a mapping"),
+        (
+            "args: {A: 1, A-B: 2, '': 3, 1B: 4}",
+            (
+                "5:16 'args' in shell step 'a' has the key 'A-B', "
+                "should be the name of an environment variable: letters, digits and _"
+            ),
+        ),
+        (
+            'args: {A: [1, {b: "x\\0"}]}',
+            (
+                "5:13 'args.A' in shell step 'a' is a list, "
+                "which has a NUL in it, and no environment variable can hold one"
+            ),
+        ),
+        (
+            'args: {A: {"\\0": 1}}',
+            (
+                "5:13 'args.A' in shell step 'a' is a mapping, "
+                "which has a NUL in it, and no environment variable can hold one"
+            ),
+        ),
+        ("success: [a]", "5:12 'success' in shell step 'a' is a list, should be a mapping"),
+        (
+            "success: {ctx_has_keys: a}",
+            "5:27 'success.ctx_has_keys' in shell step 'a' is text, should be a list (write [a])",
+        ),
+        (
+            "success: {ctx_has_keys: [a..b]}",
+            (
+                "5:28 'success.ctx_has_keys[0]' in shell step 'a' is 'a..b', "
+                "should be a key of the Context such as dut.serial_v1"
+            ),
+        ),
+        (
+            "success: {files_exist: ['']}",
+            "5:27 'success.files_exist[0]' in shell step 'a' is '', should not be empty",
+        ),
+        (
+            "success: {exit_code: true}",
+            (
+                "5:24 'success.exit_code' in shell step 'a' is a boolean, "
+                "should be a whole number or 'nonzero'"
+            ),
+        ),
+        (
+            "success: {exit_code: nonzer}",
+            (
+                "5:24 'success.exit_code' in shell step 'a' is 'nonzer', "
+                "should be a whole number or 'nonzero' (did you mean 'nonzero'?)"
+            ),
+        ),
+        (
+            "success: {exit_code: 256}",
+            "5:24 'success.exit_code' in shell step 'a' is 256, should be 0 to 255",
+        ),
+        (
+            "success: {exit_code: [0, -1]}",
+            "5:28 'success.exit_code[1]' in shell step 'a' is -1, should be 0 to 255",
+        ),
+        (
+            "success: {exit_code: [nonzero]}",
+            "5:25 'success.exit_code[0]' in shell step 'a' is text, should be a whole number",
+        ),
+        (
+            "success: {exit_code: []}",
+            "5:24 'success.exit_code' in shell step 'a' is [], should have an exit code in it",
+        ),
+        (
+            "success: {exit_code: {a: b}}",
+            (
+                "5:24 'success.exit_code' in shell step 'a' is a mapping, "
+                "should be a whole number or 'nonzero', or a list"
+            ),
+        ),
+    ],
+)
+def test_keys_of_a_shell_step(line: str, told: str, problems: Problems) -> None:
+    assert problems(shell(line))[0] == told
+
+
+@pytest.mark.parametrize(
+    ("cmd", "told"),
+    [
+        ("''", "4:8 'cmd' in shell step 'a' is '', should not be empty"),
+        ("'  '", "4:8 'cmd' in shell step 'a' is '  ', should not be empty"),
+        ("[]", "4:8 'cmd' in shell step 'a' is [], should begin with a program"),
+        (
+            "['', a]",
+            (
+                "4:8 'cmd' in shell step 'a' is a list, "
+                "should begin with a program, not with an empty text"
+            ),
+        ),
+        ("12", "4:8 'cmd' in shell step 'a' is a number, should be text (quote it: '12')"),
+        ("", "4:7 'cmd' in shell step 'a' is empty, should be text"),
+        ("{a: b}", "4:8 'cmd' in shell step 'a' is a mapping, should be text, or a list"),
+        ("[ls, 5]", "4:13 'cmd[1]' in shell step 'a' is a number, should be text (quote it: '5')"),
+        (
+            '"a\\0b"',
+            (
+                "4:8 'cmd' in shell step 'a' is 'a\\x00b', "
+                "which has a NUL in it, and no command can be given one"
+            ),
+        ),
+        (
+            '[ls, "\\0"]',
+            (
+                "4:13 'cmd[1]' in shell step 'a' is '\\x00', "
+                "which has a NUL in it, and no command can be given one"
+            ),
+        ),
+    ],
+)
+def test_a_command(cmd: str, told: str, problems: Problems) -> None:
+    assert problems(f"steps:\n- type: shell\n  name: a\n  cmd: {cmd}\n") == [told]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a b", "'a b'"),
+        ("1a", "'1a'"),
+        ("-a", "'-a'"),
+        ("é", "'é'"),
+        ("'a\\n'", "'a\\\\n'"),
+        ('"a\\n"', "'a\\n'"),
+    ],
+)
+def test_the_name_of_a_step(name: str, shown: str, problems: Problems) -> None:
+    assert problems(f"steps:\n- name: {name}\n  type: shell\n  cmd: ls\n") == [
+        (
+            f"2:9 'name' in shell step {shown} is {shown}, "
+            "should be letters, digits, _ and -, beginning with a letter or _"
+        )
+    ]
+
+
+@pytest.mark.parametrize("module", ["a/b.py", "a..b", ".a", "a.1", "a b", '"a\\n"'])
+def test_a_module_is_a_dotted_name(module: str, problems: Problems) -> None:
+    told = problems(f"steps:\n- name: a\n  type: python\n  class: C\n  module: {module}\n")
+    assert [each.partition(", ")[2] for each in told] == [
+        "should be a dotted name, as `import` takes it"
+    ]
+
+
+@pytest.mark.parametrize("key", ["class", "function"])
+def test_a_class_and_a_function_are_names(key: str, problems: Problems) -> None:
+    assert problems(f"steps:\n- name: a\n  type: python\n  module: m\n  {key}: a.b\n") == [
+        f"5:{5 + len(key)} '{key}' in python step 'a' is 'a.b', should be a name of Python"
+    ]
+
+
+def test_params_are_a_mapping(problems: Problems) -> None:
+    assert problems(python("params: [a]")) == [
+        "6:11 'params' in python step 'a' is a list, should be a mapping"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        ("500ms", 0.5),
+        ("30s", 30.0),
+        ("2m", 120.0),
+        ("1h", 3600.0),
+        ("1.5 h", 5400.0),
+    ],
+)
+def test_a_timeout_is_seconds(written: str, seconds: float, read: Read) -> None:
+    timeout = read(shell(f"timeout: {written}")).steps[0].timeout
+    assert timeout == seconds
+    assert type(timeout) is float
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"), [("3", 3), ("[1, 2]", [1, 2]), ("nonzero", "nonzero"), ("0x1F", 31)]
+)
+def test_an_exit_code_is_one_criterion(written: str, wanted: object, read: Read) -> None:
+    criteria = read(shell(f"success: {{exit_code: {written}}}")).steps[0].success
+    assert [(each.name, each.wanted) for each in criteria] == [("exit_code", wanted)]
+
+
+@pytest.mark.parametrize("stdin", ["null", "text", "12", "[1, {a: b}]", "{a: [1]}", '"a\\0b"'])
+def test_stdin_is_any_json(stdin: str, read: Read) -> None:
+    step = read(shell(f"stdin: {stdin}")).steps[0]
+    assert isinstance(step, ShellStep)
+    assert (
+        step.stdin
+        == {
+            "null": None,
+            "text": "text",
+            "12": 12,
+            "[1, {a: b}]": [1, {"a": "b"}],
+            "{a: [1]}": {"a": [1]},
+            '"a\\0b"': "a\0b",
+        }[stdin]
+    )
+
+
+def test_a_command_may_be_a_list(read: Read) -> None:
+    step = read("steps: [{name: a, type: shell, cmd: [printf, '', '%s\\n']}]").steps[0]
+    assert isinstance(step, ShellStep)
+    assert step.cmd == ("printf", "", "%s\\n")
+
+
+def test_names_of_modules_may_have_letters_of_any_language(read: Read) -> None:
+    step = read("steps: [{name: a, type: python, module: größe.maß, function: miß}]").steps[0]
+    assert isinstance(step, PythonStep)
+    assert (step.module, step.function) == ("größe.maß", "miß")
+
+
+def test_all_items_of_a_list_and_all_names_of_a_mapping_are_told(problems: Problems) -> None:
+    keys = 'tags: [1, skip, [a]]\n  args: {A-B: 1, C: "\\0", D-: 2}'
+    assert [told.partition(" ")[0] for told in problems(shell(keys))] == [
+        *("5:10", "5:13", "5:19"),
+        *("6:10", "6:21", "6:27"),
+    ]
+
+
+def test_long_texts_are_cut_in_messages(problems: Problems) -> None:
+    assert problems(f"tags: [{'a-' * 500}]" + STEPS) == [
+        (
+            f"1:8 'tags[0]' is '{'a-' * 14}a...{'-a' * 14}-', "
+            "should be letters, digits and _, beginning with a letter"
+        )
+    ]

@@ -1,0 +1,192 @@
+"""What one step must have, must not have, and what was probably meant."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Criterion, Recipe, planned
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+
+def steps(*items: str) -> str:
+    return "steps:\n" + "".join(f"  - {item}\n" for item in items)
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ("foo", "2:5 step 1 is text, should be a mapping of its keys"),
+        ("12", "2:5 step 1 is a number, should be a mapping of its keys"),
+        ("", "2:4 step 1 is empty, should be a mapping of its keys"),
+        ("[a]", "2:5 step 1 is a list, should be a mapping of its keys"),
+        ("!x {}", "2:5 the tag !x is not supported here (leave it out)"),
+        ("!x foo", "2:5 the tag !x is not supported here (leave it out)"),
+    ],
+)
+def test_a_step_is_a_mapping(item: str, told: str, problems: Problems) -> None:
+    assert problems(steps(item))[0] == told
+
+
+def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
+    assert problems(steps("{}")) == [
+        "2:5 missing 'type' in step 1 (a step has a type: python or shell)",
+        "2:5 missing 'name' in step 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (
+            "{name: a, type: pyton, module: m, class: C}",
+            "2:21 unknown type 'pyton' in step 'a' (did you mean 'python'?)",
+        ),
+        (
+            "{name: a, type: docker}",
+            "2:21 unknown type 'docker' in step 'a' (a step has a type: python or shell)",
+        ),
+        (
+            "{name: a, type: ssh, cmd: ls}",
+            "2:21 type 'ssh' is not supported by this version of pytest-orchestrator in step 'a'",
+        ),
+        (
+            "{name: a, type: 1, cmd: ls}",
+            "2:21 'type' in step 'a' is a number, should be 'python' or 'shell'",
+        ),
+        (
+            "{name: a, type: [x], cmd: ls}",
+            "2:21 'type' in step 'a' is a list, should be 'python' or 'shell'",
+        ),
+        (
+            "{name: a, type: , cmd: ls}",
+            "2:21 'type' in step 'a' is empty, should be 'python' or 'shell'",
+        ),
+        ("{name: a, cmd: ls}", "2:5 missing 'type' in step 'a' (its 'cmd' says: type: shell)"),
+        (
+            "{name: a, args: {}, cmd: ls}",
+            "2:5 missing 'type' in step 'a' (its 'args' says: type: shell)",
+        ),
+        (
+            "{name: a, module: m, class: C}",
+            "2:5 missing 'type' in step 'a' (its 'module' says: type: python)",
+        ),
+        ("{name: a}", "2:5 missing 'type' in step 'a' (a step has a type: python or shell)"),
+        (
+            "{name: a, typ: shell, cmd: ls}",
+            "2:15 unknown key 'typ' in shell step 'a' (did you mean 'type'?)",
+        ),
+        ("{type: shell, cmd: ls}", "2:5 missing 'name' in shell step 1"),
+        (
+            "{nam: a, type: shell, cmd: ls}",
+            "2:6 unknown key 'nam' in shell step 1 (did you mean 'name'?)",
+        ),
+        ("{name: a, type: shell}", "2:5 missing 'cmd' in shell step 'a'"),
+        (
+            "{name: a, type: shell, comand: ls, cmd: x}",
+            "2:28 unknown key 'comand' in shell step 'a'",
+        ),
+        ("{name: a, type: python, class: C}", "2:5 missing 'module' in python step 'a'"),
+        (
+            "{name: a, type: python, modul: m, class: C}",
+            "2:29 unknown key 'modul' in python step 'a' (did you mean 'module'?)",
+        ),
+        (
+            "{name: a, type: python, module: m}",
+            "2:5 missing 'class' or 'function' in python step 'a'",
+        ),
+        (
+            "{name: a, type: python, module: m, func: f}",
+            "2:40 unknown key 'func' in python step 'a' (did you mean 'function'?)",
+        ),
+        (
+            "{name: a, type: python, module: m, function: f, class: C}",
+            "2:40 'class' and 'function' in python step 'a' (give one of them)",
+        ),
+        (
+            "{name: a, type: python, module: m, class: C, cmd: ls}",
+            "2:50 'cmd' belongs to shell steps, and this is python step 'a'",
+        ),
+        (
+            "{name: a, type: shell, cmd: ls, params: {}}",
+            "2:37 'params' belongs to python steps, and this is shell step 'a'",
+        ),
+        (
+            "{name: a, type: python, module: m, class: C, success: {exit_code: 0}}",
+            "2:60 'exit_code' belongs to shell steps, and this is python step 'a'",
+        ),
+        (
+            "{name: a, type: shell, cmd: ls, success: {ctx_has_key: [b]}}",
+            "2:47 unknown criterion 'ctx_has_key' in shell step 'a' (did you mean 'ctx_has_keys'?)",
+        ),
+        (
+            "{name: a, type: shell, cmd: ls, matrix: {}}",
+            "2:37 unknown key 'matrix' in shell step 'a'",
+        ),
+        (
+            "{name: a, use: _part.yaml}",
+            "2:15 'use' is not supported by this version of pytest-orchestrator",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_once(item: str, told: str, problems: Problems) -> None:
+    assert problems(steps(item)) == [told]
+
+
+def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
+    item = "{name: a, type: docker, cmd: 1, module: 2, implicit: 3, foo: 4}"
+    assert problems(steps(item)) == [
+        "2:21 unknown type 'docker' in step 'a' (a step has a type: python or shell)",
+        "2:58 'implicit' in step 'a' is a number, should be true or false",
+        "2:61 unknown key 'foo' in step 'a'",
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(planned.STEP))
+def test_planned_keys_of_a_step_are_told_to_be_so(key: str, problems: Problems) -> None:
+    assert problems(steps(f"{{name: a, type: shell, cmd: ls, {key}: 1}}")) == [
+        f"2:37 '{key}' is not supported by this version of pytest-orchestrator"
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(planned.SUCCESS))
+def test_planned_criteria_are_told_to_be_so(key: str, problems: Problems) -> None:
+    assert problems(steps(f"{{name: a, type: shell, cmd: ls, success: {{{key}: 1}}}}")) == [
+        f"2:47 '{key}' is not supported by this version of pytest-orchestrator"
+    ]
+
+
+def test_each_entry_of_a_list_is_a_criterion_with_its_place(read: Read) -> None:
+    text = (
+        "steps:\n"
+        "- name: a\n"
+        "  type: shell\n"
+        "  cmd: ls\n"
+        "  success:\n"
+        "    files_exist: [out/a.csv,\n"
+        "      'out/*.json']\n"
+        "    exit_code: nonzero\n"
+        "    ctx_has_keys:\n"
+        "    - dut.serial_v1\n"
+    )
+    assert read(text).steps[0].success == (
+        Criterion("files_exist", "out/a.csv", (6, 19, 9)),  # type: ignore[arg-type]
+        Criterion("files_exist", "out/*.json", (7, 7, 12)),  # type: ignore[arg-type]
+        Criterion("exit_code", "nonzero", (8, 16, 7)),  # type: ignore[arg-type]
+        Criterion("ctx_has_keys", "dut.serial_v1", (10, 7, 13)),  # type: ignore[arg-type]
+    )
+
+
+def test_a_mistake_that_steps_share_by_an_alias_is_told_for_each_that_has_a_name(
+    problems: Problems,
+) -> None:
+    text = "x-p: &p {a: .inf}\nx-n: &n [1]\n" + steps(
+        "{name: a, type: python, module: m, class: C, params: *p, needs: *n}",
+        "{name: b, type: python, module: m, class: C, params: *p, needs: *n}",
+    )
+    assert problems(text) == [
+        "1:13 .inf is no number of JSON; use null, or quote it: '.inf'",
+        "2:10 'needs[0]' in python step 'a' is a number, should be text (quote it: '1')",
+        "2:10 'needs[0]' in python step 'b' is a number, should be text (quote it: '1')",
+    ]

@@ -1,0 +1,87 @@
+"""Values are JSON as the editor shows it; what JSON cannot keep is told with its place."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+STEPS = "\nsteps: [{name: a, type: shell, cmd: ls}]\n"
+
+
+def test_words_are_read_as_yaml_1_2_has_them(read: Read) -> None:
+    text = "test_meta: {a: no, b: 22:30, c: 2024-01-01, d: 010, e: 0x1F, f: '1', g: 1e3, h: , i: ~}"
+    assert read(text + STEPS).test_meta == {
+        "a": "no",
+        "b": "22:30",
+        "c": "2024-01-01",
+        "d": 10,
+        "e": 31,
+        "f": "1",
+        "g": 1000.0,
+        "h": None,
+        "i": None,
+    }
+
+
+def test_texts_of_several_lines_are_read(read: Read) -> None:
+    text = "test_meta:\n  a: |\n    1\n     no\n  b: >-\n    two\n    words\n  c: |\n    yes\n"
+    assert read(text + STEPS).test_meta == {"a": "1\n no\n", "b": "two words", "c": "yes\n"}
+
+
+@pytest.mark.parametrize("key", ["params", "args", "stdin"])
+def test_no_number_of_json_is_told_in_every_value(key: str, problems: Problems) -> None:
+    kind = (
+        "type: python\n    module: m\n    class: C"
+        if key == "params"
+        else "type: shell\n    cmd: x"
+    )
+    text = f"steps:\n  - name: a\n    {kind}\n    {key}:\n      A: [1, -.inf]\n      B: .nan\n"
+    line = 7 if key == "params" else 6
+    assert problems(text) == [
+        f"{line}:14 -.inf is no number of JSON; use null, or quote it: '-.inf'",
+        f"{line + 1}:10 .nan is no number of JSON; use null, or quote it: '.nan'",
+    ]
+
+
+def test_numbers_have_64_bits(problems: Problems) -> None:
+    assert problems("test_meta: {a: 99999999999999999999, b: 1e999}" + STEPS) == [
+        "1:16 99999999999999999999 does not fit into 64 bits; quote it to have it as text",
+        "1:41 1e999 is too large for a number; quote it to have it as text",
+    ]
+
+
+def test_a_tag_that_does_not_fit_is_told(problems: Problems) -> None:
+    assert problems("test_meta: {a: !!int x}" + STEPS) == [
+        "1:16 'x' is not what the tag !!int says"
+    ]
+
+
+def test_expressions_are_told_in_values_and_keys(problems: Problems) -> None:
+    text = (
+        "name: ${{ a }}\n"
+        "test_meta: {'${{ k }}': [\"$${{ b }}\"]}\n"
+        "steps:\n"
+        "  - {name: a, type: shell, cmd: 'echo ${{ vars.x }}', timeout: '${{ t }}'}\n"
+        '  - {name: b, type: "${{ c }}", cmd: x}\n'
+    )
+    sentence = "expressions are not supported by this version"
+    assert problems(text) == [
+        f"1:7 {sentence}",
+        f"2:13 {sentence}",
+        f"2:26 {sentence}",
+        f"4:33 {sentence}",
+        f"4:64 {sentence}",
+        f"5:21 {sentence}",
+    ]
+
+
+def test_expressions_in_ignored_keys_are_not_looked_at(read: Read) -> None:
+    assert read("x-a: ${{ a }}\nx-b: [.inf]" + STEPS).name is None
+
+
+def test_half_an_expression_is_text(read: Read) -> None:
+    assert read("name: '${HOME} {{ x }}'" + STEPS).name == "${HOME} {{ x }}"
