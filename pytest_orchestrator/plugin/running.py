@@ -1,66 +1,48 @@
-"""A session that has recipes, while it runs: hooks around its items and its end."""
+"""A session that has recipes, while it runs: one that ends early leaves nothing undone."""
 
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import NoReturn
 
 import pytest
 
-from pytest_orchestrator.plugin import reporting
+from pytest_orchestrator.plugin import protocol, reporting
 from pytest_orchestrator.plugin.finals import Finals
+from pytest_orchestrator.plugin.nodes import StepItem
 
 
 def start(session: pytest.Session) -> None:
     """Register what a session with recipes needs while it runs."""
     finals = Finals(session)
+    last_items = protocol.LastItems(session.config, finals)
     register = session.config.pluginmanager.register
-    register(Running(session, finals), "orchestrator-running")
-    register(LastItems(finals), "orchestrator-last-items")
+    register(last_items, "orchestrator-last-items")
+    register(Running(session, finals, last_items), "orchestrator-running")
     register(reporting.Blocks(), "orchestrator-blocks")
     reporting.show_tables(session.config)
 
 
-class LastItems:
-    """Lets the last item that uses a recipe be followed by the ``finally`` steps."""
-
-    def __init__(self, finals: Finals) -> None:
-        self._finals = finals
-        self._inside: pytest.Item | None = None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> bool | None:
-        """Run an item with the first ``finally`` step as its next item, then these."""
-        owed = [] if item is self._inside else self._finals.owed_after(item)
-        if not owed:
-            return None
-        self._inside = item
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=owed[0])
-        self._inside = None
-        self._finals.play(owed, nextitem, item)
-        return True
-
-
 class Running:
-    """Sees to it that a session which ends early leaves nothing undone."""
+    """Runs the ``finally`` steps that are owed where the session ends before its time."""
 
-    def __init__(self, session: pytest.Session, finals: Finals) -> None:
+    def __init__(
+        self, session: pytest.Session, finals: Finals, last_items: protocol.LastItems
+    ) -> None:
         self._session = session
         self._finals = finals
+        self._last_items = last_items
+        self._worker = hasattr(session.config, "workerinput")
         self._ending = False
-        self._last: pytest.Item | None = None
         self._restore = _interrupt_on_sigterm(session.config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Run what is owed where this item is the last of the session before its time."""
-        self._last = item
+        """Look after each item whether the session goes on."""
         try:
             done = yield
-        except (KeyboardInterrupt, pytest.exit.Exception):
+        except protocol.INTERRUPTS:
             self._end(interrupted=item)
             raise
         if self._session.shouldfail or self._session.shouldstop:
@@ -70,18 +52,52 @@ class Running:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Run what is owed still: the session was ended between two items."""
-        if not self._ending:
-            self._ending = True
-            self._finals.by_hand(self._last)
+        self._ending = True
+        self._by_hand()
         self._restore()
 
     def _end(self, interrupted: pytest.Item | None) -> None:
-        if not self._ending:
-            self._ending = True
-            self._finals.all_now(interrupted, self._last)
+        if self._ending:
+            return
+        self._ending = True
+        owed = self._finals.owed_now()
+        if interrupted is not None:
+            self._tell_interrupted(interrupted)
+            protocol.torn_down(interrupted, owed[0] if owed else None)
+        for step, after in zip(owed, [*owed[1:], None], strict=True):
+            if self._finals.selected(step) and not self._worker:
+                step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
+            else:
+                self._last_items.play([step], after)
+        self._by_hand()
+
+    def _tell_interrupted(self, item: pytest.Item) -> None:
+        """Report a step that was cut off: pytest itself tells nothing of it."""
+        if isinstance(item, StepItem) and item.result is not None and not self._worker:
+            for report in reporting.made_by_hand(item)[1:]:
+                item.ihook.pytest_runtest_logreport(report=report)
+
+    def _by_hand(self) -> None:
+        """Run what is still owed where pytest can set up no item any more.
+
+        pytest may have closed its capture by now, so the reports are made here. A step
+        that asks for fixtures cannot have them and is an error that says so.
+        """
+        for item in self._finals.owed_now():
+            names = [*item.recipe.fixtures, *item.step.fixtures]
+            if names:
+                why = f"the session ended early; no fixture can be set up: {', '.join(names)}"
+                item.result = item.run.note(item.step, "failed", why)
+            else:
+                item.result = item.run.result(item.step)
+            for report in reporting.made_by_hand(item):
+                if self._finals.selected(item) and not self._worker:
+                    item.ihook.pytest_runtest_logreport(report=report)
+                else:
+                    self._last_items.tell(item, report)
 
 
-def _interrupt_on_sigterm(config: pytest.Config):  # type: ignore[no-untyped-def]
+def _interrupt_on_sigterm(config: pytest.Config) -> Callable[[], object]:
     """Let SIGTERM, by which CI cancels, end the session as Ctrl-C does.
 
     Returns:
