@@ -29,9 +29,14 @@ def users(error: BaseException) -> BaseException:
 
 def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:
     kept: list[types.TracebackType] = []
+    loading = False
     while traceback is not None:
-        name = traceback.tb_frame.f_code.co_filename
-        if not name.startswith((_OURS, "<frozen importlib")) and "/importlib/" not in name:
+        code = traceback.tb_frame.f_code
+        name = code.co_filename
+        # From a loader's own frames (pytest's rewrites assertions) to the module's first.
+        loading = code.co_name == "exec_module" or (loading and code.co_name != "<module>")
+        is_importlib = name.startswith("<frozen importlib") or "/importlib/" in name
+        if not (loading or is_importlib or name.startswith(_OURS)):
             kept.append(traceback)
         traceback = traceback.tb_next
     chain: types.TracebackType | None = None
