@@ -22,8 +22,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Seconds for a step that names no timeout of its own; None is for ever.
         timeouts: False switches all timeouts off (a person is debugging).
         skips: Exceptions by which a Python step says that it is to be skipped.
-        failures: Exceptions beside ``Exception`` by which it says that it failed.
-        passes_through: Exceptions that end the whole run and are no step's failure.
+        passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
@@ -32,7 +31,6 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = 3600.0
     timeouts: bool = True
     skips: tuple[type[BaseException], ...] = ()
-    failures: tuple[type[BaseException], ...] = ()
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
     capacity: int = 16 * 1024 * 1024

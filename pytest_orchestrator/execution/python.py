@@ -39,11 +39,11 @@ def run(
             given = call(target, context, values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
+    except KeyboardInterrupt:
+        raise
     except env.passes_through:
         raise
     except BaseException as error:
-        if not isinstance(error, (Exception, SystemExit, TimeLimitReached, *env.failures)):
-            raise
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
     return _judged(given, own, step)
 

@@ -70,7 +70,6 @@ def environment(config: pytest.Config) -> "Environment":
         timeout=timeout(config),
         timeouts=not watched,
         skips=(pytest.skip.Exception,),
-        failures=(pytest.fail.Exception, pytest.xfail.Exception),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,
     )
