@@ -49,7 +49,7 @@ class Case(NamedTuple):
     Attributes:
         about: The question.
         runs: What is measured, in interleaved rounds.
-        figures: Makes the answer from the medians by name of the run.
+        figures: Makes the answer of one round from its costs by name of the run.
     """
 
     about: str

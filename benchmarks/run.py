@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 from benchmarks.cases import CASES, Case, Figure, Run
 from benchmarks.measure import Cost, WrongRun, adopt_orphans, cost, medians
@@ -32,10 +34,10 @@ def main() -> int:
         for name in chosen.cases or CASES:
             case = CASES[name]
             costs = measured(case, chosen.rounds, options)
-            figures = case.figures({run: medians(rounds) for run, rounds in costs.items()})
-            print("\n".join([f"{name}: {case.about}", *run_rows(costs), *figure_rows(figures)]))
+            found = judged(case, costs)
+            print("\n".join([f"{name}: {case.about}", *run_rows(costs), *figure_rows(found)]))
             print(flush=True)
-            held = held and all(f.goal is None or f.value <= f.goal for f in figures)
+            held = held and all(figure.held for figure in found)
     except WrongRun as error:
         print(error, file=sys.stderr)
         return 2
@@ -118,20 +120,60 @@ def run_rows(costs: dict[str, list[Cost]]) -> Iterable[str]:
         yield f"  {name:<{width}}  {cpu}  {middle.seconds:8.3f}  {middle.peak / 1e6:8.1f}"
 
 
-def figure_rows(figures: list[Figure]) -> Iterable[str]:
+class Judged(NamedTuple):
+    """A figure over all rounds.
+
+    Attributes:
+        middle: The median figure, with its goal.
+        lowest: Of all rounds.
+        highest: Of all rounds.
+    """
+
+    middle: Figure
+    lowest: float
+    highest: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the median is within the goal, if there is one."""
+        return self.middle.goal is None or self.middle.value <= self.middle.goal
+
+
+def judged(case: Case, costs: dict[str, list[Cost]]) -> list[Judged]:
+    """Make the figures of each round, so that only what ran side by side is compared.
+
+    Args:
+        case: What was measured.
+        costs: As `measured` gives them.
+
+    Returns:
+        The medians of these figures.
+    """
+    rounds = zip(*costs.values(), strict=True)
+    figures = [case.figures(dict(zip(costs, costs_of_one, strict=True))) for costs_of_one in rounds]
+    found = []
+    for same in zip(*figures, strict=True):
+        values = [figure.value for figure in same]
+        middle = same[0]._replace(value=median(values))
+        found.append(Judged(middle, min(values), max(values)))
+    return found
+
+
+def figure_rows(found: list[Judged]) -> Iterable[str]:
     """Lay out what a case was run for.
 
     Args:
-        figures: As the case gives them.
+        found: As `judged` gives it.
 
     Yields:
-        A line for each figure, with its goal and whether it was held.
+        A line for each figure, with its spread, its goal and whether it was held.
     """
-    width = max(len(figure.name) for figure in figures)
-    for name, value, unit, goal in figures:
-        row = f"  {name:<{width}}  {value:9.3f} {unit}"
+    width = max(len(one.middle.name) for one in found)
+    for one in found:
+        name, value, unit, goal = one.middle
+        row = f"  {name:<{width}}  {value:9.3f} {unit:<3} ({one.lowest:.3f} to {one.highest:.3f})"
         if goal is not None:
-            row += f"   goal {goal:g} {unit}: {'held' if value <= goal else 'MISSED'}"
+            row += f"   goal {goal:g} {unit}: {'held' if one.held else 'MISSED'}"
         yield row
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.cases import CASES, Figure
 from benchmarks.measure import Cost
 from benchmarks.projects import KINDS
-from benchmarks.run import figure_rows, run_rows
+from benchmarks.run import Judged, figure_rows, judged, run_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,13 +39,26 @@ def test_a_table_tells_the_median_and_the_spread() -> None:
     ]
 
 
-def test_a_figure_tells_whether_its_goal_was_held() -> None:
-    figures = [Figure("ratio", 1.3, "x", 1.3), Figure("more", 1.4, "x", 1.3), Figure("ms", 2, "ms")]
+def test_a_figure_tells_its_spread_and_whether_its_goal_was_held() -> None:
+    found = [
+        Judged(Figure("ratio", 1.3, "x", 1.3), 1.2, 1.5),
+        Judged(Figure("more", 1.4, "x", 1.3), 1.3, 1.5),
+        Judged(Figure("time", 2, "ms"), 1, 3),
+    ]
 
-    assert list(figure_rows(figures)) == [
-        "  ratio      1.300 x   goal 1.3 x: held",
-        "  more       1.400 x   goal 1.3 x: MISSED",
-        "  ms         2.000 ms",
+    assert list(figure_rows(found)) == [
+        "  ratio      1.300 x   (1.200 to 1.500)   goal 1.3 x: held",
+        "  more       1.400 x   (1.300 to 1.500)   goal 1.3 x: MISSED",
+        "  time       2.000 ms  (1.000 to 3.000)",
+    ]
+
+
+def test_a_figure_is_the_median_of_what_ran_side_by_side() -> None:
+    tests, recipes = ([Cost(cpu, 1, 1e8) for cpu in cpus] for cpus in ([1, 2, 4], [1, 4, 5]))
+    costs = {"one empty test": tests, "recipe of two shell steps": recipes}
+
+    assert judged(CASES["startup"], costs) == [
+        Judged(Figure("CPU, recipe / test", 1.25, "x", 1.3), 1.0, 2.0)
     ]
 
 
