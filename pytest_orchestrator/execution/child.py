@@ -75,12 +75,20 @@ class Exited:
         leftovers: tuple[str, ...],
     ) -> None:
         self.code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-        self.signal = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else None
+        self.signal = _signal_name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
         self.stdout = stdout
         self.stderr = stderr
         self.usage = usage
         self.timed_out = timed_out
         self.leftovers = leftovers
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Of the real-time signals only the first and the last have a name in Python.
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
 
 
 def run(
