@@ -21,6 +21,7 @@ GRACE = 2.0
 """Seconds between TERM and KILL."""
 
 _CHUNK = 1 << 16
+_PIPE = 1 << 20
 _EDGE = 1 << 15
 _TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -50,12 +51,12 @@ class Captured:
 
     def stream(self) -> Stream:
         """Return head and tail as text for people: control characters are escaped."""
-        if self.size <= 2 * _EDGE and self.whole:
-            return Stream(shown(bytes(self.head)), self.size)
         head = bytes(self.head[:_EDGE])
-        tail = bytes(self._tail) if len(self._tail) >= _EDGE else bytes(self.head + self._tail)
-        tail = tail[-_EDGE:]
+        kept = self.head[max(len(head), len(self.head) - _EDGE) :]
+        tail = bytes((kept + self._tail)[-_EDGE:])
         cut = self.size - len(head) - len(tail)
+        if not cut:
+            return Stream(shown(head + tail), self.size)
         return Stream(f"{shown(head)}\n… {cut} bytes are left out here …\n{shown(tail)}", self.size)
 
 
@@ -221,8 +222,10 @@ class _Watch:
     def _drain(self) -> None:
         """Read what waits in the pipes now; a grandchild that holds one is not waited for."""
         for fd in list(self._sinks):
-            while fd in self._sinks and self._take(fd):
-                pass
+            # One that escaped may write for ever; no pipe holds more than this.
+            for _ in range(_PIPE // _CHUNK):
+                if fd not in self._sinks or not self._take(fd):
+                    break
 
     def _running(self) -> bool:
         if self.process.returncode is not None:
