@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import sys
-import time
 
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.execution.usage import resident
@@ -24,16 +23,15 @@ class Family:
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
-        self.seen: set[int] = {leader}
+        self.seen = {leader: _birth(leader)}
         self.peak = 0
-        self._born = time.time()
         self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
     def sample(self) -> None:
         """Look once: note new processes and the sum of their peaks of memory."""
         total = 0
         for pid in self._tree():
-            self.seen.add(pid)
+            self.seen[pid] = _birth(pid)
             total += _high_water(pid)
         self.peak = max(self.peak, total)
 
@@ -53,15 +51,11 @@ class Family:
 
         found: dict[int, str] = {}
         for pid in psutil.pids():
-            if pid == self.leader or not (pid in self.seen or _session(pid) == self.leader):
+            if pid == self.leader or not self._is_ours(pid):
                 continue
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(pid)
-                # A number seen before may by now belong to a stranger.
-                if (
-                    process.status() != psutil.STATUS_ZOMBIE
-                    and process.create_time() >= self._born - 1
-                ):
+                if process.status() != psutil.STATUS_ZOMBIE:
                     found[pid] = f"{process.name()} (pid {pid})"
         return found
 
@@ -101,10 +95,21 @@ class Family:
             found.extend(_children(pid))
         return found
 
+    def _is_ours(self, pid: int) -> bool:
+        if _session(pid) == self.leader:
+            return True
+        # A number seen before may by now belong to a stranger.
+        return pid in self.seen and self.seen[pid] == _birth(pid)
+
     def _anyone(self) -> bool:
         """Ask cheaply whether anyone but the leader may be alive."""
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.killpg(self.leader, 0)
+        except ProcessLookupError:
+            pass
+        except PermissionError:
+            return True
+        else:
             return True
         return any(_exists(pid) for pid in self.seen if pid != self.leader)
 
@@ -139,6 +144,22 @@ def _high_water(pid: int) -> int:
         return 0
     at = status.find(b"VmHWM:")
     return int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
+
+
+def _birth(pid: int) -> str:
+    """Return when a process was started, in words that no later process of its number has."""
+    if not _LINUX:
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            return str(psutil.Process(pid).create_time())
+        return "gone"
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name of the program, in parentheses, may hold anything.
+            return file.read().rpartition(b")")[2].split()[19].decode()
+    except OSError:
+        return "gone"
 
 
 def _session(pid: int) -> int:
