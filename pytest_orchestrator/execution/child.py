@@ -128,7 +128,14 @@ def run(
         start_new_session=True,
         bufsize=0,
     )
-    return _Watch(process, started, timeout, capacity).to_the_end()
+    try:
+        watch = _Watch(process, started, timeout, capacity)
+    except BaseException:
+        # Ctrl-C so early that nobody watches yet.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    return watch.to_the_end()
 
 
 class _Watch:
@@ -206,6 +213,9 @@ class _Watch:
         for fd, _ in self._poll.poll(seconds * 1000):
             if fd in self._sinks:
                 self._take(fd)
+            else:
+                # The leader is gone, which would end every later wait at once.
+                self._poll.unregister(fd)
 
     def _take(self, fd: int) -> bool:
         """Read one piece; False at the end of the stream or where nothing waits."""
@@ -233,27 +243,30 @@ class _Watch:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.pid, options) is None
 
-    def _end(self) -> None:
-        """TERM to the whole tree, two seconds, KILL."""
-        self.family.sample()
-        self.family.signal(signal.SIGTERM)
-        self._until_exit(time.monotonic() + GRACE)
-        self.family.signal(signal.SIGKILL)
-        while self._running():
-            self._read(0.1)
-
     def _end_leftovers(self) -> tuple[str, ...]:
         """End what the step left running; return what it was."""
-        left = self.family.survivors()
-        if left:
-            told = tuple(left.values())
-            self.family.signal(signal.SIGTERM)
-            until = time.monotonic() + GRACE
-            while self.family.survivors() and time.monotonic() < until:
-                self._read(0.02)
+        told = tuple(self.family.survivors().values())
+        if told:
+            self._end()
+        return told
+
+    def _end(self) -> None:
+        """TERM to all that still run, two seconds, KILL."""
+        self.family.sample()
+        self.family.signal(signal.SIGTERM)
+        try:
+            self._until_gone(time.monotonic() + GRACE)
+        finally:
+            # Also where somebody presses Ctrl-C a second time.
             self.family.signal(signal.SIGKILL)
-            return told
-        return ()
+        self._until_gone(time.monotonic() + GRACE)
+
+    def _until_gone(self, deadline: float) -> None:
+        """Read until the whole tree is gone or the deadline has passed."""
+        while self._running() or self.family.survivors():
+            if time.monotonic() >= deadline:
+                return
+            self._read(0.02)
 
     def _pipes(self) -> list[IO[bytes]]:
         return [pipe for pipe in (self.process.stdout, self.process.stderr) if pipe is not None]
