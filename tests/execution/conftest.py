@@ -1,0 +1,107 @@
+"""A project in a folder of its own, and the steps that a test writes into it."""
+
+import itertools
+import os
+import select
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Ended, StepResult
+from pytest_orchestrator.execution import python, shell
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.step import execute
+from pytest_orchestrator.recipe import Recipe, load
+from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+
+_numbers = itertools.count()
+
+
+class Bench:
+    """A project whose recipe has the step ``s`` alone, unless a test writes another."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.context = Context()
+        self.env = Environment(root=root)
+
+    def surroundings(self, **changes: object) -> None:
+        """Change what the steps are given."""
+        self.env = msgspec.structs.replace(self.env, **changes)
+
+    def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
+        """Write a file of the project."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
+        path.chmod(mode)
+        return path
+
+    def recipe(self, text: str) -> Recipe:
+        """Load a recipe."""
+        return load(self.write("recipes/x.yaml", text), root=self.root)
+
+    def step(self, keys: str) -> Step:
+        """Load the step of some keys."""
+        keys = textwrap.indent(textwrap.dedent(keys), "    ")
+        return self.recipe(f"steps:\n  - name: s\n{keys}\n").step("s")
+
+    def shell(self, keys: str) -> Ended:
+        """Run the body of a shell step."""
+        step = self.step(f"type: shell\n{textwrap.dedent(keys)}")
+        assert isinstance(step, ShellStep)
+        return shell.run(step, self.env)
+
+    def python(self, source: str, keys: str = "", **fixtures: object) -> Ended:
+        """Run the body of a python step: ``step`` of a module of this source."""
+        step = self.step(self.python_keys(source, keys))
+        assert isinstance(step, PythonStep)
+        return python.run(step, self.context, self.env, fixtures)
+
+    def python_keys(self, source: str, keys: str = "") -> str:
+        """Write a module; return the keys of a step that calls it."""
+        # Modules stay in sys.modules from test to test.
+        name = f"steps_{os.getpid()}_{next(_numbers)}"
+        self.write(f"{name}.py", source)
+        what = "" if "class:" in keys or "function:" in keys else "function: step\n"
+        return f"type: python\nmodule: {name}\n{what}{textwrap.dedent(keys)}"
+
+    def result(self, keys: str) -> StepResult:
+        """Run a whole step."""
+        return execute(self.step(keys), self.context, self.env, {})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """An empty project."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def is_gone() -> Iterator[Callable[[int], bool]]:
+    """Tell whether a process has ended; one that has not is ended after the test."""
+    alive: list[int] = []
+
+    def is_gone(pid: int) -> bool:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            # What was sent a KILL takes a moment to go.
+            if select.select([fd], [], [], 1.0)[0]:
+                return True
+        finally:
+            os.close(fd)
+        alive.append(pid)
+        return False
+
+    yield is_gone
+    for pid in alive:
+        os.kill(pid, 9)
