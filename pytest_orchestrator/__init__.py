@@ -1,0 +1,37 @@
+"""Runs YAML recipes of Python and shell steps as pytest tests.
+
+A name is loaded when it is asked for: pytest imports this package at every start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.alone import main
+    from pytest_orchestrator.core.context import Change, Context, ContextLike
+    from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+    from pytest_orchestrator.core.logs import get_logger
+    from pytest_orchestrator.core.scriptlet import BaseScriptlet, SignatureError, ValidationFailed
+    from pytest_orchestrator.core.tracking import track_resources
+    from pytest_orchestrator.core.values import NotJson
+
+__all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
+__all__ += ["ContextTypeError", "NotJson", "OrchestratorError", "SignatureError"]
+__all__ += ["ValidationFailed", "get_logger", "main", "track_resources"]
+
+_HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
+_HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
+_HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
+_HOMES |= dict.fromkeys(("BaseScriptlet", "SignatureError", "ValidationFailed"), "scriptlet")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("pytest-orchestrator")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.core.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, "__version__"])

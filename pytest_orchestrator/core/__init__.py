@@ -1,0 +1,1 @@
+"""What things are: values, context, results, errors; no pytest, no YAML, no processes."""

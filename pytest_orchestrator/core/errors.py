@@ -1,0 +1,32 @@
+"""The one base of all errors of this package, and the kinds that several files raise.
+
+Each kind has a slug of its own, which is its heading in the documentation.
+"""
+
+from typing import ClassVar
+
+
+class OrchestratorError(Exception):
+    """Something that the user can put right; its text says what, where and how.
+
+    Attributes:
+        slug: The heading of this kind of error in the documentation.
+    """
+
+    slug: ClassVar[str] = "error"
+
+
+class ContextKeyError(OrchestratorError, KeyError):
+    """A key that is not in the context, or that cannot be one."""
+
+    slug = "context-key"
+
+    def __str__(self) -> str:
+        # KeyError shows the repr of its text.
+        return str(self.args[0]) if self.args else ""
+
+
+class ContextTypeError(OrchestratorError, TypeError):
+    """An operation on a value of another type: append to a number, increment of a text."""
+
+    slug = "context-type"

@@ -1,0 +1,143 @@
+"""What happened to each key, kept as lines of JSON and replayed when it is asked for.
+
+A line holds only what the lines before it do not tell: no old value, no place of an
+appended item. So ten thousand appends to a list cost ten thousand items.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from pytest_orchestrator.core.values import Json, encode, unshared
+
+Op: TypeAlias = Literal["set", "append", "increment", "delete", "pop", "restore"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK: Final = timedelta(microseconds=1)
+_decoder: Final = msgspec.json.Decoder(tuple[int, str, Op, Any])
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change of one key.
+
+    Attributes:
+        key: The key.
+        ts: When, in ISO 8601 UTC with microseconds; unique and rising within a Context, so
+            it orders changes made by several threads.
+        who: Who made it: a step's name, or what the writer calls itself.
+        op: The operation.
+        old: The value before, for pop the item; None where there was none, and for append.
+        new: The value after, for append the item; None for delete and pop.
+        index: Place of the item in the list, for append and pop alone.
+    """
+
+    key: str
+    ts: str
+    who: str
+    op: Op
+    old: Any
+    new: Any
+    index: int | None = None
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return ``{ts, who, op, old, new}``, for append and pop with ``index``."""
+        told: dict[str, Json] = {"ts": self.ts, "who": self.who, "op": self.op}
+        told |= {"old": self.old, "new": self.new}
+        return told if self.index is None else {**told, "index": self.index}
+
+
+class History:
+    """The changes of all keys of a Context, which guards it by its lock."""
+
+    __slots__ = ("_last", "_lines")
+
+    def __init__(self) -> None:
+        self._lines: dict[str, bytearray] = {}
+        self._last = 0
+
+    def add(self, key: str, who: str, op: Op, payload: Json) -> int:
+        """Write one line.
+
+        Args:
+            key: The key.
+            who: Who changes it.
+            op: What is done.
+            payload: The value after; for append the item, for pop its index from 0.
+
+        Returns:
+            The time of the change in microseconds since the epoch.
+        """
+        now = self.now()
+        self._write(key, encode((now, who, op, payload)))
+        return now
+
+    def now(self) -> int:
+        """Return the time in microseconds, later than at any call before."""
+        moment = time.time_ns() // 1000
+        if moment <= self._last:  # the clock stands still, or was set back
+            moment = self._last + 1
+        self._last = moment
+        return moment
+
+    def adopt(self, key: str, changes: Iterable[Change]) -> None:
+        """Take over the changes of a key that has none here."""
+        for change in changes:
+            payload = change.index if change.op == "pop" else change.new
+            moment = _moment(change.ts)
+            self._write(key, encode((moment, change.who, change.op, payload)))
+            self._last = max(self._last, moment)
+
+    def of(self, key: str) -> list[Change]:
+        """Replay the changes of a key; none of them shares anything with another."""
+        return list(_replayed(key, _decoder.decode_lines(self._lines.get(key, b""))))
+
+    def last(self, key: str) -> str | None:
+        """Return the time of a key's last change, in ISO 8601 UTC."""
+        lines = self._lines.get(key)
+        if lines is None:
+            return None
+        start = lines.rfind(b"\n", 0, -1) + 2
+        return stamp(int(lines[start : lines.index(b",", start)]))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._lines
+
+    def __iter__(self) -> Iterator[str]:
+        """Give all keys that ever were, deleted ones too."""
+        return iter(self._lines)
+
+    def _write(self, key: str, row: bytes) -> None:
+        lines = self._lines.get(key)
+        if lines is None:
+            self._lines[key] = bytearray(row + b"\n")
+        else:
+            lines += row + b"\n"
+
+
+def stamp(moment: int) -> str:
+    """Write microseconds since the epoch as ISO 8601 UTC text of fixed width."""
+    text = (_EPOCH + moment * _TICK).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
+
+
+def _moment(ts: str) -> int:
+    return (datetime.fromisoformat(ts) - _EPOCH) // _TICK
+
+
+def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Change]:
+    """Tell each line as a change, with what the state before it adds."""
+    value: Any = None
+    for moment, who, op, payload in rows:
+        ts = stamp(moment)
+        if op == "append":
+            value = [] if value is None else value
+            value.append(unshared(payload))
+            yield Change(key, ts, who, op, None, payload, len(value) - 1)
+        elif op == "pop":
+            yield Change(key, ts, who, op, value.pop(payload), None, payload)
+        else:
+            yield Change(key, ts, who, op, value, payload)
+            value = unshared(payload)

@@ -1,0 +1,127 @@
+"""Keys, and paths that lead to a key, into its value, or to all keys below.
+
+Keys are flat text with dots. A path is looked up as a key; else the longest key that it
+begins with is followed into its value; else the keys below it make a mapping.
+"""
+
+import re
+from enum import Enum
+from typing import Final, TypeAlias, cast
+
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.core.values import Json, kind
+
+MOST_PARTS: Final = 100
+
+# Controls would break lines of reports, surrogates their encoding.
+_FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+
+Absent: TypeAlias = _Absent
+ABSENT: Final = _Absent.ABSENT
+
+
+def checked_key(key: str) -> str:
+    """Return a key that may be written.
+
+    Raises:
+        ContextTypeError: It is not text.
+        ContextKeyError: It is empty, has an empty part, a control character or too many parts.
+    """
+    if not isinstance(key, str):
+        raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(key)}")
+    key = str.__str__(key)
+    parts = key.split(".")
+    if not any(parts):
+        raise ContextKeyError(f"{key!r} is no key; write a name such as 'metrics.mean_v1'")
+    if "" in parts:
+        cure = ".".join(filter(None, parts))
+        raise ContextKeyError(f"key {key!r} has an empty part; write {cure!r}")
+    if _FORBIDDEN.search(key):
+        cure = _FORBIDDEN.sub("_", key)
+        raise ContextKeyError(f"key {key!r} has a control character; write {cure!r}")
+    if len(parts) > MOST_PARTS:
+        raise ContextKeyError(f"a key of {len(parts)} parts; {MOST_PARTS} are the most")
+    return key
+
+
+def found(values: dict[str, Json], path: str) -> Json | Absent:
+    """Look a path up.
+
+    Args:
+        values: All values by key.
+        path: A key, a key and a way into its value, or the beginning of keys.
+
+    Returns:
+        The value itself, not a copy; where the path is that of keys below, a new mapping
+        that holds their values.
+
+    Raises:
+        ContextTypeError: The path is not text.
+    """
+    if not isinstance(path, str):
+        raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(path)}")
+    if path in values:
+        return values[path]
+    parts = path.split(".")
+    # More parts than any value has levels cannot lead anywhere, and would cost their square.
+    if len(parts) > 4 * MOST_PARTS:
+        return ABSENT
+    for cut in range(len(parts) - 1, 0, -1):
+        key = ".".join(parts[:cut])
+        if key in values:
+            inside = into(values[key], parts[cut:])
+            if inside is not ABSENT:
+                return inside
+            break
+    return _below(values, f"{path}.")
+
+
+def into(value: Json, parts: list[str]) -> Json | Absent:
+    """Follow the parts of a path into a value.
+
+    Args:
+        value: Where to start.
+        parts: Keys of mappings, of which the longest that fits is taken (a key may have dots
+            itself), and places in lists (``-1`` is the last).
+
+    Returns:
+        What stands there, not a copy.
+    """
+    while parts:
+        if isinstance(value, dict):
+            ends = (end for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in value)
+            end = next(ends, 0)
+            if not end:
+                return ABSENT
+            value, parts = value[".".join(parts[:end])], parts[end:]
+        elif isinstance(value, list) and re.fullmatch(r"-?[0-9]{1,18}", parts[0]):
+            index = int(parts[0])
+            if not -len(value) <= index < len(value):
+                return ABSENT
+            value, parts = value[index], parts[1:]
+        else:
+            return ABSENT
+    return value
+
+
+def _below(values: dict[str, Json], prefix: str) -> Json | Absent:
+    """Nest all keys that begin with a prefix.
+
+    A key below another key stays beside it, with its dots (``b`` and ``b.c``), so that none
+    is lost and `into` finds each.
+    """
+    tree: dict[str, Json] = {}
+    for key in [key for key in values if key.startswith(prefix)]:
+        parts = key[len(prefix) :].split(".")
+        last = len(parts) - 1
+        depth = next((n for n in range(last) if prefix + ".".join(parts[: n + 1]) in values), last)
+        node = tree
+        for part in parts[:depth]:
+            node = cast(dict[str, Json], node.setdefault(part, {}))
+        node[".".join(parts[depth:])] = values[key]
+    return tree or ABSENT

@@ -1,0 +1,62 @@
+"""The values and the history that all handles on one Context share, and their lock."""
+
+import threading
+from typing import cast
+
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.core.history import History
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.paths import checked_key
+from pytest_orchestrator.core.values import Json, copied, kind
+
+
+class State:
+    """What is read and written only while the lock is held.
+
+    Attributes:
+        lock: The lock.
+        values: All values by key; never replaced by another mapping.
+        history: The changes that led to them.
+    """
+
+    __slots__ = ("history", "lock", "values")
+
+    def __init__(self) -> None:
+        # Reentrant: a signal handler or a finalizer may read the Context at any line of ours.
+        self.lock = threading.RLock()
+        self.values: dict[str, Json] = {}
+        self.history = History()
+
+    def writable(self, key: str) -> str:
+        """Return a key that may be written; one that is there has been checked before."""
+        return key if type(key) is str and key in self.values else checked_key(key)
+
+    def existing(self, key: str) -> str:
+        """Return a key that is there.
+
+        Raises:
+            ContextKeyError: It is not; the text names the nearest one that is.
+        """
+        name = key if type(key) is str else str.__str__(str(key))
+        if name in self.values:
+            return name
+        raise self.missing(key)
+
+    def missing(self, key: str) -> ContextKeyError:
+        """Make the error for a key that is not there."""
+        near = nearest(str(key), self.values) or ("" if self.values else "; it is empty")
+        return ContextKeyError(f"no key {key!r} in the context{near}")
+
+
+def checked_who(who: str) -> str:
+    """Return a name of a writer that can be written down; a plain one at once.
+
+    Raises:
+        ContextTypeError: It is not text.
+        NotJson: It has lone surrogates.
+    """
+    if type(who) is str and who.isascii():
+        return who
+    if not isinstance(who, str):
+        raise ContextTypeError(f"who is text, not {kind(who)}")
+    return cast(str, copied(str.__str__(who), "who"))

@@ -1,0 +1,193 @@
+"""Strict copies of values that are kept: JSON that comes back exactly as it went in.
+
+A kept value is made of None, bool, int, float, str, list and dict; a subclass of list or
+dict is taken for its items. Nothing else is let in, however equal it claims to be: no
+method of the value is ever asked.
+"""
+
+import math
+from marshal import dumps
+from types import NoneType
+from typing import Any, NoReturn, TypeAlias, cast
+
+import msgspec
+
+from pytest_orchestrator.core import cures
+from pytest_orchestrator.core.errors import OrchestratorError
+
+Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+SCALARS = frozenset({NoneType, bool, int, float, str})
+MAX_DEPTH = 200
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder().decode
+
+_LACKED = "which JSON does not have"
+
+
+class NotJson(OrchestratorError, ValueError):
+    """A value that would not come back from JSON as it went in."""
+
+    slug = "not-json"
+
+
+def copied(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
+    """Make an own copy of a value that survives a round trip through JSON unchanged.
+
+    Args:
+        value: Any object.
+        what: What the value is called in an error.
+        depth: How many lists and mappings may be in one another.
+
+    Returns:
+        An equal value that shares nothing with the given one.
+
+    Raises:
+        NotJson: The value would come back as something else; the text says where in the
+            value, what stands there and what to write instead.
+    """
+    try:
+        data = encode(value)
+        copy: Json = decode(data)
+        survives = same(copy, value)
+    except Exception:  # noqa: BLE001  # the walk below finds out what it was, and where
+        return _walked(value, [what], [], depth)
+    if survives and (len(data) <= 2 * depth or _is_flat_enough(copy, data, depth)):
+        return copy
+    return _walked(value, [what], [], depth)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal to the type and the order of keys.
+
+    Raises:
+        ValueError: One of them holds what is no built-in type.
+    """
+    # Version 2 of marshal writes exact built-in types only, each in one way, and asks no
+    # method: `==` would believe the value's own, and take 1 for True.
+    return dumps(one, 2) == dumps(other, 2)
+
+
+def unshared(value: Json) -> Json:
+    """Copy a value that is known to be JSON."""
+    if type(value) in SCALARS:
+        return value
+    copy: Json = decode(encode(value))
+    return copy
+
+
+def kind(value: object) -> str:
+    """Say in a recipe's words what a value is: ``a number``, ``a list``, ``a Path``."""
+    words = {NoneType: "null", bool: "a boolean", int: "a number", float: "a number"}
+    words |= {str: "text", list: "a list", dict: "a mapping"}
+    return words.get(type(value)) or cures.what(value)
+
+
+def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
+    """Tell whether a copy is nested at most so deep, without recursion."""
+    if data.count(b"[") + data.count(b"{") <= depth:
+        return True
+    level: list[Any] = [] if type(copy) in SCALARS else [copy]
+    for _ in range(depth):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node)
+            if type(child) not in SCALARS
+        ]
+        if not level:
+            break
+    return not level
+
+
+def _walked(value: object, path: list[object], parents: list[object], depth: int) -> Json:
+    """Copy item by item: slow, but it knows where it is when it meets what is no JSON."""
+    if issubclass(type(value), (list, dict)):
+        if any(parent is value for parent in parents):
+            raise NotJson(f"{_place(path)} contains itself; store a copy without the circle")
+        if len(parents) >= depth:
+            raise NotJson(f"{_place(path)} is nested more than {depth} deep; store it flatter")
+        parents.append(value)
+        path.append(None)
+        copy: Json
+        if issubclass(type(value), list):
+            copy = _walked_list(cast(list[object], value), path, parents, depth)
+        else:
+            copy = _walked_dict(cast(dict[object, object], value), path, parents, depth)
+        path.pop()
+        parents.pop()
+        return copy
+    if type(value) is str:
+        _refuse_surrogates(value, f"{_place(path)} has")
+    elif type(value) is int:
+        _refuse_giants(value, path)
+    elif type(value) is float:
+        if not math.isfinite(value):
+            raise NotJson(f"{_place(path)} is {value}, {_LACKED}; use None or leave it out")
+    elif type(value) not in SCALARS:
+        raise NotJson(f"{_place(path)} is {cures.what(value)}, {_LACKED}; {cures.cure(value)}")
+    return cast(Json, value)
+
+
+def _walked_list(
+    value: list[object], path: list[object], parents: list[object], depth: int
+) -> list[Json]:
+    copy = []
+    for index, item in enumerate(list.__iter__(value)):
+        path[-1] = index
+        copy.append(_walked(item, path, parents, depth))
+    return copy
+
+
+def _walked_dict(
+    value: dict[object, object], path: list[object], parents: list[object], depth: int
+) -> dict[str, Json]:
+    copy: dict[str, Json] = {}
+    for key, item in dict.items(value):
+        if type(key) is not str:
+            _refuse_key(key, path[:-1])
+        _refuse_surrogates(key, f"{_place(path[:-1])} has a key with")
+        path[-1] = key
+        copy[key] = _walked(item, path, parents, depth)
+    return copy
+
+
+def _place(path: list[object]) -> str:
+    """Write ``value['a'][2]``; of a long path the middle is left out."""
+    steps = [f"[{_short(step)}]" for step in path[1:]]
+    if len(steps) > 12:
+        steps[6:-6] = ["…"]
+    return f"{path[0]}{''.join(steps)}"
+
+
+def _short(step: object) -> str:
+    text = repr(step)
+    return text if len(text) <= 60 else f"{text[:50]}…{text[-1]}"
+
+
+def _refuse_surrogates(text: str, head: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise NotJson(
+            f"{head} a lone surrogate at index {error.start}, {_LACKED}; "
+            "use .encode(errors='backslashreplace').decode()"
+        ) from None
+
+
+def _refuse_giants(value: int, path: list[object]) -> None:
+    try:
+        lost = decode(encode(value)) != value
+    except ValueError:
+        lost = True
+    if lost:
+        raise NotJson(
+            f"{_place(path)} is an integer of {value.bit_length():,} bits, "
+            "too long for JSON; use hex()"
+        )
+
+
+def _refuse_key(key: object, path: list[object]) -> NoReturn:
+    cure = "use str()" if isinstance(key, (str, int, float)) else "use text"
+    raise NotJson(f"{_place(path)} has a key that is {cures.what(key)}, not text; {cure}")

@@ -1,0 +1,288 @@
+"""A scriptlet as a program: one JSON object on stdout, all else on stderr, a true exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+import pytest_orchestrator
+from pytest_orchestrator.core.alone import main, run_alone
+from pytest_orchestrator.core.scriptlet import BaseScriptlet
+
+ROOT = Path(pytest_orchestrator.__file__).parents[1]
+
+
+class Greet(BaseScriptlet):
+    def validate(self, ctx: Any, params: Any) -> None:
+        if "name" not in params:
+            raise ValueError("a name is wanted")
+
+    def run(self, ctx: Any, params: Any) -> dict[str, Any]:
+        return {"status": "ok", "hello": params["name"]}
+
+
+def run(target: Any, capfd: pytest.CaptureFixture[str], *argv: str) -> tuple[int, Any, str]:
+    code = run_alone(target, argv)
+    out, err = capfd.readouterr()
+    return code, json.loads(out) if out else None, err
+
+
+def test_a_result_is_one_json_object(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(Greet, capfd, "--params", '{"name": "µ\\ud83d\\ude00"}') == (
+        0,
+        {"status": "ok", "hello": "µ😀"},
+        "",
+    )
+
+
+@pytest.mark.parametrize("status", ["ok", "success", "skip"])
+def test_a_good_status_is_exit_code_0(status: str, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = {"status": status}
+
+    assert run(lambda: MappingProxyType(answer), capfd) == (0, answer, "")
+
+
+@pytest.mark.parametrize(
+    ("result", "told", "message"),
+    [
+        (
+            {"status": "failed", "reason": "too hot"},
+            {"status": "failed", "reason": "too hot"},
+            "status 'failed': too hot",
+        ),
+        ({"status": None}, {"status": None}, "status None, no reason given"),
+        (
+            {},
+            {},
+            'the result has no status; return a mapping with a status, such as {"status": "ok"}',
+        ),
+        (
+            None,
+            {
+                "status": "error",
+                "reason": 'returned null; return a mapping with a status, such as {"status": "ok"}',
+            },
+            'returned null; return a mapping with a status, such as {"status": "ok"}',
+        ),
+        (
+            {"status": "ok", "x": [(1,)]},
+            {
+                "status": "error",
+                "reason": "result['x'][0] is a tuple, which JSON does not have; use a list",
+            },
+            "result['x'][0] is a tuple, which JSON does not have; use a list",
+        ),
+    ],
+)
+def test_anything_else_is_exit_code_1_with_a_message(
+    result: Any, told: Any, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(lambda: result, capfd)
+
+    assert (code, out) == (1, told)
+    assert err == f"<lambda>: {message}\n"
+
+
+def test_params_come_from_a_file_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "params.json"
+    file.write_text('\ufeff{"name": "x"}', encoding="utf-8")
+
+    assert run(Greet, capfd, "--params-file", str(file))[1] == {"status": "ok", "hello": "x"}
+
+
+def test_the_context_has_what_is_given(capfd: pytest.CaptureFixture[str]) -> None:
+    def work(ctx: Any) -> dict[str, Any]:
+        return {"status": "ok", "all": ctx.to_dict(), "who": ctx.get_history("a.b")[0]["who"]}
+
+    code, out, _ = run(work, capfd, "--context", '{"a.b": [1]}')
+
+    assert (code, out) == (0, {"status": "ok", "all": {"a.b": [1]}, "who": "--context"})
+
+
+def test_an_exception_shows_the_frames_of_the_user_alone(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> None:
+        raise KeyError("gain")
+
+    code, out, err = run(work, capfd)
+
+    assert (code, out) == (1, {"status": "error", "reason": "KeyError: 'gain'"})
+    assert err.splitlines()[0] == "Traceback (most recent call last):"
+    assert err.count("  File ") == 1
+    assert 'raise KeyError("gain")' in err
+    assert err.splitlines()[-1] == "work: KeyError: 'gain'"
+
+
+def test_a_refused_validation_shows_why(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(Greet, capfd)
+
+    assert code == 1
+    assert out["reason"] == "Greet.validate refused: ValueError: a name is wanted"
+    assert err.count("  File ") == 1
+    assert 'raise ValueError("a name is wanted")' in err
+
+
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_an_exit_by_the_scriptlet_is_no_success(
+    code: int | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = run(lambda: sys.exit(code), capfd)
+
+    assert status == 1
+    assert out["reason"].startswith(f"sys.exit({code}) was called; return a mapping")
+
+
+def test_a_skip_of_pytest_is_no_success_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(lambda: pytest.skip("no bench"), capfd)
+
+    assert (code, out["reason"]) == (1, "Skipped: no bench")
+
+
+def test_an_interrupt_ends_it_and_gives_stdout_back(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_alone(work, [])
+    sys.stdout.write("back\n")
+
+    assert capfd.readouterr().out == "back\n"
+
+
+def test_a_signature_that_does_not_fit_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(lambda a, b, c: None, capfd)
+
+    assert (code, out["status"]) == (1, "error")
+    assert "<lambda>(a, b, c) cannot be called" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            '{"a": x}',
+            (
+                "argument --params: not JSON at line 1, column 7: Expecting value\n"
+                '   1 | {"a": x}\n'
+                "     |       ^\n"
+            ),
+        ),
+        ("", "not JSON at line 1, column 1: Expecting value"),
+        ("{\n  x}", "not JSON at line 2, column 3: Expecting property name"),
+        ("[1]", "argument --params: a JSON object is wanted, not a list\n"),
+        ('{"a": NaN}', "argument --params: not JSON: NaN is not JSON\n"),
+        ('{"a": 1e999}', "argument --params: not JSON: value['a'] is inf, which JSON does not"),
+        ('{"a": 1, "a": 2}', "argument --params: not JSON: key 'a' is there twice\n"),
+        ('{"a": "\\ud800"}', "argument --params: not JSON: value['a'] has a lone surrogate"),
+        ("[" * 100_000, "argument --params: not JSON: "),
+        ("9" * 10_000, "argument --params: not JSON: "),
+    ],
+)
+def test_params_that_are_no_json_object_are_told_with_their_place(
+    text: str, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(Greet, capfd, "--params", text)
+
+    assert (code, out) == (2, None)
+    assert told in err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff", "codec can't decode byte 0xff"),
+        (b"{", "params.json: not JSON at line 1, column 2"),
+    ],
+)
+def test_a_params_file_that_cannot_be_read_is_told(
+    content: bytes | None, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "params.json"
+    if content is not None:
+        file.write_bytes(content)
+
+    code, out, err = run(Greet, capfd, "--params-file", str(file))
+
+    assert (code, out) == (2, None)
+    assert told in err
+
+
+def test_a_context_key_that_cannot_be_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(Greet, capfd, "--context", '{"a..b": 1}')
+
+    assert code == 2
+    assert "argument --context: key 'a..b' has an empty part; write 'a.b'" in err
+
+
+def test_help_is_the_docstring_of_the_module(capfd: pytest.CaptureFixture[str]) -> None:
+    code = run_alone(Greet, ["--help"])
+
+    assert code == 0
+    assert "A scriptlet as a program: one JSON object on stdout" in capfd.readouterr().out
+
+
+def test_stdout_of_another_kind_is_kept_for_the_object_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> dict[str, str]:
+        sys.stdout.write("noise\n")
+        return {"status": "ok"}
+
+    assert run_alone(work, []) == 0
+
+    assert capsys.readouterr() == ('{"status": "ok"}\n', "noise\n")
+
+
+def test_main_ends_with_the_code(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(lambda: {"status": "bad"}, [])
+    assert caught.value.code == 1
+
+    with pytest.raises(SystemExit) as caught:
+        Greet.main(["--params", '{"name": "x"}'])
+    assert caught.value.code == 0
+
+
+NOISY = """
+import os, subprocess, sys
+from sys import stdout as kept
+from pytest_orchestrator import get_logger, main
+
+def work(ctx, params):
+    print("print")
+    kept.write("kept\\n")
+    sys.__stdout__.write("dunder\\n")
+    os.write(1, b"descriptor\\n")
+    subprocess.run(["/bin/sh", "-c", "echo child"])
+    get_logger("bench").info("log")
+    ctx.set("a", 1)
+    return {"status": "ok", "a": ctx.get("a")}
+
+if __name__ == "__main__":
+    main(work)
+"""
+
+
+def test_whatever_it_prints_stdout_has_the_object_alone(tmp_path: Path) -> None:
+    script = tmp_path / "noisy.py"
+    script.write_text(NOISY)
+
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, '{"status": "ok", "a": 1}\n')
+    lines = done.stderr.splitlines()
+    assert {"print", "kept", "dunder", "descriptor", "child"} < set(lines)
+    assert any(line.endswith("| INFO | bench | log") for line in lines)

@@ -1,0 +1,54 @@
+"""Every kind of error has a slug of its own, and shows its text as it is."""
+
+import importlib
+import pickle
+import pkgutil
+
+import pytest
+
+import pytest_orchestrator.core
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed
+from pytest_orchestrator.core.values import NotJson
+
+KINDS = [ContextKeyError, ContextTypeError, NotJson, SignatureError, ValidationFailed]
+
+
+def test_the_kinds_of_the_core_are_known_here() -> None:
+    for module in pkgutil.iter_modules(pytest_orchestrator.core.__path__):
+        importlib.import_module(f"pytest_orchestrator.core.{module.name}")
+    of_core = {
+        kind
+        for kind in OrchestratorError.__subclasses__()
+        if kind.__module__.startswith("pytest_orchestrator.core")
+    }
+
+    assert of_core == set(KINDS)
+
+
+def test_slugs_are_unique() -> None:
+    slugs = {kind.slug for kind in [OrchestratorError, *KINDS]}
+
+    assert len(slugs) == len(KINDS) + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_shows_its_text_and_crosses_processes(kind: type[OrchestratorError]) -> None:
+    error = kind("no key 'a'")
+
+    assert str(error) == "no key 'a'"
+    assert str(pickle.loads(pickle.dumps(error))) == "no key 'a'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (ContextKeyError, KeyError),
+        (ContextTypeError, TypeError),
+        (NotJson, ValueError),
+        (SignatureError, TypeError),
+        (ValidationFailed, ValueError),
+    ],
+)
+def test_an_error_is_what_python_calls_it_too(kind: type, builtin: type) -> None:
+    assert issubclass(kind, builtin)

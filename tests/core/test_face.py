@@ -1,0 +1,65 @@
+"""The package gives what a scriptlet or a test needs, and loads nothing before."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_orchestrator
+
+ROOT = Path(pytest_orchestrator.__file__).parents[1]
+
+
+def fresh(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_import_loads_a_little_of_the_standard_library_alone() -> None:
+    code = """
+import importlib, sys
+before = set(sys.modules)
+import pytest_orchestrator
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new - sys.stdlib_module_names), "json" in new)
+"""
+
+    assert fresh(code) == "['pytest_orchestrator'] False"
+
+
+def test_a_logger_and_a_scriptlet_do_without_msgspec() -> None:
+    code = """
+import sys
+from pytest_orchestrator import BaseScriptlet, get_logger, OrchestratorError
+print([name for name in ("msgspec", "psutil", "yaml", "pytest") if name in sys.modules])
+"""
+
+    assert fresh(code) == "[]"
+
+
+@pytest.mark.parametrize("name", pytest_orchestrator.__all__)
+def test_every_name_is_there(name: str) -> None:
+    found = getattr(pytest_orchestrator, name)
+
+    assert found.__name__ == name
+    assert name in dir(pytest_orchestrator)
+
+
+def test_every_home_is_in_all() -> None:
+    assert vars(pytest_orchestrator)["_HOMES"].keys() == set(pytest_orchestrator.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Contxt'"):
+        _ = pytest_orchestrator.Contxt
+
+
+def test_the_face_is_short() -> None:
+    assert len(Path(pytest_orchestrator.__file__).read_text().splitlines()) <= 40
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(pytest_orchestrator.__file__).parent / "py.typed").exists()

@@ -1,0 +1,140 @@
+"""A path leads to a key, into its value, or to all keys below."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.core.paths import ABSENT, checked_key, found, into
+
+parts = st.sampled_from(["a", "b", "c", "0"])
+keys = st.lists(parts, min_size=1, max_size=4).map(".".join)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("dut", {"serial": "A1", "ports": [{"id": 7}], "x.y": {"z": 1}}),
+        ("dut.serial", "A1"),
+        ("dut.ports.0.id", 7),
+        ("dut.ports.-1.id", 7),
+        ("dut.ports.1", ABSENT),
+        ("dut.ports.-2", ABSENT),
+        ("dut.ports.x", ABSENT),
+        ("dut.ports.+0", ABSENT),
+        ("dut.ports.\N{ARABIC-INDIC DIGIT ZERO}", ABSENT),
+        ("dut.ports." + "9" * 5000, ABSENT),
+        ("dut.serial.0", ABSENT),
+        ("dut.x.y.z", 1),
+        ("dut.x", ABSENT),
+        ("a.b", 1),
+        ("a.b.c", 2),
+        ("a", {"b": 1, "b.c": 2, "d": {"e": 3}}),
+        ("a.d", {"e": 3}),
+        ("a.d.e", 3),
+        ("", ABSENT),
+        (".", ABSENT),
+        ("a.", ABSENT),
+        ("nothing", ABSENT),
+        ("none", None),
+        ("none.x", ABSENT),
+    ],
+)
+def test_a_path_is_resolved(path: str, value: object) -> None:
+    values: dict[str, Any] = {
+        "dut": {"serial": "A1", "ports": [{"id": 7}], "x.y": {"z": 1}},
+        "a.b": 1,
+        "a.b.c": 2,
+        "a.d.e": 3,
+        "none": None,
+    }
+
+    assert found(values, path) == value
+
+
+def test_the_longest_key_is_followed() -> None:
+    values: dict[str, Any] = {"a": {"b": {"c": "short"}}, "a.b": {"c": "long"}}
+
+    assert found(values, "a.b.c") == "long"
+
+
+def test_the_longest_key_of_a_value_is_followed() -> None:
+    assert found({"k": {"x": {"y": 1}, "x.y": 2}}, "k.x.y") == 2
+
+
+def test_keys_below_are_found_where_the_value_above_has_no_such_part() -> None:
+    values: dict[str, Any] = {"a": {"x": 1}, "a.b.c": 2}
+
+    assert found(values, "a.b") == {"c": 2}
+
+
+@given(st.dictionaries(keys, st.integers()), keys)
+def test_a_tree_of_keys_loses_none(values: dict[str, Any], path: str) -> None:
+    below = {key: value for key, value in values.items() if key.startswith(f"{path}.")}
+    if path in values or not below:
+        return
+
+    tree = found(values, path)
+
+    assert tree is not ABSENT
+    assert {key: into(tree, key[len(path) + 1 :].split(".")) for key in below} == below
+
+
+@given(st.dictionaries(keys, st.integers()), keys)
+def test_a_tree_leaves_the_values_as_they_are(values: dict[str, Any], path: str) -> None:
+    before = repr(values)
+
+    found(values, path)
+
+    assert repr(values) == before
+
+
+def test_a_path_of_a_million_dots_is_answered_at_once() -> None:
+    assert found({"a": 1}, "a" + "." * 1_000_000) is ABSENT
+
+
+def test_a_key_is_text() -> None:
+    with pytest.raises(ContextTypeError, match=r"^a key is text such as 'metrics\.mean_v1', not a"):
+        found({}, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["a", "a.b_v1", "0", "Ω", "with space", "-", "a-b/c"])
+def test_a_key_that_may_be_written(key: str) -> None:
+    assert checked_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", "'' is no key; write a name such as 'metrics.mean_v1'"),
+        ("..", "'..' is no key; write a name such as 'metrics.mean_v1'"),
+        ("a..b", "key 'a..b' has an empty part; write 'a.b'"),
+        (".a", "key '.a' has an empty part; write 'a'"),
+        ("a\nb", "key 'a\\nb' has a control character; write 'a_b'"),
+        ("a\x00", "key 'a\\x00' has a control character; write 'a_'"),
+        ("a\ud800", "key 'a\\ud800' has a control character; write 'a_'"),
+        ("a\u2028", "key 'a\\u2028' has a control character; write 'a_'"),
+        (".".join("a" * 101), "a key of 101 parts; 100 are the most"),
+    ],
+)
+def test_a_key_that_may_not_is_refused_with_its_cure(key: str, told: str) -> None:
+    with pytest.raises(ContextKeyError) as caught:
+        checked_key(key)
+
+    assert str(caught.value) == told
+
+
+def test_a_key_of_another_type_is_refused() -> None:
+    with pytest.raises(ContextTypeError) as caught:
+        checked_key(b"a")  # type: ignore[arg-type]
+
+    assert str(caught.value) == "a key is text such as 'metrics.mean_v1', not bytes"
+
+
+def test_a_subclass_of_text_becomes_plain_text() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    assert type(checked_key(Name("a"))) is str
