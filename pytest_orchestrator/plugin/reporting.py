@@ -83,7 +83,7 @@ class Tables:
         """Leave the last lines of long outputs for the terminal."""
         if self._config.get_verbosity() < 2:
             for report in self._failed:
-                shorten(report)
+                shorten(report, getattr(report, ATTRIBUTE)["step"].get("kind", ""))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what each recipe's steps did and used."""
