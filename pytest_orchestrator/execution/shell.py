@@ -1,5 +1,6 @@
 """The body of a shell step: start it, wait for its end, read what it says."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -40,9 +41,10 @@ def run(step: ShellStep, env: Environment) -> Ended:
             exited = _start(step, env, argv, cwd, told)
         except OSError as error:
             return _not_started(step, error, argv, cwd, env)
-        raw = told.read_bytes() if told.exists() else b""
+        raw = _written(told, env.capacity)
     finally:
-        told.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            told.unlink()
     return _ended(step, env, exited, argv, cwd, raw)
 
 
@@ -89,7 +91,7 @@ def _ended(
     exited: child.Exited,
     argv: tuple[str, ...],
     cwd: str,
-    raw: bytes,
+    raw: bytes | Failure,
 ) -> Ended:
     process = Process(
         argv=argv,
@@ -114,12 +116,30 @@ def _ended(
     )
 
 
-def _value(step: ShellStep, exited: child.Exited, raw: bytes) -> Json | Failure:
-    if raw.strip() and step.parse != "text":
+def _written(told: Path, most: int) -> bytes | Failure:
+    """Read what a script wrote to the file for its object; nothing where there is none."""
+    if not told.is_file():
+        if told.exists():
+            return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
+        return b""
+    with told.open("rb") as file:
+        raw = file.read(most + 1)
+    return raw if len(raw) <= most else _too_large(f"${RESULT}", most)
+
+
+def _too_large(what: str, most: int) -> Failure:
+    return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
+
+
+def _value(step: ShellStep, exited: child.Exited, raw: bytes | Failure) -> Json | Failure:
+    if step.parse == "text":
+        return parsed(b"", "text")
+    if isinstance(raw, Failure):
+        return raw
+    if raw.strip():
         return parsed(raw, "data" if step.parse == "data" else "json", f"${RESULT}")
-    if not exited.stdout.whole and step.parse != "text":
-        reason = f"stdout is above {len(exited.stdout.head) >> 20} MiB; a result is smaller"
-        return Failure(kind="protocol", reason=reason)
+    if not exited.stdout.whole:
+        return _too_large("stdout", len(exited.stdout.head))
     return parsed(bytes(exited.stdout.head), step.parse)
 
 
