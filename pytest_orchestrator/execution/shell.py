@@ -106,11 +106,14 @@ def _ended(
     value = _value(step, exited, raw)
     verdict = _exit_verdict(step, exited.code)
     failure = _failure(step, env, exited, value, verdict)
+    read = None if isinstance(value, Failure) else value
+    # In data a status means nothing.
+    skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
         usage=exited.usage,
         failure=failure,
-        skipped=None if failure or isinstance(value, Failure) else status.skip_of(value),
-        value=None if isinstance(value, Failure) else value,
+        skipped=skipped,
+        value=read,
         process=process,
         verdicts=(verdict,) if _criterion(step) and exited.code is not None else (),
     )
