@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -74,7 +75,8 @@ def _start(
             if error.errno != errno.ENOEXEC:
                 raise
             # A script whose first line names no interpreter: a shell runs it so.
-            return started((SHELL, *argv))
+            found = shutil.which(argv[0], path=variables.get("PATH"))
+            return started((SHELL, found or argv[0], *argv[1:]))
 
 
 class _NoInput:
@@ -223,7 +225,8 @@ def _by_signal(code: int) -> str:
 def _not_started(
     step: ShellStep, error: OSError, argv: tuple[str, ...], cwd: str, env: Environment
 ) -> Ended:
-    code, reason, place = missing.program(argv[0], cwd, error, env.root)
+    folders = os.get_exec_path(environment_of(step.args, os.environ))
+    code, reason, place = missing.program(argv[0], cwd, error, env.root, folders)
     return Ended(
         usage=Usage(seconds=0.0),
         failure=Failure(kind="not_found", reason=reason, place=step.at[place])
