@@ -1,6 +1,7 @@
 """A scriptlet as a program of its own: one JSON object on stdout, all else on stderr."""
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -72,7 +73,7 @@ def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
 
 def _asked(target: object, name: str, argv: Sequence[str] | None) -> tuple[dict[str, Any], Context]:
     parser = argparse.ArgumentParser(
-        description=getattr(sys.modules.get(target.__module__), "__doc__", None),
+        description=getattr(sys.modules.get(getattr(target, "__module__", "")), "__doc__", None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     params = parser.add_mutually_exclusive_group()
@@ -146,6 +147,8 @@ def _only_ours(out: TextIO) -> Iterator[TextIO]:
 
 
 def _answer(given: object) -> dict[str, Any]:
+    if inspect.iscoroutine(given):
+        given.close()  # so that nobody is warned that it was never awaited
     if not isinstance(given, Mapping):
         raise NotJson(f"returned {kind(given)}; {_CURE}")
     answer = copied(dict(given), "result")

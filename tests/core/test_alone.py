@@ -1,5 +1,6 @@
 """A scriptlet as a program: one JSON object on stdout, all else on stderr, a true exit code."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -152,6 +153,24 @@ def test_an_interrupt_ends_it_and_gives_stdout_back(capfd: pytest.CaptureFixture
     sys.stdout.write("back\n")
 
     assert capfd.readouterr().out == "back\n"
+
+
+def test_an_async_function_is_no_success(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        pass
+
+    code, out, _ = run(work, capfd)
+
+    assert (code, out["reason"]) == (
+        1,
+        'returned a coroutine; return a mapping with a status, such as {"status": "ok"}',
+    )
+
+
+def test_a_partial_can_be_run(capfd: pytest.CaptureFixture[str]) -> None:
+    work = functools.partial(lambda status, params: {"status": status, **params}, "ok")
+
+    assert run(work, capfd, "--params", '{"a": 1}') == (0, {"status": "ok", "a": 1}, "")
 
 
 def test_a_signature_that_does_not_fit_is_told(capfd: pytest.CaptureFixture[str]) -> None:
