@@ -37,6 +37,7 @@ _COLLECTION: dict[type[Node], frozenset[str]] = {
 }
 _TEXT = frozenset({QUOTED, _CORE + "str"})
 _OPEN = (0, 0)
+_WIDEST = 80
 _WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
 
 Pairs = dict[str, tuple[ScalarNode, Node]]
@@ -56,7 +57,8 @@ def place_of(node: Node, text: str) -> Place:
     if start.line == end.line and end.column > start.column:
         length = end.column - start.column
     else:
-        word = None if type(node) is SequenceNode else _WORD.match(text, start.index)
+        near = start.index + _WIDEST
+        word = None if type(node) is SequenceNode else _WORD.match(text, start.index, near)
         length = len(word.group()) if word else 1
     return Place(start.line + 1, start.column + 1, length)
 

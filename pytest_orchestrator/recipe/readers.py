@@ -95,6 +95,7 @@ class _Scalar:
         named = [one for one in kinds if one in _WORDS and not (one is int and float in kinds)]
         said = [_WORDS[one] for one in named]
         self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
+        self._exact = {each for each in kinds if each in {str, int, bool}}
         # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
         kind_of_all = reduce(or_, kinds)
         self._cell: Any = msgspec.defstruct("Cell", [("value", kind_of_all)], array_like=True)
@@ -103,8 +104,8 @@ class _Scalar:
         if type(node) is not ScalarNode:
             return reading.mismatch(node, key, self.wanted)
         value = reading.values.scalar(node)
-        if value is FAILED:
-            return FAILED
+        if value is FAILED or type(value) in self._exact:
+            return value
         try:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:

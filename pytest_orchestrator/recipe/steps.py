@@ -102,12 +102,12 @@ class _Reader:
 
     def _type(self) -> type[Step]:
         """The type that the step says, else the one that its keys tell, else `Step`."""
+        node = self._pairs["type"][1] if "type" in self._pairs else None
+        given = self._values.scalar(node) if type(node) is ScalarNode else None
+        if isinstance(given, str) and given in STEP_TYPES:
+            return STEP_TYPES[given]
         owners = [model for model in STEP_TYPES.values() if self._own(model)]
-        if "type" in self._pairs:
-            node = self._pairs["type"][1]
-            given = self._values.scalar(node) if type(node) is ScalarNode else None
-            if isinstance(given, str) and given in STEP_TYPES:
-                return STEP_TYPES[given]
+        if node is not None:
             meant = self._bad_type(node, given)
             owners = [STEP_TYPES[meant]] if meant else owners
         elif "use" not in self._pairs and not self._misspelt_type():

@@ -208,6 +208,8 @@ def test_a_merge_in_quotes_is_a_key(read: Read) -> None:
         ("tags: [a,\n  b]\n", 1),
         ("tags:\n  - a\n  - b\n", 1),
         ("name: äö😀\n", 3),
+        ("test_meta:\r\n  # é\r\n  a key: b\r\n  c: d\r\n", 5),
+        ("name: " + "a" * 100 + "\n  b\n", 80),
     ],
 )
 def test_carets_mark_a_value_or_its_first_word(text: str, length: int, read: Read) -> None:
