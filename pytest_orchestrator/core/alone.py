@@ -73,7 +73,7 @@ def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
 
 def _asked(target: object, name: str, argv: Sequence[str] | None) -> tuple[dict[str, Any], Context]:
     parser = argparse.ArgumentParser(
-        description=getattr(sys.modules.get(getattr(target, "__module__", "")), "__doc__", None),
+        description=getattr(sys.modules.get(target.__module__), "__doc__", None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     params = parser.add_mutually_exclusive_group()

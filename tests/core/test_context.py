@@ -280,14 +280,17 @@ def test_a_member_of_an_enum_is_a_key_by_its_text(ctx: Context) -> None:
     class Key(enum.StrEnum):
         MEAN = "metrics.mean"
 
-    ctx.set(Key.MEAN, [1])
-    ctx.append(Key.MEAN, 2)
-    ctx.pop(Key.MEAN, 0)
+    told: list[Change] = []
+    handle = ctx.bound("flash", told.append)
+    handle.set(Key.MEAN, [1])
+    handle.append(Key.MEAN, 2)
+    handle.pop(Key.MEAN, 0)
 
     assert ctx.get(Key.MEAN) == [2]
-    assert [type(key) for key in ctx.keys()] == [str]  # noqa: SIM118
-    ctx.delete(Key.MEAN)
+    assert [type(key) for key in ctx] == [str]
+    handle.delete(Key.MEAN)
     assert Key.MEAN not in ctx
+    assert [type(change.key) for change in told] == [str] * 4
 
 
 def test_history_tells_every_change(ctx: Context) -> None:
