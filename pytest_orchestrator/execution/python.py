@@ -12,6 +12,7 @@ from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed,
 from pytest_orchestrator.execution import frames, missing, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.execution.usage import Own
 from pytest_orchestrator.recipe.model import PythonStep
 
@@ -149,5 +150,8 @@ def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure
 
 def summary(error: BaseException) -> str:
     """Return an exception as one line: its kind and the first line of its text."""
-    first = str(error).strip().partition("\n")[0]
+    try:
+        first = one_line(str(error).strip().partition("\n")[0])
+    except Exception:
+        first = "its text cannot be had"
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

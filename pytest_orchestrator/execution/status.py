@@ -49,7 +49,6 @@ def skip_of(value: Json) -> str | None:
 
 def kind_of(value: object) -> str:
     """Name the kind of a value in the words of a person."""
-    names = {list: "a list", str: "text", bool: "true or false", int: "a number", dict: "a mapping"}
-    if value is None:
-        return "None"
+    names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
+    names |= {int: "a number", float: "a number", type(None): "None"}
     return names.get(type(value)) or cures.a(type(value).__name__)
