@@ -48,9 +48,10 @@ class Bench:
         return load(self.write("recipes/x.yaml", text), root=self.root)
 
     def step(self, **keys: object) -> Step:
-        """Load a step of some keys, each of which stands on a line of its own from line 3 on."""
+        """Load a step of some keys (``class_`` is ``class``), a line each from line 3 on."""
         lines = [
-            f"    {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in keys.items()
+            f"    {key.rstrip('_')}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in keys.items()
         ]
         return self.recipe("\n".join(["steps:", "  - name: s", *lines, ""])).step("s")
 
@@ -65,7 +66,7 @@ class Bench:
         # Modules stay in sys.modules from test to test.
         module = f"steps_{os.getpid()}_{next(_numbers)}"
         self.write(f"{module}.py", source)
-        keys = {"module": module} | (keys if "class" in keys else {"function": "step"} | keys)
+        keys = {"module": module} | (keys if "class_" in keys else {"function": "step"} | keys)
         step = self.step(type="python", **keys)
         assert isinstance(step, PythonStep)
         return step
