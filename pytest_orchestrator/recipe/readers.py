@@ -162,7 +162,7 @@ class _Mapping:
     wanted = "a mapping"
 
     def __init__(self, name: Any, value: Any) -> None:
-        self._name = _rule(name)
+        self._name = _rule(name) or str
         self._value = None if value is Any else reader(value)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
@@ -172,12 +172,10 @@ class _Mapping:
             return reading.values.json(node)
         found = {}
         for name, (name_node, value_node) in pairs(node).items():
-            if self._name:
-                try:
-                    self._name(name)
-                except ValueError as error:
-                    tail = f" has the key {quoted(name)}, {error}"
-                    reading.wrong(name_node, key, tail)
+            try:
+                self._name(name)
+            except ValueError as error:
+                reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
             found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
         return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.recipe import RecipeError, Step, load
@@ -90,6 +90,7 @@ def check(path: Path, content: bytes) -> None:
     assert "\n" not in found.summary
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 @example(b"\xff\xfe")
 @example(b"\xef\xbb\xbf")
@@ -98,11 +99,13 @@ def test_any_bytes_are_a_recipe_or_an_error(path: Path, content: bytes) -> None:
     check(path, content)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_recipe_or_an_error(path: Path, text: str) -> None:
     check(path, text.encode("utf-8", "surrogatepass"))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_recipe_with_mistakes_is_a_recipe_or_an_error(path: Path, data: st.DataObject) -> None:
     text = GOOD
@@ -167,6 +170,7 @@ def in_blocks(value: Any, indent: str = "") -> str:
     return f" {written(value)}"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, SHAPES, max_size=6), st.booleans())
 def test_any_shape_is_a_recipe_or_an_error(path: Path, shape: Any, blocks: bool) -> None:
     check(path, (in_blocks(shape) if blocks else written(shape)).encode())
@@ -233,6 +237,7 @@ def as_written(step: Step) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
+@settings(deadline=None)
 @given(recipes(), st.booleans())
 def test_what_is_written_is_what_is_read(path: Path, good: dict[str, Any], blocks: bool) -> None:
     path.write_text(in_blocks(good) if blocks else written(good))

@@ -89,6 +89,15 @@ def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Probl
     ]
 
 
+def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
+    assert problems("name: !x a\ntest_meta: {b: !y 1}\ntags: !z [c]\nsteps: !s []\n") == [
+        "1:7 the tag !x is not supported here (leave it out)",
+        "2:16 the tag !y is not supported here (leave it out)",
+        "3:7 the tag !z is not supported here (leave it out)",
+        "4:8 the tag !s is not supported here (leave it out)",
+    ]
+
+
 def test_the_tags_of_json_are_known(read: Read) -> None:
     text = "x-p: &p {a: !!str 1, b: !!int '2', c: !!float 3, d: !!seq [!!null ], e: !!map {}}\n"
     assert params(read(text + STEPS)) == {"a": "1", "b": 2, "c": 3.0, "d": [None], "e": {}}
