@@ -208,7 +208,10 @@ def test_params_that_are_no_json_object_are_told_with_their_place(
 ) -> None:
     code, out, err = run(Greet, capfd, "--params", text)
 
-    assert (code, out) == (2, None)
+    assert code == 1
+    assert out is not None
+    assert out["status"] == "error"
+    assert out["reason"].startswith("argument --params")
     assert told in err
 
 
@@ -229,14 +232,17 @@ def test_a_params_file_that_cannot_be_read_is_told(
 
     code, out, err = run(Greet, capfd, "--params-file", str(file))
 
-    assert (code, out) == (2, None)
+    assert code == 1
+    assert out is not None
+    assert out["status"] == "error"
+    assert out["reason"].startswith("argument --params")
     assert told in err
 
 
 def test_a_context_key_that_cannot_be_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(Greet, capfd, "--context", '{"a..b": 1}')
 
-    assert code == 2
+    assert code == 1
     assert "argument --context: key 'a..b' has an empty part; write 'a.b'" in err
 
 
