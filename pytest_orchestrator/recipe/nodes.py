@@ -137,6 +137,8 @@ class Check:
         for key, value in node.value:
             if type(key) is not ScalarNode:
                 self._problem(key, "a key is text, not a list or a mapping")
+            elif key.tag not in _SCALAR:
+                self._tag(key)
             elif key.value in written:
                 self._twice(written[key.value][0], key)
             elif self._is_text(key):

@@ -5,7 +5,7 @@ cannot be read is `FAILED`, its problem is noted, and reading goes on.
 """
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
@@ -96,9 +96,13 @@ class _Scalar:
         said = [_WORDS[one] for one in named]
         self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
         self._exact = {each for each in kinds if each in {str, int, bool}}
+        self._kinds = kinds
+
+    @cached_property
+    def _cell(self) -> Any:
         # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
-        kind_of_all = reduce(or_, kinds)
-        self._cell: Any = msgspec.defstruct("Cell", [("value", kind_of_all)], array_like=True)
+        either_kind = reduce(or_, self._kinds)
+        return msgspec.defstruct("Cell", [("value", either_kind)], array_like=True)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not ScalarNode:

@@ -62,6 +62,12 @@ def test_a_key_is_no_list_and_no_mapping(key: str, problems: Problems) -> None:
     ]
 
 
+def test_a_key_of_a_refused_tag_is_told(problems: Problems) -> None:
+    assert problems("x-p: &p {!x a: b}\n" + STEPS) == [
+        "1:10 the tag !x is not supported here (leave it out)"
+    ]
+
+
 def test_quotes_make_a_key_text(read: Read) -> None:
     assert params(read("x-p: &p {'1': a, !!str 2: b, no: c}\n" + STEPS)) == {
         "1": "a",
