@@ -1,5 +1,6 @@
 """The body of a Python step that runs inside this process."""
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -37,7 +38,8 @@ def run(
             target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
-            given = call(target, context, values.unshared(step.params), fixtures)
+            with contextlib.chdir(env.root):
+                given = call(target, context, values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
     except KeyboardInterrupt:

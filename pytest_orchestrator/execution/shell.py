@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import signal
 import tempfile
@@ -36,7 +35,7 @@ def run(step: ShellStep, env: Environment) -> Ended:
     """
     argv = argv_of(step.cmd, env.root)
     cwd = os.path.normpath(env.root / (step.cwd or "."))
-    told = Path(tempfile.gettempdir(), f"orchestrator-{secrets.token_hex(8)}.json")
+    told = Path(tempfile.gettempdir(), f"orchestrator-{os.urandom(8).hex()}.json")
     try:
         try:
             exited = _start(step, env, argv, cwd, told)
@@ -98,7 +97,7 @@ def _ended(
     process = Process(
         argv=argv,
         cwd=cwd,
-        alone=alone(step.cmd, step.args),
+        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
         exit_code=exited.code,
         signal=exited.signal,
         stdout=exited.stdout.stream(),
@@ -232,7 +231,12 @@ def _not_started(
         failure=Failure(kind="not_found", reason=reason, place=step.at[place])
         if not _wants(step, code)
         else None,
-        process=Process(argv=argv, cwd=cwd, alone=alone(step.cmd, step.args), exit_code=code),
+        process=Process(
+            argv=argv,
+            cwd=cwd,
+            alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+            exit_code=code,
+        ),
     )
 
 
