@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
     assert process(ended) == Process(
         argv=("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2"""),
         cwd=str(bench.root),
-        alone="""echo '{"status":"ok","v":1}'; echo log >&2""",
+        alone=shlex.join(("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2""")),
         exit_code=0,
         stdout=Stream('{"status":"ok","v":1}\n', 22),
         stderr=Stream("log\n", 4),
@@ -261,9 +262,16 @@ def test_leftovers_are_told_and_are_no_failure(bench: Bench) -> None:
     assert len(process(ended).leftovers) == 1
 
 
-def test_the_pasted_line_says_what_the_step_said(bench: Bench) -> None:
-    ended = bench.shell(
-        r"""echo "{\"status\":\"ok\",\"v\":$V}" """, args={"V": [1, "it's"], "GONE": None}
+@pytest.mark.parametrize("cmd", ["bin/tell", ["bin/tell"], "bin/tell; exit 3"])
+def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[str]) -> None:
+    told = """printf '%s|%s|%s|%s' "$PWD" "$V" "${HOME-unset}" "$(cat)"\n"""
+    bench.write("bin/tell", f"#!/bin/sh\n{told}", 0o755)
+    bench.write("sub/bin/tell", f"#!/bin/sh\n{told}", 0o755)
+    args = {"V": [1, "it's"], "HOME": None}
+    ended = process(bench.shell(cmd, args=args, stdin={"a": "$x"}, cwd="sub", parse="text"))
+    again = subprocess.run(
+        ended.alone, shell=True, cwd=bench.root, capture_output=True, text=True, check=False
     )
-    with os.popen(process(ended).alone) as pasted:
-        assert json.loads(pasted.read()) == ended.value == {"status": "ok", "v": [1, "it's"]}
+    assert again.stdout == ended.stdout.text
+    assert again.stdout == f"""{bench.root}/sub|[1,"it's"]|unset|{{"a":"$x"}}"""
+    assert again.returncode == ended.exit_code
