@@ -1,6 +1,7 @@
 """A scriptlet as a program of its own: one JSON object on stdout, all else on stderr."""
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -46,14 +47,19 @@ def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
         argv: As for `main`.
 
     Returns:
-        0 where the status is ok, success or skip; 1 where it is not, with a message on
-        stderr; 2 for arguments that cannot be read.
+        0 where the status is ok, success or skip; 1 where it is not or the arguments
+        cannot be read, with a message on stderr.
     """
     name = getattr(target, "__name__", "scriptlet")
     try:
         asked, ctx = _asked(target, name, argv)
-    except SystemExit as end:  # how argparse ends, for --help too
-        return end.code if isinstance(end.code, int) else 2
+    except SystemExit:  # how argparse ends after --help
+        return 0
+    except _Unreadable as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        reason = str(error).partition("\n")[0]
+        sys.stdout.write(f"{json.dumps({'status': 'error', 'reason': reason})}\n")
+        return 1
     with _only_ours(sys.stdout) as out:
         try:
             answer = _answer(call(target, ctx, asked))
@@ -70,8 +76,20 @@ def run_alone(target: object, argv: Sequence[str] | None = None) -> int:
     return 1 if wrong else 0
 
 
+class _Unreadable(Exception):
+    """Arguments that cannot be read."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong, and leaves the end of the process to the caller."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise _Unreadable(message)
+
+
 def _asked(target: object, name: str, argv: Sequence[str] | None) -> tuple[dict[str, Any], Context]:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description=getattr(sys.modules.get(target.__module__), "__doc__", None),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -146,6 +164,8 @@ def _only_ours(out: TextIO) -> Iterator[TextIO]:
 
 
 def _answer(given: object) -> dict[str, Any]:
+    if inspect.iscoroutine(given):
+        given.close()  # so that nobody is warned that it was never awaited
     if not isinstance(given, Mapping):
         raise NotJson(f"returned {kind(given)}; {_CURE}")
     answer = copied(dict(given), "result")

@@ -11,19 +11,12 @@ from pytest_orchestrator.core import paths, snapshots
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.history import Change, Op, stamp
-from pytest_orchestrator.core.state import State, checked_who
-from pytest_orchestrator.core.values import (
-    MAX_DEPTH,
-    SCALARS,
-    Json,
-    NotJson,
-    copied,
-    kind,
-    same,
-    unshared,
-)
+from pytest_orchestrator.core.state import State, checked_who, total
+from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
 
-__all__ = ["Change", "Context", "ContextKeyError", "ContextLike", "ContextTypeError"]
+__all__ = ["Change", "Context", "ContextLike"]
+
+__tracebackhide__ = True
 
 _MOST_MISSED = 100
 
@@ -161,7 +154,7 @@ class Context:
             old = self._values.get(key, 0)
             if type(old) not in (int, float):
                 raise ContextTypeError(f"increment needs a number; {key!r} is {kind(old)}")
-            new = _sum(cast(float, old), cast(float, step))
+            new = total(cast(float, old), cast(float, step))
             change = self._note(key, who, "increment", self._values.get(key), new)
             self._values[key] = new
         self._tell(change)
@@ -297,10 +290,3 @@ class Context:
     def _tell(self, change: Change | None) -> None:
         if change is not None and self._on_change is not None:
             self._on_change(change)
-
-
-def _sum(old: float, by: float) -> int | float:
-    try:
-        return cast(float, copied(old + by, "the sum"))
-    except OverflowError:  # of an integer beyond all floats and a float
-        raise NotJson("the sum is too large for a number with a point; store integers") from None

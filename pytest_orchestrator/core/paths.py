@@ -11,6 +11,8 @@ from typing import Final, TypeAlias, cast
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.values import Json, kind
 
+__tracebackhide__ = True
+
 MOST_PARTS: Final = 100
 
 # Controls would break lines of reports, surrogates their encoding.

@@ -32,24 +32,30 @@ def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = Non
         before: How many lines to show above the marked one.
         first: The first line of the part that the place belongs to (the head of a step):
             it is always shown and nothing above it; lines that are left out get a mark.
+            Without effect where the place stands above it (in an anchor).
 
     Returns:
         Lines such as ``  14 |     modul: flash``, without a newline at the end; long
         lines are cut around the place.
     """
     lines = text.splitlines()
+    if first is not None and first > place.line:
+        first = None
+    width = max(4, len(str(place.line)))
     start = max(first or 1, place.line - before)
     shown = [
         (number, lines[number - 1]) for number in range(start, min(place.line, len(lines)) + 1)
     ]
     offset = max(0, place.column + min(place.length, 40) - _WIDEST)
-    rows = [f"{number:4} | {_visible(line[offset : offset + _WIDEST])}" for number, line in shown]
+    rows = [
+        f"{number:{width}} | {_visible(line[offset : offset + _WIDEST])}" for number, line in shown
+    ]
     if first is not None and first < start:
-        head = f"{first:4} | {_visible(lines[first - 1][offset : offset + _WIDEST])}"
-        rows[:0] = [head] if first == start - 1 else [head, "   … |"]
+        head = f"{first:{width}} | {_visible(lines[first - 1][offset : offset + _WIDEST])}"
+        rows[:0] = [head] if first == start - 1 else [head, f"{'…':>{width}} |"]
     column = place.column - offset
     carets = min(max(1, place.length), _WIDEST - column + 1)
-    rows.append(f"     | {' ' * (column - 1)}{'^' * carets}")
+    rows.append(f"{'':{width}} | {' ' * (column - 1)}{'^' * carets}")
     return "\n".join(rows)
 
 

@@ -11,6 +11,8 @@ from typing import Any, NoReturn, cast
 
 from pytest_orchestrator.core.errors import OrchestratorError
 
+__tracebackhide__ = True
+
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -92,7 +94,6 @@ def call(
         SignatureError: It cannot be called so; nothing of it has run.
         ValidationFailed: `validate` raised or returned False.
     """
-    __tracebackhide__ = True
     given = _Given(ctx, params, fixtures or {})
     if inspect.isclass(target):
         name = target.__name__
@@ -109,7 +110,6 @@ def call(
 
 
 def _made(family: type) -> Any:
-    __tracebackhide__ = True
     name = family.__name__
     missing = getattr(family, "__abstractmethods__", None) or ()
     if missing or not callable(getattr(family, "run", None)):
@@ -127,7 +127,6 @@ def _made(family: type) -> Any:
 
 
 def _validate(validate: Any, name: str, given: "_Given") -> None:
-    __tracebackhide__ = True
     if validate is None:
         return
     bound = given.bound_to(validate, name)
@@ -152,7 +151,6 @@ class _Given:
 
     def bound_to(self, function: Callable[..., Any], name: str) -> inspect.BoundArguments:
         """Find the arguments for a callable without calling it."""
-        __tracebackhide__ = True
         signature = _signature(function, name)
         parameters = signature.parameters
         named = [one for one in parameters if one in self.by_name]

@@ -9,6 +9,8 @@ from pytest_orchestrator.core.history import Change, History
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.values import Json, copied, same, unshared
 
+__tracebackhide__ = True
+
 VERSION: Final = 1
 
 

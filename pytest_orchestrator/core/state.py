@@ -7,7 +7,9 @@ from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.history import History
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.paths import checked_key
-from pytest_orchestrator.core.values import Json, copied, kind
+from pytest_orchestrator.core.values import Json, NotJson, copied, kind
+
+__tracebackhide__ = True
 
 
 class State:
@@ -31,18 +33,17 @@ class State:
         """Return a key that may be written; one that is there has been checked before."""
         return key if type(key) is str and key in self.values else checked_key(key)
 
-    def existing(self, key: str) -> str:
+    def existing(self, key: object) -> str:
         """Return a key that is there.
 
         Raises:
             ContextKeyError: It is not; the text names the nearest one that is.
         """
-        name = key if type(key) is str else str.__str__(str(key))
-        if name in self.values:
-            return name
+        if isinstance(key, str) and key in self.values:
+            return str.__str__(key)
         raise self.missing(key)
 
-    def missing(self, key: str) -> ContextKeyError:
+    def missing(self, key: object) -> ContextKeyError:
         """Make the error for a key that is not there."""
         near = nearest(str(key), self.values) or ("" if self.values else "; it is empty")
         return ContextKeyError(f"no key {key!r} in the context{near}")
@@ -60,3 +61,15 @@ def checked_who(who: str) -> str:
     if not isinstance(who, str):
         raise ContextTypeError(f"who is text, not {kind(who)}")
     return cast(str, copied(str.__str__(who), "who"))
+
+
+def total(old: float, by: float) -> int | float:
+    """Add two numbers.
+
+    Raises:
+        NotJson: The sum is no finite number.
+    """
+    try:
+        return cast(float, copied(old + by, "the sum"))
+    except OverflowError:  # of an integer beyond all floats and a float
+        raise NotJson("the sum is too large for a number with a point; store integers") from None

@@ -12,6 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.logs import get_logger
 
+__tracebackhide__ = True
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -56,13 +58,11 @@ def track_resources(
 
     @functools.wraps(func)
     def measured(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
         with _logged(name, log):
             return func(*args, **kwargs)
 
     @functools.wraps(func)
     async def measured_async(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
         with _logged(name, log):
             return await func(*args, **kwargs)
 

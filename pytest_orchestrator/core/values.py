@@ -15,6 +15,9 @@ import msgspec
 from pytest_orchestrator.core import cures
 from pytest_orchestrator.core.errors import OrchestratorError
 
+# pytest then shows the line of the user that an error of ours is about, and stops there.
+__tracebackhide__ = True
+
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 SCALARS = frozenset({NoneType, bool, int, float, str})

@@ -72,15 +72,30 @@ def compact(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def alone(cmd: str | tuple[str, ...], args: Mapping[str, Json]) -> str:
-    """Return a line that does the same when pasted into a shell at the rootdir."""
-    line = cmd if isinstance(cmd, str) else shlex.join(cmd)
-    if isinstance(cmd, str) and (_SYNTAX.search(cmd) or cmd.split()[0] in _BUILTINS):
-        line = shlex.join((SHELL, "-c", cmd)) if args else cmd
+def alone(
+    cmd: str | tuple[str, ...],
+    args: Mapping[str, Json],
+    cwd: str | None = None,
+    stdin: Json = None,
+) -> str:
+    """Return a line that does the same when pasted into any shell at the rootdir.
+
+    It neither ends that shell nor moves it elsewhere.
+    """
+    words = argv_of(cmd, Path())
+    if cwd is not None and "/" in words[0] and not os.path.isabs(words[0]):
+        words = (os.path.join(".", os.path.relpath(words[0], cwd)), *words[1:])
+    line = shlex.join(words)
     unset = [f"-u {name}" for name, value in args.items() if value is None]
     given = [
         shlex.quote(f"{name}={value if isinstance(value, str) else compact(value)}")
         for name, value in args.items()
         if value is not None
     ]
-    return " ".join(["env", *unset, *given, line]) if unset or given else line
+    if unset or given:
+        line = " ".join(["env", *unset, *given, line])
+    if stdin is not None:
+        line = (
+            f"printf %s {shlex.quote(stdin if isinstance(stdin, str) else compact(stdin))} | {line}"
+        )
+    return f"(cd {shlex.quote(cwd)} && {line})" if cwd is not None else line

@@ -51,7 +51,9 @@ def _file_exists(criterion: Criterion, _context: Context, root: Path) -> str | N
     if os.path.exists(path):
         return None
     if glob.has_magic(name):
-        return None if glob.glob(path, recursive=True) else f"no file matches {name}"
+        # The rootdir is no pattern, whatever its name.
+        found = glob.iglob(name, root_dir=root, recursive=True)
+        return None if any(True for _ in found) else f"no file matches {name}"
     folder, last = os.path.split(path)
     if not os.path.isdir(folder):
         return f"{name} is not there, nor is its folder"

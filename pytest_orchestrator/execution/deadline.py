@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -31,7 +32,8 @@ def deadline(seconds: float | None) -> Iterator[None]:
         seconds: The time it has; None is for ever. Without effect outside the main thread.
 
     Raises:
-        TimeLimitReached: In the block, at the deadline.
+        TimeLimitReached: In the block, at the deadline; and after it, where the block
+            swallowed that.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -47,13 +49,24 @@ def deadline(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         raise TimeLimitReached
 
+    started = time.monotonic()
     before = signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    others, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except (Exception, SystemExit) as error:
+        if expired:
+            raise TimeLimitReached from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if others:
+            # Whoever else watches the time (pytest-timeout) goes on to do so.
+            left = others - (time.monotonic() - started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+    if expired:
+        raise TimeLimitReached
 
 
 def _tell_stacks() -> None:

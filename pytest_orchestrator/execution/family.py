@@ -23,7 +23,8 @@ class Family:
 
     def __init__(self, leader: int) -> None:
         self.leader = leader
-        self.seen = {leader: _birth(leader)}
+        # Nobody else can have the leader's number before it is reaped.
+        self.seen = {leader: ""}
         self.peak = 0
         self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
@@ -31,7 +32,8 @@ class Family:
         """Look once: note new processes and the sum of their peaks of memory."""
         total = 0
         for pid in self._tree():
-            self.seen[pid] = _birth(pid)
+            if pid not in self.seen:
+                self.seen[pid] = _birth(pid)
             total += _high_water(pid)
         self.peak = max(self.peak, total)
 

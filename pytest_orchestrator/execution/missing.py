@@ -10,7 +10,9 @@ _SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "di
 _MOST = 5000
 
 
-def program(name: str, cwd: str, error: OSError, root: Path) -> tuple[int, str, str]:
+def program(
+    name: str, cwd: str, error: OSError, root: Path, folders: Iterable[str]
+) -> tuple[int, str, str]:
     """Say why a program could not be started.
 
     Args:
@@ -18,6 +20,7 @@ def program(name: str, cwd: str, error: OSError, root: Path) -> tuple[int, str, 
         cwd: The working directory it was to have.
         error: What the system said.
         root: The rootdir.
+        folders: Where a program that is named without a folder is looked for.
 
     Returns:
         The exit code that a shell would give (127 or 126), one line for people, and the
@@ -26,7 +29,7 @@ def program(name: str, cwd: str, error: OSError, root: Path) -> tuple[int, str, 
     if not os.path.isdir(cwd):
         return 127, f"the working directory {relative(cwd, root)} is not there", "cwd"
     shown = relative(name, root)
-    path = name if "/" in name else shutil.which(name)
+    path = name if "/" in name else shutil.which(name, path=os.pathsep.join(folders))
     if path is None or not os.path.exists(path):
         near = nearest(shown, _scripts(root)) if "/" in name else ""
         return 127, f"program {shown} was not found{near}", "cmd"

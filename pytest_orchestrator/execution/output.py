@@ -1,11 +1,13 @@
 """What a shell step printed: strict JSON, or the first offending bytes and the rule."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Literal, NoReturn
 
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import refused
 
 Parse = Literal["json", "last-line", "data", "text"]
 
@@ -23,6 +25,10 @@ class _Broken(ValueError):
         super().__init__(rule)
         self.rule = rule
         self.at = at
+
+
+class _Refused(ValueError):
+    """What a hook of the decoder refuses; it is not told where that stands."""
 
 
 def parsed(raw: bytes, parse: Parse, what: str = "stdout") -> Json | Failure:
@@ -75,8 +81,6 @@ def _read(text: str, *, objects_only: bool) -> Json:
     begin = len(text) - len(text.lstrip(" \t\r\n"))
     try:
         value, end = decoder.raw_decode(text, begin)
-    except _Broken as error:
-        raise _Broken(error.rule, _find(text, error.args[0], begin)) from None
     except RecursionError:
         raise _Broken("nested too deeply", begin) from None
     except json.JSONDecodeError as error:
@@ -84,12 +88,18 @@ def _read(text: str, *, objects_only: bool) -> Json:
         if objects_only and brace > begin and _is_json(decoder.raw_decode, text, brace):
             raise _Broken("text before it", begin) from None
         raise _Broken(_lowered(error.msg), error.pos) from None
+    except ValueError:
+        # A hook, or int() of more digits than Python reads.
+        raise _Broken(*refused.first(text, begin)) from None
     rest = text[end:].lstrip()
     if rest:
         what = "a second value after it" if rest[0] in "{[" else "text after it"
         raise _Broken(what, len(text) - len(rest))
     if objects_only and not isinstance(value, dict):
         raise _Broken("it is " + _named(value), begin)
+    half = refused.half_of_a_pair(text) if "\\u" in text else None
+    if half is not None:
+        raise _Broken("half of a surrogate pair is no character", half)
     found: Json = value
     return found
 
@@ -102,32 +112,21 @@ def _is_json(read: Callable[[str, int], object], text: str, at: int) -> bool:
     return True
 
 
-def _find(text: str, rule: str, begin: int) -> int:
-    """Return where the offending token of a rule stands; hooks of json are not told."""
-    token = rule.rsplit(" ", 1)[-1]
-    found = text.find(token, begin)
-    return max(found, begin)
-
-
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _Broken(f"duplicate key {json.dumps(key, ensure_ascii=False)}", 0)
-            seen.add(key)
+        raise _Refused
     return found
 
 
-def _no_constant(token: str) -> NoReturn:
-    raise _Broken(f"JSON has no {token}", 0)
+def _no_constant(_token: str) -> NoReturn:
+    raise _Refused
 
 
 def _finite(token: str) -> float:
     number = float(token)
-    if number in (float("inf"), float("-inf")):
-        raise _Broken(f"no number is as large as {token}", 0)
+    if math.isinf(number):
+        raise _Refused
     return number
 
 

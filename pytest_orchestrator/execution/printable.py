@@ -3,6 +3,8 @@
 _KEPT = {9, 10}
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT}
 
+_LONGEST = 300
+
 
 def shown(raw: bytes) -> str:
     """Return output as text: invalid UTF-8 and control characters are escaped.
@@ -11,3 +13,9 @@ def shown(raw: bytes) -> str:
     """
     text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     return text.translate(_CONTROLS)
+
+
+def one_line(text: str) -> str:
+    """Return what a step says as one line of at most 300 characters, as safe to see."""
+    line = " ".join(shown(text.encode("utf-8", "backslashreplace")).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -1,5 +1,6 @@
 """The body of a Python step that runs inside this process."""
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -12,6 +13,7 @@ from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed,
 from pytest_orchestrator.execution import frames, missing, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.execution.usage import Own
 from pytest_orchestrator.recipe.model import PythonStep
 
@@ -36,7 +38,8 @@ def run(
             target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
-            given = call(target, context, values.unshared(step.params), fixtures)
+            with contextlib.chdir(env.root):
+                given = call(target, context, values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
     except KeyboardInterrupt:
@@ -149,5 +152,8 @@ def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure
 
 def summary(error: BaseException) -> str:
     """Return an exception as one line: its kind and the first line of its text."""
-    first = str(error).strip().partition("\n")[0]
+    try:
+        first = one_line(str(error).strip().partition("\n")[0])
+    except Exception:
+        first = "its text cannot be had"
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

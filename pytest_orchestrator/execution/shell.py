@@ -1,8 +1,9 @@
 """The body of a shell step: start it, wait for its end, read what it says."""
 
+import contextlib
 import errno
 import os
-import secrets
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -34,15 +35,16 @@ def run(step: ShellStep, env: Environment) -> Ended:
     """
     argv = argv_of(step.cmd, env.root)
     cwd = os.path.normpath(env.root / (step.cwd or "."))
-    told = Path(tempfile.gettempdir(), f"orchestrator-{secrets.token_hex(8)}.json")
+    told = Path(tempfile.gettempdir(), f"orchestrator-{os.urandom(8).hex()}.json")
     try:
         try:
             exited = _start(step, env, argv, cwd, told)
         except OSError as error:
             return _not_started(step, error, argv, cwd, env)
-        raw = told.read_bytes() if told.exists() else b""
+        raw = _written(told, env.capacity)
     finally:
-        told.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            told.unlink()
     return _ended(step, env, exited, argv, cwd, raw)
 
 
@@ -72,7 +74,8 @@ def _start(
             if error.errno != errno.ENOEXEC:
                 raise
             # A script whose first line names no interpreter: a shell runs it so.
-            return started((SHELL, *argv))
+            found = shutil.which(argv[0], path=variables.get("PATH"))
+            return started((SHELL, found or argv[0], *argv[1:]))
 
 
 class _NoInput:
@@ -89,12 +92,12 @@ def _ended(
     exited: child.Exited,
     argv: tuple[str, ...],
     cwd: str,
-    raw: bytes,
+    raw: bytes | Failure,
 ) -> Ended:
     process = Process(
         argv=argv,
         cwd=cwd,
-        alone=alone(step.cmd, step.args),
+        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
         exit_code=exited.code,
         signal=exited.signal,
         stdout=exited.stdout.stream(),
@@ -104,22 +107,43 @@ def _ended(
     value = _value(step, exited, raw)
     verdict = _exit_verdict(step, exited.code)
     failure = _failure(step, env, exited, value, verdict)
+    read = None if isinstance(value, Failure) else value
+    # In data a status means nothing.
+    skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
         usage=exited.usage,
         failure=failure,
-        skipped=None if failure or isinstance(value, Failure) else status.skip_of(value),
-        value=None if isinstance(value, Failure) else value,
+        skipped=skipped,
+        value=read,
         process=process,
         verdicts=(verdict,) if _criterion(step) and exited.code is not None else (),
     )
 
 
-def _value(step: ShellStep, exited: child.Exited, raw: bytes) -> Json | Failure:
-    if raw.strip() and step.parse != "text":
+def _written(told: Path, most: int) -> bytes | Failure:
+    """Read what a script wrote to the file for its object; nothing where there is none."""
+    if not told.is_file():
+        if told.exists():
+            return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
+        return b""
+    with told.open("rb") as file:
+        raw = file.read(most + 1)
+    return raw if len(raw) <= most else _too_large(f"${RESULT}", most)
+
+
+def _too_large(what: str, most: int) -> Failure:
+    return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
+
+
+def _value(step: ShellStep, exited: child.Exited, raw: bytes | Failure) -> Json | Failure:
+    if step.parse == "text":
+        return parsed(b"", "text")
+    if isinstance(raw, Failure):
+        return raw
+    if raw.strip():
         return parsed(raw, "data" if step.parse == "data" else "json", f"${RESULT}")
-    if not exited.stdout.whole and step.parse != "text":
-        reason = f"stdout is above {len(exited.stdout.head) >> 20} MiB; a result is smaller"
-        return Failure(kind="protocol", reason=reason)
+    if not exited.stdout.whole:
+        return _too_large("stdout", len(exited.stdout.head))
     return parsed(bytes(exited.stdout.head), step.parse)
 
 
@@ -200,13 +224,19 @@ def _by_signal(code: int) -> str:
 def _not_started(
     step: ShellStep, error: OSError, argv: tuple[str, ...], cwd: str, env: Environment
 ) -> Ended:
-    code, reason, place = missing.program(argv[0], cwd, error, env.root)
+    folders = os.get_exec_path(environment_of(step.args, os.environ))
+    code, reason, place = missing.program(argv[0], cwd, error, env.root, folders)
     return Ended(
         usage=Usage(seconds=0.0),
         failure=Failure(kind="not_found", reason=reason, place=step.at[place])
         if not _wants(step, code)
         else None,
-        process=Process(argv=argv, cwd=cwd, alone=alone(step.cmd, step.args), exit_code=code),
+        process=Process(
+            argv=argv,
+            cwd=cwd,
+            alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+            exit_code=code,
+        ),
     )
 
 

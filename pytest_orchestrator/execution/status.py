@@ -1,7 +1,9 @@
 """What the object that a step hands back says: its status, and why."""
 
+from pytest_orchestrator.core import cures
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution.printable import one_line
 
 _EXAMPLE = '{"status": "ok"}'
 
@@ -30,22 +32,23 @@ def failure_of(value: Json, what: str) -> Failure | None:
         keys = ", ".join(sorted(value)[:8]) or "none"
         return Failure(
             kind="status",
-            reason=f"{what} has no status (its keys: {keys}); ok, success or skip is wanted",
+            reason=f"{what} has no status (its keys: {one_line(keys)}); "
+            "ok, success or skip is wanted",
         )
     said = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
-    return Failure(kind="status", reason=f"{said}: {told}" if told else f"{said}, no reason given")
+    reason = one_line(f"{said}: {told}" if told else f"{said}, no reason given")
+    return Failure(kind="status", reason=reason)
 
 
 def skip_of(value: Json) -> str | None:
     """Return the reason of a step that skipped itself, or None."""
     if isinstance(value, dict) and value.get("status") == "skip":
-        return str(value.get("reason") or "the step says skip")
+        return one_line(str(value.get("reason") or "the step says skip"))
     return None
 
 
 def kind_of(value: object) -> str:
     """Name the kind of a value in the words of a person."""
-    names = {list: "a list", str: "text", bool: "true or false", int: "a number", dict: "a mapping"}
-    if value is None:
-        return "None"
-    return names.get(type(value), f"a {type(value).__name__}")
+    names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
+    names |= {int: "a number", float: "a number", type(None): "None"}
+    return names.get(type(value)) or cures.a(type(value).__name__)

@@ -1,9 +1,14 @@
 """Figures of this process, and what the system tells of one process."""
 
+import contextlib
 import os
+import sys
 import time
 
 from pytest_orchestrator.core.result import Usage
+
+_LINUX = sys.platform == "linux"
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Own:
@@ -48,6 +53,11 @@ def io_of(pid: int) -> tuple[int, int] | None:
 
 def resident(pid: int | None = None) -> int:
     """Return the resident memory of a process in bytes, 0 where it is gone."""
+    if _LINUX:
+        # Twice in each Python step: a fifth of what psutil takes for it.
+        with contextlib.suppress(OSError), open(f"/proc/{pid or 'self'}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE
+        return 0
     import psutil
 
     try:

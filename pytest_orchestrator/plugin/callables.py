@@ -36,7 +36,10 @@ def _on_one_line(source: str) -> types.CodeType:
             # As wide as any line: pytest then marks none of its columns.
             node.col_offset, node.end_col_offset = 0, 10_000
     module = compile(tree, __file__, "exec")
-    return next(one for one in module.co_consts if isinstance(one, types.CodeType))
+    code = next(one for one in module.co_consts if isinstance(one, types.CodeType))
+    # With --showlocals pytest leaves names like these out, as its own of assertions.
+    argument, *others = code.co_varnames
+    return code.replace(co_varnames=(argument, *(f"@{name}" for name in others)))
 
 
 _CODE = _on_one_line(_BODY)

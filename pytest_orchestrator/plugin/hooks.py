@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, plain_reports, settings
+from pytest_orchestrator.plugin import claims, imports, plain_reports, settings
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the settings and make ready for reports of other processes."""
+    imports.install()
     settings.check(config)
     config.addinivalue_line(
         "markers",

@@ -21,6 +21,7 @@ from pytest_orchestrator.plugin.callables import callable_of
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
 from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin.unmet_needs import with_writers
 from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
@@ -123,6 +124,9 @@ class StepItem(pytest.Function):
                 # pytest names the last frame: the line of the recipe, not one of ours.
                 raise frames.users(interrupt)  # noqa: B904
             tell_output(self.result)
+            if self.config.getoption("recipe_needs") == "none":
+                root = self.config.rootpath
+                self.result = with_writers(self.recipe, self.step, self.result, root)
         if self.result.failure is None:
             self._warn_of_leftovers(self.result)
         else:

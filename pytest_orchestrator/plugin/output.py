@@ -8,7 +8,8 @@ import pytest
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
 
-_SHOWN = 10
+_MOST = 10
+_WHOLE = 40
 
 
 def tell_output(result: "StepResult") -> None:
@@ -21,13 +22,22 @@ def tell_output(result: "StepResult") -> None:
             file.write(stream.text if stream.text.endswith("\n") else f"{stream.text}\n")
 
 
-def shorten(report: pytest.TestReport) -> None:
-    """Leave the last lines of each section for the terminal; other reports had it whole."""
-    report.sections[:] = [(name, _last_lines(text)) for name, text in report.sections]
+def shorten(report: pytest.TestReport, kind: str) -> None:
+    """Leave the last lines of each section for the terminal; other reports had it whole.
+
+    Args:
+        report: Of a step that failed.
+        kind: The kind of its failure; one by criteria takes 40 lines with all that is shown.
+    """
+    most = _MOST
+    if kind == "criterion" and report.sections:
+        room = _WHOLE - 1 - len(str(report.longrepr).splitlines())
+        most = max(1, min(most, room // len(report.sections) - 2))
+    report.sections[:] = [(name, _last_lines(text, most)) for name, text in report.sections]
 
 
-def _last_lines(text: str) -> str:
+def _last_lines(text: str, most: int) -> str:
     lines = text.splitlines(keepends=True)
-    if len(lines) <= _SHOWN:
+    if len(lines) <= most:
         return text
-    return f"… the last {_SHOWN} of {len(lines)} lines (-vv shows all)\n{''.join(lines[-_SHOWN:])}"
+    return f"… the last {most} of {len(lines)} lines (-vv shows all)\n{''.join(lines[-most:])}"

@@ -5,6 +5,7 @@ that the fixtures both use stay up in between. Steps that nobody selected run as
 within the same hooks, but only those that fail are told: as an error each.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
@@ -44,7 +45,7 @@ class LastItems:
 
     def play(self, steps: list[StepItem], nextitem: pytest.Item | None) -> None:
         """Run steps that nobody selected, one after the other."""
-        for step, after in zip(steps, [*steps[1:], nextitem], strict=True):
+        for step, after in followed(steps, nextitem):
             self._quiet = step
             step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             self._quiet = None
@@ -69,6 +70,13 @@ class LastItems:
                 done = impl.function(*(given[name] for name in impl.argnames))
                 if done is not None:
                     return
+
+
+def followed(
+    steps: list[StepItem], last: pytest.Item | None
+) -> Iterator[tuple[StepItem, pytest.Item | None]]:
+    """Return each step with the item that comes after it."""
+    return zip(steps, [*steps[1:], last], strict=False)
 
 
 def torn_down(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -25,9 +25,26 @@ NEEDED = "orchestrator_needed"
 
 
 class Blocks:
-    """Turns results into blocks; registered once a session has recipes to run."""
+    """Turns results into blocks; registered once a session has recipes to run.
 
-    @pytest.hookimpl(wrapper=True, trylast=True)
+    What pytest makes of an expected failure comes onto a report only after it was made,
+    and pytest-json-report asks for the block before all wrappers are through.
+    """
+
+    @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_makereport")
+    def pytest_runtest_makereport_within(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Keep the report as it was made, for who asks before it is complete."""
+        report = yield
+        from pytest_orchestrator.plugin.nodes import StepItem
+
+        if isinstance(item, StepItem) and call.when == "setup" and call.excinfo is not None:
+            report.longrepr = item.explained(call.excinfo.value) or report.longrepr
+        item.stash[_REPORT] = report
+        return report
+
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -43,8 +60,6 @@ class Blocks:
                 setattr(report, NEEDED, blocks)
                 needed.clear()
         if isinstance(item, StepItem) and call.when != "teardown":
-            if call.when == "setup" and call.excinfo is not None:
-                report.longrepr = item.explained(call.excinfo.value) or report.longrepr
             _describe(item, report)
         return report
 
@@ -53,8 +68,13 @@ class Blocks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> "dict[str, Json]":
         """Give pytest-json-report the block of a step."""
+        from pytest_orchestrator.plugin.nodes import StepItem
+
+        if not isinstance(item, StepItem) or call.when == "teardown":
+            return {}
+        _describe(item, item.stash[_REPORT])
         block = item.stash.get(_BLOCK, None)
-        return {ATTRIBUTE: block} if block is not None and call.when != "teardown" else {}
+        return {} if block is None else {ATTRIBUTE: block}
 
 
 class Tables:
@@ -83,7 +103,7 @@ class Tables:
         """Leave the last lines of long outputs for the terminal."""
         if self._config.get_verbosity() < 2:
             for report in self._failed:
-                shorten(report)
+                shorten(report, getattr(report, ATTRIBUTE)["step"].get("kind", ""))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what each recipe's steps did and used."""
@@ -99,6 +119,7 @@ class Tables:
 
 
 _BLOCK = pytest.StashKey["dict[str, Json]"]()
+_REPORT = pytest.StashKey[pytest.TestReport]()
 
 
 def show_tables(config: pytest.Config) -> None:

@@ -64,7 +64,7 @@ class Running:
         if interrupted is not None:
             self._tell_interrupted(interrupted)
             protocol.torn_down(interrupted, owed[0] if owed else None)
-        for step, after in zip(owed, [*owed[1:], None], strict=True):
+        for step, after in protocol.followed(owed, None):
             if self._finals.selected(step) and not self._worker:
                 step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             else:

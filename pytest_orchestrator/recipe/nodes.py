@@ -37,6 +37,7 @@ _COLLECTION: dict[type[Node], frozenset[str]] = {
 }
 _TEXT = frozenset({QUOTED, _CORE + "str"})
 _OPEN = (0, 0)
+_WIDEST = 80
 _WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
 
 Pairs = dict[str, tuple[ScalarNode, Node]]
@@ -56,7 +57,8 @@ def place_of(node: Node, text: str) -> Place:
     if start.line == end.line and end.column > start.column:
         length = end.column - start.column
     else:
-        word = None if type(node) is SequenceNode else _WORD.match(text, start.index)
+        near = start.index + _WIDEST
+        word = None if type(node) is SequenceNode else _WORD.match(text, start.index, near)
         length = len(word.group()) if word else 1
     return Place(start.line + 1, start.column + 1, length)
 
@@ -135,6 +137,8 @@ class Check:
         for key, value in node.value:
             if type(key) is not ScalarNode:
                 self._problem(key, "a key is text, not a list or a mapping")
+            elif key.tag not in _SCALAR:
+                self._tag(key)
             elif key.value in written:
                 self._twice(written[key.value][0], key)
             elif self._is_text(key):

@@ -50,19 +50,15 @@ class Order:
                 self._check_needs(each, named, late)
         return self._sorted(steps), self._sorted(final)
 
-    def _note(self, node: Node, head: str, where: str = "", tail: str = "", hint: str = "") -> None:
-        self._problems.add(self._values.place(node), head, where, tail, hint=hint)
+    def _note(self, node: Node, head: str, where: str = "", hint: str = "") -> None:
+        self._problems.add(self._values.place(node), head, where, hint=hint)
 
     def _by_idx(self, drafts: Sequence[Draft]) -> list[Draft]:
         given = [each for each in drafts if "idx" in each.at]
         for each in drafts if given else ():
             if "idx" not in each.at:
-                self._note(
-                    each.node,
-                    "missing 'idx'",
-                    f" in {each.title}",
-                    hint="all steps of a list have one, or none",
-                )
+                cure = "all steps of a list have one, or none"
+                self._note(each.node, "missing 'idx'", f" in {each.title}", cure)
         first: dict[int, Draft] = {}
         for each in given:
             idx = each.fields.get("idx")

@@ -12,6 +12,9 @@ from pytest_orchestrator.core.place import Place, excerpt
 _SHOWN = 100
 """A person repairs no more than this before trying again; each costs an excerpt."""
 
+_MOST = 10_000
+"""A file with as many is not read to its end: its problems would fill the memory."""
+
 _COMPARED = 20_000
 """Names that one file's hints may be compared with, so that a large broken file answers at once."""
 
@@ -115,8 +118,14 @@ class Problems:
     def add(
         self, place: Place, head: str, where: str = "", tail: str = "", *, hint: str = ""
     ) -> None:
-        """Note one mistake; the arguments are those of `Problem`."""
+        """Note one mistake; the arguments are those of `Problem`.
+
+        Raises:
+            Refused: There are so many that the rest of the file is not worth reading.
+        """
         self.found.setdefault(Problem(place, head, where, tail, hint))
+        if len(self.found) == _MOST:
+            raise Refused
 
     def meant(self, word: str, names: Collection[str], *, but: Collection[str] = ()) -> str:
         """The hint that names what a person may have meant, or an empty text.

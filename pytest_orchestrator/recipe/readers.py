@@ -5,7 +5,7 @@ cannot be read is `FAILED`, its problem is noted, and reading goes on.
 """
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Protocol, Union, get_args, get_origin
@@ -95,16 +95,21 @@ class _Scalar:
         named = [one for one in kinds if one in _WORDS and not (one is int and float in kinds)]
         said = [_WORDS[one] for one in named]
         self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
+        self._exact = {each for each in kinds if each in {str, int, bool}}
+        self._kinds = kinds
+
+    @cached_property
+    def _cell(self) -> Any:
         # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
-        kind_of_all = reduce(or_, kinds)
-        self._cell: Any = msgspec.defstruct("Cell", [("value", kind_of_all)], array_like=True)
+        either_kind = reduce(or_, self._kinds)
+        return msgspec.defstruct("Cell", [("value", either_kind)], array_like=True)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not ScalarNode:
             return reading.mismatch(node, key, self.wanted)
         value = reading.values.scalar(node)
-        if value is FAILED:
-            return FAILED
+        if value is FAILED or type(value) in self._exact:
+            return value
         try:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:
@@ -161,7 +166,7 @@ class _Mapping:
     wanted = "a mapping"
 
     def __init__(self, name: Any, value: Any) -> None:
-        self._name = _rule(name)
+        self._name = _rule(name) or str
         self._value = None if value is Any else reader(value)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
@@ -171,12 +176,10 @@ class _Mapping:
             return reading.values.json(node)
         found = {}
         for name, (name_node, value_node) in pairs(node).items():
-            if self._name:
-                try:
-                    self._name(name)
-                except ValueError as error:
-                    tail = f" has the key {quoted(name)}, {error}"
-                    reading.wrong(name_node, key, tail)
+            try:
+                self._name(name)
+            except ValueError as error:
+                reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
             found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
         return found
 

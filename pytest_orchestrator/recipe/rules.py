@@ -4,7 +4,6 @@ A rule takes a value of the right type and gives the value of the model; it rais
 ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 """
 
-import math
 import re
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ _MARKS = frozenset(
     {"parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "recipe"}
 )
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
+_YEAR = 366 * 86_400
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -101,10 +101,12 @@ def _has_nul(value: Json) -> bool:
 
 
 def seconds(value: float | str) -> float:
-    """A time that is longer than none, in seconds."""
+    """A time that is longer than none and shorter than for ever, in seconds."""
     number = _in_seconds(value) if isinstance(value, str) else float(value)
-    if not 0 < number < math.inf:
+    if number <= 0:
         raise ValueError("should be more than 0 seconds")
+    if number > _YEAR:
+        raise ValueError("should be at most a year")
     return number
 
 

@@ -60,14 +60,14 @@ def draft(node: Node, title: str, values: Values, problems: Problems) -> Draft |
         The step, or None where it is no mapping.
     """
     if type(node) is MappingNode:
-        return _Reader(node, title, values, problems).draft()
+        return _StepReader(node, title, values, problems).draft()
     found = Reading(values, problems, "").kind(node)
     if found:
         problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
     return None
 
 
-class _Reader:
+class _StepReader:
     """Reads one step; notes everything that can be said about its keys alone."""
 
     def __init__(self, node: MappingNode, title: str, values: Values, problems: Problems) -> None:
@@ -97,17 +97,17 @@ class _Reader:
         at[""] = self._values.place(self._node)
         return Draft(self._model, self._node, self._title, fields, at)
 
-    def _note(self, node: Node, head: str, tail: str = "", hint: str = "") -> None:
-        self._problems.add(self._values.place(node), head, self._where, tail, hint=hint)
+    def _note(self, node: Node, head: str, hint: str = "") -> None:
+        self._problems.add(self._values.place(node), head, self._where, hint=hint)
 
     def _type(self) -> type[Step]:
         """The type that the step says, else the one that its keys tell, else `Step`."""
+        node = self._pairs["type"][1] if "type" in self._pairs else None
+        given = self._values.scalar(node) if type(node) is ScalarNode else None
+        if isinstance(given, str) and given in STEP_TYPES:
+            return STEP_TYPES[given]
         owners = [model for model in STEP_TYPES.values() if self._own(model)]
-        if "type" in self._pairs:
-            node = self._pairs["type"][1]
-            given = self._values.scalar(node) if type(node) is ScalarNode else None
-            if isinstance(given, str) and given in STEP_TYPES:
-                return STEP_TYPES[given]
+        if node is not None:
             meant = self._bad_type(node, given)
             owners = [STEP_TYPES[meant]] if meant else owners
         elif "use" not in self._pairs and not self._misspelt_type():
@@ -161,9 +161,8 @@ class _Reader:
     def _check_callable(self) -> None:
         both = [key for key in ("class", "function") if key in self._pairs]
         if len(both) == 2:
-            self._note(
-                self._pairs["function"][0], "'class' and 'function'", hint="give one of them"
-            )
+            head = "'class' and 'function'"
+            self._note(self._pairs["function"][0], head, hint="give one of them")
         elif not self._is_meant("class") and not self._is_meant("function"):
             self._note(self._node, "missing 'class' or 'function'")
 

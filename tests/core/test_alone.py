@@ -1,5 +1,6 @@
 """A scriptlet as a program: one JSON object on stdout, all else on stderr, a true exit code."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -154,6 +155,24 @@ def test_an_interrupt_ends_it_and_gives_stdout_back(capfd: pytest.CaptureFixture
     assert capfd.readouterr().out == "back\n"
 
 
+def test_an_async_function_is_no_success(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        pass
+
+    code, out, _ = run(work, capfd)
+
+    assert (code, out["reason"]) == (
+        1,
+        'returned a coroutine; return a mapping with a status, such as {"status": "ok"}',
+    )
+
+
+def test_a_partial_can_be_run(capfd: pytest.CaptureFixture[str]) -> None:
+    work = functools.partial(lambda status, params: {"status": status, **params}, "ok")
+
+    assert run(work, capfd, "--params", '{"a": 1}') == (0, {"status": "ok", "a": 1}, "")
+
+
 def test_a_signature_that_does_not_fit_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(lambda a, b, c: None, capfd)
 
@@ -189,7 +208,10 @@ def test_params_that_are_no_json_object_are_told_with_their_place(
 ) -> None:
     code, out, err = run(Greet, capfd, "--params", text)
 
-    assert (code, out) == (2, None)
+    assert code == 1
+    assert out is not None
+    assert out["status"] == "error"
+    assert out["reason"].startswith("argument --params")
     assert told in err
 
 
@@ -210,14 +232,17 @@ def test_a_params_file_that_cannot_be_read_is_told(
 
     code, out, err = run(Greet, capfd, "--params-file", str(file))
 
-    assert (code, out) == (2, None)
+    assert code == 1
+    assert out is not None
+    assert out["status"] == "error"
+    assert out["reason"].startswith("argument --params")
     assert told in err
 
 
 def test_a_context_key_that_cannot_be_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(Greet, capfd, "--context", '{"a..b": 1}')
 
-    assert code == 2
+    assert code == 1
     assert "argument --context: key 'a..b' has an empty part; write 'a.b'" in err
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.context import Change, Context, ContextLike
-from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
 from pytest_orchestrator.core.values import NotJson
 
 
@@ -149,7 +149,11 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
             ContextKeyError,
             "no key 'dut' in the context",
         ),
-        (lambda ctx: ctx.delete(3), ContextKeyError, "no key 3 in the context"),
+        (
+            lambda ctx: ctx.delete(3),
+            ContextKeyError,
+            "no key 3 in the context (did you mean '3'?)",
+        ),
         (
             lambda ctx: ctx.pop("lst"),
             ContextKeyError,
@@ -236,6 +240,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
     ctx.set("flag", True)
     ctx.set("n", 1e308)
     ctx.set("huge", 10**400)
+    ctx.set("3", None)
     before = ctx.snapshot()
 
     with pytest.raises(error) as caught:
@@ -243,6 +248,25 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
 
     assert str(caught.value) == told
     assert ctx.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda ctx: ctx.set("a", ((),)),
+        lambda ctx: ctx.set("", 1),
+        lambda ctx: ctx["a"],
+        lambda ctx: ctx.pop("a"),
+        lambda ctx: ctx.increment("a", "b"),
+        lambda ctx: ctx.restore({}),
+    ],
+)
+def test_pytest_shows_no_frame_of_ours(ctx: Context, operation: Any) -> None:
+    with pytest.raises(OrchestratorError) as caught:
+        operation(ctx)
+
+    shown = [str(entry.path) for entry in caught.traceback if not entry.ishidden(None)]
+    assert set(shown) == {__file__}
 
 
 def test_a_key_that_is_not_in_an_empty_context(ctx: Context) -> None:
@@ -256,14 +280,17 @@ def test_a_member_of_an_enum_is_a_key_by_its_text(ctx: Context) -> None:
     class Key(enum.StrEnum):
         MEAN = "metrics.mean"
 
-    ctx.set(Key.MEAN, [1])
-    ctx.append(Key.MEAN, 2)
-    ctx.pop(Key.MEAN, 0)
+    told: list[Change] = []
+    handle = ctx.bound("flash", told.append)
+    handle.set(Key.MEAN, [1])
+    handle.append(Key.MEAN, 2)
+    handle.pop(Key.MEAN, 0)
 
     assert ctx.get(Key.MEAN) == [2]
-    assert [type(key) for key in ctx.keys()] == [str]  # noqa: SIM118
-    ctx.delete(Key.MEAN)
+    assert [type(key) for key in ctx] == [str]
+    handle.delete(Key.MEAN)
     assert Key.MEAN not in ctx
+    assert [type(change.key) for change in told] == [str] * 4
 
 
 def test_history_tells_every_change(ctx: Context) -> None:

@@ -91,9 +91,11 @@ def test_an_exception_passes_and_is_measured(caplog: pytest.LogCaptureFixture) -
     def fail() -> None:
         raise KeyError("x")
 
-    with pytest.raises(KeyError, match="x"):
+    with pytest.raises(KeyError, match="x") as caught:
         fail()
 
+    shown = [entry.name for entry in caught.traceback if not entry.ishidden(None)]
+    assert shown == ["test_an_exception_passes_and_is_measured", "fail"]
     assert len(figures(caplog)) == 1
 
 

@@ -289,7 +289,7 @@ def test_no_method_of_the_value_is_asked() -> None:
         __hash__ = None
 
     class Row(list[Any]):
-        __eq__ = __len__ = __iter__ = Trap.asked  # type: ignore[assignment]
+        __eq__ = __len__ = __iter__ = Trap.asked
         __hash__ = None
 
     assert copied([Trap(a=1), Row([1])]) == [{"a": 1}, [1]]

@@ -1,11 +1,12 @@
 """A project in a folder of its own, and the steps that a test writes into it."""
 
 import itertools
+import json
 import os
 import select
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -46,34 +47,44 @@ class Bench:
         """Load a recipe."""
         return load(self.write("recipes/x.yaml", text), root=self.root)
 
-    def step(self, keys: str) -> Step:
-        """Load the step of some keys."""
-        keys = textwrap.indent(textwrap.dedent(keys), "    ")
-        return self.recipe(f"steps:\n  - name: s\n{keys}\n").step("s")
+    def step(self, **keys: object) -> Step:
+        """Load a step of some keys (``class_`` is ``class``), a line each from line 3 on."""
+        lines = [
+            f"    {key.rstrip('_')}: {json.dumps(value, ensure_ascii=False)}"
+            for key, value in keys.items()
+        ]
+        return self.recipe("\n".join(["steps:", "  - name: s", *lines, ""])).step("s")
 
-    def shell(self, keys: str) -> Ended:
-        """Run the body of a shell step."""
-        step = self.step(f"type: shell\n{textwrap.dedent(keys)}")
+    def shell_step(self, cmd: str | list[str], **keys: object) -> ShellStep:
+        """Load a shell step; its command stands on line 4."""
+        step = self.step(type="shell", cmd=cmd, **keys)
         assert isinstance(step, ShellStep)
-        return shell.run(step, self.env)
+        return step
 
-    def python(self, source: str, keys: str = "", **fixtures: object) -> Ended:
-        """Run the body of a python step: ``step`` of a module of this source."""
-        step = self.step(self.python_keys(source, keys))
-        assert isinstance(step, PythonStep)
-        return python.run(step, self.context, self.env, fixtures)
-
-    def python_keys(self, source: str, keys: str = "") -> str:
-        """Write a module; return the keys of a step that calls it."""
+    def python_step(self, source: str, **keys: object) -> PythonStep:
+        """Load a python step; it calls ``step`` of a module that has this source."""
         # Modules stay in sys.modules from test to test.
-        name = f"steps_{os.getpid()}_{next(_numbers)}"
-        self.write(f"{name}.py", source)
-        what = "" if "class:" in keys or "function:" in keys else "function: step\n"
-        return f"type: python\nmodule: {name}\n{what}{textwrap.dedent(keys)}"
+        module = f"steps_{os.getpid()}_{next(_numbers)}"
+        self.write(f"{module}.py", source)
+        keys = {"module": module} | (keys if "class_" in keys else {"function": "step"} | keys)
+        step = self.step(type="python", **keys)
+        assert isinstance(step, PythonStep)
+        return step
 
-    def result(self, keys: str) -> StepResult:
+    def shell(self, cmd: str | list[str], **keys: object) -> Ended:
+        """Run the body of a shell step."""
+        return shell.run(self.shell_step(cmd, **keys), self.env)
+
+    def python(
+        self, source: str, fixtures: Mapping[str, object] | None = None, **keys: object
+    ) -> Ended:
+        """Run the body of a python step."""
+        step = self.python_step(source, **keys)
+        return python.run(step, self.context, self.env, fixtures or {})
+
+    def result(self, step: Step) -> StepResult:
         """Run a whole step."""
-        return execute(self.step(keys), self.context, self.env, {})
+        return execute(step, self.context, self.env, {})
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.command import alone, argv_of, environment_of, stdin_of
 
 ROOT = Path("/project")
@@ -31,15 +31,11 @@ def test_only_shell_syntax_asks_for_a_shell(cmd: str, argv: tuple[str, ...]) -> 
 
 
 def test_args_are_text_json_or_taken_away() -> None:
-    args: dict[str, Json] = {
-        "T": "a b",
-        "N": 1,
-        "B": True,
-        "F": 2.5,
-        "L": [1, {"a": "ü"}],
-        "GONE": None,
-    }
-    assert environment_of(args, {"GONE": "x", "KEPT": "y"}) == {
+    env = environment_of(
+        {"T": "a b", "N": 1, "B": True, "F": 2.5, "L": [1, {"a": "ü"}], "GONE": None},
+        {"GONE": "x", "KEPT": "y"},
+    )
+    assert env == {
         "KEPT": "y", "T": "a b", "N": "1", "B": "true", "F": "2.5", "L": '[1,{"a":"ü"}]',
     }  # fmt: skip
 
@@ -51,18 +47,23 @@ def test_stdin_is_text_as_it_is_and_json_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cmd", "args", "line"),
+    ("keys", "line"),
     [
-        ("scripts/run.sh 3", {}, "scripts/run.sh 3"),
-        ("scripts/run.sh", {"A": "b c", "X": None}, "env -u X 'A=b c' scripts/run.sh"),
-        ("echo $A | cat", {"A": 1}, "env A=1 /bin/sh -c 'echo $A | cat'"),
-        (("a", "b c"), {}, "a 'b c'"),
+        ({"cmd": "scripts/run.sh 3"}, "scripts/run.sh 3"),
+        (
+            {"cmd": "scripts/run.sh", "args": {"A": "b c", "X": None}},
+            "env -u X 'A=b c' scripts/run.sh",
+        ),
+        ({"cmd": "exit 3"}, "/bin/sh -c 'exit 3'"),
+        ({"cmd": "echo $A | cat", "args": {"A": 1}}, "env A=1 /bin/sh -c 'echo $A | cat'"),
+        ({"cmd": ("a", "b c")}, "a 'b c'"),
+        ({"cmd": "scripts/run.sh 3", "cwd": "a b"}, "(cd 'a b' && ./../scripts/run.sh 3)"),
+        ({"cmd": "scripts/run.sh 3", "cwd": "scripts"}, "(cd scripts && ./run.sh 3)"),
+        ({"cmd": "cat -n", "cwd": "sub", "stdin": [1]}, "(cd sub && printf %s '[1]' | cat -n)"),
     ],
 )
-def test_a_step_has_a_line_that_does_the_same_by_hand(
-    cmd: str, args: dict[str, Json], line: str
-) -> None:
-    assert alone(cmd, args) == line
+def test_a_step_has_a_line_that_does_the_same_by_hand(keys: dict[str, Any], line: str) -> None:
+    assert alone(**{"args": {}} | keys) == line
 
 
 def test_the_line_by_hand_gives_the_script_the_same_words() -> None:

@@ -1,18 +1,24 @@
 """A project of a user, with a few scriptlets, for pytest to be run in."""
 
 import json
+import re
 import textwrap
+import warnings
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+# pytester takes away what a run imported, and libyaml does not come twice into a process.
+import pytest_orchestrator.plugin.nodes
+import pytest_orchestrator.plugin.running
+import pytest_orchestrator.reports.terminal  # noqa: F401
+
 _STEPS = '''
 """Scriptlets of the tests."""
 
 from pathlib import Path
-
-from pytest_orchestrator import BaseScriptlet
 
 
 def _noted(name):
@@ -20,23 +26,35 @@ def _noted(name):
         file.write(f"{name}\\n")
 
 
-class Good(BaseScriptlet):
+class Note:
     def run(self, ctx, params):
-        _noted(params["name"])
-        ctx.set(f"{params['name']}.done_v1", True)
-        return {"status": "ok"}
+        return note(ctx, params)
 
 
 def note(ctx, params):
     _noted(params["name"])
-    return {"status": params.get("status", "ok"), "reason": params.get("reason", "")}
+    ctx.set(f"done.{params['name']}", True)
+    return {"status": "ok"}
+
+
+def refuse(ctx, params):
+    _noted(params["name"])
+    return {"status": "off", "reason": "the bench is off"}
+
+
+def pause(ctx, params):
+    _noted(params["name"])
+    return {"status": "skip", "reason": "nothing to do"}
 
 
 def boom(ctx, params):
-    _noted("boom")
+    _noted(params["name"])
     values = [1, 2, 3]
     assert values == [1, 2, 4], "the bench is off"
 '''
+
+# Its import alone takes four times as long as a whole run of a small recipe.
+_ALWAYS = ("-p", "no:hypothesispytest")
 
 
 class Project:
@@ -45,36 +63,57 @@ class Project:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.path = pytester.path
-        # A name of its own for each: modules stay in sys.modules from test to test.
-        self.module = f"steps_{pytester.path.name}"
-        self.write(f"{self.module}.py", _STEPS)
-        self.write("pyproject.toml", "[tool.pytest.ini_options]\n")
+        self.write("steps.py", _STEPS)
+        self.ini()
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file; STEPS in its text is the module of the scriptlets."""
+        """Write a file; the indentation that all its lines share is no part of it."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text).replace("STEPS", self.module), encoding="utf-8")
+        path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
         return path
 
-    def recipe(self, name: str, steps: dict[str, str], final: dict[str, str] | None = None) -> None:
-        """Write a recipe of python steps: name to further keys in flow style."""
-        lines = ["version: 1", "steps:"]
-        for title, part in (("", steps), ("finally:", final or {})):
-            lines += [title] if title and part else []
-            for step, keys in part.items():
-                function = "" if "function:" in keys or "type:" in keys else "function: note, "
-                kind = "" if "type:" in keys else f"type: python, module: STEPS, {function}params: {{name: {step}}}"
-                lines.append(f"  - {{name: {step}, {kind}{', ' if kind and keys else ''}{keys}}}")
-        self.write(f"recipes/{name}.yaml", "\n".join(lines) + "\n")
+    def script(self, name: str, text: str) -> Path:
+        """Write a file that may be run."""
+        path = self.write(name, text)
+        path.chmod(0o755)
+        return path
+
+    def ini(self, *lines: str) -> None:
+        """Write the settings of the project."""
+        self.write("pytest.ini", "\n".join(["[pytest]", *lines]) + "\n")
+
+    def recipe(
+        self, name: str, steps: dict[str, str], final: dict[str, str] | None = None, head: str = ""
+    ) -> str:
+        """Write a recipe, one line a step.
+
+        Args:
+            name: The recipe is `recipes/NAME.yaml`.
+            steps: The name of each step and its keys in flow style; those that say neither
+                `function` nor `type` call `steps.note`.
+            final: The steps of `finally`, likewise.
+            head: Further keys of the file.
+
+        Returns:
+            The path of the recipe in the project.
+        """
+        lines = [head.strip("\n"), "steps:", *(_line(*step) for step in steps.items())]
+        lines += ["finally:", *(_line(*step) for step in final.items())] if final else []
+        path = f"recipes/{name}.yaml"
+        self.write(path, "\n".join(line for line in lines if line) + "\n")
+        return path
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        return self.pytester.runpytest_inprocess("-p", "no:randomly", *args)
+        with warnings.catch_warnings():
+            # This session's own filters must not reach into that one.
+            warnings.resetwarnings()
+            return self.pytester.runpytest_inprocess("-p", "no:randomly", *_ALWAYS, *args)
 
     def spawn(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self.pytester.runpytest_subprocess("-p", "no:randomly", *args)
+        return self.pytester.runpytest_subprocess("-p", "no:randomly", *_ALWAYS, *args)
 
     @property
     def ran(self) -> list[str]:
@@ -82,18 +121,69 @@ class Project:
         path = self.path / "ran.txt"
         return path.read_text().split() if path.exists() else []
 
+    def forget(self) -> None:
+        """Begin to note anew which bodies run."""
+        (self.path / "ran.txt").unlink(missing_ok=True)
+
+    def items(self, *args: str) -> list[str]:
+        """Collect and do no more; return the node ids."""
+        return [line for line in self.run("--collect-only", "-q", *args).outlines if "::" in line]
+
+    def outcomes(self, *args: str) -> dict[str, str]:
+        """Run pytest in this process; return the word pytest has for each node id."""
+        recorder = self.run(*args).reprec  # type: ignore[attr-defined]
+        found: dict[str, str] = {}
+        for report in recorder.getreports("pytest_runtest_logreport"):
+            if report.when == "call" or not report.passed:
+                found[report.nodeid] = _word(report)
+        return found
+
+    def told(self, *args: str) -> dict[str, str]:
+        """Run pytest; return what the short summary says of each step that did not pass."""
+        found: dict[str, str] = {}
+        for line in self.run("-rfEs", *args).outlines:
+            if match := re.fullmatch(r"(?:FAILED|ERROR) (\S+?)(?:::(\S+))? - (.*)", line):
+                found[match[2] or match[1]] = match[3]
+            elif match := re.fullmatch(r"SKIPPED \[1\] (\S+):(\d+): (.*)", line):
+                step = (self.path / match[1]).read_text().splitlines()[int(match[2]) - 1]
+                found[re.findall(r"name: ([\w-]+)", step)[0]] = f"skipped: {match[3]}"
+        return found
+
+    def shown(self, result: pytest.RunResult, title: str) -> str:
+        """Return what a run shows below a title, up to the next one; no lines between frames."""
+        lines = [line.rstrip() for line in result.outlines]
+        first = next(number for number, line in enumerate(lines, 1) if f"_ {title} _" in line)
+        found = takewhile(lambda line: not re.match("(___|===|---).* ", line), lines[first:])
+        return "".join(f"{line}\n" for line in found if not line.startswith("_ _ "))
+
+    def frames(self, result: pytest.RunResult, title: str) -> list[str]:
+        """Return the lines that name a place in the traceback below a title."""
+        lines = self.shown(result, title).splitlines()
+        return [line for line in lines if re.match(r"[^\s>].*:\d+:", line)]
+
     def blocks(self, *args: str) -> dict[str, Any]:
-        """Run with a JSON report; return the block of each step by its node id."""
+        """Run with a JSON report; return the block of each step by its name."""
         self.run("--json-report", "--json-report-file=report.json", *args)
         tests = json.loads((self.path / "report.json").read_text())["tests"]
-        return {
-            test["nodeid"]: test["metadata"]["orchestrator"]
-            for test in tests
-            if "metadata" in test
-        }
+        found = (test["metadata"]["orchestrator"] for test in tests if "metadata" in test)
+        return {block["step"]["name"]: block for block in found}
+
+
+def _line(step: str, keys: str) -> str:
+    kind = "" if "type:" in keys else f"type: python, module: steps, params: {{name: {step}}}"
+    if kind and "function:" not in keys and "class:" not in keys:
+        kind += ", function: note"
+    return f"  - {{name: {step}, {', '.join(part for part in (kind, keys) if part)}}}"
+
+
+def _word(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return "xpassed" if report.passed else "xfailed"
+    return "error" if report.failed and report.when != "call" else report.outcome
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
-    """An empty project with scriptlets."""
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project with scriptlets and no recipe, in a terminal that cuts no line."""
+    monkeypatch.setenv("COLUMNS", "200")
     return Project(pytester)

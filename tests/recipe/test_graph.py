@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.recipe import Recipe, graph
@@ -24,6 +24,7 @@ def needs(draw: st.DrawFn, *, circles: bool = False) -> Needs:
     return {name: found[name] for name in draw(st.permutations(names))}
 
 
+@settings(deadline=None)
 @given(needs())
 def test_each_step_comes_once_and_after_all_that_it_needs(steps: Needs) -> None:
     order = graph.ordered(steps)
@@ -32,6 +33,7 @@ def test_each_step_comes_once_and_after_all_that_it_needs(steps: Needs) -> None:
         assert set(steps[name]) <= set(order[:position])
 
 
+@settings(deadline=None)
 @given(needs())
 def test_each_step_is_the_first_of_the_list_that_can_run(steps: Needs) -> None:
     done: list[str] = []
@@ -41,11 +43,13 @@ def test_each_step_is_the_first_of_the_list_that_can_run(steps: Needs) -> None:
         done.append(name)
 
 
+@settings(deadline=None)
 @given(needs())
 def test_what_has_an_order_has_no_circles(steps: Needs) -> None:
     assert graph.circles(steps) == []
 
 
+@settings(deadline=None)
 @given(needs(circles=True))
 def test_circles_are_real_and_nothing_but_them_is_in_the_way(steps: Needs) -> None:
     circles = graph.circles(steps)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.recipe import RecipeError, Step, load
@@ -90,6 +90,7 @@ def check(path: Path, content: bytes) -> None:
     assert "\n" not in found.summary
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 @example(b"\xff\xfe")
 @example(b"\xef\xbb\xbf")
@@ -98,11 +99,13 @@ def test_any_bytes_are_a_recipe_or_an_error(path: Path, content: bytes) -> None:
     check(path, content)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_recipe_or_an_error(path: Path, text: str) -> None:
     check(path, text.encode("utf-8", "surrogatepass"))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_recipe_with_mistakes_is_a_recipe_or_an_error(path: Path, data: st.DataObject) -> None:
     text = GOOD
@@ -115,13 +118,15 @@ def test_a_recipe_with_mistakes_is_a_recipe_or_an_error(path: Path, data: st.Dat
     check(path, text.encode())
 
 
+# YAML has no key beyond 1,024 characters before its colon, escapes included.
+KEY = st.text(max_size=50)
 JSON = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=3),
     max_leaves=8,
 ).filter(lambda value: "${{" not in json.dumps(value))
 ENV_VALUE = JSON.filter(lambda value: "\\u0000" not in json.dumps(value))
@@ -130,6 +135,7 @@ WORD = st.text(min_size=1).filter(
     lambda text: text.strip() and "\0" not in text and "${{" not in text
 )
 TEXT = st.text().filter(lambda text: "${{" not in text)
+KEY_TEXT = KEY.filter(lambda text: "${{" not in text)
 TAGS = st.lists(st.from_regex(r"x[A-Za-z0-9_]{0,8}", fullmatch=True), max_size=2)
 KEYS = st.sampled_from(
     [
@@ -164,6 +170,7 @@ def in_blocks(value: Any, indent: str = "") -> str:
     return f" {written(value)}"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, SHAPES, max_size=6), st.booleans())
 def test_any_shape_is_a_recipe_or_an_error(path: Path, shape: Any, blocks: bool) -> None:
     check(path, (in_blocks(shape) if blocks else written(shape)).encode())
@@ -188,7 +195,7 @@ def steps(draw: st.DrawFn, name: str, before: list[str]) -> dict[str, Any]:
             "module": "a.b",
             draw(st.sampled_from(["class", "function"])): "C",
         }
-        optional["params"] = st.dictionaries(TEXT, JSON, max_size=3)
+        optional["params"] = st.dictionaries(KEY_TEXT, JSON, max_size=3)
     else:
         keys |= {"type": "shell", "cmd": draw(WORD | st.lists(WORD, min_size=1))}
         optional |= {
@@ -205,13 +212,13 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
     """A good recipe as a mapping."""
     names = draw(st.lists(NAME, min_size=1, max_size=5, unique=True))
     cut = draw(st.integers(1, len(names)))
-    found = draw(
+    found: dict[str, Any] = draw(
         st.fixed_dictionaries(
             {},
             optional={
                 "name": TEXT,
                 "description": TEXT,
-                "test_meta": st.dictionaries(TEXT, JSON, max_size=3),
+                "test_meta": st.dictionaries(KEY_TEXT, JSON, max_size=3),
                 "tags": TAGS,
             },
         )
@@ -230,6 +237,7 @@ def as_written(step: Step) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
+@settings(deadline=None)
 @given(recipes(), st.booleans())
 def test_what_is_written_is_what_is_read(path: Path, good: dict[str, Any], blocks: bool) -> None:
     path.write_text(in_blocks(good) if blocks else written(good))

@@ -175,6 +175,11 @@ def test_what_is_not_written_has_its_default(read: Read) -> None:
     assert (step.args, step.stdin, step.parse, step.cwd, step.idx) == ({}, None, "json", None, None)
 
 
+def test_lines_may_end_as_windows_ends_them(read: Read) -> None:
+    recipe = read(TEXT.replace("\n", "\r\n"))
+    assert recipe.step("burn_in") == read(TEXT).step("burn_in")
+
+
 NO_STEPS = "(a recipe has a list of 'steps')"
 
 

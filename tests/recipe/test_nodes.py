@@ -62,6 +62,12 @@ def test_a_key_is_no_list_and_no_mapping(key: str, problems: Problems) -> None:
     ]
 
 
+def test_a_key_of_a_refused_tag_is_told(problems: Problems) -> None:
+    assert problems("x-p: &p {!x a: b}\n" + STEPS) == [
+        "1:10 the tag !x is not supported here (leave it out)"
+    ]
+
+
 def test_quotes_make_a_key_text(read: Read) -> None:
     assert params(read("x-p: &p {'1': a, !!str 2: b, no: c}\n" + STEPS)) == {
         "1": "a",
@@ -86,6 +92,15 @@ def test_quotes_make_a_key_text(read: Read) -> None:
 def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Problems) -> None:
     assert problems(f"x-q: &p {value}\n" + STEPS) == [
         f"1:6 the tag {tag} is not supported here (leave it out)"
+    ]
+
+
+def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
+    assert problems("name: !x a\ntest_meta: {b: !y 1}\ntags: !z [c]\nsteps: !s []\n") == [
+        "1:7 the tag !x is not supported here (leave it out)",
+        "2:16 the tag !y is not supported here (leave it out)",
+        "3:7 the tag !z is not supported here (leave it out)",
+        "4:8 the tag !s is not supported here (leave it out)",
     ]
 
 
@@ -208,6 +223,8 @@ def test_a_merge_in_quotes_is_a_key(read: Read) -> None:
         ("tags: [a,\n  b]\n", 1),
         ("tags:\n  - a\n  - b\n", 1),
         ("name: äö😀\n", 3),
+        ("test_meta:\r\n  # é\r\n  a key: b\r\n  c: d\r\n", 5),
+        ("name: " + "a" * 100 + "\n  b\n", 80),
     ],
 )
 def test_carets_mark_a_value_or_its_first_word(text: str, length: int, read: Read) -> None:

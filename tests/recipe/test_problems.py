@@ -105,3 +105,12 @@ def test_a_large_file_full_of_mistakes_is_compared_with_few_names(
     assert caught.value.problems[0].hint.startswith("did you mean 's")
     assert caught.value.problems[-1].hint == ""
     assert 0 < compared <= 20_000
+
+
+def test_a_file_of_ten_thousand_mistakes_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("steps:\n" + "- {}\n" * 100_000)
+    with pytest.raises(RecipeError) as caught:
+        load(path, root=tmp_path)
+    assert len(caught.value.problems) == 10_000
+    assert caught.value.render().endswith("\n10,000 problems")

@@ -92,6 +92,17 @@ def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
             "5:12 'timeout' in shell step 'a' is '0ms', should be more than 0 seconds",
         ),
         (
+            "timeout: 9e9",
+            "5:12 'timeout' in shell step 'a' is 9000000000.0, should be at most a year",
+        ),
+        (
+            f"timeout: {'9' * 400}h",
+            (
+                f"5:12 'timeout' in shell step 'a' is '{'9' * 29}...{'9' * 28}h', "
+                "should be at most a year"
+            ),
+        ),
+        (
             "timeout: true",
             "5:12 'timeout' in shell step 'a' is a boolean, should be a number or text",
         ),

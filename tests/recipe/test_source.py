@@ -116,6 +116,10 @@ def test_every_control_character_is_told(read: Callable[[str], Recipe]) -> None:
     )
 
 
+def test_twenty_control_characters_are_enough(problems: Problems) -> None:
+    assert len(problems("name: " + "\x01" * 1000)) == 20
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [

@@ -1,0 +1,97 @@
+"""Each criterion is checked, and one that does not hold says what is there instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.execution.criteria import checked
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+def unmet(bench: Bench, **success: Any) -> list[str | None]:
+    step = bench.step(type="shell", cmd="true", success=success)
+    return [verdict.unmet for verdict in checked(step, bench.context, bench.root)]
+
+
+def test_a_verdict_has_what_was_wanted_and_where_it_stands(bench: Bench) -> None:
+    success = {"ctx_has_keys": ["a"], "exit_code": 0, "files_exist": ["recipes"]}
+    step = bench.step(type="shell", cmd="true", success=success)
+    bench.context.set("a", 1)
+    assert checked(step, bench.context, bench.root) == (
+        Verdict(name="ctx_has_keys", wanted="a", place=Place(5, 32, 3)),
+        Verdict(name="files_exist", wanted="recipes", place=Place(5, 70, 9)),
+    )
+
+
+def test_keys_are_resolved_as_paths(bench: Bench) -> None:
+    bench.context.set("dut.ports", [{"id": None}])
+    held = ["dut", "dut.ports", "dut.ports.0", "dut.ports.0.id"]
+    assert unmet(bench, ctx_has_keys=held) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ([], "; it has none at all"),
+        (["b"], "; it has b"),
+        (["z", "b", "c", "d", "e", "f", "g"], "; it has z, b, c, d, e and 2 more"),
+        (["dut.firmware_v2", "b"], " (did you mean 'dut.firmware_v2'?)"),
+    ],
+)
+def test_a_key_that_is_not_there_is_told_with_those_that_are(
+    bench: Bench, keys: list[str], reason: str
+) -> None:
+    for key in keys:
+        bench.context.set(key, 1)
+    assert unmet(bench, ctx_has_keys=["dut.firmware_v1"]) == [
+        f"the context has no key 'dut.firmware_v1'{reason}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("out/report.csv", None),
+        ("out", None),
+        ("out/*.csv", None),
+        ("**/deep.json", None),
+        ("out/odd[1].txt", None),
+        ("out/../out/report.csv", None),
+        ("out/reports.csv", "out/reports.csv is not there (did you mean 'report.csv'?)"),
+        ("out/zzz", "out/zzz is not there"),
+        ("in/report.csv", "in/report.csv is not there, nor is its folder"),
+        ("out/*.json", "no file matches out/*.json"),
+    ],
+)
+def test_files_are_paths_or_globs_below_the_rootdir(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, reason: str | None
+) -> None:
+    monkeypatch.chdir("/")
+    for path in ("out/report.csv", "out/a/b/deep.json", "out/odd[1].txt"):
+        bench.write(path, "")
+    assert unmet(bench, files_exist=[name]) == [reason]
+
+
+def test_an_absolute_path_is_taken_as_it_is(bench: Bench) -> None:
+    path = bench.write("out/report.csv", "")
+    assert unmet(bench, files_exist=[str(path), f"{path.parent}/*.csv"]) == [None, None]
+
+
+def test_a_rootdir_that_looks_like_a_glob_is_none(bench: Bench) -> None:
+    bench.root /= "project [2]"
+    bench.write("out/report.csv", "")
+    assert unmet(bench, files_exist=["out/*.csv"]) == [None]
+
+
+def test_all_are_checked_though_the_first_does_not_hold(bench: Bench) -> None:
+    assert unmet(bench, files_exist=["a", "b"], ctx_has_keys=["c"]) == [
+        "a is not there",
+        "b is not there",
+        "the context has no key 'c'; it has none at all",
+    ]

@@ -1,0 +1,154 @@
+"""A deadline interrupts what runs in this process, and ends what swallows that."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def swallow() -> None:
+    try:
+        time.sleep(20)
+    except BaseException:  # noqa: BLE001
+        return
+
+
+def swallow_and_fail() -> None:
+    try:
+        time.sleep(20)
+    except BaseException:  # noqa: BLE001
+        raise ValueError("no instrument") from None
+
+
+def swallow_and_exit() -> None:
+    try:
+        time.sleep(20)
+    except BaseException:  # noqa: BLE001
+        sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda: time.sleep(20),
+        spin,
+        threading.Event().wait,
+        lambda: subprocess.run(("sleep", "20"), check=False),
+        swallow,
+        swallow_and_fail,
+        swallow_and_exit,
+    ],
+)
+def test_a_block_is_interrupted_whatever_it_waits_for(body: Callable[[], object]) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeLimitReached), deadline(0.05):
+        body()
+    assert time.monotonic() - started < 5
+
+
+def test_the_stacks_of_all_threads_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    release = threading.Event()
+    ready = threading.Barrier(2)
+
+    def wait_in_a_thread() -> None:
+        ready.wait()
+        release.wait()
+
+    thread = threading.Thread(target=wait_in_a_thread)
+    thread.start()
+    ready.wait()
+    with pytest.raises(TimeLimitReached), deadline(0.05):
+        swallow()
+    release.set()
+    thread.join()
+    told = capsys.readouterr().err
+    assert " in wait_in_a_thread\n" in told
+    assert " in swallow\n" in told
+
+
+def test_a_block_in_time_is_let_alone() -> None:
+    with deadline(20):
+        value = 1
+    assert value == 1
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ValueError, SystemExit])
+def test_what_a_block_raises_in_time_comes_through(end: type[BaseException]) -> None:
+    with pytest.raises(end), deadline(20):
+        raise end
+
+
+def test_the_timer_and_handler_of_others_go_on() -> None:
+    def handler(_number: int, _frame: object) -> None:
+        return
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 100)
+    try:
+        with deadline(20):
+            pass
+        assert 99 < signal.getitimer(signal.ITIMER_REAL)[0] <= 100
+        assert signal.getsignal(signal.SIGALRM) is handler
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_nothing_limits_a_block_without_a_time_or_in_another_thread() -> None:
+    timers: list[tuple[float, float]] = []
+
+    def note(seconds: float | None) -> None:
+        with deadline(seconds):
+            timers.append(signal.getitimer(signal.ITIMER_REAL))
+
+    note(None)
+    thread = threading.Thread(target=note, args=(20,))
+    thread.start()
+    thread.join()
+    assert timers == [(0, 0), (0, 0)]
+
+
+STUBBORN = """
+import subprocess, time
+from pytest_orchestrator.execution import deadline
+
+deadline.PATIENCE = 0.1
+print(subprocess.Popen(["sleep", "30"]).pid, flush=True)
+with deadline.deadline(0.05):
+    while True:
+        try:
+            time.sleep(30)
+        except BaseException:
+            pass
+"""
+
+
+def test_a_block_that_goes_on_ends_the_process_and_its_tree(
+    is_gone: Callable[[int], bool],
+) -> None:
+    ended = subprocess.run(
+        (sys.executable, "-c", STUBBORN),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.endswith(
+        "\norchestrator: a step went on after its timeout; the process is ended\n"
+    )
+    assert is_gone(int(ended.stdout))

@@ -1,0 +1,83 @@
+"""Tracebacks have the frames of the user's code alone, in every exception of a chain."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.core.scriptlet import call
+from pytest_orchestrator.execution.frames import users
+
+
+def names(error: BaseException | None) -> list[str]:
+    assert error is not None
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def caught(function: Callable[[], object]) -> BaseException:
+    try:
+        call(function, None, None)
+    except ValueError as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def fail() -> None:
+    raise ValueError
+
+
+def fail_from_another() -> None:
+    try:
+        call(fail, None, None)
+    except ValueError as error:
+        raise ValueError from error
+
+
+def fail_after_another() -> None:
+    try:
+        call(fail, None, None)
+    except ValueError:
+        raise ValueError  # noqa: B904
+
+
+def fail_in_a_circle() -> None:
+    error = ValueError()
+    error.__cause__ = error
+    raise error
+
+
+def test_frames_of_ours_are_taken_out() -> None:
+    error = caught(fail)
+    assert names(error) == ["caught", "call", "fail"]
+    assert users(error) is error
+    assert names(error) == ["caught", "fail"]
+
+
+def test_so_they_are_of_what_an_exception_came_from() -> None:
+    error = users(caught(fail_from_another))
+    assert names(error.__cause__) == ["fail_from_another", "fail"]
+    error = users(caught(fail_after_another))
+    assert names(error.__context__) == ["fail_after_another", "fail"]
+
+
+def test_a_circle_of_causes_ends() -> None:
+    assert names(users(caught(fail_in_a_circle))) == ["caught", "fail_in_a_circle"]
+
+
+def test_the_way_through_the_import_system_is_taken_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outer_of_frames.py").write_text("import inner_of_frames\n")
+    (tmp_path / "inner_of_frames.py").write_text("1 / 0\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(ZeroDivisionError) as caught:
+        importlib.import_module("outer_of_frames")
+    frames = traceback.extract_tb(users(caught.value).__traceback__)
+    assert [Path(frame.filename).name for frame in frames] == [
+        "test_frames.py",
+        "outer_of_frames.py",
+        "inner_of_frames.py",
+    ]

@@ -1,0 +1,40 @@
+"""Signals that wait until a child that was just started is watched."""
+
+import signal
+
+import pytest
+
+from pytest_orchestrator.execution.held import HeldSignals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_comes_through_at_the_release(number: signal.Signals) -> None:
+    came: list[int] = []
+    before = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        held = HeldSignals()
+        signal.raise_signal(number)
+        assert came == []
+        held.release()
+        assert came == [number]
+        held.release()
+        assert came == [number]
+    finally:
+        assert signal.signal(number, before) != before
+
+
+def test_control_c_is_raised_at_the_release() -> None:
+    held = HeldSignals()
+    signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        held.release()
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        HeldSignals()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,118 @@
+"""What is not there is told as *not found*, however a command is run, with the nearest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Failure, Process
+from pytest_orchestrator.execution import missing
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+@pytest.fixture
+def project(bench: Bench) -> Bench:
+    """A project with programs of which none can be run."""
+    bench.write("bin/measure.sh", "#!/bin/sh\n", 0o755)
+    bench.write("bin/plain.sh", "#!/bin/sh\n")
+    bench.write("bin/lost.py", "#!/no/such/python -u\n", 0o755)
+    bench.write("bin/lost_env.py", "#!/usr/bin/env no-such-python\n", 0o755)
+    (bench.root / "bin/folder").mkdir()
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("cmd", "code", "reason"),
+    [
+        (
+            "bin/mesure.sh 3",
+            127,
+            "program bin/mesure.sh was not found (did you mean 'bin/measure.sh'?)",
+        ),
+        ("/no/such", 127, "program /no/such was not found"),
+        (["no-such-program", "a b"], 127, "program no-such-program was not found"),
+        (
+            "bin/plain.sh",
+            126,
+            "bin/plain.sh may not be run; give it its run bit: chmod +x bin/plain.sh",
+        ),
+        ("bin/folder", 126, "bin/folder is a folder, not a program"),
+        (
+            "bin/lost.py",
+            127,
+            "bin/lost.py names an interpreter that is not there: /no/such/python -u",
+        ),
+    ],
+)
+def test_a_program_that_cannot_be_started(
+    project: Bench, cmd: str | list[str], code: int, reason: str
+) -> None:
+    ended = project.shell(cmd)
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.failure.reason) == ("not_found", reason)
+    assert ended.failure.place == project.shell_step(cmd).at["cmd"]
+    assert ended.process is not None
+    assert ended.process.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("cmd", "reason"),
+    [
+        ("no-such-program; exit $?", "exit code 127: a program was not found"),
+        ("bin/plain.sh; exit $?", "exit code 126: a program may not be run"),
+        ("bin/lost_env.py", "exit code 127: a program was not found"),
+    ],
+)
+def test_a_program_that_another_cannot_start(project: Bench, cmd: str, reason: str) -> None:
+    ended = project.shell(cmd)
+    assert ended.failure is not None
+    assert ended.process is not None
+    last = ended.process.stderr.text.splitlines()[-1]
+    assert (ended.failure.kind, ended.failure.reason) == ("not_found", f"{reason}: {last}")
+
+
+def test_a_program_is_looked_for_where_the_step_says(bench: Bench) -> None:
+    failure = bench.shell("ls", args={"PATH": "/no/such"}).failure
+    assert failure is not None
+    assert failure.reason == "program ls was not found"
+
+
+@pytest.mark.parametrize("cwd", ["nowhere", "recipes/x.yaml"])
+def test_a_working_directory_that_is_none(bench: Bench, cwd: str) -> None:
+    bench.write("recipes/x.yaml", "")
+    failure = bench.shell(["true"], cwd=cwd).failure
+    assert failure == Failure(
+        kind="not_found",
+        reason=f"the working directory {cwd} is not there",
+        place=Place(5, 10, len(cwd) + 2),
+    )
+
+
+def test_a_recipe_may_want_that_a_program_is_not_there(bench: Bench) -> None:
+    ended = bench.shell("/no/such", success={"exit_code": 127})
+    assert (ended.failure, ended.process) == (
+        None,
+        Process(argv=("/no/such",), cwd=str(bench.root), alone="/no/such", exit_code=127),
+    )
+    assert bench.shell("/no/such", success={"exit_code": "nonzero"}).failure is None
+    assert bench.shell("/no/such", success={"exit_code": 126}).failure is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("orchestrator.steps.flash", " (did you mean 'steps.flash'?)"),
+        ("steps.flush", " (did you mean 'steps.flash'?)"),
+        ("nothing.like.it", ""),
+    ],
+)
+def test_the_nearest_module_has_the_same_last_name_first(
+    bench: Bench, name: str, hint: str
+) -> None:
+    for path in ("steps/flash.py", ".venv/steps/flush.py", "node_modules/nothing/like/it.py"):
+        bench.write(path, "")
+    assert missing.module(name, bench.root) == hint

@@ -1,0 +1,37 @@
+"""Nothing that a step prints does more to a terminal than to be read."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.execution.printable import one_line, shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("grün 漢字 😀\n\tx".encode(), "grün 漢字 😀\n\tx"),
+        (b"a\xff\xc3", "a\\xff\\xc3"),
+        (b"\x1b[2J\x07\x00\x7f", "\\x1b[2J\\x07\\x00\\x7f"),
+        ("\x9b31m\x85".encode(), "\\x9b31m\\x85"),
+        (b"one\r\ntwo\r", "one\ntwo\\x0d"),
+    ],
+)
+def test_what_is_no_character_or_a_control_is_escaped(raw: bytes, text: str) -> None:
+    assert shown(raw) == text
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_no_control_character_is_left(raw: bytes) -> None:
+    kept = {char for char in shown(raw) if unicodedata.category(char) in ("Cc", "Cs")}
+    assert kept <= {"\n", "\t"}
+
+
+@given(st.text(st.characters()))
+def test_one_line_is_one_short_line(text: str) -> None:
+    line = one_line(text)
+    assert len(line) <= 300
+    assert line.splitlines() in ([], [line])
+    assert line.encode().decode() == line

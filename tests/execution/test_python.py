@@ -1,0 +1,374 @@
+"""A python step: what it is called with, what it may return, and whose frames are shown."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Failure
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+CURE = 'return a mapping with a status, such as {"status": "ok"}'
+
+
+def failed(ended: Ended) -> Failure:
+    assert ended.failure is not None
+    return ended.failure
+
+
+def frames_of(failure: Failure) -> list[str]:
+    assert failure.exception is not None
+    return [frame.name for frame in traceback.extract_tb(failure.exception.__traceback__)]
+
+
+def test_a_function_is_given_the_context_and_the_params(bench: Bench) -> None:
+    ended = bench.python(
+        """
+        def step(ctx, params):
+            ctx.set("seen", params)
+            return {"status": "ok", "gain": params["gain"]}
+        """,
+        params={"gain": 2},
+    )
+    assert (ended.failure, ended.skipped) == (None, None)
+    assert ended.value == {"status": "ok", "gain": 2}
+    assert bench.context.to_dict() == {"seen": {"gain": 2}}
+
+
+def test_a_class_is_asked_to_validate_and_then_run(bench: Bench) -> None:
+    ended = bench.python(
+        """
+        class Step:
+            def validate(self, ctx, params):
+                self.validated = True
+
+            def run(self, ctx, params):
+                return {"status": "success", "validated": self.validated}
+        """,
+        class_="Step",
+    )
+    assert (ended.failure, ended.value) == (None, {"status": "success", "validated": True})
+
+
+def test_fixtures_come_by_keyword(bench: Bench) -> None:
+    ended = bench.python(
+        """
+        def step(params, bench, *, psu):
+            return {"status": "ok", "given": [bench, psu]}
+        """,
+        {"bench": "B", "psu": "P", "other": "O"},
+    )
+    assert (ended.failure, ended.value) == (None, {"status": "ok", "given": ["B", "P"]})
+
+
+def test_params_are_the_steps_own_each_time(bench: Bench) -> None:
+    source = "def step(params): params['l'].append(1); return {'status': 'ok', 'l': params['l']}"
+    step = bench.python_step(source, params={"l": []})
+    for _ in range(2):
+        ended = bench.result(step).ended
+        assert ended is not None
+        assert ended.value == {"status": "ok", "l": [1]}
+
+
+def test_the_rootdir_is_on_the_path(bench: Bench) -> None:
+    bench.write("lab/tools.py", "NAME = 'tools'\n")
+    ended = bench.python("from lab.tools import NAME\ndef step(): return {'status': NAME}\n")
+    assert failed(ended).reason == "status 'tools', no reason given"
+    assert sys.path[0] == str(bench.root)
+
+
+def test_a_status_skip_skips(bench: Bench) -> None:
+    ended = bench.python("def step(): return {'status': 'skip', 'reason': 'no PSU'}\n")
+    assert (ended.failure, ended.skipped) == (None, "no PSU")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("None", f"step returned None; {CURE}"),
+        ("'ok'", f"step returned text; {CURE}"),
+        ("True", f"step returned true or false; {CURE}"),
+        ("0", f"step returned a number; {CURE}"),
+        ("1.5", f"step returned a number; {CURE}"),
+        ("[{'status': 'ok'}]", f"step returned a list; {CURE}"),
+        ("({'status': 'ok'},)", f"step returned a tuple; {CURE}"),
+        ("{1}", f"step returned a set; {CURE}"),
+        ("OSError()", f"step returned an OSError; {CURE}"),
+        (
+            "{'status': 'ok', 'v': float('nan')}",
+            "step: result['v'] is nan, which JSON does not have; use None or leave it out",
+        ),
+        (
+            "{'status': 'ok', 'v': [(1, 2)]}",
+            "step: result['v'][0] is a tuple, which JSON does not have; use a list",
+        ),
+        (
+            "{'status': 'ok', 1: 2}",
+            "step: result has a key that is an int, not text; use str()",
+        ),
+    ],
+)
+def test_what_is_no_mapping_of_json_is_told_with_its_cure(
+    bench: Bench, given: str, reason: str
+) -> None:
+    ended = bench.python(f"def step(): return {given}\n")
+    assert ended.failure == Failure(kind="protocol", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("async def step(): pass", f"step is an async function; {CURE} without await"),
+        ("def step(): yield", f"step is a generator, it yields; {CURE}"),
+        ("async def step(): yield", f"step returned an async_generator; {CURE}"),
+    ],
+)
+def test_what_would_have_to_be_driven_is_told(bench: Bench, source: str, reason: str) -> None:
+    assert bench.python(source).failure == Failure(kind="protocol", reason=reason)
+
+
+def test_an_exception_keeps_the_frames_of_the_user_alone(bench: Bench) -> None:
+    failure = failed(
+        bench.python(
+            """
+            def measure():
+                try:
+                    {}["ripple"]
+                except KeyError as error:
+                    raise RuntimeError("no ripple\\nat all") from error
+
+            def step(ctx, params):
+                measure()
+            """
+        )
+    )
+    assert (failure.kind, failure.reason) == ("exception", "RuntimeError: no ripple")
+    assert frames_of(failure) == ["step", "measure"]
+
+
+def test_what_the_context_refuses_ends_in_the_line_that_asked(bench: Bench) -> None:
+    failure = failed(bench.python("def step(ctx, params):\n    ctx.set('a', {1})\n"))
+    assert failure.reason.startswith("NotJson: ")
+    assert frames_of(failure) == ["step"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        ("ValueError", "ValueError"),
+        ("ValueError('a\\x1b[31m')", "ValueError: a\\x1b[31m"),
+        ("asyncio.CancelledError('late')", "CancelledError: late"),
+        ("GeneratorExit", "GeneratorExit"),
+        ("AssertionError", "AssertionError"),
+        ("Unspeakable", "Unspeakable: its text cannot be had"),
+        ("ExceptionGroup('both', [ValueError(1)])", "ExceptionGroup: both (1 sub-exception)"),
+    ],
+)
+def test_whatever_is_raised_is_a_failure(bench: Bench, raised: str, reason: str) -> None:
+    failure = failed(
+        bench.python(
+            f"""
+            import asyncio
+
+            class Unspeakable(Exception):
+                def __str__(self):
+                    raise RuntimeError
+
+            def step():
+                raise {raised}
+            """
+        )
+    )
+    assert (failure.kind, failure.reason) == ("exception", reason)
+    assert frames_of(failure) == ["step"]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("", "sys.exit() was called"),
+        ("0", "sys.exit(0) was called"),
+        ("'bye'", "sys.exit('bye') was called"),
+    ],
+)
+def test_sys_exit_is_a_failure_whatever_its_code(bench: Bench, code: str, reason: str) -> None:
+    failure = failed(bench.python(f"import sys\ndef step():\n    sys.exit({code})\n"))
+    assert (failure.kind, failure.reason) == ("exception", reason)
+    assert failure.exception is not None
+    assert failure.exception.__notes__ == [
+        f"{reason}: a step ends by returning a mapping with a status"
+    ]
+    assert frames_of(failure) == ["step"]
+
+
+def test_only_an_interrupt_and_what_ends_the_run_comes_through(bench: Bench) -> None:
+    bench.surroundings(passes_through=(EOFError,))
+    for end in (KeyboardInterrupt, EOFError):
+        with pytest.raises(end):
+            bench.python(f"def step(): raise {end.__name__}\n")
+
+
+@pytest.mark.parametrize(("text", "reason"), [("no PSU", "no PSU"), ("", "skipped by the step")])
+def test_an_exception_that_means_skip_skips(bench: Bench, text: str, reason: str) -> None:
+    bench.surroundings(skips=(LookupError,))
+    ended = bench.python(f"def step(): raise LookupError({text!r})\n")
+    assert (ended.failure, ended.skipped) == (None, reason)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "kept"),
+    [
+        ("raise ValueError('gain < 0')", "Step.validate refused: ValueError: gain < 0", True),
+        ("return False", "Step.validate refused: it returned False", False),
+    ],
+)
+def test_a_scriptlet_that_refuses_does_not_run(
+    bench: Bench, body: str, reason: str, *, kept: bool
+) -> None:
+    failure = failed(
+        bench.python(
+            f"""
+            class Step:
+                def validate(self, ctx, params):
+                    {body}
+
+                def run(self, ctx, params):
+                    ctx.set("ran", True)
+            """,
+            class_="Step",
+        )
+    )
+    assert (failure.kind, failure.reason) == ("validation", reason)
+    assert bench.context.keys() == []
+    if kept:
+        assert frames_of(failure) == ["validate"]
+    else:
+        assert failure.exception is None
+
+
+def test_a_signature_that_cannot_be_called_is_shown(bench: Bench) -> None:
+    failure = failed(bench.python("def step(ctx, params, rig): pass\n"))
+    assert (failure.kind, failure.exception) == ("exception", None)
+    assert failure.reason == (
+        "step(ctx, params, rig) cannot be called: it may take (ctx, params), (params) or "
+        "nothing, and the step's fixtures by name; it wants 'rig'"
+    )
+
+
+@pytest.mark.parametrize("body", ["time.sleep(20)", "while True: pass"])
+def test_a_step_is_interrupted_at_its_timeout(bench: Bench, body: str) -> None:
+    ended = bench.python(f"import time\ndef step():\n    {body}\n", timeout="50ms")
+    failure = failed(ended)
+    assert (failure.kind, failure.reason) == ("timeout", "timeout: still running after 0.05 s")
+    assert failure.place == Place(6, 14, 6)
+    assert frames_of(failure) == ["step"]
+    assert str(failure.exception) == failure.reason
+    assert ended.usage.seconds < 5
+
+
+def test_a_module_that_takes_too_long_to_import_is_a_timeout(bench: Bench) -> None:
+    failure = failed(bench.python("import time\ntime.sleep(20)\n", timeout="50ms"))
+    assert failure.kind == "timeout"
+    assert frames_of(failure) == ["<module>"]
+
+
+def test_a_step_that_swallows_its_timeout_has_failed(bench: Bench) -> None:
+    source = """
+        import time
+        def step():
+            try:
+                time.sleep(20)
+            finally:
+                return {"status": "ok"}
+        """
+    if sys.version_info >= (3, 14):
+        pytest.skip("`return` in `finally` is a SyntaxWarning")
+    assert failed(bench.python(source, timeout="50ms")).kind == "timeout"
+
+
+def test_a_module_that_is_not_there_is_told_with_the_nearest(bench: Bench) -> None:
+    bench.write("scriptlets/flash.py", "")
+    failure = failed(bench.python("", module="orchestrator.scriptlets.flash"))
+    assert failure == Failure(
+        kind="not_found",
+        reason="no module 'orchestrator.scriptlets.flash' (did you mean 'scriptlets.flash'?)",
+        place=Place(4, 13, 31),
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason", "place"),
+    [
+        ({"function": "stop"}, "function 'stop' (did you mean 'step'?)", Place(5, 15, 6)),
+        ({"class_": "Flesh"}, "class 'Flesh' (did you mean 'Flash'?)", Place(5, 12, 7)),
+        ({"function": "Nothing"}, "function 'Nothing'", Place(5, 15, 9)),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_with_the_nearest(
+    bench: Bench, keys: dict[str, Any], reason: str, place: Place
+) -> None:
+    bench.write("steps_with_names.py", "class Flash: pass\ndef step(): pass\n")
+    failure = failed(bench.python("", module="steps_with_names", **keys))
+    assert failure == Failure(
+        kind="not_found", reason=f"module 'steps_with_names' has no {reason}", place=place
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+    ],
+)
+def test_a_module_that_raises_keeps_its_own_frames(bench: Bench, source: str, reason: str) -> None:
+    step = bench.python_step(source)
+    failure = bench.result(step).failure
+    assert failure is not None
+    assert (failure.kind, failure.place) == ("not_found", step.at["module"])
+    assert failure.reason == f"module '{step.module}' cannot be imported: {reason}"
+    assert frames_of(failure) == ["<module>"]
+
+
+def test_a_module_that_does_not_parse_is_told(bench: Bench) -> None:
+    step = bench.python_step("def step(:\n")
+    failure = bench.result(step).failure
+    assert failure is not None
+    assert failure.reason == (
+        f"module '{step.module}' cannot be imported: "
+        f"SyntaxError: invalid syntax ({step.module}.py, line 1)"
+    )
+
+
+def test_a_module_is_made_known_before_its_first_import(bench: Bench) -> None:
+    known: list[str] = []
+    bench.surroundings(before_import=known.append)
+    step = bench.python_step("def step(): return {'status': 'ok'}\n")
+    for _ in range(2):
+        assert bench.result(step).failure is None
+    assert known == [step.module]
+
+
+def test_the_figures_are_those_of_this_process(bench: Bench) -> None:
+    usage = bench.python(
+        """
+        import time
+        def step():
+            start = time.process_time()
+            while time.process_time() - start < 0.2:
+                pass
+            return {"status": "ok"}
+        """
+    ).usage
+    cpu = (usage.cpu_user_seconds or 0) + (usage.cpu_system_seconds or 0)
+    assert cpu == pytest.approx(0.2, rel=0.25)
+    assert usage.seconds >= 0.2
+    assert (usage.max_rss, usage.processes) == (None, None)
+    assert usage.source["cpu"] == "times of this process"

@@ -1,0 +1,133 @@
+"""A run of a recipe: each step once, and who keeps whom from running."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.execution.runner import Serial
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+RECIPE = """
+steps:
+  - {name: a, type: shell, parse: text, cmd: "echo a >> ran; exit $(cat code)"}
+  - {name: b, type: shell, parse: text, cmd: echo b >> ran}
+  - {name: c, type: shell, parse: text, cmd: echo c >> ran, needs: [b]}
+  - {name: free, type: shell, parse: text, cmd: echo free >> ran, needs: []}
+  - {name: interrupted, type: python, module: interrupted_step, function: step, needs: []}
+finally:
+  - {name: off, type: shell, parse: text, cmd: echo off >> ran}
+"""
+
+
+@pytest.fixture
+def run(bench: Bench) -> Serial:
+    bench.write("code", "0")
+    bench.write("interrupted_step.py", "def step(): raise KeyboardInterrupt\n")
+    return Serial(bench.recipe(RECIPE), bench.context, bench.env)
+
+
+def ran(run: Serial) -> str:
+    path = run.env.root / "ran"
+    return path.read_text().replace("\n", " ").strip() if path.exists() else ""
+
+
+def outcomes(run: Serial, *names: str) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        step = run.recipe.step(name)
+        blocker = run.blocker(step)
+        result = run.block(step, blocker) if blocker else run.result(step)
+        found.append(result.outcome)
+    return found
+
+
+def test_steps_run_in_their_order_once_each(run: Serial) -> None:
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
+    first = run.results["a"]
+    assert run.result(run.recipe.step("a")) is first
+    assert ran(run) == "a b c"
+
+
+def test_a_step_runs_again_where_it_is_asked_to(run: Serial) -> None:
+    first = run.result(run.recipe.step("a"))
+    second = run.result(run.recipe.step("a"), again=True)
+    assert first is not second
+    assert run.results["a"] is second
+    assert ran(run) == "a a"
+
+
+def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run: Serial) -> None:
+    bench.write("code", "3")
+    assert outcomes(run, "a", "b", "c", "free", "off") == [
+        "failed",
+        "blocked",
+        "blocked",
+        "passed",
+        "passed",
+    ]
+    assert [run.results[name].blocked_by for name in ("b", "c", "free")] == ["a", "a", None]
+    assert run.results["c"].reason == "blocked by recipes/x.yaml::a"
+    assert ran(run) == "a free off"
+
+
+def test_a_step_waits_for_one_that_has_not_run(run: Serial) -> None:
+    assert run.blocker(run.recipe.step("b")) == "a"
+    assert run.blocker(run.recipe.step("b"), needs=[]) is None
+    assert run.blocker(run.recipe.step("free")) is None
+
+
+def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: Serial) -> None:
+    bench.write("code", "3")
+    run.result(run.recipe.step("a"))
+    bench.write("code", "0")
+    run.result(run.recipe.step("a"), again=True)
+    assert run.blocker(run.recipe.step("b")) is None
+
+
+def test_finally_steps_are_owed_once_anything_was_run(run: Serial) -> None:
+    run.block(run.recipe.step("b"), "a")
+    run.note(run.recipe.step("a"), "failed", "no bench")
+    assert not run.begun
+    run.result(run.recipe.step("free"))
+    assert run.begun
+
+
+def test_an_interrupted_step_has_a_result_that_says_so(run: Serial) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run.result(run.recipe.step("interrupted"))
+    result = run.results["interrupted"]
+    assert (result.outcome, result.meets) == ("failed", False)
+    assert result.failure is not None
+    assert result.failure.kind == "interrupted"
+    assert re.fullmatch(r"interrupted after \d\.\d s: Ctrl-C", result.failure.reason)
+    assert result.ended is not None
+    assert result.started > 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failure", "reason"),
+    [
+        ("failed", Failure(kind="exception", reason="no bench"), ""),
+        ("skipped", None, "no bench"),
+    ],
+)
+def test_a_step_whose_setup_ended_it_has_a_result(
+    run: Serial, outcome: str, failure: Failure | None, reason: str
+) -> None:
+    result = run.note(run.recipe.step("a"), outcome, "no bench")
+    assert (result.outcome, result.failure, result.reason) == (outcome, failure, reason)
+    assert (result.meets, result.ended) == (False, None)
+    assert run.blocker(run.recipe.step("b")) == "a"
+
+
+def test_the_fixtures_of_a_step_reach_its_body(bench: Bench, run: Serial) -> None:
+    source = "def step(psu): return {'status': 'ok', 'psu': psu}\n"
+    ended = run.result(bench.python_step(source, fixtures=["psu"]), {"psu": "P"}).ended
+    assert ended is not None
+    assert ended.value == {"status": "ok", "psu": "P"}

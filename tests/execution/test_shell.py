@@ -1,0 +1,277 @@
+"""A shell step: what it is given, what it says, and what is told of several mistakes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
+from pytest_orchestrator.execution import shell
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+OK = """echo '{"status": "ok"}'"""
+_TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
+
+
+def told(ended: Ended) -> tuple[str, str]:
+    assert ended.failure is not None
+    return ended.failure.kind, ended.failure.reason
+
+
+def process(ended: Ended) -> Process:
+    assert ended.process is not None
+    return ended.process
+
+
+def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
+    ended = bench.shell("""echo '{"status":"ok","v":1}'; echo log >&2""")
+    assert (ended.failure, ended.skipped, ended.value) == (None, None, {"status": "ok", "v": 1})
+    assert process(ended) == Process(
+        argv=("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2"""),
+        cwd=str(bench.root),
+        alone=shlex.join(("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2""")),
+        exit_code=0,
+        stdout=Stream('{"status":"ok","v":1}\n', 22),
+        stderr=Stream("log\n", 4),
+    )
+
+
+def test_the_status_skip_skips_with_its_reason(bench: Bench) -> None:
+    ended = bench.shell("""echo '{"status":"skip","reason":"no PSU"}'""")
+    assert (ended.failure, ended.skipped) == (None, "no PSU")
+
+
+@pytest.mark.parametrize("status", ["skip", "fail"])
+def test_in_data_a_status_means_nothing(bench: Bench, status: str) -> None:
+    ended = bench.shell(f"""echo '{{"status":"{status}"}}'""", parse="data")
+    assert (ended.failure, ended.skipped, ended.value) == (None, None, {"status": status})
+
+
+@pytest.mark.parametrize("parse", ["json", "last-line", "data"])
+def test_the_object_may_be_written_to_a_file(bench: Bench, parse: str) -> None:
+    ended = bench.shell(f'echo noise; {OK} > "$ORCHESTRATOR_RESULT"', parse=parse)
+    assert (ended.failure, ended.value) == (None, {"status": "ok"})
+
+
+def test_a_mistake_in_the_file_is_told_by_its_name(bench: Bench) -> None:
+    assert told(bench.shell('printf "{}x" > "$ORCHESTRATOR_RESULT"')) == (
+        "protocol",
+        "$ORCHESTRATOR_RESULT is not one JSON object: text after it, at byte 2",
+    )
+
+
+@pytest.mark.parametrize("made", ["mkdir", "mkfifo", "ln -s /dev/zero"])
+def test_what_is_no_file_is_told(bench: Bench, made: str) -> None:
+    ended = bench.shell(f'{made} "$ORCHESTRATOR_RESULT"; {OK}')
+    assert told(ended) == ("protocol", "what $ORCHESTRATOR_RESULT names is not a file")
+
+
+def test_the_file_is_gone_afterwards(bench: Bench) -> None:
+    ended = bench.shell(f'{OK} > "$ORCHESTRATOR_RESULT"; echo "$ORCHESTRATOR_RESULT" >&2')
+    assert ended.failure is None
+    assert not Path(process(ended).stderr.text.strip()).exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "what"), [("", "stdout"), ('> "$ORCHESTRATOR_RESULT"', "$ORCHESTRATOR_RESULT")]
+)
+def test_a_result_above_the_limit_is_refused(bench: Bench, target: str, what: str) -> None:
+    bench.surroundings(capacity=1 << 20)
+    ended = bench.shell(f"head -c 1048577 /dev/zero {target}")
+    assert told(ended) == ("protocol", f"{what} is above 1 MiB; a result is smaller")
+
+
+def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
+    bench.surroundings(capacity=10)
+    ended = bench.shell("echo more than ten bytes", parse="text")
+    assert (ended.failure, ended.value) == (None, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("cmd", "kind", "reason"),
+    [
+        (
+            f"{OK}; sleep 20",
+            "timeout",
+            "timeout: still running after 0.2 s; its whole process tree was ended",
+        ),
+        (f"{OK}; kill -SEGV $$", "signal", "ended by SIGSEGV"),
+        ("""echo '{"status":"fail","reason":"hot"}'; exit 3""", "status", "status 'fail': hot"),
+        (f"{OK}; exit 3", "exit_code", "exit code 3, wanted 0"),
+        ("echo '{}'; exit 3", "exit_code", "exit code 3, wanted 0"),
+        ("echo '['; exit 3", "exit_code", "exit code 3, wanted 0"),
+        ("exit 137", "exit_code", "exit code 137 (SIGKILL in a child), wanted 0"),
+        ("echo hi", "protocol", "stdout is not one JSON object: expecting value, at byte 0"),
+        (
+            "echo '{}'",
+            "status",
+            "the object has no status (its keys: none); ok, success or skip is wanted",
+        ),
+        ("true", "protocol", "stdout is empty; one JSON object is wanted"),
+    ],
+)
+def test_of_several_mistakes_the_first_kind_is_told(
+    bench: Bench, cmd: str, kind: str, reason: str
+) -> None:
+    assert told(bench.shell(cmd, timeout="200ms")) == (kind, reason)
+
+
+@pytest.mark.parametrize(
+    ("cmd", "place"),
+    [
+        ("sleep 20", Place(5, 14, 7)),
+        ("kill -9 $$", Place(4, 10, 12)),
+        ("exit 3", Place(6, 28, 1)),
+        ("/no/such", Place(4, 10, 10)),
+    ],
+)
+def test_a_failure_stands_at_the_key_that_is_to_blame(bench: Bench, cmd: str, place: Place) -> None:
+    failure = bench.shell(cmd, timeout="200ms", success={"exit_code": 4}).failure
+    assert failure is not None
+    assert failure.place == place
+
+
+def test_the_last_line_of_stderr_explains_a_wrong_code(bench: Bench) -> None:
+    cmd = r"echo one >&2; printf 'two\033[31m\n\n' >&2; exit 3"
+    assert bench.shell(cmd).failure == Failure(
+        kind="exit_code",
+        reason="exit code 3, wanted 0",
+        place=Place(4, 10, 55),
+        detail=("stderr ends with: two\\x1b[31m",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code", "unmet"),
+    [
+        (3, 3, None),
+        (3, 0, "exit code 0, wanted 3"),
+        ([0, 3], 3, None),
+        ([0, 3], 4, "exit code 4, wanted 0 or 3"),
+        ("nonzero", 9, None),
+        ("nonzero", 0, "exit code 0, wanted a code that is not 0"),
+        (127, 127, None),
+    ],
+)
+def test_a_recipe_may_want_another_exit_code(
+    bench: Bench, wanted: object, code: int, unmet: str | None
+) -> None:
+    ended = bench.shell(f"{OK}; exit {code}", success={"exit_code": wanted})
+    assert (ended.failure and told(ended)) == (unmet and ("exit_code", unmet))
+    assert [(one.name, one.measured, one.unmet) for one in ended.verdicts] == [
+        ("exit_code", code, unmet)
+    ]
+
+
+def test_timeouts_can_be_switched_off(bench: Bench) -> None:
+    bench.surroundings(timeouts=False)
+    assert bench.shell("sleep 0.1", parse="text", timeout="10ms").failure is None
+
+
+def test_the_timeout_of_the_run_holds_where_a_step_has_none(bench: Bench) -> None:
+    bench.surroundings(timeout=0.1)
+    failure = bench.shell("sleep 20").failure
+    assert failure is not None
+    assert (failure.kind, failure.place) == ("timeout", None)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "read"),
+    [
+        ("text ü", b"text \xc3\xbc"),
+        ("a\n", b"a\n"),
+        ({"a": [1, None]}, b'{"a":[1,null]}'),
+        (7, b"7"),
+        (None, b""),
+    ],
+)
+def test_stdin_is_text_as_it_is_and_json_else(bench: Bench, stdin: object, read: bytes) -> None:
+    bench.shell("cat > read", parse="text", stdin=stdin)
+    assert (bench.root / "read").read_bytes() == read
+
+
+def test_a_large_stdin_that_nobody_reads_is_no_failure(bench: Bench) -> None:
+    assert bench.shell("true", parse="text", stdin="x" * 500_000).failure is None
+
+
+@given(_TEXT)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_text_arrives_byte_for_byte(bench: Bench, text: str) -> None:
+    step = bench.shell_step('printf %s "$T" > told', parse="text")
+    ended = shell.run(msgspec.structs.replace(step, args={"T": text}), bench.env)
+    assert ended.failure is None
+    assert (bench.root / "told").read_bytes() == text.encode()
+
+
+def test_args_are_text_json_or_unset(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GONE", "here")
+    monkeypatch.setenv("KEPT", "kept")
+    args = {"T": "a  b", "N": 1.5, "B": True, "J": {"l": [1, "ü"]}, "GONE": None}
+    cmd = 'printf "%s|" "$T" "$N" "$B" "$J" "${GONE-unset}" "$KEPT" > told'
+    bench.shell(cmd, parse="text", args=args)
+    assert (bench.root / "told").read_text() == 'a  b|1.5|true|{"l":[1,"ü"]}|unset|kept|'
+
+
+@pytest.mark.parametrize(
+    ("cwd", "expected"), [(".", ""), ("sub", "sub"), ("sub/../sub/deep", "sub/deep")]
+)
+def test_a_command_lives_in_its_cwd_and_its_program_does_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, cwd: str, expected: str
+) -> None:
+    monkeypatch.chdir("/")
+    (bench.root / "sub/deep").mkdir(parents=True)
+    bench.write("bin/where", "#!/bin/sh\npwd\n", 0o755)
+    ended = process(bench.shell(["bin/where"], parse="text", cwd=cwd))
+    assert (ended.stdout.text, ended.cwd) == (
+        f"{bench.root.resolve() / expected}\n",
+        str(bench.root / expected),
+    )
+
+
+def test_a_script_without_interpreter_is_run_by_the_shell(bench: Bench) -> None:
+    bench.write("bin/bare", """echo "{\\"status\\": \\"ok\\", \\"word\\": \\"$1\\"}"\n""", 0o755)
+    for program in ("bin/bare", "bare"):
+        ended = bench.shell([program, "a b"], args={"PATH": f"{bench.root}/bin"})
+        assert (ended.failure, ended.value) == (None, {"status": "ok", "word": "a b"})
+
+
+def test_the_environment_of_the_run_is_not_changed(bench: Bench) -> None:
+    before = dict(os.environ)
+    bench.shell("export A=1; cd /", parse="text", args={"PATH": None})
+    assert dict(os.environ) == before
+
+
+def test_leftovers_are_told_and_are_no_failure(bench: Bench) -> None:
+    ended = bench.shell(f"sleep 30 & {OK}")
+    assert ended.failure is None
+    assert len(process(ended).leftovers) == 1
+
+
+@pytest.mark.parametrize("cmd", ["bin/tell", ["bin/tell"], "bin/tell; exit 3"])
+def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[str]) -> None:
+    told = """printf '%s|%s|%s|%s' "$PWD" "$V" "${HOME-unset}" "$(cat)"\n"""
+    bench.write("bin/tell", f"#!/bin/sh\n{told}", 0o755)
+    bench.write("sub/bin/tell", f"#!/bin/sh\n{told}", 0o755)
+    args = {"V": [1, "it's"], "HOME": None}
+    ended = process(bench.shell(cmd, args=args, stdin={"a": "$x"}, cwd="sub", parse="text"))
+    again = subprocess.run(
+        ended.alone, shell=True, cwd=bench.root, capture_output=True, text=True, check=False
+    )
+    assert again.stdout == ended.stdout.text
+    assert again.stdout == f"""{bench.root}/sub|[1,"it's"]|unset|{{"a":"$x"}}"""
+    assert again.returncode == ended.exit_code

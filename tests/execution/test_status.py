@@ -1,0 +1,60 @@
+"""The object of a step says whether it is content, and why not: in one line."""
+
+import pytest
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution.status import failure_of, skip_of
+
+
+@pytest.mark.parametrize("status", ["ok", "success", "skip"])
+def test_a_good_status_is_no_failure(status: str) -> None:
+    assert failure_of({"status": status, "reason": "none"}, "stdout") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"status": "fail", "reason": "hot"}, "status 'fail': hot"),
+        ({"status": "fail", "error": "cold"}, "status 'fail': cold"),
+        ({"status": "OK", "message": "loud"}, "status 'OK': loud"),
+        ({"status": "fail"}, "status 'fail', no reason given"),
+        ({"status": "fail", "reason": ""}, "status 'fail', no reason given"),
+        ({"status": None}, "a status that is None, no reason given"),
+        ({"status": [1], "reason": {"a": 1}}, "a status that is [1]: {'a': 1}"),
+        ({"status": "fail", "reason": "one\n  two\t\x1b[31m"}, "status 'fail': one two \\x1b[31m"),
+        ({"status": "fail", "reason": "x" * 1000}, f"status 'fail': {'x' * 284}…"),
+        ({}, "stdout has no status (its keys: none); ok, success or skip is wanted"),
+        (
+            {"b": 1, "a": "\n"},
+            "stdout has no status (its keys: a, b); ok, success or skip is wanted",
+        ),
+    ],
+)
+def test_any_other_status_is_a_failure_with_its_reason(value: Json, reason: str) -> None:
+    assert failure_of(value, "stdout") == Failure(kind="status", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(None, "None"), ([], "a list"), ("ok", "text"), (True, "true or false")]
+)
+def test_what_is_no_mapping_has_no_status(value: Json, kind: str) -> None:
+    assert failure_of(value, "what run returned") == Failure(
+        kind="protocol",
+        reason=f"what run returned is {kind}; a mapping with a status is wanted, "
+        'such as {"status": "ok"}',
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"status": "skip", "reason": "no PSU\nhere"}, "no PSU here"),
+        ({"status": "skip"}, "the step says skip"),
+        ({"status": "skip", "reason": 7}, "7"),
+        ({"status": "ok"}, None),
+        ("skip", None),
+    ],
+)
+def test_a_step_skips_itself_with_its_reason(value: Json, reason: str | None) -> None:
+    assert skip_of(value) == reason

@@ -1,0 +1,100 @@
+"""One step: its body, then its criteria, then one value that says what became of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.recipe.model import Step
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+def test_a_good_step_passes_and_its_writes_are_told(bench: Bench) -> None:
+    before = time.time()
+    step = bench.python_step(
+        """
+        def step(ctx, params):
+            ctx.get("not.there")
+            ctx.set("a", 1)
+            ctx.append("l", 2)
+            ctx.set("a", 3, who="bench")
+            return {"status": "ok", "v": 1}
+        """,
+        success={"ctx_has_keys": ["a", "l.0"]},
+    )
+    result = bench.result(step)
+    assert (result.step, result.outcome, result.meets) == ("s", "passed", True)
+    assert (result.failure, result.reason, result.blocked_by) == (None, "", None)
+    assert [(one.key, one.op, one.who) for one in result.changes] == [
+        ("a", "set", "s"),
+        ("l", "append", "s"),
+        ("a", "set", "bench"),
+    ]
+    assert result.missed == ("not.there",)
+    assert [(one.wanted, one.unmet) for one in result.verdicts] == [("a", None), ("l.0", None)]
+    assert result.ended is not None
+    assert result.ended.value == {"status": "ok", "v": 1}
+    assert before <= result.started <= time.time()
+
+
+def test_criteria_that_do_not_hold_fail_it_at_the_first(bench: Bench) -> None:
+    step = bench.python_step(
+        "def step(): return {'status': 'ok'}\n",
+        success={"files_exist": ["recipes", "a", "b"]},
+    )
+    result = bench.result(step)
+    assert (result.outcome, result.meets) == ("failed", False)
+    assert result.failure == Failure(
+        kind="criterion",
+        reason="files_exist: a is not there (and 1 more)",
+        place=Place(6, 42, 3),
+    )
+    assert [one.wanted for one in result.unmet] == ["a", "b"]
+
+
+def test_criteria_are_not_asked_where_the_body_failed(bench: Bench) -> None:
+    step = bench.shell_step("exit 3", parse="text", success={"files_exist": ["a"]})
+    result = bench.result(step)
+    assert (result.outcome, result.verdicts) == ("failed", ())
+    assert result.failure is not None
+    assert result.failure.kind == "exit_code"
+
+
+def test_the_exit_code_stands_before_the_other_criteria(bench: Bench) -> None:
+    success = {"files_exist": ["recipes"], "exit_code": 3}
+    result = bench.result(bench.shell_step("exit 3", parse="text", success=success))
+    assert result.outcome == "passed"
+    assert [one.name for one in result.verdicts] == ["exit_code", "files_exist"]
+
+
+def test_a_step_that_skips_itself_meets_what_needs_it(bench: Bench) -> None:
+    step = bench.shell_step(
+        """echo '{"status": "skip", "reason": "no PSU"}'""", success={"files_exist": ["a"]}
+    )
+    result = bench.result(step)
+    assert (result.outcome, result.reason, result.meets) == ("skipped", "no PSU", True)
+    assert (result.failure, result.verdicts) == (None, ())
+
+
+def test_a_criterion_sees_what_the_step_wrote(bench: Bench) -> None:
+    step = bench.shell_step("touch made", parse="text", success={"files_exist": ["made"]})
+    assert bench.result(step).outcome == "passed"
+
+
+def test_a_type_that_nobody_knows_is_an_error_of_ours(bench: Bench) -> None:
+    with pytest.raises(TypeError, match="no body is known for Step"):
+        bench.result(Step(name="s"))
+
+
+def test_a_result_is_never_written_to_again(bench: Bench) -> None:
+    result = bench.result(bench.shell_step("true", parse="text"))
+    with pytest.raises(AttributeError):
+        result.outcome = "failed"  # type: ignore[misc]
+    assert msgspec.structs.replace(result, outcome="failed") != result

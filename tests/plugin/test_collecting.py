@@ -1,0 +1,75 @@
+"""Collecting has no effect: nothing is imported, started or written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_WATCH = """
+import os
+import sys
+
+import pytest
+
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.symlink"}
+STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+seen = set()
+
+
+def watch(event, args):
+    if event in STARTS or event in CHANGES or (event == "open" and args[2] & WRITES):
+        seen.add(event)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart():
+    sys.addaudithook(watch)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if "scriptlets" in sys.modules:
+        seen.add("import")
+    terminalreporter.write_line(f"seen: {sorted(seen)}")
+"""
+
+
+@pytest.fixture
+def watched(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose sessions tell what they did to the world."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    project.write("watch.py", _WATCH)
+    project.write("scriptlets.py", "def good(params):\n    return {'status': 'ok'}\n")
+    project.write(
+        "recipes/x.yaml",
+        """
+        tags: [bench]
+        fixtures: [tmp_path]
+        steps:
+          - {name: a, type: python, module: scriptlets, function: good}
+          - {name: b, type: shell, cmd: "touch made.txt", parse: text}
+        finally:
+          - {name: c, type: python, module: scriptlets, function: good}
+        """,
+    )
+    return project
+
+
+def test_collecting_imports_starts_and_writes_nothing(watched: Project) -> None:
+    result = watched.spawn("-p", "watch", "-p", "no:cacheprovider", "--collect-only", "recipes")
+
+    assert "========== 3 tests collected" in result.stdout.str()
+    assert "seen: []" in result.outlines
+
+
+def test_the_watch_would_see_what_a_run_does(watched: Project) -> None:
+    result = watched.spawn("-p", "watch", "-p", "no:cacheprovider", "recipes")
+
+    assert (
+        "seen: ['import', 'open', 'os.mkdir', 'os.remove', 'os.symlink', 'subprocess.Popen']"
+        in result.outlines
+    )

@@ -1,0 +1,267 @@
+"""What a person is shown of a step that failed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_PSU = """
+steps:
+  - name: flash
+    type: python
+    module: steps
+    function: note
+    params: {name: flash}
+  - name: measure
+    type: shell
+    description: Measures.
+    cmd: bin/measure
+    args: {RANGE: 200, MODE: dc}
+    timeout: 30s
+    success:
+      exit_code: 0
+      ctx_has_keys: [done.flash, done.flsh, ripple]
+      files_exist: [steps.py, out/log.csv]
+"""
+_CRITERIA = """\
+recipes/psu.yaml:15:34: 3 of 6 criteria do not hold after step 'measure'
+
+   7 |   - name: measure
+   … |
+  12 |     timeout: 30s
+  13 |     success:
+  14 |       exit_code: 0
+  15 |       ctx_has_keys: [done.flash, done.flsh, ripple]
+     |                                  ^^^^^^^^^
+E   ctx_has_keys: the context has no key 'done.flsh' (did you mean 'done.flash'?)  (line 15)
+E   ctx_has_keys: the context has no key 'ripple'; it has done.flash  (line 15)
+E   files_exist: out/log.csv is not there, nor is its folder  (line 16)
+    held: exit_code 0; ctx_has_keys done.flash; files_exist steps.py
+used       N s, CPU N s
+repeat     pytest recipes/psu.yaml::measure
+alone      env RANGE=200 MODE=dc bin/measure
+"""
+_BENCH = """
+def check(ctx, params):
+    values = [1, 2, 3]
+    return compare(values)
+
+
+def compare(values):
+    assert values == [1, 2, 4], "the bench is off"
+"""
+
+
+def _without_figures(text: str) -> str:
+    return re.sub(r"(, peak \d+\.\d MB)|\d+\.\d\d(?= s)", lambda m: "" if m[1] else "N", text)
+
+
+@pytest.fixture
+def psu(project: Project) -> Project:
+    """A project with a shell step of which three criteria do not hold."""
+    project.write("recipes/psu.yaml", _PSU)
+    project.script(
+        "bin/measure",
+        """
+        #!/bin/sh
+        echo '{"status": "ok"}'
+        """,
+    )
+    return project
+
+
+@pytest.fixture
+def bench(project: Project) -> Project:
+    """A project with a python step whose assertion does not hold."""
+    project.write("bench.py", _BENCH)
+    project.recipe("bench", {"check": "type: python, module: bench, function: check"})
+    return project
+
+
+@pytest.mark.parametrize("style", ["auto", "short", "long", "native"])
+def test_criteria_that_do_not_hold_are_told_at_their_lines(psu: Project, style: str) -> None:
+    result = psu.run(f"--tb={style}")
+
+    assert _without_figures(psu.shown(result, "measure")) == _CRITERIA
+    assert (
+        "FAILED recipes/psu.yaml::measure - ctx_has_keys: the context has no key 'done.flsh' "
+        "(did you mean 'done.flash'?) (and 2 more)" in result.outlines
+    )
+
+
+def test_one_line_names_the_line_of_the_recipe(psu: Project) -> None:
+    psu.run("--tb=line").stdout.fnmatch_lines(
+        ["*/recipes/psu.yaml:15: ctx_has_keys: the context has no key 'done.flsh'*"]
+    )
+    nothing = psu.run("--tb=no").stdout
+    nothing.no_fnmatch_line("*criteria do not hold*")
+    nothing.fnmatch_lines(["FAILED recipes/psu.yaml::measure - ctx_has_keys: *"])
+
+
+def test_the_output_of_a_step_is_shown_by_its_last_lines(project: Project) -> None:
+    project.recipe("x", {"count": "type: shell, cmd: seq 12 >&2; exit 3"})
+    last = [str(number) for number in range(3, 13)]
+    shown = ["-* Captured stderr call -*", "… the last 10 of 12 lines (-vv shows all)", *last]
+
+    project.run().stdout.fnmatch_lines(shown, consecutive=True)
+    project.run("-vv").stdout.fnmatch_lines(
+        ["-* Captured stderr call -*", "1", "2", *last], consecutive=True
+    )
+
+
+def test_what_was_written_to_the_context_is_told(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def write(ctx, params):
+            ctx.set("ripple", {"value": 61.4, "unit": "mV"})
+            ctx.set("state", "idle")
+            ctx.set("state", "loaded")
+            ctx.append("readings", 12.5)
+            ctx.delete("ripple")
+            return {"status": "off"}
+        """,
+    )
+    project.recipe("x", {"write": "type: python, module: bench, function: write"})
+
+    assert _without_figures(project.shown(project.run(), "write")) == (
+        """\
+recipes/x.yaml:2:58: step 'write': status 'off', no reason given
+
+   2 |   - {name: write, type: python, module: bench, function: write}
+     |                                                          ^^^^^
+E   status 'off', no reason given
+wrote to the context
+  + ripple  {"value": 61.4, "unit": "mV"}
+  + state  idle
+  ~ state  idle -> loaded
+  + readings[0]  12.5
+  - ripple  {"value": 61.4, "unit": "mV"}
+used       N s, CPU N s
+repeat     pytest recipes/x.yaml::write
+"""
+    )
+
+
+def test_a_failed_step_takes_at_most_forty_lines(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        import logging
+        import sys
+
+        def talk(ctx, params):
+            for number in range(100):
+                ctx.set(f"key_{number}", number)
+                print(number)
+                print(number, file=sys.stderr)
+                logging.getLogger().warning("%d", number)
+            return {"status": "ok"}
+        """,
+    )
+    keys = [f"missing_{number}" for number in range(50)]
+    wanted = f"success: {{ctx_has_keys: [{', '.join(keys)}]}}"
+    project.recipe("x", {"talk": f"type: python, module: bench, function: talk, {wanted}"})
+
+    lines = project.run().outlines
+    first = next(number for number, line in enumerate(lines) if "_ talk _" in line)
+    last = next(number for number, line in enumerate(lines) if "- recipes/x.yaml: failed -" in line)
+
+    assert last - first <= 40
+
+
+def test_an_assertion_is_explained_in_the_frames_of_the_user(bench: Project) -> None:
+    result = bench.run()
+
+    shown = bench.shown(result, "check")
+    assert shown == (
+        """
+>   - {name: check, type: python, module: bench, function: check}
+
+recipes/bench.yaml:2:
+bench.py:3: in check
+    return compare(values)
+           ^^^^^^^^^^^^^^^
+
+values = [1, 2, 3]
+
+    def compare(values):
+>       assert values == [1, 2, 4], "the bench is off"
+E       AssertionError: the bench is off
+E       assert [1, 2, 3] == [1, 2, 4]
+E
+E         At index 2 diff: 3 != 4
+E         Use -v to get more diff
+
+bench.py:7: AssertionError
+"""
+    )
+    assert "FAILED recipes/bench.yaml::check - AssertionError: the bench is off" in result.outlines
+
+
+def test_every_style_shows_the_users_frames_alone(bench: Project) -> None:
+    def places(style: str) -> list[str]:
+        shown = bench.shown(bench.run(f"--tb={style}"), "check")
+        found = re.findall(r'^(\S+):(\d+):|^  File "(.*)", line (\d+)', shown, re.MULTILINE)
+        return [
+            f"{(name or path).removeprefix(f'{bench.path}/')}:{number or line}"
+            for name, number, path, line in found
+        ]
+
+    three = ["recipes/bench.yaml:2", "bench.py:3", "bench.py:7"]
+    assert places("auto") == three
+    assert places("short") == three
+    assert places("long") == three
+    assert places("native")[-2:] == three[1:]
+    bench.run("--tb=line").stdout.fnmatch_lines(["*/bench.py:7: AssertionError: the bench is off"])
+
+
+def test_local_variables_are_the_users_alone(bench: Project) -> None:
+    shown = bench.shown(bench.run("--showlocals"), "check")
+
+    assert set(re.findall(r"^ *(\S+) +=", shown, flags=re.MULTILINE)) == {"ctx", "params", "values"}
+
+
+def test_a_cause_is_shown_with_its_frames(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def read(ctx, params):
+            try:
+                {}["volts"]
+            except KeyError as error:
+                raise RuntimeError("no reading") from error
+        """,
+    )
+    project.recipe("x", {"read": "type: python, module: bench, function: read"})
+
+    assert project.frames(project.run(), "read") == [
+        "bench.py:3: KeyError",
+        "recipes/x.yaml:2:",
+        "bench.py:5: RuntimeError",
+    ]
+
+
+def test_the_commands_that_are_told_work(psu: Project) -> None:
+    repeated = psu.run("recipes/psu.yaml::measure")
+    shown = psu.shown(repeated, "measure")
+    alone = re.findall(r"^alone +(.*)$", shown, flags=re.MULTILINE)[0]
+
+    assert repeated.parseoutcomes() == {"failed": 1}
+    assert psu.pytester.run("sh", "-c", alone).outlines == ['{"status": "ok"}']
+
+
+def test_control_characters_are_shown_and_not_sent(project: Project) -> None:
+    project.write("bell.txt", "\x1b[2J\x07 done\n")
+    project.recipe("x", {"one": "type: shell, cmd: 'cat bell.txt >&2; exit 3'"})
+
+    result = project.run()
+
+    result.stdout.fnmatch_lines(
+        ["    stderr ends with: \\x1b[[]2J\\x07 done", "\\x1b[[]2J\\x07 done"]
+    )

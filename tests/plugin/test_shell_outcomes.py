@@ -1,0 +1,221 @@
+"""What becomes of a shell step, by how its command ends and what it prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_OK = '{"status": "ok"}'
+
+
+def _told(project: Project, steps: dict[str, str]) -> dict[str, str]:
+    """Run steps that need nothing; return what the short summary says of each."""
+    project.recipe("x", {name: f"type: shell, needs: [], {keys}" for name, keys in steps.items()})
+    return project.told()
+
+
+def _scripts(project: Project, **bodies: str) -> dict[str, str]:
+    for name, body in bodies.items():
+        project.script(f"bin/{name}", f"#!/bin/sh\n{body}\n")
+    return {name: f"cmd: bin/{name}" for name in bodies}
+
+
+def _printed(*lines: str) -> str:
+    return "cat <<'END'\n" + "\n".join(lines) + "\nEND"
+
+
+def test_stdout_is_exactly_one_good_object(project: Project) -> None:
+    strict = "stdout is not one JSON object: "
+
+    assert _told(
+        project,
+        _scripts(
+            project,
+            good=_printed(_OK),
+            spread=_printed('{"status":', '  "success"}', ""),
+            before=_printed("starting", _OK),
+            after=_printed(_OK, "done"),
+            two=_printed(_OK, _OK),
+            nothing="true",
+            broken=_printed('{"status": ok}'),
+            a_list=_printed("[1]"),
+            nan=_printed('{"status": "ok", "volts": NaN}'),
+            huge=_printed('{"status": "ok", "volts": 1e999}'),
+            twice=_printed('{"status": "ok", "status": "ok"}'),
+            bytes='printf \'{"status": "\\377"}\'',
+            empty=_printed("{}"),
+            off=_printed('{"status": "failed", "reason": "no supply"}'),
+            cold=_printed('{"status": "skip", "reason": "still cold"}'),
+        ),
+    ) == {
+        "before": f"{strict}text before it, at byte 0",
+        "after": f"{strict}text after it, at byte 17",
+        "two": f"{strict}a second value after it, at byte 17",
+        "nothing": "stdout is empty; one JSON object is wanted",
+        "broken": f"{strict}expecting value, at byte 11",
+        "a_list": f"{strict}it is a list, at byte 0",
+        "nan": f"{strict}JSON has no NaN, at byte 26",
+        "huge": f"{strict}no number is as large as 1e999, at byte 26",
+        "twice": f'{strict}duplicate key "status", at byte 17',
+        "bytes": f"{strict}byte 0xff is not UTF-8, at byte 12",
+        "empty": "the object has no status (its keys: none); ok, success or skip is wanted",
+        "off": "status 'failed': no supply",
+        "cold": "skipped: still cold",
+    }
+
+
+def test_the_exit_code_counts_beside_the_status(project: Project) -> None:
+    steps = _scripts(
+        project,
+        three=f"{_printed(_OK)}\necho 'no supply' >&2\nexit 3",
+        refused=_printed('{"status": "off", "reason": "no supply"}') + "\nexit 3",
+        silent="exit 3",
+        signal="kill -KILL $$",
+        child="sh -c 'kill -KILL $$'",
+    )
+
+    assert _told(project, steps) == {
+        "three": "exit code 3, wanted 0",
+        "refused": "status 'off': no supply",
+        "silent": "exit code 3, wanted 0",
+        "signal": "ended by SIGKILL",
+        "child": "exit code 137 (SIGKILL in a child), wanted 0",
+    }
+    kinds = {name: block["step"]["kind"] for name, block in project.blocks().items()}
+    assert kinds == {
+        "three": "exit_code",
+        "refused": "status",
+        "silent": "exit_code",
+        "signal": "signal",
+        "child": "exit_code",
+    }
+
+
+def test_another_exit_code_may_be_wanted(project: Project) -> None:
+    text = "parse: text, success: {exit_code: "
+
+    assert _told(
+        project,
+        {
+            "three": f"cmd: exit 3, {text}3}}",
+            "some": f"cmd: exit 3, {text}[1, 3]}}",
+            "any": f"cmd: exit 3, {text}nonzero}}",
+            "none": f"cmd: no-such-program, {text}127}}",
+            "not_three": f"cmd: exit 3, {text}[1, 2]}}",
+            "not_any": f"cmd: exit 0, {text}nonzero}}",
+        },
+    ) == {
+        "not_three": "exit code 3, wanted 1 or 2",
+        "not_any": "exit code 0, wanted a code that is not 0",
+    }
+
+
+def test_a_program_that_cannot_run_is_not_found(project: Project) -> None:
+    project.write("bin/plain", "#!/bin/sh\n")
+    project.script("bin/strange", "#!/usr/bin/no-such-shell\n")
+    project.script("bin/sample.sh", "#!/bin/sh\n")
+    steps = {
+        "bit": "cmd: bin/plain",
+        "bit_by_shell": "cmd: bin/plain 2>&1",
+        "interpreter": "cmd: bin/strange",
+        "near": "cmd: bin/sampel.sh",
+        "program": "cmd: no-such-program --help",
+        "by_shell": "cmd: no-such-program 2>&1",
+        "in_list": "cmd: [no-such-program, --help]",
+        "folder": "cmd: ./bin",
+        "cwd": "cmd: echo, cwd: nowhere",
+    }
+
+    assert _told(project, steps) == {
+        "bit": "bin/plain may not be run; give it its run bit: chmod +x bin/plain",
+        "bit_by_shell": "exit code 126: a program may not be run",
+        "interpreter": "bin/strange names an interpreter that is not there: /usr/bin/no-such-shell",
+        "near": "program bin/sampel.sh was not found (did you mean 'bin/sample.sh'?)",
+        "program": "program no-such-program was not found",
+        "by_shell": "exit code 127: a program was not found",
+        "in_list": "program no-such-program was not found",
+        "folder": "bin is a folder, not a program",
+        "cwd": "the working directory nowhere is not there",
+    }
+    blocks = project.blocks()
+    assert {block["step"]["kind"] for block in blocks.values()} == {"not_found"}
+    assert {name: block["process"]["exit_code"] for name, block in blocks.items()} == {
+        "bit": 126,
+        "bit_by_shell": 126,
+        "interpreter": 127,
+        "near": 127,
+        "program": 127,
+        "by_shell": 127,
+        "in_list": 127,
+        "folder": 126,
+        "cwd": 127,
+    }
+
+
+def test_a_script_without_an_interpreter_runs_in_the_shell(project: Project) -> None:
+    project.script("bin/bare", f"echo '{_OK}'\n")
+
+    assert _told(project, {"bare": "cmd: bin/bare"}) == {}
+
+
+def test_other_ways_to_hand_over_a_result(project: Project) -> None:
+    last = _scripts(
+        project,
+        last=_printed("starting", _OK, ""),
+        worst=_printed(_OK, "done"),
+        file=f"echo starting\necho '{_OK}' > $ORCHESTRATOR_RESULT",
+        data=_printed('[{"status": "failed"}]'),
+        no_data=_printed("12 V"),
+        text=_printed("12 V"),
+    )
+    parse = {"last": "last-line", "worst": "last-line", "data": "data", "no_data": "data"}
+
+    assert _told(
+        project,
+        {
+            name: f"{keys}, parse: {parse.get(name, 'json' if name == 'file' else 'text')}"
+            for name, keys in last.items()
+        },
+    ) == {
+        "worst": "the last line of stdout is not one JSON object: expecting value, at byte 17",
+        "no_data": "stdout is not one JSON value: text after it, at byte 3",
+    }
+
+
+def test_a_step_that_takes_too_long_is_ended(project: Project) -> None:
+    project.ini("recipe_timeout = 200ms")
+    said = "timeout: still running after {} s; its whole process tree was ended"
+
+    assert _told(
+        project,
+        {
+            "own": "cmd: sleep 60, timeout: 100ms",
+            "default": "cmd: 'sleep 60; sleep 60'",
+        },
+    ) == {"own": said.format(0.1), "default": said.format(0.2)}
+    assert {block["step"]["kind"] for block in project.blocks().values()} == {"timeout"}
+
+
+def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
+    path = project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
+
+    warned = project.run()
+    refused = project.run("-W", "error")
+
+    said = "step 'one' left running: sleep (pid *); ended"
+    warned.stdout.fnmatch_lines([f"*{path}:2: LeftoverWarning: {said}"])
+    assert warned.parseoutcomes() == {"passed": 1, "warnings": 1}
+    refused.stdout.fnmatch_lines([f"FAILED {path}::one - *LeftoverWarning: {said}"])
+
+
+@pytest.mark.parametrize("style", ["auto", "short", "line", "native"])
+def test_a_leftover_that_is_an_error_is_shown_without_our_frames(
+    project: Project, style: str
+) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
+
+    project.run("-W", "error", f"--tb={style}").stdout.no_fnmatch_line("*.py:*")
