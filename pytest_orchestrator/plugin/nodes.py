@@ -1,11 +1,9 @@
 """Recipes and steps as pytest's nodes: the only file that touches node classes.
 
 A step is a ``pytest.Function`` so that fixtures, marks, reruns and debuggers treat it as
-any test. Its callable is compiled with the recipe as its file and the step's line as its
-only line: tracebacks, summaries and annotations then point into the YAML.
+any test.
 """
 
-import ast
 import contextlib
 import types
 import warnings
@@ -19,6 +17,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.plugin import fixtures
+from pytest_orchestrator.plugin.callables import callable_of
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
 from pytest_orchestrator.plugin.state import state_of
@@ -26,31 +25,6 @@ from pytest_orchestrator.plugin.unmet_needs import with_writers
 from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
-
-_BODY = """
-def step(request):
-    perform, ask = request.node.perform, request.getfixturevalue
-    del request  # pytest shows arguments in tracebacks
-    perform(ask)
-"""
-
-
-def _on_one_line(source: str) -> types.CodeType:
-    """Compile the body of all steps so that it stands on its first line, columns and all."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.stmt, ast.expr, ast.arg)):
-            node.lineno = node.end_lineno = 1
-            # As wide as any line: pytest then marks none of its columns.
-            node.col_offset, node.end_col_offset = 0, 10_000
-    module = compile(tree, __file__, "exec")
-    code = next(one for one in module.co_consts if isinstance(one, types.CodeType))
-    # With --showlocals pytest leaves names like these out, as its own of assertions.
-    argument, *others = code.co_varnames
-    return code.replace(co_varnames=(argument, *(f"@{name}" for name in others)))
-
-
-_CODE = _on_one_line(_BODY)
 
 
 class LeftoverWarning(UserWarning):
@@ -83,16 +57,7 @@ class RecipeFile(pytest.Module):
 
     def item(self, step: Step) -> "StepItem":
         """Return a new item for a step of this recipe."""
-        function = types.FunctionType(
-            _CODE.replace(
-                co_filename=str(self.path),
-                co_firstlineno=step.line,
-                co_name=step.name,
-                co_qualname=step.name,
-            ),
-            {"__name__": self.path.stem},
-            step.name,
-        )
+        function = callable_of(self.path, step.name, step.line)
         if step.fixtures:
             pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(self, name=step.name, callobj=function, step=step)
