@@ -9,9 +9,12 @@ import pytest
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage, Verdict
+from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.failure import place_of, text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_orchestrator.recipe import Recipe
 
 ALONE = "env GAIN=2 scriptlets/ripple.sh 3"
@@ -164,9 +167,7 @@ def test_a_line_that_cannot_be_pasted_is_left_out(recipe: Recipe, alone: str) ->
     assert told(recipe, result)[-1] == "repeat     pytest recipes/psu.yaml::ripple"
 
 
-def test_an_id_with_a_space_is_quoted(recipe: Recipe, tmp_path: Any) -> None:
-    from pytest_orchestrator.recipe import load
-
+def test_an_id_with_a_space_is_quoted(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "my recipes.yaml"
     path.write_text(recipe.text)
     result = failed(Failure(kind="status", reason="off"))
