@@ -14,6 +14,7 @@ from typing import IO
 
 from pytest_orchestrator.core.result import Stream, Usage
 from pytest_orchestrator.execution.family import Family
+from pytest_orchestrator.execution.held import HeldSignals
 from pytest_orchestrator.execution.printable import shown
 from pytest_orchestrator.execution.usage import io_of
 
@@ -118,24 +119,28 @@ def run(
         OSError: The program cannot be started.
     """
     started = time.monotonic()
-    process = subprocess.Popen(
-        argv,
-        env=env,
-        cwd=cwd,
-        stdin=stdin or subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        bufsize=0,
-    )
+    held = HeldSignals()
     try:
-        watch = _Watch(process, started, timeout, capacity)
-    except BaseException:
-        # Ctrl-C so early that nobody watches yet.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise
-    return watch.to_the_end()
+        process = subprocess.Popen(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
+        )
+        try:
+            watch = _Watch(process, started, timeout, capacity)
+        except BaseException:
+            # So early that nobody watches yet.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        return watch.to_the_end(held)
+    finally:
+        held.release()
 
 
 class _Watch:
@@ -161,8 +166,9 @@ class _Watch:
         if self._pidfd is not None:
             self._poll.register(self._pidfd, select.POLLIN)
 
-    def to_the_end(self) -> Exited:
+    def to_the_end(self, held: HeldSignals) -> Exited:
         try:
+            held.release()
             self._until_exit(self.deadline)
             if self._running():
                 self.timed_out = True

@@ -119,7 +119,7 @@ class StepItem(pytest.Function):
             values = fixtures_of(fixture, run, self.step)
             try:
                 self.result = run.result(self.step, values, again=again)
-            except KeyboardInterrupt as interrupt:
+            except (KeyboardInterrupt, pytest.exit.Exception) as interrupt:
                 self.result = run.results[self.step.name]
                 # pytest names the last frame: the line of the recipe, not one of ours.
                 raise frames.users(interrupt)  # noqa: B904

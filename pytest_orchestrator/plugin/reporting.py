@@ -157,6 +157,9 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         )
         if when == "call":
             _describe(item, made)
+            extra = {"metadata": {ATTRIBUTE: item.stash[_BLOCK]}}
+            setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
+        made.user_properties = list(item.user_properties)
         return made
 
     return [report("setup"), report("call", text or None, seconds), report("teardown")]

@@ -37,16 +37,27 @@ class Running:
         self._ending = False
         self._restore = _interrupt_on_sigterm(session.config)
 
+    @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
+    def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Tear down an item that was cut off, while other plugins are still around it."""
+        try:
+            return (yield)
+        except protocol.INTERRUPTS:
+            if not self._ending:
+                self._tell_interrupted(item)
+                protocol.torn_down(item, next(iter(self._finals.owed_now()), None))
+            raise
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
         """Look after each item whether the session goes on."""
         try:
             done = yield
         except protocol.INTERRUPTS:
-            self._end(interrupted=item)
+            self._end()
             raise
         if self._session.shouldfail or self._session.shouldstop:
-            self._end(interrupted=None)
+            self._end()
         return done
 
     @pytest.hookimpl(tryfirst=True)
@@ -56,14 +67,11 @@ class Running:
         self._by_hand()
         self._restore()
 
-    def _end(self, interrupted: pytest.Item | None) -> None:
+    def _end(self) -> None:
         if self._ending:
             return
         self._ending = True
         owed = self._finals.owed_now()
-        if interrupted is not None:
-            self._tell_interrupted(interrupted)
-            protocol.torn_down(interrupted, owed[0] if owed else None)
         for step, after in protocol.followed(owed, None):
             if self._finals.selected(step) and not self._worker:
                 step.ihook.pytest_runtest_protocol(item=step, nextitem=after)

@@ -75,12 +75,12 @@ def _write(change: Change) -> str:
     old, new = told.get("old"), told.get("new")
     if change.op in ("append", "pop"):
         sign, value = ("+", new) if change.op == "append" else ("-", old)
-        return f"  {sign} {change.key}[{told.get('index')}]  {_short(value)}"
+        return f"  {sign} {change.key}[{told.get('index')}]  {_json(value)}"
     if change.op == "delete":
-        return f"  - {change.key}  {_short(old)}"
+        return f"  - {change.key}  {_json(old)}"
     if old is None:
-        return f"  + {change.key}  {_short(new)}"
-    return f"  ~ {change.key}  {_short(old)} -> {_short(new)}"
+        return f"  + {change.key}  {_json(new)}"
+    return f"  ~ {change.key}  {_json(old)} -> {_json(new)}"
 
 
 def _used(usage: Usage) -> str:
@@ -96,7 +96,7 @@ def _used(usage: Usage) -> str:
 def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
     rows = [f"repeat     pytest {shlex.quote(f'{recipe.id}::{step.name}')}"]
     process = result.ended.process if result.ended else None
-    if process is not None and "\n" not in process.alone and len(process.alone) <= _LONGEST:
+    if process is not None and process.alone.isprintable() and len(process.alone) <= _LONGEST:
         rows.append(f"alone      {process.alone}")
     return rows
 
@@ -106,8 +106,17 @@ def _bounded(rows: list[str], rest: str) -> list[str]:
 
 
 def _short(value: Json) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+    return _cut(value) if isinstance(value, str) else _json(value)
+
+
+def _json(value: Json) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    # JSON may hold what moves a terminal's cursor: all but ASCII is escaped then.
+    return _cut(shown if shown.isprintable() else json.dumps(value).replace("\x7f", "\\u007f"))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def place_of(step: Step, result: StepResult) -> Place:

@@ -1,0 +1,153 @@
+"""A session that is interrupted ends its step, runs the final ones and still reports."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_PYTHON = "type: python, module: waits, function: wait"
+_SHELL = "type: shell, cmd: 'touch waits; sleep 600', parse: text"
+_WAITS = """
+import time
+from pathlib import Path
+
+
+def wait(ctx, params):
+    Path("waits").touch()
+    while True:
+        time.sleep(0.001)
+"""
+
+
+def _interrupted(
+    project: Project, step: str, number: signal.Signals, *args: str
+) -> tuple[int, list[str]]:
+    """Interrupt pytest as soon as a step waits; return the exit status and the lines."""
+    project.write("waits.py", _WAITS)
+    project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": ""})
+    project.recipe("y", {"four": ""}, {"dark": ""})
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
+    process = project.pytester.popen(
+        [*command, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    while not (project.path / "waits").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(number)
+    out, _ = process.communicate()
+    return process.returncode, out.decode().splitlines()
+
+
+@pytest.mark.parametrize("step", [_PYTHON, _SHELL])
+@pytest.mark.parametrize(
+    ("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_the_step_is_told_and_the_final_ones_run_once(
+    project: Project, step: str, number: signal.Signals, cause: str
+) -> None:
+    status, lines = _interrupted(project, step, number)
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    assert len(told) == 1
+    assert re.fullmatch(rf"FAILED \S+::wait - .*: interrupted after \d+\.\d s: {cause}", told[0])
+    assert any(" 1 failed, 3 passed in " in line for line in lines)
+
+
+@pytest.mark.parametrize("selection", ["wait", "wait or four"])
+def test_final_steps_that_were_left_out_run_too(project: Project, selection: str) -> None:
+    status, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-k", selection)
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    assert any(" 1 failed, " in line for line in lines)
+
+
+def test_reports_of_an_interrupted_session_are_written(project: Project) -> None:
+    status, _ = _interrupted(
+        project, _SHELL, signal.SIGTERM, "--json-report", "--junitxml=junit.xml"
+    )
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    assert {test["nodeid"].partition("::")[2]: test["outcome"] for test in tests} == {
+        "one": "passed",
+        "wait": "failed",
+        "off": "passed",
+        "cool": "passed",
+    }
+    kinds = [test["metadata"]["orchestrator"]["step"].get("kind") for test in tests]
+    assert kinds == [None, "interrupted", None, None]
+    assert 'name="kind" value="interrupted"' in (project.path / "junit.xml").read_text()
+
+
+def test_fixtures_are_torn_down_around_the_final_steps(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        from pathlib import Path
+
+        import pytest
+
+        def note(word):
+            with Path("ran.txt").open("a") as file:
+                file.write(word + "\\n")
+
+        @pytest.fixture(scope="module", autouse=True)
+        def supply():
+            note("up")
+            yield
+            note("down")
+
+        @pytest.fixture(autouse=True)
+        def probe(request):
+            yield
+            note(f"-{request.node.name}")
+        """,
+    )
+
+    _interrupted(project, _PYTHON, signal.SIGINT, "recipes/x.yaml")
+
+    assert project.ran == ["up", "one", "-one", "-wait", "off", "-off", "cool", "-cool", "down"]
+
+
+def test_an_interrupted_test_is_followed_by_the_final_steps(project: Project) -> None:
+    project.write(
+        "test_wait.py",
+        """
+        import time
+        from pathlib import Path
+
+        def test_wait():
+            Path("waits").touch()
+            while True:
+                time.sleep(0.001)
+        """,
+    )
+
+    status, _ = _interrupted(project, "", signal.SIGINT, "-k", "one or test_wait")
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+
+
+def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
+    step = "type: shell, cmd: 'sleep 600 & echo $! > pid; touch waits; wait', parse: text"
+
+    _interrupted(project, step, signal.SIGINT)
+
+    pid = int((project.path / "pid").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

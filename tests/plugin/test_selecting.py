@@ -1,0 +1,274 @@
+"""Selecting some steps of a recipe: what they need runs in their setup, uncounted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_THREE = "recipes/chain.yaml::three"
+
+
+@pytest.fixture
+def chain(project: Project) -> Project:
+    """A project with a recipe of three steps in a row and two beside them."""
+    project.recipe(
+        "chain",
+        {
+            "one": "",
+            "two": "",
+            "three": "tags: [last]",
+            "side": "needs: []",
+            "fork": "needs: [one, side]",
+        },
+    )
+    return project
+
+
+def _fails(project: Project, name: str = "chain") -> None:
+    project.recipe(name, {"one": "function: refuse", "two": "", "three": ""})
+
+
+@pytest.mark.parametrize(
+    "selection", [(_THREE,), ("-k", "three"), ("-m", "last"), ("--strict-markers", "-m", "last")]
+)
+def test_a_step_alone_passes_with_what_it_needs(chain: Project, selection: tuple[str, ...]) -> None:
+    assert chain.outcomes(*selection) == {_THREE: "passed"}
+    assert chain.ran == ["one", "two", "three"]
+
+
+def test_counts_stay_those_of_what_was_asked_for(chain: Project) -> None:
+    result = chain.run("-v", _THREE)
+
+    assert result.parseoutcomes() == {"passed": 1}
+    assert [line.split("  ")[0] for line in result.outlines if "PASSED" in line] == [
+        f"{_THREE} PASSED"
+    ]
+    assert chain.items(_THREE) == [_THREE]
+
+
+def test_a_needed_step_runs_once_for_all_who_need_it(chain: Project) -> None:
+    chain.run("-k", "three or fork")
+
+    assert chain.ran == ["one", "two", "three", "side", "fork"]
+
+
+def test_a_selected_step_is_not_run_for_another(chain: Project) -> None:
+    assert chain.run("-k", "one or three").parseoutcomes() == {"passed": 2, "deselected": 3}
+    assert chain.ran == ["one", "two", "three"]
+
+
+def test_a_needed_step_is_in_the_table_and_its_output_in_the_setup(project: Project) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: echo from one, parse: text", "two": ""})
+
+    result = project.run("-rP", "recipes/x.yaml::two")
+
+    result.stdout.fnmatch_lines(["-* Captured stdout setup -*", "from one"], consecutive=True)
+    result.stdout.fnmatch_lines([" one   passed *", " two   passed *"], consecutive=True)
+
+
+def test_a_needed_step_that_fails_is_an_error_at_setup(project: Project) -> None:
+    _fails(project)
+
+    result = project.run(_THREE)
+
+    shown = project.shown(result, "ERROR at setup of three").splitlines()
+    assert shown[:3] + shown[5:6] == [
+        "needed step recipes/chain.yaml::one did not pass",
+        "recipes/chain.yaml:2:77: step 'one': status 'off': the bench is off",
+        "",
+        "E   status 'off': the bench is off",
+    ]
+    assert f"ERROR {_THREE} - Failed: needed step recipes/chain.yaml::one did not pass" in (
+        result.outlines
+    )
+    assert result.parseoutcomes() == {"errors": 1}
+    assert result.ret == 1
+    assert project.ran == ["one"]
+
+
+def test_all_who_need_a_failed_step_are_errors_or_blocked(project: Project) -> None:
+    _fails(project)
+
+    assert project.told("-k", "two or three") == {
+        "two": "Failed: needed step recipes/chain.yaml::one did not pass",
+        "three": "skipped: blocked by recipes/chain.yaml::two",
+    }
+    assert project.ran == ["one"]
+
+
+def test_a_needed_step_that_skips_itself_meets_the_need(project: Project) -> None:
+    project.recipe("x", {"one": "function: pause", "two": ""})
+
+    assert project.outcomes("recipes/x.yaml::two") == {"recipes/x.yaml::two": "passed"}
+
+
+def test_a_step_that_is_expected_to_fail_is_still_an_error_for_others(project: Project) -> None:
+    project.recipe("x", {"one": "function: refuse, xfail: BUG-17", "two": ""})
+
+    assert project.outcomes("recipes/x.yaml::two") == {"recipes/x.yaml::two": "error"}
+
+
+def test_a_deselected_step_is_never_run_by_another(chain: Project) -> None:
+    result = chain.run("--deselect", "recipes/chain.yaml::two")
+
+    assert chain.shown(result, "ERROR at setup of three") == (
+        f"recipes/chain.yaml:3:12: {_THREE} needs step 'two', which was not selected; "
+        "it was taken out by --deselect\n"
+        f"    select it too: pytest recipes/chain.yaml::two {_THREE}\n"
+        f"    or run without what is needed: pytest --recipe-needs=none {_THREE}\n"
+    )
+    assert result.parseoutcomes() == {"passed": 3, "deselected": 1, "errors": 1}
+    assert result.ret == 1
+    assert chain.ran == ["one", "side", "fork"]
+
+
+def test_a_step_deselected_far_away_is_named_too(chain: Project) -> None:
+    said = chain.told("--deselect", "recipes/chain.yaml::one", _THREE)
+
+    assert list(said) == ["three"]
+    assert "needs step 'one', which was not selected; it was taken out" in said["three"]
+    assert chain.ran == []
+
+
+def test_a_dangerous_step_never_runs_just_because_it_is_needed(project: Project) -> None:
+    project.recipe("x", {"one": "", "power": "implicit: false", "two": "", "three": ""})
+
+    refused = project.run("recipes/x.yaml::three")
+
+    assert project.shown(refused, "ERROR at setup of three").splitlines()[0] == (
+        "recipes/x.yaml:3:97: recipes/x.yaml::three needs step 'power', which was not selected; "
+        "it says `implicit: false`, so it never runs just because another step needs it"
+    )
+    assert refused.ret == 1
+    assert project.ran == []
+    assert project.run("-k", "power or three").parseoutcomes() == {"passed": 2, "deselected": 2}
+    assert project.ran == ["one", "power", "two", "three"]
+
+
+def test_the_commands_that_a_refusal_tells_work(chain: Project) -> None:
+    said = chain.shown(
+        chain.run("--deselect", "recipes/chain.yaml::two", _THREE), "ERROR at setup of three"
+    )
+    both, alone = [line.split("pytest ")[1].split() for line in said.splitlines()[1:]]
+
+    assert chain.run(*both).ret == 0
+    chain.forget()
+    assert chain.run(*alone).ret == 0
+    assert chain.ran == ["three"]
+
+
+def test_last_failed_runs_what_failed_with_what_it_needs(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "", "three": "function: refuse", "four": ""})
+    project.run()
+    project.forget()
+
+    result = project.run("--lf")
+
+    assert result.parseoutcomes() == {"failed": 1}
+    assert project.ran == ["one", "two", "three"]
+
+
+def test_failed_first_moves_the_recipe_and_keeps_its_order(project: Project) -> None:
+    project.recipe("a", {"a1": "", "a2": ""})
+    project.recipe("b", {"b1": "", "b2": "function: refuse", "b3": "needs: []"})
+    project.run()
+    project.forget()
+
+    project.run("--ff")
+
+    assert project.ran == ["b1", "b2", "b3", "a1", "a2"]
+
+
+def test_stepwise_goes_on_at_the_step_that_failed(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "function: refuse", "three": "needs: [one]"})
+    assert project.run("--sw").parseoutcomes() == {"failed": 1, "passed": 1}
+    project.recipe("x", {"one": "", "two": "", "three": "needs: [one]"})
+    project.forget()
+
+    assert project.run("--sw").parseoutcomes() == {"passed": 2, "deselected": 1}
+    assert project.ran == ["one", "two", "three"]
+
+
+def test_without_needs_the_selected_steps_run_alone(chain: Project) -> None:
+    assert chain.run("--recipe-needs=none", _THREE).parseoutcomes() == {"passed": 1}
+    assert chain.ran == ["three"]
+    chain.forget()
+    assert chain.run("--recipe-needs=none", "-k", "one or three").ret == 0
+    assert chain.ran == ["one", "three"]
+
+
+def test_without_needs_a_selected_step_still_blocks(project: Project) -> None:
+    _fails(project)
+
+    assert project.told("--recipe-needs=none", "-k", "one or two") == {
+        "one": "status 'off': the bench is off",
+        "two": "skipped: blocked by recipes/chain.yaml::one",
+    }
+
+
+def test_without_needs_a_missing_key_names_who_would_have_written_it(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def read(ctx, params):
+            return {"status": "ok", "half": ctx.get("done.one") / 2}
+        """,
+    )
+    project.recipe(
+        "x",
+        {
+            "one": "success: {ctx_has_keys: [done.one]}",
+            "read": "type: python, module: bench, function: read",
+            "check": "needs: [one], success: {ctx_has_keys: [done.one]}",
+        },
+    )
+    cure = (
+        "the context has no 'done.one': step 'one' (recipes/x.yaml:2) writes it, "
+        "and --recipe-needs=none did not run it"
+    )
+
+    result = project.run("--recipe-needs=none", "-k", "read or check")
+
+    assert f"E       {cure}" in project.shown(result, "read").splitlines()
+    assert f"    {cure}" in project.shown(result, "check").splitlines()
+    assert "--recipe-needs" not in project.run("recipes/x.yaml::read").stdout.str()
+
+
+def test_fixtures_of_a_needed_step_are_set_up_for_the_selected_item(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def supply():
+            yield 12
+        """,
+    )
+    project.write(
+        "bench.py",
+        """
+        def use(ctx, params, supply):
+            ctx.set("volts", supply)
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe(
+        "x", {"one": "type: python, module: bench, function: use, fixtures: [supply]", "two": ""}
+    )
+
+    result = project.run("--setup-show", "recipes/x.yaml::two")
+
+    result.stdout.fnmatch_lines(["*SETUP    F supply", "*x.yaml::two *", "*TEARDOWN F supply"])
+    assert result.parseoutcomes() == {"passed": 1}
+
+
+def test_only_run_and_none_are_ways_to_meet_needs(chain: Project) -> None:
+    result = chain.run("--recipe-needs=some")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*argument --recipe-needs: invalid choice: 'some'*"])

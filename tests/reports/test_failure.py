@@ -1,0 +1,191 @@
+"""The text of a failed step: where, what was measured, what held, how to repeat it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage, Verdict
+from pytest_orchestrator.recipe import load
+from pytest_orchestrator.reports.failure import place_of, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.recipe import Recipe
+
+ALONE = "env GAIN=2 scriptlets/ripple.sh 3"
+
+
+def ended(alone: str = ALONE, **usage: Any) -> Ended:
+    figures: dict[str, Any] = {"seconds": 4.019, "cpu_user_seconds": 0.3, "max_rss": 41_300_000}
+    return Ended(
+        usage=Usage(**(figures | usage)), process=Process(argv=("x",), cwd="/", alone=alone)
+    )
+
+
+def verdict(recipe: Recipe, index: int, unmet: str | None = None) -> Verdict:
+    criterion = recipe.step("ripple").success[index]
+    return Verdict(name=criterion.name, wanted=criterion.wanted, place=criterion.place, unmet=unmet)
+
+
+def failed(failure: Failure, **more: Any) -> StepResult:
+    return StepResult(step="ripple", outcome="failed", failure=failure, **more)
+
+
+def told(recipe: Recipe, result: StepResult) -> list[str]:
+    return text(recipe, recipe.step("ripple"), result).splitlines()
+
+
+def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -> None:
+    context = Context()
+    changes: list[Change] = []
+    bound = context.bound("ripple", changes.append)
+    bound.set("dut.state_v1", "idle")
+    bound.set("dut.state_v1", "loaded")
+    bound.append("log", {"ü": [1]})
+    bound.pop("log")
+    bound.delete("dut.state_v1")
+    unmet = verdict(recipe, 2, "the context has no key 'ripple.unit_v1'; it has none at all")
+    result = failed(
+        Failure(kind="criterion", reason="one", place=unmet.place),
+        verdicts=(verdict(recipe, 0), verdict(recipe, 1), unmet, verdict(recipe, 3, "not there")),
+        changes=tuple(changes),
+        ended=ended(),
+    )
+    assert told(recipe, result) == [
+        "recipes/psu.yaml:25:11: 2 of 4 criteria do not hold after step 'ripple'",
+        "",
+        "  15 |   - name: ripple",
+        "   … |",
+        "  22 |       exit_code: [0, 4]",
+        "  23 |       ctx_has_keys:",
+        "  24 |         - ripple.mv_v1",
+        "  25 |         - ripple.unit_v1",
+        "     |           ^^^^^^^^^^^^^^",
+        "E   ctx_has_keys: the context has no key 'ripple.unit_v1'; it has none at all  (line 25)",
+        "E   files_exist: not there  (line 26)",
+        "    held: exit_code [0, 4]; ctx_has_keys ripple.mv_v1",
+        "wrote to the context",
+        '  + dut.state_v1  "idle"',
+        '  ~ dut.state_v1  "idle" -> "loaded"',
+        '  + log[0]  {"ü": [1]}',
+        '  - log[0]  {"ü": [1]}',
+        '  - dut.state_v1  "loaded"',
+        "used       4.02 s, CPU 0.30 s, peak 41.3 MB",
+        "repeat     pytest recipes/psu.yaml::ripple",
+        "alone      env GAIN=2 scriptlets/ripple.sh 3",
+    ]
+
+
+def test_one_criterion_is_told_in_the_singular(recipe: Recipe) -> None:
+    unmet = verdict(recipe, 3, "out/ripple.csv is not there")
+    result = failed(Failure(kind="criterion", reason="one", place=unmet.place), verdicts=(unmet,))
+    assert told(recipe, result)[0] == (
+        "recipes/psu.yaml:26:21: a criterion does not hold after step 'ripple'"
+    )
+
+
+def test_a_body_that_failed_is_told_by_its_reason_and_detail(recipe: Recipe) -> None:
+    failure = Failure(
+        kind="protocol",
+        reason="stdout is no JSON, at byte 0",
+        detail=("b'noise'", "  ^"),
+    )
+    result = failed(failure, ended=ended(cpu_user_seconds=None, max_rss=None))
+    assert told(recipe, result) == [
+        "recipes/psu.yaml:18:10: step 'ripple': stdout is no JSON, at byte 0",
+        "",
+        "  15 |   - name: ripple",
+        "  16 |     description: Measures the ripple.",
+        "  17 |     type: shell",
+        "  18 |     cmd: scriptlets/ripple.sh 3",
+        "     |          ^^^^^^^^^^^^^^^^^^^^^^",
+        "E   stdout is no JSON, at byte 0",
+        "    b'noise'",
+        "      ^",
+        "used       4.02 s",
+        "repeat     pytest recipes/psu.yaml::ripple",
+        "alone      env GAIN=2 scriptlets/ripple.sh 3",
+    ]
+
+
+def test_a_step_that_never_ran_has_used_nothing(recipe: Recipe) -> None:
+    result = failed(Failure(kind="exception", reason="no bench"))
+    assert told(recipe, result)[-2:] == [
+        "E   no bench",
+        "repeat     pytest recipes/psu.yaml::ripple",
+    ]
+
+
+def test_whatever_happened_it_is_at_most_forty_lines(recipe: Recipe) -> None:
+    changes: list[Change] = []
+    bound = Context().bound("ripple", changes.append)
+    for number in range(100):
+        bound.set(f"key{number}", "x\n" * 1000)
+    unmet = tuple(verdict(recipe, 1, f"unmet {number}") for number in range(100))
+    held = tuple(verdict(recipe, 2) for _ in range(100))
+    result = failed(
+        Failure(kind="criterion", reason="many", place=Place(26, 1), detail=("one", "two")),
+        verdicts=unmet + held,
+        changes=tuple(changes),
+        ended=ended(),
+    )
+    rows = told(recipe, result)
+    assert len(rows) <= 40
+    assert "E   … and 94 more do not hold" in rows
+    assert f"    held: {'; '.join(['ctx_has_keys ripple.unit_v1'] * 6)}; 94 more" in rows
+    assert "  … and 94 more changes" in rows
+    long = "x\\n" * 40
+    assert f'  + key0  "{long[:98]}…' in rows
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("\x1b[31m\x9b", '"\\u001b[31m\\u009b"'),
+        ({"ü": "\x7f"}, '{"\\u00fc": "\\u007f"}'),
+        ("grün", '"grün"'),
+        (None, "null"),
+    ],
+)
+def test_a_value_is_told_as_json_that_moves_no_cursor(
+    recipe: Recipe, value: object, shown: str
+) -> None:
+    changes: list[Change] = []
+    Context().bound("ripple", changes.append).set("key", value)
+    result = failed(Failure(kind="status", reason="off"), changes=tuple(changes))
+    assert f"  + key  {shown}" in told(recipe, result)
+
+
+@pytest.mark.parametrize("alone", ["echo 'a\nb'", "x" * 301, "echo '\x1b[2J'"])
+def test_a_line_that_cannot_be_pasted_is_left_out(recipe: Recipe, alone: str) -> None:
+    result = failed(Failure(kind="status", reason="off"), ended=ended(alone))
+    assert told(recipe, result)[-1] == "repeat     pytest recipes/psu.yaml::ripple"
+
+
+def test_an_id_with_a_space_is_quoted(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "my recipes.yaml"
+    path.write_text(recipe.text)
+    result = failed(Failure(kind="status", reason="off"))
+    assert told(load(path, root=tmp_path), result)[-1] == (
+        "repeat     pytest 'my recipes.yaml::ripple'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("flash", Place(13, 12, 5)), ("ripple", Place(18, 10, 22))]
+)
+def test_what_a_step_runs_is_to_blame_where_nothing_else_is(
+    recipe: Recipe, name: str, place: Place
+) -> None:
+    result = StepResult(step=name, outcome="failed", failure=Failure(kind="status", reason="off"))
+    assert place_of(recipe.step(name), result) == place
+
+
+def test_the_place_of_a_failure_goes_first(recipe: Recipe) -> None:
+    failure = Failure(kind="timeout", reason="late", place=Place(20, 14, 3))
+    assert place_of(recipe.step("ripple"), failed(failure)) == Place(20, 14, 3)

@@ -1,0 +1,15 @@
+"""Figures as people read them: what was not measured is a dash."""
+
+from pytest_orchestrator.reports.figures import added, megabytes, seconds
+
+
+def test_seconds_have_two_decimals() -> None:
+    assert [seconds(1.005), seconds(0), seconds(None)] == ["1.00", "0.00", "-"]
+
+
+def test_bytes_are_told_in_millions() -> None:
+    assert [megabytes(38_149_999), megabytes(0), megabytes(None)] == ["38.1", "0.0", "-"]
+
+
+def test_what_is_there_is_added() -> None:
+    assert (added(1, None, 2.5), added(None), added()) == (3.5, None, None)

@@ -1,0 +1,216 @@
+"""The block of a step is plain data in which nothing stands that was not measured."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.result import (
+    Ended,
+    Failure,
+    Process,
+    StepResult,
+    Stream,
+    Usage,
+    Verdict,
+)
+from pytest_orchestrator.recipe import load
+from pytest_orchestrator.reports.json_report import block
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.recipe import Recipe
+
+
+def told(recipe: Recipe, name: str, result: StepResult, **more: Any) -> dict[str, Any]:
+    made: dict[str, Any] = block(recipe, recipe.step(name), result, root=_root(recipe), **more)
+    assert json.loads(json.dumps(made)) == made
+    return made
+
+
+def _root(recipe: Recipe) -> Path:
+    return recipe.path.parent.parent
+
+
+def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
+    changes: list[Change] = []
+    context = Context().bound("ripple", changes.append)
+    context.append("ripple.log_v1", {"mv": 61.4})
+    criterion = recipe.step("ripple").success[0]
+    result = StepResult(
+        step="ripple",
+        outcome="failed",
+        failure=Failure(kind="exit_code", reason="exit code 3, wanted 0 or 4"),
+        verdicts=(
+            Verdict(
+                name="exit_code",
+                wanted=[0, 4],
+                place=criterion.place,
+                measured=3,
+                unmet="exit code 3, wanted 0 or 4",
+            ),
+        ),
+        changes=tuple(changes),
+        ended=Ended(
+            usage=Usage(seconds=4.25, cpu_user_seconds=0.25, max_rss=43306188, source={"cpu": "x"}),
+            process=Process(
+                argv=("scriptlets/ripple.sh", "3"),
+                cwd=str(_root(recipe) / "out"),
+                alone="scriptlets/ripple.sh 3",
+                exit_code=3,
+                stdout=Stream("text", 57),
+                stderr=Stream("", 0),
+                leftovers=("sleep (pid 7)",),
+            ),
+        ),
+        started=1795601707.4129,
+    )
+    assert told(recipe, "ripple", result) == {
+        "schema_version": "1.0",
+        "run": {"worker": "main"},
+        "recipe": {
+            "name": "psu_burn_in",
+            "path": "recipes/psu.yaml",
+            "sha256": recipe.sha256,
+            "test_meta": {
+                "test_id": "PSU-7",
+                "tester": "me",
+                "dut": {"serial_number": "A17"},
+                "batch": 12,
+            },
+            "description": "Burns a PSU in.",
+        },
+        "step": {
+            "name": "ripple",
+            "index": 2,
+            "type": "shell",
+            "line": 15,
+            "needs": ["flash"],
+            "tags": [],
+            "state": "failed",
+            "description": "Measures the ripple.",
+            "kind": "exit_code",
+            "reason": "exit code 3, wanted 0 or 4",
+        },
+        "criteria": [
+            {
+                "name": "exit_code",
+                "line": 22,
+                "held": False,
+                "wanted": [0, 4],
+                "measured": 3,
+                "reason": "exit code 3, wanted 0 or 4",
+            }
+        ],
+        "context": {
+            "writes": [
+                {
+                    "key": "ripple.log_v1",
+                    "ts": changes[0].ts,
+                    "who": "ripple",
+                    "op": "append",
+                    "old": None,
+                    "new": {"mv": 61.4},
+                    "index": 0,
+                }
+            ]
+        },
+        "time": {
+            "start": "2026-11-25T10:15:07.412Z",
+            "stop": "2026-11-25T10:15:11.662Z",
+            "seconds": 4.25,
+        },
+        "resources": {
+            "seconds": 4.25,
+            "cpu_user_seconds": 0.25,
+            "max_rss": 43306188,
+            "source": {"cpu": "x"},
+        },
+        "process": {
+            "argv": ["scriptlets/ripple.sh", "3"],
+            "cwd": "out",
+            "stdout_bytes": 57,
+            "stderr_bytes": 0,
+            "exit_code": 3,
+            "leftovers": ["sleep (pid 7)"],
+        },
+    }
+
+
+def test_a_blocked_step_has_no_time_and_no_resources(recipe: Recipe) -> None:
+    result = StepResult(
+        step="ripple",
+        outcome="blocked",
+        reason="blocked by recipes/psu.yaml::flash",
+        blocked_by="flash",
+    )
+    made = told(recipe, "ripple", result)
+    assert sorted(made) == ["context", "criteria", "recipe", "run", "schema_version", "step"]
+    assert made["step"]["state"] == "blocked"
+    assert made["step"]["reason"] == "blocked by recipes/psu.yaml::flash"
+    assert made["step"]["blocked_by"] == "flash"
+
+
+def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Recipe) -> None:
+    result = StepResult(
+        step="flash", outcome="passed", meets=True, ended=Ended(usage=Usage(seconds=0.5))
+    )
+    made = told(recipe, "flash", result, worker="gw1")
+    assert "process" not in made
+    assert made["resources"] == {"seconds": 0.5, "source": {}}
+    assert made["run"] == {"worker": "gw1"}
+    assert made["step"] == {
+        "name": "flash",
+        "index": 1,
+        "type": "python",
+        "line": 10,
+        "needs": [],
+        "tags": ["smoke"],
+        "state": "passed",
+    }
+
+
+def test_the_word_of_pytest_for_the_outcome_goes_first(recipe: Recipe) -> None:
+    result = StepResult(step="flash", outcome="failed", failure=Failure(kind="status", reason="x"))
+    assert told(recipe, "flash", result, state="xfailed")["step"]["state"] == "xfailed"
+
+
+def test_a_signal_stands_where_there_is_no_exit_code(recipe: Recipe) -> None:
+    process = Process(argv=("x",), cwd="/elsewhere", alone="x", signal="SIGKILL")
+    ended = Ended(usage=Usage(seconds=1.0), process=process)
+    made = told(recipe, "off", StepResult(step="off", outcome="failed", ended=ended))
+    assert made["process"] == {
+        "argv": ["x"],
+        "cwd": "/elsewhere",
+        "stdout_bytes": 0,
+        "stderr_bytes": 0,
+        "signal": "SIGKILL",
+    }
+
+
+@pytest.mark.parametrize("size", [65_534, 65_535])
+def test_a_change_above_64_kib_is_left_out(recipe: Recipe, size: int) -> None:
+    changes: list[Change] = []
+    Context().bound("flash", changes.append).set("log", "x" * size)
+    result = StepResult(step="flash", outcome="passed", changes=tuple(changes))
+    (write,) = told(recipe, "flash", result)["context"]["writes"]
+    assert write["new"] == (
+        "x" * size if size == 65_534 else "… 65537 bytes of JSON are left out here …"
+    )
+
+
+def test_a_recipe_without_a_name_has_that_of_its_file(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "bare.yaml"
+    path.write_text("steps: [{name: flash, type: shell, cmd: 'true'}]")
+    bare = load(path, root=tmp_path)
+    made = told(bare, "flash", StepResult(step="flash", outcome="passed"))
+    assert made["recipe"] == {
+        "name": "bare",
+        "path": "bare.yaml",
+        "sha256": bare.sha256,
+        "test_meta": {},
+    }

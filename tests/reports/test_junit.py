@@ -1,0 +1,41 @@
+"""The properties of a step in JUnit are the scalars of its block, by the same names."""
+
+from typing import Any
+
+from pytest_orchestrator.reports.junit import properties
+
+
+def block(**more: Any) -> dict[str, Any]:
+    return {
+        "recipe": {"path": "recipes/psu.yaml", "test_meta": {}},
+        "step": {"name": "ripple", "type": "shell", "state": "passed", "needs": ["flash"]},
+    } | more
+
+
+def test_a_passed_step_has_its_names_and_figures() -> None:
+    resources = {"seconds": 4.0, "max_rss": 43306188, "source": {"cpu": "wait4"}}
+    assert properties(block(resources=resources)) == [
+        ("recipe", "recipes/psu.yaml"),
+        ("step", "ripple"),
+        ("type", "shell"),
+        ("outcome", "passed"),
+        ("seconds", 4.0),
+        ("max_rss", 43306188),
+    ]
+
+
+def test_a_failed_and_a_blocked_step_are_told_apart() -> None:
+    failed = {"name": "a", "type": "shell", "state": "failed", "kind": "timeout", "reason": "late"}
+    blocked = {"name": "b", "type": "shell", "state": "blocked", "blocked_by": "a"}
+    assert properties(block(step=failed))[3:] == [
+        ("outcome", "failed"),
+        ("kind", "timeout"),
+        ("reason", "late"),
+    ]
+    assert properties(block(step=blocked))[3:] == [("outcome", "blocked"), ("blocked_by", "a")]
+
+
+def test_of_test_meta_the_scalars_that_have_a_fixed_place_are_told() -> None:
+    meta = {"test_id": "PSU-7", "batch": 12, "dut": {"serial": 1}, "free": "text", "station": None}
+    recipe = {"path": "recipes/psu.yaml", "test_meta": meta}
+    assert properties(block(recipe=recipe))[4:] == [("test_id", "PSU-7"), ("batch", 12)]
