@@ -1,0 +1,1 @@
+"""The Context of a run from another process: lines of JSON, whatever carries them."""
