@@ -1,0 +1,153 @@
+"""A Context that another process keeps: the same results, errors and texts.
+
+A value is checked here, in the words of the Context, since JSON would quietly make a list
+of a tuple. All that depends on the state is said by who keeps it.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from msgspec import UNSET
+
+from pytest_orchestrator.core import snapshots
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+from pytest_orchestrator.core.paths import checked_key
+from pytest_orchestrator.core.state import checked_who
+from pytest_orchestrator.core.values import MAX_DEPTH, NotJson, copied, kind
+from pytest_orchestrator.remote import protocol
+from pytest_orchestrator.remote.exchange import Connection, ContextUnreachable, Exchange, Pipes
+from pytest_orchestrator.remote.protocol import Path, Reply, RequestRefused
+
+__all__ = ["Connection", "ContextUnreachable", "Pipes", "RemoteContext", "RequestRefused"]
+
+_ERRORS: Final = {
+    error.slug: error for error in (ContextKeyError, ContextTypeError, NotJson, RequestRefused)
+}
+_READING: Final = {"get", "contains", "history", "last_modified"}
+
+
+class RemoteContext:
+    """State of a run that another process keeps; see `Context` for what each operation does.
+
+    Any number of threads may use it, and one process: the first that asks, which may be a
+    fork of the one that made it.
+    """
+
+    __slots__ = ("_exchange", "_who")
+
+    def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
+        """Use a connection, which stays the caller's to close.
+
+        Args:
+            connection: A connected socket that blocks, or `Pipes`.
+            who: Who changes the Context, where a call does not say so; default: the name
+                that the server's handle has.
+            token: The password of the server.
+        """
+        self._exchange = Exchange(connection, token)
+        self._who = who
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Paths that were asked for through the server's handle and not there."""
+        return tuple(self._ask("missed").value)
+
+    def set(self, key: str, value: object, who: str | None = None) -> None:
+        """Store a value under a key."""
+        self._ask("set", key, copied(value), who=who)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read the value of a key or path."""
+        reply = self._ask("get", key)
+        return default if reply.missing else reply.value
+
+    def __getitem__(self, key: str) -> Any:
+        return self._ask("item", key).value
+
+    def __contains__(self, key: object) -> bool:
+        return bool(self._ask("contains", key).value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def append(self, key: str, value: object, who: str | None = None) -> None:
+        """Add an item to the list under a key."""
+        self._ask("append", key, copied(value, depth=MAX_DEPTH - 1), who=who)
+
+    def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
+        """Add to the number under a key and return the sum."""
+        return cast(float, self._ask("increment", key, copied(by, "by"), who=who).value)
+
+    def delete(self, key: str, who: str | None = None) -> None:
+        """Remove a key and its value."""
+        self._ask("delete", key, who=who)
+
+    def pop(self, key: str, index: int = -1, who: str | None = None) -> Any:
+        """Remove an item from the list under a key and return it."""
+        if type(index) is not int:
+            raise ContextTypeError(f"the index of pop is an integer, not {kind(index)}")
+        return self._ask("pop", key, index=index, who=who).value
+
+    def keys(self) -> list[str]:
+        """Return all keys."""
+        return cast(list[str], self._ask("keys").value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values by key."""
+        return cast(dict[str, Any], self._ask("full").value)
+
+    def get_history(self, key: str) -> list[dict[str, Any]]:
+        """Return every change of a key, oldest first."""
+        return cast(list[dict[str, Any]], self._ask("history", key).value or [])
+
+    def last_modified(self, key: str) -> str | None:
+        """Return when a key was changed last, in ISO 8601 UTC."""
+        return cast(str | None, self._ask("last_modified", key).value)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return values and history as plain JSON."""
+        return cast(dict[str, Any], self._ask("snapshot").value)
+
+    def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
+        """Make the values those of a snapshot."""
+        snapshots.read(snapshot)
+        plain = copied(snapshot, "snapshot", protocol.MAX_DEPTH)
+        self._ask("restore", value=plain, who=who)
+
+    def __repr__(self) -> str:
+        return f"<RemoteContext over {self._exchange.connection!r}>"
+
+    def _ask(
+        self, op: str, path: Any = UNSET, value: Any = UNSET, index: int = -1, who: Any = None
+    ) -> Reply:
+        if type(path) is not str and path is not UNSET:
+            path = _plain_path(path)
+        who = self._who if who is None else who
+        if type(who) is not str and who is not None:
+            who = _plain_who(who)
+        try:
+            reply = self._exchange.ask(op, path, value, index, who)
+        except UnicodeEncodeError:  # lone surrogates, which no key has
+            if op in _READING:
+                return Reply(ok=True, value=None, missing=True)
+            checked_key(path)
+            checked_who(who)
+            raise
+        if not reply.ok:
+            raise _ERRORS.get(reply.kind, OrchestratorError)(reply.error)
+        return reply
+
+
+def _plain_path(path: object) -> Path:
+    """Make of a path what JSON has, or raise what the Context would say of it."""
+    if isinstance(path, str):
+        return str.__str__(path)
+    if path is None or type(path) in (bool, int):
+        return cast(Path, path)
+    return checked_key(cast(str, path))
+
+
+def _plain_who(who: object) -> Path:
+    if type(who) in (bool, int):
+        return cast(Path, who)
+    return checked_who(cast(str, who))

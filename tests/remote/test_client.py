@@ -1,0 +1,205 @@
+"""A remote Context does what a Context does: the same results, errors and texts."""
+
+import enum
+import re
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.context import Context, ContextLike
+from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
+from pytest_orchestrator.core.values import NotJson
+from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
+
+
+class Key(enum.StrEnum):
+    A = "a"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+def nested(depth: int) -> Any:
+    value: Any = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+odd = st.sampled_from(
+    [
+        (1,),
+        {"a": (1,)},
+        {1: 2},
+        b"x",
+        {1},
+        float("nan"),
+        [float("inf")],
+        "\ud800",
+        {"\udfff": 1},
+        10**400,
+        10**5000,
+        Text("x"),
+        Key.A,
+        OrderedDict(a=1),
+        object,
+        nested(199),
+        nested(200),
+        nested(201),
+        nested(300),
+    ]
+)
+values = plain | odd
+bad_keys = st.sampled_from(["", ".", "a..b", "a\n", "\x85", ".".join("x" * 101), 3, None, True])
+keys = st.sampled_from(["a", "a.b", "a.b.c", "d", "Ω x"]) | bad_keys
+paths = keys | st.sampled_from(["a.0", "a.b.-1", "\ud800", Text("d"), Key.A])
+names = st.sampled_from([None, None, "flash", "Ω", "", 3, True, Text("t"), Key.A])
+operations = st.lists(
+    st.tuples(st.just("set"), keys | st.sampled_from([Text("d"), Key.A, ("a",)]), values, names)
+    | st.tuples(st.just("append"), keys | st.just(Key.A), values, names)
+    | st.tuples(st.just("increment"), keys, st.integers() | st.floats() | odd, names)
+    | st.tuples(st.just("delete"), keys, names)
+    | st.tuples(
+        st.just("pop"),
+        keys,
+        st.integers(-4, 4) | st.sampled_from([10**30, True, "0", None, (1,), Key.A]),
+        names,
+    )
+    | st.tuples(st.just("get"), paths | st.just(("a",)))
+    | st.tuples(st.just("get"), paths, plain)
+    | st.tuples(st.just("__getitem__"), keys | st.just(Text("d")))
+    | st.tuples(st.just("__contains__"), paths)
+    | st.tuples(st.just("get_history"), paths)
+    | st.tuples(st.just("last_modified"), paths)
+    | st.tuples(st.sampled_from(["keys", "to_dict", "snapshot", "__iter__"]))
+    | st.tuples(
+        st.just("restore"),
+        st.sampled_from(["old", "old", {}, {"version": 1, "values": {"a": (1,)}}, 3]),
+        names,
+    ),
+    max_size=25,
+)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z'", "TIME", text)
+
+
+def outcome(ctx: Any, operation: tuple[Any, ...], old: dict[str, Any]) -> str:
+    name, *arguments = operation
+    if arguments[:1] == ["old"] and name == "restore":
+        arguments[0] = old
+    try:
+        result = getattr(ctx, name)(*arguments)
+    except OrchestratorError as error:
+        return f"{type(error).__name__}: {error}"
+    result = list(result) if name == "__iter__" else result
+    return without_times(repr(result))
+
+
+@given(operations, st.integers(1, 80))
+def test_any_sequence_of_operations_has_the_same_results_and_errors(
+    loopback: Callable[..., Any], done: list[tuple[Any, ...]], piece: int
+) -> None:
+    local, kept = Context("flash"), Context("flash")
+    remote = RemoteContext(loopback(kept, piece))
+    old = local.snapshot()
+
+    for number, operation in enumerate(done):
+        here, there = outcome(local, operation, old), outcome(remote, operation, old)
+        assert (operation, there) == (operation, here)
+        if number == len(done) // 2:
+            old = local.snapshot()
+
+    assert without_times(repr(kept.snapshot())) == without_times(repr(local.snapshot()))
+    assert remote.missed == tuple(path for path in local.missed if path != "\ud800")
+
+
+def test_a_remote_context_is_context_like(loopback: Callable[..., Any]) -> None:
+    like: ContextLike = RemoteContext(loopback(Context()))
+
+    assert like.keys() == []
+
+
+def test_the_default_never_crosses(loopback: Callable[..., Any]) -> None:
+    remote = RemoteContext(loopback(Context()))
+    fallback = object()
+
+    assert remote.get("a", fallback) is fallback
+    assert remote.missed == ("a",)
+
+
+def test_a_default_name_is_used_where_a_call_gives_none(loopback: Callable[..., Any]) -> None:
+    ctx = Context("flash")
+    remote = RemoteContext(loopback(ctx), who="worker")
+
+    remote.set("a", 1)
+    remote.increment("a", who="other")
+
+    assert [change["who"] for change in ctx.get_history("a")] == ["worker", "other"]
+
+
+def test_text_that_no_line_can_hold_is_refused_in_the_words_of_the_context(
+    loopback: Callable[..., Any],
+) -> None:
+    remote = RemoteContext(loopback(Context()))
+
+    with pytest.raises(ContextKeyError) as key:
+        remote.set("\ud800", 1)
+    with pytest.raises(NotJson) as who:
+        remote.set("a", 1, who="\ud800")
+
+    assert str(key.value) == "key '\\ud800' has a control character; write '_'"
+    assert str(who.value).startswith("who has a lone surrogate at index 0")
+
+
+def test_what_is_too_long_is_refused_and_the_next_request_is_answered(
+    loopback: Callable[..., Any],
+) -> None:
+    remote = RemoteContext(loopback(Context(), max_line=100))
+
+    with pytest.raises(RequestRefused, match=r"^a request of more than 100 bytes; keep what"):
+        remote.set("a", "x" * 100)
+
+    remote.set("a", 1)
+    assert remote.to_dict() == {"a": 1}
+
+
+def test_a_wrong_token_is_refused(loopback: Callable[..., Any]) -> None:
+    connection = loopback(Context())
+    connection.conversation = type(connection.conversation)(Context(), token="s3")
+
+    assert RemoteContext(connection, token="s3").keys() == []
+    with pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"):
+        RemoteContext(connection, token="s").keys()
+
+
+def test_another_process_keeps_the_values(link: socket.socket) -> None:
+    remote = RemoteContext(link)
+    large = [{"reading": number, "text": "Ω" * 50} for number in range(20_000)]
+
+    remote.set("large", large)
+    remote.append("large", 1)
+
+    assert remote["large"] == [*large, 1]
+    assert [change["who"] for change in remote.get_history("large")] == ["flash"] * 2
+    remote.restore(remote.snapshot())
+    assert remote.keys() == ["large"]
+    assert repr(remote) == f"<RemoteContext over {link!r}>"

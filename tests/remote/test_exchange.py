@@ -1,0 +1,259 @@
+"""A reply goes to whom it belongs, whoever asks at the same time and whatever interrupts."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.remote.client import ContextUnreachable, Pipes, RemoteContext
+from pytest_orchestrator.remote.protocol import Conversation
+
+THREADS = 16
+ROUNDS = 100
+
+
+class Stop(BaseException):
+    pass
+
+
+class Interrupted:
+    """A connection at which something happens once: before, within or after a call."""
+
+    def __init__(self, inner: Any, call: str, moment: str, happens: Callable[[], None]) -> None:
+        self.inner = inner
+        self.call = call
+        self.moment = moment
+        self.happens = happens
+
+    def at(self, call: str, moment: str) -> bool:
+        if (call, moment) != (self.call, self.moment):
+            return False
+        self.call = "done"
+        return True
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        if self.at("send", "before"):
+            self.happens()
+        if self.at("send", "within"):
+            sent = int(self.inner.send(data[:20]))
+            self.call = "rest"
+            return sent
+        if self.at("rest", "within"):
+            self.happens()
+        sent = int(self.inner.send(data))
+        if self.at("send", "after"):
+            self.happens()
+        return sent
+
+    def recv(self, size: int, /) -> bytes:
+        if self.at("recv", "before"):
+            self.happens()
+        if self.at("recv", "within"):
+            self.inner.recv(5)
+            self.happens()
+        data = bytes(self.inner.recv(size))
+        if self.at("recv", "after"):
+            self.happens()
+        return data
+
+
+MOMENTS = [(call, moment) for call in ("send", "recv") for moment in ("before", "within", "after")]
+
+
+@pytest.mark.parametrize(("call", "moment"), MOMENTS)
+def test_a_request_that_is_interrupted_mixes_no_replies(
+    loopback: Callable[..., Any], call: str, moment: str
+) -> None:
+    def stop() -> None:
+        raise Stop
+
+    connection = Interrupted(loopback(Context()), "later", moment, stop)
+    remote = RemoteContext(connection)
+    remote.set("a", "of a")
+    remote.set("b", "of b")
+    connection.call = call
+
+    with pytest.raises(Stop):
+        remote.get("a")
+
+    assert remote.get("b") == "of b"
+    assert remote.get("a") == "of a"
+    assert remote.missed == ()
+
+
+@pytest.mark.parametrize(("call", "moment"), [one for one in MOMENTS if one[1] != "within"])
+def test_a_signal_handler_may_ask_in_the_middle_of_a_request(
+    loopback: Callable[..., Any], call: str, moment: str
+) -> None:
+    seen: list[Any] = []
+    connection = Interrupted(
+        loopback(Context()), "later", moment, lambda: seen.append(remote.get("b"))
+    )
+    remote = RemoteContext(connection)
+    remote.set("a", "of a")
+    remote.set("b", "of b")
+    connection.call = call
+
+    assert remote.get("a") == "of a"
+    assert seen == ["of b"]
+    assert remote.get("b") == "of b"
+
+
+def test_a_handler_is_refused_while_a_longer_request_is_half_sent(
+    loopback: Callable[..., Any],
+) -> None:
+    told: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(ContextUnreachable) as caught:
+            remote.get("b")
+        told.append(str(caught.value))
+
+    remote = RemoteContext(Interrupted(loopback(Context()), "send", "within", ask))
+
+    remote.set("a", "x" * 100)
+
+    assert told == ["a longer request is just being sent; ask again after it"]
+    assert remote.to_dict() == {"a": "x" * 100}
+
+
+def test_threads_that_ask_at_once_get_their_own_replies(link: socket.socket) -> None:
+    remote = RemoteContext(link)
+    barrier = threading.Barrier(THREADS)
+
+    def work(number: int) -> list[int | float]:
+        barrier.wait()
+        sums = []
+        for turn in range(ROUNDS):
+            sums.append(remote.increment("n"))
+            remote.set(f"own.{number}", [number, turn])
+            assert remote[f"own.{number}"] == [number, turn]
+            assert remote.get(f"none.{number}", number) == number
+        return sums
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        sums = [one for some in pool.map(work, range(THREADS)) for one in some]
+
+    assert sorted(sums) == list(range(1, THREADS * ROUNDS + 1))
+
+
+def test_real_signals_ask_and_interrupt_and_mix_nothing(told: Callable[[str], str]) -> None:
+    script = """
+import signal
+remote = RemoteContext(link)
+sums = []
+stops = turn = 0
+is_armed = False
+
+class Stop(Exception):
+    pass
+
+def on_alarm(number, frame):  # may be interrupted by itself
+    global is_armed
+    sums.append(remote.increment("ticks"))
+    if is_armed and len(sums) % 3 == 0:
+        is_armed = False
+        raise Stop
+
+signal.signal(signal.SIGALRM, on_alarm)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0007)
+while stops < 100:
+    try:
+        is_armed = True
+        turn += 1
+        remote.set("turn", [turn])
+        assert remote["turn"] == [turn]
+        assert remote.get("none", turn) == turn
+        assert "turn" in remote
+        is_armed = False
+    except Stop:
+        stops += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+ticks = remote["ticks"]
+print(len(set(sums)) == len(sums) <= ticks)
+"""
+    assert told(script) == "True\n"
+
+
+def test_a_fork_may_use_what_its_parent_made_and_never_used(told: Callable[[str], str]) -> None:
+    script = """
+import os
+remote = RemoteContext(link)
+for number in (1, 2):
+    if not os.fork():
+        remote.set("a", number)
+        os._exit(0)
+    os.wait()
+print(remote["a"])
+"""
+    assert told(script) == "2\n"
+
+
+def test_a_fork_of_the_process_that_asks_is_refused(told: Callable[[str], str]) -> None:
+    script = """
+import os
+remote = RemoteContext(link)
+remote.set("a", 1)
+if not os.fork():
+    try:
+        remote.get("a")
+    except ContextUnreachable as error:
+        print(str(error).replace(str(os.getppid()), "PARENT"), flush=True)
+    os._exit(0)
+os.wait()
+print(remote["a"])
+"""
+    assert told(script) == (
+        "the Context is used by process PARENT, and a process that it forked cannot use it "
+        "too; hand over the values that it needs and that it finds\n1\n"
+    )
+
+
+@pytest.mark.parametrize("half", [b"", b'{"ok":true,"va'])
+def test_who_asks_a_process_that_has_ended_is_told_so(half: bytes) -> None:
+    ours, its = socket.socketpair()
+    remote = RemoteContext(ours)
+    its.send(half)
+    its.shutdown(socket.SHUT_WR)
+    with ours:
+        for _ in range(2):
+            with pytest.raises(ContextUnreachable, match=r"^the process that keeps the Context"):
+                remote.get("a")
+            its.close()
+
+
+def test_who_answers_something_else_is_no_context() -> None:
+    ours, its = socket.socketpair()
+    with ours, its:
+        its.send(b"HTTP/1.1 400 Bad Request\r\n")
+
+        with pytest.raises(ContextUnreachable, match=r"^what answers is no Context: JSON is"):
+            RemoteContext(ours).get("a")
+
+
+def test_two_pipes_are_a_connection_too() -> None:
+    (request_reader, request_writer), (reply_reader, reply_writer) = os.pipe(), os.pipe()
+
+    def keep() -> None:
+        conversation = Conversation(Context())
+        while data := os.read(request_reader, 1 << 16):
+            os.write(reply_writer, conversation.receive(data))
+        os.close(reply_writer)
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    remote = RemoteContext(Pipes(reply_reader, request_writer))
+
+    remote.set("a", "x" * 200_000)
+
+    assert remote.get("a") == "x" * 200_000
+    os.close(request_writer)
+    keeper.join(20)
+    assert not keeper.is_alive()
+    for fd in (request_reader, reply_reader):
+        os.close(fd)
