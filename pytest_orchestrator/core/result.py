@@ -5,13 +5,18 @@ step raised is part of the value (``Failure.exception``) and is raised again onl
 door to pytest.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.values import Json
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.values import Json
+else:
+    # msgspec cannot look into a type that contains itself.
+    Json = Any
 
 Outcome = Literal["passed", "failed", "skipped", "blocked"]
 

@@ -6,11 +6,14 @@ a module's assertions get rewritten) comes in here.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from pytest_orchestrator.execution.slot import Slot
 
-def _nothing(_module: str) -> None:
+
+def _nothing(_value: object) -> None:
     return None
 
 
@@ -24,6 +27,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         skips: Exceptions by which a Python step says that it is to be skipped.
         passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
+        hear: Called with each log record and warning of a step in a process of its own.
+        stop: Called with the words of a step that ends the whole run.
+        inline: True where all Python steps run in this process (a person is debugging).
+        slot: The lanes that steps run in.
+        recipe: Path of the recipe that the steps belong to.
+        logs: Folder that the output of steps is written to; None is nowhere.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
 
@@ -33,7 +42,17 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     skips: tuple[type[BaseException], ...] = ()
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
+    hear: Callable[[dict[str, Any]], None] = _nothing
+    stop: Callable[[str], None] = _nothing
+    inline: bool = False
+    slot: Slot | None = None
+    recipe: str = ""
+    logs: Path | None = None
     capacity: int = 16 * 1024 * 1024
+
+    def log(self, step: str, stream: str) -> str | None:
+        """Return the path of the log of a stream of a step, None where there is none."""
+        return None if self.logs is None else str(self.logs / f"{step}.1.{stream}")
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the seconds that a step may take, or None where nothing limits it."""

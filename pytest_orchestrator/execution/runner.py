@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
@@ -24,7 +26,8 @@ class Serial:
     def __init__(self, recipe: Recipe, context: Context, env: Environment) -> None:
         self.recipe = recipe
         self.context = context
-        self.env = env
+        logs = None if env.logs is None else env.logs / recipe.id.replace("/", ".")
+        self.env = msgspec.structs.replace(env, recipe=str(recipe.path), logs=logs)
         self.results: dict[str, StepResult] = {}
         self.begun = False
 

@@ -7,14 +7,16 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import child, missing, status
+from pytest_orchestrator.execution import missing, status
 from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environment_of, stdin_of
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
+from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
 from pytest_orchestrator.execution.output import parsed
+from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import Criterion, ShellStep
 
 RESULT = "ORCHESTRATOR_RESULT"
@@ -39,6 +41,9 @@ def run(step: ShellStep, env: Environment) -> Ended:
     try:
         try:
             exited = _start(step, env, argv, cwd, told)
+        except LaneLost as lost:
+            failure = lost_failure(lost, env.seconds_for(step.timeout))
+            return Ended(usage=Usage(seconds=0.0), failure=failure)
         except OSError as error:
             return _not_started(step, error, argv, cwd, env)
         raw = _written(told, env.capacity)
@@ -50,23 +55,28 @@ def run(step: ShellStep, env: Environment) -> Ended:
 
 def _start(
     step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: Path
-) -> child.Exited:
+) -> Exited:
     variables = environment_of(step.args, os.environ) | {RESULT: str(told)}
     text = stdin_of(step.stdin)
-    with tempfile.TemporaryFile() if text is not None else _NoInput() as stdin:
-        if stdin is not None and text is not None:
-            stdin.write(text)
-            stdin.seek(0)
+    with contextlib.ExitStack() as stack:
+        stdin = None
+        if text is not None:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="orchestrator-"))
+            file.write(text)
+            file.flush()
+            stdin = file.name
 
-        def started(command: tuple[str, ...]) -> child.Exited:
-            return child.run(
-                command,
+        def started(command: tuple[str, ...]) -> Exited:
+            request = Request(
+                argv=command,
                 env=variables,
                 cwd=cwd,
                 stdin=stdin,
                 timeout=env.seconds_for(step.timeout),
-                capacity=env.capacity,
+                stdout_log=env.log(step.name, "stdout"),
+                stderr_log=env.log(step.name, "stderr"),
             )
+            return slot_of(env).shell.run(request)
 
         try:
             return started(argv)
@@ -78,18 +88,10 @@ def _start(
             return started((SHELL, found or argv[0], *argv[1:]))
 
 
-class _NoInput:
-    def __enter__(self) -> IO[bytes] | None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
 def _ended(
     step: ShellStep,
     env: Environment,
-    exited: child.Exited,
+    exited: Exited,
     argv: tuple[str, ...],
     cwd: str,
     raw: bytes | Failure,
@@ -100,18 +102,18 @@ def _ended(
         alone=alone(step.cmd, step.args, step.cwd, step.stdin),
         exit_code=exited.code,
         signal=exited.signal,
-        stdout=exited.stdout.stream(),
-        stderr=exited.stderr.stream(),
-        leftovers=exited.leftovers,
+        stdout=stream(exited.stdout),
+        stderr=stream(exited.stderr),
+        leftovers=tuple(exited.leftovers),
     )
-    value = _value(step, exited, raw)
+    value = _value(step, exited, raw, env.capacity)
     verdict = _exit_verdict(step, exited.code)
     failure = _failure(step, env, exited, value, verdict)
     read = None if isinstance(value, Failure) else value
     # In data a status means nothing.
     skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
-        usage=exited.usage,
+        usage=usage(exited),
         failure=failure,
         skipped=skipped,
         value=read,
@@ -135,22 +137,21 @@ def _too_large(what: str, most: int) -> Failure:
     return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
 
 
-def _value(step: ShellStep, exited: child.Exited, raw: bytes | Failure) -> Json | Failure:
+def _value(step: ShellStep, exited: Exited, raw: bytes | Failure, most: int) -> Json | Failure:
     if step.parse == "text":
         return parsed(b"", "text")
     if isinstance(raw, Failure):
         return raw
     if raw.strip():
         return parsed(raw, "data" if step.parse == "data" else "json", f"${RESULT}")
-    if not exited.stdout.whole:
-        return _too_large("stdout", len(exited.stdout.head))
-    return parsed(bytes(exited.stdout.head), step.parse)
+    printed = exited.stdout.whole(most)
+    return _too_large("stdout", most) if printed is None else parsed(printed, step.parse)
 
 
 def _failure(
     step: ShellStep,
     env: Environment,
-    exited: child.Exited,
+    exited: Exited,
     value: Json | Failure,
     verdict: Verdict,
 ) -> Failure | None:
@@ -175,8 +176,8 @@ def _failure(
     return status.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
 
 
-def _wrong_code(step: ShellStep, exited: child.Exited, verdict: Verdict) -> Failure:
-    last = exited.stderr.stream().text.strip().rpartition("\n")[2][:300]
+def _wrong_code(step: ShellStep, exited: Exited, verdict: Verdict) -> Failure:
+    last = stream(exited.stderr).text.strip().rpartition("\n")[2][:300]
     reason = verdict.unmet or ""
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"

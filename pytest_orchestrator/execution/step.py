@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.result import Ended, Failure, Outcome, StepResult, Verdict
-from pytest_orchestrator.execution import criteria, python, shell
+from pytest_orchestrator.execution import criteria, isolated, python, shell
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 
@@ -50,8 +50,10 @@ def execute(
 
 def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]) -> Ended:
     match step:
-        case PythonStep():
+        case PythonStep() if fixtures or env.inline or step.isolation == "inline":
             return python.run(step, own, env, fixtures)
+        case PythonStep():
+            return isolated.run(step, own, env)
         case ShellStep():
             return shell.run(step, env)
         case _:

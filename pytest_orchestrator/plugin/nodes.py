@@ -15,6 +15,7 @@ import pytest
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
+from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.plugin import fixtures
 from pytest_orchestrator.plugin.callables import callable_of
@@ -25,6 +26,16 @@ from pytest_orchestrator.plugin.unmet_needs import with_writers
 from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
+
+
+_REPORT = {
+    "nodeid": "",
+    "location": ("", 0, ""),
+    "keywords": {},
+    "outcome": "failed",
+    "longrepr": None,
+    "when": "call",
+}
 
 
 class LeftoverWarning(UserWarning):
@@ -137,12 +148,23 @@ class StepItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a failed step: its own text, or the traceback of the user's code."""
+        if isinstance(excinfo.value, Raised):
+            return self._explained_there(excinfo.value)
         shown = super().repr_failure(excinfo)
         result = self.result
         if result and result.failure and isinstance(excinfo.value, pytest.fail.Exception):
             place = failure.place_of(self.step, result)
             _blame(shown, self.path, place.line, result.failure.reason)
         return shown
+
+    def _explained_there(self, raised: Raised) -> Any:
+        """Return what pytest explained in the process that the step ran in."""
+        report: Any = self.config.hook.pytest_report_from_serializable(
+            config=self.config, data={**_REPORT, **raised.report}
+        )
+        for note in getattr(raised, "__notes__", ()):
+            report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
+        return report.longrepr
 
     def explained(self, error: BaseException) -> Any:
         """Return what is shown for a fixture that the recipe names and cannot have, or None."""
@@ -166,8 +188,11 @@ class StepItem(pytest.Function):
             pytest.skip(result.reason)
         if result.failure is None:
             return
-        if result.failure.exception is not None:
-            raise result.failure.exception
+        raised = result.failure.exception
+        if isinstance(raised, Raised) and raised.report["wasxfail"] is not None:
+            pytest.xfail(raised.report["wasxfail"])
+        if raised is not None:
+            raise raised
         told = failure.text(self.recipe, self.step, result)
         raise pytest.fail.Exception(told, pytrace=False)
 

@@ -1,6 +1,7 @@
 """Options and ini keys: declared, checked at the start, and handed to the engine."""
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def timeout(config: pytest.Config) -> float | None:
 def environment(config: pytest.Config) -> "Environment":
     """Return what the steps of this session are given."""
     from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.plugin import lanes
 
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
     return Environment(
@@ -72,6 +74,10 @@ def environment(config: pytest.Config) -> "Environment":
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,
+        hear=lanes.hear,
+        stop=lanes.stop,
+        inline=bool(watched or sys.gettrace() is not None and "pydevd" in sys.modules),
+        slot=lanes.slot(config),
     )
 
 

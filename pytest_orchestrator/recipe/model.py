@@ -149,6 +149,14 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
         dict[str, Json],
         key("What the class or function is given as `params`.", {"message": "Hi"}),
     ] = {}
+    isolation: Annotated[
+        Literal["process", "inline"],
+        key(
+            "`process`: a supervised process of its own. `inline`: pytest's own process, as "
+            "where the step has `fixtures` or a person debugs.",
+            "inline",
+        ),
+    ] = "process"
 
 
 class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):

@@ -19,7 +19,6 @@ STEP = frozenset(
         "skip_exit_code",
         "if",
         "retry",
-        "isolation",
         "locks",
         "outputs",
         "measurements",

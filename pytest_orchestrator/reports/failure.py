@@ -96,7 +96,7 @@ def _used(usage: Usage) -> str:
 def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
     rows = [f"repeat     pytest {shlex.quote(f'{recipe.id}::{step.name}')}"]
     process = result.ended.process if result.ended else None
-    if process is not None and process.alone.isprintable() and len(process.alone) <= _LONGEST:
+    if process is not None and process.alone and process.alone.isprintable() and len(process.alone) <= _LONGEST:
         rows.append(f"alone      {process.alone}")
     return rows
 

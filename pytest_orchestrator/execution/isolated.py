@@ -1,0 +1,244 @@
+"""The body of a Python step in a process of its own, forked by a lane that knows its module.
+
+While it runs, the Context is served to it here; log records and warnings come as they
+happen, and what became of the body comes last.
+"""
+
+import logging
+import os
+import select
+import socket
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
+from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.exited import Exited, LaneLost
+from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
+from pytest_orchestrator.execution.slot import slot_of
+from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.remote.protocol import Conversation
+
+_CHUNK = 1 << 16
+
+
+class Raised(Exception):
+    """What a step raised in its own process.
+
+    Attributes:
+        report: The report of it, as pytest sends reports between processes.
+    """
+
+    def __init__(self, reason: str, report: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.report = report
+
+
+class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A Python step to run, as its lane takes it."""
+
+    step: bytes
+    recipe: str
+    root: str
+    env: dict[str, str]
+    cwd: str
+    sys_path: list[str]
+    log_level: int
+    timeout: float | None
+    grace: float = 2.0
+    stdout_log: str | None = None
+    stderr_log: str | None = None
+    max_log: int = 100 * 1000 * 1000
+    handed: int = 2
+
+
+def run(step: PythonStep, context: Context, env: Environment) -> Ended:
+    """Run what a step names in a process of its own.
+
+    Args:
+        step: The step.
+        context: The step's own handle on the Context.
+        env: The surroundings of the run; its slot has the lane.
+
+    Returns:
+        How it ended, the same as if it had run here.
+    """
+    timeout = env.seconds_for(step.timeout)
+    request = StepRequest(
+        step=msgspec.json.encode(step),
+        recipe=env.recipe,
+        root=str(env.root),
+        env=dict(os.environ),
+        cwd=os.getcwd(),
+        sys_path=_search_path(env),
+        log_level=logging.getLogger().getEffectiveLevel(),
+        timeout=timeout,
+        stdout_log=env.log(step.name, "stdout"),
+        stderr_log=env.log(step.name, "stderr"),
+    )
+    started = time.monotonic()
+    with _Talk(context, env) as talk:
+        try:
+            exited = slot_of(env).python.run(request, handed=talk.handed, meanwhile=talk.until_told)
+        except LaneLost as lost:
+            return _lost(lost, time.monotonic() - started, timeout)
+        talk.to_the_end()
+    if talk.end is not None and talk.end["exit"] is not None:
+        env.stop(talk.end["exit"])
+    return _ended(step, exited, talk.end, timeout)
+
+
+class _Talk:
+    """The two connections to the child of one step."""
+
+    def __init__(self, context: Context, env: Environment) -> None:
+        self._env = env
+        self._conversation = Conversation(context)
+        self._context, self._their_context = socket.socketpair()
+        self._events, self._their_events = socket.socketpair()
+        self.end: dict[str, Any] | None = None
+        self._poll = select.poll()
+        self._poll.register(self._context, select.POLLIN)
+        self._poll.register(self._events, select.POLLIN)
+
+    def __enter__(self) -> "_Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in (self._context, self._events, self._their_context, self._their_events):
+            one.close()
+
+    @property
+    def handed(self) -> tuple[int, int]:
+        """The ends for the child."""
+        return self._their_context.fileno(), self._their_events.fileno()
+
+    def until_told(self, lane: socket.socket, deadline: float | None) -> None:
+        """Serve the child until its lane tells of its end.
+
+        Raises:
+            TimeoutError: The deadline, a moment of ``time.monotonic``, has passed.
+        """
+        self._their_context.close()
+        self._their_events.close()
+        self._poll.register(lane, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = {fd for fd, _ in self._poll.poll(left)}
+            if not ready:
+                raise TimeoutError
+            self._take(ready)
+            if lane.fileno() in ready:
+                return
+
+    def to_the_end(self) -> None:
+        """Take what the child has sent before it ended."""
+        while ready := {fd for fd, _ in self._poll.poll(0)} & self._open:
+            self._take(ready)
+
+    @property
+    def _open(self) -> set[int]:
+        return {one.fileno() for one in (self._context, self._events) if one.fileno() >= 0}
+
+    def _take(self, ready: set[int]) -> None:
+        if self._context.fileno() in ready:
+            self._answer()
+        if self._events.fileno() in ready:
+            self._hear()
+
+    def _answer(self) -> None:
+        try:
+            asked = self._context.recv(_CHUNK)
+            if asked:
+                self._context.sendall(self._conversation.receive(asked))
+                return
+        except OSError:
+            pass
+        self._hang_up(self._context)
+
+    def _hear(self) -> None:
+        try:
+            event, _ = wire.receive(self._events)
+        except (EOFError, OSError, ValueError):
+            self._hang_up(self._events)
+            return
+        if event["op"] == "end":
+            self.end = event
+        else:
+            self._env.hear(event)
+
+    def _hang_up(self, one: socket.socket) -> None:
+        self._poll.unregister(one)
+        one.close()
+
+
+def _search_path(env: Environment) -> list[str]:
+    root = str(env.root)
+    return sys.path if root in sys.path else [root, *sys.path]
+
+
+def _ended(
+    step: PythonStep, exited: Exited, end: dict[str, Any] | None, timeout: float | None
+) -> Ended:
+    process = _process(step, exited, end)
+    told = None if end is None else end.get("ended")
+    if exited.timed_out or told is None:
+        failure = _cut_off(step, exited, timeout)
+        return Ended(usage=_usage(exited, None), failure=failure, process=process)
+    inner = msgspec.json.decode(told, type=Ended)
+    failure = inner.failure
+    report = end["shown"] if end else None
+    if failure is not None and report is not None:
+        raised = Raised(failure.reason, report)
+        failure = msgspec.structs.replace(failure, exception=raised)
+    return msgspec.structs.replace(
+        inner, usage=_usage(exited, inner.usage), failure=failure, process=process
+    )
+
+
+def _cut_off(step: PythonStep, exited: Exited, timeout: float | None) -> Failure:
+    """Say why a child ended without telling what became of its body."""
+    if exited.timed_out:
+        return _timeout(step, timeout)
+    if exited.signal:
+        return Failure(kind="signal", reason=f"ended by {exited.signal}")
+    how = "os._exit or the like" if exited.code == 0 else "a crash, os._exit or the like"
+    return Failure(
+        kind="crash",
+        reason=f"its process ended with exit code {exited.code} before it returned ({how})",
+    )
+
+
+def _timeout(step: PythonStep, timeout: float | None) -> Failure:
+    return Failure(
+        kind="timeout",
+        reason=f"timeout: still running after {timeout:g} s; its whole process tree was ended",
+        place=step.at.get("timeout"),
+    )
+
+
+def _lost(lost: LaneLost, seconds: float, timeout: float | None) -> Ended:
+    return Ended(usage=Usage(seconds=seconds), failure=lost_failure(lost, timeout))
+
+
+def _process(step: PythonStep, exited: Exited, end: dict[str, Any] | None) -> Process:
+    threads = [f"thread {name}" for name in (end or {}).get("threads", ())]
+    return Process(
+        argv=(step.module, str(step.class_ or step.function)),
+        cwd="",
+        alone="",
+        exit_code=exited.code,
+        signal=exited.signal,
+        stdout=stream(exited.stdout),
+        stderr=stream(exited.stderr),
+        leftovers=(*exited.leftovers, *threads),
+    )
+
+
+def _usage(exited: Exited, own: Usage | None) -> Usage:
+    return msgspec.structs.replace(usage(exited), rss_delta=own.rss_delta if own else None)

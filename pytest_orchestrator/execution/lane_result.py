@@ -1,0 +1,39 @@
+"""What a lane told, in the words of a StepResult."""
+
+from pytest_orchestrator.core.result import Failure, Stream, Usage
+from pytest_orchestrator.execution.exited import Exited, LaneLost, Output
+from pytest_orchestrator.execution.printable import shown
+
+
+def stream(output: Output) -> Stream:
+    """Return the head and tail of an output as text for people."""
+    cut = output.size - len(output.head) - len(output.tail)
+    if not cut:
+        return Stream(shown(output.head + output.tail), output.size)
+    head, tail = shown(output.head), shown(output.tail)
+    return Stream(f"{head}\n… {cut} bytes are left out here …\n{tail}", output.size)
+
+
+def usage(exited: Exited) -> Usage:
+    """Return the figures of a program that ran in a lane."""
+    source = {"cpu": "wait4", "memory": exited.memory_source}
+    if exited.read_bytes is not None:
+        source["io"] = "/proc/pid/io"
+    return Usage(
+        seconds=exited.seconds,
+        cpu_user_seconds=exited.user,
+        cpu_system_seconds=exited.system,
+        max_rss=exited.max_rss or None,
+        read_bytes=exited.read_bytes,
+        write_bytes=exited.write_bytes,
+        processes=exited.processes,
+        source=source,
+    )
+
+
+def lost_failure(lost: LaneLost, timeout: float | None) -> Failure:
+    """Return the failure of a step whose lane was lost."""
+    if lost.timed_out:
+        reason = f"timeout: still running after {timeout:g} s; {lost}"
+        return Failure(kind="timeout", reason=reason)
+    return Failure(kind="crash", reason=f"its process was lost: {lost}")

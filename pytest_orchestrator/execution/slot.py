@@ -1,0 +1,66 @@
+"""Where one step at a time runs: a lane for programs and one for Python, started when needed."""
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.lanes import Lane, Lanes
+
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.environment import Environment
+
+
+class Program:
+    """The program that a lane for Python steps is, and what it is told first.
+
+    Attributes:
+        argv: The program with its arguments.
+        env: Its environment.
+        hello: What it reads from its socket before any request.
+    """
+
+    def __init__(self, argv: list[str], env: dict[str, str], hello: dict[str, Any]) -> None:
+        self.argv = argv
+        self.env = env
+        self.hello = hello
+
+
+class PythonLane(Lane):
+    """A lane that is a program of its own, and forks itself for each step."""
+
+    def __init__(self, lanes: Lanes, program: Program) -> None:
+        super().__init__(lanes)
+        self._program = program
+
+    def start(self) -> None:
+        """Start its process ahead of the first step; it gets ready by itself."""
+        self._connected()
+
+    def _connect(self) -> "tuple[Any, int]":
+        connection, pid = self._lanes.connect(argv=self._program.argv, env=self._program.env)
+        wire.send(connection, self._program.hello)
+        return connection, pid
+
+
+def slot_of(env: "Environment") -> "Slot":
+    """Return the slot of the surroundings of a step.
+
+    Raises:
+        RuntimeError: The run was given none, and a step asks for a process.
+    """
+    if env.slot is None:
+        raise RuntimeError("this run has no lanes; give its Environment a slot")
+    return env.slot
+
+
+class Slot:
+    """The lanes of one worker: as many slots, as many steps at the same time.
+
+    Attributes:
+        shell: The lane for programs.
+        python: The lane for Python steps.
+    """
+
+    def __init__(self, lanes: Lanes, program: Program) -> None:
+        self.shell = lanes.shell()
+        self.python = lanes.add(PythonLane(lanes, program))

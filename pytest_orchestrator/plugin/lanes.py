@@ -1,0 +1,115 @@
+"""The lanes of a session: what their Python side is told of this pytest, and what it tells."""
+
+import builtins
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.slot import Program, Slot
+
+_OPTIONS = ("tbstyle", "showlocals", "verbose", "fulltrace", "tbfilter")
+_INI = (
+    "truncation_limit_lines",
+    "truncation_limit_chars",
+    "verbosity_assertions",
+    "filterwarnings",
+)
+_WITHOUT = (
+    "terminal",
+    "cacheprovider",
+    "capture",
+    "logging",
+    "faulthandler",
+    "junitxml",
+    "doctest",
+    "unittest",
+    "pastebin",
+    "stepwise",
+    "setuponly",
+    "setupplan",
+    "debugging",
+    "legacypath",
+    "tmpdir",
+    "monkeypatch",
+    "recwarn",
+    "subtests",
+    "threadexception",
+    "unraisableexception",
+)
+
+
+def slot(config: pytest.Config) -> "Slot":
+    """Return the lanes that one step at a time runs in, ended with the session."""
+    from pytest_orchestrator.execution.lanes import Lanes
+    from pytest_orchestrator.execution.slot import Slot
+
+    lanes = Lanes()
+    config.add_cleanup(lanes.close)
+    return Slot(lanes, program(config))
+
+
+def program(config: pytest.Config) -> "Program":
+    """Return the program that is a lane for Python steps of this session."""
+    from pytest_orchestrator.execution.slot import Program
+
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    options = {name: config.getoption(name, None) for name in _OPTIONS}
+    return Program(
+        [sys.executable, *flags, "-m", "pytest_orchestrator.plugin.lane"],
+        dict(os.environ),
+        {
+            "sys_path": sys.path,
+            "folder": str(config.invocation_params.dir),
+            "arguments": _arguments(config),
+            "options": {name: value for name, value in options.items() if value is not None},
+            "limited": False,
+        },
+    )
+
+
+def _arguments(config: pytest.Config) -> list[str]:
+    arguments = ["--noconftest", "-c", os.devnull, f"--rootdir={config.rootpath}"]
+    arguments += [f"--assert={config.getoption('assertmode')}"]
+    for name in _WITHOUT:
+        arguments += ["-p", f"no:{name}"]
+    for name in _INI:
+        try:
+            value = config.getini(name)
+        except ValueError:
+            continue
+        if value:
+            text = "\n".join(value) if isinstance(value, list) else str(value)
+            arguments += ["-o", f"{name}={text}"]
+    for line in config.getoption("pythonwarnings", None) or ():
+        arguments += ["-W", line]
+    return arguments
+
+
+def hear(event: dict[str, Any]) -> None:
+    """Let happen here what a step did in its own process: a log record, a warning."""
+    if event["op"] == "log":
+        record = logging.makeLogRecord(event["record"])
+        logging.getLogger(record.name).handle(record)
+        return
+    with warnings.catch_warnings():
+        # Where it is an error it was one there.
+        warnings.simplefilter("always")
+        warnings.warn_explicit(event["message"], _category(event), event["filename"], event["line"])
+
+
+def _category(event: dict[str, Any]) -> type[Warning]:
+    """Return the category of a warning; one that only the step's process knows is general."""
+    module = sys.modules.get(event["module"]) or builtins
+    found = getattr(module, event["category"], None)
+    return found if isinstance(found, type) and issubclass(found, Warning) else UserWarning
+
+
+def stop(reason: str) -> None:
+    """End the session as ``pytest.exit`` in a step asks for."""
+    pytest.exit(reason)
