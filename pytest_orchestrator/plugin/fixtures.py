@@ -23,20 +23,22 @@ def problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeError | N
         step: The step.
 
     Returns:
-        None where the error is another, or the recipe does not name the fixture.
+        None where the error is another, or tells of a fixture that the recipe does not name.
     """
     if isinstance(error, pytest.FixtureLookupError):
         name = str(error.argname)
         near = difflib.get_close_matches(name, _available(error), n=1)
         head, tail = f"fixture '{name}'", " not found"
         hint = f"did you mean '{near[0]}'?" if near else "see `pytest --fixtures`"
+        place = _place(name, recipe, step)
     elif match := _PARAMETRIZED.search(str(error)):
         name = match[1]
         head, tail = f"fixture '{name}'", " has parameters, and a step is one item"
         hint = "write a step for each value, or a fixture without parameters"
+        # Nobody names one that is used automatically or by another fixture.
+        place = _place(name, recipe, step) or step.at["name"]
     else:
         return None
-    place = _place(name, recipe, step)
     if place is None:
         return None
     found = Problem(place, head, f" of step '{step.name}'", tail, hint)

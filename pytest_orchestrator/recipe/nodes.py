@@ -22,7 +22,7 @@ from pytest_orchestrator.recipe.source import (
     QUOTED,
     SEQUENCE,
 )
-from pytest_orchestrator.recipe.words import quoted, shortened
+from pytest_orchestrator.recipe.words import lines, quoted, shortened
 
 BROKEN = "broken"
 """The tag of a node that has its problem already and is not to be read."""
@@ -173,8 +173,8 @@ class Check:
         return False
 
     def _twice(self, first: Node, second: ScalarNode) -> None:
-        lines = f"lines {first.start_mark.line + 1} and {second.start_mark.line + 1}"
-        self._problem(second, f"the key {quoted(second.value)} is given twice, in {lines}")
+        where = lines(first.start_mark.line + 1, second.start_mark.line + 1)
+        self._problem(second, f"the key {quoted(second.value)} is given twice, in {where}")
 
     def _tag(self, node: Node) -> None:
         if node.tag != BROKEN:

@@ -9,7 +9,7 @@ from pytest_orchestrator.recipe import graph
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
 from pytest_orchestrator.recipe.values import Values
-from pytest_orchestrator.recipe.words import quoted, shortened
+from pytest_orchestrator.recipe.words import lines, quoted, shortened
 
 
 class Order:
@@ -66,8 +66,8 @@ class Order:
                 continue
             other = first.setdefault(idx, each)
             if other is not each:
-                lines = f"lines {other.at['idx'].line} and {each.at['idx'].line}"
-                self._note(each.node_of("idx"), f"idx {idx} is given twice, in {lines}")
+                where = lines(other.at["idx"].line, each.at["idx"].line)
+                self._note(each.node_of("idx"), f"idx {idx} is given twice, in {where}")
         return sorted(drafts, key=lambda each: each.fields.get("idx", 0))
 
     def _named(self, drafts: Sequence[Draft]) -> dict[str, Draft]:
@@ -77,8 +77,8 @@ class Order:
                 continue
             first = named.setdefault(each.name, each)
             if first is not each:
-                lines = f"lines {first.at['name'].line} and {each.at['name'].line}"
-                head = f"two steps are called {quoted(each.name)}, in {lines}"
+                where = lines(first.at["name"].line, each.at["name"].line)
+                head = f"two steps are called {quoted(each.name)}, in {where}"
                 self._note(each.node_of("name"), head)
         return named
 

@@ -23,3 +23,8 @@ def either(names: Iterable[str]) -> str:
     """The names in one phrase: ``a, b or c``."""
     *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def lines(first: int, second: int) -> str:
+    """Where two things stand: ``lines 3 and 7``, or ``line 3``."""
+    return f"lines {first} and {second}" if first != second else f"line {first}"

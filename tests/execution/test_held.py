@@ -34,7 +34,8 @@ def test_control_c_is_raised_at_the_release() -> None:
 def test_a_signal_that_is_ignored_stays_so() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        HeldSignals()
+        held = HeldSignals()
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        held.release()
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -111,6 +111,10 @@ class Project:
             warnings.resetwarnings()
             return self.pytester.runpytest_inprocess("-p", "no:randomly", *_ALWAYS, *args)
 
+    def shuffled(self, seed: int, *args: str) -> pytest.RunResult:
+        """Run pytest in this process, its items shuffled by pytest-randomly."""
+        return self.pytester.runpytest_inprocess(f"--randomly-seed={seed}", *_ALWAYS, *args)
+
     def spawn(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
         return self.pytester.runpytest_subprocess("-p", "no:randomly", *_ALWAYS, *args)

@@ -249,6 +249,35 @@ def test_loading_runs_and_imports_nothing(read: Read, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["recipes", "x.yaml"]
 
 
+def test_the_collector_does_not_run_while_a_file_is_read(read: Read) -> None:
+    text = "steps:\n" + "".join(f"- {{name: s{n}, type: shell, cmd: x}}\n" for n in range(3000))
+    runs: list[str] = []
+
+    def count(phase: str, _info: dict[str, int]) -> None:
+        runs.append(phase)
+
+    gc.callbacks.append(count)
+    try:
+        read(text)
+    finally:
+        gc.callbacks.remove(count)
+    assert len(runs) <= 4  # one may come before and one behind it
+
+
+def test_a_file_has_a_mebibyte_unless_another_limit_is_given(
+    read: Read, problems: Problems
+) -> None:
+    text = "steps: [{name: a, type: shell, cmd: x}]\n#"
+    full = text + "x" * (1_048_576 - len(text))
+    assert read(full).steps
+    assert problems(full + "x") == [
+        (
+            "1:1 the file has 1,048,577 bytes, above the limit of 1,048,576 "
+            "(the ini key recipe_max_size sets it)"
+        )
+    ]
+
+
 @pytest.mark.parametrize("was_enabled", [True, False])
 @pytest.mark.parametrize("text", ["steps: [{name: a, type: shell, cmd: x}]", "steps: ["])
 def test_the_collector_is_left_as_it_was(was_enabled: bool, text: str, read: Read) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, walk
+from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step, walk
+from pytest_orchestrator.recipe.kinds import StepName
 from pytest_orchestrator.recipe.success import Success
 
 Read = Callable[[str | bytes], Recipe]
@@ -60,14 +61,17 @@ def test_a_recipe_is_frozen_and_finds_its_steps(read: Read) -> None:
         recipe.steps[0].name = "x"  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("model", [*MODELS, Step, Criterion])
+def test_all_that_is_read_is_frozen(model: type[msgspec.Struct]) -> None:
+    assert model.__struct_config__.frozen
+
+
 def test_the_schema_of_the_language_can_be_made() -> None:
     schema = msgspec.json.schema(Success)
     assert schema["$defs"]["Success"]["properties"]["files_exist"]["examples"] == [
         ["out/report.csv", "out/*.json"]
     ]
-
-
-def test_a_criterion_is_equal_by_its_values() -> None:
-    from pytest_orchestrator.core.place import Place
-
-    assert Criterion("a", 1, Place(1, 2)) == Criterion("a", 1, Place(1, 2))
+    assert msgspec.json.schema(StepName) == {
+        "type": "string",
+        "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$",
+    }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_orchestrator.recipe import PythonStep, Recipe
+from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]
@@ -37,7 +37,7 @@ def test_duplicate_keys_are_found_everywhere_and_at_once(problems: Problems) -> 
     )
     assert problems(text) == [
         "2:1 the key 'name' is given twice, in lines 1 and 2",
-        "3:18 the key 'a' is given twice, in lines 3 and 3",
+        "3:18 the key 'a' is given twice, in line 3",
         "8:5 the key 'cmd' is given twice, in lines 7 and 8",
     ]
 
@@ -199,7 +199,7 @@ def test_a_merge_takes_mappings(value: str, problems: Problems) -> None:
 
 def test_a_second_merge_is_a_key_given_twice(problems: Problems) -> None:
     assert problems("x-a: &a {b: c}\nx-p: &p {<<: *a, <<: *a}\n" + STEPS) == [
-        "2:18 the key '<<' is given twice, in lines 2 and 2"
+        "2:18 the key '<<' is given twice, in line 2"
     ]
 
 
@@ -230,3 +230,9 @@ def test_a_merge_in_quotes_is_a_key(read: Read) -> None:
 def test_carets_mark_a_value_or_its_first_word(text: str, length: int, read: Read) -> None:
     recipe = read(text + "steps: [{name: a, type: shell, cmd: ls}]\n")
     assert next(iter(recipe.at.values())).length == length
+
+
+def test_a_caret_marks_where_a_value_is_missing(read: Read) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read("name:\ntags:  # none\n" + STEPS.replace("*p", "{}"))
+    assert [problem.place for problem in caught.value.problems] == [(1, 6, 1), (2, 6, 1)]

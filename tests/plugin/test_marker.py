@@ -1,0 +1,201 @@
+"""Hand-written tests that ask for a recipe by a marker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_STEPS = ["one", "two", "off"]
+
+
+def _tests(project: Project, *recipes: str, body: str = "assert ctx.get('done.two')") -> None:
+    """Write a test for each recipe: test_0, test_1 and so on."""
+    lines = ["import pytest"]
+    for number, recipe in enumerate(recipes):
+        lines += [f"@pytest.mark.recipe({recipe})", f"def test_{number}(ctx):", f"    {body}"]
+    project.write("test_x.py", "\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def marked(project: Project) -> Project:
+    """A project with a recipe and two tests that ask for it."""
+    project.recipe("x", {"one": "", "two": ""}, {"off": ""})
+    _tests(project, "'recipes/x.yaml'", "'recipes/x.yaml'")
+    return project
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("test_x.py",),
+        ("test_x.py::test_1",),
+        ("-k", "test_0"),
+        ("test_x.py", "recipes"),
+        ("recipes", "test_x.py"),
+        ("recipes/x.yaml::one", "test_x.py"),
+        ("test_x.py", "recipes/x.yaml::off"),
+        ("test_x.py::test_0", "recipes", "test_x.py::test_1"),
+        ("--strict-markers", "-x", "test_x.py"),
+    ],
+)
+def test_the_steps_run_once_and_their_writes_are_there(
+    marked: Project, arguments: tuple[str, ...]
+) -> None:
+    result = marked.run(*arguments)
+
+    assert result.ret == 0
+    assert set(result.parseoutcomes()) <= {"passed", "deselected"}
+    assert marked.ran == _STEPS
+
+
+def test_only_the_test_is_counted(marked: Project) -> None:
+    result = marked.run("test_x.py::test_1")
+
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines(["-* recipes/x.yaml: passed -*", "*", " one *", " two *", " off *"])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_tests_may_stand_anywhere_among_the_steps(marked: Project, seed: int) -> None:
+    result = marked.shuffled(seed)
+
+    assert result.parseoutcomes() == {"passed": 5}
+    assert marked.ran == _STEPS
+
+
+def test_two_workers_run_the_steps_once(marked: Project) -> None:
+    result = marked.spawn("-n", "2")
+
+    assert result.parseoutcomes() == {"passed": 5}
+    assert marked.ran == _STEPS
+
+
+def test_two_workers_run_the_steps_once_for_tests_alone(marked: Project) -> None:
+    result = marked.spawn("-n", "2", "test_x.py")
+
+    assert result.parseoutcomes() == {"passed": 2}
+    assert marked.ran == _STEPS
+
+
+def test_a_class_and_a_module_may_ask_too(marked: Project) -> None:
+    marked.write(
+        "test_x.py",
+        """
+        import unittest
+
+        import pytest
+
+        pytestmark = pytest.mark.recipe("recipes/x.yaml")
+
+        class TestThem:
+            @pytest.mark.parametrize("number", [1, 2])
+            def test_it(self, number, ctx):
+                assert ctx.get("done.two")
+
+        class TestOld(unittest.TestCase):
+            def test_it(self):
+                pass
+        """,
+    )
+
+    assert marked.run("test_x.py").parseoutcomes() == {"passed": 3}
+    assert marked.ran == _STEPS
+
+
+def test_a_failed_step_is_an_error_of_every_test_that_asks(project: Project) -> None:
+    project.recipe("x", {"one": "function: refuse", "two": ""}, {"off": ""})
+    _tests(project, "'recipes/x.yaml'", "'recipes/x.yaml'")
+
+    result = project.run("test_x.py")
+
+    said = "Failed: needed step recipes/x.yaml::one did not pass"
+    assert [line for line in result.outlines if line.startswith("ERROR")] == [
+        f"ERROR test_x.py::test_0 - {said}",
+        f"ERROR test_x.py::test_1 - {said}",
+    ]
+    assert project.ran == ["one", "off"]
+    assert result.ret == 1
+
+
+def test_a_final_step_that_fails_is_an_error_of_its_own(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": ""}, {"off": "function: refuse"})
+    _tests(project, "'recipes/x.yaml'")
+
+    result = project.run("test_x.py")
+
+    assert "ERROR recipes/x.yaml::off - status 'off': the bench is off" in result.outlines
+    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    assert result.ret == 1
+
+
+def test_the_final_steps_wait_for_the_last_test_that_asks(marked: Project) -> None:
+    marked.write(
+        "test_x.py",
+        """
+        import pytest
+        from steps import note
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_0(ctx):
+            note(ctx, {"name": "test_0"})
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_1(ctx):
+            note(ctx, {"name": "test_1"})
+        """,
+    )
+
+    marked.run("test_x.py")
+    assert marked.ran == ["one", "two", "test_0", "test_1", "off"]
+    marked.forget()
+    marked.run("recipes/x.yaml::one", "test_x.py")
+    assert marked.ran == ["one", "two", "test_0", "test_1", "off"]
+
+
+def test_a_step_that_never_runs_by_itself_is_named(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "implicit: false"})
+    _tests(project, "'recipes/x.yaml'")
+
+    said = project.told("test_x.py")["test_0"]
+
+    assert "test_x.py::test_0 needs step 'two', which was not selected; it says" in said
+    assert project.ran == []
+    assert project.run().ret == 0
+
+
+def test_a_recipe_that_cannot_be_had_is_an_error_that_says_why(project: Project) -> None:
+    project.recipe("cdu_poll", {"one": ""})
+    project.write("recipes/bad.yaml", "steps: [{name: one, type: shell, cmd: 'true', parse: no}]")
+    _tests(project, "'recipes/cdu_pol.yaml'", "'recipes/bad.yaml'", "", "1", "'a.yaml', gain=1")
+
+    result = project.run("test_x.py")
+
+    near = "recipes/cdu_pol.yaml (did you mean 'recipes/cdu_poll.yaml'?)"
+    usage = "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir"
+    assert [
+        project.shown(result, f"ERROR at setup of test_{number}").splitlines()[0]
+        for number in range(5)
+    ] == [
+        f"the recipe of this test is not there: {near}",
+        "the recipe of this test is not usable",
+        usage,
+        usage,
+        usage,
+    ]
+    assert "recipes/bad.yaml:1:54:" in project.shown(result, "ERROR at setup of test_1")
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert result.parseoutcomes() == {"errors": 5}
+
+
+def test_without_needs_a_marked_test_still_has_its_recipe(marked: Project) -> None:
+    assert marked.run("--recipe-needs=none", "test_x.py").ret == 0
+    assert marked.ran == _STEPS
+
+
+def test_collecting_marked_tests_runs_nothing(marked: Project) -> None:
+    assert marked.items("test_x.py") == ["test_x.py::test_0", "test_x.py::test_1"]
+    assert marked.ran == []
