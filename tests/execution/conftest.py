@@ -16,6 +16,8 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution import python, shell
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.slot import Program, Slot
 from pytest_orchestrator.execution.step import execute
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
@@ -26,10 +28,11 @@ _numbers = itertools.count()
 class Bench:
     """A project whose recipe has the step ``s`` alone, unless a test writes another."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, slot: Slot) -> None:
         self.root = root
         self.context = Context()
-        self.env = Environment(root=root)
+        self.env = Environment(root=root, slot=slot, logs=root / "logs", inline=True)
+        (root / "logs").mkdir()
 
     def surroundings(self, **changes: object) -> None:
         """Change what the steps are given."""
@@ -87,11 +90,18 @@ class Bench:
         return execute(step, self.context, self.env, {})
 
 
+@pytest.fixture(scope="session")
+def slot() -> Iterator[Slot]:
+    """Lanes for programs; steps of Python run in this process."""
+    with Lanes() as lanes:
+        yield Slot(lanes, Program([], {}, {}))
+
+
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
     """An empty project."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return Bench(tmp_path)
+    return Bench(tmp_path, slot)
 
 
 @pytest.fixture
