@@ -107,10 +107,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """One output stream of a process, bounded: text for people, and how much there was."""
+    """One output stream of a process, bounded.
+
+    Attributes:
+        text: Head and tail, for people.
+        size: Bytes that there were.
+        log: Path of the file that has all of it, where there is one.
+        cut: That file was cut at its limit.
+    """
 
     text: str = ""
     size: int = 0
+    log: str | None = None
+    cut: bool = False
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         slot: The lanes that steps run in.
         recipe: Path of the recipe that the steps belong to.
         logs: Folder that the output of steps is written to; None is nowhere.
+        max_log: Bytes after which such a file is cut, with a mark.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
 
@@ -48,6 +49,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     slot: Slot | None = None
     recipe: str = ""
     logs: Path | None = None
+    max_log: int = 100_000_000
     capacity: int = 16 * 1024 * 1024
 
     def log(self, step: str, stream: str) -> str | None:

@@ -80,6 +80,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         timeout=timeout,
         stdout_log=env.log(step.name, "stdout"),
         stderr_log=env.log(step.name, "stderr"),
+        max_log=env.max_log,
     )
     started = time.monotonic()
     with _Talk(context, env) as talk:

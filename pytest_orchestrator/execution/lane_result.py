@@ -7,11 +7,13 @@ from pytest_orchestrator.execution.printable import shown
 
 def stream(output: Output) -> Stream:
     """Return the head and tail of an output as text for people."""
+    log = output.log if output.size else None
     cut = output.size - len(output.head) - len(output.tail)
     if not cut:
-        return Stream(shown(output.head + output.tail), output.size)
+        return Stream(shown(output.head + output.tail), output.size, log, output.cut)
     head, tail = shown(output.head), shown(output.tail)
-    return Stream(f"{head}\n… {cut} bytes are left out here …\n{tail}", output.size)
+    text = f"{head}\n… {cut} bytes are left out here …\n{tail}"
+    return Stream(text, output.size, log, output.cut)
 
 
 def usage(exited: Exited) -> Usage:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -18,16 +19,17 @@ class Serial:
     Attributes:
         recipe: The recipe.
         context: The Context that it runs on.
-        env: The surroundings of the run.
+        env: The surroundings of the run; its logs go to the recipe's own folder.
         results: What became of each step so far, by its name.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
     """
 
-    def __init__(self, recipe: Recipe, context: Context, env: Environment) -> None:
+    def __init__(
+        self, recipe: Recipe, context: Context, env: Environment, logs: Path | None = None
+    ) -> None:
         self.recipe = recipe
         self.context = context
-        logs = None if env.logs is None else env.logs / recipe.id.replace("/", ".")
-        self.env = msgspec.structs.replace(env, recipe=str(recipe.path), logs=logs)
+        self.env = msgspec.structs.replace(env, recipe=str(recipe.path), logs=logs or env.logs)
         self.results: dict[str, StepResult] = {}
         self.begun = False
 
@@ -62,6 +64,8 @@ class Serial:
         known = self.results.get(step.name)
         if known is not None and not again:
             return known
+        if not self.begun and self.env.logs is not None:
+            self.env.logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
         started = time.time()
         try:

@@ -75,6 +75,7 @@ def _start(
                 timeout=env.seconds_for(step.timeout),
                 stdout_log=env.log(step.name, "stdout"),
                 stderr_log=env.log(step.name, "stderr"),
+                max_log=env.max_log,
             )
             return slot_of(env).shell.run(request)
 

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin.state import RUN, state_of
 
 _INPUT = "orchestrator_groups"
 
@@ -61,6 +62,7 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """Name the file that a worker writes to."""
         node.workerinput[_INPUT] = str(self._file)
+        node.workerinput[RUN] = state_of(node.config).folder.path.name
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(

@@ -270,7 +270,7 @@ def _settle(request: dict[str, Any], out: int, err: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _take_over(request)
     for name, number in (("stdout", 1), ("stderr", 2)):
-        binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115, PTH123
+        binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
         text = io.TextIOWrapper(
             binary, encoding="utf-8", line_buffering=True, write_through=number == 2
         )

@@ -8,9 +8,10 @@ from typing import NoReturn
 
 import pytest
 
-from pytest_orchestrator.plugin import protocol, reporting
+from pytest_orchestrator.plugin import protocol, reporting, settings
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.nodes import StepItem
+from pytest_orchestrator.plugin.state import state_of
 
 
 def start(session: pytest.Session) -> None:
@@ -59,6 +60,15 @@ class Running:
         if self._session.shouldfail or self._session.shouldstop:
             self._end()
         return done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Make the folder of the run."""
+        config = self._session.config
+        try:
+            state_of(config).folder.open(settings.keep_runs(config))
+        except OSError as error:
+            raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +41,16 @@ def add(parser: pytest.Parser) -> None:
         default="1h",
     )
 
+    parser.addini(
+        "recipe_run_dir",
+        "folder of the runs, relative to the rootdir",
+        default=".orchestrator/runs",
+    )
+    parser.addini("recipe_keep_runs", "number of runs that are kept; 0 keeps all", default="20")
+    parser.addini(
+        "recipe_max_log", "size at which the log of a step is cut, such as 100MB", default="100MB"
+    )
+
 
 def check(config: pytest.Config) -> None:
     """Read every setting once, so that a wrong one is told before anything is collected.
@@ -49,6 +60,8 @@ def check(config: pytest.Config) -> None:
     """
     size_limit(config)
     timeout(config)
+    keep_runs(config)
+    max_log(config)
 
 
 def size_limit(config: pytest.Config) -> int:
@@ -59,6 +72,21 @@ def size_limit(config: pytest.Config) -> int:
 def timeout(config: pytest.Config) -> float | None:
     """Return the default timeout of a step in seconds, None where there is none."""
     return _number(config, "recipe_timeout", _UNITS, "90s, 15m, 1h or a number of seconds") or None
+
+
+def run_dir(config: pytest.Config) -> Path:
+    """Return the folder of the runs."""
+    return config.rootpath / str(config.getini("recipe_run_dir"))
+
+
+def keep_runs(config: pytest.Config) -> int:
+    """Return the number of runs that are kept, 0 where all are."""
+    return int(_number(config, "recipe_keep_runs", {"": 1}, "a number"))
+
+
+def max_log(config: pytest.Config) -> int:
+    """Return the size in bytes at which the log of a step is cut."""
+    return int(_number(config, "recipe_max_log", _SIZES, "100MB, 1MiB or a number of bytes"))
 
 
 def environment(config: pytest.Config) -> "Environment":
@@ -76,8 +104,9 @@ def environment(config: pytest.Config) -> "Environment":
         before_import=pytest.register_assert_rewrite,
         hear=lanes.hear,
         stop=lanes.stop,
-        inline=bool(watched or sys.gettrace() is not None and "pydevd" in sys.modules),
+        inline=bool(watched or "pydevd" in sys.modules),
         slot=lanes.slot(config),
+        max_log=max_log(config),
     )
 
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.recipe import Recipe, RecipeError
+    from pytest_orchestrator.run.folder import RunFolder
+
+RUN = "orchestrator_run"
+"""Name under which xdist's workers are told the id of the run."""
 
 
 class State:
@@ -35,6 +39,7 @@ class State:
         self.others = 0
         self._context: Context | None = None
         self._environment: Environment | None = None
+        self._folder: RunFolder | None = None
 
     @property
     def context(self) -> "Context":
@@ -53,6 +58,17 @@ class State:
 
             self._environment = environment(self.config)
         return self._environment
+
+    @property
+    def folder(self) -> "RunFolder":
+        """The folder of this run; all workers of xdist share one."""
+        if self._folder is None:
+            from pytest_orchestrator.plugin import settings
+            from pytest_orchestrator.run.folder import RunFolder, new_id
+
+            given = getattr(self.config, "workerinput", {}).get(RUN)
+            self._folder = RunFolder(settings.run_dir(self.config), given or new_id())
+        return self._folder
 
     def recipe(self, path: Path) -> "Recipe":
         """Return the recipe of a file; it is read once in a session.
@@ -80,7 +96,8 @@ class State:
         from pytest_orchestrator.execution.runner import Serial
 
         if recipe.id not in self.runs:
-            self.runs[recipe.id] = Serial(recipe, self.context, self.environment)
+            logs = self.folder.logs(recipe.id)
+            self.runs[recipe.id] = Serial(recipe, self.context, self.environment, logs)
         return self.runs[recipe.id]
 
 

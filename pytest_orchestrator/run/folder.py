@@ -1,0 +1,68 @@
+"""The folder of one run, and those of the runs before it."""
+
+import contextlib
+import os
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+_LATEST = "latest"
+
+
+def new_id() -> str:
+    """Return the id of a run that begins now, such as ``20261125T101502Z-7f3a``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}"
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Attributes:
+        path: The folder; it is made by `open`.
+    """
+
+    def __init__(self, base: Path, run: str) -> None:
+        self._base = base
+        self.path = base / run
+
+    def open(self, keep: int) -> None:
+        """Make the folder, let ``latest`` point to it, and take the oldest runs away.
+
+        Args:
+            keep: Number of runs that stay, this one among them; 0 keeps all.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignored = self._base.parent / ".gitignore"
+        if self._base.parent.name == ".orchestrator" and not ignored.exists():
+            ignored.write_text("*\n", encoding="utf-8")
+        self._point_to()
+        if keep:
+            self._prune(keep)
+
+    def logs(self, recipe: str) -> Path:
+        """Return the folder for the output of a recipe's steps.
+
+        Args:
+            recipe: Its id, the path relative to the rootdir.
+        """
+        parts = PurePosixPath(recipe.strip("/")).with_suffix("").parts
+        if "recipes" in parts[:-1]:
+            parts = parts[parts.index("recipes") + 1 :]
+        return self.path.joinpath("logs", *parts)
+
+    def _point_to(self) -> None:
+        """Set the link in one step: whoever follows it finds one run or the other."""
+        fresh = self._base / f".{_LATEST}.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            fresh.symlink_to(self.path.name)
+            fresh.replace(self._base / _LATEST)
+
+    def _prune(self, keep: int) -> None:
+        runs = sorted(path for path in self._base.iterdir() if _ID.fullmatch(path.name))
+        for path in runs[:-keep]:
+            shutil.rmtree(path, ignore_errors=True)
