@@ -1,0 +1,106 @@
+"""Frames between pytest, its supervisor and its lanes: four bytes of length, then one value.
+
+The values are marshalled. Both ends are one interpreter, started by itself; marshal carries
+bytes and names that are not UTF-8, and needs no import where json (with re) and socket (with
+selectors) would double the start of the supervisor. For the same reason nothing that the
+supervisor loads imports typing while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket
+from marshal import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_HEAD = 4
+_FD = 4
+_MOST_FDS = 4
+_PIECE = 1 << 16
+_ROOM = CMSG_SPACE(_MOST_FDS * _FD)
+
+
+def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
+    """Send a value, and copies of open files with it.
+
+    Args:
+        to: One end of a connected pair.
+        value: Numbers, text, bytes, None, and lists, tuples and mappings of these.
+        fds: At most four file descriptors.
+
+    Raises:
+        OSError: The other end is gone.
+    """
+    body = dumps(value)
+    data = len(body).to_bytes(_HEAD, "big") + body
+    if fds:
+        rights = b"".join(fd.to_bytes(_FD, sys.byteorder) for fd in fds)
+        data = data[to.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, rights)]) :]
+    to.sendall(data)
+
+
+def receive(source: socket) -> tuple[Any, list[int]]:
+    """Wait for the next value, and leave what comes after it.
+
+    Args:
+        source: One end of a connected pair.
+
+    Returns:
+        The value, and the open files that came with it, closed to programs that are started.
+
+    Raises:
+        EOFError: The other end is gone.
+    """
+    try:
+        head, ancillary, _, _ = source.recvmsg(_HEAD, _ROOM)
+        fds = [fd for level, kind, raw in ancillary for fd in _fds(level, kind, raw)]
+        size = int.from_bytes(_whole(source, head, _HEAD), "big")
+        return loads(_whole(source, source.recv(size), size)), fds  # noqa: S302 - our own process
+    except ConnectionError:
+        raise EOFError from None
+
+
+def answer(source: socket) -> Any:
+    """Wait for the one value that can come now; cheaper than `receive`.
+
+    Args:
+        source: One end of a connected pair.
+
+    Raises:
+        EOFError: The other end is gone.
+        TimeoutError: It did not come within the time-out of the socket.
+    """
+    try:
+        data = _whole(source, source.recv(_PIECE), _HEAD)
+        size = int.from_bytes(data[:_HEAD], "big")
+        return loads(_whole(source, data[_HEAD:], size))  # noqa: S302 - our own process
+    except ConnectionError:
+        raise EOFError from None
+
+
+def _whole(source: socket, data: bytes, size: int) -> bytes:
+    """Read on until there are at least so many bytes."""
+    if len(data) >= size:
+        return data
+    pieces = bytearray(data)
+    while data and len(pieces) < size:
+        data = source.recv(size - len(pieces))
+        pieces += data
+    if len(pieces) < size:
+        raise EOFError
+    return bytes(pieces)
+
+
+def _fds(level: int, kind: int, raw: bytes) -> list[int]:
+    if (level, kind) != (SOL_SOCKET, SCM_RIGHTS):
+        return []
+    whole = len(raw) - len(raw) % _FD
+    fds = [int.from_bytes(raw[at : at + _FD], sys.byteorder) for at in range(0, whole, _FD)]
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return fds
