@@ -1,0 +1,123 @@
+"""All processes below this one: which live, how they are ended, how they are reaped.
+
+This process adopts orphans, so whatever a step left behind (in a session of its own, twice
+forked, with an emptied environment) is found by walking down from here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM  # type: ignore[import-not-found]
+
+from pytest_orchestrator.execution import kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from resource import struct_rusage
+
+    Reaped = Callable[[int, int, struct_rusage, tuple[int, int] | None], None]
+
+PATIENCE = 0.8
+"""Seconds that a killed process may take to be gone; then the kernel holds on to it."""
+
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
+
+
+class Descendants:
+    """The processes below this one, apart from the spared ones and what is below those.
+
+    Attributes:
+        reaped: Called for each child that ended, with its pid, its wait status, what it and
+            those that it waited for used, and their bytes read from and written to storage.
+        spared: Children that are to live, or that cannot be ended.
+    """
+
+    def __init__(self) -> None:
+        self.reaped: Reaped = lambda *_: None
+        self.spared: set[int] = set()
+        self._me = os.getpid()
+
+    def started(self, pid: int) -> None:
+        """Take note of a child that leads a session of its own."""
+
+    def living(self) -> list[int]:
+        """Return all that live now, parents before children, unreaped dead ones among them."""
+        found = [pid for pid in kernel.children(self._me) if pid not in self.spared]
+        for pid in found:
+            found.extend(kernel.children(pid))
+        return found
+
+    def named(self) -> dict[int, str]:
+        """Return all that live now, with what they are called."""
+        names = {pid: kernel.name_of(pid) for pid in self.living()}
+        return {pid: f"{name} (pid {pid})" for pid, name in names.items() if name}
+
+    def reap(self) -> bool:
+        """Wait for those that ended; True where nobody is left to be ended."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return True
+            if ended is None:
+                return bool(self.spared) and self.spared.issuperset(kernel.children(self._me))
+            io = kernel.io_of(ended.si_pid)
+            pid, status, used = os.wait4(ended.si_pid, 0)
+            self.spared.discard(pid)
+            self.reaped(pid, status, used, io)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to each."""
+        for pid in self.living():
+            _kill(pid, number)
+
+    def end(self, grace: float, wait: Callable[[float], bool]) -> dict[int, str]:
+        """End all: TERM, the grace, KILL.
+
+        Args:
+            grace: Seconds between TERM and KILL; with 0 there is no TERM.
+            wait: Waits for some seconds, or shorter; False ends the grace at once.
+
+        Returns:
+            Those that could not be ended, with what they are called; they are spared from now on.
+        """
+        if grace and not self.reap():
+            self.signal(SIGTERM)
+            self.signal(SIGCONT)
+            self._until_gone(time.monotonic() + grace, wait)
+        until = time.monotonic() + PATIENCE
+        while not self.reap() and time.monotonic() < until:
+            self._kill(until)
+            self._until_gone(min(until, time.monotonic() + 0.1), wait)
+        if self.reap():
+            return {}
+        left = self.named()
+        self.spared.update(kernel.children(self._me))
+        return left
+
+    def _until_gone(self, until: float, wait: Callable[[float], bool]) -> None:
+        pauses = iter(_PAUSES)
+        while not self.reap() and (left := until - time.monotonic()) > 0:
+            if not wait(min(left, next(pauses, _PAUSES[-1]))):
+                return
+
+    def _kill(self, until: float) -> None:
+        """Stop all before killing the first, or a fork bomb fills each gap that is torn."""
+        stopped: set[int] = set()
+        while (new := [pid for pid in self.living() if pid not in stopped]) and (
+            time.monotonic() < until
+        ):
+            for pid in new:
+                _kill(pid, SIGSTOP)
+            stopped.update(new)
+        for pid in stopped:
+            _kill(pid, SIGKILL)
+
+
+def _kill(pid: int, number: int) -> None:
+    try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
