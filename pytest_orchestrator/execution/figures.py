@@ -1,0 +1,136 @@
+"""What a step and all below it used: sums of the kernel's own accounts, and samples while it runs.
+
+A peak from ``wait4`` cannot be below that of the process that started the child (Linux copies
+the starter's mark when the child executes its program), so it counts only where it is above;
+else the marks that were sampled are told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from resource import RUSAGE_SELF, getrusage
+
+from pytest_orchestrator.execution import kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from resource import struct_rusage
+
+    from pytest_orchestrator.execution.descendants import Descendants
+
+_LINUX = sys.platform == "linux"
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICK = os.sysconf("SC_CLK_TCK")
+_BLUR = 1 << 20  # the kernel counts pages per processor, and adds up now and then
+_MOST_SAMPLES = 500
+
+
+class Figures:
+    """The sums over one step.
+
+    Attributes:
+        user: CPU seconds in user mode, of all that were waited for.
+        system: The same in the kernel.
+        read: Bytes read from storage; None where the system does not tell.
+        written: Bytes written to storage.
+        seen: The processes that were seen.
+    """
+
+    def __init__(self) -> None:
+        self.user = self.system = 0.0
+        self.read: int | None = None
+        self.written: int | None = None
+        self.seen: set[int] = set()
+        self._floor = 0
+        self._tree_peak = self._largest_sampled = self._largest_waited = 0
+        self._samples: list[tuple[float, int, float]] = []
+        self._skipped, self._stride = 0, 1
+
+    def started(self, pid: int) -> None:
+        """Take note of the program when it has just been started."""
+        self.seen.add(pid)
+        self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
+
+    def reaped(self, pid: int, used: struct_rusage, io: tuple[int, int] | None) -> None:
+        """Add what a process that ended used, with all that it waited for."""
+        self.seen.add(pid)
+        self.user += used.ru_utime
+        self.system += used.ru_stime
+        self._largest_waited = max(self._largest_waited, used.ru_maxrss * _RSS_UNIT)
+        if io is not None:
+            self.read = (self.read or 0) + io[0]
+            self.written = (self.written or 0) + io[1]
+
+    def glance(self, pid: int) -> None:
+        """Look at one process alone: all that a short step is worth."""
+        self._marked(pid)
+        self._tree_peak = max(self._tree_peak, self._largest_sampled)
+
+    def sample(self, seconds: float, descendants: Descendants) -> None:
+        """Look at all that live.
+
+        Args:
+            seconds: Time since the step began.
+            descendants: The processes of the step.
+        """
+        marks, rss, cpu = 0, 0, self.user + self.system
+        for pid in descendants.living():
+            self.seen.add(pid)
+            marks += self._marked(pid)
+            resident, used = _of(pid)
+            rss += resident
+            cpu += used
+        self._tree_peak = max(self._tree_peak, marks)
+        self._keep((seconds, rss, cpu))
+
+    def told(self) -> dict[str, object]:
+        """Return everything as plain values."""
+        waited = self._largest_waited if self._largest_waited > self._floor else 0
+        largest = max(self._largest_sampled, waited)
+        peak = max(self._tree_peak, largest)
+        source = "sampled high-water marks" if peak > waited else "wait4"
+        if not peak:
+            # It ended before the first look: its peak is somewhere below the floor.
+            largest = peak = self._largest_waited
+            source = "wait4, an upper bound"
+        return {
+            "user": self.user,
+            "system": self.system,
+            "max_rss": peak,
+            "largest_rss": largest,
+            "memory_source": source,
+            "read_bytes": self.read,
+            "write_bytes": self.written,
+            "processes": len(self.seen),
+            "samples": self._samples,
+        }
+
+    def _marked(self, pid: int) -> int:
+        """Return the high-water mark of a process that lives."""
+        status = kernel.contents(f"/proc/{pid}/status")
+        at = status.find(b"VmHWM:")
+        mark = int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
+        self._largest_sampled = max(self._largest_sampled, mark)
+        return mark
+
+    def _keep(self, sample: tuple[float, int, float]) -> None:
+        """Keep each sample, then each second, each fourth: the list stays short however long."""
+        self._skipped += 1
+        if self._skipped < self._stride:
+            return
+        self._skipped = 0
+        self._samples.append(sample)
+        if len(self._samples) >= _MOST_SAMPLES:
+            del self._samples[1::2]
+            self._stride *= 2
+
+
+def _of(pid: int) -> tuple[int, float]:
+    """Return resident bytes and CPU seconds, those of waited children among them."""
+    stat = kernel.contents(f"/proc/{pid}/stat")
+    fields = stat[stat.rfind(b")") + 2 :].split()
+    if len(fields) < 22:
+        return 0, 0.0
+    return int(fields[21]) * _PAGE, sum(map(int, fields[11:15])) / _TICK

@@ -1,0 +1,69 @@
+"""One output stream of a step: its log on disk, its first and last bytes at hand.
+
+Memory stays flat whatever the volume; what the disk does not take is counted all the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+EDGE = 1 << 15
+"""Bytes of the beginning and of the end that are kept at hand."""
+
+
+class LogFile:
+    """A stream as it comes.
+
+    Args:
+        path: Where the log is written, as soon as there is something to write; None is nowhere.
+        limit: Bytes of the stream after which the log is cut, with a mark.
+    """
+
+    def __init__(self, path: str | None, limit: int) -> None:
+        self.size = 0
+        self._path = path
+        self._limit = limit
+        self._fd: int | None = None
+        self._error: str | None = None
+        self._head = b""
+        self._tail = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        if self._path is not None and self.size < self._limit and self._error is None:
+            self._write(chunk[: self._limit - self.size])
+        if room := max(0, EDGE - self.size):
+            self._head += chunk[:room]
+        if len(chunk) > room:
+            self._tail = (self._tail + chunk[max(room, len(chunk) - EDGE) :])[-EDGE:]
+        self.size += len(chunk)
+
+    def close(self) -> dict[str, object]:
+        """Finish the log.
+
+        Returns:
+            How many bytes there were, the first and the last of them, whether the log is cut,
+            and what the disk said where it took no more.
+        """
+        if cut := self.size > self._limit and self._path is not None:
+            self._write(b"\n[cut here: the log is limited to %d bytes]\n" % self._limit)
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        return {
+            "size": self.size,
+            "cut": cut,
+            "head": self._head,
+            "tail": self._tail,
+            "error": self._error,
+        }
+
+    def _write(self, data: bytes) -> None:
+        try:
+            if self._fd is None and self._path is not None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                self._fd = os.open(self._path, flags, 0o666)
+            while data and self._fd is not None:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:  # a full disk must not end what the step does
+            self._error = error.strerror
