@@ -1,0 +1,165 @@
+"""What a lane is asked for, and what it tells of a program that is gone."""
+
+import os
+import signal
+from typing import Any
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A program to run.
+
+    Attributes:
+        argv: Program and arguments; no shell is asked.
+        env: The whole environment.
+        cwd: Working directory, absolute.
+        timeout: Seconds after which the tree is ended; None is for ever.
+        stdin: Path of the file that it reads from; None is an empty input.
+        stdout_log: Path of the log of its stdout, written as soon as there is some; None is none.
+        stderr_log: The same for stderr.
+        max_log: Bytes after which a log is cut, with a mark.
+        grace: Seconds between TERM and KILL.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    timeout: float | None = None
+    stdin: str | None = None
+    stdout_log: str | None = None
+    stderr_log: str | None = None
+    max_log: int = 100 * 1000 * 1000
+    grace: float = 2.0
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream of a program.
+
+    Attributes:
+        size: Bytes that were printed.
+        head: The first bytes, 32 KiB at most.
+        tail: The last of the bytes after these, 32 KiB at most.
+        log: Path of the log, which holds all of it unless it is cut; None where there is none.
+        cut: The log is cut.
+        error: What the disk said where it did not take the whole log.
+    """
+
+    size: int
+    head: bytes
+    tail: bytes
+    log: str | None
+    cut: bool = False
+    error: str | None = None
+
+    def whole(self, limit: int) -> bytes | None:
+        """Return all bytes; None where there are more than the limit, or not all were kept.
+
+        Raises:
+            OSError: The log was taken away.
+        """
+        if self.size > limit:
+            return None
+        if self.size == len(self.head) + len(self.tail):
+            return self.head + self.tail
+        if self.log is None or self.cut or self.error:
+            return None
+        with open(self.log, "rb") as file:
+            return file.read()
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that is gone, with all that was seen of it and of what it started.
+
+    Attributes:
+        status: As ``wait`` tells it; None where the kernel holds on to the program.
+        seconds: From before its start to its end.
+        user: CPU seconds in user mode, of all processes that were waited for.
+        system: The same in the kernel.
+        max_rss: Peak of the sum of the memory of all processes, in bytes.
+        largest_rss: Peak of the largest process.
+        memory_source: Where these two come from.
+        read_bytes: Bytes read from storage; None where the system does not tell.
+        write_bytes: Bytes written to storage.
+        processes: Number of processes that were seen.
+        samples: Seconds since the start, resident bytes of the tree, CPU seconds so far.
+        timed_out: It was ended because its time was over.
+        cancelled: It was ended because somebody asked for that.
+        leftovers: What it left running; all of it was ended.
+        unended: What could not be ended, for want of rights or because the kernel holds it.
+        stdout: What it printed.
+        stderr: What it logged.
+    """
+
+    status: int | None
+    seconds: float
+    user: float
+    system: float
+    max_rss: int
+    largest_rss: int
+    memory_source: str
+    read_bytes: int | None
+    write_bytes: int | None
+    processes: int
+    samples: list[tuple[float, int, float]]
+    timed_out: bool
+    cancelled: bool
+    leftovers: list[str]
+    unended: list[str]
+    stdout: Output
+    stderr: Output
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None where a signal ended it."""
+        if self.status is None or not os.WIFEXITED(self.status):
+            return None
+        return os.WEXITSTATUS(self.status)
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it."""
+        return None if self.status is None else signal_of(self.status)
+
+
+def exited_of(request: Request, told: dict[str, Any]) -> Exited:
+    """Return what a lane told of a program.
+
+    Raises:
+        OSError: It was not started; the filename tells what is missing.
+        ValueError: An argument or a variable holds what none can hold.
+    """
+    if error := told.get("error"):
+        if "value" in error:
+            raise ValueError(error["value"])
+        raise OSError(error["errno"], error["strerror"], error["filename"])
+    told["stdout"] = Output(log=request.stdout_log, **told["stdout"])
+    told["stderr"] = Output(log=request.stderr_log, **told["stderr"])
+    return Exited(**told)
+
+
+class LaneLost(Exception):
+    """The process that ran a program is gone, and all that it started was ended.
+
+    Attributes:
+        timed_out: It did not tell of the end of a program whose time was over.
+        strays: What was ended in its place.
+    """
+
+    def __init__(
+        self, reason: str, *, timed_out: bool = False, strays: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(reason)
+        self.timed_out = timed_out
+        self.strays = strays
+
+
+def signal_of(status: int) -> str | None:
+    """Return the name of the signal that a wait status tells of."""
+    if not os.WIFSIGNALED(status):
+        return None
+    number = os.WTERMSIG(status)
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -1,0 +1,291 @@
+"""pytest's side of the lanes: starts the supervisor when one is needed, and talks to both.
+
+Each thread has a lane of its own; the supervisor is shared, under one lock. Whatever is lost
+(a lane, the supervisor) is started anew by the next run.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.exited import Exited, LaneLost, Request, exited_of
+from pytest_orchestrator.execution.supervision import ANSWER, Supervision, ending
+
+_L = TypeVar("_L", bound="Lane")
+_LATE = 0.5  # seconds after a timeout and its grace; a lane needs a few milliseconds
+
+
+class Lanes:
+    """The lanes of one pytest.
+
+    Args:
+        limited: Do with what every system has: no /proc, no subreaper, no pidfd.
+    """
+
+    def __init__(self, *, limited: bool = False) -> None:
+        self._limited = limited
+        self._lock = threading.Lock()
+        self._supervisor: Supervision | None = None
+        self._lanes: list[Lane] = []
+
+    def start(self) -> int:
+        """Start the supervisor ahead of the first lane.
+
+        Returns:
+            Its pid.
+        """
+        with self._lock:
+            return self._running().pid
+
+    def shell(self) -> "Lane":
+        """Return a lane for programs; its process starts with its first run."""
+        return self.add(Lane(self))
+
+    def add(self, lane: _L) -> _L:
+        """Take a lane in, to be closed with the others."""
+        self._lanes.append(lane)
+        return lane
+
+    def connect(self, **program: object) -> tuple[socket.socket, int]:
+        """Start the process of a lane.
+
+        Args:
+            program: ``argv`` and ``env``, for a lane that is a program of its own. It has its
+                end of the socket as descriptor 3, and as 4 a pipe that ends with the supervisor.
+
+        Returns:
+            pytest's end of its socket, and its pid.
+
+        Raises:
+            LaneLost: The supervisor died meanwhile.
+            OSError: There are no more processes or files to be had.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                told = self._ask(program, (theirs.fileno(),))
+        except BaseException:
+            ours.close()
+            raise
+        if "pid" in told:
+            return ours, told["pid"]
+        ours.close()
+        raise OSError(told["errno"], told["strerror"], told["filename"])
+
+    def drop(self, pid: int, grace: float) -> tuple[int | None, tuple[str, ...]]:
+        """End a lane at once, and all that it ran.
+
+        Args:
+            pid: The lane's.
+            grace: Seconds between TERM and KILL for what it ran.
+
+        Returns:
+            Its wait status, and what had to be ended in its place.
+
+        Raises:
+            LaneLost: The supervisor is gone too.
+        """
+        told = self._ask({"drop": pid, "grace": grace})
+        return told["status"], tuple(told["strays"])
+
+    def close(self) -> None:
+        """End all lanes and the supervisor, and wait for that."""
+        for lane in self._lanes:
+            lane.close()
+        self._lanes.clear()
+        with self._lock:
+            if self._supervisor is not None:
+                self._supervisor.close()
+                self._supervisor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _value: object, _traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _running(self) -> Supervision:
+        if self._supervisor is not None and self._supervisor.over:
+            self._supervisor.close()
+            self._supervisor = None
+        if self._supervisor is None:
+            self._supervisor = Supervision(limited=self._limited)
+        return self._supervisor
+
+    def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+        with self._lock:
+            # Who asks for the end of a lane knows the supervisor that has it.
+            supervisor = self._supervisor if "drop" in request else self._running()
+            if supervisor is None:
+                raise LaneLost("the supervisor of the lanes was ended before")
+            try:
+                wire.send(supervisor.socket, request, fds)
+                told: dict[str, Any] = wire.answer(supervisor.socket)
+            except (EOFError, OSError) as error:
+                raise LaneLost(self._post_mortem(supervisor)) from error
+            except BaseException:
+                # Half an exchange: it would answer the next question with this answer.
+                self._post_mortem(supervisor)
+                raise
+            return told
+
+    def _post_mortem(self, supervisor: Supervision) -> str:
+        self._supervisor = None
+        return f"the supervisor of the lanes {supervisor.close()}"
+
+
+class Lane:
+    """A process that runs one program at a time, and ends all that it leaves behind.
+
+    Args:
+        lanes: Where its process is started.
+
+    Attributes:
+        pid: Of its process; None where there is none yet, or none any more.
+    """
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.pid: int | None = None
+        self._lanes = lanes
+        self._socket: socket.socket | None = None
+        self._sending = threading.Lock()
+        self._number = 0
+        self._running = False
+
+    def run(
+        self,
+        request: Any,
+        *,
+        live: tuple[int, int] | None = None,
+        handed: Sequence[int] = (),
+        meanwhile: Callable[[socket.socket, float | None], None] | None = None,
+    ) -> Exited:
+        """Run a program to its end, and end all that it started.
+
+        Args:
+            request: What to run.
+            live: Descriptors that its stdout and stderr are copied to as they come.
+            handed: Descriptors for the program itself.
+            meanwhile: Waits until there is something to read, or raises TimeoutError at a
+                moment of ``time.monotonic``.
+
+        Returns:
+            How it ended, what it printed, what it used.
+
+        Raises:
+            OSError: It cannot be started; the filename tells what is missing.
+            ValueError: An argument or a variable holds what none can hold.
+            LaneLost: The lane or the supervisor died, or was stopped.
+        """
+        fds = (*(live or ()), *handed)
+        connection, pid = self._connected()
+        try:
+            try:
+                self._send(connection, request, fds)
+            except ConnectionError:  # it died while it was idle
+                self.close()
+                connection, pid = self._connected()
+                self._send(connection, request, fds)
+            told = self._told(connection, request, meanwhile)
+        except TimeoutError:
+            raise self._lost(connection, pid, timed_out=True) from None
+        except (EOFError, ConnectionError):
+            raise self._lost(connection, pid, timed_out=False) from None
+        except BaseException:
+            self._hang_up(connection, pid)
+            raise
+        for fd, unsent in zip(live or (), told.pop("unsent"), strict=True):
+            rest = unsent
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        return exited_of(request, told)
+
+    def cancel(self, *, at_once: bool = False) -> None:
+        """Have the program ended that runs now, if one does; may be called from any thread.
+
+        Args:
+            at_once: No grace: KILL now, also where a first cancel has not yet ended it.
+        """
+        with self._sending, contextlib.suppress(OSError):
+            if self._running and self._socket is not None:
+                wire.send(self._socket, {"cancel": self._number, "at_once": at_once})
+
+    def close(self) -> None:
+        """End the process of the lane, and what it runs."""
+        with self._sending:
+            connection, self._socket, self.pid = self._socket, None, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # also where a fork of pytest has it too
+            connection.close()
+
+    def _connected(self) -> tuple[socket.socket, int]:
+        if self._socket is None or self.pid is None:
+            self._socket, self.pid = self._connect()
+        return self._socket, self.pid
+
+    def _connect(self) -> tuple[socket.socket, int]:
+        return self._lanes.connect()
+
+    def _send(self, connection: socket.socket, request: Any, fds: Sequence[int]) -> None:
+        asked = {name: getattr(request, name) for name in request.__struct_fields__}
+        with self._sending:
+            self._number += 1
+            asked["id"] = self._number
+            connection.settimeout(None)
+            wire.send(connection, asked, fds)
+            self._running = True
+
+    def _told(
+        self,
+        connection: socket.socket,
+        request: Any,
+        meanwhile: Callable[[socket.socket, float | None], None] | None,
+    ) -> dict[str, Any]:
+        try:
+            limit = request.timeout
+            patience = None if limit is None else limit + request.grace + _LATE
+            if meanwhile is not None:
+                meanwhile(connection, None if patience is None else time.monotonic() + patience)
+            connection.settimeout(patience)
+            told: dict[str, Any] = wire.answer(connection)
+        finally:
+            self._running = False
+        return told
+
+    def _lost(self, connection: socket.socket, pid: int, *, timed_out: bool) -> LaneLost:
+        """Have everything ended that the lane has run, and tell what became of it."""
+        self.close()
+        connection.close()
+        try:
+            status, strays = self._lanes.drop(pid, grace=0.0 if timed_out else 1.0)
+        except LaneLost as lost:
+            lost.timed_out = timed_out
+            return lost
+        ended = "was stopped" if timed_out else ending(status)
+        return LaneLost(f"the lane (pid {pid}) {ended}", timed_out=timed_out, strays=strays)
+
+    def _hang_up(self, connection: socket.socket, pid: int) -> None:
+        """End what runs and wait for its end, as whoever pressed Ctrl-C does."""
+        with self._sending:
+            self._socket, self.pid = None, None
+        try:
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(ANSWER)
+            while connection.recv(1 << 16):
+                pass
+        except BaseException as error:  # a second Ctrl-C among them
+            with contextlib.suppress(LaneLost):
+                self._lanes.drop(pid, grace=0.0)
+            if not isinstance(error, OSError):
+                raise
+        finally:
+            connection.close()

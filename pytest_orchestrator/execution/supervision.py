@@ -1,0 +1,79 @@
+"""The supervisor as pytest has it: a process, a socket, and the file of its last words."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pytest_orchestrator.execution.exited import signal_of
+
+ANSWER = 5.0
+"""Seconds within which the supervisor answers; to drop a lane takes it three at most."""
+
+_MAIN = (
+    "'the supervisor of pytest-orchestrator: ends what its steps leave behind'; import sys; "
+    "sys.path.append(sys.argv[1]); "
+    "from pytest_orchestrator.execution.supervisor import main; main()"
+)
+_ROOT = str(Path(__file__).parents[2])
+
+
+class Supervision:
+    """A supervisor that runs.
+
+    Args:
+        limited: Let it do with what every system has: no /proc, no subreaper, no pidfd.
+
+    Attributes:
+        socket: Questions go by it, answers come by it.
+        pid: Of its process.
+    """
+
+    def __init__(self, *, limited: bool) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(ANSWER)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        argv = [sys.executable, "-I", "-S", "-c", _MAIN, _ROOT, str(os.getpid())]
+        with theirs:
+            self._process = subprocess.Popen(
+                argv + ["limited"] * limited,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                cwd="/",
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    @property
+    def over(self) -> bool:
+        """True where it has ended."""
+        return self._process.poll() is not None
+
+    def close(self) -> str:
+        """Let it end everything, and tell how it ended."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # also where a fork of pytest has it too
+        self.socket.close()
+        try:
+            self._process.wait(ANSWER)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.seek(0)
+        last = self._errors.read().decode(errors="backslashreplace").strip().rpartition("\n")[2]
+        self._errors.close()
+        code = self._process.returncode
+        end = ending(-code if code < 0 else code << 8)
+        return f"(pid {self.pid}) {end}{': ' * bool(last)}{last}"
+
+
+def ending(status: int | None) -> str:
+    """Return how a process ended, in words."""
+    if status is None:
+        return "cannot be ended"
+    name = signal_of(status)
+    return f"was ended by {name}" if name else f"ended with exit code {os.WEXITSTATUS(status)}"
