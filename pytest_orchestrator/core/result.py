@@ -44,11 +44,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         cpu_system_seconds: The same in the kernel.
         rss_delta: Growth in bytes of the resident memory of the process that ran the step.
         max_rss: Peak of resident memory in bytes.
+        largest_rss: The same of the largest single process.
         heap_current: Bytes of Python heap held at the end (only where heap is traced).
         heap_peak: Peak bytes of Python heap (only where heap is traced).
         read_bytes: Bytes fetched from storage.
         write_bytes: Bytes sent to storage.
         processes: Number of processes that were seen.
+        samples: Path of the file with memory and CPU time as they went, where there is one.
         source: For each group of figures the measurement that it comes from.
     """
 
@@ -57,11 +59,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cpu_system_seconds: float | None = None
     rss_delta: int | None = None
     max_rss: int | None = None
+    largest_rss: int | None = None
     heap_current: int | None = None
     heap_peak: int | None = None
     read_bytes: int | None = None
     write_bytes: int | None = None
     processes: int | None = None
+    samples: str | None = None
     source: dict[str, str] = {}
 
     def as_dict(self) -> dict[str, Json]:
@@ -160,6 +164,22 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A try of a step that failed, and after which there was another one.
+
+    Attributes:
+        number: Which one it was, from 1.
+        failure: Why it failed.
+        ended: The body's own end.
+        started: Start of the body, seconds since the epoch.
+    """
+
+    number: int
+    failure: Failure
+    ended: Ended
+    started: float
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a step.
 
@@ -175,6 +195,9 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         missed: Context paths that the step asked for and that were not there.
         ended: The body's own end; None where no body ran.
         started: Start of the body, seconds since the epoch.
+        attempt: Number of the try that this tells of, the last one.
+        attempts: The tries before it.
+        waited: Seconds that the step waited for its locks, in all its tries.
     """
 
     step: str
@@ -188,6 +211,9 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     missed: tuple[str, ...] = ()
     ended: Ended | None = None
     started: float = 0.0
+    attempt: int = 1
+    attempts: tuple[Attempt, ...] = ()
+    waited: float = 0.0
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:

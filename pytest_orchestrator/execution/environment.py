@@ -4,13 +4,15 @@ The engine knows no test runner: what it needs of one (which exceptions mean *sk
 a module's assertions get rewritten) comes in here.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.execution.wait import Wait
 
 
 def _nothing(_value: object) -> None:
@@ -31,8 +33,14 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         stop: Called with the words of a step that ends the whole run.
         inline: True where all Python steps run in this process (a person is debugging).
         slot: The lanes that steps run in.
+        environ: Environment of the steps; None is that of this process, as it is at their start.
         recipe: Path of the recipe that the steps belong to.
+        run: Id of the run, for those who wait for a lock of it.
         logs: Folder that the output of steps is written to; None is nowhere.
+        resources: Folder that samples of memory and CPU time are written to; None is nowhere.
+        attempt: Number of the try of a step, from 1.
+        locks: Open files that are the locks of a step; its lane holds them as long as it lives.
+        waiting: Is told of a step that waits for a lock, and who has that.
         max_log: Bytes after which such a file is cut, with a mark.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
@@ -47,14 +55,28 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     stop: Callable[[str], None] = _nothing
     inline: bool = False
     slot: Slot | None = None
+    environ: Mapping[str, str] | None = None
     recipe: str = ""
+    run: str = ""
     logs: Path | None = None
+    resources: Path | None = None
+    attempt: int = 1
+    locks: tuple[int, ...] = ()
+    waiting: Callable[[Wait], None] = _nothing
     max_log: int = 100_000_000
     capacity: int = 16 * 1024 * 1024
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment that a step is started with, before its own ``args``."""
+        return dict(os.environ if self.environ is None else self.environ)
+
     def log(self, step: str, stream: str) -> str | None:
         """Return the path of the log of a stream of a step, None where there is none."""
-        return None if self.logs is None else str(self.logs / f"{step}.1.{stream}")
+        return None if self.logs is None else str(self.logs / f"{step}.{self.attempt}.{stream}")
+
+    def samples(self, step: str) -> Path | None:
+        """Return the file for the samples of a step, None where there is none."""
+        return self.resources and self.resources / f"{step}.{self.attempt}.jsonl"
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the seconds that a step may take, or None where nothing limits it."""

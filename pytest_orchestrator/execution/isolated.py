@@ -73,7 +73,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         step=msgspec.json.encode(step),
         recipe=env.recipe,
         root=str(env.root),
-        env=dict(os.environ),
+        env=env.variables(),
         cwd=os.getcwd(),
         sys_path=_search_path(env),
         log_level=logging.getLogger().getEffectiveLevel(),
@@ -85,13 +85,15 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     started = time.monotonic()
     with _Talk(context, env) as talk:
         try:
-            exited = slot_of(env).python.run(request, handed=talk.handed, meanwhile=talk.until_told)
+            exited = slot_of(env).python.run(
+                request, handed=talk.handed, kept=env.locks, meanwhile=talk.until_told
+            )
         except LaneLost as lost:
             return _lost(lost, time.monotonic() - started, timeout)
         talk.to_the_end()
     if talk.end is not None and talk.end["exit"] is not None:
         env.stop(talk.end["exit"])
-    return _ended(step, exited, talk.end, timeout)
+    return _ended(step, exited, talk.end, env)
 
 
 class _Talk:
@@ -184,13 +186,14 @@ def _search_path(env: Environment) -> list[str]:
 
 
 def _ended(
-    step: PythonStep, exited: Exited, end: dict[str, Any] | None, timeout: float | None
+    step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment
 ) -> Ended:
+    figures = usage(exited, env.samples(step.name))
     process = _process(step, exited, end)
     told = None if end is None else end.get("ended")
-    if exited.timed_out or told is None:
-        failure = _cut_off(step, exited, timeout)
-        return Ended(usage=_usage(exited, None), failure=failure, process=process)
+    if exited.timed_out or exited.cancelled or told is None:
+        failure = _cut_off(step, exited, env.seconds_for(step.timeout))
+        return Ended(usage=figures, failure=failure, process=process)
     inner = msgspec.json.decode(told, type=Ended)
     failure = inner.failure
     report = end["shown"] if end else None
@@ -198,7 +201,7 @@ def _ended(
         raised = Raised(failure.reason, report)
         failure = msgspec.structs.replace(failure, exception=raised)
     return msgspec.structs.replace(
-        inner, usage=_usage(exited, inner.usage), failure=failure, process=process
+        inner, usage=_with_own(figures, inner.usage), failure=failure, process=process
     )
 
 
@@ -206,6 +209,8 @@ def _cut_off(step: PythonStep, exited: Exited, timeout: float | None) -> Failure
     """Say why a child ended without telling what became of its body."""
     if exited.timed_out:
         return _timeout(step, timeout)
+    if exited.cancelled:
+        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}")
     how = "os._exit or the like" if exited.code == 0 else "a crash, os._exit or the like"
@@ -241,5 +246,13 @@ def _process(step: PythonStep, exited: Exited, end: dict[str, Any] | None) -> Pr
     )
 
 
-def _usage(exited: Exited, own: Usage | None) -> Usage:
-    return msgspec.structs.replace(usage(exited), rss_delta=own.rss_delta if own else None)
+def _with_own(figures: Usage, own: Usage) -> Usage:
+    """Return the figures of a lane with those that only the process itself can know."""
+    source = figures.source | {name: own.source[name] for name in ("heap",) if name in own.source}
+    return msgspec.structs.replace(
+        figures,
+        rss_delta=own.rss_delta,
+        heap_current=own.heap_current,
+        heap_peak=own.heap_peak,
+        source=source,
+    )

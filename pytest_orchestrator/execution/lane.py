@@ -6,6 +6,7 @@ end it: what a continuous integration sends to all processes is for pytest to an
 
 from __future__ import annotations
 
+import os
 import select
 from _signal import (  # type: ignore[import-not-found]
     SIG_IGN,
@@ -57,6 +58,7 @@ def serve(
     while all(fd != alive for fd, _ in poll.poll()):
         try:
             request, fds = wire.receive(control)
+            kept = request["kept"] = [fds.pop(0) for _ in range(request.get("kept", 0))]
             # The last of the files are the program's own, the others copies of its output.
             live = len(fds) - request.get("handed", 0)
             request["handed"] = fds[live:]
@@ -73,6 +75,8 @@ def serve(
             reply = watch.run(start)
             if watch.gone:
                 return
+            for fd in kept:
+                os.close(fd)
             wire.send(control, reply)
         except (EOFError, ConnectionError):
             return

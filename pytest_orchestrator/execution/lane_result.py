@@ -1,5 +1,9 @@
 """What a lane told, in the words of a StepResult."""
 
+import contextlib
+import json
+from pathlib import Path
+
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Output
 from pytest_orchestrator.execution.printable import shown
@@ -16,8 +20,13 @@ def stream(output: Output) -> Stream:
     return Stream(text, output.size, log, output.cut)
 
 
-def usage(exited: Exited) -> Usage:
-    """Return the figures of a program that ran in a lane."""
+def usage(exited: Exited, samples: Path | None) -> Usage:
+    """Return the figures of a program that ran in a lane.
+
+    Args:
+        exited: What the lane told.
+        samples: The file for what was sampled while it ran; None is nowhere.
+    """
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:
         source["io"] = "/proc/pid/io"
@@ -26,11 +35,28 @@ def usage(exited: Exited) -> Usage:
         cpu_user_seconds=exited.user,
         cpu_system_seconds=exited.system,
         max_rss=exited.max_rss or None,
+        largest_rss=exited.largest_rss or None,
         read_bytes=exited.read_bytes,
         write_bytes=exited.write_bytes,
         processes=exited.processes,
+        samples=_written(exited.samples, samples),
         source=source,
     )
+
+
+def _written(samples: list[tuple[float, int, float]], path: Path | None) -> str | None:
+    """Write samples as JSON lines; a program that was gone before the first has none."""
+    if path is None or not samples:
+        return None
+    rows = [
+        {"seconds": round(seconds, 6), "rss": rss, "cpu_seconds": round(cpu, 6)}
+        for seconds, rss, cpu in samples
+    ]
+    with contextlib.suppress(OSError):  # a full disk fails no step
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        return str(path)
+    return None
 
 
 def lost_failure(lost: LaneLost, timeout: float | None) -> Failure:

@@ -166,6 +166,7 @@ class Lane:
         *,
         live: tuple[int, int] | None = None,
         handed: Sequence[int] = (),
+        kept: Sequence[int] = (),
         meanwhile: Callable[[socket.socket, float | None], None] | None = None,
     ) -> Exited:
         """Run a program to its end, and end all that it started.
@@ -174,6 +175,7 @@ class Lane:
             request: What to run.
             live: Descriptors that its stdout and stderr are copied to as they come.
             handed: Descriptors for the program itself.
+            kept: Descriptors that the lane keeps open until nothing of the program is left.
             meanwhile: Waits until there is something to read, or raises TimeoutError at a
                 moment of ``time.monotonic``.
 
@@ -185,15 +187,15 @@ class Lane:
             ValueError: An argument or a variable holds what none can hold.
             LaneLost: The lane or the supervisor died, or was stopped.
         """
-        fds = (*(live or ()), *handed)
+        fds = (*kept, *(live or ()), *handed)
         connection, pid = self._connected()
         try:
             try:
-                self._send(connection, request, fds)
+                self._send(connection, request, fds, len(kept))
             except ConnectionError:  # it died while it was idle
                 self.close()
                 connection, pid = self._connected()
-                self._send(connection, request, fds)
+                self._send(connection, request, fds, len(kept))
             told = self._told(connection, request, meanwhile)
         except TimeoutError:
             raise self._lost(connection, pid, timed_out=True) from None
@@ -218,6 +220,16 @@ class Lane:
             if self._running and self._socket is not None:
                 wire.send(self._socket, {"cancel": self._number, "at_once": at_once})
 
+    def end(self) -> None:
+        """End the process of the lane at once, whatever it does; from any thread.
+
+        Who waits for its run is told that it was lost; the next run starts another one.
+        """
+        pid = self.pid
+        if self._running and pid is not None:
+            with contextlib.suppress(LaneLost):
+                self._lanes.drop(pid, grace=0.0)
+
     def close(self) -> None:
         """End the process of the lane, and what it runs."""
         with self._sending:
@@ -235,11 +247,13 @@ class Lane:
     def _connect(self) -> tuple[socket.socket, int]:
         return self._lanes.connect()
 
-    def _send(self, connection: socket.socket, request: Any, fds: Sequence[int]) -> None:
+    def _send(
+        self, connection: socket.socket, request: Any, fds: Sequence[int], kept: int
+    ) -> None:
         asked = {name: getattr(request, name) for name in request.__struct_fields__}
         with self._sending:
             self._number += 1
-            asked["id"] = self._number
+            asked |= {"id": self._number, "kept": kept}
             connection.settimeout(None)
             wire.send(connection, asked, fds)
             self._running = True

@@ -4,10 +4,11 @@ import contextlib
 import importlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed, call
 from pytest_orchestrator.execution import frames, missing, status
@@ -32,13 +33,14 @@ def run(
     Returns:
         How it ended; only what the surroundings let through comes out as an exception.
     """
-    own = Own()
+    heap = Heap() if step.heap else None
+    own = Own(heap)
     try:
         with deadline(env.seconds_for(step.timeout)):
             target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
-            with contextlib.chdir(env.root):
+            with contextlib.chdir(env.root), _traced(heap):
                 given = call(target, context, values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
@@ -49,6 +51,17 @@ def run(
     except BaseException as error:
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
     return _judged(given, own, step)
+
+
+@contextlib.contextmanager
+def _traced(heap: Heap | None) -> Iterator[None]:
+    if heap is not None:
+        heap.start()
+    try:
+        yield
+    finally:
+        if heap is not None:
+            heap.stop()
 
 
 def _judged(given: object, own: Own, step: PythonStep) -> Ended:

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.step import execute
+from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.recipe.model import Recipe, Step
 
 
@@ -20,16 +22,28 @@ class Serial:
         recipe: The recipe.
         context: The Context that it runs on.
         env: The surroundings of the run; its logs go to the recipe's own folder.
+        locks: The locks of its steps and its own.
         results: What became of each step so far, by its name.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
     """
 
     def __init__(
-        self, recipe: Recipe, context: Context, env: Environment, logs: Path | None = None
+        self,
+        recipe: Recipe,
+        context: Context,
+        env: Environment,
+        logs: Path | None = None,
+        resources: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.context = context
-        self.env = msgspec.structs.replace(env, recipe=str(recipe.path), logs=logs or env.logs)
+        self.env = msgspec.structs.replace(
+            env,
+            recipe=str(recipe.path),
+            logs=logs or env.logs,
+            resources=resources or env.resources,
+        )
+        self.locks = RecipeLocks(recipe, self.env)
         self.results: dict[str, StepResult] = {}
         self.begun = False
 
@@ -64,18 +78,40 @@ class Serial:
         known = self.results.get(step.name)
         if known is not None and not again:
             return known
+        tries = Attempts(step, self.context, self.env, fixtures or {})
+        started, waited = time.time(), 0.0
+        try:
+            result = None
+            while result is None and tries.wait():
+                with self.locks.of(step) as grip:
+                    assert grip is not None  # noqa: S101  # nobody stops a wait here
+                    waited += grip.waited
+                    self._begin()
+                    result = tries.run(grip.files)
+        except LockError as error:
+            result = self._unlocked(step, error)
+        except BaseException as end:
+            result = tries.interrupted(started, cause_of(end))
+            raise
+        finally:
+            if result is not None:
+                self.results[step.name] = msgspec.structs.replace(result, waited=waited)
+        return self.results[step.name]
+
+    def over(self) -> None:
+        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
+        self.locks.release()
+
+    def _begin(self) -> None:
+        """Take note that a step runs: from now on there may be something to clean up."""
         if not self.begun and self.env.logs is not None:
             self.env.logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
-        started = time.time()
-        try:
-            result = execute(step, self.context, self.env, fixtures or {})
-        except BaseException as end:
-            result = _interrupted(step, started, end)
-            raise
-        finally:
-            self.results[step.name] = result
-        return result
+
+    def _unlocked(self, step: Step, error: LockError) -> StepResult:
+        place = step.at.get("locks") or self.recipe.at.get("locks")
+        failure = Failure(kind="exception", reason=str(error), place=place)
+        return StepResult(step=step.name, outcome="failed", failure=failure)
 
     def block(self, step: Step, blocker: str) -> StepResult:
         """Keep and return the result of a step that may not run."""
@@ -101,13 +137,6 @@ class Serial:
         return result
 
 
-def _interrupted(step: Step, started: float, end: BaseException) -> StepResult:
-    seconds = time.time() - started
-    cause = str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)
-    return StepResult(
-        step=step.name,
-        outcome="failed",
-        failure=Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {cause}"),
-        ended=Ended(usage=Usage(seconds=seconds)),
-        started=started,
-    )
+def cause_of(end: BaseException) -> str:
+    """Return in a few words who or what ended a run."""
+    return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

@@ -56,7 +56,7 @@ def run(step: ShellStep, env: Environment) -> Ended:
 def _start(
     step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: Path
 ) -> Exited:
-    variables = environment_of(step.args, os.environ) | {RESULT: str(told)}
+    variables = environment_of(step.args, env.variables()) | {RESULT: str(told)}
     text = stdin_of(step.stdin)
     with contextlib.ExitStack() as stack:
         stdin = None
@@ -77,7 +77,7 @@ def _start(
                 stderr_log=env.log(step.name, "stderr"),
                 max_log=env.max_log,
             )
-            return slot_of(env).shell.run(request)
+            return slot_of(env).shell.run(request, kept=env.locks)
 
         try:
             return started(argv)
@@ -114,7 +114,7 @@ def _ended(
     # In data a status means nothing.
     skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
-        usage=usage(exited),
+        usage=usage(exited, env.samples(step.name)),
         failure=failure,
         skipped=skipped,
         value=read,
@@ -164,6 +164,8 @@ def _failure(
             reason=f"timeout: still running after {seconds:g} s; its whole process tree was ended",
             place=step.at.get("timeout"),
         )
+    if exited.cancelled:
+        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
     if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
@@ -226,7 +228,7 @@ def _by_signal(code: int) -> str:
 def _not_started(
     step: ShellStep, error: OSError, argv: tuple[str, ...], cwd: str, env: Environment
 ) -> Ended:
-    folders = os.get_exec_path(environment_of(step.args, os.environ))
+    folders = os.get_exec_path(environment_of(step.args, env.variables()))
     code, reason, place = missing.program(argv[0], cwd, error, env.root, folders)
     return Ended(
         usage=Usage(seconds=0.0),

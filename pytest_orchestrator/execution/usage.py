@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Usage
 
 _LINUX = sys.platform == "linux"
@@ -12,9 +13,14 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Own:
-    """Figures of this process between two moments: for a step that runs inside pytest."""
+    """Figures of this process between two moments: for a step that runs inside pytest.
 
-    def __init__(self) -> None:
+    Args:
+        heap: Measures the Python heap; None where nobody asked for that.
+    """
+
+    def __init__(self, heap: Heap | None = None) -> None:
+        self._heap = heap
         self._rss = resident()
         self._io = io_of(os.getpid())
         self._times = os.times()
@@ -30,10 +36,13 @@ class Own:
             cpu_user_seconds=now.user - was.user + now.children_user - was.children_user,
             cpu_system_seconds=now.system - was.system + now.children_system - was.children_system,
             rss_delta=resident() - self._rss,
+            heap_current=self._heap.current if self._heap else None,
+            heap_peak=self._heap.peak if self._heap else None,
             read_bytes=io[0] - self._io[0] if io and self._io else None,
             write_bytes=io[1] - self._io[1] if io and self._io else None,
             source={"cpu": "times of this process", "memory": "growth of this process"}
-            | ({"io": "/proc/pid/io"} if io else {}),
+            | ({"io": "/proc/pid/io"} if io else {})
+            | ({"heap": "tracemalloc"} if self._heap else {}),
         )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEAD = 4
 _FD = 4
-_MOST_FDS = 4
+_MOST_FDS = 250  # the kernel takes 253 at a time
 _PIECE = 1 << 16
 _ROOM = CMSG_SPACE(_MOST_FDS * _FD)
 
@@ -31,7 +31,7 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
     Args:
         to: One end of a connected pair.
         value: Numbers, text, bytes, None, and lists, tuples and mappings of these.
-        fds: At most four file descriptors.
+        fds: At most 250 file descriptors.
 
     Raises:
         OSError: The other end is gone.

@@ -146,7 +146,8 @@ class Session:
         code = _BROKEN
         try:
             self._connection.close()
-            os.close(_ALIVE)
+            for fd in (_ALIVE, *request["kept"]):
+                os.close(fd)
             channel, events = (socket.socket(fileno=fd) for fd in request["handed"])
             _settle(request, out, err)
             self._events = events

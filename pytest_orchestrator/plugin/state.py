@@ -96,8 +96,9 @@ class State:
         from pytest_orchestrator.execution.runner import Serial
 
         if recipe.id not in self.runs:
-            logs = self.folder.logs(recipe.id)
-            self.runs[recipe.id] = Serial(recipe, self.context, self.environment, logs)
+            logs, resources = self.folder.logs(recipe.id), self.folder.resources(recipe.id)
+            run = Serial(recipe, self.context, self.environment, logs, resources)
+            self.runs[recipe.id] = run
         return self.runs[recipe.id]
 
 

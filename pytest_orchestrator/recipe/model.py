@@ -26,6 +26,7 @@ from pytest_orchestrator.recipe.kinds import (
     Word,
     key,
 )
+from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
 
@@ -108,6 +109,22 @@ class Step(Struct, frozen=True, kw_only=True):
             rule=rules.seconds,
         ),
     ] = None
+    retry: Annotated[
+        Retry | None,
+        key(
+            "How often the step is tried until it does not fail, and the wait in between.",
+            {"attempts": 3, "delay": "2s", "backoff": 2},
+            own=True,
+        ),
+    ] = None
+    locks: Annotated[
+        tuple[Text, ...],
+        key(
+            "Names of what there is once on this machine: held while the step runs, across all "
+            "pytest processes.",
+            ["psu"],
+        ),
+    ] = ()
     success: Annotated[
         tuple[Criterion, ...],
         key(
@@ -157,6 +174,10 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
             "inline",
         ),
     ] = "process"
+    heap: Annotated[
+        bool,
+        key("`true`: measure the Python heap of the step, which makes it slower.", True),
+    ] = False
 
 
 class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
@@ -232,6 +253,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
     fixtures: Annotated[
         tuple[Fixture, ...], key("Pytest fixtures that all steps need.", ["bench"])
+    ] = ()
+    locks: Annotated[
+        tuple[Text, ...],
+        key(
+            "As on steps, but held from the first step to the last of `finally`, together with "
+            "the locks of all steps.",
+            ["bench_3"],
+        ),
     ] = ()
     steps: Annotated[
         tuple[Step, ...],

@@ -7,7 +7,6 @@ ROOT = frozenset(
         "needs",
         "stop_on_failure",
         "secrets",
-        "locks",
         "context",
         "matrix",
         "defaults",
@@ -18,8 +17,6 @@ STEP = frozenset(
         "after",
         "skip_exit_code",
         "if",
-        "retry",
-        "locks",
         "outputs",
         "measurements",
         "continue_on_error",
@@ -28,13 +25,13 @@ STEP = frozenset(
         "stop_signal",
         "artifacts",
         "idempotent",
-        "heap",
         "resources",
         "host",
         "use",
         "with",
     }
 )
+RETRY = frozenset({"until", "abort_if"})
 TYPES = frozenset({"ssh"})
 SUCCESS = frozenset(
     {

@@ -16,6 +16,7 @@ _MARKS = frozenset(
 )
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
 _YEAR = 366 * 86_400
+_DAY = 86_400
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -108,6 +109,28 @@ def seconds(value: float | str) -> float:
     if number > _YEAR:
         raise ValueError("should be at most a year")
     return number
+
+
+def pause(value: float | str) -> float:
+    """A wait, which may be none, in seconds."""
+    number = _in_seconds(value) if isinstance(value, str) else float(value)
+    if not 0 <= number <= _DAY:
+        raise ValueError("should be 0 seconds to a day")
+    return number
+
+
+def tries(number: int) -> int:
+    """How often something is done at most."""
+    if not 1 <= number <= 1000:
+        raise ValueError("should be 1 to 1000")
+    return number
+
+
+def factor(number: float) -> float:
+    """What lets a wait grow."""
+    if not 1 <= number <= 1000:
+        raise ValueError("should be 1 to 1000")
+    return float(number)
 
 
 def _in_seconds(text: str) -> float:

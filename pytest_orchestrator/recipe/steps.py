@@ -11,6 +11,7 @@ from pytest_orchestrator.recipe.model import STEP_TYPES, Criterion, PythonStep, 
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import OF_SHELL, Success
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
@@ -90,6 +91,8 @@ class _StepReader:
         fields = fields_of(self._model, self._pairs, self._reading, self._unknown)
         if "success" in self._pairs:
             fields["success"] = self._success(self._pairs["success"][1])
+        if "retry" in self._pairs:
+            fields["retry"] = self._retry(self._pairs["retry"][1])
         self._check_missing()
         if self._model is PythonStep:
             self._check_callable()
@@ -183,6 +186,25 @@ class _StepReader:
             for each, item in zip(value, value_node.value, strict=True):
                 criteria.append(Criterion(name, each, self._values.place(item)))
         return tuple(criteria)
+
+    def _retry(self, node: Node) -> Retry | None:
+        if type(node) is not MappingNode or node.tag == BROKEN:
+            self._reading.mismatch(node, "retry", "a mapping")
+            return None
+        found = pairs(node)
+        fields = fields_of(Retry, found, self._reading, self._unknown_of_retry, "retry.")
+        if "attempts" not in found and not any("'attempts'" in hint for hint in self._hints):
+            self._note(node, "'retry' is missing 'attempts'", "")
+        return Retry(**fields) if "attempts" in fields else None
+
+    def _unknown_of_retry(self, name: str, node: Node) -> None:
+        if name in planned.RETRY:
+            head = f"'{name}' of 'retry' {planned.SENTENCE}"
+            self._problems.add(self._values.place(node), head)
+            return
+        hint = self._problems.meant(name, keys_of(Retry))
+        self._hints.add(hint)
+        self._note(node, f"unknown key {quoted(name)} in 'retry'", hint)
 
     def _foreign(self, name: str, node: Node, owner: str) -> None:
         head = f"'{name}' belongs to {owner} steps"

@@ -50,10 +50,11 @@ class RunFolder:
         Args:
             recipe: Its id, the path relative to the rootdir.
         """
-        parts = PurePosixPath(recipe.strip("/")).with_suffix("").parts
-        if "recipes" in parts[:-1]:
-            parts = parts[parts.index("recipes") + 1 :]
-        return self.path.joinpath("logs", *parts)
+        return self.path.joinpath("logs", *_parts(recipe))
+
+    def resources(self, recipe: str) -> Path:
+        """Return the folder for what the steps of a recipe used as they went on."""
+        return self.path.joinpath("resources", *_parts(recipe))
 
     def _point_to(self) -> None:
         """Set the link in one step: whoever follows it finds one run or the other."""
@@ -66,3 +67,8 @@ class RunFolder:
         runs = sorted(path for path in self._base.iterdir() if _ID.fullmatch(path.name))
         for path in runs[:-keep]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _parts(recipe: str) -> tuple[str, ...]:
+    parts = PurePosixPath(recipe.strip("/")).with_suffix("").parts
+    return parts[parts.index("recipes") + 1 :] if "recipes" in parts[:-1] else parts
