@@ -1,6 +1,5 @@
 """The supervisor as pytest has it: a process, a socket, and the file of its last words."""
 
-import contextlib
 import os
 import socket
 import subprocess
@@ -13,12 +12,16 @@ from pytest_orchestrator.execution.exited import signal_of
 ANSWER = 5.0
 """Seconds within which the supervisor answers; to drop a lane takes it three at most."""
 
-_MAIN = (
-    "'the supervisor of pytest-orchestrator: ends what its steps leave behind'; import sys; "
-    "sys.path.append(sys.argv[1]); "
-    "from pytest_orchestrator.execution.supervisor import main; main()"
-)
-_ROOT = str(Path(__file__).parents[2])
+# The package stands there without its face, which imports typing; and with nothing of the
+# user's on the search path nothing of the user's can get in the way.
+_MAIN = """\
+'the supervisor of pytest-orchestrator: ends what its steps leave behind'
+import sys
+face = sys.modules['pytest_orchestrator'] = type(sys)('pytest_orchestrator')
+face.__path__ = [sys.argv[1]]
+from pytest_orchestrator.execution.supervisor import main
+main()"""
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 class Supervision:
@@ -36,7 +39,7 @@ class Supervision:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        argv = [sys.executable, "-I", "-S", "-c", _MAIN, _ROOT, str(os.getpid())]
+        argv = [sys.executable, "-I", "-S", "-c", _MAIN, _PACKAGE, str(os.getpid())]
         with theirs:
             self._process = subprocess.Popen(
                 argv + ["limited"] * limited,
@@ -55,14 +58,16 @@ class Supervision:
 
     def close(self) -> str:
         """Let it end everything, and tell how it ended."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)  # also where a fork of pytest has it too
-        self.socket.close()
         try:
-            self._process.wait(ANSWER)
-        except subprocess.TimeoutExpired:
+            self.socket.shutdown(socket.SHUT_WR)  # also where a fork of pytest has it too
+            while self.socket.recv(1 << 16):
+                pass
+        except TimeoutError:
             self._process.kill()
-            self._process.wait()
+        except OSError:
+            pass
+        self.socket.close()
+        self._process.wait()
         self._errors.seek(0)
         last = self._errors.read().decode(errors="backslashreplace").strip().rpartition("\n")[2]
         self._errors.close()

@@ -177,3 +177,4 @@ def main() -> None:
     abilities = kernel.Abilities(limited=sys.argv[3:] == ["limited"])
     abilities.adopt_orphans(b"recipe-supervis")
     Supervisor(control, int(sys.argv[2]), abilities).serve()
+    os._exit(0)  # nothing here needs the interpreter's own end
