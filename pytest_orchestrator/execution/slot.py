@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
-
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
 
@@ -64,3 +63,9 @@ class Slot:
     def __init__(self, lanes: Lanes, program: Program) -> None:
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
+        self._lanes = lanes
+        self._program = program
+
+    def another(self) -> "Slot":
+        """Return one more slot beside this one."""
+        return Slot(self._lanes, self._program)

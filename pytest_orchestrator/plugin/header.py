@@ -5,19 +5,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator import __version__
+from pytest_orchestrator.plugin import settings
 from pytest_orchestrator.plugin.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
 
+_MOST = 3
+
 
 class Header:
-    """Tells it; registered once any YAML file was looked at or a test asks for a recipe."""
+    """Tells it; registered once any YAML file was looked at or a test asks for a recipe.
+
+    Attributes:
+        serial: Why recipes run one step at a time although several could, by their ids.
+    """
 
     def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
         self._session = session
         self._steps = steps
+        self.serial: dict[str, str] = {}
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Count recipes, steps, the needed steps that run uncounted, and other files."""
@@ -27,13 +35,24 @@ class Header:
         parts = []
         if self._steps:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
+            jobs = settings.jobs(self._session.config)
+            parts[0] += f", {jobs} jobs" if jobs > 1 else ""
         needed = self._needed()
         if needed:
             parts.append(f"{_count(len(needed), 'needed step')} run in setups, uncounted")
+        parts += self._one_by_one()
         others = state_of(self._session.config).others
         if others:
             parts.append(f"{_count(others, 'YAML file')} without steps passed by")
         return [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+
+    def _one_by_one(self) -> list[str]:
+        """Tell of the recipes whose steps cannot run at the same time, and why."""
+        if len(self.serial) > 1 and len(set(self.serial.values())) == 1:
+            return [f"one step at a time: {next(iter(self.serial.values()))}"]
+        told = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
+        more = [f"{len(told) - _MOST} more recipes one step at a time"] if told[_MOST:] else []
+        return told[:_MOST] + more
 
     def _needed(self) -> set[tuple[str, str]]:
         """Return the steps that were not selected and run because an item needs them."""

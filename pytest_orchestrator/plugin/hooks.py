@@ -26,6 +26,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
     )
     config.pluginmanager.register(plain_reports.Plain(), "orchestrator-plain")
+    if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin import durations
+
+        config.pluginmanager.register(durations.Durations(config), "orchestrator-durations")
     if config.getoption("dist", "no") != "no":
         from pytest_orchestrator.plugin import distribution
 

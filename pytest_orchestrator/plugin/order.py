@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution, header, needs
+from pytest_orchestrator.plugin import distribution, header, needs, settings
 from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
 from pytest_orchestrator.plugin.state import state_of
 
@@ -22,7 +22,8 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     steps = _steps(session)
     marked = [item for item in session.items if item.get_closest_marker("recipe")]
     register = session.config.pluginmanager.register
-    register(header.Header(session, steps), "orchestrator-header")
+    told = header.Header(session, steps)
+    register(told, "orchestrator-header")
     if not steps and not marked:
         return
     register(needs, "orchestrator-needs")
@@ -33,6 +34,10 @@ def keep_recipes_whole(session: pytest.Session) -> None:
         from pytest_orchestrator.plugin import running
 
         running.start(session)
+        if settings.jobs(session.config) > 1:
+            from pytest_orchestrator.plugin import jobs
+
+            told.serial = jobs.start(session)
 
 
 def _steps(session: pytest.Session) -> "list[StepItem]":

@@ -25,6 +25,14 @@ def add(parser: pytest.Parser) -> None:
         help="what becomes of needed steps that were not selected: run them in the setup of "
         "the step that needs them (default), or none: run the selected steps alone",
     )
+    group.addoption(
+        "--recipe-jobs",
+        metavar="N",
+        help="number of steps of a recipe that run at the same time (ini: recipe_jobs; default 1)",
+    )
+    parser.addini(
+        "recipe_jobs", "number of steps of a recipe that run at the same time", default="1"
+    )
     parser.addini(
         "recipe_files",
         "glob patterns relative to the rootdir of files that are recipes; replaces "
@@ -62,6 +70,7 @@ def check(config: pytest.Config) -> None:
     timeout(config)
     keep_runs(config)
     max_log(config)
+    jobs(config)
 
 
 def size_limit(config: pytest.Config) -> int:
@@ -87,6 +96,17 @@ def keep_runs(config: pytest.Config) -> int:
 def max_log(config: pytest.Config) -> int:
     """Return the size in bytes at which the log of a step is cut."""
     return int(_number(config, "recipe_max_log", _SIZES, "100MB, 1MiB or a number of bytes"))
+
+
+def jobs(config: pytest.Config) -> int:
+    """Return the number of steps of a recipe that run at the same time."""
+    given = config.getoption("recipe_jobs")
+    name, text = "--recipe-jobs", str(given).strip()
+    if given is None:
+        name, text = "ini key recipe_jobs", str(config.getini("recipe_jobs")).strip()
+    if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
+        raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
+    return int(text)
 
 
 def environment(config: pytest.Config) -> "Environment":

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.recipe import Recipe, RecipeError
     from pytest_orchestrator.run.folder import RunFolder
 
@@ -40,6 +41,7 @@ class State:
         self._context: Context | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
+        self._slots: list[Slot] = []
 
     @property
     def context(self) -> "Context":
@@ -93,13 +95,32 @@ class State:
 
     def run(self, recipe: "Recipe") -> "Serial":
         """Return the run of a recipe; there is one in a session."""
-        from pytest_orchestrator.execution.runner import Serial
-
         if recipe.id not in self.runs:
-            logs, resources = self.folder.logs(recipe.id), self.folder.resources(recipe.id)
-            run = Serial(recipe, self.context, self.environment, logs, resources)
-            self.runs[recipe.id] = run
+            self.runs[recipe.id] = self._new_run(recipe)
         return self.runs[recipe.id]
+
+    def _new_run(self, recipe: "Recipe") -> "Serial":
+        from pytest_orchestrator.plugin import settings
+
+        logs, resources = self.folder.logs(recipe.id), self.folder.resources(recipe.id)
+        number, first = settings.jobs(self.config), self.environment.slot
+        if number == 1 or first is None:
+            from pytest_orchestrator.execution.runner import Serial
+
+            return Serial(recipe, self.context, self.environment, logs, resources)
+        from pytest_orchestrator.execution.pool import Pool
+
+        while len(self._slots) < number:
+            self._slots.append(first.another() if self._slots else first)
+        return Pool(
+            recipe,
+            self.context,
+            self.environment,
+            slots=self._slots,
+            variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.id}::{step.name} (call)"},
+            logs=logs,
+            resources=resources,
+        )
 
 
 _KEY = pytest.StashKey[State]()

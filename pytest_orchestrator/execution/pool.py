@@ -1,0 +1,375 @@
+"""A run of a recipe whose graph runs ahead: several steps at a time, each in a slot of its own.
+
+The first step that is asked for starts it. Who asks for a step waits for that one alone, and
+takes results in the order of the recipe, so that all else is as if the steps ran one by one:
+``results`` has what was taken, and nothing that merely ended.
+"""
+
+import contextlib
+import heapq
+import os
+import queue
+import threading
+import time
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.ahead import Ahead
+from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.runner import Serial, cause_of
+from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.recipe.model import Recipe, Step
+
+_PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
+_FIRST, _LONGEST = 0.01, 0.2
+
+
+class Pool(Serial):
+    """Runs the steps of one recipe ahead of those who ask for them.
+
+    Without a plan it runs them here and now, as `Serial` does.
+
+    Args:
+        recipe: The recipe.
+        context: The Context that it runs on.
+        env: The surroundings of the run.
+        slots: As many steps run at the same time.
+        variables: Gives the variables that the environment of a step has in addition.
+        logs: Folder for the output of the steps.
+        resources: Folder for the samples of their figures.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        context: Context,
+        env: Environment,
+        *,
+        slots: Sequence[Slot],
+        variables: Callable[[Step], dict[str, str]] = lambda _step: {},
+        logs: Path | None = None,
+        resources: Path | None = None,
+    ) -> None:
+        super().__init__(recipe, context, env, logs, resources)
+        self._ahead: Ahead | None = None
+        self._free = list(reversed(slots))
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        # Waking up a main thread by it lets signals through at once.
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._jobs: dict[str, _Job] = {}
+        self._ready: list[tuple[float, int, _Job]] = []
+        self._busy: set[_Job] = set()
+        self._errors: list[BaseException] = []
+        self._variables = variables
+        self._environ: dict[str, str] = {}
+
+    @property
+    def is_ahead(self) -> bool:
+        """Tell whether steps run ahead of those who ask for them."""
+        return self._ahead is not None
+
+    def plan(
+        self, needs: Mapping[str, Sequence[str]], seconds: Mapping[str, float] | None = None
+    ) -> None:
+        """Let steps run ahead.
+
+        Args:
+            needs: The steps, each with the needs that count for it; no ``finally`` steps.
+            seconds: How long steps took in earlier runs, as far as that is known.
+        """
+        self._ahead = Ahead(needs, seconds or {})
+
+    def one_by_one(self) -> None:
+        """Run steps when they are asked for; to be called before the first one is."""
+        self._ahead = None
+
+    def result(
+        self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
+    ) -> StepResult:
+        """Return what became of a step; wait for its end where that is not known yet.
+
+        Args:
+            step: A step of this recipe.
+            fixtures: Values for the step's fixtures, by name.
+            again: Run it even though there is a result (a rerun).
+        """
+        if self._ahead is None or step.is_final:
+            self.settle()
+            return super().result(step, fixtures, again=again)
+        if step.name in self.results and not again:
+            return self.results[step.name]
+        job = None
+        try:
+            job = self._asked(step, again=again)
+            while job.result is None:
+                if self._errors:
+                    raise self._errors.pop()  # noqa: TRY301 - as if it had run here
+                self._woken.get()
+        except BaseException as end:
+            cause = cause_of(end)
+            self.cancel(cause)
+            if step.name not in self.results:
+                tries = job.tries if job else Attempts(step, self.context, self.env, {})
+                self.results[step.name] = tries.interrupted(time.time(), cause)
+            raise
+        self.results[step.name] = job.result
+        heard, job.heard[:] = job.heard[:], []
+        for event in heard:
+            self.env.hear(event)
+        return job.result
+
+    def note(self, step: Step, outcome: str, reason: str) -> StepResult:
+        """Keep the result of a step whose setup failed or skipped it: it is not run any more."""
+        with self._lock:
+            result = super().note(step, outcome, reason)
+            self._jobs.pop(step.name, None)
+            if self._ahead is not None:
+                self._ahead.leave(step.name)
+            self._ready = [entry for entry in self._ready if entry[2].step.name != step.name]
+            heapq.heapify(self._ready)
+        return result
+
+    def settle(self) -> None:
+        """Start no further step by itself, and wait for the end of those that run."""
+        with self._lock:
+            self._clear()
+        while self._busy or self._ready:
+            if self._errors:
+                error = self._errors.pop()
+                self.cancel(cause_of(error))
+                raise error
+            self._woken.get()
+
+    def cancel(self, cause: str) -> None:
+        """End all steps that run ahead, and keep the results of those that ended before.
+
+        Args:
+            cause: Who or what ended them, for their results.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C while that was under way; all of it was ended at once.
+        """
+        self._stop.set()
+        with self._lock:
+            self._clear()
+            self._ready.clear()
+            for job in [job for job in self._busy if job.timer is not None]:
+                self._end_wait(job)
+        interrupt = self._ended()
+        self._stop.clear()
+        for name, job in self._jobs.items():
+            if job.begun and name not in self.results:
+                self.results[name] = job.cut_off(cause)
+        if interrupt is not None:
+            raise interrupt
+
+    def over(self) -> None:
+        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
+        self.settle()
+        super().over()
+
+    def _ended(self) -> BaseException | None:
+        """Have everything ended that runs; return what Ctrl-C raised meanwhile."""
+        interrupt: BaseException | None = None
+        begun, pause = time.monotonic(), _FIRST
+        while self._busy:
+            try:
+                late = time.monotonic() - begun > _PATIENCE
+                for job in tuple(self._busy):
+                    job.seat.end(at_once=interrupt is not None, late=late)
+                with contextlib.suppress(queue.Empty):
+                    self._woken.get(timeout=pause)
+                pause = min(2 * pause, _LONGEST)
+            except KeyboardInterrupt as again:
+                interrupt = again
+        return interrupt
+
+    def _asked(self, step: Step, *, again: bool) -> "_Job":
+        """Return the job of a step; start the graph, or this step alone, where there is none."""
+        with self._lock:
+            # pytest changes it between two items, while other threads would read it.
+            self._environ = dict(os.environ)
+            if self._ahead is not None and not self.begun:
+                for name in self._ahead.ready(self._meets):
+                    self._push(self.recipe.step(name))
+            self._begin()
+            if again or step.name not in self._jobs:
+                self._push(step, asked=True)
+            self._staff()
+            return self._jobs[step.name]
+
+    def _push(self, step: Step, *, asked: bool = False) -> None:
+        """Put a step among those that run next; what somebody waits for comes first."""
+        environ = ChainMap(self._variables(step), self._environ)
+        job = _Job(step, self.context, msgspec.structs.replace(self.env, environ=environ))
+        self._jobs[step.name] = job
+        weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
+        if self._ahead is not None:
+            self._ahead.leave(step.name)
+        heapq.heappush(self._ready, (-weight, step.index, job))
+
+    def _meets(self, name: str) -> bool:
+        job = self._jobs.get(name)
+        result = self.results.get(name) if job is None else job.result
+        return result is not None and result.meets
+
+    def _staff(self) -> None:
+        """Give each free slot a step, as long as there are both; the lock is held."""
+        while self._ready and self._free and not self._stop.is_set():
+            *_, job = heapq.heappop(self._ready)
+            slot = self._free.pop()
+            job.seat.take(slot)
+            self._busy.add(job)
+            thread = threading.Thread(
+                target=self._work, args=(job,), name=f"recipe step {job.step.name}", daemon=True
+            )
+            try:
+                thread.start()
+            except BaseException:
+                if not thread.is_alive():
+                    self._busy.discard(job)
+                    self._free.append(slot)
+                raise
+
+    def _work(self, job: "_Job") -> None:
+        """Try a step once, in a thread of its own, then let others use the slot."""
+        try:
+            self._try(job)
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            self._errors.append(error)
+            self._stop.set()
+        with self._lock:
+            self._free.append(job.seat.leave())
+            if self._stop.is_set():
+                self._busy.discard(job)
+            elif job.result is None:
+                self._wait(job)
+            else:
+                self._busy.discard(job)
+                for name in self._ahead.ready(self._meets, job.step.name) if self._ahead else ():
+                    self._push(self.recipe.step(name))
+                self._staff()
+        self._woken.put(None)
+
+    def _wait(self, job: "_Job") -> None:
+        """Have a step tried again when it is time; until then others use its slot."""
+        delay = max(0.0, job.tries.not_before - time.monotonic())
+        job.timer = threading.Timer(delay, self._again, (job,))
+        job.timer.daemon = True
+        job.timer.start()
+        self._staff()
+
+    def _try(self, job: "_Job") -> None:
+        try:
+            with self.locks.of(job.step, self._stop) as grip:
+                if grip is None or self._stop.is_set():
+                    return
+                job.waited += grip.waited
+                job.begun = job.begun or time.time()
+                result = job.tries.run(grip.files)
+                job.cut = self._stop.is_set()
+        except LockError as error:
+            result = self._unlocked(job.step, error)
+        if result is not None:
+            job.result = msgspec.structs.replace(result, waited=job.waited)
+
+    def _again(self, job: "_Job") -> None:
+        """Let a step be tried again, its wait being over."""
+        with self._lock:
+            if job.timer is not None:
+                job.timer = None
+                self._busy.discard(job)
+                heapq.heappush(self._ready, (-float("inf"), job.step.index, job))
+                self._staff()
+        self._woken.put(None)
+
+    def _end_wait(self, job: "_Job") -> None:
+        if job.timer is not None:
+            job.timer.cancel()
+            job.timer = None
+        self._busy.discard(job)
+
+    def _clear(self) -> None:
+        """Forget what has not begun; it may be asked for again."""
+        for *_, job in self._ready:
+            if not job.begun:
+                self._jobs.pop(job.step.name, None)
+        self._ready = [entry for entry in self._ready if entry[2].begun]
+        heapq.heapify(self._ready)
+        if self._ahead is not None:
+            self._ahead.clear()
+
+
+class _Seat(Slot):
+    """The slot that a step has at the moment."""
+
+    def __init__(self) -> None:
+        self._slot: Slot | None = None
+
+    def take(self, slot: Slot) -> None:
+        """Use a slot from now on."""
+        self._slot = slot
+        self.shell, self.python = slot.shell, slot.python
+
+    def leave(self) -> Slot:
+        """Return the slot."""
+        assert self._slot is not None  # noqa: S101
+        slot, self._slot = self._slot, None
+        return slot
+
+    def end(self, *, at_once: bool, late: bool) -> None:
+        """Have ended what runs there; a lane that does not hear is ended itself."""
+        for lane in (self.shell, self.python) if self._slot is not None else ():
+            lane.cancel(at_once=at_once)
+            if late:
+                lane.end()
+
+
+class _Job:
+    """A step that runs, ran, or is about to.
+
+    Attributes:
+        step: The step.
+        tries: Its tries.
+        seat: Where it runs.
+        heard: Log records and warnings of it, for the one who takes its result.
+        result: What became of it.
+        cut: It was to be ended when its try ended.
+        timer: Starts its next try.
+        begun: Start of its first try, seconds since the epoch.
+        waited: Seconds that it waited for locks.
+    """
+
+    def __init__(self, step: Step, context: Context, env: Environment) -> None:
+        self.step = step
+        self.seat = _Seat()
+        self.heard: list[dict[str, Any]] = []
+        self.tries = Attempts(
+            step, context, msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append), {}
+        )
+        self.result: StepResult | None = None
+        self.cut = False
+        self.timer: threading.Timer | None = None
+        self.begun: float | None = None
+        self.waited = 0.0
+
+    def cut_off(self, cause: str) -> StepResult:
+        """Return what became of it where the run was ended; it may have ended before."""
+        begun = self.begun or time.time()
+        if self.result is None:
+            return self.tries.interrupted(begun, cause)
+        failure = self.result.failure
+        if not self.cut or failure is None or failure.kind not in ("interrupted", "crash"):
+            return self.result
+        reason = f"interrupted after {time.time() - begun:.1f} s: {cause}"
+        failure = Failure(kind="interrupted", reason=reason)
+        return msgspec.structs.replace(self.result, failure=failure)

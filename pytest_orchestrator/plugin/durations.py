@@ -1,0 +1,38 @@
+"""How long steps took in earlier runs: a small file in pytest's cache, where there is one."""
+
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.reporting import ATTRIBUTE, NEEDED
+
+_FILE = "orchestrator/seconds"
+
+
+def known(config: pytest.Config) -> dict[str, float]:
+    """Return the seconds that are known, by the node ids of the steps."""
+    cache = getattr(config, "cache", None)
+    found = {} if cache is None else cache.get(_FILE, {})
+    return found if isinstance(found, dict) else {}
+
+
+class Durations:
+    """Notes how long steps take that pass, and writes it down at the end of the session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._seconds: dict[str, float] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the steps of a report; it may come from another process."""
+        blocks: list[dict[str, Any] | None] = [*getattr(report, NEEDED, ())]
+        for block in (*blocks, getattr(report, ATTRIBUTE, None)):
+            if block and block["step"]["state"] == "passed" and "time" in block:
+                name = f"{block['recipe']['path']}::{block['step']['name']}"
+                self._seconds[name] = round(block["time"]["seconds"], 3)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write down what is known now."""
+        cache = getattr(self._config, "cache", None)
+        if cache is not None and self._seconds:
+            cache.set(_FILE, known(self._config) | self._seconds)

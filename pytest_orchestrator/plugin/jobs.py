@@ -1,0 +1,217 @@
+"""Steps that run at the same time: which recipes may, and how their reports come to be.
+
+Everything about a step stays what it is when steps run one by one; only that its body may
+have run before its item does.
+"""
+
+import sysconfig
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution.pool import Pool
+from pytest_orchestrator.plugin import durations
+from pytest_orchestrator.plugin.needs import NEEDS, Needs
+from pytest_orchestrator.plugin.nodes import StepItem
+from pytest_orchestrator.plugin.protocol import INTERRUPTS
+from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.recipe.model import PythonStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.model import Step
+
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_OURS = str(Path(__file__).parents[1])
+
+
+def start(session: pytest.Session) -> "dict[str, str]":
+    """Plan what runs ahead, and follow the session.
+
+    Returns:
+        Why recipes run one step at a time, by their ids.
+    """
+    pools = [run for run in state_of(session.config).runs.values() if isinstance(run, Pool)]
+    if not pools:
+        return {}
+    uses = _Uses(session)
+    known = durations.known(session.config)
+    for pool in pools:
+        why = _why_serial(session.config) or uses.why_serial(pool)
+        if why:
+            uses.serial[pool.recipe.id] = why
+            continue
+        prefix = f"{pool.recipe.id}::"
+        seconds = {
+            name.removeprefix(prefix): took
+            for name, took in known.items()
+            if name.startswith(prefix)
+        }
+        pool.plan(uses.needs(pool), seconds)
+    session.config.pluginmanager.register(Jobs(session, pools), "orchestrator-jobs")
+    return uses.serial
+
+
+def _why_serial(config: pytest.Config) -> str:
+    """Return what keeps all recipes from running steps at the same time; empty for nothing."""
+    for option, name in (("usepdb", "--pdb"), ("trace", "--trace")):
+        if config.getoption(option, False):
+            return name
+    if config.getoption("capture", None) == "no":
+        return "-s"
+    return "a debugger is attached" if state_of(config).environment.inline else ""
+
+
+class _Uses:
+    """The items of a session, by the recipe that they use."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._config = session.config
+        self._steps: dict[str, list[StepItem]] = {}
+        self._needed: dict[str, set[str]] = {}
+        self._refused: dict[str, set[str]] = {}
+        self._first: dict[str, pytest.Item] = {}
+        self.serial: dict[str, str] = {}
+        for item in session.items:
+            self._note(item)
+
+    def _note(self, item: pytest.Item) -> None:
+        needs = item.stash.get(NEEDS, None)
+        if isinstance(item, StepItem):
+            recipe = item.recipe.id
+            self._steps.setdefault(recipe, []).append(item)
+        elif isinstance(needs, Needs):
+            recipe = needs.run.recipe.id
+        else:
+            return
+        self._first.setdefault(recipe, item)
+        if not isinstance(needs, Needs):
+            return
+        if not needs.refused:
+            self._needed.setdefault(recipe, set()).update(step.name for step in needs.steps)
+        elif isinstance(item, StepItem):
+            self._refused.setdefault(recipe, set()).add(item.name)
+
+    def _wanted(self, pool: Pool) -> "list[Step]":
+        """Return the steps that were selected or are needed, in the order they run."""
+        recipe = pool.recipe
+        chosen = {item.name for item in self._steps.get(recipe.id, ())}
+        names = (chosen | self._needed.get(recipe.id, set())) - self._refused.get(recipe.id, set())
+        return [step for step in recipe.steps if step.name in names]
+
+    def needs(self, pool: Pool) -> dict[str, list[str]]:
+        """Return the steps that may run ahead, each with the needs that count for it."""
+        wanted = self._wanted(pool)
+        counts = {step.name for step in wanted} | self._refused.get(pool.recipe.id, set())
+        alone = self._config.getoption("recipe_needs") == "none"
+        return {
+            step.name: [need for need in step.needs if need in counts or not alone]
+            for step in wanted
+        }
+
+    def why_serial(self, pool: Pool) -> str:
+        """Return what keeps a recipe from running steps at the same time; empty for nothing."""
+        recipe = pool.recipe
+        if recipe.fixtures:
+            return f"fixture '{recipe.fixtures[0]}'"
+        for step in self._wanted(pool):
+            if step.fixtures:
+                return f"step '{step.name}' has fixture '{step.fixtures[0]}'"
+            if isinstance(step, PythonStep) and step.isolation == "inline":
+                return f"step '{step.name}' is inline"
+        items = self._steps.get(recipe.id, [])
+        for item in items:
+            if mark := _held_back(item):
+                return f"step '{item.name}' is marked {mark}"
+        if items and self._first[recipe.id] is not items[0]:
+            return "a test uses it before its own steps"
+        return ""
+
+
+def _held_back(item: StepItem) -> str:
+    """Return the mark that may keep an item from running, or sets a fixture up for it alone."""
+    for name in ("skip", "skipif", "usefixtures"):
+        if item.get_closest_marker(name):
+            return name
+    xfails = item.iter_markers("xfail")
+    return "xfail(run=False)" if any(not mark.kwargs.get("run", True) for mark in xfails) else ""
+
+
+class Jobs:
+    """Follows a session in which steps run at the same time."""
+
+    def __init__(self, session: pytest.Session, pools: list[Pool]) -> None:
+        self._session = session
+        self._pools = pools
+        self._late: dict[str, str] = {}
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Let nothing run ahead into items that do not use it, nor beyond the session's end."""
+        run = item.run if isinstance(item, StepItem) else None
+        try:
+            for pool in self._pools:
+                if pool is not run:
+                    pool.settle()
+            return (yield)
+        except INTERRUPTS as interrupt:
+            self._cancel(str(interrupt) or "Ctrl-C")
+            raise
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self) -> None:
+        """End what runs as soon as the session is to stop."""
+        stop = self._session.shouldfail or self._session.shouldstop
+        if stop:
+            self._cancel(str(stop))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """End what still runs: the session was ended between two items."""
+        self._cancel("the session ended")
+
+    def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
+        """Run no step ahead of a fixture that is set up for each."""
+        item = request.node
+        if fixturedef.scope != "function" or not isinstance(item, StepItem):
+            return
+        run = item.run
+        if isinstance(run, Pool) and run.is_ahead and not run.begun and _is_users(fixturedef.func):
+            run.one_by_one()
+            self._late[item.recipe.id] = f"fixture '{fixturedef.argname}' is set up for each step"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the report of a step the times of its body."""
+        report = yield
+        if call.when == "call" and isinstance(item, StepItem) and _ran_ahead(item):
+            result = item.result
+            if result is not None and result.ended is not None:
+                report.start = result.started
+                report.duration = result.ended.usage.seconds
+                report.stop = report.start + report.duration
+        return report
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Tell which recipes turned out to have to run one step at a time."""
+        if self._session.config.get_verbosity() >= 0:
+            for recipe, why in self._late.items():
+                terminalreporter.write_line(f"{recipe} ran one step at a time: {why}")
+
+    def _cancel(self, cause: str) -> None:
+        for pool in self._pools:
+            pool.cancel(cause)
+
+
+def _ran_ahead(item: StepItem) -> bool:
+    return isinstance(item.run, Pool) and item.run.is_ahead and not item.step.is_final
+
+
+def _is_users(function: Any) -> bool:
+    """Tell whether a fixture is the user's: not this plugin's, and of nothing installed."""
+    code = getattr(function, "__code__", None)
+    path = str(Path(code.co_filename).resolve()) if code else ""
+    return not path.startswith((_OURS, *_INSTALLED))
