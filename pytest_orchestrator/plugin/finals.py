@@ -30,6 +30,10 @@ class Finals:
         runs = [run for run in self._due.get(item.nodeid, []) if run.begun or run is _run_of(item)]
         return [step for run in runs for step in self._owed(run) if not self.selected(step)]
 
+    def over_after(self, item: pytest.Item) -> "list[Serial]":
+        """Return the runs that nobody uses any more once an item is through."""
+        return self._due.get(item.nodeid, [])
+
     def owed_now(self) -> list[StepItem]:
         """Return all steps that are owed, because the session ends early."""
         runs = state_of(self._session.config).runs.values()

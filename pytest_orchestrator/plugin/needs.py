@@ -88,7 +88,7 @@ def _text(run: "Serial", step: "Step", result: "StepResult") -> str:
     head = f"needed step {run.recipe.id}::{step.name} did not pass"
     if result.failure is None:
         return f"{head}: {result.reason or result.outcome}"
-    return f"{head}\n{failure.text(run.recipe, step, result)}"
+    return f"{head}\n{failure.text(run.recipe, step, result, run.env.root)}"
 
 
 def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:

@@ -192,7 +192,7 @@ class StepItem(pytest.Function):
             pytest.xfail(raised.report["wasxfail"])
         if raised is not None:
             raise raised
-        told = failure.text(self.recipe, self.step, result)
+        told = failure.text(self.recipe, self.step, result, self.config.rootpath)
         raise pytest.fail.Exception(told, pytrace=False)
 
     def _warn_of_leftovers(self, result: StepResult) -> None:

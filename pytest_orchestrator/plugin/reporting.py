@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin.output import shorten
+from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
@@ -142,7 +143,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
     result = item.result
     text = ""
     if result is not None and result.failure is not None:
-        text = failure.text(item.recipe, item.step, result)
+        text = failure.text(item.recipe, item.step, result, item.config.rootpath)
     seconds = result.ended.usage.seconds if result and result.ended else 0.0
 
     def report(when: str, longrepr: Any = None, duration: float = 0.0) -> pytest.TestReport:
@@ -198,7 +199,13 @@ def _block(
 
     worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
-        run.recipe, step, result, root=item.config.rootpath, worker=worker, state=state
+        run.recipe,
+        step,
+        result,
+        root=item.config.rootpath,
+        folder=state_of(item.config).folder.path,
+        worker=worker,
+        state=state,
     )
 
 

@@ -50,8 +50,8 @@ class Running:
             raise
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Look after each item whether the session goes on."""
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Look after each item whether the session goes on, and which recipes are over."""
         try:
             done = yield
         except protocol.INTERRUPTS:
@@ -59,6 +59,8 @@ class Running:
             raise
         if self._session.shouldfail or self._session.shouldstop:
             self._end()
+        for run in self._finals.over_after(item):
+            run.over()
         return done
 
     @pytest.hookimpl(tryfirst=True)
@@ -75,6 +77,8 @@ class Running:
         """Run what is owed still: the session was ended between two items."""
         self._ending = True
         self._by_hand()
+        for run in state_of(self._session.config).runs.values():
+            run.over()
         self._restore()
 
     def _end(self) -> None:

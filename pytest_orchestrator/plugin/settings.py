@@ -112,7 +112,8 @@ def jobs(config: pytest.Config) -> int:
 def environment(config: pytest.Config) -> "Environment":
     """Return what the steps of this session are given."""
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.plugin import lanes
+    from pytest_orchestrator.plugin import lanes, waiting
+    from pytest_orchestrator.plugin.state import state_of
 
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
     return Environment(
@@ -126,6 +127,8 @@ def environment(config: pytest.Config) -> "Environment":
         stop=lanes.stop,
         inline=bool(watched or "pydevd" in sys.modules),
         slot=lanes.slot(config),
+        run=state_of(config).folder.path.name,
+        waiting=waiting.teller(config),
         max_log=max_log(config),
     )
 

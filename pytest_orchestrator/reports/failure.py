@@ -7,6 +7,7 @@ beside it by pytest.
 import json
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.place import Place, excerpt
@@ -20,13 +21,14 @@ _WIDEST = 100
 _LONGEST = 300
 
 
-def text(recipe: Recipe, step: Step, result: StepResult) -> str:
+def text(recipe: Recipe, step: Step, result: StepResult, root: Path) -> str:
     """Return what a person is told of a failed step.
 
     Args:
         recipe: The recipe; its text gives the excerpt.
         step: The step that failed.
         result: What became of it; its ``failure`` is present.
+        root: The rootdir, which the path of its log is told relative to.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place = place_of(step, result)
@@ -37,7 +39,9 @@ def text(recipe: Recipe, step: Step, result: StepResult) -> str:
         *_errors(result, failure),
         *(f"    {line}" for line in failure.detail),
         *_held(result),
+        *_tries(result),
         *_writes(result.changes),
+        *_log(result, root),
     ]
     if result.ended is not None:
         lines.append(_used(result.ended.usage))
@@ -46,11 +50,13 @@ def text(recipe: Recipe, step: Step, result: StepResult) -> str:
 
 
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
+    tries = step.retry.attempts if step.retry else 1
+    which = f" (try {result.attempt} of {tries})" if tries > 1 else ""
     if failure.kind != "criterion":
-        return f"step '{step.name}': {failure.reason}"
+        return f"step '{step.name}'{which}: {failure.reason}"
     count = len(result.unmet)
     what = "a criterion does" if count == 1 else f"{count} of {len(result.verdicts)} criteria do"
-    return f"{what} not hold after step '{step.name}'"
+    return f"{what} not hold after step '{step.name}'{which}"
 
 
 def _errors(result: StepResult, failure: Failure) -> list[str]:
@@ -63,6 +69,22 @@ def _errors(result: StepResult, failure: Failure) -> list[str]:
 def _held(result: StepResult) -> list[str]:
     held = [f"{one.name} {_short(one.wanted)}" for one in result.verdicts if one.unmet is None]
     return [f"    held: {'; '.join(_bounded(held, '{} more'))}"] if held else []
+
+
+def _tries(result: StepResult) -> list[str]:
+    rows = [f"    try {one.number}: {one.failure.reason}" for one in result.attempts]
+    return _bounded(rows, "    … and {} more tries")
+
+
+def _log(result: StepResult, root: Path) -> list[str]:
+    """Say where the whole stderr is, since what is shown of it may be its end alone."""
+    process = result.ended.process if result.ended else None
+    if process is None or process.stderr.log is None:
+        return []
+    path = Path(process.stderr.log)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    cut = ", cut" if process.stderr.cut else ""
+    return [f"stderr     {shown} ({process.stderr.size:,} bytes{cut})"]
 
 
 def _writes(changes: Iterable[Change]) -> list[str]:
@@ -96,7 +118,12 @@ def _used(usage: Usage) -> str:
 def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
     rows = [f"repeat     pytest {shlex.quote(f'{recipe.id}::{step.name}')}"]
     process = result.ended.process if result.ended else None
-    if process is not None and process.alone and process.alone.isprintable() and len(process.alone) <= _LONGEST:
+    if (
+        process is not None
+        and process.alone
+        and process.alone.isprintable()
+        and len(process.alone) <= _LONGEST
+    ):
         rows.append(f"alone      {process.alone}")
     return rows
 

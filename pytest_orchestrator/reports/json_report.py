@@ -1,7 +1,7 @@
 """The block of one step: plain data that every machine-readable report carries.
 
-What was not measured is absent, never zero; paths are relative to the rootdir; seconds
-and bytes throughout.
+What was not measured is absent, never zero; paths are relative to the rootdir, those of logs
+and samples to the folder of the run; seconds and bytes throughout.
 """
 
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Change
-from pytest_orchestrator.core.result import Process, StepResult, Verdict
+from pytest_orchestrator.core.result import Attempt, Process, StepResult, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
 
@@ -25,6 +25,7 @@ def block(
     result: StepResult,
     *,
     root: Path,
+    folder: Path,
     worker: str = "main",
     state: str | None = None,
 ) -> dict[str, Json]:
@@ -35,6 +36,7 @@ def block(
         step: The step.
         result: What became of it.
         root: The folder that paths are told relative to.
+        folder: The folder of the run, which logs and samples are told relative to.
         worker: Name of the pytest process that ran it.
         state: What pytest made of the outcome, where that is another word (``xfailed``).
 
@@ -55,11 +57,42 @@ def block(
             "start": _moment(result.started),
             "stop": _moment(result.started + usage.seconds),
             "seconds": usage.seconds,
+            "waited_seconds": result.waited,
         }
-        told["resources"] = usage.as_dict()
+        told["resources"] = _resources(usage, folder)
         if result.ended.process is not None:
             told["process"] = _process(result.ended.process, root)
+            told |= _logs(result.ended.process, folder)
+    if result.attempts:
+        told["attempts"] = [_attempt(one, folder) for one in result.attempts]
     return told
+
+
+def _attempt(attempt: Attempt, folder: Path) -> dict[str, Json]:
+    told: dict[str, Json] = {
+        "attempt": attempt.number,
+        "kind": attempt.failure.kind,
+        "reason": attempt.failure.reason,
+        "start": _moment(attempt.started),
+        "seconds": attempt.ended.usage.seconds,
+        "resources": _resources(attempt.ended.usage, folder),
+    }
+    return told | (_logs(attempt.ended.process, folder) if attempt.ended.process else {})
+
+
+def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
+    told = usage.as_dict()
+    return told | ({"samples": _relative(usage.samples, folder)} if usage.samples else {})
+
+
+def _logs(process: Process, folder: Path) -> dict[str, Json]:
+    """Return where the whole output is; a stream on which nothing came has no log."""
+    logs: dict[str, Json] = {
+        name: {"path": _relative(stream.log, folder), "bytes": stream.size, "cut": stream.cut}
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr))
+        if stream.log is not None
+    }
+    return {"logs": logs} if logs else {}
 
 
 def _recipe(recipe: Recipe) -> dict[str, Json]:
@@ -84,6 +117,8 @@ def _step(step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
         "tags": list(step.tags),
         "state": state or result.outcome,
     }
+    if result.ended is not None:
+        told["attempt"] = result.attempt
     if step.description:
         told["description"] = step.description
     if result.failure:

@@ -41,12 +41,18 @@ def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
     cpu = figures.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     return (
         str(_at(block, "step", "name")),
-        str(_at(block, "step", "state")),
+        _state(block),
         figures.seconds(used.get("seconds")),
         figures.seconds(cpu),
         figures.megabytes(used.get("max_rss")),
         _written(block),
     )
+
+
+def _state(block: Mapping[str, Json]) -> str:
+    """Return the state of a step, with the number of its tries where there were several."""
+    state, tries = str(_at(block, "step", "state")), _at(block, "step", "attempt")
+    return f"{state} ({tries})" if isinstance(tries, int) and tries > 1 else state
 
 
 def _written(block: Mapping[str, Json]) -> str:

@@ -13,6 +13,7 @@ from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 from pytest_orchestrator.recipe.walk import keys_of
 
@@ -52,7 +53,7 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
 
 
 def test_every_key_of_a_recipe_is_in_a_table() -> None:
-    models = (Recipe, Success, *STEP_TYPES.values())
+    models = (Recipe, Retry, Success, *STEP_TYPES.values())
     keys = {"type", *(key for model in models for key in keys_of(model))}
     rows = set(re.findall(r"^\| `(\w+)` \|", (REFERENCE / "recipes.md").read_text(), re.MULTILINE))
 
@@ -63,7 +64,8 @@ def test_every_planned_key_is_among_what_is_not_yet_there() -> None:
     section = (REFERENCE / "recipes.md").read_text().partition("## Not yet")[2]
     named = set(re.findall(r"`(\w+)`", section))
 
-    assert named == planned.ROOT | planned.STEP | planned.SUCCESS | planned.TYPES
+    keys = planned.ROOT | planned.STEP | planned.RETRY | planned.SUCCESS
+    assert named == keys | planned.TYPES
 
 
 def test_every_figure_of_a_step_is_in_a_table() -> None:

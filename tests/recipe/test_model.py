@@ -9,12 +9,13 @@ import pytest
 
 from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step, walk
 from pytest_orchestrator.recipe.kinds import StepName
+from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
 Read = Callable[[str | bytes], Recipe]
 
 FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final"}
-MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Success]
+MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Retry, Success]
 KEYS = [(model, name) for model in MODELS for name in walk.keys_of(model)]
 
 
@@ -38,6 +39,8 @@ def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, re
         del step["class"]
     if model is Success:
         step["success"] = {name: said.examples[0]}
+    elif model is Retry:
+        step["retry"] = {"attempts": 2, name: said.examples[0]}
     elif model is Recipe:
         recipe[name] = said.examples[0]
     else:

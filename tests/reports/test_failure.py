@@ -8,7 +8,16 @@ import pytest
 
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage, Verdict
+from pytest_orchestrator.core.result import (
+    Attempt,
+    Ended,
+    Failure,
+    Process,
+    StepResult,
+    Stream,
+    Usage,
+    Verdict,
+)
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.failure import place_of, text
 
@@ -37,7 +46,7 @@ def failed(failure: Failure, **more: Any) -> StepResult:
 
 
 def told(recipe: Recipe, result: StepResult) -> list[str]:
-    return text(recipe, recipe.step("ripple"), result).splitlines()
+    return text(recipe, recipe.step("ripple"), result, recipe.path.parent.parent).splitlines()
 
 
 def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -> None:
@@ -189,3 +198,52 @@ def test_what_a_step_runs_is_to_blame_where_nothing_else_is(
 def test_the_place_of_a_failure_goes_first(recipe: Recipe) -> None:
     failure = Failure(kind="timeout", reason="late", place=Place(20, 14, 3))
     assert place_of(recipe.step("ripple"), failed(failure)) == Place(20, 14, 3)
+
+
+def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: Path) -> None:
+    path = tmp_path / "recipes" / "x.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "steps: [{name: ripple, type: shell, cmd: x, retry: {attempts: 9}, "
+        "success: {files_exist: [out]}}]"
+    )
+    recipe = load(path, root=tmp_path)
+    tries = tuple(
+        Attempt(
+            number=number,
+            failure=Failure(kind="status", reason=f"busy {number}"),
+            ended=ended(),
+            started=0.0,
+        )
+        for number in range(1, 9)
+    )
+    result = failed(Failure(kind="status", reason="off"), attempt=9, attempts=tries)
+    lines = told(recipe, result)
+    assert lines[0] == "recipes/x.yaml:1:42: step 'ripple' (try 9 of 9): off"
+    assert lines[4:] == [
+        "E   off",
+        *(f"    try {number}: busy {number}" for number in range(1, 7)),
+        "    … and 2 more tries",
+        "repeat     pytest recipes/x.yaml::ripple",
+    ]
+    unmet = Verdict(name="files_exist", wanted="out", place=Place(1, 42), unmet="no out")
+    result = failed(
+        Failure(kind="criterion", reason="no out"), attempt=2, verdicts=(unmet,), attempts=tries[:1]
+    )
+    assert told(recipe, result)[0] == (
+        "recipes/x.yaml:1:42: a criterion does not hold after step 'ripple' (try 2 of 9)"
+    )
+
+
+@pytest.mark.parametrize(("cut", "told_of_it"), [(False, ""), (True, ", cut")])
+def test_the_path_of_the_whole_stderr_is_told(recipe: Recipe, cut: bool, told_of_it: str) -> None:
+    log = recipe.path.parent.parent / ".orchestrator/runs/1/logs/psu/ripple.1.stderr"
+    process = Process(argv=("x",), cwd="/", alone="", stderr=Stream("x", 3104, str(log), cut))
+    result = failed(
+        Failure(kind="status", reason="off"), ended=Ended(usage=Usage(seconds=1.0), process=process)
+    )
+    assert told(recipe, result)[-3:] == [
+        f"stderr     .orchestrator/runs/1/logs/psu/ripple.1.stderr (3,104 bytes{told_of_it})",
+        "used       1.00 s",
+        "repeat     pytest recipes/psu.yaml::ripple",
+    ]

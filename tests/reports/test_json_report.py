@@ -9,6 +9,7 @@ import pytest
 
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.result import (
+    Attempt,
     Ended,
     Failure,
     Process,
@@ -27,7 +28,14 @@ if TYPE_CHECKING:
 
 
 def told(recipe: Recipe, name: str, result: StepResult, **more: Any) -> dict[str, Any]:
-    made: dict[str, Any] = block(recipe, recipe.step(name), result, root=_root(recipe), **more)
+    made: dict[str, Any] = block(
+        recipe,
+        recipe.step(name),
+        result,
+        root=_root(recipe),
+        folder=_root(recipe) / "runs" / "1",
+        **more,
+    )
     assert json.loads(json.dumps(made)) == made
     return made
 
@@ -93,6 +101,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
             "tags": [],
             "state": "failed",
             "description": "Measures the ripple.",
+            "attempt": 1,
             "kind": "exit_code",
             "reason": "exit code 3, wanted 0 or 4",
         },
@@ -123,6 +132,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
             "start": "2026-11-25T10:15:07.412Z",
             "stop": "2026-11-25T10:15:11.662Z",
             "seconds": 4.25,
+            "waited_seconds": 0.0,
         },
         "resources": {
             "seconds": 4.25,
@@ -171,6 +181,7 @@ def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Reci
         "needs": [],
         "tags": ["smoke"],
         "state": "passed",
+        "attempt": 1,
     }
 
 
@@ -214,3 +225,56 @@ def test_a_recipe_without_a_name_has_that_of_its_file(recipe: Recipe, tmp_path: 
         "sha256": bare.sha256,
         "test_meta": {},
     }
+
+
+def test_logs_and_samples_are_told_relative_to_the_folder_of_the_run(recipe: Recipe) -> None:
+    folder = _root(recipe) / "runs" / "1"
+    process = Process(
+        argv=("x",),
+        cwd="/",
+        alone="x",
+        stdout=Stream("text", 57, str(folder / "logs/psu/ripple.1.stdout")),
+        stderr=Stream("text", 99, str(folder / "logs/psu/ripple.1.stderr"), cut=True),
+    )
+    usage = Usage(seconds=1.0, samples=str(folder / "resources/psu/ripple.1.jsonl"))
+    result = StepResult(
+        step="ripple", outcome="passed", ended=Ended(usage=usage, process=process), waited=2.5
+    )
+    made = told(recipe, "ripple", result)
+    assert made["logs"] == {
+        "stdout": {"path": "logs/psu/ripple.1.stdout", "bytes": 57, "cut": False},
+        "stderr": {"path": "logs/psu/ripple.1.stderr", "bytes": 99, "cut": True},
+    }
+    assert made["resources"]["samples"] == "resources/psu/ripple.1.jsonl"
+    assert made["time"]["waited_seconds"] == 2.5
+
+
+def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> None:
+    log = _root(recipe) / "runs/1/logs/psu/ripple.1.stderr"
+    process = Process(argv=("x",), cwd="/", alone="x", stderr=Stream("", 5, str(log)))
+    earlier = Attempt(
+        number=1,
+        failure=Failure(kind="timeout", reason="too long"),
+        ended=Ended(usage=Usage(seconds=0.5, max_rss=7), process=process),
+        started=1795601707.4129,
+    )
+    result = StepResult(
+        step="ripple",
+        outcome="passed",
+        ended=Ended(usage=Usage(seconds=1.0)),
+        attempt=2,
+        attempts=(earlier,),
+    )
+    made = told(recipe, "ripple", result)
+    assert made["step"]["attempt"] == 2
+    assert made["attempts"] == [
+        {
+            "attempt": 1,
+            "kind": "timeout",
+            "reason": "too long",
+            "start": "2026-11-25T10:15:07.412Z",
+            "seconds": 0.5,
+            "resources": {"seconds": 0.5, "max_rss": 7, "source": {}},
+            "logs": {"stderr": {"path": "logs/psu/ripple.1.stderr", "bytes": 5, "cut": False}},
+        }
+    ]

@@ -37,6 +37,17 @@ def test_each_step_has_a_row_with_its_figures() -> None:
     ]
 
 
+def test_the_number_of_tries_is_shown_where_there_were_several() -> None:
+    blocks = [
+        {"step": {"name": "once", "state": "passed", "attempt": 1}},
+        {"step": {"name": "thrice", "state": "passed", "attempt": 3}},
+    ]
+    assert table(blocks, 100)[1:] == [
+        " once    passed            -      -        -  -",
+        " thrice  passed (3)        -      -        -  -",
+    ]
+
+
 def test_a_row_that_is_too_wide_is_cut_with_a_mark() -> None:
     blocks = [block("flash", keys=["dut.firmware_v1"])]
     assert table(blocks, 46) == [
