@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Reaped = Callable[[int, int, struct_rusage, tuple[int, int] | None], None]
 
-PATIENCE = 0.8
+PATIENCE = 0.6
 """Seconds that a killed process may take to be gone; then the kernel holds on to it."""
 
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)

@@ -2,9 +2,31 @@
 
 import os
 import signal
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import msgspec
+
+
+class Asked(Protocol):
+    """What every request has, whatever it asks of a lane; all its fields go to the lane."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds after which the tree is ended; None is for ever."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds between TERM and KILL."""
+
+    @property
+    def stdout_log(self) -> str | None:
+        """Path of the log of stdout; None is none."""
+
+    @property
+    def stderr_log(self) -> str | None:
+        """Path of the log of stderr; None is none."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +144,7 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.status is None else signal_of(self.status)
 
 
-def exited_of(request: Request, told: dict[str, Any]) -> Exited:
+def exited_of(request: Asked, told: dict[str, Any]) -> Exited:
     """Return what a lane told of a program.
 
     Raises:

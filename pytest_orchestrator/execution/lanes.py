@@ -10,15 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pytest_orchestrator.execution import wire
-from pytest_orchestrator.execution.exited import Exited, LaneLost, Request, exited_of
+from pytest_orchestrator.execution.exited import Asked, Exited, LaneLost, exited_of
 from pytest_orchestrator.execution.supervision import ANSWER, Supervision, ending
 
 _L = TypeVar("_L", bound="Lane")
-_LATE = 0.5  # seconds after a timeout and its grace; a lane needs a few milliseconds
+_LATE = 0.75  # seconds after a timeout and its grace; a lane needs milliseconds, or its patience
 
 
 class Lanes:
@@ -33,13 +32,10 @@ class Lanes:
         self._lock = threading.Lock()
         self._supervisor: Supervision | None = None
         self._lanes: list[Lane] = []
+        self._end = "the lanes were closed"
 
     def start(self) -> int:
-        """Start the supervisor ahead of the first lane.
-
-        Returns:
-            Its pid.
-        """
+        """Start the supervisor ahead of the first lane; return its pid."""
         with self._lock:
             return self._running().pid
 
@@ -107,9 +103,7 @@ class Lanes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _type: type[BaseException] | None, _value: object, _traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _running(self) -> Supervision:
@@ -125,7 +119,7 @@ class Lanes:
             # Who asks for the end of a lane knows the supervisor that has it.
             supervisor = self._supervisor if "drop" in request else self._running()
             if supervisor is None:
-                raise LaneLost("the supervisor of the lanes was ended before")
+                raise LaneLost(self._end)
             try:
                 wire.send(supervisor.socket, request, fds)
                 told: dict[str, Any] = wire.answer(supervisor.socket)
@@ -139,7 +133,8 @@ class Lanes:
 
     def _post_mortem(self, supervisor: Supervision) -> str:
         self._supervisor = None
-        return f"the supervisor of the lanes {supervisor.close()}"
+        self._end = f"the supervisor of the lanes {supervisor.close()}"
+        return self._end
 
 
 class Lane:
@@ -162,7 +157,7 @@ class Lane:
 
     def run(
         self,
-        request: Any,
+        request: Asked,
         *,
         live: tuple[int, int] | None = None,
         handed: Sequence[int] = (),
@@ -248,7 +243,7 @@ class Lane:
         return self._lanes.connect()
 
     def _send(
-        self, connection: socket.socket, request: Any, fds: Sequence[int], kept: int
+        self, connection: socket.socket, request: Asked, fds: Sequence[int], kept: int
     ) -> None:
         asked = {name: getattr(request, name) for name in request.__struct_fields__}
         with self._sending:
@@ -261,7 +256,7 @@ class Lane:
     def _told(
         self,
         connection: socket.socket,
-        request: Any,
+        request: Asked,
         meanwhile: Callable[[socket.socket, float | None], None] | None,
     ) -> dict[str, Any]:
         try:

@@ -122,7 +122,7 @@ class Supervisor:
             while pid in self._lanes and time.monotonic() < until:
                 self._tidy(grace)
                 _wait(0.001)
-        return {"status": self._ended.pop(pid, None), "strays": self._strays.pop(pid, [])}
+        return {"status": self._ended.get(pid), "strays": self._strays.get(pid, [])}
 
     def _tidy(self, grace: float) -> None:
         """Reap lanes that ended, and end what they left."""
