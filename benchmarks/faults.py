@@ -1,0 +1,382 @@
+"""Programs that go wrong in every way a step can, and what has to become of each.
+
+The gate runs each a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred.
+Every process of a fault has its token among its arguments, whatever becomes of its
+environment, its session and its parents: by that it is found alive.
+"""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_orchestrator.execution.exited import Exited, Request
+
+PYTHON = (sys.executable, "-I", "-S", "-c")
+BOUND = 3.0
+"""Seconds after its timeout in which everything of a step is gone."""
+
+MEGABYTE = 1000 * 1000
+_numbers = itertools.count(1)
+
+
+class Fault(NamedTuple):
+    """A program that goes wrong.
+
+    Attributes:
+        about: What it does.
+        argv: The program; the token is added as its last argument.
+        wanted: What has to be told of it; None where it was told right, else what is wrong.
+        timeout: Seconds it is given; None where it ends by itself.
+        own: Seconds that it needs for itself where it ends by itself.
+        max_log: Bytes of its logs.
+        heavy: Many at the same time would measure the machine.
+    """
+
+    about: str
+    argv: tuple[str, ...]
+    wanted: Callable[[Exited], str | None]
+    timeout: float | None = None
+    own: float = 0.5
+    max_log: int = MEGABYTE
+    heavy: bool = False
+
+    def request(self, token: str, folder: Path, grace: float) -> Request:
+        """Return what a lane is asked for."""
+        return Request(
+            argv=(*self.argv, token),
+            env=dict(os.environ),
+            cwd=str(folder),
+            timeout=self.timeout,
+            stdout_log=str(folder / f"{token}.stdout"),
+            stderr_log=str(folder / f"{token}.stderr"),
+            max_log=self.max_log,
+            grace=grace,
+        )
+
+    def bound(self, grace: float) -> float:
+        """Return the seconds that it may take in all."""
+        if self.timeout is not None:
+            return self.timeout + BOUND - 2.0 + grace
+        return self.own + BOUND - 2.0 + grace
+
+
+def new_token() -> str:
+    """Return a number that no other process has among its arguments, fit for `sleep`."""
+    return f"7{os.getpid():07d}{next(_numbers):06d}"
+
+
+def alive(token: str) -> list[str]:
+    """Return the processes that have a token among their arguments and are not dead."""
+    return [line for _, line in _processes(token)]
+
+
+def end(token: str) -> None:
+    """End what a test that failed has left."""
+    for pid, _ in _processes(token):
+        os.kill(pid, signal.SIGKILL)
+
+
+def seconds_until_gone(token: str, limit: float) -> float | None:
+    """Wait until nothing with a token is alive; None where that takes longer than a limit."""
+    begun = time.monotonic()
+    while alive(token):
+        if time.monotonic() - begun > limit:
+            return None
+        time.sleep(0.005)
+    return time.monotonic() - begun
+
+
+def _processes(token: str) -> Iterator[tuple[int, str]]:
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if ") Z" not in (folder / "stat").read_text():
+                    yield int(folder.name), f"{folder.name} {line}"
+        except OSError:
+            continue
+
+
+def shell(script: str) -> tuple[str, ...]:
+    """Return a shell that runs a script, in which `$0` is the token."""
+    return ("/bin/sh", "-c", script)
+
+
+def python(source: str) -> tuple[str, ...]:
+    """Return an interpreter that runs a source, in which `sys.argv[1]` is the token."""
+    return (*PYTHON, textwrap.dedent(source))
+
+
+def _ended_well(exited: Exited) -> str | None:
+    return _of(exited, code=0, leftovers=0)
+
+
+def _left(number: int) -> Callable[[Exited], str | None]:
+    return lambda exited: _of(exited, code=0, leftovers=number)
+
+
+def _timed_out(*signals: str) -> Callable[[Exited], str | None]:
+    def wanted(exited: Exited) -> str | None:
+        if not exited.timed_out or exited.signal not in signals:
+            return f"timed_out={exited.timed_out} signal={exited.signal} code={exited.code}"
+        return None
+
+    return wanted
+
+
+def _of(exited: Exited, *, code: int, leftovers: int) -> str | None:
+    if exited.code != code or len(exited.leftovers) != leftovers or exited.unended:
+        return f"code={exited.code} {exited.signal} leftovers={exited.leftovers} {exited.unended}"
+    return None
+
+
+def _cut(size: int) -> Callable[[Exited], str | None]:
+    def wanted(exited: Exited) -> str | None:
+        log = exited.stdout.log
+        kept = Path(log).stat().st_size if log else 0
+        if exited.stdout.size < size or not exited.stdout.cut or kept > MEGABYTE + 100:
+            return f"size={exited.stdout.size} cut={exited.stdout.cut} kept={kept}"
+        return None
+
+    return wanted
+
+
+def _both(
+    one: Callable[[Exited], str | None], other: Callable[[Exited], str | None]
+) -> Callable[[Exited], str | None]:
+    return lambda exited: one(exited) or other(exited)
+
+
+def _signalled(name: str) -> Callable[[Exited], str | None]:
+    return lambda exited: None if exited.signal == name else f"{exited.code} {exited.signal}"
+
+
+BOMB = """
+trap '' TERM
+f() { [ $1 -eq 0 ] || { f $(($1 - 1)) & f $(($1 - 1)) & }; sleep $0; }
+f 7
+"""
+
+FAULTS = {
+    "holds-the-pipe": Fault(
+        "a grandchild keeps the pipe open",
+        shell("sleep $0 & echo done"),
+        _left(1),
+    ),
+    "ignores-term": Fault(
+        "a loop that ignores TERM",
+        shell("trap '' TERM; while :; do sleep $0; done"),
+        _timed_out("SIGKILL"),
+        timeout=0.2,
+    ),
+    "forks-on-term": Fault(
+        "answers TERM with new children",
+        shell("trap 'sleep $0 & sleep $0 &' TERM; while :; do sleep $0; done"),
+        _timed_out("SIGKILL"),
+        timeout=0.2,
+    ),
+    "daemon": Fault(
+        "a daemon in a session of its own, with an emptied environment",
+        shell("setsid env -i sleep $0 </dev/null >/dev/null 2>&1 & sleep 0.05"),
+        _left(1),
+    ),
+    "double-fork": Fault(
+        "forks twice, as daemons do, and ignores TERM",
+        python("""
+            import os, signal, sys
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                    os.closerange(0, 3)
+                    os.execve("/bin/sleep", ["sleep", sys.argv[1]], {})
+                os._exit(0)
+            os.wait()
+        """),
+        _left(1),
+    ),
+    "fork-bomb": Fault(
+        "255 processes that ignore TERM, each the parent of two",
+        shell(BOMB),
+        _timed_out("SIGKILL"),
+        timeout=0.4,
+        heavy=True,
+    ),
+    "many-sessions": Fault(
+        "200 children, each in a session of its own",
+        python("""
+            import os, signal, sys
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for _ in range(200):
+                if os.fork() == 0:
+                    os.setsid()
+                    signal.pause()
+        """),
+        _left(200),
+        own=1.0,
+        heavy=True,
+    ),
+    "blocked-signals": Fault(
+        "a sleep in C with all signals blocked",
+        python("""
+            import signal, sys, time
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            time.sleep(1000)
+        """),
+        _timed_out("SIGKILL"),
+        timeout=0.2,
+    ),
+    "stopped": Fault(
+        "stops itself",
+        shell("kill -STOP $$; sleep $0"),
+        _timed_out("SIGTERM"),
+        timeout=0.2,
+    ),
+    "stopped-child": Fault(
+        "waits for a child that is stopped and ignores TERM",
+        shell("""sh -c 'trap "" TERM; kill -STOP $$; sleep $0' $0; sleep $0"""),
+        _timed_out("SIGTERM", "SIGKILL"),
+        timeout=0.2,
+    ),
+    "endless-output": Fault(
+        "prints without end",
+        ("/usr/bin/yes",),
+        _both(_timed_out("SIGTERM"), _cut(MEGABYTE)),
+        timeout=0.3,
+    ),
+    "endless-leftover": Fault(
+        "leaves a child that prints without end",
+        shell("yes $0 & echo done"),
+        _both(_left(1), _cut(MEGABYTE)),
+    ),
+    "long-line": Fault(
+        "one line of 100 MB without an end",
+        shell("head -c 100000000 /dev/zero"),
+        _both(_ended_well, _cut(100 * MEGABYTE)),
+        own=3.0,
+    ),
+    "closes-stdout": Fault(
+        "closes its streams and goes on",
+        shell("exec >&- 2>&-; sleep 0.1; exit 3"),
+        lambda exited: _of(exited, code=3, leftovers=0),
+    ),
+    "kills-itself": Fault(
+        "sends itself a KILL",
+        shell("kill -KILL $$"),
+        _signalled("SIGKILL"),
+    ),
+    "crashes": Fault(
+        "accesses memory that is not its own",
+        shell("ulimit -c 0; kill -SEGV $$"),
+        _signalled("SIGSEGV"),
+    ),
+    "late-tee": Fault(
+        "leaves a tee that ends by itself a moment later: no leftover",
+        ("/bin/bash", "-c", "exec > >(sleep 0.02; cat); echo $0"),
+        _ended_well,
+    ),
+}
+"""Faults of a program, by name."""
+
+GIGABYTES = {
+    "gigabyte-stdout": Fault(
+        "1 GB to stdout",
+        shell("head -c 1000000000 /dev/zero"),
+        _both(_ended_well, _cut(1000 * MEGABYTE)),
+        own=30.0,
+    ),
+    "gigabyte-stderr": Fault(
+        "1 GB to stderr",
+        shell("head -c 1000000000 /dev/zero >&2"),
+        lambda exited: None if exited.stderr.size == 1000 * MEGABYTE else str(exited.stderr.size),
+        own=30.0,
+    ),
+}
+"""Volumes that are too large for the gate."""
+
+
+VICTIM = """
+import os, sys, threading
+from pytest_orchestrator.execution.exited import LaneLost, Request
+from pytest_orchestrator.execution.lanes import Lanes
+
+token, victim = os.environ["TOKEN"], sys.argv[1]
+script = '''trap '' TERM; setsid env -i sleep $0 >/dev/null 2>&1 & echo; sleep $0'''
+started = os.pipe()
+
+def run(lane):
+    argv = ("/bin/sh", "-c", script, token)
+    try:
+        lane.run(Request(argv=argv, env=dict(os.environ), cwd="/"), live=(started[1], started[1]))
+    except LaneLost as lost:
+        print(lost, flush=True)
+
+with Lanes() as lanes:
+    supervisor = lanes.start()
+    three = [lanes.shell() for _ in range(3)]
+    threads = [threading.Thread(target=run, args=(lane,)) for lane in three]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        os.read(started[0], 1)
+    keeper = os.fork() if victim == "forked" else None
+    if keeper == 0:
+        threading.Event().wait()
+    pids = {"pytest": os.getpid(), "forked": os.getpid(), "supervisor": supervisor}
+    killed = [lane.pid for lane in three] if victim == "lanes" else [pids[victim]]
+    print(*killed, keeper or "", flush=True)
+    for thread in threads:
+        thread.join()
+    print("over", flush=True)
+"""
+
+TOLD = {
+    "supervisor": r"(the supervisor of the lanes \(pid \d+\) was ended by SIGKILL\n){3}over\n",
+    "lanes": r"(the lane \(pid \d+\) was ended by SIGKILL\n){3}over\n",
+}
+"""What pytest has to tell where it was left alive, as a pattern."""
+
+VICTIMS = {
+    "pytest": "SIGKILL of pytest",
+    "forked": "SIGKILL of pytest while a fork of it holds its sockets open",
+    "supervisor": "SIGKILL of the supervisor",
+    "lanes": "SIGKILL of all lanes at once",
+}
+"""Whom a SIGKILL meets in the middle of three parallel steps, by name."""
+
+
+def killed(victim: str, token: str) -> tuple[float | None, str]:
+    """Kill somebody in the middle of three parallel steps that ignore TERM.
+
+    Args:
+        victim: One of `VICTIMS`.
+        token: Of the processes of the steps.
+
+    Returns:
+        The seconds until nothing of the steps is alive, None where that took more than two;
+        and what pytest told where it was left alive.
+    """
+    root = str(Path(__file__).parents[1])
+    env = os.environ | {"TOKEN": token, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    argv = [sys.executable, "-W", "ignore", "-c", VICTIM, victim]
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as pytest:
+        assert pytest.stdout is not None
+        pids = [int(pid) for pid in pytest.stdout.readline().split()]
+        keeper = pids.pop() if victim == "forked" else None
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            seconds = seconds_until_gone(token, 2.0)
+        finally:
+            end(token)
+            if keeper is not None:
+                os.kill(keeper, signal.SIGKILL)
+        told = pytest.stdout.read() if victim in TOLD else ""
+    return seconds, told

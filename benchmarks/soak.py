@@ -1,0 +1,148 @@
+"""Repeats every fault that a step can have, and prints how it ended: `scripts/soak 100`."""
+
+import argparse
+import itertools
+import math
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.faults import (
+    FAULTS,
+    GIGABYTES,
+    TOLD,
+    VICTIMS,
+    Fault,
+    alive,
+    end,
+    killed,
+    new_token,
+)
+from pytest_orchestrator.execution.exited import LaneLost
+from pytest_orchestrator.execution.lanes import Lane, Lanes
+
+GRACE = 2.0
+AT_ONCE = 4
+FLAT = 64 << 20
+"""Bytes that the memory of pytest may grow by, whatever comes through a lane."""
+
+
+class Round(NamedTuple):
+    """One round of a fault.
+
+    Attributes:
+        seconds: Until nothing of it was left: after its timeout, where it has one.
+        wrong: What was wrong, None where nothing was.
+    """
+
+    seconds: float
+    wrong: str | None
+
+
+def main() -> int:
+    """Run what the command line asks for; return 1 if anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/soak")
+    parser.add_argument("rounds", type=int, nargs="?", default=100)
+    parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
+    chosen = parser.parse_args()
+    print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")
+    failed = 0
+    with Lanes() as lanes, tempfile.TemporaryDirectory() as folder:
+        many = [lanes.shell() for _ in range(AT_ONCE)]
+        for name in chosen.only:
+            rounds = list(_rounds(name, chosen.rounds, many, Path(folder)))
+            about = FAULTS[name].about if name in FAULTS else VICTIMS[name]
+            failed += _told(name, about, rounds)
+        if chosen.only == [*FAULTS, *VICTIMS]:
+            failed += _volumes(many[0], Path(folder))
+    print(f"\n{failed or 'nothing'} failed")
+    return 1 if failed else 0
+
+
+def _rounds(name: str, number: int, lanes: list[Lane], folder: Path) -> Iterator[Round]:
+    one: Callable[[Lane], Round]
+    at_once = AT_ONCE
+    if name in FAULTS:
+        fault = FAULTS[name]
+        one = lambda lane: _round(fault, lane, folder)  # noqa: E731
+        at_once = 1 if fault.heavy else AT_ONCE
+    else:
+        one = lambda _: _kill(name)  # noqa: E731
+    turns = itertools.islice(itertools.cycle(lanes[:at_once]), number)
+    locks = {id(lane): ThreadPoolExecutor(1) for lane in lanes}
+    try:
+        waiting = [locks[id(lane)].submit(one, lane) for lane in turns]
+        yield from (future.result() for future in waiting)
+    finally:
+        for pool in locks.values():
+            pool.shutdown()
+
+
+def _round(fault: Fault, lane: Lane, folder: Path) -> Round:
+    token = new_token()
+    begun = time.monotonic()
+    try:
+        exited = lane.run(fault.request(token, folder, GRACE))
+        wrong = fault.wanted(exited)
+    except LaneLost as lost:
+        wrong = str(lost)
+    seconds = time.monotonic() - begun
+    left = alive(token)
+    end(token)
+    for log in folder.glob(f"{token}.*"):
+        log.unlink()
+    if seconds > fault.bound(GRACE):
+        wrong = wrong or f"{seconds:.2f} s"
+    return Round(seconds - (fault.timeout or 0.0), wrong or "; ".join(left) or None)
+
+
+def _kill(victim: str) -> Round:
+    seconds, told = killed(victim, new_token())
+    if seconds is None:
+        return Round(math.inf, "alive after 2 s")
+    wrong = victim in TOLD and not re.fullmatch(TOLD[victim], told)
+    return Round(seconds, told if wrong else None)
+
+
+def _told(name: str, about: str, rounds: list[Round]) -> int:
+    failures = [one.wrong for one in rounds if one.wrong]
+    seconds = sorted(one.seconds for one in rounds)
+    p50, p99 = (seconds[max(0, math.ceil(len(seconds) * part) - 1)] for part in (0.5, 0.99))
+    print(f"{name:18} {len(rounds):6} {len(failures):6} {p50:7.3f} {p99:7.3f}  {about}")
+    for wrong in failures[:3]:
+        print(f"    {wrong}")
+    sys.stdout.flush()
+    return len(failures)
+
+
+def _volumes(lane: Lane, folder: Path) -> int:
+    """Send gigabytes through a lane; count what does not stay flat."""
+    failed = 0
+    for name, fault in GIGABYTES.items():
+        lane.close()  # a new process, whose peak is that of this fault
+        _reset_peak()
+        before = _peak("self")
+        exited = lane.run(fault.request(new_token(), folder, GRACE))
+        grown, theirs = _peak("self") - before, _peak(lane.pid)
+        wrong = fault.wanted(exited) or (f"grown {grown}" if grown > FLAT else None)
+        failed += _told(name, fault.about, [Round(exited.seconds, wrong)])
+        print(f"    pytest grew by {grown >> 10} KiB, the lane's peak is {theirs >> 10} KiB")
+    return failed
+
+
+def _reset_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak(pid: int | str | None) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""Whatever a program does, it ends in time, is told right, and leaves nothing alive.
+
+`scripts/soak` does the same a hundred times, with the grace that steps are given.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import FAULTS, TOLD, VICTIMS, Fault, alive, end, killed, new_token
+from pytest_orchestrator.execution.lanes import Lane, Lanes
+
+ROUNDS = 5
+GRACE = 0.3
+
+Kills = dict[str, list[Future[tuple[float | None, str]]]]
+
+
+@pytest.fixture(scope="module")
+def many() -> Iterator[list[Lane]]:
+    with Lanes() as lanes:
+        yield [lanes.shell() for _ in range(ROUNDS)]
+
+
+@pytest.fixture(scope="module")
+def kills() -> Iterator[Kills]:
+    """All kills at once: they wait for a grace, not for each other."""
+    with ThreadPoolExecutor(ROUNDS * len(VICTIMS)) as pool:
+        yield {
+            victim: [pool.submit(killed, victim, new_token()) for _ in range(ROUNDS)]
+            for victim in VICTIMS
+        }
+
+
+def told_wrong(fault: Fault, lane: Lane, folder: Path) -> list[str]:
+    token = new_token()
+    begun = time.monotonic()
+    exited = lane.run(fault.request(token, folder, GRACE))
+    seconds = time.monotonic() - begun
+    left = alive(token)
+    end(token)
+    late = [] if seconds < fault.bound(GRACE) else [f"it took {seconds:.2f} s"]
+    return left + late + list(filter(None, [fault.wanted(exited)]))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_ends_in_time_and_leaves_nothing_alive(
+    many: list[Lane], name: str, tmp_path: Path
+) -> None:
+    fault = FAULTS[name]
+    with ThreadPoolExecutor(2 if fault.heavy else ROUNDS) as pool:
+        found = pool.map(lambda lane: told_wrong(fault, lane, tmp_path), many)
+
+    assert list(found) == [[]] * ROUNDS
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_two_seconds_after_a_kill_nothing_is_alive(kills: Kills, victim: str) -> None:
+    found = [kill.result() for kill in kills[victim]]
+
+    assert [seconds for seconds, _ in found if seconds is None] == []
+
+
+@pytest.mark.parametrize("victim", TOLD)
+def test_a_step_whose_lane_was_killed_is_told_so_with_the_cause(kills: Kills, victim: str) -> None:
+    told = [kill.result()[1] for kill in kills[victim]]
+
+    assert [text for text in told if not re.fullmatch(TOLD[victim], text)] == []
