@@ -26,24 +26,25 @@ class Seen(Descendants):
 
     def __init__(self) -> None:
         super().__init__()
-        self._leader = 0
-        self._known: set[int] = set()
+        self._leader: int | None = None
+        self._known: dict[int, str] = {}
         self._names: dict[int, str] = {}
 
     def started(self, pid: int) -> None:
         """Take note of a child that leads a session of its own."""
         self._leader = pid
-        self._known = {pid}
+        self._known = {}
 
     def living(self) -> list[int]:
         """Return all that live now and are known to descend from this process."""
-        table = {pid: parent for pid, parent, name in self._table() if pid not in self.spared}
-        found = [pid for pid in table if pid in self._known or _session(pid) == self._leader]
+        born, parents = self._table()
+        # A number that was seen before may by now belong to a stranger.
+        found = [pid for pid in parents if self._known.get(pid) == born[pid] or self._led(pid)]
         family = {self._me, *found}
-        while more := [pid for pid in table if pid not in family and table[pid] in family]:
+        while more := [pid for pid in parents if pid not in family and parents[pid] in family]:
             family.update(more)
             found += more
-        self._known.update(found)
+        self._known.update((pid, born[pid]) for pid in found)
         return found
 
     def named(self) -> dict[int, str]:
@@ -54,32 +55,34 @@ class Seen(Descendants):
         """Wait for those that ended; True where nobody is left to be ended."""
         if not super().reap():
             return False
-        suspected = any(_lives(pid) for pid in self._known - self.spared)
-        return not ((suspected or _lives(-self._leader)) and self.living())
+        suspected = any(_lives(pid) for pid in self._known if pid not in self.spared)
+        return not ((suspected or self._session_lives()) and self.living())
 
-    def _table(self) -> list[tuple[int, int, str]]:
-        """Return pid, parent and name of each process that is not dead."""
+    def _led(self, pid: int) -> bool:
+        """Tell whether a process is in the session of the child that was started."""
+        try:
+            return self._leader is not None and os.getsid(pid) == self._leader
+        except OSError:
+            return False
+
+    def _session_lives(self) -> bool:
+        return self._leader is not None and _lives(-self._leader)
+
+    def _table(self) -> tuple[dict[int, str], dict[int, int]]:
+        """Return when each process was born that is not dead nor spared, and its parent."""
         from subprocess import PIPE, Popen
 
-        ps = Popen(["ps", "-A", "-o", "pid=,ppid=,stat=,comm="], stdout=PIPE)
+        ps = Popen(["ps", "-A", "-o", "pid=,ppid=,stat=,lstart=,comm="], stdout=PIPE)
         told, _ = ps.communicate()
-        rows = [
-            line.split(None, 3) for line in told.decode("utf-8", "backslashreplace").splitlines()
-        ]
-        found = [
-            (int(pid), int(parent), name)
-            for pid, parent, state, name in rows
-            if not state.startswith("Z") and int(pid) not in (self._me, ps.pid)
-        ]
-        self._names = {pid: os.path.basename(name) for pid, _, name in found}
-        return found
-
-
-def _session(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
+        born, parents, self._names = {}, {}, {}
+        for line in told.decode("utf-8", "backslashreplace").splitlines():
+            words = line.split(None, 8)
+            pid, state = int(words[0]), words[2]
+            if state.startswith("Z") or pid in (1, self._me, ps.pid) or pid in self.spared:
+                continue
+            born[pid], parents[pid] = " ".join(words[3:8]), int(words[1])
+            self._names[pid] = os.path.basename(words[8])
+        return born, parents
 
 
 def _lives(pid: int) -> bool:
