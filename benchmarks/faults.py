@@ -318,7 +318,7 @@ def run(lane):
     except LaneLost as lost:
         print(lost, flush=True)
 
-with Lanes() as lanes:
+with Lanes(limited="LIMITED" in os.environ) as lanes:
     supervisor = lanes.start()
     three = [lanes.shell() for _ in range(3)]
     threads = [threading.Thread(target=run, args=(lane,)) for lane in three]
@@ -352,12 +352,13 @@ VICTIMS = {
 """Whom a SIGKILL meets in the middle of three parallel steps, by name."""
 
 
-def killed(victim: str, token: str) -> tuple[float | None, str]:
+def killed(victim: str, token: str, *, limited: bool = False) -> tuple[float | None, str]:
     """Kill somebody in the middle of three parallel steps that ignore TERM.
 
     Args:
         victim: One of `VICTIMS`.
         token: Of the processes of the steps.
+        limited: The lanes do with what every system has.
 
     Returns:
         The seconds until nothing of the steps is alive, None where that took more than two;
@@ -365,6 +366,7 @@ def killed(victim: str, token: str) -> tuple[float | None, str]:
     """
     root = str(Path(__file__).parents[1])
     env = os.environ | {"TOKEN": token, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    env |= {"LIMITED": ""} if limited else {}
     argv = [sys.executable, "-W", "ignore", "-c", VICTIM, victim]
     with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as pytest:
         assert pytest.stdout is not None

@@ -14,7 +14,7 @@ ANSWER = 5.0
 
 # The package stands there without its face, which imports typing; and with nothing of the
 # user's on the search path nothing of the user's can get in the way.
-_MAIN = """\
+MAIN = """\
 'the supervisor of pytest-orchestrator: ends what its steps leave behind'
 import sys
 face = sys.modules['pytest_orchestrator'] = type(sys)('pytest_orchestrator')
@@ -39,7 +39,7 @@ class Supervision:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        argv = [sys.executable, "-I", "-S", "-c", _MAIN, _PACKAGE, str(os.getpid())]
+        argv = [sys.executable, "-I", "-S", "-c", MAIN, _PACKAGE, str(os.getpid())]
         with theirs:
             self._process = subprocess.Popen(
                 argv + ["limited"] * limited,

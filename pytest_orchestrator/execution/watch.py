@@ -32,7 +32,7 @@ _SETTLE = 0.1  # a `tee` that a shell has started ends a moment after the shell
 _PAUSE = 0.005
 _TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _GLANCES = 1
-_WITHOUT_PROC = 6
+_WITHOUT_PROC = 5
 _WITHOUT_PIDFD = 0.02
 
 

@@ -15,7 +15,7 @@ from benchmarks.faults import FAULTS, TOLD, VICTIMS, Fault, alive, end, killed, 
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
 ROUNDS = 5
-GRACE = 0.3
+GRACE = 0.2
 
 Kills = dict[str, list[Future[tuple[float | None, str]]]]
 

@@ -1,0 +1,431 @@
+"""A lane runs one program at a time: what it is given, what is told of it, how it is ended."""
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.faults import alive, new_token, python, shell
+from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
+from pytest_orchestrator.execution.lanes import Lane, Lanes
+
+MARK = b"\n[cut here: the log is limited to 10 bytes]\n"
+
+
+class Runs:
+    """Runs programs in a lane, with what a test gives and else as little as will do."""
+
+    def __init__(self, lane: Lane, folder: Path) -> None:
+        self.lane = lane
+        self.folder = folder
+
+    def __call__(self, *argv: str, live: tuple[int, int] | None = None, **given: Any) -> Exited:
+        given = {"env": dict(os.environ), "cwd": str(self.folder), **given}
+        return self.lane.run(Request(argv=argv, **given), live=live)
+
+
+@pytest.fixture(scope="module")
+def lanes() -> Iterator[Lanes]:
+    with Lanes() as lanes:
+        yield lanes
+
+
+@pytest.fixture(scope="module")
+def lane(lanes: Lanes) -> Lane:
+    return lanes.shell()
+
+
+@pytest.fixture
+def run(lane: Lane, tmp_path: Path) -> Runs:
+    return Runs(lane, tmp_path)
+
+
+@pytest.fixture
+def token() -> str:
+    return new_token()
+
+
+def test_a_program_gets_its_arguments_environment_folder_and_input(
+    run: Runs, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(b"\xffin")
+    exited = run(
+        "sh", "-c", 'printf "%s|" "$0" "$A" "$PWD"; env | wc -l; cat', "a b",
+        env={"A": "\udcff", "PATH": os.environ["PATH"]}, stdin=str(tmp_path / "in"),
+    )  # fmt: skip
+
+    words = exited.stdout.head.split(b"|")
+    assert words == [b"a b", b"\xff", os.fsencode(tmp_path), b"3\n\xffin"]
+
+
+def test_a_program_without_an_input_reads_its_end(run: Runs) -> None:
+    assert run("cat").stdout.head == b""
+
+
+def test_a_program_has_its_three_streams_and_nothing_else_open(run: Runs) -> None:
+    # The fourth is the one that lists them.
+    assert run("ls", "/proc/self/fd").stdout.head.split() == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_program_leads_a_session_with_signals_as_a_shell_gives_them(run: Runs) -> None:
+    exited = run(*python("""
+        import os, signal
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        print(os.getsid(0) == os.getpid(), held)
+        status = open("/proc/self/status").read()
+        print(status.partition("SigIgn:")[2].split()[0])
+    """))  # fmt: skip
+
+    # Python itself ignores SIGPIPE (13) and SIGXFSZ (25).
+    assert exited.stdout.head == b"True set()\n%016x\n" % (1 << 12 | 1 << 24)
+
+
+def test_a_program_is_looked_for_where_its_own_path_says(run: Runs, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "mine"
+    program.write_text("#!/bin/sh\necho mine\n")
+    program.chmod(0o755)
+    (tmp_path / "mine").write_text("no program")
+
+    assert run("mine", env={"PATH": f"{tmp_path}:bin"}).stdout.head == b"mine\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "given", "error", "what"),
+    [
+        (("there_is_no_such",), {}, FileNotFoundError, "there_is_no_such"),
+        (("./none",), {}, FileNotFoundError, "./none"),
+        (("/",), {}, PermissionError, "/"),
+        (("true",), {"cwd": "/none"}, FileNotFoundError, "/none"),
+        (("true",), {"stdin": "/none"}, FileNotFoundError, "/none"),
+    ],
+)
+def test_what_cannot_be_started_is_an_error_that_names_it(
+    run: Runs, argv: tuple[str, ...], given: dict[str, Any], error: type[OSError], what: str
+) -> None:
+    with pytest.raises(error) as caught:
+        run(*argv, **given)
+
+    assert caught.value.filename == what
+
+
+def test_a_file_that_names_no_interpreter_is_told_apart(run: Runs, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("echo\n")
+    (tmp_path / "x").chmod(0o755)
+
+    with pytest.raises(OSError, match="Exec format error"):
+        run("./x")
+
+
+def test_an_argument_that_no_program_can_have_is_an_error(run: Runs) -> None:
+    with pytest.raises(ValueError, match="embedded null byte"):
+        run("true", "a\0b")
+
+
+def test_exit_codes_and_signals_are_told(run: Runs) -> None:
+    told = [run("sh", "-c", script) for script in ("exit 3", "kill -TERM $$", "kill -40 $$")]
+
+    assert [one.code for one in told] == [3, None, None]
+    assert [one.signal for one in told] == [None, "SIGTERM", "signal 40"]
+
+
+def test_a_stream_has_a_log_as_soon_as_there_is_something_in_it(run: Runs, tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    exited = run("printf", r"\377a\n", stdout_log=str(out), stderr_log=str(err))
+
+    assert out.read_bytes() == b"\xffa\n"
+    assert not err.exists()
+    assert exited.stdout.log == str(out)
+
+
+def test_a_log_grows_while_the_program_runs(run: Runs, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    # It ends as soon as it finds in its own log what it printed.
+    exited = run(
+        "sh", "-c", "echo x; until grep -qs x log; do :; done", stdout_log=str(log), timeout=10.0
+    )
+
+    assert exited.code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "log"), [("0123456789", b"0123456789"), ("0123456789a", b"0123456789" + MARK)]
+)
+def test_a_log_is_cut_with_a_mark_after_its_limit(
+    run: Runs, tmp_path: Path, text: str, log: bytes
+) -> None:
+    exited = run("printf", text, stdout_log=str(tmp_path / "log"), max_log=10)
+
+    assert (tmp_path / "log").read_bytes() == log
+    assert (exited.stdout.size, exited.stdout.cut) == (len(text), len(text) > 10)
+    assert exited.stdout.head == text.encode()
+
+
+def test_first_and_last_bytes_are_at_hand_and_the_log_has_the_rest(
+    run: Runs, tmp_path: Path
+) -> None:
+    exited = run("seq", "30000", stdout_log=str(tmp_path / "log"))
+
+    whole = b"".join(b"%d\n" % number for number in range(1, 30001))
+    out = exited.stdout
+    assert (out.size, len(out.head), len(out.tail)) == (len(whole), 1 << 15, 1 << 15)
+    assert out.head == whole[: 1 << 15]
+    assert out.tail == whole[-(1 << 15) :]
+    assert out.whole(1 << 20) == whole
+    assert out.whole(1000) is None
+
+
+def test_a_full_disk_is_told_and_ends_nothing(run: Runs) -> None:
+    exited = run("printf", "text", stdout_log="/dev/full")
+
+    assert exited.stdout.error == "No space left on device"
+    assert (exited.code, exited.stdout.head) == (0, b"text")
+
+
+def test_output_is_copied_as_it_comes(run: Runs) -> None:
+    (out, their_out), (err, their_err) = os.pipe(), os.pipe()
+    seen: list[bytes] = []
+
+    def read() -> None:
+        seen.append(os.read(out, 10))
+        (run.folder / "seen").touch()
+        seen.extend([os.read(out, 10), os.read(err, 10)])
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    script = "printf one; until [ -e seen ]; do :; done; printf two; printf err >&2"
+    run("sh", "-c", script, live=(their_out, their_err), timeout=10.0)
+    reader.join()
+
+    assert seen == [b"one", b"two", b"err"]
+    for fd in (out, their_out, err, their_err):
+        os.close(fd)
+
+
+def test_a_terminal_that_takes_nothing_holds_up_no_deadline_and_loses_nothing(
+    run: Runs, tmp_path: Path, token: str
+) -> None:
+    out, theirs = os.pipe()
+    log = tmp_path / "log"
+    rest: list[bytes] = []
+    ended: list[float] = []
+    begun = time.monotonic()
+
+    def read_late() -> None:
+        # Nobody reads before the lane has ended the program.
+        while not log.exists() or alive(token):
+            pass
+        ended.append(time.monotonic() - begun)
+        while piece := os.read(out, 1 << 20):
+            rest.append(piece)
+
+    reader = threading.Thread(target=read_late)
+    reader.start()
+    exited = run("yes", token, live=(theirs, theirs), timeout=0.3, stdout_log=str(log))
+    os.close(theirs)
+    reader.join()
+    os.close(out)
+
+    assert exited.timed_out
+    assert ended[0] < 2.0
+    assert sum(map(len, rest)) == exited.stdout.size
+
+
+def test_a_cancel_ends_what_runs_with_a_grace(lanes: Lanes, tmp_path: Path) -> None:
+    lane = lanes.shell()
+    out, theirs = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        script = "trap 'echo bye; exit 4' TERM; echo; while :; do sleep 0.01; done"
+        running = pool.submit(Runs(lane, tmp_path), *shell(script), live=(theirs, theirs))
+        os.read(out, 1)
+        lane.cancel()
+        exited = running.result()
+
+    assert (exited.cancelled, exited.code, exited.stdout.head) == (True, 4, b"\nbye\n")
+    os.close(out)
+    os.close(theirs)
+
+
+def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: str) -> None:
+    lane = lanes.shell()
+    out, theirs = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        script = "trap 'echo' TERM; echo; while :; do sleep $0 & wait; done"
+        running = pool.submit(
+            Runs(lane, tmp_path), *shell(script), token, live=(theirs, theirs), grace=60.0
+        )
+        os.read(out, 1)
+        lane.cancel()
+        os.read(out, 1)  # it has been asked, and goes on
+        begun = time.monotonic()
+        lane.cancel(at_once=True)
+        exited = running.result()
+
+    assert (exited.cancelled, exited.signal) == (True, "SIGKILL")
+    assert time.monotonic() - begun < 1.0
+    assert alive(token) == []
+    os.close(out)
+    os.close(theirs)
+
+
+def test_a_cancel_between_two_programs_meets_neither(run: Runs) -> None:
+    run("true")
+    run.lane.cancel(at_once=True)
+
+    assert run("sh", "-c", "exit 5").code == 5
+
+
+def test_an_interrupt_waits_until_all_is_ended_and_the_lane_can_be_used_again(
+    run: Runs, token: str
+) -> None:
+    out, theirs = os.pipe()
+
+    def interrupt() -> None:
+        os.read(out, 1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run(*shell("setsid sleep $0 & echo; sleep $0"), token, live=(theirs, theirs))
+
+    assert alive(token) == []
+    assert run("true").code == 0
+    os.close(out)
+    os.close(theirs)
+
+
+def test_leftovers_are_named(run: Runs, token: str) -> None:
+    exited = run(*shell("setsid sleep $0 >/dev/null & echo $!"), token)
+
+    assert exited.leftovers == [f"sleep (pid {int(exited.stdout.head)})"]
+
+
+def test_strays_of_two_lanes_are_told_apart(lanes: Lanes, tmp_path: Path) -> None:
+    tokens = [new_token(), new_token()]
+    together = threading.Barrier(2)
+
+    def left_by(token: str) -> tuple[list[str], list[str]]:
+        run = Runs(lanes.shell(), tmp_path)
+        together.wait()
+        # Both leave a daemon at the same time; the first to end must not end the other's.
+        exited = run(*shell("setsid env -i sleep $0 & echo $!; sleep 0.1"), token)
+        return exited.leftovers, [f"sleep (pid {int(exited.stdout.head)})"]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(left_by, tokens))
+
+    assert [left for left, _ in found] == [own for _, own in found]
+
+
+def test_cpu_is_that_of_all_processes_also_of_orphans(run: Runs) -> None:
+    exited = run(*python("""
+        import os, resource, time
+        def burn():
+            while sum(os.times()[:2]) < 0.1:
+                pass
+        for _ in range(3):
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    burn()
+                os._exit(0)
+            os.wait()
+        burn()
+    """), timeout=20.0)  # fmt: skip
+
+    # The last of the four may be ended as a leftover when it has nearly done its part.
+    assert 0.25 < exited.user + exited.system < 0.6
+
+
+def test_memory_is_the_peak_of_the_tree_and_of_its_largest(run: Runs) -> None:
+    hold = "import time; b = bytearray(40 << 20); time.sleep(0.3)"
+    both = run("sh", "-c", f'{sys.executable} -ISc "{hold}" & {sys.executable} -ISc "{hold}"; wait')
+
+    assert 40 << 20 < both.largest_rss < 60 << 20
+    assert 80 << 20 < both.max_rss < 120 << 20
+
+
+def test_memory_of_a_small_program_is_not_that_of_pytest(run: Runs) -> None:
+    ballast = bytearray(100 << 20)
+
+    assert 0 < run("true").max_rss < 20 << 20
+    assert ballast[-1] == 0
+
+
+def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
+    exited = run(*python("""
+        import time
+        held = []
+        while time.process_time() < 0.15:
+            held.append(bytes(1 << 20))
+            time.sleep(0.002)
+            for _ in range(100000):
+                pass
+    """))  # fmt: skip
+
+    times, rss, cpu = zip(*exited.samples, strict=True)
+    assert sorted(times) == list(times)
+    assert times[-1] <= exited.seconds
+    assert rss[-1] > rss[0]
+    assert cpu[-1] > cpu[0]
+
+
+def test_processes_are_counted(run: Runs) -> None:
+    assert run("sh", "-c", "sleep 0.1 & sleep 0.1 & wait").processes == 3
+
+
+def test_a_lane_that_its_program_kills_is_told_and_replaced(run: Runs, token: str) -> None:
+    run("true")
+    pid = run.lane.pid
+    with pytest.raises(LaneLost) as lost:
+        run(*shell("setsid sleep $0 & kill -KILL $PPID; sleep $0"), token)
+
+    assert str(lost.value) == f"the lane (pid {pid}) was ended by SIGKILL"
+    assert alive(token) == []
+    assert len(lost.value.strays) == 3
+    assert run("true").code == 0
+
+
+def test_a_lane_that_its_program_stops_does_not_keep_the_deadline_from_coming(
+    run: Runs, token: str
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(LaneLost) as lost:
+        run(*shell("kill -STOP $PPID; trap '' TERM; sleep $0"), token, timeout=0.1, grace=0.1)
+
+    assert lost.value.timed_out
+    assert time.monotonic() - begun < 0.1 + 0.1 + 1.0
+    assert alive(token) == []
+    assert run("true").code == 0
+
+
+def test_a_lane_that_died_while_it_was_idle_is_replaced_unnoticed(run: Runs) -> None:
+    run("true")
+    assert run.lane.pid is not None
+    gone = os.pidfd_open(run.lane.pid)
+    os.kill(run.lane.pid, signal.SIGKILL)
+    select.select([gone], [], [])
+    os.close(gone)
+
+    assert run("sh", "-c", "exit 6").code == 6
+
+
+def test_signals_to_all_processes_are_for_pytest_to_answer(run: Runs) -> None:
+    for name in ("TERM", "INT", "HUP", "QUIT"):
+        assert run("sh", "-c", f"kill -{name} $PPID; exit 7").code == 7
+
+
+def test_memory_of_the_lane_stays_flat_whatever_the_volume(run: Runs) -> None:
+    run.lane.close()
+    exited = run("head", "-c", "100000000", "/dev/zero")
+    status = Path(f"/proc/{run.lane.pid}/status").read_text()
+
+    assert exited.stdout.size == 100_000_000
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 20 << 10

@@ -1,0 +1,135 @@
+"""The supervisor ends everything when pytest is gone, and costs little while it is there."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults import BOUND, alive, end, killed, new_token, shell
+from pytest_orchestrator.execution import supervision
+from pytest_orchestrator.execution.exited import LaneLost, Request
+from pytest_orchestrator.execution.lanes import Lane, Lanes
+
+
+@pytest.fixture
+def token() -> Iterator[str]:
+    token = new_token()
+    yield token
+    end(token)
+
+
+@pytest.fixture(scope="module", params=["linux", "limited"])
+def lane(request: pytest.FixtureRequest) -> Iterator[Lane]:
+    """A lane with all that Linux gives, and one that has to do without."""
+    with Lanes(limited=request.param == "limited") as lanes:
+        yield lanes.shell()
+
+
+def request(*argv: str, timeout: float | None = None, grace: float = 0.3) -> Request:
+    env = dict(os.environ)
+    return Request(argv=argv, env=env, cwd="/", timeout=timeout, grace=grace)
+
+
+def descriptors() -> list[str]:
+    return sorted(str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.exists())
+
+
+def test_nothing_starts_before_it_is_needed_and_nothing_stays() -> None:
+    before = descriptors()
+    with Lanes() as lanes:
+        lane = lanes.shell()
+        assert descriptors() == before
+        lane.run(request("true"))
+        pids = [lanes.start(), lane.pid]
+        assert all(Path(f"/proc/{pid}").exists() for pid in pids)
+
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert descriptors() == before
+
+
+def test_the_supervisor_loads_the_standard_library_alone_and_little_of_it() -> None:
+    source = supervision.MAIN.replace("main()", "print(*sorted(sys.modules))")
+    package = Path(supervision.__file__).parents[1]
+    argv = [sys.executable, "-I", "-S", "-c", source, str(package)]
+    loaded = set(subprocess.check_output(argv, text=True).split())
+
+    roots = {name.partition(".")[0] for name in loaded}
+    assert roots - sys.stdlib_module_names == {"__main__", "pytest_orchestrator"}
+    assert loaded & {"collections", "enum", "json", "re", "signal", "socket", "typing"} == set()
+
+
+def test_a_program_and_what_it_leaves_are_ended_in_either_way(lane: Lane, token: str) -> None:
+    exited = lane.run(request(*shell("sleep $0 & echo done"), token))
+
+    assert (exited.code, exited.stdout.head, len(exited.leftovers)) == (0, b"done\n", 1)
+    assert exited.leftovers[0].startswith("sleep (pid ")
+    assert alive(token) == []
+
+
+def test_a_timeout_ends_the_tree_in_either_way(lane: Lane, token: str) -> None:
+    script = "trap '' TERM; sleep $0 & sleep $0"
+    exited = lane.run(request(*shell(script), token, timeout=0.2))
+
+    assert (exited.timed_out, exited.signal) == (True, "SIGKILL")
+    assert exited.seconds < 0.2 + 0.3 + BOUND - 2.0
+    assert alive(token) == []
+
+
+def test_a_child_in_a_session_of_its_own_is_found_in_either_way(lane: Lane, token: str) -> None:
+    # Without a subreaper it has to be seen once before its parent goes: looks are rare there.
+    exited = lane.run(request(*shell("setsid sleep $0 & sleep 0.6"), token))
+
+    assert len(exited.leftovers) == 1
+    assert alive(token) == []
+
+
+def test_limited_lanes_end_their_trees_too_when_pytest_is_killed(token: str) -> None:
+    seconds, _ = killed("pytest", token, limited=True)
+
+    assert seconds is not None
+
+
+def test_a_killed_supervisor_is_told_and_replaced(token: str) -> None:
+    with Lanes() as lanes:
+        first = lanes.start()
+        lane = lanes.shell()
+        script = f"kill -KILL {first}; setsid sleep $0 & sleep $0"
+        with pytest.raises(LaneLost) as lost:
+            lane.run(request(*shell(script), token))
+        left = alive(token)
+
+        assert str(lost.value) == f"the supervisor of the lanes (pid {first}) was ended by SIGKILL"
+        assert left == []
+        assert lane.run(request("true")).code == 0
+        assert lanes.start() != first
+
+
+def test_a_supervisor_that_cannot_start_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "MAIN", "raise SystemExit('no more')")
+    with Lanes() as lanes, pytest.raises(LaneLost) as lost:
+        lanes.shell().run(request("true"))
+
+    assert str(lost.value).endswith(" ended with exit code 1: no more")
+
+
+def test_a_lane_may_be_a_program_of_its_own() -> None:
+    source = "import os; os.write(3, b'here'); os.read(4, 1)"
+    with Lanes() as lanes:
+        connection, pid = lanes.connect(argv=[sys.executable, "-c", source], env={})
+        assert connection.recv(10) == b"here"
+        status, strays = lanes.drop(pid, grace=0.0)
+        connection.close()
+
+    assert status is not None
+    assert (os.WTERMSIG(status), strays) == (signal.SIGKILL, ())
+
+
+def test_a_lane_that_cannot_be_started_is_an_error_of_the_system() -> None:
+    with Lanes() as lanes, pytest.raises(FileNotFoundError):
+        lanes.connect(argv=["/none"], env={})
