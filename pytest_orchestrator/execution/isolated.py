@@ -10,7 +10,7 @@ import select
 import socket
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -109,7 +109,7 @@ class _Talk:
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
 
-    def __enter__(self) -> "_Talk":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -192,8 +192,8 @@ def _ended(
     process = _process(step, exited, end)
     told = None if end is None else end.get("ended")
     if exited.timed_out or exited.cancelled or told is None:
-        failure = _cut_off(step, exited, env.seconds_for(step.timeout))
-        return Ended(usage=figures, failure=failure, process=process)
+        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout))
+        return Ended(usage=figures, failure=cut_off, process=process)
     inner = msgspec.json.decode(told, type=Ended)
     failure = inner.failure
     report = end["shown"] if end else None

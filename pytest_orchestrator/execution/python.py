@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from pytest_orchestrator.core import values
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Ended, Failure
 from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed, call
@@ -20,7 +20,7 @@ from pytest_orchestrator.recipe.model import PythonStep
 
 
 def run(
-    step: PythonStep, context: Context, env: Environment, fixtures: Mapping[str, object]
+    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
 ) -> Ended:
     """Call what a step names.
 

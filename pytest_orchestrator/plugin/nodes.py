@@ -27,7 +27,7 @@ from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
 
-_REPORT = {
+_REPORT: dict[str, Any] = {
     "nodeid": "",
     "location": ("", 0, ""),
     "keywords": {},
