@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -372,3 +373,37 @@ def test_the_figures_are_those_of_this_process(bench: Bench) -> None:
     assert usage.seconds >= 0.2
     assert (usage.max_rss, usage.processes) == (None, None)
     assert usage.source["cpu"] == "times of this process"
+
+
+def test_the_heap_is_measured_where_that_is_asked_for(bench: Bench) -> None:
+    source = """
+        kept = []
+
+        def step():
+            kept.append(bytes(1_000_000))
+            bytes(3_000_000)
+            return {"status": "ok"}
+    """
+    usage = bench.python(source, heap=True).usage
+    assert 1_000_000 <= (usage.heap_current or 0) < 1_100_000
+    assert 4_000_000 <= (usage.heap_peak or 0) < 4_100_000
+    assert usage.source["heap"] == "tracemalloc"
+
+
+def test_the_heap_is_not_traced_by_default(bench: Bench) -> None:
+    source = """
+        import tracemalloc
+
+        def step():
+            return {"status": "ok", "traced": tracemalloc.is_tracing()}
+    """
+    assert bench.python(source).value == {"status": "ok", "traced": False}
+    assert bench.python(source).usage.heap_peak is None
+    assert bench.python(source, heap=True).value == {"status": "ok", "traced": True}
+    assert not tracemalloc.is_tracing()
+
+
+def test_the_heap_of_a_step_that_raises_is_measured(bench: Bench) -> None:
+    usage = bench.python("def step(): raise ValueError(len(bytes(2_000_000)))", heap=True).usage
+    assert 2_000_000 <= (usage.heap_peak or 0) < 2_100_000
+    assert not tracemalloc.is_tracing()

@@ -1,0 +1,200 @@
+"""A step is tried until it does not fail; nothing is held while it waits for the next try."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.recipe import load
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import StepResult
+    from tests.execution.conftest import Bench
+
+THIRD = "echo try >&2; echo x >> n; test $(wc -l < n) -ge 3"
+
+
+def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> Attempts:
+    step = bench.shell_step(cmd, **{"parse": "text", "retry": retry} | keys)
+    return Attempts(step, bench.context, bench.env, {})
+
+
+def run_of(bench: Bench) -> Serial:
+    recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
+    return Serial(recipe, bench.context, bench.env)
+
+
+def tried(bench: Bench, cmd: str, number: int = 5, **keys: Any) -> StepResult:
+    tries = attempts(bench, cmd, {"attempts": number}, **keys)
+    while tries.run() is None:
+        pass
+    assert tries.result is not None
+    return tries.result
+
+
+def reasons(result: StepResult) -> list[str]:
+    return [f"{one.number}: {one.failure.reason}" for one in result.attempts]
+
+
+def is_free(name: str) -> bool:
+    stop = threading.Event()
+    stop.set()
+    held = locks.taken([name], run="", step="", stop=stop)
+    if held is not None:
+        held.release()
+    return held is not None
+
+
+def test_a_step_is_tried_until_it_passes(bench: Bench) -> None:
+    result = tried(bench, THIRD)
+    assert (result.outcome, result.attempt) == ("passed", 3)
+    assert reasons(result) == ["1: exit code 1, wanted 0", "2: exit code 1, wanted 0"]
+
+
+def test_a_step_is_tried_as_often_as_it_says_and_no_more(bench: Bench) -> None:
+    result = tried(bench, "echo x >> n; false", 3)
+    assert (result.outcome, result.attempt) == ("failed", 3)
+    assert (bench.root / "n").read_text() == "x\n" * 3
+
+
+def test_a_step_without_retry_is_tried_once(bench: Bench) -> None:
+    step = bench.shell_step("false", parse="text")
+    tries = Attempts(step, bench.context, bench.env, {})
+    result = tries.run()
+    assert result is not None
+    assert (result.outcome, result.attempt, result.attempts) == ("failed", 1, ())
+
+
+def test_a_criterion_that_does_not_hold_fails_a_try(bench: Bench) -> None:
+    result = tried(bench, "mv half whole || touch half", success={"files_exist": ["whole"]})
+    assert (result.outcome, result.attempt) == ("passed", 2)
+    assert result.attempts[0].failure.kind == "criterion"
+
+
+def test_the_timeout_is_for_one_try(bench: Bench) -> None:
+    result = tried(bench, "test -e n || { touch n; exec sleep 60; }", timeout=0.3)
+    assert (result.outcome, result.attempt) == ("passed", 2)
+    assert result.attempts[0].failure.kind == "timeout"
+
+
+def test_a_step_that_skips_itself_is_not_tried_again(bench: Bench) -> None:
+    result = tried(bench, """echo '{"status": "skip"}'""", parse="json")
+    assert (result.outcome, result.attempt) == ("skipped", 1)
+
+
+def test_each_try_has_logs_of_its_own(bench: Bench) -> None:
+    result = tried(bench, "echo x >> n; wc -l < n >&2; test $(wc -l < n) -ge 3")
+    logs = bench.root / "logs"
+    assert [(logs / f"s.{number}.stderr").read_text() for number in (1, 2, 3)] == [
+        "1\n",
+        "2\n",
+        "3\n",
+    ]
+    ended = [one.ended for one in result.attempts]
+    assert [end.process and end.process.stderr.log for end in ended] == [
+        str(logs / "s.1.stderr"),
+        str(logs / "s.2.stderr"),
+    ]
+    assert [end.process and end.process.stderr.text for end in ended] == ["", ""]
+
+
+def test_each_try_has_samples_of_its_own(bench: Bench) -> None:
+    bench.surroundings(resources=bench.root / "resources")
+    result = tried(bench, "sleep 0.1; false", 2)
+    assert result.ended is not None
+    paths = [one.ended.usage.samples for one in result.attempts] + [result.ended.usage.samples]
+    assert paths == [str(bench.root / f"resources/s.{number}.jsonl") for number in (1, 2)]
+    assert all(Path(str(path)).read_text().startswith('{"seconds": 0.') for path in paths)
+
+
+def test_what_failed_tries_wrote_to_the_context_is_told_too(bench: Bench) -> None:
+    source = """
+        def step(ctx, params):
+            ctx.get("missing.key")
+            assert ctx.increment("n") == 2
+            return {"status": "ok"}
+    """
+    step = bench.python_step(source, retry={"attempts": 3})
+    tries = Attempts(step, bench.context, bench.env, {})
+    assert tries.run() is None
+    result = tries.run()
+    assert result is not None
+    assert [change.new for change in result.changes] == [1, 2]
+    assert result.missed == ("missing.key",)
+    assert result.attempts[0].failure.exception is None
+
+
+def test_the_exception_of_the_last_try_says_which_one_it_was(bench: Bench) -> None:
+    step = bench.python_step("def step(): raise ValueError('no')", retry={"attempts": 2})
+    tries = Attempts(step, bench.context, bench.env, {})
+    assert tries.run() is None
+    result = tries.run()
+    assert result is not None
+    assert result.failure is not None
+    assert getattr(result.failure.exception, "__notes__", None) == ["try 2 of 2"]
+
+
+def test_the_wait_grows_with_each_try(bench: Bench) -> None:
+    tries = attempts(bench, "false", {"attempts": 4, "delay": 100, "backoff": 3})
+    assert tries.not_before <= time.monotonic()
+    for seconds in (100, 300, 900):
+        assert tries.run() is None
+        assert seconds - 1 < tries.not_before - time.monotonic() <= seconds
+    assert tries.run() is not None
+
+
+def test_a_try_waits_for_its_time(bench: Bench) -> None:
+    tries = attempts(bench, "false", {"attempts": 2, "delay": 0.2})
+    assert tries.run() is None
+    assert tries.wait()
+    assert time.monotonic() >= tries.not_before
+
+
+def test_a_wait_can_be_ended(bench: Bench) -> None:
+    tries = attempts(bench, "false", {"attempts": 2, "delay": "1h"})
+    assert tries.run() is None
+    stop = threading.Event()
+    stop.set()
+    assert not tries.wait(stop)
+
+
+def test_ctrl_c_ends_a_wait_and_the_result_says_so(bench: Bench) -> None:
+    step = bench.shell_step("false", parse="text", retry={"attempts": 2, "delay": "1h"})
+    run = run_of(bench)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.result(step)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    result = run.results["s"]
+    assert result.failure is not None
+    assert (result.failure.kind, result.attempt) == ("interrupted", 2)
+    assert reasons(result) == ["1: exit code 1, wanted 0"]
+
+
+def test_a_wait_holds_no_lock_and_no_lane(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    step = bench.shell_step(THIRD, parse="text", locks=["psu"], retry={"attempts": 3})
+    free: list[bool] = []
+    waited = Attempts.wait
+
+    def wait(self: Attempts, stop: threading.Event | None = None) -> bool:
+        bench.shell("true", parse="text")
+        free.append(is_free("psu"))
+        return waited(self, stop)
+
+    monkeypatch.setattr(Attempts, "wait", wait)
+    run = run_of(bench)
+    assert run.result(step).attempt == 3
+    assert free == [True] * 3

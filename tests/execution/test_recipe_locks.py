@@ -1,0 +1,204 @@
+"""What is there once is held by one step, or by one recipe, at a time."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.wait import Wait
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.execution.locks import Held
+    from tests.execution.conftest import Bench
+
+STEPS = """
+steps:
+  - {name: a, type: shell, parse: text, cmd: "true", locks: [psu, scope]}
+  - {name: b, type: shell, parse: text, cmd: "true", locks: [psu]}
+  - {name: c, type: shell, parse: text, cmd: "true"}
+finally:
+  - {name: off, type: shell, parse: text, cmd: "true", locks: [relay]}
+"""
+WHOLE = f"locks: [bench]{STEPS}"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(tmp_path / "locks"))
+
+
+def run_of(bench: Bench, text: str) -> Serial:
+    return Serial(bench.recipe(text), bench.context, bench.env)
+
+
+def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> Held | None:
+    stop = threading.Event()
+    if stopped:
+        stop.set()
+    return locks.taken(names, run="run-2", step=step, stop=stop)
+
+
+def free(*names: str) -> list[str]:
+    found = []
+    for name in names:
+        held = taken(name, stopped=True)
+        if held is not None:
+            held.release()
+            found.append(name)
+    return found
+
+
+def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
+    run = run_of(bench, STEPS)
+    with run.locks.of(run.recipe.step("a")) as grip:
+        assert grip is not None
+        assert len(grip.files) == 2
+        assert free("psu", "scope", "relay") == ["relay"]
+    assert free("psu", "scope", "relay") == ["psu", "scope", "relay"]
+
+
+def test_a_step_without_locks_takes_none(bench: Bench) -> None:
+    run = run_of(bench, STEPS)
+    with run.locks.of(run.recipe.step("c")) as grip:
+        assert grip is not None
+        assert grip.files == ()
+
+
+def test_the_locks_of_a_recipe_and_of_all_its_steps_are_held_until_it_is_over(
+    bench: Bench,
+) -> None:
+    run = run_of(bench, WHOLE)
+    assert free("bench", "psu", "scope", "relay") == ["bench", "psu", "scope", "relay"]
+    run.result(run.recipe.step("c"))
+    assert free("bench", "psu", "scope", "relay") == []
+    run.result(run.recipe.step("off"))
+    assert free("bench", "psu", "scope", "relay") == []
+    run.over()
+    assert free("bench", "psu", "scope", "relay") == ["bench", "psu", "scope", "relay"]
+
+
+def test_a_step_that_runs_after_all_takes_the_locks_again(bench: Bench) -> None:
+    run = run_of(bench, WHOLE)
+    run.result(run.recipe.step("c"))
+    run.over()
+    run.result(run.recipe.step("c"), again=True)
+    assert free("bench") == []
+    run.over()
+
+
+@pytest.mark.parametrize("text", [STEPS, WHOLE])
+def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: str) -> None:
+    told: list[Wait] = []
+    held = taken("psu")
+    assert held is not None
+
+    def waiting(wait: Wait) -> None:
+        told.append(wait)
+        held.release()
+
+    bench.surroundings(waiting=waiting)
+    run = run_of(bench, text)
+    result = run.result(run.recipe.step("b"))
+    run.over()
+    assert result.outcome == "passed"
+    assert 0 < result.waited < 5
+    who = "recipes/x.yaml" if text == WHOLE else "recipes/x.yaml::b"
+    assert [(one.who, one.lock) for one in told] == [(who, "psu")]
+    assert told[0].owner is not None
+    assert told[0].owner.step == "recipes/y.yaml::m"
+
+
+def test_a_wait_is_told_in_one_line() -> None:
+    owner = Owner(7, "bench3", "ada", "run-2", "recipes/y.yaml::m", "2026-11-25T10:15:11.430Z")
+    wait = Wait(who="recipes/x.yaml::b", lock="psu", owner=owner, seconds=11.7)
+    assert str(wait) == (
+        "recipes/x.yaml::b waits for lock 'psu': recipes/y.yaml::m has held it for 12 s "
+        "(pid 7, ada@bench3, run run-2)"
+    )
+    nobody = Wait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
+    assert str(nobody) == "recipes/x.yaml waits for lock 'psu'"
+
+
+@pytest.mark.parametrize("text", [STEPS, WHOLE])
+def test_a_wait_that_is_stopped_takes_nothing(bench: Bench, text: str) -> None:
+    run = run_of(bench, text)
+    stop = threading.Event()
+    stop.set()
+    held = taken("psu")
+    assert held is not None
+    with held, run.locks.of(run.recipe.step("a"), stop) as grip:
+        assert grip is None
+    assert free("psu", "scope", "bench") == ["psu", "scope", "bench"]
+
+
+def test_two_steps_of_one_recipe_do_not_hold_a_lock_together(bench: Bench) -> None:
+    run = run_of(bench, WHOLE)
+    stop = threading.Event()
+    stop.set()
+    with ExitStack() as stack:
+        stack.enter_context(run.locks.of(run.recipe.step("a")))
+        with run.locks.of(run.recipe.step("b"), stop) as grip:
+            assert grip is None
+        with run.locks.of(run.recipe.step("c"), stop) as grip:
+            assert grip is not None
+    with run.locks.of(run.recipe.step("b"), stop) as grip:
+        assert grip is not None
+    run.over()
+
+
+def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
+    first = run_of(bench, WHOLE)
+    first.result(first.recipe.step("c"))
+    second = run_of(bench, WHOLE)
+    result = second.result(second.recipe.step("c"))
+    first.over()
+    assert result.failure is not None
+    assert result.failure.reason == (
+        "lock 'bench' is held by recipes/x.yaml, whose run in this session is not over; "
+        "let nothing that uses that recipe come after this step"
+    )
+    assert result.failure.place == second.recipe.at["locks"]
+
+
+def test_a_lock_that_cannot_be_had_fails_the_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("file", "")
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "file"))
+    run = run_of(bench, STEPS)
+    step = run.recipe.step("a")
+    result = run.result(step)
+    assert result.failure is not None
+    assert result.failure.reason.startswith("a lock cannot be had by ")
+    assert result.failure.place == step.at["locks"]
+    assert not run.begun
+
+
+def test_ctrl_c_ends_a_wait_and_nothing_is_owed(bench: Bench) -> None:
+    def interrupt(_wait: Wait) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    bench.surroundings(waiting=interrupt)
+    run = run_of(bench, WHOLE)
+    held = taken("psu")
+    assert held is not None
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with held, pytest.raises(KeyboardInterrupt):
+            run.result(run.recipe.step("c"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not run.begun
+    failure = run.results["c"].failure
+    assert failure is not None
+    assert failure.kind == "interrupted"
+    assert free("bench", "psu", "scope") == ["bench", "psu", "scope"]

@@ -1,0 +1,257 @@
+"""What recipes and steps lock is theirs alone, whatever becomes of their pytest."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
+
+import psutil
+import pytest
+
+from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.wait import Wait
+from pytest_orchestrator.plugin import waiting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.execution.locks import Held
+    from tests.plugin.conftest import Project
+
+OTHER = "recipes/other.yaml::measure"
+FREE = "type: shell, parse: text, cmd: 'true'"
+
+
+@pytest.fixture(autouse=True)
+def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(project.path / "locks"))
+
+
+def taken(name: str, *, wait: bool = False) -> Held | None:
+    stop = threading.Event()
+    if not wait:
+        stop.set()
+    return locks.taken([name], run="run-1", step=OTHER, stop=stop)
+
+
+def had(name: str, *, wait: bool = False) -> Held:
+    held = taken(name, wait=wait)
+    assert held is not None
+    return held
+
+
+def started(project: Project, *args: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-p", "no:randomly"]
+    process: subprocess.Popen[bytes] = project.pytester.popen(
+        [*command, *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    return process
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+
+
+def test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only one at a time can make the folder; who comes meanwhile fails.
+    cmd = "mkdir inside && echo $WHO >> order && sleep 0.005 && rmdir inside"
+    step = f"type: shell, parse: text, locks: [psu], needs: [], cmd: '{cmd}'"
+    project.recipe("x", {f"s{number}": step for number in range(50)})
+    both = []
+    for name in ("one", "other"):
+        monkeypatch.setenv("WHO", name)
+        both.append(started(project, "-q", "-p", "no:cacheprovider"))
+    ends = [process.communicate()[0].decode() for process in both]
+    assert [end.splitlines()[-1].partition(" in ")[0] for end in ends] == ["50 passed"] * 2
+    order = (project.path / "order").read_text().splitlines()
+    assert len(order) == 100
+    changes = sum(one != other for one, other in pairwise(order))
+    assert changes > 10, "they ran one after the other, and nothing was shown"
+
+
+def test_who_waits_says_for_whom(project: Project) -> None:
+    project.recipe("x", {"a": f"{FREE}, locks: [psu]"})
+    with had("psu"):
+        process = started(project)
+        told = _wait_told(process)
+    out = process.communicate()[0].decode()
+    assert re.fullmatch(
+        rf"orchestrator: recipes/x.yaml::a waits for lock 'psu': {OTHER} has held it for \d+ s "
+        rf"\(pid {os.getpid()}, \S+@\S+, run run-1\)",
+        told,
+    )
+    assert "waits for lock" not in out
+    assert "1 passed" in out
+
+
+@pytest.mark.parametrize(("verbosity", "lines"), [(-1, 0), (0, 1), (1, 1)])
+def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
+    config = Mock()
+    config.get_verbosity.return_value = verbosity
+    plugins = {"terminalreporter": Mock(), "capturemanager": None}
+    config.pluginmanager.get_plugin.side_effect = plugins.get
+    waiting.teller(config)(Wait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0))
+    assert plugins["terminalreporter"].write_line.call_count == lines  # type: ignore[union-attr]
+
+
+def _wait_told(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    while "waits for lock" not in (line := process.stdout.readline().decode()):
+        assert process.poll() is None
+    return line.strip()
+
+
+def test_the_wait_is_told_and_is_no_part_of_the_figures(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.recipe("x", {"a": f"{FREE}, locks: [psu], timeout: 0.3", "b": FREE})
+    held = had("psu")
+    monkeypatch.setattr(waiting, "teller", lambda _: lambda _: held.release())
+    blocks = project.blocks()
+    assert blocks["a"]["step"]["state"] == "passed"
+    assert 0 < blocks["a"]["time"]["waited_seconds"] < 5
+    assert blocks["a"]["time"]["seconds"] < 0.2
+    assert blocks["b"]["time"]["waited_seconds"] == 0.0
+
+
+_LOOK = """
+import threading
+
+from pytest_orchestrator.execution import locks
+
+
+def look(ctx, params):
+    stop = threading.Event()
+    stop.set()
+    for name in ("bench", "psu"):
+        held = locks.taken([name], run="", step="", stop=stop)
+        if held:
+            ctx.append(f"free.{params['at']}", name)
+            held.release()
+    return {"status": "ok"}
+"""
+
+
+def look(at: str, more: str = "") -> str:
+    return f"type: python, module: look, function: look, params: {{at: {at}}}{more}"
+
+
+def test_a_recipe_holds_its_locks_until_its_last_step_of_finally(project: Project) -> None:
+    project.write("look.py", _LOOK)
+    steps = {"a": look("a"), "b": look("b", ", locks: [psu]")}
+    project.recipe("x", steps, {"off": look("off")}, head="locks: [bench]")
+    project.recipe("y", {"after": look("after")})
+    project.write(
+        "test_it.py",
+        """
+        def test_it(ctx):
+            seen = {at: ctx.get(f"free.{at}", []) for at in ("a", "b", "off", "after")}
+            assert seen == {"a": [], "b": [], "off": [], "after": ["bench", "psu"]}
+        """,
+    )
+    project.run("-p", "no:randomly", "recipes", "test_it.py").assert_outcomes(passed=5)
+
+
+@pytest.mark.parametrize("selection", [(), ("-k", "a"), ("-x",)])
+def test_nothing_is_locked_when_the_session_is_over(
+    project: Project, selection: tuple[str, ...]
+) -> None:
+    fails = "type: shell, parse: text, cmd: 'false'"
+    project.recipe("x", {"a": FREE, "b": fails, "c": FREE}, {"off": FREE}, head="locks: [bench]")
+    project.run(*selection)
+    had("bench").release()
+
+
+def test_recipes_one_after_the_other_use_one_lock(project: Project) -> None:
+    for name in ("x", "y"):
+        project.recipe(name, {"a": FREE}, {"off": FREE}, head="locks: [bench]")
+    project.run().assert_outcomes(passed=4)
+
+
+def test_a_recipe_that_is_not_over_is_not_waited_for(project: Project) -> None:
+    for name in ("x", "y"):
+        project.recipe(name, {"a": FREE}, head="locks: [bench]")
+    project.write(
+        "test_it.py",
+        """
+        import pytest
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_x(): pass
+
+        @pytest.mark.recipe("recipes/y.yaml")
+        def test_y(): pass
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_again(): pass
+        """,
+    )
+    result = project.run("-p", "no:randomly", "test_it.py")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*lock 'bench' is held by recipes/x.yaml, whose run in this*"])
+
+
+def test_ctrl_c_ends_a_wait(project: Project) -> None:
+    project.recipe(
+        "x",
+        {"a": f"{FREE}, locks: [psu]"},
+        {"off": "type: shell, parse: text, cmd: 'touch off'"},
+    )
+    with had("psu"):
+        process = started(project, "-v")
+        _wait_told(process)
+        process.send_signal(2)
+        process.communicate(timeout=10)
+    assert process.returncode == 2
+    assert not (project.path / "off").exists()
+
+
+_STUBBORN = """
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def stay(ctx, params):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path("part").write_text(str(os.getpid()))
+    Path("part").rename("pid")
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "type: python, module: stubborn, function: stay",
+        "type: shell, cmd: 'trap \"\" TERM; echo $$ > part; mv part pid; sleep 600; sleep 600'",
+    ],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed(
+    project: Project, step: str, whole: bool
+) -> None:
+    project.write("stubborn.py", _STUBBORN)
+    locked = {"a": step if whole else f"{step}, locks: [psu]"}
+    project.recipe("x", locked, head="locks: [psu]" if whole else "")
+    process = started(project)
+    wait_for(project.path / "pid", process)
+    stubborn = psutil.Process(int((project.path / "pid").read_text()))
+    process.kill()
+    process.communicate()
+    assert stubborn.is_running()
+    assert taken("psu") is None
+    had("psu", wait=True).release()
+    assert not stubborn.is_running() or stubborn.status() == psutil.STATUS_ZOMBIE
