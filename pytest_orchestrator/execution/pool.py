@@ -5,24 +5,23 @@ takes results in the order of the recipe, so that all else is as if the steps ra
 ``results`` has what was taken, and nothing that merely ended.
 """
 
-import contextlib
 import heapq
 import os
-import queue
 import threading
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.ahead import Ahead
 from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.bell import Bell
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.runner import Serial, cause_of
 from pytest_orchestrator.execution.slot import Slot
@@ -58,16 +57,16 @@ class Pool(Serial):
         logs: Path | None = None,
         resources: Path | None = None,
     ) -> None:
+        self._bell = Bell(env.waiting)
+        env = msgspec.structs.replace(env, waiting=self._bell.tell)
         super().__init__(recipe, context, env, logs, resources)
         self._ahead: Ahead | None = None
         self._free = list(reversed(slots))
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        # Waking up a main thread by it lets signals through at once.
-        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._jobs: dict[str, _Job] = {}
-        self._ready: list[tuple[float, int, _Job]] = []
-        self._busy: set[_Job] = set()
+        self._jobs: dict[str, Job] = {}
+        self._ready: list[tuple[float, int, Job]] = []
+        self._busy: set[Job] = set()
         self._errors: list[BaseException] = []
         self._variables = variables
         self._environ: dict[str, str] = {}
@@ -113,7 +112,8 @@ class Pool(Serial):
             while job.result is None:
                 if self._errors:
                     raise self._errors.pop()  # noqa: TRY301 - as if it had run here
-                self._woken.get()
+                self._bell.wait()
+            self.results[step.name] = job.result
         except BaseException as end:
             cause = cause_of(end)
             self.cancel(cause)
@@ -121,7 +121,6 @@ class Pool(Serial):
                 tries = job.tries if job else Attempts(step, self.context, self.env, {})
                 self.results[step.name] = tries.interrupted(time.time(), cause)
             raise
-        self.results[step.name] = job.result
         heard, job.heard[:] = job.heard[:], []
         for event in heard:
             self.env.hear(event)
@@ -134,8 +133,7 @@ class Pool(Serial):
             self._jobs.pop(step.name, None)
             if self._ahead is not None:
                 self._ahead.leave(step.name)
-            self._ready = [entry for entry in self._ready if entry[2].step.name != step.name]
-            heapq.heapify(self._ready)
+            self._ready = sorted(entry for entry in self._ready if entry[2].step.name != step.name)
         return result
 
     def settle(self) -> None:
@@ -147,7 +145,7 @@ class Pool(Serial):
                 error = self._errors.pop()
                 self.cancel(cause_of(error))
                 raise error
-            self._woken.get()
+            self._bell.wait()
 
     def cancel(self, cause: str) -> None:
         """End all steps that run ahead, and keep the results of those that ended before.
@@ -162,8 +160,7 @@ class Pool(Serial):
         with self._lock:
             self._clear()
             self._ready.clear()
-            for job in [job for job in self._busy if job.timer is not None]:
-                self._end_wait(job)
+            self._busy -= {job for job in self._busy if job.stop_waiting()}
         interrupt = self._ended()
         self._stop.clear()
         for name, job in self._jobs.items():
@@ -186,14 +183,13 @@ class Pool(Serial):
                 late = time.monotonic() - begun > _PATIENCE
                 for job in tuple(self._busy):
                     job.seat.end(at_once=interrupt is not None, late=late)
-                with contextlib.suppress(queue.Empty):
-                    self._woken.get(timeout=pause)
+                self._bell.wait(pause)
                 pause = min(2 * pause, _LONGEST)
             except KeyboardInterrupt as again:
                 interrupt = again
         return interrupt
 
-    def _asked(self, step: Step, *, again: bool) -> "_Job":
+    def _asked(self, step: Step, *, again: bool) -> Job:
         """Return the job of a step; start the graph, or this step alone, where there is none."""
         with self._lock:
             # pytest changes it between two items, while other threads would read it.
@@ -210,7 +206,7 @@ class Pool(Serial):
     def _push(self, step: Step, *, asked: bool = False) -> None:
         """Put a step among those that run next; what somebody waits for comes first."""
         environ = ChainMap(self._variables(step), self._environ)
-        job = _Job(step, self.context, msgspec.structs.replace(self.env, environ=environ))
+        job = Job(step, self.context, msgspec.structs.replace(self.env, environ=environ))
         self._jobs[step.name] = job
         weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
         if self._ahead is not None:
@@ -229,9 +225,8 @@ class Pool(Serial):
             slot = self._free.pop()
             job.seat.take(slot)
             self._busy.add(job)
-            thread = threading.Thread(
-                target=self._work, args=(job,), name=f"recipe step {job.step.name}", daemon=True
-            )
+            name = f"recipe step {job.step.name}"
+            thread = threading.Thread(target=self._work, args=(job,), name=name, daemon=True)
             try:
                 thread.start()
             except BaseException:
@@ -240,7 +235,7 @@ class Pool(Serial):
                     self._free.append(slot)
                 raise
 
-    def _work(self, job: "_Job") -> None:
+    def _work(self, job: Job) -> None:
         """Try a step once, in a thread of its own, then let others use the slot."""
         try:
             self._try(job)
@@ -258,9 +253,9 @@ class Pool(Serial):
                 for name in self._ahead.ready(self._meets, job.step.name) if self._ahead else ():
                     self._push(self.recipe.step(name))
                 self._staff()
-        self._woken.put(None)
+        self._bell.ring()
 
-    def _wait(self, job: "_Job") -> None:
+    def _wait(self, job: Job) -> None:
         """Have a step tried again when it is time; until then others use its slot."""
         delay = max(0.0, job.tries.not_before - time.monotonic())
         job.timer = threading.Timer(delay, self._again, (job,))
@@ -268,7 +263,7 @@ class Pool(Serial):
         job.timer.start()
         self._staff()
 
-    def _try(self, job: "_Job") -> None:
+    def _try(self, job: Job) -> None:
         try:
             with self.locks.of(job.step, self._stop) as grip:
                 if grip is None or self._stop.is_set():
@@ -282,7 +277,7 @@ class Pool(Serial):
         if result is not None:
             job.result = msgspec.structs.replace(result, waited=job.waited)
 
-    def _again(self, job: "_Job") -> None:
+    def _again(self, job: Job) -> None:
         """Let a step be tried again, its wait being over."""
         with self._lock:
             if job.timer is not None:
@@ -290,86 +285,13 @@ class Pool(Serial):
                 self._busy.discard(job)
                 heapq.heappush(self._ready, (-float("inf"), job.step.index, job))
                 self._staff()
-        self._woken.put(None)
-
-    def _end_wait(self, job: "_Job") -> None:
-        if job.timer is not None:
-            job.timer.cancel()
-            job.timer = None
-        self._busy.discard(job)
+        self._bell.ring()
 
     def _clear(self) -> None:
         """Forget what has not begun; it may be asked for again."""
         for *_, job in self._ready:
             if not job.begun:
                 self._jobs.pop(job.step.name, None)
-        self._ready = [entry for entry in self._ready if entry[2].begun]
-        heapq.heapify(self._ready)
+        self._ready = sorted(entry for entry in self._ready if entry[2].begun)
         if self._ahead is not None:
             self._ahead.clear()
-
-
-class _Seat(Slot):
-    """The slot that a step has at the moment."""
-
-    def __init__(self) -> None:
-        self._slot: Slot | None = None
-
-    def take(self, slot: Slot) -> None:
-        """Use a slot from now on."""
-        self._slot = slot
-        self.shell, self.python = slot.shell, slot.python
-
-    def leave(self) -> Slot:
-        """Return the slot."""
-        assert self._slot is not None  # noqa: S101
-        slot, self._slot = self._slot, None
-        return slot
-
-    def end(self, *, at_once: bool, late: bool) -> None:
-        """Have ended what runs there; a lane that does not hear is ended itself."""
-        for lane in (self.shell, self.python) if self._slot is not None else ():
-            lane.cancel(at_once=at_once)
-            if late:
-                lane.end()
-
-
-class _Job:
-    """A step that runs, ran, or is about to.
-
-    Attributes:
-        step: The step.
-        tries: Its tries.
-        seat: Where it runs.
-        heard: Log records and warnings of it, for the one who takes its result.
-        result: What became of it.
-        cut: It was to be ended when its try ended.
-        timer: Starts its next try.
-        begun: Start of its first try, seconds since the epoch.
-        waited: Seconds that it waited for locks.
-    """
-
-    def __init__(self, step: Step, context: Context, env: Environment) -> None:
-        self.step = step
-        self.seat = _Seat()
-        self.heard: list[dict[str, Any]] = []
-        self.tries = Attempts(
-            step, context, msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append), {}
-        )
-        self.result: StepResult | None = None
-        self.cut = False
-        self.timer: threading.Timer | None = None
-        self.begun: float | None = None
-        self.waited = 0.0
-
-    def cut_off(self, cause: str) -> StepResult:
-        """Return what became of it where the run was ended; it may have ended before."""
-        begun = self.begun or time.time()
-        if self.result is None:
-            return self.tries.interrupted(begun, cause)
-        failure = self.result.failure
-        if not self.cut or failure is None or failure.kind not in ("interrupted", "crash"):
-            return self.result
-        reason = f"interrupted after {time.time() - begun:.1f} s: {cause}"
-        failure = Failure(kind="interrupted", reason=reason)
-        return msgspec.structs.replace(self.result, failure=failure)

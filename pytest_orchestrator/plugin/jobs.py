@@ -145,15 +145,17 @@ class Jobs:
         self._session = session
         self._pools = pools
         self._late: dict[str, str] = {}
+        self._last: Pool | None = None
+        self._stopped = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Let nothing run ahead into items that do not use it, nor beyond the session's end."""
-        run = item.run if isinstance(item, StepItem) else None
+        pool = _pool_of(item)
         try:
-            for pool in self._pools:
-                if pool is not run:
-                    pool.settle()
+            if self._last is not None and self._last is not pool:
+                self._last.settle()
+            self._last = pool
             return (yield)
         except INTERRUPTS as interrupt:
             self._cancel(str(interrupt) or "Ctrl-C")
@@ -163,7 +165,8 @@ class Jobs:
     def pytest_runtest_logreport(self) -> None:
         """End what runs as soon as the session is to stop."""
         stop = self._session.shouldfail or self._session.shouldstop
-        if stop:
+        if stop and not self._stopped:
+            self._stopped = True
             self._cancel(str(stop))
 
     @pytest.hookimpl(tryfirst=True)
@@ -204,6 +207,12 @@ class Jobs:
     def _cancel(self, cause: str) -> None:
         for pool in self._pools:
             pool.cancel(cause)
+
+
+def _pool_of(item: pytest.Item) -> Pool | None:
+    needs = item.stash.get(NEEDS, None)
+    run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
+    return run if isinstance(run, Pool) else None
 
 
 def _ran_ahead(item: StepItem) -> bool:

@@ -1,0 +1,89 @@
+"""A step on its way through a pool: where it runs, its tries, and what becomes of it."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.recipe.model import Step
+
+if TYPE_CHECKING:
+    from threading import Timer
+
+
+class Seat(Slot):
+    """The slot that a step has at the moment."""
+
+    def __init__(self) -> None:
+        self._slot: Slot | None = None
+
+    def take(self, slot: Slot) -> None:
+        """Use a slot from now on."""
+        self._slot = slot
+        self.shell, self.python = slot.shell, slot.python
+
+    def leave(self) -> Slot:
+        """Return the slot."""
+        assert self._slot is not None  # noqa: S101
+        slot, self._slot = self._slot, None
+        return slot
+
+    def end(self, *, at_once: bool, late: bool) -> None:
+        """Have ended what runs there; a lane that does not hear is ended itself."""
+        for lane in (self.shell, self.python) if self._slot is not None else ():
+            lane.cancel(at_once=at_once)
+            if late:
+                lane.end()
+
+
+class Job:
+    """A step that runs, ran, or is about to.
+
+    Attributes:
+        step: The step.
+        tries: Its tries.
+        seat: Where it runs.
+        heard: Log records and warnings of it, for the one who takes its result.
+        result: What became of it.
+        cut: It was to be ended when its try ended.
+        timer: Starts its next try.
+        begun: Start of its first try, seconds since the epoch.
+        waited: Seconds that it waited for locks.
+    """
+
+    def __init__(self, step: Step, context: Context, env: Environment) -> None:
+        self.step = step
+        self.seat = Seat()
+        self.heard: list[dict[str, Any]] = []
+        self.tries = Attempts(
+            step, context, msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append), {}
+        )
+        self.result: StepResult | None = None
+        self.cut = False
+        self.timer: Timer | None = None
+        self.begun: float | None = None
+        self.waited = 0.0
+
+    def stop_waiting(self) -> bool:
+        """Let no further try begin; tell whether it waited for one."""
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
+    def cut_off(self, cause: str) -> StepResult:
+        """Return what became of it where the run was ended; it may have ended before."""
+        begun = self.begun or time.time()
+        if self.result is None:
+            return self.tries.interrupted(begun, cause)
+        failure = self.result.failure
+        if not self.cut or failure is None or failure.kind not in ("interrupted", "crash"):
+            return self.result
+        reason = f"interrupted after {time.time() - begun:.1f} s: {cause}"
+        failure = Failure(kind="interrupted", reason=reason)
+        return msgspec.structs.replace(self.result, failure=failure)

@@ -1,0 +1,316 @@
+"""A graph that runs ahead: who runs when, what is taken when, and how all of it is ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from pytest_orchestrator.execution.pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.execution.wait import Wait
+    from tests.execution.conftest import Bench
+
+
+@pytest.fixture
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
+    """Return a pool of shell steps, from the commands and needs of the steps."""
+    made: list[Pool] = []
+    slots = [slot, slot.another(), slot.another()]
+
+    def pool(
+        seconds: dict[str, float] | None = None, jobs: int = 3, **steps: tuple[str, str]
+    ) -> Pool:
+        lines = [
+            f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
+            + (", retry: {attempts: 2, delay: 0.2}" if "retried" in name else "")
+            + (", locks: [psu]" if "locked" in name else "")
+            + f", cmd: [sh, -c, {json.dumps(cmd)}]}}"
+            for name, (cmd, needs) in steps.items()
+        ]
+        final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
+        recipe = bench.recipe("\n".join(["steps:", *lines, final]))
+        run = Pool(recipe, bench.context, bench.env, slots=slots[:jobs])
+        run.plan({step.name: step.needs for step in recipe.steps}, seconds)
+        made.append(run)
+        return run
+
+    yield pool
+    for run in made:
+        run.cancel("the test is over")
+
+
+def _noting(name: str, more: str = "") -> str:
+    return f"echo {name} >> ran; {more}"
+
+
+def ran(run: Pool) -> list[str]:
+    path = run.env.root / "ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def taken(run: Pool, *names: str) -> list[str]:
+    """Take the results of steps as items do."""
+    found: list[str] = []
+    for name in names:
+        step = run.recipe.step(name)
+        blocker = run.blocker(step)
+        result = run.block(step, blocker) if blocker else run.result(step)
+        found.append(result.outcome)
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.001)
+
+
+def failure_of(result: StepResult) -> tuple[str, str]:
+    assert result.failure is not None
+    return result.failure.kind, result.failure.reason
+
+
+def test_steps_that_need_nothing_of_each_other_run_at_the_same_time(
+    pool: Callable[..., Pool],
+) -> None:
+    meet = "touch {0}.met; until [ -e a.met -a -e b.met -a -e c.met ]; do sleep 0.01; done"
+    run = pool(a=(meet.format("a"), ""), b=(meet.format("b"), ""), c=(meet.format("c"), ""))
+    assert taken(run, "a", "b", "c") == ["passed"] * 3
+
+
+def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., Pool]) -> None:
+    alone = "mkdir one || exit 3; sleep 0.05; rmdir one"
+    run = pool(jobs=1, a=(alone, ""), b=(alone, ""), c=(alone, ""))
+    assert taken(run, "a", "b", "c") == ["passed"] * 3
+
+
+def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., Pool]) -> None:
+    run = pool(
+        a=(_noting("a", "sleep 0.1; echo a-over >> ran"), ""),
+        b=(_noting("b"), ""),
+        c=(_noting("c"), "a, b"),
+    )
+    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert ran(run)[-2:] == ["a-over", "c"]
+
+
+def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("until [ -e b ]; do sleep 0.01; done", ""), b=("touch b", ""))
+    assert taken(run, "a") == ["passed"]
+    assert list(run.results) == ["a"]
+    assert taken(run, "b") == ["passed"]
+
+
+def test_all_that_need_a_failed_step_name_it_as_their_blocker(pool: Callable[..., Pool]) -> None:
+    run = pool(
+        a=("exit 3", ""),
+        b=(_noting("b"), "a"),
+        c=(_noting("c"), "b"),
+        free=(_noting("free"), ""),
+    )
+    assert taken(run, "a", "b", "c", "free", "off") == [
+        "failed",
+        "blocked",
+        "blocked",
+        "passed",
+        "passed",
+    ]
+    assert [run.results[name].blocked_by for name in ("b", "c", "free")] == ["a", "a", None]
+    assert run.results["c"].reason == "blocked by recipes/x.yaml::a"
+    assert ran(run) == ["free", "off"]
+
+
+def test_a_rerun_that_passes_lets_its_dependants_run(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("[ -e good ]", ""), b=(_noting("b"), "a"))
+    assert taken(run, "a") == ["failed"]
+    (run.env.root / "good").touch()
+    assert run.result(run.recipe.step("a"), again=True).outcome == "passed"
+    assert taken(run, "b") == ["passed"]
+    assert ran(run) == ["b"]
+
+
+def test_a_step_that_was_left_out_of_the_plan_runs_only_when_asked_for(
+    pool: Callable[..., Pool],
+) -> None:
+    run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
+    run.plan({"a": ()})
+    assert taken(run, "a") == ["passed"]
+    run.settle()
+    assert ran(run) == ["a"]
+    assert taken(run, "b") == ["passed"]
+
+
+def test_the_longest_path_goes_first(pool: Callable[..., Pool]) -> None:
+    steps = {name: (_noting(name), "") for name in ("first", "short", "long", "head")}
+    steps["tail"] = (_noting("tail"), "head")
+    seconds = {"first": 9.0, "short": 0.1, "long": 3.0, "head": 1.0, "tail": 4.0}
+    run = pool(jobs=1, seconds=seconds, **steps)
+    assert taken(run, "first", "short", "long", "head", "tail") == ["passed"] * 5
+    assert ran(run) == ["first", "head", "tail", "long", "short"]
+
+
+def test_final_steps_begin_when_nothing_runs_any_more(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("true", ""), b=("sleep 0.2; echo b >> ran", ""))
+    assert taken(run, "a", "off") == ["passed", "passed"]
+    assert ran(run) == ["b", "off"]
+
+
+def test_a_step_whose_setup_failed_holds_back_what_needs_it(pool: Callable[..., Pool]) -> None:
+    run = pool(jobs=1, a=("true", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"))
+    run.note(run.recipe.step("b"), "failed", "no bench")
+    assert taken(run, "a", "c") == ["passed", "blocked"]
+    run.settle()
+    assert ran(run) == []
+
+
+def test_a_waiting_retry_holds_no_slot(pool: Callable[..., Pool]) -> None:
+    run = pool(jobs=1, retried=("[ -e good ]", ""), b=("touch good", ""))
+    assert taken(run, "retried", "b") == ["passed", "passed"]
+    assert run.results["retried"].attempt == 2
+
+
+def test_output_stays_with_its_step(pool: Callable[..., Pool]) -> None:
+    lines = "i=0; while [ $i -lt 9000 ]; do echo {0}; echo {0} >&2; i=$((i + 1)); done"
+    run = pool(**{name: (lines.format(name * 8), "") for name in "abc"})
+    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    for name in "abc":
+        for stream in ("stdout", "stderr"):
+            log = run.env.log(name, stream)
+            assert log is not None
+            assert Path(log).read_text() == f"{name * 8}\n" * 9000
+
+
+def test_a_cancel_ends_what_runs_and_keeps_what_ended(
+    pool: Callable[..., Pool], is_gone: Callable[[int], bool]
+) -> None:
+    sleep = "echo $$ > {0}; exec sleep 600"
+    run = pool(
+        jobs=2,
+        a=("until [ -e b ]; do sleep 0.01; done", ""),
+        b=(sleep.format("b"), ""),
+        c=("true", ""),
+    )
+    d = run.recipe.step("c")
+    assert taken(run, "a") == ["passed"]
+    path = run.env.root / "b"
+    until(lambda: path.exists() and path.read_text() != "" and _ended(run, d.name))
+    begun = time.monotonic()
+    run.cancel("stopping after 1 failures")
+    assert time.monotonic() - begun < 1.5
+    kind, reason = failure_of(run.results["b"])
+    assert (kind, reason.partition(": ")[2]) == ("interrupted", "stopping after 1 failures")
+    assert run.results["c"].outcome == "passed"
+    assert is_gone(int(path.read_text()))
+
+
+def _ended(run: Pool, name: str) -> bool:
+    return run._jobs[name].result is not None  # noqa: SLF001
+
+
+def test_a_cancel_leaves_what_has_not_begun_as_it_was(pool: Callable[..., Pool]) -> None:
+    run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_noting("c"), ""))
+    assert taken(run, "a") == ["passed"]
+    until((run.env.root / "b").exists)
+    run.cancel("over")
+    assert sorted(run.results) == ["a", "b"]
+    assert ran(run) == []
+    assert taken(run, "off") == ["passed"]
+
+
+def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("true", ""), retried=("echo >> tried; exit 3", ""))
+    assert taken(run, "a") == ["passed"]
+    until(lambda: run._jobs["retried"].timer is not None)  # noqa: SLF001
+    run.cancel("over")
+    assert failure_of(run.results["retried"])[0] == "interrupted"
+    time.sleep(0.3)
+    assert (run.env.root / "tried").read_text() == "\n"
+
+
+@pytest.mark.parametrize("command", ["touch b; sleep 600", "trap '' TERM; touch b; sleep 600"])
+def test_a_signal_wakes_who_waits_and_ends_all_steps(
+    pool: Callable[..., Pool], command: str
+) -> None:
+    run = pool(a=("sleep 600", ""), b=(command, ""), c=("sleep 600", ""))
+    sent: list[float] = []
+
+    def interrupt() -> None:
+        until((run.env.root / "b").exists)
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run.result(run.recipe.step("a"))
+    assert time.monotonic() - sent[0] < 3.0
+    thread.join()
+    kinds = {failure_of(result)[0] for result in run.results.values()}
+    assert (sorted(run.results), kinds) == (["a", "b", "c"], {"interrupted"})
+    assert failure_of(run.results["a"])[1].endswith(" s: Ctrl-C")
+    assert [child for child in _programs() if "sleep" in child] == []
+
+
+def _programs() -> list[str]:
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        try:
+            found.append(" ".join(child.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_threads_are_gone_when_nothing_runs(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("true", ""), b=("true", ""), c=("true", "a, b"))
+    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    run.settle()
+    until(lambda: all("recipe step" not in one.name for one in threading.enumerate()))
+    assert ran(run) == []
+
+
+def test_steps_have_the_environment_that_was_when_the_graph_began(
+    pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH", "early")
+    run = pool(jobs=1, a=("true", ""), b=("sleep 0.1", ""), c=("echo $BENCH >> ran", ""))
+    assert taken(run, "a") == ["passed"]
+    monkeypatch.setenv("BENCH", "late")
+    assert taken(run, "b", "c") == ["passed", "passed"]
+    assert ran(run) == ["early"]
+
+
+def test_without_a_plan_steps_run_one_by_one_when_asked_for(pool: Callable[..., Pool]) -> None:
+    run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
+    run.one_by_one()
+    assert taken(run, "b", "a") == ["passed", "passed"]
+    assert ran(run) == ["b", "a"]
+    assert not run.is_ahead
+
+
+def test_a_wait_for_a_lock_is_told_where_somebody_listens(
+    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: set[tuple[str, bool]] = set()
+
+    def waiting(wait: Wait) -> None:
+        told.add((wait.lock, threading.current_thread() is threading.main_thread()))
+
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    bench.surroundings(waiting=waiting)
+    run = pool(locked_a=("sleep 0.2", ""), locked_b=("sleep 0.2", ""))
+    assert taken(run, "locked_a", "locked_b") == ["passed", "passed"]
+    assert told == {("psu", True)}
+    assert run.results["locked_a"].waited + run.results["locked_b"].waited > 0.1
