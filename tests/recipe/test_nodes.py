@@ -153,9 +153,17 @@ def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
     assert problems(text) == ["3:3 the file has more than 250,000 nodes, aliases followed"]
 
 
-def test_what_is_at_the_limit_after_aliases_is_read(read: Read) -> None:
-    text = f"x-0: &a [{'1,' * 24_900}]\nx-1: [{'*a, ' * 9}]\n"
-    assert read(text + "steps: [{name: a, type: shell, cmd: ls}]\n").steps
+def test_the_limit_counts_each_alias_and_each_key(read: Read, problems: Problems) -> None:
+    # The root, its 4 keys, 8 nodes of steps, then 10 x 24,001 of x-0 and x-1, and 1 of x-1.
+    head = (
+        f"x-0: &a [{'1,' * 24_000}]\nx-1: [{'*a, ' * 9}]\n"
+        "steps: [{name: a, type: shell, cmd: ls}]\n"
+    )
+    rest = 250_000 - (1 + 4 + 8 + 10 * 24_001 + 1) - 1
+    assert read(head + f"x-2: [{'1,' * rest}]\n").steps
+    assert problems(head + f"x-2: [{'1,' * (rest + 1)}]\n") == [
+        "1:1 the file has more than 250,000 nodes, aliases followed"
+    ]
 
 
 def test_aliases_nest_no_deeper_than_text(problems: Problems) -> None:
