@@ -28,7 +28,7 @@ def join(config: pytest.Config) -> None:
 
 
 def tell_groups(session: pytest.Session) -> None:
-    """On a worker: write down which tests use which recipe."""
+    """On a worker: write down which tests use which recipe, and which are grouped by a mark."""
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
 
     target = getattr(session.config, "workerinput", {}).get(_INPUT)
@@ -37,12 +37,25 @@ def tell_groups(session: pytest.Session) -> None:
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
-        if isinstance(needs, Needs):
-            groups[item.nodeid] = needs.run.recipe.id
+        group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
+        if group:
+            groups[item.nodeid] = group
     if groups and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
         partial.write_text(json.dumps(groups), encoding="utf-8")
         partial.replace(target)
+
+
+def _group_of(item: pytest.Item) -> str:
+    """Return the group of a test where ``--dist loadgroup`` is on, else nothing.
+
+    xdist writes it into node ids, which pytest 9.2 does not let it do (pytest-xdist#1386).
+    """
+    if not getattr(item.config.option, "loadgroup", False):
+        return ""
+    marks = item.iter_markers("xdist_group")
+    names = {str(next(iter((*mark.args, *mark.kwargs.values())), "default")) for mark in marks}
+    return f"group {'_'.join(sorted(names))}" if names else ""
 
 
 class Controller:
