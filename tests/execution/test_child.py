@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -69,8 +69,17 @@ def test_the_signal_that_ended_a_child_has_its_name(number: int, name: str) -> N
     assert (exited.code, exited.signal) == (None, name)
 
 
-def test_a_child_without_stdin_reads_an_empty_one() -> None:
-    assert run("cat; echo read").stdout.stream() == Stream("read\n", 5)
+def test_a_child_without_stdin_reads_an_empty_one(tmp_path: Path) -> None:
+    own, typed = os.dup(0), os.open(tmp_path / "typed", os.O_RDWR | os.O_CREAT)
+    os.write(typed, b"what a person types\n")
+    os.lseek(typed, 0, os.SEEK_SET)
+    os.dup2(typed, 0)
+    try:
+        assert run("cat; echo read").stdout.stream() == Stream("read\n", 5)
+    finally:
+        os.dup2(own, 0)
+        os.close(own)
+        os.close(typed)
 
 
 def test_a_child_reads_the_file_it_is_given(tmp_path: Path) -> None:
@@ -199,15 +208,14 @@ def test_an_interrupt_right_at_the_start_leaves_nothing(
     assert is_gone(started[0])
 
 
-def test_an_endless_writer_that_nobody_has_seen_holds_nothing_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Family, "survivors", lambda self: {})
-    monkeypatch.setattr(Family, "signal", lambda self, number: None)
+def test_a_pipe_that_never_runs_dry_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fed(watch: Any, fd: int) -> bool:
+        watch.stdout.feed(b"x")
+        return True
+
+    monkeypatch.setattr("pytest_orchestrator.execution.child._Watch._take", fed)
     with deadline(5):
-        exited = run("for each in 1 2 3 4; do yes & echo $! >&2; done; sleep 0.05")
-    for pid in exited.stderr.head.split():
-        os.kill(int(pid), signal.SIGKILL)
+        assert run("exit 3").code == 3
 
 
 def test_a_stranger_with_the_number_of_a_dead_child_is_let_alone() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.execution import child
+from pytest_orchestrator.execution.family import Family
 from pytest_orchestrator.execution.usage import resident
 
 PEAK = "open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]"
@@ -45,10 +46,20 @@ def test_the_peak_of_memory_is_that_of_the_child() -> None:
     assert usage.max_rss == pytest.approx(10**8, rel=0.2)
 
 
-def test_a_peak_that_no_sample_saw_is_told_where_it_is_above_our_own() -> None:
+def test_the_peak_of_a_child_smaller_than_this_process_comes_from_samples() -> None:
+    usage, peak = python(f"import time\nheld = b'x' * 10**7\ntime.sleep(0.3)\nprint({PEAK})")
+    assert usage.max_rss == pytest.approx(int(peak) * 1024, rel=0.1)
+    assert usage.source["memory"] == "sampled high-water marks"
+
+
+def test_a_peak_that_no_sample_saw_is_told_where_it_is_above_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Family, "sample", lambda self: None)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     usage, peak = python(f"held = b'x' * {own + 10**8}\nprint({PEAK})")
-    assert usage.max_rss == pytest.approx(int(peak) * 1024, rel=0.02)
+    assert usage.max_rss == pytest.approx(int(peak) * 1024, rel=0.1)
+    assert usage.source["memory"] == "wait4"
 
 
 def test_a_small_child_does_not_have_the_peak_of_this_process() -> None:
