@@ -46,6 +46,7 @@ def check(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A setting is wrong.
     """
+    config.getini("recipe_files")
     size_limit(config)
     timeout(config)
 
