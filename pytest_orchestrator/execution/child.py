@@ -21,6 +21,7 @@ from pytest_orchestrator.execution.usage import io_of
 GRACE = 2.0
 """Seconds between TERM and KILL."""
 
+_MOMENT = 0.1
 _CHUNK = 1 << 16
 _PIPE = 1 << 20
 _EDGE = 1 << 15
@@ -251,6 +252,8 @@ class _Watch:
 
     def _end_leftovers(self) -> tuple[str, ...]:
         """End what the step left running; return what it was."""
+        # What is about to end by itself was not left, and a fork has the name of its shell.
+        self._until_gone(time.monotonic() + _MOMENT)
         told = tuple(self.family.survivors().values())
         if told:
             self._end()
