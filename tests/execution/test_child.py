@@ -109,6 +109,11 @@ def test_a_stream_of_a_hundred_megabytes_leaves_the_memory_flat() -> None:
     assert peak - before < 8_000_000
 
 
+def test_what_a_child_writes_last_is_read_whole() -> None:
+    sizes = {run("head -c 200000 /dev/zero").stdout.size for _ in range(30)}
+    assert sizes == {200_000}
+
+
 @pytest.mark.parametrize("capacity", [100, EDGE, 2 * EDGE, 1 << 20])
 @pytest.mark.parametrize("size", [0, 99, 101, 250, 2 * EDGE, 2 * EDGE + 1, 4 * EDGE])
 def test_a_long_stream_is_shown_by_its_head_and_tail(capacity: int, size: int) -> None:
