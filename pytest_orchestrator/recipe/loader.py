@@ -13,7 +13,7 @@ from yaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import Recipe, Step
-from pytest_orchestrator.recipe.nodes import BROKEN, Check, Pairs, pairs
+from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.readers import Reading
@@ -113,19 +113,17 @@ class _Loader:
             raise Refused
         if type(root) is MappingNode:
             Check(self._text, self._problems).visit(root)
-            if root.tag != BROKEN:
-                return root
-        else:
-            found = "a list" if type(root) is SequenceNode else "one text or number"
-            head = f"the file is {found}, should be a mapping"
-            self._problems.add(self._values.place(root), head, hint=_WANTED)
+            return root
+        found = "a list" if type(root) is SequenceNode else "one text or number"
+        head = f"the file is {found}, should be a mapping"
+        self._problems.add(self._values.place(root), head, hint=_WANTED)
         raise Refused
 
     def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
         if key not in found:
             return []
         node = found[key][1]
-        if type(node) is not SequenceNode or node.tag == BROKEN:
+        if type(node) is not SequenceNode:
             self._reading.mismatch(node, key, "a list of steps")
             return []
         if key == "steps" and not node.value:

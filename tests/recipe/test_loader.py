@@ -199,7 +199,6 @@ NO_STEPS = "(a recipe has a list of 'steps')"
         ("steps: {a: b}\n", "1:8 'steps' is a mapping, should be a list of steps"),
         ("steps: go\n", "1:8 'steps' is text, should be a list of steps"),
         ("step:\n  - {}\n", "1:1 unknown key 'step' in the recipe (did you mean 'steps'?)"),
-        ("!x {steps: [a]}\n", "1:1 the tag !x is not supported here (leave it out)"),
     ],
 )
 def test_a_file_without_steps_is_told_so(text: str, told: str, problems: Problems) -> None:

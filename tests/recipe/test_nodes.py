@@ -96,11 +96,21 @@ def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Probl
 
 
 def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
-    assert problems("name: !x a\ntest_meta: {b: !y 1}\ntags: !z [c]\nsteps: !s []\n") == [
+    text = "name: !x a\ntest_meta: {b: !y 1}\ntags: !z {}\nfixtures: !f [1]\nsteps: !s {}\n"
+    assert problems(text) == [
         "1:7 the tag !x is not supported here (leave it out)",
         "2:16 the tag !y is not supported here (leave it out)",
         "3:7 the tag !z is not supported here (leave it out)",
-        "4:8 the tag !s is not supported here (leave it out)",
+        "4:11 the tag !f is not supported here (leave it out)",
+        "4:15 'fixtures[0]' is a number, should be text (quote it: '1')",
+        "5:8 the tag !s is not supported here (leave it out)",
+    ]
+
+
+def test_a_refused_tag_hides_nothing_below_it(problems: Problems) -> None:
+    assert problems("!x {steps: []}") == [
+        "1:1 the tag !x is not supported here (leave it out)",
+        "1:12 'steps' has no step in it",
     ]
 
 

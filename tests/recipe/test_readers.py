@@ -67,6 +67,7 @@ def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
     ("line", "told"),
     [
         ("idx: '1'", "5:8 'idx' in shell step 'a' is text, should be a whole number"),
+        ("idx: no", "5:8 'idx' in shell step 'a' is text, should be a whole number"),
         ("idx: -1", "5:8 'idx' in shell step 'a' is -1, should be 0 or more"),
         (
             "implicit: no",
@@ -122,6 +123,7 @@ def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
             ),
         ),
         ("needs: b", "5:10 'needs' in shell step 'a' is text, should be a list (write [b])"),
+        ("needs: |\n   b\n   c", "5:10 'needs' in shell step 'a' is text, should be a list"),
         ("needs:", "5:9 'needs' in shell step 'a' is empty, should be a list"),
         (
             "parse: jsn",
@@ -313,6 +315,7 @@ def test_params_are_a_mapping(problems: Problems) -> None:
         ("30s", 30.0),
         ("2m", 120.0),
         ("1h", 3600.0),
+        ("8784h", 366 * 86_400.0),
         ("1.5 h", 5400.0),
     ],
 )
