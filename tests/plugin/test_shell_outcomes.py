@@ -212,6 +212,14 @@ def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
     refused.stdout.fnmatch_lines([f"FAILED {path}::one - *LeftoverWarning: {said}"])
 
 
+def test_a_leftover_hides_no_failure(project: Project) -> None:
+    steps = {"one": "cmd: 'sleep 60 & exit 3'"}
+
+    assert _told(project, steps) == {"one": "exit code 3, wanted 0"}
+    assert project.told("-W", "error") == {"one": "exit code 3, wanted 0"}
+    assert project.run().parseoutcomes() == {"failed": 1, "warnings": 1}
+
+
 @pytest.mark.parametrize("style", ["auto", "short", "line", "native"])
 def test_a_leftover_that_is_an_error_is_shown_without_our_frames(
     project: Project, style: str
