@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +16,12 @@ from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.readers import Reading
-from pytest_orchestrator.recipe.source import compose, decoded, read
+from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
 from pytest_orchestrator.recipe.steps import Draft, draft
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
 
-MAX_BYTES = 1 << 20
-_ANYWHERE = re.compile(r"\b(?:steps|test_meta)\b[\"']?\s*:")
-_AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
 _WANTED = "a recipe has a list of 'steps'"
 
 
@@ -148,32 +144,4 @@ def _built(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple
     return tuple(
         each.model(**each.fields, index=index, is_final=is_final, at=each.at)
         for index, each in enumerate(drafts, start=before + 1)
-    )
-
-
-def looks_like_recipe(content: Path | str | bytes) -> bool:
-    """Tell whether a YAML file that pytest only came by is meant to be a recipe.
-
-    Args:
-        content: The file, its text or its bytes.
-
-    Returns:
-        True where the root has ``steps`` or ``test_meta``, be the file good or not.
-    """
-    if isinstance(content, Path):
-        try:
-            content = read(content, MAX_BYTES, Problems())
-        except Refused:
-            return False
-    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
-    if not _ANYWHERE.search(text):
-        return False
-    if _AT_ROOT.search(text):
-        return True
-    try:
-        root = compose(text, Problems())
-    except Refused:
-        return False
-    return type(root) is MappingNode and any(
-        key.value in {"steps", "test_meta"} for key, _ in root.value
     )
