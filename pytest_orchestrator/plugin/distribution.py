@@ -8,7 +8,7 @@ to a file that the controller named.
 import json
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 
 _INPUT = "orchestrator_groups"
 
@@ -63,6 +64,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._restore: Callable[[], object] = lambda: None
 
     @property
     def _file(self) -> Path:
@@ -82,10 +84,16 @@ class Controller:
         """Put a scheduler that knows recipes around the one that xdist would use."""
         usual = yield
         dist = config.getvalue("dist")
-        return usual if dist == "each" else Whole(usual, _grouping(config, log, dist, self._file))
+        if dist == "each":
+            return usual
+        return Whole(usual, _grouping(config, log, dist, self._file), self._with_recipes)
+
+    def _with_recipes(self) -> None:
+        self._restore = interrupt_on_sigterm()
 
     def pytest_unconfigure(self) -> None:
         """Take the file away."""
+        self._restore()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -93,9 +101,10 @@ class Controller:
 class Whole:
     """A scheduler that leaves sessions without recipes to xdist's own, and groups the others."""
 
-    def __init__(self, usual: Any, grouping: Any) -> None:
+    def __init__(self, usual: Any, grouping: Any, with_recipes: Callable[[], None]) -> None:
         self._usual = usual
         self._grouping = grouping
+        self._with_recipes = with_recipes
         self._chosen: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -121,7 +130,10 @@ class Whole:
     def schedule(self) -> None:
         """Hand out items; the first time, decide by what was collected who does so."""
         if self._chosen is None:
-            self._chosen = self._grouping if self._grouping.has_recipes() else self._usual
+            has_recipes = self._grouping.has_recipes()
+            self._chosen = self._grouping if has_recipes else self._usual
+            if has_recipes:
+                self._with_recipes()
         self._chosen.schedule()
 
     def _active(self) -> list[Any]:
