@@ -162,13 +162,16 @@ def test_a_child_that_ends_well_at_term_has_timed_out_all_the_same() -> None:
 
 
 def test_a_grandchild_that_holds_the_pipe_is_ended_and_named(is_gone: IsGone) -> None:
-    exited = run("sleep 30 & echo $!")
+    exited = run('sleep 30 & while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done; echo $!')
     pid = int(exited.stdout.head)
     assert (exited.code, exited.leftovers) == (0, (f"sleep (pid {pid})",))
     assert is_gone(pid)
 
 
-def test_what_ends_right_after_the_leader_was_not_left_running() -> None:
+def test_what_ends_right_after_the_leader_was_not_left_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child, "_MOMENT", 5.0)
     exited = run("(sleep 0.01; echo last) &")
     assert (exited.leftovers, exited.stdout.stream().text) == ((), "last\n")
 
