@@ -4,8 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from pytest_orchestrator.core.alone import main
-
 
 class BaseScriptlet(ABC):
     """A python step as a class; any other class with a `run` does as well."""
@@ -34,4 +32,7 @@ class BaseScriptlet(ABC):
     @classmethod
     def main(cls, argv: Sequence[str] | None = None) -> NoReturn:
         """Run this scriptlet as a program: `pytest_orchestrator.main`."""
+        # Whoever only derives from this class loads nothing of that.
+        from pytest_orchestrator.core.alone import main
+
         main(cls, argv)

@@ -78,7 +78,8 @@ class Running:
 
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
-        if isinstance(item, StepItem) and item.result is not None and not self._worker:
+        failure = item.result.failure if isinstance(item, StepItem) and item.result else None
+        if failure and failure.kind == "interrupted" and not self._worker:
             for report in reporting.made_by_hand(item)[1:]:
                 item.ihook.pytest_runtest_logreport(report=report)
 
