@@ -209,6 +209,22 @@ FAULTS = {
         timeout=0.4,
         heavy=True,
     ),
+    "comets": Fault(
+        "processes that ignore TERM, each gone before it can be met, its child in its place",
+        python("""
+            import os, signal, sys
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for _ in range(4):
+                if os.fork() == 0:
+                    while os.fork() == 0:
+                        pass
+                    os._exit(0)
+            signal.pause()
+        """),
+        _timed_out("SIGKILL"),
+        timeout=0.3,
+        heavy=True,
+    ),
     "many-sessions": Fault(
         "200 children, each in a session of its own",
         python("""

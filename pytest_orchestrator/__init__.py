@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.alone import main
+    from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
     from pytest_orchestrator.core.context import Change, Context, ContextLike
     from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
     from pytest_orchestrator.core.logs import get_logger
-    from pytest_orchestrator.core.scriptlet import BaseScriptlet, SignatureError, ValidationFailed
+    from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
     from pytest_orchestrator.core.values import NotJson
 
@@ -22,7 +23,8 @@ __all__ += ["ValidationFailed", "get_logger", "main", "track_resources"]
 _HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
 _HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
-_HOMES |= dict.fromkeys(("BaseScriptlet", "SignatureError", "ValidationFailed"), "scriptlet")
+_HOMES |= {"SignatureError": "calling", "ValidationFailed": "calling"}
+_HOMES |= {"BaseScriptlet": "scriptlet"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from pytest_orchestrator.core.calling import ValidationFailed, call
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.place import Place, excerpt
-from pytest_orchestrator.core.scriptlet import ValidationFailed, call
 from pytest_orchestrator.core.values import NotJson, copied, kind
 
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"

@@ -101,9 +101,7 @@ class Attempts:
             reason: Who or what ended it.
         """
         seconds = time.time() - started
-        failure = Failure(
-            kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}"
-        )
+        failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
         return self._last(
             StepResult(
                 step=self._step.name,

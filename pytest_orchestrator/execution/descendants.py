@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PATIENCE = 0.6
 """Seconds that a killed process may take to be gone; then the kernel holds on to it."""
 
+_MOST_REAPED = 1000  # at a time, or processes that come and go without end would hold us up
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 
@@ -56,7 +57,7 @@ class Descendants:
 
     def reap(self) -> bool:
         """Wait for those that ended; True where nobody is left to be ended."""
-        while True:
+        for _ in range(_MOST_REAPED):
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -67,6 +68,7 @@ class Descendants:
             pid, status, used = os.wait4(ended.si_pid, 0)
             self.spared.discard(pid)
             self.reaped(pid, status, used, io)
+        return False
 
     def signal(self, number: int) -> None:
         """Send a signal to each."""

@@ -185,9 +185,7 @@ def _search_path(env: Environment) -> list[str]:
     return sys.path if root in sys.path else [root, *sys.path]
 
 
-def _ended(
-    step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment
-) -> Ended:
+def _ended(step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment) -> Ended:
     figures = usage(exited, env.samples(step.name))
     process = _process(step, exited, end)
     told = None if end is None else end.get("ended")

@@ -10,7 +10,7 @@ from pytest_orchestrator.core import values
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Ended, Failure
-from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed, call
+from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
 from pytest_orchestrator.execution import frames, missing, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment

@@ -143,6 +143,7 @@ class Watch:
             self._figures.glance(self._pid)
         else:
             self._figures.sample(now - self._started, self._descendants)
+            self._descendants.reap()  # orphans that came and went
 
     def _pump(self, seconds: float) -> bool:
         """Take what comes within some seconds; False where there is no time left to lose."""

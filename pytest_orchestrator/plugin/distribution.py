@@ -8,7 +8,7 @@ to a file that the controller named.
 import json
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import RUN, state_of
 
 _INPUT = "orchestrator_groups"
@@ -29,7 +30,7 @@ def join(config: pytest.Config) -> None:
 
 
 def tell_groups(session: pytest.Session) -> None:
-    """On a worker: write down which tests use which recipe."""
+    """On a worker: write down which tests use which recipe, and which are grouped by a mark."""
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
 
     target = getattr(session.config, "workerinput", {}).get(_INPUT)
@@ -38,12 +39,25 @@ def tell_groups(session: pytest.Session) -> None:
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
-        if isinstance(needs, Needs):
-            groups[item.nodeid] = needs.run.recipe.id
+        group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
+        if group:
+            groups[item.nodeid] = group
     if groups and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
         partial.write_text(json.dumps(groups), encoding="utf-8")
         partial.replace(target)
+
+
+def _group_of(item: pytest.Item) -> str:
+    """Return the group of a test where ``--dist loadgroup`` is on, else nothing.
+
+    xdist writes it into node ids, which pytest 9.2 does not let it do (pytest-xdist#1386).
+    """
+    if not getattr(item.config.option, "loadgroup", False):
+        return ""
+    marks = item.iter_markers("xdist_group")
+    names = {str(next(iter((*mark.args, *mark.kwargs.values())), "default")) for mark in marks}
+    return f"group {'_'.join(sorted(names))}" if names else ""
 
 
 class Controller:
@@ -51,6 +65,7 @@ class Controller:
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._restore: Callable[[], object] = lambda: None
 
     @property
     def _file(self) -> Path:
@@ -71,10 +86,16 @@ class Controller:
         """Put a scheduler that knows recipes around the one that xdist would use."""
         usual = yield
         dist = config.getvalue("dist")
-        return usual if dist == "each" else Whole(usual, _grouping(config, log, dist, self._file))
+        if dist == "each":
+            return usual
+        return Whole(usual, _grouping(config, log, dist, self._file), self._with_recipes)
+
+    def _with_recipes(self) -> None:
+        self._restore = interrupt_on_sigterm()
 
     def pytest_unconfigure(self) -> None:
         """Take the file away."""
+        self._restore()
         if self._folder is not None:
             self._folder.cleanup()
 
@@ -82,9 +103,10 @@ class Controller:
 class Whole:
     """A scheduler that leaves sessions without recipes to xdist's own, and groups the others."""
 
-    def __init__(self, usual: Any, grouping: Any) -> None:
+    def __init__(self, usual: Any, grouping: Any, with_recipes: Callable[[], None]) -> None:
         self._usual = usual
         self._grouping = grouping
+        self._with_recipes = with_recipes
         self._chosen: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -110,7 +132,10 @@ class Whole:
     def schedule(self) -> None:
         """Hand out items; the first time, decide by what was collected who does so."""
         if self._chosen is None:
-            self._chosen = self._grouping if self._grouping.has_recipes() else self._usual
+            has_recipes = self._grouping.has_recipes()
+            self._chosen = self._grouping if has_recipes else self._usual
+            if has_recipes:
+                self._with_recipes()
         self._chosen.schedule()
 
     def _active(self) -> list[Any]:

@@ -1,16 +1,13 @@
 """A session that has recipes, while it runs: one that ends early leaves nothing undone."""
 
-import signal
-import threading
-from collections.abc import Callable, Generator
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Generator
 
 import pytest
 
 from pytest_orchestrator.plugin import protocol, reporting, settings
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.nodes import StepItem
+from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import state_of
 
 
@@ -36,7 +33,7 @@ class Running:
         self._last_items = last_items
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
-        self._restore = _interrupt_on_sigterm(session.config)
+        self._restore = interrupt_on_sigterm()
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -95,7 +92,8 @@ class Running:
 
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
-        if isinstance(item, StepItem) and item.result is not None and not self._worker:
+        failure = item.result.failure if isinstance(item, StepItem) and item.result else None
+        if failure and failure.kind == "interrupted" and not self._worker:
             for report in reporting.made_by_hand(item)[1:]:
                 item.ihook.pytest_runtest_logreport(report=report)
 
@@ -117,21 +115,3 @@ class Running:
                     item.ihook.pytest_runtest_logreport(report=report)
                 else:
                     self._last_items.tell(item, report)
-
-
-def _interrupt_on_sigterm(config: pytest.Config) -> Callable[[], object]:
-    """Let SIGTERM, by which CI cancels, end the session as Ctrl-C does.
-
-    Returns:
-        A function that puts the former handling back.
-    """
-
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt("SIGTERM")
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    untouched = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not (in_main_thread and untouched) or hasattr(config, "workerinput"):
-        return lambda: None
-    signal.signal(signal.SIGTERM, interrupt)
-    return lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)

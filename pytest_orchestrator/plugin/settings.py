@@ -66,6 +66,7 @@ def check(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A setting is wrong.
     """
+    config.getini("recipe_files")
     size_limit(config)
     timeout(config)
     keep_runs(config)

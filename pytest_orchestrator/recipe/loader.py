@@ -2,7 +2,6 @@
 
 import gc
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +12,16 @@ from yaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import Recipe, Step
-from pytest_orchestrator.recipe.nodes import BROKEN, Check, Pairs, pairs
+from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.readers import Reading
-from pytest_orchestrator.recipe.source import compose, decoded, read
+from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
 from pytest_orchestrator.recipe.steps import Draft, draft
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
 
-MAX_BYTES = 1 << 20
-_ANYWHERE = re.compile(r"\b(?:steps|test_meta)\b[\"']?\s*:")
-_AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
 _WANTED = "a recipe has a list of 'steps'"
 
 
@@ -113,19 +109,17 @@ class _Loader:
             raise Refused
         if type(root) is MappingNode:
             Check(self._text, self._problems).visit(root)
-            if root.tag != BROKEN:
-                return root
-        else:
-            found = "a list" if type(root) is SequenceNode else "one text or number"
-            head = f"the file is {found}, should be a mapping"
-            self._problems.add(self._values.place(root), head, hint=_WANTED)
+            return root
+        found = "a list" if type(root) is SequenceNode else "one text or number"
+        head = f"the file is {found}, should be a mapping"
+        self._problems.add(self._values.place(root), head, hint=_WANTED)
         raise Refused
 
     def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
         if key not in found:
             return []
         node = found[key][1]
-        if type(node) is not SequenceNode or node.tag == BROKEN:
+        if type(node) is not SequenceNode:
             self._reading.mismatch(node, key, "a list of steps")
             return []
         if key == "steps" and not node.value:
@@ -150,32 +144,4 @@ def _built(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple
     return tuple(
         each.model(**each.fields, index=index, is_final=is_final, at=each.at)
         for index, each in enumerate(drafts, start=before + 1)
-    )
-
-
-def looks_like_recipe(content: Path | str | bytes) -> bool:
-    """Tell whether a YAML file that pytest only came by is meant to be a recipe.
-
-    Args:
-        content: The file, its text or its bytes.
-
-    Returns:
-        True where the root has ``steps`` or ``test_meta``, be the file good or not.
-    """
-    if isinstance(content, Path):
-        try:
-            content = read(content, MAX_BYTES, Problems())
-        except Refused:
-            return False
-    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
-    if not _ANYWHERE.search(text):
-        return False
-    if _AT_ROOT.search(text):
-        return True
-    try:
-        root = compose(text, Problems())
-    except Refused:
-        return False
-    return type(root) is MappingNode and any(
-        key.value in {"steps", "test_meta"} for key, _ in root.value
     )

@@ -112,17 +112,17 @@ class Check:
         self._seen[id(node)] = found
         return found
 
-    def _all(self, parent: Node, nodes: list[Node]) -> tuple[int, int]:
-        count, height = 1, 0
+    def _all(self, parent: Node, nodes: list[Node], keys: int = 0) -> tuple[int, int]:
+        count, height = 1 + keys, 0
         for node in nodes:
             if type(node) is ScalarNode:
                 count += 1
                 if node.tag not in _SCALAR:
                     self._tag(node)
-                continue
-            below, levels = self.visit(node)
-            count += below
-            height = max(height, levels)
+            else:
+                below, levels = self.visit(node)
+                count += below
+                height = max(height, levels)
             # Here, not at the end: merging alone could cost minutes until then.
             if count > MAX_NODES:
                 self._refuse(
@@ -131,8 +131,8 @@ class Check:
         return count, height + 1
 
     def _mapping(self, node: MappingNode) -> tuple[int, int]:
-        count, height = self._all(node, [value for _, value in node.value])
-        count += len(node.value)
+        values = [value for _, value in node.value]
+        found = self._all(node, values, keys=len(values))
         written: Pairs = {}
         for key, value in node.value:
             if type(key) is not ScalarNode:
@@ -150,7 +150,7 @@ class Check:
                 for name, pair in pairs(other).items():
                     written.setdefault(name, pair)
         node.value = written
-        return count, height
+        return found
 
     def _merged(self, node: Node) -> list[Node]:
         parts = node.value if type(node) is SequenceNode else [node]

@@ -42,7 +42,7 @@ class Order:
         late = {each.name for each in final}
         before = ""
         for each in steps:
-            if "needs" not in each.at and before != each.name:
+            if "needs" not in each.at:
                 each.fields["needs"] = (before,) if before else ()
             before = each.name
         for each in (*steps, *final):

@@ -58,12 +58,12 @@ class Reading(NamedTuple):
         if not found:
             return FAILED
         is_written = isinstance(node, ScalarNode) and node.value
-        cure = _cure(self.values.json(node), node.value, wanted) if is_written else ""
+        cure = _cure(node.value, wanted) if is_written else ""
         return self.wrong(node, key, f" is {found}, should be {wanted}", cure)
 
 
-def _cure(value: object, text: str, wanted: str) -> str:
-    if wanted.startswith("text") and not isinstance(value, str):
+def _cure(text: str, wanted: str) -> str:
+    if wanted.startswith("text"):
         return f"quote it: '{shortened(text)}'"
     if wanted == "a list" and text.isprintable():
         return f"write [{shortened(text)}]"
@@ -128,7 +128,7 @@ class _List:
         self._item = item
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
-        if type(node) is not SequenceNode or node.tag == BROKEN:
+        if type(node) is not SequenceNode:
             return reading.mismatch(node, key, self.wanted)
         read = self._item.read
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
@@ -170,7 +170,7 @@ class _Mapping:
         self._value = None if value is Any else reader(value)
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
-        if type(node) is not MappingNode or node.tag == BROKEN:
+        if type(node) is not MappingNode:
             return reading.mismatch(node, key, self.wanted)
         if self._value is None:
             return reading.values.json(node)
@@ -212,7 +212,7 @@ def _shown(value: object) -> str:
 
 def _extras(hint: Any) -> list[dict[str, Any]]:
     metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    return [meta.extra for meta in metas if isinstance(meta, msgspec.Meta) and meta.extra]
+    return [meta.extra or {} for meta in metas]
 
 
 def _rule(hint: Any) -> Callable[[Any], Any] | None:

@@ -14,6 +14,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.syntax import explained
 
+MAX_BYTES = 1 << 20
 MAX_NODES = 250_000
 MAX_DEPTH = 100
 

@@ -8,7 +8,7 @@ from yaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import STEP_TYPES, Criterion, PythonStep, Step
-from pytest_orchestrator.recipe.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.retry import Retry
@@ -170,7 +170,7 @@ class _StepReader:
             self._note(self._node, "missing 'class' or 'function'")
 
     def _success(self, node: Node) -> tuple[Criterion, ...]:
-        if type(node) is not MappingNode or node.tag == BROKEN:
+        if type(node) is not MappingNode:
             self._reading.mismatch(node, "success", "a mapping")
             return ()
         found = pairs(node)

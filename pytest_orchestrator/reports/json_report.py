@@ -155,7 +155,7 @@ def _change(change: Change) -> dict[str, Json]:
 
 def _process(process: Process, root: Path) -> dict[str, Json]:
     told: dict[str, Json] = {
-        "argv": list(process.argv),
+        "argv": [_relative(process.argv[0], root), *process.argv[1:]],
         "cwd": _relative(process.cwd, root),
         "stdout_bytes": process.stdout.size,
         "stderr_bytes": process.stderr.size,

@@ -7,8 +7,8 @@ import pkgutil
 import pytest
 
 import pytest_orchestrator.core
+from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
-from pytest_orchestrator.core.scriptlet import SignatureError, ValidationFailed
 from pytest_orchestrator.core.values import NotJson
 
 KINDS = [ContextKeyError, ContextTypeError, NotJson, SignatureError, ValidationFailed]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.scriptlet import call
+from pytest_orchestrator.core.calling import call
 from pytest_orchestrator.execution.frames import users
 
 

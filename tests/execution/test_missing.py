@@ -107,6 +107,7 @@ def test_a_recipe_may_want_that_a_program_is_not_there(bench: Bench) -> None:
     [
         ("orchestrator.steps.flash", " (did you mean 'steps.flash'?)"),
         ("steps.flush", " (did you mean 'steps.flash'?)"),
+        ("a.very.long.way.to.flash", " (did you mean 'steps.flash'?)"),
         ("nothing.like.it", ""),
     ],
 )

@@ -45,6 +45,7 @@ def test_text_before_the_object_is_shown_with_a_caret() -> None:
             b'{"b": {"a": ["a"]}, "a": 1, "\\u0061": {"c": 1, "c": 2}}',
             'duplicate key "a", at byte 28',
         ),
+        (b'{"a": {"b": 1}, "b": [{"b": NaN}]}', "JSON has no NaN, at byte 28"),
         (b'{"a": NaN}', "JSON has no NaN, at byte 6"),
         (b'{"a\\"NaN": "NaN", "b": NaN}', "JSON has no NaN, at byte 23"),
         (b'{"a": -Infinity}', "JSON has no -Infinity, at byte 6"),

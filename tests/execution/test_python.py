@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_the_rootdir_is_on_the_path(bench: Bench) -> None:
     ended = bench.python("from lab.tools import NAME\ndef step(): return {'status': NAME}\n")
     assert failed(ended).reason == "status 'tools', no reason given"
     assert sys.path[0] == str(bench.root)
+
+
+def test_it_runs_in_the_rootdir_and_the_run_stays_where_it_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    source = "import os\ndef step(): return {'status': 'ok', 'cwd': os.getcwd()}\n"
+    assert bench.python(source).value == {"status": "ok", "cwd": str(bench.root.resolve())}
+    assert Path.cwd() == Path("/")
 
 
 def test_a_status_skip_skips(bench: Bench) -> None:

@@ -186,6 +186,13 @@ def _word(report: pytest.TestReport) -> str:
     return "error" if report.failed and report.when != "call" else report.outcome
 
 
+@pytest.fixture(autouse=True)
+def not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine of CI pytest cuts no line and no explanation short."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with scriptlets and no recipe, in a terminal that cuts no line."""

@@ -138,8 +138,8 @@ recipes/x.yaml:2:58: step 'write': status 'off', no reason given
 E   status 'off', no reason given
 wrote to the context
   + ripple  {"value": 61.4, "unit": "mV"}
-  + state  idle
-  ~ state  idle -> loaded
+  + state  "idle"
+  ~ state  "idle" -> "loaded"
   + readings[0]  12.5
   - ripple  {"value": 61.4, "unit": "mV"}
 used       N s, CPU N s

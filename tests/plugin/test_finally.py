@@ -243,6 +243,27 @@ def test_they_run_where_a_step_ends_the_session(project: Project) -> None:
     assert project.ran == ["one", "off"]
 
 
+def test_a_step_is_told_once_where_its_teardown_ends_the_session(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def supply():
+            yield
+            pytest.exit("enough")
+        """,
+    )
+    project.recipe("x", {"one": "fixtures: [supply]", "two": ""}, {"off": ""})
+
+    result = project.spawn()
+
+    assert result.parseoutcomes() == {"passed": 2}
+    assert result.ret == 2
+    assert project.ran == ["one", "off"]
+
+
 def test_collecting_alone_runs_none(bench: Project) -> None:
     bench.run("--collect-only")
 

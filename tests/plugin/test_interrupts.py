@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -33,18 +34,24 @@ def wait(ctx, params):
 def _interrupted(
     project: Project, step: str, number: signal.Signals, *args: str
 ) -> tuple[int, list[str]]:
-    """Interrupt pytest as soon as a step waits; return the exit status and the lines."""
+    """Interrupt pytest as soon as a step waits; return the exit status and the lines.
+
+    All processes of pytest get the signal, as from a terminal.
+    """
     project.write("waits.py", _WAITS)
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": ""})
     project.recipe("y", {"four": ""}, {"dark": ""})
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     process = project.pytester.popen(
-        [*command, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        [*command, "-rfE", *args],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     while not (project.path / "waits").exists():
         assert process.poll() is None
         time.sleep(0.001)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
 
@@ -64,6 +71,15 @@ def test_the_step_is_told_and_the_final_ones_run_once(
     assert len(told) == 1
     assert re.fullmatch(rf"FAILED \S+::wait - .*: interrupted after \d+\.\d s: {cause}", told[0])
     assert any(" 1 failed, 3 passed in " in line for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_run_the_final_steps_too(project: Project, number: signal.Signals) -> None:
+    status, lines = _interrupted(project, _PYTHON, number, "-n", "2", "recipes/x.yaml")
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    assert any(" 1 passed in " in line for line in lines)
 
 
 @pytest.mark.parametrize("selection", ["wait", "wait or four"])

@@ -62,10 +62,14 @@ def test_a_selected_step_is_not_run_for_another(chain: Project) -> None:
 
 
 def test_a_needed_step_is_in_the_table_and_its_output_in_the_setup(project: Project) -> None:
-    project.recipe("x", {"one": "type: shell, cmd: echo from one, parse: text", "two": ""})
+    project.recipe(
+        "x",
+        {"one": "type: shell, cmd: echo from one, parse: text", "two": "", "too": "needs: [one]"},
+    )
 
-    result = project.run("-rP", "recipes/x.yaml::two")
+    result = project.run("-rP", "-k", "two or too")
 
+    assert result.outlines.count("from one") == 1
     result.stdout.fnmatch_lines(["-* Captured stdout setup -*", "from one"], consecutive=True)
     result.stdout.fnmatch_lines([" one   passed *", " two   passed *"], consecutive=True)
 
@@ -98,6 +102,15 @@ def test_all_who_need_a_failed_step_are_errors_or_blocked(project: Project) -> N
         "three": "skipped: blocked by recipes/chain.yaml::two",
     }
     assert project.ran == ["one"]
+
+
+def test_who_needs_a_step_that_a_selected_one_blocks_is_blocked_too(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "function: refuse", "three": "", "four": ""})
+
+    assert project.told("-k", "two or four") == {
+        "two": "status 'off': the bench is off",
+        "four": "skipped: blocked by recipes/x.yaml::two",
+    }
 
 
 def test_a_needed_step_that_skips_itself_meets_the_need(project: Project) -> None:

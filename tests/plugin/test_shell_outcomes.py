@@ -206,10 +206,18 @@ def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
     warned = project.run()
     refused = project.run("-W", "error")
 
-    said = "step 'one' left running: sleep (pid *); ended"
+    said = "step 'one' left running: * (pid *); ended"
     warned.stdout.fnmatch_lines([f"*{path}:2: LeftoverWarning: {said}"])
     assert warned.parseoutcomes() == {"passed": 1, "warnings": 1}
     refused.stdout.fnmatch_lines([f"FAILED {path}::one - *LeftoverWarning: {said}"])
+
+
+def test_a_leftover_hides_no_failure(project: Project) -> None:
+    steps = {"one": "cmd: 'sleep 60 & exit 3'"}
+
+    assert _told(project, steps) == {"one": "exit code 3, wanted 0"}
+    assert project.told("-W", "error") == {"one": "exit code 3, wanted 0"}
+    assert project.run().parseoutcomes() == {"failed": 1, "warnings": 1}
 
 
 @pytest.mark.parametrize("style", ["auto", "short", "line", "native"])

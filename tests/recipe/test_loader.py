@@ -15,7 +15,6 @@ from pytest_orchestrator.recipe import (
     RecipeError,
     ShellStep,
     load,
-    looks_like_recipe,
     planned,
 )
 
@@ -199,7 +198,6 @@ NO_STEPS = "(a recipe has a list of 'steps')"
         ("steps: {a: b}\n", "1:8 'steps' is a mapping, should be a list of steps"),
         ("steps: go\n", "1:8 'steps' is text, should be a list of steps"),
         ("step:\n  - {}\n", "1:1 unknown key 'step' in the recipe (did you mean 'steps'?)"),
-        ("!x {steps: [a]}\n", "1:1 the tag !x is not supported here (leave it out)"),
     ],
 )
 def test_a_file_without_steps_is_told_so(text: str, told: str, problems: Problems) -> None:
@@ -292,42 +290,3 @@ def test_the_collector_is_left_as_it_was(was_enabled: bool, text: str, read: Rea
         assert gc.isenabled() is was_enabled
     finally:
         gc.enable()
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("name: a\nsteps:\n- x\n", True),
-        ("test_meta: {}\n", True),
-        ("'steps': [", True),
-        ('"steps" : []', True),
-        ("steps:\n\t- broken", True),
-        ("\ufeffsteps: []\n", True),
-        ("{name: a, steps: []}", True),
-        ('{"name": "a",\n "test_meta": {}}', True),
-        ("  name: a\n  steps: []\n", True),
-        ("", False),
-        ("jobs:\n  build:\n    steps:\n    - run: x\n", False),
-        ("on: push\njobs: {a: {steps: []}}\n", False),
-        ("a: |\n  steps: x\n", False),
-        ("# steps:\na: b\n", False),
-        ("steps:x", False),
-        ("next_steps: []\n", False),
-        ("- steps: []\n", False),
-        ("{steps: [", False),
-        ("services: {web: {}}\n", False),
-        ("a: 1\n---\nb: {steps: 1}\n", False),
-    ],
-)
-def test_what_looks_like_a_recipe(text: str, is_one: bool, tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text(text)
-    assert looks_like_recipe(text.removeprefix("\ufeff")) is is_one
-    assert looks_like_recipe(text.encode()) is is_one
-    assert looks_like_recipe(path) is is_one
-
-
-def test_what_cannot_be_read_does_not_look_like_a_recipe(tmp_path: Path) -> None:
-    assert not looks_like_recipe(tmp_path)
-    assert not looks_like_recipe(tmp_path / "nope.yaml")
-    assert not looks_like_recipe(b"\xff\xfes\0t\0e\0p\0s\0:\0")

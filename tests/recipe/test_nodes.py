@@ -96,11 +96,21 @@ def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Probl
 
 
 def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
-    assert problems("name: !x a\ntest_meta: {b: !y 1}\ntags: !z [c]\nsteps: !s []\n") == [
+    text = "name: !x a\ntest_meta: {b: !y 1}\ntags: !z {}\nfixtures: !f [1]\nsteps: !s {}\n"
+    assert problems(text) == [
         "1:7 the tag !x is not supported here (leave it out)",
         "2:16 the tag !y is not supported here (leave it out)",
         "3:7 the tag !z is not supported here (leave it out)",
-        "4:8 the tag !s is not supported here (leave it out)",
+        "4:11 the tag !f is not supported here (leave it out)",
+        "4:15 'fixtures[0]' is a number, should be text (quote it: '1')",
+        "5:8 the tag !s is not supported here (leave it out)",
+    ]
+
+
+def test_a_refused_tag_hides_nothing_below_it(problems: Problems) -> None:
+    assert problems("!x {steps: []}") == [
+        "1:1 the tag !x is not supported here (leave it out)",
+        "1:12 'steps' has no step in it",
     ]
 
 
@@ -153,9 +163,17 @@ def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
     assert problems(text) == ["3:3 the file has more than 250,000 nodes, aliases followed"]
 
 
-def test_what_is_at_the_limit_after_aliases_is_read(read: Read) -> None:
-    text = f"x-0: &a [{'1,' * 24_900}]\nx-1: [{'*a, ' * 9}]\n"
-    assert read(text + "steps: [{name: a, type: shell, cmd: ls}]\n").steps
+def test_the_limit_counts_each_alias_and_each_key(read: Read, problems: Problems) -> None:
+    # The root, its 4 keys, 8 nodes of steps, then 10 x 24,001 of x-0 and x-1, and 1 of x-1.
+    head = (
+        f"x-0: &a [{'1,' * 24_000}]\nx-1: [{'*a, ' * 9}]\n"
+        "steps: [{name: a, type: shell, cmd: ls}]\n"
+    )
+    rest = 250_000 - (1 + 4 + 8 + 10 * 24_001 + 1) - 1
+    assert read(head + f"x-2: [{'1,' * rest}]\n").steps
+    assert problems(head + f"x-2: [{'1,' * (rest + 1)}]\n") == [
+        "1:1 the file has more than 250,000 nodes, aliases followed"
+    ]
 
 
 def test_aliases_nest_no_deeper_than_text(problems: Problems) -> None:

@@ -81,6 +81,7 @@ def test_a_hundred_problems_are_shown_and_all_are_counted() -> None:
     shown = RecipeError(found, "x.yaml", "a\n" * 1200).render().splitlines()
     assert [line for line in shown if line.startswith("x.yaml")][-1] == "x.yaml:100:1: odd 100"
     assert shown[-2:] == ["... and 1,100 more", "1,200 problems"]
+    assert RecipeError(found[:100], "x.yaml", "").render().endswith("odd 100\n100 problems")
 
 
 def test_a_large_file_full_of_mistakes_is_compared_with_few_names(

@@ -115,7 +115,15 @@ def test_a_tag_says_what_a_scalar_is(word: str, tag: str, value: object) -> None
 
 
 @pytest.mark.parametrize(
-    ("word", "tag"), [("x", "int"), ("1.5", "int"), ("yes", "bool"), ("0", "null")]
+    ("word", "tag"),
+    [
+        ("x", "int"),
+        ("1.5", "int"),
+        ("x", "float"),
+        ("true", "float"),
+        ("yes", "bool"),
+        ("0", "null"),
+    ],
 )
 def test_a_tag_that_does_not_fit_is_refused(word: str, tag: str) -> None:
     with pytest.raises(NotJsonScalar) as caught:

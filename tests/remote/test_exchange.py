@@ -131,8 +131,9 @@ def test_threads_that_ask_at_once_get_their_own_replies(link: socket.socket) -> 
         sums = []
         for turn in range(ROUNDS):
             sums.append(remote.increment("n"))
-            remote.set(f"own.{number}", [number, turn])
-            assert remote[f"own.{number}"] == [number, turn]
+            own = [number, "x" * (100_000 if turn % 10 == 0 else 10)]
+            remote.set(f"own.{number}", own)
+            assert remote[f"own.{number}"] == own
             assert remote.get(f"none.{number}", number) == number
         return sums
 

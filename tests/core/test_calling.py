@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.scriptlet import (
-    BaseScriptlet,
-    SignatureError,
-    ValidationFailed,
-    call,
-)
+from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
+from pytest_orchestrator.core.scriptlet import BaseScriptlet
 
 CTX = object()
 PARAMS = {"gain": 1}

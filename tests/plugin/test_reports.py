@@ -1,0 +1,268 @@
+"""What reports say of steps: the JSON report, JUnit, and the table in the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_HEAD = """
+version: 1
+name: psu check
+description: Checks the supply.
+test_meta:
+  test_id: PSU-7
+  operator: A. Tester
+  dut: {serial_number: A17}
+tags: [smoke]
+"""
+_FIGURES = {"seconds", "cpu_user_seconds", "cpu_system_seconds", "read_bytes", "write_bytes"}
+
+
+@pytest.fixture
+def psu(project: Project) -> Project:
+    """A project with a recipe whose steps end in every way."""
+    project.recipe(
+        "psu",
+        {
+            "flash": "tags: [slow], description: Writes.",
+            "measure": "type: shell, cmd: echo warm >&2; exit 3, parse: text, args: {RANGE: 200}, "
+            "success: {exit_code: [0, 4], files_exist: [steps.py]}",
+            "release": "",
+            "pause": "needs: [flash], function: pause",
+            "probe": "needs: [], fixtures: [nothing]",
+        },
+        {"off": ""},
+        head=_HEAD,
+    )
+    return project
+
+
+def test_the_json_block_says_which_step_of_which_recipe(psu: Project) -> None:
+    block = psu.blocks()["flash"]
+
+    assert block["schema_version"] == "1.0"
+    assert block["run"] == {"worker": "main"}
+    assert block["recipe"] == {
+        "name": "psu check",
+        "path": "recipes/psu.yaml",
+        "sha256": block["recipe"]["sha256"],
+        "test_meta": {
+            "test_id": "PSU-7",
+            "operator": "A. Tester",
+            "dut": {"serial_number": "A17"},
+        },
+        "description": "Checks the supply.",
+    }
+    assert re.fullmatch("[0-9a-f]{64}", block["recipe"]["sha256"])
+    assert block["step"] == {
+        "name": "flash",
+        "index": 1,
+        "type": "python",
+        "line": 10,
+        "needs": [],
+        "tags": ["slow"],
+        "state": "passed",
+        "description": "Writes.",
+    }
+
+
+def test_the_json_block_has_writes_times_and_figures(psu: Project) -> None:
+    blocks = psu.blocks()
+
+    flash, measure = blocks["flash"], blocks["measure"]
+    (write,) = flash["context"]["writes"]
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
+    assert re.fullmatch(stamp, write.pop("ts"))
+    assert write == {"key": "done.flash", "who": "flash", "op": "set", "old": None, "new": True}
+    assert re.fullmatch(stamp, flash["time"]["start"])
+    assert flash["time"]["stop"] >= flash["time"]["start"]
+    assert flash["time"]["seconds"] == flash["resources"]["seconds"]
+    assert set(flash["resources"]) - _FIGURES == {"rss_delta", "source"}
+    assert set(measure["resources"]) - _FIGURES - {"max_rss"} == {"processes", "source"}
+    assert {type(value) for value in measure["resources"].values()} == {int, float, dict}
+
+
+def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
+    block = psu.blocks()["measure"]
+
+    assert block["criteria"] == [
+        {
+            "name": "exit_code",
+            "line": 11,
+            "held": False,
+            "wanted": [0, 4],
+            "measured": 3,
+            "reason": "exit code 3, wanted 0 or 4",
+        }
+    ]
+    assert block["process"] == {
+        "argv": ["/bin/sh", "-c", "echo warm >&2; exit 3"],
+        "cwd": ".",
+        "stdout_bytes": 0,
+        "stderr_bytes": 5,
+        "exit_code": 3,
+    }
+
+
+def test_the_json_block_tells_states_apart(psu: Project) -> None:
+    blocks = psu.blocks()
+
+    def said(name: str) -> dict[str, Any]:
+        step = blocks[name]["step"]
+        return {key: step[key] for key in ("state", "kind", "reason", "blocked_by") if key in step}
+
+    assert said("measure") == {
+        "state": "failed",
+        "kind": "exit_code",
+        "reason": "exit code 3, wanted 0 or 4",
+    }
+    assert said("release") == {
+        "state": "blocked",
+        "reason": "blocked by recipes/psu.yaml::measure",
+        "blocked_by": "measure",
+    }
+    assert said("pause") == {"state": "skipped", "reason": "nothing to do"}
+    assert said("probe") == {
+        "state": "error",
+        "kind": "exception",
+        "reason": "fixture 'nothing' not found (see `pytest --fixtures`)",
+    }
+    assert said("off") == {"state": "passed"}
+    assert "time" not in blocks["release"]
+    assert "resources" not in blocks["release"]
+
+
+def test_other_tests_have_no_block(psu: Project) -> None:
+    psu.write("test_x.py", "def test_x(): pass")
+
+    psu.run("--json-report", "test_x.py")
+
+    (test,) = json.loads((psu.path / ".report.json").read_text())["tests"]
+    assert "metadata" not in test
+
+
+def test_junit_has_the_same_as_properties(psu: Project) -> None:
+    psu.run("--junitxml=junit.xml")
+
+    cases = {
+        case.attrib["name"]: {
+            one.attrib["name"]: one.attrib["value"] for one in case.iter("property")
+        }
+        for case in ElementTree.parse(psu.path / "junit.xml").getroot().iter("testcase")
+    }
+    figures = {"rss_delta", "max_rss", "processes", *_FIGURES}
+    told = {
+        name: {key: value for key, value in found.items() if key not in figures}
+        for name, found in cases.items()
+    }
+    same = {"recipe": "recipes/psu.yaml", "test_id": "PSU-7", "operator": "A. Tester"}
+    assert told["flash"] == same | {"step": "flash", "type": "python", "outcome": "passed"}
+    assert told["measure"] == same | {
+        "step": "measure",
+        "type": "shell",
+        "outcome": "failed",
+        "kind": "exit_code",
+        "reason": "exit code 3, wanted 0 or 4",
+    }
+    assert told["release"] == same | {
+        "step": "release",
+        "type": "python",
+        "outcome": "blocked",
+        "reason": "blocked by recipes/psu.yaml::measure",
+        "blocked_by": "measure",
+    }
+    assert told["pause"]["outcome"] == "skipped"
+    assert float(cases["measure"]["seconds"]) > 0
+
+
+def test_only_plain_data_leaves_an_item(psu: Project) -> None:
+    recorder = psu.run("--json-report").reprec  # type: ignore[attr-defined]
+
+    reports = [report for report in recorder.getreports() if hasattr(report, "orchestrator")]
+    assert len(reports) == 6
+    for report in reports:
+        assert json.loads(json.dumps(report.orchestrator)) == report.orchestrator
+        assert {type(value) for _, value in report.user_properties} <= {str, int, float, bool}
+
+
+def test_a_large_value_is_left_out_of_reports(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def fill(ctx, params):
+            ctx.set("large", "x" * 100_000)
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe("x", {"fill": "type: python, module: bench, function: fill"})
+
+    (write,) = project.blocks()["fill"]["context"]["writes"]
+
+    assert write["new"] == "… 100002 bytes of JSON are left out here …"
+
+
+def test_a_rerun_is_told_by_its_last_try(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def tries(ctx, params):
+            return {"status": "ok" if ctx.increment("tries") == 2 else "no"}
+        """,
+    )
+    project.recipe("x", {"tries": "type: python, module: bench, function: tries"})
+
+    block = project.blocks("--reruns", "2")["tries"]
+
+    assert block["step"]["state"] == "passed"
+    assert block["context"]["writes"][0]["new"] == 2
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_table_fits_the_terminal(
+    psu: Project, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    lines = psu.run("--tb=no").outlines
+
+    first = next(at for at, line in enumerate(lines) if "- recipes/psu.yaml: failed -" in line)
+    table = lines[first + 1 : first + 8]
+    assert max(map(len, table)) <= columns
+    assert [line.endswith("…") for line in table] == 7 * [columns == 40]
+    assert [line[:18].rstrip() for line in table] == [
+        " step     state",
+        " flash    passed",
+        " measure  failed",
+        " release  blocked",
+        " pause    skipped",
+        " probe    error",
+        " off      passed",
+    ]
+
+
+def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
+    lines = psu.run("--tb=no").outlines
+
+    figures = r"( +\d+\.\d\d){2} +(-|\d+\.\d)  "
+    shown = [re.sub(figures, " # ", line) for line in lines]
+    first = next(at for at, line in enumerate(lines) if "- recipes/psu.yaml: failed -" in line)
+    assert shown[first + 1 : first + 8] == [
+        " step     state    seconds  CPU s  peak MB  wrote",
+        " flash    passed # done.flash",
+        " measure  failed # -",
+        " release  blocked        -      -        -  -",
+        " pause    skipped # -",
+        " probe    error          -      -        -  -",
+        " off      passed # done.off",
+    ]
+
+
+def test_quiet_runs_show_no_table(psu: Project) -> None:
+    psu.run("-q").stdout.no_fnmatch_line("*recipes/psu.yaml: failed*")

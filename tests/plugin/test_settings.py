@@ -1,0 +1,93 @@
+"""Settings of a session: what they do, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+
+_TIME = "write 90s, 15m, 1h or a number of seconds"
+_SIZE = "write 1MiB, 500kB or a number of bytes"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("recipe_timeout = soon", f"recipe_timeout: 'soon' is no size or time; {_TIME}"),
+        ("recipe_timeout = -1", f"recipe_timeout: '-1' is no size or time; {_TIME}"),
+        ("recipe_timeout = 3 days", f"recipe_timeout: '3 days' is no size or time; {_TIME}"),
+        ("recipe_max_size = big", f"recipe_max_size: 'big' is no size or time; {_SIZE}"),
+        ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(project: Project, line: str, said: str) -> None:
+    project.ini(line)
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: ini key {said}", ""]
+    assert project.ran == []
+
+
+@pytest.mark.parametrize(
+    "value", ["recipe_timeout = 3", 'recipe_files = "recipes/*.yaml"', "recipe_files = [1]"]
+)
+def test_a_value_of_another_type_is_a_usage_error(project: Project, value: str) -> None:
+    (project.path / "pytest.ini").unlink()
+    project.write("pyproject.toml", f"[tool.pytest]\n{value}\n")
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    key = value.partition(" ")[0]
+    result.stderr.fnmatch_lines([f"ERROR: *pyproject.toml: config option '{key}' *"])
+    result.stderr.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("value", ["0", "1h", "90 s", "1.5m", "2000ms", "7"])
+def test_times_may_be_written_in_many_ways(project: Project, value: str) -> None:
+    project.ini(f"recipe_timeout = {value}")
+    project.recipe("x", {"one": ""})
+
+    assert project.run().ret == 0
+
+
+@pytest.mark.parametrize("value", ["1MiB", "2 mb", "500kB", "4KiB", "100000"])
+def test_sizes_may_be_written_in_many_ways(project: Project, value: str) -> None:
+    project.ini(f"recipe_max_size = {value}")
+    project.recipe("x", {"one": ""})
+
+    assert project.run().ret == 0
+
+
+def test_a_debugger_switches_timeouts_off(project: Project) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: sleep 0.2, parse: text, timeout: 10ms"})
+
+    assert project.run("--pdb").ret == 0
+
+
+def test_settings_and_options_are_listed_with_help(project: Project) -> None:
+    lines = project.run("--help").stdout
+
+    lines.fnmatch_lines(["YAML recipes as tests:", "*--recipe-needs={run,none}*"])
+    lines.fnmatch_lines(["*recipe_files (args):*"])
+    lines.fnmatch_lines(["*recipe_max_size (string):*"])
+    lines.fnmatch_lines(["*recipe_timeout (string):*"])
+
+
+def test_the_marker_is_listed(project: Project) -> None:
+    project.run("--markers").stdout.fnmatch_lines(["@pytest.mark.recipe(path): *"])
+
+
+def test_fixtures_are_listed(project: Project) -> None:
+    lines = project.run("--fixtures").stdout
+
+    lines.fnmatch_lines(["ctx [[]session scope] -- *", "*The Context that all recipes *"])
+    lines.fnmatch_lines(["orchestrator_context [[]session scope] -- *"])

@@ -1,0 +1,71 @@
+"""A project without recipes pays for nothing but the plugin's own few lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_TELL = """
+import sys
+
+
+def pytest_unconfigure():
+    tops = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names
+    rooms = {".".join(name.split(".")[:2]) for name in sys.modules}
+    print()
+    print("tops:", *sorted(tops))
+    print("rooms:", *sorted(name for name in rooms if name.startswith("pytest_orchestrator.")))
+"""
+
+
+def _imported(project: Project, *args: str) -> tuple[set[str], list[str]]:
+    """Return which packages a session imported, and which rooms of ours."""
+    project.write("tell.py", _TELL)
+    others = ("xdist", "rerunfailures", "pytest_jsonreport", "metadata")
+    switched = [option for name in others for option in ("-p", f"no:{name}")]
+    result = project.spawn("-p", "tell", *switched, *args)
+    assert result.ret == 0
+    tops, rooms = (
+        line.split()[1:] for line in result.outlines if line.startswith(("tops:", "rooms:"))
+    )
+    return set(tops), [room.removeprefix("pytest_orchestrator.") for room in rooms]
+
+
+@pytest.fixture
+def plain(project: Project) -> Project:
+    """A project with a test, the YAML of somebody else, and no recipe."""
+    project.write("test_x.py", "def test_x(): pass\n")
+    project.write("docker-compose.yaml", "services: {}\n")
+    return project
+
+
+def test_no_package_is_imported_without_a_recipe(plain: Project) -> None:
+    without, _ = _imported(plain, "-p", "no:orchestrator")
+
+    tops, rooms = _imported(plain)
+
+    assert tops - without == {"pytest_orchestrator"}
+    assert rooms == ["plugin"]
+
+
+def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
+    plain.recipe("x", {"one": ""})
+
+    tops, rooms = _imported(plain)
+
+    assert {"msgspec", "yaml"} <= tops
+    assert tops.isdisjoint({"jinja2", "dash"})
+    assert rooms == ["core", "execution", "plugin", "recipe", "reports"]
+
+
+def test_the_context_alone_brings_no_yaml(plain: Project) -> None:
+    plain.write("test_x.py", "def test_x(ctx):\n    ctx.set('a', 1)\n")
+
+    tops, rooms = _imported(plain)
+
+    assert "yaml" not in tops
+    assert rooms == ["core", "plugin"]

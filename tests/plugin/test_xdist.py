@@ -1,0 +1,175 @@
+"""pytest-xdist: a recipe stays on one worker, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_SIZES = {"a": 2, "b": 12, "c": 7, "d": 5, "e": 3}
+_STEPS = """
+import os
+
+
+def where(ctx, params):
+    assert params["after"] in (None, *ctx.get("done", {}))
+    ctx.set(f"done.{params['name']}", os.environ["PYTEST_XDIST_WORKER"])
+    with open("ran.txt", "a") as file:
+        file.write(f"{params['recipe']}={os.environ['PYTEST_XDIST_WORKER']}\\n")
+    return {"status": "ok"}
+"""
+_TESTS = """
+import os
+
+import pytest
+
+
+def noted(name):
+    with open("ran.txt", "a") as file:
+        file.write(f"{name}={os.environ['PYTEST_XDIST_WORKER']}\\n")
+
+
+@pytest.mark.parametrize("number", range(56))
+def test_plain(number):
+    noted(f"plain{number}")
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.xdist_group("together")
+def test_grouped(number):
+    noted("group")
+
+
+@pytest.mark.recipe("recipes/c.yaml")
+def test_marked(ctx):
+    noted("c")
+    assert ctx.get("done.c6") == os.environ["PYTEST_XDIST_WORKER"]
+"""
+_ALL = sum(_SIZES.values()) + 61
+
+
+@pytest.fixture
+def many(project: Project) -> Project:
+    """A project with five recipes of dependent steps, and sixty other tests."""
+    project.write("where.py", _STEPS)
+    project.write("test_x.py", _TESTS)
+    for recipe, size in _SIZES.items():
+        lines = ["steps:"]
+        for number in range(size):
+            after = f"{recipe}{number - 1}" if number else "null"
+            params = f"{{name: {recipe}{number}, after: {after}, recipe: {recipe}}}"
+            call = f"type: python, module: where, function: where, params: {params}"
+            lines.append(f"  - {{name: {recipe}{number}, {call}}}")
+        project.write(f"recipes/{recipe}.yaml", "\n".join(lines))
+    return project
+
+
+def _workers(project: Project) -> dict[str, list[str]]:
+    """Return for each name that was noted the workers it was noted on."""
+    found = defaultdict(list)
+    for name, worker in (line.split("=") for line in project.ran):
+        found[name].append(worker)
+    return found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-n", "2"),
+        ("-n", "4", "--dist", "worksteal"),
+        ("-n", "2", "--dist", "loadgroup"),
+        ("-n", "2", "--dist", "loadfile"),
+        ("-n", "2", "--dist", "loadscope"),
+    ],
+)
+def test_every_recipe_stays_on_one_worker(many: Project, arguments: tuple[str, ...]) -> None:
+    result = many.spawn(*arguments)
+
+    assert result.parseoutcomes() == {"passed": _ALL}
+    workers = _workers(many)
+    assert {name: len(workers[name]) for name in _SIZES} == _SIZES | {"c": _SIZES["c"] + 1}
+    assert [name for name in _SIZES if len(set(workers[name])) != 1] == []
+    assert len(set().union(*workers.values())) > 1
+    if "loadgroup" in arguments:
+        assert workers["group"] == 4 * workers["group"][:1]
+
+
+def test_a_session_without_recipes_is_scheduled_by_xdist(many: Project) -> None:
+    for recipe in _SIZES:
+        (many.path / f"recipes/{recipe}.yaml").unlink()
+
+    result = many.spawn("-n", "2", "-k", "plain or grouped")
+
+    assert result.parseoutcomes() == {"passed": 60}
+
+
+def test_failures_and_reports_are_those_of_one_process(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "function: refuse", "three": ""}, {"off": ""})
+    project.recipe("y", {"four": ""})
+
+    result = project.spawn("-n", "2", "-rfs", "--json-report", "--junitxml=junit.xml")
+
+    assert project.shown(result, "two").splitlines()[1] == (
+        "recipes/x.yaml:3:77: step 'two': status 'off': the bench is off"
+    )
+    assert result.parseoutcomes() == {"passed": 3, "failed": 1, "skipped": 1}
+    assert "FAILED recipes/x.yaml::two - status 'off': the bench is off" in result.outlines
+    assert sorted(project.ran) == ["four", "off", "one", "two"]
+    result.stdout.fnmatch_lines(["-* recipes/x.yaml: failed -*", "*", " one *", " two *"])
+    result.stdout.fnmatch_lines(["-* recipes/y.yaml: passed -*", "*", " four *"])
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    workers = [test["metadata"]["orchestrator"]["run"]["worker"] for test in tests]
+    assert len(workers) == 5
+    assert set(workers) <= {"gw0", "gw1"}
+    assert (project.path / "junit.xml").read_text().count('name="outcome"') == 5
+
+
+def test_a_final_step_that_was_left_out_and_fails_is_an_error(project: Project) -> None:
+    project.recipe("x", {"one": ""}, {"off": "function: refuse"})
+
+    result = project.spawn("-n", "2", "-k", "one")
+
+    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    result.stdout.fnmatch_lines(["*step 'off': status 'off': the bench is off"])
+    assert project.ran == ["one", "off"]
+
+
+def test_final_steps_run_where_a_worker_stops_at_a_failure(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": "function: refuse", "three": ""}, {"off": ""})
+
+    project.spawn("-n", "2", "-x")
+
+    assert project.ran == ["one", "two", "off"]
+
+
+def test_what_is_not_plain_data_loses_no_test(project: Project) -> None:
+    project.write(
+        "test_x.py",
+        """
+        import logging
+        import threading
+        from pathlib import Path
+
+        def test_property(record_property):
+            record_property("path", Path("a"))
+            record_property("lock", threading.Lock())
+
+        def test_extra():
+            logging.getLogger().warning("odd", extra={"path": Path("a"), "lock": threading.Lock()})
+
+        def test_other():
+            pass
+        """,
+    )
+    project.recipe("x", {"one": ""})
+
+    result = project.spawn("-n", "2", "--json-report", "--junitxml=junit.xml")
+
+    assert result.parseoutcomes() == {"passed": 4}
+    assert 'name="path" value="a"' in (project.path / "junit.xml").read_text()
+    assert json.loads((project.path / ".report.json").read_text())["summary"]["passed"] == 4
