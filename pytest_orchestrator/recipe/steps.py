@@ -8,7 +8,7 @@ from yaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import STEP_TYPES, Criterion, PythonStep, Step
-from pytest_orchestrator.recipe.nodes import pairs
+from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.retry import Retry
