@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZES = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "kb": 1000, "mb": 1_000_000}
 
+_INI = (
+    ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
+    ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
+    ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
+    ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
+    ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
+    (
+        "recipe_timeout",
+        "1h",
+        "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
+    ),
+)
+
 
 def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
@@ -31,33 +44,14 @@ def add(parser: pytest.Parser) -> None:
         help="number of steps of a recipe that run at the same time (ini: recipe_jobs; default 1)",
     )
     parser.addini(
-        "recipe_jobs", "number of steps of a recipe that run at the same time", default="1"
-    )
-    parser.addini(
         "recipe_files",
         "glob patterns relative to the rootdir of files that are recipes; replaces "
         "recipes/**/*.yaml and *.recipe.yaml",
         type="args",
         default=[],
     )
-    parser.addini(
-        "recipe_max_size", "largest recipe file that is read, such as 1MiB", default="1MiB"
-    )
-    parser.addini(
-        "recipe_timeout",
-        "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
-        default="1h",
-    )
-
-    parser.addini(
-        "recipe_run_dir",
-        "folder of the runs, relative to the rootdir",
-        default=".orchestrator/runs",
-    )
-    parser.addini("recipe_keep_runs", "number of runs that are kept; 0 keeps all", default="20")
-    parser.addini(
-        "recipe_max_log", "size at which the log of a step is cut, such as 100MB", default="100MB"
-    )
+    for name, default, meaning in _INI:
+        parser.addini(name, meaning, default=default)
 
 
 def check(config: pytest.Config) -> None:
