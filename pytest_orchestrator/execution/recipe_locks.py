@@ -6,6 +6,7 @@ the locks of all its steps with them: whoever holds one lock never waits for ano
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 from pytest_orchestrator.execution import locks
@@ -82,17 +83,16 @@ class RecipeLocks:
 
     @contextlib.contextmanager
     def _within_whole(self, step: Step, stop: threading.Event | None) -> Iterator[Grip | None]:
-        waited = 0.0
+        begun = time.monotonic()
         with self._one_at_a_time:
             if self._whole is None:
                 self._whole = self._taken(self._all(), self._recipe.id, stop)
-                waited = self._whole.waited if self._whole else 0.0
             whole = self._whole
         if whole is None or not self._has_turn(step, stop):
             yield None
             return
         try:
-            yield Grip(whole.filenos(), waited)
+            yield Grip(whole.filenos(), time.monotonic() - begun)
         finally:
             with self._free:
                 self._busy.difference_update(step.locks)

@@ -57,7 +57,7 @@ def block(
             "start": _moment(result.started),
             "stop": _moment(result.started + usage.seconds),
             "seconds": usage.seconds,
-            "waited_seconds": result.waited,
+            "waited_seconds": round(result.waited, 3),
         }
         told["resources"] = _resources(usage, folder)
         if result.ended.process is not None:
