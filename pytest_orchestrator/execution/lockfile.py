@@ -1,0 +1,220 @@
+"""The files that locks are: opened with care, since other users share their folder.
+
+Whoever may write to the folder may put anything there. A link, a pipe or a second name of
+some other file is refused before anything is written to it.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from pytest_orchestrator.core.errors import OrchestratorError
+
+VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
+# Not the user's own: an instrument is there once for all users of the machine.
+SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # see what is refused
+
+_OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATIENCE: Final = 1.0
+_MOST_TEXT: Final = 4096
+_open: Final[set[int]] = set()
+
+
+class LockError(OrchestratorError):
+    """A lock that can be neither had nor waited for: its file cannot be used."""
+
+    slug = "lock"
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Who has a lock, as it stands in the lock's file.
+
+    Attributes:
+        pid: The process that took it; its lanes may hold it longer.
+        host: Name of the machine, which a container has of its own.
+        user: Login name, or number where there is none.
+        run: Id of the run.
+        step: Node id of the step or recipe.
+        since: When, in ISO 8601 UTC.
+    """
+
+    pid: int
+    host: str
+    user: str
+    run: str
+    step: str
+    since: str
+
+    @classmethod
+    def here(cls, run: str, step: str) -> "Owner":
+        """Describe this process, as the owner from now on."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return cls(os.getpid(), os.uname().nodename, _user(os.geteuid()), run, step, now)
+
+    def age(self) -> float:
+        """Return for how many seconds it has been held, by the clock of the wall."""
+        return max(time.time() - datetime.fromisoformat(self.since).timestamp(), 0.0)
+
+
+def default_folder() -> str:
+    """Return where locks are: what ``ORCHESTRATOR_LOCK_DIR`` says, else one for all users."""
+    return os.environ.get(VARIABLE) or SHARED
+
+
+def path_of(folder: str, name: str) -> str:
+    """Return the path of a lock's file: readable, and another one for each other name."""
+    from hashlib import sha256
+
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:60]
+    digest = sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    return os.path.join(folder, f"{readable or 'lock'}-{digest}")
+
+
+def locked(path: str) -> int | None:
+    """Lock a file, which is made where there is none.
+
+    Returns:
+        Its descriptor, to be closed by `closed`; None where somebody else has it locked.
+
+    Raises:
+        LockError: The file cannot be used.
+    """
+    while True:
+        fd = None
+        try:
+            fd = _opened(path)
+            _open.add(fd)
+            found = os.fstat(fd)
+            _refuse(path, found)
+            _share(fd, found)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, found):
+                kept, fd = fd, None
+                return kept
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise _error(path, error.strerror or str(error)) from error
+        finally:
+            if fd is not None:
+                close(fd)
+        # Somebody has removed the file meanwhile, and others lock another one.
+
+
+def close(fd: int) -> None:
+    """Close what `locked` gave; in a fork of this process that is done."""
+    with contextlib.suppress(KeyError):
+        _open.remove(fd)
+        os.close(fd)
+
+
+def write_owner(fd: int, owner: Owner) -> None:
+    """Write into a locked file who has it; a full disk does not make it less locked."""
+    line = msgspec.json.encode(owner) + b"\n"
+    with contextlib.suppress(OSError):
+        os.pwrite(fd, line, 0)
+        os.ftruncate(fd, len(line))
+
+
+def owner_of(path: str) -> Owner | None:
+    """Read who has a lock, if that can be known; any user may have written it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            line = os.read(fd, _MOST_TEXT).partition(b"\n")[0]
+        finally:
+            os.close(fd)
+        owner = msgspec.json.decode(line, type=Owner)
+        owner.age()
+    except (OSError, ValueError, RecursionError):
+        return None
+    texts = (owner.host, owner.user, owner.run, owner.step)
+    return owner if "".join(texts).isprintable() else None
+
+
+def _opened(path: str) -> int:
+    """Open a file that may not be there yet.
+
+    It is never opened by O_CREAT: in a folder for all users, Linux refuses that for the
+    file of another one (fs.protected_regular).
+    """
+    patience = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(path, _OPEN)
+            _make(path)
+        except PermissionError:
+            # Whoever is making it may not have given it its mode yet.
+            if time.monotonic() > patience:
+                raise
+            time.sleep(0.01)
+
+
+def _make(path: str) -> None:
+    folder = os.path.dirname(path)
+    _make_folder(folder)
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        os.close(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _make_folder(folder: str) -> None:
+    if folder != SHARED:
+        os.makedirs(folder, exist_ok=True)
+        return
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode):
+        raise _error(folder, "it is no folder")
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != 0o1777:
+        os.chmod(folder, 0o1777)  # noqa: S103  # the umask had its say when it was made
+
+
+def _share(fd: int, found: os.stat_result) -> None:
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != 0o666:
+        os.fchmod(fd, 0o666)
+
+
+def _refuse(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise _error(path, "it is no plain file, or has another name as well")
+
+
+def _is_at(path: str, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(found, os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _error(path: str, what: str) -> LockError:
+    return LockError(
+        f"a lock cannot be had by {path}: {what}; put that right, or name another folder "
+        f"by {VARIABLE}, the same for all who share the machine"
+    )
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _forget() -> None:
+    """Let go, in a fork, of the locks of its parent: they would last as long as it does."""
+    for fd in list(_open):
+        close(fd)
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,255 @@
+"""The files of locks are safe to use in a folder that all users may write to."""
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.execution import lockfile
+from pytest_orchestrator.execution.lockfile import LockError, Owner
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of all users, in another place."""
+    monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
+    monkeypatch.setattr(lockfile, "SHARED", str(tmp_path / "shared"))
+    return tmp_path / "shared"
+
+
+@pytest.fixture
+def lock() -> Iterator[Callable[[Path], int | None]]:
+    """Lock a file until the test is over."""
+    fds: list[int] = []
+
+    def lock(path: Path) -> int | None:
+        fd = lockfile.locked(str(path))
+        fds.extend([] if fd is None else [fd])
+        return fd
+
+    yield lock
+    for fd in fds:
+        lockfile.close(fd)
+
+
+def test_locks_are_in_one_folder_for_all_users_or_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
+    assert lockfile.default_folder() == "/tmp/pytest-orchestrator-locks"
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", "/run/bench")
+    assert lockfile.default_folder() == "/run/bench"
+
+
+names = st.text(max_size=300)
+
+
+@example("x" * 300, "x" * 299)
+@given(names, names)
+def test_every_name_has_a_safe_file_of_its_own(one: str, other: str) -> None:
+    path = lockfile.path_of("/locks", one)
+    file = Path(path)
+
+    assert str(file.parent) == "/locks"
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{1,90}", file.name)
+    assert (path.lower() == lockfile.path_of("/locks", other).lower()) == (one == other)
+
+
+def test_the_file_of_a_lock_can_be_told_by_its_name() -> None:
+    path = lockfile.path_of("/locks", "psu 1/scope: \N{OHM SIGN}")
+
+    assert path.startswith("/locks/psu_1_scope-")
+
+
+def test_all_users_can_use_the_shared_folder_and_its_files_whatever_the_umask(
+    shared: Path, lock: Callable[[Path], int | None]
+) -> None:
+    before = os.umask(0o077)
+    try:
+        assert lock(shared / "psu")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    assert stat.S_IMODE((shared / "psu").stat().st_mode) == 0o666
+
+
+def test_what_an_end_in_the_making_left_is_put_right(
+    shared: Path, lock: Callable[[Path], int | None]
+) -> None:
+    shared.mkdir(mode=0o700)
+    (shared / "psu").touch(mode=0o600)
+
+    assert lock(shared / "psu")
+    assert lock(shared / "scope")
+
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o1777
+    assert stat.S_IMODE((shared / "psu").stat().st_mode) == 0o666
+
+
+def test_a_folder_of_somebodys_own_keeps_its_mode(
+    tmp_path: Path, lock: Callable[[Path], int | None]
+) -> None:
+    (tmp_path / "locks").mkdir(mode=0o700)
+
+    assert lock(tmp_path / "locks" / "psu")
+    assert lock(tmp_path / "more" / "locks" / "psu")
+
+    assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o700
+
+
+def test_a_file_that_is_there_is_never_opened_to_be_made(
+    tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In a folder for all users Linux refuses O_CREAT for the file of somebody else.
+    (tmp_path / "psu").touch()
+    flags: list[int] = []
+    real = os.open
+
+    def spy(path: str, how: int, *more: Any, **others: Any) -> int:
+        flags.append(how)
+        return real(path, how, *more, **others)
+
+    monkeypatch.setattr(os, "open", spy)
+
+    assert lock(tmp_path / "psu")
+    assert [how & os.O_CREAT for how in flags] == [0]
+
+
+def test_a_file_that_is_not_yet_for_all_is_tried_again(
+    tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "psu").touch()
+    real = os.open
+
+    def refuse(path: str, how: int) -> int:
+        monkeypatch.setattr(os, "open", real)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    assert lock(tmp_path / "psu")
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        lambda path, mine: path.symlink_to(mine),
+        lambda path, mine: path.hardlink_to(mine),
+        lambda path, mine: os.mkfifo(path),
+        lambda path, mine: path.mkdir(),
+        lambda path, mine: path.symlink_to(mine.with_name("nothing")),
+    ],
+    ids=["link", "name", "pipe", "folder", "link to nothing"],
+)
+def test_what_is_no_plain_file_of_its_own_is_refused(
+    tmp_path: Path,
+    lock: Callable[[Path], int | None],
+    trap: Callable[[Path, Path], None],
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    mine.chmod(0o600)
+    trap(tmp_path / "psu", mine)
+
+    with pytest.raises(LockError):
+        lock(tmp_path / "psu")
+
+    assert mine.read_text() == "precious"
+    assert stat.S_IMODE(mine.stat().st_mode) == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "psu"}
+
+
+def test_a_refusal_says_why_and_what_to_do(
+    tmp_path: Path, lock: Callable[[Path], int | None]
+) -> None:
+    os.mkfifo(tmp_path / "psu")
+
+    with pytest.raises(LockError) as caught:
+        lock(tmp_path / "psu")
+
+    assert str(caught.value) == (
+        f"a lock cannot be had by {tmp_path / 'psu'}: it is no plain file, or has another name as "
+        "well; put that right, or name another folder by ORCHESTRATOR_LOCK_DIR, the same for all "
+        "who share the machine"
+    )
+
+
+def test_a_shared_folder_that_is_a_link_is_refused(
+    shared: Path, lock: Callable[[Path], int | None], tmp_path: Path
+) -> None:
+    shared.symlink_to(tmp_path)
+
+    with pytest.raises(LockError, match=r"/shared: it is no folder; put that right"):
+        lock(shared / "psu")
+
+
+def test_a_folder_that_cannot_be_one_is_an_error(
+    tmp_path: Path, lock: Callable[[Path], int | None]
+) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(LockError, match=r"/file/psu: Not a directory; put that right"):
+        lock(tmp_path / "file" / "psu")
+
+
+def test_a_file_that_somebody_removes_meanwhile_is_not_what_is_locked(
+    tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def remove(fd: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        (tmp_path / "psu").unlink()
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove)
+
+    assert lock(tmp_path / "psu")
+    assert lock(tmp_path / "psu") is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"{",
+        b'{"pid":1}',
+        b'{"x":' + b"[" * 4000,
+        b'{"pid":1,"host":"h","user":"u","run":"r","step":"s","since":"yesterday"}',
+        b'{"pid":1,"host":"h","user":"u","run":"\\u001b[2J","step":"s","since":"2024-01-01"}',
+    ],
+)
+def test_an_owner_that_cannot_be_known_is_none(tmp_path: Path, record: bytes) -> None:
+    (tmp_path / "psu").write_bytes(record)
+
+    assert lockfile.owner_of(str(tmp_path / "psu")) is None
+    assert lockfile.owner_of(str(tmp_path / "scope")) is None
+
+
+def test_to_ask_for_an_owner_waits_for_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "psu")
+
+    assert lockfile.owner_of(str(tmp_path / "psu")) is None
+
+
+def test_the_record_of_an_owner_is_replaced_by_a_shorter_one(
+    tmp_path: Path, lock: Callable[[Path], int | None]
+) -> None:
+    path = tmp_path / "psu"
+    fd = lock(path)
+    assert fd is not None
+    lockfile.write_owner(fd, Owner.here("r" * 100, "s"))
+    owner = Owner.here("r", "s")
+    lockfile.write_owner(fd, owner)
+
+    assert lockfile.owner_of(str(path)) == owner
+    assert path.read_bytes().splitlines() == [path.read_bytes().strip()]
+    assert 0 <= owner.age() < 20
