@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.execution import missing
 from pytest_orchestrator.recipe.model import Criterion, Step
 
 
@@ -40,7 +40,7 @@ def _has_key(criterion: Criterion, context: Context, _root: Path) -> str | None:
     if key in context:
         return None
     keys = context.keys()
-    near = missing.nearest(key, keys)
+    near = nearest(key, keys)
     there = "" if near else f"; it has {_listed(keys)}"
     return f"the context has no key '{key}'{near}{there}"
 
@@ -57,7 +57,7 @@ def _file_exists(criterion: Criterion, _context: Context, root: Path) -> str | N
     folder, last = os.path.split(path)
     if not os.path.isdir(folder):
         return f"{name} is not there, nor is its folder"
-    return f"{name} is not there{missing.nearest(last, os.listdir(folder))}"
+    return f"{name} is not there{nearest(last, os.listdir(folder))}"
 
 
 def _listed(names: list[str]) -> str:

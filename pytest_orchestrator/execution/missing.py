@@ -1,10 +1,11 @@
 """Programs, modules and names that are not there: what to say, and the nearest one that is."""
 
-import difflib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from pytest_orchestrator.core.nearest import nearest
 
 _SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "dist"}
 _MOST = 5000
@@ -57,12 +58,6 @@ def recipe(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
     files = (path for ending in (".yaml", ".yml") for path in _files(root, ending))
     return nearest(name, [path.relative_to(root).as_posix() for path in files])
-
-
-def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return `` (did you mean 'x'?)`` for the nearest of some names, or nothing."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)
-    return f" (did you mean '{found[0]}'?)" if found else ""
 
 
 def relative(path: str, root: Path) -> str:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from pytest_orchestrator.core import values
+from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
+from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Ended, Failure
-from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
 from pytest_orchestrator.execution import frames, missing, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
@@ -106,7 +107,7 @@ def _target(step: PythonStep, env: Environment) -> object:
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
     found = getattr(module, str(name), None)
     if found is None:
-        near = missing.nearest(str(name), _public(module, want_class=kind == "class"))
+        near = nearest(str(name), _public(module, want_class=kind == "class"))
         return Failure(
             kind="not_found",
             reason=f"module '{step.module}' has no {kind} '{name}'{near}",

@@ -92,8 +92,10 @@ class Running:
 
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
-        failure = item.result.failure if isinstance(item, StepItem) and item.result else None
-        if failure and failure.kind == "interrupted" and not self._worker:
+        if self._worker or not isinstance(item, StepItem) or item.result is None:
+            return
+        failure = item.result.failure
+        if failure is not None and failure.kind == "interrupted":
             for report in reporting.made_by_hand(item)[1:]:
                 item.ihook.pytest_runtest_logreport(report=report)
 
