@@ -173,6 +173,14 @@ def test_nothing_is_locked_when_the_session_is_over(
     had("bench").release()
 
 
+def test_nothing_is_locked_when_a_session_was_ended_in_the_middle(project: Project) -> None:
+    project.write("ends.py", "import pytest\n\ndef end(): pytest.exit('enough')\n")
+    ends = "type: python, module: ends, function: end, isolation: inline"
+    project.recipe("x", {"a": FREE, "b": ends, "c": FREE}, head="locks: [bench]")
+    project.run().assert_outcomes(passed=1, failed=1)
+    had("bench").release()
+
+
 def test_recipes_one_after_the_other_use_one_lock(project: Project) -> None:
     for name in ("x", "y"):
         project.recipe(name, {"a": FREE}, {"off": FREE}, head="locks: [bench]")
