@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 # pytester takes away what a run imported, and libyaml does not come twice into a process.
+import pytest_orchestrator.plugin.durations
+import pytest_orchestrator.plugin.jobs
 import pytest_orchestrator.plugin.nodes
 import pytest_orchestrator.plugin.running
 import pytest_orchestrator.reports.terminal  # noqa: F401

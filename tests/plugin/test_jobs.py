@@ -1,0 +1,505 @@
+"""``--recipe-jobs``: steps run at the same time, and all that is told of them is as before."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_SHELL = "type: shell, parse: text"
+_NAMES = tuple("abcdefgh")
+
+
+def _command(cmd: str, needs: str = "", more: str = "") -> str:
+    return f"{_SHELL}, needs: [{needs}], cmd: {json.dumps(['sh', '-c', cmd])}{more}"
+
+
+def _told(project: Project, *args: str) -> str:
+    """Return what the line below "collected" says after the version."""
+    lines = project.run(*args).outlines
+    return next(line for line in lines if line.startswith("orchestrator ")).partition(": ")[2]
+
+
+def _calls(project: Project, *args: str) -> list[pytest.TestReport]:
+    recorder = project.run(*args).reprec  # type: ignore[attr-defined]
+    reports = recorder.getreports("pytest_runtest_logreport")
+    return [report for report in reports if report.when == "call"]
+
+
+def test_eight_steps_of_half_a_second_end_within_one(project: Project) -> None:
+    project.recipe("x", {name: _command("sleep 0.5") for name in _NAMES})
+
+    calls = _calls(project, "--recipe-jobs=8")
+
+    assert [report.nodeid[-1] for report in calls] == list(_NAMES)
+    assert all(report.passed and 0.5 <= report.duration < 0.9 for report in calls)
+    assert max(one.stop for one in calls) - min(one.start for one in calls) < 1.0
+
+
+def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) -> None:
+    wait = "until [ -e c.over ]; do sleep 0.01; done; sleep 0.2"
+    project.recipe("x", {"a": _command(wait), "b": _command("true"), "c": _command("touch c.over")})
+
+    a, b, c = _calls(project, "--recipe-jobs=3")
+
+    assert [one.nodeid for one in (a, b, c)] == [f"recipes/x.yaml::{name}" for name in "abc"]
+    assert a.stop - a.start == pytest.approx(a.duration)
+    assert a.duration > 0.2 > c.duration
+    assert c.start < a.stop
+
+
+def test_lines_printed_at_the_same_time_stay_with_their_step(project: Project) -> None:
+    loop = "i=0; while [ $i -lt 9000 ]; do echo {0}; i=$((i + 1)); done; exit 3"
+    names = ("one", "two", "three")
+    project.recipe("x", {name: _command(loop.format(f"by-{name}")) for name in names})
+
+    calls = _calls(project, "--recipe-jobs=3", "-vv")
+
+    for report in calls:
+        name = report.nodeid.rpartition("::")[2]
+        shown = set(re.findall(r"by-\w+", report.capstdout))
+        log = project.path / f".orchestrator/runs/latest/logs/x/{name}.1.stdout"
+        assert shown == {f"by-{name}"}
+        assert log.read_text() == f"by-{name}\n" * 9000
+
+
+def test_python_steps_keep_their_output_records_and_warnings(project: Project) -> None:
+    project.write(
+        "loud.py",
+        """
+        import logging
+        import time
+        import warnings
+
+
+        def step(ctx, params):
+            for number in range(20):
+                print("printed by", params["name"])
+                logging.getLogger("bench").warning("logged by %s", params["name"])
+                time.sleep(0.005)
+            warnings.warn(f"warned by {params['name']}")
+            assert not params["name"]
+        """,
+    )
+    keys = "type: python, module: loud, function: step, needs: []"
+    names = ("one", "two", "three")
+    project.recipe("x", {name: f"{keys}, params: {{name: {name}}}" for name in names})
+
+    for report in _calls(project, "--recipe-jobs=3", "-vv"):
+        name = report.nodeid.rpartition("::")[2]
+        assert set(report.capstdout.split("\n")) - {""} == {f"printed by {name}"}
+        assert set(re.findall(r"logged by \w+", report.caplog)) == {f"logged by {name}"}
+        assert report.caplog.count("logged by") == 20
+    lines = project.run("--recipe-jobs=3").outlines
+    assert sum("warned by" in line and "UserWarning" in line for line in lines) == 3
+
+
+def test_figures_are_those_of_a_serial_run(project: Project) -> None:
+    project.write(
+        "burn.py",
+        """
+        def step(ctx, params):
+            total = 0
+            for number in range(1_000_000):
+                total += number * number
+            return {"status": "ok"}
+        """,
+    )
+    keys = "type: python, module: burn, function: step, needs: []"
+    project.recipe("x", dict.fromkeys(("warm", "one", "two", "three"), keys))
+
+    def used(*args: str) -> float:
+        blocks = project.blocks(*args)
+        figures = [blocks[name]["resources"] for name in ("one", "two", "three")]
+        return float(sum(one["cpu_user_seconds"] + one["cpu_system_seconds"] for one in figures))
+
+    # The clock of a shared machine is not steady: what counts is the same moment.
+    ratios = sorted(used("--recipe-jobs=2") / used() for _ in range(3))
+    assert ratios[1] == pytest.approx(1.0, abs=0.15)
+
+
+_GRAPH = {
+    "a": _command("exit 3"),
+    "b": _command("echo b >> ran.txt", "a"),
+    "c": _command("echo c >> ran.txt", "b"),
+    "free": _command("true"),
+    "pause": "function: pause, needs: []",
+    "after": _command("true", "pause"),
+    "known": _command("exit 1", more=", xfail: BUG-17"),
+    "behind": _command("echo behind >> ran.txt", "known"),
+}
+
+
+@pytest.mark.parametrize("args", [(), ("-k", "c or free"), ("--recipe-needs=none", "-k", "b or c")])
+def test_outcomes_are_those_of_a_serial_run(project: Project, args: tuple[str, ...]) -> None:
+    project.recipe("x", _GRAPH, {"off": _command("echo off >> ran.txt")})
+
+    serial, ran = project.outcomes(*args), project.ran
+    project.forget()
+    parallel = project.outcomes("--recipe-jobs=3", *args)
+
+    assert parallel == serial
+    assert list(parallel) == list(serial)
+    assert sorted(project.ran) == sorted(ran)
+    assert project.ran[-1] == "off"
+
+
+def test_words_for_blocked_and_skipped_are_those_of_a_serial_run(project: Project) -> None:
+    project.recipe("x", _GRAPH)
+
+    assert project.told("--recipe-jobs=3") == project.told()
+
+
+def test_needed_steps_run_ahead_in_a_setup_and_are_told(project: Project) -> None:
+    meet = "touch $0.{0}; until [ -e sh.one -a -e sh.two ]; do sleep 0.01; done"
+    project.recipe(
+        "x",
+        {
+            "one": _command(meet.format("one")),
+            "two": _command(meet.format("two")),
+            "left": _command("echo left >> ran.txt"),
+            "last": _command("true", "one, two"),
+        },
+    )
+
+    result = project.run("--recipe-jobs=2", "-k", "last")
+
+    result.assert_outcomes(passed=1)
+    table = [line.split()[0] for line in result.outlines if re.match(r" \w+ +passed", line)]
+    assert table == ["one", "two", "last"]
+    assert project.ran == []
+
+
+def test_tests_that_ask_for_a_recipe_have_its_steps_at_the_same_time(project: Project) -> None:
+    meet = "touch $0.{0}; until [ -e sh.one -a -e sh.two ]; do sleep 0.01; done"
+    project.recipe("x", {name: _command(meet.format(name)) for name in ("one", "two")})
+    project.write(
+        "test_x.py",
+        """
+        import pytest
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_x():
+            pass
+        """,
+    )
+
+    project.run("--recipe-jobs=2", "test_x.py").assert_outcomes(passed=1)
+
+
+def test_nothing_runs_ahead_into_items_of_others(project: Project) -> None:
+    project.recipe("x", {"bad": _command("exit 3"), "slow": _command("sleep 0.3; touch over")})
+    project.write(
+        "test_x.py",
+        """
+        from pathlib import Path
+
+        import pytest
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_x():
+            pass
+
+        def test_y():
+            assert Path("over").exists()
+        """,
+    )
+
+    project.run("--recipe-jobs=2", "test_x.py").assert_outcomes(errors=1, passed=1)
+
+
+def test_a_rerun_runs_a_step_again_and_then_what_needs_it(project: Project) -> None:
+    flaky = "[ -e seen ] || { touch seen; exit 3; }"
+    project.recipe("x", {"a": _command(flaky), "b": _command("echo b >> ran.txt", "a")})
+
+    project.run("--recipe-jobs=2", "--reruns=1").assert_outcomes(passed=2)
+
+    assert project.ran == ["b"]
+
+
+_SLEEPS = "echo $$ > {0}.pid; exec sleep 600"
+
+
+def _pids(project: Project) -> list[int]:
+    return [int(path.read_text() or 0) for path in project.path.glob("*.pid")]
+
+
+def _is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
+def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
+    project: Project, option: str
+) -> None:
+    fails = "until [ -s b.pid -a -s c.pid ]; do sleep 0.01; done; exit 3"
+    project.recipe(
+        "x",
+        {
+            "a": _command(fails),
+            "b": _command(_SLEEPS.format("b")),
+            "c": _command(_SLEEPS.format("c")),
+        },
+        {"off": _command("echo off >> ran.txt")},
+    )
+
+    begun = time.monotonic()
+    result = project.run("--recipe-jobs=3", option)
+
+    assert time.monotonic() - begun < 5.0
+    result.assert_outcomes(failed=1, passed=1)
+    assert project.ran == ["off"]
+    assert len(_pids(project)) == 2
+    assert not any(map(_is_alive, _pids(project)))
+
+
+def _interrupted(
+    project: Project, number: signal.Signals, cmd: str = _SLEEPS
+) -> tuple[int, list[str]]:
+    names = ("a", "b", "c")
+    project.recipe(
+        "x",
+        {name: _command(cmd.format(name)) for name in names},
+        {"off": _command("echo off >> ran.txt")},
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
+    process = project.pytester.popen(
+        [*command, "-rfE", "--recipe-jobs=3"], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    while len(_pids(project)) < 3 or not all(_pids(project)):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(number)
+    out, _ = process.communicate()
+    return process.returncode, out.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+)
+def test_an_interrupt_ends_all_steps_and_runs_the_final_ones(
+    project: Project, number: signal.Signals, cause: str
+) -> None:
+    status, lines = _interrupted(project, number)
+
+    assert status == 2
+    assert not any(map(_is_alive, _pids(project)))
+    assert project.ran == ["off"]
+    told = [line for line in lines if line.startswith("FAILED")]
+    assert len(told) == 1
+    assert re.fullmatch(rf"FAILED \S+::a - .*: interrupted after \d+\.\d s: {cause}", told[0])
+
+
+def test_a_kill_of_pytest_ends_all_steps(project: Project) -> None:
+    status, _ = _interrupted(project, signal.SIGKILL)
+
+    assert status == -signal.SIGKILL
+    until = time.monotonic() + 3.0
+    while any(map(_is_alive, _pids(project))):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_step_that_ends_the_session_does_so_for_all(project: Project) -> None:
+    project.write(
+        "ends.py",
+        """
+        from pathlib import Path
+
+        import pytest
+
+
+        def step(ctx, params):
+            while not Path("b.pid").exists():
+                pass
+            pytest.exit("the bench burns")
+        """,
+    )
+    project.recipe(
+        "x",
+        {
+            "b": _command(_SLEEPS.format("b")),
+            "a": "type: python, module: ends, function: step, needs: []",
+        },
+        {"off": _command("echo off >> ran.txt")},
+    )
+
+    result = project.run("--recipe-jobs=2")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert any("the bench burns" in line for line in result.outlines)
+    assert not any(map(_is_alive, _pids(project)))
+    assert project.ran == ["off"]
+
+
+def test_recipes_on_workers_run_their_steps_at_the_same_time(project: Project) -> None:
+    meet = "touch {0}.$0.{1}; until [ -e {0}.sh.one -a -e {0}.sh.two ]; do sleep 0.01; done"
+    for recipe in ("x", "y"):
+        steps = {name: _command(meet.format(recipe, name)) for name in ("one", "two")}
+        project.recipe(recipe, steps)
+
+    result = project.spawn("--recipe-jobs=2", "-n2")
+
+    result.assert_outcomes(passed=4)
+
+
+_INLINE = {"one": "isolation: inline", "two": "needs: []"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "args", "why"),
+    [
+        ({"one": "", "two": ""}, ("-s",), "recipes/x.yaml one step at a time: -s"),
+        (_INLINE, (), "recipes/x.yaml one step at a time: step 'one' is inline"),
+        (
+            {"one": "fixtures: [tmp_path]"},
+            (),
+            "recipes/x.yaml one step at a time: step 'one' has fixture 'tmp_path'",
+        ),
+    ],
+)
+def test_the_header_says_why_a_recipe_runs_one_step_at_a_time(
+    project: Project, steps: dict[str, str], args: tuple[str, ...], why: str
+) -> None:
+    project.recipe("x", steps)
+    count = f"{len(steps)} step" + "s" * (len(steps) > 1)
+
+    assert _told(project, "--recipe-jobs=2", *args) == f"1 recipe, {count}, 2 jobs; {why}"
+
+
+def test_the_header_says_once_what_holds_for_all_recipes(project: Project) -> None:
+    project.recipe("x", {"one": ""})
+    project.recipe("y", {"one": ""})
+
+    assert (
+        _told(project, "--recipe-jobs=2", "-s")
+        == "2 recipes, 2 steps, 2 jobs; one step at a time: -s"
+    )
+    assert _told(project, "--recipe-jobs=2") == "2 recipes, 2 steps, 2 jobs"
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        ("pytest.mark.skip", "skip"),
+        ("pytest.mark.skipif(True, reason='no bench')", "skipif"),
+        ("pytest.mark.xfail(run=False)", "xfail(run=False)"),
+    ],
+)
+def test_a_step_that_pytest_holds_back_does_not_run_ahead(
+    project: Project, mark: str, told: str
+) -> None:
+    project.recipe("x", {"one": "", "two": "needs: []"})
+    project.write(
+        "conftest.py",
+        f"""
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            items[1].add_marker({mark})
+        """,
+    )
+
+    why = f"recipes/x.yaml one step at a time: step 'two' is marked {told}"
+    assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
+    assert project.ran == ["one"]
+
+
+def _order(project: Project, scope: str, *args: str) -> tuple[list[str], list[str]]:
+    project.write(
+        "conftest.py",
+        f"""
+        from pathlib import Path
+
+        import pytest
+
+        @pytest.fixture(autouse=True, scope="{scope}")
+        def bench():
+            with Path("ran.txt").open("a") as file:
+                file.write("up\\n")
+            yield
+            with Path("ran.txt").open("a") as file:
+                file.write("down\\n")
+        """,
+    )
+    project.recipe("x", {"one": "", "two": "needs: []", "three": "needs: [one, two]"})
+    result = project.run("--recipe-jobs=2", *args)
+    return project.ran, [line for line in result.outlines if "one step at a time" in line]
+
+
+def test_fixtures_of_each_step_are_set_up_around_each(project: Project) -> None:
+    ran, told = _order(project, "function")
+
+    assert ran == ["up", "one", "down", "up", "two", "down", "up", "three", "down"]
+    why = "recipes/x.yaml ran one step at a time: fixture 'bench' is set up for each step"
+    assert told == [why]
+
+
+def test_fixtures_of_a_module_are_up_before_anything_runs_ahead(project: Project) -> None:
+    ran, told = _order(project, "module")
+
+    assert (ran[0], sorted(ran[1:3]), ran[3:]) == ("up", ["one", "two"], ["three", "down"])
+    assert told == []
+
+
+def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
+    note = "echo {0} >> ran.txt; sleep {1}"
+    steps = {"a": 0.0, "b": 0.0, "c": 0.3, "d": 0.1}
+    project.recipe("x", {name: _command(note.format(name, took)) for name, took in steps.items()})
+    args = ("--recipe-jobs=2", "-p", "cacheprovider")
+
+    project.run(*args)
+    file = project.path / ".pytest_cache/v/orchestrator/seconds"
+    known: dict[str, Any] = json.loads(file.read_text())
+    project.forget()
+    project.run(*args)
+
+    assert known["recipes/x.yaml::c"] == pytest.approx(0.3, abs=0.1)
+    assert sorted(project.ran[:2]) == ["c", "d"]
+
+
+def test_without_a_cache_nothing_is_kept(project: Project) -> None:
+    project.recipe("x", {"one": ""})
+
+    project.run("--recipe-jobs=2", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+    assert not (project.path / ".pytest_cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "args", "told"),
+    [
+        ("", ("--recipe-jobs=0",), "--recipe-jobs: '0' is no number of jobs; write 1, 2 or more"),
+        (
+            "recipe_jobs = many",
+            (),
+            "ini key recipe_jobs: 'many' is no number of jobs; write 1, 2 or more",
+        ),
+    ],
+)
+def test_a_wrong_number_is_told_before_anything_is_collected(
+    project: Project, line: str, args: tuple[str, ...], told: str
+) -> None:
+    project.ini(line)
+    result = project.run(*args)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: {told}" in result.errlines
+
+
+def test_the_number_may_stand_in_the_settings(project: Project) -> None:
+    project.ini("recipe_jobs = 4")
+    project.recipe("x", {"one": ""})
+
+    assert _told(project) == "1 recipe, 1 step, 4 jobs"
+    assert _told(project, "--recipe-jobs=1") == "1 recipe, 1 step"
