@@ -225,6 +225,28 @@ def test_ctrl_c_ends_a_wait(project: Project) -> None:
     assert not (project.path / "off").exists()
 
 
+def test_a_step_does_not_get_the_files_that_are_its_locks(project: Project) -> None:
+    project.write(
+        "files.py",
+        """
+        import os
+
+        def files():
+            mine = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+            links = [os.readlink(path) for path in mine if os.path.exists(path)]
+            assert [link for link in links if ".lock" in link] == []
+            return {"status": "ok"}
+        """,
+    )
+    cmd = "cmd: 'ls -l /proc/self/fd; ! ls -l /proc/self/fd | grep -F .lock'"
+    steps = {
+        "python": "type: python, module: files, function: files",
+        "shell": f"type: shell, parse: text, {cmd}",
+    }
+    project.recipe("x", steps, head="locks: [bench]")
+    project.run().assert_outcomes(passed=2)
+
+
 _STUBBORN = """
 import os
 import signal
