@@ -15,7 +15,7 @@ from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
 
-def _nothing(_value: object) -> None:
+def _nothing(*_: object) -> None:
     return None
 
 
@@ -30,7 +30,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
         hear: Called with each log record and warning of a step in a process of its own.
-        stop: Called with the words of a step that ends the whole run.
+        stop: Called with the words of a step that ends the whole run, and the exit status.
         inline: True where all Python steps run in this process (a person is debugging).
         slot: The lanes that steps run in.
         environ: Environment of the steps; None is that of this process, as it is at their start.
@@ -52,7 +52,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
     hear: Callable[[dict[str, Any]], None] = _nothing
-    stop: Callable[[str], None] = _nothing
+    stop: Callable[[str, int | None], None] = _nothing
     inline: bool = False
     slot: Slot | None = None
     environ: Mapping[str, str] | None = None

@@ -89,10 +89,10 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
                 request, handed=talk.handed, kept=env.locks, meanwhile=talk.until_told
             )
         except LaneLost as lost:
-            return _lost(lost, time.monotonic() - started, timeout)
+            return _lost(lost, time.monotonic() - started, timeout, talk.importing)
         talk.to_the_end()
     if talk.end is not None and talk.end["exit"] is not None:
-        env.stop(talk.end["exit"])
+        env.stop(*talk.end["exit"])
     return _ended(step, exited, talk.end, env)
 
 
@@ -105,6 +105,7 @@ class _Talk:
         self._context, self._their_context = socket.socketpair()
         self._events, self._their_events = socket.socketpair()
         self.end: dict[str, Any] | None = None
+        self.importing = ""
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
@@ -172,6 +173,8 @@ class _Talk:
             return
         if event["op"] == "end":
             self.end = event
+        elif event["op"] == "importing":
+            self.importing = event["module"]
         else:
             self._env.hear(event)
 
@@ -226,8 +229,12 @@ def _timeout(step: PythonStep, timeout: float | None) -> Failure:
     )
 
 
-def _lost(lost: LaneLost, seconds: float, timeout: float | None) -> Ended:
-    return Ended(usage=Usage(seconds=seconds), failure=lost_failure(lost, timeout))
+def _lost(lost: LaneLost, seconds: float, timeout: float | None, importing: str) -> Ended:
+    failure = lost_failure(lost, timeout)
+    if importing:  # nothing of the step ran yet, or it would have a process of its own
+        reason = f"{failure.reason}, while module '{importing}' was imported"
+        failure = msgspec.structs.replace(failure, reason=reason)
+    return Ended(usage=Usage(seconds=seconds), failure=failure)
 
 
 def _process(step: PythonStep, exited: Exited, end: dict[str, Any] | None) -> Process:

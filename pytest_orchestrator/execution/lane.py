@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.kernel import Abilities
     from pytest_orchestrator.execution.watch import Start
 
-_SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+"""Those that a lane outlives; programs that are started get them as they were."""
 
 
 def outlive_signals() -> None:
     """Take no notice of signals; programs that are started get them as they were."""
-    for number in _SIGNALS:
+    for number in SIGNALS:
         if getsignal(number) != SIG_IGN:
             # Not SIG_IGN, which a program would inherit.
             signal(number, lambda *_: None)

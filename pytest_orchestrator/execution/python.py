@@ -98,9 +98,9 @@ def _target(step: PythonStep, env: Environment) -> object:
     root = str(env.root)
     if root not in sys.path:
         sys.path.insert(0, root)
-    if step.module not in sys.modules:
-        env.before_import(step.module)
     try:
+        if step.module not in sys.modules:
+            env.before_import(step.module)
         module = importlib.import_module(step.module)
     except (Exception, SystemExit) as error:
         return _not_imported(step, error, env)

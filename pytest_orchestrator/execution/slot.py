@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
+
+_START = 60.0  # seconds for the imports of pytest on a machine that has much else to do
 
 
 class Program:
@@ -30,10 +33,30 @@ class PythonLane(Lane):
     def __init__(self, lanes: Lanes, program: Program) -> None:
         super().__init__(lanes)
         self._program = program
+        self._ready: int | None = None
 
     def start(self) -> None:
         """Start its process ahead of the first step; it gets ready by itself."""
-        self._connected()
+        super()._connected()
+
+    def _connected(self) -> "tuple[Any, int]":
+        """Wait for it to be ready: what that takes is no step's time."""
+        connection, pid = super()._connected()
+        if self._ready == pid:
+            return connection, pid
+        try:
+            connection.settimeout(_START)
+            told = wire.answer(connection)
+        except (EOFError, OSError):
+            raise self._lost(connection, pid, timed_out=False) from None
+        except BaseException:
+            self._hang_up(connection, pid)
+            raise
+        if "failed" in told:
+            self.close()
+            raise LaneLost(f"the lane (pid {pid}) cannot start: {told['failed']}")
+        self._ready = pid
+        return connection, pid
 
     def _connect(self) -> "tuple[Any, int]":
         connection, pid = self._lanes.connect(argv=self._program.argv, env=self._program.env)

@@ -1,72 +1,77 @@
 """The lane for Python steps: a pytest session of its own that forks itself for each step.
 
-In the child runs one item with pytest's whole protocol, so assertions are rewritten and
-explained as in any test, warnings are filtered and skips understood; what becomes of it
-goes back through the step's channels. The user's modules never get into pytest's own
-process; here they are imported once and shared by all steps that use them.
+In the child runs one item, so assertions are rewritten and explained as in any test,
+warnings are filtered and skips understood; what becomes of it goes back through the step's
+channels. The user's modules never get into pytest's own process; here they are imported
+once and shared by all steps that use them. Where a fork is not safe (on other systems, or
+once a module has started a thread while it was imported) each step is run by a fresh
+interpreter instead, which is told the same and tells the same.
 """
 
 import contextlib
-import faulthandler
 import gc
 import io
-import logging
+import marshal
 import os
-import signal
 import socket
 import sys
+import tempfile
 import threading
-import types
-import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.plain import plain
-from pytest_orchestrator.core.result import Ended
-from pytest_orchestrator.execution import kernel, lane, python, wire
+from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
-from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.plugin.callables import callable_of
+from pytest_orchestrator.plugin.step_call import Imported, StepCalls, own_process, take_over
 from pytest_orchestrator.recipe.model import PythonStep
-from pytest_orchestrator.remote.client import RemoteContext
 
 _CONTROL, _ALIVE = 3, 4
+_CONTEXT, _EVENTS = 3, 4  # of a fresh interpreter
+_ALONE = "alone"
 
 _BROKEN = 70
 """Exit code of a child in which our own code failed; the traceback is on its stderr."""
 
 
 def main() -> None:
-    """Be the lane that the supervisor has started: a socket is open as 3, its life as 4."""
+    """Be the lane that the supervisor has started, or the fresh interpreter of one step."""
+    if sys.argv[1:] == [_ALONE]:
+        _run_alone()
     connection = socket.socket(fileno=_CONTROL)
     lane.outlive_signals()
     hello, _ = wire.receive(connection)
+    served = Lane(connection, hello)
+    words = _session(hello, served)
+    if not served.ready:
+        wire.send(connection, {"failed": words})
+
+
+def _session(hello: dict[str, Any], plugin: "Served") -> str:
+    """Be a session of pytest; return what it had to say."""
     sys.path[:] = hello["sys_path"]
     os.chdir(hello["folder"])
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
         os.environ.pop(name, None)
-    pytest.main(hello["arguments"], plugins=[Session(connection, hello)])
+    words = io.StringIO()
+    sys.stdout = sys.stderr = words
+    with contextlib.suppress(SystemExit):
+        pytest.main(hello["arguments"], plugins=[plugin])
+    return words.getvalue().strip()
 
 
-class Session:
-    """The plugin that makes a pytest session a lane."""
+class Served(StepCalls):
+    """The plugin that makes a pytest session run steps and collect nothing."""
 
-    def __init__(self, connection: socket.socket, hello: dict[str, Any]) -> None:
-        self._connection = connection
-        self._options: dict[str, Any] = hello["options"]
-        self._limited: bool = hello["limited"]
-        self._session: Any = None
-        self._events: socket.socket | None = None
-        self._report: pytest.TestReport | None = None
+    def __init__(self, hello: dict[str, Any]) -> None:
+        super().__init__()
+        self._hello = hello
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Show tracebacks as the session shows them that the steps belong to."""
-        for name, value in self._options.items():
+        for name, value in self._hello["options"].items():
             setattr(config.option, name, value)
 
     @pytest.hookimpl(tryfirst=True)
@@ -77,210 +82,172 @@ class Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Serve until the other end is gone."""
-        self._session = session
-        abilities = kernel.Abilities(limited=self._limited)
-        abilities.adopt_orphans(b"recipe-lane-py")
-        lane.serve(self._connection, _ALIVE, abilities, self._started)
+        """Serve instead of running what was collected."""
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            setattr(sys, name, _stream(number))
+            setattr(sys, f"__{name}__", getattr(sys, name))
+        self.within_an_item(session)
         return True
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """In a child: keep what became of the body, or of what went wrong before it."""
-        if report.when == "call" or report.failed:
-            self._report = report
 
-    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        """In a child: pass a warning on."""
-        kind = warning_message.category
-        self._tell(
-            {
-                "op": "warning",
-                "message": str(warning_message.message),
-                "module": kind.__module__,
-                "category": kind.__qualname__,
-                "filename": warning_message.filename,
-                "line": warning_message.lineno,
-            }
-        )
+class Lane(Served):
+    """The session that is a lane.
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        if self._events is not None:
-            with contextlib.suppress(OSError):
-                wire.send(self._events, event)
+    Attributes:
+        ready: It came so far as to be one.
+    """
+
+    def __init__(self, connection: socket.socket, hello: dict[str, Any]) -> None:
+        super().__init__(hello)
+        self.ready = False
+        self._connection = connection
+        self._forks: bool = hello["forks"]
+        self._umask = os.umask(0o022)
+        os.umask(self._umask)
+
+    def serve(self) -> None:
+        """Serve until the other end is gone."""
+        abilities = kernel.Abilities()
+        abilities.adopt_orphans(b"recipe-lane-py")
+        self.ready = True
+        wire.send(self._connection, {"ready": os.getpid()})
+        lane.serve(self._connection, _ALIVE, abilities, self._started)
 
     def _started(self, request: dict[str, Any], out: int, err: int) -> int:
-        """Fork a child for a step; what it needs is imported here first."""
+        """Start a child for a step; what it needs is imported here first."""
+        try:
+            pid = self._forked(request, out, err) if self._forks else None
+            return self._fresh(request, out, err) if pid is None else pid
+        finally:
+            for fd in request["handed"]:
+                os.close(fd)
+
+    def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
+        """Fork a child for a step; None where that is not safe any more."""
         step = msgspec.json.decode(request["step"], type=PythonStep)
-        self._import(step, request, err)
+        take_over(request)
+        self.expect(step, request)
+        imported = Imported()
+        if step.module not in sys.modules:
+            imported = self._imported(step, request)
+            if threading.active_count() > 1:  # a fork would go on without it
+                self._forks = False
+                imported.close()
+                return None
         gc.freeze()
         pid = os.fork()
         if pid == 0:
-            self._be_child(step, request, out, err)
-        for fd in request["handed"]:
-            os.close(fd)
+            self._be_child(step, request, imported, (out, err))
+        imported.close()
         return pid
 
-    def _import(self, step: PythonStep, request: dict[str, Any], err: int) -> None:
-        """Import a step's module once for all; a failure is the child's to meet and tell."""
-        if step.module in sys.modules:
-            return
-        _take_over(request)
-        pytest.register_assert_rewrite(step.module)
-        kept = os.dup(1), os.dup(2)
-        os.dup2(err, 1)
-        os.dup2(err, 2)
-        try:
-            with (
-                contextlib.suppress(Exception, SystemExit, TimeLimitReached),
-                deadline(request["timeout"]),
-            ):
-                __import__(step.module)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for number, fd in enumerate(kept, 1):
-                os.dup2(fd, number)
-                os.close(fd)
+    def _imported(self, step: PythonStep, request: dict[str, Any]) -> Imported:
+        """Import the module of a step, once for all; what comes of it is the child's to tell."""
+        with socket.socket(fileno=os.dup(request["handed"][1])) as events:
+            wire.send(events, {"op": "importing", "module": step.module})
+        imported = Imported()
+        with (
+            imported.printed(),
+            contextlib.suppress(TimeLimitReached),
+            deadline(request["timeout"]),
+        ):
+            self.imports(step.module, imported)
+        lane.outlive_signals()
+        os.umask(self._umask)
+        take_over(request)
+        return imported
 
-    def _be_child(self, step: PythonStep, request: dict[str, Any], out: int, err: int) -> NoReturn:
+    def _be_child(
+        self,
+        step: PythonStep,
+        request: dict[str, Any],
+        imported: Imported,
+        streams: tuple[int, int],
+    ) -> NoReturn:
         code = _BROKEN
         try:
             self._connection.close()
             for fd in (_ALIVE, *request["kept"]):
                 os.close(fd)
             channel, events = (socket.socket(fileno=fd) for fd in request["handed"])
-            _settle(request, out, err)
-            self._events = events
-            self._tell(self._performed(step, request, channel))
+            os.setsid()
+            for number, fd in enumerate(streams, 1):  # the input is empty, as the lane's own
+                os.dup2(fd, number)
+                os.close(fd)
+            own_process()
+            imported.print_again()
+            self.perform(step, request, (channel, events), imported.error, imported.events)
             code = 0
         except BaseException:  # noqa: BLE001
             sys.excepthook(*sys.exc_info())
         finally:
-            with contextlib.suppress(BaseException):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
+            _end(code)
 
-    def _performed(
-        self, step: PythonStep, request: dict[str, Any], channel: socket.socket
-    ) -> dict[str, Any]:
-        """Run one step as an item; return what is to be told of it."""
-        before = set(threading.enumerate())
-        logging.getLogger().setLevel(request["log_level"])
-        logging.getLogger().addHandler(_Records(self._tell))
-        item = _item(self._session, step, Path(request["recipe"]))
-        item.context = RemoteContext(channel)
-        item.env = Environment(
-            root=Path(request["root"]),
-            timeouts=False,
-            skips=(pytest.skip.Exception,),
-            passes_through=(pytest.exit.Exception,),
-            before_import=pytest.register_assert_rewrite,
-        )
-        ended: dict[str, Any] = {"op": "end", "exit": None}
-        try:
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
-        except pytest.exit.Exception as stop:
-            return ended | {"exit": str(stop)}
-        left = [one.name for one in threading.enumerate() if one not in before]
-        return ended | {"ended": _encoded(item.ended), "threads": left, "shown": self._shown(item)}
-
-    def _shown(self, item: "_StepCall") -> dict[str, Any] | None:
-        """Return the report of an exception, as pytest sends reports between processes."""
-        report = self._report
-        if report is None or report.longrepr is None:
-            return None
-        hook = item.config.hook
-        data = hook.pytest_report_to_serializable(config=item.config, report=report)
-        told = plain({key: data[key] for key in ("longrepr", "outcome", "$report_type")})
-        assert isinstance(told, dict)  # noqa: S101
-        return told | {"wasxfail": getattr(report, "wasxfail", None)}
+    def _fresh(self, request: dict[str, Any], out: int, err: int) -> int:
+        """Start a fresh interpreter for a step."""
+        argv = [*self._hello["argv"], _ALONE]
+        with tempfile.TemporaryFile() as told:
+            marshal.dump((self._hello, request), told)
+            told.seek(0)
+            fds = (told.fileno(), out, err, *request["handed"])
+            return os.posix_spawn(
+                argv[0],
+                argv,
+                request["env"],
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(fds)],
+                setsid=True,
+                setsigmask=(),
+                setsigdef=lane.SIGNALS,
+            )
 
 
-class _StepCall(pytest.Function):
-    """The one item of a child."""
+class Alone(Served):
+    """The session of a fresh interpreter that runs one step.
 
-    step: PythonStep
-    context: RemoteContext
-    env: Environment
-    ended: Ended | None = None
+    Attributes:
+        told: It has told what became of the step.
+    """
 
-    def perform(self, _fixture: Callable[[str], object]) -> None:
-        """Run the body; raise what it raised, for pytest to explain."""
-        __tracebackhide__ = True
-        self.ended = python.run(self.step, self.context, self.env, {})
-        if self.ended.failure is not None and self.ended.failure.exception is not None:
-            raise self.ended.failure.exception
+    def __init__(self, hello: dict[str, Any], request: dict[str, Any]) -> None:
+        super().__init__(hello)
+        self.told = False
+        self._request = request
 
-
-class _Shelf(pytest.Module):
-    """Where the one item stands: the recipe's file."""
-
-
-class _Records(logging.Handler):
-    """Passes log records on."""
-
-    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one record as plain data."""
-        told = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
-        if record.exc_info:
-            told["exc_text"] = logging.Formatter().formatException(record.exc_info)
-        self._tell({"op": "log", "record": plain(told)})
+    def serve(self) -> None:
+        """Run the step."""
+        channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
+        take_over(self._request)
+        own_process()
+        step = msgspec.json.decode(self._request["step"], type=PythonStep)
+        self.expect(step, self._request)
+        self.perform(step, self._request, (channel, events))
+        self.told = True
 
 
-def _item(session: pytest.Session, step: PythonStep, path: Path) -> _StepCall:
-    shelf: _Shelf = _Shelf.from_parent(session, path=path)
-    shelf.obj = types.ModuleType(path.stem)
-    function = callable_of(path, step.name, step.line)
-    item: _StepCall = _StepCall.from_parent(shelf, name=step.name, callobj=function)
-    item.step = step
-    return item
-
-
-def _encoded(ended: Ended | None) -> bytes:
-    """Return the end of a body without its exception: that one is told as pytest shows it."""
-    if ended is not None and ended.failure is not None:
-        failure = msgspec.structs.replace(ended.failure, exception=None)
-        ended = msgspec.structs.replace(ended, failure=failure)
-    return msgspec.json.encode(ended)
-
-
-def _take_over(request: dict[str, Any]) -> None:
-    """Stand where pytest stands: environment, folder, search path."""
-    os.environ.clear()
-    os.environ.update(request["env"])
-    os.chdir(request["cwd"])
-    sys.path[:] = request["sys_path"]
-
-
-def _settle(request: dict[str, Any], out: int, err: int) -> None:
-    """Make a fresh process of a fork: own session, streams, signals, surroundings."""
-    os.setsid()
+def _run_alone() -> NoReturn:
+    hello, request = marshal.load(sys.stdin.buffer)  # noqa: S302 - our own process
     null = os.open(os.devnull, os.O_RDONLY)
-    for number, fd in enumerate((null, out, err)):
-        os.dup2(fd, number)
-        os.close(fd)
-    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    _take_over(request)
-    for name, number in (("stdout", 1), ("stderr", 2)):
-        binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
-        text = io.TextIOWrapper(
-            binary, encoding="utf-8", line_buffering=True, write_through=number == 2
-        )
-        setattr(sys, name, text)
-        setattr(sys, f"__{name}__", text)
-    faulthandler.enable(2)
-    # A step that is ended by its timeout tells where it hung.
-    faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)
+    os.dup2(null, 0)
+    os.close(null)
+    for fd in (_CONTEXT, _EVENTS):
+        os.set_inheritable(fd, False)
+    alone = Alone(hello, request)
+    words = _session(hello, alone)
+    if not alone.told:
+        os.write(2, f"{words}\n".encode())
+    _end(0 if alone.told else _BROKEN)
 
 
-if __name__ == "__main__":
-    main()
+def _end(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    os._exit(code)
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    """Return a standard stream that takes any text, as pytest's captured ones do."""
+    binary = open(number, "wb", buffering=0 if number == 2 else -1, closefd=False)  # noqa: SIM115
+    return io.TextIOWrapper(
+        binary, encoding="utf-8", errors="replace", line_buffering=True, write_through=number == 2
+    )

@@ -6,12 +6,25 @@ import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.slot import Program, Slot
+
+FORKS = sys.platform == "linux"
+"""A lane may fork itself for a step; elsewhere libraries of the system do not bear that."""
+
+# Found wherever this pytest has found the package, which need not be installed.
+_MAIN = """\
+'the lane of pytest-orchestrator that runs Python steps'
+import sys
+sys.path.append(sys.argv.pop(1))
+from pytest_orchestrator.plugin.lane import main
+main()"""
+_FOLDER = str(Path(__file__).parents[2])
 
 _OPTIONS = ("tbstyle", "showlocals", "verbose", "fulltrace", "tbfilter")
 _INI = (
@@ -59,16 +72,18 @@ def program(config: pytest.Config) -> "Program":
     from pytest_orchestrator.execution.slot import Program
 
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    argv = [sys.executable, *flags, "-c", _MAIN, _FOLDER]
     options = {name: config.getoption(name, None) for name in _OPTIONS}
     return Program(
-        [sys.executable, *flags, "-m", "pytest_orchestrator.plugin.lane"],
+        argv,
         dict(os.environ),
         {
             "sys_path": sys.path,
             "folder": str(config.invocation_params.dir),
             "arguments": _arguments(config),
             "options": {name: value for name, value in options.items() if value is not None},
-            "limited": False,
+            "argv": argv,
+            "forks": FORKS,
         },
     )
 
@@ -86,6 +101,8 @@ def _arguments(config: pytest.Config) -> list[str]:
         if value:
             text = "\n".join(value) if isinstance(value, list) else str(value)
             arguments += ["-o", f"{name}={text}"]
+    if config.getoption("runxfail", False):
+        arguments.append("--runxfail")
     for line in config.getoption("pythonwarnings", None) or ():
         arguments += ["-W", line]
     return arguments
@@ -110,6 +127,6 @@ def _category(event: dict[str, Any]) -> type[Warning]:
     return found if isinstance(found, type) and issubclass(found, Warning) else UserWarning
 
 
-def stop(reason: str) -> None:
+def stop(reason: str, status: int | None) -> None:
     """End the session as ``pytest.exit`` in a step asks for."""
-    pytest.exit(reason)
+    pytest.exit(reason, status)

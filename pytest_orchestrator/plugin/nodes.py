@@ -189,7 +189,7 @@ class StepItem(pytest.Function):
             return
         raised = result.failure.exception
         if isinstance(raised, Raised) and raised.report["wasxfail"] is not None:
-            pytest.xfail(raised.report["wasxfail"])
+            pytest.xfail(raised.report["wasxfail"].removeprefix("reason: "))
         if raised is not None:
             raise raised
         told = failure.text(self.recipe, self.step, result, self.config.rootpath)

@@ -1,0 +1,327 @@
+"""A Python step as the one item of a process: what surrounds it, and what is told of it.
+
+The item is made once in a process and becomes one step after the other, each in a fork:
+the less a child has to do, the fewer pages of memory it has to copy.
+"""
+
+import contextlib
+import faulthandler
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.plain import plain
+from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.execution import frames, lane, python, wire
+from pytest_orchestrator.execution.deadline import TimeLimitReached
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.plugin.callables import callable_of
+from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.remote.client import RemoteContext
+
+
+class StepCalls:
+    """A pytest plugin that runs steps by one item, which is called and never set up.
+
+    All of them run within the protocol of that item: pytest's filters of warnings and its
+    explanations of assertions are in place once and for all.
+    """
+
+    def __init__(self) -> None:
+        self._item: Any = None
+        self._report: pytest.TestReport | None = None
+        self._events: socket.socket | None = None
+        self._records = _Records(self._pass_on)
+        self._tell: Callable[[dict[str, Any]], None] = lambda _: None
+
+    def within_an_item(self, session: pytest.Session) -> None:
+        """Make the item, and serve while it runs."""
+        path = session.path / "steps"
+        shelf: _Shelf = _Shelf.from_parent(session, path=path)
+        shelf.obj = types.ModuleType("steps")
+        function = callable_of(path, "step", 1)
+        self._item = _StepCall.from_parent(shelf, name="step", callobj=function)
+        self._item.ihook.pytest_runtest_protocol(item=self._item, nextitem=None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: "_StepCall") -> bool:
+        """Serve in the place of what pytest does with an item."""
+        faulthandler.enable(2)
+        item.body = lambda: None
+        self._call()  # a child finds loaded what that loads
+        with warnings.catch_warnings():
+            warnings.showwarning = self._warned
+            self.serve()
+        return True
+
+    def serve(self) -> None:
+        """Run steps until nobody asks any more."""
+        raise NotImplementedError
+
+    def expect(self, step: PythonStep, request: dict[str, Any]) -> None:
+        """Make ready for a step, as far as that is possible before its process is there."""
+        item, root = self._item, logging.getLogger()
+        item.name = step.name
+        item.obj = callable_of(Path(request["recipe"]), step.name, step.line)
+        if self._records not in root.handlers:
+            root.addHandler(self._records)
+        if root.level != request["log_level"]:
+            root.setLevel(request["log_level"])
+
+    def imports(self, module: str, imported: "Imported") -> None:
+        """Import a module as the body of a step would do it."""
+        self._tell = imported.events.append
+        with warnings.catch_warnings():
+            try:
+                pytest.register_assert_rewrite(module)
+                __import__(module)
+            except TimeLimitReached:
+                pass
+            except BaseException as error:  # noqa: BLE001
+                imported.error = error
+
+    def perform(
+        self,
+        step: PythonStep,
+        request: dict[str, Any],
+        connections: tuple[socket.socket, socket.socket],
+        error: BaseException | None = None,
+        events: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """Run a step; tell what happens, and at last what became of it.
+
+        Args:
+            step: The step.
+            request: The surroundings of it.
+            connections: The Context is asked by the first, the second takes what is told.
+            error: What the import of its module raised.
+            events: What happened then.
+        """
+        channel, self._events = connections
+        self._tell = self._send
+        for event in events:
+            self._tell(event)
+        before = set(threading.enumerate())
+        body = _Body(step, RemoteContext(channel), _surroundings(request, error))
+        self._item.body = body.run
+        end: dict[str, Any] = {"op": "end", "exit": None}
+        try:
+            self._call()
+        except pytest.exit.Exception as stop:
+            self._tell(end | {"exit": (str(stop.msg), stop.returncode)})
+            return
+        left = [one.name for one in threading.enumerate() if one not in before]
+        self._tell(end | {"ended": body.encoded(), "threads": left, "shown": self._shown()})
+
+    def _call(self) -> None:
+        item = self._item
+        stops = (pytest.exit.Exception,)
+        call = pytest.CallInfo.from_call(item.called, when="call", reraise=stops)
+        if call.excinfo is not None:
+            self._report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+
+    def _pass_on(self, event: dict[str, Any]) -> None:
+        self._tell(event)
+
+    def _warned(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG002
+        line: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Pass a warning on."""
+        self._tell(
+            {
+                "op": "warning",
+                "message": str(message),
+                "module": category.__module__,
+                "category": category.__qualname__,
+                "filename": filename,
+                "line": lineno,
+            }
+        )
+
+    def _send(self, event: dict[str, Any]) -> None:
+        if self._events is not None:
+            with contextlib.suppress(OSError):
+                wire.send(self._events, event)
+
+    def _shown(self) -> dict[str, Any] | None:
+        """Return the report of an exception, as pytest sends reports between processes."""
+        report, config = self._report, self._item.config
+        if report is None or report.longrepr is None:
+            return None
+        data = config.hook.pytest_report_to_serializable(config=config, report=report)
+        told = plain({key: data[key] for key in ("longrepr", "outcome", "$report_type")})
+        assert isinstance(told, dict)  # noqa: S101
+        return told | {"wasxfail": getattr(report, "wasxfail", None)}
+
+
+class Imported:
+    """What the import of a module came to, for the first step that uses it.
+
+    Attributes:
+        error: What it raised.
+        events: Log records and warnings.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.events: list[dict[str, Any]] = []
+        self._files: list[Any] = []
+
+    @contextlib.contextmanager
+    def printed(self) -> Iterator[None]:
+        """Keep what is printed meanwhile, by whatever means."""
+        self._files = [tempfile.TemporaryFile() for _ in (1, 2)]  # noqa: SIM115
+        kept = [os.dup(number) for number in (1, 2)]
+        for number, file in enumerate(self._files, 1):
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            for number, fd in enumerate(kept, 1):
+                os.dup2(fd, number)
+                os.close(fd)
+
+    def print_again(self) -> None:
+        """Print what was kept."""
+        for number, file in enumerate(self._files, 1):
+            file.seek(0)
+            with open(number, "wb", closefd=False) as stream:
+                shutil.copyfileobj(file, stream)
+
+    def close(self) -> None:
+        """Forget what was kept."""
+        for file in self._files:
+            file.close()
+
+
+class _Body:
+    """The body of a step, and how it ended."""
+
+    def __init__(self, step: PythonStep, context: RemoteContext, env: Environment) -> None:
+        self._step, self._context, self._env = step, context, env
+        self._ended: Ended | None = None
+
+    def run(self) -> None:
+        """Run it; raise what it raised, for pytest to explain."""
+        __tracebackhide__ = True
+        try:
+            self._ended = python.run(self._step, self._context, self._env, {})
+        except KeyboardInterrupt as error:  # nobody has pressed Ctrl-C here
+            told = python.summary(error)
+            failure = Failure(kind="exception", reason=told, exception=frames.users(error))
+            self._ended = Ended(usage=Usage(seconds=0.0), failure=failure)
+        failed = self._ended.failure
+        if failed is not None and failed.exception is not None:
+            raise failed.exception
+
+    def encoded(self) -> bytes:
+        """Return how it ended without its exception: that is told as pytest shows it."""
+        ended = self._ended
+        if ended is not None and ended.failure is not None:
+            failure = msgspec.structs.replace(ended.failure, exception=None)
+            ended = msgspec.structs.replace(ended, failure=failure)
+        return msgspec.json.encode(ended)
+
+
+class _Request:
+    """All that the callable of a step asks of a request of pytest."""
+
+    getfixturevalue = None
+
+    def __init__(self, node: "_StepCall") -> None:
+        self.node = node
+
+
+class _StepCall(pytest.Function):
+    """The one item."""
+
+    body: Callable[[], None]
+
+    def called(self) -> None:
+        """Call it as pytest would."""
+        __tracebackhide__ = True
+        self.obj(_Request(self))
+
+    def perform(self, _fixture: object) -> None:
+        """Run the body that it has at the moment."""
+        __tracebackhide__ = True
+        self.body()
+
+
+class _Shelf(pytest.Module):
+    """Where the item stands."""
+
+
+class _Records(logging.Handler):
+    """Passes log records on."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record as plain data."""
+        told = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
+        if record.exc_info:
+            told["exc_text"] = logging.Formatter().formatException(record.exc_info)
+        self._tell({"op": "log", "record": plain(told)})
+
+
+def _surroundings(request: dict[str, Any], error: BaseException | None) -> Environment:
+    def before_import(module: str) -> None:
+        if error is not None:  # it was imported, and this is what came of it
+            raise error
+        pytest.register_assert_rewrite(module)
+
+    return Environment(
+        root=Path(request["root"]),
+        timeouts=False,
+        skips=(pytest.skip.Exception,),
+        passes_through=(pytest.exit.Exception,),
+        before_import=before_import,
+    )
+
+
+def take_over(request: dict[str, Any]) -> None:
+    """Stand where pytest stands: environment, folder, search path."""
+    environ = request["env"]
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    os.chdir(request["cwd"])
+    sys.path[:] = request["sys_path"]
+
+
+def own_process() -> None:
+    """Take signals as a fresh process does."""
+    for number in lane.SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # A step that is ended by its timeout tells where it hung.
+    faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)
