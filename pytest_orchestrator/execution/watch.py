@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Start = Callable[[dict[str, Any], int, int], int]
 
-EMERGENCY = 1.5
+EMERGENCY = 1.0
 """Seconds between TERM and KILL where pytest is gone: two seconds later nothing is alive."""
 
 _SETTLE = 0.1  # a `tee` that a shell has started ends a moment after the shell
