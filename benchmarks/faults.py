@@ -5,8 +5,10 @@ Every process of a fault has its token among its arguments, whatever becomes of 
 environment, its session and its parents: by that it is found alive.
 """
 
+import contextlib
 import itertools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -86,10 +88,15 @@ def end(token: str) -> None:
 def seconds_until_gone(token: str, limit: float) -> float | None:
     """Wait until nothing with a token is alive; None where that takes longer than a limit."""
     begun = time.monotonic()
-    while alive(token):
-        if time.monotonic() - begun > limit:
-            return None
-        time.sleep(0.005)
+    while pids := [pid for pid, _ in _processes(token)]:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                gone = os.pidfd_open(pid)
+                left = begun + limit - time.monotonic()
+                ended, _, _ = select.select([gone], [], [], max(0.0, left))
+                os.close(gone)
+                if not ended:
+                    return None
     return time.monotonic() - begun
 
 
@@ -345,9 +352,7 @@ with Lanes(limited="LIMITED" in os.environ) as lanes:
     keeper = os.fork() if victim == "forked" else None
     if keeper == 0:
         threading.Event().wait()
-    pids = {"pytest": os.getpid(), "forked": os.getpid(), "supervisor": supervisor}
-    killed = [lane.pid for lane in three] if victim == "lanes" else [pids[victim]]
-    print(*killed, keeper or "", flush=True)
+    print(os.getpid(), supervisor, *(lane.pid for lane in three), keeper or 0, flush=True)
     for thread in threads:
         thread.join()
     print("over", flush=True)
@@ -364,6 +369,8 @@ VICTIMS = {
     "forked": "SIGKILL of pytest while a fork of it holds its sockets open",
     "supervisor": "SIGKILL of the supervisor",
     "lanes": "SIGKILL of all lanes at once",
+    "pytest-and-lanes": "SIGKILL of pytest and of all lanes at once",
+    "stopped-lanes": "SIGKILL of pytest while its lanes are stopped",
 }
 """Whom a SIGKILL meets in the middle of three parallel steps, by name."""
 
@@ -384,17 +391,23 @@ def killed(victim: str, token: str, *, limited: bool = False) -> tuple[float | N
     env = os.environ | {"TOKEN": token, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
     env |= {"LIMITED": ""} if limited else {}
     argv = [sys.executable, "-W", "ignore", "-c", VICTIM, victim]
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as pytest:
-        assert pytest.stdout is not None
-        pids = [int(pid) for pid in pytest.stdout.readline().split()]
-        keeper = pids.pop() if victim == "forked" else None
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = [int(pid) for pid in process.stdout.readline().split()]
+        pytest, supervisor, lanes, keeper = line[0], line[1], line[2:-1], line[-1]
+        met = {"supervisor": [supervisor], "lanes": lanes, "pytest-and-lanes": [pytest, *lanes]}
         try:
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            if victim == "stopped-lanes":
+                _signal(lanes, signal.SIGSTOP)
+            _signal(met.get(victim, [pytest]), signal.SIGKILL)
             seconds = seconds_until_gone(token, 2.0)
         finally:
             end(token)
-            if keeper is not None:
-                os.kill(keeper, signal.SIGKILL)
-        told = pytest.stdout.read() if victim in TOLD else ""
+            _signal([keeper] if keeper else [], signal.SIGKILL)
+        told = process.stdout.read() if victim in TOLD else ""
     return seconds, told
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        os.kill(pid, number)

@@ -28,8 +28,8 @@ def many() -> Iterator[list[Lane]]:
 
 @pytest.fixture(scope="module")
 def kills() -> Iterator[Kills]:
-    """All kills at once: they wait for a grace, not for each other."""
-    with ThreadPoolExecutor(ROUNDS * len(VICTIMS)) as pool:
+    """Many kills at once: they wait for a grace, not for each other."""
+    with ThreadPoolExecutor(2 * ROUNDS) as pool:
         yield {
             victim: [pool.submit(killed, victim, new_token()) for _ in range(ROUNDS)]
             for victim in VICTIMS

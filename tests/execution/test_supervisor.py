@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from benchmarks.faults import BOUND, alive, end, killed, new_token, shell
-from pytest_orchestrator.execution import supervision
+from pytest_orchestrator.execution import supervision, wire
 from pytest_orchestrator.execution.exited import LaneLost, Request
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
@@ -128,6 +129,18 @@ def test_a_lane_may_be_a_program_of_its_own() -> None:
 
     assert status is not None
     assert (os.WTERMSIG(status), strays) == (signal.SIGKILL, ())
+
+
+def test_a_cancel_that_comes_too_late_meets_nothing() -> None:
+    with Lanes() as lanes:
+        connection, _ = lanes.connect()
+        asked = structs.asdict(request("sh", "-c", "exit 5"))
+        wire.send(connection, {"cancel": 1, "at_once": True})
+        wire.send(connection, asked | {"id": 2})
+        told = wire.answer(connection)
+        connection.close()
+
+    assert (told["status"], told["cancelled"]) == (5 << 8, False)
 
 
 def test_a_lane_that_cannot_be_started_is_an_error_of_the_system() -> None:
