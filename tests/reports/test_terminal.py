@@ -38,7 +38,7 @@ def test_each_step_has_a_row_with_its_figures() -> None:
 
 
 def test_the_number_of_tries_is_shown_where_there_were_several() -> None:
-    blocks = [
+    blocks: list[dict[str, Any]] = [
         {"step": {"name": "once", "state": "passed", "attempt": 1}},
         {"step": {"name": "thrice", "state": "passed", "attempt": 3}},
     ]
