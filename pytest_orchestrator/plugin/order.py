@@ -108,7 +108,15 @@ def _ask(item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]") -> None:
 
 
 def _request_fixture(item: pytest.Item) -> None:
+    from pytest_orchestrator.plugin.nodes import StepItem
+
     # The list is shared by the parametrized siblings of a test.
     names = getattr(item, "fixturenames", None)
-    if names is not None and FIXTURE not in names:
-        names.insert(0, FIXTURE)
+    if names is None or FIXTURE in names:
+        return
+    place = 0
+    if isinstance(item, StepItem):
+        # What a needed step would find set up for an item of its own is there before it runs.
+        own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
+        place = next((at for at, name in enumerate(names) if name in own), len(names))
+    names.insert(place, FIXTURE)

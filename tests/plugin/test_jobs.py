@@ -503,3 +503,11 @@ def test_the_number_may_stand_in_the_settings(project: Project) -> None:
 
     assert _told(project) == "1 recipe, 1 step, 4 jobs"
     assert _told(project, "--recipe-jobs=1") == "1 recipe, 1 step"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_needed_steps_find_the_fixtures_that_nobody_names(project: Project, jobs: int) -> None:
+    ran, told = _order(project, "function", "-k", "three", f"--recipe-jobs={jobs}")
+
+    assert ran == ["up", "one", "two", "three", "down"]
+    assert len(told) == jobs - 1
