@@ -58,7 +58,8 @@ def _interrupted(
 
 @pytest.mark.parametrize("step", [_PYTHON, _SHELL])
 @pytest.mark.parametrize(
-    ("number", "cause"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")]
+    ("number", "cause"),
+    [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")],
 )
 def test_the_step_is_told_and_the_final_ones_run_once(
     project: Project, step: str, number: signal.Signals, cause: str
