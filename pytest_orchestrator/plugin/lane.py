@@ -143,15 +143,17 @@ class Lane(Served):
 
     def _imported(self, step: PythonStep, request: dict[str, Any]) -> Imported:
         """Import the module of a step, once for all; what comes of it is the child's to tell."""
-        with socket.socket(fileno=os.dup(request["handed"][1])) as events:
-            wire.send(events, {"op": "importing", "module": step.module})
         imported = Imported()
-        with (
-            imported.printed(),
-            contextlib.suppress(TimeLimitReached),
-            deadline(request["timeout"]),
-        ):
-            self.imports(step.module, imported)
+        with socket.socket(fileno=os.dup(request["handed"][1])) as events:
+            # It may take the lane with it.
+            wire.send(events, {"op": "importing", "module": step.module})
+            with (
+                imported.printed(),
+                contextlib.suppress(TimeLimitReached),
+                deadline(request["timeout"]),
+            ):
+                self.imports(step.module, imported)
+            wire.send(events, {"op": "importing", "module": ""})
         lane.outlive_signals()
         os.umask(self._umask)
         take_over(request)

@@ -74,6 +74,8 @@ def program(config: pytest.Config) -> "Program":
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     argv = [sys.executable, *flags, "-c", _MAIN, _FOLDER]
     options = {name: config.getoption(name, None) for name in _OPTIONS}
+    if _logs_live(config):  # then pytest itself says more, from its first item on
+        options["verbose"] = max(1, options["verbose"] or 0)
     return Program(
         argv,
         dict(os.environ),
@@ -108,6 +110,12 @@ def _arguments(config: pytest.Config) -> list[str]:
     return arguments
 
 
+def _logs_live(config: pytest.Config) -> bool:
+    if not config.pluginmanager.has_plugin("logging"):
+        return False
+    return config.getoption("log_cli_level") is not None or bool(config.getini("log_cli"))
+
+
 def hear(event: dict[str, Any]) -> None:
     """Let happen here what a step did in its own process: a log record, a warning."""
     if event["op"] == "log":
@@ -121,10 +129,13 @@ def hear(event: dict[str, Any]) -> None:
 
 
 def _category(event: dict[str, Any]) -> type[Warning]:
-    """Return the category of a warning; one that only the step's process knows is general."""
-    module = sys.modules.get(event["module"]) or builtins
-    found = getattr(module, event["category"], None)
-    return found if isinstance(found, type) and issubclass(found, Warning) else UserWarning
+    """Return the category of a warning, or one of its name that only the step's process knows."""
+    module, name = event["module"], event["category"]
+    found = getattr(sys.modules.get(module), name, None)
+    if isinstance(found, type) and issubclass(found, Warning):
+        return found
+    base: type[Warning] = getattr(builtins, event["base"])
+    return type(name, (base,), {"__module__": module})
 
 
 def stop(reason: str, status: int | None) -> None:

@@ -151,7 +151,8 @@ class StepItem(pytest.Function):
             return self._explained_there(excinfo.value)
         shown = super().repr_failure(excinfo)
         result = self.result
-        if result and result.failure and isinstance(excinfo.value, pytest.fail.Exception):
+        # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
+        if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
             _blame(shown, self.path, place.line, result.failure.reason)
         return shown

@@ -4,6 +4,7 @@ The item is made once in a process and becomes one step after the other, each in
 the less a child has to do, the fewer pages of memory it has to copy.
 """
 
+import builtins
 import contextlib
 import faulthandler
 import logging
@@ -31,6 +32,8 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.plugin.callables import callable_of
 from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.client import RemoteContext
+
+_WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 
 
 class StepCalls:
@@ -152,6 +155,7 @@ class StepCalls:
                 "message": str(message),
                 "module": category.__module__,
                 "category": category.__qualname__,
+                "base": next(one.__name__ for one in category.mro() if one in _WARNINGS),
                 "filename": filename,
                 "line": lineno,
             }

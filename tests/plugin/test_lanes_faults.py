@@ -1,0 +1,249 @@
+"""Whatever a python step does to its process: red with the cause, the next recipe green."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.faults import new_token
+from pytest_orchestrator.plugin import lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.plugin.conftest import Project
+
+_BODIES = """
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+
+
+def exits(ctx, params):
+    os._exit(0)
+
+def exits_with_three(ctx, params):
+    os._exit(3)
+
+def leaves(ctx, params):
+    sys.exit(0)
+
+def crashes(ctx, params):
+    ctypes.string_at(0)
+
+def kills_itself(ctx, params):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def interrupts_itself(ctx, params):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+def closes_stdout(ctx, params):
+    print("last words", flush=True)
+    os.close(1)
+    sys.stdout.close()
+    return {"status": "ok"}
+
+def leaves_a_thread(ctx, params):
+    threading.Thread(target=time.sleep, args=(600,), name="pump").start()
+    return {"status": "ok"}
+
+def leaves_a_process(ctx, params):
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+    return {"status": "ok"}
+
+def swallows(ctx, params):
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+def hangs(ctx, params):
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+def bombs(ctx, params):
+    for _ in range(200):
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(600)
+    return {"status": "ok"}
+"""
+_CUT = "before it returned"
+_EXITED = f"its process ended with exit code 0 {_CUT} (os._exit or the like)"
+_TIMEOUT = "timeout: still running after 0.3 s; its whole process tree was ended"
+_TOLD = {
+    "exits": _EXITED,
+    "exits_with_three": f"its process ended with exit code 3 {_CUT} "
+    "(a crash, os._exit or the like)",
+    "leaves": "SystemExit: 0",
+    "crashes": "ended by SIGSEGV",
+    "kills_itself": "ended by SIGKILL",
+    "interrupts_itself": "KeyboardInterrupt",
+    "swallows": _TIMEOUT,
+    "hangs": _TIMEOUT,
+}
+_HANDLED = ("closes_stdout", "leaves_a_thread", "leaves_a_process", "bombs")
+_IMPORTS = {
+    "gone": ("import os\nos._exit(0)\n", "ended with exit code 0"),
+    "killed": ("import os\nos.kill(os.getpid(), 9)\n", "was ended by SIGKILL"),
+    "wedged": (
+        "import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, {14, 15})\ntime.sleep(99)\n",
+        "was stopped",
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """All processes of the run have it; none of them is alive afterwards."""
+    token = new_token()
+    monkeypatch.setenv("RECIPE_FAULT", token)
+    yield token
+    for pid in _with(token):
+        os.kill(pid, 9)
+
+
+def _with(token: str) -> list[int]:
+    """Return the processes that were started with a token in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if token.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def _alive(token: str) -> list[int]:
+    """Return those that have not gone within two seconds."""
+    for pid in _with(token):
+        with contextlib.suppress(ProcessLookupError):
+            gone = os.pidfd_open(pid)
+            select.select([gone], [], [], 2.0)
+            os.close(gone)
+    return _with(token)
+
+
+def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
+    """Run each as a recipe of its own, followed by a good one; return what is told of it."""
+    project.write("bodies.py", _BODIES)
+    for number, name in enumerate(names):
+        timeout = ", timeout: 300ms" if name in ("swallows", "hangs", *_IMPORTS) else ""
+        module = name if name in _IMPORTS else "bodies"
+        step = f"type: python, module: {module}, function: {name}{timeout}"
+        project.recipe(f"r{number:02}a", {name: step})
+        project.recipe(f"r{number:02}b", {f"after_{name}": ""})
+    return project.told(*args)
+
+
+def test_the_cause_is_told_and_the_next_recipe_is_green(project: Project, token: str) -> None:
+    assert _run(project, [*_TOLD, *_HANDLED]) == _TOLD
+    assert project.ran == [f"after_{name}" for name in (*_TOLD, *_HANDLED)]
+    assert _alive(token) == []
+
+
+def test_what_is_left_behind_is_named(project: Project) -> None:
+    project.write("bodies.py", _BODIES)
+    step = "type: python, module: bodies, function"
+    project.recipe("x", {name: f"{step}: {name}" for name in _HANDLED[1:3]})
+
+    shown = project.run().stdout.str()
+
+    assert "step 'leaves_a_thread' left running: thread pump; ended" in shown
+    assert re.search(r"step 'leaves_a_process' left running: \S+ \(pid \d+\); ended", shown)
+
+
+def test_the_same_holds_where_no_process_is_forked(
+    project: Project, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "FORKS", False)
+    told = {name: _TOLD[name] for name in ("exits", "crashes", "leaves", "interrupts_itself")}
+
+    assert _run(project, [*told, "leaves_a_process"]) == told
+    assert project.ran == [f"after_{name}" for name in (*told, "leaves_a_process")]
+    assert _alive(token) == []
+
+
+@pytest.mark.parametrize("name", _IMPORTS)
+def test_an_import_that_ends_the_lane_is_told(project: Project, token: str, name: str) -> None:
+    source, how = _IMPORTS[name]
+    project.write(f"{name}.py", source)
+
+    told = re.sub(r"pid \d+", "pid", _run(project, [name])[name])
+
+    assert f"the lane (pid) {how}" in told
+    assert told.endswith(f", while module '{name}' was imported")
+    assert project.ran == [f"after_{name}"]
+    assert _alive(token) == []
+
+
+def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None:
+    project.write("slow.py", "import time\ntime.sleep(600)\n")
+    project.recipe(
+        "x", {"one": "type: python, module: slow, function: x, timeout: 300ms", "two": "needs: []"}
+    )
+
+    assert project.told() == {"one": _TIMEOUT}
+    assert project.ran == ["two"]
+    assert _alive(token) == []
+
+
+def test_a_module_that_starts_a_thread_is_run_by_fresh_interpreters(project: Project) -> None:
+    project.write(
+        "pumping.py",
+        """
+        import os, queue, threading
+
+        asked, told = queue.Queue(), queue.Queue()
+        threading.Thread(target=lambda: told.put(asked.get()), daemon=True).start()
+
+        def ask(ctx, params):
+            asked.put(params["name"])
+            ctx.append("parents", os.getppid())
+            return {"status": "ok", "value": told.get(timeout=5)}
+        """,
+    )
+    keys = "type: python, module: pumping, function: ask, params: {name: x}"
+    project.recipe("x", {"one": keys, "two": keys, "three": ""})
+
+    assert project.outcomes() == dict.fromkeys(
+        [f"recipes/x.yaml::{name}" for name in ("one", "two", "three")], "passed"
+    )
+
+
+def test_the_supervisor_may_be_killed(project: Project, token: str) -> None:
+    project.write(
+        "bodies.py",
+        """
+        import os, time
+        from pathlib import Path
+
+        def kill(ctx, params):
+            lane = os.getppid()
+            supervisor = int(Path(f"/proc/{lane}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(supervisor, 9)
+            time.sleep(600)
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: kill", "two": "needs: []"})
+
+    told = re.sub(r"\d+", "N", project.told()["one"])
+
+    assert told == (
+        "its process was lost: the supervisor of the lanes (pid N) was ended by SIGKILL"
+    )
+    assert project.ran == ["two"]
+    assert _alive(token) == []

@@ -1,0 +1,245 @@
+"""A python step looks the same from its own process and from pytest's: text for text."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_BODIES = '''
+import logging
+import sys
+import warnings
+
+import pytest
+
+print("at import, on stdout")
+print("at import, on stderr", file=sys.stderr)
+warnings.warn("at import", DeprecationWarning, stacklevel=1)
+logging.getLogger("bench").warning("at import")
+
+
+class Odd(Exception):
+    """One of the user's own."""
+
+
+class Worn(UserWarning):
+    """One of the user's own."""
+
+
+def none(ctx, params):
+    pass
+
+def a_set(ctx, params):
+    return {"status": "ok", "volts": {1}}
+
+def off(ctx, params):
+    return {"status": "off", "reason": "no supply"}
+
+async def waits(ctx, params):
+    return {"status": "ok"}
+
+def yields(ctx, params):
+    yield {"status": "ok"}
+
+def compares(ctx, params):
+    wanted = [1, 2, 3]
+    assert wanted == [1, 2, 4], "the bench is off"
+
+def compares_text(ctx, params):
+    assert {"a": "x" * 100} == {"a": "x" * 99}
+
+def inner(volts):
+    raise Odd(f"{volts} V\\nsee the manual")
+
+def chained(ctx, params):
+    volts = 12
+    try:
+        inner(volts)
+    except Odd as error:
+        raise ValueError("no such range") from error
+
+def in_handler(ctx, params):
+    try:
+        inner(1)
+    except Odd:
+        {}["key"]
+
+def grouped(ctx, params):
+    raise ExceptionGroup("two", [ValueError("one"), Odd("other")])
+
+def leaves(ctx, params):
+    sys.exit(0)
+
+def fails(ctx, params):
+    pytest.fail("not today")
+
+def fails_short(ctx, params):
+    pytest.fail("not today", pytrace=False)
+
+def expects(ctx, params):
+    pytest.xfail("BUG-17")
+
+def skips(ctx, params):
+    pytest.skip("no bench")
+
+def raises_none(ctx, params):
+    with pytest.raises(ValueError):
+        pass
+
+def warns(ctx, params):
+    warnings.warn("worn out", Worn, stacklevel=1)
+    warnings.warn("old", DeprecationWarning, stacklevel=1)
+    return {"status": "ok"}
+
+def logs(ctx, params):
+    log = logging.getLogger("bench.supply")
+    log.info("%d V", 12)
+    log.debug("never")
+    try:
+        inner(3)
+    except Odd:
+        log.exception("it broke")
+    return {"status": "off"}
+
+def prints(ctx, params):
+    print("on stdout \\udcff é")
+    print("on stderr", file=sys.stderr)
+    return {"status": "off"}
+
+def recurses(ctx, params):
+    return recurses(ctx, params)
+
+def ok(ctx, params):
+    return {"status": "ok"}
+
+class Refuses:
+    def validate(self, ctx, params):
+        raise ValueError("volts are missing")
+
+    def run(self, ctx, params):
+        pass
+
+def wants(voltage, current):
+    pass
+'''
+
+_NAMES = (
+    *("none", "a_set", "off", "waits", "yields", "compares", "compares_text", "chained"),
+    *("in_handler", "grouped", "leaves", "fails", "fails_short", "expects", "skips"),
+    *("raises_none", "warns", "logs", "prints", "recurses", "ok", "Refuses", "wants"),
+)
+_MODULES = {
+    "broken": "def simple(:\n",
+    "raising": "print('first')\nimport bodies\nbodies.inner(5)\n",
+    "leaving": "import sys\nsys.exit(3)\n",
+    "skipping": "import pytest\npytest.skip('no bench here', allow_module_level=True)\n",
+    "absent": "",
+}
+
+# Figures, the log files of a process, the table.
+_OWN = re.compile(
+    r"used  |repeat  |stderr  |(E +)?=+ \d+ failed| step .* seconds| \S+ +\w+ +\d+\.\d\d "
+)
+
+
+def _recipe(project: Project, isolation: str) -> None:
+    """Write a recipe of all of them that runs them one way or the other."""
+    steps = {}
+    for name in _NAMES:
+        kind = "class" if name[0].isupper() else "function"
+        more = ", xfail: BUG-4" if name in ("ok", "chained") else ""
+        steps[name] = f"module: bodies, {kind}: {name}{more}"
+    for module, source in _MODULES.items():
+        if source:
+            project.write(f"{module}.py", source)
+        steps[module] = f"module: {module}, function: x"
+    head, tail = "type: python, needs: []", f"isolation: {isolation}"  # no other column moves
+    project.recipe("x", {name: f"{head}, {text}, {tail}" for name, text in steps.items()})
+
+
+def _comparable(result: pytest.RunResult) -> list[str]:
+    """Return what a run shows without what differs from run to run."""
+    text = "\n".join([*result.outlines, "==== stderr", *result.errlines])
+    text = re.sub(r"0x[0-9a-f]+", "0x", text)
+    text = re.sub(r"\b\d+\.\d+(s| s|$)", "N s", text)
+    text = re.sub(r", isolation: (process|inline)", "", text)
+    text = re.sub(r"<(Remote)?Context [^>]*>+", "<Context>", text)
+    return [line.rstrip() for line in text.splitlines() if not _OWN.match(line)]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("--tb=short", "-rA"),
+        ("--tb=line", "-W", "ignore"),
+        ("-l", "-vv"),
+        ("--log-cli-level=INFO",),
+        ("-W", "error", "-k", "warns"),
+        ("-W", "error::bodies.Worn", "-k", "warns"),
+        ("--runxfail", "--tb=no", "-rA", "-o", "xfail_strict=true"),
+        ("-s", "-k", "logs or skips or compares"),
+        ("--assert=plain", "-k", "compares or logs"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_shown_is_the_same(project: Project, args: tuple[str, ...]) -> None:
+    project.write("bodies.py", _BODIES)
+    shown = {}
+    for isolation in ("inline", "process"):
+        _recipe(project, isolation)
+        shown[isolation] = _comparable(project.spawn(*args))
+
+    assert shown["process"] == shown["inline"]
+
+
+def test_the_users_frames_of_a_native_traceback_are_the_same(project: Project) -> None:
+    project.write("bodies.py", _BODIES)
+    shown = {}
+    for isolation in ("inline", "process"):
+        _recipe(project, isolation)
+        lines = project.spawn("--tb=native", "-k", "chained or compares").outlines
+        shown[isolation] = [line for line in lines if re.search(r'File ".*/bodies.py"', line)]
+
+    assert shown["process"] == shown["inline"] != []
+
+
+def test_a_record_of_the_log_is_the_same_in_a_report(project: Project) -> None:
+    project.write("bodies.py", _BODIES)
+    told = {}
+    for isolation in ("inline", "process"):
+        _recipe(project, isolation)
+        project.spawn(
+            "--json-report", "--json-report-file=report.json", "--log-level=INFO", "-k", "logs"
+        )
+        (test,) = json.loads((project.path / "report.json").read_text())["tests"]
+        told[isolation] = [
+            (one["name"], one["levelname"], one["msg"], one["lineno"])
+            for one in test["call"]["log"]
+        ]
+
+    assert [message for _, _, message, _ in told["process"]][-2:] == ["12 V", "it broke"]
+    assert [one[:2] + one[3:] for one in told["process"]] == [
+        one[:2] + one[3:] for one in told["inline"]
+    ]
+
+
+def test_a_session_ends_where_a_step_says_so(project: Project) -> None:
+    project.write(
+        "bodies.py", 'import pytest\ndef end(ctx, params):\n    pytest.exit("power is off", 7)\n'
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: end", "two": ""})
+
+    result = project.spawn()
+
+    assert result.ret == 7
+    assert project.ran == []
+    assert "!!!!! _pytest.outcomes.Exit: power is off !!!!!" in re.sub(
+        "!!!!!+", "!!!!!", result.stdout.str()
+    )
