@@ -144,6 +144,12 @@ class StepItem(pytest.Function):
             _blame(shown, self.path, place.line, result.failure.reason)
         return shown
 
+    def told(self) -> Any:
+        """Return what is shown of a step that failed outside pytest's protocol, or None."""
+        if self.result is None or self.result.failure is None:
+            return None
+        return self.repr_failure(_raised(failure.text(self.recipe, self.step, self.result)))
+
     def explained(self, error: BaseException) -> Any:
         """Return what is shown for a fixture that the recipe names and cannot have, or None."""
         problem = fixtures.problem(error, self.recipe, self.step)
