@@ -166,6 +166,14 @@ class StepItem(pytest.Function):
             report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
         return report.longrepr
 
+    def told(self) -> Any:
+        """Return what is shown of a step that failed outside pytest's protocol, or None."""
+        if self.result is None or self.result.failure is None:
+            return None
+        return self.repr_failure(
+            _raised(failure.text(self.recipe, self.step, self.result, self.config.rootpath))
+        )
+
     def explained(self, error: BaseException) -> Any:
         """Return what is shown for a fixture that the recipe names and cannot have, or None."""
         problem = fixtures.problem(error, self.recipe, self.step)

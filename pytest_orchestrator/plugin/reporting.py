@@ -138,12 +138,7 @@ def keep(config: pytest.Config, report: pytest.TestReport) -> None:
 
 def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
     """Return the reports of a step that ran outside pytest's protocol."""
-    from pytest_orchestrator.reports import failure
-
     result = item.result
-    text = ""
-    if result is not None and result.failure is not None:
-        text = failure.text(item.recipe, item.step, result, item.config.rootpath)
     seconds = result.ended.usage.seconds if result and result.ended else 0.0
 
     def report(when: str, longrepr: Any = None, duration: float = 0.0) -> pytest.TestReport:
@@ -163,7 +158,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         made.user_properties = list(item.user_properties)
         return made
 
-    return [report("setup"), report("call", text or None, seconds), report("teardown")]
+    return [report("setup"), report("call", item.told(), seconds), report("teardown")]
 
 
 def _describe(item: "StepItem", report: pytest.TestReport) -> None:

@@ -70,7 +70,7 @@ def test_the_step_is_told_and_the_final_ones_run_once(
     assert project.ran == ["one", "off", "cool"]
     told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     assert len(told) == 1
-    assert re.fullmatch(rf"FAILED \S+::wait - .*: interrupted after \d+\.\d s: {cause}", told[0])
+    assert re.fullmatch(rf"FAILED \S+::wait - interrupted after \d+\.\d s: {cause}", told[0])
     assert any(" 1 failed, 3 passed in " in line for line in lines)
 
 

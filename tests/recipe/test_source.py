@@ -1,5 +1,6 @@
 """What is no YAML, no text, or too much of it is refused with its place and a cure."""
 
+import codecs
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,22 @@ def test_other_encodings_are_named(encoding: str, name: str, problems: Problems)
     assert problems(GOOD.encode(encoding)) == [f"1:1 the file is {name} (save it as UTF-8)"]
 
 
+def test_a_mark_of_utf_32_is_known_in_both_orders(problems: Problems) -> None:
+    for mark, order in ((codecs.BOM_UTF32_BE, "be"), (codecs.BOM_UTF32_LE, "le")):
+        assert problems(mark + GOOD.encode(f"utf-32-{order}")) == [
+            "1:1 the file is UTF-32 (save it as UTF-8)"
+        ]
+
+
+def test_a_nul_further_on_is_no_sign_of_another_encoding(problems: Problems) -> None:
+    assert problems(b"ab\0c") == [
+        (
+            "1:3 the character U+0000 may not stand in YAML "
+            '(write "\\x00" in double quotes if it is meant)'
+        )
+    ]
+
+
 def test_a_byte_that_is_not_utf_8_has_its_place_and_its_line(
     read: Callable[[bytes], Recipe],
 ) -> None:
@@ -136,8 +153,13 @@ def test_nesting_has_a_limit(text: str, place: str | None, problems: Problems) -
     assert problems(text) == [told if place else NO_STEPS]
 
 
-def test_nodes_have_a_limit(problems: Problems) -> None:
-    assert problems("x-y: [" + "a," * 300_000 + "]") == ["1:6 the file has more than 250,000 nodes"]
+def test_nodes_have_a_limit(read: Callable[[str], Recipe], problems: Problems) -> None:
+    # The root, its 2 keys, the list, and 8 nodes of steps.
+    rest = 250_000 - 12
+    assert read(f"{GOOD}x-y: [{'a,' * rest}]").steps
+    assert problems(f"{GOOD}x-y: [{'a,' * (rest + 1)}]") == [
+        "3:6 the file has more than 250,000 nodes"
+    ]
 
 
 def test_the_parser_in_python_reads_the_same(
