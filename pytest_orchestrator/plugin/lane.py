@@ -178,6 +178,7 @@ class Lane(Served):
                 os.close(fd)
             own_process()
             imported.print_again()
+            imported.close()
             self.perform(step, request, (channel, events), imported.error, imported.events)
             code = 0
         except BaseException:  # noqa: BLE001

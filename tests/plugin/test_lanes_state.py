@@ -1,0 +1,216 @@
+"""What a python step does to its process ends with it, and pytest's own stays as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import lanes
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_BODIES = """
+import os
+import signal
+import sys
+
+
+def look(ctx, params):
+    umask = os.umask(0)
+    os.umask(umask)
+    handlers = {one.name: str(signal.getsignal(one)) for one in signal.Signals}
+    ctx.append("seen", {
+        "cwd": os.getcwd(),
+        "environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "path": list(sys.path),
+        "umask": umask,
+        "handlers": handlers,
+        "files": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
+        "modules": "spoilt" in sys.modules,
+        "limit": sys.getrecursionlimit(),
+    })
+    return {"status": "ok"}
+
+
+def spoil(ctx, params):
+    os.chdir("/")
+    os.environ["SPOILT"] = "1"
+    del os.environ["COLUMNS"]
+    sys.path.insert(0, "/spoilt")
+    os.umask(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    sys.modules["spoilt"] = sys
+    sys.setrecursionlimit(5000)
+    global kept
+    kept = [open("/dev/null") for _ in range(20)]
+    return {"status": "ok"}
+"""
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_no_step_meets_what_the_one_before_it_did(
+    project: Project, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    monkeypatch.setattr(lanes, "FORKS", forks)
+    project.write("bodies.py", _BODIES)
+    project.write(
+        "test_after.py",
+        """
+        import json
+        from pathlib import Path
+
+        def test_it(ctx):
+            Path("seen.json").write_text(json.dumps(ctx.get("seen")))
+        """,
+    )
+    step = "type: python, module: bodies, function"
+    project.recipe("x", {"a": f"{step}: look", "b": f"{step}: spoil", "c": f"{step}: look"})
+
+    project.run("recipes", "test_after.py").assert_outcomes(passed=4)
+
+    first, second = json.loads((project.path / "seen.json").read_text())
+    assert first == second
+    assert first["cwd"] == str(project.path)
+    assert not first["modules"]
+
+
+def test_pytest_itself_is_as_before(project: Project) -> None:
+    project.write("bodies.py", _BODIES)
+    step = "type: python, module: bodies, function"
+    project.recipe("x", {"b": f"{step}: spoil", "c": f"{step}: look"})
+    alone = ("-p", "no:rerunfailures")  # it leaves a server behind
+    project.run(*alone)  # what is imported and made once
+    before = _own()
+
+    project.run(*alone).assert_outcomes(passed=2)
+
+    assert _own() == before
+    assert "bodies" not in sys.modules
+
+
+def _own() -> dict[str, object]:
+    links = (one for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
+    return {
+        "files": sorted(re.sub("#[0-9]+", "#", str(one.readlink())) for one in links),
+        "threads": [one.name for one in threading.enumerate()],
+        "tasks": sorted(one.name for one in Path("/proc/self/task").iterdir()),
+        "children": Path(f"/proc/self/task/{os.getpid()}/children").read_text(),
+        "cwd": str(Path.cwd()),
+        "environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+    }
+
+
+def test_a_step_has_the_environment_that_the_setup_of_its_item_left(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def bench(monkeypatch, tmp_path, request):
+            monkeypatch.setenv("BENCH", request.node.name)
+            monkeypatch.delenv("COLUMNS")
+            monkeypatch.syspath_prepend(str(tmp_path))
+            (tmp_path / f"only_{request.node.name}.py").write_text("")
+        """,
+    )
+    project.write(
+        "bodies.py",
+        """
+        import importlib, os
+
+        def look(ctx, params):
+            name = os.environ["BENCH"]
+            assert "COLUMNS" not in os.environ
+            assert os.environ["PYTEST_CURRENT_TEST"] == f"recipes/x.yaml::{name} (call)"
+            importlib.import_module(f"only_{name}")
+            return {"status": "ok"}
+        """,
+    )
+    step = "type: python, module: bodies, function: look"
+    project.recipe("x", {"a": step, "b": step})
+
+    project.run().assert_outcomes(passed=2)
+
+
+def test_a_module_is_imported_once_for_all_steps(project: Project) -> None:
+    project.write(
+        "heavy.py",
+        """
+        import time
+
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        with open("imports.txt", "a") as file:
+            file.write("x")
+
+        def look(ctx, params):
+            return {"status": "ok"}
+        """,
+    )
+    step = "type: python, module: heavy, function: look"
+    project.recipe("x", {f"s{number}": step for number in range(50)})
+
+    project.run().assert_outcomes(passed=50)
+
+    assert (project.path / "imports.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("args", "keys", "here"),
+    [
+        ((), "", False),
+        ((), "isolation: inline", True),
+        ((), "fixtures: [tmp_path]", True),
+        (("--pdb",), "", True),
+    ],
+)
+def test_where_a_step_runs(
+    project: Project, args: tuple[str, ...], keys: str, *, here: bool
+) -> None:
+    project.write(
+        "bodies.py",
+        """
+        import os
+
+        def look(ctx, params):
+            open("pid", "w").write(str(os.getpid()))
+            return {"status": "ok"}
+        """,
+    )
+    step = "type: python, module: bodies, function: look"
+    project.recipe("x", {"one": ", ".join(filter(None, [step, keys]))})
+
+    project.run(*args).assert_outcomes(passed=1)
+
+    assert ((project.path / "pid").read_text() == str(os.getpid())) is here
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+def test_coverage_counts_the_lines_of_scriptlets(project: Project, isolation: str) -> None:
+    project.write(".coveragerc", "[run]\npatch = subprocess, _exit, fork\nsource = .\n")
+    keys = f"isolation: {isolation}"
+    project.recipe("x", {"one": keys, "two": keys})
+    coverage = [sys.executable, "-m", "coverage"]
+
+    ran = project.pytester.run(*coverage, "run", "-m", "pytest", "-p", "no:randomly", "recipes")
+    ran.assert_outcomes(passed=2)
+    project.pytester.run(*coverage, "combine", "-q")
+    project.pytester.run(*coverage, "json", "-q", "--include=steps.py", "-o", "coverage.json")
+
+    files = json.loads((project.path / "coverage.json").read_text())["files"]
+    source = (project.path / "steps.py").read_text().splitlines()
+    counted = [source[line - 1].strip() for line in files["steps.py"]["executed_lines"]]
+    assert "def note(ctx, params):" in counted
+    assert "ctx.set(f\"done.{params['name']}\", True)" in counted
