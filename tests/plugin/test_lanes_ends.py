@@ -1,0 +1,129 @@
+"""However pytest is ended in the middle of a python step, nothing of it stays alive."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.plugin.conftest import Project
+
+_BODIES = """
+import os, signal, subprocess, time
+
+
+def waits(ctx, params):
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    _ready()
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            pass
+
+
+def obeys(ctx, params):
+    _ready()
+    time.sleep(600)
+
+
+def _ready():
+    with open("ready", "w") as pipe:
+        pipe.write("x")
+"""
+_HANGS = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+with open("ready", "w") as pipe:
+    pipe.write("x")
+time.sleep(600)
+"""
+
+
+class Session:
+    """A pytest in the middle of a step."""
+
+    def __init__(self, project: Project, function: str) -> None:
+        self._token = f"token-{project.path}"
+        project.write("bodies.py", _BODIES)
+        project.write("hanging.py", _HANGS)
+        module = "hanging" if function == "hangs" else "bodies"
+        project.recipe("x", {"one": f"type: python, module: {module}, function: {function}"})
+        os.mkfifo(project.path / "ready")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"],
+            cwd=project.path,
+            env=os.environ | {"RECIPE_TOKEN": self._token},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        (project.path / "ready").read_text()  # until the step has written it
+
+    def processes(self) -> list[int]:
+        """Return all processes that belong to it."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if self._token.encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
+
+    def left(self) -> list[int]:
+        """Return those that have not gone within two seconds."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                gone = os.pidfd_open(pid)
+                select.select([gone], [], [], 2.0)
+                os.close(gone)
+        return self.processes()
+
+
+@pytest.fixture
+def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]:
+    session = Session(project, request.param)
+    yield session
+    for pid in session.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    session.process.wait()
+
+
+@pytest.mark.parametrize("begun", ["obeys", "waits", "hangs"], indirect=True)
+def test_after_sigkill_nothing_is_alive(begun: Session) -> None:
+    assert len(begun.processes()) >= 3
+
+    begun.process.kill()
+    begun.process.wait()
+
+    assert begun.left() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("begun", ["obeys", "waits"], indirect=True)
+def test_after_a_signal_nothing_is_alive(begun: Session, number: signal.Signals) -> None:
+    begun.process.send_signal(number)
+
+    assert begun.process.wait(10) == 2
+    assert begun.left() == []
+
+
+@pytest.mark.parametrize("begun", ["waits", "hangs"], indirect=True)
+def test_a_second_ctrl_c_ends_at_once(begun: Session) -> None:
+    begun.process.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        begun.process.wait(0.2)  # two that come at once may count as one
+    begun.process.send_signal(signal.SIGINT)
+
+    assert begun.process.wait(1.5) in (2, -signal.SIGINT)
+    assert begun.left() == []
