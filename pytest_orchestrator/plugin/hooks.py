@@ -21,6 +21,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the settings and make ready for reports of other processes."""
     imports.install()
     settings.check(config)
+    root = str(config.rootpath)
+    if root not in sys.path:
+        # At the end it hides nothing, in whatever way pytest imports tests.
+        sys.path.append(root)
     config.addinivalue_line(
         "markers",
         "recipe(path): run the steps of a recipe once before this test, and stop if one fails",

@@ -1,5 +1,6 @@
 """Steps that were not selected but are needed: they run in the setup of who needs them."""
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.recipe.model import Step
+
+_MOST = 20
 
 FIXTURE = "_recipe_needs"
 """Name of the fixture that runs them; asked for by those items that need one."""
@@ -73,7 +76,7 @@ def _run_one(
         told.append((run, step, result))
         tell_output(result)
     if not result.meets and not _is_told_by_an_item(request.config, run, result):
-        pytest.fail(_text(run, step, result), pytrace=False)
+        pytest.fail(_text(request.config, run, step, result), pytrace=False)
 
 
 def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResult") -> bool:
@@ -82,13 +85,27 @@ def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResul
     return result.outcome == "blocked" and result.blocked_by in chosen
 
 
-def _text(run: "Serial", step: "Step", result: "StepResult") -> str:
+def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:
     from pytest_orchestrator.reports import failure
 
     head = f"needed step {run.recipe.id}::{step.name} did not pass"
     if result.failure is None:
         return f"{head}: {result.reason or result.outcome}"
-    return f"{head}\n{failure.text(run.recipe, step, result, run.env.root)}"
+    text = f"{head}\n{failure.text(run.recipe, step, result, run.env.root)}"
+    raised = result.failure.exception
+    return text if raised is None else f"{text}\n{_explanation(config, raised)}"
+
+
+def _explanation(config: pytest.Config, raised: BaseException) -> str:
+    """Return the last lines of what there is to say of an exception in a needed step."""
+    from pytest_orchestrator.execution.isolated import Raised
+    from pytest_orchestrator.plugin.nodes import explained_there
+
+    if isinstance(raised, Raised):
+        lines = str(explained_there(config, raised)).splitlines()
+    else:
+        lines = "".join(traceback.format_exception(raised)).splitlines()
+    return "\n".join(lines[-_MOST:])
 
 
 def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:

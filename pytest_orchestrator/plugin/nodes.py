@@ -148,7 +148,7 @@ class StepItem(pytest.Function):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a failed step: its own text, or the traceback of the user's code."""
         if isinstance(excinfo.value, Raised):
-            return self._explained_there(excinfo.value)
+            return explained_there(self.config, excinfo.value)
         shown = super().repr_failure(excinfo)
         result = self.result
         # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
@@ -156,15 +156,6 @@ class StepItem(pytest.Function):
             place = failure.place_of(self.step, result)
             _blame(shown, self.path, place.line, result.failure.reason)
         return shown
-
-    def _explained_there(self, raised: Raised) -> Any:
-        """Return what pytest explained in the process that the step ran in."""
-        report: Any = self.config.hook.pytest_report_from_serializable(
-            config=self.config, data={**_REPORT, **raised.report}
-        )
-        for note in getattr(raised, "__notes__", ()):
-            report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
-        return report.longrepr
 
     def told(self) -> Any:
         """Return what is shown of a step that failed outside pytest's protocol, or None."""
@@ -214,6 +205,16 @@ class StepItem(pytest.Function):
                 str(self.path),
                 self.step.line,
             )
+
+
+def explained_there(config: pytest.Config, raised: Raised) -> Any:
+    """Return what pytest explained in the process that a step ran in."""
+    report: Any = config.hook.pytest_report_from_serializable(
+        config=config, data={**_REPORT, **raised.report}
+    )
+    for note in getattr(raised, "__notes__", ()):
+        report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
+    return report.longrepr
 
 
 def fixtures_of(fixture: Callable[[str], object], run: Serial, step: Step) -> dict[str, object]:

@@ -285,3 +285,43 @@ def test_only_run_and_none_are_ways_to_meet_needs(chain: Project) -> None:
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*argument --recipe-needs: invalid choice: 'some'*"])
+
+
+def test_a_needed_step_that_raises_is_explained_with_the_users_frames(project: Project) -> None:
+    project.write(
+        "bench.py",
+        """
+        def raises(ctx, params):
+            assert [1, 2] == [1, 3], "the bench is off"
+        """,
+    )
+    project.recipe("x", {"off": "type: python, module: bench, function: raises", "on": ""})
+
+    result = project.run("recipes/x.yaml::on")
+
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "needed step recipes/x.yaml::off did not pass",
+            "E   AssertionError: the bench is off",
+            ">       assert [[]1, 2] == [[]1, 3], *",
+            "E         At index 1 diff: 2 != 3",
+            "bench.py:2: AssertionError",
+        ]
+    )
+
+
+@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
+def test_hand_written_tests_import_scriptlets_from_the_rootdir(project: Project, mode: str) -> None:
+    project.write("scriptlets/python/steps/psu.py", "LIMIT = 24\n")
+    project.write(
+        "tests/test_psu.py",
+        """
+        from scriptlets.python.steps.psu import LIMIT
+
+        def test_limit():
+            assert LIMIT == 24
+        """,
+    )
+
+    project.spawn(f"--import-mode={mode}", "tests").assert_outcomes(passed=1)
