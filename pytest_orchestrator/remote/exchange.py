@@ -140,8 +140,8 @@ class Exchange:
         line = request_line(Request(number, op, path, value, index, who, self._token))
         with self._lock:
             replies = self._replies
-            replies[number] = None
             try:
+                replies[number] = None
                 self._send(line)
                 while (reply := replies[number]) is None:
                     self._receive()
@@ -151,7 +151,7 @@ class Exchange:
                 self._is_unsure = True
                 raise
             finally:
-                del replies[number]
+                replies.pop(number, None)
             self._is_unsure = False
             return reply
 
