@@ -361,6 +361,8 @@ def test_two_users_exclude_each_other(
     with tempfile.TemporaryDirectory() as shared:
         Path(shared).chmod(0o1777)
         monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", shared)
+        # Nobody's coverage could not be read by us.
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         nobody = other(
             "import hashlib, pwd\n"  # a home of root's cannot be read later
             "os.umask(0o077); os.setuid(65534)\n"

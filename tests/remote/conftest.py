@@ -79,7 +79,8 @@ def told(link: socket.socket) -> Callable[[str], str]:
             text=True,
             timeout=60,
             check=False,
-            env=dict(os.environ),
+            # An exception out of a signal handler leaves the lock of coverage locked.
+            env={k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_CONFIG"},
         )
         return done.stdout + done.stderr
 
