@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
     """Return a pool of shell steps, from the commands and needs of the steps."""
+    # Steps that wait for one another in vain fail.
+    bench.surroundings(timeout=20.0)
     made: list[Pool] = []
     slots = [slot, slot.another(), slot.another()]
 
@@ -73,7 +75,9 @@ def taken(run: Pool, *names: str) -> list[str]:
 
 
 def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20.0
     while not condition():
+        assert time.monotonic() < end
         time.sleep(0.001)
 
 

@@ -20,6 +20,12 @@ _SHELL = "type: shell, parse: text"
 _NAMES = tuple("abcdefgh")
 
 
+@pytest.fixture(autouse=True)
+def _patience(project: Project) -> None:
+    """Steps that wait for one another in vain fail."""
+    project.ini("recipe_timeout = 20s")
+
+
 def _command(cmd: str, needs: str = "", more: str = "") -> str:
     return f"{_SHELL}, needs: [{needs}], cmd: {json.dumps(['sh', '-c', cmd])}{more}"
 
