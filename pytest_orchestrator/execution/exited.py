@@ -38,7 +38,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         cwd: Working directory, absolute.
         timeout: Seconds after which the tree is ended; None is for ever.
         stdin: Path of the file that it reads from; None is an empty input.
-        stdout_log: Path of the log of its stdout, written as soon as there is some; None is none.
+        stdout_log: Absolute path of the log of its stdout, written as soon as there is some;
+            None is none.
         stderr_log: The same for stderr.
         max_log: Bytes after which a log is cut, with a mark.
         grace: Seconds between TERM and KILL.

@@ -30,7 +30,7 @@ class Abilities:
         me = os.getpid()
         self.proc = not limited and os.path.exists(f"/proc/{me}/task/{me}/children")
         self.pidfd = not limited and hasattr(os, "pidfd_open")
-        self.adopts = self.proc and sys.platform == "linux"
+        self.adopts = not limited and sys.platform == "linux"
 
     def adopt_orphans(self, name: bytes) -> None:
         """Become the parent of all descendants whose own parents are gone.

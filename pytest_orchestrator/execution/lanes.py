@@ -17,6 +17,7 @@ from pytest_orchestrator.execution.exited import Asked, Exited, LaneLost, exited
 from pytest_orchestrator.execution.supervision import ANSWER, Supervision, ending
 
 _L = TypeVar("_L", bound="Lane")
+_EVER = 1e6  # seconds; a socket cannot wait much longer
 _LATE = 0.75  # seconds after a timeout and its grace; a lane needs milliseconds, or its patience
 
 
@@ -97,8 +98,7 @@ class Lanes:
         self._lanes.clear()
         with self._lock:
             if self._supervisor is not None:
-                self._supervisor.close()
-                self._supervisor = None
+                self._post_mortem(self._supervisor)
 
     def __enter__(self) -> Self:
         return self
@@ -261,7 +261,7 @@ class Lane:
     ) -> dict[str, Any]:
         try:
             limit = request.timeout
-            patience = None if limit is None else limit + request.grace + _LATE
+            patience = None if limit is None or limit > _EVER else limit + request.grace + _LATE
             if meanwhile is not None:
                 meanwhile(connection, None if patience is None else time.monotonic() + patience)
             connection.settimeout(patience)
@@ -279,8 +279,8 @@ class Lane:
         except LaneLost as lost:
             lost.timed_out = timed_out
             return lost
-        ended = "was stopped" if timed_out else ending(status)
-        return LaneLost(f"the lane (pid {pid}) {ended}", timed_out=timed_out, strays=strays)
+        reason = f"the lane (pid {pid}) {'was stopped' if timed_out else ending(status)}"
+        return LaneLost(reason, timed_out=timed_out, strays=strays)
 
     def _hang_up(self, connection: socket.socket, pid: int) -> None:
         """End what runs and wait for its end, as whoever pressed Ctrl-C does."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def descendants_by(abilities: Abilities) -> Descendants:
     """Return the descendants of this process, found in the way that the system allows."""
-    return Descendants() if abilities.adopts else Seen()
+    return Descendants() if abilities.adopts and abilities.proc else Seen()
 
 
 class Seen(Descendants):

@@ -100,7 +100,10 @@ class Supervisor:
         try:
             os.dup2(fd, _CONTROL, inheritable=False)
             os.dup2(self._alive, _ALIVE, inheritable=False)
-            os.closerange(_ALIVE + 1, os.sysconf("SC_OPEN_MAX"))
+            ours = [fd, self._control.fileno(), self._alive, self._living, self._pidfd]
+            for one in (*ours, *self._lanes.values()):
+                if one >= 0:
+                    os.close(one)
             self._abilities.adopt_orphans(b"recipe-lane")
             lane.serve(socket(fileno=_CONTROL), _ALIVE, self._abilities)
         except BaseException:  # noqa: BLE001 - the copy of the supervisor must not go on
