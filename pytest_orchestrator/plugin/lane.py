@@ -24,7 +24,8 @@ import pytest
 
 from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
-from pytest_orchestrator.plugin.step_call import Imported, StepCalls, own_process, take_over
+from pytest_orchestrator.plugin.step_call import StepCalls
+from pytest_orchestrator.plugin.step_process import Imported, own_process, take_over
 from pytest_orchestrator.recipe.model import PythonStep
 
 _CONTROL, _ALIVE = 3, 4

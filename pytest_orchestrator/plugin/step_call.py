@@ -8,16 +8,11 @@ import builtins
 import contextlib
 import faulthandler
 import logging
-import os
-import shutil
-import signal
 import socket
-import sys
-import tempfile
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,10 +21,11 @@ import pytest
 
 from pytest_orchestrator.core.plain import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import frames, lane, python, wire
+from pytest_orchestrator.execution import frames, python, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.plugin.callables import callable_of
+from pytest_orchestrator.plugin.step_process import Imported
 from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.client import RemoteContext
 
@@ -84,7 +80,7 @@ class StepCalls:
         if root.level != request["log_level"]:
             root.setLevel(request["log_level"])
 
-    def imports(self, module: str, imported: "Imported") -> None:
+    def imports(self, module: str, imported: Imported) -> None:
         """Import a module as the body of a step would do it."""
         self._tell = imported.events.append
         with warnings.catch_warnings():
@@ -177,49 +173,6 @@ class StepCalls:
         return told | {"wasxfail": getattr(report, "wasxfail", None)}
 
 
-class Imported:
-    """What the import of a module came to, for the first step that uses it.
-
-    Attributes:
-        error: What it raised.
-        events: Log records and warnings.
-    """
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-        self.events: list[dict[str, Any]] = []
-        self._files: list[Any] = []
-
-    @contextlib.contextmanager
-    def printed(self) -> Iterator[None]:
-        """Keep what is printed meanwhile, by whatever means."""
-        self._files = [tempfile.TemporaryFile() for _ in (1, 2)]  # noqa: SIM115
-        kept = [os.dup(number) for number in (1, 2)]
-        for number, file in enumerate(self._files, 1):
-            os.dup2(file.fileno(), number)
-        try:
-            yield
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(Exception):
-                    stream.flush()
-            for number, fd in enumerate(kept, 1):
-                os.dup2(fd, number)
-                os.close(fd)
-
-    def print_again(self) -> None:
-        """Print what was kept."""
-        for number, file in enumerate(self._files, 1):
-            file.seek(0)
-            with open(number, "wb", closefd=False) as stream:
-                shutil.copyfileobj(file, stream)
-
-    def close(self) -> None:
-        """Forget what was kept."""
-        for file in self._files:
-            file.close()
-
-
 class _Body:
     """The body of a step, and how it ended."""
 
@@ -306,26 +259,3 @@ def _surroundings(request: dict[str, Any], error: BaseException | None) -> Envir
         passes_through=(pytest.exit.Exception,),
         before_import=before_import,
     )
-
-
-def take_over(request: dict[str, Any]) -> None:
-    """Stand where pytest stands: environment, folder, search path."""
-    environ = request["env"]
-    for name in os.environ.keys() - environ.keys():
-        del os.environ[name]
-    for name, value in environ.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
-    os.chdir(request["cwd"])
-    sys.path[:] = request["sys_path"]
-
-
-def own_process() -> None:
-    """Take signals as a fresh process does."""
-    for number in lane.SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # A step that is ended by its timeout tells where it hung.
-    faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)

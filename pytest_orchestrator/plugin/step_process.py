@@ -1,0 +1,79 @@
+"""The process of a Python step: where it stands, and what the import of its module left it."""
+
+import contextlib
+import faulthandler
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from pytest_orchestrator.execution import lane
+
+
+class Imported:
+    """What the import of a module came to, for the first step that uses it.
+
+    Attributes:
+        error: What it raised.
+        events: Log records and warnings.
+    """
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.events: list[dict[str, Any]] = []
+        self._files: list[Any] = []
+
+    @contextlib.contextmanager
+    def printed(self) -> Iterator[None]:
+        """Keep what is printed meanwhile, by whatever means."""
+        self._files = [tempfile.TemporaryFile() for _ in (1, 2)]  # noqa: SIM115
+        kept = [os.dup(number) for number in (1, 2)]
+        for number, file in enumerate(self._files, 1):
+            os.dup2(file.fileno(), number)
+        try:
+            yield
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):
+                    stream.flush()
+            for number, fd in enumerate(kept, 1):
+                os.dup2(fd, number)
+                os.close(fd)
+
+    def print_again(self) -> None:
+        """Print what was kept."""
+        for number, file in enumerate(self._files, 1):
+            file.seek(0)
+            with open(number, "wb", closefd=False) as stream:
+                shutil.copyfileobj(file, stream)
+
+    def close(self) -> None:
+        """Forget what was kept."""
+        for file in self._files:
+            file.close()
+
+
+def take_over(request: dict[str, Any]) -> None:
+    """Stand where pytest stands: environment, folder, search path."""
+    environ = request["env"]
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    for name, value in environ.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    os.chdir(request["cwd"])
+    sys.path[:] = request["sys_path"]
+
+
+def own_process() -> None:
+    """Take signals as a fresh process does."""
+    for number in lane.SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # A step that is ended by its timeout tells where it hung.
+    faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)
