@@ -318,3 +318,27 @@ def test_a_wait_for_a_lock_is_told_where_somebody_listens(
     assert taken(run, "locked_a", "locked_b") == ["passed", "passed"]
     assert told == {("psu", True)}
     assert run.results["locked_a"].waited + run.results["locked_b"].waited > 0.1
+
+
+def test_a_second_signal_gives_no_grace(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("sleep 600", ""), b=("trap '' TERM; touch b; while :; do sleep 600; done", ""))
+    sent: list[float] = []
+
+    def interrupt() -> None:
+        until((run.env.root / "b").exists)
+        for _ in range(2):
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+            until(lambda: "a" in _over(run))
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run.result(run.recipe.step("a"))
+    assert time.monotonic() - sent[1] < 1.5
+    thread.join()
+    assert failure_of(run.results["b"])[0] == "interrupted"
+
+
+def _over(run: Pool) -> set[str]:
+    return set(run._jobs) - {job.step.name for job in run._busy}  # noqa: SLF001

@@ -270,12 +270,12 @@ def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
 
 
 def _interrupted(
-    project: Project, number: signal.Signals, cmd: str = _SLEEPS
+    project: Project, number: signal.Signals, c: str = _command(_SLEEPS.format("c"))
 ) -> tuple[int, list[str]]:
-    names = ("a", "b", "c")
+    a, b = (_command(_SLEEPS.format(name)) for name in "ab")
     project.recipe(
         "x",
-        {name: _command(cmd.format(name)) for name in names},
+        {"a": a, "b": b, "c": c},
         {"off": _command("echo off >> ran.txt")},
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
@@ -304,6 +304,33 @@ def test_an_interrupt_ends_all_steps_and_runs_the_final_ones(
     told = [line for line in lines if line.startswith("FAILED")]
     assert len(told) == 1
     assert re.fullmatch(rf"FAILED \S+::a - .*: interrupted after \d+\.\d s: {cause}", told[0])
+
+
+def test_a_step_that_hears_nothing_is_ended_too(project: Project) -> None:
+    project.write(
+        "stuck.py",
+        """
+        import os
+        import time
+        from pathlib import Path
+
+        Path("c.pid").write_text(str(os.getpid()))
+        while True:
+            try:
+                time.sleep(600)
+            except BaseException:
+                pass
+        """,
+    )
+    step = "type: python, module: stuck, function: step, needs: []"
+
+    begun = time.monotonic()
+    status, _ = _interrupted(project, signal.SIGINT, step)
+
+    assert status == 2
+    assert time.monotonic() - begun < 15.0
+    assert not any(map(_is_alive, _pids(project)))
+    assert project.ran == ["off"]
 
 
 def test_a_kill_of_pytest_ends_all_steps(project: Project) -> None:
@@ -456,6 +483,23 @@ def test_fixtures_of_a_module_are_up_before_anything_runs_ahead(project: Project
 
     assert (ran[0], sorted(ran[1:3]), ran[3:]) == ("up", ["one", "two"], ["three", "down"])
     assert told == []
+
+
+def test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time(project: Project) -> None:
+    project.write(
+        "recipes/test_first.py",
+        """
+        import pytest
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_first():
+            pass
+        """,
+    )
+    project.recipe("x", {"one": "", "two": "needs: []"})
+
+    why = "recipes/x.yaml one step at a time: a test uses it before its own steps"
+    assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
 
 
 def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
