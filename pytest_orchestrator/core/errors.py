@@ -20,6 +20,7 @@ class ContextKeyError(OrchestratorError, KeyError):
     """A key that is not in the context, or that cannot be one."""
 
     slug = "context-key"
+    __module__ = "pytest_orchestrator"
 
     def __str__(self) -> str:
         # KeyError shows the repr of its text.
@@ -30,3 +31,4 @@ class ContextTypeError(OrchestratorError, TypeError):
     """An operation on a value of another type: append to a number, increment of a text."""
 
     slug = "context-type"
+    __module__ = "pytest_orchestrator"

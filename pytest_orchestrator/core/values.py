@@ -33,6 +33,7 @@ class NotJson(OrchestratorError, ValueError):
     """A value that would not come back from JSON as it went in."""
 
     slug = "not-json"
+    __module__ = "pytest_orchestrator"
 
 
 def copied(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:

@@ -83,8 +83,10 @@ def alone(
     It neither ends that shell nor moves it elsewhere.
     """
     words = argv_of(cmd, Path())
-    if cwd is not None and "/" in words[0] and not os.path.isabs(words[0]):
-        words = (os.path.join(".", os.path.relpath(words[0], cwd)), *words[1:])
+    program = (cmd.split() if isinstance(cmd, str) else cmd)[0]
+    if words[0] == os.path.normpath(program) and "/" in program and not os.path.isabs(program):
+        path = os.path.relpath(program, cwd or ".")
+        words = (path if "/" in path else f"./{path}", *words[1:])
     line = shlex.join(words)
     unset = [f"-u {name}" for name, value in args.items() if value is None]
     given = [

@@ -23,6 +23,8 @@ PATIENCE = 10.0
 class TimeLimitReached(BaseException):
     """Raised in the main thread at the deadline; not an Exception, so that few swallow it."""
 
+    __module__ = "pytest_orchestrator"
+
 
 @contextlib.contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:

@@ -39,6 +39,8 @@ def program(
     if not os.access(path, os.X_OK):
         return 126, f"{shown} may not be run; give it its run bit: chmod +x {shown}", "cmd"
     interpreter = _interpreter(path)
+    if interpreter.endswith("\r"):
+        return 127, f"{shown} has Windows line endings; save it with LF (dos2unix {shown})", "cmd"
     if interpreter and isinstance(error, FileNotFoundError):
         return 127, f"{shown} names an interpreter that is not there: {interpreter}", "cmd"
     return 126, f"{shown} could not be run: {error.strerror}", "cmd"
@@ -97,4 +99,4 @@ def _interpreter(path: str) -> str:
             first = file.readline(256)
     except OSError:
         return ""
-    return first[2:].decode("utf-8", "replace").strip() if first.startswith(b"#!") else ""
+    return first[2:].decode("utf-8", "replace").strip(" \t\n") if first.startswith(b"#!") else ""

@@ -51,7 +51,7 @@ def run(
         raise
     except BaseException as error:
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
-    return _judged(given, own, step)
+    return _judged(given, own, step, env)
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def _traced(heap: Heap | None) -> Iterator[None]:
             heap.stop()
 
 
-def _judged(given: object, own: Own, step: PythonStep) -> Ended:
+def _judged(given: object, own: Own, step: PythonStep, env: Environment) -> Ended:
     usage = own.usage()
     name = step.function or f"{step.class_}.run"
     strange = _strange(given, name)
@@ -75,6 +75,10 @@ def _judged(given: object, own: Own, step: PythonStep) -> Ended:
         value = values.copied(given, "result")
     except values.NotJson as error:
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
+    size = len(values.encode(value))
+    if size > env.capacity:
+        reason = f"what {name} returned is above {env.capacity >> 20} MiB; a result is smaller"
+        return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
     failure = status.failure_of(value, f"what {name} returned")
     skipped = None if failure else status.skip_of(value)
     return Ended(usage=usage, failure=failure, skipped=skipped, value=value)

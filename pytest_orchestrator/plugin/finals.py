@@ -25,6 +25,13 @@ class Finals:
         self._files: dict[str, RecipeFile] = {}
         self._due = self._last_users()
 
+    def before(self, item: pytest.Item) -> list[StepItem]:
+        """Return the steps that were not selected and come before a selected one."""
+        if not isinstance(item, StepItem) or not item.step.is_final:
+            return []
+        owed = [step for step in self._owed(item.run) if not self.selected(step)]
+        return [step for step in owed if step.step.index < item.step.index]
+
     def owed_after(self, item: pytest.Item) -> list[StepItem]:
         """Return the steps that were not selected and have to run after an item."""
         runs = [run for run in self._due.get(item.nodeid, []) if run.begun or run is _run_of(item)]

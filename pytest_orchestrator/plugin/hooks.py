@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the YAML files that are recipes."""
-    if file_path.suffix not in claims.SUFFIXES:
+    if file_path.suffix.lower() not in claims.SUFFIXES:
         return None
     named = parent.session.isinitpath(file_path)
     claim = claims.claim(file_path, parent.config, named=named)

@@ -40,6 +40,8 @@ _REPORT: dict[str, Any] = {
 class LeftoverWarning(UserWarning):
     """A step ended and left processes running; they were ended."""
 
+    __module__ = "pytest_orchestrator"
+
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
     """Return the node of a recipe, or None for a file that was only walked by and is none."""
@@ -73,6 +75,8 @@ class RecipeFile(pytest.Module):
         item: StepItem = StepItem.from_parent(self, name=step.name, callobj=function, step=step)
         for tag in step.tags:
             item.add_marker(_mark(self.config, tag))
+        if step.is_final and self.config.pluginmanager.has_plugin("rerunfailures"):
+            item.add_marker(pytest.mark.flaky(reruns=0))  # once, whatever becomes of it
         if step.xfail is not None:
             item.add_marker(pytest.mark.xfail(reason=step.xfail))
         return item

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
 
 _MOST = 10
+_WIDEST = 400
 _WHOLE = 40
 
 
@@ -37,7 +38,12 @@ def shorten(report: pytest.TestReport, kind: str) -> None:
 
 
 def _last_lines(text: str, most: int) -> str:
-    lines = text.splitlines(keepends=True)
+    lines = text.splitlines()
+    shown = "\n".join(_cut(line) for line in lines[-most:])
     if len(lines) <= most:
-        return text
-    return f"… the last {most} of {len(lines)} lines (-vv shows all)\n{''.join(lines[-most:])}"
+        return f"{shown}\n" if text.endswith("\n") else shown
+    return f"… the last {most} of {len(lines)} lines (-vv shows all)\n{shown}\n"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDEST else f"{line[:_WIDEST]} … ({len(line):,} characters)"

@@ -36,6 +36,7 @@ class LastItems:
                 self.tell(self._quiet, report)
             return True
         self._at = item
+        self.play(self._finals.before(item), item)
         owed = self._finals.owed_after(item)
         if not owed:
             return None

@@ -28,9 +28,9 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
-    """Return the word for a whole recipe: failed, passed or skipped."""
-    states = [_at(block, "step", "state") for block in blocks]
-    if "failed" in states or "error" in states:
+    """Return the word for a whole recipe; one with a blocked step has failed."""
+    states = {_at(block, "step", "state") for block in blocks}
+    if states & {"failed", "error", "blocked"}:
         return "failed"
     return "passed" if "passed" in states else "skipped"
 

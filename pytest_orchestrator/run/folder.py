@@ -70,5 +70,8 @@ class RunFolder:
 
 
 def _parts(recipe: str) -> tuple[str, ...]:
-    parts = PurePosixPath(recipe.strip("/")).with_suffix("").parts
-    return parts[parts.index("recipes") + 1 :] if "recipes" in parts[:-1] else parts
+    """Return a short path for what everybody has, the whole one for what may be its twin."""
+    path = PurePosixPath(recipe.strip("/"))
+    if path.parts[0] == "recipes" and path.suffix == ".yaml":
+        return path.with_suffix("").parts[1:]
+    return path.parts

@@ -20,7 +20,8 @@ def test_the_kinds_of_the_core_are_known_here() -> None:
     of_core = {
         kind
         for kind in OrchestratorError.__subclasses__()
-        if kind.__module__.startswith("pytest_orchestrator.core")
+        if kind.__module__ == "pytest_orchestrator"
+        or kind.__module__.startswith("pytest_orchestrator.core")
     }
 
     assert of_core == set(KINDS)

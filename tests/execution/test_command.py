@@ -57,7 +57,7 @@ def test_stdin_is_text_as_it_is_and_json_else() -> None:
         ({"cmd": "exit 3"}, "/bin/sh -c 'exit 3'"),
         ({"cmd": "echo $A | cat", "args": {"A": 1}}, "env A=1 /bin/sh -c 'echo $A | cat'"),
         ({"cmd": ("a", "b c")}, "a 'b c'"),
-        ({"cmd": "scripts/run.sh 3", "cwd": "a b"}, "(cd 'a b' && ./../scripts/run.sh 3)"),
+        ({"cmd": "scripts/run.sh 3", "cwd": "a b"}, "(cd 'a b' && ../scripts/run.sh 3)"),
         ({"cmd": "scripts/run.sh 3", "cwd": "scripts"}, "(cd scripts && ./run.sh 3)"),
         ({"cmd": "cat -n", "cwd": "sub", "stdin": [1]}, "(cd sub && printf %s '[1]' | cat -n)"),
     ],

@@ -268,3 +268,20 @@ def test_collecting_alone_runs_none(bench: Project) -> None:
     bench.run("--collect-only")
 
     assert bench.ran == []
+
+
+def test_a_final_step_that_was_left_out_runs_before_a_selected_later_one(project: Project) -> None:
+    project.recipe("x", {"one": ""}, {"off": "", "cool": ""})
+
+    project.run("recipes/x.yaml::one", "recipes/x.yaml::cool").assert_outcomes(passed=2)
+
+    assert project.ran == ["one", "off", "cool"]
+
+
+def test_a_final_step_that_is_needed_and_deselected_runs_all_the_same(project: Project) -> None:
+    project.recipe("x", {"one": ""}, {"off": "", "cool": "needs: [off]"})
+
+    result = project.run("recipes/x.yaml", "--deselect", "recipes/x.yaml::off")
+
+    result.assert_outcomes(passed=2, deselected=1)
+    assert project.ran == ["one", "off", "cool"]

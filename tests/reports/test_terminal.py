@@ -80,7 +80,7 @@ def test_no_row_is_wider_than_the_terminal(blocks: list[dict[str, Any]], width: 
         (["passed", "failed", "blocked"], "failed"),
         (["passed", "error"], "failed"),
         (["passed", "skipped", "xfailed"], "passed"),
-        (["skipped", "blocked"], "skipped"),
+        (["skipped", "blocked"], "failed"),
         ([], "skipped"),
     ],
 )
