@@ -4,12 +4,13 @@ A value is checked here, in the words of the Context, since JSON would quietly m
 of a tuple. All that depends on the state is said by who keeps it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 from msgspec import UNSET
 
 from pytest_orchestrator.core import snapshots
+from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.state import checked_who
@@ -26,14 +27,14 @@ _ERRORS: Final = {
 _READING: Final = {"get", "contains", "history", "last_modified"}
 
 
-class RemoteContext:
-    """State of a run that another process keeps; see `Context` for what each operation does.
+class RemoteContext(Context):
+    """A `Context` that another process keeps; see there for what each operation does.
 
     Any number of threads may use it, and one process: the first that asks, which may be a
     fork of the one that made it.
     """
 
-    __slots__ = ("_exchange", "_who")
+    __slots__ = ("_by", "_exchange")
 
     def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
         """Use a connection, which stays the caller's to close.
@@ -45,7 +46,15 @@ class RemoteContext:
             token: The password of the server.
         """
         self._exchange = Exchange(connection, token)
-        self._who = who
+        self._by = who
+
+    def bound(self, who: str, on_change: Callable[[Change], None] | None = None) -> "RemoteContext":
+        """Make another handle on the same state; of changes only its keeper can tell."""
+        if on_change is not None:
+            raise ContextTypeError("changes of a Context elsewhere are told where it is kept")
+        handle = RemoteContext.__new__(RemoteContext)
+        handle._exchange, handle._by = self._exchange, checked_who(who)  # noqa: SLF001
+        return handle
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -115,14 +124,14 @@ class RemoteContext:
         self._ask("restore", value=plain, who=who)
 
     def __repr__(self) -> str:
-        return f"<RemoteContext over {self._exchange.connection!r}>"
+        return "<Context of another process>"
 
     def _ask(
         self, op: str, path: Any = UNSET, value: Any = UNSET, index: int = -1, who: Any = None
     ) -> Reply:
         if type(path) is not str and path is not UNSET:
             path = _plain_path(path)
-        who = self._who if who is None else who
+        who = self._by if who is None else who
         if type(who) is not str and who is not None:
             who = _plain_who(who)
         try:

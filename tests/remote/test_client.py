@@ -220,4 +220,12 @@ def test_another_process_keeps_the_values(link: socket.socket) -> None:
     assert [change["who"] for change in remote.get_history("large")] == ["flash"] * 2
     remote.restore(remote.snapshot())
     assert remote.keys() == ["large"]
-    assert repr(remote) == f"<RemoteContext over {link!r}>"
+    assert repr(remote) == "<Context of another process>"
+
+
+def test_it_is_a_context_whoever_keeps_it(link: socket.socket) -> None:
+    remote = RemoteContext(link)
+    assert isinstance(remote, Context)
+    handle = remote.bound("bench")
+    handle.set("volts", 12)
+    assert remote.get_history("volts")[-1]["who"] == "bench"
