@@ -45,7 +45,7 @@ def block(
     """
     told: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
-        "run": {"worker": worker},
+        "run": {"id": folder.name, "worker": worker},
         "recipe": _recipe(recipe),
         "step": _step(step, result, state),
         "criteria": [_criterion(verdict) for verdict in result.verdicts],

@@ -79,7 +79,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
     )
     assert told(recipe, "ripple", result) == {
         "schema_version": "1.0",
-        "run": {"worker": "main"},
+        "run": {"id": "1", "worker": "main"},
         "recipe": {
             "name": "psu_burn_in",
             "path": "recipes/psu.yaml",
@@ -172,7 +172,7 @@ def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Reci
     made = told(recipe, "flash", result, worker="gw1")
     assert "process" not in made
     assert made["resources"] == {"seconds": 0.5, "source": {}}
-    assert made["run"] == {"worker": "gw1"}
+    assert made["run"] == {"id": "1", "worker": "gw1"}
     assert made["step"] == {
         "name": "flash",
         "index": 1,
