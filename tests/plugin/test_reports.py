@@ -48,7 +48,8 @@ def test_the_json_block_says_which_step_of_which_recipe(psu: Project) -> None:
     block = psu.blocks()["flash"]
 
     assert block["schema_version"] == "1.0"
-    assert block["run"] == {"worker": "main"}
+    assert block["run"]["worker"] == "main"
+    assert (project.path / ".orchestrator/runs" / block["run"]["id"]).is_dir()
     assert block["recipe"] == {
         "name": "psu check",
         "path": "recipes/psu.yaml",
