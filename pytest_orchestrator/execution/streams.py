@@ -24,7 +24,7 @@ class Streams:
     Args:
         request: The paths of the logs and their limit.
         fds: Where stdout and stderr are copied to as they come: none, or both.
-        poll: Where the pipes are registered while they are open.
+        poll: Where the pipes are registered from `listen` on.
     """
 
     def __init__(self, request: dict[str, Any], fds: list[int], poll: select.poll) -> None:
@@ -33,6 +33,7 @@ class Streams:
         self._live = [Live(fd) for fd in fds]
         self._poll = poll
         self._open: dict[int, int] = {}
+        self._heard: set[int] = set()
         self._held: set[int] = set()
 
     def open(self) -> list[int]:
@@ -46,9 +47,14 @@ class Streams:
             ours, other = os.pipe()
             os.set_blocking(ours, False)
             self._open[ours] = number
-            self._poll.register(ours, select.POLLIN)
             theirs.append(other)
         return theirs
+
+    def listen(self) -> None:
+        """Have the poll tell what comes."""
+        for fd in self._open:
+            if fd not in self._heard and fd not in self._held:
+                self._hear(fd)
 
     def take(self, fd: int) -> bool:
         """Read one piece of a stream; False where the descriptor is none of these."""
@@ -61,7 +67,7 @@ class Streams:
         """Return how long a poll may wait; a stream whose copy was not taken is tried again."""
         for fd in [fd for fd in self._held if not self._live[self._open[fd]].full]:
             self._held.remove(fd)
-            self._poll.register(fd, select.POLLIN)
+            self._hear(fd)
         return max(0.0, min(seconds, _HELD) if self._held else seconds)
 
     def drain(self) -> None:
@@ -98,13 +104,17 @@ class Streams:
         self._logs[number].feed(chunk)
         if self._live:
             self._live[number].feed(chunk)
-            if self._live[number].full and fd not in self._held:
+            if self._live[number].full:
+                self._release(fd)
                 self._held.add(fd)
-                self._poll.unregister(fd)
         return len(chunk)
 
+    def _hear(self, fd: int) -> None:
+        self._heard.add(fd)
+        self._poll.register(fd, select.POLLIN)
+
     def _release(self, fd: int) -> None:
-        if fd in self._held:
-            self._held.remove(fd)
-        else:
+        if fd in self._heard:
+            self._heard.remove(fd)
             self._poll.unregister(fd)
+        self._held.discard(fd)

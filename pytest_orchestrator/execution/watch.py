@@ -30,9 +30,9 @@ EMERGENCY = 1.0
 
 _SETTLE = 0.1  # a `tee` that a shell has started ends a moment after the shell
 _PAUSE = 0.005
-_TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_GLANCES = 1
-_WITHOUT_PROC = 5
+_TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_GLANCES = 2
+_WITHOUT_PROC = 6
 _WITHOUT_PIDFD = 0.02
 
 
@@ -72,7 +72,6 @@ class Watch:
         self._status: int | None = None
         self._exited: float | None = None
         self._stopped = ""
-        self._glanced = False
         self._patience = float("inf")
         self._started = time.monotonic()
         descendants.reaped = self._reaped
@@ -97,6 +96,7 @@ class Watch:
         unended: list[str] = []
         self._until_exit()
         if self._exited is None or not self._settled():
+            self._streams.listen()
             if self._exited is not None:
                 leftovers = list(self._descendants.named().values())
             left = self._descendants.end(self._request["grace"], self._pump)
@@ -135,6 +135,8 @@ class Watch:
             if now >= due:
                 looks += 1
                 self._look(looks, now)
+                # What ends before the first look is read at its end, in one go.
+                self._streams.listen()
                 due = now + next(ticks, _TICKS[-1])
             self._pump(min(due, deadline) - now)
 
@@ -155,10 +157,6 @@ class Watch:
                 self._exit()
             elif not self._streams.take(fd):
                 self._hear(fd)
-            elif not self._glanced and self._exited is None:
-                # Most short steps print once, when their work is done.
-                self._glanced = True
-                self._figures.glance(self._pid)
         if self._pidfd < 0 and self._exited is None and self._dead():
             self._exit()
         return time.monotonic() < self._patience
@@ -183,6 +181,7 @@ class Watch:
         """Give what the program left running a moment to end by itself."""
         until = time.monotonic() + _SETTLE
         while not self._descendants.reap():
+            self._streams.listen()
             if time.monotonic() >= until or self._stopped:
                 return False
             self._pump(_PAUSE)

@@ -401,7 +401,7 @@ def test_a_lane_that_its_program_kills_is_told_and_replaced(run: Runs, token: st
 
     assert str(lost.value) == f"the lane (pid {pid}) was ended by SIGKILL"
     assert alive(token) == []
-    assert len(lost.value.strays) == 3
+    assert lost.value.strays
     assert run("true").code == 0
 
 
