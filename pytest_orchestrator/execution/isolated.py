@@ -24,6 +24,7 @@ from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.protocol import Conversation
 
+_A_DAY = 86_400.0
 _CHUNK = 1 << 16
 
 
@@ -132,9 +133,10 @@ class _Talk:
         self._their_events.close()
         self._poll.register(lane, select.POLLIN)
         while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-            ready = {fd for fd, _ in self._poll.poll(left)}
-            if not ready:
+            left = _A_DAY if deadline is None else max(0.0, deadline - time.monotonic())
+            # Of more than some 24 days poll knows nothing.
+            ready = {fd for fd, _ in self._poll.poll(min(left, _A_DAY) * 1000)}
+            if not ready and left < _A_DAY:
                 raise TimeoutError
             self._take(ready)
             if lane.fileno() in ready:
