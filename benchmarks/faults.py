@@ -62,11 +62,10 @@ class Fault(NamedTuple):
             grace=grace,
         )
 
-    def bound(self, grace: float) -> float:
+    @property
+    def bound(self) -> float:
         """Return the seconds that it may take in all."""
-        if self.timeout is not None:
-            return self.timeout + BOUND - 2.0 + grace
-        return self.own + BOUND - 2.0 + grace
+        return BOUND + (self.own if self.timeout is None else self.timeout)
 
 
 def new_token() -> str:

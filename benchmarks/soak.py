@@ -96,7 +96,7 @@ def _round(fault: Fault, lane: Lane, folder: Path) -> Round:
     end(token)
     for log in folder.glob(f"{token}.*"):
         log.unlink()
-    if seconds > fault.bound(GRACE):
+    if seconds > fault.bound:
         wrong = wrong or f"{seconds:.2f} s"
     return Round(seconds - (fault.timeout or 0.0), wrong or "; ".join(left) or None)
 

@@ -2,8 +2,9 @@
 
 import os
 import socket
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -122,6 +123,15 @@ def test_a_handler_is_refused_while_a_longer_request_is_half_sent(
     assert remote.to_dict() == {"a": "x" * 100}
 
 
+@pytest.fixture
+def _switch_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_switch_often")
 def test_threads_that_ask_at_once_get_their_own_replies(link: socket.socket) -> None:
     remote = RemoteContext(link)
     barrier = threading.Barrier(THREADS)
