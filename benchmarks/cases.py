@@ -60,7 +60,7 @@ class Case(NamedTuple):
 def startup() -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
         test, recipe = costs["one empty test"], costs["recipe of two shell steps"]
-        return [Figure("CPU, recipe / test", recipe.cpu / test.cpu, "x", 1.3)]
+        return [Figure("CPU, recipe / test", recipe.cpu / test.cpu, "x", 2.3)]
 
     return Case(
         "start-up of a recipe of two shell steps",
