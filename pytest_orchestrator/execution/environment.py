@@ -72,7 +72,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     def log(self, step: str, stream: str) -> str | None:
         """Return the path of the log of a stream of a step, None where there is none."""
-        return None if self.logs is None else str(self.logs / f"{step}.{self.attempt}.{stream}")
+        return None if self.logs is None else f"{self.logs}/{step}.{self.attempt}.{stream}"
 
     def samples(self, step: str) -> Path | None:
         """Return the file for the samples of a step, None where there is none."""

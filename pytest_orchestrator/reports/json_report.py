@@ -170,10 +170,11 @@ def _process(process: Process, root: Path) -> dict[str, Json]:
 
 
 def _relative(path: str, root: Path) -> str:
-    try:
-        return Path(path).relative_to(root).as_posix()
-    except ValueError:
-        return path
+    # Thrice in each step: a Path costs twenty times as much.
+    above = f"{root}/"
+    if path.startswith(above):
+        return path.removeprefix(above)
+    return "." if path == str(root) else path
 
 
 def _moment(seconds: float) -> str:
