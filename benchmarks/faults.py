@@ -338,7 +338,7 @@ def run(lane):
     try:
         lane.run(Request(argv=argv, env=dict(os.environ), cwd="/"), live=(started[1], started[1]))
     except LaneLost as lost:
-        print(lost, flush=True)
+        os.write(1, f"{lost}\\n".encode())
 
 with Lanes(limited="LIMITED" in os.environ) as lanes:
     supervisor = lanes.start()

@@ -376,7 +376,7 @@ def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
         import time
         held = []
         while time.process_time() < 0.15:
-            held.append(bytes(1 << 20))
+            held.append(b"x" * (1 << 20))
             time.sleep(0.002)
             for _ in range(100000):
                 pass
