@@ -156,12 +156,14 @@ class Exchange:
             return reply
 
     def _own(self) -> None:
-        if self._process is not None:
+        if self._process is None:
+            self._process = _Process.here
+        # Of threads that ask first at once, another may have been here already.
+        if self._process is not _Process.here:
             raise ContextUnreachable(
                 f"the Context is used by process {self._process.pid}, and a process that it "
                 "forked cannot use it too; hand over the values that it needs and that it finds"
             )
-        self._process = _Process.here
 
     def _send(self, line: bytes) -> None:
         if self._is_unsure or len(self._replies) > 1:

@@ -58,7 +58,7 @@ def test_a_figure_is_the_median_of_what_ran_side_by_side() -> None:
     costs = {"one empty test": tests, "recipe of two shell steps": recipes}
 
     assert judged(CASES["startup"], costs) == [
-        Judged(Figure("CPU, recipe / test", 1.25, "x", 1.3), 1.0, 2.0)
+        Judged(Figure("CPU, recipe / test", 1.25, "x", 2.3), 1.0, 2.0)
     ]
 
 
