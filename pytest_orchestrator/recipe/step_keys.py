@@ -1,0 +1,126 @@
+"""The keys of steps of every type: frozen values, true from birth."""
+
+from typing import Annotated, ClassVar
+
+from msgspec import Struct
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.kinds import Fixture, Json, StepName, Tag, Text, key
+from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.success import Success
+
+
+class Criterion(Struct, frozen=True):
+    """One thing that must hold after a step.
+
+    Attributes:
+        name: The key in ``success``, such as ``ctx_has_keys``.
+        wanted: What it asks for; where the file has a list of things, one of them.
+        place: Where it stands.
+    """
+
+    name: str
+    wanted: Json
+    place: Place
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """What steps of every type have.
+
+    Attributes:
+        index: Position in the order in which the recipe runs, from 1; the steps of
+            ``finally`` come after the others.
+        is_final: The step stands in ``finally``.
+        at: Where the value of each key that was given stands; below ``""`` the step itself.
+    """
+
+    type: ClassVar[str] = ""
+
+    name: Annotated[
+        StepName,
+        key(
+            "Unique in the recipe; letters, digits, `_` and `-`. The node id of the step is "
+            "`recipes/x.yaml::name`.",
+            "flash",
+        ),
+    ]
+    idx: Annotated[
+        int | None,
+        key(
+            "Position of the step, instead of the order of the list: all steps or none, unique.",
+            1,
+            rule=rules.not_negative,
+        ),
+    ] = None
+    description: Annotated[str | None, key("Free text for reports.", "Writes the firmware.")] = None
+    tags: Annotated[
+        tuple[Tag, ...],
+        key("Markers for `-m`, in addition to those of the recipe.", ["nightly"]),
+    ] = ()
+    fixtures: Annotated[
+        tuple[Fixture, ...],
+        key(
+            "Pytest fixtures that the step needs, in addition to those of the recipe.",
+            ["bench"],
+        ),
+    ] = ()
+    needs: Annotated[
+        tuple[StepName, ...],
+        key(
+            "Names of the steps that must have passed. The default is the step before it; "
+            "`[]` is nothing.",
+            ["flash"],
+        ),
+    ] = ()
+    implicit: Annotated[
+        bool,
+        key("`false`: never run just because a selected step needs this one.", False),
+    ] = True
+    xfail: Annotated[Text | None, key("The reason why the step is expected to fail.", "BUG-17")] = (
+        None
+    )
+    timeout: Annotated[
+        float | None,
+        key(
+            "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, "
+            "`2m`, `1h`.",
+            "30s",
+            written=int | float | str,
+            rule=rules.seconds,
+        ),
+    ] = None
+    retry: Annotated[
+        Retry | None,
+        key(
+            "How often the step is tried until it does not fail, and the wait in between.",
+            {"attempts": 3, "delay": "2s", "backoff": 2},
+            own=True,
+        ),
+    ] = None
+    locks: Annotated[
+        tuple[Text, ...],
+        key(
+            "Names of what there is once on this machine: held while the step runs, across all "
+            "pytest processes.",
+            ["psu"],
+        ),
+    ] = ()
+    success: Annotated[
+        tuple[Criterion, ...],
+        key(
+            "What must hold after the step.",
+            {"ctx_has_keys": ["sample.message_v1"]},
+            written=Success,
+            own=True,
+        ),
+    ] = ()
+
+    index: int = 0
+    is_final: bool = False
+    at: dict[str, Place] = {}
+
+    @property
+    def line(self) -> int:
+        """The line in which the step begins, from 1."""
+        return self.at[""].line

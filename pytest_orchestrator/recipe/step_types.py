@@ -1,0 +1,98 @@
+"""The types of steps, each with the keys that it alone has."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import field
+
+from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.kinds import (
+    Dotted,
+    EnvName,
+    EnvValue,
+    FilePath,
+    Identifier,
+    Json,
+    Word,
+    key,
+)
+from pytest_orchestrator.recipe.step_keys import Step
+
+
+class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"):
+    """A step that calls a class or a function."""
+
+    type: ClassVar[str] = "python"
+
+    module: Annotated[
+        Dotted,
+        key("The module, as it is imported.", "scriptlets.python.steps.sample_step"),
+    ]
+    class_: Annotated[
+        Identifier | None,
+        key("A class of the module that has a `run`.", "SampleStep"),
+    ] = field(default=None, name="class")
+    function: Annotated[
+        Identifier | None,
+        key("A function of the module, instead of a class.", "collect_readings"),
+    ] = None
+    params: Annotated[
+        dict[str, Json],
+        key("What the class or function is given as `params`.", {"message": "Hi"}),
+    ] = field(default_factory=dict)
+    isolation: Annotated[
+        Literal["process", "inline"],
+        key(
+            "`process`: a supervised process of its own. `inline`: pytest's own process, as "
+            "where the step has `fixtures` or a person debugs.",
+            "inline",
+        ),
+    ] = "process"
+    heap: Annotated[
+        bool,
+        key("`true`: measure the Python heap of the step, which makes it slower.", True),
+    ] = False
+
+
+class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
+    """A step that runs a command."""
+
+    type: ClassVar[str] = "shell"
+
+    cmd: Annotated[
+        str | tuple[str, ...],
+        key(
+            "A command line, or a list of a program and its arguments.",
+            "scriptlets/shell/sample.sh",
+            written=str | tuple[Word, ...],
+            rule=rules.command,
+        ),
+    ]
+    args: Annotated[
+        dict[EnvName, EnvValue],
+        key(
+            "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
+            {"MESSAGE": "Hi"},
+        ),
+    ] = field(default_factory=dict)
+    stdin: Annotated[
+        Json,
+        key("What the command reads: text as it is, all else as JSON.", {"channel": 1}),
+    ] = None
+    parse: Annotated[
+        Literal["json", "last-line", "data", "text"],
+        key(
+            "What stdout is: `json` one object with a `status`, `last-line` such an object in "
+            "its last line, `data` any JSON, `text` anything.",
+            "last-line",
+        ),
+    ] = "json"
+    cwd: Annotated[
+        FilePath | None,
+        key("Where the command runs, relative to the rootdir, the default.", "firmware"),
+    ] = None
+
+
+STEP_TYPES: dict[str, type[PythonStep] | type[ShellStep]] = {
+    "python": PythonStep,
+    "shell": ShellStep,
+}
