@@ -25,7 +25,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         root: The folder that relative paths of a recipe start from; also on ``sys.path``.
         timeout: Seconds for a step that names no timeout of its own; None is for ever.
-        timeouts: False switches all timeouts off (a person is debugging).
+        stretch: What all timeouts are multiplied by; 0 switches them off.
         skips: Exceptions by which a Python step says that it is to be skipped.
         passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
@@ -47,7 +47,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     root: Path
     timeout: float | None = 3600.0
-    timeouts: bool = True
+    stretch: float = 1.0
     skips: tuple[type[BaseException], ...] = ()
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
@@ -80,6 +80,5 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the seconds that a step may take, or None where nothing limits it."""
-        if not self.timeouts:
-            return None
-        return self.timeout if timeout is None else timeout
+        seconds = self.timeout if timeout is None else timeout
+        return seconds * self.stretch if seconds and self.stretch else None

@@ -43,6 +43,12 @@ def add(parser: pytest.Parser) -> None:
         metavar="N",
         help="number of steps of a recipe that run at the same time (ini: recipe_jobs; default 1)",
     )
+    group.addoption(
+        "--recipe-timeout-factor",
+        metavar="F",
+        default="1",
+        help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
+    )
     parser.addini(
         "recipe_files",
         "glob patterns relative to the rootdir of files that are recipes; replaces "
@@ -66,6 +72,7 @@ def check(config: pytest.Config) -> None:
     keep_runs(config)
     max_log(config)
     jobs(config)
+    timeout_factor(config)
 
 
 def size_limit(config: pytest.Config) -> int:
@@ -76,6 +83,17 @@ def size_limit(config: pytest.Config) -> int:
 def timeout(config: pytest.Config) -> float | None:
     """Return the default timeout of a step in seconds, None where there is none."""
     return _number(config, "recipe_timeout", _UNITS, "90s, 15m, 1h or a number of seconds") or None
+
+
+def timeout_factor(config: pytest.Config) -> float:
+    """Return what timeouts are multiplied by, 0 where there are none."""
+    text = str(config.getoption("recipe_timeout_factor")).strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?|\.[0-9]+", text):
+        raise pytest.UsageError(
+            f"--recipe-timeout-factor: {text!r} is no factor; "
+            "write a number such as 2.5, or 0 for no timeouts"
+        )
+    return float(text)
 
 
 def run_dir(config: pytest.Config) -> Path:
@@ -114,7 +132,7 @@ def environment(config: pytest.Config) -> "Environment":
     return Environment(
         root=config.rootpath,
         timeout=timeout(config),
-        timeouts=not watched,
+        stretch=0.0 if watched else timeout_factor(config),
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,

@@ -254,7 +254,7 @@ def _surroundings(request: dict[str, Any], error: BaseException | None) -> Envir
 
     return Environment(
         root=Path(request["root"]),
-        timeouts=False,
+        stretch=0.0,
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=before_import,

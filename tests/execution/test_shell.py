@@ -175,7 +175,7 @@ def test_a_recipe_may_want_another_exit_code(
 
 
 def test_timeouts_can_be_switched_off(bench: Bench) -> None:
-    bench.surroundings(timeouts=False)
+    bench.surroundings(stretch=0.0)
     assert bench.shell("sleep 0.1", parse="text", timeout="10ms").failure is None
 
 

@@ -73,6 +73,76 @@ def test_a_debugger_switches_timeouts_off(project: Project) -> None:
     assert project.run("--pdb").ret == 0
 
 
+@pytest.mark.parametrize(
+    ("factor", "isolation", "word"),
+    [
+        ("1", "process", "failed"),
+        ("1", "inline", "failed"),
+        ("100", "process", "passed"),
+        ("100", "inline", "passed"),
+        ("0", "process", "passed"),
+        ("0", "inline", "passed"),
+    ],
+)
+def test_a_factor_stretches_the_timeouts_of_python_steps(
+    project: Project, factor: str, isolation: str, word: str
+) -> None:
+    project.write(
+        "slow.py",
+        """
+        import time
+
+
+        def step(params):
+            time.sleep(0.3)
+            return {"status": "ok"}
+        """,
+    )
+    keys = f"module: slow, function: step, isolation: {isolation}, timeout: 50ms"
+    path = project.recipe("x", {"one": f"type: python, {keys}"})
+
+    found = project.outcomes(f"--recipe-timeout-factor={factor}")
+
+    assert found == {f"{path}::one": word}
+
+
+@pytest.mark.parametrize(
+    ("factor", "word"), [("1", "failed"), (".5", "failed"), ("100.5", "passed"), ("0", "passed")]
+)
+@pytest.mark.parametrize("args", [(), ("--recipe-jobs=2",), ("-n1",)])
+def test_a_factor_stretches_default_and_own_timeouts(
+    project: Project, factor: str, word: str, args: tuple[str, ...]
+) -> None:
+    project.ini("recipe_timeout = 50ms")
+    sleep = "type: shell, cmd: sleep 0.3, parse: text, needs: []"
+    path = project.recipe("x", {"one": sleep, "two": f"{sleep}, timeout: 50ms"})
+
+    found = project.outcomes(f"--recipe-timeout-factor={factor}", *args)
+
+    assert found == {f"{path}::one": word, f"{path}::two": word}
+
+
+def test_a_stretched_timeout_tells_the_time_that_it_was(project: Project) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: sleep 9, parse: text, timeout: 50ms"})
+
+    told = project.told("--recipe-timeout-factor=2")["one"]
+
+    assert told == "timeout: still running after 0.1 s; its whole process tree was ended"
+
+
+@pytest.mark.parametrize("factor", ["-1", "nan", "inf", "1e9", "twice", "", "1000000", "2x"])
+def test_a_factor_that_is_none_is_a_usage_error(project: Project, factor: str) -> None:
+    project.recipe("x", {"one": ""})
+
+    result = project.run(f"--recipe-timeout-factor={factor}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    cure = "write a number such as 2.5, or 0 for no timeouts"
+    said = f"ERROR: --recipe-timeout-factor: {factor!r} is no factor; {cure}"
+    assert result.errlines == [said, ""]
+    assert project.ran == []
+
+
 def test_settings_and_options_are_listed_with_help(project: Project) -> None:
     lines = project.run("--help").stdout
 
