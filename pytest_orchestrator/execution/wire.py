@@ -41,7 +41,8 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
     if fds:
         rights = b"".join(fd.to_bytes(_FD, sys.byteorder) for fd in fds)
         data = data[to.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, rights)]) :]
-    to.sendall(data)
+    if data:  # who has got all of it may be gone by now: to send nothing more would fail
+        to.sendall(data)
 
 
 def receive(source: socket) -> tuple[Any, list[int]]:
