@@ -44,6 +44,9 @@ class Pool(Serial):
         variables: Gives the variables that the environment of a step has in addition.
         logs: Folder for the output of the steps.
         resources: Folder for the samples of their figures.
+
+    Attributes:
+        untaken: Names of the steps whose results a cancel has kept before anybody took them.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Pool(Serial):
         self._bell = Bell(env.waiting)
         env = msgspec.structs.replace(env, waiting=self._bell.tell)
         super().__init__(recipe, context, env, logs, resources)
+        self.untaken: list[str] = []
         self._ahead: Ahead | None = None
         self._free = list(reversed(slots))
         self._lock = threading.Lock()
@@ -90,41 +94,6 @@ class Pool(Serial):
     def one_by_one(self) -> None:
         """Run steps when they are asked for; to be called before the first one is."""
         self._ahead = None
-
-    def result(
-        self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
-    ) -> StepResult:
-        """Return what became of a step; wait for its end where that is not known yet.
-
-        Args:
-            step: A step of this recipe.
-            fixtures: Values for the step's fixtures, by name.
-            again: Run it even though there is a result (a rerun).
-        """
-        if self._ahead is None or step.is_final:
-            self.settle()
-            return super().result(step, fixtures, again=again)
-        if step.name in self.results and not again:
-            return self.results[step.name]
-        job = None
-        try:
-            job = self._asked(step, again=again)
-            while job.result is None:
-                if self._errors:
-                    raise self._errors.pop()  # noqa: TRY301 - as if it had run here
-                self._bell.wait()
-            self.results[step.name] = job.result
-        except BaseException as end:
-            cause = cause_of(end)
-            self.cancel(cause)
-            if step.name not in self.results:
-                tries = job.tries if job else Attempts(step, self.context, self.env, {})
-                self.results[step.name] = tries.interrupted(time.time(), cause)
-            raise
-        heard, job.heard[:] = job.heard[:], []
-        for event in heard:
-            self.env.hear(event)
-        return job.result
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
         """Keep the result of a step whose setup failed or skipped it: it is not run any more."""
@@ -166,6 +135,7 @@ class Pool(Serial):
         for name, job in self._jobs.items():
             if job.begun and name not in self.results:
                 self.results[name] = job.cut_off(cause)
+                self.untaken.append(name)
         if interrupt is not None:
             raise interrupt
 
@@ -189,7 +159,36 @@ class Pool(Serial):
                 interrupt = again
         return interrupt
 
-    def _asked(self, step: Step, *, again: bool) -> Job:
+    def _forget(self, step: Step) -> None:
+        super()._forget(step)
+        self._jobs.pop(step.name, None)
+
+    def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
+        """Wait for the end of a step."""
+        if self._ahead is None or step.is_final:
+            self.settle()
+            super()._run(step, fixtures)
+            return
+        job = None
+        try:
+            job = self._asked(step)
+            while job.result is None:
+                if self._errors:
+                    raise self._errors.pop()  # noqa: TRY301 - as if it had run here
+                self._bell.wait()
+            self.results[step.name] = job.result
+        except BaseException as end:
+            cause = cause_of(end)
+            self.cancel(cause)
+            if step.name not in self.results:
+                tries = job.tries if job else Attempts(step, self.context, self.env, {})
+                self.results[step.name] = tries.interrupted(time.time(), cause)
+            raise
+        heard, job.heard[:] = job.heard[:], []
+        for event in heard:
+            self.env.hear(event)
+
+    def _asked(self, step: Step) -> Job:
         """Return the job of a step; start the graph, or this step alone, where there is none."""
         with self._lock:
             # pytest changes it between two items, while other threads would read it.
@@ -198,7 +197,7 @@ class Pool(Serial):
                 for name in self._ahead.ready(self._meets):
                     self._push(self.recipe.step(name))
             self._begin()
-            if again or step.name not in self._jobs:
+            if step.name not in self._jobs:
                 self._push(step, asked=True)
             self._staff()
             return self._jobs[step.name]

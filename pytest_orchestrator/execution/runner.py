@@ -75,10 +75,24 @@ class Serial:
             fixtures: Values for the step's fixtures, by name.
             again: Run it even though there is a result (a rerun).
         """
-        known = self.results.get(step.name)
-        if known is not None and not again:
-            return known
-        tries = Attempts(step, self.context, self.env, fixtures or {})
+        if step.name in self.results:
+            if not again:
+                return self.results[step.name]
+            self._forget(step)
+        self._run(step, fixtures or {})
+        return self.results[step.name]
+
+    def over(self) -> None:
+        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
+        self.locks.release()
+
+    def _forget(self, step: Step) -> None:
+        """Let a step run again; it has a result, and nothing of it runs now."""
+        del self.results[step.name]
+
+    def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
+        """Run a step to its end and keep its result, also where the run itself is ended."""
+        tries = Attempts(step, self.context, self.env, fixtures)
         started, waited = time.time(), 0.0
         try:
             result = None
@@ -96,11 +110,6 @@ class Serial:
         finally:
             if result is not None:
                 self.results[step.name] = msgspec.structs.replace(result, waited=waited)
-        return self.results[step.name]
-
-    def over(self) -> None:
-        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
-        self.locks.release()
 
     def _begin(self) -> None:
         """Take note that a step runs: from now on there may be something to clean up."""
