@@ -16,6 +16,7 @@ from pytest_orchestrator.plugin import durations
 from pytest_orchestrator.plugin.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.protocol import INTERRUPTS
+from pytest_orchestrator.plugin.reporting import made_by_hand
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe.model import PythonStep
 
@@ -161,6 +162,14 @@ class Jobs:
             self._cancel(str(interrupt) or "Ctrl-C")
             raise
 
+    @pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
+    def pytest_runtest_protocol_around(self) -> Generator[None, object, object]:
+        """Tell what ran ahead, once the item is told during which the session was to stop."""
+        try:
+            return (yield)
+        finally:
+            self._tell_untaken()
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self) -> None:
         """End what runs as soon as the session is to stop."""
@@ -173,6 +182,7 @@ class Jobs:
     def pytest_sessionfinish(self) -> None:
         """End what still runs: the session was ended between two items."""
         self._cancel("the session ended")
+        self._tell_untaken()
 
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
         """Run no step ahead of a fixture that is set up for each."""
@@ -207,6 +217,26 @@ class Jobs:
     def _cancel(self, cause: str) -> None:
         for pool in self._pools:
             pool.cancel(cause)
+
+    def _tell_untaken(self) -> None:
+        """Report the steps that began and whose items will not run any more.
+
+        It was not their failure that the session stops at: not for ``-x``, nor for ``--sw``.
+        """
+        names = {(pool.recipe.id, name) for pool in self._pools for name in pool.untaken}
+        if not names or hasattr(self._session.config, "workerinput"):
+            return
+        manager, stops = self._session.config.pluginmanager, self._session.shouldfail
+        stepwise = [one for one in [manager.get_plugin("stepwiseplugin")] if one is not None]
+        hook = manager.subset_hook_caller("pytest_runtest_logreport", stepwise)
+        steps = [item for item in self._session.items if isinstance(item, StepItem)]
+        for item in steps:
+            if item.result is None and (item.recipe.id, item.name) in names:
+                item.result = item.run.results[item.name]
+                for report in made_by_hand(item):
+                    hook(report=report)
+        if stops:
+            self._session.shouldfail = stops
 
 
 def _pool_of(item: pytest.Item) -> Pool | None:

@@ -273,7 +273,8 @@ def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
     result = project.run("--recipe-jobs=3", option)
 
     assert time.monotonic() - begun < 5.0
-    result.assert_outcomes(failed=1, passed=1)
+    result.assert_outcomes(failed=3, passed=1)
+    assert any(" stopping after 1 failures " in line for line in result.outlines)
     assert project.ran == ["off"]
     assert len(_pids(project)) == 2
     assert not any(map(_is_alive, _pids(project)))
@@ -312,8 +313,51 @@ def test_an_interrupt_ends_all_steps_and_runs_the_final_ones(
     assert not any(map(_is_alive, _pids(project)))
     assert project.ran == ["off"]
     told = [line for line in lines if line.startswith("FAILED")]
-    assert len(told) == 1
-    assert re.fullmatch(rf"FAILED \S+::a - (.*: )?interrupted after \d+\.\d s: {cause}", told[0])
+    assert len(told) == 3
+    for name, line in zip("abc", told, strict=True):
+        assert re.fullmatch(rf"FAILED \S+::{name} - interrupted after \d+\.\d s: {cause}", line)
+
+
+def _stopped(project: Project, *args: str) -> dict[str, dict[str, Any]]:
+    """Stop a session by a failure while a step runs ahead and another one has ended."""
+    fails = "until [ -s b.pid -a -e over ]; do sleep 0.01; done; sleep 0.2; exit 3"
+    steps = {
+        "a": _command(fails),
+        "b": _command(_SLEEPS.format("b")),
+        "c": _command("touch over"),
+        "d": _command("touch d", "b"),
+    }
+    project.recipe("x", steps, {"off": _command("echo off >> ran.txt")})
+    return project.blocks("--recipe-jobs=3", "-p", "cacheprovider", "--junitxml=j.xml", *args)
+
+
+@pytest.mark.parametrize("option", ["-x", "--sw"])
+def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
+    project: Project, option: str
+) -> None:
+    blocks = _stopped(project, option)
+
+    told = {
+        name: (block["step"]["state"], block["step"].get("kind")) for name, block in blocks.items()
+    }
+    assert told == {
+        "a": ("failed", "exit_code"),
+        "b": ("failed", "interrupted"),
+        "c": ("passed", None),
+        "off": ("passed", None),
+    }
+    junit = (project.path / "j.xml").read_text()
+    assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["a", "b", "c", "off"]
+    assert junit.count('name="kind" value="interrupted"') == 1
+
+
+def test_stepwise_goes_on_from_the_step_that_failed_by_itself(project: Project) -> None:
+    _stopped(project, "--sw")
+    project.write("b.pid", "")
+
+    told = project.run("--sw", "--collect-only", "-q", "-p", "cacheprovider").outlines
+
+    assert next(line for line in told if "::" in line) == "recipes/x.yaml::a"
 
 
 def test_a_step_that_hears_nothing_is_ended_too(project: Project) -> None:
