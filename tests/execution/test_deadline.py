@@ -58,25 +58,34 @@ def test_a_block_is_interrupted_whatever_it_waits_for(body: Callable[[], object]
     assert time.monotonic() - started < 5
 
 
-def test_the_stacks_of_all_threads_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("others", [1, 150])
+def test_the_stacks_of_all_threads_are_told_the_interrupted_first(
+    others: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     release = threading.Event()
-    ready = threading.Barrier(2)
+    ready = threading.Barrier(1 + others)
 
     def wait_in_a_thread() -> None:
         ready.wait()
         release.wait()
 
-    thread = threading.Thread(target=wait_in_a_thread)
-    thread.start()
+    threads = [
+        threading.Thread(target=wait_in_a_thread, name=f"pump {number}") for number in range(others)
+    ]
+    for thread in threads:
+        thread.start()
     ready.wait()
     # Long enough to be in `swallow` by then, on a busy machine too.
     with pytest.raises(TimeLimitReached), deadline(0.5):
         swallow()
     release.set()
-    thread.join()
-    told = capsys.readouterr().err
-    assert " in wait_in_a_thread\n" in told
-    assert " in swallow\n" in told
+    for thread in threads:
+        thread.join()
+    first, *rest = capsys.readouterr().err.split("\nThread ")[1:]
+    assert first.startswith("MainThread (most recent call last):\n")
+    assert first.endswith(", in swallow\n    time.sleep(20)\n")
+    told = {stack.partition(" (")[0] for stack in rest if ", in wait_in_a_thread\n" in stack}
+    assert told == {thread.name for thread in threads}
 
 
 def test_a_block_in_time_is_let_alone() -> None:
