@@ -14,6 +14,7 @@ from pathlib import Path
 from pytest_orchestrator.core.values import Json
 
 SHELL = "/bin/sh"
+_HERE = Path()
 
 _SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
 # Words that only a shell knows; a program of that name, if there is one, does not do the same.
@@ -41,7 +42,7 @@ def argv_of(cmd: str | tuple[str, ...], root: Path) -> tuple[str, ...]:
         cmd = tuple(words)
     program = cmd[0]
     if "/" in program:
-        program = os.path.normpath(root / program)
+        program = os.path.normpath(os.path.join(root, program))
     return (program, *cmd[1:])
 
 
@@ -82,10 +83,11 @@ def alone(
 
     It neither ends that shell nor moves it elsewhere.
     """
-    words = argv_of(cmd, Path())
+    words = argv_of(cmd, _HERE)
     program = (cmd.split() if isinstance(cmd, str) else cmd)[0]
     if words[0] == os.path.normpath(program) and "/" in program and not os.path.isabs(program):
-        path = os.path.relpath(program, cwd or ".")
+        # What relpath does costs more than all of this, in each step.
+        path = words[0] if cwd is None else os.path.relpath(program, cwd)
         words = (path if "/" in path else f"./{path}", *words[1:])
     line = shlex.join(words)
     unset = [f"-u {name}" for name, value in args.items() if value is None]

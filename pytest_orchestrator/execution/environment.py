@@ -4,6 +4,7 @@ The engine knows no test runner: what it needs of one (which exceptions mean *sk
 a module's assertions get rewritten) comes in here.
 """
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,16 @@ from pytest_orchestrator.execution.wait import Wait
 
 def _nothing(*_: object) -> None:
     return None
+
+
+# One variable in forty is another one at the next step: PYTEST_CURRENT_TEST.
+_text = functools.lru_cache(maxsize=1024)(os.fsdecode)
+
+
+def _of_this_process() -> dict[str, str]:
+    """Return this process's environment: a dict of ``os.environ`` decodes it all each time."""
+    raw: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined] # noqa: SLF001
+    return {_text(name): _text(value) for name, value in raw.items()}
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,15 +79,16 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     def variables(self) -> dict[str, str]:
         """Return the environment that a step is started with, before its own ``args``."""
-        return dict(os.environ if self.environ is None else self.environ)
+        return _of_this_process() if self.environ is None else dict(self.environ)
 
     def log(self, step: str, stream: str) -> str | None:
         """Return the path of the log of a stream of a step, None where there is none."""
         return None if self.logs is None else f"{self.logs}/{step}.{self.attempt}.{stream}"
 
-    def samples(self, step: str) -> Path | None:
-        """Return the file for the samples of a step, None where there is none."""
-        return self.resources and self.resources / f"{step}.{self.attempt}.jsonl"
+    def samples(self, step: str) -> str | None:
+        """Return the path for the samples of a step, None where there is none."""
+        folder = self.resources
+        return None if folder is None else f"{folder}/{step}.{self.attempt}.jsonl"
 
     def seconds_for(self, timeout: float | None) -> float | None:
         """Return the seconds that a step may take, or None where nothing limits it."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from pathlib import Path
+import os
 
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Output
@@ -20,12 +20,12 @@ def stream(output: Output) -> Stream:
     return Stream(text, output.size, log, output.cut)
 
 
-def usage(exited: Exited, samples: Path | None) -> Usage:
+def usage(exited: Exited, samples: str | None) -> Usage:
     """Return the figures of a program that ran in a lane.
 
     Args:
         exited: What the lane told.
-        samples: The file for what was sampled while it ran; None is nowhere.
+        samples: The path for what was sampled while it ran; None is nowhere.
     """
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:
@@ -44,7 +44,7 @@ def usage(exited: Exited, samples: Path | None) -> Usage:
     )
 
 
-def _written(samples: list[tuple[float, int, float]], path: Path | None) -> str | None:
+def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
     """Write samples as JSON lines; a program that was gone before the first has none."""
     if path is None or not samples:
         return None
@@ -53,9 +53,10 @@ def _written(samples: list[tuple[float, int, float]], path: Path | None) -> str 
         for seconds, rss, cpu in samples
     ]
     with contextlib.suppress(OSError):  # a full disk fails no step
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-        return str(path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        return path
     return None
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import tempfile
-from pathlib import Path
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
@@ -36,8 +35,8 @@ def run(step: ShellStep, env: Environment) -> Ended:
         How it ended; nothing that the command does comes out as an exception.
     """
     argv = argv_of(step.cmd, env.root)
-    cwd = os.path.normpath(env.root / (step.cwd or "."))
-    told = Path(tempfile.gettempdir(), f"orchestrator-{os.urandom(8).hex()}.json")
+    cwd = os.path.normpath(os.path.join(env.root, step.cwd or "."))
+    told = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}.json"
     try:
         try:
             exited = _start(step, env, argv, cwd, told)
@@ -49,14 +48,12 @@ def run(step: ShellStep, env: Environment) -> Ended:
         raw = _written(told, env.capacity)
     finally:
         with contextlib.suppress(OSError):
-            told.unlink()
+            os.unlink(told)
     return _ended(step, env, exited, argv, cwd, raw)
 
 
-def _start(
-    step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: Path
-) -> Exited:
-    variables = environment_of(step.args, env.variables()) | {RESULT: str(told)}
+def _start(step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: str) -> Exited:
+    variables = environment_of(step.args, env.variables()) | {RESULT: told}
     text = stdin_of(step.stdin)
     with contextlib.ExitStack() as stack:
         stdin = None
@@ -123,13 +120,13 @@ def _ended(
     )
 
 
-def _written(told: Path, most: int) -> bytes | Failure:
+def _written(told: str, most: int) -> bytes | Failure:
     """Read what a script wrote to the file for its object; nothing where there is none."""
-    if not told.is_file():
-        if told.exists():
+    if not os.path.isfile(told):
+        if os.path.exists(told):
             return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
         return b""
-    with told.open("rb") as file:
+    with open(told, "rb") as file:
         raw = file.read(most + 1)
     return raw if len(raw) <= most else _too_large(f"${RESULT}", most)
 
