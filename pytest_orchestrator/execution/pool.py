@@ -25,7 +25,7 @@ from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.runner import Serial, cause_of
 from pytest_orchestrator.execution.slot import Slot
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
 
 _PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
 _FIRST, _LONGEST = 0.01, 0.2
@@ -90,6 +90,13 @@ class Pool(Serial):
             seconds: How long steps took in earlier runs, as far as that is known.
         """
         self._ahead = Ahead(needs, seconds or {})
+
+    def start_early(self) -> None:
+        """Start the lanes of the Python steps that begin together, so that they get ready."""
+        names = self._ahead.ready(self._meets) if self._ahead else ()
+        steps = [name for name in names if isinstance(self.recipe.step(name), PythonStep)]
+        for _, slot in zip(steps, reversed(self._free), strict=False):
+            slot.python.start()
 
     def one_by_one(self) -> None:
         """Run steps when they are asked for; to be called before the first one is."""

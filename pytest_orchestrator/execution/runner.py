@@ -82,6 +82,9 @@ class Serial:
         self._run(step, fixtures or {})
         return self.results[step.name]
 
+    def start_early(self) -> None:
+        """Start further lanes that the run will need at once; here steps run one by one."""
+
     def over(self) -> None:
         """Let go what is held for the whole recipe: nobody runs a step of it any more."""
         self.locks.release()

@@ -1,5 +1,6 @@
 """Where one step at a time runs: a lane for programs and one for Python, started when needed."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution import wire
@@ -34,10 +35,13 @@ class PythonLane(Lane):
         super().__init__(lanes)
         self._program = program
         self._ready: int | None = None
+        self._early: int | None = None
 
     def start(self) -> None:
         """Start its process ahead of the first step; it gets ready by itself."""
-        super()._connected()
+        if self.pid is None:
+            with contextlib.suppress(LaneLost, OSError):  # the first step is told of it
+                self._early = super()._connected()[1]
 
     def _connected(self) -> "tuple[Any, int]":
         """Wait for it to be ready: what that takes is no step's time."""
@@ -48,7 +52,10 @@ class PythonLane(Lane):
             connection.settimeout(_START)
             told = wire.answer(connection)
         except (EOFError, OSError):
-            raise self._lost(connection, pid, timed_out=False) from None
+            lost = self._lost(connection, pid, timed_out=False)
+            if pid != self._early:
+                raise lost from None
+            return self._connected()  # it died while it was idle
         except BaseException:
             self._hang_up(connection, pid)
             raise

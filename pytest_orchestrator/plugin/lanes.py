@@ -67,6 +67,36 @@ def slot(config: pytest.Config) -> "Slot":
     return Slot(lanes, program(config))
 
 
+def start_early(session: pytest.Session) -> None:
+    """Start the lanes that Python steps will need; their imports take a while."""
+    from pytest_orchestrator.plugin.state import state_of
+
+    state = state_of(session.config)
+    first = state.environment.slot
+    idle = state.environment.inline or session.config.getoption("setuponly", False)
+    if idle or first is None or not any(map(_needs_python, session.items)):
+        return
+    first.python.start()
+    for run in state.runs.values():
+        run.start_early()
+
+
+def _needs_python(item: pytest.Item) -> bool:
+    """Tell whether a Python step in a process of its own runs for an item."""
+    from pytest_orchestrator.plugin.needs import NEEDS, Needs
+    from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.recipe.model import PythonStep
+
+    needs = item.stash.get(NEEDS, None)
+    steps = list(needs.steps) if isinstance(needs, Needs) and not needs.refused else []
+    if isinstance(item, StepItem):
+        steps += [item.step] * (not item.recipe.fixtures)
+    return any(
+        isinstance(step, PythonStep) and step.isolation != "inline" and not step.fixtures
+        for step in steps
+    )
+
+
 def program(config: pytest.Config) -> "Program":
     """Return the program that is a lane for Python steps of this session."""
     from pytest_orchestrator.execution.slot import Program

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_orchestrator.plugin import protocol, reporting, settings
+from pytest_orchestrator.plugin import lanes, protocol, reporting, settings
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
@@ -62,8 +62,10 @@ class Running:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Make the folder of the run."""
+        """Make the folder of the run, while what steps run in gets ready."""
         config = self._session.config
+        if not self._session.testsfailed and not self._worker:
+            lanes.start_early(self._session)
         try:
             state_of(config).folder.open(settings.keep_runs(config))
         except OSError as error:

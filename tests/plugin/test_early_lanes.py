@@ -1,0 +1,158 @@
+"""The lanes of Python steps start before the first item, where a step will need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.execution.slot import PythonLane
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_SHELL = "type: shell, parse: text, cmd: 'true', needs: []"
+_LAST = "type: shell, parse: text, cmd: 'true', needs: [one]"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[PythonLane]:
+    """The lanes that were started ahead of a step."""
+    found: list[PythonLane] = []
+    start = PythonLane.start
+
+    def noted(lane: PythonLane) -> None:
+        start(lane)
+        assert lane.pid is not None
+        if lane not in found:
+            found.append(lane)
+
+    monkeypatch.setattr(PythonLane, "start", noted)
+    return found
+
+
+def _run_with(project: Project, plugin: object) -> pytest.RunResult:
+    off = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+    return project.pytester.runpytest_inprocess(*off, plugins=[plugin])
+
+
+def test_a_lane_is_there_before_the_first_item_and_the_steps_use_it(
+    project: Project, started: list[PythonLane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+    send = Lane._send  # noqa: SLF001
+
+    def sent(lane: Lane, *args: object) -> None:
+        asked.append(lane.pid)
+        send(lane, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Lane, "_send", sent)
+    pids: list[int | None] = []
+    project.recipe("x", {"one": "", "two": "needs: []"})
+
+    class First:
+        def pytest_runtest_logstart(self) -> None:
+            pids.append(started[0].pid)
+
+    _run_with(project, First()).assert_outcomes(passed=2)
+
+    assert len(started) == 1
+    assert pids == asked
+    assert pids[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("step", "args"),
+    [
+        ("", ("--collect-only",)),
+        ("", ("--setup-plan",)),
+        ("", ("--setup-only",)),
+        ("", ("--fixtures-per-test",)),
+        ("", ("--pdb",)),
+        ("", ("-k", "shell")),
+        ("", ("--recipe-needs=none", "-k", "last")),
+        ("isolation: inline", ()),
+        ("fixtures: [tmp_path]", ()),
+    ],
+)
+def test_no_lane_starts_where_no_step_needs_one(
+    project: Project, started: list[PythonLane], step: str, args: tuple[str, ...]
+) -> None:
+    project.recipe("x", {"shell": _SHELL, "one": step, "last": _LAST})
+
+    project.run(*args)
+
+    assert started == []
+
+
+def test_a_needed_step_starts_a_lane(project: Project, started: list[PythonLane]) -> None:
+    project.recipe("x", {"one": "", "last": _LAST})
+
+    project.run("-k", "last").assert_outcomes(passed=1)
+
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    ("needs", "jobs", "lanes"), [("[]", 3, 3), ("[]", 9, 4), ("[one]", 3, 1), ("[]", 1, 1)]
+)
+def test_as_many_lanes_start_as_python_steps_begin_together(
+    project: Project, started: list[PythonLane], needs: str, jobs: int, lanes: int
+) -> None:
+    steps = {"one": "", **dict.fromkeys(("two", "three", "four"), f"needs: {needs}")}
+    project.recipe("x", steps)
+
+    project.run(f"--recipe-jobs={jobs}").assert_outcomes(passed=4)
+
+    assert len(started) == lanes
+
+
+def test_workers_start_none_before_they_have_a_recipe(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        from pathlib import Path
+
+        from pytest_orchestrator.execution.slot import PythonLane
+
+        PythonLane.start = lambda self: Path("early").touch()
+        """,
+    )
+    project.recipe("x", {"one": ""})
+
+    project.spawn("-n2").assert_outcomes(passed=1)
+
+    assert not (project.path / "early").exists()
+
+
+def test_a_lane_that_died_before_its_first_step_is_replaced(
+    project: Project, started: list[PythonLane]
+) -> None:
+    killed: list[int] = []
+    project.recipe("x", {"one": ""})
+
+    class Killer:
+        def pytest_runtest_setup(self) -> None:
+            pid = started[0].pid
+            assert pid is not None
+            started[0]._lanes.drop(pid, grace=0.0)  # noqa: SLF001
+            killed.append(pid)
+
+    _run_with(project, Killer()).assert_outcomes(passed=1)
+
+    assert len(killed) == 1
+
+
+def test_a_lane_that_cannot_start_is_told_by_the_step(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(self: object, **program: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable", "sh")
+
+    monkeypatch.setattr("pytest_orchestrator.execution.lanes.Lanes.connect", connect)
+    project.recipe("x", {"one": ""})
+
+    told = project.run()
+
+    told.assert_outcomes(failed=1)
