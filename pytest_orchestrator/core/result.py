@@ -189,7 +189,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         failure: Present where the step failed.
         reason: Why it was skipped or blocked.
         blocked_by: Name of the step that blocks it.
-        meets: True where a step that needs this one may run.
+        meets: True where a step that needs this one may run: it passed, skipped itself, or
+            failed and says ``continue_on_error``.
         verdicts: All criteria that were checked.
         changes: What the step wrote to the Context, in order.
         missed: Context paths that the step asked for and that were not there.

@@ -12,7 +12,7 @@ import msgspec
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.step import execute
+from pytest_orchestrator.execution.step import execute, failed
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.retry import Retry
 
@@ -102,15 +102,8 @@ class Attempts:
         """
         seconds = time.time() - started
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
-        return self._last(
-            StepResult(
-                step=self._step.name,
-                outcome="failed",
-                failure=failure,
-                ended=Ended(usage=Usage(seconds=seconds)),
-                started=started,
-            )
-        )
+        ended = Ended(usage=Usage(seconds=seconds))
+        return self._last(failed(self._step, failure, ended, started))
 
     def _last(self, tried: StepResult) -> StepResult:
         """Return the last try with what is known of those before it."""

@@ -17,18 +17,16 @@ import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.ahead import Ahead
+from pytest_orchestrator.execution.ahead import Ahead, Waits
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.bell import Bell
+from pytest_orchestrator.execution.ending import end
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.runner import Serial, cause_of
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
-
-_PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
-_FIRST, _LONGEST = 0.01, 0.2
 
 
 class Pool(Serial):
@@ -80,16 +78,14 @@ class Pool(Serial):
         """Tell whether steps run ahead of those who ask for them."""
         return self._ahead is not None
 
-    def plan(
-        self, needs: Mapping[str, Sequence[str]], seconds: Mapping[str, float] | None = None
-    ) -> None:
+    def plan(self, waits: Mapping[str, Waits], seconds: Mapping[str, float] | None = None) -> None:
         """Let steps run ahead.
 
         Args:
-            needs: The steps, each with the needs that count for it; no ``finally`` steps.
+            waits: The steps, each with what counts of all it waits for; no ``finally`` steps.
             seconds: How long steps took in earlier runs, as far as that is known.
         """
-        self._ahead = Ahead(needs, seconds or {})
+        self._ahead = Ahead(waits, seconds or {})
 
     def start_early(self) -> None:
         """Start the lanes of the Python steps that begin together, so that they get ready."""
@@ -110,6 +106,14 @@ class Pool(Serial):
             if self._ahead is not None:
                 self._ahead.leave(step.name)
             self._ready = sorted(entry for entry in self._ready if entry[2].step.name != step.name)
+            self._follow(step.name)
+        return result
+
+    def block(self, step: Step, blocker: str) -> StepResult:
+        """Keep and return the result of a step that may not run; what comes after it may."""
+        with self._lock:
+            result = super().block(step, blocker)
+            self._follow(step.name)
         return result
 
     def settle(self) -> None:
@@ -137,7 +141,7 @@ class Pool(Serial):
             self._clear()
             self._ready.clear()
             self._busy -= {job for job in self._busy if job.stop_waiting()}
-        interrupt = self._ended()
+        interrupt = end(self._busy, self._bell)
         self._stop.clear()
         for name, job in self._jobs.items():
             if job.begun and name not in self.results:
@@ -150,21 +154,6 @@ class Pool(Serial):
         """Let go what is held for the whole recipe: nobody runs a step of it any more."""
         self.settle()
         super().over()
-
-    def _ended(self) -> BaseException | None:
-        """Have everything ended that runs; return what Ctrl-C raised meanwhile."""
-        interrupt: BaseException | None = None
-        begun, pause = time.monotonic(), _FIRST
-        while self._busy:
-            try:
-                late = time.monotonic() - begun > _PATIENCE
-                for job in tuple(self._busy):
-                    job.seat.end(at_once=interrupt is not None, late=late)
-                self._bell.wait(pause)
-                pause = min(2 * pause, _LONGEST)
-            except KeyboardInterrupt as again:
-                interrupt = again
-        return interrupt
 
     def _forget(self, step: Step) -> None:
         super()._forget(step)
@@ -184,8 +173,8 @@ class Pool(Serial):
                     raise self._errors.pop()  # noqa: TRY301 - as if it had run here
                 self._bell.wait()
             self.results[step.name] = job.result
-        except BaseException as end:
-            cause = cause_of(end)
+        except BaseException as error:
+            cause = cause_of(error)
             self.cancel(cause)
             if step.name not in self.results:
                 tries = job.tries if job else Attempts(step, self.context, self.env, {})
@@ -201,7 +190,7 @@ class Pool(Serial):
             # pytest changes it between two items, while other threads would read it.
             self._environ = dict(os.environ)
             if self._ahead is not None and not self.begun:
-                for name in self._ahead.ready(self._meets):
+                for name in self._ahead.ready(self._result_of):
                     self._push(self.recipe.step(name))
             self._begin()
             if step.name not in self._jobs:
@@ -219,10 +208,15 @@ class Pool(Serial):
             self._ahead.leave(step.name)
         heapq.heappush(self._ready, (-weight, step.index, job))
 
-    def _meets(self, name: str) -> bool:
+    def _result_of(self, name: str) -> StepResult | None:
         job = self._jobs.get(name)
-        result = self.results.get(name) if job is None else job.result
-        return result is not None and result.meets
+        return self.results.get(name) if job is None else job.result
+
+    def _follow(self, ended: str) -> None:
+        """Start what waited for the end of a step; the lock is held."""
+        for name in self._ahead.ready(self._result_of, ended) if self._ahead and self.begun else ():
+            self._push(self.recipe.step(name))
+        self._staff()
 
     def _staff(self) -> None:
         """Give each free slot a step, as long as there are both; the lock is held."""
@@ -256,9 +250,7 @@ class Pool(Serial):
                 self._wait(job)
             else:
                 self._busy.discard(job)
-                for name in self._ahead.ready(self._meets, job.step.name) if self._ahead else ():
-                    self._push(self.recipe.step(name))
-                self._staff()
+                self._follow(job.step.name)
         self._bell.ring()
 
     def _wait(self, job: Job) -> None:

@@ -12,6 +12,7 @@ from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
+from pytest_orchestrator.execution.step import failed
 from pytest_orchestrator.recipe.model import Recipe, Step
 
 
@@ -122,8 +123,7 @@ class Serial:
 
     def _unlocked(self, step: Step, error: LockError) -> StepResult:
         place = step.at.get("locks") or self.recipe.at.get("locks")
-        failure = Failure(kind="exception", reason=str(error), place=place)
-        return StepResult(step=step.name, outcome="failed", failure=failure)
+        return failed(step, Failure(kind="exception", reason=str(error), place=place))
 
     def block(self, step: Step, blocker: str) -> StepResult:
         """Keep and return the result of a step that may not run."""
@@ -138,12 +138,10 @@ class Serial:
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
         """Keep the result of a step whose body never ran: its setup failed or skipped it."""
-        failed = outcome == "failed"
-        result = StepResult(
-            step=step.name,
-            outcome="failed" if failed else "skipped",
-            failure=Failure(kind="exception", reason=reason) if failed else None,
-            reason="" if failed else reason,
+        result = (
+            failed(step, Failure(kind="exception", reason=reason))
+            if outcome == "failed"
+            else StepResult(step=step.name, outcome="skipped", reason=reason)
         )
         self.results[step.name] = result
         return result

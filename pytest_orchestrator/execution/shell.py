@@ -106,17 +106,23 @@ def _ended(
     )
     value = _value(step, exited, raw, env.capacity)
     verdict = _exit_verdict(step, exited.code)
-    failure = _failure(step, env, exited, value, verdict)
+    verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     read = None if isinstance(value, Failure) else value
-    # In data a status means nothing.
-    skipped = None if failure or step.parse == "data" else status.skip_of(read)
+    failure, skipped = _cut_off(step, env, exited), None
+    if failure is None and exited.code in step.skip_exit_code:
+        verdicts = ()
+        skipped = status.skip_of(read) or _told(f"exit code {exited.code}", _last_line(exited))
+    elif failure is None:
+        failure = _failure(step, exited, value, verdict)
+        # In data a status means nothing.
+        skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
         usage=usage(exited, env.samples(step.name)),
         failure=failure,
         skipped=skipped,
         value=read,
         process=process,
-        verdicts=(verdict,) if _criterion(step) and exited.code is not None else (),
+        verdicts=verdicts,
     )
 
 
@@ -146,14 +152,8 @@ def _value(step: ShellStep, exited: Exited, raw: bytes | Failure, most: int) -> 
     return _too_large("stdout", most) if printed is None else parsed(printed, step.parse)
 
 
-def _failure(
-    step: ShellStep,
-    env: Environment,
-    exited: Exited,
-    value: Json | Failure,
-    verdict: Verdict,
-) -> Failure | None:
-    """Choose what is told where several things are wrong: the first of these."""
+def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | None:
+    """Return the failure of a command that did not end by itself."""
     if exited.timed_out:
         seconds = env.seconds_for(step.timeout)
         return Failure(
@@ -163,6 +163,13 @@ def _failure(
         )
     if exited.cancelled:
         return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+    return None
+
+
+def _failure(
+    step: ShellStep, exited: Exited, value: Json | Failure, verdict: Verdict
+) -> Failure | None:
+    """Choose what is told where several things are wrong: the first of these."""
     if exited.signal:
         return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
     if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
@@ -177,19 +184,25 @@ def _failure(
 
 
 def _wrong_code(step: ShellStep, exited: Exited, verdict: Verdict) -> Failure:
-    last = stream(exited.stderr).text.strip().rpartition("\n")[2][:300]
+    last = _last_line(exited)
     reason = verdict.unmet or ""
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
-        return Failure(
-            kind="not_found", reason=f"{reason}: {last}" if last else reason, place=step.at["cmd"]
-        )
+        return Failure(kind="not_found", reason=_told(reason, last), place=step.at["cmd"])
     return Failure(
         kind="exit_code",
         reason=reason,
         place=verdict.place,
         detail=(f"stderr ends with: {last}",) if last else (),
     )
+
+
+def _last_line(exited: Exited) -> str:
+    return stream(exited.stderr).text.strip().rpartition("\n")[2][:300]
+
+
+def _told(reason: str, last: str) -> str:
+    return f"{reason}: {last}" if last else reason
 
 
 def _criterion(step: ShellStep) -> Criterion | None:
@@ -227,11 +240,12 @@ def _not_started(
 ) -> Ended:
     folders = os.get_exec_path(environment_of(step.args, env.variables()))
     code, reason, place = missing.program(argv[0], cwd, error, env.root, folders)
+    skips = code in step.skip_exit_code
+    good = skips or _wants(step, code)
     return Ended(
         usage=Usage(seconds=0.0),
-        failure=Failure(kind="not_found", reason=reason, place=step.at[place])
-        if not _wants(step, code)
-        else None,
+        failure=None if good else Failure(kind="not_found", reason=reason, place=step.at[place]),
+        skipped=reason if skips else None,
         process=Process(
             argv=argv,
             cwd=cwd,

@@ -39,10 +39,24 @@ def execute(
         outcome=outcome,
         failure=failure,
         reason=ended.skipped or "",
-        meets=failure is None,
+        meets=failure is None or step.continue_on_error,
         verdicts=verdicts,
         changes=tuple(changes),
         missed=own.missed,
+        ended=ended,
+        started=started,
+    )
+
+
+def failed(
+    step: Step, failure: Failure, ended: Ended | None = None, started: float = 0.0
+) -> StepResult:
+    """Return what became of a step that its own body did not end."""
+    return StepResult(
+        step=step.name,
+        outcome="failed",
+        failure=failure,
+        meets=step.continue_on_error,
         ended=ended,
         started=started,
     )

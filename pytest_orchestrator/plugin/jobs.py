@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.plugin import durations
 from pytest_orchestrator.plugin.needs import NEEDS, Needs
@@ -49,7 +50,7 @@ def start(session: pytest.Session) -> "dict[str, str]":
             for name, took in known.items()
             if name.startswith(prefix)
         }
-        pool.plan(uses.needs(pool), seconds)
+        pool.plan(uses.waits(pool), seconds)
     session.config.pluginmanager.register(Jobs(session, pools), "orchestrator-jobs")
     return uses.serial
 
@@ -101,13 +102,16 @@ class _Uses:
         names = (chosen | self._needed.get(recipe.id, set())) - self._refused.get(recipe.id, set())
         return [step for step in recipe.steps if step.name in names]
 
-    def needs(self, pool: Pool) -> dict[str, list[str]]:
-        """Return the steps that may run ahead, each with the needs that count for it."""
+    def waits(self, pool: Pool) -> dict[str, Waits]:
+        """Return the steps that may run ahead, each with what counts of all it waits for."""
         wanted = self._wanted(pool)
         counts = {step.name for step in wanted} | self._refused.get(pool.recipe.id, set())
         alone = self._config.getoption("recipe_needs") == "none"
         return {
-            step.name: [need for need in step.needs if need in counts or not alone]
+            step.name: Waits(
+                needs=[need for need in step.needs if need in counts or not alone],
+                after=[other for other in step.after if other in counts],
+            )
             for step in wanted
         }
 

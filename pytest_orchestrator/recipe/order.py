@@ -1,4 +1,4 @@
-"""The steps of a file among each other: names, ``idx``, ``needs``, and the order that follows."""
+"""The steps of a file among each other: names, ``idx``, what each waits for, and the order."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -10,6 +10,15 @@ from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.words import lines, quoted, shortened
+
+_AWAITED = {
+    "needs": (
+        "needs",
+        "steps of 'finally' need only each other: they run whatever became of the rest",
+    ),
+    "after": ("comes after", "steps of 'finally' come after all others anyway"),
+}
+"""The keys that name other steps, each with its verb and what cures one that is elsewhere."""
 
 
 class Order:
@@ -34,20 +43,20 @@ class Order:
             final: Those of ``finally``.
 
         Returns:
-            Both in order; the field ``needs`` of each has what it needs. Only where no
-            problem was found it is of use.
+            Both in order; the field ``needs`` of each has what it needs, and ``after`` what
+            else it waits for. Only where no problem was found it is of use.
         """
         steps, final = self._by_idx(steps), self._by_idx(final)
         named = self._named([*steps, *final])
         late = {each.name for each in final}
         before = ""
         for each in steps:
-            if "needs" not in each.at:
+            if not _AWAITED.keys() & each.at.keys():
                 each.fields["needs"] = (before,) if before else ()
             before = each.name
         for each in (*steps, *final):
-            if "needs" in each.at:
-                self._check_needs(each, named, late)
+            for key in filter(each.at.__contains__, _AWAITED):
+                self._check(each, key, named, late)
         return self._sorted(steps), self._sorted(final)
 
     def _note(self, node: Node, head: str, where: str = "", hint: str = "") -> None:
@@ -82,45 +91,44 @@ class Order:
                 self._note(each.node_of("name"), head)
         return named
 
-    def _check_needs(self, each: Draft, named: Mapping[str, Draft], late: set[str]) -> None:
-        """Keep of the needs that the file gives those that can be met."""
-        given = each.fields.get("needs", ())
+    def _check(self, each: Draft, key: str, named: Mapping[str, Draft], late: set[str]) -> None:
+        """Keep of the names that the file gives below a key those that can be waited for."""
+        given = each.fields.get(key, ())
         kept: dict[str, None] = {}
-        for name, node in zip(given, each.node_of("needs").value if given else (), strict=True):
-            head = f"{each.title} needs {quoted(name)}"
+        verb, cure = _AWAITED[key]
+        for name, node in zip(given, each.node_of(key).value if given else (), strict=True):
+            head = f"{each.title} {verb} {quoted(name)}"
             if name == each.name:
-                self._note(node, f"{each.title} needs itself")
+                self._note(node, f"{each.title} {verb} itself")
             elif name not in named:
                 hint = self._problems.meant(name, named, but=[each.name])
                 self._note(node, f"{head}, which is no step of this recipe", hint=hint)
             elif name in late and each.name not in late:
                 self._note(node, f"{head}, which stands in 'finally' and runs after all steps")
             elif name not in late and each.name in late:
-                cure = (
-                    "steps of 'finally' need only each other: they run whatever became of the rest"
-                )
                 self._note(node, f"{head}, which does not stand in 'finally'", hint=cure)
             else:
                 kept[name] = None
-        each.fields["needs"] = tuple(kept)
+        each.fields[key] = tuple(kept)
 
     def _sorted(self, drafts: Sequence[Draft]) -> list[Draft]:
         by_name: dict[str, Draft] = {}
         for each in drafts:
             if each.name:
                 by_name.setdefault(each.name, each)
-        needs = {
-            name: tuple(other for other in each.fields.get("needs", ()) if other in by_name)
+        awaited = {
+            name: tuple(other for other in _awaited(each) if other in by_name)
             for name, each in by_name.items()
         }
-        circles = graph.circles(needs) if not graph.is_forward(needs) else []
+        circles = graph.circles(awaited) if not graph.is_forward(awaited) else []
         for circle in circles:
             self._circle([by_name[name] for name in circle])
-        return list(drafts) if circles else [by_name[name] for name in graph.ordered(needs)]
+        return list(drafts) if circles else [by_name[name] for name in graph.ordered(awaited)]
 
     def _circle(self, drafts: Sequence[Draft]) -> None:
-        asked = [each for each in drafts if "needs" in each.at]
-        unasked = [(each, need) for each, need in pairwise(drafts) if "needs" not in each.at]
+        steps = list(pairwise(drafts))
+        asked = [each.node_of(key) for each, other in steps if (key := _key(each, other))]
+        unasked = [pair for pair in steps if not _key(*pair)]
         hint = ""
         if unasked:
             each, need = unasked[0]
@@ -128,6 +136,15 @@ class Order:
                 f"'{each.name}' needs the step before it, '{need.name}', unless it says needs: []"
             )
         path = shortened(" -> ".join(each.name for each in drafts), 400)
-        self._note(
-            asked[0].node_of("needs"), f"steps need each other in a circle: {path}", hint=hint
-        )
+        verb = "wait for" if any(_key(*pair) == "after" for pair in steps) else "need"
+        self._note(asked[0], f"steps {verb} each other in a circle: {path}", hint=hint)
+
+
+def _awaited(each: Draft) -> tuple[str, ...]:
+    """The names of all that a step waits for, whatever has to become of them."""
+    return (*each.fields.get("needs", ()), *each.fields.get("after", ()))
+
+
+def _key(each: Draft, other: Draft) -> str:
+    """The key by which a step waits for another; empty where the file does not say it."""
+    return next((key for key in _AWAITED if key in each.at and other.name in each.fields[key]), "")

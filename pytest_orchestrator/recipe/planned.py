@@ -14,17 +14,13 @@ ROOT = frozenset(
 )
 STEP = frozenset(
     {
-        "after",
-        "skip_exit_code",
         "if",
         "outputs",
         "measurements",
-        "continue_on_error",
         "background",
         "ready",
         "stop_signal",
         "artifacts",
-        "idempotent",
         "resources",
         "host",
         "use",

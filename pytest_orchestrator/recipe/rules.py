@@ -156,6 +156,12 @@ def exit_codes(codes: int | str | tuple[int, ...]) -> Json:
     return list(codes) if isinstance(codes, tuple) else codes
 
 
+def skip_codes(codes: int | tuple[int, ...]) -> tuple[int, ...]:
+    """One exit code, or several."""
+    exit_codes(codes)
+    return (codes,) if isinstance(codes, int) else codes
+
+
 def not_negative(number: int) -> int:
     """A place in an order."""
     if number < 0:

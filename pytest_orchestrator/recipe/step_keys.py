@@ -73,6 +73,22 @@ class Step(Struct, frozen=True, kw_only=True):
             ["flash"],
         ),
     ] = ()
+    after: Annotated[
+        tuple[StepName, ...],
+        key(
+            "Names of the steps that must have ended, whatever became of them. Without `needs` "
+            "beside it nothing is needed.",
+            ["flash"],
+        ),
+    ] = ()
+    continue_on_error: Annotated[
+        bool,
+        key("`true`: steps that need this one go on where it fails; it is failed still.", True),
+    ] = False
+    idempotent: Annotated[
+        bool,
+        key("`true`: the step may be run again after it was interrupted.", True),
+    ] = False
     implicit: Annotated[
         bool,
         key("`false`: never run just because a selected step needs this one.", False),

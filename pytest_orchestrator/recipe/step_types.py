@@ -9,6 +9,7 @@ from pytest_orchestrator.recipe.kinds import (
     Dotted,
     EnvName,
     EnvValue,
+    ExitCode,
     FilePath,
     Identifier,
     Json,
@@ -86,6 +87,15 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
             "last-line",
         ),
     ] = "json"
+    skip_exit_code: Annotated[
+        tuple[int, ...],
+        key(
+            "The exit code that means *skipped*, or a list of those that do.",
+            77,
+            written=int | tuple[ExitCode, ...],
+            rule=rules.skip_codes,
+        ),
+    ] = ()
     cwd: Annotated[
         FilePath | None,
         key("Where the command runs, relative to the rootdir, the default.", "firmware"),

@@ -121,6 +121,9 @@ def _step(step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
         told["attempt"] = result.attempt
     if step.description:
         told["description"] = step.description
+    if step.after:
+        told["after"] = list(step.after)
+    told |= {name: True for name in ("continue_on_error", "idempotent") if getattr(step, name)}
     if result.failure:
         told |= {"kind": result.failure.kind, "reason": result.failure.reason}
     elif result.reason:

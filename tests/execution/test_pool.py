@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
             f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
             + (", retry: {attempts: 2, delay: 0.2}" if "retried" in name else "")
             + (", locks: [psu]" if "locked" in name else "")
+            + (", continue_on_error: true" if "goes_on" in name else "")
+            + (f", after: [{name.partition('_after_')[2]}]" if "_after_" in name else "")
             + f", cmd: [sh, -c, {json.dumps(cmd)}]}}"
             for name, (cmd, needs) in steps.items()
         ]
         final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
         recipe = bench.recipe("\n".join(["steps:", *lines, final]))
         run = Pool(recipe, bench.context, bench.env, slots=slots[:jobs])
-        run.plan({step.name: step.needs for step in recipe.steps}, seconds)
+        run.plan({step.name: Waits(step.needs, step.after) for step in recipe.steps}, seconds)
         made.append(run)
         return run
 
@@ -110,6 +113,40 @@ def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., Poo
     assert ran(run)[-2:] == ["a-over", "c"]
 
 
+def test_a_step_that_comes_after_others_waits_for_their_end_alone(
+    pool: Callable[..., Pool],
+) -> None:
+    run = pool(
+        a=(_noting("a", "sleep 0.1; echo a-over >> ran; exit 3"), ""),
+        b=(_noting("b"), "a"),
+        c_after_b=(_noting("c"), ""),
+        d_after_a=(_noting("d"), ""),
+    )
+    assert taken(run, "a", "b", "c_after_b", "d_after_a") == [
+        "failed",
+        "blocked",
+        "passed",
+        "passed",
+    ]
+    assert ran(run)[:2] == ["a", "a-over"]
+    assert sorted(ran(run)[2:]) == ["c", "d"]
+
+
+def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("exit 3", ""), b=("true", "a"), c_after_b=(_noting("c"), ""))
+    assert taken(run, "a", "b") == ["failed", "blocked"]
+    until(lambda: ran(run) == ["c"])
+
+
+def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., Pool]) -> None:
+    run = pool(
+        a_goes_on=("exit 3", ""),
+        b=("until [ -e d ]; do sleep 0.01; done", ""),
+        d=("touch d", "a_goes_on"),
+    )
+    assert taken(run, "a_goes_on", "b", "d") == ["failed", "passed", "passed"]
+
+
 def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., Pool]) -> None:
     run = pool(a=("until [ -e b ]; do sleep 0.01; done", ""), b=("touch b", ""))
     assert taken(run, "a") == ["passed"]
@@ -149,7 +186,7 @@ def test_a_step_that_was_left_out_of_the_plan_runs_only_when_asked_for(
     pool: Callable[..., Pool],
 ) -> None:
     run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
-    run.plan({"a": ()})
+    run.plan({"a": Waits()})
     assert taken(run, "a") == ["passed"]
     run.settle()
     assert ran(run) == ["a"]

@@ -110,6 +110,20 @@ def test_an_interrupted_step_has_a_result_that_says_so(run: Serial) -> None:
     assert result.started > 0
 
 
+def test_others_go_on_after_a_failure_that_says_so(bench: Bench) -> None:
+    recipe = bench.recipe(
+        """
+        steps:
+          - {name: a, type: shell, parse: text, cmd: exit 3, continue_on_error: true}
+          - {name: b, type: shell, parse: text, cmd: echo b >> ran, locks: [x]}
+        """
+    )
+    run = Serial(recipe, bench.context, bench.env)
+    assert outcomes(run, "a", "b") == ["failed", "passed"]
+    assert run.note(recipe.step("a"), "failed", "no bench").meets
+    assert not run.note(recipe.step("a"), "skipped", "no bench").meets
+
+
 @pytest.mark.parametrize(
     ("outcome", "failure", "reason"),
     [

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -45,6 +45,35 @@ def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
         stdout=Stream('{"status":"ok","v":1}\n', 22, str(bench.root / "logs/s.1.stdout")),
         stderr=Stream("log\n", 4, str(bench.root / "logs/s.1.stderr")),
     )
+
+
+@pytest.mark.parametrize(
+    ("cmd", "keys", "reason"),
+    [
+        ("exit 77", {"skip_exit_code": 77}, "exit code 77"),
+        ("echo no PSU >&2; exit 80", {"skip_exit_code": [77, 80]}, "exit code 80: no PSU"),
+        ("echo {; exit 77", {"skip_exit_code": 77, "success": {"exit_code": 0}}, "exit code 77"),
+        ("""echo '{"status":"skip","reason":"cold"}'; exit 77""", {"skip_exit_code": 77}, "cold"),
+        ("""echo '{"status":"failed"}'; exit 77""", {"skip_exit_code": 77}, "exit code 77"),
+        ("exit 127", {"skip_exit_code": 127}, "exit code 127"),
+        ("bin/none", {"skip_exit_code": 127}, "program bin/none was not found"),
+    ],
+)
+def test_an_exit_code_may_skip(bench: Bench, cmd: str, keys: dict[str, Any], reason: str) -> None:
+    ended = bench.shell(cmd, **keys)
+    assert (ended.failure, ended.skipped, ended.verdicts) == (None, reason, ())
+
+
+def test_another_exit_code_does_not_skip(bench: Bench) -> None:
+    ended = bench.shell("exit 3", skip_exit_code=77)
+    assert ended.skipped is None
+    assert told(ended) == ("exit_code", "exit code 3, wanted 0")
+
+
+def test_a_timeout_is_told_before_an_exit_code_that_skips(bench: Bench) -> None:
+    ended = bench.shell("trap 'exit 77' TERM; sleep 9 & wait", skip_exit_code=77, timeout=0.3)
+    assert ended.skipped is None
+    assert told(ended)[0] == "timeout"
 
 
 def test_the_status_skip_skips_with_its_reason(bench: Bench) -> None:

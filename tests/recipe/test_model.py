@@ -45,7 +45,7 @@ def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, re
         recipe[name] = said.examples[0]
     else:
         before = {"name": "flash", "type": "shell", "cmd": "x"}
-        recipe["steps"] = [before, step] if name == "needs" else [step]
+        recipe["steps"] = [before, step] if name in ("needs", "after") else [step]
         step[name] = said.examples[0]
     assert read(json.dumps(recipe)).steps
 

@@ -62,6 +62,24 @@ def test_final_steps_have_an_idx_of_their_own(read: Read) -> None:
     assert len(read(steps("name: a, idx: 1", final=("name: x",))).final) == 1
 
 
+def test_a_step_that_comes_after_others_needs_nothing_by_itself(read: Read) -> None:
+    recipe = read(steps("name: a", "name: b, after: [a]", "name: c, after: [a, a], needs: [b]"))
+    assert order(recipe) == [("a", 1, ()), ("b", 2, ()), ("c", 3, ("b",))]
+    assert [step.after for step in recipe.steps] == [(), ("a",), ("a",)]
+
+
+def test_what_a_step_comes_after_goes_first_wherever_it_stands(read: Read) -> None:
+    recipe = read(
+        steps(
+            "name: a, after: [c]",
+            "name: b, needs: []",
+            "name: c, needs: []",
+            final=("name: y, after: [z]", "name: z"),
+        )
+    )
+    assert [name for name, _, _ in order(recipe)] == ["b", "c", "a", "z", "y"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -119,6 +137,39 @@ def test_final_steps_have_an_idx_of_their_own(read: Read) -> None:
                     "2:41 steps need each other in a circle: a -> b -> a "
                     "('b' needs the step before it, 'a', unless it says needs: [])"
                 )
+            ],
+        ),
+        (
+            steps("name: a, after: [b]", "name: b, needs: [a]"),
+            ["2:41 steps wait for each other in a circle: a -> b -> a"],
+        ),
+        (
+            steps("name: a, after: [c]", "name: b", "name: c"),
+            [
+                (
+                    "2:41 steps wait for each other in a circle: a -> c -> b -> a "
+                    "('c' needs the step before it, 'b', unless it says needs: [])"
+                )
+            ],
+        ),
+        (
+            steps("name: thermal", "name: b, after: [thermel, b]", final=("name: x",)),
+            [
+                (
+                    "3:42 step 'b' comes after 'thermel', which is no step of this recipe "
+                    "(did you mean 'thermal'?)"
+                ),
+                "3:51 step 'b' comes after itself",
+            ],
+        ),
+        (
+            steps("name: a, after: [x]", final=("name: x, after: [a]",)),
+            [
+                "2:42 step 'a' comes after 'x', which stands in 'finally' and runs after all steps",
+                (
+                    "4:42 step 'x' comes after 'a', which does not stand in 'finally' "
+                    "(steps of 'finally' come after all others anyway)"
+                ),
             ],
         ),
         (

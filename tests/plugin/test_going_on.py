@@ -1,0 +1,114 @@
+"""What goes on after a step, whatever became of it, one by one and at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+jobs = pytest.mark.parametrize("jobs", ["--recipe-jobs=1", "--recipe-jobs=3"])
+
+
+def _states(project: Project, *args: str) -> dict[str, str]:
+    return {name: block["step"]["state"] for name, block in project.blocks(*args).items()}
+
+
+@jobs
+def test_what_needs_a_failed_step_goes_on_where_that_says_so(project: Project, jobs: str) -> None:
+    project.recipe(
+        "x",
+        {
+            "odd": "function: refuse, continue_on_error: true",
+            "next": "",
+            "bad": "function: boom, needs: []",
+            "never": "",
+            "expected": "function: refuse, needs: [], xfail: BUG-7",
+            "blocked": "",
+            "both": "function: refuse, needs: [], xfail: BUG-7, continue_on_error: true",
+            "free": "",
+            "cold": "function: pause, needs: []",
+            "warm": "",
+        },
+    )
+
+    assert _states(project, jobs) == {
+        "odd": "failed",
+        "next": "passed",
+        "bad": "failed",
+        "never": "blocked",
+        "expected": "xfailed",
+        "blocked": "blocked",
+        "both": "xfailed",
+        "free": "passed",
+        "cold": "skipped",
+        "warm": "passed",
+    }
+    assert project.run(jobs).ret == 1
+
+
+@jobs
+def test_a_step_comes_after_others_whatever_became_of_them(project: Project, jobs: str) -> None:
+    project.recipe(
+        "x",
+        {
+            "report": "after: [blocked, cold]",
+            "bad": "function: refuse, needs: []",
+            "blocked": "needs: [bad]",
+            "cold": "function: pause, needs: []",
+        },
+    )
+
+    assert _states(project, jobs) == {
+        "bad": "failed",
+        "blocked": "blocked",
+        "cold": "skipped",
+        "report": "passed",
+    }
+    assert project.ran[-1] == "report"
+
+
+@jobs
+def test_a_step_that_comes_after_others_runs_without_them(project: Project, jobs: str) -> None:
+    project.recipe("x", {"one": "", "two": "", "report": "after: [two]"})
+
+    assert project.run(jobs, "recipes/x.yaml::report").parseoutcomes() == {"passed": 1}
+    assert project.ran == ["report"]
+
+
+@jobs
+def test_an_exit_code_skips_and_lets_others_go_on(project: Project, jobs: str) -> None:
+    project.recipe(
+        "x",
+        {
+            "cold": 'type: shell, parse: text, cmd: "echo no bench >&2; exit 77", '
+            "skip_exit_code: [77, 80]",
+            "next": "",
+        },
+    )
+
+    assert project.told(jobs) == {"cold": "skipped: exit code 77: no bench"}
+    assert project.ran == ["next"]
+
+
+def test_what_a_report_tells_of_it(project: Project) -> None:
+    project.recipe("x", {"one": "continue_on_error: true, idempotent: true", "two": "after: [one]"})
+
+    blocks = project.blocks()
+
+    told = ("needs", "after", "continue_on_error", "idempotent")
+    assert [{key: blocks[name]["step"].get(key) for key in told} for name in ("one", "two")] == [
+        {"needs": [], "after": None, "continue_on_error": True, "idempotent": True},
+        {"needs": [], "after": ["one"], "continue_on_error": None, "idempotent": None},
+    ]
+
+
+def test_a_needed_step_that_others_go_on_after_is_no_error_of_them(project: Project) -> None:
+    project.recipe("x", {"odd": "function: refuse, continue_on_error: true", "next": ""})
+
+    result = project.run("recipes/x.yaml::next")
+
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines(["-* recipes/x.yaml: failed -*", " odd *failed*"])
