@@ -11,6 +11,7 @@ from pytest_orchestrator.core import paths, snapshots
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.history import Change, Op, stamp
+from pytest_orchestrator.core.layered import Layer
 from pytest_orchestrator.core.state import State, checked_who, total
 from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
 
@@ -54,6 +55,12 @@ class Context:
         handle = Context.__new__(Context)
         handle._connect(self._state, who, on_change)  # noqa: SLF001  # of the same class
         return handle
+
+    def layer(self) -> "Context":
+        """Make a Context whose reads fall through to this one, and whose changes end with it."""
+        top = Context(self._who)
+        top._connect(Layer(self._state), self._who, None)  # of the same class
+        return top
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -132,8 +139,7 @@ class Context:
             if not isinstance(items, list):
                 raise ContextTypeError(f"append needs a list; {key!r} is {kind(items)}")
             change = self._note(key, who, "append", None, item, len(items))
-            items.append(item)
-            self._values[key] = items
+            cast(list[Json], self._values.setdefault(key, [])).append(item)
         self._tell(change)
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
@@ -198,7 +204,7 @@ class Context:
                 raise ContextKeyError(f"{key!r} has {len(items)} items, none at {index}")
             place = index % len(items)
             change = self._note(key, who, "pop", items[place], None, place)
-            item = items.pop(place)
+            item = cast(list[Json], self._values[key]).pop(place)
         self._tell(change)
         return item
 
@@ -210,7 +216,7 @@ class Context:
     def to_dict(self) -> dict[str, Any]:
         """Return all values by key, flat, as an own copy."""
         with self._state.lock:
-            return cast(dict[str, Any], unshared(cast(Json, self._values)))
+            return cast(dict[str, Any], unshared(dict(self._values)))
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
         """Return every change of a key, oldest first, of a deleted one too.
@@ -265,6 +271,8 @@ class Context:
                     told.append(Change(key, now, who, "restore", None, unshared(value)))
                 elif key not in self._values or not same(old, value):
                     told.append(self._note(key, who, "restore", old, value))
+                else:
+                    continue
                 self._values[key] = value
         for change in told:
             self._tell(change)
@@ -282,7 +290,7 @@ class Context:
     ) -> Change | None:
         """Write a change down, and make what is told of it."""
         who = self._who if who is None else checked_who(who)
-        moment = self._state.history.add(key, who, op, index if op == "pop" else new)
+        moment = self._state.record(key, who, op, index if op == "pop" else new)
         if self._on_change is None:
             return None
         return Change(key, stamp(moment), who, op, unshared(old), unshared(new), index)

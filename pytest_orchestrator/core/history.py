@@ -88,16 +88,24 @@ class History:
             payload = change.index if change.op == "pop" else change.new
             moment = _moment(change.ts)
             self._write(key, encode((moment, change.who, change.op, payload)))
-            self._last = max(self._last, moment)
+            self.passed(moment)
+
+    def passed(self, moment: int) -> None:
+        """Let no later change be at a moment or before it."""
+        self._last = max(self._last, moment)
+
+    def lines(self, key: str) -> bytes | bytearray:
+        """Return the lines of a key; none where it never was."""
+        return self._lines.get(key, b"")
 
     def of(self, key: str) -> list[Change]:
         """Replay the changes of a key; none of them shares anything with another."""
-        return list(_replayed(key, _decoder.decode_lines(self._lines.get(key, b""))))
+        return list(_replayed(key, _decoder.decode_lines(self.lines(key))))
 
     def last(self, key: str) -> str | None:
         """Return the time of a key's last change, in ISO 8601 UTC."""
-        lines = self._lines.get(key)
-        if lines is None:
+        lines = self.lines(key)
+        if not lines:
             return None
         start = lines.rfind(b"\n", 0, -1) + 2
         return stamp(int(lines[start : lines.index(b",", start)]))

@@ -5,6 +5,7 @@ begins with is followed into its value; else the keys below it make a mapping.
 """
 
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
@@ -51,7 +52,7 @@ def checked_key(key: str) -> str:
     return key
 
 
-def found(values: dict[str, Json], path: str) -> Json | Absent:
+def found(values: Mapping[str, Json], path: str) -> Json | Absent:
     """Look a path up.
 
     Args:
@@ -111,7 +112,7 @@ def into(value: Json, parts: list[str]) -> Json | Absent:
     return value
 
 
-def _below(values: dict[str, Json], prefix: str) -> Json | Absent:
+def _below(values: Mapping[str, Json], prefix: str) -> Json | Absent:
     """Nest all keys that begin with a prefix.
 
     A key below another key stays beside it, with its dots (``b`` and ``b.c``), so that none

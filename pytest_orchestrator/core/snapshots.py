@@ -1,6 +1,7 @@
 """A Context as one piece of plain JSON, and back: all or nothing."""
 
-from typing import Any, Final, Literal, cast
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -28,12 +29,12 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history: dict[str, list[dict[str, Any]]] = {}
 
 
-def taken(values: dict[str, Json], history: History) -> dict[str, Any]:
+def taken(values: Mapping[str, Json], history: History) -> dict[str, Any]:
     """Write values and history as plain JSON that shares nothing with them."""
     changes = {key: [change.as_dict() for change in history.of(key)] for key in history}
     return {
         "version": VERSION,
-        "values": unshared(cast(Json, values)),
+        "values": unshared(dict(values)),
         "history": changes,
     }
 

@@ -1,13 +1,16 @@
 """The values and the history that all handles on one Context share, and their lock."""
 
 import threading
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.history import History
+from pytest_orchestrator.core.history import History, Op
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.values import Json, NotJson, copied, kind
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 __tracebackhide__ = True
 
@@ -26,8 +29,12 @@ class State:
     def __init__(self) -> None:
         # Reentrant: a signal handler or a finalizer may read the Context at any line of ours.
         self.lock = threading.RLock()
-        self.values: dict[str, Json] = {}
+        self.values: MutableMapping[str, Json] = {}
         self.history = History()
+
+    def record(self, key: str, who: str, op: Op, payload: Json) -> int:
+        """Write a change down that is about to be made; the rest is as for `History.add`."""
+        return self.history.add(key, who, op, payload)
 
     def writable(self, key: str) -> str:
         """Return a key that may be written; one that is there has been checked before."""
