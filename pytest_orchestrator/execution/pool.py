@@ -89,7 +89,7 @@ class Pool(Serial):
 
     def start_early(self) -> None:
         """Start the lanes of the Python steps that begin together, so that they get ready."""
-        names = self._ahead.ready(self._meets) if self._ahead else ()
+        names = self._ahead.ready(self._result_of) if self._ahead else ()
         steps = [name for name in names if isinstance(self.recipe.step(name), PythonStep)]
         for _, slot in zip(steps, reversed(self._free), strict=False):
             slot.python.start()
