@@ -201,7 +201,8 @@ class Pool(Serial):
     def _push(self, step: Step, *, asked: bool = False) -> None:
         """Put a step among those that run next; what somebody waits for comes first."""
         environ = ChainMap(self._variables(step), self._environ)
-        job = Job(step, self.context, msgspec.structs.replace(self.env, environ=environ))
+        env = msgspec.structs.replace(self.env, environ=environ, live=None)
+        job = Job(step, self.context, env)
         self._jobs[step.name] = job
         weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
         if self._ahead is not None:
