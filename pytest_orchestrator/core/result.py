@@ -138,6 +138,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         stdout: What it printed.
         stderr: What it logged.
         leftovers: What it left running; all of it was ended.
+        shown: What it printed was shown as it came.
     """
 
     argv: tuple[str, ...]
@@ -148,6 +149,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     stdout: Stream = Stream()
     stderr: Stream = Stream()
     leftovers: tuple[str, ...] = ()
+    shown: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ a module's assertions get rewritten) comes in here.
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Number of the try of a step, from 1.
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
         waiting: Is told of a step that waits for a lock, and who has that.
+        live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         max_log: Bytes after which such a file is cut, with a mark.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
@@ -74,12 +76,20 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     locks: tuple[int, ...] = ()
     waiting: Callable[[Wait], None] = _nothing
+    live: tuple[int, int] | None = None
     max_log: int = 100_000_000
     capacity: int = 16 * 1024 * 1024
 
     def variables(self) -> dict[str, str]:
         """Return the environment that a step is started with, before its own ``args``."""
         return _of_this_process() if self.environ is None else dict(self.environ)
+
+    def live_now(self) -> tuple[int, int] | None:
+        """Return where output is shown as it comes; what was printed here before comes first."""
+        if self.live is not None:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        return self.live
 
     def log(self, step: str, stream: str) -> str | None:
         """Return the path of the log of a stream of a step, None where there is none."""

@@ -87,7 +87,11 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     with _Talk(context, env) as talk:
         try:
             exited = slot_of(env).python.run(
-                request, handed=talk.handed, kept=env.locks, meanwhile=talk.until_told
+                request,
+                live=env.live_now(),
+                handed=talk.handed,
+                kept=env.locks,
+                meanwhile=talk.until_told,
             )
         except LaneLost as lost:
             return _lost(lost, time.monotonic() - started, timeout, talk.importing)
@@ -192,7 +196,7 @@ def _search_path(env: Environment) -> list[str]:
 
 def _ended(step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment) -> Ended:
     figures = usage(exited, env.samples(step.name))
-    process = _process(step, exited, end)
+    process = _process(step, exited, end, shown=env.live is not None)
     told = None if end is None else end.get("ended")
     if exited.timed_out or exited.cancelled or told is None:
         cut_off = _cut_off(step, exited, env.seconds_for(step.timeout))
@@ -239,7 +243,9 @@ def _lost(lost: LaneLost, seconds: float, timeout: float | None, importing: str)
     return Ended(usage=Usage(seconds=seconds), failure=failure)
 
 
-def _process(step: PythonStep, exited: Exited, end: dict[str, Any] | None) -> Process:
+def _process(
+    step: PythonStep, exited: Exited, end: dict[str, Any] | None, *, shown: bool
+) -> Process:
     threads = [f"thread {name}" for name in (end or {}).get("threads", ())]
     return Process(
         argv=(step.module, str(step.class_ or step.function)),
@@ -250,6 +256,7 @@ def _process(step: PythonStep, exited: Exited, end: dict[str, Any] | None) -> Pr
         stdout=stream(exited.stdout),
         stderr=stream(exited.stderr),
         leftovers=(*exited.leftovers, *threads),
+        shown=shown,
     )
 
 

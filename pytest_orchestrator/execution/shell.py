@@ -74,7 +74,7 @@ def _start(step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, t
                 stderr_log=env.log(step.name, "stderr"),
                 max_log=env.max_log,
             )
-            return slot_of(env).shell.run(request, kept=env.locks)
+            return slot_of(env).shell.run(request, live=env.live_now(), kept=env.locks)
 
         try:
             return started(argv)
@@ -103,6 +103,7 @@ def _ended(
         stdout=stream(exited.stdout),
         stderr=stream(exited.stderr),
         leftovers=tuple(exited.leftovers),
+        shown=env.live is not None,
     )
     value = _value(step, exited, raw, env.capacity)
     verdict = _exit_verdict(step, exited.code)

@@ -1,7 +1,9 @@
 """The output of steps on its way to pytest's own sections."""
 
+import contextlib
+import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,14 +15,29 @@ _WIDEST = 400
 _WHOLE = 40
 
 
+def shown_live(config: pytest.Config) -> tuple[int, int] | None:
+    """Return where output is shown as it comes (``-s``, ``--capture=tee-sys``), or None."""
+    if config.getoption("capture", "") not in ("no", "tee-sys") or hasattr(config, "workerinput"):
+        return None
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled(), contextlib.suppress(OSError, AttributeError):
+        return sys.stdout.fileno(), sys.stderr.fileno()
+    return None
+
+
 def tell_output(result: "StepResult") -> None:
     """Write what a step's process printed to stdout and stderr, where pytest captures it."""
     process = result.ended.process if result.ended else None
     if process is None:
         return
     for stream, file in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-        if stream.text:
-            file.write(stream.text if stream.text.endswith("\n") else f"{stream.text}\n")
+        text = stream.text if stream.text.endswith("\n") else f"{stream.text}\n"
+        if stream.text and not process.shown:
+            file.write(text)
+        elif stream.text and isinstance(getattr(file, "buffer", None), io.BytesIO):
+            file.buffer.write(
+                text.encode(errors="replace")
+            )  # tee-sys: what was shown is captured too
 
 
 def shorten(report: pytest.TestReport, kind: str) -> None:

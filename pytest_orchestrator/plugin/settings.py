@@ -125,7 +125,7 @@ def jobs(config: pytest.Config) -> int:
 def environment(config: pytest.Config) -> "Environment":
     """Return what the steps of this session are given."""
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.plugin import lanes, waiting
+    from pytest_orchestrator.plugin import lanes, output, waiting
     from pytest_orchestrator.plugin.state import state_of
 
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
@@ -142,6 +142,7 @@ def environment(config: pytest.Config) -> "Environment":
         slot=lanes.slot(config),
         run=state_of(config).folder.path.name,
         waiting=waiting.teller(config),
+        live=output.shown_live(config),
         max_log=max_log(config),
     )
 

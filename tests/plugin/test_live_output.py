@@ -1,0 +1,142 @@
+"""With ``-s`` the output of a step is seen while it runs, and once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_SHELL = "type: shell, parse: text"
+_PYTHON = "type: python, module: talks, function: talk"
+_TALKS = """
+import sys
+import time
+from pathlib import Path
+
+
+def talk(ctx, params):
+    print("said early")
+    print("warned early", file=sys.stderr)
+    while not Path("heard").exists():
+        time.sleep(0.001)
+    print("said late")
+    return {"status": params.get("status", "ok")}
+"""
+_TALK = (
+    "echo said early; echo warned early >&2; until [ -e heard ]; do sleep 0.01; done; "
+    "echo said late; exit {0}"
+)
+
+
+def _command(status: int = 0) -> str:
+    return f"{_SHELL}, cmd: {json.dumps(['sh', '-c', _TALK.format(status)])}"
+
+
+def _seen(project: Project, step: str, *args: str) -> list[str]:
+    """Run a step that waits until its first line is seen; return all lines."""
+    project.ini("recipe_timeout = 20s")
+    project.write("talks.py", _TALKS)
+    project.recipe("x", {"talk": step})
+    off = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+    process = project.pytester.popen(
+        [sys.executable, "-m", "pytest", *off, *args],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not {"said early", "warned early"} <= set(map(_said, lines)):
+        line = process.stdout.readline().decode()
+        assert line, lines
+        lines.append(line.rstrip("\n"))
+    assert "said late" not in lines
+    (project.path / "heard").touch()
+    rest = process.communicate()[0].decode()
+    return [*lines, *rest.splitlines()]
+
+
+def _said(line: str) -> str:
+    """What follows on the line of pytest that names the file."""
+    return line.removeprefix("recipes/x.yaml ").removeprefix("recipes/x.yaml::talk ")
+
+
+@pytest.mark.parametrize("step", [_PYTHON, _command()])
+@pytest.mark.parametrize(
+    "args", [("-s",), ("--capture=no", "-v"), ("-s", "--recipe-jobs=2"), ("--capture=tee-sys",)]
+)
+def test_a_step_is_heard_while_it_runs_and_not_again(
+    project: Project, step: str, args: tuple[str, ...]
+) -> None:
+    lines = list(map(_said, _seen(project, step, *args)))
+
+    for line in ("said early", "warned early"):
+        assert lines.count(line) == 1
+    assert sum(line.startswith("said late") for line in lines) == 1
+    assert any(" 1 passed in " in line for line in lines)
+
+
+@pytest.mark.parametrize("step", [f"{_PYTHON}, params: {{status: bad}}", _command(3)])
+@pytest.mark.parametrize(("args", "times"), [(("-s",), 1), (("--capture=tee-sys",), 2)])
+def test_the_report_of_a_failed_step_has_what_is_captured(
+    project: Project, step: str, args: tuple[str, ...], times: int
+) -> None:
+    lines = list(map(_said, _seen(project, step, *args)))
+
+    assert lines.count("said early") == times
+    assert lines.count("warned early") == times
+    sections = [line.strip("- ") for line in lines if line.startswith("---")]
+    captured = ["Captured stdout call", "Captured stderr call"] * (times - 1)
+    assert [line for line in sections if line.startswith("Captured")] == captured
+
+
+def test_what_was_printed_before_a_step_comes_before_it(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def bench():
+            print("power on")
+            yield
+            print("power off")
+        """,
+    )
+    project.recipe("x", {"talk": f"{_SHELL}, cmd: echo talks"})
+
+    lines = list(map(_said, project.spawn("-s").outlines))
+
+    at = lines.index("power on")
+    assert (lines[at + 1], lines[at + 2]) == ("talks", ".power off")
+
+
+def test_steps_at_the_same_time_are_heard_one_after_the_other(project: Project) -> None:
+    loop = "i=0; while [ $i -lt 500 ]; do echo {0}; i=$((i + 1)); done"
+    steps = {
+        name: f"{_SHELL}, needs: [], cmd: {json.dumps(['sh', '-c', loop.format(name * 9)])}"
+        for name in "abc"
+    }
+    project.recipe("x", steps)
+
+    lines = list(map(_said, project.spawn("--capture=tee-sys", "--recipe-jobs=3").outlines))
+
+    said = [line.lstrip(".") for line in lines if line.lstrip(".") in {n * 9 for n in "abc"}]
+    assert said == sorted(said)
+    assert len(said) == 1500
+
+
+@pytest.mark.parametrize("args", [("-s",), ("--capture=tee-sys",)])
+def test_where_pytest_has_no_streams_of_its_own_output_comes_at_the_end(
+    project: Project, args: tuple[str, ...]
+) -> None:
+    project.recipe("x", {"talk": f"{_SHELL}, cmd: echo talks"})
+
+    lines = list(map(_said, project.run(*args).outlines))
+
+    assert lines.count("talks") == 1
