@@ -81,7 +81,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         name: The criterion's key (``files_exist``).
         wanted: What the recipe asks for.
         place: Where it stands in the recipe.
-        measured: What was found instead, where there is such a value.
+        measured: What was found, where there is such a value.
+        unit: What that is measured in, such as ``s``; may be empty.
+        distance: How far beyond its limit that is, in the same unit.
         unmet: None where it held, else one line that says what is wrong.
     """
 
@@ -89,6 +91,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Json
     place: Place
     measured: Json = None
+    unit: str = ""
+    distance: float | None = None
     unmet: str | None = None
 
 
@@ -118,12 +122,16 @@ class Stream(msgspec.Struct, frozen=True):
         size: Bytes that there were.
         log: Path of the file that has all of it, where there is one.
         cut: That file was cut at its limit.
+        kept: Bytes of the beginning that are in that file.
+        edges: The first and the last bytes, where that file does not have all.
     """
 
     text: str = ""
     size: int = 0
     log: str | None = None
     cut: bool = False
+    kept: int = 0
+    edges: tuple[bytes, bytes] = (b"", b"")
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +145,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         signal: Name of the signal that ended it.
         stdout: What it printed.
         stderr: What it logged.
-        leftovers: What it left running; all of it was ended.
+        leftovers: Processes that it left running; all of them were ended.
+        threads: Threads that it left running in a process of Python.
         shown: What it printed was shown as it came.
     """
 
@@ -149,7 +158,13 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     stdout: Stream = Stream()
     stderr: Stream = Stream()
     leftovers: tuple[str, ...] = ()
+    threads: tuple[str, ...] = ()
     shown: bool = False
+
+    @property
+    def left(self) -> list[str]:
+        """Return all that it left running, for people."""
+        return [*self.leftovers, *(f"thread {name}" for name in self.threads)]
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

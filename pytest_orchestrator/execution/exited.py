@@ -61,6 +61,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         size: Bytes that were printed.
+        kept: How many of them, from the first, are in the log.
         head: The first bytes, 32 KiB at most.
         tail: The last of the bytes after these, 32 KiB at most.
         log: Path of the log, which holds all of it unless it is cut; None where there is none.
@@ -69,6 +70,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     size: int
+    kept: int
     head: bytes
     tail: bytes
     log: str | None

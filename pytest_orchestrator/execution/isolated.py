@@ -246,7 +246,6 @@ def _lost(lost: LaneLost, seconds: float, timeout: float | None, importing: str)
 def _process(
     step: PythonStep, exited: Exited, end: dict[str, Any] | None, *, shown: bool
 ) -> Process:
-    threads = [f"thread {name}" for name in (end or {}).get("threads", ())]
     return Process(
         argv=(step.module, str(step.class_ or step.function)),
         cwd="",
@@ -255,7 +254,8 @@ def _process(
         signal=exited.signal,
         stdout=stream(exited.stdout),
         stderr=stream(exited.stderr),
-        leftovers=(*exited.leftovers, *threads),
+        leftovers=tuple(exited.leftovers),
+        threads=tuple((end or {}).get("threads", ())),
         shown=shown,
     )
 

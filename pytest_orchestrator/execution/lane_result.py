@@ -11,13 +11,20 @@ from pytest_orchestrator.execution.printable import shown
 
 def stream(output: Output) -> Stream:
     """Return the head and tail of an output as text for people."""
-    log = output.log if output.size else None
-    cut = output.size - len(output.head) - len(output.tail)
-    if not cut:
-        return Stream(shown(output.head + output.tail), output.size, log, output.cut)
-    head, tail = shown(output.head), shown(output.tail)
-    text = f"{head}\n… {cut} bytes are left out here …\n{tail}"
-    return Stream(text, output.size, log, output.cut)
+    left_out = output.size - len(output.head) - len(output.tail)
+    if left_out:
+        head, tail = shown(output.head), shown(output.tail)
+        text = f"{head}\n… {left_out} bytes are left out here …\n{tail}"
+    else:
+        text = shown(output.head + output.tail)
+    return Stream(
+        text=text,
+        size=output.size,
+        log=output.log if output.size else None,
+        cut=output.cut,
+        kept=output.kept,
+        edges=(b"", b"") if output.kept == output.size else (output.head, output.tail),
+    )
 
 
 def usage(exited: Exited, samples: str | None) -> Usage:

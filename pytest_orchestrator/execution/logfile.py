@@ -21,6 +21,7 @@ class LogFile:
 
     def __init__(self, path: str | None, limit: int) -> None:
         self.size = 0
+        self._kept = 0
         self._path = path
         self._limit = limit
         self._fd: int | None = None
@@ -31,7 +32,7 @@ class LogFile:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
         if self._path is not None and self.size < self._limit and self._error is None:
-            self._write(chunk[: self._limit - self.size])
+            self._kept += self._write(chunk[: self._limit - self.size])
         if room := max(0, EDGE - self.size):
             self._head += chunk[:room]
         if len(chunk) > room:
@@ -42,8 +43,8 @@ class LogFile:
         """Finish the log.
 
         Returns:
-            How many bytes there were, the first and the last of them, whether the log is cut,
-            and what the disk said where it took no more.
+            How many bytes there were, how many the log has, the first and the last of them,
+            whether the log is cut, and what the disk said where it took no more.
         """
         if cut := self.size > self._limit and self._path is not None:
             self._write(b"\n[cut here: the log is limited to %d bytes]\n" % self._limit)
@@ -52,18 +53,21 @@ class LogFile:
             self._fd = None
         return {
             "size": self.size,
+            "kept": self._kept,
             "cut": cut,
             "head": self._head,
             "tail": self._tail,
             "error": self._error,
         }
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> int:
+        written = 0
         try:
             if self._fd is None and self._path is not None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
                 self._fd = os.open(self._path, flags, 0o666)
-            while data and self._fd is not None:
-                data = data[os.write(self._fd, data) :]
+            while written < len(data) and self._fd is not None:
+                written += os.write(self._fd, data[written:])
         except OSError as error:  # a full disk must not end what the step does
             self._error = error.strerror
+        return written

@@ -4,6 +4,7 @@ _KEPT = {9, 10}
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT}
 
 _LONGEST = 300
+_QUOTED = 80
 
 
 def shown(raw: bytes) -> str:
@@ -19,3 +20,8 @@ def one_line(text: str) -> str:
     """Return what a step says as one line of at most 300 characters, as safe to see."""
     line = " ".join(shown(text.encode("utf-8", "backslashreplace")).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, escaped and not too long."""
+    return repr(text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…")

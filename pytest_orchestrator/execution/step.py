@@ -7,6 +7,7 @@ from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.result import Ended, Failure, Outcome, StepResult, Verdict
 from pytest_orchestrator.execution import criteria, isolated, python, shell
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 
 
@@ -31,7 +32,7 @@ def execute(
     verdicts = ended.verdicts
     failure = ended.failure
     if failure is None and ended.skipped is None:
-        verdicts += criteria.checked(step, own, env.root)
+        verdicts += criteria.checked(Evidence(step, own, ended, started, env.root, {}))
         failure = _unmet(verdicts)
     outcome: Outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
     return StepResult(

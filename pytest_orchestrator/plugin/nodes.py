@@ -202,9 +202,9 @@ class StepItem(pytest.Function):
     def _warn_of_leftovers(self, result: StepResult) -> None:
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
-        if process is not None and process.leftovers:
+        if process is not None and process.left:
             warnings.warn_explicit(
-                f"step '{self.name}' left running: {', '.join(process.leftovers)}; ended",
+                f"step '{self.name}' left running: {', '.join(process.left)}; ended",
                 LeftoverWarning,
                 str(self.path),
                 self.step.line,

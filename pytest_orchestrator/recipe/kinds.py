@@ -64,4 +64,5 @@ Dotted = Annotated[
 ]
 Identifier = Annotated[str, _kind(rules.shaped(_IDENTIFIER, "a name of Python"))]
 Text = Annotated[str, _kind(rules.filled)]
+Pattern = Annotated[str, _kind(rules.pattern)]
 ExitCode = Annotated[int, _kind(rules.exit_code)]

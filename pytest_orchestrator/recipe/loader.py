@@ -10,7 +10,7 @@ from typing import Any
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe import inline, planned
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
@@ -94,6 +94,7 @@ class _Loader:
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
         steps = self._drafts(found, "steps", "step")
         final = self._drafts(found, "finally", "final step")
+        inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
         steps, final = Order(self._values, self._problems).arranged(steps, final)
         if self._problems.found:
             raise Refused

@@ -29,23 +29,5 @@ STEP = frozenset(
 )
 RETRY = frozenset({"until", "abort_if"})
 TYPES = frozenset({"ssh"})
-SUCCESS = frozenset(
-    {
-        "ctx_lacks_keys",
-        "files_absent",
-        "assert",
-        "stdout_contains",
-        "stdout_not_contains",
-        "stdout_matches",
-        "stderr_contains",
-        "stderr_not_contains",
-        "stderr_matches",
-        "files",
-        "result_schema",
-        "max_seconds",
-        "max_cpu_seconds",
-        "max_rss_mb",
-        "leftover_processes",
-    }
-)
+SUCCESS = frozenset({"assert", "files", "result_schema"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.paths import checked_key
+from pytest_orchestrator.core.patterns import compiled
 from pytest_orchestrator.core.values import Json
 
 _MARKS = frozenset(
@@ -160,6 +161,33 @@ def skip_codes(codes: int | tuple[int, ...]) -> tuple[int, ...]:
     """One exit code, or several."""
     exit_codes(codes)
     return (codes,) if isinstance(codes, int) else codes
+
+
+def texts(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """One text that says something, or several."""
+    return filled(value) if isinstance(value, str) else value
+
+
+def pattern(text: str) -> str:
+    """A regular expression."""
+    filled(text)
+    try:
+        compiled(text)
+    except ValueError as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return text
+
+
+def patterns(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """One regular expression, or several."""
+    return pattern(value) if isinstance(value, str) else value
+
+
+def positive(number: float) -> float:
+    """A limit that something can keep."""
+    if number <= 0:
+        raise ValueError("should be more than 0")
+    return number
 
 
 def not_negative(number: int) -> int:

@@ -18,11 +18,14 @@ class Criterion(Struct, frozen=True):
         name: The key in ``success``, such as ``ctx_has_keys``.
         wanted: What it asks for; where the file has a list of things, one of them.
         place: Where it stands.
+        at: Where the parts of what it asks for stand, by the keys that lead there, such as
+            ``contains/0``.
     """
 
     name: str
     wanted: Json
     place: Place
+    at: dict[str, Place] = {}
 
 
 class Step(Struct, frozen=True, kw_only=True):

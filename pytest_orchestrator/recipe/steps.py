@@ -7,12 +7,12 @@ from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import planned
-from pytest_orchestrator.recipe.model import STEP_TYPES, Criterion, PythonStep, Step
+from pytest_orchestrator.recipe.criteria import criteria_of
+from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.success import OF_SHELL, Success
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
@@ -90,7 +90,7 @@ class _StepReader:
         """The step."""
         fields = fields_of(self._model, self._pairs, self._reading, self._unknown)
         if "success" in self._pairs:
-            fields["success"] = self._success(self._pairs["success"][1])
+            fields["success"] = criteria_of(self._pairs["success"][1], self._reading, self._model)
         if "retry" in self._pairs:
             fields["retry"] = self._retry(self._pairs["retry"][1])
         self._check_missing()
@@ -169,24 +169,6 @@ class _StepReader:
         elif not self._is_meant("class") and not self._is_meant("function"):
             self._note(self._node, "missing 'class' or 'function'")
 
-    def _success(self, node: Node) -> tuple[Criterion, ...]:
-        if type(node) is not MappingNode:
-            self._reading.mismatch(node, "success", "a mapping")
-            return ()
-        found = pairs(node)
-        wanted = fields_of(Success, found, self._reading, self._unknown_criterion, "success.")
-        criteria: list[Criterion] = []
-        for name, value in wanted.items():
-            key_node, value_node = found[name]
-            if name in OF_SHELL and self._model is PythonStep:
-                self._foreign(name, key_node, "shell")
-            if not isinstance(value, tuple):
-                criteria.append(Criterion(name, value, self._values.place(value_node)))
-                continue
-            for each, item in zip(value, value_node.value, strict=True):
-                criteria.append(Criterion(name, each, self._values.place(item)))
-        return tuple(criteria)
-
     def _retry(self, node: Node) -> Retry | None:
         if type(node) is not MappingNode or node.tag == BROKEN:
             self._reading.mismatch(node, "retry", "a mapping")
@@ -209,10 +191,3 @@ class _StepReader:
     def _foreign(self, name: str, node: Node, owner: str) -> None:
         head = f"'{name}' belongs to {owner} steps"
         self._problems.add(self._values.place(node), head, f", and this is {self._typed}")
-
-    def _unknown_criterion(self, name: str, node: Node) -> None:
-        if name in planned.SUCCESS:
-            self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
-            return
-        hint = self._problems.meant(name, keys_of(Success))
-        self._note(node, f"unknown criterion {quoted(name)}", hint=hint)

@@ -5,10 +5,38 @@ from typing import Annotated, Literal
 from msgspec import Struct
 
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.kinds import ContextPath, ExitCode, FilePath, Json, key
+from pytest_orchestrator.recipe.kinds import (
+    ContextPath,
+    ExitCode,
+    FilePath,
+    Json,
+    Pattern,
+    Text,
+    key,
+)
 
 OF_SHELL = frozenset({"exit_code"})
+"""Criteria that only a step with a command can be asked for."""
+
+OF_A_PROCESS = frozenset(
+    {
+        *OF_SHELL,
+        "stdout_contains",
+        "stdout_not_contains",
+        "stdout_matches",
+        "stderr_contains",
+        "stderr_not_contains",
+        "stderr_matches",
+        "max_cpu_seconds",
+        "max_rss_mb",
+        "leftover_processes",
+    }
+)
 """Criteria that only a step with a process of its own can be asked for."""
+
+_TEXTS = {"written": str | tuple[Text, ...], "rule": rules.texts}
+_NUMBER = {"written": int | float, "rule": rules.positive}
+_PATTERNS = {"written": str | tuple[Pattern, ...], "rule": rules.patterns}
 
 
 class Success(Struct, frozen=True, kw_only=True):
@@ -18,12 +46,20 @@ class Success(Struct, frozen=True, kw_only=True):
         tuple[ContextPath, ...],
         key("Keys that the Context must have.", ["sample.message_v1"]),
     ] = ()
+    ctx_lacks_keys: Annotated[
+        tuple[ContextPath, ...],
+        key("Keys that the Context must not have.", ["session.token_v1"]),
+    ] = ()
     files_exist: Annotated[
         tuple[FilePath, ...],
         key(
             "Files that must be there: paths or globs, relative to the rootdir.",
             ["out/report.csv", "out/*.json"],
         ),
+    ] = ()
+    files_absent: Annotated[
+        tuple[FilePath, ...],
+        key("Files that must not be there: paths or globs.", ["out/*.tmp"]),
     ] = ()
     exit_code: Annotated[
         Json,
@@ -33,5 +69,48 @@ class Success(Struct, frozen=True, kw_only=True):
             0,
             written=int | Literal["nonzero"] | tuple[ExitCode, ...],
             rule=rules.exit_codes,
+        ),
+    ] = None
+    stdout_contains: Annotated[
+        Json, key("A text, or several, that the step must print.", "PASS", **_TEXTS)
+    ] = None
+    stdout_not_contains: Annotated[
+        Json, key("A text, or several, that the step must not print.", "ERROR", **_TEXTS)
+    ] = None
+    stdout_matches: Annotated[
+        Json,
+        key(
+            "Regular expressions, each found somewhere in what the step prints; `^` and `$` "
+            "stand at lines.",
+            r"^ripple: \d+ mV$",
+            **_PATTERNS,
+        ),
+    ] = None
+    stderr_contains: Annotated[Json, key("As of stdout.", "done", **_TEXTS)] = None
+    stderr_not_contains: Annotated[Json, key("As of stdout.", ["Traceback"], **_TEXTS)] = None
+    stderr_matches: Annotated[Json, key("As of stdout.", "^done in", **_PATTERNS)] = None
+    max_seconds: Annotated[
+        Json,
+        key("The longest time that the body of the try may take.", 3, **_NUMBER),
+    ] = None
+    max_cpu_seconds: Annotated[
+        Json,
+        key("The most CPU time that the processes of the step may use.", 1.5, **_NUMBER),
+    ] = None
+    max_rss_mb: Annotated[
+        Json,
+        key(
+            "The most memory that the processes of the step may have at once, in MB "
+            "(1,000,000 bytes).",
+            200,
+            **_NUMBER,
+        ),
+    ] = None
+    leftover_processes: Annotated[
+        int | None,
+        key(
+            "How many processes the step may leave running; they are ended.",
+            0,
+            rule=rules.not_negative,
         ),
     ] = None

@@ -142,6 +142,10 @@ def _criterion(verdict: Verdict) -> dict[str, Json]:
     }
     if verdict.measured is not None:
         told["measured"] = verdict.measured
+    if verdict.unit:
+        told["unit"] = verdict.unit
+    if verdict.distance is not None:
+        told["distance"] = verdict.distance
     if verdict.unmet:
         told["reason"] = verdict.unmet
     return told
@@ -167,8 +171,8 @@ def _process(process: Process, root: Path) -> dict[str, Json]:
         told["exit_code"] = process.exit_code
     if process.signal:
         told["signal"] = process.signal
-    if process.leftovers:
-        told["leftovers"] = list(process.leftovers)
+    if process.left:
+        told["leftovers"] = [*process.left]
     return told
 
 

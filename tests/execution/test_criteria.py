@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.execution.criteria import checked
+from pytest_orchestrator.core.result import Ended, Usage, Verdict
+from pytest_orchestrator.execution import criteria
+from pytest_orchestrator.execution.evidence import Evidence
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.recipe import Step
     from tests.execution.conftest import Bench
+
+
+def checked(bench: Bench, step: Step) -> tuple[Verdict, ...]:
+    ended = Ended(usage=Usage(seconds=1.0))
+    return criteria.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
 
 
 def unmet(bench: Bench, **success: Any) -> list[str | None]:
     step = bench.step(type="shell", cmd="true", success=success)
-    return [verdict.unmet for verdict in checked(step, bench.context, bench.root)]
+    return [verdict.unmet for verdict in checked(bench, step)]
 
 
 def test_a_verdict_has_what_was_wanted_and_where_it_stands(bench: Bench) -> None:
     success = {"ctx_has_keys": ["a"], "exit_code": 0, "files_exist": ["recipes"]}
     step = bench.step(type="shell", cmd="true", success=success)
     bench.context.set("a", 1)
-    assert checked(step, bench.context, bench.root) == (
+    assert checked(bench, step) == (
         Verdict(name="ctx_has_keys", wanted="a", place=Place(5, 32, 3)),
         Verdict(name="files_exist", wanted="recipes", place=Place(5, 70, 9)),
     )
@@ -51,6 +58,45 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are(
         bench.context.set(key, 1)
     assert unmet(bench, ctx_has_keys=["dut.firmware_v1"]) == [
         f"the context has no key 'dut.firmware_v1'{reason}"
+    ]
+
+
+def test_keys_that_must_be_gone_are_told_with_their_writer(bench: Bench) -> None:
+    bench.context.bound("login").set("session", {"token": 1})
+    assert unmet(bench, ctx_lacks_keys=["sess", "session", "session.token"]) == [
+        None,
+        "the context has the key 'session', written by login",
+        "the context has the key 'session.token'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a.tmp", "*.log", "out/*.tmp"], [None, None, None]),
+        (["out/a.csv"], ["out/a.csv is there"]),
+        (["out"], ["out is there"]),
+        (["out/[ab].csv"], ["out/[ab].csv matches out/a.csv, out/b.csv"]),
+        (["out/*"], ["out/* matches out/a.csv, out/b.csv, out/c and 1 more"]),
+    ],
+)
+def test_files_that_must_be_gone(bench: Bench, names: list[str], told: list[str | None]) -> None:
+    for name in ("a.csv", "b.csv", "c"):
+        bench.write(f"out/{name}", "")
+    (bench.root / "out" / "dangling").symlink_to("nowhere")
+    assert unmet(bench, files_absent=names) == told
+
+
+def test_a_check_that_breaks_is_a_criterion_that_does_not_hold(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no\nbench")
+
+    monkeypatch.setitem(criteria.CHECKS, "files_exist", broken)
+    assert unmet(bench, files_exist=["a"], files_absent=["b"]) == [
+        "cannot be checked: OSError: no bench",
+        None,
     ]
 
 

@@ -42,8 +42,8 @@ def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
         cwd=str(bench.root),
         alone=shlex.join(("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2""")),
         exit_code=0,
-        stdout=Stream('{"status":"ok","v":1}\n', 22, str(bench.root / "logs/s.1.stdout")),
-        stderr=Stream("log\n", 4, str(bench.root / "logs/s.1.stderr")),
+        stdout=Stream('{"status":"ok","v":1}\n', 22, str(bench.root / "logs/s.1.stdout"), kept=22),
+        stderr=Stream("log\n", 4, str(bench.root / "logs/s.1.stderr"), kept=4),
     )
 
 

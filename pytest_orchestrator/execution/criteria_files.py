@@ -1,0 +1,52 @@
+"""Criteria on files: that they are there, that they are not."""
+
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.execution.evidence import Evidence, verdict
+from pytest_orchestrator.recipe.model import Criterion
+
+_SHOWN = 3
+
+
+def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to something, or a glob matches something."""
+    name = str(criterion.wanted)
+    found = matching(name, evidence.root)
+    yield verdict(criterion, None if found else missing(name, evidence.root))
+
+
+def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to nothing, a glob matches nothing."""
+    name = str(criterion.wanted)
+    found = matching(name, evidence.root)
+    if not found:
+        yield verdict(criterion)
+    elif found == [name]:
+        yield verdict(criterion, f"{name} is there", measured=1)
+    else:
+        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+        shown = ", ".join(sorted(found)[:_SHOWN])
+        yield verdict(criterion, f"{name} matches {shown}{more}", measured=len(found))
+
+
+def matching(name: str, root: Path) -> list[str]:
+    """Return what a path or glob leads to, each relative to the rootdir where the name is."""
+    if os.path.lexists(os.path.join(root, name)):
+        return [name]
+    # The rootdir is no pattern, whatever its name.
+    return glob.glob(name, root_dir=root, recursive=True) if glob.has_magic(name) else []
+
+
+def missing(name: str, root: Path) -> str:
+    """Say what is there instead of a file that is not."""
+    if glob.has_magic(name):
+        return f"no file matches {name}"
+    folder, last = os.path.split(os.path.join(root, name))
+    if not os.path.isdir(folder):
+        return f"{name} is not there, nor is its folder"
+    return f"{name} is not there{nearest(last, os.listdir(folder))}"

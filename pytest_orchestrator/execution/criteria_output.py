@@ -1,0 +1,60 @@
+"""Criteria on what a step printed: all of it, wherever it is kept."""
+
+from collections.abc import Iterator
+
+from pytest_orchestrator.core import patterns
+from pytest_orchestrator.core.result import Stream, Verdict
+from pytest_orchestrator.execution.evidence import Evidence, verdict
+from pytest_orchestrator.execution.printable import quoted
+from pytest_orchestrator.execution.search import Searched, bytes_of, file_of
+from pytest_orchestrator.recipe.model import Criterion
+
+
+def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A text or a pattern is found on a stream, or is not; the criterion's name says which."""
+    if evidence.ended.process is None:
+        return
+    name, _, rule = criterion.name.partition("_")
+    stream: Stream = getattr(evidence.ended.process, name)
+    yield found(criterion, rule, str(criterion.wanted), _searched(stream, name))
+
+
+def found(criterion: Criterion, rule: str, wanted: str, where: Searched) -> Verdict:
+    """Search and judge.
+
+    Args:
+        criterion: The criterion.
+        rule: ``contains``, ``not_contains`` or ``matches``.
+        wanted: The text or the pattern.
+        where: What is searched.
+    """
+    hit = where.pattern(patterns.compiled(wanted)) if rule == "matches" else where.text(wanted)
+    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
+    if rule == "not_contains":
+        if hit is None:
+            unmet = f"nobody knows whether {quoted(wanted)} is in {where.name}{lost}"
+            return verdict(criterion, unmet if lost else None)
+        line = f"line {hit.line:,}" if hit.line else "a line near the end"
+        told = "" if hit.text.strip() == wanted.strip() else f": {quoted(hit.text)}"
+        unmet = f"{quoted(wanted)} is in {line} of {where.name}{told}"
+        return verdict(criterion, unmet, measured=hit.text)
+    if hit is not None:
+        return verdict(criterion)
+    end = where.end()
+    tail = f"which ends with {quoted(end)}" if end else "which says nothing"
+    what = "no match of " if rule == "matches" else "no "
+    return verdict(criterion, f"{what}{quoted(wanted)} in {where.name}, {tail}{lost}")
+
+
+def _searched(stream: Stream, name: str) -> Searched:
+    head, tail = stream.edges
+    if stream.log is not None and stream.kept == stream.size:
+        return file_of(stream.log, name)
+    if stream.size == len(head) + len(tail):
+        return bytes_of(head + tail, name=name)
+    lost = stream.size - len(tail) - max(stream.kept, len(head))
+    rest = bytes_of(head, tail, name=name, lost=max(0, lost))
+    if stream.log is None or stream.kept <= len(head):
+        return rest
+    log = file_of(stream.log, name).pieces[0]
+    return rest._replace(pieces=((log[0], stream.kept), rest.pieces[1]))

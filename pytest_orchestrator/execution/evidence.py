@@ -1,0 +1,60 @@
+"""What the criteria of a step are checked against, and what a check gives."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.recipe.model import Criterion, Step
+
+
+class Stamp(NamedTuple):
+    """By what a file is known to be the one that was there before."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+Before = Mapping[str, Mapping[str, Stamp]]
+"""The files that each path or glob of a step led to before it began."""
+
+
+class Evidence(NamedTuple):
+    """A step whose body has ended.
+
+    Attributes:
+        step: The step.
+        context: The Context as the step left it.
+        ended: How the body ended.
+        started: When it began, seconds since the epoch.
+        root: The folder that paths start from.
+        before: The files that were there then.
+    """
+
+    step: Step
+    context: Context
+    ended: Ended
+    started: float
+    root: Path
+    before: Before
+
+
+Check = Callable[[Criterion, Evidence], Iterable[Verdict]]
+"""Checks one criterion; gives a verdict for each thing that it asks for."""
+
+
+def verdict(criterion: Criterion, unmet: str | None = None, **found: Any) -> Verdict:
+    """Return what became of a criterion.
+
+    Args:
+        criterion: The criterion.
+        unmet: None where it held, else one line that says what is wrong.
+        found: Further fields of the verdict.
+    """
+    return Verdict(
+        **({"name": criterion.name, "wanted": criterion.wanted, "place": criterion.place} | found),
+        unmet=unmet,
+    )

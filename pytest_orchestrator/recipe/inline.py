@@ -1,0 +1,48 @@
+"""What cannot be asked of a step that runs inside pytest's own process."""
+
+from collections.abc import Collection, Iterable
+
+from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.nodes import pairs
+from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.steps import Draft
+from pytest_orchestrator.recipe.success import OF_A_PROCESS, OF_SHELL
+from pytest_orchestrator.recipe.values import Values
+
+_ASKED = OF_A_PROCESS - OF_SHELL
+
+
+def check(
+    steps: Iterable[Draft], shared: Collection[str], values: Values, problems: Problems
+) -> None:
+    """Note criteria that need a process of its own where a step has none.
+
+    Args:
+        steps: The steps as they were read.
+        shared: Fixtures of the recipe, which all steps are given.
+        values: Tells places.
+        problems: Takes what is wrong.
+    """
+    for step in steps:
+        cause = _cause(step, shared)
+        names = {one.name for one in step.fields.get("success", ())} & _ASKED
+        if not cause or not names:
+            continue
+        for name, (key, _) in pairs(step.node_of("success")).items():
+            if name in names:
+                problems.add(
+                    values.place(key),
+                    f"'{name}' needs a process of its own",
+                    f", and {step.title} runs inside pytest",
+                    hint=cause,
+                )
+
+
+def _cause(step: Draft, shared: Collection[str]) -> str:
+    if step.model is not PythonStep:
+        return ""
+    if step.fields.get("isolation") == "inline":
+        return "it says 'isolation: inline'"
+    if step.fields.get("fixtures"):
+        return "it has 'fixtures'"
+    return "the recipe has 'fixtures'" if shared else ""

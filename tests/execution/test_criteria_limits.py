@@ -1,0 +1,132 @@
+"""What a step takes is measured, and told with its limit and the distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Process, Usage, Verdict
+from pytest_orchestrator.execution import criteria
+from pytest_orchestrator.execution.evidence import Evidence
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+ALONE = Process(argv=("x",), cwd="/", alone="")
+
+
+def checked(
+    bench: Bench, success: dict[str, Any], usage: Usage, process: Process | None = ALONE
+) -> tuple[Verdict, ...]:
+    step = bench.step(type="shell", cmd="true", success=success)
+    ended = Ended(usage=usage, process=process)
+    return criteria.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+
+
+@pytest.mark.parametrize(
+    ("success", "measured", "unit", "distance", "told"),
+    [
+        ({"max_seconds": 3}, 4.5, "s", 1.5, "took 4.50 s, limit 3 s (over by 1.50 s, 50 %)"),
+        (
+            {"max_cpu_seconds": 1.5},
+            2.0,
+            "s",
+            0.5,
+            "used 2.00 s of CPU, limit 1.5 s (over by 0.50 s, 33 %)",
+        ),
+        (
+            {"max_rss_mb": 100},
+            120.25,
+            "MB",
+            20.25,
+            "had 120.2 MB at its peak, limit 100 MB (over by 20.2 MB, 20 %)",
+        ),
+        (
+            {"leftover_processes": 1},
+            2,
+            "",
+            1,
+            "left 2 running, limit 1 (over by 1, 100 %): sleep (pid 7), a (pid 8)",
+        ),
+    ],
+)
+def test_what_is_above_its_limit_is_told_with_the_distance(
+    bench: Bench,
+    success: dict[str, float],
+    measured: float,
+    unit: str,
+    distance: float,
+    told: str,
+) -> None:
+    usage = Usage(seconds=4.5, cpu_user_seconds=1.75, cpu_system_seconds=0.25, max_rss=120_250_000)
+    process = Process(argv=("x",), cwd="/", alone="", leftovers=("sleep (pid 7)", "a (pid 8)"))
+    ((name, limit),) = success.items()
+    place = Place(5, len(name) + 19, len(str(limit)))
+    assert checked(bench, success, usage, process) == (
+        Verdict(
+            name=name,
+            wanted=limit,
+            place=place,
+            measured=measured,
+            unit=unit,
+            distance=distance,
+            unmet=told,
+        ),
+    )
+
+
+def test_what_is_at_its_limit_holds_and_is_told_too(bench: Bench) -> None:
+    usage = Usage(seconds=3.0, cpu_user_seconds=1.0, cpu_system_seconds=0.5, max_rss=1_000_000)
+    success = {"max_seconds": 3, "max_cpu_seconds": 1.5, "max_rss_mb": 1, "leftover_processes": 0}
+    verdicts = checked(bench, success, usage)
+    assert [(one.measured, one.unit, one.unmet) for one in verdicts] == [
+        (3.0, "s", None),
+        (1.5, "s", None),
+        (1.0, "MB", None),
+        (0, "", None),
+    ]
+
+
+def test_what_was_not_measured_does_not_hold(bench: Bench) -> None:
+    success = {"max_cpu_seconds": 1, "max_rss_mb": 1}
+    assert [one.unmet for one in checked(bench, success, Usage(seconds=0.0))] == [
+        "no CPU time was measured",
+        "no memory was measured",
+    ]
+
+
+def test_a_step_inside_pytest_is_asked_for_its_time_alone(bench: Bench) -> None:
+    success = {
+        "max_seconds": 1,
+        "max_cpu_seconds": 1,
+        "max_rss_mb": 1,
+        "leftover_processes": 0,
+        "stdout_contains": "a",
+    }
+    verdicts = checked(bench, success, Usage(seconds=0.0), process=None)
+    assert [one.name for one in verdicts] == ["max_seconds"]
+
+
+def test_many_leftovers_are_counted(bench: Bench) -> None:
+    process = Process(argv=("x",), cwd="/", alone="", leftovers=tuple("abcdefg"))
+    (found,) = checked(bench, {"leftover_processes": 0}, Usage(seconds=0.0), process)
+    assert found.unmet == "left 7 running, limit 0 (over by 7): a, b, c, d, e and 2 more"
+
+
+def test_the_whole_tree_of_a_step_is_measured(bench: Bench) -> None:
+    hungry = "python3 -c 'x = b\"x\" * 60_000_000; sum(range(3_000_000))'"
+    step = bench.shell_step(
+        f"{hungry} & wait; sleep 60 & true",
+        parse="text",
+        success={"max_cpu_seconds": 0.01, "max_rss_mb": 50, "leftover_processes": 0},
+    )
+    result = bench.result(step)
+    assert [one.name for one in result.unmet] == [
+        "max_cpu_seconds",
+        "max_rss_mb",
+        "leftover_processes",
+    ]
+    assert result.failure is not None
+    assert result.failure.reason.endswith("(and 2 more)")

@@ -1,0 +1,23 @@
+"""How far a figure is beyond its limit, in words."""
+
+import pytest
+
+from pytest_orchestrator.execution.distance import measured
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "unit", "told"),
+    [
+        (4.0193, 3, "s", ("4.02 s", "limit 3 s (over by 1.02 s, 34 %)")),
+        (3.0004, 3.0, "s", ("3.0004 s", "limit 3 s (over by 0.0004 s, 0.01 %)")),
+        (3.0000004, 3, "s", ("3.0000004 s", "limit 3 s (over by 0.0000004 s, less than 0.01 %)")),
+        (12, 1_000, "bytes", ("12 bytes", "limit 1,000 bytes (under by 988 bytes, 99 %)")),
+        (2, 0, "", ("2", "limit 0 (over by 2)")),
+        (-4.5, -4, "V", ("-4.50 V", "limit -4 V (under by 0.50 V, 12 %)")),
+        (1234567.5, 0.25, "", ("1,234,567.50", "limit 0.25 (over by 1,234,567.25, 493,826,900 %)")),
+    ],
+)
+def test_a_figure_its_limit_and_the_distance(
+    value: float, limit: float, unit: str, told: tuple[str, str]
+) -> None:
+    assert measured(value, limit, unit) == told

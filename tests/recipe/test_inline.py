@@ -1,0 +1,74 @@
+"""What needs a process of its own cannot be asked of a step that has none."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.success import OF_A_PROCESS, OF_SHELL
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+ASKED = "success: {max_seconds: 1, max_rss_mb: 9}"
+
+
+FINAL = (
+    "fixtures: [bench]\nsteps:\n- {name: b, type: shell, cmd: ls}\nfinally:\n"
+    f"- {{name: a, type: python, module: m, class: C, {ASKED}}}\n"
+)
+
+
+def python(keys: str, root: str = "") -> str:
+    step = f"{{name: a, type: python, module: m, class: C, {keys}}}"
+    return f"{root}\nsteps:\n  - {step}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            python(f"isolation: inline, {ASKED}"),
+            (
+                "3:95 'max_rss_mb' needs a process of its own, and step 'a' runs inside pytest "
+                "(it says 'isolation: inline')"
+            ),
+        ),
+        (
+            python(f"fixtures: [bench], {ASKED}"),
+            (
+                "3:95 'max_rss_mb' needs a process of its own, and step 'a' runs inside pytest "
+                "(it has 'fixtures')"
+            ),
+        ),
+        (
+            python(ASKED, root="fixtures: [bench]"),
+            (
+                "3:76 'max_rss_mb' needs a process of its own, and step 'a' runs inside pytest "
+                "(the recipe has 'fixtures')"
+            ),
+        ),
+        (
+            FINAL,
+            (
+                "5:74 'max_rss_mb' needs a process of its own, and step 'a' runs inside pytest "
+                "(the recipe has 'fixtures')"
+            ),
+        ),
+    ],
+)
+def test_a_step_inside_pytest_has_none(text: str, told: str, problems: Problems) -> None:
+    assert problems(text) == [told]
+
+
+@pytest.mark.parametrize("name", sorted(OF_A_PROCESS - OF_SHELL))
+def test_all_that_is_of_a_process_needs_one(name: str, problems: Problems, read: Read) -> None:
+    value = "a" if name.startswith("std") else 1
+    (told,) = problems(python(f"isolation: inline, success: {{{name}: {value}}}"))
+    assert told.startswith(f"3:79 '{name}' needs a process of its own")
+    assert read(python(f"success: {{{name}: {value}}}")).steps[0].success[0].name == name
+
+
+def test_a_command_has_its_process_whatever_the_recipe_asks_for(read: Read) -> None:
+    text = f"fixtures: [bench]\nsteps:\n- {{name: a, type: shell, cmd: ls, {ASKED}}}\n"
+    assert len(read(text).steps[0].success) == 2
