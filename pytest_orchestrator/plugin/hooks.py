@@ -53,6 +53,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return nodes.recipe_file(file_path, parent, claim)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that asks for a recipe with a Context of its own that one as ``ctx``."""
+    mark = metafunc.definition.get_closest_marker("recipe")
+    if mark is None or "ctx" not in metafunc.fixturenames:
+        return
+    from pytest_orchestrator.plugin import needs
+
+    run = needs.recipe_of_mark(mark, metafunc.config)
+    if not isinstance(run, str) and run.recipe.context == "recipe":
+        metafunc.parametrize("ctx", [run.context], indirect=True, ids=[pytest.HIDDEN_PARAM])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep recipes whole and in order, and make ready to run them."""
@@ -72,6 +84,7 @@ def orchestrator_context(pytestconfig: pytest.Config) -> "Context":
 
 
 @pytest.fixture(scope="session")
-def ctx(orchestrator_context: "Context") -> "Context":
-    """The Context that all recipes and tests of this session share (short name)."""
-    return orchestrator_context
+def ctx(request: pytest.FixtureRequest, orchestrator_context: "Context") -> "Context":
+    """The Context that all recipes and tests share; of a recipe that has its own, that one."""
+    context: Context = getattr(request, "param", orchestrator_context)
+    return context

@@ -102,19 +102,21 @@ class State:
     def _new_run(self, recipe: "Recipe") -> "Serial":
         from pytest_orchestrator.plugin import settings
 
+        own = recipe.context == "recipe"
+        context = self.context.layer() if own else self.context
         logs, resources = self.folder.logs(recipe.id), self.folder.resources(recipe.id)
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial
 
-            return Serial(recipe, self.context, self.environment, logs, resources)
+            return Serial(recipe, context, self.environment, logs, resources)
         from pytest_orchestrator.execution.pool import Pool
 
         while len(self._slots) < number:
             self._slots.append(first.another() if self._slots else first)
         return Pool(
             recipe,
-            self.context,
+            context,
             self.environment,
             slots=self._slots,
             variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.id}::{step.name} (call)"},

@@ -6,7 +6,7 @@ the reference and the JSON Schema are made. Fields without them come from the lo
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Struct, field
 
@@ -56,6 +56,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             ["bench_3"],
         ),
     ] = ()
+    context: Annotated[
+        Literal["session", "recipe"],
+        key(
+            "`session`: the session's one Context. `recipe`: reads fall through to that, and what "
+            "the recipe writes or deletes ends with it.",
+            "recipe",
+        ),
+    ] = "session"
     steps: Annotated[
         tuple[Step, ...],
         key(

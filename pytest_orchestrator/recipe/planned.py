@@ -7,7 +7,6 @@ ROOT = frozenset(
         "needs",
         "stop_on_failure",
         "secrets",
-        "context",
         "matrix",
         "defaults",
     }

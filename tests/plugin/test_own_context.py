@@ -1,0 +1,145 @@
+"""Recipes that have a Context of their own on top of the session's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_KEYS = """
+def read(ctx, params):
+    found = {key: ctx.get(key) for key in params["want"]}
+    assert found == params["want"]
+    return {"status": "ok"}
+
+
+def write(ctx, params):
+    ctx.append("list", params["name"])
+    ctx.increment("count")
+    if "gone" in ctx:
+        ctx.delete("gone")
+    return {"status": "ok"}
+
+
+def begin(ctx, params):
+    ctx.set("list", ["session"])
+    ctx.set("count", 1)
+    ctx.set("gone", True)
+    return {"status": "ok"}
+"""
+
+
+def _step(function: str, **params: object) -> str:
+    shown = ", ".join(f"{key}: {value}" for key, value in params.items())
+    return f"type: python, module: keys, function: {function}, params: {{{shown}}}"
+
+
+@pytest.fixture
+def layered(project: Project) -> Project:
+    """A project whose second recipe has a Context of its own."""
+    project.write("keys.py", _KEYS)
+    project.recipe("a", {"begin": _step("begin")})
+    project.recipe(
+        "b",
+        {
+            "first": _step("write", name="first"),
+            "second": _step("write", name="second"),
+            "seen": _step("read", want="{list: [session, first, second], count: 3, gone: null}"),
+        },
+        {"last": _step("read", want="{list: [session, first, second], count: 3, gone: null}")},
+        head="context: recipe",
+    )
+    project.recipe("c", {"after": _step("read", want="{list: [session], count: 1, gone: true}")})
+    return project
+
+
+@pytest.mark.parametrize("jobs", ["--recipe-jobs=1", "--recipe-jobs=3"])
+def test_what_a_recipe_writes_ends_with_it(layered: Project, jobs: str) -> None:
+    result = layered.run(jobs)
+
+    assert result.parseoutcomes() == {"passed": 6}
+
+
+def test_an_inline_step_has_it_too(layered: Project) -> None:
+    text = (layered.path / "recipes/b.yaml").read_text()
+    layered.write("recipes/b.yaml", text.replace("module: keys", "module: keys, isolation: inline"))
+
+    assert layered.run().parseoutcomes() == {"passed": 6}
+
+
+def test_a_marked_test_has_the_context_of_its_recipe(layered: Project) -> None:
+    layered.write(
+        "test_x.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def seen(ctx):
+            return ctx.get("count")
+
+        @pytest.fixture(scope="module")
+        def module_seen(ctx):
+            return ctx.get("count")
+
+        def test_before(ctx, orchestrator_context, seen):
+            assert ctx is orchestrator_context
+            assert seen == 1
+
+        @pytest.mark.recipe("recipes/b.yaml")
+        def test_with(ctx, orchestrator_context, seen):
+            assert (ctx.get("count"), ctx.get("gone"), seen) == (3, None, 3)
+            assert orchestrator_context.get("count") == 1
+
+        @pytest.mark.recipe("recipes/b.yaml")
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_each(number, ctx, module_seen):
+            assert (ctx.get("list"), module_seen) == (["session", "first", "second"], 3)
+
+        @pytest.mark.recipe("recipes/a.yaml")
+        def test_other(ctx, orchestrator_context):
+            assert ctx is orchestrator_context
+        """,
+    )
+
+    result = layered.run("recipes/a.yaml", "test_x.py")
+
+    assert result.parseoutcomes() == {"passed": 6}
+    assert layered.items("test_x.py") == [
+        "test_x.py::test_before",
+        "test_x.py::test_with",
+        "test_x.py::test_each[1]",
+        "test_x.py::test_each[2]",
+        "test_x.py::test_other",
+    ]
+
+
+def test_a_fixture_of_the_users_own_that_is_called_ctx_is_theirs(layered: Project) -> None:
+    layered.write(
+        "test_x.py",
+        """
+        import pytest
+
+        @pytest.fixture
+        def ctx():
+            return "mine"
+
+        @pytest.mark.recipe("recipes/b.yaml")
+        def test_it(ctx):
+            assert ctx == "mine"
+        """,
+    )
+
+    assert layered.run("recipes/a.yaml", "test_x.py").parseoutcomes() == {"passed": 2}
+
+
+def test_another_word_is_an_error_that_names_both(project: Project) -> None:
+    project.recipe("x", {"one": ""}, head="context: recipes")
+
+    result = project.run()
+
+    result.stdout.fnmatch_lines(
+        ["recipes/x.yaml:1:10: 'context' is 'recipes', should be 'session' or 'recipe' (did *"]
+    )
