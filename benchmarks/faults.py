@@ -120,6 +120,19 @@ def python(source: str) -> tuple[str, ...]:
     return (*PYTHON, textwrap.dedent(source))
 
 
+def brood(number: int, each: str, parent: str = "signal.pause()") -> tuple[str, ...]:
+    """Return an interpreter with many children that ignore TERM, as it does itself."""
+    return python(f"""
+        import os, signal, sys
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for _ in range({number}):
+            if os.fork() == 0:
+                {each}
+                os._exit(0)
+        {parent}
+    """)
+
+
 def _ended_well(exited: Exited) -> str | None:
     return _of(exited, code=0, leftovers=0)
 
@@ -217,30 +230,21 @@ FAULTS = {
     ),
     "comets": Fault(
         "processes that ignore TERM, each gone before it can be met, its child in its place",
-        python("""
-            import os, signal, sys
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            for _ in range(4):
-                if os.fork() == 0:
-                    while os.fork() == 0:
-                        pass
-                    os._exit(0)
-            signal.pause()
-        """),
+        brood(4, "while os.fork() == 0: pass"),
+        _timed_out("SIGKILL"),
+        timeout=0.3,
+        heavy=True,
+    ),
+    "lone-comets": Fault(
+        "comets, each in a session of its own",
+        brood(4, "while os.fork() == 0: os.setsid()"),
         _timed_out("SIGKILL"),
         timeout=0.3,
         heavy=True,
     ),
     "many-sessions": Fault(
         "200 children, each in a session of its own",
-        python("""
-            import os, signal, sys
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            for _ in range(200):
-                if os.fork() == 0:
-                    os.setsid()
-                    signal.pause()
-        """),
+        brood(200, "os.setsid(); signal.pause()", parent=""),
         _left(200),
         own=1.0,
         heavy=True,

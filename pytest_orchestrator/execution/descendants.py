@@ -14,7 +14,7 @@ from pytest_orchestrator.execution import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from resource import struct_rusage
 
     Reaped = Callable[[int, int, struct_rusage, tuple[int, int] | None], None]
@@ -39,16 +39,20 @@ class Descendants:
         self.reaped: Reaped = lambda *_: None
         self.spared: set[int] = set()
         self._me = os.getpid()
+        self._session = os.getsid(0)
 
     def started(self, pid: int) -> None:
         """Take note of a child that leads a session of its own."""
 
-    def living(self) -> list[int]:
-        """Return all that live now, parents before children, unreaped dead ones among them."""
+    def living(self) -> Iterable[int]:
+        """Return all that live now, parents before children, unreaped dead ones among them.
+
+        The children of each are looked for when it has been dealt with.
+        """
         found = [pid for pid in kernel.children(self._me) if pid not in self.spared]
         for pid in found:
+            yield pid
             found.extend(kernel.children(pid))
-        return found
 
     def named(self) -> dict[int, str]:
         """Return all that live now, with what they are called."""
@@ -70,11 +74,6 @@ class Descendants:
             self.reaped(pid, status, used, io)
         return False
 
-    def signal(self, number: int) -> None:
-        """Send a signal to each."""
-        for pid in self.living():
-            _kill(pid, number)
-
     def end(self, grace: float, wait: Callable[[float], bool]) -> dict[int, str]:
         """End all: TERM, the grace, KILL.
 
@@ -86,8 +85,9 @@ class Descendants:
             Those that could not be ended, with what they are called; they are spared from now on.
         """
         if grace and not self.reap():
-            self.signal(SIGTERM)
-            self.signal(SIGCONT)
+            for pid in self.living():
+                _kill(pid, SIGTERM)
+                _kill(pid, SIGCONT)
             self._until_gone(time.monotonic() + grace, wait)
         until = time.monotonic() + PATIENCE
         while not self.reap() and time.monotonic() < until:
@@ -108,14 +108,28 @@ class Descendants:
     def _kill(self, until: float) -> None:
         """Stop all before killing the first, or a fork bomb fills each gap that is torn."""
         stopped: set[int] = set()
-        while (new := [pid for pid in self.living() if pid not in stopped]) and (
-            time.monotonic() < until
-        ):
-            for pid in new:
-                _kill(pid, SIGSTOP)
-            stopped.update(new)
-        for pid in stopped:
-            _kill(pid, SIGKILL)
+        met = -1
+        while met < len(stopped) and time.monotonic() < until:
+            met = len(stopped)
+            for one in map(self._hunted, self.living()):
+                if one not in stopped:
+                    _kill(one, SIGSTOP)
+                    stopped.add(one)
+        for one in stopped:
+            _kill(one, SIGKILL)
+
+    def _hunted(self, pid: int) -> int:
+        """Return what a signal is sent to that is meant for a process.
+
+        That is its whole group (a negative number) wherever no stranger can be in it: no fork
+        comes between, while each of many processes may be gone before it is met. In a session
+        that began before, or is ours by now, there are others too.
+        """
+        try:
+            group = 0 if os.getsid(pid) in (self._session, os.getsid(0)) else os.getpgid(pid)
+        except OSError:
+            return pid
+        return -group if group > 1 else pid
 
 
 def _kill(pid: int, number: int) -> None:

@@ -1,0 +1,82 @@
+"""Who is met when descendants are ended: whole groups of them, and never a stranger."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest_orchestrator
+
+_BEGINNING = """
+    import os, signal, time
+    from pytest_orchestrator.execution import kernel
+    from pytest_orchestrator.execution.descendants import Descendants
+
+    def child(*first):
+        pid = os.fork()
+        if pid == 0:
+            for one in first:
+                one()
+            os.write(ready[1], b".")
+            signal.pause()
+        return pid
+
+    def end(descendants):
+        return descendants.end(0.0, lambda seconds: time.sleep(seconds) or True)
+
+    ready = os.pipe()
+    kernel.Abilities().adopt_orphans(b"test")
+"""
+
+
+def pids_told_by(script: str) -> list[int]:
+    """Run a script in a process of its own: what it ends is not ours."""
+    folder = str(Path(pytest_orchestrator.__file__).parents[1])
+    source = textwrap.dedent(_BEGINNING) + textwrap.dedent(script)
+    argv = (sys.executable, "-c", source)
+    env = os.environ | {"PYTHONPATH": folder}
+    told = subprocess.check_output(argv, env=env, timeout=20, start_new_session=True)
+    return [int(pid) for pid in told.split()]
+
+
+def test_a_group_is_ended_whoever_of_it_is_met(is_gone: Callable[[int], bool]) -> None:
+    pids = pids_told_by("""
+        def many():
+            os.setsid()
+            os.write(1, b"%d\\n" % child())
+
+        class Short(Descendants):
+            def living(self):
+                return [met]
+
+        met = child(many)
+        os.read(ready[0], 1), os.read(ready[0], 1)
+        end(Short())
+        print(met)
+    """)
+
+    assert len(pids) == 2
+    assert all(is_gone(pid) for pid in pids)
+
+
+def test_a_lane_that_left_its_session_meets_neither_itself_nor_those_in_it(
+    is_gone: Callable[[int], bool],
+) -> None:
+    # The module of a step may do so; the supervisor and all lanes are in the session it leaves.
+    pids = pids_told_by("""
+        lane = os.fork()
+        if lane == 0:
+            descendants = Descendants()
+            before = child()
+            os.setsid()
+            print(before, child(), child(os.setsid), flush=True)
+            for _ in range(3):
+                os.read(ready[0], 1)
+            os._exit(len(end(descendants)))
+        assert os.waitpid(lane, 0)[1] == 0
+    """)
+
+    assert len(pids) == 3
+    assert all(is_gone(pid) for pid in pids)
