@@ -2,6 +2,7 @@
 
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution import (
+    criteria_contents,
     criteria_context,
     criteria_files,
     criteria_limits,
@@ -15,6 +16,7 @@ CHECKS: dict[str, Check] = {
     "ctx_lacks_keys": criteria_context.lacks_key,
     "files_exist": criteria_files.exists,
     "files_absent": criteria_files.absent,
+    "files": criteria_contents.files,
     "stdout_contains": criteria_output.output,
     "stdout_not_contains": criteria_output.output,
     "stdout_matches": criteria_output.output,

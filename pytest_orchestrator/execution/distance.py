@@ -19,11 +19,17 @@ def measured(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple
         digits += 1
     if isinstance(value, int) and isinstance(limit, int):
         digits = 0
-    unit = f" {unit}" if unit else ""
     side = "over" if value > limit else "under"
     share = f", {_percent(100 * distance / abs(limit))}" if limit else ""
-    rest = f"limit {limit:,.15g}{unit} ({side} by {distance:,.{digits}f}{unit}{share})"
-    return f"{value:,.{digits}f}{unit}", rest
+    beyond = _in(unit, f"{distance:,.{digits}f}")
+    rest = f"limit {_in(unit, f'{limit:,.15g}')} ({side} by {beyond}{share})"
+    return _in(unit, f"{value:,.{digits}f}"), rest
+
+
+def _in(unit: str, figure: str) -> str:
+    if figure == "1" and len(unit) > 1:
+        unit = unit.removesuffix("s")
+    return f"{figure} {unit}" if unit else figure
 
 
 def _percent(share: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.core.result import Ended, Failure, Outcome, StepResult, Verdict
-from pytest_orchestrator.execution import criteria, isolated, python, shell
+from pytest_orchestrator.execution import criteria, freshness, isolated, python, shell
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
@@ -27,12 +27,13 @@ def execute(
     """
     changes: list[Change] = []
     own = context.bound(step.name, changes.append)
+    before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
     ended = _body(step, own, env, fixtures)
     verdicts = ended.verdicts
     failure = ended.failure
     if failure is None and ended.skipped is None:
-        verdicts += criteria.checked(Evidence(step, own, ended, started, env.root, {}))
+        verdicts += criteria.checked(Evidence(step, own, ended, started, env.root, before))
         failure = _unmet(verdicts)
     outcome: Outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
     return StepResult(

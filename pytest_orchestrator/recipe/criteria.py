@@ -1,15 +1,17 @@
 """From the node of `success` to the criteria of a step."""
 
 from collections.abc import Iterator
+from functools import partial
+from math import inf
 from typing import Any
 
-from yaml import MappingNode, Node
+from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import Criterion, PythonStep, Step
-from pytest_orchestrator.recipe.nodes import Pairs, pairs
+from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.readers import Reading
-from pytest_orchestrator.recipe.success import OF_SHELL, Success
+from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
 
@@ -47,6 +49,8 @@ class _Criteria:
                 self._foreign(name, key)
             if name in wanted:
                 yield from self._plain(name, wanted[name], node)
+            elif name == "files":
+                yield from self._files(node)
 
     def _plain(self, name: str, value: Any, node: Node) -> Iterator[Criterion]:
         place = self._reading.values.place
@@ -55,6 +59,45 @@ class _Criteria:
             return
         for each, item in zip(value, node.value, strict=True):
             yield Criterion(name, each, place(item))
+
+    def _files(self, node: Node) -> Iterator[Criterion]:
+        if type(node) is not SequenceNode:
+            self._reading.mismatch(node, "success.files", "a list")
+            return
+        for number, entry in enumerate(node.value):
+            found = self._file(entry, f"files[{number}]")
+            if found:
+                yield found
+
+    def _file(self, node: Node, title: str) -> Criterion | None:
+        reading = self._reading
+        if type(node) is not MappingNode or node.tag == BROKEN:
+            return reading.mismatch(node, f"success.{title}", "a mapping") and None
+        unknown = partial(self._unknown_of_file, title)
+        found = pairs(node)
+        rules = fields_of(FileRules, found, reading, unknown, f"success.{title}.")
+        if "path" not in found:
+            place = reading.values.place(node)
+            reading.problems.add(place, f"'{title}' is missing 'path'", reading.where)
+        if rules.get("min_bytes", 0) > rules.get("max_bytes", inf):
+            reading.wrong(
+                found["min_bytes"][1], f"success.{title}.min_bytes", " is above 'max_bytes'"
+            )
+        if "path" not in rules:
+            return None
+        at = {key: reading.values.place(value) for key, (_, value) in found.items()}
+        for key, value in rules.items():
+            if isinstance(value, tuple):
+                items = enumerate(found[key][1].value)
+                at |= {f"{key}/{n}": reading.values.place(item) for n, item in items}
+        wanted = {key: list(one) if isinstance(one, tuple) else one for key, one in rules.items()}
+        return Criterion("files", wanted, at["path"], at)
+
+    def _unknown_of_file(self, title: str, name: str, node: Node) -> None:
+        hint = self._reading.problems.meant(name, keys_of(FileRules))
+        head = f"unknown key {quoted(name)} in '{title}'"
+        place = self._reading.values.place(node)
+        self._reading.problems.add(place, head, self._reading.where, hint=hint)
 
     def _foreign(self, name: str, node: Node) -> None:
         typed = self._reading.where.removeprefix(" in ")

@@ -64,5 +64,8 @@ Dotted = Annotated[
 ]
 Identifier = Annotated[str, _kind(rules.shaped(_IDENTIFIER, "a name of Python"))]
 Text = Annotated[str, _kind(rules.filled)]
+Sha256 = Annotated[
+    str, _kind(rules.shaped(r"[0-9A-Fa-f]{64}", "64 digits of hexadecimal"), r"[0-9A-Fa-f]{64}")
+]
 Pattern = Annotated[str, _kind(rules.pattern)]
 ExitCode = Annotated[int, _kind(rules.exit_code)]

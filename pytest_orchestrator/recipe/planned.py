@@ -28,5 +28,5 @@ STEP = frozenset(
 )
 RETRY = frozenset({"until", "abort_if"})
 TYPES = frozenset({"ssh"})
-SUCCESS = frozenset({"assert", "files", "result_schema"})
+SUCCESS = frozenset({"assert", "result_schema"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

@@ -11,6 +11,7 @@ from pytest_orchestrator.recipe.kinds import (
     FilePath,
     Json,
     Pattern,
+    Sha256,
     Text,
     key,
 )
@@ -39,6 +40,32 @@ _NUMBER = {"written": int | float, "rule": rules.positive}
 _PATTERNS = {"written": str | tuple[Pattern, ...], "rule": rules.patterns}
 
 
+class FileRules(Struct, frozen=True, kw_only=True):
+    """The keys that an entry of ``files`` may have."""
+
+    path: Annotated[
+        FilePath,
+        key("The file, or a glob; each file that matches is checked.", "out/report.csv"),
+    ]
+    contains: Annotated[Json, key("A text, or several, that is in it.", "mean", **_TEXTS)] = None
+    not_contains: Annotated[
+        Json, key("A text, or several, that is not in it.", "nan", **_TEXTS)
+    ] = None
+    matches: Annotated[
+        Json, key("Regular expressions, each found in it.", r"^mean,\d+", **_PATTERNS)
+    ] = None
+    sha256: Annotated[Sha256 | None, key("The digest of its bytes, in hexadecimal.", "0" * 64)] = (
+        None
+    )
+    min_bytes: Annotated[int | None, key("The least that it has.", 1, rule=rules.not_negative)] = (
+        None
+    )
+    max_bytes: Annotated[
+        int | None, key("The most that it has.", 1_000_000, rule=rules.not_negative)
+    ] = None
+    fresh: Annotated[bool, key("`true`: this step has written it.", True)] = False
+
+
 class Success(Struct, frozen=True, kw_only=True):
     """The keys that ``success`` may have."""
 
@@ -61,6 +88,14 @@ class Success(Struct, frozen=True, kw_only=True):
         tuple[FilePath, ...],
         key("Files that must not be there: paths or globs.", ["out/*.tmp"]),
     ] = ()
+    files: Annotated[
+        Json,
+        key(
+            "What is in files, how large they are, and whether this step has written them.",
+            [{"path": "out/report.csv", "contains": "mean", "fresh": True}],
+            own=True,
+        ),
+    ] = None
     exit_code: Annotated[
         Json,
         key(

@@ -46,6 +46,76 @@ def test_each_thing_that_is_asked_for_is_a_criterion(
     assert found == tuple(Criterion(*each) for each in criteria)  # type: ignore[arg-type]
 
 
+def test_an_entry_of_files_is_a_criterion_that_knows_where_its_rules_stand(read: Read) -> None:
+    (found,) = (
+        read(shell("{files: [{path: a, contains: [b, c], fresh: true, min_bytes: 1}]}"))
+        .steps[0]
+        .success
+    )
+    assert found == Criterion(
+        "files",
+        {"path": "a", "contains": ["b", "c"], "fresh": True, "min_bytes": 1},
+        Place(5, 28, 1),
+        {
+            "path": Place(5, 28, 1),
+            "contains": Place(5, 41, 6),
+            "contains/0": Place(5, 42, 1),
+            "contains/1": Place(5, 45, 1),
+            "fresh": Place(5, 56, 4),
+            "min_bytes": Place(5, 73, 1),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{path: a}", "5:20 'success.files' in shell step 'a' is a mapping, should be a list"),
+        ("[a]", "5:21 'success.files[0]' in shell step 'a' is text, should be a mapping"),
+        ("[{}]", "5:21 'files[0]' is missing 'path' in shell step 'a'"),
+        (
+            "[{path: a, contain: b}]",
+            "5:31 unknown key 'contain' in 'files[0]' in shell step 'a' (did you mean 'contains'?)",
+        ),
+        (
+            "[{path: ''}]",
+            "5:28 'success.files[0].path' in shell step 'a' is '', should not be empty",
+        ),
+        (
+            "[{path: a, matches: [b, '*']}]",
+            (
+                "5:44 'success.files[0].matches[1]' in shell step 'a' is '*', "
+                "no regular expression: nothing to repeat, at character 1"
+            ),
+        ),
+        (
+            "[{path: a, sha256: abc}]",
+            (
+                "5:39 'success.files[0].sha256' in shell step 'a' is 'abc', "
+                "should be 64 digits of hexadecimal"
+            ),
+        ),
+        (
+            "[{path: a, min_bytes: -1}]",
+            "5:42 'success.files[0].min_bytes' in shell step 'a' is -1, should be 0 or more",
+        ),
+        (
+            "[{path: a, max_bytes: 1, min_bytes: 2}]",
+            "5:56 'success.files[0].min_bytes' in shell step 'a' is above 'max_bytes'",
+        ),
+        (
+            "[{path: a, fresh: yes}]",
+            (
+                "5:38 'success.files[0].fresh' in shell step 'a' is text, "
+                "should be true or false (write true)"
+            ),
+        ),
+    ],
+)
+def test_what_an_entry_of_files_cannot_say(written: str, told: str, problems: Problems) -> None:
+    assert problems(shell(f"{{files: {written}}}")) == [told]
+
+
 @pytest.mark.parametrize(
     ("written", "told"),
     [

@@ -1,0 +1,119 @@
+"""What is in files, how large they are, and who has written them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Usage, Verdict
+from pytest_orchestrator.execution import criteria
+from pytest_orchestrator.execution.evidence import Evidence
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+def checked(bench: Bench, **entry: Any) -> tuple[Verdict, ...]:
+    step = bench.step(type="shell", cmd="true", success={"files": [entry]})
+    ended = Ended(usage=Usage(seconds=1.0))
+    return criteria.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+
+
+def unmet(bench: Bench, **entry: Any) -> list[str | None]:
+    return [verdict.unmet for verdict in checked(bench, **entry)]
+
+
+def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
+    bench.write("out/a.csv", "mean,12\n")
+    entry = {"path": "out/a.csv", "contains": ["mean", "delta"], "min_bytes": 100}
+    held, lacks, small = checked(bench, **entry)
+    assert held.unmet is None
+    assert lacks == Verdict(
+        name="files",
+        wanted={"path": "out/a.csv", "contains": "delta"},
+        place=Place(5, 68, 7),
+        unmet="no 'delta' in out/a.csv, which ends with 'mean,12'",
+    )
+    assert small == Verdict(
+        name="files",
+        wanted={"path": "out/a.csv", "min_bytes": 100},
+        place=Place(5, 91, 3),
+        measured=8,
+        unit="bytes",
+        distance=92,
+        unmet="out/a.csv has 8 bytes, limit 100 bytes (under by 92 bytes, 92 %)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"path": "out/a.csv"}, None),
+        ({"path": "out/*.csv"}, None),
+        ({"path": "out/b.csv"}, "out/b.csv is not there (did you mean 'a.csv'?)"),
+        ({"path": "out/*.txt", "fresh": True}, "no file matches out/*.txt"),
+        ({"path": "out"}, "out is a folder"),
+        ({"path": "ou*", "min_bytes": 1}, "out is a folder"),
+        ({"path": "pipe", "contains": "a"}, "pipe is no regular file"),
+        ({"path": "out/a.csv", "matches": r"^mean,\d+$"}, None),
+        (
+            {"path": "out/a.csv", "matches": "^b"},
+            "no match of '^b' in out/a.csv, which ends with 'c'",
+        ),
+        ({"path": "out/a.csv", "not_contains": "nan"}, None),
+        (
+            {"path": "out/a.csv", "not_contains": "mean"},
+            "'mean' is in line 1 of out/a.csv: 'mean,12'",
+        ),
+        ({"path": "out/a.csv", "max_bytes": 9}, None),
+        (
+            {"path": "out/a.csv", "max_bytes": 8},
+            "out/a.csv has 9 bytes, limit 8 bytes (over by 1 byte, 12 %)",
+        ),
+        ({"path": "out/a.csv", "sha256": hashlib.sha256(b"mean,12\nc").hexdigest().upper()}, None),
+        (
+            {"path": "out/a.csv", "sha256": "0" * 64},
+            "the sha256 of out/a.csv is 11140d1e4cdf…, wanted 000000000000…",
+        ),
+        ({"path": "out/a.csv", "fresh": False}, None),
+    ],
+)
+def test_rules_of_a_file(bench: Bench, entry: dict[str, Any], told: str | None) -> None:
+    bench.write("out/a.csv", "mean,12\nc")
+    os.mkfifo(bench.root / "pipe")
+    assert unmet(bench, **entry) == [told]
+
+
+def test_each_file_that_matches_is_checked(bench: Bench) -> None:
+    for name, text in {"a": "1", "b": "22", "c": "333", "d": "4444"}.items():
+        bench.write(f"out/{name}.csv", text)
+    assert unmet(bench, path="out/*.csv", max_bytes=2, min_bytes=1) == [
+        "out/c.csv has 3 bytes, limit 2 bytes (over by 1 byte, 50 %) (and 1 more of 4 files)",
+        None,
+    ]
+
+
+def test_eight_criteria_of_which_three_fail_are_three(bench: Bench) -> None:
+    step = bench.shell_step(
+        "echo PASS | tee out.txt",
+        parse="text",
+        success={
+            "exit_code": 0,
+            "files_exist": ["out.txt"],
+            "files_absent": ["out.txt"],
+            "stdout_contains": ["PASS", "DONE"],
+            "max_seconds": 60,
+            "files": [{"path": "out.txt", "max_bytes": 1, "fresh": True}],
+        },
+    )
+    result = bench.result(step)
+    assert len(result.verdicts) == 8
+    assert [(one.name, one.unmet) for one in result.unmet] == [
+        ("files_absent", "out.txt is there"),
+        ("stdout_contains", "no 'DONE' in stdout, which ends with 'PASS'"),
+        ("files", "out.txt has 5 bytes, limit 1 byte (over by 4 bytes, 400 %)"),
+    ]
