@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 class Plain:
@@ -15,10 +15,9 @@ class Plain:
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Replace what is not plain in a report by text."""
         report = yield
-        if report.user_properties:
-            report.user_properties = [
-                (str(name), _plain(value)) for name, value in report.user_properties
-            ]
+        pairs = report.user_properties
+        if not all(type(name) is str and _is_plain(value) for name, value in pairs):
+            report.user_properties = [(str(name), _plain(value)) for name, value in pairs]
         # The name is pytest-json-report's; log records in it carry what `extra=` gave them.
         extra = getattr(report, "_json_report_extra", None)
         if extra:
@@ -35,8 +34,8 @@ def _plain(value: Any) -> Any:
 
 
 def _is_plain(value: object) -> bool:
+    if type(value) in _PLAIN:
+        return True
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return type(value) in _PLAIN
+    return isinstance(value, list) and all(map(_is_plain, value))

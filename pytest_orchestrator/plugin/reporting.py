@@ -38,10 +38,11 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Keep the report as it was made, for who asks before it is complete."""
         report = yield
-        from pytest_orchestrator.plugin.nodes import StepItem
+        if call.when == "setup" and call.excinfo is not None:
+            from pytest_orchestrator.plugin.nodes import StepItem
 
-        if isinstance(item, StepItem) and call.when == "setup" and call.excinfo is not None:
-            report.longrepr = item.explained(call.excinfo.value) or report.longrepr
+            if isinstance(item, StepItem):
+                report.longrepr = item.explained(call.excinfo.value) or report.longrepr
         item.stash[_REPORT] = report
         return report
 
@@ -51,17 +52,19 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the block of a step on the report of its call, or of its failed setup."""
         report = yield
-        from pytest_orchestrator.plugin.needs import RESULTS
-        from pytest_orchestrator.plugin.nodes import StepItem
-
         if call.when == "setup":
-            needed = item.stash.get(RESULTS, [])
+            from pytest_orchestrator.plugin.needs import RESULTS
+
+            needed = item.stash.get(RESULTS, None)
             if needed:
                 blocks = [_block(item, *one, state=None) for one in needed]
                 setattr(report, NEEDED, blocks)
                 needed.clear()
-        if isinstance(item, StepItem) and call.when != "teardown":
-            _describe(item, report)
+        if call.when != "teardown":
+            from pytest_orchestrator.plugin.nodes import StepItem
+
+            if isinstance(item, StepItem):
+                _describe(item, report)
         return report
 
     @pytest.hookimpl(optionalhook=True)
@@ -163,10 +166,10 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
 
 def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     """Put a step's block and properties on its report, and note what never ran."""
-    from pytest_orchestrator.reports import junit
-
     if report.when == "setup" and report.passed:
         return
+    from pytest_orchestrator.reports import junit
+
     state = None
     result = item.result
     if result is None or report.when == "setup":
