@@ -74,6 +74,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in figures.items() if value is not None}
 
 
+class Given(msgspec.Struct, frozen=True):
+    """The value of a var that comes from outside its recipe.
+
+    Attributes:
+        value: The value.
+        origin: Where it comes from, such as ``--recipe-var`` or the path of a file.
+    """
+
+    value: Json
+    origin: str
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One criterion after it was checked.
 
@@ -85,6 +97,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         unit: What that is measured in, such as ``s``; may be empty.
         distance: How far beyond its limit that is, in the same unit.
         unmet: None where it held, else one line that says what is wrong.
+        is_measurement: It is a measurement against its limits.
     """
 
     name: str
@@ -94,6 +107,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     distance: float | None = None
     unmet: str | None = None
+    is_measurement: bool = False
+
+    @property
+    def told(self) -> str:
+        """What is wrong, with the name of the criterion."""
+        return f"{self.name}{'' if self.is_measurement else ':'} {self.unmet}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +131,36 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     detail: tuple[str, ...] = ()
     exception: BaseException | None = None
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A measurement after it was taken.
+
+    Attributes:
+        name: Its name.
+        place: Where it stands in the recipe; where a limit is missed, that limit.
+        value: What was measured; None where there was nothing.
+        unit: The unit of value and limits.
+        low: The smallest that is good, where there is such a limit.
+        high: The largest that is good.
+        equals: What it must be.
+        margin: How far it is within its nearest limit; negative outside.
+        verdict: pass, fail, or unset where there was no value.
+        unmet: None where it is good, else one line that says what is wrong.
+        allow_fail: It is recorded only, and fails nothing.
+    """
+
+    name: str
+    place: Place
+    value: Json = None
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    equals: Json = None
+    margin: float | None = None
+    verdict: Literal["pass", "fail", "unset"]
+    unmet: str | None = None
+    allow_fail: bool = False
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -209,6 +258,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         meets: True where a step that needs this one may run: it passed, skipped itself, or
             failed and says ``continue_on_error``.
         verdicts: All criteria that were checked.
+        measurements: What was measured.
         changes: What the step wrote to the Context, in order.
         missed: Context paths that the step asked for and that were not there.
         ended: The body's own end; None where no body ran.
@@ -225,6 +275,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None = None
     meets: bool = False
     verdicts: tuple[Verdict, ...] = ()
+    measurements: tuple[Measured, ...] = ()
     changes: tuple[Change, ...] = ()
     missed: tuple[str, ...] = ()
     ended: Ended | None = None

@@ -6,14 +6,19 @@ Between two tries nothing is held here: no lane, no lock, no thread.
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
+from pytest_orchestrator.execution import assertion
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.step import execute, failed
+from pytest_orchestrator.execution.scope import Scope, after
+from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.resolve import resolved
 from pytest_orchestrator.recipe.retry import Retry
 
 _ONCE = Retry(attempts=1)
@@ -27,27 +32,55 @@ class Attempts:
         context: The Context that the recipe runs on.
         env: The surroundings of the run.
         fixtures: Values for the step's fixtures, by name.
+        scope: What the names of its expressions mean.
 
     Attributes:
+        step: The step with the values of its expressions, once it is prepared.
         number: The try that comes next, or runs now; from 1.
         not_before: The moment of ``time.monotonic`` at which the next try may begin.
         result: What became of the step; None as long as there is another try to come.
     """
 
     def __init__(
-        self, step: Step, context: Context, env: Environment, fixtures: Mapping[str, object]
+        self,
+        step: Step,
+        context: Context,
+        env: Environment,
+        fixtures: Mapping[str, object],
+        scope: Scope,
     ) -> None:
         self.number = 1
         self.not_before = 0.0
         self.result: StepResult | None = None
-        self._step = step
-        self._context = context
+        self.step = step
+        self._written = step
+        self._own = Handle(step, context)
+        self._scope = scope
+        self._names: dict[str, Any] = {}
         self._env = env
         self._fixtures = fixtures
         self._plan = step.retry or _ONCE
         self._failed: list[Attempt] = []
-        self._changes: list[Change] = []
-        self._missed: dict[str, None] = {}
+
+    def prepare(self) -> StepResult | None:
+        """Evaluate what the next try needs: its `if` first.
+
+        Returns:
+            What became of the step where it is not to run at all.
+        """
+        step = self._written
+        try:
+            self._names = self._scope.before(self._own.context, self.number, self._fixtures)
+            if step.if_ is not None and self.number == 1 and not step.if_.holds(self._names):
+                self.result = StepResult(
+                    step=step.name, outcome="skipped", reason=f"if: {step.if_.text}", meets=True
+                )
+                return self.result
+            self.step = resolved(step, self._names)
+        except ExpressionError as error:
+            self.result = self._last(failed(step, invalid(error)))
+            return self.result
+        return None
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
         """Try the step once.
@@ -59,10 +92,10 @@ class Attempts:
             What became of the step; None where it is to be tried again, at `not_before`.
         """
         env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
-        tried = execute(self._step, self._context, env, self._fixtures)
-        self._changes += tried.changes
-        self._missed |= dict.fromkeys(tried.missed)
-        if tried.failure is None or self.number >= self._plan.attempts or tried.ended is None:
+        if self.number > 1 and self.prepare() is not None:
+            return self.result
+        tried = self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
+        if tried.failure is None or tried.ended is None or self._is_last(tried):
             self.result = self._last(tried)
             return self.result
         self._failed.append(
@@ -76,6 +109,39 @@ class Attempts:
         self.not_before = time.monotonic() + self._plan.pause(self.number)
         self.number += 1
         return None
+
+    def _known(self, tried: StepResult) -> dict[str, Any]:
+        """Return what `until` and `abort_if` may ask for."""
+        kind = tried.failure.kind if tried.failure else None
+        return {**after(self._names, tried.ended), "kind": kind} if tried.ended else {}
+
+    def _judged(self, tried: StepResult) -> StepResult:
+        """Let a try fail where `until` does not hold."""
+        until = self._plan.until
+        if until is None or tried.failure is not None or tried.outcome != "passed":
+            return tried
+        try:
+            told = assertion.unmet(until, self._known(tried), self._own.context)
+        except ExpressionError as error:
+            failure = invalid(error)
+        else:
+            if told is None:
+                return tried
+            failure = Failure(kind="criterion", reason=f"until: {told}", place=until.place)
+        return msgspec.structs.replace(
+            tried, outcome="failed", failure=failure, meets=self.step.continue_on_error
+        )
+
+    def _is_last(self, tried: StepResult) -> bool:
+        if self.number >= self._plan.attempts:
+            return True
+        abort = self._plan.abort_if
+        if abort is None:
+            return False
+        try:
+            return abort.holds(self._known(tried))
+        except ExpressionError:
+            return True  # nobody can tell whether another try is wanted
 
     def wait(self, stop: threading.Event | None = None) -> bool:
         """Wait until the next try may begin; Ctrl-C ends that.
@@ -103,7 +169,7 @@ class Attempts:
         seconds = time.time() - started
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
         ended = Ended(usage=Usage(seconds=seconds))
-        return self._last(failed(self._step, failure, ended, started))
+        return self._last(failed(self.step, failure, ended, started))
 
     def _last(self, tried: StepResult) -> StepResult:
         """Return the last try with what is known of those before it."""
@@ -115,8 +181,6 @@ class Attempts:
             tried,
             attempt=self.number,
             attempts=tuple(self._failed),
-            changes=tuple(self._changes),
-            missed=tuple(self._missed),
         )
 
 

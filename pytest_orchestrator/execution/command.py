@@ -6,26 +6,15 @@ directly executed command stands relative to the rootdir, wherever the command t
 
 import json
 import os
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.recipe.command_line import needs_shell
 
 SHELL = "/bin/sh"
 _HERE = Path()
-
-_SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
-# Words that only a shell knows; a program of that name, if there is one, does not do the same.
-_BUILTINS = frozenset(
-    re.findall(
-        r"\S+",
-        """. : alias bg break case cd command continue do done elif else esac eval exec exit export
-        fc fg fi for getopts hash if in jobs local read readonly return set shift then times trap
-        type ulimit umask unalias unset until wait while""",
-    )
-)
 
 
 def argv_of(cmd: str | tuple[str, ...], root: Path) -> tuple[str, ...]:
@@ -37,7 +26,7 @@ def argv_of(cmd: str | tuple[str, ...], root: Path) -> tuple[str, ...]:
     """
     if isinstance(cmd, str):
         words = cmd.split()
-        if _SYNTAX.search(cmd) or words[0] in _BUILTINS:
+        if needs_shell(cmd):
             return (SHELL, "-c", cmd)
         cmd = tuple(words)
     program = cmd[0]

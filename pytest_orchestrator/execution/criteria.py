@@ -2,6 +2,7 @@
 
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution import (
+    assertion,
     criteria_contents,
     criteria_context,
     criteria_files,
@@ -10,8 +11,10 @@ from pytest_orchestrator.execution import (
 )
 from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.recipe.expressions import ExpressionError
 
 CHECKS: dict[str, Check] = {
+    "assert": assertion.check,
     "ctx_has_keys": criteria_context.has_key,
     "ctx_lacks_keys": criteria_context.lacks_key,
     "files_exist": criteria_files.exists,
@@ -37,6 +40,9 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     Args:
         evidence: The step, and what it left.
 
+    Raises:
+        ExpressionError: An assertion cannot be evaluated.
+
     Returns:
         Their verdicts, in the order of the recipe.
     """
@@ -47,6 +53,8 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
             continue
         try:
             verdicts += check(criterion, evidence)
+        except ExpressionError:
+            raise
         except Exception as error:  # noqa: BLE001
             reason = one_line(f"{type(error).__name__}: {error}")
             verdicts.append(verdict(criterion, f"cannot be checked: {reason}"))

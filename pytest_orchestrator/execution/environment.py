@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pytest_orchestrator.core.result import Given
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
@@ -46,6 +47,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         inline: True where all Python steps run in this process (a person is debugging).
         slot: The lanes that steps run in.
         environ: Environment of the steps; None is that of this process, as it is at their start.
+        given: Values of vars that come from outside the recipe, by name.
+        folder: The folder of the run; None where there is none.
         recipe: Path of the recipe that the steps belong to.
         run: Id of the run, for those who wait for a lock of it.
         logs: Folder that the output of steps is written to; None is nowhere.
@@ -69,6 +72,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     inline: bool = False
     slot: Slot | None = None
     environ: Mapping[str, str] | None = None
+    given: Mapping[str, Given] = {}
+    folder: Path | None = None
     recipe: str = ""
     run: str = ""
     logs: Path | None = None

@@ -32,6 +32,7 @@ class Evidence(NamedTuple):
         started: When it began, seconds since the epoch.
         root: The folder that paths start from.
         before: The files that were there then.
+        names: What the names of expressions mean.
     """
 
     step: Step
@@ -40,6 +41,7 @@ class Evidence(NamedTuple):
     started: float
     root: Path
     before: Before
+    names: Mapping[str, Any] = {}
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]

@@ -9,6 +9,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.recipe.model import Step
 
@@ -56,13 +57,12 @@ class Job:
         waited: Seconds that it waited for locks.
     """
 
-    def __init__(self, step: Step, context: Context, env: Environment) -> None:
+    def __init__(self, step: Step, context: Context, env: Environment, scope: Scope) -> None:
         self.step = step
         self.seat = Seat()
         self.heard: list[dict[str, Any]] = []
-        self.tries = Attempts(
-            step, context, msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append), {}
-        )
+        env = msgspec.structs.replace(env, slot=self.seat, hear=self.heard.append)
+        self.tries = Attempts(step, context, env, {}, scope)
         self.result: StepResult | None = None
         self.cut = False
         self.timer: Timer | None = None

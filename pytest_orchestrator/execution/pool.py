@@ -89,7 +89,7 @@ class Pool(Serial):
 
     def start_early(self) -> None:
         """Start the lanes of the Python steps that begin together, so that they get ready."""
-        names = self._ahead.ready(self._result_of) if self._ahead else ()
+        names = self._ahead.ready(self.known) if self._ahead else ()
         steps = [name for name in names if isinstance(self.recipe.step(name), PythonStep)]
         for _, slot in zip(steps, reversed(self._free), strict=False):
             slot.python.start()
@@ -177,7 +177,7 @@ class Pool(Serial):
             cause = cause_of(error)
             self.cancel(cause)
             if step.name not in self.results:
-                tries = job.tries if job else Attempts(step, self.context, self.env, {})
+                tries = job.tries if job else Attempts(step, self.context, self.env, {}, self.scope)
                 self.results[step.name] = tries.interrupted(time.time(), cause)
             raise
         heard, job.heard[:] = job.heard[:], []
@@ -190,7 +190,7 @@ class Pool(Serial):
             # pytest changes it between two items, while other threads would read it.
             self._environ = dict(os.environ)
             if self._ahead is not None and not self.begun:
-                for name in self._ahead.ready(self._result_of):
+                for name in self._ahead.ready(self.known):
                     self._push(self.recipe.step(name))
             self._begin()
             if step.name not in self._jobs:
@@ -202,20 +202,21 @@ class Pool(Serial):
         """Put a step among those that run next; what somebody waits for comes first."""
         environ = ChainMap(self._variables(step), self._environ)
         env = msgspec.structs.replace(self.env, environ=environ, live=None)
-        job = Job(step, self.context, env)
+        job = Job(step, self.context, env, self.scope)
         self._jobs[step.name] = job
         weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
         if self._ahead is not None:
             self._ahead.leave(step.name)
         heapq.heappush(self._ready, (-weight, step.index, job))
 
-    def _result_of(self, name: str) -> StepResult | None:
+    def known(self, name: str) -> StepResult | None:
+        """Return what became of a step, None where that is not known yet."""
         job = self._jobs.get(name)
         return self.results.get(name) if job is None else job.result
 
     def _follow(self, ended: str) -> None:
         """Start what waited for the end of a step; the lock is held."""
-        for name in self._ahead.ready(self._result_of, ended) if self._ahead and self.begun else ():
+        for name in self._ahead.ready(self.known, ended) if self._ahead and self.begun else ():
             self._push(self.recipe.step(name))
         self._staff()
 
@@ -263,8 +264,12 @@ class Pool(Serial):
         self._staff()
 
     def _try(self, job: Job) -> None:
+        result = job.tries.prepare() if job.tries.number == 1 else None
+        if result is not None:
+            job.result = result
+            return
         try:
-            with self.locks.of(job.step, self._stop) as grip:
+            with self.locks.of(job.tries.step, self._stop) as grip:
                 if grip is None or self._stop.is_set():
                     return
                 job.waited += grip.waited

@@ -1,5 +1,6 @@
 """One run of a recipe: which steps have a result, and what a step has to wait for."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,8 +13,11 @@ from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
+from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.step import failed
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.resolve import meta_of
 
 
 class Serial:
@@ -25,6 +29,7 @@ class Serial:
         env: The surroundings of the run; its logs go to the recipe's own folder.
         locks: The locks of its steps and its own.
         results: What became of each step so far, by its name.
+        scope: What the names of expressions mean.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
     """
 
@@ -46,7 +51,14 @@ class Serial:
         )
         self.locks = RecipeLocks(recipe, self.env)
         self.results: dict[str, StepResult] = {}
+        self.scope = Scope(recipe, self.env, self.known)
         self.begun = False
+        with contextlib.suppress(ExpressionError):  # each step will tell of it
+            self.recipe = meta_of(recipe, self.scope.early())
+
+    def known(self, name: str) -> StepResult | None:
+        """Return what became of a step, None where that is not known yet."""
+        return self.results.get(name)
 
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
         """Return the name of the step that keeps this one from running, or None.
@@ -96,12 +108,12 @@ class Serial:
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and keep its result, also where the run itself is ended."""
-        tries = Attempts(step, self.context, self.env, fixtures)
+        tries = Attempts(step, self.context, self.env, fixtures, self.scope)
         started, waited = time.time(), 0.0
         try:
-            result = None
+            result = tries.prepare()
             while result is None and tries.wait():
-                with self.locks.of(step) as grip:
+                with self.locks.of(tries.step) as grip:
                     assert grip is not None  # noqa: S101  # nobody stops a wait here
                     waited += grip.waited
                     self._begin()

@@ -2,52 +2,123 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.core.result import Ended, Failure, Outcome, StepResult, Verdict
-from pytest_orchestrator.execution import criteria, freshness, isolated, python, shell
+from pytest_orchestrator.core.result import (
+    Ended,
+    Failure,
+    Measured,
+    Outcome,
+    StepResult,
+    Verdict,
+)
+from pytest_orchestrator.execution import (
+    criteria,
+    freshness,
+    isolated,
+    measurements,
+    outputs,
+    python,
+    scope,
+    shell,
+)
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.resolve import resolved
+
+
+class Handle:
+    """A step's own handle on the Context, and what was changed by it.
+
+    Attributes:
+        context: The handle.
+        changes: What was changed, in order.
+    """
+
+    def __init__(self, step: Step, context: Context) -> None:
+        self.changes: list[Change] = []
+        self.context = context.bound(step.name, self.changes.append)
 
 
 def execute(
-    step: Step, context: Context, env: Environment, fixtures: Mapping[str, object]
+    step: Step,
+    own: Handle,
+    env: Environment,
+    fixtures: Mapping[str, object],
+    names: Mapping[str, Any],
 ) -> StepResult:
     """Run a step and check what must hold afterwards.
 
     Args:
-        step: The step.
-        context: The Context that the recipe runs on.
+        step: The step, with the values of the expressions that its body needs.
+        own: Its handle on the Context.
         env: The surroundings of the run.
         fixtures: Values for the step's fixtures, by name.
+        names: What the names of expressions mean before the body.
 
     Returns:
         What became of it.
     """
-    changes: list[Change] = []
-    own = context.bound(step.name, changes.append)
     before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
-    ended = _body(step, own, env, fixtures)
-    verdicts = ended.verdicts
-    failure = ended.failure
-    if failure is None and ended.skipped is None:
-        verdicts += criteria.checked(Evidence(step, own, ended, started, env.root, before))
-        failure = _unmet(verdicts)
-    outcome: Outcome = "failed" if failure else "passed" if ended.skipped is None else "skipped"
+    ended = _body(step, own.context, env, fixtures)
+    found = Found(ended.failure, ended.verdicts)
+    if ended.failure is None and ended.skipped is None:
+        known = scope.after(names, ended)
+        found = _checked(Evidence(step, own.context, ended, started, env.root, before, known))
+    outcome: Outcome = (
+        "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
+    )
     return StepResult(
         step=step.name,
         outcome=outcome,
-        failure=failure,
+        failure=found.failure,
         reason=ended.skipped or "",
-        meets=failure is None or step.continue_on_error,
-        verdicts=verdicts,
-        changes=tuple(changes),
-        missed=own.missed,
+        meets=found.failure is None or step.continue_on_error,
+        verdicts=found.verdicts,
+        measurements=found.measured,
+        changes=tuple(own.changes),
+        missed=own.context.missed,
         ended=ended,
         started=started,
     )
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was found after a body that did as wanted."""
+
+    failure: Failure | None
+    verdicts: tuple[Verdict, ...]
+    measured: tuple[Measured, ...] = ()
+
+
+def _checked(evidence: Evidence) -> Found:
+    """Write the outputs, take the measurements, check all criteria."""
+    ended, names = evidence.ended, evidence.names
+    try:
+        step = resolved(evidence.step, names, late=True)
+        failure = outputs.written(step, names, evidence.context)
+        if failure is not None:
+            return Found(failure, ended.verdicts)
+        measured = measurements.taken(step, names)
+        verdicts = (
+            *ended.verdicts,
+            *measurements.verdicts(measured),
+            *criteria.checked(evidence._replace(step=step)),
+        )
+    except ExpressionError as error:
+        return Found(invalid(error), ended.verdicts)
+    return Found(_unmet(verdicts), verdicts, measured)
+
+
+def invalid(error: ExpressionError) -> Failure:
+    """Return the failure of a step one of whose expressions has no value."""
+    return Failure(kind="validation", reason=str(error), place=error.place)
 
 
 def failed(
@@ -82,4 +153,4 @@ def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
         return None
     first = unmet[0]
     more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
-    return Failure(kind="criterion", reason=f"{first.name}: {first.unmet}{more}", place=first.place)
+    return Failure(kind="criterion", reason=f"{first.told}{more}", place=first.place)

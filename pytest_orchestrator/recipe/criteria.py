@@ -8,10 +8,12 @@ from typing import Any
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.model import Criterion, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
+from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
 
@@ -43,14 +45,27 @@ class _Criteria:
 
     def each(self) -> Iterator[Criterion]:
         """The criteria that could be read."""
-        wanted = fields_of(Success, self._found, self._reading, self._unknown, "success.")
+        own = Templates()
+        reading = self._reading._replace(templates=own)
+        wanted = fields_of(Success, self._found, reading, self._unknown, "success.")
+        number, starts = 0, {}
         for name, (key, node) in self._found.items():
             if name in OF_SHELL and self._model is PythonStep:
                 self._foreign(name, key)
-            if name in wanted:
-                yield from self._plain(name, wanted[name], node)
-            elif name == "files":
-                yield from self._files(node)
+            field = keys_of(Success)[name].field if name in keys_of(Success) else ""
+            if field in wanted:
+                starts[field] = (number, isinstance(wanted[field], tuple))
+                found = self._plain(name, wanted[field], node)
+            else:
+                found = self._files(node) if name == "files" else iter(())
+            for each in found:
+                number += 1
+                yield each
+        for one in own.found:
+            if str(one.path[0]) not in starts:
+                head = "a list is wanted here, with an expression for each item"
+                reading.problems.add(one.place, head, reading.where)
+        self._reading.templates.move(own, lambda path: _moved(path, starts))
 
     def _plain(self, name: str, value: Any, node: Node) -> Iterator[Criterion]:
         place = self._reading.values.place
@@ -58,7 +73,10 @@ class _Criteria:
             yield Criterion(name, value, place(node))
             return
         for each, item in zip(value, node.value, strict=True):
-            yield Criterion(name, each, place(item))
+            if isinstance(each, Expression):
+                yield Criterion(name, each.text, place(item), expression=each)
+            else:
+                yield Criterion(name, each, place(item))
 
     def _files(self, node: Node) -> Iterator[Criterion]:
         if type(node) is not SequenceNode:
@@ -111,3 +129,14 @@ class _Criteria:
             return
         hint = problems.meant(name, keys_of(Success))
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)
+
+
+def _moved(
+    path: tuple[str | int, ...], starts: dict[str, tuple[int, bool]]
+) -> tuple[str | int, ...]:
+    """Return where in the criteria of a step a value of ``success`` is."""
+    number, is_list = starts.get(str(path[0]), (0, False))
+    rest = path[1:]
+    if is_list:  # a list of things makes as many criteria
+        number, rest = number + int(rest[0]), rest[1:]
+    return ("success", number, "wanted", *rest)

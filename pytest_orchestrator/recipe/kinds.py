@@ -31,7 +31,8 @@ def key(description: str, example: object, **extra: object) -> Meta:
     """What is said about a key.
 
     ``written`` is the type of what may be written, where that is not the type of the
-    field; ``rule`` makes the field's value of it; ``own`` marks what the loader reads itself.
+    field; ``rule`` makes the field's value of it; ``own`` marks what the loader reads itself;
+    ``names`` are those that expressions in its value may use, where they may stand there.
     """
     return Meta(description=description, examples=[example], extra=extra)
 

@@ -18,6 +18,7 @@ from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
 from pytest_orchestrator.recipe.steps import Draft, draft
+from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
@@ -76,7 +77,7 @@ class _Loader:
         self._text = text
         self._problems = problems
         self._values = Values(text, problems)
-        self._reading = Reading(self._values, problems, "")
+        self._reading = Reading(self._values, problems, "", Templates())
         self._hints: set[str] = set()
         self._found: Pairs = {}
 
@@ -100,6 +101,7 @@ class _Loader:
             raise Refused
         fields["steps"] = _built(steps, 0)
         fields["final"] = _built(final, len(steps), is_final=True)
+        fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
         return fields
 

@@ -12,11 +12,24 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.expressions import EARLY, Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
 
-__all__ = ["STEP_TYPES", "Criterion", "PythonStep", "Recipe", "ShellStep", "Step"]
+__all__ = ["STEP_TYPES", "Cell", "Criterion", "PythonStep", "Recipe", "ShellStep", "Step"]
+
+
+class Cell(Struct, frozen=True):
+    """One cell of a matrix.
+
+    Attributes:
+        id: The names and values, such as ``gain:1,load:a``.
+        values: The values by their names.
+    """
+
+    id: str
+    values: dict[str, Json]
 
 
 class Recipe(Struct, frozen=True, kw_only=True, dict=True):
@@ -28,6 +41,8 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         path: The file.
         text: Its text, without a byte order mark.
         sha256: Digest of its bytes, in hexadecimal.
+        templates: The expressions in its values, each with the field that it stands in.
+        cell: The cell of its matrix that this is; None where it has none.
         at: Where the value of each key that was given stands.
     """
 
@@ -42,8 +57,21 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "Anything that reports are to show; `test_id`, `tester`, `description`, `dut`, "
             "`station`, `operator` and `batch` have fixed places there.",
             {"test_id": "PSU-7", "tester": "your name"},
+            names=EARLY,
         ),
     ] = {}
+    vars: Annotated[
+        dict[str, Json],
+        key(
+            "Values for expressions, by name; each may have expressions over those before it.",
+            {"gain": 2, "station": "bench_3"},
+            names=EARLY,
+        ),
+    ] = {}
+    required: Annotated[
+        tuple[Text, ...],
+        key("Names of vars that must be given from outside.", ["serial_number"]),
+    ] = ()
     tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
     fixtures: Annotated[
         tuple[Fixture, ...], key("Pytest fixtures that all steps need.", ["bench"])
@@ -85,7 +113,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     path: Path
     text: str
     sha256: str
+    templates: tuple[Template, ...] = ()
+    cell: Cell | None = None
     at: dict[str, Place] = {}
+
+    @property
+    def key(self) -> str:
+        """What a run of it is called: the id, with that of the cell where there is one."""
+        return f"{self.id}[{self.cell.id}]" if self.cell else self.id
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:

@@ -2,8 +2,6 @@
 
 ROOT = frozenset(
     {
-        "vars",
-        "required",
         "needs",
         "stop_on_failure",
         "secrets",
@@ -13,9 +11,6 @@ ROOT = frozenset(
 )
 STEP = frozenset(
     {
-        "if",
-        "outputs",
-        "measurements",
         "background",
         "ready",
         "stop_signal",
@@ -26,7 +21,6 @@ STEP = frozenset(
         "with",
     }
 )
-RETRY = frozenset({"until", "abort_if"})
 TYPES = frozenset({"ssh"})
-SUCCESS = frozenset({"assert", "result_schema"})
+SUCCESS = frozenset({"result_schema"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

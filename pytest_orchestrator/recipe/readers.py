@@ -14,8 +14,10 @@ import msgspec
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.recipe.expressions import Expression, ExpressionError, Template, bare
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.templates import Templates, has_template
 from pytest_orchestrator.recipe.values import FAILED, Values
 from pytest_orchestrator.recipe.words import either, quoted, shortened
 
@@ -30,11 +32,15 @@ class Reading(NamedTuple):
         values: Reads scalars and JSON.
         problems: Takes what is wrong.
         where: Whose keys they are, such as `` in python step 'flash'``; may be empty.
+        templates: Takes the expressions in their values.
+        path: Where in the step the keys stand, for keys within keys.
     """
 
     values: Values
     problems: Problems
     where: str
+    templates: Templates
+    path: tuple[str | int, ...] = ()
 
     def wrong(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
         """Note what is wrong with the value of a key; gives `FAILED`."""
@@ -53,7 +59,14 @@ class Reading(NamedTuple):
         return kind(value) if node.value else "empty"
 
     def mismatch(self, node: Node, key: str, wanted: str) -> Any:
-        """Note that a value is of another kind than it should be; gives `FAILED`."""
+        """Note that a value is of another kind than it should be; gives `FAILED`.
+
+        An expression may give what is wanted: it is returned, and its value is looked at later.
+        """
+        if isinstance(node, ScalarNode) and self.values.templated:
+            value = self.values.scalar(node)
+            if isinstance(value, Template):
+                return value
         found = self.kind(node)
         if not found:
             return FAILED
@@ -84,6 +97,14 @@ class Reader(Protocol):
         """The value of a node, or `FAILED` with its problem noted."""
         ...
 
+    def taken(self, value: Any, key: str) -> Any:
+        """The value that an expression gave, as a node's would be read.
+
+        Raises:
+            ValueError: It is none for this key; the text says why.
+        """
+        ...
+
 
 class _Scalar:
     """A text, a number, a boolean, or one of several words."""
@@ -108,7 +129,7 @@ class _Scalar:
         if type(node) is not ScalarNode:
             return reading.mismatch(node, key, self.wanted)
         value = reading.values.scalar(node)
-        if value is FAILED or type(value) in self._exact:
+        if value is FAILED or type(value) in self._exact or type(value) is Template:
             return value
         try:
             return msgspec.convert((value,), self._cell).value
@@ -117,6 +138,12 @@ class _Scalar:
                 return reading.mismatch(node, key, self.wanted)
         hint = reading.problems.meant(value, self._choices)
         return reading.wrong(node, key, f" is {quoted(value)}, should be {self.wanted}", hint)
+
+    def taken(self, value: Any, key: str) -> Any:
+        try:
+            return msgspec.convert((value,), self._cell).value
+        except msgspec.ValidationError:
+            raise _other(key, value, self.wanted) from None
 
 
 class _List:
@@ -134,6 +161,11 @@ class _List:
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
         return FAILED if FAILED in items else items
 
+    def taken(self, value: Any, key: str) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _other(key, value, self.wanted)
+        return tuple([self._item.taken(each, f"{key}[{n}]") for n, each in enumerate(value)])
+
 
 class _Either:
     """A scalar, or a list."""
@@ -150,6 +182,13 @@ class _Either:
             return self._scalar.read(node, key, reading)
         return reading.mismatch(node, key, self.wanted)
 
+    def taken(self, value: Any, key: str) -> Any:
+        if isinstance(value, list | tuple):
+            return self._several.taken(value, key)
+        if isinstance(value, dict):
+            raise _other(key, value, self.wanted)
+        return self._scalar.taken(value, key)
+
 
 class _Json:
     """Anything that JSON has."""
@@ -158,6 +197,26 @@ class _Json:
 
     def read(self, node: Node, _key: str, reading: Reading) -> Any:
         return reading.values.json(node)
+
+    def taken(self, value: Any, _key: str) -> Any:
+        return value
+
+
+class _Condition:
+    """A bare expression; what YAML takes for a boolean or a number is itself."""
+
+    wanted = "an expression"
+
+    def read(self, node: Node, key: str, reading: Reading) -> Any:
+        if type(node) is not ScalarNode or not node.value.strip():
+            return reading.mismatch(node, key, self.wanted)
+        try:
+            return bare(node.value, reading.values.place(node))
+        except ExpressionError as error:
+            return reading.wrong(node, key, f" is {error}", reading.values.trap(node))
+
+    def taken(self, value: Any, key: str) -> Any:
+        raise _other(key, value, self.wanted)
 
 
 class _Mapping:
@@ -183,6 +242,19 @@ class _Mapping:
             found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
         return found
 
+    def taken(self, value: Any, key: str) -> Any:
+        if not isinstance(value, dict):
+            raise _other(key, value, self.wanted)
+        for name in value:
+            try:
+                self._name(name)
+            except ValueError as error:
+                raise ValueError(f"'{key}' has the key {quoted(name)}, {error}") from None
+        read = self._value
+        if read is None:
+            return value
+        return {name: read.taken(each, f"{key}.{shortened(name)}") for name, each in value.items()}
+
 
 class _Ruled:
     """A value that must keep a rule besides its type."""
@@ -194,12 +266,23 @@ class _Ruled:
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         value = self._plain.read(node, key, reading)
-        if value is FAILED:
-            return FAILED
+        if value is FAILED or (reading.values.templated and has_template(value)):
+            return value
         try:
             return self._rule(value)
         except ValueError as error:
             return reading.wrong(node, key, f" is {_shown(value)}, {error}")
+
+    def taken(self, value: Any, key: str) -> Any:
+        found = self._plain.taken(value, key)
+        try:
+            return self._rule(found)
+        except ValueError as error:
+            raise ValueError(f"'{key}' is {_shown(value)}, {error}") from None
+
+
+def _other(key: str, value: object, wanted: str) -> ValueError:
+    return ValueError(f"'{key}' is {_shown(value)}, should be {wanted}")
 
 
 def _shown(value: object) -> str:
@@ -238,6 +321,8 @@ def reader(hint: Any) -> Reader:
 def _plain(hint: Any) -> Reader:
     if hint is Any:
         return _Json()
+    if hint is Expression:
+        return _Condition()
     if get_origin(hint) is tuple:
         return _List(reader(get_args(hint)[0]))
     if get_origin(hint) is dict:

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Struct
 
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.expressions import TRIED, Expression
 from pytest_orchestrator.recipe.kinds import key
 
 _LONGEST = 86_400.0
@@ -31,6 +32,19 @@ class Retry(Struct, frozen=True, kw_only=True):
         float,
         key("What each further wait is longer by, as a factor.", 2, rule=rules.factor),
     ] = 1.0
+
+    until: Annotated[
+        Expression | None,
+        key("An expression: a try also fails where it is false.", "result.ready", names=TRIED),
+    ] = None
+    abort_if: Annotated[
+        Expression | None,
+        key(
+            "An expression, asked after a try that failed: where it is true there is no other.",
+            "kind == 'timeout'",
+            names=TRIED,
+        ),
+    ] = None
 
     def pause(self, tried: int) -> float:
         """Return the seconds to wait after a try that failed; a day at most.

@@ -141,6 +141,13 @@ def _in_seconds(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
+def percent(number: float) -> float:
+    """A share that makes a range."""
+    if number < 0:
+        raise ValueError("should be 0 or more")
+    return float(number)
+
+
 def exit_code(code: int) -> int:
     """What a process can end with."""
     if not 0 <= code <= 255:

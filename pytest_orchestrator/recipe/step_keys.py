@@ -2,11 +2,14 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.expressions import BEFORE, Expression, Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, StepName, Tag, Text, key
+from pytest_orchestrator.recipe.measurement import Measurement
+from pytest_orchestrator.recipe.output import Output
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
@@ -20,12 +23,14 @@ class Criterion(Struct, frozen=True):
         place: Where it stands.
         at: Where the parts of what it asks for stand, by the keys that lead there, such as
             ``contains/0``.
+        expression: What has to be true, where that is asked.
     """
 
     name: str
     wanted: Json
     place: Place
     at: dict[str, Place] = {}
+    expression: Expression | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -35,6 +40,7 @@ class Step(Struct, frozen=True, kw_only=True):
         index: Position in the order in which the recipe runs, from 1; the steps of
             ``finally`` come after the others.
         is_final: The step stands in ``finally``.
+        templates: The expressions in its values, each with the field that it stands in.
         at: Where the value of each key that was given stands; below ``""`` the step itself.
     """
 
@@ -107,8 +113,13 @@ class Step(Struct, frozen=True, kw_only=True):
             "30s",
             written=int | float | str,
             rule=rules.seconds,
+            names=BEFORE,
         ),
     ] = None
+    if_: Annotated[
+        Expression | None,
+        key("An expression: where it is false the step is skipped.", "vars.gain > 1", names=BEFORE),
+    ] = field(default=None, name="if")
     retry: Annotated[
         Retry | None,
         key(
@@ -123,8 +134,25 @@ class Step(Struct, frozen=True, kw_only=True):
             "Names of what there is once on this machine: held while the step runs, across all "
             "pytest processes.",
             ["psu"],
+            names=BEFORE,
         ),
     ] = ()
+    outputs: Annotated[
+        tuple[Output, ...],
+        key(
+            "Keys of the Context that are written once the body did as wanted, and their values.",
+            {"dut.serial_v1": "${{ result.serial }}"},
+            own=True,
+        ),
+    ] = ()
+    measurements: Annotated[
+        dict[str, Measurement],
+        key(
+            "What is measured, by its name: the value, the unit, the limits.",
+            {"ripple": {"value": "result.ripple_mv", "high": 50, "unit": "mV"}},
+            own=True,
+        ),
+    ] = field(default_factory=dict)
     success: Annotated[
         tuple[Criterion, ...],
         key(
@@ -135,6 +163,7 @@ class Step(Struct, frozen=True, kw_only=True):
         ),
     ] = ()
 
+    templates: tuple[Template, ...] = ()
     index: int = 0
     is_final: bool = False
     at: dict[str, Place] = {}

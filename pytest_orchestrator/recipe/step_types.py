@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import field
 
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.expressions import BEFORE
 from pytest_orchestrator.recipe.kinds import (
     Dotted,
     EnvName,
@@ -38,7 +39,7 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
     ] = None
     params: Annotated[
         dict[str, Json],
-        key("What the class or function is given as `params`.", {"message": "Hi"}),
+        key("What the class or function is given as `params`.", {"message": "Hi"}, names=BEFORE),
     ] = field(default_factory=dict)
     isolation: Annotated[
         Literal["process", "inline"],
@@ -66,6 +67,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
             "scriptlets/shell/sample.sh",
             written=str | tuple[Word, ...],
             rule=rules.command,
+            names=BEFORE,
         ),
     ]
     args: Annotated[
@@ -73,11 +75,14 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
         key(
             "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
             {"MESSAGE": "Hi"},
+            names=BEFORE,
         ),
     ] = field(default_factory=dict)
     stdin: Annotated[
         Json,
-        key("What the command reads: text as it is, all else as JSON.", {"channel": 1}),
+        key(
+            "What the command reads: text as it is, all else as JSON.", {"channel": 1}, names=BEFORE
+        ),
     ] = None
     parse: Annotated[
         Literal["json", "last-line", "data", "text"],
@@ -98,7 +103,11 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     ] = ()
     cwd: Annotated[
         FilePath | None,
-        key("Where the command runs, relative to the rootdir, the default.", "firmware"),
+        key(
+            "Where the command runs, relative to the rootdir, the default.",
+            "firmware",
+            names=BEFORE,
+        ),
     ] = None
 
 

@@ -1,21 +1,36 @@
 """From the node of one step to what the step will be made of."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe import command_line, nested, planned
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
-from pytest_orchestrator.recipe.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
+
+
+def _retry(node: Node, reading: Reading) -> Retry | None:
+    fields = nested.nested(Retry, node, "retry", reading)
+    return None if fields is None else Retry(**fields)
+
+
+_NESTED: dict[str, Callable[[Node, Reading], Any]] = {
+    "retry": _retry,
+    "outputs": nested.outputs,
+    "measurements": nested.measurements,
+}
+
 
 _TYPES = f"a step has a type: {either(STEP_TYPES)}"
 
@@ -62,7 +77,7 @@ def draft(node: Node, title: str, values: Values, problems: Problems) -> Draft |
     """
     if type(node) is MappingNode:
         return _StepReader(node, title, values, problems).draft()
-    found = Reading(values, problems, "").kind(node)
+    found = Reading(values, problems, "", Templates()).kind(node)
     if found:
         problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
     return None
@@ -84,18 +99,23 @@ class _StepReader:
         self._model = self._type()
         self._typed = f"{self._model.type} {self._title}".lstrip()
         self._where = f" in {self._typed}"
-        self._reading = Reading(values, problems, self._where)
+        self._templates = Templates()
+        self._reading = Reading(values, problems, self._where, self._templates)
 
     def draft(self) -> Draft:
         """The step."""
         fields = fields_of(self._model, self._pairs, self._reading, self._unknown)
         if "success" in self._pairs:
             fields["success"] = criteria_of(self._pairs["success"][1], self._reading, self._model)
-        if "retry" in self._pairs:
-            fields["retry"] = self._retry(self._pairs["retry"][1])
+        for key, read in _NESTED.items():
+            if key in self._pairs:
+                reading = self._reading._replace(path=(key,))
+                fields[key] = read(self._pairs[key][1], reading)
         self._check_missing()
+        self._check_command()
         if self._model is PythonStep:
             self._check_callable()
+        fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in self._pairs.items()}
         at[""] = self._values.place(self._node)
         return Draft(self._model, self._node, self._title, fields, at)
@@ -132,7 +152,9 @@ class _StepReader:
             return next((name for name in STEP_TYPES if f"'{name}'" in hint), "")
         else:
             wanted = either([f"'{name}'" for name in STEP_TYPES])
-            Reading(self._values, self._problems, self._where).mismatch(node, "type", wanted)
+            Reading(self._values, self._problems, self._where, Templates()).mismatch(
+                node, "type", wanted
+            )
         return ""
 
     def _own(self, model: type[Step]) -> list[str]:
@@ -161,6 +183,12 @@ class _StepReader:
             if key.is_required and not self._is_meant(name):
                 self._note(self._node, f"missing '{name}'")
 
+    def _check_command(self) -> None:
+        for one in self._templates.found:
+            wrong = command_line.problem(one) if one.path == ("cmd",) else None
+            if wrong:
+                self._problems.add(one.place, wrong, self._where)
+
     def _check_callable(self) -> None:
         both = [key for key in ("class", "function") if key in self._pairs]
         if len(both) == 2:
@@ -168,25 +196,6 @@ class _StepReader:
             self._note(self._pairs["function"][0], head, hint="give one of them")
         elif not self._is_meant("class") and not self._is_meant("function"):
             self._note(self._node, "missing 'class' or 'function'")
-
-    def _retry(self, node: Node) -> Retry | None:
-        if type(node) is not MappingNode or node.tag == BROKEN:
-            self._reading.mismatch(node, "retry", "a mapping")
-            return None
-        found = pairs(node)
-        fields = fields_of(Retry, found, self._reading, self._unknown_of_retry, "retry.")
-        if "attempts" not in found and not any("'attempts'" in hint for hint in self._hints):
-            self._note(node, "'retry' is missing 'attempts'", "")
-        return Retry(**fields) if "attempts" in fields else None
-
-    def _unknown_of_retry(self, name: str, node: Node) -> None:
-        if name in planned.RETRY:
-            head = f"'{name}' of 'retry' {planned.SENTENCE}"
-            self._problems.add(self._values.place(node), head)
-            return
-        hint = self._problems.meant(name, keys_of(Retry))
-        self._hints.add(hint)
-        self._note(node, f"unknown key {quoted(name)} in 'retry'", hint)
 
     def _foreign(self, name: str, node: Node, owner: str) -> None:
         head = f"'{name}' belongs to {owner} steps"

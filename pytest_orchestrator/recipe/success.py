@@ -1,10 +1,12 @@
 """The keys that `success` of a step may have."""
 
+from functools import partial
 from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.expressions import AFTER, Expression
 from pytest_orchestrator.recipe.kinds import (
     ContextPath,
     ExitCode,
@@ -34,6 +36,8 @@ OF_A_PROCESS = frozenset(
     }
 )
 """Criteria that only a step with a process of its own can be asked for."""
+
+_key = partial(key, names=AFTER)
 
 _TEXTS = {"written": str | tuple[Text, ...], "rule": rules.texts}
 _NUMBER = {"written": int | float, "rule": rules.positive}
@@ -71,22 +75,26 @@ class Success(Struct, frozen=True, kw_only=True):
 
     ctx_has_keys: Annotated[
         tuple[ContextPath, ...],
-        key("Keys that the Context must have.", ["sample.message_v1"]),
+        _key("Keys that the Context must have.", ["sample.message_v1"]),
     ] = ()
     ctx_lacks_keys: Annotated[
         tuple[ContextPath, ...],
-        key("Keys that the Context must not have.", ["session.token_v1"]),
+        _key("Keys that the Context must not have.", ["session.token_v1"]),
     ] = ()
+    assert_: Annotated[
+        tuple[Expression, ...],
+        _key("Expressions that must be true.", ["result.mean > 2.5"]),
+    ] = field(default=(), name="assert")
     files_exist: Annotated[
         tuple[FilePath, ...],
-        key(
+        _key(
             "Files that must be there: paths or globs, relative to the rootdir.",
             ["out/report.csv", "out/*.json"],
         ),
     ] = ()
     files_absent: Annotated[
         tuple[FilePath, ...],
-        key("Files that must not be there: paths or globs.", ["out/*.tmp"]),
+        _key("Files that must not be there: paths or globs.", ["out/*.tmp"]),
     ] = ()
     files: Annotated[
         Json,
@@ -98,7 +106,7 @@ class Success(Struct, frozen=True, kw_only=True):
     ] = None
     exit_code: Annotated[
         Json,
-        key(
+        _key(
             "The exit code of a shell step, a list of those that are as good, or `nonzero`. "
             "The default is 0.",
             0,
@@ -107,34 +115,34 @@ class Success(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     stdout_contains: Annotated[
-        Json, key("A text, or several, that the step must print.", "PASS", **_TEXTS)
+        Json, _key("A text, or several, that the step must print.", "PASS", **_TEXTS)
     ] = None
     stdout_not_contains: Annotated[
-        Json, key("A text, or several, that the step must not print.", "ERROR", **_TEXTS)
+        Json, _key("A text, or several, that the step must not print.", "ERROR", **_TEXTS)
     ] = None
     stdout_matches: Annotated[
         Json,
-        key(
+        _key(
             "Regular expressions, each found somewhere in what the step prints; `^` and `$` "
             "stand at lines.",
             r"^ripple: \d+ mV$",
             **_PATTERNS,
         ),
     ] = None
-    stderr_contains: Annotated[Json, key("As of stdout.", "done", **_TEXTS)] = None
-    stderr_not_contains: Annotated[Json, key("As of stdout.", ["Traceback"], **_TEXTS)] = None
-    stderr_matches: Annotated[Json, key("As of stdout.", "^done in", **_PATTERNS)] = None
+    stderr_contains: Annotated[Json, _key("As of stdout.", "done", **_TEXTS)] = None
+    stderr_not_contains: Annotated[Json, _key("As of stdout.", ["Traceback"], **_TEXTS)] = None
+    stderr_matches: Annotated[Json, _key("As of stdout.", "^done in", **_PATTERNS)] = None
     max_seconds: Annotated[
         Json,
-        key("The longest time that the body of the try may take.", 3, **_NUMBER),
+        _key("The longest time that the body of the try may take.", 3, **_NUMBER),
     ] = None
     max_cpu_seconds: Annotated[
         Json,
-        key("The most CPU time that the processes of the step may use.", 1.5, **_NUMBER),
+        _key("The most CPU time that the processes of the step may use.", 1.5, **_NUMBER),
     ] = None
     max_rss_mb: Annotated[
         Json,
-        key(
+        _key(
             "The most memory that the processes of the step may have at once, in MB "
             "(1,000,000 bytes).",
             200,
@@ -143,7 +151,7 @@ class Success(Struct, frozen=True, kw_only=True):
     ] = None
     leftover_processes: Annotated[
         int | None,
-        key(
+        _key(
             "How many processes the step may leave running; they are ended.",
             0,
             rule=rules.not_negative,

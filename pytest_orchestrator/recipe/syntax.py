@@ -15,6 +15,7 @@ _CURES = {
     "did not find expected ',' or '}'": "close the brace, and quote a text that holds one",
     "found incompatible YAML document": "leave the %YAML line out",
 }
+_QUOTE = "quote the whole text: within quotes braces, commas and colons are its own"
 
 
 def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
@@ -40,9 +41,21 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
         return place, "no anchor of this name stands above", "quote a text that begins with *"
     if (char == "\t" and "token" in problem) or "tab character" in problem:
         return place, "a tab cannot indent YAML", "use spaces"
+    if _follows_expression(text, place):
+        return place, "an expression ends a text that is not quoted", _QUOTE
     if "cannot start any token" in problem:
         return place, f"a text cannot begin with {char!r}", "quote it"
     return place, f"this is no YAML: {_sentence(error)}", _cure(problem)
+
+
+def _follows_expression(text: str, place: Place) -> bool:
+    """Tell whether a brace or a colon of an expression was taken for YAML's own."""
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    before = line[: place.column - 1]
+    return line[place.column - 2 : place.column + 1] == "${{" or (
+        "${{" in before and "}}" not in before.rpartition("${{")[2]
+    )
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:

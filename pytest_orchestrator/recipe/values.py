@@ -1,18 +1,18 @@
 """From checked nodes to JSON values: an own copy for each reader, aliases or not."""
 
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.recipe.expressions import OPENING, ExpressionError, Template, template
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs, place_of
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain, tagged
 from pytest_orchestrator.recipe.source import PLAIN, QUOTED
 
-_EXPRESSION = "${{"
-_NO_EXPRESSIONS = "expressions are not supported by this version"
+_NOWHERE = "an expression cannot stand here"
 
 
 class Failed:
@@ -28,11 +28,21 @@ class Values:
     Args:
         text: The whole text, without a byte order mark.
         problems: Takes what cannot be read.
+        expressions: Expressions may stand in the values.
+
+    Attributes:
+        with_expressions: Reads the values in which expressions may stand.
+        templated: There are expressions, or what looks like one, somewhere in the text.
     """
 
-    def __init__(self, text: str, problems: Problems) -> None:
+    def __init__(self, text: str, problems: Problems, *, expressions: bool = False) -> None:
         self._text = text
         self._problems = problems
+        self._expressions = expressions
+        self.templated = OPENING in text
+        self.with_expressions: Values | Self = (
+            Values(text, problems, expressions=True) if self.templated and not expressions else self
+        )
 
     def place(self, node: Node) -> Place:
         """Where a node stands."""
@@ -53,17 +63,17 @@ class Values:
         if type(node) is MappingNode:
             found = {}
             for name, (key, value) in pairs(node).items():
-                if _EXPRESSION in name:
-                    self._problems.add(self.place(key), _NO_EXPRESSIONS)
+                if OPENING in name:
+                    self._problems.add(self.place(key), _NOWHERE, hint="it can in values")
                 found[name] = self.json(value)
             return found
         return [self.json(item) for item in node.value]
 
-    def scalar(self, node: ScalarNode) -> None | bool | int | float | str | Failed:
+    def scalar(self, node: ScalarNode) -> None | bool | int | float | str | Template | Failed:
         """The value of a scalar node, or `FAILED` where it has a problem."""
         text: str = node.value
-        if _EXPRESSION in text:
-            return self._fail(node, _NO_EXPRESSIONS)
+        if OPENING in text:
+            return self._template(node, text)
         try:
             if node.tag == PLAIN:
                 return plain(text)
@@ -75,6 +85,21 @@ class Values:
         except NotJsonScalar as error:
             return self._fail(node, str(error))
 
-    def _fail(self, node: ScalarNode, head: str) -> Failed:
-        self._problems.add(self.place(node), head)
+    def _template(self, node: ScalarNode, text: str) -> Template | str | Failed:
+        if not self._expressions:
+            return self._fail(node, _NOWHERE)
+        try:
+            return template(text, self.place(node))
+        except ExpressionError as error:
+            return self._fail(node, str(error), self.trap(node))
+
+    def trap(self, node: ScalarNode) -> str:
+        """The cure where YAML took the end of a text for a comment."""
+        rest = self._text[node.end_mark.index :].partition("\n")[0]
+        if node.tag == PLAIN and rest.lstrip(" ").startswith("#"):
+            return "` #` begins a comment in YAML: quote the text"
+        return ""
+
+    def _fail(self, node: ScalarNode, head: str, hint: str = "") -> Failed:
+        self._problems.add(self.place(node), head, hint=hint)
         return FAILED

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
 from msgspec import NODEFAULT, Meta, Struct
 from msgspec.structs import FieldInfo, fields
 from yaml import Node
 
+from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.nodes import Pairs
 from pytest_orchestrator.recipe.readers import Reader, Reading, reader
 from pytest_orchestrator.recipe.values import FAILED
@@ -24,12 +26,16 @@ class Key(NamedTuple):
         said: Its description and an example.
         reader: Reads its value; None where the loader does that itself.
         is_required: The key must be there.
+        names: Those that expressions in its value may use; None where none may stand there.
+        is_text: The field can hold the text of an expression until its value is known.
     """
 
     field: str
     said: Meta
     reader: Reader | None
     is_required: bool
+    names: frozenset[str] | None
+    is_text: bool
 
 
 @cache
@@ -46,9 +52,20 @@ def _said(field: FieldInfo) -> list[Meta]:
 
 
 def _key(field: FieldInfo, said: Meta) -> Key:
-    is_own = (said.extra or {}).get("own", False)
+    extra = said.extra or {}
     is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
-    return Key(field.name, said, None if is_own else reader(field.type), is_required)
+    own_reader = None if extra.get("own", False) else reader(field.type)
+    is_text = bool({str, Any} & set(_bare(field.type)))
+    return Key(field.name, said, own_reader, is_required, extra.get("names"), is_text)
+
+
+def _bare(hint: Any) -> list[Any]:
+    """Return the types that a field may have, without what is said about them."""
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in {Union, UnionType}:
+        return [bare for each in get_args(hint) for bare in _bare(each)]
+    return [hint]
 
 
 def fields_of(
@@ -73,7 +90,19 @@ def fields_of(
         if key is None:
             unknown(name, key_node)
         elif key.reader is not None:
-            value = key.reader.read(node, prefix + name, reading)
+            value = _read(key, key.reader, node, prefix + name, reading)
             if value is not FAILED:
                 values[key.field] = value
     return values
+
+
+def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
+    if key.names is None:
+        return by.read(node, name, reading)
+    value = by.read(node, name, reading._replace(values=reading.values.with_expressions))
+    if not reading.values.templated and type(value) is not Expression:
+        return value
+    reading.templates.check(value, key.names, reading.problems, reading.where)
+    whole = type(value) is Template
+    value = reading.templates.taken(value, *reading.path, key.field)
+    return FAILED if whole and not key.is_text else value

@@ -55,6 +55,8 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     if failure.kind != "criterion":
         return f"step '{step.name}'{which}: {failure.reason}"
     count = len(result.unmet)
+    if count == 1 and result.unmet[0].is_measurement:
+        return f"{result.unmet[0].name} is out of its limits after step '{step.name}'{which}"
     what = "a criterion does" if count == 1 else f"{count} of {len(result.verdicts)} criteria do"
     return f"{what} not hold after step '{step.name}'{which}"
 
@@ -62,7 +64,7 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
 def _errors(result: StepResult, failure: Failure) -> list[str]:
     if failure.kind != "criterion":
         return [f"E   {failure.reason}"]
-    rows = [f"E   {one.name}: {one.unmet}  (line {one.place.line})" for one in result.unmet]
+    rows = [f"E   {one.told}  (line {one.place.line})" for one in result.unmet]
     return _bounded(rows, "E   … and {} more do not hold")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Change
-from pytest_orchestrator.core.result import Attempt, Process, StepResult, Usage, Verdict
+from pytest_orchestrator.core.result import Attempt, Measured, Process, StepResult, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
 
@@ -48,7 +48,7 @@ def block(
         "run": {"id": folder.name, "worker": worker},
         "recipe": _recipe(recipe),
         "step": _step(step, result, state),
-        "criteria": [_criterion(verdict) for verdict in result.verdicts],
+        "criteria": [_criterion(one) for one in result.verdicts if not one.is_measurement],
         "context": {"writes": [_change(change) for change in result.changes]},
     }
     if result.ended is not None:
@@ -63,6 +63,8 @@ def block(
         if result.ended.process is not None:
             told["process"] = _process(result.ended.process, root)
             told |= _logs(result.ended.process, folder)
+    if result.measurements:
+        told["measurements"] = [_measured(one) for one in result.measurements]
     if result.attempts:
         told["attempts"] = [_attempt(one, folder) for one in result.attempts]
     return told
@@ -149,6 +151,17 @@ def _criterion(verdict: Verdict) -> dict[str, Json]:
     if verdict.unmet:
         told["reason"] = verdict.unmet
     return told
+
+
+def _measured(one: Measured) -> dict[str, Json]:
+    figures = msgspec.structs.asdict(one)
+    told = {
+        name: value
+        for name, value in figures.items()
+        if value is not None and name not in ("place", "unmet", "allow_fail")
+    }
+    told["line"] = one.place.line
+    return told | ({"allow_fail": True} if one.allow_fail else {})
 
 
 def _change(change: Change) -> dict[str, Json]:

@@ -15,10 +15,11 @@ import pytest
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution import python, shell
+from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.slot import Program, Slot
-from pytest_orchestrator.execution.step import execute
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 
@@ -87,7 +88,15 @@ class Bench:
 
     def result(self, step: Step) -> StepResult:
         """Run a whole step."""
-        return execute(step, self.context, self.env, {})
+        tries = self.tries(step)
+        result = tries.prepare() or tries.run()
+        assert result is not None
+        return result
+
+    def tries(self, step: Step) -> Attempts:
+        """Return the tries of a step of the recipe that was written last."""
+        recipe = load(self.root / "recipes" / "x.yaml", root=self.root)
+        return Attempts(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ THIRD = "echo try >&2; echo x >> n; test $(wc -l < n) -ge 3"
 
 def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> Attempts:
     step = bench.shell_step(cmd, **{"parse": "text", "retry": retry} | keys)
-    return Attempts(step, bench.context, bench.env, {})
+    return bench.tries(step)
 
 
 def run_of(bench: Bench) -> Serial:
@@ -67,7 +67,7 @@ def test_a_step_is_tried_as_often_as_it_says_and_no_more(bench: Bench) -> None:
 
 def test_a_step_without_retry_is_tried_once(bench: Bench) -> None:
     step = bench.shell_step("false", parse="text")
-    tries = Attempts(step, bench.context, bench.env, {})
+    tries = bench.tries(step)
     result = tries.run()
     assert result is not None
     assert (result.outcome, result.attempt, result.attempts) == ("failed", 1, ())
@@ -123,7 +123,7 @@ def test_what_failed_tries_wrote_to_the_context_is_told_too(bench: Bench) -> Non
             return {"status": "ok"}
     """
     step = bench.python_step(source, retry={"attempts": 3})
-    tries = Attempts(step, bench.context, bench.env, {})
+    tries = bench.tries(step)
     assert tries.run() is None
     result = tries.run()
     assert result is not None
@@ -134,7 +134,7 @@ def test_what_failed_tries_wrote_to_the_context_is_told_too(bench: Bench) -> Non
 
 def test_the_exception_of_the_last_try_says_which_one_it_was(bench: Bench) -> None:
     step = bench.python_step("def step(): raise ValueError('no')", retry={"attempts": 2})
-    tries = Attempts(step, bench.context, bench.env, {})
+    tries = bench.tries(step)
     assert tries.run() is None
     result = tries.run()
     assert result is not None

@@ -14,7 +14,7 @@ from pytest_orchestrator.recipe.success import Success
 
 Read = Callable[[str | bytes], Recipe]
 
-FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final"}
+FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final", "templates", "cell"}
 MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Retry, Success]
 KEYS = [(model, name) for model in MODELS for name in walk.keys_of(model)]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.recipe import Recipe, planned
+from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.retry import Retry
 
 Problems = Callable[[str | bytes], list[str]]
@@ -65,13 +65,6 @@ def test_what_is_wrong_with_a_retry_is_told_once(
     written: str, told: str, problems: Problems
 ) -> None:
     assert problems(step(f"retry: {written}")) == [told]
-
-
-@pytest.mark.parametrize("key", sorted(planned.RETRY))
-def test_planned_keys_of_a_retry_are_told_to_be_so(key: str, problems: Problems) -> None:
-    assert problems(step(f"retry: {{attempts: 2, {key}: ctx.x}}")) == [
-        f"2:58 '{key}' of 'retry' is not supported by this version of pytest-orchestrator"
-    ]
 
 
 @given(st.floats(0, DAY), st.floats(1, 1000), st.integers(1, 1000))

@@ -1,0 +1,73 @@
+"""An expression that should be true: what its names were where it is not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.execution.evidence import Evidence, verdict
+from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.recipe.expressions import Expression, ExpressionError
+from pytest_orchestrator.recipe.model import Criterion
+
+_MOST = 6
+_WIDEST = 80
+
+
+def unmet(expression: Expression, names: Mapping[str, Any], context: Context) -> str | None:
+    """Check an expression.
+
+    Args:
+        expression: The expression.
+        names: What its names mean.
+        context: Knows who wrote what it reads there.
+
+    Returns:
+        None where it is true, else one line with the values of its names.
+
+    Raises:
+        ExpressionError: It cannot be evaluated.
+    """
+    if expression.holds(names):
+        return None
+    values = list(dict.fromkeys(_values(expression, names, context)))
+    told = ", ".join(values[:_MOST])
+    return f"`{expression.text}` is false{': ' * bool(told)}{told}"
+
+
+def check(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """Check an `assert` of a step."""
+    if criterion.expression is not None:
+        told = unmet(criterion.expression, evidence.names, evidence.context)
+        yield verdict(criterion, told)
+
+
+def _values(expression: Expression, names: Mapping[str, Any], context: Context) -> Iterator[str]:
+    for chain in expression.reads:
+        text = chain.text
+        if text is None:
+            continue
+        try:
+            value = Expression(text, expression.place).value(names)
+        except ExpressionError:
+            continue
+        shown = one_line(repr(value) if isinstance(value, str) else _json(value))
+        shown = shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+        yield f"{text} = {shown}{_written(chain.parts, context) if chain.root == 'ctx' else ''}"
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _written(parts: tuple[Any, ...], context: Context) -> str:
+    """Tell who wrote a key last, and when."""
+    path = [str(part) for part in parts]
+    for cut in range(len(path), 0, -1):
+        history = context.get_history(".".join(path[:cut]))
+        if history:
+            last = history[-1]
+            return f" (written by {last['who']} at {last['ts']})"
+    return ""

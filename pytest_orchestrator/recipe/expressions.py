@@ -1,0 +1,336 @@
+"""Expressions: `${{ … }}` within values, and the bare ones of `if`, `until`, `assert`.
+
+An expression is checked when the recipe is read and evaluated once, when its step runs; what
+it gives is a value and never read as an expression, as YAML or as a command again.
+"""
+
+import json
+import re
+from collections.abc import Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from pytest_orchestrator.core import values
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe.words import shortened
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.recipe.sandbox import Chain
+else:
+    Json = Any
+
+OPENING = "${{"
+_LITERAL = "$${{"
+_CLOSING = "}}"
+_MOST_CLOSINGS = 50
+
+BEFORE = frozenset(
+    {"vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt"}
+)
+"""Names that an expression may use before the body of a step."""
+
+AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
+"""Names that it may use after it."""
+
+TRIED = AFTER | {"kind"}
+"""Names of `until` and `abort_if`."""
+
+EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
+"""Names that there are before anything runs: of `vars` and `test_meta`."""
+
+COLLECTED = frozenset({"vars", "env"})
+"""Names that the lists of a matrix may use: its cells exist at collection."""
+
+FUNCTIONS = ("range", "dict")
+"""What an expression may call beside the filters."""
+
+_DASHED = re.compile(r"steps\.(\w+(?:-\w+)+)")
+_CURES = {
+    "len": "write `x | length`",
+    "str": "write `x | string`",
+    "null": "write `none`",
+    "undefined": "write `x is defined`",
+    **{name: f"write `x | {name}`" for name in ("abs", "int", "float", "round", "sum", "sorted")},
+    **{name: f"write `[a, b] | {name}`" for name in ("min", "max")},
+}
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be read or has no value; its text says why.
+
+    Attributes:
+        place: Where it stands in its recipe; None where that is not known yet.
+    """
+
+    def __init__(self, reason: str, place: Place | None = None) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
+class AbsentError(ExpressionError):
+    """An expression that asks for what is not there."""
+
+
+class Expression(Struct, frozen=True):
+    """One expression.
+
+    Attributes:
+        text: What stands between the braces.
+        place: Where the scalar that it stands in begins.
+    """
+
+    text: str
+    place: Place
+
+    @property
+    def reads(self) -> "tuple[Chain, ...]":
+        """All that it looks up."""
+        return _reads(self.text)
+
+    def value(self, names: Mapping[str, Any]) -> Json:
+        """Evaluate it.
+
+        Args:
+            names: What its names mean.
+
+        Raises:
+            ExpressionError: It has no value, or one that JSON cannot hold.
+        """
+        given = self.evaluated(names)
+        try:
+            return values.copied(_plain(given), f"`{shortened(self.text)}`")
+        except values.NotJson as error:
+            raise ExpressionError(str(error), self.place) from None
+
+    def holds(self, names: Mapping[str, Any]) -> bool:
+        """Evaluate it as a condition.
+
+        Raises:
+            ExpressionError: It has no value.
+        """
+        return bool(self.evaluated(names))
+
+    def evaluated(self, names: Mapping[str, Any]) -> Any:
+        """Evaluate it to whatever object it gives.
+
+        Raises:
+            AbsentError: It asks for what is not there.
+            ExpressionError: It has no value for another reason.
+        """
+        from jinja2 import UndefinedError
+
+        from pytest_orchestrator.recipe.sandbox import Missing
+
+        try:
+            given = _compiled(self.text)(names)
+            if isinstance(given, Missing):
+                given._fail_with_undefined_error()  # noqa: SLF001 - the way to its message
+        except UndefinedError as error:
+            raise AbsentError(self._told(str(error)), self.place) from None
+        except Exception as error:  # noqa: BLE001 - whatever a filter or a fixture raises
+            told = self._told(f"{type(error).__name__}: {error}")
+            raise ExpressionError(told, self.place) from None
+        return given
+
+    def _told(self, what: str) -> str:
+        return f"`{shortened(self.text)}`: {what}"
+
+
+class Template(Struct, frozen=True):
+    """A text with expressions in it, or one that is nothing but an expression.
+
+    Attributes:
+        pieces: Texts and expressions in turn.
+        text: The whole of it as it is written.
+        place: Where the scalar begins.
+        path: Where in the fields of its step it stands; empty where it is no part of one.
+    """
+
+    pieces: tuple[str | Expression, ...]
+    text: str
+    place: Place
+    path: tuple[str | int, ...] = ()
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions in it."""
+        return tuple(one for one in self.pieces if isinstance(one, Expression))
+
+    @property
+    def is_whole(self) -> bool:
+        """True where it is nothing but one expression, whose value keeps its type."""
+        return len(self.pieces) == 1
+
+    def value(self, names: Mapping[str, Any]) -> Json:
+        """Evaluate it: to any JSON where it is whole, else to text.
+
+        Raises:
+            ExpressionError: An expression in it has no value.
+        """
+        if self.is_whole:
+            return self.expressions[0].value(names)
+        return "".join(
+            one if isinstance(one, str) else as_text(one.value(names)) for one in self.pieces
+        )
+
+
+def as_text(value: Json) -> str:
+    """Return a value as it stands within text: JSON, but for text itself."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def template(text: str, place: Place) -> "Template | str":
+    """Read a text that has ``${{`` in it.
+
+    Args:
+        text: The scalar.
+        place: Where it begins.
+
+    Returns:
+        The template; plain text where all that looked like one is written as a literal.
+
+    Raises:
+        ExpressionError: An expression is not closed, or is none.
+    """
+    pieces = list(_pieces(text, place))
+    if any(isinstance(one, Expression) for one in pieces):
+        return Template(tuple(pieces), text, place)
+    return "".join(one for one in pieces if isinstance(one, str))
+
+
+def _pieces(text: str, place: Place) -> Iterator[str | Expression]:
+    said = ""
+    while True:
+        before, opening, rest = text.partition(OPENING)
+        said += before
+        if not opening:
+            break
+        if before.endswith("$"):  # `$${{` is a literal
+            said = said[:-1] + OPENING
+            text = rest
+            continue
+        if said:
+            yield said
+            said = ""
+        expression, text = _closed(rest, place)
+        yield expression
+    if said:
+        yield said
+
+
+def _closed(rest: str, place: Place) -> tuple[Expression, str]:
+    """Return the expression that a text begins with, and what comes after it.
+
+    Braces may stand in an expression, so the first ``}}`` that makes it one ends it.
+    """
+    first: ValueError | None = None
+    end = rest.find(_CLOSING)
+    for _ in range(_MOST_CLOSINGS):
+        if end < 0:
+            break
+        text = rest[:end].strip()
+        try:
+            _parsed(text)
+            return Expression(text, place), rest[end + len(_CLOSING) :]
+        except ValueError as error:
+            first = first or error
+        end = rest.find(_CLOSING, end + 1)
+    if first is None:
+        raise ExpressionError("an expression that is not closed by }}", place)
+    raise ExpressionError(f"no expression: {first}", place)
+
+
+def bare(text: str, place: Place) -> Expression:
+    """Read a bare expression; the same within ``${{ }}`` is taken too.
+
+    Raises:
+        ExpressionError: It is none.
+    """
+    inner = text.strip()
+    if inner.startswith(OPENING):
+        found = template(inner, place)
+        if isinstance(found, Template) and found.is_whole:
+            return found.expressions[0]
+        raise ExpressionError("one expression is wanted here, not a text with some in it", place)
+    try:
+        _parsed(inner)
+    except ValueError as error:
+        raise ExpressionError(f"no expression: {error}", place) from None
+    return Expression(inner, place)
+
+
+def absent(hint: str) -> Any:
+    """Return what stands for something that is not there: it may be asked for, never used.
+
+    Args:
+        hint: Said where it is used.
+    """
+    from pytest_orchestrator.recipe.sandbox import LANGUAGE
+
+    return LANGUAGE.undefined(hint=hint)
+
+
+def unknown(expression: Expression, known: Collection[str]) -> str | None:
+    """Say which name of an expression means nothing where it stands; None where all do.
+
+    Args:
+        expression: The expression.
+        known: The names that there are.
+    """
+    for chain in expression.reads:
+        if chain.root in known or chain.asked or chain.root in FUNCTIONS:
+            continue
+        if chain.root in TRIED:
+            when = "after the body of the step" if chain.root in AFTER else "of `retry`"
+            if chain.root in BEFORE:
+                return f"'{chain.root}' cannot be used here"
+            return f"'{chain.root}' is known only {when}"
+        cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
+        return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
+    return None
+
+
+def _cure(text: str, root: str) -> str:
+    dashed = next((name for name in _DASHED.findall(text) if root in name.split("-")), "")
+    if dashed:
+        return f" (a name with a dash is written steps['{dashed}'])"
+    return f" ({_CURES[root]})" if root in _CURES else ""
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _plain(given: Any) -> Any:
+    """Return what Jinja's filters give as lists: generators, tuples."""
+    if isinstance(given, (tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
+        return [_plain(one) for one in given]
+    whole = getattr(given, "whole", None)  # the Context itself
+    return whole() if callable(whole) else given
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    from pytest_orchestrator.recipe import sandbox
+
+    return sandbox.parsed(text)
+
+
+@lru_cache(maxsize=4096)
+def _reads(text: str) -> "tuple[Chain, ...]":
+    from pytest_orchestrator.recipe import sandbox
+
+    return tuple(sandbox.chains(_parsed(text)))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Any:
+    from pytest_orchestrator.recipe import sandbox
+
+    return sandbox.compiled(text)

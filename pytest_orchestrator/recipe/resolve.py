@@ -1,0 +1,154 @@
+"""From a step with expressions to the same step with their values."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from pytest_orchestrator.recipe import command_line, rules
+from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text
+from pytest_orchestrator.recipe.model import Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.success import Success
+from pytest_orchestrator.recipe.walk import Key, keys_of
+
+_S = TypeVar("_S", bound=Step)
+
+LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
+"""Fields whose expressions are evaluated after the body."""
+
+
+def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
+    """Return a step with the values of its expressions.
+
+    Args:
+        step: The step.
+        names: What the names of expressions mean now.
+        late: Evaluate those that are asked after the body instead of those before it.
+
+    Raises:
+        ExpressionError: One has no value, or one that the key cannot have.
+    """
+    if not step.templates:
+        return step
+    due = [one for one in step.templates if (one.path[0] in LATE) == late]
+    changed: dict[str, Any] = {}
+    for one in due:
+        field = str(one.path[0])
+        if field == "cmd" and isinstance(step, ShellStep):
+            changed |= _command(step, one, names, changed)
+            continue
+        value = one.value(names)
+        if len(one.path) > 1:
+            value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
+        changed[field] = value
+    for field in changed.keys() - LATE - {"cmd"}:
+        changed[field] = _taken(step, field, changed[field], due)
+    left = tuple(one for one in step.templates if one not in due)
+    return msgspec.structs.replace(step, **changed, templates=left)
+
+
+def meta_of(recipe: Recipe, names: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with the values of the expressions in its ``test_meta``.
+
+    Raises:
+        ExpressionError: One has no value.
+    """
+    if not any(one.path[0] == "test_meta" for one in recipe.templates):
+        return recipe
+    meta = value_of(recipe, ("test_meta",), recipe.test_meta, names)
+    return msgspec.structs.replace(recipe, test_meta=meta)
+
+
+def value_of(
+    recipe: Recipe, path: tuple[str | int, ...], value: Any, names: Mapping[str, Any]
+) -> Any:
+    """Return a value of the root of a recipe with those of the expressions in it.
+
+    Args:
+        recipe: The recipe.
+        path: Where the value stands.
+        value: The value as it was read.
+        names: What the names of expressions mean.
+
+    Raises:
+        ExpressionError: An expression has no value.
+    """
+    for one in recipe.templates:
+        if one.path[: len(path)] == path:
+            rest = one.path[len(path) :]
+            given = one.value(names)
+            value = _put(value, one, rest, given) if rest else given
+    return value
+
+
+def _key(step: Step, field: str) -> Key:
+    return next(each for each in keys_of(type(step)).values() if each.field == field)
+
+
+def _taken(step: Step, field: str, value: Any, due: list[Template]) -> Any:
+    key = _key(step, field)
+    try:
+        return value if key.reader is None else key.reader.taken(value, field)
+    except ValueError as error:
+        place = next(one.place for one in due if one.path[0] == field)
+        raise ExpressionError(str(error), place) from None
+
+
+def _command(
+    step: ShellStep, one: Template, names: Mapping[str, Any], changed: Mapping[str, Any]
+) -> dict[str, Any]:
+    if len(one.path) > 1:  # a word of a list
+        given = cast(tuple[str, ...], changed.get("cmd", step.cmd))
+        value = one.value(names)
+        return {"cmd": _put(given, one, one.path[1:], as_text(value))}
+    if one.is_whole:
+        value = one.value(names)
+        if not isinstance(value, list):
+            raise ExpressionError(command_line.WHOLE, one.place)
+        try:
+            return {"cmd": rules.command(tuple(as_text(word) for word in value))}
+        except ValueError as error:
+            raise ExpressionError(f"'cmd' is a list, which {error}", one.place) from None
+    if not command_line.template_needs_shell(one):
+        return {"cmd": command_line.words(one, names)}
+    line, variables = command_line.line(one, names)
+    args = changed.get("args", step.args)
+    return {"cmd": line, "args": args | variables}
+
+
+def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:
+    """Return a copy of a value with another one somewhere in it."""
+    at, rest = path[0], path[1:]
+    if isinstance(into, msgspec.Struct):
+        inner = _put(getattr(into, str(at)), one, rest, value) if rest else value
+        return _with(into, str(at), inner, one)
+    old = into[at]
+    new = _put(old, one, rest, value) if rest else value
+    if isinstance(into, dict):
+        return into | {at: new}
+    items = [*into]
+    items[cast(int, at)] = new
+    return type(into)(items)
+
+
+def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgspec.Struct:
+    """Return a Struct with another value of a field, which its key takes."""
+    key = next((each for each in keys_of(type(struct)).values() if each.field == field), None)
+    try:
+        if key is not None and key.reader is not None:
+            value = key.reader.taken(value, field)
+        elif field == "wanted":
+            value = _wanted(str(getattr(struct, "name", "")), value)
+    except ValueError as error:
+        raise ExpressionError(str(error), one.place) from None
+    return msgspec.structs.replace(struct, **{field: value})
+
+
+def _wanted(name: str, value: Any) -> Any:
+    """Return what a criterion of that name asks for."""
+    key = keys_of(Success).get(name)
+    if key is None or key.reader is None:
+        return value
+    if isinstance(value, list) or key.reader.wanted != "a list":
+        return key.reader.taken(value, name)
+    return key.reader.taken([value], name)[0]

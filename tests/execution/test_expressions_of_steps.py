@@ -1,0 +1,203 @@
+"""Expressions in a step get their values before its body or after it, and fail it at their line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution import measurements
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import StepResult
+    from tests.execution.conftest import Bench
+
+OBJECT = """printf '{"status": "ok", "volts": 12.5, "list": [1, {"a": false}], "none": null}'"""
+
+
+def failure(result: StepResult) -> tuple[str, str]:
+    assert result.failure is not None
+    return result.failure.kind, result.failure.reason
+
+
+@pytest.mark.parametrize(
+    "value", [3, 3.5, [1, [2]], {"a": {"b": None}}, False, "false", "007", "a\nb", None, "x\r\ny"]
+)
+def test_a_value_passes_through_the_context_unchanged(bench: Bench, value: Any) -> None:
+    bench.context.set("a.b", value)
+    step = bench.shell_step("true", parse="text", outputs={"c.d": "${{ ctx.a.b }}"})
+
+    assert bench.result(step).outcome == "passed"
+    assert bench.context.get("c.d") == value
+    assert type(bench.context.get("c.d")) is type(value)
+
+
+def test_outputs_are_written_in_the_name_of_the_step(bench: Bench) -> None:
+    step = bench.shell_step(
+        OBJECT,
+        outputs={"o.volts": "${{ result.volts }}", "o.text": "at ${{ result.list }} V"},
+        success={"ctx_has_keys": ["o.volts"], "assert": ["ctx.o.volts == 12.5"]},
+    )
+
+    assert bench.result(step).outcome == "passed"
+    assert bench.context.get("o.text") == 'at [1,{"a":false}] V'
+    assert bench.context.get_history("o.volts")[0]["who"] == "s"
+
+
+def test_an_output_is_searched_in_what_was_printed(bench: Bench) -> None:
+    step = bench.shell_step(
+        "echo serial A17; echo rev 3 >&2",
+        parse="text",
+        outputs={
+            "o.serial": {"from": "stdout", "regex": r"^serial (\w+)$"},
+            "o.rev": {"from": "stderr", "regex": r"rev \d"},
+            "o.none": {"from": "stdout", "regex": "nothing", "default": None},
+        },
+    )
+
+    assert bench.result(step).outcome == "passed"
+    assert bench.context.to_dict() == {"o.serial": "A17", "o.rev": "rev 3", "o.none": None}
+
+
+def test_an_output_that_is_not_found_fails_the_step_and_none_is_written(bench: Bench) -> None:
+    step = bench.shell_step(
+        "echo a",
+        parse="text",
+        outputs={"o.a": 1, "o.b": {"from": "stdout", "regex": "b+"}},
+    )
+
+    reason = "outputs.o.b: nothing in stdout matches 'b+'"
+    assert failure(bench.result(step)) == ("criterion", reason)
+    assert bench.context.keys() == []
+
+
+def test_a_step_whose_if_is_false_is_skipped_and_meets_what_others_need(bench: Bench) -> None:
+    result = bench.result(bench.shell_step("touch ran", parse="text", if_="1 > 2"))
+
+    assert (result.outcome, result.reason, result.meets) == ("skipped", "if: 1 > 2", True)
+    assert not (bench.root / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("measurement", "verdict", "unmet"),
+    [
+        ({"value": "50", "high": 50}, "pass", None),
+        ({"value": "1", "equals": 1.0}, "pass", None),
+        ({"value": "12.5", "within": {"of": 12, "percent": 5}}, "pass", None),
+        ({"value": "-12.5", "within": {"of": -12, "percent": 5}}, "pass", None),
+        (
+            {"value": "61.4", "high": 50, "unit": "mV"},
+            "fail",
+            "= 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)",
+        ),
+        ({"value": "-1", "low": 0}, "fail", "= -1, low 0 (under by 1)"),
+        ({"value": "false", "equals": 0}, "fail", "= false, wanted 0"),
+        ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),
+        ({"value": "result.nope"}, "unset", "was not measured: there is no value"),
+        ({"value": "result.none"}, "unset", "was not measured: there is no value"),
+    ],
+)
+def test_a_measurement_has_a_verdict(
+    bench: Bench, measurement: dict[str, Any], verdict: str, unmet: str | None
+) -> None:
+    result = bench.result(bench.shell_step(OBJECT, measurements={"ripple": measurement}))
+
+    assert [(one.verdict, one.unmet) for one in result.measurements] == [(verdict, unmet)]
+    assert result.outcome == ("passed" if verdict == "pass" else "failed")
+
+
+def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
+    step = bench.shell_step("true", measurements={"ripple": {"value": "fixtures.x", "high": 1}})
+    measured = measurements.taken(step, {"fixtures": {"x": float("nan")}})
+
+    assert [one.verdict for one in measured] == ["unset"]
+
+
+def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
+    measured = {"ripple": {"value": "61", "high": 50, "allow_fail": True}}
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+
+    assert (result.outcome, result.measurements[0].verdict) == ("passed", "fail")
+
+
+def test_an_assertion_tells_the_values_of_its_names_and_who_wrote_them(bench: Bench) -> None:
+    bench.context.set("a.b", 4, who="probe")
+    step = bench.shell_step(OBJECT, success={"assert": ["ctx.a.b > result.volts"]})
+    kind, reason = failure(bench.result(step))
+
+    assert kind == "criterion"
+    assert reason.startswith("assert: `ctx.a.b > result.volts` is false: ctx.a.b = 4 (written by")
+    assert reason.endswith("result.volts = 12.5")
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"args": {"X": "${{ ctx.nope }}"}}, "`ctx.nope`: the context has no key 'nope'"),
+        ({"timeout": "${{ 'soon' }}"}, "'timeout' is 'soon', should be seconds, or a text such as"),
+        ({"success": {"assert": ["result.status.x.y"]}}, "`result.status.x.y`: "),
+    ],
+)
+def test_an_expression_without_a_value_fails_the_step_at_its_place(
+    bench: Bench, keys: dict[str, Any], reason: str
+) -> None:
+    result = bench.result(bench.shell_step("true", parse="text", **keys))
+
+    kind, told = failure(result)
+    assert kind == "validation"
+    assert told.startswith(reason)
+    assert result.failure is not None
+    assert result.failure.place is not None
+
+
+@pytest.mark.parametrize(
+    "value", ["$(touch hacked)", "`touch hacked`", "; touch hacked", "'\"'", "a b", "é\n😀", "*"]
+)
+@pytest.mark.parametrize(
+    "cmd",
+    [
+        "printf %s ${{ vars.x }}",
+        "printf %s ${{ vars.x }} > out; cat out",
+        'printf %s "${{ vars.x }}" | cat',
+        "cat <<END | head -c -1\n${{ vars.x }}\nEND",
+    ],
+)
+def test_no_value_is_read_as_shell_code(bench: Bench, cmd: str, value: str) -> None:
+    bench.context.set("x", value)
+    result = bench.result(bench.shell_step(cmd.replace("vars.x", "ctx.x"), parse="text"))
+
+    assert result.ended is not None
+    assert result.ended.process is not None
+    assert result.ended.process.stdout.text == value
+    assert not (bench.root / "hacked").exists()
+
+
+def test_a_try_fails_until_it_is_told_to_be_good(bench: Bench) -> None:
+    step = bench.shell_step(
+        """echo x >> n; printf '{"status": "ok", "n": %s}' $(wc -l < n)""",
+        retry={"attempts": 6, "until": "result.n >= 3"},
+        outputs={"o.n": "${{ result.n }}"},
+    )
+    tries = bench.tries(step)
+    assert tries.prepare() is None
+    while tries.result is None:
+        tries.run()
+
+    assert (tries.result.outcome, tries.result.attempt) == ("passed", 3)
+    assert (
+        "until: `result.n >= 3` is false: result.n = 1" in tries.result.attempts[0].failure.reason
+    )
+
+
+def test_a_step_is_tried_no_more_once_it_is_to_be_aborted(bench: Bench) -> None:
+    step = bench.shell_step(
+        "exit 7",
+        parse="text",
+        retry={"attempts": 6, "abort_if": "exit_code == 7 and kind == 'exit_code'"},
+    )
+    tries = bench.tries(step)
+    assert tries.prepare() is None
+
+    result = tries.run()
+    assert result is not None
+    assert (result.outcome, result.attempt) == ("failed", 1)
