@@ -74,19 +74,22 @@ class Descendants:
             self.reaped(pid, status, used, io)
         return False
 
-    def end(self, grace: float, wait: Callable[[float], bool]) -> dict[int, str]:
+    def end(
+        self, grace: float, wait: Callable[[float], bool], first: int = SIGTERM
+    ) -> dict[int, str]:
         """End all: TERM, the grace, KILL.
 
         Args:
             grace: Seconds between TERM and KILL; with 0 there is no TERM.
             wait: Waits for some seconds, or shorter; False ends the grace at once.
+            first: The signal in the place of TERM.
 
         Returns:
             Those that could not be ended, with what they are called; they are spared from now on.
         """
         if grace and not self.reap():
             for pid in self.living():
-                _kill(pid, SIGTERM)
+                _kill(pid, first)
                 _kill(pid, SIGCONT)
             self._until_gone(time.monotonic() + grace, wait)
         until = time.monotonic() + PATIENCE

@@ -9,13 +9,16 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_orchestrator.core.result import Given
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.services import Services
 
 
 def _nothing(*_: object) -> None:
@@ -53,6 +56,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         run: Id of the run, for those who wait for a lock of it.
         logs: Folder that the output of steps is written to; None is nowhere.
         resources: Folder that samples of memory and CPU time are written to; None is nowhere.
+        services: What goes on in the background of the recipe.
         attempt: Number of the try of a step, from 1.
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
         waiting: Is told of a step that waits for a lock, and who has that.
@@ -78,6 +82,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     logs: Path | None = None
     resources: Path | None = None
+    services: "Services | None" = None
     attempt: int = 1
     locks: tuple[int, ...] = ()
     waiting: Callable[[Wait], None] = _nothing

@@ -43,6 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         stderr_log: The same for stderr.
         max_log: Bytes after which a log is cut, with a mark.
         grace: Seconds between TERM and KILL.
+        end_signal: Number of the signal that is sent in the place of TERM.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     stderr_log: str | None = None
     max_log: int = 100 * 1000 * 1000
     grace: float = 2.0
+    end_signal: int = int(signal.SIGTERM)
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

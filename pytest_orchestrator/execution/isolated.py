@@ -7,6 +7,7 @@ happen, and what became of the body comes last.
 import logging
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -56,6 +57,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     stderr_log: str | None = None
     max_log: int = 100 * 1000 * 1000
     handed: int = 2
+    end_signal: int = int(signal.SIGTERM)
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
@@ -82,6 +84,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         stdout_log=env.log(step.name, "stdout"),
         stderr_log=env.log(step.name, "stderr"),
         max_log=env.max_log,
+        end_signal=step.stop_number,
     )
     started = time.monotonic()
     with _Talk(context, env) as talk:
@@ -99,6 +102,11 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     if talk.end is not None and talk.end["exit"] is not None:
         env.stop(*talk.end["exit"])
     return _ended(step, exited, talk.end, env)
+
+
+def process_of(step: PythonStep) -> Process:
+    """Return what is started for a step, without its end."""
+    return Process(argv=(step.module, str(step.class_ or step.function)), cwd="", alone="")
 
 
 class _Talk:
@@ -246,10 +254,8 @@ def _lost(lost: LaneLost, seconds: float, timeout: float | None, importing: str)
 def _process(
     step: PythonStep, exited: Exited, end: dict[str, Any] | None, *, shown: bool
 ) -> Process:
-    return Process(
-        argv=(step.module, str(step.class_ or step.function)),
-        cwd="",
-        alone="",
+    return msgspec.structs.replace(
+        process_of(step),
         exit_code=exited.code,
         signal=exited.signal,
         stdout=stream(exited.stdout),

@@ -22,6 +22,7 @@ class Seat(Slot):
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
+        self._others: list[Slot] = []
 
     def take(self, slot: Slot) -> None:
         """Use a slot from now on."""
@@ -34,12 +35,23 @@ class Seat(Slot):
         slot, self._slot = self._slot, None
         return slot
 
+    def another(self) -> Slot:
+        """Return one more slot; until it is let go, what runs there ends with the rest."""
+        assert self._slot is not None  # noqa: S101
+        self._others.append(self._slot.another())
+        return self._others[-1]
+
+    def let_go(self, other: Slot) -> None:
+        """Take note that what runs in another slot goes on by itself."""
+        self._others.remove(other)
+
     def end(self, *, at_once: bool, late: bool) -> None:
         """Have ended what runs there; a lane that does not hear is ended itself."""
-        for lane in (self.shell, self.python) if self._slot is not None else ():
-            lane.cancel(at_once=at_once)
-            if late:
-                lane.end()
+        for slot in (self, *self._others) if self._slot is not None else ():
+            for lane in (slot.shell, slot.python):
+                lane.cancel(at_once=at_once)
+                if late:
+                    lane.end()
 
 
 class Job:

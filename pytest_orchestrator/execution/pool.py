@@ -150,10 +150,10 @@ class Pool(Serial):
         if interrupt is not None:
             raise interrupt
 
-    def over(self) -> None:
-        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
+    def over(self) -> list[StepResult]:
+        """End what goes on and let go what is held: nobody runs a step of it any more."""
         self.settle()
-        super().over()
+        return super().over()
 
     def _forget(self, step: Step) -> None:
         super()._forget(step)

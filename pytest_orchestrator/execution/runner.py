@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.core.result import Ended, Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
+from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.execution.step import failed
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
@@ -28,6 +29,7 @@ class Serial:
         context: The Context that it runs on.
         env: The surroundings of the run; its logs go to the recipe's own folder.
         locks: The locks of its steps and its own.
+        services: What goes on in its background.
         results: What became of each step so far, by its name.
         scope: What the names of expressions mean.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
@@ -43,8 +45,10 @@ class Serial:
     ) -> None:
         self.recipe = recipe
         self.context = context
+        self.services = Services(recipe)
         self.env = msgspec.structs.replace(
             env,
+            services=self.services,
             recipe=str(recipe.path),
             logs=logs or env.logs,
             resources=resources or env.resources,
@@ -70,6 +74,8 @@ class Serial:
             step: The step.
             needs: The needs that count, where these are not all of the step's.
         """
+        if self.services.missing(step):  # it fails, and says so
+            return None
         for need in step.needs if needs is None else needs:
             result = self.results.get(need)
             if result is None:
@@ -98,12 +104,23 @@ class Serial:
     def start_early(self) -> None:
         """Start further lanes that the run will need at once; here steps run one by one."""
 
-    def over(self) -> None:
-        """Let go what is held for the whole recipe: nobody runs a step of it any more."""
-        self.locks.release()
+    def over(self) -> list[StepResult]:
+        """End what goes on and let go what is held: nobody runs a step of it any more.
+
+        Returns:
+            The results of the services, now that they are complete.
+        """
+        try:
+            ended = self.services.over()
+        finally:
+            self.locks.release()
+        told = [_complete(self.results[name], how) for name, how in ended if name in self.results]
+        self.results.update((result.step, result) for result in told)
+        return told
 
     def _forget(self, step: Step) -> None:
         """Let a step run again; it has a result, and nothing of it runs now."""
+        self.services.ended(step.name)
         del self.results[step.name]
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
@@ -157,6 +174,15 @@ class Serial:
         )
         self.results[step.name] = result
         return result
+
+
+def _complete(result: StepResult, ended: Ended) -> StepResult:
+    """Return the result of a service that has ended."""
+    if ended.failure is None:
+        return msgspec.structs.replace(result, ended=ended)
+    return msgspec.structs.replace(
+        result, ended=ended, outcome="failed", failure=ended.failure, meets=False
+    )
 
 
 def cause_of(end: BaseException) -> str:

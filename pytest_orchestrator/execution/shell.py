@@ -7,6 +7,8 @@ import shutil
 import signal
 import tempfile
 
+import msgspec
+
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import missing, status
@@ -34,25 +36,33 @@ def run(step: ShellStep, env: Environment) -> Ended:
     Returns:
         How it ended; nothing that the command does comes out as an exception.
     """
-    argv = argv_of(step.cmd, env.root)
-    cwd = os.path.normpath(os.path.join(env.root, step.cwd or "."))
+    process = process_of(step, env)
     told = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}.json"
     try:
         try:
-            exited = _start(step, env, argv, cwd, told)
+            exited = _start(step, env, process, told)
         except LaneLost as lost:
             failure = lost_failure(lost, env.seconds_for(step.timeout))
             return Ended(usage=Usage(seconds=0.0), failure=failure)
         except OSError as error:
-            return _not_started(step, error, argv, cwd, env)
+            return _not_started(step, error, process, env)
         raw = _written(told, env.capacity)
     finally:
         with contextlib.suppress(OSError):
             os.unlink(told)
-    return _ended(step, env, exited, argv, cwd, raw)
+    return _ended(step, env, exited, process, raw)
 
 
-def _start(step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, told: str) -> Exited:
+def process_of(step: ShellStep, env: Environment) -> Process:
+    """Return what is started for a step, without its end."""
+    return Process(
+        argv=argv_of(step.cmd, env.root),
+        cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
+        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+    )
+
+
+def _start(step: ShellStep, env: Environment, process: Process, told: str) -> Exited:
     variables = environment_of(step.args, env.variables()) | {RESULT: told}
     text = stdin_of(step.stdin)
     with contextlib.ExitStack() as stack:
@@ -67,37 +77,35 @@ def _start(step: ShellStep, env: Environment, argv: tuple[str, ...], cwd: str, t
             request = Request(
                 argv=command,
                 env=variables,
-                cwd=cwd,
+                cwd=process.cwd,
                 stdin=stdin,
                 timeout=env.seconds_for(step.timeout),
                 stdout_log=env.log(step.name, "stdout"),
                 stderr_log=env.log(step.name, "stderr"),
                 max_log=env.max_log,
+                end_signal=step.stop_number,
             )
             return slot_of(env).shell.run(request, live=env.live_now(), kept=env.locks)
 
         try:
-            return started(argv)
+            return started(process.argv)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             # A script whose first line names no interpreter: a shell runs it so.
-            found = shutil.which(argv[0], path=variables.get("PATH"))
-            return started((SHELL, found or argv[0], *argv[1:]))
+            found = shutil.which(process.argv[0], path=variables.get("PATH"))
+            return started((SHELL, found or process.argv[0], *process.argv[1:]))
 
 
 def _ended(
     step: ShellStep,
     env: Environment,
     exited: Exited,
-    argv: tuple[str, ...],
-    cwd: str,
+    process: Process,
     raw: bytes | Failure,
 ) -> Ended:
-    process = Process(
-        argv=argv,
-        cwd=cwd,
-        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+    process = msgspec.structs.replace(
+        process,
         exit_code=exited.code,
         signal=exited.signal,
         stdout=stream(exited.stdout),
@@ -236,23 +244,16 @@ def _by_signal(code: int) -> str:
         return ""
 
 
-def _not_started(
-    step: ShellStep, error: OSError, argv: tuple[str, ...], cwd: str, env: Environment
-) -> Ended:
+def _not_started(step: ShellStep, error: OSError, process: Process, env: Environment) -> Ended:
     folders = os.get_exec_path(environment_of(step.args, env.variables()))
-    code, reason, place = missing.program(argv[0], cwd, error, env.root, folders)
+    code, reason, place = missing.program(process.argv[0], process.cwd, error, env.root, folders)
     skips = code in step.skip_exit_code
     good = skips or _wants(step, code)
     return Ended(
         usage=Usage(seconds=0.0),
         failure=None if good else Failure(kind="not_found", reason=reason, place=step.at[place]),
         skipped=reason if skips else None,
-        process=Process(
-            argv=argv,
-            cwd=cwd,
-            alone=alone(step.cmd, step.args, step.cwd, step.stdin),
-            exit_code=code,
-        ),
+        process=msgspec.structs.replace(process, exit_code=code),
     )
 
 

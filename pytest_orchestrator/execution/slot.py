@@ -43,6 +43,14 @@ class PythonLane(Lane):
             with contextlib.suppress(LaneLost, OSError):  # the first step is told of it
                 self._early = super()._connected()[1]
 
+    def prepare(self) -> None:
+        """Start its process, and wait until it is ready.
+
+        Raises:
+            LaneLost: It ended instead.
+        """
+        self._connected()
+
     def _connected(self) -> "tuple[Any, int]":
         """Wait for it to be ready: what that takes is no step's time."""
         connection, pid = super()._connected()
@@ -99,3 +107,11 @@ class Slot:
     def another(self) -> "Slot":
         """Return one more slot beside this one."""
         return Slot(self._lanes, self._program)
+
+    def let_go(self, other: "Slot") -> None:
+        """Take note that what runs in another slot of this one goes on by itself."""
+
+    def close(self) -> None:
+        """End the processes of both lanes, and what they run."""
+        self.shell.close()
+        self.python.close()

@@ -12,6 +12,7 @@ from pytest_orchestrator.core.result import (
     Failure,
     Measured,
     Outcome,
+    Process,
     StepResult,
     Verdict,
 )
@@ -27,6 +28,7 @@ from pytest_orchestrator.execution import (
 )
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.resolve import resolved
@@ -64,6 +66,9 @@ def execute(
     Returns:
         What became of it.
     """
+    missing = env.services.missing(step) if env.services else None
+    if missing is not None:
+        return failed(step, missing)
     before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
     ended = _body(step, own.context, env, fixtures)
@@ -71,6 +76,8 @@ def execute(
     if ended.failure is None and ended.skipped is None:
         known = scope.after(names, ended)
         found = _checked(Evidence(step, own.context, ended, started, env.root, before, known))
+        if found.failure is not None and step.background:
+            ended = _services(env).ended(step.name) or ended
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -136,15 +143,47 @@ def failed(
 
 
 def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]) -> Ended:
+    if step.background:
+        started = _services(env).started
+        return started(step, env, lambda within: _apart(step, own, within), _process(step, env))
     match step:
         case PythonStep() if fixtures or env.inline or step.isolation == "inline":
             return python.run(step, own, env, fixtures)
+        case _:
+            return _apart(step, own, env)
+
+
+def _apart(step: Step, own: Context, env: Environment) -> Ended:
+    """Run a body in a process of its own."""
+    match step:
         case PythonStep():
             return isolated.run(step, own, env)
         case ShellStep():
             return shell.run(step, env)
         case _:
             raise TypeError(f"no body is known for {type(step).__name__}")
+
+
+def _process(step: Step, env: Environment) -> Process:
+    """Return what is started for a step, without its end."""
+    match step:
+        case PythonStep():
+            return isolated.process_of(step)
+        case ShellStep():
+            return shell.process_of(step, env)
+        case _:
+            raise TypeError(f"no process is known for {type(step).__name__}")
+
+
+def _services(env: Environment) -> Services:
+    """Return what goes on in the background.
+
+    Raises:
+        RuntimeError: The run keeps nothing there, and a step asks for it.
+    """
+    if env.services is None:
+        raise RuntimeError("this run keeps no services; give its Environment some")
+    return env.services
 
 
 def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:

@@ -99,7 +99,8 @@ class Watch:
             self._streams.listen()
             if self._exited is not None:
                 leftovers = list(self._descendants.named().values())
-            left = self._descendants.end(self._request["grace"], self._pump)
+            asked = self._request
+            left = self._descendants.end(asked["grace"], self._pump, asked["end_signal"])
             unended = list(left.values())
         self._streams.drain()
         return self._reply(leftovers, unended)

@@ -54,6 +54,10 @@ class Finals:
         """Tell whether pytest was asked for a step: then it is counted like any item."""
         return item.name in state_of(item.config).selected.get(item.recipe.id, set())
 
+    def item(self, run: "Serial", name: str) -> StepItem:
+        """Return a new item for a step of a run."""
+        return self._file(run).item(run.recipe.step(name))
+
     def _last_users(self) -> "dict[str, list[Serial]]":
         """Return for the node id of an item the runs that nobody uses after it."""
         items, last = self._session.items, {}

@@ -177,7 +177,7 @@ class Lane(Served):
             for number, fd in enumerate(streams, 1):  # the input is empty, as the lane's own
                 os.dup2(fd, number)
                 os.close(fd)
-            own_process()
+            own_process(traced=not step.background)
             imported.print_again()
             imported.close()
             self.perform(step, request, (channel, events), imported.error, imported.events)
@@ -221,8 +221,8 @@ class Alone(Served):
         """Run the step."""
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
         take_over(self._request)
-        own_process()
         step = msgspec.json.decode(self._request["step"], type=PythonStep)
+        own_process(traced=not step.background)
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))
         self.told = True

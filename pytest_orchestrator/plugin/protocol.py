@@ -60,6 +60,7 @@ class LastItems:
         if self._worker and self._at is not None:
             # xdist takes reports for the item that it sent and for no other.
             report.nodeid = self._at.nodeid
+            getattr(report, "_json_report_extra", {}).pop("metadata", None)  # that of another
         item.ihook.pytest_runtest_logreport(report=report)
 
     def _pass_on(self, item: pytest.Item, nextitem: pytest.Item) -> None:

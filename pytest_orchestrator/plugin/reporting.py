@@ -20,6 +20,7 @@ ATTRIBUTE = "orchestrator"
 """Attribute of a report that carries the block of its step."""
 
 _TABLES = "orchestrator-tables"
+_LATE = "orchestrator_late"
 
 NEEDED = "orchestrator_needed"
 """Attribute of a report that carries the blocks of steps that ran in its setup."""
@@ -97,10 +98,26 @@ class Tables:
 
     def keep(self, report: pytest.TestReport) -> None:
         """Note the blocks that a report carries."""
-        for block in (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None)):
+        for block in _carried(report):
+            self._keep(block)
+
+    def _keep(self, block: dict[str, Any]) -> None:
+        self._blocks.setdefault(block["recipe"]["path"], {})[block["step"]["name"]] = block
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the blocks of a worker that came after all reports."""
+        for block in getattr(node, "workeroutput", {}).get(_LATE, ()):
+            self._keep(block)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
+        """Give pytest-json-report the block of a service as it was in the end."""
+        for test in json_report.get("tests", ()):
+            block = test.get("metadata", {}).get(ATTRIBUTE)
             if block is not None:
-                steps = self._blocks.setdefault(block["recipe"]["path"], {})
-                steps[block["step"]["name"]] = block
+                steps = self._blocks.get(block["recipe"]["path"], {})
+                test["metadata"][ATTRIBUTE] = steps.get(block["step"]["name"], block)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -134,9 +151,17 @@ def show_tables(config: pytest.Config) -> None:
 
 def keep(config: pytest.Config, report: pytest.TestReport) -> None:
     """Show a report in the tables that nobody else is told of."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput.setdefault(_LATE, []).extend(_carried(report))
     tables = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.keep(report)
+
+
+def _carried(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """Return the blocks that a report carries."""
+    blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
+    return [block for block in blocks if block is not None]
 
 
 def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:

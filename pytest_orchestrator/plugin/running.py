@@ -1,6 +1,7 @@
 """A session that has recipes, while it runs: one that ends early leaves nothing undone."""
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +10,9 @@ from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.runner import Serial
 
 
 def start(session: pytest.Session) -> None:
@@ -57,7 +61,7 @@ class Running:
         if self._session.shouldfail or self._session.shouldstop:
             self._end()
         for run in self._finals.over_after(item):
-            run.over()
+            self._over(run)
         return done
 
     @pytest.hookimpl(tryfirst=True)
@@ -77,8 +81,15 @@ class Running:
         self._ending = True
         self._by_hand()
         for run in state_of(self._session.config).runs.values():
-            run.over()
+            self._over(run)
         self._restore()
+
+    def _over(self, run: "Serial") -> None:
+        """Let a run be over, and tell of its services: what they used, and who died."""
+        for result in run.over():
+            item = self._finals.item(run, result.step)
+            item.result = result
+            self._last_items.tell(item, reporting.made_by_hand(item)[1])
 
     def _end(self) -> None:
         if self._ending:

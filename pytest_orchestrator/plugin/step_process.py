@@ -68,12 +68,16 @@ def take_over(request: dict[str, Any]) -> None:
     sys.path[:] = request["sys_path"]
 
 
-def own_process() -> None:
-    """Take signals as a fresh process does."""
+def own_process(*, traced: bool) -> None:
+    """Take signals as a fresh process does.
+
+    Args:
+        traced: Who is ended by TERM tells where it hung.
+    """
     for number in lane.SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # A step that is ended by its timeout tells where it hung.
-    faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)
+    if traced:
+        faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)

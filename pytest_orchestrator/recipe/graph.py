@@ -93,11 +93,25 @@ def needed(recipe: Recipe, name: str) -> tuple[Step, ...]:
     Raises:
         KeyError: The recipe has no step of that name.
     """
+    found = upstream(name, {step.name: step.needs for step in recipe.steps + recipe.final})
+    return tuple(step for step in recipe.steps + recipe.final if step.name in found)
+
+
+def upstream(name: str, needs: Mapping[str, Sequence[str]]) -> set[str]:
+    """The names of all that a step needs, and of what they need.
+
+    Args:
+        name: The name of a step.
+        needs: For each step the names of those that it needs.
+
+    Raises:
+        KeyError: There is no such step.
+    """
     found: set[str] = set()
-    open_names = list(recipe.step(name).needs)
-    while open_names:
-        each = open_names.pop()
+    left = list(needs[name])
+    while left:
+        each = left.pop()
         if each not in found:
             found.add(each)
-            open_names += recipe.step(each).needs
-    return tuple(step for step in recipe.steps + recipe.final if step.name in found)
+            left += needs[each]
+    return found

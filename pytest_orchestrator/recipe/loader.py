@@ -11,6 +11,7 @@ from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import inline, planned
+from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
@@ -97,6 +98,7 @@ class _Loader:
         final = self._drafts(found, "finally", "final step")
         inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
         steps, final = Order(self._values, self._problems).arranged(steps, final)
+        Background(self._problems).check([*steps, *final], fields.get("fixtures", ()))
         if self._problems.found:
             raise Refused
         fields["steps"] = _built(steps, 0)

@@ -14,10 +14,11 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.expressions import EARLY, Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
+from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
 
-__all__ = ["STEP_TYPES", "Cell", "Criterion", "PythonStep", "Recipe", "ShellStep", "Step"]
+__all__ = ["STEP_TYPES", "Cell", "Criterion", "PythonStep", "Ready", "Recipe", "ShellStep", "Step"]
 
 
 class Cell(Struct, frozen=True):

@@ -11,10 +11,6 @@ ROOT = frozenset(
 )
 STEP = frozenset(
     {
-        "background",
-        "ready",
-        "stop_signal",
-        "artifacts",
         "resources",
         "host",
         "use",

@@ -5,9 +5,11 @@ ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 """
 
 import re
+import signal
 from collections.abc import Callable
 
 from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.patterns import compiled
 from pytest_orchestrator.core.values import Json
@@ -202,6 +204,22 @@ def not_negative(number: int) -> int:
     if number < 0:
         raise ValueError("should be 0 or more")
     return number
+
+
+def port(number: int) -> int:
+    """A port that a program may listen on."""
+    if not 1 <= number <= 65535:
+        raise ValueError("should be 1 to 65535")
+    return number
+
+
+def signal_name(text: str) -> str:
+    """A signal by its name, such as ``TERM``."""
+    name = text.upper().removeprefix("SIG")
+    known = [one.name.removeprefix("SIG") for one in signal.Signals]
+    if name not in known:
+        raise ValueError(f"should be the name of a signal{nearest(name, known)}")
+    return name
 
 
 def format_number(number: int) -> int:

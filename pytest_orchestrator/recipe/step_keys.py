@@ -1,15 +1,17 @@
 """The keys of steps of every type: frozen values, true from birth."""
 
+import signal
 from typing import Annotated, ClassVar
 
 from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import BEFORE, Expression, Template
-from pytest_orchestrator.recipe.kinds import Fixture, Json, StepName, Tag, Text, key
+from pytest_orchestrator.recipe.expressions import AFTER, BEFORE, Expression, Template
+from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, StepName, Tag, Text, key
 from pytest_orchestrator.recipe.measurement import Measurement
 from pytest_orchestrator.recipe.output import Output
+from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
@@ -153,6 +155,39 @@ class Step(Struct, frozen=True, kw_only=True):
             own=True,
         ),
     ] = field(default_factory=dict)
+    background: Annotated[
+        bool,
+        key(
+            "`true`: a service, which goes on until the steps of `finally` have run.",
+            True,
+        ),
+    ] = False
+    ready: Annotated[
+        Ready | None,
+        key(
+            "When a service is ready: all of it must hold. The default: it lives after 100 ms.",
+            {"port": 8080, "timeout": "10s"},
+            written=Ready,
+            own=True,
+        ),
+    ] = None
+    stop_signal: Annotated[
+        str,
+        key(
+            "The signal that ends a service; two seconds later it is killed. The default is TERM.",
+            "INT",
+            rule=rules.signal_name,
+        ),
+    ] = "TERM"
+    artifacts: Annotated[
+        tuple[FilePath, ...],
+        key(
+            "Globs of files that are copied into the folder of the run, whatever became of the "
+            "step.",
+            ["out/*.csv"],
+            names=AFTER,
+        ),
+    ] = ()
     success: Annotated[
         tuple[Criterion, ...],
         key(
@@ -167,6 +202,11 @@ class Step(Struct, frozen=True, kw_only=True):
     index: int = 0
     is_final: bool = False
     at: dict[str, Place] = {}
+
+    @property
+    def stop_number(self) -> int:
+        """The number of the signal that ends a service."""
+        return int(signal.Signals[f"SIG{self.stop_signal}"])
 
     @property
     def line(self) -> int:

@@ -1,6 +1,7 @@
 """From the node of one step to what the step will be made of."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.values import Values
@@ -20,13 +22,14 @@ from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
 
 
-def _retry(node: Node, reading: Reading) -> Retry | None:
-    fields = nested.nested(Retry, node, "retry", reading)
-    return None if fields is None else Retry(**fields)
+def _read(model: type[Struct], node: Node, reading: Reading) -> Struct | None:
+    fields = nested.nested(model, node, str(reading.path[-1]), reading)
+    return None if fields is None else model(**fields)
 
 
 _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
-    "retry": _retry,
+    "retry": partial(_read, Retry),
+    "ready": partial(_read, Ready),
     "outputs": nested.outputs,
     "measurements": nested.measurements,
 }

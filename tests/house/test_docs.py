@@ -13,6 +13,7 @@ from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import FileRules, Success
 from pytest_orchestrator.recipe.walk import keys_of
@@ -53,7 +54,7 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
 
 
 def test_every_key_of_a_recipe_is_in_a_table() -> None:
-    models = (Recipe, Retry, Success, FileRules, *STEP_TYPES.values())
+    models = (Recipe, Ready, Retry, Success, FileRules, *STEP_TYPES.values())
     keys = {"type", *(key for model in models for key in keys_of(model))}
     cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "recipes.md").read_text(), re.MULTILINE)
     rows = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}

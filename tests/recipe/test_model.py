@@ -9,13 +9,14 @@ import pytest
 
 from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step, walk
 from pytest_orchestrator.recipe.kinds import StepName
+from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
 Read = Callable[[str | bytes], Recipe]
 
 FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final", "templates", "cell"}
-MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Retry, Success]
+MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Ready, Retry, Success]
 KEYS = [(model, name) for model in MODELS for name in walk.keys_of(model)]
 
 
@@ -39,6 +40,8 @@ def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, re
         del step["class"]
     if model is Success:
         step["success"] = {name: said.examples[0]}
+    elif model is Ready:
+        step |= {"background": True, "ready": {"port": 80, name: said.examples[0]}}
     elif model is Retry:
         step["retry"] = {"attempts": 2, name: said.examples[0]}
     elif model is Recipe:
@@ -47,6 +50,7 @@ def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, re
         before = {"name": "flash", "type": "shell", "cmd": "x"}
         recipe["steps"] = [before, step] if name in ("needs", "after") else [step]
         step[name] = said.examples[0]
+        step["background"] = name in ("background", "ready", "stop_signal")
     assert read(json.dumps(recipe)).steps
 
 

@@ -1,0 +1,237 @@
+"""One service: a step whose body goes on in a lane and a thread of its own."""
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.exited import LaneLost, Output
+from pytest_orchestrator.execution.lane_result import stream
+from pytest_orchestrator.execution.logfile import EDGE
+from pytest_orchestrator.execution.readiness import Readiness
+from pytest_orchestrator.execution.slot import slot_of
+from pytest_orchestrator.recipe.model import PythonStep, Ready, Step
+
+Body = Callable[[Environment], Ended]
+
+_ALIVE = 0.1  # seconds that are enough where nothing is asked for
+_FIRST, _LONGEST = 0.005, 0.05
+_PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
+_TAIL = 10  # lines
+
+
+class Service:
+    """A service from its start to its end.
+
+    Args:
+        step: The step.
+        env: The surroundings of the run.
+        body: Runs it to its end.
+        process: What is started, without its end.
+
+    Attributes:
+        step: The step.
+        ended: How it ended, complete with figures; None as long as it lives.
+    """
+
+    def __init__(self, step: Step, env: Environment, body: Body, process: Process) -> None:
+        self.step = step
+        self.ended: Ended | None = None
+        self._slot = slot_of(env).another()
+        self._lane = self._slot.python if isinstance(step, PythonStep) else self._slot.shell
+        self._heard: list[dict[str, Any]] = []
+        self._is_asked = True
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        if env.logs is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
+            env = msgspec.structs.replace(env, logs=Path(self._folder.name))
+        self._outer = env
+        self._env = msgspec.structs.replace(
+            env,
+            slot=self._slot,
+            stretch=0.0,
+            hear=self._hear,
+            environ=env.variables(),
+        )
+        self._logs = [Path(str(env.log(step.name, name))) for name in ("stdout", "stderr")]
+        for log in self._logs:
+            log.unlink(missing_ok=True)  # of an earlier try
+        self._ready = Readiness(step.ready or Ready(), env.root, self._logs[0])
+        self._body = body
+        self._process = process
+        self._begun: float | None = None
+        self._stopping = False
+        self._error: BaseException | None = None
+        self._over = threading.Event()
+        name = f"recipe service {step.name}"
+        threading.Thread(target=self._live, name=name, daemon=True).start()
+
+    @property
+    def death(self) -> Failure | None:
+        """Why it ended by itself, other than well; None where it lives or did not."""
+        failure = self.ended.failure if self.ended is not None else None
+        asked = ("interrupted", "crash") if self._stopping else ("interrupted",)
+        return None if failure is None or failure.kind in asked else failure
+
+    def until_ready(self) -> Ended:
+        """Wait until it is ready, or never will be.
+
+        Returns:
+            How its step ended: with what was printed and used so far where it lives.
+        """
+        pause = _FIRST
+        try:
+            while True:
+                over = self._over.is_set()
+                unmet = self._unmet()
+                if self._error is not None:
+                    raise self._error  # noqa: TRY301 - as if it had run here
+                if over:
+                    return self._ended_early(unmet)
+                if not unmet:
+                    return self._so_far()
+                if self._is_late():
+                    return self._late(unmet)
+                self._over.wait(pause)
+                pause = min(2 * pause, _LONGEST)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            self._is_asked = False
+            slot_of(self._outer).let_go(self._slot)
+            for event in self._heard:
+                self._outer.hear(event)
+
+    def stop(self) -> None:
+        """End it where it lives, and wait for that.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C meanwhile; it was ended at once.
+        """
+        interrupt: BaseException | None = None
+        begun, pause = time.monotonic(), _FIRST
+        while not self._over.is_set():
+            try:
+                self._stopping = True
+                self._lane.cancel(at_once=interrupt is not None)
+                if time.monotonic() - begun > _PATIENCE:
+                    self._lane.end()
+                self._over.wait(pause)
+                pause = min(2 * pause, _LONGEST)
+            except KeyboardInterrupt as again:
+                interrupt = again
+        if interrupt is not None:
+            raise interrupt
+
+    def tail(self) -> tuple[str, ...]:
+        """Return the last lines that it printed, stderr first."""
+        for name, output in zip(("stderr", "stdout"), reversed(self._printed()), strict=True):
+            lines = stream(output).text.rstrip().splitlines()
+            if lines:
+                return (f"its {name} ends with:", *(f"  {line}" for line in lines[-_TAIL:]))
+        return ("it printed nothing",)
+
+    def _live(self) -> None:
+        try:
+            if self._lane is self._slot.python:
+                with contextlib.suppress(LaneLost, OSError):  # the body meets and tells it too
+                    self._slot.python.prepare()
+            self._begun = time.monotonic()
+            self.ended = self._body(self._env)
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            self._error = error
+            failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")
+            self.ended = Ended(usage=Usage(seconds=self._seconds()), failure=failure)
+        finally:
+            self._slot.close()
+            if self._folder is not None:
+                self._folder.cleanup()
+            self._over.set()
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Keep a log record or a warning for the step; later ones belong to no step's report."""
+        if self._is_asked:
+            self._heard.append(event)
+
+    def _seconds(self) -> float:
+        return 0.0 if self._begun is None else time.monotonic() - self._begun
+
+    def _unmet(self) -> list[str]:
+        if self._begun is None:
+            return ["it has not been started"]
+        if self.step.ready is None and self._seconds() < _ALIVE:
+            return [f"it has to live for {_ALIVE * 1000:g} ms"]
+        return self._ready.unmet()
+
+    def _is_late(self) -> bool:
+        limit = self._outer.seconds_for((self.step.ready or Ready()).timeout)
+        return limit is not None and self._seconds() > limit
+
+    def _so_far(self) -> Ended:
+        out, err = (stream(output) for output in self._printed())
+        shown = self._outer.live is not None
+        process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
+        usage = Usage(seconds=self._seconds())
+        return Ended(usage=usage, value={"status": "ok"}, process=process)
+
+    def _ended_early(self, unmet: list[str]) -> Ended:
+        assert self.ended is not None  # noqa: S101
+        failure = self.ended.failure
+        if (failure is None and not unmet) or self.ended.skipped is not None:
+            return self.ended
+        if failure is None:
+            failure = Failure(kind="crash", reason=_end_of(self.ended), detail=self.tail())
+        elif failure.kind == "interrupted":
+            return self.ended
+        reason = f"{failure.reason}, before the service was ready"
+        if unmet:
+            reason = f"{reason}: {'; '.join(unmet)}"
+        return msgspec.structs.replace(
+            self.ended, failure=msgspec.structs.replace(failure, reason=reason)
+        )
+
+    def _late(self, unmet: list[str]) -> Ended:
+        limit = self._outer.seconds_for((self.step.ready or Ready()).timeout)
+        tail = self.tail()
+        self.stop()
+        assert self.ended is not None  # noqa: S101
+        failure = Failure(
+            kind="timeout",
+            reason=f"not ready after {limit:g} s: {'; '.join(unmet)}",
+            place=self.step.at.get("ready"),
+            detail=tail,
+        )
+        return msgspec.structs.replace(self.ended, failure=failure)
+
+    def _printed(self) -> list[Output]:
+        return [_output(log) for log in self._logs]
+
+
+def _end_of(ended: Ended) -> str:
+    """Return how a service ended well, but too early, in words."""
+    process = ended.process
+    if process is None:
+        return "it ended"
+    left = f", and what it left running was ended: {', '.join(process.leftovers)}"
+    return f"it ended with exit code {process.exit_code}{left if process.leftovers else ''}"
+
+
+def _output(log: Path) -> Output:
+    """Return the ends of a log as far as it is written."""
+    try:
+        with log.open("rb") as file:
+            head = file.read(EDGE)
+            size = file.seek(0, 2)
+            file.seek(max(len(head), size - EDGE))
+            tail = file.read(EDGE)
+    except OSError:  # nothing was printed
+        return Output(size=0, kept=0, head=b"", tail=b"", log=None)
+    return Output(size=size, kept=size, head=head, tail=tail, log=str(log))

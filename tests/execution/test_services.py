@@ -1,0 +1,459 @@
+"""Services: when they are ready, how long they live, and who is told that they died."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.ahead import Waits
+from pytest_orchestrator.execution.pool import Pool
+from pytest_orchestrator.execution.runner import Serial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.slot import Slot
+    from tests.execution.conftest import Bench
+
+
+class Run:
+    """A run of a recipe with a service ``a``."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.serial: Serial | None = None
+
+    def load(self, cmd: str, keys: str = "", *steps: str) -> Serial:
+        lines = ["steps:", "  - name: a", "    type: shell", "    background: true"]
+        lines += [f"    cmd: |\n      {cmd}", *([f"    {keys}"] if keys else [])]
+        lines += [f"  - {{type: shell, parse: text, {step}}}" for step in steps]
+        self.serial = Serial(
+            self.bench.recipe("\n".join([*lines, ""])), self.bench.context, self.bench.env
+        )
+        return self.serial
+
+    def result(self, cmd: str, keys: str = "", *steps: str) -> StepResult:
+        self.load(cmd, keys, *steps)
+        return self["a"]
+
+    def __getitem__(self, name: str) -> StepResult:
+        assert self.serial is not None
+        return self.serial.result(self.serial.recipe.step(name))
+
+    def over(self) -> dict[str, StepResult]:
+        assert self.serial is not None
+        return {one.step: one for one in self.serial.over()}
+
+    def pid(self, name: str = "pid") -> int:
+        return int((self.bench.root / name).read_text())
+
+
+@pytest.fixture
+def run(bench: Bench) -> Iterator[Run]:
+    """A run, over with the test."""
+    run = Run(bench)
+    yield run
+    run.over()
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def reason(result: StepResult) -> tuple[str, str]:
+    assert result.failure is not None
+    return result.failure.kind, result.failure.reason
+
+
+LISTEN = (
+    'exec python3 -c \'import socket, time; s = socket.create_server(("127.0.0.1", {port}));'
+    " s.accept(); time.sleep(600)'"
+)
+
+
+def test_a_service_is_ready_when_it_printed_so(run: Run) -> None:
+    result = run.result("echo starting; echo up; exec sleep 600", "ready: {stdout_matches: ^up$}")
+
+    assert (result.outcome, result.meets) == ("passed", True)
+    assert result.ended is not None
+    assert result.ended.process is not None
+    assert result.ended.process.stdout.text == "starting\nup\n"
+    assert result.ended.process.argv[0] == "/bin/sh"
+    assert result.ended.process.exit_code is None
+
+
+def test_a_service_is_ready_when_its_file_is_there(run: Run) -> None:
+    assert run.result("touch up; exec sleep 600", "ready: {file: up}").outcome == "passed"
+
+
+def test_a_service_is_ready_when_its_port_takes_connections(run: Run, port: int) -> None:
+    result = run.result(LISTEN.format(port=port), f"ready: {{port: {port}}}")
+
+    assert result.outcome == "passed"
+
+
+def test_a_file_of_an_earlier_run_makes_no_service_ready(run: Run) -> None:
+    run.bench.write("up", "old")
+
+    result = run.result("exec sleep 600", "ready: {file: up, timeout: 200ms}")
+
+    assert reason(result) == ("timeout", "not ready after 0.2 s: file up was not written anew")
+
+
+def test_all_that_is_asked_for_has_to_hold(run: Run, port: int) -> None:
+    ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 200ms}}"
+
+    result = run.result("touch up; echo on >&2; echo $$ > pid; exec sleep 600", ready)
+
+    told = f"not ready after 0.2 s: stdout does not match 'up'; port {port} takes no connection"
+    assert reason(result) == ("timeout", told)
+    assert result.failure is not None
+    assert result.failure.detail == ("its stderr ends with:", "  on")
+    assert result.failure.place is not None
+    assert result.failure.place.line == 7
+
+
+def test_what_is_not_ready_in_time_is_ended(run: Run, is_gone: Callable[[int], bool]) -> None:
+    run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 200ms}")
+
+    assert is_gone(run.pid())
+    assert run.over() == {}
+
+
+def test_it_is_enough_to_live_for_a_moment(run: Run) -> None:
+    result = run.result("exec sleep 600")
+
+    assert result.outcome == "passed"
+    assert result.ended is not None
+    assert 0.1 <= result.ended.usage.seconds < 5
+
+
+ALIVE = ": it has to live for 100 ms"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "keys", "kind", "told", "more"),
+    [
+        ("exit 3", "", "exit_code", "exit code 3, wanted 0", ALIVE),
+        ("kill -9 $$", "", "signal", "ended by SIGKILL", ALIVE),
+        ("exit 0", "", "crash", "it ended with exit code 0", ALIVE),
+        (
+            "exit 0",
+            "ready: {file: up}",
+            "crash",
+            "it ended with exit code 0",
+            ": file up is not there",
+        ),
+    ],
+)
+def test_what_ends_before_it_is_ready_has_failed(
+    cmd: str, keys: str, kind: str, told: str, more: str, run: Run
+) -> None:
+    result = run.result(cmd, keys)
+
+    assert reason(result) == (kind, f"{told}, before the service was ready{more}")
+
+
+def test_what_ended_well_and_is_ready_is_fine(run: Run) -> None:
+    result = run.result("touch up", "ready: {file: up}", "name: b, cmd: 'true'")
+
+    assert result.outcome == "passed"
+    assert run["b"].outcome == "passed"
+    assert run.over()["a"].outcome == "passed"
+
+
+def test_what_ends_well_later_is_fine(run: Run) -> None:
+    run.result(
+        "mkfifo go; echo up; read x < go",
+        "ready: {stdout_matches: up}",
+        "name: b, cmd: 'echo > go'",
+    )
+
+    assert run["b"].outcome == "passed"
+    ended = run.over()["a"]
+    assert (ended.outcome, ended.failure) == ("passed", None)
+
+
+DIES = (
+    "mkfifo go; echo up; read x < go; echo 'no such disk' >&2; exit 3",
+    "ready: {stdout_matches: up}",
+    "name: b, cmd: 'echo > go'",
+)
+
+
+def died(run: Run) -> None:
+    """Wait until the service has died."""
+    assert run["b"].outcome == "passed"
+    services = run.serial.services if run.serial else None
+    assert services is not None
+    services._kept["a"]._over.wait(10)  # noqa: SLF001
+
+
+def test_a_service_that_died_fails_those_that_need_it(run: Run) -> None:
+    run.result(*DIES, "name: c, cmd: touch c", "name: d, cmd: touch d, needs: [a]")
+    died(run)
+
+    for name in "cd":
+        result = run[name]
+        assert result.failure is not None
+        assert reason(result) == (
+            "crash",
+            "needs service 'a', which has died: exit code 3, wanted 0",
+        )
+        assert result.failure.detail == ("its stderr ends with:", "  no such disk")
+        assert not (run.bench.root / name).exists()
+
+
+def test_who_does_not_need_it_goes_on(run: Run) -> None:
+    run.result(*DIES, "name: c, cmd: 'true', needs: []")
+    died(run)
+
+    assert run["c"].outcome == "passed"
+
+
+def test_who_needs_it_through_others_fails_too_and_is_not_blocked(run: Run) -> None:
+    serial = run.load(*DIES, "name: c, cmd: 'true'", "name: d, cmd: 'true', needs: [c]")
+    assert run["a"].outcome == "passed"
+    died(run)
+
+    assert run["c"].outcome == "failed"
+    assert serial.blocker(serial.recipe.step("d")) is None
+    assert reason(run["d"])[0] == "crash"
+
+
+def test_who_may_go_on_after_its_failure_goes_on_after_its_death(run: Run) -> None:
+    cmd, keys, kill = DIES
+    run.result(cmd, f"{keys}\n    continue_on_error: true", kill, "name: c, cmd: 'true'")
+    died(run)
+
+    assert run["c"].outcome == "passed"
+    assert run.over()["a"].outcome == "failed"
+
+
+def test_the_death_of_a_service_is_told_at_the_end(run: Run) -> None:
+    run.result(*DIES)
+    died(run)
+
+    result = run.over()["a"]
+    assert result.outcome == "failed"
+    assert result.failure is not None
+    assert result.failure.kind == "crash"
+    assert result.failure.reason.startswith("the service died after 0.")
+    assert result.failure.reason.endswith(" s: exit code 3, wanted 0")
+    assert result.failure.detail == ("its stderr ends with:", "  no such disk")
+
+
+def test_a_service_is_ended_and_told_as_a_whole(run: Run, is_gone: Callable[[int], bool]) -> None:
+    run.result("sleep 600 & echo $! > child; echo $$ > pid; echo up; wait",
+               "ready: {stdout_matches: up}")  # fmt: skip
+
+    result = run.over()["a"]
+
+    assert (result.outcome, result.failure) == ("passed", None)
+    assert is_gone(run.pid())
+    assert is_gone(run.pid("child"))
+    assert result.ended is not None
+    assert result.ended.usage.processes == 2
+    assert result.ended.usage.cpu_user_seconds is not None
+    assert result.ended.process is not None
+    assert result.ended.process.signal == "SIGTERM"
+    assert run.over() == {}
+
+
+@pytest.mark.parametrize(("name", "told"), [("TERM", "TERM"), ("INT", "INT"), ("SIGUSR1", "USR1")])
+def test_a_service_is_ended_by_its_signal(name: str, told: str, run: Run) -> None:
+    traps = "; ".join(f"trap 'echo {each}; exit 0' {each}" for each in ("TERM", "INT", "USR1"))
+    run.result(f"{traps}; echo up; while :; do read x < pipe; done",
+               f"ready: {{stdout_matches: up}}\n    stop_signal: {name}")  # fmt: skip
+
+    result = run.over()["a"]
+
+    assert result.outcome == "passed"
+    assert result.ended is not None
+    assert result.ended.process is not None
+    assert result.ended.process.stdout.text == f"up\n{told}\n"
+
+
+def test_a_service_that_takes_no_signal_is_killed(run: Run, is_gone: Callable[[int], bool]) -> None:
+    run.result("trap '' TERM; echo $$ > pid; echo up; while :; do sleep 600; done",
+               "ready: {stdout_matches: up}")  # fmt: skip
+
+    result = run.over()["a"]
+
+    assert is_gone(run.pid())
+    assert result.outcome == "passed"
+
+
+def test_the_last_service_is_the_first_to_end(run: Run) -> None:
+    ends = "trap 'echo {0} >> ends; exit' TERM; echo up; while :; do sleep 0.01; done"
+    service = 'background: true, ready: {{stdout_matches: up}}, name: {0}, cmd: "{1}"'
+    run.result(ends.format("a"), "ready: {stdout_matches: up}",
+               service.format("b", ends.format("b")))  # fmt: skip
+    assert run["b"].outcome == "passed"
+
+    run.over()
+
+    assert (run.bench.root / "ends").read_text() == "b\na\n"
+
+
+def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], bool]) -> None:
+    result = run.result(
+        "echo $$ > pid$(ls pid* | wc -l); test -e pid1 && echo up; exec sleep 600",
+        "ready: {stdout_matches: up, timeout: 500ms}\n    retry: {attempts: 2}",
+    )
+
+    assert (result.outcome, result.attempt) == ("passed", 2)
+    assert is_gone(run.pid("pid0"))
+    assert list(run.over()) == ["a"]
+
+
+def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run) -> None:
+    serial = run.load("ls n || echo up; touch n; exec sleep 600",
+                      "ready: {stdout_matches: up, timeout: 500ms}")  # fmt: skip
+    step = serial.recipe.step("a")
+    assert serial.result(step).outcome == "passed"
+
+    assert serial.result(step, again=True).outcome == "failed"
+
+
+def test_a_service_that_is_started_again_is_ended_before(
+    run: Run, is_gone: Callable[[int], bool]
+) -> None:
+    serial = run.load("echo $$ > pid; exec sleep 600", "locks: [services-again]")
+    step = serial.recipe.step("a")
+    serial.result(step)
+    first = run.pid()
+
+    assert serial.result(step, again=True).outcome == "passed"
+    assert is_gone(first)
+
+
+def test_a_service_is_of_no_use_where_its_criteria_do_not_hold(
+    run: Run, is_gone: Callable[[int], bool]
+) -> None:
+    result = run.result("echo $$ > pid; exec sleep 600", "success: {files_exist: [never]}")
+
+    assert reason(result) == ("criterion", "files_exist: never is not there")
+    assert is_gone(run.pid())
+    assert run.over() == {}
+
+
+def test_criteria_are_checked_when_the_service_is_ready(run: Run) -> None:
+    keys = "ready: {stdout_matches: up}\n    success: {files_exist: [made]}"
+
+    assert run.result("touch made; echo up; exec sleep 600", keys).outcome == "passed"
+
+
+def is_free(name: str) -> bool:
+    stop = threading.Event()
+    stop.set()
+    held = locks.taken([name], run="", step="", stop=stop)
+    if held is not None:
+        held.release()
+    return held is not None
+
+
+def test_a_lock_is_held_as_long_as_the_service_lives(run: Run) -> None:
+    run.result("exec sleep 600", "locks: [services-lock]")
+    assert not is_free("services-lock")
+
+    run.over()
+
+    assert is_free("services-lock")
+
+
+def test_no_timeout_ends_a_service(run: Run) -> None:
+    run.result("echo up; exec sleep 600",
+               "ready: {stdout_matches: up}\n    timeout: 50ms",
+               "name: b, cmd: sleep 0.2")  # fmt: skip
+
+    assert run["b"].outcome == "passed"
+    assert run.over()["a"].outcome == "passed"
+
+
+def test_a_service_without_logs_is_read_all_the_same(run: Run) -> None:
+    run.bench.surroundings(logs=None)
+
+    assert run.result("echo up; exec sleep 600", "ready: {stdout_matches: up}").meets
+
+
+def test_ctrl_c_ends_what_is_not_ready(run: Run, is_gone: Callable[[int], bool]) -> None:
+    cmd = f"echo $$ > pid; kill -INT {os.getpid()}; exec sleep 600"
+    run.load(cmd, "ready: {file: never}")
+
+    with pytest.raises(KeyboardInterrupt):
+        run["a"]
+
+    assert is_gone(run.pid())
+    assert run.over() == {}
+
+
+POOLED = """\
+steps:
+  - {name: a, type: shell, background: true, cmd: "echo $$ > pid; MORE exec sleep 600", KEYS}
+  - {name: b, type: shell, cmd: "true", parse: text}
+"""
+
+
+@pytest.fixture
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
+    """Return a pool that has room for one step at a time."""
+    made: list[Pool] = []
+
+    def pool(keys: str, more: str = "") -> Pool:
+        recipe = bench.recipe(POOLED.replace("KEYS", keys).replace("MORE", more))
+        run = Pool(recipe, bench.context, bench.env, slots=[slot.another()])
+        run.plan({step.name: Waits(step.needs) for step in recipe.steps})
+        made.append(run)
+        return run
+
+    yield pool
+    for run in made:
+        run.cancel("the test is over")
+        run.over()
+
+
+def test_a_service_keeps_no_other_step_from_running(
+    pool: Callable[..., Pool], bench: Bench, is_gone: Callable[[int], bool]
+) -> None:
+    run = pool("ready: {file: pid}")
+
+    assert [run.result(step).outcome for step in run.recipe.steps] == ["passed", "passed"]
+    assert [one.step for one in run.over()] == ["a"]
+    assert is_gone(int((bench.root / "pid").read_text()))
+
+
+def test_a_service_that_is_not_ready_is_ended_with_the_pool(
+    pool: Callable[..., Pool], bench: Bench, is_gone: Callable[[int], bool]
+) -> None:
+    run = pool("ready: {file: never}", f"kill -INT {os.getpid()};")
+
+    with pytest.raises(KeyboardInterrupt):
+        run.result(run.recipe.step("a"))
+
+    result = run.results["a"]
+    assert result.failure is not None
+    assert result.failure.kind == "interrupted"
+    assert is_gone(int((bench.root / "pid").read_text()))
+
+
+def test_steps_that_are_ended_leave_a_ready_service_alone(
+    pool: Callable[..., Pool], bench: Bench
+) -> None:
+    run = pool("ready: {file: pid}")
+    run.result(run.recipe.step("a"))
+
+    run.cancel("Ctrl-C")
+
+    ended = {one.step: one for one in run.over()}["a"]
+    assert ended.failure is None
+    assert ended.outcome == "passed"

@@ -1,0 +1,318 @@
+"""A service lives to the end of its recipe and no longer, however that ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_SERVICE = (
+    "type: shell, background: true, ready: {stdout_matches: ^up}, "
+    "cmd: 'sleep 600 & echo $! >> pids; echo $$ >> pids; echo up; wait'"
+)
+_USE = "type: shell, parse: text, cmd: 'kill -0 $(cat pids); echo use >> ran.txt'"
+_FINAL = {"off": "type: shell, parse: text, cmd: 'kill -0 $(cat pids); echo off >> ran.txt'"}
+_WAITS = """
+import time
+from pathlib import Path
+
+
+def wait(ctx, params):
+    Path("waits").touch()
+    while True:
+        time.sleep(0.001)
+
+
+def serve(ctx, params):
+    Path("pids").write_text(str(__import__("os").getpid()))
+    ctx.set("served", 1)
+    print("up")
+    while True:
+        ctx.increment("served")
+        time.sleep(0.001)
+"""
+
+
+def recipe(project: Project, keys: str = "", **steps: str) -> str:
+    return project.recipe("x", {"serve": _SERVICE + keys, "use": _USE, **steps}, _FINAL)
+
+
+def alive(project: Project) -> list[int]:
+    """Return the processes of the service that still live; two of them were started each time."""
+    pids = [int(pid) for pid in (project.path / "pids").read_text().split()]
+    assert pids
+    _, left = psutil.wait_procs(
+        [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=5
+    )
+    return [one.pid for one in left if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_service_is_used_by_the_next_steps_and_by_the_final_ones(project: Project) -> None:
+    recipe(project)
+
+    project.run().assert_outcomes(passed=3)
+
+    assert project.ran == ["use", "off"]
+    assert alive(project) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "arguments"),
+    [
+        ("function: refuse", ()),
+        ("function: refuse", ("-x",)),
+        ("type: shell, cmd: sleep 600, parse: text, timeout: 0.2", ()),
+        ("function: refuse", ("--recipe-jobs=2",)),
+        ("function: refuse", ("-x", "--recipe-jobs=2")),
+        ("function: refuse", ("-n", "2")),
+    ],
+)
+def test_nothing_of_it_is_left_after_a_failure(
+    project: Project, last: str, arguments: tuple[str, ...]
+) -> None:
+    recipe(project, "", last=last)
+
+    result = project.run(*arguments)
+
+    assert result.ret == 1
+    assert result.parseoutcomes()["failed"] == 1
+    assert project.ran[-1] == "off"
+    assert alive(project) == []
+
+
+def test_a_dependant_that_is_selected_alone_starts_it_in_its_setup(project: Project) -> None:
+    path = recipe(project)
+
+    project.run(f"{path}::use").assert_outcomes(passed=1)
+
+    assert project.ran == ["use", "off"]
+    assert alive(project) == []
+
+
+def test_the_last_failed_step_starts_it_again(project: Project) -> None:
+    recipe(project, "", last="function: refuse")
+    project.run()
+    project.forget()
+
+    project.run("--lf").assert_outcomes(failed=1)
+
+    assert project.ran == ["use", "last", "off"]
+    assert alive(project) == []
+
+
+def test_a_step_that_is_run_again_finds_the_same_service(project: Project) -> None:
+    recipe(project, "", last="function: refuse")
+
+    project.run("--reruns", "2").assert_outcomes(failed=1, passed=3)
+
+    assert project.ran == ["use", "last", "last", "last", "off"]
+    assert len((project.path / "pids").read_text().split()) == 2
+    assert alive(project) == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "2")])
+def test_jobs_and_workers_have_it_too(project: Project, arguments: tuple[str, ...]) -> None:
+    recipe(project, "", beside="type: shell, cmd: 'true', parse: text, needs: []")
+
+    project.run(*arguments).assert_outcomes(passed=4)
+
+    assert project.ran == ["use", "off"]
+    assert alive(project) == []
+
+
+def _ended(project: Project, number: signal.Signals, *arguments: str) -> tuple[int, str]:
+    """End pytest as soon as a step waits; return its exit status and what it said."""
+    project.write("waits.py", _WAITS)
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
+    process = project.pytester.popen(
+        [*command, *arguments],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    while not (project.path / "waits").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    os.killpg(process.pid, number)
+    out, _ = process.communicate()
+    return process.returncode, out.decode()
+
+
+_WAIT = "type: python, module: waits, function: wait"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "2")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_session_leaves_nothing(
+    project: Project, number: signal.Signals, arguments: tuple[str, ...]
+) -> None:
+    recipe(project, "", last=_WAIT)
+
+    status, _ = _ended(project, number, *arguments)
+
+    assert status == 2
+    assert project.ran == ["use", "off"]
+    assert alive(project) == []
+
+
+def test_a_killed_session_leaves_nothing(project: Project) -> None:
+    recipe(project, "", last=_WAIT)
+
+    status, _ = _ended(project, signal.SIGKILL)
+
+    assert status == -signal.SIGKILL
+    assert project.ran == ["use"]
+    assert alive(project) == []
+
+
+def test_ctrl_c_while_it_is_not_ready_leaves_nothing(project: Project) -> None:
+    service = _SERVICE.replace("echo up", "touch waits").replace("^up", "never")
+    project.recipe("x", {"serve": service, "use": _USE})
+
+    status, _ = _ended(project, signal.SIGINT)
+
+    assert status == 2
+    assert alive(project) == []
+
+
+def test_a_python_step_is_a_service_too(project: Project) -> None:
+    project.write("waits.py", _WAITS)
+    keys = "type: python, module: waits, function: serve, background: true"
+    project.recipe(
+        "x",
+        {
+            "serve": f"{keys}, ready: {{stdout_matches: up}}, success: {{ctx_has_keys: [served]}}",
+            "use": "",
+        },
+    )
+
+    project.run().assert_outcomes(passed=2)
+
+    assert alive(project) == []
+    logs = project.path / ".orchestrator/runs/latest/logs/x"
+    assert (logs / "serve.1.stdout").read_text() == "up\n"
+    assert not (logs / "serve.1.stderr").exists()
+
+
+_DIES = (
+    "type: shell, background: true, ready: {stdout_matches: ^up}, "
+    "cmd: 'mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'"
+)
+_KILLS = "type: shell, parse: text, cmd: 'echo > go; while [ -e go ]; do rm go; done; sleep 0.3'"
+
+
+def _shown(project: Project, result: pytest.RunResult, title: str) -> str:
+    text = re.sub(r"\d+\.\d+ s", "N s", project.shown(result, title))
+    text = re.sub(r"used .*", "used", text)
+    return re.sub(r"stderr  .*", "stderr     LOG", text)
+
+
+_DEADLY = """\
+steps:
+  - name: serve
+    type: shell
+    cmd: mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3
+    background: true
+    ready: {stdout_matches: ^up}
+  - name: kill
+    type: shell
+    cmd: echo > go; sleep 0.3
+    parse: text
+  - name: use
+    type: shell
+    cmd: echo use >> ran.txt
+    needs: [serve]
+finally:
+  - name: off
+    type: shell
+    cmd: echo off >> ran.txt
+    parse: text
+"""
+_NEEDS = """\
+recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit code 3, wanted 0
+
+  11 |   - name: use
+  12 |     type: shell
+  13 |     cmd: echo use >> ran.txt
+  14 |     needs: [serve]
+     |            ^^^^^^^
+E   needs service 'serve', which has died: exit code 3, wanted 0
+    its stderr ends with:
+      no such disk
+repeat     pytest recipes/x.yaml::use
+"""
+_DEATH = """\
+recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, wanted 0
+
+   2 |   - name: serve
+   3 |     type: shell
+   4 |     cmd: mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3
+     |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+E   the service died after N s: exit code 3, wanted 0
+    its stderr ends with:
+      no such disk
+stderr     LOG
+used
+repeat     pytest recipes/x.yaml::serve
+alone      /bin/sh -c 'mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'
+"""
+
+
+def test_the_death_of_a_service_is_an_error_of_its_step_at_the_end(project: Project) -> None:
+    project.write("recipes/x.yaml", _DEADLY)
+
+    result = project.run("-rfE")
+
+    result.assert_outcomes(passed=3, failed=1, errors=1)
+    assert result.ret == 1
+    assert project.ran == ["off"]
+    assert _shown(project, result, "use") == _NEEDS
+    assert _shown(project, result, "ERROR at teardown of serve") == _DEATH
+
+
+@pytest.mark.parametrize("arguments", [("-n", "2"), ("--recipe-jobs=2",)])
+def test_workers_and_jobs_tell_the_death_too(project: Project, arguments: tuple[str, ...]) -> None:
+    project.recipe("x", {"serve": _DIES, "kill": _KILLS}, {"off": ""})
+
+    result = project.run("-rfE", *arguments)
+
+    result.assert_outcomes(passed=3, errors=1)
+    assert result.ret == 1
+    assert "step 'serve': the service died after " in result.stdout.str()
+
+
+def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Project) -> None:
+    path = project.recipe("x", {"serve": _DIES, "kill": _KILLS})
+
+    result = project.run("-rfE", f"{path}::kill")
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2"), ("--recipe-jobs=2",)])
+def test_all_that_a_service_used_is_in_the_report(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    recipe(project)
+
+    block = project.blocks(*arguments)["serve"]
+
+    assert block["step"]["state"] == "passed"
+    assert block["resources"]["processes"] == 2
+    assert "cpu_user_seconds" in block["resources"]
+    assert block["process"]["signal"] == "SIGTERM"
+    assert Path(project.path, ".orchestrator/runs/latest", block["logs"]["stdout"]["path"]).exists()
+    json.dumps(block)

@@ -1,0 +1,142 @@
+"""What a service may be asked for, and what it cannot do: told with the cure."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe, ShellStep
+from pytest_orchestrator.recipe.model import Ready
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+SHELL = "type: shell, cmd: ls, background: true"
+PYTHON = "type: python, module: m, class: C, background: true"
+
+
+def steps(*items: str, head: str = "") -> str:
+    return f"{head}steps:\n" + "".join(f"  - {{{item}}}\n" for item in items)
+
+
+def test_a_service_has_its_keys(read: Read) -> None:
+    ready = "{file: out/pid, port: 80, stdout_matches: ^up, timeout: 2m}"
+    step = read(steps(f"name: a, {SHELL}, ready: {ready}, stop_signal: SIGINT")).steps[0]
+
+    assert step.background
+    assert step.ready == Ready(file="out/pid", port=80, stdout_matches="^up", timeout=120.0)
+    assert (step.stop_signal, step.stop_number) == ("INT", 2)
+
+
+def test_what_a_service_prints_is_text(read: Read) -> None:
+    given, other = read(steps(f"name: a, {SHELL}", "name: b, type: shell, cmd: ls")).steps
+
+    assert isinstance(given, ShellStep)
+    assert isinstance(other, ShellStep)
+    assert (given.parse, other.parse) == ("text", "json")
+    assert (given.ready, given.stop_signal, Ready().timeout) == (None, "TERM", 30.0)
+
+
+def test_a_timeout_of_a_service_is_taken(read: Read) -> None:
+    assert read(steps(f"name: a, {SHELL}, timeout: 1")).steps[0].timeout == 1.0
+
+
+ON = "and a service goes on"
+OWN = "and a service has a process of its own"
+NO_PATTERN = "no regular expression: nothing to repeat, at character 1"
+TYPED = "in python step 'a'"
+WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OWN}"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told", "hint"),
+    [
+        (
+            "ready: {}",
+            "7 'ready' {} names nothing to wait for",
+            "give 'file', 'port' or 'stdout_matches'",
+        ),
+        ("ready: 80", "7 'ready' {} is a number, should be a mapping", ""),
+        ("ready: {ports: 80}", "8 unknown key 'ports' in 'ready' {}", "did you mean 'port'?"),
+        ("ready: {port: 65536}", "14 'ready.port' {} is 65536, should be 1 to 65535", ""),
+        (
+            "ready: {stdout_matches: '+'}",
+            f"24 'ready.stdout_matches' {{}} is '+', {NO_PATTERN}",
+            "",
+        ),
+        (
+            "stop_signal: TREM",
+            "13 'stop_signal' {} is 'TREM', should be the name of a signal",
+            "did you mean 'TERM'?",
+        ),
+        (
+            "parse: json",
+            f"7 'parse' {{}} reads what was printed to the end, {ON}",
+            "leave it out; 'ready' has 'stdout_matches'",
+        ),
+        (
+            "success: {exit_code: 3}",
+            f"21 'exit_code' {{}} is known at the end of a step, {ON}",
+            "leave it out",
+        ),
+    ],
+)
+def test_what_a_shell_service_cannot_do(
+    keys: str, told: str, hint: str, problems: Problems
+) -> None:
+    column, _, sentence = told.format("in shell step 'a'").partition(" ")
+    wanted = f"2:{55 + int(column)} {sentence}" + (f" ({hint})" if hint else "")
+
+    assert problems(steps(f"name: a, {SHELL}, {keys}")) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("head", "keys", "told", "hint"),
+    [
+        ("", "isolation: inline", f"2:79 'isolation' {{}} is 'inline', {OWN}", "leave it out"),
+        (
+            "",
+            "heap: true",
+            "2:74 'heap' {} is told by a step that returns, and a service is ended",
+            "leave it out",
+        ),
+        ("", "fixtures: [bench]", f"2:78 {WITHIN}", "hand over by the Context what it needs"),
+        (
+            "fixtures: [bench]\n",
+            "xfail: x",
+            f"3:5 {WITHIN}",
+            "hand over by the Context what it needs",
+        ),
+    ],
+)
+def test_what_a_python_service_cannot_do(
+    head: str, keys: str, told: str, hint: str, problems: Problems
+) -> None:
+    wanted = f"{told.format(TYPED)} ({hint})"
+
+    assert problems(steps(f"name: a, {PYTHON}, {keys}", head=head)) == [wanted]
+
+
+@pytest.mark.parametrize("key", ["ready: {port: 80}", "stop_signal: INT"])
+def test_keys_of_services_belong_to_services(key: str, problems: Problems) -> None:
+    name = key.partition(":")[0]
+    told = f"2:{39 + len(name)} '{name}' in shell step 'a' belongs to services"
+
+    assert problems(steps(f"name: a, type: shell, cmd: ls, {key}")) == [
+        f"{told} (say background: true, or leave it out)"
+    ]
+
+
+def test_nobody_waits_for_a_lock_that_a_service_holds(problems: Problems) -> None:
+    text = steps(
+        "name: before, type: shell, cmd: ls, locks: [psu]",
+        f"name: a, {SHELL}, locks: [psu]",
+        "name: after, type: shell, cmd: ls, locks: [dmm, psu]",
+        "name: beside, type: shell, cmd: ls, locks: [psu], needs: []",
+        "name: free, type: shell, cmd: ls, locks: [dmm]",
+    )
+
+    told = "'locks' in shell step '{}' has 'psu', which service 'a' holds to the end"
+    assert problems(text) == [
+        f"4:48 {told.format('after')} (leave it to the service)",
+        f"5:49 {told.format('beside')} (leave it to the service)",
+    ]
