@@ -1,7 +1,9 @@
 """A step on its way through a pool: where it runs, its tries, and what becomes of it."""
 
+import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
@@ -12,9 +14,6 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.recipe.model import Step
-
-if TYPE_CHECKING:
-    from threading import Timer
 
 
 class Seat(Slot):
@@ -29,11 +28,15 @@ class Seat(Slot):
         self._slot = slot
         self.shell, self.python = slot.shell, slot.python
 
-    def leave(self) -> Slot:
-        """Return the slot."""
-        assert self._slot is not None  # noqa: S101
+    @property
+    def is_taken(self) -> bool:
+        """Tell whether there is a slot."""
+        return self._slot is not None
+
+    def leave(self) -> list[Slot]:
+        """Return the slot, if there is one."""
         slot, self._slot = self._slot, None
-        return slot
+        return [] if slot is None else [slot]
 
     def another(self) -> Slot:
         """Return one more slot; until it is let go, what runs there ends with the rest."""
@@ -66,7 +69,7 @@ class Job:
         cut: It was to be ended when its try ended.
         timer: Starts its next try.
         begun: Start of its first try, seconds since the epoch.
-        waited: Seconds that it waited for locks.
+        waited: Seconds that it waited for locks, those that steps beside it had among them.
     """
 
     def __init__(self, step: Step, context: Context, env: Environment, scope: Scope) -> None:
@@ -77,9 +80,37 @@ class Job:
         self.tries = Attempts(step, context, env, {}, scope)
         self.result: StepResult | None = None
         self.cut = False
-        self.timer: Timer | None = None
+        self.timer: threading.Timer | None = None
         self.begun: float | None = None
         self.waited = 0.0
+        self._missed: float | None = None
+
+    def collides(self, running: Iterable["Job"]) -> bool:
+        """Tell whether another step runs, or waits for its locks, that shares one with this."""
+        mine = self.tries.step.locks
+        return bool(mine) and any(
+            not other.timer
+            and other is not self
+            and not set(mine).isdisjoint(other.tries.step.locks)
+            for other in running
+        )
+
+    def miss_turn(self) -> None:
+        """Let others go first, since a step that runs has a lock of this one."""
+        self._missed = self._missed or time.monotonic()
+
+    def begin_turn(self) -> None:
+        """Run next."""
+        if self._missed is not None:
+            self.waited += time.monotonic() - self._missed
+            self._missed = None
+
+    def wait(self, then: Callable[["Job"], None]) -> None:
+        """Have something called when the next try may begin."""
+        delay = max(0.0, self.tries.not_before - time.monotonic())
+        self.timer = threading.Timer(delay, then, (self,))
+        self.timer.daemon = True
+        self.timer.start()
 
     def stop_waiting(self) -> bool:
         """Let no further try begin; tell whether it waited for one."""

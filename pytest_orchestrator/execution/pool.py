@@ -5,7 +5,6 @@ takes results in the order of the recipe, so that all else is as if the steps ra
 ``results`` has what was taken, and nothing that merely ended.
 """
 
-import heapq
 import os
 import threading
 import time
@@ -24,6 +23,7 @@ from pytest_orchestrator.execution.ending import end
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.ready import Ready
 from pytest_orchestrator.execution.runner import Serial, cause_of
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
@@ -67,7 +67,7 @@ class Pool(Serial):
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._jobs: dict[str, Job] = {}
-        self._ready: list[tuple[float, int, Job]] = []
+        self._ready = Ready()
         self._busy: set[Job] = set()
         self._errors: list[BaseException] = []
         self._variables = variables
@@ -105,7 +105,7 @@ class Pool(Serial):
             self._jobs.pop(step.name, None)
             if self._ahead is not None:
                 self._ahead.leave(step.name)
-            self._ready = sorted(entry for entry in self._ready if entry[2].step.name != step.name)
+            self._ready.keep(lambda job: job.step.name != step.name)
             self._follow(step.name)
         return result
 
@@ -139,7 +139,7 @@ class Pool(Serial):
         self._stop.set()
         with self._lock:
             self._clear()
-            self._ready.clear()
+            self._ready.keep(lambda _: False)
             self._busy -= {job for job in self._busy if job.stop_waiting()}
         interrupt = end(self._busy, self._bell)
         self._stop.clear()
@@ -180,9 +180,8 @@ class Pool(Serial):
                 tries = job.tries if job else Attempts(step, self.context, self.env, {}, self.scope)
                 self.results[step.name] = tries.interrupted(time.time(), cause)
             raise
-        heard, job.heard[:] = job.heard[:], []
-        for event in heard:
-            self.env.hear(event)
+        while job.heard:
+            self.env.hear(job.heard.pop(0))
 
     def _asked(self, step: Step) -> Job:
         """Return the job of a step; start the graph, or this step alone, where there is none."""
@@ -207,7 +206,7 @@ class Pool(Serial):
         weight = float("inf") if asked or self._ahead is None else self._ahead.weight(step.name)
         if self._ahead is not None:
             self._ahead.leave(step.name)
-        heapq.heappush(self._ready, (-weight, step.index, job))
+        self._ready.put(job, weight)
 
     def known(self, name: str) -> StepResult | None:
         """Return what became of a step, None where that is not known yet."""
@@ -222,10 +221,8 @@ class Pool(Serial):
 
     def _staff(self) -> None:
         """Give each free slot a step, as long as there are both; the lock is held."""
-        while self._ready and self._free and not self._stop.is_set():
-            *_, job = heapq.heappop(self._ready)
-            slot = self._free.pop()
-            job.seat.take(slot)
+        while self._free and not self._stop.is_set() and (job := self._ready.take(self._busy)):
+            job.seat.take(self._free.pop())
             self._busy.add(job)
             name = f"recipe step {job.step.name}"
             thread = threading.Thread(target=self._work, args=(job,), name=name, daemon=True)
@@ -234,7 +231,7 @@ class Pool(Serial):
             except BaseException:
                 if not thread.is_alive():
                     self._busy.discard(job)
-                    self._free.append(slot)
+                    self._free += job.seat.leave()
                 raise
 
     def _work(self, job: Job) -> None:
@@ -245,34 +242,24 @@ class Pool(Serial):
             self._errors.append(error)
             self._stop.set()
         with self._lock:
-            self._free.append(job.seat.leave())
-            if self._stop.is_set():
-                self._busy.discard(job)
-            elif job.result is None:
-                self._wait(job)
+            self._free += job.seat.leave()
+            if job.result is None and not self._stop.is_set():
+                job.wait(self._again)  # until there is a slot, too
             else:
                 self._busy.discard(job)
+            if not self._stop.is_set():
                 self._follow(job.step.name)
         self._bell.ring()
 
-    def _wait(self, job: Job) -> None:
-        """Have a step tried again when it is time; until then others use its slot."""
-        delay = max(0.0, job.tries.not_before - time.monotonic())
-        job.timer = threading.Timer(delay, self._again, (job,))
-        job.timer.daemon = True
-        job.timer.start()
-        self._staff()
-
     def _try(self, job: Job) -> None:
-        result = job.tries.prepare() if job.tries.number == 1 else None
-        if result is not None:
-            job.result = result
+        job.result = job.tries.prepare() if job.tries.number == 1 else None
+        if job.result is not None:
             return
         try:
-            with self.locks.of(job.tries.step, self._stop) as grip:
-                if grip is None or self._stop.is_set():
+            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as grip:
+                job.waited += grip.waited if grip else 0.0
+                if grip is None or not self._may_run(job):
                     return
-                job.waited += grip.waited
                 job.begun = job.begun or time.time()
                 result = job.tries.run(grip.files)
                 job.cut = self._stop.is_set()
@@ -281,21 +268,33 @@ class Pool(Serial):
         if result is not None:
             job.result = msgspec.structs.replace(result, waited=job.waited)
 
+    def _leave(self, job: Job) -> None:
+        """Let others use the slot of a step that waits for a lock."""
+        with self._lock:
+            self._free += job.seat.leave()
+            self._staff()
+
+    def _may_run(self, job: Job) -> bool:
+        """Tell whether a step may run now; where not it waits for its turn and holds no lock."""
+        with self._lock:
+            if self._free and not job.seat.is_taken:
+                job.seat.take(self._free.pop())
+            waits = job.collides(self._busy)  # it was prepared, and its locks have other names
+            return job.seat.is_taken and not waits and not self._stop.is_set()
+
     def _again(self, job: Job) -> None:
         """Let a step be tried again, its wait being over."""
         with self._lock:
             if job.timer is not None:
                 job.timer = None
                 self._busy.discard(job)
-                heapq.heappush(self._ready, (-float("inf"), job.step.index, job))
+                self._ready.put(job)
                 self._staff()
         self._bell.ring()
 
     def _clear(self) -> None:
         """Forget what has not begun; it may be asked for again."""
-        for *_, job in self._ready:
-            if not job.begun:
-                self._jobs.pop(job.step.name, None)
-        self._ready = sorted(entry for entry in self._ready if entry[2].begun)
+        for job in self._ready.keep(lambda job: job.begun is not None):
+            self._jobs.pop(job.step.name, None)
         if self._ahead is not None:
             self._ahead.clear()

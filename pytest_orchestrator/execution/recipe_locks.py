@@ -7,7 +7,7 @@ the locks of all its steps with them: whoever holds one lock never waits for ano
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.environment import Environment
@@ -44,16 +44,20 @@ class RecipeLocks:
         self._env = env
         self._one_at_a_time = threading.Lock()
         self._whole: locks.Held | None = None
-        self._busy: set[str] = set()
-        self._free = threading.Condition()
 
     @contextlib.contextmanager
-    def of(self, step: Step, stop: threading.Event | None = None) -> Iterator[Grip | None]:
+    def of(
+        self,
+        step: Step,
+        stop: threading.Event | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Iterator[Grip | None]:
         """Hold the locks of a step while a block runs.
 
         Args:
-            step: The step.
+            step: The step; no other one of this recipe runs that has a lock of it.
             stop: Ends the wait for them when it is set; set before, nothing is waited for.
+            on_wait: Called where there is a wait meanwhile other steps of the recipe may run.
 
         Yields:
             What is held; None where that was not to be had before `stop` was set.
@@ -62,12 +66,11 @@ class RecipeLocks:
             LockError: They cannot be had at all.
         """
         if self._recipe.locks:
-            with self._within_whole(step, stop) as grip:
-                yield grip
+            yield self._within_whole(stop)
         elif not step.locks:
             yield Grip()
         else:
-            held = self._taken(step.locks, f"{self._recipe.id}::{step.name}", stop)
+            held = self._taken(step.locks, f"{self._recipe.id}::{step.name}", stop, on_wait)
             if held is None:
                 yield None
                 return
@@ -81,42 +84,33 @@ class RecipeLocks:
                 self._whole.release()
                 self._whole = None
 
-    @contextlib.contextmanager
-    def _within_whole(self, step: Step, stop: threading.Event | None) -> Iterator[Grip | None]:
+    def _within_whole(self, stop: threading.Event | None) -> Grip | None:
         begun = time.monotonic()
-        with self._one_at_a_time:
+        while not self._one_at_a_time.acquire(timeout=_PAUSE):
+            if stop is not None and stop.is_set():
+                return None
+        try:
             if self._whole is None:
                 self._whole = self._taken(self._all(), self._recipe.id, stop)
             whole = self._whole
-        if whole is None or not self._has_turn(step, stop):
-            yield None
-            return
-        try:
-            yield Grip(whole.filenos(), time.monotonic() - begun)
         finally:
-            with self._free:
-                self._busy.difference_update(step.locks)
-                self._free.notify_all()
-
-    def _has_turn(self, step: Step, stop: threading.Event | None) -> bool:
-        """Wait until no other step of this run has a lock of this one."""
-        with self._free:
-            while self._busy.intersection(step.locks):
-                if stop is not None and stop.is_set():
-                    return False
-                self._free.wait(_PAUSE)
-            self._busy.update(step.locks)
-        return True
+            self._one_at_a_time.release()
+        return None if whole is None else Grip(whole.filenos(), time.monotonic() - begun)
 
     def _all(self) -> set[str]:
         steps = (*self._recipe.steps, *self._recipe.final)
         return {*self._recipe.locks, *(name for step in steps for name in step.locks)}
 
     def _taken(
-        self, names: set[str] | tuple[str, ...], who: str, stop: threading.Event | None
+        self,
+        names: set[str] | tuple[str, ...],
+        who: str,
+        stop: threading.Event | None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> locks.Held | None:
         def waiting(lock: str, owner: Owner | None, seconds: float) -> None:
             self._refuse_to_wait_for_ourselves(lock, owner)
+            on_wait()
             self._env.waiting(Wait(who=who, lock=lock, owner=owner, seconds=seconds))
 
         return locks.taken(names, run=self._env.run, step=who, waiting=waiting, stop=stop)

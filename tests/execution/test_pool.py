@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.locks import Held
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.execution.wait import Wait
     from tests.execution.conftest import Bench
@@ -34,7 +36,10 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
     slots = [slot, slot.another(), slot.another()]
 
     def pool(
-        seconds: dict[str, float] | None = None, jobs: int = 3, **steps: tuple[str, str]
+        seconds: dict[str, float] | None = None,
+        jobs: int = 3,
+        top: str = "",
+        **steps: tuple[str, str],
     ) -> Pool:
         lines = [
             f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
@@ -46,7 +51,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
             for name, (cmd, needs) in steps.items()
         ]
         final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
-        recipe = bench.recipe("\n".join(["steps:", *lines, final]))
+        recipe = bench.recipe(top + "\n".join(["steps:", *lines, final]))
         run = Pool(recipe, bench.context, bench.env, slots=slots[:jobs])
         run.plan({step.name: Waits(step.needs, step.after) for step in recipe.steps}, seconds)
         made.append(run)
@@ -351,10 +356,115 @@ def test_a_wait_for_a_lock_is_told_where_somebody_listens(
 
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     bench.surroundings(waiting=waiting)
-    run = pool(locked_a=("sleep 0.2", ""), locked_b=("sleep 0.2", ""))
-    assert taken(run, "locked_a", "locked_b") == ["passed", "passed"]
+    run = pool(locked_a=("true", ""))
+    held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+    assert held is not None
+    threading.Timer(0.2, held.release).start()
+    assert taken(run, "locked_a") == ["passed"]
     assert told == {("psu", True)}
-    assert run.results["locked_a"].waited + run.results["locked_b"].waited > 0.1
+    assert run.results["locked_a"].waited > 0.1
+
+
+@pytest.mark.parametrize("top", ["", "locks: [bench]\n"])
+def test_a_step_waits_for_the_lock_of_one_beside_it(
+    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    alone = "mkdir one || exit 3; sleep 0.1; rmdir one"
+    run = pool(top=top, **{f"locked_{name}": (alone, "") for name in "abc"})
+    assert taken(run, *run_names(run)) == ["passed"] * 3
+    waited = [run.results[name].waited for name in run_names(run)]
+    assert waited[0] < 0.05
+    assert waited[1] >= 0.1
+    assert waited[2] >= 0.2
+
+
+def run_names(run: Pool) -> list[str]:
+    return [step.name for step in run.recipe.steps]
+
+
+def test_others_use_the_slot_of_a_step_that_waits_for_one_beside_it(
+    pool: Callable[..., Pool],
+) -> None:
+    run = pool(
+        jobs=2,
+        locked_a=("until [ -e b ]; do sleep 0.01; done", ""),
+        locked_b=("true", ""),
+        b=("touch b", ""),
+    )
+    assert taken(run, "locked_a", "locked_b", "b") == ["passed"] * 3
+
+
+@pytest.fixture
+def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    """A lock that somebody else has."""
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+    assert held is not None
+    with held:
+        yield held
+
+
+def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
+    bench: Bench, pool: Callable[..., Pool], psu: Held
+) -> None:
+    run = pool(
+        jobs=1,
+        locked_a=("true", ""),
+        locked_b=("true", ""),
+        b=("until [ -e over ]; do sleep 0.01; done", ""),
+    )
+
+    def let_go() -> None:
+        until(lambda: _runs(run, "b"))
+        psu.release()
+        (bench.root / "over").touch()
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    assert taken(run, "locked_a", "locked_b", "b") == ["passed"] * 3
+    thread.join()
+
+
+def _runs(run: Pool, name: str) -> bool:
+    job = run._jobs.get(name)  # noqa: SLF001
+    return job is not None and job.seat.is_taken
+
+
+def test_a_lock_is_not_held_while_there_is_no_slot(
+    bench: Bench, pool: Callable[..., Pool], psu: Held
+) -> None:
+    run = pool(jobs=1, locked_a=("true", ""), b=("until [ -e over ]; do sleep 0.01; done", ""))
+
+    def others_have_it() -> None:
+        until(lambda: _runs(run, "b"))
+        psu.release()
+        until(lambda: run._jobs["locked_a"] in {job for *_, job in run._ready._heap})  # noqa: SLF001
+        held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+        (bench.root / "over").touch()
+        assert held is not None
+        held.release()
+
+    watch = threading.Thread(target=others_have_it)
+    watch.start()
+    assert taken(run, "locked_a", "b") == ["passed", "passed"]
+    watch.join()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_cancel_ends_waits_for_locks(
+    bench: Bench, pool: Callable[..., Pool], psu: Held, whole: bool
+) -> None:
+    run = pool(top="locks: [psu]\n" * whole, locked_a=("true", ""), b=("true", ""), c=("true", ""))
+    threads = threading.active_count()
+    run._asked(run.recipe.step("locked_a"))  # noqa: SLF001
+    if not whole:
+        until(lambda: _ended(run, "b") and _ended(run, "c"))
+    begun = time.monotonic()
+    run.cancel("over")
+    assert time.monotonic() - begun < 1.0
+    until(lambda: threading.active_count() == threads)
+    assert sorted(run.results) == ([] if whole else ["b", "c"])
 
 
 def test_a_second_signal_gives_no_grace(pool: Callable[..., Pool]) -> None:
@@ -379,3 +489,21 @@ def test_a_second_signal_gives_no_grace(pool: Callable[..., Pool]) -> None:
 
 def _over(run: Pool) -> set[str]:
     return set(run._jobs) - {job.step.name for job in run._busy}  # noqa: SLF001
+
+
+def test_locks_that_expressions_name_keep_steps_apart_too(
+    bench: Bench, slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    alone = json.dumps(["sh", "-c", "mkdir one || exit 3; sleep 0.1; rmdir one"])
+    keys = f"type: shell, parse: text, needs: [], cmd: {alone}"
+    names = ("${{ vars.psu }}", "${{ vars.supply }}", "left")
+    lines = [
+        f"  - {{name: s{number}, locks: ['{name}'], {keys}}}" for number, name in enumerate(names)
+    ]
+    head = "locks: [bench]\nvars: {psu: left, supply: left}\nsteps:\n"
+    recipe = bench.recipe(head + "\n".join(lines) + "\n")
+    run = Pool(recipe, bench.context, bench.env, slots=[slot, slot.another(), slot.another()])
+    run.plan({step.name: Waits() for step in recipe.steps})
+    assert taken(run, "s0", "s1", "s2") == ["passed"] * 3
+    run.over()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -140,19 +139,44 @@ def test_a_wait_that_is_stopped_takes_nothing(bench: Bench, text: str) -> None:
     assert free("psu", "scope", "bench") == ["psu", "scope", "bench"]
 
 
-def test_two_steps_of_one_recipe_do_not_hold_a_lock_together(bench: Bench) -> None:
+def test_a_step_that_waits_for_another_which_takes_the_locks_can_be_stopped(
+    bench: Bench,
+) -> None:
+    told, stop = threading.Event(), threading.Event()
+    bench.surroundings(waiting=lambda _: told.set())
     run = run_of(bench, WHOLE)
-    stop = threading.Event()
-    stop.set()
-    with ExitStack() as stack:
-        stack.enter_context(run.locks.of(run.recipe.step("a")))
+    held = taken("psu")
+    assert held is not None
+
+    def first() -> None:
+        with run.locks.of(run.recipe.step("a")):
+            pass
+
+    with held:
+        thread = threading.Thread(target=first)
+        thread.start()
+        told.wait()
+        stop.set()
         with run.locks.of(run.recipe.step("b"), stop) as grip:
             assert grip is None
-        with run.locks.of(run.recipe.step("c"), stop) as grip:
-            assert grip is not None
-    with run.locks.of(run.recipe.step("b"), stop) as grip:
-        assert grip is not None
+    thread.join()
     run.over()
+
+
+def test_who_may_let_others_go_first_is_asked_when_there_is_a_wait(bench: Bench) -> None:
+    waits: list[str] = []
+    run = run_of(bench, STEPS)
+    held = taken("psu")
+    assert held is not None
+
+    def on_wait() -> None:
+        waits.append("psu")
+        held.release()
+
+    for _ in range(2):
+        with run.locks.of(run.recipe.step("b"), None, on_wait) as grip:
+            assert grip is not None
+    assert waits == ["psu"]
 
 
 def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
