@@ -75,7 +75,8 @@ class PythonLane(Lane):
 
     def _connect(self) -> "tuple[Any, int]":
         connection, pid = self._lanes.connect(argv=self._program.argv, env=self._program.env)
-        wire.send(connection, self._program.hello)
+        with contextlib.suppress(ConnectionError):  # who waits for its answer is told how it died
+            wire.send(connection, self._program.hello)
         return connection, pid
 
 

@@ -1,0 +1,29 @@
+"""A lane that is a program of its own, and what is told where it does not come so far."""
+
+import os
+import re
+import sys
+
+import pytest
+
+from pytest_orchestrator.execution.exited import LaneLost, Request
+from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.slot import Program, Slot
+
+LONG = {"words": "x" * 10_000_000}
+"""More than a socket takes without a reader: whoever sends it learns that nobody reads."""
+
+
+@pytest.mark.parametrize("hello", [{}, LONG], ids=["read", "unread"])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_lane_that_dies_before_it_is_ready_is_lost(hello: dict[str, str], early: bool) -> None:
+    argv = [sys.executable, "-ISc", "raise SystemExit(3)"]
+    with Lanes() as lanes:
+        lane = Slot(lanes, Program(argv, dict(os.environ), hello)).python
+        if early:
+            lane.start()
+        with pytest.raises(LaneLost) as lost:
+            lane.run(Request(argv=(), env={}, cwd="/"))
+
+    assert re.fullmatch(r"the lane \(pid \d+\) ended with exit code 3", str(lost.value))
+    assert lane.pid is None
