@@ -8,6 +8,7 @@ from pytest_orchestrator.execution import (
     criteria_files,
     criteria_limits,
     criteria_output,
+    criteria_result,
 )
 from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
@@ -26,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "stderr_contains": criteria_output.output,
     "stderr_not_contains": criteria_output.output,
     "stderr_matches": criteria_output.output,
+    "result_schema": criteria_result.result_schema,
     "max_seconds": criteria_limits.max_seconds,
     "max_cpu_seconds": criteria_limits.max_cpu_seconds,
     "max_rss_mb": criteria_limits.max_rss_mb,

@@ -23,6 +23,8 @@ def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Each file that a path or glob leads to keeps all the rules of its entry."""
     rules = dict(criterion.wanted) if isinstance(criterion.wanted, dict) else {}
     path = str(rules.pop("path", ""))
+    if not rules.get("fresh"):
+        rules.pop("fresh", None)
     names = matching(path, evidence.root)
     there = [name for name in names if os.path.isfile(os.path.join(evidence.root, name))]
     if not there or not rules:

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator
 from functools import partial
-from math import inf
 from typing import Any
 
 from yaml import MappingNode, Node, SequenceNode
 
-from pytest_orchestrator.recipe import planned
-from pytest_orchestrator.recipe.expressions import Expression
+from pytest_orchestrator.recipe import schemas
+from pytest_orchestrator.recipe.expressions import AFTER, Expression
 from pytest_orchestrator.recipe.model import Criterion, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
-from pytest_orchestrator.recipe.templates import Templates
+from pytest_orchestrator.recipe.templates import Templates, has_template
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
-from pytest_orchestrator.recipe.words import quoted
+from pytest_orchestrator.recipe.words import quoted, shortened
 
 
 def criteria_of(node: Node, reading: Reading, model: type[Step]) -> tuple[Criterion, ...]:
@@ -57,7 +56,7 @@ class _Criteria:
                 starts[field] = (number, isinstance(wanted[field], tuple))
                 found = self._plain(name, wanted[field], node)
             else:
-                found = self._files(node) if name == "files" else iter(())
+                found = self._own(name, node, number)
             for each in found:
                 number += 1
                 yield each
@@ -78,17 +77,23 @@ class _Criteria:
             else:
                 yield Criterion(name, each, place(item))
 
-    def _files(self, node: Node) -> Iterator[Criterion]:
+    def _own(self, name: str, node: Node, number: int) -> Iterator[Criterion]:
+        """The criteria of a key that has keys itself; they are in their places from a number on."""
+        if name == "result_schema":
+            yield from self._schema(node, ("success", number, "wanted"))
+        if name != "files":
+            return
         if type(node) is not SequenceNode:
             self._reading.mismatch(node, "success.files", "a list")
             return
-        for number, entry in enumerate(node.value):
-            found = self._file(entry, f"files[{number}]")
+        for at, entry in enumerate(node.value):
+            found = self._file(entry, f"files[{at}]", ("success", number, "wanted"))
             if found:
+                number += 1
                 yield found
 
-    def _file(self, node: Node, title: str) -> Criterion | None:
-        reading = self._reading
+    def _file(self, node: Node, title: str, path: tuple[str | int, ...]) -> Criterion | None:
+        reading = self._reading._replace(templates=Templates(), path=path)
         if type(node) is not MappingNode or node.tag == BROKEN:
             return reading.mismatch(node, f"success.{title}", "a mapping") and None
         unknown = partial(self._unknown_of_file, title)
@@ -97,7 +102,11 @@ class _Criteria:
         if "path" not in found:
             place = reading.values.place(node)
             reading.problems.add(place, f"'{title}' is missing 'path'", reading.where)
-        if rules.get("min_bytes", 0) > rules.get("max_bytes", inf):
+        # The value of an expression is put in the place of its text.
+        rules = {str(one.path[3]): one.text for one in reading.templates.found} | rules
+        self._reading.templates.move(reading.templates, lambda path: path)
+        least, most = rules.get("min_bytes"), rules.get("max_bytes")
+        if isinstance(least, int) and isinstance(most, int) and least > most:
             reading.wrong(
                 found["min_bytes"][1], f"success.{title}.min_bytes", " is above 'max_bytes'"
             )
@@ -117,6 +126,24 @@ class _Criteria:
         place = self._reading.values.place(node)
         self._reading.problems.add(place, head, self._reading.where, hint=hint)
 
+    def _schema(self, node: Node, path: tuple[str | int, ...]) -> Iterator[Criterion]:
+        reading, problems = self._reading, self._reading.problems.found
+        if type(node) is not MappingNode or node.tag == BROKEN:
+            reading.mismatch(node, "success.result_schema", "a mapping")
+            return
+        known = len(problems)
+        written = reading.values.with_expressions.json(node)
+        reading.templates.check(written, AFTER, reading.problems, reading.where)
+        schema = reading.templates.taken(written, *path)
+        if len(problems) > known:
+            return
+        nodes = dict(_nodes(node, ()))
+        for way, fault in () if has_template(written) else schemas.faults(schema):
+            key = ".".join(["success.result_schema", *map(str, way)])
+            reading.wrong(nodes[way], key, f" is no JSON Schema: {shortened(fault, 200)}")
+        at = {"/".join(map(str, way)): reading.values.place(one) for way, one in nodes.items()}
+        yield Criterion("result_schema", schema, at[""], at)
+
     def _foreign(self, name: str, node: Node) -> None:
         typed = self._reading.where.removeprefix(" in ")
         head = f"'{name}' belongs to shell steps"
@@ -124,9 +151,6 @@ class _Criteria:
 
     def _unknown(self, name: str, node: Node) -> None:
         problems, place = self._reading.problems, self._reading.values.place(node)
-        if name in planned.SUCCESS:
-            problems.add(place, f"'{name}' {planned.SENTENCE}")
-            return
         hint = problems.meant(name, keys_of(Success))
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)
 
@@ -140,3 +164,14 @@ def _moved(
     if is_list:  # a list of things makes as many criteria
         number, rest = number + int(rest[0]), rest[1:]
     return ("success", number, "wanted", *rest)
+
+
+def _nodes(node: Node, way: schemas.Way) -> Iterator[tuple[schemas.Way, Node]]:
+    """The nodes of a value, each by what leads to it."""
+    yield way, node
+    if type(node) is MappingNode:
+        for name, (_, below) in pairs(node).items():
+            yield from _nodes(below, (*way, name))
+    elif type(node) is SequenceNode:
+        for number, below in enumerate(node.value):
+            yield from _nodes(below, (*way, number))

@@ -18,5 +18,4 @@ STEP = frozenset(
     }
 )
 TYPES = frozenset({"ssh"})
-SUCCESS = frozenset({"result_schema"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

@@ -49,25 +49,25 @@ class FileRules(Struct, frozen=True, kw_only=True):
 
     path: Annotated[
         FilePath,
-        key("The file, or a glob; each file that matches is checked.", "out/report.csv"),
+        _key("The file, or a glob; each file that matches is checked.", "out/report.csv"),
     ]
-    contains: Annotated[Json, key("A text, or several, that is in it.", "mean", **_TEXTS)] = None
+    contains: Annotated[Json, _key("A text, or several, that is in it.", "mean", **_TEXTS)] = None
     not_contains: Annotated[
-        Json, key("A text, or several, that is not in it.", "nan", **_TEXTS)
+        Json, _key("A text, or several, that is not in it.", "nan", **_TEXTS)
     ] = None
     matches: Annotated[
-        Json, key("Regular expressions, each found in it.", r"^mean,\d+", **_PATTERNS)
+        Json, _key("Regular expressions, each found in it.", r"^mean,\d+", **_PATTERNS)
     ] = None
-    sha256: Annotated[Sha256 | None, key("The digest of its bytes, in hexadecimal.", "0" * 64)] = (
+    sha256: Annotated[Sha256 | None, _key("The digest of its bytes, in hexadecimal.", "0" * 64)] = (
         None
     )
-    min_bytes: Annotated[int | None, key("The least that it has.", 1, rule=rules.not_negative)] = (
+    min_bytes: Annotated[int | None, _key("The least that it has.", 1, rule=rules.not_negative)] = (
         None
     )
     max_bytes: Annotated[
-        int | None, key("The most that it has.", 1_000_000, rule=rules.not_negative)
+        int | None, _key("The most that it has.", 1_000_000, rule=rules.not_negative)
     ] = None
-    fresh: Annotated[bool, key("`true`: this step has written it.", True)] = False
+    fresh: Annotated[bool, _key("`true`: this step has written it.", True)] = False
 
 
 class Success(Struct, frozen=True, kw_only=True):
@@ -132,6 +132,15 @@ class Success(Struct, frozen=True, kw_only=True):
     stderr_contains: Annotated[Json, _key("As of stdout.", "done", **_TEXTS)] = None
     stderr_not_contains: Annotated[Json, _key("As of stdout.", ["Traceback"], **_TEXTS)] = None
     stderr_matches: Annotated[Json, _key("As of stdout.", "^done in", **_PATTERNS)] = None
+    result_schema: Annotated[
+        Json,
+        _key(
+            "A JSON Schema that the result keeps: what the step returned, or the object that "
+            "it printed.",
+            {"properties": {"ripple": {"type": "number", "maximum": 50}}},
+            own=True,
+        ),
+    ] = None
     max_seconds: Annotated[
         Json,
         _key("The longest time that the body of the try may take.", 3, **_NUMBER),

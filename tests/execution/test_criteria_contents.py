@@ -117,3 +117,32 @@ def test_eight_criteria_of_which_three_fail_are_three(bench: Bench) -> None:
         ("stdout_contains", "no 'DONE' in stdout, which ends with 'PASS'"),
         ("files", "out.txt has 5 bytes, limit 1 byte (over by 4 bytes, 400 %)"),
     ]
+
+
+def test_rules_may_have_expressions(bench: Bench) -> None:
+    bench.context.set("dut", {"name": "a", "least": 3, "fresh": False})
+    entry = {
+        "path": "out/${{ ctx.dut.name }}.csv",
+        "contains": ["${{ stdout }}", "b"],
+        "min_bytes": "${{ ctx.dut.least }}",
+        "fresh": "${{ ctx.dut.fresh }}",
+    }
+    step = bench.shell_step("printf x", parse="text", success={"files_exist": [], "files": [entry]})
+    bench.write("out/a.csv", "xb")
+    assert sorted((list(one.wanted)[1], one.unmet) for one in bench.result(step).verdicts) == [  # type: ignore[arg-type]
+        ("contains", None),
+        ("contains", None),
+        ("min_bytes", "out/a.csv has 2 bytes, limit 3 bytes (under by 1 byte, 33 %)"),
+    ]
+
+
+def test_a_file_whose_name_only_the_body_tells_is_fresh_by_its_date(bench: Bench) -> None:
+    entry = {"path": "${{ stdout }}", "fresh": True}
+    step = bench.shell_step("printf new; touch new", parse="text", success={"files": [entry]})
+    (found,) = bench.result(step).verdicts
+    assert found.unmet is None
+    old = bench.write("old", "")
+    os.utime(old, (1e9, 1e9))
+    step = bench.shell_step("printf old", parse="text", success={"files": [entry]})
+    (found,) = bench.result(step).verdicts
+    assert (found.unmet or "").startswith("old was not written by this step: it is from 2001-09-09")

@@ -100,6 +100,13 @@ def test_an_entry_of_files_is_a_criterion_that_knows_where_its_rules_stand(read:
             "5:42 'success.files[0].min_bytes' in shell step 'a' is -1, should be 0 or more",
         ),
         (
+            "[{path: '${{ nonsense }}'}]",
+            (
+                "5:28 unknown name 'nonsense'; there is attempt, ctx, env, exit_code, fixtures, "
+                "matrix, recipe, result, run, stderr, stdout, steps, vars in shell step 'a'"
+            ),
+        ),
+        (
             "[{path: a, max_bytes: 1, min_bytes: 2}]",
             "5:56 'success.files[0].min_bytes' in shell step 'a' is above 'max_bytes'",
         ),

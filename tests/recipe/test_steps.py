@@ -150,13 +150,6 @@ def test_planned_keys_of_a_step_are_told_to_be_so(key: str, problems: Problems) 
     ]
 
 
-@pytest.mark.parametrize("key", sorted(planned.SUCCESS))
-def test_planned_criteria_are_told_to_be_so(key: str, problems: Problems) -> None:
-    assert problems(steps(f"{{name: a, type: shell, cmd: ls, success: {{{key}: 1}}}}")) == [
-        f"2:47 '{key}' is not supported by this version of pytest-orchestrator"
-    ]
-
-
 def test_each_entry_of_a_list_is_a_criterion_with_its_place(read: Read) -> None:
     text = (
         "steps:\n"

@@ -1,0 +1,138 @@
+"""A result that keeps no schema is told by way, find and rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Usage, Verdict
+from pytest_orchestrator.execution import criteria
+from pytest_orchestrator.execution.evidence import Evidence
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
+    step = bench.step(type="shell", cmd="true", success={"result_schema": schema})
+    ended = Ended(usage=Usage(seconds=1.0), value=value)
+    evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
+    (found,) = criteria.checked(evidence)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "told"),
+    [
+        ({"type": "object"}, {"status": "ok"}, None),
+        ({"type": "array"}, {}, 'result is {}, wanted type "array"'),
+        (
+            {"properties": {"v": {"maximum": 50}}},
+            {"v": 61.4},
+            "result.v is 61.4, maximum 50 (over by 11.40, 23 %)",
+        ),
+        (
+            {"properties": {"v": {"exclusiveMinimum": 0}}},
+            {"v": 0},
+            "result.v is 0, wanted exclusiveMinimum 0",
+        ),
+        ({"required": ["a"]}, {}, "result: 'a' is a required property"),
+        (
+            {"properties": {"a": {"additionalProperties": False}}},
+            {"a": {"b": 1}},
+            "result.a: Additional properties are not allowed ('b' was unexpected)",
+        ),
+        ({"properties": {"a": False}}, {"a": 1}, "result: False schema does not allow 1"),
+        (
+            {"properties": {"my unit": {"enum": ["V", "mV"]}}},
+            {"my unit": "A"},
+            'result[\'my unit\'] is "A", wanted enum ["V", "mV"]',
+        ),
+        (
+            {"items": {"items": {"type": "integer"}}},
+            [[1], [2, "x"]],
+            'result[1][1] is "x", wanted type "integer"',
+        ),
+        (
+            {"anyOf": [{"type": "number", "maximum": 5}, {"type": "string"}]},
+            7,
+            "result is 7, maximum 5 (over by 2, 40 %)",
+        ),
+        (
+            {"anyOf": [{"type": "array"}, {"type": "string"}]},
+            7,
+            'result is 7, wanted anyOf [{"type": "array"}, {"type": "string"}]',
+        ),
+        (
+            {"pattern": "^a"},
+            "b\x1b" + "c" * 99,
+            f'result is "b\\u001b{"c" * 51}…, wanted pattern "^a"',
+        ),
+        (
+            {"items": {"type": "string"}},
+            [1, 2, 3, 4, 5],
+            (
+                'result[0] is 1, wanted type "string"; result[1] is 2, wanted type "string"; '
+                'result[2] is 3, wanted type "string"; and 2 more'
+            ),
+        ),
+        (
+            {"items": {"type": "string"}},
+            [1] * 5_000,
+            (
+                'result[0] is 1, wanted type "string"; result[1] is 1, wanted type "string"; '
+                'result[2] is 1, wanted type "string"; and at least 997 more'
+            ),
+        ),
+        ({"$ref": "#"}, 1, "cannot be checked: RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_what_was_found_where_and_which_rule(
+    bench: Bench, schema: dict[str, Any], value: Any, told: str | None
+) -> None:
+    found = checked(bench, schema, value).unmet
+    assert (found and found.removesuffix(" in comparison")) == told
+
+
+def test_the_caret_stands_under_the_rule(bench: Bench) -> None:
+    schema: dict[str, Any] = {
+        "$defs": {"mv": {"maximum": 50}},
+        "properties": {"a": {"minimum": 5}},
+    }
+    assert checked(bench, schema, {"a": 3}) == Verdict(
+        name="result_schema",
+        wanted=schema,
+        place=Place(5, 99, 1),
+        measured=3,
+        unmet="result.a is 3, minimum 5 (under by 2, 40 %)",
+    )
+
+
+def test_through_a_reference_it_stands_under_that(bench: Bench) -> None:
+    schema = {"$defs": {"mv": {"maximum": 50}}, "properties": {"a": {"$ref": "#/$defs/mv"}}}
+    assert checked(bench, schema, {"a": 60}).place == Place(5, 96, 12)
+
+
+def test_the_result_of_a_step_is_judged_whatever_kind_it_is(bench: Bench) -> None:
+    schema = {"required": ["v"]}
+    shell = bench.shell_step('echo \'{"status": "ok"}\'', success={"result_schema": schema})
+    python = bench.python_step(
+        'def step(params): return {"status": "ok", "v": 1}', success={"result_schema": schema}
+    )
+    assert [one.unmet for one in bench.result(shell).verdicts] == [
+        "result: 'v' is a required property"
+    ]
+    assert [one.unmet for one in bench.result(python).verdicts] == [None]
+
+
+def test_a_schema_may_have_expressions(bench: Bench) -> None:
+    schema = {"properties": {"v": {"maximum": "${{ ctx.limit }}"}}}
+    step = bench.shell_step('echo \'{"status": "ok", "v": 7}\'', success={"result_schema": schema})
+    bench.context.set("limit", 5)
+    (found,) = bench.result(step).verdicts
+    assert (found.unmet, found.place.column) == ("result.v is 7, maximum 5 (over by 2, 40 %)", 65)
+    bench.context.set("limit", "five")
+    (found,) = bench.result(step).verdicts
+    assert found.unmet == "no JSON Schema in properties.v.maximum: 'five' is not of type 'number'"

@@ -1,0 +1,104 @@
+"""A bad JSON Schema is told when the recipe is read, at the place of what is wrong in it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import Recipe
+
+Problems = Callable[[str | bytes], list[str]]
+Read = Callable[[str | bytes], Recipe]
+
+TYPES = "['array', 'boolean', 'integer', 'null', 'number', 'object', 'string']"
+
+
+def step(schema: str) -> str:
+    return f"steps:\n- type: shell\n  name: a\n  cmd: ls\n  success:\n    result_schema: {schema}\n"
+
+
+@pytest.mark.parametrize(
+    ("schema", "place", "key", "told"),
+    [
+        ("{type: numer}", "6:27", ".type", f"'numer' is not one of {TYPES}"),
+        (
+            "{type: [number, nul]}",
+            "6:36",
+            ".type.1",
+            f"'nul' is not one of {TYPES}",
+        ),
+        (
+            "{properties: {v: {maximum: '5'}}}",
+            "6:47",
+            ".properties.v.maximum",
+            "'5' is not of type 'number'",
+        ),
+        ("{pattern: '['}", "6:30", ".pattern", "'[' is not a 'regex'"),
+        ("{items: [{}]}", "6:28", ".items", "[{}] is not of type 'object', 'boolean'"),
+        ("{multipleOf: 0}", "6:33", ".multipleOf", "0 is less than or equal to the minimum of 0"),
+        ("{$ref: '#/$defs/x'}", "6:27", ".$ref", "'#/$defs/x' leads nowhere in it"),
+        (
+            "{items: {$ref: 'https://there.example/x.json'}}",
+            "6:35",
+            ".items.$ref",
+            "'https://there.example/x.json' leads nowhere in it",
+        ),
+        ("{$schema: draft-9}", "6:30", ".$schema", "no draft of that name is known"),
+        ("{$schema: 5}", "6:30", ".$schema", "no draft of that name is known"),
+        (
+            "{$id: 'http://[', $ref: a}",
+            "6:20",
+            "",
+            "an '$id' is no address: Invalid IPv6 URL",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_place(
+    schema: str, place: str, key: str, told: str, problems: Problems
+) -> None:
+    assert problems(step(schema)) == [
+        f"{place} 'success.result_schema{key}' in shell step 'a' is no JSON Schema: {told}"
+    ]
+
+
+def test_all_that_is_wrong_is_told(problems: Problems) -> None:
+    told = problems(step("{type: 5, required: true}"))
+    assert [each.partition(" ")[0] for each in told] == ["6:27", "6:40"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ("[a]", "6:20 'success.result_schema' in shell step 'a' is a list, should be a mapping"),
+        (
+            "true",
+            "6:20 'success.result_schema' in shell step 'a' is a boolean, should be a mapping",
+        ),
+        ("{maximum: .inf}", "6:30 .inf is no number of JSON; use null, or quote it: '.inf'"),
+    ],
+)
+def test_what_is_no_mapping_of_json(schema: str, told: str, problems: Problems) -> None:
+    assert problems(step(schema)) == [told]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "{}",
+        "{$schema: 'http://json-schema.org/draft-07/schema#', items: [{type: string}]}",
+        "{$schema: 'http://json-schema.org/draft-04/schema#'}",
+        "{$ref: 'https://json-schema.org/draft/2020-12/schema'}",
+        "{$anchor: a, items: {$ref: '#a'}}",
+        "{properties: {$ref: {type: string}}}",
+        "{$defs: {x: {type: string}}, $ref: '#/$defs/x'}",
+        "{maximum: '${{ vars.most }}'}",
+    ],
+)
+def test_good_schemas_are_taken(schema: str, read: Read) -> None:
+    assert read(step(schema)).steps[0].success[0].name == "result_schema"
+
+
+def test_the_places_of_its_parts_are_known(read: Read) -> None:
+    (found,) = read(step("{properties: {v: {enum: [1, b]}}}")).steps[0].success
+    assert found.place == found.at[""] == Place(6, 20, 33)
+    assert found.at["properties/v/enum/1"] == Place(6, 48, 1)
