@@ -40,6 +40,11 @@ class Raised(Exception):
         super().__init__(reason)
         self.report = report
 
+    @property
+    def is_expected(self) -> bool:
+        """Tell whether the step itself said that it was expected to fail."""
+        return self.report["wasxfail"] is not None
+
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A Python step to run, as its lane takes it."""

@@ -112,6 +112,11 @@ class Job:
         self.timer.daemon = True
         self.timer.start()
 
+    @property
+    def is_known(self) -> bool:
+        """Tell whether something became of it already: it began, or did not even have to."""
+        return self.begun is not None or self.result is not None
+
     def stop_waiting(self) -> bool:
         """Let no further try begin; tell whether it waited for one."""
         timer, self.timer = self.timer, None

@@ -6,7 +6,6 @@ takes results in the order of the recipe, so that all else is as if the steps ra
 """
 
 import os
-import threading
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
@@ -18,30 +17,23 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.ahead import Ahead, Waits
 from pytest_orchestrator.execution.attempts import Attempts
-from pytest_orchestrator.execution.bell import Bell
+from pytest_orchestrator.execution.crew import Crew
 from pytest_orchestrator.execution.ending import end
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
-from pytest_orchestrator.execution.lockfile import LockError
-from pytest_orchestrator.execution.ready import Ready
-from pytest_orchestrator.execution.runner import Serial, cause_of
+from pytest_orchestrator.execution.runner import cause_of
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
 
 
-class Pool(Serial):
+class Pool(Crew):
     """Runs the steps of one recipe ahead of those who ask for them.
 
     Without a plan it runs them here and now, as `Serial` does.
 
     Args:
-        recipe: The recipe.
-        context: The Context that it runs on.
-        env: The surroundings of the run.
         slots: As many steps run at the same time.
         variables: Gives the variables that the environment of a step has in addition.
-        logs: Folder for the output of the steps.
-        resources: Folder for the samples of their figures.
 
     Attributes:
         untaken: Names of the steps whose results a cancel has kept before anybody took them.
@@ -58,18 +50,10 @@ class Pool(Serial):
         logs: Path | None = None,
         resources: Path | None = None,
     ) -> None:
-        self._bell = Bell(env.waiting)
-        env = msgspec.structs.replace(env, waiting=self._bell.tell)
-        super().__init__(recipe, context, env, logs, resources)
+        super().__init__(recipe, context, env, slots, logs, resources)
         self.untaken: list[str] = []
         self._ahead: Ahead | None = None
-        self._free = list(reversed(slots))
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
         self._jobs: dict[str, Job] = {}
-        self._ready = Ready()
-        self._busy: set[Job] = set()
-        self._errors: list[BaseException] = []
         self._variables = variables
         self._environ: dict[str, str] = {}
 
@@ -107,6 +91,7 @@ class Pool(Serial):
                 self._ahead.leave(step.name)
             self._ready.keep(lambda job: job.step.name != step.name)
             self._follow(step.name)
+        self._mind()
         return result
 
     def block(self, step: Step, blocker: str) -> StepResult:
@@ -121,10 +106,11 @@ class Pool(Serial):
         with self._lock:
             self._clear()
         while self._busy or self._ready:
-            if self._errors:
-                error = self._errors.pop()
+            try:
+                self._mind()
+            except BaseException as error:
                 self.cancel(cause_of(error))
-                raise error
+                raise
             self._bell.wait()
 
     def cancel(self, cause: str) -> None:
@@ -136,16 +122,10 @@ class Pool(Serial):
         Raises:
             KeyboardInterrupt: Ctrl-C while that was under way; all of it was ended at once.
         """
-        self._stop.set()
-        with self._lock:
-            self._clear()
-            self._ready.keep(lambda _: False)
-            self._busy -= {job for job in self._busy if job.stop_waiting()}
-        interrupt = end(self._busy, self._bell)
-        self._stop.clear()
+        interrupt = self._end_all(cause)
         for name, job in self._jobs.items():
-            if job.begun and name not in self.results:
-                self.results[name] = job.cut_off(cause)
+            if job.begun and job.result is not None and name not in self.results:
+                self.results[name] = job.result
                 self.untaken.append(name)
         if interrupt is not None:
             raise interrupt
@@ -167,11 +147,14 @@ class Pool(Serial):
             return
         job = None
         try:
+            self._mind()
             job = self._asked(step)
             while job.result is None:
-                if self._errors:
-                    raise self._errors.pop()  # noqa: TRY301 - as if it had run here
                 self._bell.wait()
+                self._mind()
+                if self.stopper is not None and not job.is_known:
+                    self.block(step, self.stopper)
+                    return
             self.results[step.name] = job.result
         except BaseException as error:
             cause = cause_of(error)
@@ -182,6 +165,34 @@ class Pool(Serial):
             raise
         while job.heard:
             self.env.hear(job.heard.pop(0))
+
+    def _is_stopped(self, step: Step) -> bool:
+        with self._lock:
+            job = self._jobs.get(step.name)
+            return super()._is_stopped(step) and not (job and job.is_known)
+
+    def _mind(self) -> None:
+        """Raise what a thread has raised; end what runs beside a failure that stops all."""
+        if self._errors:
+            raise self._errors.pop()
+        if self._stop.is_set():
+            interrupt = self._end_all(f"{self.recipe.id}::{self.stopper} failed")
+            if interrupt is not None:
+                raise interrupt
+
+    def _end_all(self, cause: str) -> BaseException | None:
+        """End all that runs ahead; return what Ctrl-C raised meanwhile."""
+        self._stop.set()
+        with self._lock:
+            self._clear()
+            self._ready.keep(lambda _: False)
+            self._busy -= {job for job in self._busy if job.stop_waiting()}
+        interrupt = end(self._busy, self._bell)
+        self._stop.clear()
+        for job in self._jobs.values():
+            if job.begun:
+                job.result, job.cut = job.cut_off(cause), False
+        return interrupt
 
     def _asked(self, step: Step) -> Job:
         """Return the job of a step; start the graph, or this step alone, where there is none."""
@@ -218,79 +229,6 @@ class Pool(Serial):
         for name in self._ahead.ready(self.known, ended) if self._ahead and self.begun else ():
             self._push(self.recipe.step(name))
         self._staff()
-
-    def _staff(self) -> None:
-        """Give each free slot a step, as long as there are both; the lock is held."""
-        while self._free and not self._stop.is_set() and (job := self._ready.take(self._busy)):
-            job.seat.take(self._free.pop())
-            self._busy.add(job)
-            name = f"recipe step {job.step.name}"
-            thread = threading.Thread(target=self._work, args=(job,), name=name, daemon=True)
-            try:
-                thread.start()
-            except BaseException:
-                if not thread.is_alive():
-                    self._busy.discard(job)
-                    self._free += job.seat.leave()
-                raise
-
-    def _work(self, job: Job) -> None:
-        """Try a step once, in a thread of its own, then let others use the slot."""
-        try:
-            self._try(job)
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
-            self._errors.append(error)
-            self._stop.set()
-        with self._lock:
-            self._free += job.seat.leave()
-            if job.result is None and not self._stop.is_set():
-                job.wait(self._again)  # until there is a slot, too
-            else:
-                self._busy.discard(job)
-            if not self._stop.is_set():
-                self._follow(job.step.name)
-        self._bell.ring()
-
-    def _try(self, job: Job) -> None:
-        job.result = job.tries.prepare() if job.tries.number == 1 else None
-        if job.result is not None:
-            return
-        try:
-            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as grip:
-                job.waited += grip.waited if grip else 0.0
-                if grip is None or not self._may_run(job):
-                    return
-                job.begun = job.begun or time.time()
-                result = job.tries.run(grip.files)
-                job.cut = self._stop.is_set()
-        except LockError as error:
-            result = self._unlocked(job.step, error)
-        if result is not None:
-            job.result = msgspec.structs.replace(result, waited=job.waited)
-
-    def _leave(self, job: Job) -> None:
-        """Let others use the slot of a step that waits for a lock."""
-        with self._lock:
-            self._free += job.seat.leave()
-            self._staff()
-
-    def _may_run(self, job: Job) -> bool:
-        """Tell whether a step may run now; where not it waits for its turn and holds no lock."""
-        with self._lock:
-            if self._free and not job.seat.is_taken:
-                job.seat.take(self._free.pop())
-            waits = job.collides(self._busy)  # it was prepared, and its locks have other names
-            return job.seat.is_taken and not waits and not self._stop.is_set()
-
-    def _again(self, job: Job) -> None:
-        """Let a step be tried again, its wait being over."""
-        with self._lock:
-            if job.timer is not None:
-                job.timer = None
-                self._busy.discard(job)
-                self._ready.put(job)
-                self._staff()
-        self._bell.ring()
 
     def _clear(self) -> None:
         """Forget what has not begun; it may be asked for again."""

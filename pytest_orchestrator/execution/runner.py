@@ -11,6 +11,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
@@ -33,6 +34,7 @@ class Serial:
         results: What became of each step so far, by its name.
         scope: What the names of expressions mean.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
+        stopper: Name of the step whose failure lets no other step of the recipe run.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Serial:
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.env, self.known)
         self.begun = False
+        self.stopper: str | None = None
         with contextlib.suppress(ExpressionError):  # each step will tell of it
             self.recipe = meta_of(recipe, self.scope.early())
 
@@ -82,7 +85,7 @@ class Serial:
                 return need
             if not result.meets:
                 return result.blocked_by or need
-        return None
+        return self.stopper if self._is_stopped(step) else None
 
     def result(
         self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
@@ -122,6 +125,22 @@ class Serial:
         """Let a step run again; it has a result, and nothing of it runs now."""
         self.services.ended(step.name)
         del self.results[step.name]
+        if self.stopper == step.name:
+            self.stopper = None
+
+    def _is_stopped(self, step: Step) -> bool:
+        return self.stopper not in (None, step.name) and not step.is_final
+
+    def _heed(self, step: Step, result: StepResult) -> bool:
+        """Take note of a failure; tell whether it is the one that stops the recipe."""
+        stops = self.recipe.stop_on_failure and not step.is_final and not step.xfail
+        if not stops or self.stopper is not None or result.meets or result.failure is None:
+            return False
+        raised = result.failure.exception
+        if isinstance(raised, Raised) and raised.is_expected:
+            return False
+        self.stopper = step.name
+        return True
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and keep its result, also where the run itself is ended."""
@@ -143,6 +162,7 @@ class Serial:
         finally:
             if result is not None:
                 self.results[step.name] = msgspec.structs.replace(result, waited=waited)
+                self._heed(step, result)
 
     def _begin(self) -> None:
         """Take note that a step runs: from now on there may be something to clean up."""
@@ -173,6 +193,7 @@ class Serial:
             else StepResult(step=step.name, outcome="skipped", reason=reason)
         )
         self.results[step.name] = result
+        self._heed(step, result)
         return result
 
 

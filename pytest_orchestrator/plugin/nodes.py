@@ -192,7 +192,7 @@ class StepItem(pytest.Function):
         if result.failure is None:
             return
         raised = result.failure.exception
-        if isinstance(raised, Raised) and raised.report["wasxfail"] is not None:
+        if isinstance(raised, Raised) and raised.is_expected:
             pytest.xfail(raised.report["wasxfail"].removeprefix("reason: "))
         if raised is not None:
             raise raised

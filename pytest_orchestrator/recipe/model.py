@@ -93,6 +93,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "recipe",
         ),
     ] = "session"
+    stop_on_failure: Annotated[
+        bool,
+        key(
+            "`true`: after a failure nothing of the recipe but `finally` runs. One of a step with "
+            "`continue_on_error` or `xfail` is none.",
+            True,
+        ),
+    ] = False
     steps: Annotated[
         tuple[Step, ...],
         key(

@@ -3,7 +3,6 @@
 ROOT = frozenset(
     {
         "needs",
-        "stop_on_failure",
         "secrets",
         "matrix",
         "defaults",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -150,6 +151,82 @@ def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., Pool]) ->
         d=("touch d", "a_goes_on"),
     )
     assert taken(run, "a_goes_on", "b", "d") == ["failed", "passed", "passed"]
+
+
+_EVER = "echo begun >> ran; sleep 60"
+
+
+def test_a_failure_that_stops_all_ends_what_runs_beside_it(pool: Callable[..., Pool]) -> None:
+    wait = "until grep -q begun ran; do sleep 0.01; done; exit 3"
+    run = pool(
+        top="stop_on_failure: true\n",
+        jobs=2,
+        long=(_EVER, ""),
+        bad=(wait, ""),
+        never=("echo never >> ran", ""),
+        next=("echo next >> ran", "bad"),
+    )
+    assert taken(run, "long", "bad", "never", "next") == ["failed", "failed", "blocked", "blocked"]
+    kind, reason = failure_of(run.results["long"])
+    assert kind == "interrupted"
+    assert re.fullmatch(r"interrupted after \d\.\d s: recipes/x.yaml::bad failed", reason)
+    assert run.results["never"].blocked_by == "bad"
+    assert taken(run, "off") == ["passed"]
+    assert ran(run) == ["begun", "off"]
+
+
+def test_what_never_began_is_blocked_by_a_failure_further_down(pool: Callable[..., Pool]) -> None:
+    run = pool(
+        {"slow": 1.0, "bad": 2.0},
+        top="stop_on_failure: true\n",
+        jobs=1,
+        slow=(_noting("slow"), ""),
+        bad=("exit 3", ""),
+    )
+    # The step that is thought to take longest has the only slot first.
+    run.result(run.recipe.step("bad"))
+    assert taken(run, "slow") == ["blocked"]
+    assert ran(run) == []
+
+
+def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(pool: Callable[..., Pool]) -> None:
+    wait = "until grep -q begun ran && [ -e tried ]; do sleep 0.01; done; exit 3"
+    run = pool(
+        top="stop_on_failure: true\n",
+        jobs=3,
+        retried=("touch tried; exit 3", ""),
+        locked_goes_on=(_EVER, ""),
+        bad=(wait, ""),
+        locked=("echo locked >> ran", ""),
+    )
+    assert taken(run, "locked_goes_on", "bad", "locked") == ["failed", "failed", "blocked"]
+    assert failure_of(run.results["locked_goes_on"])[0] == "interrupted"
+    assert ran(run) == ["begun"]
+
+
+def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., Pool]) -> None:
+    run = pool(
+        top="stop_on_failure: true\n",
+        first=("until grep -q begun ran; do sleep 0.01; done", ""),
+        bad=("true", "first"),
+        long=(_EVER, ""),
+    )
+    assert taken(run, "first") == ["passed"]
+    run.note(run.recipe.step("bad"), "failed", "no bench")
+    assert taken(run, "long") == ["failed"]
+    assert failure_of(run.results["long"])[0] == "interrupted"
+
+
+def test_a_stopped_step_that_is_run_again_lets_others_run(
+    bench: Bench, pool: Callable[..., Pool]
+) -> None:
+    run = pool(top="stop_on_failure: true\n", bad=("test -e good", ""), next=("true", "bad"))
+    assert taken(run, "bad", "next") == ["failed", "blocked"]
+    bench.write("good", "")
+    bad = run.recipe.step("bad")
+    assert run.blocker(bad) is None
+    assert run.result(bad, again=True).outcome == "passed"
+    assert run.result(run.recipe.step("next"), again=True).outcome == "passed"
 
 
 def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., Pool]) -> None:

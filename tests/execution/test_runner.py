@@ -124,6 +124,51 @@ def test_others_go_on_after_a_failure_that_says_so(bench: Bench) -> None:
     assert not run.note(recipe.step("a"), "skipped", "no bench").meets
 
 
+STOPPING = """
+stop_on_failure: true
+steps:
+  - {name: odd, type: shell, parse: text, cmd: exit 3, continue_on_error: true}
+  - {name: expected, type: shell, parse: text, cmd: exit 3, xfail: BUG-7, needs: []}
+  - {name: bad, type: shell, parse: text, cmd: "exit $(cat code)", needs: []}
+  - {name: free, type: shell, parse: text, cmd: echo free >> ran, needs: []}
+  - {name: next, type: shell, parse: text, cmd: echo next >> ran}
+finally:
+  - {name: wrong, type: shell, parse: text, cmd: exit 3}
+  - {name: off, type: shell, parse: text, cmd: echo off >> ran}
+"""
+
+
+def test_a_failure_may_stop_all_but_finally(bench: Bench) -> None:
+    bench.write("code", "3")
+    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    assert outcomes(run, "odd", "expected", "bad", "free", "next", "wrong", "off") == [
+        *["failed"] * 3,
+        *["blocked"] * 2,
+        "failed",
+        "passed",
+    ]
+    assert [run.results[name].blocked_by for name in ("free", "next")] == ["bad", "bad"]
+    assert ran(run) == "off"
+
+
+def test_a_setup_that_failed_stops_too(bench: Bench) -> None:
+    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    run.note(run.recipe.step("bad"), "skipped", "no bench")
+    assert run.stopper is None
+    run.note(run.recipe.step("bad"), "failed", "no bench")
+    assert outcomes(run, "free") == ["blocked"]
+
+
+def test_a_rerun_that_passes_lets_the_recipe_go_on(bench: Bench) -> None:
+    bench.write("code", "3")
+    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    assert outcomes(run, "bad") == ["failed"]
+    bench.write("code", "0")
+    assert run.blocker(run.recipe.step("bad")) is None
+    run.result(run.recipe.step("bad"), again=True)
+    assert outcomes(run, "free", "next") == ["passed", "passed"]
+
+
 @pytest.mark.parametrize(
     ("outcome", "failure", "reason"),
     [

@@ -93,6 +93,55 @@ def test_an_exit_code_skips_and_lets_others_go_on(project: Project, jobs: str) -
     assert project.ran == ["next"]
 
 
+@jobs
+def test_after_a_failure_that_stops_all_only_finally_runs(project: Project, jobs: str) -> None:
+    project.write(
+        "expected.py",
+        """
+        import pytest
+
+
+        def step(ctx, params):
+            pytest.xfail("BUG-8")
+        """,
+    )
+    project.recipe(
+        "x",
+        {
+            "odd": "function: refuse, continue_on_error: true",
+            "expected": "function: refuse, needs: [], xfail: BUG-7",
+            "said": "type: python, module: expected, function: step, after: [expected]",
+            "bad": "function: refuse, after: [odd, said]",
+            "free": "after: [bad]",
+            "next": "",
+        },
+        {"off": ""},
+        head="stop_on_failure: true",
+    )
+    project.recipe("y", {"other": ""})
+
+    assert project.told(jobs) == {
+        "odd": "status 'off': the bench is off",
+        "bad": "status 'off': the bench is off",
+        "free": "skipped: blocked by recipes/x.yaml::bad",
+        "next": "skipped: blocked by recipes/x.yaml::bad",
+    }
+    assert project.ran[-3:] == ["bad", "off", "other"]
+
+
+@jobs
+def test_a_needed_step_that_stops_all_is_an_error_once(project: Project, jobs: str) -> None:
+    project.recipe(
+        "x",
+        {"bad": "function: refuse", "one": "", "two": "after: [bad]"},
+        head="stop_on_failure: true",
+    )
+
+    result = project.run(jobs, "recipes/x.yaml::one", "recipes/x.yaml::two")
+
+    assert result.parseoutcomes() == {"errors": 1, "skipped": 1}
+
+
 def test_what_a_report_tells_of_it(project: Project) -> None:
     project.recipe("x", {"one": "continue_on_error: true, idempotent: true", "two": "after: [one]"})
 

@@ -1,0 +1,134 @@
+"""Threads that try steps, each in a slot of its own, while somebody else waits for them."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.bell import Bell
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.job import Job
+from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.ready import Ready
+from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.recipe.model import Recipe, Step
+
+
+class Crew(Serial):
+    """Gives slots to the steps that wait in line, as long as there are both.
+
+    Args:
+        slots: As many steps run at the same time; the rest is as for `Serial`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        context: Context,
+        env: Environment,
+        slots: Sequence[Slot],
+        logs: Path | None = None,
+        resources: Path | None = None,
+    ) -> None:
+        self._bell = Bell(env.waiting)
+        env = msgspec.structs.replace(env, waiting=self._bell.tell)
+        super().__init__(recipe, context, env, logs, resources)
+        self._free = list(reversed(slots))
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._ready = Ready()
+        self._busy: set[Job] = set()
+        self._errors: list[BaseException] = []
+
+    def _follow(self, ended: str) -> None:
+        """Let those wait in line that waited for the end of a step; the lock is held."""
+        raise NotImplementedError
+
+    def _heed(self, step: Step, result: StepResult) -> bool:
+        """Take note of a failure; if it stops the recipe nothing begins from now on."""
+        stops = super()._heed(step, result)
+        if stops:
+            self._stop.set()
+        return stops
+
+    def _staff(self) -> None:
+        """Give each free slot a step, as long as there are both; the lock is held."""
+        while self._free and not self._stop.is_set() and (job := self._ready.take(self._busy)):
+            job.seat.take(self._free.pop())
+            self._busy.add(job)
+            name = f"recipe step {job.step.name}"
+            thread = threading.Thread(target=self._work, args=(job,), name=name, daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                if not thread.is_alive():
+                    self._busy.discard(job)
+                    self._free += job.seat.leave()
+                raise
+
+    def _work(self, job: Job) -> None:
+        """Try a step once, in a thread of its own, then let others use the slot."""
+        try:
+            self._try(job)
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+            self._errors.append(error)
+            self._stop.set()
+        with self._lock:
+            self._free += job.seat.leave()
+            if job.result is not None:
+                self._heed(job.step, job.result)
+            if job.result is None and not self._stop.is_set():
+                job.wait(self._again)  # until there is a slot, too
+            else:
+                self._busy.discard(job)
+            if not self._stop.is_set():
+                self._follow(job.step.name)
+        self._bell.ring()
+
+    def _try(self, job: Job) -> None:
+        job.result = job.tries.prepare() if job.tries.number == 1 else None
+        if job.result is not None:
+            return
+        try:
+            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as grip:
+                job.waited += grip.waited if grip else 0.0
+                if grip is None or not self._may_run(job):
+                    return
+                result = job.tries.run(grip.files)
+                job.cut = self._stop.is_set()
+        except LockError as error:
+            result = self._unlocked(job.step, error)
+        if result is not None:
+            job.result = msgspec.structs.replace(result, waited=job.waited)
+
+    def _leave(self, job: Job) -> None:
+        """Let others use the slot of a step that waits for a lock."""
+        with self._lock:
+            self._free += job.seat.leave()
+            self._staff()
+
+    def _may_run(self, job: Job) -> bool:
+        """Tell whether a step may run now; where not it waits for its turn and holds no lock."""
+        with self._lock:
+            if self._free and not job.seat.is_taken:
+                job.seat.take(self._free.pop())
+            waits = job.collides(self._busy)  # it was prepared, and its locks have other names
+            may = job.seat.is_taken and not waits and not self._stop.is_set()
+            if may:
+                job.begun = job.begun or time.time()
+            return may
+
+    def _again(self, job: Job) -> None:
+        """Let a step be tried again, its wait being over."""
+        with self._lock:
+            if job.timer is not None:
+                job.timer = None
+                self._busy.discard(job)
+                self._ready.put(job)
+                self._staff()
+        self._bell.ring()
