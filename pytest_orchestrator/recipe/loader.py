@@ -10,7 +10,7 @@ from typing import Any
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import inline, planned
+from pytest_orchestrator.recipe import defaults, inline, planned
 from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
@@ -81,6 +81,7 @@ class _Loader:
         self._reading = Reading(self._values, problems, "", Templates())
         self._hints: set[str] = set()
         self._found: Pairs = {}
+        self._defaults: Pairs = {}
 
     def fields(self) -> dict[str, Any]:
         """The fields of the recipe that come from its text.
@@ -94,6 +95,10 @@ class _Loader:
         fields = fields_of(Recipe, found, self._reading, self._unknown)
         if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
+        if "defaults" in found:
+            reading = self._reading._replace(templates=Templates())
+            node = found["defaults"][1]
+            fields["defaults"], self._defaults = defaults.read(node, reading)
         steps = self._drafts(found, "steps", "step")
         final = self._drafts(found, "finally", "final step")
         inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
@@ -130,7 +135,7 @@ class _Loader:
         if key == "steps" and not node.value:
             self._reading.wrong(node, key, " has no step in it")
         drafts = [
-            draft(each, f"{title} {number}", self._values, self._problems)
+            draft(each, f"{title} {number}", self._values, self._problems, self._defaults)
             for number, each in enumerate(node.value, start=1)
         ]
         return [each for each in drafts if each]

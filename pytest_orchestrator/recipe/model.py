@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
+from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.expressions import EARLY, Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
 from pytest_orchestrator.recipe.ready import Ready
@@ -101,6 +102,14 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             True,
         ),
     ] = False
+    defaults: Annotated[
+        Defaults,
+        key(
+            "Keys of all steps, those of `finally` too, that do not have them themselves.",
+            {"timeout": "30s", "args": {"PORT": 5025}},
+            own=True,
+        ),
+    ] = Defaults()
     steps: Annotated[
         tuple[Step, ...],
         key(

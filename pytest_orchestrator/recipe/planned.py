@@ -5,7 +5,6 @@ ROOT = frozenset(
         "needs",
         "secrets",
         "matrix",
-        "defaults",
     }
 )
 STEP = frozenset(
@@ -16,5 +15,6 @@ STEP = frozenset(
         "with",
     }
 )
+DEFAULTS = frozenset({"resources", "host"})
 TYPES = frozenset({"ssh"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

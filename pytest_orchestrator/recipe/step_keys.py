@@ -15,6 +15,26 @@ from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
 
+Timeout = Annotated[
+    float | None,
+    key(
+        "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, "
+        "`2m`, `1h`.",
+        "30s",
+        written=int | float | str,
+        rule=rules.seconds,
+        names=BEFORE,
+    ),
+]
+Retries = Annotated[
+    Retry | None,
+    key(
+        "How often the step is tried until it does not fail, and the wait in between.",
+        {"attempts": 3, "delay": "2s", "backoff": 2},
+        own=True,
+    ),
+]
+
 
 class Criterion(Struct, frozen=True):
     """One thing that must hold after a step.
@@ -107,29 +127,12 @@ class Step(Struct, frozen=True, kw_only=True):
     xfail: Annotated[Text | None, key("The reason why the step is expected to fail.", "BUG-17")] = (
         None
     )
-    timeout: Annotated[
-        float | None,
-        key(
-            "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, "
-            "`2m`, `1h`.",
-            "30s",
-            written=int | float | str,
-            rule=rules.seconds,
-            names=BEFORE,
-        ),
-    ] = None
+    timeout: Timeout = None
     if_: Annotated[
         Expression | None,
         key("An expression: where it is false the step is skipped.", "vars.gain > 1", names=BEFORE),
     ] = field(default=None, name="if")
-    retry: Annotated[
-        Retry | None,
-        key(
-            "How often the step is tried until it does not fail, and the wait in between.",
-            {"attempts": 3, "delay": "2s", "backoff": 2},
-            own=True,
-        ),
-    ] = None
+    retry: Retries = None
     locks: Annotated[
         tuple[Text, ...],
         key(

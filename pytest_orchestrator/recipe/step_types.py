@@ -19,6 +19,39 @@ from pytest_orchestrator.recipe.kinds import (
 )
 from pytest_orchestrator.recipe.step_keys import Step
 
+Isolation = Annotated[
+    Literal["process", "inline"],
+    key(
+        "`process`: a supervised process of its own. `inline`: pytest's own process, as "
+        "where the step has `fixtures` or a person debugs.",
+        "inline",
+    ),
+]
+Args = Annotated[
+    dict[EnvName, EnvValue],
+    key(
+        "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
+        {"MESSAGE": "Hi"},
+        names=BEFORE,
+    ),
+]
+Parse = Annotated[
+    Literal["json", "last-line", "data", "text"],
+    key(
+        "What stdout is: `json` one object with a `status`, `last-line` such an object in "
+        "its last line, `data` any JSON, `text` anything.",
+        "last-line",
+    ),
+]
+WorkingDirectory = Annotated[
+    FilePath | None,
+    key(
+        "Where the command runs, relative to the rootdir, the default.",
+        "firmware",
+        names=BEFORE,
+    ),
+]
+
 
 class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"):
     """A step that calls a class or a function."""
@@ -41,14 +74,7 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
         dict[str, Json],
         key("What the class or function is given as `params`.", {"message": "Hi"}, names=BEFORE),
     ] = field(default_factory=dict)
-    isolation: Annotated[
-        Literal["process", "inline"],
-        key(
-            "`process`: a supervised process of its own. `inline`: pytest's own process, as "
-            "where the step has `fixtures` or a person debugs.",
-            "inline",
-        ),
-    ] = "process"
+    isolation: Isolation = "process"
     heap: Annotated[
         bool,
         key("`true`: measure the Python heap of the step, which makes it slower.", True),
@@ -70,28 +96,14 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
             names=BEFORE,
         ),
     ]
-    args: Annotated[
-        dict[EnvName, EnvValue],
-        key(
-            "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
-            {"MESSAGE": "Hi"},
-            names=BEFORE,
-        ),
-    ] = field(default_factory=dict)
+    args: Args = field(default_factory=dict)
     stdin: Annotated[
         Json,
         key(
             "What the command reads: text as it is, all else as JSON.", {"channel": 1}, names=BEFORE
         ),
     ] = None
-    parse: Annotated[
-        Literal["json", "last-line", "data", "text"],
-        key(
-            "What stdout is: `json` one object with a `status`, `last-line` such an object in "
-            "its last line, `data` any JSON, `text` anything.",
-            "last-line",
-        ),
-    ] = "json"
+    parse: Parse = "json"
     skip_exit_code: Annotated[
         tuple[int, ...],
         key(
@@ -101,14 +113,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
             rule=rules.skip_codes,
         ),
     ] = ()
-    cwd: Annotated[
-        FilePath | None,
-        key(
-            "Where the command runs, relative to the rootdir, the default.",
-            "firmware",
-            names=BEFORE,
-        ),
-    ] = None
+    cwd: WorkingDirectory = None
 
 
 STEP_TYPES: dict[str, type[PythonStep] | type[ShellStep]] = {

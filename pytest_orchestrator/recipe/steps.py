@@ -8,10 +8,10 @@ from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import command_line, nested, planned
+from pytest_orchestrator.recipe import command_line, defaults, nested, planned
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
-from pytest_orchestrator.recipe.nodes import pairs
+from pytest_orchestrator.recipe.nodes import Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.readers import Reading
 from pytest_orchestrator.recipe.ready import Ready
@@ -66,7 +66,9 @@ class Draft(Struct):
         return pairs(self.node)[key][1]
 
 
-def draft(node: Node, title: str, values: Values, problems: Problems) -> Draft | None:
+def draft(
+    node: Node, title: str, values: Values, problems: Problems, shared: Pairs
+) -> Draft | None:
     """Read one step.
 
     Args:
@@ -74,12 +76,13 @@ def draft(node: Node, title: str, values: Values, problems: Problems) -> Draft |
         title: How messages call the item where it has no name, such as ``step 3``.
         values: Reads the values of the file.
         problems: Takes what is wrong.
+        shared: The defaults of the file, which have no problem.
 
     Returns:
         The step, or None where it is no mapping.
     """
     if type(node) is MappingNode:
-        return _StepReader(node, title, values, problems).draft()
+        return _StepReader(node, title, values, problems).draft(shared)
     found = Reading(values, problems, "", Templates()).kind(node)
     if found:
         problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
@@ -105,23 +108,29 @@ class _StepReader:
         self._templates = Templates()
         self._reading = Reading(values, problems, self._where, self._templates)
 
-    def draft(self) -> Draft:
+    def draft(self, shared: Pairs) -> Draft:
         """The step."""
-        fields = fields_of(self._model, self._pairs, self._reading, self._unknown)
+        given = defaults.under(self._pairs, shared, self._model, is_service=self._is_service)
+        fields = fields_of(self._model, given, self._reading, self._unknown)
         if "success" in self._pairs:
             fields["success"] = criteria_of(self._pairs["success"][1], self._reading, self._model)
         for key, read in _NESTED.items():
-            if key in self._pairs:
+            if key in given:
                 reading = self._reading._replace(path=(key,))
-                fields[key] = read(self._pairs[key][1], reading)
+                fields[key] = read(given[key][1], reading)
         self._check_missing()
         self._check_command()
         if self._model is PythonStep:
             self._check_callable()
         fields["templates"] = tuple(self._templates.found)
-        at = {key: self._values.place(node) for key, (_, node) in self._pairs.items()}
+        at = {key: self._values.place(node) for key, (_, node) in given.items()}
         at[""] = self._values.place(self._node)
         return Draft(self._model, self._node, self._title, fields, at)
+
+    @property
+    def _is_service(self) -> bool:
+        node = self._pairs["background"][1] if "background" in self._pairs else None
+        return type(node) is ScalarNode and self._values.scalar(node) is True
 
     def _note(self, node: Node, head: str, hint: str = "") -> None:
         self._problems.add(self._values.place(node), head, self._where, hint=hint)

@@ -161,3 +161,24 @@ def test_a_needed_step_that_others_go_on_after_is_no_error_of_them(project: Proj
 
     assert result.parseoutcomes() == {"passed": 1}
     result.stdout.fnmatch_lines(["-* recipes/x.yaml: failed -*", " odd *failed*"])
+
+
+def test_a_default_that_ends_a_step_is_shown_where_it_stands(project: Project) -> None:
+    project.recipe(
+        "x",
+        {"slow": "type: shell, cmd: sleep 60"},
+        {"off": "type: shell, cmd: test $A = 1"},
+        head="defaults: {timeout: 300ms, parse: text, args: {A: 1}}",
+    )
+
+    result = project.run()
+
+    said = "timeout: still running after 0.3 s; its whole process tree was ended"
+    assert project.shown(result, "slow").splitlines()[:5] == [
+        f"recipes/x.yaml:1:21: step 'slow': {said}",
+        "",
+        "   1 | defaults: {timeout: 300ms, parse: text, args: {A: 1}}",
+        "     |                     ^^^^^",
+        f"E   {said}",
+    ]
+    assert result.parseoutcomes() == {"failed": 1, "passed": 1}

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step, walk
+from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.kinds import StepName
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
@@ -16,7 +17,15 @@ from pytest_orchestrator.recipe.success import Success
 Read = Callable[[str | bytes], Recipe]
 
 FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final", "templates", "cell"}
-MODELS: list[type[msgspec.Struct]] = [Recipe, PythonStep, ShellStep, Ready, Retry, Success]
+MODELS: list[type[msgspec.Struct]] = [
+    Recipe,
+    Defaults,
+    PythonStep,
+    ShellStep,
+    Ready,
+    Retry,
+    Success,
+]
 KEYS = [(model, name) for model in MODELS for name in walk.keys_of(model)]
 
 
@@ -44,6 +53,8 @@ def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, re
         step |= {"background": True, "ready": {"port": 80, name: said.examples[0]}}
     elif model is Retry:
         step["retry"] = {"attempts": 2, name: said.examples[0]}
+    elif model is Defaults:
+        recipe["defaults"] = {name: said.examples[0]}
     elif model is Recipe:
         recipe[name] = said.examples[0]
     else:
