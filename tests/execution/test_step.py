@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from benchmarks.faults import alive, new_token
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.recipe.model import Step
@@ -99,3 +101,16 @@ def test_a_result_is_never_written_to_again(bench: Bench) -> None:
     with pytest.raises(AttributeError):
         result.outcome = "failed"  # type: ignore[misc]
     assert msgspec.structs.replace(result, outcome="failed") != result
+
+
+def test_a_lane_that_is_late_is_a_timeout_and_all_of_it_is_ended(bench: Bench) -> None:
+    token = new_token()
+    script = f"trap '' TERM; setsid sleep {token} & kill -STOP $PPID; sleep {token}"
+    result = bench.result(bench.shell_step(["sh", "-c", script], timeout="100ms"))
+    assert result.failure is not None
+    assert (result.failure.kind, re.sub(r"pid \d+", "pid", result.failure.reason)) == (
+        "timeout",
+        "timeout: still running after 0.1 s; the lane (pid) was stopped",
+    )
+    assert alive(token) == []
+    assert bench.result(bench.shell_step("true", parse="text")).outcome == "passed"

@@ -190,6 +190,19 @@ def test_an_import_that_ends_the_lane_is_told(project: Project, token: str, name
     assert _alive(token) == []
 
 
+def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
+    body = "signal.signal(15, signal.SIG_IGN); os.kill(os.getppid(), 19); time.sleep(600)"
+    project.write("late.py", f"import os, signal, time\n\ndef x(ctx, params):\n    {body}\n")
+    project.recipe(
+        "x", {"one": "type: python, module: late, function: x, timeout: 300ms", "two": "needs: []"}
+    )
+
+    told = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.told().items()}
+    assert told == {"one": "timeout: still running after 0.3 s; the lane (pid) was stopped"}
+    assert project.ran == ["two"]
+    assert _alive(token) == []
+
+
 def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None:
     project.write("slow.py", "import time\ntime.sleep(600)\n")
     project.recipe(
