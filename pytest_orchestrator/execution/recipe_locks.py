@@ -70,7 +70,7 @@ class RecipeLocks:
         elif not step.locks:
             yield Grip()
         else:
-            held = self._taken(step.locks, f"{self._recipe.id}::{step.name}", stop, on_wait)
+            held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
             if held is None:
                 yield None
                 return
@@ -91,7 +91,7 @@ class RecipeLocks:
                 return None
         try:
             if self._whole is None:
-                self._whole = self._taken(self._all(), self._recipe.id, stop)
+                self._whole = self._taken(self._all(), self._recipe.key, stop)
             whole = self._whole
         finally:
             self._one_at_a_time.release()
@@ -119,7 +119,7 @@ class RecipeLocks:
         """Say so where a run that is not over in this session would be waited for."""
         if owner is None or "::" in owner.step:
             return
-        here = Owner.here(self._env.run, self._recipe.id)
+        here = Owner.here(self._env.run, self._recipe.key)
         if (owner.pid, owner.host, owner.run) == (here.pid, here.host, here.run):
             raise LockError(
                 f"lock '{lock}' is held by {owner.step}, whose run in this session is not over; "

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.execution.step import failed
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
-from pytest_orchestrator.recipe.resolve import meta_of
+from pytest_orchestrator.recipe.resolve import for_reports
 
 
 class Serial:
@@ -61,7 +61,8 @@ class Serial:
         self.begun = False
         self.stopper: str | None = None
         with contextlib.suppress(ExpressionError):  # each step will tell of it
-            self.recipe = meta_of(recipe, self.scope.early())
+            origins = {name: one.origin for name, one in env.given.items()}
+            self.recipe = for_reports(recipe, self.scope.early(), origins)
 
     def known(self, name: str) -> StepResult | None:
         """Return what became of a step, None where that is not known yet."""
@@ -179,7 +180,7 @@ class Serial:
         result = StepResult(
             step=step.name,
             outcome="blocked",
-            reason=f"blocked by {self.recipe.id}::{blocker}",
+            reason=f"blocked by {self.recipe.node(blocker)}",
             blocked_by=blocker,
         )
         self.results[step.name] = result

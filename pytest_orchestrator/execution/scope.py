@@ -1,12 +1,13 @@
 """What the names of expressions mean in one run of a recipe."""
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.result import Ended, StepResult
+from pytest_orchestrator.core.result import Ended, Given, StepResult
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError, absent
@@ -14,6 +15,7 @@ from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.resolve import value_of
 
 _ABSENT = object()
+_OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 Known = Callable[[str], StepResult | None]
 """Gives what became of a step, None where that is not known yet."""
@@ -51,21 +53,8 @@ class Scope:
                     "dir": str(self._recipe.path.parent),
                 },
             }
-            self._early["vars"] = self._vars(self._early)
+            self._early["vars"] = _vars(self._recipe, self._env.given, self._early)
         return self._early
-
-    def _vars(self, names: Mapping[str, Any]) -> dict[str, Json]:
-        """Return the values of the recipe's vars: each may read those before it."""
-        told: dict[str, Json] = {}
-        for name, value in self._recipe.vars.items():
-            if name in self._env.given:
-                told[name] = self._env.given[name].value
-            else:
-                told[name] = value_of(self._recipe, ("vars", name), value, {**names, "vars": told})
-        for name in self._recipe.required:
-            if name in self._env.given:
-                told[name] = self._env.given[name].value
-        return told
 
     def before(self, own: Context, attempt: int, fixtures: Mapping[str, object]) -> dict[str, Any]:
         """Return the names that there are before the body of a step.
@@ -86,6 +75,51 @@ class Scope:
             "steps": Steps(self._recipe, self._known),
             "attempt": attempt,
         }
+
+
+def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
+    """Return the names that there are at collection, for the lists of a matrix.
+
+    Args:
+        recipe: The recipe.
+        given: Values of vars that come from outside.
+
+    Raises:
+        ExpressionError: A var has no value.
+    """
+    if not recipe.matrix:
+        return {}
+    names: dict[str, Any] = {"env": dict(os.environ)}
+    names["vars"] = _vars(recipe, given, names, but=_later(recipe))
+    return names
+
+
+def _later(recipe: Recipe) -> set[str]:
+    """Return the vars that have no value yet at collection: what they read comes with the run."""
+    later: set[str] = set()
+    for one in recipe.templates:
+        for expression in one.expressions:
+            for chain in expression.reads:
+                reads_later = chain.root == "vars" and chain.parts[:1] and chain.parts[0] in later
+                if one.path[0] == "vars" and (chain.root in _OF_A_RUN or reads_later):
+                    later.add(str(one.path[1]))
+    return later
+
+
+def _vars(
+    recipe: Recipe,
+    given: Mapping[str, Given],
+    names: Mapping[str, Any],
+    but: Collection[str] = (),
+) -> dict[str, Json]:
+    """Return the values of a recipe's vars: each may read those before it."""
+    told: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
+    for name, value in recipe.vars.items():
+        if name in given:
+            told[name] = given[name].value
+        elif name not in but:
+            told[name] = value_of(recipe, ("vars", name), value, {**names, "vars": told})
+    return told
 
 
 def after(names: Mapping[str, Any], ended: Ended) -> dict[str, Any]:

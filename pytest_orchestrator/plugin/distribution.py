@@ -39,7 +39,7 @@ def tell_groups(session: pytest.Session) -> None:
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
-        group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
+        group = needs.run.recipe.key if isinstance(needs, Needs) else _group_of(item)
         if group:
             groups[item.nodeid] = group
     if groups and Path(target).parent.is_dir():

@@ -28,8 +28,7 @@ class Durations:
         blocks: list[dict[str, Any] | None] = [*getattr(report, NEEDED, ())]
         for block in (*blocks, getattr(report, ATTRIBUTE, None)):
             if block and block["step"]["state"] == "passed" and "time" in block:
-                name = f"{block['recipe']['path']}::{block['step']['name']}"
-                self._seconds[name] = round(block["time"]["seconds"], 3)
+                self._seconds[block["step"]["node"]] = round(block["time"]["seconds"], 3)
 
     def pytest_sessionfinish(self) -> None:
         """Write down what is known now."""

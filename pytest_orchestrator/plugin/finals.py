@@ -52,7 +52,7 @@ class Finals:
 
     def selected(self, item: StepItem) -> bool:
         """Tell whether pytest was asked for a step: then it is counted like any item."""
-        return item.name in state_of(item.config).selected.get(item.recipe.id, set())
+        return item.step.name in state_of(item.config).selected.get(item.recipe.key, set())
 
     def item(self, run: "Serial", name: str) -> StepItem:
         """Return a new item for a step of a run."""
@@ -64,7 +64,7 @@ class Finals:
         for index, item in enumerate(items):
             run = _run_of(item)
             if run is not None:
-                last[run.recipe.id] = (index, run)
+                last[run.recipe.key] = (index, run)
         due: dict[str, list[Serial]] = {}
         for index, run in last.values():
             due.setdefault(items[self._settled(index)].nodeid, []).append(run)
@@ -81,19 +81,19 @@ class Finals:
 
     def _owed(self, run: "Serial") -> list[StepItem]:
         steps = [step for step in run.recipe.final if step.name not in run.results]
-        return [self._file(run).item(step) for step in steps] if steps else []
+        return [self._file(run).item(run.recipe, step) for step in steps] if steps else []
 
     def _file(self, run: "Serial") -> RecipeFile:
         """Return the node of a recipe; a recipe that only a marker named has none yet."""
-        if run.recipe.id not in self._files:
+        if run.recipe.key not in self._files:
             for item in self._session.items:
                 if isinstance(item, StepItem):
-                    self._files[item.recipe.id] = item.parent
-        if run.recipe.id not in self._files:
+                    self._files[item.recipe.key] = item.parent
+        if run.recipe.key not in self._files:
             file: RecipeFile = RecipeFile.from_parent(self._session, path=run.recipe.path)
             list(file.collect())
-            self._files[run.recipe.id] = file
-        return self._files[run.recipe.id]
+            self._files[run.recipe.key] = file
+        return self._files[run.recipe.key]
 
 
 def _run_of(item: pytest.Item) -> "Serial | None":

@@ -31,7 +31,7 @@ class Header:
         """Count recipes, steps, the needed steps that run uncounted, and other files."""
         if self._session.config.get_verbosity() < 0:
             return []
-        recipes = {item.recipe.id for item in self._steps}
+        recipes = {item.recipe.key for item in self._steps}
         parts = []
         if self._steps:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
@@ -61,7 +61,7 @@ class Header:
         for item in self._session.items:
             needs = item.stash.get(NEEDS, None)
             if isinstance(needs, Needs) and not needs.refused:
-                recipe = needs.run.recipe.id
+                recipe = needs.run.recipe.key
                 found |= {(recipe, step.name) for step in needs.steps}
                 found -= {(recipe, name) for name in selected.get(recipe, ())}
         return found

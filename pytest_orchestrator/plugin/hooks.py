@@ -68,6 +68,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep recipes whole and in order, and make ready to run them."""
+    if session.config.getoption("recipe_var"):
+        from pytest_orchestrator.plugin import variables
+
+        variables.check(session.config)
     met_one = "pytest_orchestrator.plugin.nodes" in sys.modules
     if met_one or any(item.get_closest_marker("recipe") for item in session.items):
         from pytest_orchestrator.plugin import order

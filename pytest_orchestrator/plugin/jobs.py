@@ -42,14 +42,10 @@ def start(session: pytest.Session) -> "dict[str, str]":
     for pool in pools:
         why = _why_serial(session.config) or uses.why_serial(pool)
         if why:
-            uses.serial[pool.recipe.id] = why
+            uses.serial[pool.recipe.key] = why
             continue
-        prefix = f"{pool.recipe.id}::"
-        seconds = {
-            name.removeprefix(prefix): took
-            for name, took in known.items()
-            if name.startswith(prefix)
-        }
+        nodes = {step.name: pool.recipe.node(step.name) for step in pool.recipe.steps}
+        seconds = {name: known[node] for name, node in nodes.items() if node in known}
         pool.plan(uses.waits(pool), seconds)
     session.config.pluginmanager.register(Jobs(session, pools), "orchestrator-jobs")
     return uses.serial
@@ -81,10 +77,10 @@ class _Uses:
     def _note(self, item: pytest.Item) -> None:
         needs = item.stash.get(NEEDS, None)
         if isinstance(item, StepItem):
-            recipe = item.recipe.id
+            recipe = item.recipe.key
             self._steps.setdefault(recipe, []).append(item)
         elif isinstance(needs, Needs):
-            recipe = needs.run.recipe.id
+            recipe = needs.run.recipe.key
         else:
             return
         self._first.setdefault(recipe, item)
@@ -93,19 +89,21 @@ class _Uses:
         if not needs.refused:
             self._needed.setdefault(recipe, set()).update(step.name for step in needs.steps)
         elif isinstance(item, StepItem):
-            self._refused.setdefault(recipe, set()).add(item.name)
+            self._refused.setdefault(recipe, set()).add(item.step.name)
 
     def _wanted(self, pool: Pool) -> "list[Step]":
         """Return the steps that were selected or are needed, in the order they run."""
         recipe = pool.recipe
-        chosen = {item.name for item in self._steps.get(recipe.id, ())}
-        names = (chosen | self._needed.get(recipe.id, set())) - self._refused.get(recipe.id, set())
+        chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
+        names = (chosen | self._needed.get(recipe.key, set())) - self._refused.get(
+            recipe.key, set()
+        )
         return [step for step in recipe.steps if step.name in names]
 
     def waits(self, pool: Pool) -> dict[str, Waits]:
         """Return the steps that may run ahead, each with what counts of all it waits for."""
         wanted = self._wanted(pool)
-        counts = {step.name for step in wanted} | self._refused.get(pool.recipe.id, set())
+        counts = {step.name for step in wanted} | self._refused.get(pool.recipe.key, set())
         alone = self._config.getoption("recipe_needs") == "none"
         return {
             step.name: Waits(
@@ -125,11 +123,11 @@ class _Uses:
                 return f"step '{step.name}' has fixture '{step.fixtures[0]}'"
             if isinstance(step, PythonStep) and step.isolation == "inline":
                 return f"step '{step.name}' is inline"
-        items = self._steps.get(recipe.id, [])
+        items = self._steps.get(recipe.key, [])
         for item in items:
             if mark := _held_back(item):
                 return f"step '{item.name}' is marked {mark}"
-        if items and self._first[recipe.id] is not items[0]:
+        if items and self._first[recipe.key] is not items[0]:
             return "a test uses it before its own steps"
         return ""
 
@@ -196,7 +194,7 @@ class Jobs:
         run = item.run
         if isinstance(run, Pool) and run.is_ahead and not run.begun and _is_users(fixturedef.func):
             run.one_by_one()
-            self._late[item.recipe.id] = f"fixture '{fixturedef.argname}' is set up for each step"
+            self._late[item.recipe.key] = f"fixture '{fixturedef.argname}' is set up for each step"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -227,7 +225,7 @@ class Jobs:
 
         It was not their failure that the session stops at: not for ``-x``, nor for ``--sw``.
         """
-        names = {(pool.recipe.id, name) for pool in self._pools for name in pool.untaken}
+        names = {(pool.recipe.key, name) for pool in self._pools for name in pool.untaken}
         if not names or hasattr(self._session.config, "workerinput"):
             return
         manager, stops = self._session.config.pluginmanager, self._session.shouldfail
@@ -235,8 +233,8 @@ class Jobs:
         hook = manager.subset_hook_caller("pytest_runtest_logreport", stepwise)
         steps = [item for item in self._session.items if isinstance(item, StepItem)]
         for item in steps:
-            if item.result is None and (item.recipe.id, item.name) in names:
-                item.result = item.run.results[item.name]
+            if item.result is None and (item.recipe.key, item.step.name) in names:
+                item.result = item.run.results[item.step.name]
                 for report in made_by_hand(item):
                     hook(report=report)
         if stops:

@@ -12,7 +12,7 @@ from pytest_orchestrator.plugin.state import state_of
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.runner import Serial
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.model import Recipe, Step
 
 _MOST = 20
 
@@ -81,14 +81,14 @@ def _run_one(
 
 def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResult") -> bool:
     """A blocked step is no error of its own where its blocker is an item that tells it."""
-    chosen = state_of(config).selected.get(run.recipe.id, set())
+    chosen = state_of(config).selected.get(run.recipe.key, set())
     return result.outcome == "blocked" and result.blocked_by in chosen
 
 
 def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:
     from pytest_orchestrator.reports import failure
 
-    head = f"needed step {run.recipe.id}::{step.name} did not pass"
+    head = f"needed step {run.recipe.node(step.name)} did not pass"
     if result.failure is None:
         return f"{head}: {result.reason or result.outcome}"
     text = f"{head}\n{failure.text(run.recipe, step, result, run.env.root)}"
@@ -121,7 +121,7 @@ def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.C
     for step in steps:
         if step.is_final:  # these run whatever was selected
             continue
-        node = f"{recipe.id}::{step.name}"
+        node = recipe.node(step.name)
         place = step.at["name"]
         if not step.implicit:
             why = "it says `implicit: false`, so it never runs just because another step needs it"
@@ -148,8 +148,17 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
     """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
     from pytest_orchestrator.recipe import RecipeError
 
-    if len(mark.args) != 1 or mark.kwargs or not isinstance(mark.args[0], (str, Path)):
-        return "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir"
+    wanted = mark.kwargs.get("matrix", {})
+    if (
+        len(mark.args) != 1
+        or mark.kwargs.keys() - {"matrix"}
+        or not isinstance(mark.args[0], (str, Path))
+        or not isinstance(wanted, dict)
+    ):
+        return (
+            "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir, "
+            "and matrix={'name': value} where it has a matrix"
+        )
     path = Path(config.rootpath, mark.args[0])
     if not path.is_file():
         from pytest_orchestrator.execution import missing
@@ -157,6 +166,17 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
         near = missing.recipe(str(mark.args[0]), config.rootpath)
         return f"the recipe of this test is not there: {mark.args[0]}{near}"
     try:
-        return state_of(config).run(state_of(config).recipe(path))
+        cells = state_of(config).cells(path)
     except RecipeError as error:
         return f"the recipe of this test is not usable\n{error}"
+    met = [recipe for recipe in cells if _is_of(recipe, wanted)]
+    if len(met) == 1:
+        return state_of(config).run(met[0])
+    names = ", ".join(recipe.cell.id for recipe in cells if recipe.cell) or "none: no matrix"
+    found = f"{len(met)} cells" if met else "no cell"
+    return f"matrix={wanted!r} of this test means {found} of {mark.args[0]}; its cells are {names}"
+
+
+def _is_of(recipe: "Recipe", wanted: "dict[str, object]") -> bool:
+    values = recipe.cell.values if recipe.cell else {}
+    return all(name in values and values[name] == value for name, value in wanted.items())

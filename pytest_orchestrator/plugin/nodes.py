@@ -59,20 +59,26 @@ class RecipeFile(pytest.Module):
 
     def collect(self) -> "Iterator[StepItem]":
         """Read the recipe; nothing of the user's is imported or run."""
-        self.recipe = state_of(self.config).recipe(self.path)
+        recipes = state_of(self.config).cells(self.path)
+        self.recipe = recipes[0]
         self.obj = types.ModuleType(self.path.stem)
         for tag in self.recipe.tags:
             self.add_marker(_mark(self.config, tag))
         if self.recipe.fixtures:
             self.add_marker(pytest.mark.usefixtures(*self.recipe.fixtures))
-        return (self.item(step) for step in (*self.recipe.steps, *self.recipe.final))
+        return (
+            self.item(recipe, step) for recipe in recipes for step in (*recipe.steps, *recipe.final)
+        )
 
-    def item(self, step: Step) -> "StepItem":
-        """Return a new item for a step of this recipe."""
-        function = callable_of(self.path, step.name, step.line)
+    def item(self, recipe: Recipe, step: Step) -> "StepItem":
+        """Return a new item for a step of this recipe, or of a cell of its matrix."""
+        name = recipe.node(step.name).rpartition("::")[2]
+        function = callable_of(self.path, name, step.line)
         if step.fixtures:
             pytest.mark.usefixtures(*step.fixtures)(function)
-        item: StepItem = StepItem.from_parent(self, name=step.name, callobj=function, step=step)
+        item: StepItem = StepItem.from_parent(
+            self, name=name, callobj=function, recipe=recipe, step=step
+        )
         for tag in step.tags:
             item.add_marker(_mark(self.config, tag))
         if step.is_final and self.config.pluginmanager.has_plugin("rerunfailures"):
@@ -95,19 +101,21 @@ class RecipeFile(pytest.Module):
 
 
 class StepItem(pytest.Function):
-    """One step."""
+    """One step.
+
+    Attributes:
+        recipe: The recipe that it belongs to.
+        step: The step.
+        result: What became of it; None until it has run.
+    """
 
     parent: RecipeFile
 
-    def __init__(self, *, step: Step, **kwargs: Any) -> None:
+    def __init__(self, *, recipe: Recipe, step: Step, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.recipe = recipe
         self.step = step
         self.result: StepResult | None = None
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe that this step belongs to."""
-        return self.parent.recipe
 
     @property
     def run(self) -> Serial:
@@ -182,7 +190,7 @@ class StepItem(pytest.Function):
         """Return the needs that count: with ``--recipe-needs=none`` only selected ones."""
         if self.config.getoption("recipe_needs") == "run":
             return list(self.step.needs)
-        chosen = state_of(self.config).selected.get(self.recipe.id, set())
+        chosen = state_of(self.config).selected.get(self.recipe.key, set())
         return [need for need in self.step.needs if need in chosen]
 
     def _raise(self, result: StepResult) -> None:

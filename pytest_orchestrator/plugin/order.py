@@ -50,10 +50,10 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
     """Put the steps of a recipe together, in order, where the first of them stands."""
     groups: dict[str, list[StepItem]] = {}
     for item in steps:
-        groups.setdefault(item.recipe.id, []).append(item)
+        groups.setdefault(item.recipe.key, []).append(item)
     for group in groups.values():
         group.sort(key=lambda item: item.step.index)
-    ours = {id(item): item.recipe.id for item in steps}
+    ours = {id(item): item.recipe.key for item in steps}
     ordered: list[pytest.Item] = []
     for one in session.items:
         recipe = ours.get(id(one))
@@ -67,10 +67,10 @@ def _note_needs(
     """Tell each item which steps have to run in its setup."""
     state = state_of(session.config)
     for item in steps:
-        state.selected.setdefault(item.recipe.id, set()).add(item.step.name)
+        state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
     if session.config.getoption("recipe_needs") == "run":
         for item in steps:
-            _ask(item, item.run, _upstream(item, state.selected[item.recipe.id]))
+            _ask(item, item.run, _upstream(item, state.selected[item.recipe.key]))
     for test in marked:
         mark = test.get_closest_marker("recipe")
         run = recipe_of_mark(mark, session.config) if mark else ""
@@ -100,7 +100,7 @@ def _upstream(item: "StepItem", selected: set[str]) -> "tuple[Step, ...]":
 def _ask(item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]") -> None:
     if not steps:
         return
-    chosen = state_of(item.config).selected.get(run.recipe.id, set())
+    chosen = state_of(item.config).selected.get(run.recipe.key, set())
     others = tuple(step for step in steps if step.name not in chosen)
     refused = refusal(run, others, item.nodeid, item.config)
     item.stash[NEEDS] = Needs(run, steps, refused)

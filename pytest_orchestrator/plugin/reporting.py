@@ -102,7 +102,7 @@ class Tables:
             self._keep(block)
 
     def _keep(self, block: dict[str, Any]) -> None:
-        self._blocks.setdefault(block["recipe"]["path"], {})[block["step"]["name"]] = block
+        self._blocks.setdefault(_title(block), {})[block["step"]["name"]] = block
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -116,7 +116,7 @@ class Tables:
         for test in json_report.get("tests", ()):
             block = test.get("metadata", {}).get(ATTRIBUTE)
             if block is not None:
-                steps = self._blocks.get(block["recipe"]["path"], {})
+                steps = self._blocks.get(_title(block), {})
                 test["metadata"][ATTRIBUTE] = steps.get(block["step"]["name"], block)
 
     @pytest.hookimpl(tryfirst=True)
@@ -141,6 +141,12 @@ class Tables:
 
 _BLOCK = pytest.StashKey["dict[str, Json]"]()
 _REPORT = pytest.StashKey[pytest.TestReport]()
+
+
+def _title(block: dict[str, Any]) -> str:
+    """Return what a run of a recipe is called: its path, and the cell of its matrix."""
+    recipe = block["recipe"]
+    return f"{recipe['path']}[{recipe['cell']}]" if "cell" in recipe else str(recipe["path"])
 
 
 def show_tables(config: pytest.Config) -> None:

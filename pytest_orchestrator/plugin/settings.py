@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.plugin import variables
+
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
 
@@ -49,6 +51,7 @@ def add(parser: pytest.Parser) -> None:
         default="1",
         help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
     )
+    variables.add(group)
     parser.addini(
         "recipe_files",
         "glob patterns relative to the rootdir of files that are recipes; replaces "
@@ -70,6 +73,10 @@ def check(config: pytest.Config) -> None:
     size_limit(config)
     timeout(config)
     keep_runs(config)
+    if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
+        from pytest_orchestrator.plugin.state import state_of
+
+        _ = state_of(config).given
     max_log(config)
     jobs(config)
     timeout_factor(config)
@@ -141,6 +148,8 @@ def environment(config: pytest.Config) -> "Environment":
         inline=bool(watched or "pydevd" in sys.modules),
         slot=lanes.slot(config),
         run=state_of(config).folder.path.name,
+        folder=state_of(config).folder.path,
+        given=state_of(config).given,
         waiting=waiting.teller(config),
         live=output.shown_live(config),
         max_log=max_log(config),

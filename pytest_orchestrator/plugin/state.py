@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.core.result import Given
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
@@ -41,6 +44,8 @@ class State:
         self._context: Context | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
+        self._cells: dict[Path, list[Recipe]] = {}
+        self._given: Mapping[str, Given] | None = None
         self._slots: list[Slot] = []
 
     @property
@@ -93,18 +98,58 @@ class State:
             raise found
         return found
 
+    def cells(self, path: Path) -> "list[Recipe]":
+        """Return a recipe for each cell of the matrix of a file; one where it has none.
+
+        Raises:
+            RecipeError: The file is no good recipe, or lacks a value from outside.
+        """
+        from pytest_orchestrator.execution.scope import collected
+        from pytest_orchestrator.recipe import Problem, RecipeError, cells
+        from pytest_orchestrator.recipe.expressions import ExpressionError
+
+        recipe = self.recipe(path)
+        if path not in self._cells:
+            missing = [name for name in recipe.required if name not in self.given]
+            problems = [
+                Problem(
+                    recipe.at[f"required.{name}"],
+                    f"no value is given for '{name}'",
+                    hint=f"--recipe-var {name}=...",
+                )
+                for name in missing
+            ]
+            found: list[Recipe] = []
+            try:
+                found = [] if problems else cells(recipe, collected(recipe, self.given))
+            except ExpressionError as error:
+                problems = [Problem(error.place or recipe.at["matrix"], str(error))]
+            if problems:
+                raise RecipeError(problems, recipe.id, recipe.text)
+            self._cells[path] = found
+        return self._cells[path]
+
+    @property
+    def given(self) -> "Mapping[str, Given]":
+        """Values of vars that come from outside the recipes."""
+        if self._given is None:
+            from pytest_orchestrator.plugin import variables
+
+            self._given = variables.given(self.config)
+        return self._given
+
     def run(self, recipe: "Recipe") -> "Serial":
         """Return the run of a recipe; there is one in a session."""
-        if recipe.id not in self.runs:
-            self.runs[recipe.id] = self._new_run(recipe)
-        return self.runs[recipe.id]
+        if recipe.key not in self.runs:
+            self.runs[recipe.key] = self._new_run(recipe)
+        return self.runs[recipe.key]
 
     def _new_run(self, recipe: "Recipe") -> "Serial":
         from pytest_orchestrator.plugin import settings
 
         own = recipe.context == "recipe"
         context = self.context.layer() if own else self.context
-        logs, resources = self.folder.logs(recipe.id), self.folder.resources(recipe.id)
+        logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial
@@ -119,7 +164,7 @@ class State:
             context,
             self.environment,
             slots=self._slots,
-            variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.id}::{step.name} (call)"},
+            variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
             logs=logs,
             resources=resources,
         )

@@ -3,6 +3,7 @@
 from pytest_orchestrator.recipe.graph import needed
 from pytest_orchestrator.recipe.likeness import looks_like_recipe
 from pytest_orchestrator.recipe.loader import load
+from pytest_orchestrator.recipe.matrix import cells
 from pytest_orchestrator.recipe.model import Criterion, PythonStep, Recipe, ShellStep, Step
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
 from pytest_orchestrator.recipe.source import MAX_BYTES
@@ -16,6 +17,7 @@ __all__ = [
     "RecipeError",
     "ShellStep",
     "Step",
+    "cells",
     "load",
     "looks_like_recipe",
     "needed",

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from yaml import MappingNode, Node, SequenceNode
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import defaults, inline, planned
+from pytest_orchestrator.recipe import defaults, inline, matrix, planned
 from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
@@ -99,6 +99,8 @@ class _Loader:
             reading = self._reading._replace(templates=Templates())
             node = found["defaults"][1]
             fields["defaults"], self._defaults = defaults.read(node, reading)
+        if "matrix" in found:
+            matrix.check(found["matrix"][1], self._reading)
         steps = self._drafts(found, "steps", "step")
         final = self._drafts(found, "finally", "final step")
         inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
@@ -110,7 +112,20 @@ class _Loader:
         fields["final"] = _built(final, len(steps), is_final=True)
         fields["templates"] = tuple(self._reading.templates.found)
         fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
+        for key in ("matrix", "vars", "required"):
+            fields["at"] |= self._places(key)
         return fields
+
+    def _places(self, key: str) -> dict[str, Place]:
+        """Return where what is below a key of the root stands, by names such as ``vars.gain``."""
+        node = self._found[key][1] if key in self._found else None
+        if type(node) is MappingNode:
+            inner = {name: value for name, (_, value) in pairs(node).items()}
+        elif type(node) is SequenceNode:
+            inner = {each.value: each for each in node.value if type(each) is ScalarNode}
+        else:
+            return {}
+        return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
 
     def _root(self) -> MappingNode:
         root = compose(self._text, self._problems)

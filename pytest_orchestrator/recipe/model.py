@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.expressions import EARLY, Template
+from pytest_orchestrator.recipe.expressions import COLLECTED, EARLY, Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
@@ -44,6 +44,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         text: Its text, without a byte order mark.
         sha256: Digest of its bytes, in hexadecimal.
         templates: The expressions in its values, each with the field that it stands in.
+        origins: Where the value of each var comes from; empty until that is known.
         cell: The cell of its matrix that this is; None where it has none.
         at: Where the value of each key that was given stands.
     """
@@ -74,6 +75,15 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         tuple[Text, ...],
         key("Names of vars that must be given from outside.", ["serial_number"]),
     ] = ()
+    matrix: Annotated[
+        dict[str, Json],
+        key(
+            "Lists by name: the recipe runs once for each combination of their values. `include` "
+            "and `exclude` are as in GitHub Actions.",
+            {"gain": [1, 2], "load": ["a", "b", "c"]},
+            names=COLLECTED,
+        ),
+    ] = {}
     tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
     fixtures: Annotated[
         tuple[Fixture, ...], key("Pytest fixtures that all steps need.", ["bench"])
@@ -132,6 +142,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     text: str
     sha256: str
     templates: tuple[Template, ...] = ()
+    origins: dict[str, str] = {}
     cell: Cell | None = None
     at: dict[str, Place] = {}
 
@@ -139,6 +150,10 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     def key(self) -> str:
         """What a run of it is called: the id, with that of the cell where there is one."""
         return f"{self.id}[{self.cell.id}]" if self.cell else self.id
+
+    def node(self, step: str) -> str:
+        """The node id of a step of that name."""
+        return f"{self.id}::{step}[{self.cell.id}]" if self.cell else f"{self.id}::{step}"
 
     @cached_property
     def _by_name(self) -> dict[str, Step]:

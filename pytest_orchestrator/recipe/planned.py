@@ -4,7 +4,6 @@ ROOT = frozenset(
     {
         "needs",
         "secrets",
-        "matrix",
     }
 )
 STEP = frozenset(

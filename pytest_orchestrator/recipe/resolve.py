@@ -47,16 +47,23 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     return msgspec.structs.replace(step, **changed, templates=left)
 
 
-def meta_of(recipe: Recipe, names: Mapping[str, Any]) -> Recipe:
-    """Return a recipe with the values of the expressions in its ``test_meta``.
+def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
+    """Return a recipe as reports show it: its `test_meta` and vars have their values.
+
+    Args:
+        recipe: The recipe.
+        names: What the names of expressions mean before anything runs.
+        origins: Where the values of vars come from that are not the recipe's own.
 
     Raises:
-        ExpressionError: One has no value.
+        ExpressionError: An expression has no value.
     """
-    if not any(one.path[0] == "test_meta" for one in recipe.templates):
+    if not (recipe.vars or recipe.required or recipe.templates):
         return recipe
+    values = names["vars"]
     meta = value_of(recipe, ("test_meta",), recipe.test_meta, names)
-    return msgspec.structs.replace(recipe, test_meta=meta)
+    found = {name: origins.get(name, "recipe") for name in values}
+    return msgspec.structs.replace(recipe, test_meta=meta, vars=values, origins=found)
 
 
 def value_of(

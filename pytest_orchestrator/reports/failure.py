@@ -118,7 +118,7 @@ def _used(usage: Usage) -> str:
 
 
 def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
-    rows = [f"repeat     pytest {shlex.quote(f'{recipe.id}::{step.name}')}"]
+    rows = [f"repeat     pytest {shlex.quote(recipe.node(step.name))}"]
     process = result.ended.process if result.ended else None
     if (
         process is not None

@@ -47,7 +47,7 @@ def block(
         "schema_version": SCHEMA_VERSION,
         "run": {"id": folder.name, "worker": worker},
         "recipe": _recipe(recipe),
-        "step": _step(step, result, state),
+        "step": _step(recipe, step, result, state),
         "criteria": [_criterion(one) for one in result.verdicts if not one.is_measurement],
         "context": {"writes": [_change(change) for change in result.changes]},
     }
@@ -104,14 +104,22 @@ def _recipe(recipe: Recipe) -> dict[str, Json]:
         "sha256": recipe.sha256,
         "test_meta": recipe.test_meta,
     }
+    if recipe.origins:
+        told["vars"] = {
+            name: {"value": recipe.vars.get(name), "origin": origin}
+            for name, origin in recipe.origins.items()
+        }
+    if recipe.cell:
+        told |= {"cell": recipe.cell.id, "matrix": recipe.cell.values}
     if recipe.description:
         told["description"] = recipe.description
     return told
 
 
-def _step(step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
+def _step(recipe: Recipe, step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
     told: dict[str, Json] = {
         "name": step.name,
+        "node": recipe.node(step.name),
         "index": step.index,
         "type": step.type,
         "line": step.line,

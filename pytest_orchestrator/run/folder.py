@@ -7,6 +7,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from pytest_orchestrator.recipe.model import Recipe
+
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"
 
@@ -44,15 +46,11 @@ class RunFolder:
         if keep:
             self._prune(keep)
 
-    def logs(self, recipe: str) -> Path:
-        """Return the folder for the output of a recipe's steps.
-
-        Args:
-            recipe: Its id, the path relative to the rootdir.
-        """
+    def logs(self, recipe: Recipe) -> Path:
+        """Return the folder for the output of a recipe's steps."""
         return self.path.joinpath("logs", *_parts(recipe))
 
-    def resources(self, recipe: str) -> Path:
+    def resources(self, recipe: Recipe) -> Path:
         """Return the folder for what the steps of a recipe used as they went on."""
         return self.path.joinpath("resources", *_parts(recipe))
 
@@ -69,9 +67,10 @@ class RunFolder:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _parts(recipe: str) -> tuple[str, ...]:
+def _parts(recipe: Recipe) -> tuple[str, ...]:
     """Return a short path for what everybody has, the whole one for what may be its twin."""
-    path = PurePosixPath(recipe.strip("/"))
+    path = PurePosixPath(recipe.id.strip("/"))
+    cell = (recipe.cell.id.replace(":", "="),) if recipe.cell else ()
     if path.parts[0] == "recipes" and path.suffix == ".yaml":
-        return path.with_suffix("").parts[1:]
-    return path.parts
+        return (*path.with_suffix("").parts[1:], *cell)
+    return (*path.parts, *cell)

@@ -16,7 +16,18 @@ from pytest_orchestrator.recipe.success import Success
 
 Read = Callable[[str | bytes], Recipe]
 
-FROM_THE_LOADER = {"id", "path", "text", "sha256", "at", "index", "is_final", "templates", "cell"}
+FROM_THE_LOADER = {
+    "id",
+    "path",
+    "text",
+    "sha256",
+    "at",
+    "index",
+    "is_final",
+    "templates",
+    "cell",
+    "origins",
+}
 MODELS: list[type[msgspec.Struct]] = [
     Recipe,
     Defaults,

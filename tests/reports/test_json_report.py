@@ -94,6 +94,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
         },
         "step": {
             "name": "ripple",
+            "node": "recipes/psu.yaml::ripple",
             "index": 2,
             "type": "shell",
             "line": 15,
@@ -175,6 +176,7 @@ def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Reci
     assert made["run"] == {"id": "1", "worker": "gw1"}
     assert made["step"] == {
         "name": "flash",
+        "node": "recipes/psu.yaml::flash",
         "index": 1,
         "type": "python",
         "line": 10,

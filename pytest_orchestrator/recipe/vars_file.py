@@ -1,0 +1,80 @@
+"""Files of values for vars: YAML, JSON or dotenv, by their ending."""
+
+from pathlib import Path
+
+from yaml import MappingNode
+
+from pytest_orchestrator.core import values
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.recipe.nodes import Check
+from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
+from pytest_orchestrator.recipe.values import Values
+
+
+def vars_of(path: Path) -> dict[str, Json]:
+    """Read a file of values.
+
+    Args:
+        path: A file that ends in ``.json``, ``.env``, or is YAML.
+
+    Returns:
+        The values by their names; none where the file is empty.
+
+    Raises:
+        RecipeError: It cannot be read or is no mapping; it says where.
+    """
+    problems = Problems()
+    try:
+        text = decoded(read(path, MAX_BYTES, problems), problems)
+        if not text.strip():
+            return {}
+        if path.suffix == ".env" or path.name == ".env":
+            return _dotenv(path, problems)
+        return _json(text, problems) if path.suffix == ".json" else _yaml(text, problems)
+    except Refused:
+        raise RecipeError(problems.found, str(path), problems.text) from None
+
+
+def _yaml(text: str, problems: Problems) -> dict[str, Json]:
+    root = compose(text, problems)
+    if root is None:
+        return {}
+    Check(text, problems).visit(root)
+    if type(root) is not MappingNode:
+        problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
+        raise Refused
+    if problems.found:
+        raise Refused
+    found = Values(text, problems).json(root)
+    if problems.found:
+        raise Refused
+    return found if isinstance(found, dict) else {}
+
+
+def _json(text: str, problems: Problems) -> dict[str, Json]:
+    try:
+        found = values.decode(text)
+    except ValueError as error:
+        problems.add(Place(1, 1), f"this is no JSON: {error}")
+        raise Refused from None
+    if not isinstance(found, dict):
+        problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
+        raise Refused
+    return found
+
+
+def _dotenv(path: Path, problems: Problems) -> dict[str, Json]:
+    from dotenv.parser import parse_stream
+
+    found: dict[str, Json] = {}
+    with path.open(encoding="utf-8-sig") as stream:
+        for each in parse_stream(stream):
+            if each.error:
+                problems.add(Place(each.original.line, 1), "this is no NAME=value")
+            elif each.key is not None:
+                found[each.key] = each.value or ""
+    if problems.found:
+        raise Refused
+    return found

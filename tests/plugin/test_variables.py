@@ -1,0 +1,138 @@
+"""Vars come from the recipe, from files and from options, the strongest last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+RECIPE = """
+vars: {gain: 1, twice: "${{ vars.gain * 2 }}", label: plain}
+steps:
+  - name: show
+    type: shell
+    parse: text
+    cmd: [echo, "${{ vars.gain }}", "${{ vars.twice }}", "${{ vars.label }}"]
+"""
+
+
+@pytest.fixture
+def shown(project: Project) -> Project:
+    project.write("recipes/v.yaml", RECIPE)
+    return project
+
+
+def printed(project: Project, *options: str) -> str:
+    project.run("-rP", *options).assert_outcomes(passed=1)
+    path = project.path / ".orchestrator/runs/latest/logs/v/show.1.stdout"
+    return path.read_text().strip()
+
+
+def test_values_of_the_recipe_hold_where_nothing_else_is_given(shown: Project) -> None:
+    assert printed(shown) == "1 2 plain"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("3", "3 6 plain"), ("2.5", "2.5 5.0 plain")],
+)
+def test_an_option_is_stronger_than_the_recipe(shown: Project, value: str, told: str) -> None:
+    assert printed(shown, "--recipe-var", f"gain={value}") == told
+
+
+def test_what_is_no_json_is_text(shown: Project) -> None:
+    assert printed(shown, "--recipe-var", "label=NaN is [no] JSON") == "1 2 NaN is [no] JSON"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vars.yaml", "gain: 4\nlabel: on\n"),
+        ("vars.json", '{"gain": 4, "label": "on"}'),
+        ("vars.env", "# a comment\nexport label='on'\n"),
+    ],
+)
+def test_a_file_is_stronger_than_the_recipe(shown: Project, name: str, text: str) -> None:
+    shown.write(name, text)
+    gain = "1 2" if name.endswith(".env") else "4 8"
+
+    assert printed(shown, "--recipe-vars-file", name) == f"{gain} on"
+
+
+def test_later_files_win_and_options_win_over_files(shown: Project) -> None:
+    shown.write("a.yaml", "{gain: 4, label: a}")
+    shown.write("b.yaml", "{gain: 5}")
+    files = ("--recipe-vars-file", "a.yaml", "--recipe-vars-file", "b.yaml")
+
+    assert printed(shown, *files) == "5 10 a"
+    assert printed(shown, *files, "--recipe-var", "gain=6") == "6 12 a"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--recipe-var", "gain"], "ERROR: --recipe-var: 'gain' is no NAME=VALUE"),
+        (
+            ["--recipe-var", "gian=1"],
+            "ERROR: --recipe-var: no collected recipe has a var 'gian' (did you mean 'gain'?)",
+        ),
+        (
+            ["--recipe-vars-file", "none.yaml"],
+            "ERROR: --recipe-vars-file: there is no file none.yaml",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told(
+    shown: Project, options: list[str], told: str
+) -> None:
+    result = shown.run(*options)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert told in result.errlines + result.outlines
+
+
+def test_a_file_that_is_none_is_told_with_its_line(shown: Project) -> None:
+    shown.write("bad.yaml", "gain: 1\ngain: 2\n")
+    result = shown.run("--recipe-vars-file", "bad.yaml")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = "\n".join(result.errlines + result.outlines)
+    assert "bad.yaml:2:1: " in text
+
+
+def test_an_empty_file_warns(shown: Project) -> None:
+    shown.write("none.yaml", "")
+    result = shown.run("--recipe-vars-file", "none.yaml")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*EmptyVarsWarning: --recipe-vars-file: none.yaml has no vars*"])
+
+
+def test_a_file_may_know_more_than_the_recipes_ask_for(shown: Project) -> None:
+    shown.write("station.yaml", "{gain: 4, slot: 7}")
+
+    assert printed(shown, "--recipe-vars-file", "station.yaml") == "4 8 plain"
+
+
+def test_a_var_that_is_required_must_be_given(project: Project) -> None:
+    project.write("recipes/v.yaml", RECIPE.replace("vars:", "required: [serial]\nvars:", 1))
+
+    result = project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["recipes/v.yaml:1:12: no value is given for 'serial' (--recipe-var serial=...)"]
+    )
+    project.run("--recipe-var", "serial=null").assert_outcomes(passed=1)
+
+
+def test_reports_say_where_a_value_comes_from(shown: Project) -> None:
+    block = shown.blocks("--recipe-var", "gain=3")["show"]
+
+    assert block["recipe"]["vars"] == {
+        "gain": {"value": 3, "origin": "--recipe-var"},
+        "twice": {"value": 6, "origin": "recipe"},
+        "label": {"value": "plain", "origin": "recipe"},
+    }

@@ -1,0 +1,98 @@
+"""The cells of a matrix: which there are, in which order, and what they are called."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe, cells
+from pytest_orchestrator.recipe.expressions import ExpressionError
+
+Read = Callable[[str], Recipe]
+Problems = Callable[[str], list[str]]
+
+SHOULD = "should be letters, digits and _, beginning with a letter or _"
+STEPS = "\nsteps: [{name: a, type: shell, cmd: x}]\n"
+
+
+def names(read: Read, matrix: str, **values: Any) -> list[str]:
+    found = cells(read(f"matrix: {matrix}{STEPS}"), {"vars": values, "env": {}})
+    return [recipe.cell.id for recipe in found if recipe.cell]
+
+
+def test_a_recipe_without_a_matrix_is_itself(read: Read) -> None:
+    recipe = read(STEPS)
+    assert cells(recipe, {}) == [recipe]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "ids"),
+    [
+        ("{g: [1, 2], l: [a, b]}", ["g:1,l:a", "g:1,l:b", "g:2,l:a", "g:2,l:b"]),
+        ("{g: [1.5, true, null, 'a b/c']}", ["g:1.5", "g:true", "g:null", "g:a_b_c"]),
+        ("{g: [{a: 1}, [2], x]}", ["g:0", "g:1", "g:x"]),
+        ("{g: ['a b', a_b, c]}", ["g:0", "g:1", "g:c"]),
+        ("{g: [1, 1]}", ["g:0", "g:0-2"]),
+        ("{g: [1, 2], exclude: [{g: 1}]}", ["g:2"]),
+        ("{g: [1, 2], l: [a], exclude: [{g: 1, l: a}]}", ["g:2,l:a"]),
+        ("{include: [{g: 1}, {g: 2, l: x}]}", ["g:1", "g:2,l:x"]),
+        ("{g: [1, 2], include: [{l: x}]}", ["g:1,l:x", "g:2,l:x"]),
+        ("{g: [1, 2], include: [{g: 2, l: x}]}", ["g:1", "g:2,l:x"]),
+        ("{g: [1], include: [{g: 3}]}", ["g:1", "g:3"]),
+        ("{g: '${{ vars.all }}'}", ["g:7", "g:8"]),
+        ("{g: [1, '${{ vars.all[0] }}']}", ["g:1", "g:7"]),
+        ("{g: [é]}", ["g:é"]),
+    ],
+)
+def test_cells_have_ids_of_their_values(read: Read, matrix: str, ids: list[str]) -> None:
+    assert names(read, matrix, all=[7, 8]) == ids
+
+
+def test_a_cell_is_a_run_of_its_own(read: Read) -> None:
+    recipe = cells(read("matrix: {g: [1, 2]}" + STEPS), {"vars": {}, "env": {}})[1]
+
+    assert recipe.cell is not None
+    assert recipe.cell.values == {"g": 2}
+    assert (recipe.key, recipe.node("a")) == ("recipes/x.yaml[g:2]", "recipes/x.yaml::a[g:2]")
+    assert recipe.context == "recipe"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "told"),
+    [
+        ("{}", "1:9 'matrix' is empty: no step would run"),
+        ("{g: []}", "1:13 'matrix.g' is empty: no step would run"),
+        ("{g: 1}", "1:13 'matrix.g' is a number, should be a list (write [1])"),
+        (
+            "{g-h: [1]}",
+            f"1:10 'matrix' has the key 'g-h', {SHOULD}",
+        ),
+        ("{g: [1], include: [x]}", "1:28 'matrix.include[0]' is text, should be a mapping"),
+        ("[1]", "1:9 'matrix' is a list, should be a mapping"),
+        ("{g: ['${{ matrix.x }}']}", "1:14 'matrix' cannot be used here"),
+        ("{g: ['${{ ctx.x }}']}", "1:14 'ctx' cannot be used here"),
+    ],
+)
+def test_what_is_wrong_with_a_matrix_is_told(problems: Problems, matrix: str, told: str) -> None:
+    assert problems(f"matrix: {matrix}{STEPS}") == [told]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "told"),
+    [
+        ("{g: '${{ vars.one }}'}", "matrix.g is no list"),
+        ("{g: '${{ vars.none }}'}", "matrix.g is empty: no step would run"),
+        (
+            "{g: '${{ vars.many }}', h: '${{ vars.many }}'}",
+            "the matrix has 10,000 cells; 1,000 are the most",
+        ),
+        ("{g: [1], exclude: [{g: 1}]}", "the matrix has no cell: no step would run"),
+        ("{g: [1], exclude: [{h: 1}]}", "matrix.exclude names 'h', which the matrix does not have"),
+    ],
+)
+def test_what_is_wrong_with_its_values_is_told(read: Read, matrix: str, told: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        names(read, matrix, one=1, none=[], many=list(range(100)))
+
+    assert str(caught.value) == told
+    assert caught.value.place is not None
