@@ -56,7 +56,7 @@ class Finals:
 
     def item(self, run: "Serial", name: str) -> StepItem:
         """Return a new item for a step of a run."""
-        return self._file(run).item(run.recipe.step(name))
+        return self._file(run).item(run.recipe, run.recipe.step(name))
 
     def _last_users(self) -> "dict[str, list[Serial]]":
         """Return for the node id of an item the runs that nobody uses after it."""

@@ -12,7 +12,7 @@ from yaml import MappingNode, Node
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.nested import nested
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
-from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.step_keys import Retries, Step, Timeout
 from pytest_orchestrator.recipe.step_types import Args, Isolation, Parse, WorkingDirectory

@@ -5,15 +5,13 @@ it gives is a value and never read as an expression, as YAML or as a command aga
 """
 
 import json
-import re
-from collections.abc import Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from pytest_orchestrator.core import values
-from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.words import shortened
 
@@ -27,36 +25,6 @@ OPENING = "${{"
 _LITERAL = "$${{"
 _CLOSING = "}}"
 _MOST_CLOSINGS = 50
-
-BEFORE = frozenset(
-    {"vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt"}
-)
-"""Names that an expression may use before the body of a step."""
-
-AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
-"""Names that it may use after it."""
-
-TRIED = AFTER | {"kind"}
-"""Names of `until` and `abort_if`."""
-
-EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
-"""Names that there are before anything runs: of `vars` and `test_meta`."""
-
-COLLECTED = frozenset({"vars", "env"})
-"""Names that the lists of a matrix may use: its cells exist at collection."""
-
-FUNCTIONS = ("range", "dict")
-"""What an expression may call beside the filters."""
-
-_DASHED = re.compile(r"steps\.(\w+(?:-\w+)+)")
-_CURES = {
-    "len": "write `x | length`",
-    "str": "write `x | string`",
-    "null": "write `none`",
-    "undefined": "write `x is defined`",
-    **{name: f"write `x | {name}`" for name in ("abs", "int", "float", "round", "sum", "sorted")},
-    **{name: f"write `[a, b] | {name}`" for name in ("min", "max")},
-}
 
 
 class ExpressionError(ValueError):
@@ -274,37 +242,6 @@ def absent(hint: str) -> Any:
     from pytest_orchestrator.recipe.sandbox import LANGUAGE
 
     return LANGUAGE.undefined(hint=hint)
-
-
-def unknown(expression: Expression, known: Collection[str]) -> str | None:
-    """Say which name of an expression means nothing where it stands; None where all do.
-
-    Args:
-        expression: The expression.
-        known: The names that there are.
-    """
-    for chain in expression.reads:
-        if chain.root in known or chain.asked or chain.root in FUNCTIONS:
-            continue
-        if chain.root in TRIED:
-            when = "after the body of the step" if chain.root in AFTER else "of `retry`"
-            if chain.root in BEFORE:
-                return f"'{chain.root}' cannot be used here"
-            return f"'{chain.root}' is known only {when}"
-        cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
-        return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
-    return None
-
-
-def _cure(text: str, root: str) -> str:
-    dashed = next((name for name in _DASHED.findall(text) if root in name.split("-")), "")
-    if dashed:
-        return f" (a name with a dash is written steps['{dashed}'])"
-    return f" ({_CURES[root]})" if root in _CURES else ""
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names))
 
 
 def _plain(given: Any) -> Any:

@@ -16,7 +16,7 @@ from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
-from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
 from pytest_orchestrator.recipe.steps import Draft, draft
 from pytest_orchestrator.recipe.templates import Templates

@@ -13,7 +13,7 @@ from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.expressions import ExpressionError, as_text
 from pytest_orchestrator.recipe.model import Cell, Recipe
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
-from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.resolve import value_of
 from pytest_orchestrator.recipe.words import quoted
 

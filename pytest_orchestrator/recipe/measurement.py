@@ -6,8 +6,9 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import AFTER, Expression
+from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.kinds import Json, Text, key
+from pytest_orchestrator.recipe.names import AFTER
 
 
 class Within(Struct, frozen=True, kw_only=True):

@@ -13,8 +13,9 @@ from msgspec import Struct, field
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.expressions import COLLECTED, EARLY, Template
+from pytest_orchestrator.recipe.expressions import Template
 from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
+from pytest_orchestrator.recipe.names import COLLECTED, EARLY
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep

@@ -7,11 +7,11 @@ from yaml import MappingNode, Node
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.paths import checked_key
-from pytest_orchestrator.recipe.expressions import AFTER
 from pytest_orchestrator.recipe.measurement import Measurement, Within
+from pytest_orchestrator.recipe.names import AFTER
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.output import Output, Search
-from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.values import FAILED
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted

@@ -6,8 +6,8 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import AFTER
 from pytest_orchestrator.recipe.kinds import Json, key
+from pytest_orchestrator.recipe.names import AFTER
 
 
 class Search(Struct, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ from typing import Annotated
 from msgspec import Struct
 
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import BEFORE
 from pytest_orchestrator.recipe.kinds import FilePath, key
+from pytest_orchestrator.recipe.names import BEFORE
 
 
 class Ready(Struct, frozen=True, kw_only=True):

@@ -5,8 +5,9 @@ from typing import Annotated
 from msgspec import Struct
 
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import TRIED, Expression
+from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.kinds import key
+from pytest_orchestrator.recipe.names import TRIED
 
 _LONGEST = 86_400.0
 

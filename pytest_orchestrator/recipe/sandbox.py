@@ -14,7 +14,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.recipe.expressions import FUNCTIONS
+from pytest_orchestrator.recipe.names import FUNCTIONS
 
 CONTEXT = "ctx"
 _VALUE = "value"

@@ -7,9 +7,10 @@ from msgspec import Struct, field
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import AFTER, BEFORE, Expression, Template
+from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, StepName, Tag, Text, key
 from pytest_orchestrator.recipe.measurement import Measurement
+from pytest_orchestrator.recipe.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.output import Output
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry

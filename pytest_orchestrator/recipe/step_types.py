@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import field
 
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import BEFORE
 from pytest_orchestrator.recipe.kinds import (
     Dotted,
     EnvName,
@@ -17,6 +16,7 @@ from pytest_orchestrator.recipe.kinds import (
     Word,
     key,
 )
+from pytest_orchestrator.recipe.names import BEFORE
 from pytest_orchestrator.recipe.step_keys import Step
 
 Isolation = Annotated[

@@ -13,7 +13,7 @@ from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
 from pytest_orchestrator.recipe.nodes import Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems
-from pytest_orchestrator.recipe.readers import Reading
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.templates import Templates

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Struct, field
 
 from pytest_orchestrator.recipe import rules
-from pytest_orchestrator.recipe.expressions import AFTER, Expression
+from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.kinds import (
     ContextPath,
     ExitCode,
@@ -17,6 +17,7 @@ from pytest_orchestrator.recipe.kinds import (
     Text,
     key,
 )
+from pytest_orchestrator.recipe.names import AFTER
 
 OF_SHELL = frozenset({"exit_code"})
 """Criteria that only a step with a command can be asked for."""

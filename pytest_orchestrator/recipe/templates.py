@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.recipe.expressions import Expression, Template, unknown
+from pytest_orchestrator.recipe.expressions import Expression, Template
+from pytest_orchestrator.recipe.names import unknown
 from pytest_orchestrator.recipe.problems import Problems
 
 

@@ -11,7 +11,8 @@ from yaml import Node
 
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.nodes import Pairs
-from pytest_orchestrator.recipe.readers import Reader, Reading, reader
+from pytest_orchestrator.recipe.readers import Reader, reader
+from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.values import FAILED
 
 Unknown = Callable[[str, Node], None]
