@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
 _RECIPES = {"a": ["a1", "a2", "a3"], "b": ["b1", "b2"], "c": ["c1", "c2", "c3", "c4"]}
+_HERE = "isolation: inline"  # where a step runs says nothing about when, and lanes cost most
 _TESTS = """
 import pytest
 
@@ -25,7 +26,7 @@ def test_it(number):
 def mixed(project: Project) -> Project:
     """A project with three recipes and some tests between them."""
     for name, steps in _RECIPES.items():
-        project.recipe(name, dict.fromkeys(steps, ""), {f"{name}_off": ""})
+        project.recipe(name, dict.fromkeys(steps, _HERE), {f"{name}_off": _HERE})
     project.write("recipes/test_x.py", _TESTS)
     return project
 
