@@ -1,5 +1,6 @@
 """One step from its start to its StepResult; nothing of it escapes as an exception."""
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -73,9 +74,10 @@ def execute(
     started = time.time()
     ended = _body(step, own.context, env, fixtures)
     found = Found(ended.failure, ended.verdicts)
-    if ended.failure is None and ended.skipped is None:
+    if ended.skipped is None and (ended.failure is None or ended.verdicts):
         known = scope.after(names, ended)
-        found = _checked(Evidence(step, own.context, ended, started, env.root, before, known))
+        evidence = Evidence(step, own.context, ended, started, env.root, before, known)
+        found = _checked(evidence) if ended.failure is None else _beside(evidence)
         if found.failure is not None and step.background:
             ended = _services(env).ended(step.name) or ended
     outcome: Outcome = (
@@ -121,6 +123,18 @@ def _checked(evidence: Evidence) -> Found:
     except ExpressionError as error:
         return Found(invalid(error), ended.verdicts)
     return Found(_unmet(verdicts), verdicts, measured)
+
+
+def _beside(evidence: Evidence) -> Found:
+    """Check the other criteria of a step that did not end with the exit code that it asks for."""
+    ended = evidence.ended
+    verdicts = ended.verdicts
+    if any(verdict.unmet for verdict in verdicts):
+        # What the others ask of the result may have no value now.
+        with contextlib.suppress(ExpressionError):
+            step = resolved(evidence.step, evidence.names, late=True)
+            verdicts += criteria.checked(evidence._replace(step=step))
+    return Found(ended.failure, verdicts)
 
 
 def invalid(error: ExpressionError) -> Failure:

@@ -17,6 +17,7 @@ from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.reports import figures
 
 _MOST = 6
+_MOST_UNMET = 12
 _WIDEST = 100
 _LONGEST = 300
 
@@ -52,9 +53,9 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path) -> str:
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     tries = step.retry.attempts if step.retry else 1
     which = f" (try {result.attempt} of {tries})" if tries > 1 else ""
-    if failure.kind != "criterion":
-        return f"step '{step.name}'{which}: {failure.reason}"
     count = len(result.unmet)
+    if not _is_of_criteria(result, failure):
+        return f"step '{step.name}'{which}: {failure.reason}"
     if count == 1 and result.unmet[0].is_measurement:
         return f"{result.unmet[0].name} is out of its limits after step '{step.name}'{which}"
     what = "a criterion does" if count == 1 else f"{count} of {len(result.verdicts)} criteria do"
@@ -62,10 +63,15 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
 
 
 def _errors(result: StepResult, failure: Failure) -> list[str]:
-    if failure.kind != "criterion":
+    if not _is_of_criteria(result, failure):
         return [f"E   {failure.reason}"]
     rows = [f"E   {one.told}  (line {one.place.line})" for one in result.unmet]
-    return _bounded(rows, "E   … and {} more do not hold")
+    return _bounded(rows, "E   … and {} more do not hold", _MOST_UNMET)
+
+
+def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
+    """Tell whether criteria say it all: an exit code that is not wanted may not be alone."""
+    return failure.kind == "criterion" or (failure.kind == "exit_code" and len(result.unmet) > 1)
 
 
 def _held(result: StepResult) -> list[str]:
@@ -130,8 +136,8 @@ def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
     return rows
 
 
-def _bounded(rows: list[str], rest: str) -> list[str]:
-    return rows if len(rows) <= _MOST else [*rows[:_MOST], rest.format(len(rows) - _MOST)]
+def _bounded(rows: list[str], rest: str, most: int = _MOST) -> list[str]:
+    return rows if len(rows) <= most else [*rows[:most], rest.format(len(rows) - most)]
 
 
 def _short(value: Json) -> str:

@@ -76,6 +76,27 @@ def test_the_exit_code_stands_before_the_other_criteria(bench: Bench) -> None:
     assert [one.name for one in result.verdicts] == ["exit_code", "files_exist"]
 
 
+def test_the_other_criteria_are_told_beside_an_exit_code_that_is_not_wanted(bench: Bench) -> None:
+    success = {"exit_code": 0, "files_exist": ["a", "recipes"], "assert": ["exit_code == 3"]}
+    result = bench.result(bench.shell_step("exit 3", parse="text", success=success))
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == ("exit_code", "exit code 3, wanted 0")
+    assert [(one.name, one.unmet) for one in result.verdicts] == [
+        ("exit_code", "exit code 3, wanted 0"),
+        ("files_exist", "a is not there"),
+        ("files_exist", None),
+        ("assert", None),
+    ]
+
+
+def test_what_has_no_value_then_is_left_out(bench: Bench) -> None:
+    success = {"exit_code": 0, "assert": ["result.v == 3"]}
+    result = bench.result(bench.shell_step("exit 3", success=success))
+    assert result.failure is not None
+    assert result.failure.kind == "exit_code"
+    assert [one.name for one in result.verdicts] == ["exit_code"]
+
+
 def test_a_step_that_skips_itself_meets_what_needs_it(bench: Bench) -> None:
     step = bench.shell_step(
         """echo '{"status": "skip", "reason": "no PSU"}'""", success={"files_exist": ["a"]}

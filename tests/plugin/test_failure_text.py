@@ -46,6 +46,42 @@ used       N s, CPU N s
 repeat     pytest recipes/psu.yaml::measure
 alone      env RANGE=200 MODE=dc bin/measure
 """
+_LIMITS = """
+steps:
+  - name: measure
+    type: shell
+    cmd: "echo 'ripple: 61 mV' | tee out.txt; echo done >&2; exit 3"
+    parse: text
+    success:
+      exit_code: [0, 4]
+      max_seconds: 60
+      stdout_matches: '^ripple: \\d+ mV$'
+      stdout_not_contains:
+        - PASS
+        - 61 mV
+      stderr_contains: done
+      files:
+        - path: out.txt
+          min_bytes: 100
+          fresh: true
+"""
+_EIGHT = """\
+recipes/psu.yaml:7:18: 3 of 8 criteria do not hold after step 'measure'
+
+   2 |   - name: measure
+   … |
+   4 |     cmd: "echo 'ripple: 61 mV' | tee out.txt; echo done >&2; exit 3"
+   5 |     parse: text
+   6 |     success:
+   7 |       exit_code: [0, 4]
+     |                  ^^^^^^
+E   exit_code: exit code 3, wanted 0 or 4  (line 7)
+E   stdout_not_contains: '61 mV' is in line 1 of stdout: 'ripple: 61 mV'  (line 12)
+E   files: out.txt has 14 bytes, limit 100 bytes (under by 86 bytes, 86 %)  (line 16)
+    stderr ends with: done
+    held: max_seconds 60; stdout_matches ^ripple: \\d+ mV$; stdout_not_contains PASS; \
+stderr_contains done; files {"path": "out.txt", "fresh": true}
+"""
 _BENCH = """
 def check(ctx, params):
     values = [1, 2, 3]
@@ -92,6 +128,26 @@ def test_criteria_that_do_not_hold_are_told_at_their_lines(psu: Project, style: 
         "FAILED recipes/psu.yaml::measure - ctx_has_keys: the context has no key 'done.flsh' "
         "(did you mean 'done.flash'?) (and 2 more)" in result.outlines
     )
+
+
+def test_eight_criteria_of_which_three_do_not_hold(project: Project) -> None:
+    project.write("recipes/psu.yaml", _LIMITS)
+
+    told = project.shown(project.run(), "measure")
+
+    assert told.partition("stderr  ")[0] == _EIGHT
+    criteria = project.blocks()["measure"]["criteria"]
+    assert [one["line"] for one in criteria if not one["held"]] == [7, 12, 16]
+    assert criteria[-2] == {
+        "name": "files",
+        "line": 16,
+        "held": False,
+        "wanted": {"path": "out.txt", "min_bytes": 100},
+        "measured": 14,
+        "unit": "bytes",
+        "distance": 86,
+        "reason": "out.txt has 14 bytes, limit 100 bytes (under by 86 bytes, 86 %)",
+    }
 
 
 def test_one_line_names_the_line_of_the_recipe(psu: Project) -> None:
