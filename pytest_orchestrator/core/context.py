@@ -98,7 +98,7 @@ class Context:
         Returns:
             An own copy.
         """
-        value = self._values.get(key, paths.ABSENT)
+        value = self._values.get(key, paths.ABSENT) if type(key) is str else paths.ABSENT
         if type(value) in SCALARS:
             return value
         with self._state.lock:

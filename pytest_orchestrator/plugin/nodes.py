@@ -238,7 +238,8 @@ def fixtures_of(fixture: Callable[[str], object], run: Serial, step: Step) -> di
 def _raised(text: str) -> pytest.ExceptionInfo[BaseException]:
     """Return a text as a failure that pytest shows without any frame."""
     try:
-        pytest.fail(text, pytrace=False)
+        # Where Ctrl-C is handled it is none of what is shown.
+        raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
     except pytest.fail.Exception:
         return pytest.ExceptionInfo.from_current()
 

@@ -10,6 +10,7 @@ from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
@@ -45,8 +46,8 @@ class Running:
         try:
             return (yield)
         except protocol.INTERRUPTS:
+            self._tell_interrupted(item)
             if not self._ending:
-                self._tell_interrupted(item)
                 protocol.torn_down(item, next(iter(self._finals.owed_now()), None))
             raise
 
@@ -105,12 +106,18 @@ class Running:
 
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
-        if self._worker or not isinstance(item, StepItem) or item.result is None:
+        if not isinstance(item, StepItem) or item.result is None:
             return
         failure = item.result.failure
-        if failure is not None and failure.kind == "interrupted":
-            for report in reporting.made_by_hand(item)[1:]:
-                item.ihook.pytest_runtest_logreport(report=report)
+        if failure is None or failure.kind != "interrupted":
+            return
+        if not self._worker or item.step.is_final:
+            self._tell(item, reporting.made_by_hand(item)[1:])
+        if item.step.is_final:
+            left = [step.name for step in self._finals.owed_now()]
+            follow = f"; {' and '.join(left)} still to run" if left else ""
+            words = f"Ctrl-C ended finally step '{item.name}'{follow}"
+            say(self._session.config, words, after_signal=True)
 
     def _by_hand(self) -> None:
         """Run what is still owed where pytest can set up no item any more.
@@ -124,9 +131,18 @@ class Running:
                 why = f"the session ended early; no fixture can be set up: {', '.join(names)}"
                 item.result = item.run.note(item.step, "failed", why)
             else:
-                item.result = item.run.result(item.step)
-            for report in reporting.made_by_hand(item):
-                if self._finals.selected(item) and not self._worker:
-                    item.ihook.pytest_runtest_logreport(report=report)
-                else:
-                    self._last_items.tell(item, report)
+                try:
+                    item.result = item.run.result(item.step)
+                except protocol.INTERRUPTS:
+                    item.result = item.run.results[item.step.name]
+                    self._tell_interrupted(item)
+                    continue
+            self._tell(item, reporting.made_by_hand(item))
+
+    def _tell(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
+        """Report a step: as an item where it was selected, else only where it failed."""
+        for report in reports:
+            if self._finals.selected(item) and not self._worker:
+                item.ihook.pytest_runtest_logreport(report=report)
+            else:
+                self._last_items.tell(item, report)

@@ -1,4 +1,4 @@
-"""Who a step waits for, said in the terminal while it waits."""
+"""What is said in the terminal while a step runs: who it waits for, what becomes of Ctrl-C."""
 
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,20 @@ def teller(config: pytest.Config) -> "Callable[[Wait], None]":
     """Return what writes one line for each wait; with ``-q`` it writes none."""
 
     def tell(wait: "Wait") -> None:
-        terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is None or config.get_verbosity() < 0:
-            return
-        capture: Any = config.pluginmanager.get_plugin("capturemanager")
-        # A step's output is captured while it runs, and this is none of it.
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            terminal.ensure_newline()
-            terminal.write_line(f"orchestrator: {wait}")
-            terminal.flush()
+        if config.get_verbosity() >= 0:
+            say(config, str(wait))
 
     return tell
+
+
+def say(config: pytest.Config, words: str, *, after_signal: bool = False) -> None:
+    """Write a line to the terminal now, below the ``^C`` that a terminal shows of a signal."""
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:
+        return
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    # A step's output is captured while it runs, and this is none of it.
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        terminal.write("\n") if after_signal else terminal.ensure_newline()
+        terminal.write_line(f"orchestrator: {words}")
+        terminal.flush()

@@ -221,6 +221,16 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
             ContextTypeError,
             "a key is text such as 'metrics.mean_v1', not a number",
         ),
+        (
+            lambda ctx: ctx.get([1]),
+            ContextTypeError,
+            "a key is text such as 'metrics.mean_v1', not a list",
+        ),
+        (
+            lambda ctx: ctx[{"a": 1}],
+            ContextTypeError,
+            "a key is text such as 'metrics.mean_v1', not a mapping",
+        ),
         (lambda ctx: ctx.set("a", 1, who=3), ContextTypeError, "who is text, not a number"),
         (
             lambda ctx: ctx.set("a", 1, who="\ud800"),

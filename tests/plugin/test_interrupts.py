@@ -161,6 +161,48 @@ def test_an_interrupted_test_is_followed_by_the_final_steps(project: Project) ->
     assert project.ran == ["one", "off", "cool"]
 
 
+def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
+    """Press Ctrl-C in a step and in two final ones."""
+    stays = "type: shell, cmd: 'touch {0}.on; sleep 600', parse: text"
+    off = {name: stays.format(name) for name in ("off", "cool")}
+    project.recipe("x", {"one": stays.format("one")}, {**off, "dark": ""})
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
+    process = project.pytester.popen(
+        [*command, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    for name in ("one", "off", "cool"):
+        while not (project.path / f"{name}.on").exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+    out, _ = process.communicate()
+    return process.returncode, out.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("args", "counts"),
+    [((), "3 failed, 1 passed"), (("-k", "one"), "1 failed, 3 deselected, 2 errors")],
+)
+def test_ctrl_c_while_final_steps_run_ends_one_of_them_and_says_so(
+    project: Project, args: tuple[str, ...], counts: str
+) -> None:
+    status, lines = _interrupted_often(project, *args)
+
+    assert status == 2
+    assert project.ran == ["dark"]
+    assert [line for line in lines if line.startswith("orchestrator: ")] == [
+        "orchestrator: Ctrl-C ended finally step 'off'; cool and dark still to run",
+        "orchestrator: Ctrl-C ended finally step 'cool'; dark still to run",
+    ]
+    told = [line for line in lines if re.match(r"(FAILED|ERROR) ", line)]
+    assert len(told) == 3
+    for name, line in zip(("one", "off", "cool"), told, strict=True):
+        ending = rf"\S+::{name} - interrupted after \d+\.\d s: Ctrl-C"
+        assert re.fullmatch(rf"(FAILED|ERROR) {ending}", line)
+    assert any(f" {counts} in " in line for line in lines)
+    assert not any("Traceback" in line or "another exception" in line for line in lines)
+
+
 def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
     step = "type: shell, cmd: 'sleep 600 & echo $! > pid; touch waits; wait', parse: text"
 
