@@ -86,12 +86,12 @@ def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResul
 
 
 def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:
-    from pytest_orchestrator.reports import failure
+    from pytest_orchestrator.plugin.nodes import failure_text
 
     head = f"needed step {run.recipe.node(step.name)} did not pass"
     if result.failure is None:
         return f"{head}: {result.reason or result.outcome}"
-    text = f"{head}\n{failure.text(run.recipe, step, result, run.env.root)}"
+    text = f"{head}\n{failure_text(config, run.recipe, step, result)}"
     raised = result.failure.exception
     return text if raised is None else f"{text}\n{_explanation(config, raised)}"
 

@@ -174,7 +174,7 @@ class StepItem(pytest.Function):
         if self.result is None or self.result.failure is None:
             return None
         return self.repr_failure(
-            _raised(failure.text(self.recipe, self.step, self.result, self.config.rootpath))
+            _raised(failure_text(self.config, self.recipe, self.step, self.result))
         )
 
     def explained(self, error: BaseException) -> Any:
@@ -204,7 +204,7 @@ class StepItem(pytest.Function):
             pytest.xfail(raised.report["wasxfail"].removeprefix("reason: "))
         if raised is not None:
             raise raised
-        told = failure.text(self.recipe, self.step, result, self.config.rootpath)
+        told = failure_text(self.config, self.recipe, self.step, result)
         raise pytest.fail.Exception(told, pytrace=False)
 
     def _warn_of_leftovers(self, result: StepResult) -> None:
@@ -217,6 +217,11 @@ class StepItem(pytest.Function):
                 str(self.path),
                 self.step.line,
             )
+
+
+def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told of a failed step."""
+    return failure.text(recipe, step, result, config.rootpath, config.invocation_params.dir)
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:

@@ -5,6 +5,7 @@ beside it by pytest.
 """
 
 import json
+import os
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ _WIDEST = 100
 _LONGEST = 300
 
 
-def text(recipe: Recipe, step: Step, result: StepResult, root: Path) -> str:
+def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> str:
     """Return what a person is told of a failed step.
 
     Args:
@@ -30,6 +31,7 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path) -> str:
         step: The step that failed.
         result: What became of it; its ``failure`` is present.
         root: The rootdir, which the path of its log is told relative to.
+        here: Where pytest was started, and where its command works when pasted.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place = place_of(step, result)
@@ -46,7 +48,7 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path) -> str:
     ]
     if result.ended is not None:
         lines.append(_used(result.ended.usage))
-    lines += _commands(recipe, step, result)
+    lines += _commands(recipe, step, result, os.path.relpath(root / recipe.id, here))
     return "\n".join(lines)
 
 
@@ -123,8 +125,9 @@ def _used(usage: Usage) -> str:
     return f"used       {', '.join(parts)}"
 
 
-def _commands(recipe: Recipe, step: Step, result: StepResult) -> list[str]:
-    rows = [f"repeat     pytest {shlex.quote(recipe.node(step.name))}"]
+def _commands(recipe: Recipe, step: Step, result: StepResult, path: str) -> list[str]:
+    node = path + recipe.node(step.name).removeprefix(recipe.id)
+    rows = [f"repeat     pytest {shlex.quote(node)}"]
     process = result.ended.process if result.ended else None
     if (
         process is not None

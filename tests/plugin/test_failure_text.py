@@ -312,6 +312,19 @@ def test_the_commands_that_are_told_work(psu: Project) -> None:
     assert psu.pytester.run("sh", "-c", alone).outlines == ['{"status": "ok"}']
 
 
+def test_what_repeats_a_step_works_in_a_folder_below(
+    psu: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (psu.path / "docs").mkdir()
+    monkeypatch.chdir(psu.path / "docs")
+
+    shown = psu.shown(psu.run("../recipes/psu.yaml::measure"), "measure")
+    repeat = re.findall(r"^repeat +(.*)$", shown, flags=re.MULTILINE)[0]
+
+    assert repeat == "pytest ../recipes/psu.yaml::measure"
+    assert psu.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
+
+
 def test_control_characters_are_shown_and_not_sent(project: Project) -> None:
     project.write("bell.txt", "\x1b[2J\x07 done\n")
     project.recipe("x", {"one": "type: shell, cmd: 'cat bell.txt >&2; exit 3'"})

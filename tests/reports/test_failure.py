@@ -45,8 +45,9 @@ def failed(failure: Failure, **more: Any) -> StepResult:
     return StepResult(step="ripple", outcome="failed", failure=failure, **more)
 
 
-def told(recipe: Recipe, result: StepResult) -> list[str]:
-    return text(recipe, recipe.step("ripple"), result, recipe.path.parent.parent).splitlines()
+def told(recipe: Recipe, result: StepResult, here: Path | None = None) -> list[str]:
+    root = recipe.path.parent.parent
+    return text(recipe, recipe.step("ripple"), result, root, here or root).splitlines()
 
 
 def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -> None:
@@ -174,6 +175,17 @@ def test_a_value_is_told_as_json_that_moves_no_cursor(
 def test_a_line_that_cannot_be_pasted_is_left_out(recipe: Recipe, alone: str) -> None:
     result = failed(Failure(kind="status", reason="off"), ended=ended(alone))
     assert told(recipe, result)[-1] == "repeat     pytest recipes/psu.yaml::ripple"
+
+
+@pytest.mark.parametrize(
+    ("here", "path"), [("recipes", "psu.yaml"), ("docs/deep", "../../recipes/psu.yaml")]
+)
+def test_what_repeats_a_step_is_relative_to_where_pytest_was_started(
+    recipe: Recipe, here: str, path: str
+) -> None:
+    root = recipe.path.parent.parent
+    result = failed(Failure(kind="status", reason="off"))
+    assert told(recipe, result, root / here)[-1] == f"repeat     pytest {path}::ripple"
 
 
 def test_an_id_with_a_space_is_quoted(recipe: Recipe, tmp_path: Path) -> None:
