@@ -47,6 +47,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         before_import: Called with a module's name before it is imported for the first time.
         hear: Called with each log record and warning of a step in a process of its own.
         stop: Called with the words of a step that ends the whole run, and the exit status.
+        watched: True in a process of the step's own, which its lane measures.
         inline: True where all Python steps run in this process (a person is debugging).
         slot: The lanes that steps run in.
         environ: Environment of the steps; None is that of this process, as it is at their start.
@@ -73,6 +74,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     before_import: Callable[[str], None] = _nothing
     hear: Callable[[dict[str, Any]], None] = _nothing
     stop: Callable[[str, int | None], None] = _nothing
+    watched: bool = False
     inline: bool = False
     slot: Slot | None = None
     environ: Mapping[str, str] | None = None

@@ -35,7 +35,7 @@ def run(
         How it ended; only what the surroundings let through comes out as an exception.
     """
     heap = Heap() if step.heap else None
-    own = Own(heap)
+    own = Own(heap, io=not env.watched)
     try:
         with deadline(env.seconds_for(step.timeout)):
             target = _target(step, env)

@@ -56,11 +56,9 @@ class StepCalls:
         self._item.ihook.pytest_runtest_protocol(item=self._item, nextitem=None)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: "_StepCall") -> bool:
+    def pytest_runtest_protocol(self) -> bool:
         """Serve in the place of what pytest does with an item."""
         faulthandler.enable(2)
-        item.body = lambda: None
-        self._call()  # a child finds loaded what that loads
         with warnings.catch_warnings():
             warnings.showwarning = self._warned
             self.serve()
@@ -69,6 +67,17 @@ class StepCalls:
     def serve(self) -> None:
         """Run steps until nobody asks any more."""
         raise NotImplementedError
+
+    def rehearse(self) -> None:
+        """Do what a child does, for a step that does nothing.
+
+        A child finds loaded what that loads; and Python makes fast what has run some times,
+        where a child runs all of it but once.
+        """
+        step = PythonStep(name="nothing", module=__name__, function=_nothing.__name__)
+        (channel, context), (told, heard) = socket.socketpair(), socket.socketpair()
+        with channel, context, told, heard:
+            self.perform(step, {"root": str(Path.cwd())}, (channel, told))
 
     def expect(self, step: PythonStep, request: dict[str, Any]) -> None:
         """Make ready for a step, as far as that is possible before its process is there."""
@@ -173,6 +182,10 @@ class StepCalls:
         return told | {"wasxfail": getattr(report, "wasxfail", None)}
 
 
+def _nothing() -> dict[str, str]:
+    return {"status": "ok"}
+
+
 class _Body:
     """The body of a step, and how it ended."""
 
@@ -258,4 +271,5 @@ def _surroundings(request: dict[str, Any], error: BaseException | None) -> Envir
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=before_import,
+        watched=True,
     )

@@ -1,10 +1,10 @@
 """The process of a Python step: where it stands, and what the import of its module left it."""
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import faulthandler
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -74,10 +74,11 @@ def own_process(*, traced: bool) -> None:
     Args:
         traced: Who is ended by TERM tells where it hung.
     """
+    # Not by signal, whose names for numbers cost each child fifty pages of memory.
     for number in lane.SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     if traced:
-        faulthandler.register(signal.SIGTERM, 2, all_threads=True, chain=True)
+        faulthandler.register(_signal.SIGTERM, 2, all_threads=True, chain=True)

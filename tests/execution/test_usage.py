@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from pytest_orchestrator.execution.usage import Own, io_of, resident
+from pytest_orchestrator.execution.kernel import io_of
+from pytest_orchestrator.execution.usage import Own, resident
 
 
 def test_memory_that_is_held_is_growth() -> None:
@@ -29,6 +30,8 @@ def test_cpu_of_children_counts() -> None:
 def test_what_is_not_measured_is_absent() -> None:
     assert "max_rss" not in Own().usage().as_dict()
     assert "heap_peak" not in Own().usage().as_dict()
+    assert "read_bytes" not in Own(io=False).usage().as_dict()
+    assert "io" not in Own(io=False).usage().source
 
 
 def test_a_process_that_is_gone_has_no_figures() -> None:
