@@ -1,0 +1,43 @@
+"""The recipe cdu_http: its unit answers while the recipe runs."""
+
+import socket
+import threading
+import urllib.request
+
+import pytest
+
+from pytest_orchestrator import Context
+from scriptlets.python.steps.cdu_http import ask, serve
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.recipe("recipes/cdu_http.yaml")
+def test_the_readings_are_in_the_context(ctx: Context) -> None:
+    readings = ctx.get("cdu_http.readings_v1")
+
+    assert [reading["poll"] for reading in readings] == [1, 2, 3]
+
+
+def test_where_nobody_listens_nobody_answers(port: int) -> None:
+    told = ask(Context(), {"port": port})
+
+    assert told["status"] == "error"
+    assert told["reason"].startswith("nobody answers: ")
+
+
+def test_the_unit_answers_for_readings_alone(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    threading.Thread(target=serve, args=({"port": port},), daemon=True).start()
+    ctx = Context()
+    while ask(ctx, {"port": port, "polls": 1})["status"] != "ok":
+        pass
+
+    with pytest.raises(urllib.request.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/other")
+    assert ctx.get("cdu_http.readings_v1") == [{"poll": 1, "supply_pressure_kpa": 320.1}]
+    assert capsys.readouterr().out == f"listening on 127.0.0.1:{port}\n"
