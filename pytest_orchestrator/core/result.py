@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.place import Place
 
@@ -266,6 +267,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Number of the try that this tells of, the last one.
         attempts: The tries before it.
         waited: Seconds that the step waited for its locks, in all its tries.
+        artifacts: Files of it that were copied into the folder of the run.
+        warnings: What a person should know, and what fails nothing.
     """
 
     step: str
@@ -283,6 +286,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     attempts: tuple[Attempt, ...] = ()
     waited: float = 0.0
+    artifacts: tuple[Artifact, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:

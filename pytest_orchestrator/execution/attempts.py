@@ -3,16 +3,18 @@
 Between two tries nothing is held here: no lane, no lock, no thread.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
-from pytest_orchestrator.execution import assertion
+from pytest_orchestrator.execution import artifacts, assertion
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
@@ -95,8 +97,11 @@ class Attempts:
         if self.number > 1 and self.prepare() is not None:
             return self.result
         tried = self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
+        if tried.failure is not None and self.step.background and env.services:
+            ended = env.services.ended(self.step.name) or tried.ended
+            tried = msgspec.structs.replace(tried, ended=ended)
         if tried.failure is None or tried.ended is None or self._is_last(tried):
-            self.result = self._last(tried)
+            self.result = self._last(self._with_artifacts(tried))
             return self.result
         self._failed.append(
             Attempt(
@@ -169,7 +174,10 @@ class Attempts:
         seconds = time.time() - started
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
         ended = Ended(usage=Usage(seconds=seconds))
-        return self._last(failed(self.step, failure, ended, started))
+        cut_off = failed(self.step, failure, ended, started)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one
+            cut_off = self._with_artifacts(cut_off)
+        return self._last(cut_off)
 
     def _last(self, tried: StepResult) -> StepResult:
         """Return the last try with what is known of those before it."""
@@ -182,6 +190,16 @@ class Attempts:
             attempt=self.number,
             attempts=tuple(self._failed),
         )
+
+    def _with_artifacts(self, tried: StepResult) -> StepResult:
+        """Return a try with copies of its files; those of a service are taken at its end."""
+        if tried.ended is None:
+            return tried
+        take = partial(artifacts.kept, self.step, self._env, after(self._names, tried.ended))
+        if self._env.services and self._env.services.at_end(self.step.name, take):
+            return tried
+        kept = take()
+        return msgspec.structs.replace(tried, artifacts=kept.artifacts, warnings=kept.warnings)
 
 
 def _essential(ended: Ended) -> Ended:

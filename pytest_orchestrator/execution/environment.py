@@ -56,6 +56,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         recipe: Path of the recipe that the steps belong to.
         run: Id of the run, for those who wait for a lock of it.
         logs: Folder that the output of steps is written to; None is nowhere.
+        artifacts: Folder that files of steps are copied to; None is nowhere.
+        max_artifact: Bytes that such a file has at most.
         resources: Folder that samples of memory and CPU time are written to; None is nowhere.
         services: What goes on in the background of the recipe.
         attempt: Number of the try of a step, from 1.
@@ -83,6 +85,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str = ""
     run: str = ""
     logs: Path | None = None
+    artifacts: Path | None = None
+    max_artifact: int = 1_000_000_000
     resources: Path | None = None
     services: "Services | None" = None
     attempt: int = 1

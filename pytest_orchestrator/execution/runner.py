@@ -9,6 +9,7 @@ import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, StepResult
+from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.isolated import Raised
@@ -118,7 +119,11 @@ class Serial:
             ended = self.services.over()
         finally:
             self.locks.release()
-        told = [_complete(self.results[name], how) for name, how in ended if name in self.results]
+        told = [
+            _complete(self.results[name], how, kept)
+            for name, how, kept in ended
+            if name in self.results
+        ]
         self.results.update((result.step, result) for result in told)
         return told
 
@@ -198,13 +203,14 @@ class Serial:
         return result
 
 
-def _complete(result: StepResult, ended: Ended) -> StepResult:
+def _complete(result: StepResult, ended: Ended, kept: Kept) -> StepResult:
     """Return the result of a service that has ended."""
-    if ended.failure is None:
-        return msgspec.structs.replace(result, ended=ended)
-    return msgspec.structs.replace(
-        result, ended=ended, outcome="failed", failure=ended.failure, meets=False
+    whole = msgspec.structs.replace(
+        result, ended=ended, artifacts=kept.artifacts, warnings=kept.warnings
     )
+    if ended.failure is None:
+        return whole
+    return msgspec.structs.replace(whole, outcome="failed", failure=ended.failure, meets=False)
 
 
 def cause_of(end: BaseException) -> str:

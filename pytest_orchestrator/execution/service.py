@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
+from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import LaneLost, Output
 from pytest_orchestrator.execution.lane_result import stream
@@ -39,11 +40,13 @@ class Service:
     Attributes:
         step: The step.
         ended: How it ended, complete with figures; None as long as it lives.
+        take: Takes the files that it left, once it has ended.
     """
 
     def __init__(self, step: Step, env: Environment, body: Body, process: Process) -> None:
         self.step = step
         self.ended: Ended | None = None
+        self.take: Callable[[], Kept] = Kept
         self._slot = slot_of(env).another()
         self._lane = self._slot.python if isinstance(step, PythonStep) else self._slot.shell
         self._heard: list[dict[str, Any]] = []

@@ -1,11 +1,12 @@
 """The services of one run of a recipe: started by their steps, ended when the run is over."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process
+from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.service import Body, Service
 from pytest_orchestrator.recipe.graph import needed
@@ -35,6 +36,7 @@ class Services:
         Returns:
             How the step ended. Where it did as wanted, the service goes on.
         """
+        self.ended(step.name)  # of a try before
         service = Service(step, env, body, process)
         ended = service.until_ready()
         if ended.failure is None and ended.skipped is None:
@@ -48,6 +50,13 @@ class Services:
             return None
         service.stop()
         return service.ended
+
+    def at_end(self, name: str, take: Callable[[], Kept]) -> bool:
+        """Have files taken when a service has ended; tell whether there is one."""
+        service = self._kept.get(name)
+        if service is not None:
+            service.take = take
+        return service is not None
 
     def missing(self, step: Step) -> Failure | None:
         """Return the failure of a step that needs a service which has died, or None."""
@@ -66,11 +75,12 @@ class Services:
                 )
         return None
 
-    def over(self) -> list[tuple[str, Ended]]:
+    def over(self) -> list[tuple[str, Ended, Kept]]:
         """End all services, the last one first.
 
         Returns:
-            The name of each with how it ended; one that died has its failure there.
+            The name of each with how it ended, and what it left; one that died has its failure
+            there.
 
         Raises:
             KeyboardInterrupt: Ctrl-C meanwhile; all of them were ended at once.
@@ -82,7 +92,7 @@ class Services:
                 service.stop()
         if interrupts:
             raise interrupts[0]
-        return [(name, _told(service)) for name, service in kept.items() if service.ended]
+        return [(name, _told(service), service.take()) for name, service in kept.items()]
 
 
 def _told(service: Service) -> Ended:

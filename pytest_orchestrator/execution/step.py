@@ -78,8 +78,6 @@ def execute(
         known = scope.after(names, ended)
         evidence = Evidence(step, own.context, ended, started, env.root, before, known)
         found = _checked(evidence) if ended.failure is None else _beside(evidence)
-        if found.failure is not None and step.background:
-            ended = _services(env).ended(step.name) or ended
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )

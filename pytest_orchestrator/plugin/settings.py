@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZES = {"": 1, "kib": 1 << 10, "mib": 1 << 20, "kb": 1000, "mb": 1_000_000}
+_SIZES = {
+    "": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "kb": 1000,
+    "mb": 1_000_000,
+    "gb": 10**9,
+}
 
 _INI = (
     ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
+    ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
     (
@@ -78,6 +87,7 @@ def check(config: pytest.Config) -> None:
 
         _ = state_of(config).given
     max_log(config)
+    max_artifact(config)
     jobs(config)
     timeout_factor(config)
 
@@ -118,6 +128,11 @@ def max_log(config: pytest.Config) -> int:
     return int(_number(config, "recipe_max_log", _SIZES, "100MB, 1MiB or a number of bytes"))
 
 
+def max_artifact(config: pytest.Config) -> int:
+    """Return the size in bytes above which no file is copied into the folder of the run."""
+    return int(_number(config, "recipe_max_artifact", _SIZES, "1GB, 100MB or a number of bytes"))
+
+
 def jobs(config: pytest.Config) -> int:
     """Return the number of steps of a recipe that run at the same time."""
     given = config.getoption("recipe_jobs")
@@ -153,6 +168,7 @@ def environment(config: pytest.Config) -> "Environment":
         waiting=waiting.teller(config),
         live=output.shown_live(config),
         max_log=max_log(config),
+        max_artifact=max_artifact(config),
     )
 
 

@@ -145,16 +145,19 @@ class State:
         return self.runs[recipe.key]
 
     def _new_run(self, recipe: "Recipe") -> "Serial":
+        import msgspec
+
         from pytest_orchestrator.plugin import settings
 
         own = recipe.context == "recipe"
         context = self.context.layer() if own else self.context
         logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
+        env = msgspec.structs.replace(self.environment, artifacts=self.folder.artifacts(recipe))
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial
 
-            return Serial(recipe, context, self.environment, logs, resources)
+            return Serial(recipe, context, env, logs, resources)
         from pytest_orchestrator.execution.pool import Pool
 
         while len(self._slots) < number:
@@ -162,7 +165,7 @@ class State:
         return Pool(
             recipe,
             context,
-            self.environment,
+            env,
             slots=self._slots,
             variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
             logs=logs,

@@ -67,6 +67,19 @@ def block(
         told["measurements"] = [_measured(one) for one in result.measurements]
     if result.attempts:
         told["attempts"] = [_attempt(one, folder) for one in result.attempts]
+    return told | _left(result, folder)
+
+
+def _left(result: StepResult, folder: Path) -> dict[str, Json]:
+    """Return what there is of files that a step left, and of warnings."""
+    told: dict[str, Json] = {}
+    if result.artifacts:
+        told["artifacts"] = [
+            {"path": _relative(one.path, folder), "type": one.type, "bytes": one.bytes}
+            for one in result.artifacts
+        ]
+    if result.warnings:
+        told["warnings"] = list(result.warnings)
     return told
 
 

@@ -54,6 +54,10 @@ class RunFolder:
         """Return the folder for what the steps of a recipe used as they went on."""
         return self.path.joinpath("resources", *_parts(recipe))
 
+    def artifacts(self, recipe: Recipe) -> Path:
+        """Return the folder for the files that the steps of a recipe left."""
+        return self.path.joinpath("artifacts", *_parts(recipe))
+
     def _point_to(self) -> None:
         """Set the link in one step: whoever follows it finds one run or the other."""
         fresh = self._base / f".{_LATEST}.{os.getpid()}"

@@ -268,3 +268,23 @@ def test_the_table_has_figures_and_written_keys(psu: Project) -> None:
 
 def test_quiet_runs_show_no_table(psu: Project) -> None:
     psu.run("-q").stdout.no_fnmatch_line("*recipes/psu.yaml: failed*")
+
+
+def test_artifacts_are_in_the_folder_of_the_run(project: Project) -> None:
+    project.ini("recipe_max_artifact = 1kB")
+    cmd = "cmd: 'mkdir out; echo 1 > out/a.csv; head -c 1001 /dev/zero > out/b.csv; exit 1'"
+    project.recipe(
+        "deep/x", {"a": f"type: shell, {cmd}, parse: text, artifacts: [out/*.csv, '*.png']"}
+    )
+
+    block = project.blocks()["a"]
+
+    assert block["artifacts"] == [
+        {"path": "artifacts/deep/x/out/a.csv", "type": "text/csv", "bytes": 2}
+    ]
+    assert block["warnings"] == [
+        "artifacts: out/b.csv has 1,001 bytes, and recipe_max_artifact is 1,000; it is left out",
+        "artifacts: no file matches *.png",
+    ]
+    latest = project.path / ".orchestrator/runs/latest"
+    assert (latest / "artifacts/deep/x/out/a.csv").read_text() == "1\n"
