@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
     from pytest_orchestrator.core.context import Change, Context, ContextLike
     from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+    from pytest_orchestrator.core.leftovers import LeftoverWarning
     from pytest_orchestrator.core.logs import get_logger
     from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
     from pytest_orchestrator.core.values import NotJson
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
-__all__ += ["ContextTypeError", "NotJson", "OrchestratorError", "SignatureError"]
+__all__ += ["ContextTypeError", "LeftoverWarning", "NotJson", "OrchestratorError", "SignatureError"]
 __all__ += ["ValidationFailed", "get_logger", "main", "track_resources"]
 
 _HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
 _HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
 _HOMES |= {"SignatureError": "calling", "ValidationFailed": "calling"}
-_HOMES |= {"BaseScriptlet": "scriptlet"}
+_HOMES |= {"BaseScriptlet": "scriptlet", "LeftoverWarning": "leftovers"}
 
 
 def __getattr__(name: str) -> Any:

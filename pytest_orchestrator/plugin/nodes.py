@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.core.leftovers import LeftoverWarning
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.isolated import Raised
@@ -35,12 +36,6 @@ _REPORT: dict[str, Any] = {
     "longrepr": None,
     "when": "call",
 }
-
-
-class LeftoverWarning(UserWarning):
-    """A step ended and left processes running; they were ended."""
-
-    __module__ = "pytest_orchestrator"
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":

@@ -212,6 +212,16 @@ def test_what_is_left_running_is_ended_and_told(project: Project) -> None:
     refused.stdout.fnmatch_lines([f"FAILED {path}::one - *LeftoverWarning: {said}"])
 
 
+def test_what_is_left_running_is_told_by_workers_and_known_to_filters(project: Project) -> None:
+    project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
+
+    spread = project.run("-n", "1")
+    ignored = project.run("-W", "ignore::pytest_orchestrator.LeftoverWarning")
+
+    assert spread.parseoutcomes() == {"passed": 1, "warnings": 1}
+    assert ignored.parseoutcomes() == {"passed": 1}
+
+
 def test_a_leftover_hides_no_failure(project: Project) -> None:
     steps = {"one": "cmd: 'sleep 60 & exit 3'"}
 
