@@ -145,11 +145,11 @@ class StepItem(pytest.Function):
                 root = self.config.rootpath
                 self.result = with_writers(self.recipe, self.step, self.result, root)
         if self.result.failure is None:
-            self._warn_of_leftovers(self.result)
+            self.warn_of_leftovers(self.result)
         else:
             # Where warnings are errors this one must not hide the failure itself.
             with contextlib.suppress(LeftoverWarning):
-                self._warn_of_leftovers(self.result)
+                self.warn_of_leftovers(self.result)
         self._raise(self.result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
@@ -202,7 +202,8 @@ class StepItem(pytest.Function):
         told = failure_text(self.config, self.recipe, self.step, result)
         raise pytest.fail.Exception(told, pytrace=False)
 
-    def _warn_of_leftovers(self, result: StepResult) -> None:
+    def warn_of_leftovers(self, result: StepResult) -> None:
+        """Tell what a step left running when it ended by itself."""
         __tracebackhide__ = True
         process = result.ended.process if result.ended else None
         if process is not None and process.left:

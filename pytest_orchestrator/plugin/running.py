@@ -1,5 +1,6 @@
 """A session that has recipes, while it runs: one that ends early leaves nothing undone."""
 
+import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,13 @@ class Running:
         for result in run.over():
             item = self._finals.item(run, result.step)
             item.result = result
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                item.warn_of_leftovers(result)
+            for one in caught:
+                told = {"warning_message": one, "when": "runtest", "location": None}
+                recorded = item.ihook.pytest_warning_recorded
+                recorded.call_historic(kwargs=told | {"nodeid": item.nodeid})
             self._last_items.tell(item, reporting.made_by_hand(item)[1])
 
     def _end(self) -> None:

@@ -302,6 +302,20 @@ def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Proje
     assert result.ret == 1
 
 
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[str, ...]) -> None:
+    service = "type: shell, background: true, ready: {stdout_matches: up}, cmd: "
+    leaves = "'mkfifo go; sleep 600 & echo $! > pids; echo up; read x < go'"
+    kill = "type: shell, parse: text, cmd: 'echo > go; sleep 0.5'"
+    project.recipe("x", {"serve": service + leaves, "kill": kill})
+
+    result = project.run(*arguments)
+
+    result.assert_outcomes(passed=2, warnings=1)
+    assert "LeftoverWarning: step 'serve' left running: sleep (pid " in result.stdout.str()
+    assert alive(project) == []
+
+
 @pytest.mark.parametrize("arguments", [(), ("-n", "2"), ("--recipe-jobs=2",)])
 def test_all_that_a_service_used_is_in_the_report(
     project: Project, arguments: tuple[str, ...]
