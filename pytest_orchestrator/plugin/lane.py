@@ -25,7 +25,13 @@ import pytest
 from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.plugin.step_call import StepCalls
-from pytest_orchestrator.plugin.step_process import Imported, own_process, take_over
+from pytest_orchestrator.plugin.step_process import (
+    Imported,
+    forget_exits,
+    own_process,
+    run_exits,
+    take_over,
+)
 from pytest_orchestrator.recipe.model import PythonStep
 
 _CONTROL, _ALIVE = 3, 4
@@ -181,6 +187,7 @@ class Lane(Served):
             for number, fd in enumerate(streams, 1):  # the input is empty, as the lane's own
                 os.dup2(fd, number)
                 os.close(fd)
+            forget_exits()
             own_process(traced=not step.background)
             imported.print_again()
             imported.close()
@@ -247,6 +254,8 @@ def _run_alone() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
+    with contextlib.suppress(BaseException):
+        run_exits()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()

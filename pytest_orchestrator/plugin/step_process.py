@@ -1,8 +1,10 @@
 """The process of a Python step: where it stands, and what the import of its module left it."""
 
 import _signal  # type: ignore[import-not-found]
+import atexit
 import contextlib
 import faulthandler
+import logging
 import os
 import shutil
 import sys
@@ -66,6 +68,23 @@ def take_over(request: dict[str, Any]) -> None:
             os.environ[name] = value
     os.chdir(request["cwd"])
     sys.path[:] = request["sys_path"]
+
+
+def forget_exits() -> None:
+    """Have none of the functions run that the lane is to run when it ends itself."""
+    atexit._clear()  # noqa: SLF001
+    atexit.register(logging.shutdown)
+
+
+def run_exits() -> None:
+    """Run what the step has left to be run at the end of its process.
+
+    What it left running is ended and told, and not waited for.
+    """
+    processes = sys.modules.get("multiprocessing.util")
+    if processes is not None:
+        atexit.unregister(processes._exit_function)  # noqa: SLF001
+    atexit._run_exitfuncs()  # noqa: SLF001
 
 
 def own_process(*, traced: bool) -> None:

@@ -214,3 +214,55 @@ def test_coverage_counts_the_lines_of_scriptlets(project: Project, isolation: st
     counted = [source[line - 1].strip() for line in files["steps.py"]["executed_lines"]]
     assert "def note(ctx, params):" in counted
     assert "ctx.set(f\"done.{params['name']}\", True)" in counted
+
+
+_EXITS = """
+import atexit
+import multiprocessing
+import sys
+import threading
+import time
+
+
+def say(word):
+    print(word, file=sys.stderr)
+
+
+atexit.register(say, "of the module")
+
+
+def step(ctx, params):
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,)).start()
+    threading.Thread(target=time.sleep, args=(600,), name="stays").start()
+    atexit.register(say, "first in, last out")
+    atexit.register(lambda: 1 / 0)
+    atexit.register(ctx.set, "at.exit", True)
+    return {"status": "off"}
+
+
+def hangs(ctx, params):
+    atexit.register(time.sleep, 600)
+    return {"status": "ok"}
+"""
+
+
+def test_what_a_step_registers_runs_when_its_process_ends(project: Project) -> None:
+    project.write("exits.py", _EXITS)
+    project.recipe("x", {"one": "type: python, module: exits, function: step"})
+    project.write("test_x.py", "def test_x(ctx):\n    assert ctx.get('at.exit')\n")
+
+    result = project.run("-vv", "recipes/x.yaml", "test_x.py")
+
+    result.assert_outcomes(failed=1, passed=1, warnings=1)
+    text = result.stdout.str()
+    assert text.count("first in, last out") == 1
+    assert text.count("ZeroDivisionError: ") == 1
+    assert "of the module" not in text
+    assert "left running: " in text
+
+
+def test_what_hangs_at_the_end_of_a_process_is_ended_by_the_timeout(project: Project) -> None:
+    project.write("exits.py", _EXITS)
+    project.recipe("x", {"one": "type: python, module: exits, function: hangs, timeout: 300ms"})
+
+    assert project.told()["one"].startswith("timeout: still running after 0.3 s")
