@@ -86,14 +86,17 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
                 'result[2] is 1, wanted type "string"; and at least 997 more'
             ),
         ),
-        ({"$ref": "#"}, 1, "cannot be checked: RecursionError: maximum recursion depth exceeded"),
     ],
 )
 def test_what_was_found_where_and_which_rule(
     bench: Bench, schema: dict[str, Any], value: Any, told: str | None
 ) -> None:
-    found = checked(bench, schema, value).unmet
-    assert (found and found.removesuffix(" in comparison")) == told
+    assert checked(bench, schema, value).unmet == told
+
+
+def test_a_schema_without_an_end_cannot_be_checked(bench: Bench) -> None:
+    told = checked(bench, {"$ref": "#"}, 1).unmet or ""
+    assert told.startswith("cannot be checked: RecursionError: maximum recursion depth exceeded")
 
 
 def test_the_caret_stands_under_the_rule(bench: Bench) -> None:
