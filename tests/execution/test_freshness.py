@@ -81,6 +81,22 @@ def test_what_is_written_twice_within_a_tick_is_told_apart(bench: Bench) -> None
         assert unmet(bench, ": > out.csv; printf abc > out.csv") is None
 
 
+@pytest.mark.parametrize(("whole_seconds", "least"), [(False, 0.0), (True, 0.9)])
+def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, whole_seconds: bool, least: float
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    path = bench.write("out.csv", "abc")
+    if whole_seconds:
+        second = int(time.time()) * 1_000_000_000
+        os.utime(path, ns=(second, second))
+    success = {"files": [{"path": "out.csv", "fresh": True}]}
+    noted = freshness.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
+    stamp = noted["out.csv"]["out.csv"]
+    assert max(least, 0.0) < sum(waited) <= freshness.lag(stamp)
+
+
 def test_of_a_glob_every_file_must_be_fresh(bench: Bench) -> None:
     old(bench, "out/a.csv")
     told = unmet(bench, "touch out/b.csv", "out/*.csv")
