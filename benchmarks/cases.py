@@ -147,6 +147,21 @@ def idle() -> Case:
     )
 
 
+def slow_import() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        extra = costs["module of 200 ms"].cpu - costs["module of nothing"].cpu
+        return [Figure("CPU that the import adds", extra, "s", 0.5)]
+
+    return Case(
+        "fifty steps of a module whose import takes 200 ms, and of one whose import takes none",
+        (
+            Run("module of nothing", "recipe-python", 50),
+            Run("module of 200 ms", "recipe-slow-import", 50),
+        ),
+        figures,
+    )
+
+
 def steps() -> Case:
     sizes = {
         "function": (200, 2_200),
@@ -188,5 +203,6 @@ CASES: dict[str, Case] = {
     "scaling-python": scaling("recipe-python"),
     "scaling-shell": scaling("recipe-shell"),
     "idle": idle(),
+    "slow-import": slow_import(),
     "steps": steps(),
 }

@@ -13,6 +13,16 @@ def noop(params):
     return {"status": "ok"}
 """
 
+SLOW_PY = f"""\
+import time
+
+end = time.process_time() + 0.2
+while time.process_time() < end:
+    pass
+
+
+{NOOP_PY}"""
+
 NOOP_SH = """\
 #!/bin/sh
 echo '{"status": "ok"}'
@@ -79,6 +89,10 @@ def _recipe_shell(file: str, steps: int) -> dict[str, str]:
     return {"noop.sh": NOOP_SH, f"recipes/{file}.yaml": recipe}
 
 
+def _recipe_slow_import(file: str, steps: int) -> dict[str, str]:
+    return _recipe_python(file, steps) | {"noop.py": SLOW_PY}
+
+
 def _bare(file: str, steps: int) -> dict[str, str]:
     return {"conftest.py": BARE_CONFTEST, f"{file}.noop": "\n".join(step_names(steps))}
 
@@ -101,6 +115,7 @@ def _empty(file: str, steps: int) -> dict[str, str]:
 KINDS: dict[str, Callable[[str, int], dict[str, str]]] = {
     "recipe-python": _recipe_python,
     "recipe-shell": _recipe_shell,
+    "recipe-slow-import": _recipe_slow_import,
     "bare-item": _bare,
     "function": _function,
     "subprocess": _subprocess,
