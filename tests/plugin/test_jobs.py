@@ -134,6 +134,36 @@ def test_figures_are_those_of_a_serial_run(project: Project) -> None:
     assert ratios[1] == pytest.approx(1.0, abs=0.15)
 
 
+def test_children_that_nobody_samples_count_in_parallel_as_they_do_one_by_one(
+    project: Project,
+) -> None:
+    project.script(
+        "many.py",
+        f"""
+        #!{sys.executable} -S
+        import os
+        import time
+
+        for _ in range(20):
+            if os.fork() == 0:
+                end = time.process_time() + 0.05
+                while time.process_time() < end:
+                    pass
+                os._exit(0)
+        for _ in range(20):
+            os.wait()
+        """,
+    )
+    steps = dict.fromkeys(("one", "two"), f"{_SHELL}, needs: [], cmd: ./many.py")
+    project.recipe("x", steps)
+
+    for args in ((), ("--recipe-jobs=2",)):
+        for block in project.blocks(*args).values():
+            used = block["resources"]
+            cpu = used["cpu_user_seconds"] + used["cpu_system_seconds"]
+            assert cpu == pytest.approx(1.0, rel=0.15)
+
+
 _GRAPH = {
     "a": _command("exit 3"),
     "b": _command("echo b >> ran.txt", "a"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,21 +86,35 @@ def test_no_step_meets_what_the_one_before_it_did(
     assert not first["modules"]
 
 
-def test_pytest_itself_is_as_before(project: Project) -> None:
+@pytest.mark.parametrize("args", [(), ("--recipe-jobs=3",), ("-s",), ("-x", "--recipe-jobs=2")])
+def test_pytest_itself_is_as_before(
+    project: Project, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    scratch = project.path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(project.path / "locks"))
     project.write("bodies.py", _BODIES)
-    step = "type: python, module: bodies, function"
-    project.recipe("x", {"b": f"{step}: spoil", "c": f"{step}: look"})
-    alone = ("-p", "no:rerunfailures")  # it leaves a server behind
+    step = "needs: [], type: python, module: bodies, function"
+    spoil = "umask 0; cd /; export BENCH=1; trap '' TERM; sleep 600 & echo left; cat; exit 3"
+    shell = f"needs: [], locks: [psu], type: shell, parse: text, stdin: x, cmd: {json.dumps(spoil)}"
+    hangs = "needs: [], type: shell, parse: text, timeout: 200ms, cmd: sleep 600"
+    steps = {"b": f"{step}: spoil", "c": f"{step}: look", "d": shell, "e": hangs}
+    project.recipe("x", steps, {"off": f"{step}: look"}, head="locks: [bench]")
+    alone = ("-p", "no:rerunfailures", *args)  # it leaves a server behind
     project.run(*alone)  # what is imported and made once
-    before = _own()
+    before = _own(scratch)
 
-    project.run(*alone).assert_outcomes(passed=2)
+    project.run(*alone)
 
-    assert _own() == before
+    assert _own(scratch) == before
     assert "bodies" not in sys.modules
 
 
-def _own() -> dict[str, object]:
+def _own(scratch: Path) -> dict[str, object]:
+    umask = os.umask(0o077)
+    os.umask(umask)
     links = (one for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
     return {
         "files": sorted(re.sub("#[0-9]+", "#", str(one.readlink())) for one in links),
@@ -107,6 +123,11 @@ def _own() -> dict[str, object]:
         "children": Path(f"/proc/self/task/{os.getpid()}/children").read_text(),
         "cwd": str(Path.cwd()),
         "environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "umask": umask,
+        "signals": {one.name: signal.getsignal(one) for one in signal.Signals},
+        "alarm": signal.getitimer(signal.ITIMER_REAL),
+        "scratch": sorted(path.name for path in scratch.iterdir()),
+        "search path": list(sys.path),
     }
 
 
