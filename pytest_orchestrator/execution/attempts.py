@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -193,13 +192,22 @@ class Attempts:
 
     def _with_artifacts(self, tried: StepResult) -> StepResult:
         """Return a try with copies of its files; those of a service are taken at its end."""
+        services = self._env.services
+        if services and services.at_end(self.step.name, self._complete):
+            return tried
+        return self._complete(tried)
+
+    def _complete(self, tried: StepResult) -> StepResult:
+        """Return a try with all that it left, now that nothing of it goes on."""
         if tried.ended is None:
             return tried
-        take = partial(artifacts.kept, self.step, self._env, after(self._names, tried.ended))
-        if self._env.services and self._env.services.at_end(self.step.name, take):
-            return tried
-        kept = take()
-        return msgspec.structs.replace(tried, artifacts=kept.artifacts, warnings=kept.warnings)
+        kept = artifacts.kept(self.step, self._env, after(self._names, tried.ended))
+        return msgspec.structs.replace(
+            tried,
+            changes=tuple(self._own.changes),
+            artifacts=kept.artifacts,
+            warnings=kept.warnings,
+        )
 
 
 def _essential(ended: Ended) -> Ended:

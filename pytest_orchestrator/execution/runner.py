@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Ended, Failure, StepResult
-from pytest_orchestrator.execution.artifacts import Kept
+from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.isolated import Raised
@@ -116,14 +115,9 @@ class Serial:
             The results of the services, now that they are complete.
         """
         try:
-            ended = self.services.over()
+            told = self.services.over(self.results)
         finally:
             self.locks.release()
-        told = [
-            _complete(self.results[name], how, kept)
-            for name, how, kept in ended
-            if name in self.results
-        ]
         self.results.update((result.step, result) for result in told)
         return told
 
@@ -201,16 +195,6 @@ class Serial:
         self.results[step.name] = result
         self._heed(step, result)
         return result
-
-
-def _complete(result: StepResult, ended: Ended, kept: Kept) -> StepResult:
-    """Return the result of a service that has ended."""
-    whole = msgspec.structs.replace(
-        result, ended=ended, artifacts=kept.artifacts, warnings=kept.warnings
-    )
-    if ended.failure is None:
-        return whole
-    return msgspec.structs.replace(whole, outcome="failed", failure=ended.failure, meets=False)
 
 
 def cause_of(end: BaseException) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
-from pytest_orchestrator.execution.artifacts import Kept
+from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import LaneLost, Output
 from pytest_orchestrator.execution.lane_result import stream
@@ -21,6 +20,7 @@ from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import PythonStep, Ready, Step
 
 Body = Callable[[Environment], Ended]
+Complete = Callable[[StepResult], StepResult]
 
 _ALIVE = 0.1  # seconds that are enough where nothing is asked for
 _FIRST, _LONGEST = 0.005, 0.05
@@ -40,13 +40,13 @@ class Service:
     Attributes:
         step: The step.
         ended: How it ended, complete with figures; None as long as it lives.
-        take: Takes the files that it left, once it has ended.
+        complete: Completes the result of its step, once it has ended.
     """
 
     def __init__(self, step: Step, env: Environment, body: Body, process: Process) -> None:
         self.step = step
         self.ended: Ended | None = None
-        self.take: Callable[[], Kept] = Kept
+        self.complete: Complete = lambda result: result
         self._slot = slot_of(env).another()
         self._lane = self._slot.python if isinstance(step, PythonStep) else self._slot.shell
         self._heard: list[dict[str, Any]] = []

@@ -1,14 +1,13 @@
 """The services of one run of a recipe: started by their steps, ended when the run is over."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from pytest_orchestrator.core.result import Ended, Failure, Process
-from pytest_orchestrator.execution.artifacts import Kept
+from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.service import Body, Service
+from pytest_orchestrator.execution.service import Body, Complete, Service
 from pytest_orchestrator.recipe.graph import needed
 from pytest_orchestrator.recipe.model import Recipe, Step
 
@@ -51,11 +50,11 @@ class Services:
         service.stop()
         return service.ended
 
-    def at_end(self, name: str, take: Callable[[], Kept]) -> bool:
-        """Have files taken when a service has ended; tell whether there is one."""
+    def at_end(self, name: str, complete: Complete) -> bool:
+        """Have the result of a service completed when it has ended; tell whether there is one."""
         service = self._kept.get(name)
         if service is not None:
-            service.take = take
+            service.complete = complete
         return service is not None
 
     def missing(self, step: Step) -> Failure | None:
@@ -75,12 +74,14 @@ class Services:
                 )
         return None
 
-    def over(self) -> list[tuple[str, Ended, Kept]]:
+    def over(self, results: Mapping[str, StepResult]) -> list[StepResult]:
         """End all services, the last one first.
 
+        Args:
+            results: Those of their steps, from when they were ready.
+
         Returns:
-            The name of each with how it ended, and what it left; one that died has its failure
-            there.
+            The results, complete; that of one that died has its failure there.
 
         Raises:
             KeyboardInterrupt: Ctrl-C meanwhile; all of them were ended at once.
@@ -92,14 +93,19 @@ class Services:
                 service.stop()
         if interrupts:
             raise interrupts[0]
-        return [(name, _told(service), service.take()) for name, service in kept.items()]
+        told = [(service, results[name]) for name, service in kept.items() if name in results]
+        return [service.complete(_ended(service, result)) for service, result in told]
 
 
-def _told(service: Service) -> Ended:
-    assert service.ended is not None  # noqa: S101
+def _ended(service: Service, result: StepResult) -> StepResult:
+    """Return the result of a service that has ended."""
     death = service.death
-    failure = None if death is None else _death(service, death)
-    return msgspec.structs.replace(service.ended, failure=failure)
+    if death is None:
+        return msgspec.structs.replace(result, ended=service.ended)
+    failure = _death(service, death)
+    return msgspec.structs.replace(
+        result, ended=service.ended, outcome="failed", failure=failure, meets=False
+    )
 
 
 def _death(service: Service, death: Failure) -> Failure:

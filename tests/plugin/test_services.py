@@ -35,6 +35,12 @@ def wait(ctx, params):
         time.sleep(0.001)
 
 
+def until_it_wrote(ctx, params):
+    while ctx.get("served") < 50:
+        pass
+    return {"status": "ok"}
+
+
 def serve(ctx, params):
     Path("pids").write_text(str(__import__("os").getpid()))
     ctx.set("served", 1)
@@ -204,6 +210,23 @@ def test_a_python_step_is_a_service_too(project: Project) -> None:
     logs = project.path / ".orchestrator/runs/latest/logs/x"
     assert (logs / "serve.1.stdout").read_text() == "up\n"
     assert not (logs / "serve.1.stderr").exists()
+
+
+def test_the_report_has_what_a_service_wrote_to_its_end(project: Project) -> None:
+    project.write("waits.py", _WAITS)
+    keys = "type: python, module: waits, function: serve, background: true"
+    project.recipe(
+        "x",
+        {
+            "serve": f"{keys}, ready: {{stdout_matches: up}}",
+            "use": "type: python, module: waits, function: until_it_wrote",
+        },
+    )
+
+    writes = project.blocks()["serve"]["context"]["writes"]
+
+    assert [write["new"] for write in writes] == list(range(1, len(writes) + 1))
+    assert len(writes) >= 50
 
 
 _DIES = (
