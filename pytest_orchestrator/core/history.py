@@ -5,7 +5,7 @@ appended item. So ten thousand appends to a list cost ten thousand items.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
@@ -32,6 +32,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
         old: The value before, for pop the item; None where there was none, and for append.
         new: The value after, for append the item; None for delete and pop.
         index: Place of the item in the list, for append and pop alone.
+        masked: Something secret in old or new is replaced by ``***``.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     old: Any
     new: Any
     index: int | None = None
+    masked: bool = False
 
     def as_dict(self) -> dict[str, Json]:
         """Return ``{ts, who, op, old, new}``, for append and pop with ``index``."""
@@ -50,11 +52,16 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class History:
-    """The changes of all keys of a Context, which guards it by its lock."""
+    """The changes of all keys of a Context, which guards it by its lock.
 
-    __slots__ = ("_last", "_lines")
+    Attributes:
+        written: Is called with each key and value that is written, the lock held.
+    """
+
+    __slots__ = ("_last", "_lines", "written")
 
     def __init__(self) -> None:
+        self.written: Callable[[str, Json], None] | None = None
         self._lines: dict[str, bytearray] = {}
         self._last = 0
 
@@ -72,6 +79,8 @@ class History:
         """
         now = self.now()
         self._write(key, encode((now, who, op, payload)))
+        if self.written is not None and op != "pop":
+            self.written(key, payload)
         return now
 
     def now(self) -> int:
@@ -88,6 +97,8 @@ class History:
             payload = change.index if change.op == "pop" else change.new
             moment = _moment(change.ts)
             self._write(key, encode((moment, change.who, change.op, payload)))
+            if self.written is not None:
+                self.written(key, change.new)
             self.passed(moment)
 
     def passed(self, moment: int) -> None:

@@ -48,6 +48,7 @@ class _Histories(History):
 
     def __init__(self, below: History) -> None:
         super().__init__()
+        self.written = below.written
         self._below = below
 
     def has_own(self, key: str) -> bool:

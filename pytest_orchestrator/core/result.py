@@ -198,6 +198,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
         leftovers: Processes that it left running; all of them were ended.
         threads: Threads that it left running in a process of Python.
         shown: What it printed was shown as it came.
+        masked: Names of its ``args`` whose values are secret.
     """
 
     argv: tuple[str, ...]
@@ -210,6 +211,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     leftovers: tuple[str, ...] = ()
     threads: tuple[str, ...] = ()
     shown: bool = False
+    masked: tuple[str, ...] = ()
 
     @property
     def left(self) -> list[str]:

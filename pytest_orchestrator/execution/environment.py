@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
@@ -64,6 +65,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
         waiting: Is told of a step that waits for a lock, and who has that.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
+        secrets: What is masked in such output; reports mask by the same.
         max_log: Bytes after which such a file is cut, with a mark.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
@@ -93,6 +95,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[int, ...] = ()
     waiting: Callable[[Wait], None] = _nothing
     live: tuple[int, int] | None = None
+    secrets: Masker = msgspec.field(default_factory=Masker)
     max_log: int = 100_000_000
     capacity: int = 16 * 1024 * 1024
 

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from pytest_orchestrator.core.secret_stream import restored
+
 
 class Asked(Protocol):
     """What every request has, whatever it asks of a lane; all its fields go to the lane."""
@@ -42,6 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             None is none.
         stderr_log: The same for stderr.
         max_log: Bytes after which a log is cut, with a mark.
+        secrets: What is masked in the logs and in what is copied, the longest first.
         grace: Seconds between TERM and KILL.
         end_signal: Number of the signal that is sent in the place of TERM.
     """
@@ -54,6 +57,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     stdout_log: str | None = None
     stderr_log: str | None = None
     max_log: int = 100 * 1000 * 1000
+    secrets: tuple[bytes, ...] = ()
     grace: float = 2.0
     end_signal: int = int(signal.SIGTERM)
 
@@ -69,6 +73,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         log: Path of the log, which holds all of it unless it is cut; None where there is none.
         cut: The log is cut.
         error: What the disk said where it did not take the whole log.
+        replaced: Where a mask stands in the log, and what was printed there.
     """
 
     size: int
@@ -78,6 +83,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None
     cut: bool = False
     error: str | None = None
+    replaced: list[tuple[int, bytes]] = []
 
     def whole(self, limit: int) -> bytes | None:
         """Return all bytes; None where there are more than the limit, or not all were kept.
@@ -92,7 +98,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         if self.log is None or self.cut or self.error:
             return None
         with open(self.log, "rb") as file:
-            return file.read()
+            logged = file.read()
+        return restored(logged, self.replaced) if self.replaced else logged
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True):

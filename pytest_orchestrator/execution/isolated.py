@@ -61,6 +61,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     stdout_log: str | None = None
     stderr_log: str | None = None
     max_log: int = 100 * 1000 * 1000
+    secrets: tuple[bytes, ...] = ()
     handed: int = 2
     end_signal: int = int(signal.SIGTERM)
 
@@ -76,12 +77,13 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     Returns:
         How it ended, the same as if it had run here.
     """
-    timeout = env.seconds_for(step.timeout)
+    timeout, variables = env.seconds_for(step.timeout), env.variables()
+    env.secrets.learn(variables)
     request = StepRequest(
         step=msgspec.json.encode(step),
         recipe=env.recipe,
         root=str(env.root),
-        env=env.variables(),
+        env=variables,
         cwd=os.getcwd(),
         sys_path=_search_path(env),
         log_level=logging.getLogger().getEffectiveLevel(),
@@ -90,6 +92,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         stderr_log=env.log(step.name, "stderr"),
         max_log=env.max_log,
         end_signal=step.stop_number,
+        secrets=env.secrets.forms,
     )
     started = time.monotonic()
     with _Talk(context, env) as talk:

@@ -10,6 +10,10 @@ import os
 import select
 import stat
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.secret_stream import SecretStream
+
 _PIECE = 4096
 _BACKLOG = 1 << 16
 
@@ -19,10 +23,12 @@ class Live:
 
     Args:
         fd: Where it goes; closed at the end.
+        secrets: Masks what is copied; None where nothing is secret.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, secrets: SecretStream | None = None) -> None:
         self._fd = _unblocked(fd)
+        self._secrets = secrets
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLOUT)
         self._waiting = b""
@@ -35,7 +41,7 @@ class Live:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes, and write what can be written now."""
-        self._waiting += chunk
+        self._waiting += chunk if self._secrets is None else self._secrets.feed(chunk)
         try:
             while self._waiting and self._poll.poll(0):
                 self._waiting = self._waiting[os.write(self._fd, self._waiting[:_PIECE]) :]
@@ -46,6 +52,8 @@ class Live:
 
     def close(self) -> bytes:
         """Stop, and return what was not taken yet."""
+        if self._secrets is not None:
+            self._waiting += self._secrets.end()
         self.feed(b"")
         os.close(self._fd)
         return self._waiting

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.secret_stream import SecretStream
+
 EDGE = 1 << 15
 """Bytes of the beginning and of the end that are kept at hand."""
 
@@ -17,13 +21,15 @@ class LogFile:
     Args:
         path: Where the log is written, as soon as there is something to write; None is nowhere.
         limit: Bytes of the stream after which the log is cut, with a mark.
+        secrets: Masks what is written; None where nothing is secret.
     """
 
-    def __init__(self, path: str | None, limit: int) -> None:
+    def __init__(self, path: str | None, limit: int, secrets: SecretStream | None = None) -> None:
         self.size = 0
         self._kept = 0
         self._path = path
         self._limit = limit
+        self._secrets = secrets
         self._fd: int | None = None
         self._error: str | None = None
         self._head = b""
@@ -32,7 +38,12 @@ class LogFile:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
         if self._path is not None and self.size < self._limit and self._error is None:
-            self._kept += self._write(chunk[: self._limit - self.size])
+            logged = chunk[: self._limit - self.size]
+            if self._secrets is None:
+                self._kept += self._write(logged)
+            else:
+                masked = self._secrets.feed(logged)
+                self._kept += len(logged) if self._write(masked) == len(masked) else 0
         if room := max(0, EDGE - self.size):
             self._head += chunk[:room]
         if len(chunk) > room:
@@ -44,8 +55,11 @@ class LogFile:
 
         Returns:
             How many bytes there were, how many the log has, the first and the last of them,
-            whether the log is cut, and what the disk said where it took no more.
+            whether the log is cut, what the disk said where it took no more, and what masks
+            stand for in it.
         """
+        if self._secrets is not None and self._fd is not None:
+            self._write(self._secrets.end())
         if cut := self.size > self._limit and self._path is not None:
             self._write(b"\n[cut here: the log is limited to %d bytes]\n" % self._limit)
         if self._fd is not None:
@@ -58,6 +72,7 @@ class LogFile:
             "head": self._head,
             "tail": self._tail,
             "error": self._error,
+            "replaced": [] if self._secrets is None else self._secrets.replaced,
         }
 
     def _write(self, data: bytes) -> int:

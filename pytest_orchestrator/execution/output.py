@@ -31,13 +31,16 @@ class _Refused(ValueError):
     """What a hook of the decoder refuses; it is not told where that stands."""
 
 
-def parsed(raw: bytes, parse: Parse, what: str = "stdout") -> Json | Failure:
+def parsed(
+    raw: bytes, parse: Parse, what: str = "stdout", mask: Callable[[bytes], bytes] = bytes
+) -> Json | Failure:
     """Read what a step printed.
 
     Args:
         raw: All bytes of the stream or file.
         parse: How the recipe says it is to be read.
         what: Name of the stream or file, for the message.
+        mask: Masks what the message shows of it.
 
     Returns:
         The value (an object, but for ``data``), or the failure that says at which byte
@@ -63,7 +66,7 @@ def parsed(raw: bytes, parse: Parse, what: str = "stdout") -> Json | Failure:
     return Failure(
         kind="protocol",
         reason=f"{subject} is not {wanted[parse]}: {rule}, at byte {start + at}",
-        detail=(*_pointed(body, at), _CURE),
+        detail=(*_pointed(*_masked(body, at, mask)), _CURE),
     )
 
 
@@ -145,6 +148,12 @@ def _named(value: object) -> str:
 
 def _lowered(message: str) -> str:
     return message[:1].lower() + message[1:]
+
+
+def _masked(body: bytes, at: int, mask: Callable[[bytes], bytes]) -> tuple[bytes, int]:
+    """Mask a text before it is cut; return it, and where an offset in it has gone."""
+    whole, before = mask(body), mask(body[:at])
+    return whole, len(before) if whole.startswith(before) else 0
 
 
 def _pointed(body: bytes, at: int) -> tuple[str, str]:

@@ -54,6 +54,7 @@ class Scope:
                 },
             }
             self._early["vars"] = _vars(self._recipe, self._env.given, self._early)
+            self._env.secrets.declare(self._recipe.secrets, self._early["vars"])
         return self._early
 
     def before(self, own: Context, attempt: int, fixtures: Mapping[str, object]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import LaneLost, Output
 from pytest_orchestrator.execution.lane_result import stream
 from pytest_orchestrator.execution.logfile import EDGE
+from pytest_orchestrator.execution.masked_logs import masked_afterwards
 from pytest_orchestrator.execution.readiness import Readiness
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import PythonStep, Ready, Step
@@ -148,7 +149,8 @@ class Service:
                 with contextlib.suppress(LaneLost, OSError):  # the body meets and tells it too
                     self._slot.python.prepare()
             self._begun = time.monotonic()
-            self.ended = self._body(self._env)
+            with masked_afterwards(self.step, self._env):
+                self.ended = self._body(self._env)
         except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
             self._error = error
             failure = Failure(kind="crash", reason=f"{type(error).__name__}: {error}")

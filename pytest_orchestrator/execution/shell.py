@@ -16,7 +16,7 @@ from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environ
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
-from pytest_orchestrator.execution.output import parsed
+from pytest_orchestrator.execution.output import Parse, parsed
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import Criterion, ShellStep
 
@@ -59,11 +59,13 @@ def process_of(step: ShellStep, env: Environment) -> Process:
         argv=argv_of(step.cmd, env.root),
         cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
         alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+        masked=_secret_args(step, env),
     )
 
 
 def _start(step: ShellStep, env: Environment, process: Process, told: str) -> Exited:
     variables = environment_of(step.args, env.variables()) | {RESULT: told}
+    env.secrets.learn(variables)
     text = stdin_of(step.stdin)
     with contextlib.ExitStack() as stack:
         stdin = None
@@ -84,6 +86,7 @@ def _start(step: ShellStep, env: Environment, process: Process, told: str) -> Ex
                 stderr_log=env.log(step.name, "stderr"),
                 max_log=env.max_log,
                 end_signal=step.stop_number,
+                secrets=env.secrets.forms,
             )
             return slot_of(env).shell.run(request, live=env.live_now(), kept=env.locks)
 
@@ -113,16 +116,16 @@ def _ended(
         leftovers=tuple(exited.leftovers),
         shown=env.live is not None,
     )
-    value = _value(step, exited, raw, env.capacity)
+    value = _value(step, exited, raw, env)
     verdict = _exit_verdict(step, exited.code)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     read = None if isinstance(value, Failure) else value
     failure, skipped = _cut_off(step, env, exited), None
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
-        skipped = status.skip_of(read) or _told(f"exit code {exited.code}", _last_line(exited))
+        skipped = status.skip_of(read) or _told(f"exit code {exited.code}", _last_line(exited, env))
     elif failure is None:
-        failure = _failure(step, exited, value, verdict)
+        failure = _failure(step, env, exited, value, verdict)
         # In data a status means nothing.
         skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
@@ -150,15 +153,20 @@ def _too_large(what: str, most: int) -> Failure:
     return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
 
 
-def _value(step: ShellStep, exited: Exited, raw: bytes | Failure, most: int) -> Json | Failure:
+def _value(
+    step: ShellStep, exited: Exited, raw: bytes | Failure, env: Environment
+) -> Json | Failure:
     if step.parse == "text":
         return parsed(b"", "text")
     if isinstance(raw, Failure):
         return raw
     if raw.strip():
-        return parsed(raw, "data" if step.parse == "data" else "json", f"${RESULT}")
-    printed = exited.stdout.whole(most)
-    return _too_large("stdout", most) if printed is None else parsed(printed, step.parse)
+        kind: Parse = "data" if step.parse == "data" else "json"
+        return parsed(raw, kind, f"${RESULT}", env.secrets.data)
+    printed = exited.stdout.whole(env.capacity)
+    if printed is None:
+        return _too_large("stdout", env.capacity)
+    return parsed(printed, step.parse, mask=env.secrets.data)
 
 
 def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | None:
@@ -176,7 +184,7 @@ def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | Non
 
 
 def _failure(
-    step: ShellStep, exited: Exited, value: Json | Failure, verdict: Verdict
+    step: ShellStep, env: Environment, exited: Exited, value: Json | Failure, verdict: Verdict
 ) -> Failure | None:
     """Choose what is told where several things are wrong: the first of these."""
     if exited.signal:
@@ -186,14 +194,14 @@ def _failure(
         if said and isinstance(value, dict) and "status" in value:
             return said
     if verdict.unmet:
-        return _wrong_code(step, exited, verdict)
+        return _wrong_code(step, env, exited, verdict)
     if isinstance(value, Failure):
         return value
     return status.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
 
 
-def _wrong_code(step: ShellStep, exited: Exited, verdict: Verdict) -> Failure:
-    last = _last_line(exited)
+def _wrong_code(step: ShellStep, env: Environment, exited: Exited, verdict: Verdict) -> Failure:
+    last = _last_line(exited, env)
     reason = verdict.unmet or ""
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
@@ -206,8 +214,8 @@ def _wrong_code(step: ShellStep, exited: Exited, verdict: Verdict) -> Failure:
     )
 
 
-def _last_line(exited: Exited) -> str:
-    return stream(exited.stderr).text.strip().rpartition("\n")[2][:300]
+def _last_line(exited: Exited, env: Environment) -> str:
+    return env.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
 
 
 def _told(reason: str, last: str) -> str:
@@ -255,6 +263,13 @@ def _not_started(step: ShellStep, error: OSError, process: Process, env: Environ
         skipped=reason if skips else None,
         process=msgspec.structs.replace(process, exit_code=code),
     )
+
+
+def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
+    """Return the names of those args whose values are not to be told."""
+    given = environment_of(step.args, {})
+    env.secrets.learn(given)
+    return tuple(name for name, value in given.items() if env.secrets.text(value) != value)
 
 
 def _wants(step: ShellStep, code: int) -> bool:

@@ -29,6 +29,7 @@ from pytest_orchestrator.execution import (
 )
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
@@ -70,6 +71,7 @@ def execute(
     missing = env.services.missing(step) if env.services else None
     if missing is not None:
         return failed(step, missing)
+    secrets = env.secrets.forms
     before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
     ended = _body(step, own.context, env, fixtures)
@@ -78,6 +80,8 @@ def execute(
         known = scope.after(names, ended)
         evidence = Evidence(step, own.context, ended, started, env.root, before, known)
         found = _checked(evidence) if ended.failure is None else _beside(evidence)
+    if env.secrets.forms is not secrets and not step.background:
+        mask_logs(step, env)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -160,6 +164,7 @@ def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, obj
         return started(step, env, lambda within: _apart(step, own, within), _process(step, env))
     match step:
         case PythonStep() if fixtures or env.inline or step.isolation == "inline":
+            env.secrets.learn(env.variables())
             return python.run(step, own, env, fixtures)
         case _:
             return _apart(step, own, env)

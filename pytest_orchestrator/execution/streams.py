@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pytest_orchestrator.core.secret_stream import SecretStream
+
 _NAMES = ("stdout", "stderr")
 _CHUNK = 1 << 16
 _LAST = 1 << 20
@@ -22,15 +24,16 @@ class Streams:
     """The reading ends of two pipes.
 
     Args:
-        request: The paths of the logs and their limit.
+        request: The paths of the logs, their limit, and what is masked in them.
         fds: Where stdout and stderr are copied to as they come: none, or both.
         poll: Where the pipes are registered from `listen` on.
     """
 
     def __init__(self, request: dict[str, Any], fds: list[int], poll: select.poll) -> None:
-        limit = request["max_log"]
-        self._logs = [LogFile(request[f"{name}_log"], limit) for name in _NAMES]
-        self._live = [Live(fd) for fd in fds]
+        limit, secrets = request["max_log"], request["secrets"]
+        logs = [request[f"{name}_log"] for name in _NAMES]
+        self._logs = [LogFile(path, limit, _stream(secrets)) for path in logs]
+        self._live = [Live(fd, _stream(secrets)) for fd in fds]
         self._poll = poll
         self._open: dict[int, int] = {}
         self._heard: set[int] = set()
@@ -118,3 +121,11 @@ class Streams:
             self._heard.remove(fd)
             self._poll.unregister(fd)
         self._held.discard(fd)
+
+
+def _stream(secrets: tuple[bytes, ...]) -> SecretStream | None:
+    if not secrets:
+        return None
+    from pytest_orchestrator.core.secret_stream import SecretStream
+
+    return SecretStream(secrets)

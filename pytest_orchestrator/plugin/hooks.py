@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
     )
-    config.pluginmanager.register(plain_reports.Plain(), "orchestrator-plain")
+    config.pluginmanager.register(plain_reports.Plain(config), "orchestrator-plain")
     if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import durations
 

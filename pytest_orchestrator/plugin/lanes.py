@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin import masking
+
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.slot import Program, Slot
 
 FORKS = sys.platform == "linux"
@@ -146,16 +149,17 @@ def _logs_live(config: pytest.Config) -> bool:
     return config.getoption("log_cli_level") is not None or bool(config.getini("log_cli"))
 
 
-def hear(event: dict[str, Any]) -> None:
+def hear(secrets: "Masker", event: dict[str, Any]) -> None:
     """Let happen here what a step did in its own process: a log record, a warning."""
     if event["op"] == "log":
-        record = logging.makeLogRecord(event["record"])
+        record = logging.makeLogRecord(masking.record(event["record"], secrets))
         logging.getLogger(record.name).handle(record)
         return
     with warnings.catch_warnings():
         # Where it is an error it was one there.
         warnings.simplefilter("always")
-        warnings.warn_explicit(event["message"], _category(event), event["filename"], event["line"])
+        message = secrets.text(event["message"])
+        warnings.warn_explicit(message, _category(event), event["filename"], event["line"])
 
 
 def _category(event: dict[str, Any]) -> type[Warning]:

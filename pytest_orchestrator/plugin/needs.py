@@ -74,7 +74,7 @@ def _run_one(
         result = run.result(step, {} if known else fixtures_of(request.getfixturevalue, run, step))
     if not known:
         told.append((run, step, result))
-        tell_output(result)
+        tell_output(state_of(request.config).masked(result))
     if not result.meets and not _is_told_by_an_item(request.config, run, result):
         pytest.fail(_text(request.config, run, step, result), pytrace=False)
 
@@ -89,6 +89,7 @@ def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResul
     from pytest_orchestrator.plugin.nodes import failure_text
 
     head = f"needed step {run.recipe.node(step.name)} did not pass"
+    result = state_of(config).masked(result)
     if result.failure is None:
         return f"{head}: {result.reason or result.outcome}"
     text = f"{head}\n{failure_text(config, run.recipe, step, result)}"

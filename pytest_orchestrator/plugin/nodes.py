@@ -110,7 +110,16 @@ class StepItem(pytest.Function):
         super().__init__(**kwargs)
         self.recipe = recipe
         self.step = step
-        self.result: StepResult | None = None
+        self._result: StepResult | None = None
+
+    @property
+    def result(self) -> StepResult | None:
+        """What became of the step, as it may be told: without what is secret."""
+        return self._result
+
+    @result.setter
+    def result(self, result: StepResult | None) -> None:
+        self._result = state_of(self.config).masked(result)
 
     @property
     def run(self) -> Serial:

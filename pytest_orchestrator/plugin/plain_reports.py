@@ -1,19 +1,29 @@
-"""Only plain data leaves an item: anything else ends an xdist worker and loses its tests."""
+"""Only plain data leaves an item, and no secret.
 
+Anything but plain data ends an xdist worker and loses its tests.
+"""
+
+import warnings
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.state import state_of
+
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 class Plain:
-    """Makes the reports of all items of a session plain data."""
+    """Makes the reports of all items of a session plain data, and masks them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._state = state_of(config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Replace what is not plain in a report by text."""
+        """Replace what is not plain in a report by text, and what is secret by ``***``."""
         report = yield
         pairs = report.user_properties
         if not all(type(name) is str and _is_plain(value) for name, value in pairs):
@@ -22,7 +32,28 @@ class Plain:
         extra = getattr(report, "_json_report_extra", None)
         if extra:
             setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
+        if self._state.has_secrets:
+            masking.mask(report, self._state.secrets)
         return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self,
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Mask what is told of a file that cannot be collected: it shows lines of the file."""
+        report = yield
+        if self._state.has_secrets:
+            masking.mask(report, self._state.secrets)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Mask a warning before anybody writes it down."""
+        if self._state.has_secrets:
+            message = str(warning_message.message)
+            masked = self._state.secrets.text(message)
+            if masked != message:
+                warning_message.message = masked
 
 
 def _plain(value: Any) -> Any:

@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import pytest
 
+from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.output import shorten
 from pytest_orchestrator.plugin.state import state_of
 
@@ -14,13 +16,20 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Step
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 ATTRIBUTE = "orchestrator"
 """Attribute of a report that carries the block of its step."""
 
 _TABLES = "orchestrator-tables"
 _LATE = "orchestrator_late"
+
+_OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
+_OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
+"""Fields of a recipe that tell no value: names, paths, what blocks of steps tell anyway."""
 
 NEEDED = "orchestrator_needed"
 """Attribute of a report that carries the blocks of steps that ran in its setup."""
@@ -190,6 +199,8 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             extra = {"metadata": {ATTRIBUTE: item.stash[_BLOCK]}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
         made.user_properties = list(item.user_properties)
+        if state_of(item.config).has_secrets:
+            masking.mask(made, state_of(item.config).secrets)
         return made
 
     return [report("setup"), report("call", item.told(), seconds), report("teardown")]
@@ -226,16 +237,25 @@ def _block(
 ) -> "dict[str, Json]":
     from pytest_orchestrator.reports import json_report
 
+    session = state_of(item.config)
     worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
-        run.recipe,
-        step,
-        result,
+        _masked(session, run.recipe, set(run.recipe.__struct_fields__) - _OF_THE_FILE),
+        _masked(session, step, {"description"}),
+        session.masked(result),
         root=item.config.rootpath,
-        folder=state_of(item.config).folder.path,
+        folder=session.folder.path,
         worker=worker,
         state=state,
     )
+
+
+def _masked(session: "State", value: S, names: set[str]) -> S:
+    """Return a value whose fields of these names have no secrets in them."""
+    if not session.has_secrets:
+        return value
+    fields = {name: session.masked(getattr(value, name)) for name in names}
+    return msgspec.structs.replace(value, **fields)
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -1,5 +1,6 @@
 """Options and ini keys: declared, checked at the start, and handed to the engine."""
 
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import pytest
 from pytest_orchestrator.plugin import variables
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -68,6 +70,13 @@ def add(parser: pytest.Parser) -> None:
         type="args",
         default=[],
     )
+    parser.addini(
+        "recipe_secret_names",
+        "patterns of names of environment variables whose values are masked; replaces *TOKEN*, "
+        "*SECRET*, *PASSW*, *API_KEY*, *PRIVATE_KEY* and *CREDENTIAL*",
+        type="args",
+        default=None,
+    )
     for name, default, meaning in _INI:
         parser.addini(name, meaning, default=default)
 
@@ -79,6 +88,7 @@ def check(config: pytest.Config) -> None:
         pytest.UsageError: A setting is wrong.
     """
     config.getini("recipe_files")
+    config.getini("recipe_secret_names")
     size_limit(config)
     timeout(config)
     keep_runs(config)
@@ -144,12 +154,21 @@ def jobs(config: pytest.Config) -> int:
     return int(text)
 
 
+def masker(config: pytest.Config) -> "Masker":
+    """Return what masks the secrets of this session."""
+    from pytest_orchestrator.core.secrets import NAMES, Masker
+
+    names = config.getini("recipe_secret_names")
+    return Masker(NAMES if names is None else names)
+
+
 def environment(config: pytest.Config) -> "Environment":
     """Return what the steps of this session are given."""
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.plugin import lanes, output, waiting
     from pytest_orchestrator.plugin.state import state_of
 
+    secrets = state_of(config).secrets
     watched = config.getoption("usepdb", False) or config.getoption("trace", False)
     return Environment(
         root=config.rootpath,
@@ -158,8 +177,9 @@ def environment(config: pytest.Config) -> "Environment":
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,
-        hear=lanes.hear,
-        stop=lanes.stop,
+        hear=functools.partial(lanes.hear, secrets),
+        stop=lambda reason, status: lanes.stop(secrets.text(reason), status),
+        secrets=secrets,
         inline=bool(watched or "pydevd" in sys.modules),
         slot=lanes.slot(config),
         run=state_of(config).folder.path.name,

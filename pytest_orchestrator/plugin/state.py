@@ -1,7 +1,8 @@
 """What a session keeps, under typed keys: recipes, their runs, the Context."""
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -10,11 +11,14 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.core.result import Given
+    from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.recipe import Recipe, RecipeError
     from pytest_orchestrator.run.folder import RunFolder
+
+T = TypeVar("T")
 
 RUN = "orchestrator_run"
 """Name under which xdist's workers are told the id of the run."""
@@ -42,6 +46,7 @@ class State:
         self.tags: set[str] = set()
         self.others = 0
         self._context: Context | None = None
+        self._secrets: Masker | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
@@ -55,7 +60,26 @@ class State:
             from pytest_orchestrator.core.context import Context
 
             self._context = Context()
+            self.secrets.watch(self._context)
         return self._context
+
+    @property
+    def secrets(self) -> "Masker":
+        """What masks the secrets of this session."""
+        if self._secrets is None:
+            from pytest_orchestrator.plugin.settings import masker
+
+            self._secrets = masker(self.config)
+        return self._secrets
+
+    @property
+    def has_secrets(self) -> bool:
+        """True where a recipe was met and anything is secret."""
+        return bool(self._secrets)
+
+    def masked(self, value: T) -> T:
+        """Return a value without what is secret in it."""
+        return value if self._secrets is None else self._secrets.of(value)
 
     @property
     def environment(self) -> "Environment":
@@ -87,10 +111,12 @@ class State:
         from pytest_orchestrator.recipe import RecipeError, load
 
         if path not in self.recipes:
+            self.secrets.learn(os.environ)
             try:
-                self.recipes[path] = load(
+                recipe = self.recipes[path] = load(
                     path, root=self.config.rootpath, max_bytes=size_limit(self.config)
                 )
+                self._declare(recipe.secrets)
             except RecipeError as error:
                 self.recipes[path] = error
         found = self.recipes[path]
@@ -137,6 +163,13 @@ class State:
 
             self._given = variables.given(self.config)
         return self._given
+
+    def _declare(self, secrets: tuple[str, ...]) -> None:
+        """Mask what a recipe calls secret from now on."""
+        if secrets:
+            given = {name: one.value for name, one in self.given.items()}
+            self.secrets.declare(secrets, given)
+            self.secrets.learn(os.environ)
 
     def run(self, recipe: "Recipe") -> "Serial":
         """Return the run of a recipe; there is one in a session."""

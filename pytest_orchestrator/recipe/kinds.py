@@ -46,6 +46,7 @@ StepName = Annotated[
 ]
 Tag = Annotated[str, _kind(rules.tag, r"[A-Za-z][A-Za-z0-9_]*")]
 Fixture = Annotated[str, _kind(rules.fixture)]
+Secret = Annotated[str, _kind(rules.secret)]
 ContextPath = Annotated[str, _kind(rules.context_path)]
 FilePath = Annotated[str, _kind(rules.filled_word)]
 Word = Annotated[str, _kind(rules.word)]

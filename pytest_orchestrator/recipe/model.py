@@ -14,7 +14,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.expressions import Template
-from pytest_orchestrator.recipe.kinds import Fixture, Json, Tag, Text, key
+from pytest_orchestrator.recipe.kinds import Fixture, Json, Secret, Tag, Text, key
 from pytest_orchestrator.recipe.names import COLLECTED, EARLY
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
@@ -121,6 +121,13 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             own=True,
         ),
     ] = Defaults()
+    secrets: Annotated[
+        tuple[Secret, ...],
+        key(
+            "What is masked as `***` in every output: `env.NAME`, `vars.NAME`, `ctx.KEY`.",
+            ["env.STATION_PIN", "ctx.session.key"],
+        ),
+    ] = ()
     steps: Annotated[
         tuple[Step, ...],
         key(

@@ -3,7 +3,6 @@
 ROOT = frozenset(
     {
         "needs",
-        "secrets",
     }
 )
 STEP = frozenset(

@@ -229,6 +229,16 @@ def format_number(number: int) -> int:
     return number
 
 
+def secret(text: str) -> str:
+    """Where a value that is to be masked comes from."""
+    kind, _, name = text.partition(".")
+    if kind == "ctx" and name:
+        context_path(name)
+    elif kind not in ("env", "vars") or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("should be env.NAME, vars.NAME or ctx.KEY")
+    return text
+
+
 def context_path(text: str) -> str:
     """A key that the Context can have, or a path to what is below one."""
     try:

@@ -191,7 +191,7 @@ def _change(change: Change) -> dict[str, Json]:
         size = len(msgspec.json.encode(told.get(name)))
         if size > _LARGEST:
             told[name] = f"… {size} bytes of JSON are left out here …"
-    return told
+    return told | ({"masked": True} if change.masked else {})
 
 
 def _process(process: Process, root: Path) -> dict[str, Json]:
@@ -207,6 +207,8 @@ def _process(process: Process, root: Path) -> dict[str, Json]:
         told["signal"] = process.signal
     if process.left:
         told["leftovers"] = [*process.left]
+    if process.masked:
+        told["masked"] = list(process.masked)
     return told
 
 

@@ -1,0 +1,95 @@
+"""Masks secrets in bytes that come in pieces: a lane has it, so it imports `re` alone."""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASK = "***"
+_MASK = MASK.encode()
+_KEPT = 1 << 24
+
+
+class SecretStream:
+    """Bytes as they come; what may be the beginning of a secret waits for what follows.
+
+    Args:
+        forms: The forms of all secrets, the longest first.
+
+    Attributes:
+        replaced: Where in what went out masks stand, and for what; of the first 16 MiB.
+    """
+
+    def __init__(self, forms: tuple[bytes, ...]) -> None:
+        self.replaced: list[tuple[int, bytes]] = []
+        self._forms = forms
+        self._pattern = re.compile(
+            expression(one.decode("latin-1") for one in forms).encode("latin-1")
+        )
+        self._held = b""
+        self._sent = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes; return what can go out."""
+        data = self._held + chunk
+        return self._masked(data, len(data) - self._begun(data))
+
+    def end(self) -> bytes:
+        """Return what waited."""
+        return self._masked(self._held, len(self._held))
+
+    def _begun(self, data: bytes) -> int:
+        """Return how many bytes at the end may be the beginning of a secret."""
+        most, size = 0, len(data)
+        for form in self._forms:
+            at = data.find(form[:1], max(0, size - len(form) + 1), size - most)
+            while at >= 0:
+                if form.startswith(data[at:]):
+                    most = size - at
+                    break
+                at = data.find(form[:1], at + 1, size - most)
+        return most
+
+    def _masked(self, data: bytes, end: int) -> bytes:
+        """Mask what begins before the end; the rest is held."""
+        pieces: list[bytes] = []
+        at = 0
+        if any(form in data for form in self._forms):
+            for hit in self._pattern.finditer(data):
+                if hit.start() >= end:
+                    break
+                self._send(pieces, data[at : hit.start()])
+                if self._sent < _KEPT:
+                    self.replaced.append((self._sent, hit[0]))
+                self._send(pieces, _MASK)
+                at = hit.end()
+        self._send(pieces, data[at : max(at, end)])
+        self._held = data[max(at, end) :]
+        return b"".join(pieces)
+
+    def _send(self, pieces: list[bytes], piece: bytes) -> None:
+        pieces.append(piece)
+        self._sent += len(piece)
+
+
+def expression(forms: Iterable[str]) -> str:
+    """Return a regular expression for forms, of which the first that fits is taken.
+
+    They stand together by their first character: so few are tried at each place of a text.
+    """
+    groups: dict[str, list[str]] = {}
+    for form in forms:
+        groups.setdefault(form[0], []).append(re.escape(form[1:]))
+    return "|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in groups.items())
+
+
+def restored(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
+    """Return what came in, from what went out and what was replaced in it."""
+    pieces, at = [], 0
+    for start, raw in replaced:
+        pieces += [data[at:start], raw]
+        at = start + len(_MASK)
+    return b"".join([*pieces, data[at:]])

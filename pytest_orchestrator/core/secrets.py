@@ -1,0 +1,231 @@
+"""The one masker: what is secret in a session, and text, bytes and values without it.
+
+A value is masked in the forms in which programs print it: as it is, in base64, in a URL, in
+JSON, as Python and a shell quote it. Text and values are masked; names, keys and paths never.
+"""
+
+import fnmatch
+import json
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.core.paths import ABSENT, into
+from pytest_orchestrator.core.secret_forms import ends_masked, forms_of
+from pytest_orchestrator.core.secret_stream import MASK, SecretStream, expression
+from pytest_orchestrator.core.values import Json
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.context import Context
+
+T = TypeVar("T")
+
+NAMES = ("*TOKEN*", "*SECRET*", "*PASSW*", "*API_KEY*", "*PRIVATE_KEY*", "*CREDENTIAL*")
+"""Names of environment variables whose values are secret, whatever their case."""
+
+LEAST = 6
+"""Characters from which on a value is secret by its name alone."""
+
+_KEPT = {
+    "blocked_by",
+    "cwd",
+    "exception",
+    "id",
+    "key",
+    "kind",
+    "log",
+    "masked",
+    "missed",
+    "name",
+    "op",
+}
+_KEPT |= {"outcome", "place", "step", "ts", "usage", "who"}
+_KEPT |= {"attempt", "exit_code", "number", "size", "started", "waited"}
+"""Fields of results that are ids, keys, paths and figures."""
+
+
+class _Known(NamedTuple):
+    """All secrets, ready to be looked for; the longest form first.
+
+    Attributes:
+        forms: What is looked for in texts.
+        pattern: The same.
+        data: The same, in bytes.
+        numbers: What is looked for among numbers.
+    """
+
+    forms: tuple[str, ...]
+    pattern: re.Pattern[str]
+    data: tuple[bytes, ...]
+    numbers: frozenset[str]
+
+
+class Masker:
+    """Knows the secrets of a session and replaces them by ``***``.
+
+    May be used by several threads; where no secret is known it does nothing.
+
+    Args:
+        names: Patterns of names of environment variables whose values are secret.
+    """
+
+    def __init__(self, names: Sequence[str] = NAMES) -> None:
+        self._lock = threading.Lock()
+        self._secret = re.compile("|".join(map(fnmatch.translate, names)) or r"(?!)", re.IGNORECASE)
+        self._least: dict[str, int] = {}
+        self._keys: dict[str, None] = {}
+        self._values: dict[str, None] = {}
+        self._known: _Known | None = None
+
+    def __bool__(self) -> bool:
+        """True where anything is secret."""
+        return bool(self._values)
+
+    @property
+    def forms(self) -> tuple[bytes, ...]:
+        """All that is replaced, as bytes, for a `SecretStream`; another one after an `add`."""
+        return self._all().data if self._values else ()
+
+    def declare(self, secrets: Iterable[str], values: Mapping[str, Json] | None = None) -> None:
+        """Take note of what a recipe calls secret.
+
+        Args:
+            secrets: ``env.NAME``, ``vars.NAME`` and ``ctx.KEY``.
+            values: The vars of the recipe.
+        """
+        for secret in secrets:
+            kind, _, name = secret.partition(".")
+            if kind == "env":
+                self._least[name] = 1
+            elif kind == "ctx":
+                self._keys[name] = None
+            elif values is not None and name in values:
+                self.add(values[name])
+
+    def learn(self, variables: Mapping[str, str]) -> None:
+        """Take the values of those environment variables whose names say secret."""
+        for name, value in variables.items():
+            least = self._least.get(name)
+            if least is None:
+                least = self._least[name] = LEAST if self._secret.match(name) else 0
+            if least and len(value) >= least and value not in self._values:
+                self.add(value)
+
+    def watch(self, context: "Context") -> None:
+        """Take what is written to declared keys of a Context from now on, and of its layers.
+
+        Args:
+            context: One that has no layers yet.
+        """
+        context._state.history.written = self._written  # noqa: SLF001
+
+    def _written(self, key: str, value: Json) -> None:
+        for secret in tuple(self._keys):
+            if f"{key}.".startswith(f"{secret}."):
+                self.add(value)
+            elif secret.startswith(f"{key}."):
+                inside = into(value, secret.removeprefix(f"{key}.").split("."))
+                if inside is not ABSENT:
+                    self.add(inside)
+
+    def add(self, value: Json) -> None:
+        """Make a value secret, or all texts and numbers in it; blank text is not."""
+        with self._lock:
+            fresh = [text for text in _texts(value) if text not in self._values]
+            if fresh:
+                self._values |= dict.fromkeys(fresh)
+                self._known = None
+
+    def text(self, text: str) -> str:
+        """Mask a text; without a secret in it, it is the same one."""
+        if not self._values:
+            return text
+        known = self._all()
+        # To look for each is cheaper than the expression, and mostly there is none.
+        if any(form in text for form in known.forms):
+            text = known.pattern.sub(MASK, text)
+        if "..." in text or "…" in text:
+            text = ends_masked(text, known.forms)
+        return text
+
+    def data(self, data: bytes) -> bytes:
+        """Mask bytes."""
+        stream = self.stream()
+        return data if stream is None else stream.feed(data) + stream.end()
+
+    def stream(self) -> SecretStream | None:
+        """Return what masks bytes that come in pieces; None where nothing is secret."""
+        return SecretStream(self.forms) if self._values else None
+
+    def of(self, value: T) -> T:
+        """Mask a value: the texts in it, and numbers that are secret.
+
+        Args:
+            value: JSON, or a result with all that belongs to it.
+
+        Returns:
+            The value itself where nothing is secret, else a copy. A `Change` of which
+            something was replaced says so.
+        """
+        return self._of(value) if self._values else value
+
+    def _of(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return self.text(value)
+        if kind in (int, float):
+            return MASK if json.dumps(value) in self._all().numbers else value
+        if kind is bytes:
+            return self.data(value)
+        if kind in (list, tuple):
+            return kind(map(self._of, value))
+        if kind is dict:
+            return {key: self._of(one) for key, one in value.items()}
+        if isinstance(value, msgspec.Struct):
+            return self._of_struct(value)
+        return value
+
+    def _of_struct(self, value: msgspec.Struct) -> msgspec.Struct:
+        names = [name for name in value.__struct_fields__ if name not in _KEPT]
+        fields = {name: self._of(getattr(value, name)) for name in names}
+        if isinstance(value, Change) and (fields["old"], fields["new"]) != (value.old, value.new):
+            fields["masked"] = True
+        return msgspec.structs.replace(value, **fields)
+
+    def _all(self) -> _Known:
+        known = self._known
+        if known is None:
+            with self._lock:
+                found = dict.fromkeys(form for value in self._values for form in forms_of(value))
+                forms = tuple(sorted(found, key=len, reverse=True))
+                data = tuple(form.encode(errors="surrogateescape") for form in forms)
+                numbers = frozenset(value for value in self._values if _is_number(value))
+                pattern = re.compile(f"(?:{expression(forms)})+")
+                known = self._known = _Known(forms, pattern, data, numbers)
+        return known
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """Return what of a value is to be looked for."""
+    if isinstance(value, str):
+        if value.strip():
+            yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif value is not None and not isinstance(value, bool):
+        yield json.dumps(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(float(text)) or True
+    except ValueError:
+        return False

@@ -1,0 +1,132 @@
+"""Logs of steps: masked as they are written, and again by what became known later."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.masked_logs import mask_logs
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+TOKEN = "station-key-7c1f"
+
+
+@pytest.fixture
+def secret(bench: Bench) -> Bench:
+    """A bench that knows a secret."""
+    secrets = Masker()
+    secrets.add(TOKEN)
+    bench.surroundings(secrets=secrets)
+    return bench
+
+
+def logged(bench: Bench, stream: str, attempt: int = 1) -> str:
+    return (bench.root / f"logs/s.{attempt}.{stream}").read_text()
+
+
+def test_a_log_is_masked_and_the_result_is_read_as_it_was_printed(secret: Bench) -> None:
+    printed = f'{{"status": "ok", "key": "{TOKEN}"}}'
+
+    ended = secret.shell(f"echo '{printed}'; echo {TOKEN} >&2")
+
+    assert ended.value == {"status": "ok", "key": TOKEN}
+    assert logged(secret, "stdout") == '{"status": "ok", "key": "***"}\n'
+    assert logged(secret, "stderr") == "***\n"
+
+
+def test_a_long_result_is_put_together_again_from_its_masked_log(secret: Bench) -> None:
+    script = secret.write(
+        "long.py",
+        f"""\
+        import json
+        print(json.dumps({{"status": "ok", "all": ["{TOKEN}", "x" * 50] * 5000}}))
+        """,
+    )
+
+    ended = secret.shell(f"python {script}")
+
+    assert ended.value == {"status": "ok", "all": [TOKEN, "x" * 50] * 5000}
+    assert TOKEN not in logged(secret, "stdout")
+    assert logged(secret, "stdout").count("***") == 5000
+
+
+def test_a_secret_that_comes_in_two_pieces_is_masked(secret: Bench) -> None:
+    secret.shell(f"printf %s {TOKEN[:7]}; sleep 0.1; printf %s {TOKEN[7:]} {TOKEN[:3]}")
+
+    assert logged(secret, "stdout") == f"***{TOKEN[:3]}"
+
+
+def test_what_is_shown_of_broken_output_is_masked_before_it_is_cut(secret: Bench) -> None:
+    ended = secret.shell(f"echo '{{}}' '{TOKEN}' and more of all that it has to say")
+
+    assert ended.failure is not None
+    assert ended.failure.reason == "stdout is not one JSON object: text after it, at byte 3"
+    assert ended.failure.detail[:2] == ("b'{} *** and more of all that it ha' …", "     ^")
+
+
+def test_what_a_step_writes_to_a_declared_key_is_masked_in_all_its_logs(bench: Bench) -> None:
+    bench.surroundings(secrets=Masker())
+    bench.env.secrets.watch(bench.context)
+    bench.env.secrets.declare(["ctx.key"])
+    step = bench.shell_step(
+        f"printf {TOKEN}; echo {TOKEN} >&2; test -e again || {{ touch again; false; }}",
+        parse="text",
+        retry={"attempts": 2},
+        outputs={"key": "${{ stdout }}"},
+    )
+    tries = bench.tries(step)
+
+    assert tries.prepare() is None
+    assert tries.run() is None
+    assert logged(bench, "stdout") == TOKEN
+    assert tries.run() is not None
+
+    assert bench.context["key"] == TOKEN
+    for attempt in (1, 2):
+        assert logged(bench, "stdout", attempt) == "***"
+        assert logged(bench, "stderr", attempt) == "***\n"
+    assert list((bench.root / "logs").glob("*.masked")) == []
+
+
+def test_a_copy_for_a_person_is_masked(secret: Bench) -> None:
+    ours, theirs = os.pipe()
+    secret.surroundings(live=(theirs, theirs))
+
+    secret.shell(f"echo key {TOKEN}; echo key {TOKEN} >&2", parse="text")
+
+    os.close(theirs)
+    assert os.read(ours, 1000) == b"key ***\nkey ***\n"
+    os.close(ours)
+
+
+def test_the_line_that_repeats_a_step_names_the_args_that_are_masked(bench: Bench) -> None:
+    args = {"API_KEY": "it's-a-key", "GAIN": 1, "URL": "http://it's-a-key@bench", "NONE_KEY": None}
+
+    process = bench.shell("true", parse="text", args=args).process
+
+    assert process is not None
+    assert process.masked == ("API_KEY", "URL")
+    assert bench.env.secrets.of(process).alone == (
+        "env -u NONE_KEY 'API_KEY=***' GAIN=1 'URL=http://***@bench' true"
+    )
+
+
+def test_a_log_that_cannot_be_masked_is_taken_away(
+    secret: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = secret.write("logs/s.1.stdout", TOKEN)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    mask_logs(secret.shell_step("true"), secret.env)
+
+    assert not log.exists()
+    assert list((secret.root / "logs").iterdir()) == []

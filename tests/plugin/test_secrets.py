@@ -1,0 +1,309 @@
+"""What is secret leaves a run nowhere: every channel is searched for a canary."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugin.conftest import Project
+
+CANARY = "kA9/+x'w\"Q7\\zé sticks&out"
+FRESH = "bench-key-5f0d77c1"
+REPORTS = ("--json-report", "--json-report-file=out/report.json", "--junitxml=out/junit.xml")
+
+_LEAKY = """
+import base64, json, logging, os, sys, urllib.parse, warnings
+
+log = logging.getLogger("leaky")
+
+
+def forms(value):
+    yield value
+    for before in ("", "u", "u:", "me:"):
+        yield base64.b64encode(f"{before}{value}".encode()).decode()
+        yield base64.urlsafe_b64encode(f"{before}{value}.".encode()).decode()
+    yield "https://bench/?k=" + urllib.parse.quote(value)
+    yield "https://bench/?k=" + urllib.parse.quote_plus(value, safe="")
+    yield json.dumps({"k": value})
+    yield json.dumps({"k": value}, ensure_ascii=False)
+    yield repr([value])
+
+
+def spill(value):
+    for form in forms(value):
+        print(form)
+        print(form, file=sys.stderr, flush=True)
+        log.warning("used %s", form, extra={"detail": {"form": form}})
+        warnings.warn(f"used {form}")
+
+
+def passes(ctx, params):
+    spill(os.environ["BENCH_TOKEN"])
+    ctx.set("used", {"key": os.environ["BENCH_TOKEN"]})
+    ctx.set("all", list(forms(os.environ["BENCH_TOKEN"])))
+    return {"status": "ok", "note": os.environ["BENCH_TOKEN"]}
+
+
+def fails(ctx, params):
+    spill(os.environ["BENCH_TOKEN"])
+    assert {"key": os.environ["BENCH_TOKEN"]} == {"key": "x"}, os.environ["BENCH_TOKEN"]
+
+
+def raises(ctx, params):
+    given = os.environ["BENCH_TOKEN"]
+    try:
+        raise KeyError(given)
+    except KeyError as error:
+        raise RuntimeError(f"cannot use {given}") from error
+
+
+def refuses(ctx, params):
+    return {"status": "off", "reason": f"bad {os.environ['BENCH_TOKEN']}"}
+
+
+def skips(ctx, params):
+    return {"status": "skip", "reason": f"bad {os.environ['BENCH_TOKEN']}"}
+
+
+def fetches(ctx, params):
+    value = "bench-key-" + "5f0d77c1"
+    ctx.set("session", {"key": value})
+    spill(value)
+    return {"status": "ok", "key": value}
+
+
+def uses(ctx, params):
+    spill(ctx["session.key"])
+    assert ctx["session.key"] == "x"
+
+
+if __name__ == "__main__":
+    spill(os.environ["BENCH_TOKEN"])
+    print(json.dumps({"status": sys.argv[1], "reason": os.environ["BENCH_TOKEN"]}))
+"""
+
+_HAND = """
+import json, sys
+value = "bench-key-" + "5f0d77c1"
+print(value, file=sys.stderr)
+print(json.dumps({"status": "ok", "key": value, "much": [value] * 5000}))
+"""
+
+
+def spellings(value: str) -> list[str]:
+    """Return the texts that a search is for; in base64 the middle, whatever is before."""
+    found = [value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
+    found += [quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1]]
+    for before in ("", "u", "u:"):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            found.append(encode(f"{before}{value}".encode()).decode()[4:-4])
+    # What tells a value as well: some of its characters.
+    return [*found, value[:8], value[-8:]]
+
+
+def leaks(folder: Path, shown: str, value: str) -> list[str]:
+    """Return where a value is found: in what was shown, or in a file of a run."""
+    texts = {"terminal": shown}
+    for top in ("out", ".orchestrator"):
+        for path in (folder / top).rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                texts[str(path.relative_to(folder))] = path.read_text(errors="replace")
+    assert {"out/report.json", "out/junit.xml"} < set(texts)
+    return sorted(
+        f"{name}: {spelling}"
+        for name, text in texts.items()
+        for spelling in spellings(value)
+        if spelling in text
+    )
+
+
+@pytest.fixture
+def bench(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose steps tell what they should not."""
+    monkeypatch.setenv("BENCH_TOKEN", CANARY)
+    project.write("leaky.py", _LEAKY)
+    project.write("hand.py", _HAND)
+    return project
+
+
+def step(function: str, more: str = "") -> str:
+    return f"type: python, module: leaky, function: {function}, needs: []{more}"
+
+
+def shell(status: str, more: str = "") -> str:
+    return f"type: shell, cmd: python leaky.py {status}, parse: last-line, needs: []{more}"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2"), ("--recipe-jobs", "2")], ids=" ".join)
+def test_a_variable_named_as_a_secret_is_found_nowhere(
+    bench: Project, workers: tuple[str, ...]
+) -> None:
+    steps = {
+        "py_passes": step("passes"),
+        "py_fails": step("fails"),
+        "py_raises": step("raises"),
+        "py_refuses": step("refuses"),
+        "py_skips": step("skips"),
+        "py_inline": step("fails", ", isolation: inline"),
+        "sh_passes": shell("ok"),
+        "sh_fails": shell("off"),
+        "sh_skips": shell("skip"),
+        "sh_retries": shell("off", ", retry: {attempts: 2}"),
+        "sh_exits": "type: shell, cmd: 'echo $BENCH_TOKEN >&2; exit 3', needs: [], parse: text",
+        "sh_broken": "type: shell, cmd: 'echo $BENCH_TOKEN', needs: []",
+    }
+    if "--recipe-jobs" in workers:
+        del steps["py_inline"]
+    bench.recipe("bench", steps, {"off": shell("ok")})
+    bench.write(
+        "test_hand.py",
+        "import leaky\ndef test_it(ctx): leaky.fails(ctx, {})\n",
+    )
+
+    result = bench.spawn(*REPORTS, *workers, "-rA", "--showlocals", "-vv")
+
+    result.assert_outcomes(passed=3, failed=8 + ("py_inline" in steps), skipped=2)
+    shown = result.stdout.str() + result.stderr.str()
+    assert leaks(bench.path, shown, CANARY) == []
+    assert "***" in shown
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=" ".join)
+def test_what_a_step_writes_to_a_declared_key_is_found_nowhere(
+    bench: Project, workers: tuple[str, ...]
+) -> None:
+    bench.recipe(
+        "bench",
+        {
+            "log_in": step("fetches"),
+            "use": step("uses").replace("needs: []", "needs: [log_in]"),
+            "send": "type: shell, cmd: 'echo $KEY; echo $KEY >&2; false', parse: text, "
+            "args: {KEY: '${{ ctx.session.key }}'}, needs: [log_in]",
+            "out": "type: shell, cmd: python hand.py, needs: [], "
+            "outputs: {handed: '${{ result.key }}', printed: '${{ stderr }}'}",
+        },
+        head="secrets: [ctx.session, ctx.handed]",
+    )
+
+    result = bench.spawn(*REPORTS, *workers, "-rA", "--showlocals", "-vv")
+
+    shown = result.stdout.str() + result.stderr.str()
+    assert leaks(bench.path, shown, FRESH) == []
+    result.assert_outcomes(passed=2, failed=2)
+
+
+def test_the_block_of_a_step_tells_what_was_masked(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_TOKEN", "abcdef-12345")
+    bench.recipe(
+        "token",
+        {
+            "passes": step("passes"),
+            "calls": "type: shell, cmd: sh -c 'exit 3', parse: text, needs: [], "
+            "args: {STATION_TOKEN: abcdef-67890, GAIN: 1}, description: of abcdef-12345",
+        },
+        head="test_meta: {dut: {id: abcdef-12345}}",
+    )
+
+    blocks = bench.blocks("-rA")
+
+    writes = {one["key"]: one for one in blocks["passes"]["context"]["writes"]}
+    assert writes["used"]["new"] == {"key": "***"}
+    assert writes["used"]["masked"] is True
+    assert blocks["calls"]["process"]["masked"] == ["STATION_TOKEN"]
+    assert blocks["calls"]["step"]["description"] == "of ***"
+    assert blocks["calls"]["recipe"]["test_meta"] == {"dut": {"id": "***"}}
+    # Names and paths stay, though what is secret stands in them.
+    assert blocks["calls"]["recipe"]["path"] == "recipes/token.yaml"
+
+
+def test_a_step_is_repeated_alone_by_a_line_without_the_secret(bench: Project) -> None:
+    bench.recipe(
+        "bench",
+        {"calls": "type: shell, cmd: bin/no, args: {STATION_TOKEN: abcdef-67890}"},
+    )
+
+    result = bench.run()
+
+    result.stdout.fnmatch_lines(["alone      env STATION_TOKEN=[*][*][*] bin/no"])
+    assert "abcdef-67890" not in result.stdout.str()
+
+
+def test_the_source_of_a_recipe_that_is_none_is_masked(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_TOKEN", "abcdef-12345")
+    bench.recipe("bench", {"calls": "type: shell, cmd: echo, arg: abcdef-12345"})
+
+    result = bench.run(*REPORTS)
+
+    result.stdout.fnmatch_lines(["*unknown key 'arg'*", "*arg: [*][*][*]}*"])
+    assert leaks(bench.path, result.stdout.str(), "abcdef-12345") == []
+
+
+@pytest.mark.parametrize("capture", ["-s", "--capture=tee-sys"])
+def test_output_that_is_shown_as_it_comes_is_masked(bench: Project, capture: str) -> None:
+    bench.recipe("bench", {"spills": shell("off"), "spills_too": step("fails")})
+
+    result = bench.spawn(*REPORTS, capture)
+
+    assert leaks(bench.path, result.stdout.str() + result.stderr.str(), CANARY) == []
+    assert result.stdout.str().count("https://bench/?k=***") >= 4
+
+
+def test_a_recipe_that_ends_early_tells_no_secret(bench: Project) -> None:
+    bench.write(
+        "stops.py",
+        """
+        import os, pytest
+
+        def step(ctx, params):
+            pytest.exit(f"no {os.environ['BENCH_TOKEN']}")
+        """,
+    )
+    bench.recipe(
+        "bench",
+        {"stops": "type: python, module: stops, function: step"},
+        {"off": shell("off")},
+    )
+
+    result = bench.spawn(*REPORTS)
+
+    shown = result.stdout.str() + result.stderr.str()
+    assert leaks(bench.path, shown, CANARY) == []
+    assert "no ***" in shown
+
+
+def test_a_declared_var_is_masked(bench: Project) -> None:
+    bench.recipe(
+        "bench",
+        {"says": "type: shell, cmd: 'echo $A; echo $A >&2; false', args: {A: '${{ vars.pin }}'}"},
+        head="vars: {pin: none}\nsecrets: [vars.pin]",
+    )
+
+    result = bench.spawn(*REPORTS, "--recipe-var", f"pin={FRESH}", "-vv")
+
+    assert leaks(bench.path, result.stdout.str() + result.stderr.str(), FRESH) == []
+
+
+def test_where_nothing_is_secret_nothing_is_masked(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_TOKEN", "short")
+    bench.ini("recipe_secret_names =")
+    monkeypatch.setenv("OTHER_TOKEN", "abcdef-12345")
+    bench.recipe("bench", {"fails": step("fails"), "calls": shell("off")})
+
+    result = bench.spawn(*REPORTS, "-vv", "-rA", "--showlocals")
+
+    texts = [path.read_text() for path in (bench.path / ".orchestrator").rglob("*.std*")]
+    assert "***" not in "".join([result.stdout.str(), result.stderr.str(), *texts])
+    assert any("https://bench/?k=short" in text for text in texts)
