@@ -34,6 +34,7 @@ class Serial:
         results: What became of each step so far, by its name.
         scope: What the names of expressions mean.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
+        needed: The runs of the recipes that must have passed before.
         stopper: Name of the step whose failure lets no other step of the recipe run.
     """
 
@@ -59,6 +60,7 @@ class Serial:
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.env, self.known)
         self.begun = False
+        self.needed: tuple[Serial, ...] = ()
         self.stopper: str | None = None
         with contextlib.suppress(ExpressionError):  # each step will tell of it
             origins = {name: one.origin for name, one in env.given.items()}
@@ -69,7 +71,7 @@ class Serial:
         return self.results.get(name)
 
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
-        """Return the name of the step that keeps this one from running, or None.
+        """Return the name of the step, or of the recipe, that keeps a step from running, or None.
 
         A step that is itself blocked passes on the name of its own blocker, so that
         everybody names the cause.
@@ -78,7 +80,9 @@ class Serial:
             step: The step.
             needs: The needs that count, where these are not all of the step's.
         """
-        if self.services.missing(step):  # it fails, and says so
+        if not self.begun and not step.is_final and (recipe := self._unmet_recipe()):
+            return recipe
+        if self.services.missing(step) and not self._is_stopped(step):  # it fails, and says so
             return None
         for need in step.needs if needs is None else needs:
             result = self.results.get(need)
@@ -87,6 +91,28 @@ class Serial:
             if not result.meets:
                 return result.blocked_by or need
         return self.stopper if self._is_stopped(step) else None
+
+    def _unmet_recipe(self) -> str | None:
+        """Return the name of a recipe that must have passed before and did not."""
+        for run in self.needed:
+            cause = run._unmet_recipe()  # noqa: SLF001  # of the same class
+            if cause or run._has_failed():  # noqa: SLF001
+                return cause or run.recipe.key
+        return None
+
+    def _has_failed(self) -> bool:
+        """Tell whether a step failed, or is blocked by one, other than expected."""
+        steps = {step.name: step for step in (*self.recipe.steps, *self.recipe.final)}
+        expected = {
+            name
+            for name, result in self.results.items()
+            if result.failure is not None and self._is_expected(steps[name], result)
+        }
+        return any(
+            (result.outcome == "failed" and name not in expected)
+            or (result.outcome == "blocked" and result.blocked_by not in expected)
+            for name, result in self.results.items()
+        )
 
     def result(
         self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
@@ -133,14 +159,17 @@ class Serial:
 
     def _heed(self, step: Step, result: StepResult) -> bool:
         """Take note of a failure; tell whether it is the one that stops the recipe."""
-        stops = self.recipe.stop_on_failure and not step.is_final and not step.xfail
-        if not stops or self.stopper is not None or result.meets or result.failure is None:
+        stops = self.recipe.stop_on_failure and not step.is_final and not result.meets
+        if not stops or self.stopper is not None or result.failure is None:
             return False
-        raised = result.failure.exception
-        if isinstance(raised, Raised) and raised.is_expected:
+        if self._is_expected(step, result):
             return False
         self.stopper = step.name
         return True
+
+    def _is_expected(self, step: Step, result: StepResult) -> bool:
+        raised = result.failure.exception if result.failure else None
+        return bool(step.xfail) or (isinstance(raised, Raised) and raised.is_expected)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and keep its result, also where the run itself is ended."""
@@ -176,10 +205,11 @@ class Serial:
 
     def block(self, step: Step, blocker: str) -> StepResult:
         """Keep and return the result of a step that may not run."""
+        is_recipe = blocker not in (other.name for other in self.recipe.steps + self.recipe.final)
         result = StepResult(
             step=step.name,
             outcome="blocked",
-            reason=f"blocked by {self.recipe.node(blocker)}",
+            reason=f"blocked by {blocker if is_recipe else self.recipe.node(blocker)}",
             blocked_by=blocker,
         )
         self.results[step.name] = result

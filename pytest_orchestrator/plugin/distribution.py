@@ -31,17 +31,20 @@ def join(config: pytest.Config) -> None:
 
 def tell_groups(session: pytest.Session) -> None:
     """On a worker: write down which tests use which recipe, and which are grouped by a mark."""
+    from pytest_orchestrator.plugin import upstream
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
 
     target = getattr(session.config, "workerinput", {}).get(_INPUT)
     if target is None:
         return
+    together = upstream.together(state_of(session.config).runs.values())
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
-        group = needs.run.recipe.key if isinstance(needs, Needs) else _group_of(item)
-        if group:
-            groups[item.nodeid] = group
+        group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
+        group = group or _recipe_of(item.nodeid)
+        if group and (group in together or group != _recipe_of(item.nodeid)):
+            groups[item.nodeid] = together.get(group, group)
     if groups and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
         partial.write_text(json.dumps(groups), encoding="utf-8")

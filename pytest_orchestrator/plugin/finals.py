@@ -96,6 +96,11 @@ class Finals:
         return self._files[run.recipe.key]
 
 
+def is_used(run: "Serial", session: pytest.Session) -> bool:
+    """Tell whether an item uses a run, and so brings it to its end."""
+    return any(_run_of(item) is run for item in session.items)
+
+
 def _run_of(item: pytest.Item) -> "Serial | None":
     if isinstance(item, StepItem):
         return item.run

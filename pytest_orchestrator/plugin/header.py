@@ -61,9 +61,11 @@ class Header:
         for item in self._session.items:
             needs = item.stash.get(NEEDS, None)
             if isinstance(needs, Needs) and not needs.refused:
-                recipe = needs.run.recipe.key
-                found |= {(recipe, step.name) for step in needs.steps}
-                found -= {(recipe, name) for name in selected.get(recipe, ())}
+                asked = [(run, run.recipe.steps) for run in needs.first]
+                for run, steps in [*asked, (needs.run, needs.steps)]:
+                    recipe = run.recipe.key
+                    found |= {(recipe, step.name) for step in steps}
+                    found -= {(recipe, name) for name in selected.get(recipe, ())}
         return found
 
 

@@ -27,12 +27,14 @@ class Needs:
     Attributes:
         run: The run of the recipe that the steps belong to.
         steps: The steps, in the order they run.
+        first: The runs of whole recipes that have to be through before.
         refused: What keeps the item from running at all, as a message; empty if nothing.
     """
 
     run: "Serial"
     steps: "tuple[Step, ...]"
     refused: str = ""
+    first: "tuple[Serial, ...]" = ()
 
 
 NEEDS = pytest.StashKey[Needs | str]()
@@ -53,8 +55,47 @@ def run_what_is_needed(request: pytest.FixtureRequest) -> None:
     told = request.node.stash.setdefault(RESULTS, [])
     if isinstance(needs, str) or needs.refused:
         pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
+    for run in needs.first:
+        _run_whole(request, run, told)
     for step in needs.steps:
         _run_one(request, needs.run, step, told)
+
+
+def _run_whole(
+    request: pytest.FixtureRequest, run: "Serial", told: "list[tuple[Serial, Step, StepResult]]"
+) -> None:
+    """Run all steps of a recipe, and bring it to its end where no item does that."""
+    from pytest_orchestrator.plugin.finals import is_used
+
+    ends_here = not is_used(run, request.session)
+    try:
+        for step in run.recipe.steps:
+            _run_one(request, run, step, told)
+    except pytest.fail.Exception:
+        if ends_here:
+            _end(request, run, told)
+        raise
+    wrong = _end(request, run, told) if ends_here else []
+    if wrong:
+        pytest.fail(wrong[0], pytrace=False)
+
+
+def _end(
+    request: pytest.FixtureRequest, run: "Serial", told: "list[tuple[Serial, Step, StepResult]]"
+) -> list[str]:
+    """Run the ``finally`` steps of a recipe that were not yet; return what went wrong."""
+    wrong: list[str] = []
+    for step in run.recipe.final if run.begun else ():
+        try:
+            _run_one(request, run, step, told)
+        except pytest.fail.Exception as error:
+            wrong.append(str(error))
+    for result in run.over():
+        step = run.recipe.step(result.step)
+        told.append((run, step, result))
+        if result.failure is not None:
+            wrong.append(_text(request.config, run, step, result))
+    return wrong
 
 
 def _run_one(
@@ -81,7 +122,8 @@ def _run_one(
 
 def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResult") -> bool:
     """A blocked step is no error of its own where its blocker is an item that tells it."""
-    chosen = state_of(config).selected.get(run.recipe.key, set())
+    selected = state_of(config).selected
+    chosen = {*selected.get(run.recipe.key, set()), *selected}
     return result.outcome == "blocked" and result.blocked_by in chosen
 
 
@@ -147,6 +189,7 @@ def _deselected(node: str, config: pytest.Config) -> bool:
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
     """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
+    from pytest_orchestrator.plugin import upstream
     from pytest_orchestrator.recipe import RecipeError
 
     wanted = mark.kwargs.get("matrix", {})
@@ -168,6 +211,7 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
         return f"the recipe of this test is not there: {mark.args[0]}{near}"
     try:
         cells = state_of(config).cells(path)
+        upstream.check(cells[0], state_of(config))
     except RecipeError as error:
         return f"the recipe of this test is not usable\n{error}"
     met = [recipe for recipe in cells if _is_of(recipe, wanted)]

@@ -18,7 +18,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.plugin import fixtures
+from pytest_orchestrator.plugin import fixtures, upstream
 from pytest_orchestrator.plugin.callables import callable_of
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
@@ -56,6 +56,7 @@ class RecipeFile(pytest.Module):
         """Read the recipe; nothing of the user's is imported or run."""
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
+        upstream.check(self.recipe, state_of(self.config))
         self.obj = types.ModuleType(self.path.stem)
         for tag in self.recipe.tags:
             self.add_marker(_mark(self.config, tag))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution, header, needs, settings
+from pytest_orchestrator.plugin import distribution, header, needs, settings, upstream
 from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Step
 
 
@@ -47,17 +48,26 @@ def _steps(session: pytest.Session) -> "list[StepItem]":
 
 
 def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
-    """Put the steps of a recipe together, in order, where the first of them stands."""
+    """Put the steps of a recipe together, in order, where the first of them stands.
+
+    The recipes that it needs come before it.
+    """
+    for item in steps:
+        upstream.link(item.run, state_of(session.config))
     groups: dict[str, list[StepItem]] = {}
     for item in steps:
         groups.setdefault(item.recipe.key, []).append(item)
     for group in groups.values():
         group.sort(key=lambda item: item.step.index)
-    ours = {id(item): item.recipe.key for item in steps}
+    ours = {id(item): item for item in steps}
     ordered: list[pytest.Item] = []
     for one in session.items:
-        recipe = ours.get(id(one))
-        ordered.extend([one] if recipe is None else groups.pop(recipe, []))
+        step = ours.get(id(one))
+        if step is None:
+            ordered.append(one)
+        elif step.recipe.key in groups:
+            for run in (*upstream.of(step.run), step.run):
+                ordered += groups.pop(run.recipe.key, [])
     session.items[:] = ordered
 
 
@@ -70,7 +80,11 @@ def _note_needs(
         state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
     if session.config.getoption("recipe_needs") == "run":
         for item in steps:
-            _ask(item, item.run, _upstream(item, state.selected[item.recipe.key]))
+            chosen = state.selected[item.recipe.key]
+            follows = item.step.is_final or chosen.intersection(item.step.needs)
+            first = [] if follows else upstream.of(item.run)
+            first = [run for run in first if not _is_selected(run, state)]
+            _ask(item, item.run, _upstream(item, chosen), first)
     for test in marked:
         mark = test.get_closest_marker("recipe")
         run = recipe_of_mark(mark, session.config) if mark else ""
@@ -78,7 +92,8 @@ def _note_needs(
             test.stash[NEEDS] = run
             _request_fixture(test)
         else:
-            _ask(test, run, run.recipe.steps)
+            upstream.link(run, state)
+            _ask(test, run, run.recipe.steps, upstream.of(run))
 
 
 def _upstream(item: "StepItem", selected: set[str]) -> "tuple[Step, ...]":
@@ -97,13 +112,23 @@ def _upstream(item: "StepItem", selected: set[str]) -> "tuple[Step, ...]":
     return tuple(sorted(found.values(), key=lambda step: step.index))
 
 
-def _ask(item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]") -> None:
-    if not steps:
+def _is_selected(run: "Serial", state: "State") -> bool:
+    """Tell whether all steps of a recipe are items."""
+    chosen = state.selected.get(run.recipe.key, set())
+    return all(step.name in chosen for step in run.recipe.steps)
+
+
+def _ask(
+    item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]", first: "list[Serial]"
+) -> None:
+    if not steps and not first:
         return
-    chosen = state_of(item.config).selected.get(run.recipe.key, set())
-    others = tuple(step for step in steps if step.name not in chosen)
-    refused = refusal(run, others, item.nodeid, item.config)
-    item.stash[NEEDS] = Needs(run, steps, refused)
+    refused = ""
+    for each, asked in [*((one, one.recipe.steps) for one in first), (run, steps)]:
+        chosen = state_of(item.config).selected.get(each.recipe.key, set())
+        others = tuple(step for step in asked if step.name not in chosen)
+        refused = refused or refusal(each, others, item.nodeid, item.config)
+    item.stash[NEEDS] = Needs(run, steps, refused, tuple(first))
     _request_fixture(item)
 
 

@@ -10,17 +10,19 @@ from typing import Any
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import defaults, inline, matrix, planned
+from pytest_orchestrator.recipe import defaults, inline, matrix
 from pytest_orchestrator.recipe.background import Background
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.kinds import FilePath
+from pytest_orchestrator.recipe.model import Need, Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.readers import reader
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
 from pytest_orchestrator.recipe.steps import Draft, draft
 from pytest_orchestrator.recipe.templates import Templates
-from pytest_orchestrator.recipe.values import Values
+from pytest_orchestrator.recipe.values import FAILED, Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted
 
@@ -101,6 +103,8 @@ class _Loader:
             fields["defaults"], self._defaults = defaults.read(node, reading)
         if "matrix" in found:
             matrix.check(found["matrix"][1], self._reading)
+        if "needs" in found:
+            fields["needs"] = self._needs(found["needs"][1])
         steps = self._drafts(found, "steps", "step")
         final = self._drafts(found, "finally", "final step")
         inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
@@ -140,6 +144,11 @@ class _Loader:
         self._problems.add(self._values.place(root), head, hint=_WANTED)
         raise Refused
 
+    def _needs(self, node: Node) -> tuple[Need, ...]:
+        paths = reader(tuple[FilePath, ...]).read(node, "needs", self._reading)
+        given = () if paths is FAILED else zip(paths, node.value, strict=True)
+        return tuple(Need(path, self._values.place(each)) for path, each in given)
+
     def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
         if key not in found:
             return []
@@ -157,9 +166,6 @@ class _Loader:
 
     def _unknown(self, name: str, node: Node) -> None:
         place = self._values.place(node)
-        if name in planned.ROOT:
-            self._problems.add(place, f"'{name}' {planned.SENTENCE}")
-            return
         hint = self._problems.meant(name, keys_of(Recipe), but=self._found)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)

@@ -14,13 +14,23 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.expressions import Template
-from pytest_orchestrator.recipe.kinds import Fixture, Json, Secret, Tag, Text, key
+from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, Secret, Tag, Text, key
 from pytest_orchestrator.recipe.names import COLLECTED, EARLY
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
 
-__all__ = ["STEP_TYPES", "Cell", "Criterion", "PythonStep", "Ready", "Recipe", "ShellStep", "Step"]
+__all__ = [
+    "STEP_TYPES",
+    "Cell",
+    "Criterion",
+    "Need",
+    "PythonStep",
+    "Ready",
+    "Recipe",
+    "ShellStep",
+    "Step",
+]
 
 
 class Cell(Struct, frozen=True):
@@ -33,6 +43,18 @@ class Cell(Struct, frozen=True):
 
     id: str
     values: dict[str, Json]
+
+
+class Need(Struct, frozen=True):
+    """A recipe that must have passed before.
+
+    Attributes:
+        path: Its path as it is written, relative to the rootdir.
+        place: Where that stands.
+    """
+
+    path: str
+    place: Place
 
 
 class Recipe(Struct, frozen=True, kw_only=True, dict=True):
@@ -95,6 +117,15 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "As on steps, but held from the first step to the last of `finally`, together with "
             "the locks of all steps.",
             ["bench_3"],
+        ),
+    ] = ()
+    needs: Annotated[
+        tuple[Need, ...],
+        key(
+            "Paths of recipes that must have passed: they run before, once.",
+            ["recipes/power_up.yaml"],
+            written=tuple[FilePath, ...],
+            own=True,
         ),
     ] = ()
     context: Annotated[

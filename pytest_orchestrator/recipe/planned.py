@@ -1,10 +1,5 @@
 """Keys of the recipe language that this version does not read yet."""
 
-ROOT = frozenset(
-    {
-        "needs",
-    }
-)
 STEP = frozenset(
     {
         "resources",

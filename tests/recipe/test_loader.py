@@ -15,7 +15,6 @@ from pytest_orchestrator.recipe import (
     RecipeError,
     ShellStep,
     load,
-    planned,
 )
 
 Problems = Callable[[str | bytes], list[str]]
@@ -217,13 +216,6 @@ def test_steps_of_finally_are_called_so(problems: Problems) -> None:
         "2:11 missing 'type' in final step 1 (a step has a type: python or shell)",
         "2:11 missing 'name' in final step 1",
         "2:15 final step 2 is text, should be a mapping of its keys",
-    ]
-
-
-@pytest.mark.parametrize("key", sorted(planned.ROOT))
-def test_planned_keys_of_a_recipe_are_told_to_be_so(key: str, problems: Problems) -> None:
-    assert problems(f"{key}: 1\nsteps: [{{name: a, type: shell, cmd: x}}]") == [
-        f"1:1 '{key}' is not supported by this version of pytest-orchestrator"
     ]
 
 

@@ -1,0 +1,106 @@
+"""Recipes that a recipe needs: which they are, and what keeps them from being run before."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.plugin.state import State
+    from pytest_orchestrator.recipe.model import Need
+
+
+def check(recipe: Recipe, state: "State") -> None:
+    """Look whether all that a recipe needs is there and can be run before it.
+
+    Raises:
+        RecipeError: It is not; the error is that of the recipe.
+    """
+    found = []
+    for need in recipe.needs:
+        wrong, hint = _wrong(recipe, need, state)
+        if wrong:
+            found.append(Problem(need.place, wrong, hint=hint))
+    if found:
+        raise RecipeError(found, recipe.id, recipe.text)
+
+
+def _wrong(recipe: Recipe, need: "Need", state: "State") -> tuple[str, str]:
+    path = _path(need, state)
+    head = f"the recipe needs '{need.path}'"
+    if path == recipe.path:
+        return "the recipe needs itself", ""
+    if not path.is_file():
+        from pytest_orchestrator.execution import missing
+
+        near = missing.recipe(need.path, state.config.rootpath)
+        return f"{head}, which is not there", near.strip(" ()")
+    try:
+        other = state.cells(path)[0]
+        way = _way(other, recipe.path, state, {recipe.path})
+        if way:
+            names = " -> ".join([recipe.id, *way])
+            return f"recipes need each other in a circle: {names}", ""
+        check(other, state)
+    except RecipeError as error:
+        return f"{head}, which is no good recipe", error.summary
+    return "", ""
+
+
+def _way(recipe: Recipe, end: Path, state: "State", seen: set[Path]) -> list[str]:
+    """Return the recipes from one along what they need to the end; none where no way leads."""
+    seen.add(recipe.path)
+    for need in recipe.needs:
+        path = _path(need, state)
+        if path == end:
+            return [recipe.id, state.recipe(path).id]
+        if path not in seen and path.is_file():
+            try:
+                way = _way(state.recipe(path), end, state, seen)
+            except RecipeError:
+                continue  # it is told of where it is needed
+            if way:
+                return [recipe.id, *way]
+    return []
+
+
+def _path(need: "Need", state: "State") -> Path:
+    return Path(os.path.normpath(state.config.rootpath / need.path))
+
+
+def link(run: "Serial", state: "State") -> None:
+    """Tell a run which runs have to be through before it, and these likewise."""
+    if run.recipe.needs and not run.needed:
+        paths = dict.fromkeys(_path(need, state) for need in run.recipe.needs)
+        run.needed = tuple(state.run(cell) for path in paths for cell in state.cells(path))
+        for other in run.needed:
+            link(other, state)
+
+
+def of(run: "Serial") -> "list[Serial]":
+    """Return all runs that have to be through before one, in the order in which they run."""
+    return list(dict.fromkeys(_before(run)))
+
+
+def _before(run: "Serial") -> "Iterator[Serial]":
+    for other in run.needed:
+        yield from _before(other)
+        yield other
+
+
+def together(runs: "Iterable[Serial]") -> dict[str, str]:
+    """Return for each recipe that needs others, or is needed, a name of all these together."""
+    names: dict[str, str] = {}
+    for run in runs:
+        linked = [run.recipe.id, *(other.recipe.id for other in of(run))]
+        if len(linked) == 1:
+            continue
+        joined = {names.get(each, each) for each in linked}
+        name = min(joined)
+        names |= dict.fromkeys(linked, name)
+        names = {each: name if known in joined else known for each, known in names.items()}
+    return names
