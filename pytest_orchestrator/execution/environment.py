@@ -44,6 +44,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Seconds for a step that names no timeout of its own; None is for ever.
         stretch: What all timeouts are multiplied by; 0 switches them off.
         skips: Exceptions by which a Python step says that it is to be skipped.
+        expected: Exceptions by which a Python step says that it was expected to fail.
         passes_through: Exceptions that end the whole run, as Ctrl-C does, and are no failure.
         before_import: Called with a module's name before it is imported for the first time.
         hear: Called with each log record and warning of a step in a process of its own.
@@ -74,6 +75,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = 3600.0
     stretch: float = 1.0
     skips: tuple[type[BaseException], ...] = ()
+    expected: tuple[type[BaseException], ...] = ()
     passes_through: tuple[type[BaseException], ...] = ()
     before_import: Callable[[str], None] = _nothing
     hear: Callable[[dict[str, Any]], None] = _nothing

@@ -169,7 +169,9 @@ class Serial:
 
     def _is_expected(self, step: Step, result: StepResult) -> bool:
         raised = result.failure.exception if result.failure else None
-        return bool(step.xfail) or (isinstance(raised, Raised) and raised.is_expected)
+        if isinstance(raised, Raised):
+            return bool(step.xfail) or raised.is_expected
+        return bool(step.xfail) or isinstance(raised, self.env.expected)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Run a step to its end and keep its result, also where the run itself is ended."""

@@ -174,6 +174,7 @@ def environment(config: pytest.Config) -> "Environment":
         root=config.rootpath,
         timeout=timeout(config),
         stretch=0.0 if watched else timeout_factor(config),
+        expected=(pytest.xfail.Exception,),
         skips=(pytest.skip.Exception,),
         passes_through=(pytest.exit.Exception,),
         before_import=pytest.register_assert_rewrite,

@@ -142,6 +142,14 @@ def test_a_needed_step_that_stops_all_is_an_error_once(project: Project, jobs: s
     assert result.parseoutcomes() == {"errors": 1, "skipped": 1}
 
 
+def test_an_inline_step_that_expects_its_failure_stops_nothing(project: Project) -> None:
+    project.write("expected.py", "import pytest\ndef step(ctx): pytest.xfail('BUG-8')\n")
+    keys = "type: python, module: expected, function: step, isolation: inline"
+    project.recipe("x", {"said": keys, "free": "needs: []"}, head="stop_on_failure: true")
+
+    assert project.run().parseoutcomes() == {"xfailed": 1, "passed": 1}
+
+
 def test_what_a_report_tells_of_it(project: Project) -> None:
     project.recipe("x", {"one": "continue_on_error: true, idempotent: true", "two": "after: [one]"})
 
