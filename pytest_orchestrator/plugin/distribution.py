@@ -16,6 +16,7 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin.late_reports import LateReports
 from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import RUN, state_of
 
@@ -26,7 +27,9 @@ def join(config: pytest.Config) -> None:
     """Take part in a session that xdist may distribute."""
     if not hasattr(config, "workerinput"):
         reporting.show_tables(config)
-        config.pluginmanager.register(Controller(), "orchestrator-distribution")
+        late = LateReports(config)
+        config.pluginmanager.register(late, "orchestrator-late-reports")
+        config.pluginmanager.register(Controller(late), "orchestrator-distribution")
 
 
 def tell_groups(session: pytest.Session) -> None:
@@ -66,7 +69,8 @@ def _group_of(item: pytest.Item) -> str:
 class Controller:
     """The side that hands out the items."""
 
-    def __init__(self) -> None:
+    def __init__(self, late: LateReports) -> None:
+        self._late = late
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._restore: Callable[[], object] = lambda: None
 
@@ -94,6 +98,7 @@ class Controller:
         return Whole(usual, _grouping(config, log, dist, self._file), self._with_recipes)
 
     def _with_recipes(self) -> None:
+        self._late.expected = True
         self._restore = interrupt_on_sigterm()
 
     def pytest_unconfigure(self) -> None:

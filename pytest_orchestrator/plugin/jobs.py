@@ -14,6 +14,7 @@ import pytest
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.plugin import durations
+from pytest_orchestrator.plugin.late_reports import beside, later
 from pytest_orchestrator.plugin.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.protocol import INTERRUPTS
@@ -225,24 +226,18 @@ class Jobs:
             pool.cancel(cause)
 
     def _tell_untaken(self) -> None:
-        """Report the steps that began and whose items will not run any more.
-
-        It was not their failure that the session stops at: not for ``-x``, nor for ``--sw``.
-        """
+        """Report the steps that began and whose items will not run any more."""
         names = {(pool.recipe.key, name) for pool in self._pools for name in pool.untaken}
-        if not names or hasattr(self._session.config, "workerinput"):
+        if not names:
             return
-        manager, stops = self._session.config.pluginmanager, self._session.shouldfail
-        stepwise = [one for one in [manager.get_plugin("stepwiseplugin")] if one is not None]
-        hook = manager.subset_hook_caller("pytest_runtest_logreport", stepwise)
+        worker = hasattr(self._session.config, "workerinput")
         steps = [item for item in self._session.items if isinstance(item, StepItem)]
-        for item in steps:
-            if item.result is None and (item.recipe.key, item.step.name) in names:
-                item.result = item.run.results[item.step.name]
-                for report in made_by_hand(item):
-                    hook(report=report)
-        if stops:
-            self._session.shouldfail = stops
+        with beside(self._session) as tell:
+            for item in steps:
+                if item.result is None and (item.recipe.key, item.step.name) in names:
+                    item.result = item.run.results[item.step.name]
+                    for report in made_by_hand(item):
+                        later(item.config, report) if worker else tell(report=report)
 
 
 def _pool_of(item: pytest.Item) -> Pool | None:

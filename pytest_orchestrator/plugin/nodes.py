@@ -210,7 +210,7 @@ class StepItem(pytest.Function):
         if raised is not None:
             raise raised
         told = failure_text(self.config, self.recipe, self.step, result)
-        raise pytest.fail.Exception(told, pytrace=False)
+        raise pytest.fail.Exception(told, pytrace=False) from None
 
     def warn_of_leftovers(self, result: StepResult) -> None:
         """Tell what a step left running when it ended by itself."""

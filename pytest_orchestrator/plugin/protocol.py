@@ -12,6 +12,7 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.finals import Finals
+from pytest_orchestrator.plugin.late_reports import later
 from pytest_orchestrator.plugin.nodes import StepItem
 
 INTERRUPTS = (KeyboardInterrupt, pytest.exit.Exception)
@@ -33,7 +34,7 @@ class LastItems:
         """Run a step that is not told, or an item after which steps are owed."""
         if item is self._quiet:
             for report in _reports(self._quiet, nextitem):
-                self.tell(self._quiet, report)
+                self.report(self._quiet, report)
             return True
         self._at = item
         self.play(self._finals.before(item), item)
@@ -50,6 +51,15 @@ class LastItems:
             self._quiet = step
             step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
             self._quiet = None
+
+    def report(self, item: StepItem, report: pytest.TestReport) -> None:
+        """Report a step that runs at the session's end: as an item if it was selected."""
+        if not self._finals.selected(item):
+            self.tell(item, report)
+        elif self._worker:
+            later(item.config, report)
+        else:
+            item.ihook.pytest_runtest_logreport(report=report)
 
     def tell(self, item: StepItem, report: pytest.TestReport) -> None:
         """Report a step that was not selected where it failed, as a teardown's error is."""

@@ -119,8 +119,7 @@ class Running:
         failure = item.result.failure
         if failure is None or failure.kind != "interrupted":
             return
-        if not self._worker or item.step.is_final:
-            self._tell(item, reporting.made_by_hand(item)[1:])
+        self._tell(item, reporting.made_by_hand(item)[1:])
         if item.step.is_final:
             left = [step.name for step in self._finals.owed_now()]
             follow = f"; {' and '.join(left)} still to run" if left else ""
@@ -148,9 +147,5 @@ class Running:
             self._tell(item, reporting.made_by_hand(item))
 
     def _tell(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
-        """Report a step: as an item where it was selected, else only where it failed."""
         for report in reports:
-            if self._finals.selected(item) and not self._worker:
-                item.ihook.pytest_runtest_logreport(report=report)
-            else:
-                self._last_items.tell(item, report)
+            self._last_items.report(item, report)

@@ -1,5 +1,6 @@
 """What is said in the terminal while a step runs: who it waits for, what becomes of Ctrl-C."""
 
+import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def teller(config: pytest.Config) -> "Callable[[Wait], None]":
-    """Return what writes one line for each wait; with ``-q`` it writes none."""
+    """Return what writes one line for each wait; with ``-q`` it writes none.
+
+    A worker of xdist has no terminal: there it is part of what the item prints.
+    """
 
     def tell(wait: "Wait") -> None:
-        if config.get_verbosity() >= 0:
+        if hasattr(config, "workerinput"):
+            print(f"orchestrator: {wait}", file=sys.stderr)  # noqa: T201 - it is in the report
+        elif config.get_verbosity() >= 0:
             say(config, str(wait))
 
     return tell

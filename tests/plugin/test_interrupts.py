@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -75,12 +75,33 @@ def test_the_step_is_told_and_the_final_ones_run_once(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_workers_run_the_final_steps_too(project: Project, number: signal.Signals) -> None:
-    status, lines = _interrupted(project, _PYTHON, number, "-n", "2", "recipes/x.yaml")
+def test_workers_run_the_final_steps_too_and_tell_of_all(
+    project: Project, number: signal.Signals
+) -> None:
+    reports = ("--json-report", "--junitxml=junit.xml")
+    status, lines = _interrupted(project, _PYTHON, number, "-n", "2", "recipes/x.yaml", *reports)
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    assert any(" 1 passed in " in line for line in lines)
+    assert any(" 1 failed, 3 passed in " in line for line in lines)
+    assert not any("another exception" in line for line in lines)
+    told = {name: state for name, state, *_ in (line.split() for line in lines if line[:1] == " ")}
+    assert {name: told[name] for name in ("one", "wait", "off", "cool")} == {
+        "one": "passed",
+        "wait": "failed",
+        "off": "passed",
+        "cool": "passed",
+    }
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    kinds = {test["nodeid"].partition("::")[2]: _kind(test) for test in tests}
+    assert kinds == {"one": None, "wait": "interrupted", "off": None, "cool": None}
+    junit = (project.path / "junit.xml").read_text()
+    assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["one", "wait", "off", "cool"]
+
+
+def _kind(test: dict[str, Any]) -> str | None:
+    kind: str | None = test["metadata"]["orchestrator"]["step"].get("kind")
+    return kind
 
 
 @pytest.mark.parametrize("selection", ["wait", "wait or four"])

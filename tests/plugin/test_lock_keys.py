@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 from unittest.mock import Mock
 
 import psutil
@@ -95,9 +96,31 @@ def test_who_waits_says_for_whom(project: Project) -> None:
     assert "1 passed" in out
 
 
+def test_a_worker_says_so_in_the_report(project: Project) -> None:
+    project.recipe("x", {"a": "type: shell, parse: text, cmd: exit 3, locks: [psu]"})
+    with had("psu"):
+        process = started(project, "-n1")
+        # A worker has no terminal; it has the turn as soon as it waits.
+        turn = next((project.path / "locks").glob("*.turn"))
+        with turn.open() as file:
+            while _is_free(file):
+                assert process.poll() is None
+    out = process.communicate()[0].decode()
+    assert f"orchestrator: recipes/x.yaml::a waits for lock 'psu': {OTHER} has held it" in out
+
+
+def _is_free(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return True
+
+
 @pytest.mark.parametrize(("verbosity", "lines"), [(-1, 0), (0, 1), (1, 1)])
 def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
-    config = Mock()
+    config = Mock(spec=["get_verbosity", "pluginmanager"])
     config.get_verbosity.return_value = verbosity
     plugins = {"terminalreporter": Mock(), "capturemanager": None}
     config.pluginmanager.get_plugin.side_effect = plugins.get
