@@ -327,7 +327,7 @@ def _interrupted(
         assert process.poll() is None
         time.sleep(0.001)
     process.send_signal(number)
-    out, _ = process.communicate()
+    out, _ = process.communicate(timeout=12.0)
     return process.returncode, out.decode().splitlines()
 
 
@@ -408,11 +408,9 @@ def test_a_step_that_hears_nothing_is_ended_too(project: Project) -> None:
     )
     step = "type: python, module: stuck, function: step, needs: []"
 
-    begun = time.monotonic()
     status, _ = _interrupted(project, signal.SIGINT, step)
 
     assert status == 2
-    assert time.monotonic() - begun < 15.0
     assert not any(map(_is_alive, _pids(project)))
     assert project.ran == ["off"]
 
