@@ -9,7 +9,8 @@ import json
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -48,20 +49,25 @@ _KEPT |= {"attempt", "exit_code", "number", "size", "started", "waited"}
 """Fields of results that are ids, keys, paths and figures."""
 
 
-class _Known(NamedTuple):
-    """All secrets, ready to be looked for; the longest form first.
+class _Known:
+    """All secrets, ready to be looked for.
 
     Attributes:
-        forms: What is looked for in texts.
-        pattern: The same.
+        forms: What is looked for in texts, the longest first.
         data: The same, in bytes.
         numbers: What is looked for among numbers.
     """
 
-    forms: tuple[str, ...]
-    pattern: re.Pattern[str]
-    data: tuple[bytes, ...]
-    numbers: frozenset[str]
+    def __init__(self, values: Mapping[str, list[str]]) -> None:
+        found = dict.fromkeys(form for forms in values.values() for form in forms)
+        self.forms = tuple(sorted(found, key=len, reverse=True))
+        self.data = tuple(form.encode(errors="surrogateescape") for form in self.forms)
+        self.numbers = frozenset(value for value in values if _is_number(value))
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The same forms as one expression, which is dear to make."""
+        return re.compile(f"(?:{expression(self.forms)})+")
 
 
 class Masker:
@@ -76,9 +82,10 @@ class Masker:
     def __init__(self, names: Sequence[str] = NAMES) -> None:
         self._lock = threading.Lock()
         self._secret = re.compile("|".join(map(fnmatch.translate, names)) or r"(?!)", re.IGNORECASE)
-        self._least: dict[str, int] = {}
+        self._plain: set[str] = set()
+        self._declared: set[str] = set()
         self._keys: dict[str, None] = {}
-        self._values: dict[str, None] = {}
+        self._values: dict[str, list[str]] = {}
         self._known: _Known | None = None
 
     def __bool__(self) -> bool:
@@ -100,7 +107,8 @@ class Masker:
         for secret in secrets:
             kind, _, name = secret.partition(".")
             if kind == "env":
-                self._least[name] = 1
+                self._plain.discard(name)
+                self._declared.add(name)
             elif kind == "ctx":
                 self._keys[name] = None
             elif values is not None and name in values:
@@ -108,12 +116,13 @@ class Masker:
 
     def learn(self, variables: Mapping[str, str]) -> None:
         """Take the values of those environment variables whose names say secret."""
-        for name, value in variables.items():
-            least = self._least.get(name)
-            if least is None:
-                least = self._least[name] = LEAST if self._secret.match(name) else 0
-            if least and len(value) >= least and value not in self._values:
-                self.add(value)
+        for name in variables.keys() - self._plain:
+            if name in self._declared or self._secret.match(name):
+                value = variables[name]
+                if len(value) >= LEAST or name in self._declared:
+                    self.add(value)
+            else:
+                self._plain.add(name)
 
     def watch(self, context: "Context") -> None:
         """Take what is written to declared keys of a Context from now on, and of its layers.
@@ -137,7 +146,7 @@ class Masker:
         with self._lock:
             fresh = [text for text in _texts(value) if text not in self._values]
             if fresh:
-                self._values |= dict.fromkeys(fresh)
+                self._values |= {text: forms_of(text) for text in fresh}
                 self._known = None
 
     def text(self, text: str) -> str:
@@ -200,12 +209,7 @@ class Masker:
         known = self._known
         if known is None:
             with self._lock:
-                found = dict.fromkeys(form for value in self._values for form in forms_of(value))
-                forms = tuple(sorted(found, key=len, reverse=True))
-                data = tuple(form.encode(errors="surrogateescape") for form in forms)
-                numbers = frozenset(value for value in self._values if _is_number(value))
-                pattern = re.compile(f"(?:{expression(forms)})+")
-                known = self._known = _Known(forms, pattern, data, numbers)
+                known = self._known = _Known(self._values)
         return known
 
 
