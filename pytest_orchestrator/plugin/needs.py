@@ -27,12 +27,14 @@ class Needs:
     Attributes:
         run: The run of the recipe that the steps belong to.
         steps: The steps, in the order they run.
+        needed: Names of those that must have passed; the others must have ended.
         first: The runs of whole recipes that have to be through before.
         refused: What keeps the item from running at all, as a message; empty if nothing.
     """
 
     run: "Serial"
     steps: "tuple[Step, ...]"
+    needed: frozenset[str]
     refused: str = ""
     first: "tuple[Serial, ...]" = ()
 
@@ -58,7 +60,7 @@ def run_what_is_needed(request: pytest.FixtureRequest) -> None:
     for run in needs.first:
         _run_whole(request, run, told)
     for step in needs.steps:
-        _run_one(request, needs.run, step, told)
+        _run_one(request, needs.run, step, told, must_meet=step.name in needs.needed)
 
 
 def _run_whole(
@@ -103,6 +105,8 @@ def _run_one(
     run: "Serial",
     step: "Step",
     told: "list[tuple[Serial, Step, StepResult]]",
+    *,
+    must_meet: bool = True,
 ) -> None:
     from pytest_orchestrator.plugin.nodes import fixtures_of
     from pytest_orchestrator.plugin.output import tell_output
@@ -116,7 +120,7 @@ def _run_one(
     if not known:
         told.append((run, step, result))
         tell_output(state_of(request.config).masked(result))
-    if not result.meets and not _is_told_by_an_item(request.config, run, result):
+    if must_meet and not result.meets and not _is_told_by_an_item(request.config, run, result):
         pytest.fail(_text(request.config, run, step, result), pytrace=False)
 
 

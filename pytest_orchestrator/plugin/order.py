@@ -79,12 +79,19 @@ def _note_needs(
     for item in steps:
         state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
     if session.config.getoption("recipe_needs") == "run":
+        others: dict[str, dict[str, Step]] = {}
+        for item in steps:
+            found = _upstream(item, state.selected[item.recipe.key])
+            runs = not refusal(item.run, tuple(found.values()), item.nodeid, item.config)
+            others.setdefault(item.recipe.key, {}).update(found if runs else {})
         for item in steps:
             chosen = state.selected[item.recipe.key]
             follows = item.step.is_final or chosen.intersection(item.step.needs)
             first = [] if follows else upstream.of(item.run)
             first = [run for run in first if not _is_selected(run, state)]
-            _ask(item, item.run, _upstream(item, chosen), first)
+            needed = _upstream(item, chosen)
+            asked = tuple(_before(item, needed, others[item.recipe.key]))
+            _ask(item, item.run, asked, first, {*needed})
     for test in marked:
         mark = test.get_closest_marker("recipe")
         run = recipe_of_mark(mark, session.config) if mark else ""
@@ -93,23 +100,42 @@ def _note_needs(
             _request_fixture(test)
         else:
             upstream.link(run, state)
-            _ask(test, run, run.recipe.steps, upstream.of(run))
+            steps_of = run.recipe.steps
+            _ask(test, run, steps_of, upstream.of(run), {step.name for step in steps_of})
 
 
-def _upstream(item: "StepItem", selected: set[str]) -> "tuple[Step, ...]":
-    """Return the steps that were not selected and that a step needs, in the order they run.
+def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
+    """Return the steps that were not selected and that a step needs, by their names.
 
     A selected need answers for what it needs itself.
     """
-    recipe = item.recipe
     found: dict[str, Step] = {}
     queue = [need for need in item.step.needs if need not in selected]
     while queue:
         name = queue.pop()
         if name not in found:
-            found[name] = recipe.step(name)
+            found[name] = item.recipe.step(name)
             queue += [need for need in found[name].needs if need not in selected]
-    return tuple(sorted(found.values(), key=lambda step: step.index))
+    return found
+
+
+def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step]") -> "list[Step]":
+    """Return what a step needs, and what comes before that and will run anyway, in order.
+
+    Args:
+        item: The item of the step.
+        needed: The steps that it needs.
+        others: All steps of the recipe that were not selected and that an item needs.
+    """
+    found = dict(needed)
+    queue = [item.step, *needed.values()]
+    while queue:
+        step = queue.pop()
+        for name in {*step.after, *(step.needs if step is not item.step else ())} & others.keys():
+            if name not in found:
+                found[name] = others[name]
+                queue.append(others[name])
+    return sorted(found.values(), key=lambda step: step.index)
 
 
 def _is_selected(run: "Serial", state: "State") -> bool:
@@ -119,7 +145,11 @@ def _is_selected(run: "Serial", state: "State") -> bool:
 
 
 def _ask(
-    item: pytest.Item, run: "Serial", steps: "tuple[Step, ...]", first: "list[Serial]"
+    item: pytest.Item,
+    run: "Serial",
+    steps: "tuple[Step, ...]",
+    first: "list[Serial]",
+    needed: set[str],
 ) -> None:
     if not steps and not first:
         return
@@ -128,7 +158,7 @@ def _ask(
         chosen = state_of(item.config).selected.get(each.recipe.key, set())
         others = tuple(step for step in asked if step.name not in chosen)
         refused = refused or refusal(each, others, item.nodeid, item.config)
-    item.stash[NEEDS] = Needs(run, steps, refused, tuple(first))
+    item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first))
     _request_fixture(item)
 
 

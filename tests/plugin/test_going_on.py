@@ -79,6 +79,27 @@ def test_a_step_that_comes_after_others_runs_without_them(project: Project, jobs
 
 
 @jobs
+@pytest.mark.parametrize("function", ["note", "refuse"])
+def test_it_waits_for_what_another_selected_step_needs(
+    project: Project, jobs: str, function: str
+) -> None:
+    project.recipe(
+        "x",
+        {
+            "off": f"function: {function}",
+            "report": "after: [off]",
+            "later": "needs: [off]",
+        },
+    )
+
+    result = project.run(jobs, "recipes/x.yaml::report", "recipes/x.yaml::later")
+
+    assert project.ran[:2] == ["off", "report"]
+    kept = {"passed": 1, "errors": 1} if function == "refuse" else {"passed": 2}
+    assert result.parseoutcomes() == kept
+
+
+@jobs
 def test_an_exit_code_skips_and_lets_others_go_on(project: Project, jobs: str) -> None:
     project.recipe(
         "x",
