@@ -19,7 +19,6 @@ else:
     Json = Any
 
 _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_IDENTIFIER = r"[^\W\d]\w*"
 _STEP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
@@ -58,13 +57,8 @@ EnvName = Annotated[
     ),
 ]
 EnvValue = Annotated[Json, _kind(rules.environment)]
-Dotted = Annotated[
-    str,
-    _kind(
-        rules.shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
-    ),
-]
-Identifier = Annotated[str, _kind(rules.shaped(_IDENTIFIER, "a name of Python"))]
+Dotted = Annotated[str, _kind(rules.dotted)]
+Identifier = Annotated[str, _kind(rules.identifier)]
 Text = Annotated[str, _kind(rules.filled)]
 Sha256 = Annotated[
     str, _kind(rules.shaped(r"[0-9A-Fa-f]{64}", "64 digits of hexadecimal"), r"[0-9A-Fa-f]{64}")

@@ -14,12 +14,20 @@ from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.patterns import compiled
 from pytest_orchestrator.core.values import Json
 
-_MARKS = frozenset(
+MARKS = frozenset(
     {"parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "recipe"}
 )
+"""Markers that have a meaning of their own."""
+
+GIVEN = frozenset({"ctx", "params"})
+"""Fixtures that no step asks for."""
+
+YEAR = 366 * 86_400
+DAY = 86_400
+MOST = 1000
+"""Tries of a step, and the factor of its waits."""
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
-_YEAR = 366 * 86_400
-_DAY = 86_400
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -40,19 +48,27 @@ def shaped(pattern: str, should: str) -> Callable[[str], str]:
     return rule
 
 
+_IDENTIFIER = r"[^\W\d]\w*"
+
+identifier = shaped(_IDENTIFIER, "a name of Python")
+"""A rule for names of classes and functions."""
+
+dotted = shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
+"""A rule for names of modules."""
+
 _tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")
 
 
 def tag(text: str) -> str:
     """A marker that is the user's own."""
-    if text in _MARKS:
+    if text in MARKS:
         raise ValueError("a mark that has its own meaning")
     return _tag(text)
 
 
 def fixture(text: str) -> str:
     """A fixture that must be asked for."""
-    if text in {"ctx", "params"}:
+    if text in GIVEN:
         raise ValueError("which every step is given without asking")
     if not text.isidentifier():
         raise ValueError("should be the name of a fixture")
@@ -109,7 +125,7 @@ def seconds(value: float | str) -> float:
     number = _in_seconds(value) if isinstance(value, str) else float(value)
     if number <= 0:
         raise ValueError("should be more than 0 seconds")
-    if number > _YEAR:
+    if number > YEAR:
         raise ValueError("should be at most a year")
     return number
 
@@ -117,22 +133,22 @@ def seconds(value: float | str) -> float:
 def pause(value: float | str) -> float:
     """A wait, which may be none, in seconds."""
     number = _in_seconds(value) if isinstance(value, str) else float(value)
-    if not 0 <= number <= _DAY:
+    if not 0 <= number <= DAY:
         raise ValueError("should be 0 seconds to a day")
     return number
 
 
 def tries(number: int) -> int:
     """How often something is done at most."""
-    if not 1 <= number <= 1000:
-        raise ValueError("should be 1 to 1000")
+    if not 1 <= number <= MOST:
+        raise ValueError(f"should be 1 to {MOST}")
     return number
 
 
 def factor(number: float) -> float:
     """What lets a wait grow."""
-    if not 1 <= number <= 1000:
-        raise ValueError("should be 1 to 1000")
+    if not 1 <= number <= MOST:
+        raise ValueError(f"should be 1 to {MOST}")
     return float(number)
 
 

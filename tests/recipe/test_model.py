@@ -9,7 +9,6 @@ import pytest
 
 from pytest_orchestrator.recipe import Criterion, PythonStep, Recipe, ShellStep, Step, walk
 from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.kinds import StepName
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
@@ -93,14 +92,3 @@ def test_a_recipe_is_frozen_and_finds_its_steps(read: Read) -> None:
 @pytest.mark.parametrize("model", [*MODELS, Step, Criterion])
 def test_all_that_is_read_is_frozen(model: type[msgspec.Struct]) -> None:
     assert model.__struct_config__.frozen
-
-
-def test_the_schema_of_the_language_can_be_made() -> None:
-    schema = msgspec.json.schema(Success)
-    assert schema["$defs"]["Success"]["properties"]["files_exist"]["examples"] == [
-        ["out/report.csv", "out/*.json"]
-    ]
-    assert msgspec.json.schema(StepName) == {
-        "type": "string",
-        "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$",
-    }

@@ -1,0 +1,212 @@
+"""The JSON Schema of recipes says of a file what the loader says."""
+
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator
+from msgspec import Struct
+
+from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError, ShellStep, load, schema
+from pytest_orchestrator.recipe.defaults import Defaults
+from pytest_orchestrator.recipe.measurement import Measurement
+from pytest_orchestrator.recipe.output import Search
+from pytest_orchestrator.recipe.ready import Ready
+from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.success import FileRules, Success
+from pytest_orchestrator.recipe.walk import keys_of
+
+SCHEMA = schema.recipe_schema()
+RULES = Draft7Validator(SCHEMA)
+SAMPLES = sorted(Path(__file__).parents[2].glob("recipes/*.yaml"))
+
+STRANGE: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2.5,
+    300,
+    10**8,
+    "",
+    " ",
+    "a",
+    "a b",
+    "30s",
+    "true",
+    "äß",
+    "skip",
+    "${{ vars.gain }}",
+    "x ${{ 1 }}",
+    "$${{ x",
+    [],
+    [1],
+    ["a"],
+    ["a", None],
+    ["${{ 1 }}"],
+    [{}],
+    {},
+    {"a": 1},
+    {"a": "${{ 1 }}"},
+    {"a": [1]},
+    {"": 1},
+    {"a b": {"value": "1"}},
+    {"from": "stdout"},
+]
+"""Values of which each is wrong for most keys, and right for some."""
+
+KNOWN = re.compile(
+    r"unknown (key|criterion|type) |missing '(?!idx)|, should (?!be the name of a signal)"
+    r"|belongs to (python|shell) steps|cannot stand here"
+)
+"""Problems that a schema can know."""
+
+
+def some(model: type[Struct], *always: str, never: frozenset[str] = frozenset()) -> Any:
+    """A mapping that has some of the keys of a Struct, each with its example."""
+    keys = {
+        name: st.just(deepcopy((key.said.examples or [])[0]))
+        for name, key in keys_of(model).items()
+        if name not in never
+    }
+    required = {name: keys.pop(name) for name in always}
+    return st.fixed_dictionaries(required, optional=keys)
+
+
+APART = frozenset({"needs", "after", "idx", "background", "ready", "stop_signal", "function"})
+NESTED = {
+    "success": some(Success, never=frozenset({"exit_code"})),
+    "retry": some(Retry, "attempts"),
+    "measurements": st.builds(lambda one: {"m": one}, some(Measurement, "value")),
+    "outputs": st.builds(lambda one: {"o": one}, some(Search, "from", "regex")),
+}
+BESIDE = st.fixed_dictionaries({}, optional=NESTED)
+PYTHON = some(PythonStep, "name", "module", "class", never=APART)
+SHELL = some(ShellStep, "name", "cmd", never=APART)
+ROOT = some(Recipe, never=frozenset({"steps", "finally", "needs"}))
+DEFAULTS, READY, FILE = some(Defaults), some(Ready, "port"), some(FileRules, "path")
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> dict[str, Any]:
+    """A recipe that is good, or nearly so: what keys say of each other is left to chance."""
+    python = draw(PYTHON) | {"name": "first", "type": "python"} | draw(BESIDE)
+    shell = draw(SHELL) | {"name": "second", "type": "shell"}
+    if draw(st.booleans()):
+        shell |= {"background": True, "ready": draw(READY)}
+    else:
+        shell |= draw(BESIDE)
+    if "files" in shell.get("success", {}):
+        shell["success"]["files"] = [draw(FILE)]
+    recipe = draw(ROOT)
+    if "defaults" in recipe:
+        recipe["defaults"] = draw(DEFAULTS)
+    late = {"name": "late", "type": "shell", "cmd": "x"}
+    return {**recipe, "x-part": 1, "steps": [python, shell], "finally": [late]}
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every mapping or list of a value, with a key or a place in it."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places(value[key])
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> dict[str, Any]:
+    """A recipe in which one thing is another."""
+    recipe = deepcopy(draw(recipes()))
+    within, key = draw(st.sampled_from(list(places(recipe))))
+    how = draw(st.sampled_from(["replace", "replace", "replace", "take away", "rename"]))
+    if how == "replace":
+        within[key] = draw(st.sampled_from(STRANGE))
+    elif how == "take away":
+        del within[key]
+    elif isinstance(within, dict):
+        within[draw(st.sampled_from(["strange", "if", "name", "class"]))] = within.pop(key)
+    return recipe
+
+
+def problems_of(recipe: Any, folder: Path) -> list[str]:
+    path = folder / "x.yaml"
+    path.write_text(json.dumps(recipe))
+    try:
+        load(path, root=folder)
+    except RecipeError as error:
+        return [problem.text for problem in error.problems]
+    return []
+
+
+def faults_of(recipe: Any) -> list[str]:
+    return [error.message for error in RULES.iter_errors(recipe)]
+
+
+def compare(recipe: Any, folder: Path) -> None:
+    problems, faults = problems_of(recipe, folder), faults_of(recipe)
+    known = [problem for problem in problems if KNOWN.search(problem)]
+    if not problems:
+        assert faults == []
+    elif known:
+        assert faults != [], known
+
+
+LAW = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@LAW
+@given(recipe=recipes())
+def test_a_good_recipe_is_good_for_both(recipe: dict[str, Any], tmp_path: Path) -> None:
+    compare(recipe, tmp_path)
+
+
+@LAW
+@given(recipe=changed())
+def test_a_changed_recipe_is_the_same_for_both(recipe: dict[str, Any], tmp_path: Path) -> None:
+    compare(recipe, tmp_path)
+
+
+def test_it_is_a_good_schema() -> None:
+    Draft7Validator.check_schema(schema.recipe_schema())
+
+
+def test_the_shipped_copy_is_of_today() -> None:
+    assert schema.SHIPPED.read_text() == schema.text(), "run scripts/schema"
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_the_samples_are_good(path: Path) -> None:
+    assert faults_of(yaml.safe_load(path.read_text())) == []
+
+
+def test_every_key_has_its_description_and_a_good_example() -> None:
+    mappings = [SCHEMA, *SCHEMA["definitions"].values()]
+    keys = [
+        (name, key)
+        for mapping in mappings
+        for name, key in mapping["properties"].items()
+        if key is not True and not (name == "success" and "examples" not in key)
+    ]
+    assert len(keys) > 80
+    for name, key in keys:
+        assert key["description"].endswith("."), name
+        assert list(RULES.evolve(schema=key).iter_errors(key["examples"][0])) == [], name
+
+
+def test_nothing_has_a_title_that_nobody_wrote() -> None:
+    assert "title" not in schema.text()
+
+
+def test_what_says_how_a_text_should_be_is_the_loaders_sentence() -> None:
+    key = SCHEMA["definitions"]["Step"]["properties"]["timeout"]
+    assert key["patternErrorMessage"] == "should be seconds, or a text such as 500ms, 30s, 2m or 1h"
