@@ -110,6 +110,7 @@ def test_python_steps_keep_their_output_records_and_warnings(project: Project) -
     assert sum("warned by" in line and "UserWarning" in line for line in lines) == 3
 
 
+@pytest.mark.quiet
 def test_figures_are_those_of_a_serial_run(project: Project) -> None:
     project.write(
         "burn.py",
@@ -284,6 +285,7 @@ def _is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
 def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
     project: Project, option: str
@@ -584,6 +586,7 @@ def test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time(project: Projec
     assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
 
 
+@pytest.mark.quiet
 def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
     note = "echo {0} >> ran.txt; sleep {1}"
     steps = {"a": 0.0, "b": 0.0, "c": 0.3, "d": 0.1}

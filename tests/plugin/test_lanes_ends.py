@@ -99,6 +99,7 @@ def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]
     session.process.wait()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("begun", ["obeys", "waits", "hangs"], indirect=True)
 def test_after_sigkill_nothing_is_alive(begun: Session) -> None:
     assert len(begun.processes()) >= 3
@@ -118,6 +119,7 @@ def test_after_a_signal_nothing_is_alive(begun: Session, number: signal.Signals)
     assert begun.left() == []
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("begun", ["waits", "hangs"], indirect=True)
 def test_a_second_ctrl_c_ends_at_once(begun: Session) -> None:
     begun.process.send_signal(signal.SIGINT)
