@@ -1,5 +1,11 @@
 """What must hold after a step: each criterion checked, all that do not hold told."""
 
+from collections.abc import Iterator
+
+import msgspec
+
+from pytest_orchestrator import extending
+from pytest_orchestrator.core import values
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution import (
     assertion,
@@ -9,10 +15,12 @@ from pytest_orchestrator.execution import (
     criteria_limits,
     criteria_output,
     criteria_result,
+    status,
 )
 from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.model import Criterion
 
 CHECKS: dict[str, Check] = {
     "assert": assertion.check,
@@ -36,6 +44,29 @@ CHECKS: dict[str, Check] = {
 """How each criterion is checked; ``exit_code`` apart, which belongs to the body."""
 
 
+def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """Let the check of a plugin's criterion look at what a step has left."""
+    one, ended = criterion.brought, evidence.ended
+    assert one is not None  # noqa: S101
+    process = ended.process
+    told = one.check(
+        msgspec.convert(criterion.wanted, one.type),
+        extending.Evidence(
+            step=evidence.step.name,
+            root=evidence.root,
+            result=values.unshared(ended.value),
+            ctx=evidence.context,
+            seconds=ended.usage.seconds,
+            stdout=process.stdout.text if process else "",
+            stderr=process.stderr.text if process else "",
+            exit_code=process.exit_code if process else None,
+        ),
+    )
+    if told is not None and not isinstance(told, str):
+        raise TypeError(f"its check returned {status.kind_of(told)}, not None or one line")
+    yield verdict(criterion, None if told is None else one_line(told))
+
+
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     """Check the criteria of a step whose body did as wanted.
 
@@ -50,7 +81,7 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     """
     verdicts: list[Verdict] = []
     for criterion in evidence.step.success:
-        check = CHECKS.get(criterion.name)
+        check = _brought if criterion.brought else CHECKS.get(criterion.name)
         if check is None:
             continue
         try:

@@ -80,7 +80,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     timeout, variables = env.seconds_for(step.timeout), env.variables()
     env.secrets.learn(variables)
     request = StepRequest(
-        step=msgspec.json.encode(step),
+        step=msgspec.json.encode(msgspec.structs.replace(step, success=())),
         recipe=env.recipe,
         root=str(env.root),
         env=variables,

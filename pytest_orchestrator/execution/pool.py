@@ -23,7 +23,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.runner import cause_of
 from pytest_orchestrator.execution.slot import Slot
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
+from pytest_orchestrator.recipe.model import CodeStep, Recipe, Step
 
 
 class Pool(Crew):
@@ -74,7 +74,7 @@ class Pool(Crew):
     def start_early(self) -> None:
         """Start the lanes of the Python steps that begin together, so that they get ready."""
         names = self._ahead.ready(self.known) if self._ahead else ()
-        steps = [name for name in names if isinstance(self.recipe.step(name), PythonStep)]
+        steps = [name for name in names if isinstance(self.recipe.step(name), CodeStep)]
         for _, slot in zip(steps, reversed(self._free), strict=False):
             slot.python.start()
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
@@ -12,7 +13,7 @@ from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Ended, Failure
-from pytest_orchestrator.execution import frames, missing, status
+from pytest_orchestrator.execution import custom, frames, missing, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.printable import one_line
@@ -42,7 +43,10 @@ def run(
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
             with contextlib.chdir(env.root), _traced(heap):
-                given = call(target, context, values.unshared(step.params), fixtures)
+                if step.brought:
+                    given = custom.performed(target, step, step.brought, context, env, fixtures)
+                else:
+                    given = call(target, context, values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
     except KeyboardInterrupt:
@@ -103,9 +107,7 @@ def _target(step: PythonStep, env: Environment) -> object:
     if root not in sys.path:
         sys.path.insert(0, root)
     try:
-        if step.module not in sys.modules:
-            env.before_import(step.module)
-        module = importlib.import_module(step.module)
+        module = _imported(step, env)
     except (Exception, SystemExit) as error:
         return _not_imported(step, error, env)
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
@@ -118,6 +120,15 @@ def _target(step: PythonStep, env: Environment) -> object:
             place=step.at[kind],
         )
     return found
+
+
+def _imported(step: PythonStep, env: Environment) -> ModuleType:
+    def imported() -> ModuleType:
+        if step.module not in sys.modules:
+            env.before_import(step.module)
+        return importlib.import_module(step.module)
+
+    return imported() if step.brought is None else custom.module_of(step, step.brought, imported)
 
 
 def _public(module: object, *, want_class: bool) -> list[str]:

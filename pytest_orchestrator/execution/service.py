@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.logfile import EDGE
 from pytest_orchestrator.execution.masked_logs import masked_afterwards
 from pytest_orchestrator.execution.readiness import Readiness
 from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import PythonStep, Ready, Step
+from pytest_orchestrator.recipe.model import CodeStep, Ready, Step
 
 Body = Callable[[Environment], Ended]
 Complete = Callable[[StepResult], StepResult]
@@ -49,7 +49,7 @@ class Service:
         self.ended: Ended | None = None
         self.complete: Complete = lambda result: result
         self._slot = slot_of(env).another()
-        self._lane = self._slot.python if isinstance(step, PythonStep) else self._slot.shell
+        self._lane = self._slot.python if isinstance(step, CodeStep) else self._slot.shell
         self._heard: list[dict[str, Any]] = []
         self._is_asked = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None

@@ -19,6 +19,7 @@ from pytest_orchestrator.core.result import (
 )
 from pytest_orchestrator.execution import (
     criteria,
+    custom,
     freshness,
     isolated,
     measurements,
@@ -32,7 +33,7 @@ from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model import CodeStep, ShellStep, Step
 from pytest_orchestrator.recipe.resolve import resolved
 
 
@@ -163,9 +164,9 @@ def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, obj
         started = _services(env).started
         return started(step, env, lambda within: _apart(step, own, within), _process(step, env))
     match step:
-        case PythonStep() if fixtures or env.inline or step.isolation == "inline":
+        case CodeStep() if fixtures or env.inline or step.isolation == "inline":
             env.secrets.learn(env.variables())
-            return python.run(step, own, env, fixtures)
+            return python.run(custom.called(step, env), own, env, fixtures)
         case _:
             return _apart(step, own, env)
 
@@ -173,8 +174,8 @@ def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, obj
 def _apart(step: Step, own: Context, env: Environment) -> Ended:
     """Run a body in a process of its own."""
     match step:
-        case PythonStep():
-            return isolated.run(step, own, env)
+        case CodeStep():
+            return isolated.run(custom.called(step, env), own, env)
         case ShellStep():
             return shell.run(step, env)
         case _:
@@ -184,8 +185,8 @@ def _apart(step: Step, own: Context, env: Environment) -> Ended:
 def _process(step: Step, env: Environment) -> Process:
     """Return what is started for a step, without its end."""
     match step:
-        case PythonStep():
-            return isolated.process_of(step)
+        case CodeStep():
+            return isolated.process_of(custom.called(step, env))
         case ShellStep():
             return shell.process_of(step, env)
         case _:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, imports, plain_reports, settings
+from pytest_orchestrator.plugin import claims, imports, plain_reports, settings, specs
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
     settings.add(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks by which others extend recipes."""
+    pluginmanager.add_hookspecs(specs)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.protocol import INTERRUPTS
 from pytest_orchestrator.plugin.reporting import made_by_hand
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.model import CodeStep
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model import Step
@@ -126,7 +126,7 @@ class _Uses:
         for step in self._wanted(pool):
             if step.fixtures:
                 return f"step '{step.name}' has fixture '{step.fixtures[0]}'"
-            if isinstance(step, PythonStep) and step.isolation == "inline":
+            if isinstance(step, CodeStep) and step.isolation == "inline":
                 return f"step '{step.name}' is inline"
         items = self._steps.get(recipe.key, [])
         for item in items:

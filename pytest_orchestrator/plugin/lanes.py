@@ -88,14 +88,14 @@ def _needs_python(item: pytest.Item) -> bool:
     """Tell whether a Python step in a process of its own runs for an item."""
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import PythonStep
+    from pytest_orchestrator.recipe.model import CodeStep
 
     needs = item.stash.get(NEEDS, None)
     steps = list(needs.steps) if isinstance(needs, Needs) and not needs.refused else []
     if isinstance(item, StepItem):
         steps += [item.step] * (not item.recipe.fixtures)
     return any(
-        isinstance(step, PythonStep) and step.isolation != "inline" and not step.fixtures
+        isinstance(step, CodeStep) and step.isolation != "inline" and not step.fixtures
         for step in steps
     )
 

@@ -86,6 +86,8 @@ class RecipeFile(pytest.Module):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Tell the problems of a recipe, without any frame."""
         error = excinfo.value
+        if isinstance(error, pytest.UsageError):
+            return str(error)
         if not isinstance(error, RecipeError):
             return super().repr_failure(excinfo)
         if hasattr(self.config, "workerinput"):

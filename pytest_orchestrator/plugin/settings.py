@@ -89,6 +89,12 @@ def check(config: pytest.Config) -> None:
     """
     config.getini("recipe_files")
     config.getini("recipe_secret_names")
+    if config.hook.pytest_recipe_step_types.get_hookimpls() or (
+        config.hook.pytest_recipe_criteria.get_hookimpls()
+    ):
+        from pytest_orchestrator.plugin.state import state_of
+
+        _ = state_of(config).extensions
     size_limit(config)
     timeout(config)
     keep_runs(config)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
-    from pytest_orchestrator.recipe import Recipe, RecipeError
+    from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.run.folder import RunFolder
 
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class State:
         self._cells: dict[Path, list[Recipe]] = {}
         self._given: Mapping[str, Given] | None = None
         self._slots: list[Slot] = []
+        self._extensions: tuple[tuple[object, ...], Extensions] | None = None
 
     @property
     def context(self) -> "Context":
@@ -101,6 +102,16 @@ class State:
             self._folder = RunFolder(settings.run_dir(self.config), given or new_id())
         return self._folder
 
+    @property
+    def extensions(self) -> "Extensions":
+        """The types of steps and the criteria that recipes of this session may use."""
+        from pytest_orchestrator.plugin import extensions
+
+        plugins = extensions.bringers(self.config)
+        if self._extensions is None or plugins != self._extensions[0]:
+            self._extensions = plugins, extensions.found(self.config)
+        return self._extensions[1]
+
     def recipe(self, path: Path) -> "Recipe":
         """Return the recipe of a file; it is read once in a session.
 
@@ -114,7 +125,10 @@ class State:
             self.secrets.learn(os.environ)
             try:
                 recipe = self.recipes[path] = load(
-                    path, root=self.config.rootpath, max_bytes=size_limit(self.config)
+                    path,
+                    root=self.config.rootpath,
+                    max_bytes=size_limit(self.config),
+                    known=self.extensions,
                 )
                 self._declare(recipe.secrets)
             except RecipeError as error:

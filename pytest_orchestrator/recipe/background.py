@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.graph import upstream
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep
+from pytest_orchestrator.recipe.model import CodeStep, ShellStep
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
@@ -63,7 +63,7 @@ class Background:
         fields = each.fields
         if fields.get("isolation") == "inline":
             self._note(each, "isolation", f" is 'inline', {_OWN}", _LEAVE)
-        if each.model is PythonStep and (names := [*fields.get("fixtures", ()), *fixtures]):
+        if issubclass(each.model, CodeStep) and (names := [*fields.get("fixtures", ()), *fixtures]):
             tail = f" has '{names[0]}', so the step would run inside pytest, {_OWN}"
             self._note(each, "fixtures", tail, "hand over by the Context what it needs")
         if fields.get("heap"):

@@ -7,24 +7,28 @@ from typing import Any
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.recipe import schemas
+from pytest_orchestrator.recipe.custom import Extensions, as_json
 from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.model import Criterion, PythonStep, Step
+from pytest_orchestrator.recipe.model import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.names import AFTER
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.reading import Reading
-from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
+from pytest_orchestrator.recipe.success import OF_SHELL, FileRules
 from pytest_orchestrator.recipe.templates import Templates, has_template
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted, shortened
 
 
-def criteria_of(node: Node, reading: Reading, model: type[Step]) -> tuple[Criterion, ...]:
+def criteria_of(
+    node: Node, reading: Reading, model: type[Step], known: Extensions
+) -> tuple[Criterion, ...]:
     """Read what must hold after a step.
 
     Args:
         node: The value of ``success``.
         reading: Takes the problems.
         model: The type of the step.
+        known: The criteria that there are.
 
     Returns:
         A criterion for each thing that is asked for, in the order of the file.
@@ -32,13 +36,18 @@ def criteria_of(node: Node, reading: Reading, model: type[Step]) -> tuple[Criter
     if type(node) is not MappingNode:
         reading.mismatch(node, "success", "a mapping")
         return ()
-    return tuple(_Criteria(pairs(node), reading, model).each())
+    return tuple(_Criteria(pairs(node), reading, model, known).each())
 
 
 class _Criteria:
     """Reads the criteria of one step."""
 
-    def __init__(self, found: Pairs, reading: Reading, model: type[Step]) -> None:
+    def __init__(
+        self, found: Pairs, reading: Reading, model: type[Step], known: Extensions
+    ) -> None:
+        self._brought = known.criteria
+        self._keys = keys_of(known.success)
+        self._success = known.success
         self._found = found
         self._reading = reading
         self._model = model
@@ -47,14 +56,17 @@ class _Criteria:
         """The criteria that could be read."""
         own = Templates()
         reading = self._reading._replace(templates=own)
-        wanted = fields_of(Success, self._found, reading, self._unknown, "success.")
+        wanted = fields_of(self._success, self._found, reading, self._unknown, "success.")
         number, starts = 0, {}
         for name, (key, node) in self._found.items():
-            if name in OF_SHELL and self._model is PythonStep:
+            if name in OF_SHELL and issubclass(self._model, CodeStep):
                 self._foreign(name, key)
-            field = keys_of(Success)[name].field if name in keys_of(Success) else ""
+            field = self._keys[name].field if name in self._keys else ""
             if field in wanted:
-                starts[field] = (number, isinstance(wanted[field], tuple))
+                starts[field] = (
+                    number,
+                    isinstance(wanted[field], tuple) and name not in self._brought,
+                )
                 found = self._plain(name, wanted[field], node)
             else:
                 found = self._own(name, node, number)
@@ -69,8 +81,8 @@ class _Criteria:
 
     def _plain(self, name: str, value: Any, node: Node) -> Iterator[Criterion]:
         place = self._reading.values.place
-        if not isinstance(value, tuple):
-            yield Criterion(name, value, place(node))
+        if name in self._brought or not isinstance(value, tuple):
+            yield Criterion(name, as_json(value), place(node), brought=self._brought.get(name))
             return
         for each, item in zip(value, node.value, strict=True):
             if isinstance(each, Expression):
@@ -152,7 +164,7 @@ class _Criteria:
 
     def _unknown(self, name: str, node: Node) -> None:
         problems, place = self._reading.problems, self._reading.values.place(node)
-        hint = problems.meant(name, keys_of(Success))
+        hint = problems.meant(name, self._keys)
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)
 
 

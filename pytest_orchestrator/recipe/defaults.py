@@ -10,12 +10,13 @@ from msgspec import Struct, field
 from yaml import MappingNode, Node
 
 from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.nested import nested
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.step_keys import Retries, Step, Timeout
-from pytest_orchestrator.recipe.step_types import Args, Isolation, Parse, WorkingDirectory
+from pytest_orchestrator.recipe.step_types import Args, CodeStep, Isolation, Parse, WorkingDirectory
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
 
@@ -82,7 +83,9 @@ def under(own: Pairs, defaults: Pairs, model: type[Step], *, is_service: bool) -
         model: The Struct of its type.
         is_service: It goes on in the background.
     """
-    known: Any = keys_of(model).keys() - (_OF_ITS_END if is_service else set())
+    known: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
+        _OF_ITS_END if is_service else set()
+    )
     found = {name: pair for name, pair in defaults.items() if name in known and name not in own}
     found |= own
     if "args" in known and "args" in own and "args" in defaults:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.model import CodeStep
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
@@ -39,7 +39,7 @@ def check(
 
 
 def _cause(step: Draft, shared: Collection[str]) -> str:
-    if step.model is not PythonStep:
+    if not issubclass(step.model, CodeStep):
         return ""
     if step.fields.get("isolation") == "inline":
         return "it says 'isolation: inline'"

@@ -12,6 +12,7 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import defaults, inline, matrix
 from pytest_orchestrator.recipe.background import Background
+from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.kinds import FilePath
 from pytest_orchestrator.recipe.model import Need, Recipe, Step
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
@@ -29,13 +30,16 @@ from pytest_orchestrator.recipe.words import quoted
 _WANTED = "a recipe has a list of 'steps'"
 
 
-def load(path: Path, *, root: Path, max_bytes: int = MAX_BYTES) -> Recipe:
+def load(
+    path: Path, *, root: Path, max_bytes: int = MAX_BYTES, known: Extensions = BUILT_IN
+) -> Recipe:
     """Read a recipe. Nothing is imported, run or written.
 
     Args:
         path: The file.
         root: The rootdir of pytest.
         max_bytes: A larger file is refused before it is read.
+        known: The types of steps and the criteria that there are.
 
     Returns:
         The recipe.
@@ -48,7 +52,7 @@ def load(path: Path, *, root: Path, max_bytes: int = MAX_BYTES) -> Recipe:
     try:
         data = read(path, max_bytes, problems)
         with _collector_paused():
-            fields = _Loader(decoded(data, problems), problems).fields()
+            fields = _Loader(decoded(data, problems), problems, known).fields()
     except Refused:
         raise RecipeError(problems.found, identity.as_posix(), problems.text) from None
     return Recipe(
@@ -76,8 +80,9 @@ def _collector_paused() -> Iterator[None]:
 class _Loader:
     """Reads the document of one file."""
 
-    def __init__(self, text: str, problems: Problems) -> None:
+    def __init__(self, text: str, problems: Problems, known: Extensions) -> None:
         self._text = text
+        self._known = known
         self._problems = problems
         self._values = Values(text, problems)
         self._reading = Reading(self._values, problems, "", Templates())
@@ -159,7 +164,14 @@ class _Loader:
         if key == "steps" and not node.value:
             self._reading.wrong(node, key, " has no step in it")
         drafts = [
-            draft(each, f"{title} {number}", self._values, self._problems, self._defaults)
+            draft(
+                each,
+                f"{title} {number}",
+                self._values,
+                self._problems,
+                self._defaults,
+                self._known,
+            )
             for number, each in enumerate(node.value, start=1)
         ]
         return [each for each in drafts if each]

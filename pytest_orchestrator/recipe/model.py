@@ -18,19 +18,16 @@ from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, Secret, Ta
 from pytest_orchestrator.recipe.names import COLLECTED, EARLY
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
-from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
+from pytest_orchestrator.recipe.step_types import (
+    STEP_TYPES,
+    Brought,
+    CodeStep,
+    PythonStep,
+    ShellStep,
+)
 
-__all__ = [
-    "STEP_TYPES",
-    "Cell",
-    "Criterion",
-    "Need",
-    "PythonStep",
-    "Ready",
-    "Recipe",
-    "ShellStep",
-    "Step",
-]
+__all__ = ["STEP_TYPES", "Brought", "Cell", "CodeStep", "Criterion", "Need", "PythonStep"]
+__all__ += ["Ready", "Recipe", "ShellStep", "Step"]
 
 
 class Cell(Struct, frozen=True):

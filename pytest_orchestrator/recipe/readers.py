@@ -177,7 +177,7 @@ class _Mapping:
             except ValueError as error:
                 reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
             found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
-        return found
+        return FAILED if FAILED in found.values() else found
 
     def taken(self, value: Any, key: str) -> Any:
         if not isinstance(value, dict):
@@ -202,8 +202,11 @@ class _Ruled:
         self.wanted = plain.wanted
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
+        before = len(reading.problems.found)
         value = self._plain.read(node, key, reading)
-        if value is FAILED or (reading.values.templated and has_template(value)):
+        if value is FAILED or len(reading.problems.found) > before:
+            return value
+        if reading.values.templated and has_template(value):
             return value
         try:
             return self._rule(value)

@@ -41,7 +41,8 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
         if len(one.path) > 1:
             value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
         changed[field] = value
-    for field in changed.keys() - LATE - {"cmd"}:
+    told = {"cmd"} if isinstance(step, ShellStep) else set()
+    for field in changed.keys() - LATE - told:
         changed[field] = _taken(step, field, changed[field], due)
     left = tuple(one for one in step.templates if one not in due)
     return msgspec.structs.replace(step, **changed, templates=left)
@@ -88,14 +89,14 @@ def value_of(
     return value
 
 
-def _key(step: Step, field: str) -> Key:
-    return next(each for each in keys_of(type(step)).values() if each.field == field)
+def _key(step: Step, field: str) -> tuple[str, Key]:
+    return next(pair for pair in keys_of(type(step)).items() if pair[1].field == field)
 
 
 def _taken(step: Step, field: str, value: Any, due: list[Template]) -> Any:
-    key = _key(step, field)
+    name, key = _key(step, field)
     try:
-        return value if key.reader is None else key.reader.taken(value, field)
+        return value if key.reader is None else key.reader.taken(value, name)
     except ValueError as error:
         place = next(one.place for one in due if one.path[0] == field)
         raise ExpressionError(str(error), place) from None

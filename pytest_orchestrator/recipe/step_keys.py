@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Struct, field
 
+from pytest_orchestrator import extending
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.expressions import Expression, Template
@@ -47,6 +48,7 @@ class Criterion(Struct, frozen=True):
         at: Where the parts of what it asks for stand, by the keys that lead there, such as
             ``contains/0``.
         expression: What has to be true, where that is asked.
+        brought: The criterion as a plugin has brought it, where one has.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Criterion(Struct, frozen=True):
     place: Place
     at: dict[str, Place] = {}
     expression: Expression | None = None
+    brought: extending.Criterion | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import field
+from msgspec import Struct, field
 
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.kinds import (
@@ -53,8 +53,42 @@ WorkingDirectory = Annotated[
 ]
 
 
-class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"):
-    """A step that calls a class or a function."""
+class Brought(Struct, frozen=True, kw_only=True):
+    """What a class that a plugin has brought is told besides its keys.
+
+    Attributes:
+        type: The type of the step, as recipes write it.
+        file: The file that has the class.
+        timeout: Seconds that the step may take.
+        logs: The folder for logs.
+        attempt: Number of the try.
+        recipe: The path of the recipe.
+    """
+
+    type: str
+    file: str
+    timeout: float | None = None
+    logs: str | None = None
+    attempt: int = 1
+    recipe: str = ""
+
+
+class CodeStep(Step, frozen=True, kw_only=True):
+    """A step whose body is Python code."""
+
+    isolation: Isolation = "process"
+    heap: Annotated[
+        bool,
+        key("`true`: measure the Python heap of the step, which makes it slower.", True),
+    ] = False
+
+
+class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="python"):
+    """A step that calls a class or a function.
+
+    Attributes:
+        brought: Where the class is that of a plugin's type, what it is told.
+    """
 
     type: ClassVar[str] = "python"
 
@@ -74,11 +108,8 @@ class PythonStep(Step, frozen=True, kw_only=True, tag_field="type", tag="python"
         dict[str, Json],
         key("What the class or function is given as `params`.", {"message": "Hi"}, names=BEFORE),
     ] = field(default_factory=dict)
-    isolation: Isolation = "process"
-    heap: Annotated[
-        bool,
-        key("`true`: measure the Python heap of the step, which makes it slower.", True),
-    ] = False
+
+    brought: Brought | None = None
 
 
 class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
@@ -116,7 +147,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     cwd: WorkingDirectory = None
 
 
-STEP_TYPES: dict[str, type[PythonStep] | type[ShellStep]] = {
+STEP_TYPES: dict[str, type[Step]] = {
     "python": PythonStep,
     "shell": ShellStep,
 }

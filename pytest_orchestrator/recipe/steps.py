@@ -10,7 +10,8 @@ from yaml import MappingNode, Node, ScalarNode
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import command_line, defaults, nested, planned
 from pytest_orchestrator.recipe.criteria import criteria_of
-from pytest_orchestrator.recipe.model import STEP_TYPES, PythonStep, Step
+from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys, refused
+from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.nodes import Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.reading import Reading
@@ -33,9 +34,6 @@ _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
     "outputs": nested.outputs,
     "measurements": nested.measurements,
 }
-
-
-_TYPES = f"a step has a type: {either(STEP_TYPES)}"
 
 
 class Draft(Struct):
@@ -67,7 +65,12 @@ class Draft(Struct):
 
 
 def draft(
-    node: Node, title: str, values: Values, problems: Problems, shared: Pairs
+    node: Node,
+    title: str,
+    values: Values,
+    problems: Problems,
+    shared: Pairs,
+    known: Extensions,
 ) -> Draft | None:
     """Read one step.
 
@@ -77,12 +80,13 @@ def draft(
         values: Reads the values of the file.
         problems: Takes what is wrong.
         shared: The defaults of the file, which have no problem.
+        known: The types of steps and the criteria that there are.
 
     Returns:
         The step, or None where it is no mapping.
     """
     if type(node) is MappingNode:
-        return _StepReader(node, title, values, problems).draft(shared)
+        return _StepReader(node, title, values, problems, known).draft(shared)
     found = Reading(values, problems, "", Templates()).kind(node)
     if found:
         problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
@@ -92,8 +96,17 @@ def draft(
 class _StepReader:
     """Reads one step; notes everything that can be said about its keys alone."""
 
-    def __init__(self, node: MappingNode, title: str, values: Values, problems: Problems) -> None:
+    def __init__(
+        self,
+        node: MappingNode,
+        title: str,
+        values: Values,
+        problems: Problems,
+        known: Extensions,
+    ) -> None:
         self._node = node
+        self._known = known
+        self._types = known.step_types
         self._pairs = pairs(node)
         self._values = values
         self._problems = problems
@@ -113,7 +126,8 @@ class _StepReader:
         given = defaults.under(self._pairs, shared, self._model, is_service=self._is_service)
         fields = fields_of(self._model, given, self._reading, self._unknown)
         if "success" in self._pairs:
-            fields["success"] = criteria_of(self._pairs["success"][1], self._reading, self._model)
+            success = self._pairs["success"][1]
+            fields["success"] = criteria_of(success, self._reading, self._model, self._known)
         for key, read in _NESTED.items():
             if key in given:
                 reading = self._reading._replace(path=(key,))
@@ -122,6 +136,8 @@ class _StepReader:
         self._check_command()
         if self._model is PythonStep:
             self._check_callable()
+        if issubclass(self._model, CustomStep):
+            self._check_own(self._model, fields)
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in given.items()}
         at[""] = self._values.place(self._node)
@@ -139,16 +155,22 @@ class _StepReader:
         """The type that the step says, else the one that its keys tell, else `Step`."""
         node = self._pairs["type"][1] if "type" in self._pairs else None
         given = self._values.scalar(node) if type(node) is ScalarNode else None
-        if isinstance(given, str) and given in STEP_TYPES:
-            return STEP_TYPES[given]
-        owners = [model for model in STEP_TYPES.values() if self._own(model)]
+        if isinstance(given, str) and given in self._types:
+            return self._types[given]
+        owners = [model for model in self._types.values() if self._own(model)]
         if node is not None:
             meant = self._bad_type(node, given)
-            owners = [STEP_TYPES[meant]] if meant else owners
+            owners = [self._types[meant]] if meant else owners
         elif "use" not in self._pairs and not self._misspelt_type():
             cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
-            self._note(self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else _TYPES)
+            self._note(
+                self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else self._listed
+            )
         return owners[0] if len(owners) == 1 else Step
+
+    @property
+    def _listed(self) -> str:
+        return f"a step has a type: {either(self._types)}"
 
     def _misspelt_type(self) -> bool:
         strange = [key for key in self._pairs if key not in keys_of(Step)]
@@ -159,11 +181,11 @@ class _StepReader:
         if isinstance(given, str) and given in planned.TYPES:
             self._note(node, f"type '{given}' {planned.SENTENCE}")
         elif isinstance(given, str):
-            hint = self._problems.meant(given, STEP_TYPES)
-            self._note(node, f"unknown type {quoted(given)}", hint=hint or _TYPES)
-            return next((name for name in STEP_TYPES if f"'{name}'" in hint), "")
+            hint = self._problems.meant(given, self._types)
+            self._note(node, f"unknown type {quoted(given)}", hint=hint or self._listed)
+            return next((name for name in self._types if f"'{name}'" in hint), "")
         else:
-            wanted = either([f"'{name}'" for name in STEP_TYPES])
+            wanted = either([f"'{name}'" for name in self._types])
             Reading(self._values, self._problems, self._where, Templates()).mismatch(
                 node, "type", wanted
             )
@@ -179,7 +201,7 @@ class _StepReader:
         if name in planned.STEP:
             self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
             return
-        owner = next((each for each in STEP_TYPES.values() if name in keys_of(each)), None)
+        owner = next((each for each in self._types.values() if name in keys_of(each)), None)
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
         elif not owner:
@@ -195,8 +217,20 @@ class _StepReader:
             if key.is_required and not self._is_meant(name):
                 self._note(self._node, f"missing '{name}'")
 
+    def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
+        """Ask the plugin's class for what it has against the keys as a whole."""
+        keys = own_keys(model)
+        given = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
+        if self._problems.found or any(
+            one.path[0] in keys.values() for one in self._templates.found
+        ):
+            return  # it is asked once all of them have values
+        wrong = refused(model, given)
+        if wrong:
+            self._note(self._node, wrong)
+
     def _check_command(self) -> None:
-        for one in self._templates.found:
+        for one in self._templates.found if self._model is ShellStep else ():
             wrong = command_line.problem(one) if one.path == ("cmd",) else None
             if wrong:
                 self._problems.add(one.place, wrong, self._where)

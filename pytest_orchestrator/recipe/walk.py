@@ -1,7 +1,7 @@
 """From the pairs of a mapping to the fields of a Struct: each key by its field's own type."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -39,15 +39,16 @@ class Key(NamedTuple):
     is_text: bool
 
 
-@cache
+@lru_cache(maxsize=256)  # those of plugins come and go with a session
 def keys_of(model: type[Struct]) -> dict[str, Key]:
     """The keys that a mapping may have: the fields of a Struct that have a description."""
     return {
-        field.encode_name: _key(field, said) for field in fields(model) for said in _said(field)
+        field.encode_name: _key(field, said) for field in fields(model) for said in said_of(field)
     }
 
 
-def _said(field: FieldInfo) -> list[Meta]:
+def said_of(field: FieldInfo) -> list[Meta]:
+    """What is said about a field that has a description."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
 

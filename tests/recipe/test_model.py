@@ -26,6 +26,7 @@ FROM_THE_LOADER = {
     "templates",
     "cell",
     "origins",
+    "brought",
 }
 MODELS: list[type[msgspec.Struct]] = [
     Recipe,

@@ -1,0 +1,260 @@
+"""Types of steps and criteria of plugins, as the loader reads them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from msgspec import Meta, Struct
+
+from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
+from pytest_orchestrator.recipe import BUILT_IN, CustomStep, Extensions, RecipeError, load
+from pytest_orchestrator.recipe.walk import keys_of
+
+Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
+
+
+class Login(Struct):
+    user: str
+    retries: int = 1
+
+
+class Http(StepType):
+    """Asks a server.
+
+    More of it.
+    """
+
+    name = "http"
+
+    class Keys(Struct):
+        url: Url
+        status: Annotated[int, Meta(description="What is wanted.", examples=[200], le=599)] = 200
+        headers: Annotated[dict[str, str], Meta(description="Headers.", examples=[{}])] = {}
+        also: Annotated[list[int] | None, Meta(description="As good.", examples=[[204]])] = None
+        login: Annotated[Login | None, Meta(description="Who asks.", examples=[{}])] = None
+        line: Annotated[str, Meta(description="A name of ours, too.", examples=["x"])] = ""
+
+        def __post_init__(self) -> None:
+            if self.line == "none":
+                raise ValueError("a line is wanted where there is none")
+
+    def run(self, keys: Any, ctx: Any, env: StepEnvironment) -> Mapping[str, Any]:
+        return {"status": "ok"}
+
+
+def criterion(**changes: Any) -> Criterion:
+    told: dict[str, Any] = {"name": "codes", "type": list[int], "description": "Codes."}
+    told |= {"example": [1], "check": lambda wanted, evidence: None}
+    return Criterion(**told | changes)
+
+
+KNOWN = BUILT_IN.with_type(Http).with_criterion(criterion())
+Problems = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Problems:
+    def problems(step: str) -> list[str]:
+        path = tmp_path / "x.yaml"
+        path.write_text(f"steps:\n  - {{name: a, {step}}}\n")
+        with pytest.raises(RecipeError) as caught:
+            load(path, root=tmp_path, known=KNOWN)
+        return [one.text for one in caught.value.problems]
+
+    return problems
+
+
+def read(folder: Path, text: str, known: Extensions = KNOWN) -> CustomStep:
+    path = folder / "x.yaml"
+    path.write_text(text)
+    step = load(path, root=folder, known=known).steps[0]
+    assert isinstance(step, CustomStep)
+    return step
+
+
+def test_a_step_has_the_keys_of_all_steps_and_those_of_its_type(tmp_path: Path) -> None:
+    step = read(
+        tmp_path,
+        "steps:\n"
+        "  - {name: a, type: http, url: http://x, line: l, also: [1, 2], tags: [nightly],\n"
+        "     isolation: inline, login: {user: me}}\n",
+    )
+
+    assert (step.type, step.name, step.tags, step.line) == ("http", "a", ("nightly",), 2)
+    assert step.isolation == "inline"
+    assert step.own == {"url": "http://x", "line": "l", "also": [1, 2], "login": {"user": "me"}}
+
+
+def test_the_keys_of_a_type_are_told_as_those_of_the_language_are() -> None:
+    keys = keys_of(KNOWN.step_types["http"])
+
+    assert keys["url"].is_required
+    assert not keys["status"].is_required
+    assert (keys["url"].said.description, keys["url"].said.examples) == (
+        "The address.",
+        ["http://x"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("type: htp, url: http://x", "unknown type 'htp' in step 'a' (did you mean 'http'?)"),
+        ("type: http", "missing 'url' in http step 'a'"),
+        ("url: http://x", "missing 'type' in step 'a' (its 'url' says: type: http)"),
+        (
+            "type: http, url: http://x, statu: 1",
+            "unknown key 'statu' in http step 'a' (did you mean 'status'?)",
+        ),
+        (
+            "type: http, url: x",
+            "'url' in http step 'a' is 'x', should be text matching regex '^http'",
+        ),
+        (
+            "type: http, url: http://x, status: 600",
+            "'status' in http step 'a' is 600, should be a whole number <= 599",
+        ),
+        (
+            "type: http, url: http://x, also: [x]",
+            "'also[0]' in http step 'a' is text, should be a whole number",
+        ),
+        (
+            "type: http, url: http://x, headers: {a: 1}",
+            "'headers.a' in http step 'a' is a number, should be text (quote it: '1')",
+        ),
+        (
+            "type: http, url: http://x, login: {retries: 2}",
+            "'login' in http step 'a' is a mapping, object missing required field user",
+        ),
+        (
+            "type: http, url: http://x, login: {user: me, retries: x}",
+            "'login' in http step 'a' is a mapping, should be a whole number, got text at retries",
+        ),
+        (
+            "type: http, url: http://x, line: none",
+            "a line is wanted where there is none in http step 'a'",
+        ),
+        (
+            "type: http, url: http://x, cmd: x",
+            "'cmd' belongs to shell steps, and this is http step 'a'",
+        ),
+        (
+            "type: shell, cmd: x, headers: {}",
+            "'headers' belongs to http steps, and this is shell step 'a'",
+        ),
+        (
+            "type: http, url: '${{ res }}'",
+            (
+                "unknown name 'res'; there is attempt, ctx, env, fixtures, matrix, recipe, run, "
+                "steps, vars in http step 'a'"
+            ),
+        ),
+        (
+            "type: http, url: http://x, success: {code: [1]}",
+            "unknown criterion 'code' in http step 'a' (did you mean 'codes'?)",
+        ),
+        (
+            "type: shell, cmd: x, success: {codes: [x]}",
+            "'success.codes[0]' in shell step 'a' is text, should be a whole number",
+        ),
+        (
+            "type: http, url: http://x, success: {exit_code: 1}",
+            "'exit_code' belongs to shell steps, and this is http step 'a'",
+        ),
+        (
+            "type: http, url: http://x, isolation: inline, success: {max_rss_mb: 1}",
+            (
+                "'max_rss_mb' needs a process of its own, and step 'a' runs inside pytest "
+                "(it says 'isolation: inline')"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_told_as_of_any_step(problems: Problems, step: str, told: str) -> None:
+    assert problems(step) == [told]
+
+
+def test_a_criterion_of_a_plugin_is_one_criterion_whatever_its_type(tmp_path: Path) -> None:
+    step = read(
+        tmp_path, "steps:\n  - {name: a, type: http, url: http://x, success: {codes: [1, 2]}}\n"
+    )
+
+    assert [(one.name, one.wanted) for one in step.success] == [("codes", [1, 2])]
+
+
+def test_defaults_of_other_types_are_none_of_a_plugins(tmp_path: Path) -> None:
+    class Shell(Http):
+        """Has keys of shell steps."""
+
+        name = "mine"
+
+        class Keys(Struct):
+            args: Annotated[dict[str, str], Meta(description="Mine.", examples=[{}])] = {}
+
+    step = read(
+        tmp_path,
+        "defaults: {timeout: 3, args: {A: 1}}\nsteps:\n  - {name: a, type: mine, args: {b: c}}\n",
+        BUILT_IN.with_type(Shell),
+    )
+
+    assert step.timeout == 3
+    assert step.own == {"args": {"b": "c"}}
+
+
+def test_nothing_is_known_without_plugins(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="unknown type 'http'"):
+        read(tmp_path, "steps:\n  - {name: a, type: http, url: http://x}\n", BUILT_IN)
+
+
+def kind(name: object = "mine", doc: str | None = "Does.", **fields: Any) -> type[StepType]:
+    keys = msgspec.defstruct("Keys", list(fields.items()))
+    return type("Mine", (Http,), {"name": name, "Keys": keys, "__doc__": doc})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (kind("a b"), "has no good name: 'a b'; write letters, digits and _"),
+        (kind("shell"), "has the name 'shell', which another type of steps has"),
+        (kind("ssh"), "has the name 'ssh', which another type of steps has"),
+        (kind(doc=None), "has no docstring; its first line says what steps of it do"),
+        (kind(timeout=Url), "has a key 'timeout', which steps of all types have"),
+        (
+            kind(url=str),
+            (
+                "has a key 'url' without description and example; write Annotated[str, "
+                "msgspec.Meta(description='...', examples=['...'])]"
+            ),
+        ),
+        (
+            type("Mine", (Http,), {"name": "mine", "Keys": dict, "__doc__": "Does."}),
+            "has no 'Keys'; they are a class of their own, derived from Struct",
+        ),
+    ],
+)
+def test_a_type_that_cannot_be_one_is_refused(given: type[StepType], told: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared
+        BUILT_IN.with_type(given)
+
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (criterion(name="no-name"), "has no good name: 'no-name'; write letters, digits and _"),
+        (criterion(name="files"), "has the name 'files', which another criterion has"),
+        (criterion(description=""), "has no description"),
+        (
+            criterion(example=1),
+            "has an example that is none of its type: Expected `array`, got `int`",
+        ),
+    ],
+)
+def test_a_criterion_that_cannot_be_one_is_refused(given: Criterion, told: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared
+        BUILT_IN.with_criterion(given)
+
+    assert str(caught.value) == told
