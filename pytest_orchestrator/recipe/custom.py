@@ -26,6 +26,7 @@ from pytest_orchestrator.recipe.walk import keys_of, said_of
 
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 
 
@@ -68,7 +69,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         if not (kind.__doc__ or "").strip():
             raise ValueError("has no docstring; its first line says what steps of it do")
         made = msgspec.defstruct(
-            kind.__name__,
+            f"{name}_step",
             _fields(getattr(kind, "Keys", None)),
             bases=(CustomStep,),
             namespace={"type": name, "kind": kind, "__doc__": kind.__doc__},
@@ -161,9 +162,18 @@ def _field(each: FieldInfo) -> tuple[str, Any, Any]:
 
 
 def _read_as(hint: Any, description: str, example: object, names: frozenset[str]) -> Any:
-    rule = partial(_checked, hint)
-    told = key(description, example, written=_written(hint), rule=rule, names=names)
-    return Annotated[Any, told]
+    written, rule, limits = _written(hint), partial(_checked, hint), _limits(hint)
+    extra = {"written": written, "rule": rule, "limits": limits, "names": names}
+    return Annotated[Any, key(description, example, **extra)]
+
+
+def _limits(hint: Any) -> dict[str, Any]:
+    """Return what a JSON Schema says of a type besides the type itself."""
+    said = msgspec.json.schema(hint)
+    limits = {name: said[name] for name in _LIMITS if name in said}
+    if "pattern" in said:  # an anchor is needed where an expression is as good
+        limits["pattern"] = rf"^(?=[\s\S]*(?:{said['pattern']}))"
+    return limits
 
 
 def _checked(hint: Any, value: Any) -> Any:

@@ -4,17 +4,18 @@ Draft 7, which all editors know. Steps are told apart by `if` and `then`, one fo
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import fields
 
+from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.kinds import ContextPath, Text
 from pytest_orchestrator.recipe.measurement import Measurement, Within
-from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.model import CodeStep, Recipe
 from pytest_orchestrator.recipe.output import Search
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
@@ -31,7 +32,6 @@ _NESTED: tuple[type[Struct], ...] = (
     Measurement,
     Within,
     Search,
-    Success,
     FileRules,
 )
 _TYPE = "What kind of step it is."
@@ -40,13 +40,17 @@ SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"
 """The schema as the wheel has it, for those who read files."""
 
 
-def text() -> str:
+def text(known: Extensions = BUILT_IN) -> str:
     """Return the schema of a recipe file as the text of a file."""
-    return json.dumps(recipe_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(recipe_schema(known), indent=2, ensure_ascii=False) + "\n"
 
 
-def recipe_schema() -> Schema:
-    """Return the schema of a recipe file."""
+def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
+    """Return the schema of a recipe file.
+
+    Args:
+        known: The types of steps and the criteria that there are.
+    """
     root = _mapping(Recipe)
     return {
         "$schema": _DRAFT,
@@ -54,9 +58,9 @@ def recipe_schema() -> Schema:
         **root,
         "patternProperties": {"^x-": True},
         "definitions": {
-            "Step": _step(),
-            **{each.__name__: _typed(each) for each in STEP_TYPES.values()},
-            **{each.__name__: _mapping(each) for each in _NESTED},
+            "Step": _step(known.step_types),
+            **{each.__name__: _typed(each) for each in known.step_types.values()},
+            **{each.__name__: _mapping(each) for each in (*_NESTED, known.success)},
         },
     }
 
@@ -77,8 +81,8 @@ def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
     known = keys_of(model)
     hints = {field.encode_name: field.type for field in fields(model)}
     for name, key in known.items():
-        own = _OWN.get(name)
-        whole = model is not Success or key.is_text
+        own = _OWN.get(key.field)
+        whole = not issubclass(model, Success) or key.is_text
         found = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
         yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **found}
 
@@ -88,10 +92,10 @@ def _said(description: str) -> Schema:
     return {"description": description, "markdownDescription": description}
 
 
-def _step() -> Schema:
+def _step(types: Mapping[str, type[Step]]) -> Schema:
     """Return the schema of a step: what all have, and for each type what it has besides."""
     keys = dict(_keys(Step))
-    kind = {**_said(_TYPE), "examples": ["python"], "enum": list(STEP_TYPES)}
+    kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
     return {
         "type": "object",
         "properties": {"name": keys.pop("name"), "type": kind, **keys},
@@ -101,7 +105,7 @@ def _step() -> Schema:
                 "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
                 "then": _ref(model),
             }
-            for name, model in STEP_TYPES.items()
+            for name, model in types.items()
         ],
     }
 
@@ -120,7 +124,7 @@ def _typed(model: type[Step]) -> Schema:
         found["if"] = {"required": ["class"]}
         found["then"] = {"properties": {"function": False}}
         found["else"] = {"required": ["function"]}
-    if "cmd" not in own:
+    if issubclass(model, CodeStep):
         found["properties"]["success"] = {"properties": dict.fromkeys(sorted(OF_SHELL), False)}
     return found
 
@@ -161,7 +165,7 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "matrix": _matrix,
     "defaults": lambda: _ref(Defaults),
     "steps": lambda: _list_of(Step, minItems=1),
-    "finally": lambda: _list_of(Step),
+    "final": lambda: _list_of(Step),
     "retry": lambda: _ref(Retry),
     "ready": lambda: _ref(Ready),
     "outputs": _outputs,
@@ -171,4 +175,4 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "files": lambda: _list_of(FileRules),
     "result_schema": lambda: {"type": "object"},
 }
-"""Keys whose values have keys themselves, or rules of their own."""
+"""Fields whose values have keys themselves, or rules of their own."""

@@ -130,7 +130,7 @@ def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
     for one in metas:
         found |= {"pattern": one.pattern} if one.pattern else {}
     rule = said.get("rule")
-    found |= LIMITS.get(rule, {})
+    found |= {**LIMITS.get(rule, {}), **said.get("limits", {})}
     message = _sentence(rule) if rule and "pattern" in found else ""
     return found | ({"patternErrorMessage": message} if message else {})
 

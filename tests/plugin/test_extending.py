@@ -188,7 +188,7 @@ def test_a_traceback_begins_in_the_class_of_the_plugin(bench: Project) -> None:
     result = bench.run()
 
     assert bench.frames(result, "raises") == [
-        "recipes/x.yaml:2: ",
+        "recipes/x.yaml:2:",
         "conftest.py:33: AssertionError",
     ]
 

@@ -59,7 +59,16 @@ def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
 
     assert {"msgspec", "yaml"} <= tops
     assert tops.isdisjoint({"jinja2", "dash", "jsonschema"})
-    assert rooms == ["core", "execution", "extending", "plugin", "recipe", "remote", "reports", "run"]
+    assert rooms == [
+        "core",
+        "execution",
+        "extending",
+        "plugin",
+        "recipe",
+        "remote",
+        "reports",
+        "run",
+    ]
 
 
 def test_the_context_alone_brings_no_yaml(plain: Project) -> None:

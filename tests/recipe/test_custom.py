@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from jsonschema import Draft7Validator
 from msgspec import Meta, Struct
 
 from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
-from pytest_orchestrator.recipe import BUILT_IN, CustomStep, Extensions, RecipeError, load
+from pytest_orchestrator.recipe import BUILT_IN, CustomStep, Extensions, RecipeError, load, schema
 from pytest_orchestrator.recipe.walk import keys_of
 
 Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
@@ -206,6 +207,29 @@ def test_defaults_of_other_types_are_none_of_a_plugins(tmp_path: Path) -> None:
 def test_nothing_is_known_without_plugins(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="unknown type 'http'"):
         read(tmp_path, "steps:\n  - {name: a, type: http, url: http://x}\n", BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_good"),
+    [
+        ({"type": "http", "url": "http://x", "also": [1], "isolation": "inline"}, True),
+        ({"type": "http", "url": "${{ vars.x }}", "status": "${{ vars.y }}"}, True),
+        ({"type": "http", "url": "http://x", "success": {"codes": [1, 2]}}, True),
+        ({"type": "shell", "cmd": "x", "success": {"codes": [1]}}, True),
+        ({"type": "http"}, False),
+        ({"type": "http", "url": "ftp://x"}, False),
+        ({"type": "http", "url": "http://x", "status": 600}, False),
+        ({"type": "http", "url": "http://x", "headers": {"a": 1}}, False),
+        ({"type": "http", "url": "http://x", "cmd": "x"}, False),
+        ({"type": "http", "url": "http://x", "success": {"codes": ["x"]}}, False),
+        ({"type": "http", "url": "http://x", "success": {"exit_code": 1}}, False),
+        ({"type": "htp", "url": "http://x"}, False),
+    ],
+)
+def test_the_json_schema_knows_what_plugins_bring(step: dict[str, Any], is_good: bool) -> None:
+    rules = Draft7Validator(schema.recipe_schema(KNOWN))
+
+    assert rules.is_valid({"steps": [{"name": "a", **step}]}) == is_good
 
 
 def kind(name: object = "mine", doc: str | None = "Does.", **fields: Any) -> type[StepType]:
