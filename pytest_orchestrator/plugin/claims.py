@@ -1,34 +1,38 @@
-"""Which YAML files are recipes; nothing here reads more of a file than it has to."""
+"""Which YAML files are recipes, by name and place; nothing here opens one, or imports pytest."""
 
+import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Literal
-
-import pytest
 
 SUFFIXES = (".yaml", ".yml")
 
 _FOLDER = "recipes"
 _FOREIGN = re.compile(r"\.tavern\.ya?ml$")
+_PASSED_BY = frozenset({"_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}"})
 
 
 Claim = Literal["must be", "may be"]
 """Whether a file must be a recipe, or is one if its root looks so (it was only walked by)."""
 
 
-def claim(path: Path, config: pytest.Config, *, named: bool) -> Claim | None:
+def claim(
+    path: Path, root: Path, patterns: Sequence[str], asked: Iterable[Path], *, named: bool
+) -> Claim | None:
     """Decide by its name and place whether a YAML file may be a recipe.
 
     Args:
         path: The file; its ending is one of ``SUFFIXES``.
-        config: For the rootdir, the arguments and the ini key ``recipe_files``.
-        named: True where the file itself stands on the command line.
+        root: The rootdir.
+        patterns: The ini key ``recipe_files``.
+        asked: The folders that were asked for.
+        named: True where the file itself was.
 
     Returns:
         None for a file that is left alone.
     """
-    patterns = config.getini("recipe_files")
-    if patterns and _matches(path, config.rootpath, patterns):
+    if patterns and _matches(path, root, patterns):
         return "must be"
     if _FOREIGN.search(path.name):
         return None
@@ -36,23 +40,32 @@ def claim(path: Path, config: pytest.Config, *, named: bool) -> Claim | None:
         return "must be"
     if patterns or path.name.startswith("_"):
         return None
-    folders = _below(path.parent, config.rootpath).parts
-    if _FOLDER in folders:
-        return "must be" if _asked_for(path, config) else "may be"
+    if _FOLDER in _below(path.parent, root).parts:
+        return "must be" if _leads_to(asked, path, root) else "may be"
     return "may be" if path.stem.endswith(".recipe") else None
 
 
-def _asked_for(path: Path, config: pytest.Config) -> bool:
-    """Tell whether an argument of pytest leads into the recipes folder of a file."""
-    start = config.invocation_params.dir
-    for argument in config.args:
-        folder = Path(start, argument.partition("::")[0])
-        if path.is_relative_to(folder) and _FOLDER in _below(folder, config.rootpath).parts:
-            return True
-    return False
+def walked(folder: Path) -> Iterator[Path]:
+    """Return the YAML files below a folder, in order, past what pytest passes by as well."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _PASSED_BY
+            and not Path(place, name, "pyvenv.cfg").exists()
+        )
+        yield from (Path(place, name) for name in sorted(names) if name.endswith(SUFFIXES))
 
 
-def _matches(path: Path, root: Path, patterns: list[str]) -> bool:
+def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:
+    """Tell whether one of some folders leads into the recipes folder of a file."""
+    return any(
+        path.is_relative_to(folder) and _FOLDER in _below(folder, root).parts for folder in asked
+    )
+
+
+def _matches(path: Path, root: Path, patterns: Sequence[str]) -> bool:
     try:
         name = path.relative_to(root)
     except ValueError:

@@ -49,8 +49,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Take the YAML files that are recipes."""
     if file_path.suffix.lower() not in claims.SUFFIXES:
         return None
-    named = parent.session.isinitpath(file_path)
-    claim = claims.claim(file_path, parent.config, named=named)
+    config, named = parent.config, parent.session.isinitpath(file_path)
+    words = (argument.partition("::")[0] for argument in config.args)
+    asked = (config.invocation_params.dir / word for word in words)
+    patterns = config.getini("recipe_files")
+    claim = claims.claim(file_path, config.rootpath, patterns, asked, named=named)
     if claim is None:
         return None
     from pytest_orchestrator.plugin import nodes

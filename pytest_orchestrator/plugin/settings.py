@@ -10,21 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.plugin import variables
+from pytest_orchestrator.plugin.quantities import SIZES, TIMES, quantity
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
-
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZES = {
-    "": 1,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "kb": 1000,
-    "mb": 1_000_000,
-    "gb": 10**9,
-}
 
 _INI = (
     ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
@@ -110,12 +100,12 @@ def check(config: pytest.Config) -> None:
 
 def size_limit(config: pytest.Config) -> int:
     """Return the largest size of a recipe file in bytes."""
-    return int(_number(config, "recipe_max_size", _SIZES, "1MiB, 500kB or a number of bytes"))
+    return int(_number(config, "recipe_max_size", SIZES, "1MiB, 500kB or a number of bytes"))
 
 
 def timeout(config: pytest.Config) -> float | None:
     """Return the default timeout of a step in seconds, None where there is none."""
-    return _number(config, "recipe_timeout", _UNITS, "90s, 15m, 1h or a number of seconds") or None
+    return _number(config, "recipe_timeout", TIMES, "90s, 15m, 1h or a number of seconds") or None
 
 
 def timeout_factor(config: pytest.Config) -> float:
@@ -141,12 +131,12 @@ def keep_runs(config: pytest.Config) -> int:
 
 def max_log(config: pytest.Config) -> int:
     """Return the size in bytes at which the log of a step is cut."""
-    return int(_number(config, "recipe_max_log", _SIZES, "100MB, 1MiB or a number of bytes"))
+    return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))
 
 
 def max_artifact(config: pytest.Config) -> int:
     """Return the size in bytes above which no file is copied into the folder of the run."""
-    return int(_number(config, "recipe_max_artifact", _SIZES, "1GB, 100MB or a number of bytes"))
+    return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
 
 
 def jobs(config: pytest.Config) -> int:
@@ -200,8 +190,7 @@ def environment(config: pytest.Config) -> "Environment":
 
 
 def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: str) -> float:
-    text = str(config.getini(key)).strip()
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text)
-    if match is None or match[2].lower() not in units:
-        raise pytest.UsageError(f"ini key {key}: {text!r} is no size or time; write {such}")
-    return float(match[1]) * units[match[2].lower()]
+    try:
+        return quantity(str(config.getini(key)), units)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest_orchestrator
+from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks
@@ -51,6 +52,19 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
 
     assert "recipe_files" in declared
     assert declared - headings("options.md") == set()
+
+
+def test_every_verb_has_a_heading_and_its_options_are_told() -> None:
+    page = (REFERENCE / "command-line.md").read_text()
+    for name, verb in known_verbs().items():
+        parser = Mock()
+        verb.declare(parser)
+        section = page.partition(f"## `{name}`")[2].partition("\n## ")[0]
+        options = {call.args[0] for call in parser.add_argument.mock_calls if call.args}
+        assert {
+            word for word in options if word.startswith("-") and f"`{word}" not in section
+        } == set()
+        assert section
 
 
 def test_every_key_of_a_recipe_is_in_a_table() -> None:

@@ -1,0 +1,130 @@
+# PYTHON_ARGCOMPLETE_OK
+"""From the words of a command line to one verb, and to how the process exits."""
+
+import argparse
+import os
+import pkgutil
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn, Protocol, cast
+
+from pytest_orchestrator.cli import verbs
+from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.core.nearest import nearest
+
+_PROGRAM = "pytest-orchestrator"
+
+
+class Verb(Protocol):
+    """A module of `verbs`; its docstring says what it does."""
+
+    EXAMPLE: str
+    """What follows the name of the program in a command that works."""
+
+    __doc__: str
+
+    def declare(self, parser: argparse.ArgumentParser) -> None:
+        """Say which arguments there are."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; return how the process exits.
+
+        Raises:
+            Mistake: The command line is wrong.
+        """
+
+
+def known_verbs() -> dict[str, Verb]:
+    """Return all verbs by name."""
+    names = [module.name for module in pkgutil.iter_modules(verbs.__path__)]
+    return {name: cast(Verb, import_module(f"{verbs.__name__}.{name}")) for name in names}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after the name of the program; those of the process where None.
+
+    Returns:
+        0 where all is well, 1 where what was asked for is not, 2 where the question is wrong.
+    """
+    known = known_verbs()
+    parser, each = _parsers(known)
+    _complete(parser)
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else ""
+    if name and not name.startswith("-") and name not in known:
+        there = nearest(name, known) or f"; there is {', '.join(known)}"
+        parser.error(f"no verb '{name}'{there}")
+    args, strange = parser.parse_known_args(words)
+    if strange:
+        _refuse(each[args.verb], strange[0])
+    try:
+        code = known[args.verb].run(args)
+        sys.stdout.flush()
+    except Mistake as mistake:
+        each[args.verb].error(str(mistake))
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:  # of `| head`; what is left must not be written at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _parsers(
+    known: dict[str, Verb],
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="Recipes of pytest, without pytest.",
+        epilog=_example("validate"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    group = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    each: dict[str, argparse.ArgumentParser] = {}
+    for name, verb in known.items():
+        first, _, rest = verb.__doc__.partition("\n")
+        each[name] = group.add_parser(
+            name,
+            help=first[0].lower() + first[1:].rstrip("."),
+            description=f"{first}\n{rest}".rstrip(),
+            epilog=_example(verb.EXAMPLE),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        verb.declare(each[name])
+    return parser, each
+
+
+def _example(words: str) -> str:
+    return f"example:\n  {_PROGRAM} {words}"
+
+
+def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
+    """Tell of an argument that there is none of."""
+    options = re.findall(r"--[\w-]+", parser.format_help())
+    what = "no option" if word.startswith("-") else "one argument too many:"
+    parser.error(f"{what} '{word}'{nearest(word.partition('=')[0], options)}")
+
+
+def _complete(parser: argparse.ArgumentParser) -> None:
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        import pytest_orchestrator
+
+        print(f"{_PROGRAM} {pytest_orchestrator.__version__}")
+        parser.exit()

@@ -1,0 +1,147 @@
+"""The project that a command is about: its rootdir and settings, as pytest would find them.
+
+pytest itself takes as long to import as all else that a command does.
+"""
+
+import configparser
+import os
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.plugin.claims import claim, walked
+from pytest_orchestrator.plugin.quantities import SIZES, quantity
+
+_FILES = (
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "pyproject.toml",
+    "tox.ini",
+    "setup.cfg",
+)
+"""Files that settings of pytest may be in, the strongest first."""
+
+_MAX_SIZE = "1MiB"
+
+
+class Project(NamedTuple):
+    """A project.
+
+    Attributes:
+        root: The rootdir.
+        settings: The ini keys that are given, as their file has them.
+    """
+
+    root: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest size of a recipe."""
+        text = str(self.settings.get("recipe_max_size", _MAX_SIZE))
+        try:
+            return int(quantity(text, SIZES))
+        except ValueError as error:
+            raise Mistake(f"ini key recipe_max_size: {error}") from None
+
+    def listed(self, key: str) -> list[str]:
+        """Return the value of an ini key that is a list of words."""
+        value = self.settings.get(key, [])
+        return shlex.split(value) if isinstance(value, str) else list(map(str, value))
+
+    def recipes(self, paths: Sequence[Path]) -> Iterator[Path]:
+        """Return the files that must be recipes or may be, each once.
+
+        Args:
+            paths: Files and folders that are asked for; all of the project where there is none.
+        """
+        asked = _absolute(paths)
+        folders = asked or [self.root]
+        known = asked or [self.root / name for name in self.listed("testpaths")]
+        patterns, seen = self.listed("recipe_files"), set()
+        for folder in folders:
+            named = folder.is_file()
+            for path in [folder] if named else walked(folder):
+                found = claim(path, self.root, patterns, known, named=named)
+                if found and path not in seen and (found == "must be" or _looks_so(path)):
+                    seen.add(path)
+                    yield path
+
+
+def _looks_so(path: Path) -> bool:
+    from pytest_orchestrator.recipe import looks_like_recipe
+
+    return looks_like_recipe(path)
+
+
+def project(paths: Sequence[Path] = ()) -> Project:
+    """Find the project that some paths, or else the working directory, belong to."""
+    here = Path.cwd()
+    ancestor = _ancestor(_absolute(paths)) if paths else here
+    return (
+        _configured(ancestor)
+        or _set_up(ancestor)
+        or (ancestor != here and _configured(here))
+        or Project(_ancestor([here, ancestor]), {})
+    )
+
+
+def _absolute(paths: Sequence[Path]) -> list[Path]:
+    return [Path(os.path.normpath(Path.cwd() / path)) for path in paths]
+
+
+def _ancestor(paths: Sequence[Path]) -> Path:
+    common = Path(os.path.commonpath(paths))
+    return common if common.is_dir() else common.parent
+
+
+def _configured(folder: Path) -> Project | None:
+    """Return the project of the nearest file of settings; of any pyproject.toml without one."""
+    spare = None
+    for place in (folder, *folder.parents):
+        for name in _FILES:
+            path = place / name
+            if path.is_file():
+                settings = _settings(path)
+                if settings is not None:
+                    return Project(place, settings)
+                if name == "pyproject.toml" and spare is None:
+                    spare = Project(place, {})
+    return spare
+
+
+def _set_up(folder: Path) -> Project | None:
+    places = (place for place in (folder, *folder.parents) if (place / "setup.py").is_file())
+    return next((Project(place, {}) for place in places), None)
+
+
+def _settings(path: Path) -> Mapping[str, Any] | None:
+    """Return the settings of pytest in a file; None where it is not about pytest."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
+    except (OSError, ValueError, configparser.Error) as error:
+        raise Mistake(f"{path} cannot be read: {error}") from None
+
+
+def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
+    document = tomllib.loads(text)
+    if name != "pyproject.toml":
+        found: Mapping[str, Any] = document.get("pytest", {})
+        return found
+    own: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
+    return own.get("ini_options", own) if own is not None else None
+
+
+def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
+    parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    parser.read_string(text)
+    section = "tool:pytest" if name == "setup.cfg" else "pytest"
+    if parser.has_section(section):
+        return dict(parser[section])
+    return {} if name in ("pytest.ini", ".pytest.ini") else None

@@ -1,0 +1,108 @@
+"""The command line as a whole: verbs, help, mistakes, exits."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator import __version__
+from pytest_orchestrator.cli.main import known_verbs
+from tests.cli.conftest import Project
+
+ROOT = Path(__file__).parents[2]
+VERBS = known_verbs()
+USAGE = "usage: pytest-orchestrator [-h] [--version] VERB ...\n"
+
+
+def test_a_mistyped_verb_gets_the_nearest_one(project: Project) -> None:
+    assert project.call("validat") == (
+        2,
+        "",
+        f"{USAGE}pytest-orchestrator: error: no verb 'validat' (did you mean 'validate'?)\n",
+    )
+
+
+def test_a_verb_that_is_near_none_gets_them_all(project: Project) -> None:
+    assert f"no verb 'xyz'; there is {', '.join(VERBS)}\n" in project.call("xyz").err
+
+
+def test_a_mistyped_option_gets_the_nearest_one(project: Project) -> None:
+    told = project.call("validate", "--jsn")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.endswith(
+        "pytest-orchestrator validate: error: no option '--jsn' (did you mean '--json'?)\n"
+    )
+
+
+def test_an_argument_too_many_is_refused(project: Project) -> None:
+    assert project.call("schema", "recipe", "b").err.endswith("error: one argument too many: 'b'\n")
+
+
+def test_no_verb_is_a_mistake(project: Project) -> None:
+    told = project.call()
+    assert (told.code, told.out) == (2, "")
+    assert told.err.endswith("error: the following arguments are required: VERB\n")
+
+
+def test_the_version_is_told(project: Project) -> None:
+    assert project.call("--version") == (0, f"pytest-orchestrator {__version__}\n", "")
+
+
+def test_help_has_all_verbs_each_with_a_sentence(project: Project) -> None:
+    told = project.call("--help")
+    assert (told.code, told.err) == (0, "")
+    assert {found[1] for found in re.finditer(r"^    (\w+) +\w", told.out, re.MULTILINE)} == {
+        *VERBS
+    }
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_of_a_verb_ends_with_an_example_that_works(
+    name: str, project: Project, tmp_path: Path
+) -> None:
+    line = project.call(name, "--help").out.splitlines()[-1].strip()
+    program, _, words = line.partition(" ")
+    assert (program, words.split()[0]) == ("pytest-orchestrator", name)
+    for folder in ("recipes", "scriptlets"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    done = subprocess.run(
+        f"{sys.executable} -m pytest_orchestrator {words}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(project: Project) -> None:
+    command = f"{sys.executable} -m pytest_orchestrator schema | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_a_verb_is_completed(project: Project) -> None:
+    command = f"{sys.executable} -m pytest_orchestrator 8>&1 9>/dev/null >/dev/null 2>&1"
+    line = "pytest-orchestrator val"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    done = subprocess.run(
+        ["/bin/bash", "-c", command],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "validate"
+
+
+def test_a_start_imports_neither_pytest_nor_recipes() -> None:
+    command = "import sys; from pytest_orchestrator.cli.main import main\n"
+    command += "try: main(['--help'])\nexcept SystemExit: pass\n"
+    command += "print({'pytest', 'yaml', 'jinja2', 'msgspec', 'argcomplete'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == b"set()"

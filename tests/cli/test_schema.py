@@ -1,0 +1,15 @@
+"""`pytest-orchestrator schema`."""
+
+from pytest_orchestrator.recipe import schema
+from tests.cli.conftest import Project
+
+
+def test_the_schema_of_recipes_is_printed(project: Project) -> None:
+    assert project.call("schema") == (0, schema.text(), "")
+    assert project.call("schema", "recipe").out == schema.text()
+
+
+def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:
+    assert project.call("schema", "recip").err.endswith(
+        "error: argument NAME: no schema 'recip' (did you mean 'recipe'?)\n"
+    )
