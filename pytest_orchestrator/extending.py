@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from pytest_orchestrator.core.context_like import ContextLike
 
-__all__ = ["VERSION", "Criterion", "Evidence", "StepEnvironment", "StepType"]
+__all__ = ["VERSION", "Criterion", "Evidence", "HookWarning", "StepEnvironment", "StepType"]
 
 VERSION = 1
 """Rises when an author has to change something; what is merely new does not raise it."""
@@ -111,3 +111,7 @@ class Criterion(Struct, frozen=True, kw_only=True):
     description: str
     example: Any
     check: Callable[[Any, Evidence], str | None]
+
+
+class HookWarning(UserWarning):
+    """A hook of a plugin has raised something, and nothing else was harmed by it."""

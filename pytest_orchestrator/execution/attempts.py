@@ -15,6 +15,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution import artifacts, assertion
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.following import Started
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
 from pytest_orchestrator.recipe.expressions import ExpressionError
@@ -55,7 +56,7 @@ class Attempts:
         self.result: StepResult | None = None
         self.step = step
         self._written = step
-        self._own = Handle(step, context)
+        self._own = Handle(step, context, env.follow)
         self._scope = scope
         self._names: dict[str, Any] = {}
         self._env = env
@@ -95,6 +96,8 @@ class Attempts:
         env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
         if self.number > 1 and self.prepare() is not None:
             return self.result
+        if self.number == 1 and env.follow:
+            env.follow(Started(self.step))
         tried = self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
         if tried.failure is not None and self.step.background and env.services:
             ended = env.services.ended(self.step.name) or tried.ended

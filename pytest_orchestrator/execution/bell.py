@@ -1,42 +1,55 @@
-"""How threads that run steps wake the one that waits, and what it shows on their behalf."""
+"""How threads that run steps wake the one that waits, and what it does on their behalf."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
-from pytest_orchestrator.execution.wait import Wait
+T = TypeVar("T")
 
 
 class Bell:
     """Wakes the thread that made it.
 
     Who waits here is woken by signals at once, which most other ways to wait do not allow.
-
-    Args:
-        show: Tells a person of a step that waits for a lock; called in that thread alone.
     """
 
-    def __init__(self, show: Callable[[Wait], None]) -> None:
-        self._show = show
+    def __init__(self) -> None:
         self._home = threading.get_ident()
-        self._words: queue.SimpleQueue[Wait | None] = queue.SimpleQueue()
+        self._words: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def ring(self) -> None:
         """Wake who waits, now or next."""
         self._words.put(None)
 
-    def tell(self, wait: Wait) -> None:
-        """Have a wait for a lock shown."""
-        if threading.get_ident() == self._home:
-            self._show(wait)
-        else:
-            self._words.put(wait)
+    def relayed(self, act: Callable[[T], None]) -> Callable[[T], None]:
+        """Return what does the same in the thread of the bell alone.
+
+        There it is done at once, after all that was left to be done; for other threads it is
+        done when somebody waits, or when something is done there next.
+        """
+
+        def relay(given: T) -> None:
+            if threading.get_ident() != self._home:
+                self._words.put(lambda: act(given))
+                return
+            self.catch_up()
+            act(given)
+
+        return relay
+
+    def catch_up(self) -> None:
+        """Do what other threads have left to be done."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._do(self._words.get_nowait())
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for a ring, for some seconds at most, and show what was told."""
-        try:
-            told = self._words.get(timeout=seconds)
-        except queue.Empty:
-            return
+        """Wait for a ring, for some seconds at most, or for something to do."""
+        with contextlib.suppress(queue.Empty):
+            self._do(self._words.get(timeout=seconds))
+
+    def _do(self, told: Callable[[], None] | None) -> None:
         if told is not None:
-            self._show(told)
+            told()

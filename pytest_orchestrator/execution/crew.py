@@ -9,7 +9,6 @@ import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.bell import Bell
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
@@ -35,8 +34,8 @@ class Crew(Serial):
         logs: Path | None = None,
         resources: Path | None = None,
     ) -> None:
-        self._bell = Bell(env.waiting)
-        env = msgspec.structs.replace(env, waiting=self._bell.tell)
+        self._bell = env.bell
+        env = msgspec.structs.replace(env, waiting=self._bell.relayed(env.waiting))
         super().__init__(recipe, context, env, logs, resources)
         self._free = list(reversed(slots))
         self._lock = threading.Lock()

@@ -15,10 +15,12 @@ import msgspec
 
 from pytest_orchestrator.core.result import Given
 from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.bell import Bell
 from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.following import Follow
     from pytest_orchestrator.execution.services import Services
 
 
@@ -65,6 +67,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Number of the try of a step, from 1.
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
         waiting: Is told of a step that waits for a lock, and who has that.
+        follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
+        bell: Wakes the thread that asks for steps.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
         max_log: Bytes after which such a file is cut, with a mark.
@@ -96,6 +100,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     locks: tuple[int, ...] = ()
     waiting: Callable[[Wait], None] = _nothing
+    follow: "Follow | None" = None
+    bell: Bell = msgspec.field(default_factory=Bell)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
     max_log: int = 100_000_000

@@ -125,7 +125,7 @@ class Pool(Crew):
         interrupt = self._end_all(cause)
         for name, job in self._jobs.items():
             if job.begun and job.result is not None and name not in self.results:
-                self.results[name] = job.result
+                self._keep(job.step, job.result)
                 self.untaken.append(name)
         if interrupt is not None:
             raise interrupt
@@ -155,13 +155,13 @@ class Pool(Crew):
                 if self.stopper is not None and not job.is_known:
                     self.block(step, self.stopper)
                     return
-            self.results[step.name] = job.result
+            self._keep(step, job.result)
         except BaseException as error:
             cause = cause_of(error)
             self.cancel(cause)
             if step.name not in self.results:
                 tries = job.tries if job else Attempts(step, self.context, self.env, {}, self.scope)
-                self.results[step.name] = tries.interrupted(time.time(), cause)
+                self._keep(step, tries.interrupted(time.time(), cause))
             raise
         while job.heard:
             self.env.hear(job.heard.pop(0))

@@ -11,6 +11,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
@@ -55,6 +56,7 @@ class Serial:
             recipe=str(recipe.path),
             logs=logs or env.logs,
             resources=resources or env.resources,
+            follow=env.follow and env.bell.relayed(env.follow),
         )
         self.locks = RecipeLocks(recipe, self.env)
         self.results: dict[str, StepResult] = {}
@@ -144,8 +146,16 @@ class Serial:
             told = self.services.over(self.results)
         finally:
             self.locks.release()
-        self.results.update((result.step, result) for result in told)
+        for result in told:
+            self._keep(self.recipe.step(result.step), result)
         return told
+
+    def _keep(self, step: Step, result: StepResult) -> None:
+        """Keep what became of a step, and tell of it."""
+        known = self.results.get(step.name)
+        self.results[step.name] = result
+        if self.env.follow and result != known:
+            self.env.follow(Finished(step, result))
 
     def _forget(self, step: Step) -> None:
         """Let a step run again; it has a result, and nothing of it runs now."""
@@ -192,8 +202,8 @@ class Serial:
             raise
         finally:
             if result is not None:
-                self.results[step.name] = msgspec.structs.replace(result, waited=waited)
                 self._heed(step, result)
+                self._keep(step, msgspec.structs.replace(result, waited=waited))
 
     def _begin(self) -> None:
         """Take note that a step runs: from now on there may be something to clean up."""
@@ -214,7 +224,7 @@ class Serial:
             reason=f"blocked by {blocker if is_recipe else self.recipe.node(blocker)}",
             blocked_by=blocker,
         )
-        self.results[step.name] = result
+        self._keep(step, result)
         return result
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
@@ -224,8 +234,8 @@ class Serial:
             if outcome == "failed"
             else StepResult(step=step.name, outcome="skipped", reason=reason)
         )
-        self.results[step.name] = result
         self._heed(step, result)
+        self._keep(step, result)
         return result
 
 

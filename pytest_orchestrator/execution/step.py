@@ -30,6 +30,7 @@ from pytest_orchestrator.execution import (
 )
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.following import Changed, Follow
 from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
@@ -43,11 +44,22 @@ class Handle:
     Attributes:
         context: The handle.
         changes: What was changed, in order.
+
+    Args:
+        step: The step.
+        context: The Context that the recipe runs on.
+        follow: Is told of each change.
     """
 
-    def __init__(self, step: Step, context: Context) -> None:
+    def __init__(self, step: Step, context: Context, follow: Follow | None = None) -> None:
         self.changes: list[Change] = []
-        self.context = context.bound(step.name, self.changes.append)
+        self._step, self._follow = step, follow
+        self.context = context.bound(step.name, self._note)
+
+    def _note(self, change: Change) -> None:
+        self.changes.append(change)
+        if self._follow:
+            self._follow(Changed(self._step, change))
 
 
 def execute(

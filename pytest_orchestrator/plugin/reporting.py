@@ -67,7 +67,7 @@ class Blocks:
 
             needed = item.stash.get(RESULTS, None)
             if needed:
-                blocks = [_block(item, *one, state=None) for one in needed]
+                blocks = [block_of(item.config, *one) for one in needed]
                 setattr(report, NEEDED, blocks)
                 needed.clear()
         if call.when != "teardown":
@@ -222,7 +222,7 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     elif report.failed and result.outcome != "failed":
         # Strict xfail, or a warning that is an error: pytest's word is the last.
         state = "failed"
-    block = _block(item, item.run, item.step, result, state=state)
+    block = block_of(item.config, item.run, item.step, result, state=state)
     item.stash[_BLOCK] = block
     setattr(report, ATTRIBUTE, block)
     properties = junit.properties(block)
@@ -232,18 +232,32 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     report.user_properties = list(item.user_properties)
 
 
-def _block(
-    item: pytest.Item, run: "Serial", step: "Step", result: "StepResult", *, state: str | None
+def block_of(
+    config: pytest.Config,
+    run: "Serial",
+    step: "Step",
+    result: "StepResult",
+    *,
+    state: str | None = None,
 ) -> "dict[str, Json]":
+    """Return the block of a step, without secrets.
+
+    Args:
+        config: The configuration of the session.
+        run: The run of its recipe.
+        step: The step.
+        result: What became of it.
+        state: What pytest made of the outcome, where that is another word.
+    """
     from pytest_orchestrator.reports import json_report
 
-    session = state_of(item.config)
-    worker = getattr(item.config, "workerinput", {}).get("workerid", "main")
+    session = state_of(config)
+    worker = getattr(config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
         _masked(session, run.recipe, set(run.recipe.__struct_fields__) - _OF_THE_FILE),
         _masked(session, step, {"description"}),
         session.masked(result),
-        root=item.config.rootpath,
+        root=config.rootpath,
         folder=session.folder.path,
         worker=worker,
         state=state,

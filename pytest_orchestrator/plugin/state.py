@@ -1,10 +1,13 @@
 """What a session keeps, under typed keys: recipes, their runs, the Context."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+
+from pytest_orchestrator.plugin import following
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +49,7 @@ class State:
         self.tags: set[str] = set()
         self.others = 0
         self._context: Context | None = None
+        self._follower: following.Follower | None = None
         self._secrets: Masker | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
@@ -60,9 +64,22 @@ class State:
         if self._context is None:
             from pytest_orchestrator.core.context import Context
 
-            self._context = Context()
+            self._context = self._followed(Context())
             self.secrets.watch(self._context)
         return self._context
+
+    def _followed(self, context: "Context") -> "Context":
+        """Let changes that no step makes be told, too."""
+        if self.follower is None:
+            return context
+        return context.bound("user", self.environment.bell.relayed(self.follower.changed))
+
+    @property
+    def follower(self) -> "following.Follower | None":
+        """What tells plugins that follow the session; None where there are none."""
+        if self._follower is None and following.is_wanted(self.config):
+            self._follower = following.Follower(self.config)
+        return self._follower
 
     @property
     def secrets(self) -> "Masker":
@@ -197,9 +214,13 @@ class State:
         from pytest_orchestrator.plugin import settings
 
         own = recipe.context == "recipe"
-        context = self.context.layer() if own else self.context
+        context = self._followed(self.context.layer()) if own else self.context
         logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
-        env = msgspec.structs.replace(self.environment, artifacts=self.folder.artifacts(recipe))
+        env = msgspec.structs.replace(
+            self.environment,
+            artifacts=self.folder.artifacts(recipe),
+            follow=self.follower and partial(self.follower.happened, recipe),
+        )
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial
