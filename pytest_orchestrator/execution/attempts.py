@@ -72,10 +72,15 @@ class Attempts:
         """
         step = self._written
         try:
-            self._names = self._scope.before(self._own.context, self.number, self._fixtures)
-            if step.if_ is not None and self.number == 1 and not step.if_.holds(self._names):
+            false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
+            if false is None:
+                own, number = self._own.context, self.number
+                self._names = self._scope.before(step, own, number, self._fixtures)
+                if step.if_ is not None and number == 1 and not step.if_.holds(self._names):
+                    false = step.if_.text
+            if false is not None:
                 self.result = StepResult(
-                    step=step.name, outcome="skipped", reason=f"if: {step.if_.text}", meets=True
+                    step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
                 )
                 return self.result
             self.step = resolved(step, self._names)

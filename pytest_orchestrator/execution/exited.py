@@ -31,6 +31,22 @@ class Asked(Protocol):
         """Path of the log of stderr; None is none."""
 
 
+_EVER = 1e6  # seconds; a socket cannot wait much longer
+_GRACE = 2.0  # that of steps
+_LATE = 0.75  # after a timeout and the grace; a lane needs milliseconds, or its patience
+
+
+def patience_with(request: Asked) -> float | None:
+    """Return the seconds after which a lane is given up; None is never.
+
+    A step is gone three seconds after its timeout, whether its lane gets that done or not.
+    """
+    limit = request.timeout
+    if limit is None or limit > _EVER:
+        return None
+    return limit + max(request.grace, _GRACE) + _LATE
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A program to run.
 

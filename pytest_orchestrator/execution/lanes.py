@@ -13,12 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from pytest_orchestrator.execution import wire
-from pytest_orchestrator.execution.exited import Asked, Exited, LaneLost, exited_of
+from pytest_orchestrator.execution.exited import Asked, Exited, LaneLost, exited_of, patience_with
 from pytest_orchestrator.execution.supervision import ANSWER, Supervision, ending
 
 _L = TypeVar("_L", bound="Lane")
-_EVER = 1e6  # seconds; a socket cannot wait much longer
-_LATE = 0.75  # seconds after a timeout and its grace; a lane needs milliseconds, or its patience
 
 
 class Lanes:
@@ -260,8 +258,7 @@ class Lane:
         meanwhile: Callable[[socket.socket, float | None], None] | None,
     ) -> dict[str, Any]:
         try:
-            limit = request.timeout
-            patience = None if limit is None or limit > _EVER else limit + request.grace + _LATE
+            patience = patience_with(request)
             if meanwhile is not None:
                 meanwhile(connection, None if patience is None else time.monotonic() + patience)
             connection.settimeout(patience)

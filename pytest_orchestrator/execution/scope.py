@@ -1,24 +1,21 @@
 """What the names of expressions mean in one run of a recipe."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
+import threading
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.result import Ended, Given, StepResult
+from pytest_orchestrator.core.result import Ended, Given
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.recipe.expressions import ExpressionError, absent
-from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
+from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import value_of
 
-_ABSENT = object()
+_OUTERMOST = Step(name="_")
 _OF_A_RUN = frozenset({"matrix", "run", "recipe"})
-
-Known = Callable[[str], StepResult | None]
-"""Gives what became of a step, None where that is not known yet."""
 
 
 class Scope:
@@ -35,6 +32,8 @@ class Scope:
         self._env = env
         self._known = known
         self._early: dict[str, Any] | None = None
+        self._inner: dict[str, Inner] = {}
+        self._lock = threading.RLock()
 
     def early(self) -> dict[str, Any]:
         """Return the names that there are before anything runs.
@@ -47,20 +46,19 @@ class Scope:
                 "env": self._env.variables(),
                 "matrix": self._recipe.cell.values if self._recipe.cell else {},
                 "run": Run(self._env),
-                "recipe": {
-                    "name": self._recipe.name or self._recipe.path.stem,
-                    "path": str(self._recipe.path),
-                    "dir": str(self._recipe.path.parent),
-                },
+                "recipe": about(self._recipe.name, self._recipe.path),
             }
             self._early["vars"] = _vars(self._recipe, self._env.given, self._early)
             self._env.secrets.declare(self._recipe.secrets, self._early["vars"])
         return self._early
 
-    def before(self, own: Context, attempt: int, fixtures: Mapping[str, object]) -> dict[str, Any]:
+    def before(
+        self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]
+    ) -> dict[str, Any]:
         """Return the names that there are before the body of a step.
 
         Args:
+            step: The step.
             own: The step's own handle on the Context.
             attempt: Number of the try, from 1.
             fixtures: Values of the step's fixtures.
@@ -68,7 +66,7 @@ class Scope:
         Raises:
             ExpressionError: A var has no value.
         """
-        return {
+        names = {
             **self.early(),
             "ctx": ContextNames(own),
             "env": self._env.variables(),
@@ -76,6 +74,26 @@ class Scope:
             "steps": Steps(self._recipe, self._known),
             "attempt": attempt,
         }
+        return names if step.part is None else self._within(step.part, names).names(names)
+
+    def skipped(self, step: Step, own: Context) -> str | None:
+        """Return the condition of a use that a step is of and that is false; None where none is.
+
+        Raises:
+            ExpressionError: A var or a condition has no value.
+        """
+        if step.part is None:
+            return None
+        return self._within(step.part, self.before(_OUTERMOST, own, 1, {})).skipped
+
+    def _within(self, part: Part, names: dict[str, Any]) -> Inner:
+        """Return what a used file knows; evaluated once, when its first step runs."""
+        with self._lock:
+            if part.name not in self._inner:
+                outer = self._within(part.outer, names) if part.outer else None
+                steps = Steps(self._recipe, self._known)
+                self._inner[part.name] = Inner(part, names, steps, outer)
+            return self._inner[part.name]
 
 
 def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
@@ -133,98 +151,3 @@ def after(names: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
         "stderr": process.stderr.text if process else "",
         "exit_code": process.exit_code if process else None,
     }
-
-
-class ContextNames:
-    """The Context as expressions see it; `ctx.a.b` is a call with ``a`` and ``b``."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def __call__(self, *parts: object) -> Any:
-        """Look a path up."""
-        path = ".".join(str(part) for part in parts)
-        value = self._context.get(path, _ABSENT)
-        if value is not _ABSENT:
-            return value
-        last = parts[-1]
-        if isinstance(last, int) and last < 0:  # counts from the end
-            items = self(*parts[:-1])
-            if isinstance(items, list) and -len(items) <= last:
-                return items[last]
-        keys = self._context.keys()
-        there = nearest(path, keys) or _listed(keys)
-        return absent(f"the context has no key '{path}'{there}")
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._context
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._context.keys())
-
-    def __len__(self) -> int:
-        return len(self._context.keys())
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Read a key or path."""
-        return self._context.get(key, default)
-
-    def keys(self) -> list[str]:
-        """Return all keys."""
-        return self._context.keys()
-
-    def whole(self) -> dict[str, Json]:
-        """Return all values by their keys."""
-        return self._context.to_dict()
-
-
-def _listed(keys: list[str]) -> str:
-    if not keys:
-        return "; it has none at all"
-    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"; it has {', '.join(keys[:5])}{more}"
-
-
-class Steps(Mapping[str, Any]):
-    """What became of the steps before one."""
-
-    def __init__(self, recipe: Recipe, known: Known) -> None:
-        self._recipe = recipe
-        self._known = known
-
-    def __getitem__(self, name: str) -> Any:
-        result = self._known(name)
-        if result is None:
-            raise KeyError(name)
-        ended = result.ended
-        process = ended.process if ended else None
-        return {
-            "outcome": result.outcome,
-            "result": ended.value if ended else None,
-            "exit_code": process.exit_code if process else None,
-            "seconds": ended.usage.seconds if ended else 0.0,
-        }
-
-    def __iter__(self) -> Iterator[str]:
-        steps = (*self._recipe.steps, *self._recipe.final)
-        return (step.name for step in steps if self._known(step.name) is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Run:
-    """The run itself."""
-
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-        self.id = env.run
-        self.dir = str(env.folder or "")
-
-    def port(self, name: str) -> int:
-        """Return a free TCP port, the same for the same name in a run."""
-        if self._env.folder is None:
-            raise ExpressionError("there is no run folder to keep ports in")
-        from pytest_orchestrator.execution import ports
-
-        return ports.port(Path(self._env.folder), name)

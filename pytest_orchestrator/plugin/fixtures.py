@@ -42,12 +42,13 @@ def problem(error: BaseException, recipe: Recipe, step: Step) -> RecipeError | N
     if place is None:
         return None
     found = Problem(place, head, f" of step '{step.name}'", tail, hint)
-    return RecipeError([found], recipe.id, recipe.text)
+    source = recipe.source(step)
+    return RecipeError([found], source.id, source.text)
 
 
 def _place(name: str, recipe: Recipe, step: Step) -> Place | None:
     if name in step.fixtures:
-        return step.at["fixtures"]
+        return step.at.get("fixtures", step.at["name"])
     return recipe.at["fixtures"] if name in recipe.fixtures else None
 
 

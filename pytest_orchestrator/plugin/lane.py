@@ -19,10 +19,9 @@ import tempfile
 import threading
 from typing import Any, NoReturn
 
-import msgspec
 import pytest
 
-from pytest_orchestrator.execution import kernel, lane, wire
+from pytest_orchestrator.execution import isolated, kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.plugin.step_call import StepCalls
 from pytest_orchestrator.plugin.step_process import (
@@ -135,7 +134,7 @@ class Lane(Served):
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
         """Fork a child for a step; None where that is not safe any more."""
-        step = msgspec.json.decode(request["step"], type=PythonStep)
+        step = isolated.unpacked(request["step"])
         take_over(request)
         self.expect(step, request)
         imported = Imported()
@@ -232,7 +231,7 @@ class Alone(Served):
         """Run the step."""
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
         take_over(self._request)
-        step = msgspec.json.decode(self._request["step"], type=PythonStep)
+        step = isolated.unpacked(self._request["step"])
         own_process(traced=not step.background)
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))

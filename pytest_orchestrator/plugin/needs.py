@@ -178,8 +178,8 @@ def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.C
         else:
             continue
         return (
-            f"{recipe.id}:{place.line}:{place.column}: {who} needs step '{step.name}', "
-            f"which was not selected; {why}\n"
+            f"{recipe.source(step).id}:{place.line}:{place.column}: "
+            f"{who} needs step '{step.name}', which was not selected; {why}\n"
             f"    select it too: pytest {node} {who}\n"
             f"    or run without what is needed: pytest --recipe-needs=none {who}"
         )

@@ -69,7 +69,7 @@ class RecipeFile(pytest.Module):
     def item(self, recipe: Recipe, step: Step) -> "StepItem":
         """Return a new item for a step of this recipe, or of a cell of its matrix."""
         name = recipe.node(step.name).rpartition("::")[2]
-        function = callable_of(self.path, name, step.line)
+        function = callable_of(recipe.source(step).path, name, step.line)
         if step.fixtures:
             pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
@@ -129,9 +129,14 @@ class StepItem(pytest.Function):
         """The run of the recipe that this step belongs to."""
         return state_of(self.config).run(self.recipe)
 
+    @property
+    def source(self) -> Path:
+        """The file that the step stands in."""
+        return self.recipe.source(self.step).path
+
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return where the step stands; pytest counts lines from 0."""
-        return self.path, self.step.line - 1, self.name
+        return self.source, self.step.line - 1, self.name
 
     def perform(self, fixture: Callable[[str], object]) -> None:
         """Run the step, or take the result that it already has, and tell pytest of it.
@@ -173,7 +178,7 @@ class StepItem(pytest.Function):
         # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
         if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
-            _blame(shown, self.path, place.line, result.failure.reason)
+            _blame(shown, self.source, place.line, result.failure.reason)
         return shown
 
     def told(self) -> Any:
@@ -190,7 +195,7 @@ class StepItem(pytest.Function):
         if problem is None:
             return None
         shown = super().repr_failure(_raised(problem.render()))
-        _blame(shown, self.path, problem.problems[0].place.line, problem.problems[0].short)
+        _blame(shown, self.source, problem.problems[0].place.line, problem.problems[0].short)
         return shown
 
     def _awaited(self) -> list[str]:
@@ -222,7 +227,7 @@ class StepItem(pytest.Function):
             warnings.warn_explicit(
                 f"step '{self.name}' left running: {', '.join(process.left)}; ended",
                 LeftoverWarning,
-                str(self.path),
+                str(self.source),
                 self.step.line,
             )
 

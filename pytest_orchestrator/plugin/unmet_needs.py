@@ -39,7 +39,7 @@ def _lines(recipe: Recipe, step: Step, result: StepResult, root: Path) -> Iterat
     for key in dict.fromkeys((*result.missed, *unmet)):
         for writer in upstream:
             if _writes(writer, key, root):
-                place = f"{recipe.id}:{writer.line}"
+                place = f"{recipe.source(writer).id}:{writer.line}"
                 yield (
                     f"the context has no '{key}': step '{writer.name}' ({place}) writes it, "
                     "and --recipe-needs=none did not run it"

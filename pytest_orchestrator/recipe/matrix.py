@@ -50,6 +50,19 @@ def _with_expressions(reading: Reading) -> Reading:
     return reading._replace(values=reading.values.with_expressions)
 
 
+def names(matrix: Mapping[str, Json]) -> list[str] | None:
+    """Return the names that cells have values of; None where that is not known before a run."""
+    found = [name for name in matrix if name not in _OWN]
+    entries = matrix.get("include", [])
+    if not isinstance(entries, list):
+        return None
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return None
+        found += entry
+    return list(dict.fromkeys(found))
+
+
 def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
     """Return a recipe for each cell of its matrix; the recipe itself where it has none.
 

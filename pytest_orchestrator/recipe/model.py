@@ -6,7 +6,7 @@ the reference and the JSON Schema are made. Fields without them come from the lo
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Struct, field
 
@@ -25,6 +25,9 @@ from pytest_orchestrator.recipe.step_types import (
     PythonStep,
     ShellStep,
 )
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.part import Source
 
 __all__ = ["STEP_TYPES", "Brought", "Cell", "CodeStep", "Criterion", "Need", "PythonStep"]
 __all__ += ["Ready", "Recipe", "ShellStep", "Step"]
@@ -186,6 +189,10 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     def key(self) -> str:
         """What a run of it is called: the id, with that of the cell where there is one."""
         return f"{self.id}[{self.cell.id}]" if self.cell else self.id
+
+    def source(self, step: Step) -> "Recipe | Source":
+        """The file that a step stands in."""
+        return self if step.part is None else step.part.source
 
     def node(self, step: str) -> str:
         """The node id of a step of that name."""

@@ -58,10 +58,19 @@ def unknown(expression: Expression, known: Collection[str]) -> str | None:
 
 
 def _cure(text: str, root: str) -> str:
-    dashed = next((name for name in _DASHED.findall(text) if root in name.split("-")), "")
-    if dashed:
-        return f" (a name with a dash is written steps['{dashed}'])"
-    return f" ({_CURES[root]})" if root in _CURES else ""
+    hint = dashed(text, root) or _CURES.get(root, "")
+    return f" ({hint})" if hint else ""
+
+
+def dashed(text: str, word: str) -> str:
+    """Return the cure for the name of a step that an expression takes for a subtraction.
+
+    Args:
+        text: The expression.
+        word: What it takes for a name.
+    """
+    name = next((name for name in _DASHED.findall(text) if word in name.split("-")), "")
+    return f"a name with a dash is written steps['{name}']" if name else ""
 
 
 def _listed(names: Collection[str]) -> str:

@@ -4,8 +4,6 @@ STEP = frozenset(
     {
         "resources",
         "host",
-        "use",
-        "with",
     }
 )
 DEFAULTS = frozenset({"resources", "host"})

@@ -31,6 +31,7 @@ class Problem(Struct, frozen=True):
         where: Whose part it is, such as `` in python step 'flash'``; may be empty.
         tail: The rest of the sentence; may be empty.
         hint: What to do instead, shown in brackets; may be empty.
+        cause: What is wrong in another file that this one needs.
     """
 
     place: Place
@@ -38,6 +39,7 @@ class Problem(Struct, frozen=True):
     where: str = ""
     tail: str = ""
     hint: str = ""
+    cause: "RecipeError | None" = None
 
     @property
     def text(self) -> str:
@@ -82,18 +84,25 @@ class RecipeError(OrchestratorError, ValueError):
         rest = f", and {more:,} more" if more else ""
         return f"{first.place.line}:{first.place.column} {first.short}{rest}"
 
-    def render(self) -> str:
+    def render(self, told: "set[RecipeError] | None" = None) -> str:
         """Every problem with its source line and a caret.
+
+        Args:
+            told: What is wrong in other files and was told already.
 
         Returns:
             Lines without a newline at the end; the number of problems last, if several.
         """
         rows: list[str] = []
+        told = set() if told is None else told
         for problem in self.problems[:_SHOWN]:
             place = problem.place
             rows.append(f"{self.path}:{place.line}:{place.column}: {problem.text}")
             if self.text.strip():
                 rows += ["", excerpt(self.text, place)]
+            if problem.cause is not None and problem.cause not in told:
+                told.add(problem.cause)
+                rows.append(problem.cause.render(told))
         if len(self.problems) > _SHOWN:
             rows.append(f"... and {len(self.problems) - _SHOWN:,} more")
         if len(self.problems) > 1:
@@ -116,14 +125,21 @@ class Problems:
         self._budget = _COMPARED
 
     def add(
-        self, place: Place, head: str, where: str = "", tail: str = "", *, hint: str = ""
+        self,
+        place: Place,
+        head: str,
+        where: str = "",
+        tail: str = "",
+        *,
+        hint: str = "",
+        cause: RecipeError | None = None,
     ) -> None:
         """Note one mistake; the arguments are those of `Problem`.
 
         Raises:
             Refused: There are so many that the rest of the file is not worth reading.
         """
-        self.found.setdefault(Problem(place, head, where, tail, hint))
+        self.found.setdefault(Problem(place, head, where, tail, hint, cause))
         if len(self.found) == _MOST:
             raise Refused
 

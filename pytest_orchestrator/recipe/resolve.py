@@ -1,6 +1,6 @@
 """From a step with expressions to the same step with their values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -81,7 +81,27 @@ def value_of(
     Raises:
         ExpressionError: An expression has no value.
     """
-    for one in recipe.templates:
+    return valued(recipe.templates, path, value, names)
+
+
+def valued(
+    templates: Sequence[Template],
+    path: tuple[str | int, ...],
+    value: Any,
+    names: Mapping[str, Any],
+) -> Any:
+    """Return a value with those of the expressions in it.
+
+    Args:
+        templates: The expressions, each with its path.
+        path: Where the value stands.
+        value: The value as it was read.
+        names: What the names of expressions mean.
+
+    Raises:
+        ExpressionError: An expression has no value.
+    """
+    for one in templates:
         if one.path[: len(path)] == path:
             rest = one.path[len(path) :]
             given = one.value(names)

@@ -13,6 +13,7 @@ from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, StepName, 
 from pytest_orchestrator.recipe.measurement import Measurement
 from pytest_orchestrator.recipe.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.output import Output
+from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import Success
@@ -67,6 +68,7 @@ class Step(Struct, frozen=True, kw_only=True):
             ``finally`` come after the others.
         is_final: The step stands in ``finally``.
         templates: The expressions in its values, each with the field that it stands in.
+        part: The use of another file that the step comes from; None where it stands in the recipe.
         at: Where the value of each key that was given stands; below ``""`` the step itself.
     """
 
@@ -206,6 +208,7 @@ class Step(Struct, frozen=True, kw_only=True):
     ] = ()
 
     templates: tuple[Template, ...] = ()
+    part: Part | None = None
     index: int = 0
     is_final: bool = False
     at: dict[str, Place] = {}

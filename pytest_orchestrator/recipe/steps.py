@@ -11,6 +11,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import command_line, defaults, nested, planned
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys, refused
+from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.nodes import Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems
@@ -18,6 +19,7 @@ from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.templates import Templates
+from pytest_orchestrator.recipe.use import OWN, UseStep
 from pytest_orchestrator.recipe.values import Values
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
@@ -45,6 +47,7 @@ class Draft(Struct):
         title: How messages call it, such as ``step 'flash'`` or ``step 3``.
         fields: The fields that were given and could be read.
         at: Where the value of each key that was given stands, as in `Step`.
+        expressions: All expressions in its values.
     """
 
     model: type[Step]
@@ -52,6 +55,7 @@ class Draft(Struct):
     title: str
     fields: dict[str, Any]
     at: dict[str, Place]
+    expressions: tuple[Expression, ...] = ()
 
     @property
     def name(self) -> str:
@@ -123,7 +127,9 @@ class _StepReader:
 
     def draft(self, shared: Pairs) -> Draft:
         """The step."""
-        given = defaults.under(self._pairs, shared, self._model, is_service=self._is_service)
+        given = self._pairs
+        if self._model is not UseStep:
+            given = defaults.under(given, shared, self._model, is_service=self._is_service)
         fields = fields_of(self._model, given, self._reading, self._unknown)
         if "success" in self._pairs:
             success = self._pairs["success"][1]
@@ -132,6 +138,8 @@ class _StepReader:
             if key in given:
                 reading = self._reading._replace(path=(key,))
                 fields[key] = read(given[key][1], reading)
+        if self._model is UseStep:
+            self._check_use()
         self._check_missing()
         self._check_command()
         if self._model is PythonStep:
@@ -141,7 +149,14 @@ class _StepReader:
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in given.items()}
         at[""] = self._values.place(self._node)
-        return Draft(self._model, self._node, self._title, fields, at)
+        return Draft(
+            self._model,
+            self._node,
+            self._title,
+            fields,
+            at,
+            tuple(self._templates.expressions),
+        )
 
     @property
     def _is_service(self) -> bool:
@@ -155,13 +170,19 @@ class _StepReader:
         """The type that the step says, else the one that its keys tell, else `Step`."""
         node = self._pairs["type"][1] if "type" in self._pairs else None
         given = self._values.scalar(node) if type(node) is ScalarNode else None
+        if "use" in self._pairs:
+            if node is not None:
+                self._note(
+                    self._pairs["type"][0], "'type' beside 'use'", "the used steps have types"
+                )
+            return UseStep
         if isinstance(given, str) and given in self._types:
             return self._types[given]
         owners = [model for model in self._types.values() if self._own(model)]
         if node is not None:
             meant = self._bad_type(node, given)
             owners = [self._types[meant]] if meant else owners
-        elif "use" not in self._pairs and not self._misspelt_type():
+        elif not self._misspelt_type():
             cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
             self._note(
                 self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else self._listed
@@ -201,6 +222,9 @@ class _StepReader:
         if name in planned.STEP:
             self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
             return
+        if name == "with":
+            self._note(node, "'with' without 'use'")
+            return
         owner = next((each for each in self._types.values() if name in keys_of(each)), None)
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
@@ -228,6 +252,11 @@ class _StepReader:
         wrong = refused(model, given)
         if wrong:
             self._note(self._node, wrong)
+
+    def _check_use(self) -> None:
+        for name, (node, _) in self._pairs.items():
+            if name not in OWN and name in keys_of(UseStep):
+                self._note(node, f"'{name}' belongs to the steps of the file that is used,")
 
     def _check_command(self) -> None:
         for one in self._templates.found if self._model is ShellStep else ():

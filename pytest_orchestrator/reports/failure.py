@@ -34,11 +34,11 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
         here: Where pytest was started, and where its command works when pasted.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
-    place = place_of(step, result)
+    place, source = place_of(step, result), recipe.source(step)
     lines = [
-        f"{recipe.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
+        f"{source.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
         "",
-        excerpt(recipe.text, place, before=3, first=step.line),
+        excerpt(source.text, place, before=3, first=step.line),
         *_errors(result, failure),
         *(f"    {line}" for line in failure.detail),
         *_held(result),

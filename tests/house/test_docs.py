@@ -13,12 +13,17 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks
 from pytest_orchestrator.recipe import planned
+from pytest_orchestrator.recipe.defaults import Defaults
+from pytest_orchestrator.recipe.measurement import Measurement, Within
 from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.output import Search
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.success import FileRules, Success
+from pytest_orchestrator.recipe.use import UseStep
 from pytest_orchestrator.recipe.walk import keys_of
 
+MORE = (Defaults, UseStep, Measurement, Within, Search)
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -68,7 +73,7 @@ def test_every_verb_has_a_heading_and_its_options_are_told() -> None:
 
 
 def test_every_key_of_a_recipe_is_in_a_table() -> None:
-    models = (Recipe, Ready, Retry, Success, FileRules, *STEP_TYPES.values())
+    models = (Recipe, Ready, Retry, Success, FileRules, *MORE, *STEP_TYPES.values())
     keys = {"type", *(key for model in models for key in keys_of(model))}
     cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "recipes.md").read_text(), re.MULTILINE)
     rows = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}

@@ -16,7 +16,8 @@ STEPS = "\nsteps: [{name: a, type: shell, cmd: x}]\n"
 
 
 def names(read: Read, matrix: str, **values: Any) -> list[str]:
-    found = cells(read(f"matrix: {matrix}{STEPS}"), {"vars": values, "env": {}})
+    required = f"required: [{', '.join(values)}]\n" if values else ""
+    found = cells(read(f"{required}matrix: {matrix}{STEPS}"), {"vars": values, "env": {}})
     return [recipe.cell.id for recipe in found if recipe.cell]
 
 

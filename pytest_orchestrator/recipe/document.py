@@ -1,0 +1,221 @@
+"""From the text of one file to the fields of a recipe."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import defaults, inline, matrix
+from pytest_orchestrator.recipe.background import Background
+from pytest_orchestrator.recipe.custom import Extensions
+from pytest_orchestrator.recipe.kinds import FilePath
+from pytest_orchestrator.recipe.model import Need, Recipe, Step
+from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
+from pytest_orchestrator.recipe.order import Order
+from pytest_orchestrator.recipe.problems import Problems, Refused
+from pytest_orchestrator.recipe.readers import reader
+from pytest_orchestrator.recipe.reading import Reading
+from pytest_orchestrator.recipe.reads import Reads
+from pytest_orchestrator.recipe.source import compose
+from pytest_orchestrator.recipe.steps import Draft, draft
+from pytest_orchestrator.recipe.templates import Templates
+from pytest_orchestrator.recipe.use import MOST, Uses, UseStep, ends_of, expanded, numbered
+from pytest_orchestrator.recipe.values import FAILED, Values
+from pytest_orchestrator.recipe.walk import fields_of, keys_of
+from pytest_orchestrator.recipe.words import quoted
+
+_WANTED = "a recipe has a list of 'steps'"
+
+
+class Document:
+    """Reads the document of one file."""
+
+    def __init__(self, text: str, problems: Problems, uses: Uses, known: Extensions) -> None:
+        self._text = text
+        self._uses = uses
+        self._known = known
+        self._problems = problems
+        self._values = Values(text, problems)
+        self._reading = Reading(self._values, problems, "", Templates())
+        self._hints: set[str] = set()
+        self._found: Pairs = {}
+        self._defaults: Pairs = {}
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of the recipe that come from its text.
+
+        Raises:
+            Refused: There is a problem.
+        """
+        root = self._root()
+        found = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
+        self._found = found
+        fields = fields_of(Recipe, found, self._reading, self._unknown)
+        if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
+            self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
+        self._read_own(found, fields)
+        fields["steps"], fields["final"] = self._steps(found, fields)
+        fields["templates"] = tuple(self._reading.templates.found)
+        fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
+        for key in ("matrix", "vars", "required"):
+            fields["at"] |= self._places(key)
+        return fields
+
+    def _read_own(self, found: Pairs, fields: dict[str, Any]) -> None:
+        """Read the keys that are more than values of one type."""
+        if "defaults" in found:
+            reading = self._reading._replace(templates=Templates())
+            node = found["defaults"][1]
+            fields["defaults"], self._defaults = defaults.read(node, reading)
+        if "matrix" in found:
+            matrix.check(found["matrix"][1], self._reading)
+        if "needs" in found:
+            fields["needs"] = self._needs(found["needs"][1])
+
+    def _steps(
+        self, found: Pairs, fields: Mapping[str, Any]
+    ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Read the steps and those of ``finally``.
+
+        Raises:
+            Refused: There is a problem in the file.
+        """
+        steps = self._drafts(found, "steps", "step")
+        final = self._drafts(found, "finally", "final step")
+        inline.check([*steps, *final], fields.get("fixtures", ()), self._values, self._problems)
+        steps, final = Order(self._values, self._problems).arranged(steps, final)
+        Background(self._problems).check([*steps, *final], fields.get("fixtures", ()))
+        used = {each.name: self._used(each) for each in (*steps, *final) if each.model is UseStep}
+        self._check_reads(fields, steps, final, used)
+        if self._problems.found:
+            raise Refused
+        if not used:  # as in most files
+            return _plain(steps, 0), _plain(final, len(steps), is_final=True)
+        inner = [each for each in used.values() if each is not None]
+        if sum(len(each.steps) + len(each.final) for each in inner) > MOST:
+            head = f"more than {MOST:,} steps, those of used files counted"
+            self._problems.add(Place(1, 1), head)
+            raise Refused
+        return _built(steps, final, used)
+
+    def _check_reads(
+        self,
+        fields: Mapping[str, Any],
+        steps: list[Draft],
+        final: list[Draft],
+        used: Mapping[str, Recipe | None],
+    ) -> None:
+        """Check what expressions read, as far as that is known before a run."""
+        names = [*fields.get("vars", {}), *fields.get("required", ())]
+        known = matrix.names(fields.get("matrix", {}))
+        inner = {
+            name: [f"{name}.{one.name}" for one in (*recipe.steps, *recipe.final)]
+            for name, recipe in used.items()
+            if recipe is not None
+        }
+        reads = Reads(self._problems, names, known, fields.get("fixtures", ()))
+        reads.check_root(self._reading.templates.expressions)
+        reads.check_steps(steps, final, inner)
+
+    def _used(self, draft: Draft) -> Recipe | None:
+        """Return the recipe that a step uses."""
+        name = draft.fields.get("use")
+        if name is None:
+            return None
+        found = self._uses.recipe(name, draft.at["use"])
+        if found is not None:
+            node = draft.node_of("with") if "with" in draft.at else None
+            inner = pairs(node).items() if type(node) is MappingNode else ()
+            given = {name: self._values.place(key) for name, (key, _) in inner}
+            self._uses.check(found, given, draft.at["use"], draft.title)
+        return found
+
+    def _places(self, key: str) -> dict[str, Place]:
+        """Return where what is below a key of the root stands, by names such as ``vars.gain``."""
+        node = self._found[key][1] if key in self._found else None
+        if type(node) is MappingNode:
+            inner = {name: value for name, (_, value) in pairs(node).items()}
+        elif type(node) is SequenceNode:
+            inner = {each.value: each for each in node.value if type(each) is ScalarNode}
+        else:
+            return {}
+        return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
+
+    def _root(self) -> MappingNode:
+        root = compose(self._text, self._problems)
+        if root is None or root.value == "":
+            self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
+            raise Refused
+        if type(root) is MappingNode:
+            Check(self._text, self._problems).visit(root)
+            return root
+        found = "a list" if type(root) is SequenceNode else "one text or number"
+        head = f"the file is {found}, should be a mapping"
+        self._problems.add(self._values.place(root), head, hint=_WANTED)
+        raise Refused
+
+    def _needs(self, node: Node) -> tuple[Need, ...]:
+        paths = reader(tuple[FilePath, ...]).read(node, "needs", self._reading)
+        given = () if paths is FAILED else zip(paths, node.value, strict=True)
+        return tuple(Need(path, self._values.place(each)) for path, each in given)
+
+    def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
+        if key not in found:
+            return []
+        node = found[key][1]
+        if type(node) is not SequenceNode:
+            self._reading.mismatch(node, key, "a list of steps")
+            return []
+        if key == "steps" and not node.value:
+            self._reading.wrong(node, key, " has no step in it")
+        drafts = [
+            draft(
+                each,
+                f"{title} {number}",
+                self._values,
+                self._problems,
+                self._defaults,
+                self._known,
+            )
+            for number, each in enumerate(node.value, start=1)
+        ]
+        return [each for each in drafts if each]
+
+    def _unknown(self, name: str, node: Node) -> None:
+        place = self._values.place(node)
+        hint = self._problems.meant(name, keys_of(Recipe), but=self._found)
+        self._hints.add(hint)
+        self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
+
+
+def _plain(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple[Step, ...]:
+    return tuple(
+        each.model(**each.fields, index=index, is_final=is_final, at=each.at)
+        for index, each in enumerate(drafts, start=before + 1)
+    )
+
+
+def _built(
+    drafts: list[Draft], final: list[Draft], used: Mapping[str, Recipe | None]
+) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Return the steps of a file and of those that it uses, numbered as they run."""
+    names: dict[str, tuple[str, ...]] = {}
+    ends: list[Step] = []
+
+    def flat(each: Draft, *, is_final: bool) -> list[Step]:
+        step = each.model(**each.fields, at=each.at)
+        inner = used.get(each.name)
+        if not isinstance(step, UseStep) or inner is None:
+            return [step]
+        more, late = expanded(step, inner)
+        if is_final:
+            more += late
+        else:
+            ends.extend(late)
+        names[step.name] = ends_of(more)
+        return more
+
+    steps = [step for each in drafts for step in flat(each, is_final=False)]
+    ends += [step for each in final for step in flat(each, is_final=True)]
+    return numbered(steps, names, 0), numbered(ends, names, len(steps), is_final=True)

@@ -1,0 +1,130 @@
+"""What expressions read of vars, steps, the matrix and fixtures: whether there is such a thing."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.recipe.expressions import Expression
+from pytest_orchestrator.recipe.names import dashed
+from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.steps import Draft
+from pytest_orchestrator.recipe.words import quoted
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.sandbox import Chain
+
+_MOST = 8
+
+
+class Reads:
+    """Checks the expressions of one file.
+
+    Args:
+        problems: Takes what is wrong.
+        variables: Names of the vars that the file declares.
+        matrix: Names of its matrix; None where they are not known yet.
+        fixtures: Fixtures that the file names for all steps.
+    """
+
+    def __init__(
+        self,
+        problems: Problems,
+        variables: Sequence[str],
+        matrix: Collection[str] | None,
+        fixtures: Collection[str],
+    ) -> None:
+        self._problems = problems
+        self._vars = variables
+        self._matrix = matrix
+        self._fixtures = fixtures
+
+    def check_root(self, expressions: Iterable[Expression]) -> None:
+        """Check the expressions in the values of the root."""
+        for expression in expressions:
+            for chain in _looked_up(expression):
+                self._shared(expression, chain, "")
+
+    def check_steps(
+        self, steps: Sequence[Draft], final: Sequence[Draft], inner: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Check the expressions of steps.
+
+        Args:
+            steps: The steps in the order they run.
+            final: Those of ``finally``.
+            inner: For each step that uses a file the names of what it stands for.
+        """
+        before: dict[str, set[str]] = {}
+        names = [name for each in (*steps, *final) for name in inner.get(each.name, [each.name])]
+        ended: set[str] = set()
+        for each in steps:
+            waits = (*each.fields.get("needs", ()), *each.fields.get("after", ()))
+            known = {name for wait in waits for name in before.get(wait, ())}
+            known |= {name for wait in waits for name in inner.get(wait, [wait])}
+            before[each.name] = known
+            ended |= set(inner.get(each.name, [each.name]))
+            self._step(each, names, known)
+        for each in final:
+            self._step(each, names, ended)
+            ended |= set(inner.get(each.name, [each.name]))
+
+    def _step(self, each: Draft, names: Sequence[str], known: Collection[str]) -> None:
+        where = f" in {each.title}"
+        fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
+        for expression in each.expressions:
+            for chain in _looked_up(expression):
+                name = chain.parts[0]
+                if chain.root == "steps":
+                    self._of_step(expression, str(name), each, names, known)
+                elif chain.root == "fixtures" and name not in fixtures:
+                    head = f"{each.title} does not name the fixture {quoted(str(name))}"
+                    cure = f"fixtures: [{name}]"
+                    self._problems.add(expression.place, head, hint=cure)
+                else:
+                    self._shared(expression, chain, where)
+
+    def _of_step(
+        self,
+        expression: Expression,
+        name: str,
+        each: Draft,
+        names: Sequence[str],
+        known: Collection[str],
+    ) -> None:
+        if name in known:
+            return
+        if name in names:
+            head = f"{each.title} reads steps.{name}, and does not wait for it"
+            cure = f"needs: [{name}] or after: [{name}]"
+            self._problems.add(expression.place, head, hint=cure)
+            return
+        hint = dashed(expression.text, name) or self._problems.meant(name, names)
+        inside = [one for one in names if one.startswith(f"{name}.")]
+        if inside:
+            hint = f"it stands for {', '.join(inside[:_MOST])}: steps['{inside[0]}']"
+        self._problems.add(expression.place, f"no step {quoted(name)} of this recipe", hint=hint)
+
+    def _shared(self, expression: Expression, chain: "Chain", where: str) -> None:
+        """Check what all steps may read."""
+        name = str(chain.parts[0])
+        if chain.root == "vars" and name not in self._vars:
+            self._unknown(expression, f"no var {quoted(name)}", name, self._vars, where)
+        elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
+            head = f"no name {quoted(name)} of the matrix"
+            self._unknown(expression, head, name, list(self._matrix), where)
+
+    def _unknown(
+        self, expression: Expression, head: str, name: str, known: Sequence[str], where: str
+    ) -> None:
+        near = nearest(name, known)
+        there = f"; there is {', '.join(known[:_MOST])}" if known else "; there is none"
+        self._problems.add(expression.place, head, where, near or there)
+
+
+def _looked_up(expression: Expression) -> "list[Chain]":
+    """Return what an expression looks up by a name that is written down and must be there."""
+    return [
+        chain
+        for chain in expression.reads
+        if chain.parts and isinstance(chain.parts[0], str) and not chain.asked
+    ]

@@ -1,0 +1,139 @@
+"""Steps of a used file are items of their own, with vars and names of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+PART = """
+vars: {volts: 5, half: "${{ vars.volts / 2 }}"}
+required: [channel]
+defaults: {parse: text}
+steps:
+  - name: set
+    type: shell
+    cmd: [echo, "${{ vars.volts }}", "${{ vars.half }}", "${{ vars.channel }}"]
+    outputs: {"psu.volts": "${{ vars.volts }}"}
+  - name: check
+    type: shell
+    cmd: "true"
+    success: {assert: ["steps.set.outcome == 'passed'", vars.volts == ctx.psu.volts]}
+finally:
+  - {name: "off", type: shell, cmd: "echo off ${{ vars.channel }}"}
+"""
+MAIN = """
+vars: {high: 12}
+steps:
+  - {name: low, use: recipes/_psu.yaml, with: {channel: 1}}
+  - {name: high, use: recipes/_psu.yaml, with: {channel: "${{ steps['low.set'].exit_code }}",
+     volts: "${{ vars.high }}"}}
+  - {name: none, use: recipes/_psu.yaml, if: vars.high < 3, with: {channel: 3}}
+finally:
+  - {name: all_off, type: shell, cmd: echo all, parse: text}
+"""
+
+
+@pytest.fixture
+def used(project: Project) -> Project:
+    project.write("recipes/_psu.yaml", PART)
+    project.write("recipes/m.yaml", MAIN)
+    return project
+
+
+def printed(project: Project, step: str) -> str:
+    logs = project.path / ".orchestrator/runs/latest/logs/m"
+    return (logs / f"{step}.1.stdout").read_text().strip()
+
+
+@pytest.mark.parametrize("options", [[], ["--recipe-jobs", "3"], ["-n", "2"]])
+def test_used_steps_run_with_values_of_their_own(used: Project, options: list[str]) -> None:
+    used.run(*options).assert_outcomes(passed=7, skipped=3)
+
+    told = {step: printed(used, step) for step in ("low.set", "high.set", "low.off", "high.off")}
+    assert told == {
+        "low.set": "5 2.5 1",
+        "high.set": "12 6.0 0",
+        "low.off": "off 1",
+        "high.off": "off 0",
+    }
+
+
+def test_used_steps_are_items_in_order(used: Project) -> None:
+    names = [item.partition("::")[2] for item in used.items()]
+    assert names == [
+        *(f"{use}.{step}" for use in ("low", "high", "none") for step in ("set", "check")),
+        *(f"{use}.off" for use in ("low", "high", "none")),
+        "all_off",
+    ]
+
+
+def test_one_is_selected_alone_and_its_needs_run(used: Project) -> None:
+    used.run("recipes/m.yaml::high.check").assert_outcomes(passed=1)
+    assert printed(used, "high.set") == "12 6.0 0"
+
+
+@pytest.mark.parametrize(
+    "value", [3, 2.5, [1, [2]], {"a": {"b": False}}, False, "false", "007", "a\nb", None]
+)
+def test_values_pass_into_a_used_file_unchanged(project: Project, value: Any) -> None:
+    project.write(
+        "recipes/_part.yaml",
+        """
+        required: [value]
+        steps:
+          - name: keep
+            type: python
+            module: keep
+            function: keep
+            params: {value: "${{ vars.value }}"}
+        """,
+    )
+    project.write(
+        "keep.py",
+        f"""
+        def keep(ctx, params):
+            assert params["value"] == {value!r}
+            assert type(params["value"]) is type({value!r})
+            return {{"status": "ok", "value": params["value"]}}
+
+        def give(ctx, params):
+            return {{"status": "ok", "value": {value!r}}}
+        """,
+    )
+    project.write(
+        "recipes/m.yaml",
+        """
+        steps:
+          - {name: give, type: python, module: keep, function: give,
+             outputs: {"m.value": "${{ result.value }}"}}
+          - {name: part, use: recipes/_part.yaml, with: {value: "${{ ctx.m.value }}"}}
+        """,
+    )
+    project.run().assert_outcomes(passed=2)
+
+
+def test_a_failure_is_told_at_the_line_of_the_used_file(used: Project) -> None:
+    used.write("recipes/_psu.yaml", PART.replace("vars.volts == ctx", "vars.volts == 1 + ctx"))
+    result = used.run("recipes/m.yaml::low.check")
+
+    result.stdout.fnmatch_lines(
+        [
+            "recipes/_psu.yaml:12:*: a criterion does not hold after step 'low.check'",
+            "repeat     pytest recipes/m.yaml::low.check",
+            "FAILED recipes/m.yaml::low.check - assert: *",
+        ]
+    )
+
+
+def test_a_value_that_cannot_be_had_is_told_with_the_use(used: Project) -> None:
+    used.write("recipes/m.yaml", MAIN.replace("{channel: 1}", "{channel: '${{ ctx.nope }}'}"))
+    told = used.told("-k", "low.set")
+
+    assert told == {
+        "low.set": "in step 'low' that uses recipes/_psu.yaml: `ctx.nope`: the context has no key "
+        "'nope'; it has none at all"
+    }
