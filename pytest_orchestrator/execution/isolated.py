@@ -7,7 +7,6 @@ happen, and what became of the body comes last.
 import logging
 import os
 import select
-import signal
 import socket
 import sys
 import time
@@ -16,17 +15,16 @@ from typing import Any, Self
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
 from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import Brought, PythonStep
+from pytest_orchestrator.execution.step_request import StepRequest, packed
+from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.protocol import Conversation
 
-_OF_A_BODY = ("name", "module", "class_", "function", "params", "heap", "timeout")
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16
 
@@ -46,26 +44,6 @@ class Raised(Exception):
     def is_expected(self) -> bool:
         """Tell whether the step itself said that it was expected to fail."""
         return self.report["wasxfail"] is not None
-
-
-class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python step to run, as its lane takes it."""
-
-    step: dict[str, Any]
-    recipe: str
-    root: str
-    env: dict[str, str]
-    cwd: str
-    sys_path: list[str]
-    log_level: int
-    timeout: float | None
-    grace: float = 2.0
-    stdout_log: str | None = None
-    stderr_log: str | None = None
-    max_log: int = 100 * 1000 * 1000
-    secrets: tuple[bytes, ...] = ()
-    handed: int = 2
-    end_signal: int = int(signal.SIGTERM)
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
@@ -205,21 +183,6 @@ class _Talk:
     def _hang_up(self, one: socket.socket) -> None:
         self._poll.unregister(one)
         one.close()
-
-
-def packed(step: PythonStep) -> dict[str, Any]:
-    """Return what a body needs of its step, as frames carry it; all else stays on this side."""
-    told = {name: getattr(step, name) for name in _OF_A_BODY}
-    told["at"] = {key: tuple(place) for key, place in step.at.items()}
-    told["brought"] = step.brought and msgspec.structs.asdict(step.brought)
-    return told
-
-
-def unpacked(told: dict[str, Any]) -> PythonStep:
-    """Return the step of a body."""
-    at = {key: Place(*place) for key, place in told["at"].items()}
-    brought = told["brought"] and Brought(**told["brought"])
-    return PythonStep(**told | {"at": at, "brought": brought})
 
 
 def _search_path(env: Environment) -> list[str]:

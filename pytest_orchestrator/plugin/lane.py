@@ -21,8 +21,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_orchestrator.execution import isolated, kernel, lane, wire
+from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
+from pytest_orchestrator.execution.step_request import unpacked
 from pytest_orchestrator.plugin.step_call import StepCalls
 from pytest_orchestrator.plugin.step_process import (
     Imported,
@@ -134,7 +135,7 @@ class Lane(Served):
 
     def _forked(self, request: dict[str, Any], out: int, err: int) -> int | None:
         """Fork a child for a step; None where that is not safe any more."""
-        step = isolated.unpacked(request["step"])
+        step = unpacked(request["step"])
         take_over(request)
         self.expect(step, request)
         imported = Imported()
@@ -231,7 +232,7 @@ class Alone(Served):
         """Run the step."""
         channel, events = socket.socket(fileno=_CONTEXT), socket.socket(fileno=_EVENTS)
         take_over(self._request)
-        step = isolated.unpacked(self._request["step"])
+        step = unpacked(self._request["step"])
         own_process(traced=not step.background)
         self.expect(step, self._request)
         self.perform(step, self._request, (channel, events))

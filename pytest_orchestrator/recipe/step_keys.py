@@ -136,7 +136,11 @@ class Step(Struct, frozen=True, kw_only=True):
     timeout: Timeout = None
     if_: Annotated[
         Expression | None,
-        key("An expression: where it is false the step is skipped.", "vars.gain > 1", names=BEFORE),
+        key(
+            "An expression: where it is false the step is skipped.",
+            "'dut.serial_v1' in ctx",
+            names=BEFORE,
+        ),
     ] = field(default=None, name="if")
     retry: Retries = None
     locks: Annotated[

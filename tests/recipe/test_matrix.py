@@ -70,7 +70,7 @@ def test_a_cell_is_a_run_of_its_own(read: Read) -> None:
         ),
         ("{g: [1], include: [x]}", "1:28 'matrix.include[0]' is text, should be a mapping"),
         ("[1]", "1:9 'matrix' is a list, should be a mapping"),
-        ("{g: ['${{ matrix.x }}']}", "1:14 'matrix' cannot be used here"),
+        ("{g: ['${{ matrix.g }}']}", "1:14 'matrix' cannot be used here"),
         ("{g: ['${{ ctx.x }}']}", "1:14 'ctx' cannot be used here"),
     ],
 )

@@ -25,6 +25,7 @@ FROM_THE_LOADER = {
     "is_final",
     "templates",
     "cell",
+    "part",
     "origins",
     "brought",
 }

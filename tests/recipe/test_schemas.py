@@ -91,7 +91,7 @@ def test_what_is_no_mapping_of_json(schema: str, told: str, problems: Problems) 
         "{$anchor: a, items: {$ref: '#a'}}",
         "{properties: {$ref: {type: string}}}",
         "{$defs: {x: {type: string}}, $ref: '#/$defs/x'}",
-        "{maximum: '${{ vars.most }}'}",
+        "{maximum: '${{ ctx.most }}'}",
     ],
 )
 def test_good_schemas_are_taken(schema: str, read: Read) -> None:

@@ -125,8 +125,8 @@ def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
             "2:37 unknown key 'matrix' in shell step 'a'",
         ),
         (
-            "{name: a, use: _part.yaml}",
-            "2:15 'use' is not supported by this version of pytest-orchestrator",
+            "{name: a, type: shell, cmd: ls, host: bench_3}",
+            "2:37 'host' is not supported by this version of pytest-orchestrator",
         ),
     ],
 )
