@@ -363,11 +363,11 @@ def _stopped(project: Project, *args: str) -> dict[str, dict[str, Any]]:
     return project.blocks("--recipe-jobs=3", "-p", "cacheprovider", "--junitxml=j.xml", *args)
 
 
-@pytest.mark.parametrize("option", ["-x", "--sw", "-xn1"])
+@pytest.mark.parametrize("option", ["-x", "--sw", "-x -n1"])
 def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
     project: Project, option: str
 ) -> None:
-    blocks = _stopped(project, option)
+    blocks = _stopped(project, *option.split())
 
     told = {
         name: (block["step"]["state"], block["step"].get("kind")) for name, block in blocks.items()
