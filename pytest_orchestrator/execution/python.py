@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
-from pytest_orchestrator.core import values
+from pytest_orchestrator.core import missing, values
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Ended, Failure
-from pytest_orchestrator.execution import custom, frames, missing, status
+from pytest_orchestrator.execution import custom, frames, status
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.printable import one_line

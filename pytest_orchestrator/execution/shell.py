@@ -9,9 +9,10 @@ import tempfile
 
 import msgspec
 
+from pytest_orchestrator.core import missing
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import missing, status
+from pytest_orchestrator.execution import status
 from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environment_of, stdin_of
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request

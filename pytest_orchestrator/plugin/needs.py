@@ -209,7 +209,7 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
         )
     path = Path(config.rootpath, mark.args[0])
     if not path.is_file():
-        from pytest_orchestrator.execution import missing
+        from pytest_orchestrator.core import missing
 
         near = missing.recipe(str(mark.args[0]), config.rootpath)
         return f"the recipe of this test is not there: {mark.args[0]}{near}"

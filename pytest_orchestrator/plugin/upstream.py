@@ -35,7 +35,7 @@ def _wrong(recipe: Recipe, need: "Need", state: "State") -> tuple[str, str]:
     if path == recipe.path:
         return "the recipe needs itself", ""
     if not path.is_file():
-        from pytest_orchestrator.execution import missing
+        from pytest_orchestrator.core import missing
 
         near = missing.recipe(need.path, state.config.rootpath)
         return f"{head}, which is not there", near.strip(" ()")

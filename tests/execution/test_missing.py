@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core import missing
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Failure, Process
-from pytest_orchestrator.execution import missing
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench

@@ -32,7 +32,7 @@ def program(
     shown = relative(name, root)
     path = name if "/" in name else shutil.which(name, path=os.pathsep.join(folders))
     if path is None or not os.path.exists(path):
-        near = nearest(shown, _scripts(root)) if "/" in name else ""
+        near = nearest(shown, scripts(root)) if "/" in name else ""
         return 127, f"program {shown} was not found{near}", "cmd"
     if os.path.isdir(path):
         return 126, f"{shown} is a folder, not a program", "cmd"
@@ -49,7 +49,7 @@ def program(
 def module(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a module that is not there, or nothing."""
     modules = {
-        ".".join(path.relative_to(root).with_suffix("").parts) for path in _files(root, ".py")
+        ".".join(path.relative_to(root).with_suffix("").parts) for path in files(root, ".py")
     }
     last = name.rpartition(".")[2]
     same = sorted(one for one in modules if one.rpartition(".")[2] == last)
@@ -58,7 +58,7 @@ def module(name: str, root: Path) -> str:
 
 def recipe(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
-    files = (path for ending in (".yaml", ".yml") for path in _files(root, ending))
+    files = (path for ending in (".yaml", ".yml") for path in files(root, ending))
     return nearest(name, [path.relative_to(root).as_posix() for path in files])
 
 
@@ -72,16 +72,17 @@ def relative(path: str, root: Path) -> str:
         return path
 
 
-def _scripts(root: Path) -> list[str]:
+def scripts(root: Path) -> list[str]:
+    """Return the files of a project that may be programs."""
     return [
         path.relative_to(root).as_posix()
-        for path in _files(root, "")
+        for path in files(root, "")
         if path.suffix in (".sh", ".py", "") and os.access(path, os.X_OK)
     ]
 
 
-def _files(root: Path, suffix: str) -> Iterator[Path]:
-    """Walk the project for files of an ending; bounded, and past what is not the project's."""
+def files(root: Path, suffix: str) -> Iterator[Path]:
+    """Walk a project for files of an ending; bounded, and past what is not the project's."""
     count = 0
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
