@@ -49,6 +49,10 @@ class Project(NamedTuple):
         except ValueError as error:
             raise Mistake(f"ini key recipe_max_size: {error}") from None
 
+    def shown(self, path: Path) -> str:
+        """Return a path as messages show it: relative to the rootdir where it is below."""
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
+
     def listed(self, key: str) -> list[str]:
         """Return the value of an ini key that is a list of words."""
         value = self.settings.get(key, [])

@@ -57,6 +57,10 @@ class RecipeFile(pytest.Module):
         recipes = state_of(self.config).cells(self.path)
         self.recipe = recipes[0]
         upstream.check(self.recipe, state_of(self.config))
+        if self.config.getini("recipe_validate"):
+            from pytest_orchestrator.plugin import validating
+
+            validating.check(self.recipe, self.config)
         self.obj = types.ModuleType(self.path.stem)
         for tag in self.recipe.tags:
             self.add_marker(_mark(self.config, tag))

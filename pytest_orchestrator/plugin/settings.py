@@ -53,6 +53,10 @@ def add(parser: pytest.Parser) -> None:
         help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
     )
     variables.add(group)
+    _add_ini(parser)
+
+
+def _add_ini(parser: pytest.Parser) -> None:
     parser.addini(
         "recipe_files",
         "glob patterns relative to the rootdir of files that are recipes; replaces "
@@ -66,6 +70,12 @@ def add(parser: pytest.Parser) -> None:
         "*SECRET*, *PASSW*, *API_KEY*, *PRIVATE_KEY* and *CREDENTIAL*",
         type="args",
         default=None,
+    )
+    parser.addini(
+        "recipe_validate",
+        "true: what `pytest-orchestrator validate` calls a problem is a collection error",
+        type="bool",
+        default=False,
     )
     for name, default, meaning in _INI:
         parser.addini(name, meaning, default=default)

@@ -119,3 +119,89 @@ def test_a_setting_that_is_none_is_a_mistake(project: Project) -> None:
     told = project.call("validate")
     assert (told.code, told.out) == (2, "")
     assert told.err.endswith("error: ini key recipe_max_size: 'large' is no size or time\n")
+
+
+STEPS = """
+def write(ctx, params):
+    ctx.set("psu.volts_v1", 12)
+    return {"status": "ok"}
+"""
+FLOW = """
+steps:
+  - {name: a, type: python, module: psu, function: write}
+  - {name: b, type: shell, cmd: 'true', parse: text, if: ctx.psu.vlts_v1 > 3}
+  - {name: c, type: shell, cmd: there_is_no_such}
+"""
+
+
+def test_what_flows_through_the_steps_is_checked_too(project: Project) -> None:
+    project.write("psu.py", STEPS)
+    project.write("recipes/a.yaml", FLOW)
+    told = project.call("validate")
+    assert (told.code, told.err) == (1, "")
+    assert [line for line in told.out.splitlines() if not line.startswith(" ")] == [
+        (
+            "recipes/a.yaml:3:58: step 'b' reads ctx.psu.vlts_v1, which nothing writes "
+            "(did you mean 'psu.volts_v1'?)"
+        ),
+        "",
+        "",
+        "recipes/a.yaml:4:33: warning: there is no program 'there_is_no_such' on this machine",
+        "",
+        "",
+        "1 recipe, 1 problem, 1 warning",
+    ]
+
+
+def test_a_warning_alone_is_no_failure(project: Project) -> None:
+    project.write("recipes/a.yaml", FLOW.replace("if: ctx.psu.vlts_v1 > 3", "tags: [x]"))
+    project.write("psu.py", STEPS)
+    told = project.call("validate")
+    assert (told.code, told.out.splitlines()[-1]) == (0, "1 recipe, no problem, 1 warning")
+    (found,) = json.loads(project.call("validate", "--json").out)["recipes"][0]["problems"]
+    assert (found["severity"], found["line"]) == ("warning", 4)
+
+
+def test_imports_are_tried_where_that_is_asked_for(project: Project) -> None:
+    project.write("psu.py", "print('hello')\nimport there_is_none\n\ndef power(params): pass\n")
+    project.write("late.py", "globals()['made'] = print\nfrom sys import *\n")
+    project.write(
+        "recipes/a.yaml",
+        """
+        steps:
+          - {name: a, type: python, module: psu, function: power}
+          - {name: b, type: python, module: late, function: made}
+          - {name: c, type: python, module: late, function: amde}
+        """,
+    )
+    assert project.call("validate").out == "1 recipe, no problem\n"
+    told = project.call("validate", "--imports")
+    assert (told.code, [line for line in told.out.splitlines() if line.startswith("recipes")]) == (
+        1,
+        [
+            (
+                "recipes/a.yaml:2:37: module 'psu' cannot be imported: ModuleNotFoundError: "
+                "No module named 'there_is_none' (psu.py:2)"
+            ),
+            "recipes/a.yaml:4:53: module 'late' has no function 'amde'",
+        ],
+    )
+
+
+def test_a_module_that_ends_the_process_is_told(project: Project) -> None:
+    project.write("psu.py", "import os\nos._exit(0)\n\ndef power(params): pass\n")
+    project.write(
+        "recipes/a.yaml", "steps: [{name: a, type: python, module: psu, function: power}]"
+    )
+    told = project.call("validate", "--imports")
+    assert told.out.startswith(
+        "recipes/a.yaml:1:41: module 'psu' cannot be imported: it ended the process\n"
+    )
+
+
+def test_modules_are_found_where_the_settings_say(project: Project) -> None:
+    project.write("src/psu.py", STEPS)
+    project.write("recipes/a.yaml", FLOW)
+    assert "there is no module 'psu'" in project.call("validate").out
+    project.write("pytest.ini", "[pytest]\npythonpath = src\n")
+    assert "there is no module" not in project.call("validate", "--imports").out

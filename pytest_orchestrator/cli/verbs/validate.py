@@ -1,19 +1,22 @@
-"""Check recipes without running anything.
+"""Check recipes, and what flows through their steps, without running anything.
 
-Tells all that pytest would tell when it collects them.
+Tells what pytest tells when it collects them, and besides: keys of the Context that are read
+and that nothing writes, writers that are not waited for, two writers at the same time,
+modules, classes, functions and programs that are not there.
 """
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import Project, project
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_orchestrator.recipe import RecipeError
+    from pytest_orchestrator.recipe.findings import Finding
+    from pytest_orchestrator.recipe.model import Recipe
 
 EXAMPLE = "validate recipes/"
 
@@ -27,53 +30,94 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="recipes, or folders that have some (default: all of the project)",
     )
+    parser.add_argument(
+        "--imports",
+        action="store_true",
+        help="import the modules too, in a process of their own",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check them."""
     about = project(args.paths)
-    checked = {path: _error(path, about) for path in about.recipes(args.paths)}
-    if not checked:
+    paths = list(about.recipes(args.paths))
+    if not paths:
         raise Mistake(f"there is no recipe in {' or '.join(map(str, args.paths or [about.root]))}")
-    errors = [error for error in checked.values() if error]
+    found = list(dict.fromkeys(_findings(paths, about, imports=args.imports)))
     if args.json:
-        found = [_plain(path, error, about) for path, error in checked.items()]
-        print(json.dumps({"rootdir": str(about.root), "recipes": found}, indent=2))
+        print(json.dumps(_plain(paths, found, about), indent=2))
     else:
-        for error in errors:
-            print(error.render(), end="\n\n")
-        print(_summary(len(checked), sum(len(error.problems) for error in errors)))
-    return 1 if errors else 0
+        for each in found:
+            print(each.render(), end="\n\n")
+        print(_summary(len(paths), found))
+    return 1 if any(each.severity == "error" for each in found) else 0
 
 
-def _error(path: "Path", about: Project) -> "RecipeError | None":
+def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Iterator[Finding]":
+    from pytest_orchestrator.recipe.dataflow import Dataflow
+    from pytest_orchestrator.recipe.findings import Finding
+    from pytest_orchestrator.recipe.problems import RecipeError
+    from pytest_orchestrator.recipe.sources import Sources
+
+    read: dict[Path, Recipe | RecipeError] = {}
+
+    def recipe_at(path: Path) -> "Recipe | RecipeError":
+        if path not in read:
+            read[path] = _loaded(path, about)
+        return read[path]
+
+    def good(path: Path) -> "Recipe | None":
+        found = recipe_at(path)
+        return None if isinstance(found, RecipeError) else found
+
+    folders = [about.root / name for name in about.listed("pythonpath")]
+    sources = Sources(about.root, folders)
+    flow = Dataflow(sources, good)
+    for path in paths:
+        found = recipe_at(path)
+        if isinstance(found, RecipeError):
+            problems = found.problems
+            yield from (Finding("error", found.path, found.text, each) for each in problems)
+            continue
+        findings = flow.findings(found)
+        yield from findings
+        if imports:
+            from pytest_orchestrator.cli.imports import not_imported
+
+            yield from not_imported(found, sources, findings)
+
+
+def _loaded(path: Path, about: Project) -> Any:
     from pytest_orchestrator.recipe import RecipeError, load
 
     try:
-        load(path, root=about.root, max_bytes=about.max_bytes)
+        return load(path, root=about.root, max_bytes=about.max_bytes)
     except RecipeError as error:
         return error
-    return None
 
 
-def _plain(path: "Path", error: "RecipeError | None", about: Project) -> dict[str, Any]:
-    shown = path.relative_to(about.root) if path.is_relative_to(about.root) else path
-    problems = [
-        {
-            "severity": "error",
-            "line": problem.place.line,
-            "column": problem.place.column,
-            "length": problem.place.length,
-            "message": problem.text,
-        }
-        for problem in (error.problems if error else ())
-    ]
-    return {"path": shown.as_posix(), "problems": problems}
+def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) -> dict[str, Any]:
+    told: dict[str, list[dict[str, Any]]] = {about.shown(path): [] for path in paths}
+    for each in found:
+        place = each.problem.place
+        told.setdefault(each.path, []).append(
+            {
+                "severity": each.severity,
+                "line": place.line,
+                "column": place.column,
+                "length": place.length,
+                "message": each.problem.text,
+            }
+        )
+    recipes = [{"path": path, "problems": problems} for path, problems in told.items()]
+    return {"rootdir": str(about.root), "recipes": recipes}
 
 
-def _summary(recipes: int, problems: int) -> str:
-    return f"{_counted(recipes, 'recipe')}, {_counted(problems, 'problem')}"
+def _summary(recipes: int, found: "Sequence[Finding]") -> str:
+    warnings = sum(each.severity == "warning" for each in found)
+    parts = [_counted(recipes, "recipe"), _counted(len(found) - warnings, "problem")]
+    return ", ".join([*parts, _counted(warnings, "warning")] if warnings else parts)
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,0 +1,158 @@
+"""The files of a project that recipes name: found and read, never imported or run."""
+
+import ast
+import sys
+from collections.abc import Sequence
+from functools import cache, cached_property
+from importlib.machinery import all_suffixes
+from importlib.util import find_spec
+from pathlib import Path
+
+from pytest_orchestrator.core.missing import files
+
+_MOST_BYTES = 1 << 20
+
+
+class Module:
+    """A module of Python.
+
+    Attributes:
+        path: Its file; None where it is built in or compiled.
+        names: What is defined in it, each with its node; those of `if` and `try` too.
+        constants: Texts that have a name.
+        is_open: It may have names that cannot be seen in its file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.names: dict[str, ast.AST] = {}
+        self.constants: dict[str, str] = {}
+        text = _text(path) if path and path.suffix == ".py" else None
+        self.is_open = text is None
+        if text is not None:
+            try:
+                self._add(ast.parse(text).body)
+            except (SyntaxError, ValueError, RecursionError):
+                self.is_open = True
+
+    def _add(self, body: Sequence[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                self.names[node.name] = node
+                self.is_open |= node.name == "__getattr__"
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                for alias in node.names:
+                    self.is_open |= alias.name == "*"
+                    self.names[alias.asname or alias.name.partition(".")[0]] = node
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                self._assign(node)
+            else:
+                for name in ("body", "orelse", "finalbody", "handlers"):
+                    self._add(getattr(node, name, []))
+
+    def _assign(self, node: ast.Assign | ast.AnnAssign) -> None:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            for each in ast.walk(target):
+                if isinstance(each, ast.Name):
+                    self.names[each.id] = node
+                    value = node.value
+                    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                        self.constants[each.id] = value.value
+
+
+class Sources:
+    """What lies below a rootdir, each file read once.
+
+    Args:
+        root: The rootdir.
+        folders: Further places where modules are looked for before all others.
+    """
+
+    def __init__(self, root: Path, folders: Sequence[Path] = ()) -> None:
+        self.root = root
+        self.folders = folders
+        self._path = [*folders, root, *map(Path, sys.path)]
+        self.module = cache(self._module)
+        self.text = cache(self._project_text)
+
+    def _module(self, name: str) -> Module | None:
+        """Return a module by its dotted name; None where there is none."""
+        if name in sys.modules:  # also those that are no file, such as `os.path`
+            return Module(_path(getattr(sys.modules[name], "__file__", None)))
+        places: Sequence[Path] = self._path
+        path = None
+        for part in name.split("."):
+            found = _found(part, places)
+            if found is None and places is self._path:
+                found = _elsewhere(part)
+            if found is None:
+                return None
+            path, places = found
+        return Module(path)
+
+    def _project_text(self, name: str) -> str | None:
+        """Return the text of a file of the project; None where it is none, or no text."""
+        path = self.root / name
+        return _text(path) if path.is_file() else None
+
+    def shown(self, path: Path) -> str:
+        """Return a path as messages show it: relative to the rootdir where it is below."""
+        return (
+            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        )
+
+    @cached_property
+    def has_ways_of_its_own(self) -> bool:
+        """Whether a ``conftest.py`` tells Python where to look for modules."""
+        return any(
+            "sys.path" in (_text(module.path) or "")
+            for module in self.conftests.values()
+            if module.path
+        )
+
+    @cached_property
+    def conftests(self) -> dict[Path, Module]:
+        """The ``conftest.py`` files of the project, by their folders."""
+        found = (path for path in files(self.root, "conftest.py") if path.name == "conftest.py")
+        return {path.parent: Module(path) for path in found}
+
+
+def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Path]] | None:
+    """Return the file of a module and the folders of what is in it; None where it is not there.
+
+    The finders of Python itself import the package that a module is in.
+    """
+    spaces = []
+    for place in places:
+        folder = place / part
+        if (folder / "__init__.py").is_file():
+            return folder / "__init__.py", [folder]
+        for suffix in all_suffixes():
+            if (place / f"{part}{suffix}").is_file():
+                return place / f"{part}{suffix}", []
+        if folder.is_dir():
+            spaces.append(folder)
+    return (None, spaces) if spaces else None
+
+
+def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:
+    """Look where no folder is: what is built in, or found by a finder of an installation."""
+    spec = find_spec(part)
+    if spec is None:
+        return None
+    folders = [Path(each) for each in spec.submodule_search_locations or ()]
+    return _path(spec.origin if spec.has_location else None), folders
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            return None
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,116 @@
+"""What a recipe names and is not there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.recipe import load
+from pytest_orchestrator.recipe.existence import check
+from pytest_orchestrator.recipe.findings import Finding
+from pytest_orchestrator.recipe.sources import Sources
+
+Look = Callable[[str], list[str]]
+
+
+def marked(found: Finding) -> str:
+    line, column, length = found.problem.place
+    return found.text.splitlines()[line - 1][column - 1 :][:length]
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """Return what is found of a recipe of one step."""
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "psu.py").write_text(
+        "class Flash:\n    pass\n\ndef power(p):\n    pass\n"
+    )
+    (tmp_path / "bench" / "query.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "bench" / "query.sh").chmod(0o755)
+    (tmp_path / "bench" / "note.txt").write_text("")
+
+    def look(step: str) -> list[str]:
+        path = tmp_path / "x.yaml"
+        path.write_text(f"steps:\n  - {{name: a, {step}}}\n")
+        return [
+            f"{marked(one)} {one.severity}: {one.problem.text}"
+            for one in check(load(path, root=tmp_path), Sources(tmp_path))
+        ]
+
+    return look
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "type: python, module: bench.psu, class: Flash",
+        "type: python, module: bench.psu, function: power",
+        "type: python, module: json, function: dumps",
+        "type: python, module: os.path, function: join",
+        "type: shell, cmd: bench/query.sh --all",
+        "type: shell, cmd: [bench/query.sh]",
+        "type: shell, cmd: sh -c x",
+        "type: shell, cmd: 'nowhere/x.sh | sort'",
+        "type: shell, cmd: '${{ env.TOOL }}/x y'",
+        "type: shell, cmd: there_is_no_such, args: {PATH: /opt}",
+    ],
+)
+def test_what_is_there_or_may_be_is_left_alone(step: str, look: Look) -> None:
+    assert look(step) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (
+            "type: python, module: bench.psuu, class: Flash",
+            "bench.psuu error: there is no module 'bench.psuu' (did you mean 'bench.psu'?)",
+        ),
+        (
+            "type: python, module: orchestrator.bench.psu, class: Flash",
+            (
+                "orchestrator.bench.psu error: there is no module 'orchestrator.bench.psu' "
+                "(did you mean 'bench.psu'?)"
+            ),
+        ),
+        (
+            "type: python, module: bench.psu, class: Flsh",
+            "Flsh error: module 'bench.psu' has no class 'Flsh' (did you mean 'Flash'?)",
+        ),
+        (
+            "type: python, module: bench.psu, function: pow",
+            "pow error: module 'bench.psu' has no function 'pow' (did you mean 'power'?)",
+        ),
+        (
+            "type: shell, cmd: bench/qury.sh --all",
+            (
+                "bench/qury.sh --all error: program bench/qury.sh was not found "
+                "(did you mean 'bench/query.sh'?)"
+            ),
+        ),
+        (
+            "type: shell, cmd: bench/note.txt",
+            (
+                "bench/note.txt error: bench/note.txt may not be run; "
+                "give it its run bit: chmod +x bench/note.txt"
+            ),
+        ),
+        ("type: shell, cmd: bench/", "bench/ error: bench is a folder, not a program"),
+        (
+            "type: shell, cmd: there_is_no_such x",
+            "there_is_no_such x warning: there is no program 'there_is_no_such' on this machine",
+        ),
+    ],
+)
+def test_what_is_not_there_gets_the_nearest_that_is(step: str, told: str, look: Look) -> None:
+    assert look(step) == [told]
+
+
+def test_what_an_earlier_step_may_make_is_a_warning(look: Look) -> None:
+    steps = "type: shell, cmd: make}\n  - {name: b, type: shell, cmd: build/flash_tool"
+    assert look(steps)[-1] == "build/flash_tool warning: program build/flash_tool was not found"
+
+
+def test_a_project_with_ways_of_its_own_may_have_any_module(look: Look, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("import sys\nsys.path.insert(0, 'vendor')\n")
+    assert look("type: python, module: vendored, class: X") == []

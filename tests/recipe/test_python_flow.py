@@ -1,0 +1,172 @@
+"""What is seen of a scriptlet's source, and that nothing is guessed."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.recipe.python_flow import Flow, flow_of
+from pytest_orchestrator.recipe.sources import Sources
+
+See = Callable[..., Flow]
+
+
+@pytest.fixture
+def see(tmp_path: Path) -> See:
+    """Return the flow of the function or class `step` of a module."""
+
+    def see(text: str, *fixtures: str) -> Flow:
+        (tmp_path / "seen.py").write_text(textwrap.dedent(text))
+        module = Sources(tmp_path).module("seen")
+        assert module is not None
+        return flow_of(module, "step", fixtures)
+
+    return see
+
+
+def read(flow: Flow) -> list[str]:
+    assert not flow.is_open
+    return [one.key for one in flow.reads if one.key not in flow.asked]
+
+
+def test_keys_that_are_written_down_are_seen(see: See) -> None:
+    flow = see(
+        """
+        KEY = "psu.name_v1"
+
+        def step(ctx, params):
+            ctx.set("psu.volts_v1", 3, who="me")
+            ctx.append(KEY, 1)
+            ctx.increment(key="count", by=2)
+            volts = ctx.get("psu.amps_v1")
+            return {"status": "ok", "x": volts + ctx["dut.id"]}
+        """
+    )
+    assert flow.writes == {
+        ("psu.volts_v1", "set"),
+        ("psu.name_v1", "append"),
+        ("count", "increment"),
+    }
+    assert flow.reads == (("psu.amps_v1", 8), ("dut.id", 9))
+    assert not flow.is_open
+
+
+def test_of_a_computed_key_the_rest_is_known(see: See) -> None:
+    flow = see(
+        """
+        def step(ctx, params):
+            ctx.set(f"psu.{params['n']}.volts", 3)
+            ctx.set("dut." + params["name"], 3)
+            return ctx[params["key"]]
+        """
+    )
+    assert flow == Flow(writes=frozenset({("psu.*.volts", "set"), ("dut.*", "set")}))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ctx.set(params['key'], 1)",
+        "helper(ctx)",
+        "self.ctx = ctx",
+        "other = ctx",
+        "params.run(ctx=ctx)",
+        "ctx.restore(params)",
+        "[ctx]",
+        "ctx.bound('x').set('a', 1)",
+    ],
+)
+def test_a_context_that_goes_elsewhere_makes_all_unknown(line: str, see: See) -> None:
+    assert see(f"def step(ctx, params):\n    {line}\n").is_open
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "ctx.get('k', None)",
+        "ctx.get('k') or 3",
+        "if ctx.get('k'): pass",
+        "return 1 if ctx.get('k') is None else 2",
+        "k = ctx.get('k')\n    if k is None: return 3",
+        "assert ctx.get('k')",
+        "if 'k' in ctx: return ctx['k']",
+        "return not ctx.get('k')",
+    ],
+)
+def test_a_key_that_is_looked_for_may_be_missing(body: str, see: See) -> None:
+    assert read(see(f"def step(ctx, params):\n    {body}\n")) == []
+
+
+def test_functions_of_the_module_that_get_the_context_are_followed(see: See) -> None:
+    flow = see(
+        """
+        def step(ctx, params):
+            one(ctx)
+            two(params, into=ctx)
+
+        def one(state):
+            state.set("a", 1)
+            one(state)
+
+        def two(params, into):
+            into.set("b", 1)
+
+        def three(ctx):
+            ctx.set("c", 1)
+        """
+    )
+    assert flow == Flow(writes=frozenset({("a", "set"), ("b", "set")}))
+
+
+def test_methods_are_followed_those_of_a_parent_in_the_module_too(see: See) -> None:
+    flow = see(
+        """
+        from elsewhere import Far
+
+        class Near(Far):
+            def validate(self, ctx, params):
+                ctx["a"]
+
+            def _keep(self, where):
+                where.set("b", 1)
+
+        class step(Near):
+            def run(self, context, params):
+                self._keep(context)
+
+            def unused(self, ctx):
+                ctx.set("c", 1)
+        """
+    )
+    assert read(flow) == ["a"]
+    assert flow.writes == {("b", "set")}
+
+
+def test_a_class_whose_run_is_elsewhere_is_unknown(see: See) -> None:
+    assert see("from far import Far\nclass step(Far):\n    pass\n").is_open
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fixtures", "is_context"),
+    [
+        ("a, b", (), True),
+        ("a", (), False),
+        ("params", (), False),
+        ("params, ctx", (), True),
+        ("a, params", ("a",), False),
+        ("bench, a, params", ("bench",), True),
+        ("*, context", (), True),
+    ],
+)
+def test_the_context_is_the_parameter_that_gets_it(
+    parameters: str, fixtures: tuple[str, ...], is_context: bool, see: See
+) -> None:
+    name = "ctx" if "ctx" in parameters else "context" if "context" in parameters else "a"
+    flow = see(f"def step({parameters}):\n    {name}.set('k', 1)\n", *fixtures)
+    assert bool(flow.writes) is is_context
+
+
+def test_what_is_no_class_or_function_is_unknown(see: See) -> None:
+    assert see("step = object()").is_open
+    assert see("from far import step").is_open
