@@ -50,5 +50,5 @@ def finding(
         head: The sentence.
         hint: What to do instead; brackets around it are taken off.
     """
-    source = getattr(recipe, "source", lambda _: recipe)(step)
+    source = recipe.source(step)
     return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
