@@ -1,6 +1,7 @@
 """What a user may meet has its place in the documentation."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest_orchestrator
+from pytest_orchestrator import extending
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
-from pytest_orchestrator.plugin import hooks
+from pytest_orchestrator.plugin import hooks, specs
 from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.measurement import Measurement, Within
@@ -87,6 +89,25 @@ def test_every_planned_key_is_among_what_is_not_yet_there() -> None:
 
     keys = planned.STEP
     assert named == keys | planned.TYPES
+
+
+def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:
+    text = (REFERENCE / "hooks.md").read_text()
+    hooks = {name: one for name, one in vars(specs).items() if name.startswith("pytest_recipe_")}
+
+    assert hooks.keys() - headings("hooks.md") == set()
+    for name, one in hooks.items():
+        arguments = ", ".join(inspect.signature(one).parameters)
+        assert f"## `{name}`\n\n`{name}({arguments})`" in text
+
+
+def test_all_that_authors_of_plugins_use_is_described() -> None:
+    text = (REFERENCE / "hooks.md").read_text()
+    assert set(extending.__all__) - headings("hooks.md") == set()
+    for model in (extending.StepEnvironment, extending.Criterion, extending.Evidence):
+        section = text.partition(f"### `{model.__name__}`")[2].partition("\n### ")[0]
+        named = set(re.findall(r"\w+", section))
+        assert set(model.__struct_fields__) - named == set()
 
 
 def test_every_figure_of_a_step_is_in_a_table() -> None:

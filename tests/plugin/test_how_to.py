@@ -1,0 +1,92 @@
+"""The how-to on types of steps does what it says, against a server."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "writing-a-step-type.md"
+PARTS = {
+    (kind, name): text
+    for kind, name, text in re.findall(
+        r"<!-- (\w+): (\S+) -->\n```\w+\n(.*?)```\n", PAGE.read_text(), re.DOTALL
+    )
+}
+
+
+class Supply(BaseHTTPRequestHandler):
+    """Keeps what was put there; at first it is not ready."""
+
+    kept: bytes | None = None
+    asked = 0
+
+    def do_PUT(self) -> None:
+        type(self).kept = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(201)
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self._answer(503 if self.asked == 1 else 200, self.kept or b"")
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Supply.kept, Supply.asked = None, 0
+    with HTTPServer(("127.0.0.1", 0), Supply) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def page(project: Project) -> Project:
+    """A project with the files of the page."""
+    for (kind, name), text in PARTS.items():
+        if kind == "write":
+            project.write(name, text)
+    return project
+
+
+def test_the_recipe_of_the_page_passes(page: Project, port: int) -> None:
+    blocks = page.blocks(f"--recipe-var=port={port}", "recipes/bench.yaml")
+
+    states = {name: (one["step"]["state"], one["step"]["attempt"]) for name, one in blocks.items()}
+    assert states == {"set": ("passed", 1), "state": ("passed", 2)}
+    assert blocks["state"]["step"]["type"] == "http"
+    assert blocks["state"]["attempts"][0]["reason"] == (
+        "status 'failed': the server says 503, wanted 200"
+    )
+    assert [(one["name"], one["held"]) for one in blocks["state"]["criteria"]] == [
+        ("answer_has", True),
+        ("assert", True),
+    ]
+    assert blocks["state"]["context"]["writes"][0]["new"] == 5
+    assert json.loads(Supply.kept or b"") == {"volts": 5}
+
+
+def test_the_mistakes_of_the_page_are_told_so(page: Project) -> None:
+    result = page.run("recipes/mistakes.yaml")
+
+    shown = page.shown(result, "ERROR collecting recipes/mistakes.yaml")
+    assert shown == PARTS["shown", "recipes/mistakes.yaml"]
+
+
+def test_the_test_of_the_page_passes(page: Project) -> None:
+    page.run("test_http.py").assert_outcomes(passed=1)
