@@ -118,6 +118,7 @@ def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
 
     assert (result.outcome, result.measurements[0].verdict) == ("passed", "fail")
+    assert [one.name for one in result.verdicts] == []
 
 
 def test_an_assertion_tells_the_values_of_its_names_and_who_wrote_them(bench: Bench) -> None:
