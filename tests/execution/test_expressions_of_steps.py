@@ -107,7 +107,9 @@ def test_a_measurement_has_a_verdict(
 
 
 def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
-    step = bench.shell_step("true", measurements={"ripple": {"value": "fixtures.x", "high": 1}})
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+    )
     measured = measurements.taken(step, {"fixtures": {"x": float("nan")}})
 
     assert [one.verdict for one in measured] == ["unset"]
