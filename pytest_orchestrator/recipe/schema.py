@@ -22,6 +22,7 @@ from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.schema_values import OPENING, Schema, schema_of
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
+from pytest_orchestrator.recipe.use import OWN, UseStep
 from pytest_orchestrator.recipe.walk import keys_of
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -60,6 +61,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
         "definitions": {
             "Step": _step(known.step_types),
             **{each.__name__: _typed(each) for each in known.step_types.values()},
+            UseStep.__name__: _use(),
             **{each.__name__: _mapping(each) for each in (*_NESTED, known.success)},
         },
     }
@@ -96,18 +98,32 @@ def _step(types: Mapping[str, type[Step]]) -> Schema:
     """Return the schema of a step: what all have, and for each type what it has besides."""
     keys = dict(_keys(Step))
     kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
+    of_types = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _ref(model),
+        }
+        for name, model in types.items()
+    ]
     return {
         "type": "object",
-        "properties": {"name": keys.pop("name"), "type": kind, **keys},
-        "required": ["name", "type"],
-        "allOf": [
-            {
-                "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-                "then": _ref(model),
-            }
-            for name, model in types.items()
-        ],
+        "properties": {"name": keys.pop("name"), "type": kind, **keys, "use": _using()["use"]},
+        "required": ["name"],
+        "if": {"required": ["use"]},
+        "then": _ref(UseStep),
+        "else": {"required": ["type"], "allOf": of_types},
     }
+
+
+def _using() -> dict[str, Schema]:
+    return {name: schema for name, schema in _keys(UseStep) if name not in keys_of(Step)}
+
+
+def _use() -> Schema:
+    """Return what is said of the steps that use a file besides what is said of all."""
+    own = {**_using(), "use": True}
+    shared = dict.fromkeys(sorted(OWN - own.keys()), True)
+    return {"properties": {**own, **shared}, "additionalProperties": False}
 
 
 def _typed(model: type[Step]) -> Schema:

@@ -25,6 +25,10 @@ steps:
     measurements:
       volts: {value: ctx.psu.volts_v1, within: {of: 12, percent: 5}}
 
+  - name: power
+    use: recipes/_psu.yaml
+    with: {volts: 12}
+
   - name: judge
     type: python
     module: scriptlets.psu
@@ -64,6 +68,9 @@ steps:
     measurements:
       volts: {valu: 3, low: few}
     retry: {attempts: 0}
+  - name: sixth
+    use: recipes/_psu.yaml
+    timeout: 3
 """
 
 
@@ -108,6 +115,7 @@ def test_each_mistake_is_marked_where_it_is(server: Editor, folder: Path) -> Non
         (25, "Property valu is not allowed."),
         (25, "should be an expression, or no text"),
         (26, "Value is below the minimum of 1."),
+        (29, "Property timeout is not allowed."),
     ]
 
 

@@ -65,7 +65,7 @@ STRANGE: list[Any] = [
 
 KNOWN = re.compile(
     r"unknown (key|criterion|type) |missing '(?!idx)|, should (?!be the name of a signal)"
-    r"|belongs to (python|shell) steps|cannot stand here"
+    r"|belongs to (python|shell) steps|cannot stand here|beside 'use'|of the file that is used"
 )
 """Problems that a schema can know."""
 
@@ -132,7 +132,7 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
     elif how == "take away":
         del within[key]
     elif isinstance(within, dict):
-        within[draw(st.sampled_from(["strange", "if", "name", "class"]))] = within.pop(key)
+        within[draw(st.sampled_from(["strange", "if", "name", "class", "use"]))] = within.pop(key)
     return recipe
 
 
@@ -174,6 +174,15 @@ def test_a_good_recipe_is_good_for_both(recipe: dict[str, Any], tmp_path: Path) 
 @given(recipe=changed())
 def test_a_changed_recipe_is_the_same_for_both(recipe: dict[str, Any], tmp_path: Path) -> None:
     compare(recipe, tmp_path)
+
+
+def test_a_step_may_use_a_file_and_has_few_keys_then(tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text("steps: [{name: a, type: shell, cmd: x}]\nvars: {volts: 1}")
+    good = {"name": "psu", "use": "part.yaml", "with": {"volts": "${{ 1 }}"}, "needs": []}
+    for more in ({}, {"timeout": 3}, {"type": "shell"}, {"cmd": "x"}, {"use": 3}, {"with": 3}):
+        recipe = {"steps": [good | more]}
+        compare(recipe, tmp_path)
+        assert bool(faults_of(recipe)) is bool(more)
 
 
 def test_it_is_a_good_schema() -> None:
