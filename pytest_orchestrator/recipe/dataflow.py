@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from pytest_orchestrator.core.missing import files
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.place import Place
@@ -105,9 +107,14 @@ class _Check:
     def findings(self) -> Iterator[Finding]:
         """Return what is wrong."""
         if not self._is_open:
-            for name, step in self._steps.items():
-                found = (self._wanted(step, want) for want in self._flows[name].wants)
-                yield from (one for one in found if one)
+            wanted: dict[tuple[str, str, Place], tuple[Step, Wanted]] = {}
+            for step in self._steps.values():
+                for want in self._flows[step.name].wants:
+                    # What a use asks for is asked for by all of its steps, first by the first.
+                    who = want.use.name if want.use else step.name
+                    wanted.setdefault((who, want.key, want.place), (step, want))
+            found = (self._wanted(who, *each) for (who, _, _), each in wanted.items())
+            yield from (one for one in found if one)
         yield from self._races()
 
     def _fixtures(self) -> Iterator[StepFlow]:
@@ -123,7 +130,7 @@ class _Check:
         if named:
             yield UNSEEN
 
-    def _wanted(self, step: Step, want: Wanted) -> Finding | None:
+    def _wanted(self, who: str, step: Step, want: Wanted) -> Finding | None:
         own = self._flows[step.name]
         has_run = want.is_late or not want.is_sure
         if (has_run and own.is_open) or self._waits_for(step, self._open):
@@ -137,9 +144,10 @@ class _Check:
         if _AROUND in writers or (has_run and is_own) or self._waits_for(step, writers):
             return None
         severity: Severity = "error" if want.is_sure else "warning"
-        head = f"step '{step.name}' {want.told}"
-        hint = ""
-        if not writers:
+        head, hint = f"step '{who}' {want.told}", ""
+        if is_own and not writers:
+            head = f"{head}, which it writes only afterwards"
+        elif not writers:
             unwritten = self._unwritten(want)
             if unwritten is None or self._open - {step.name}:
                 return None
@@ -150,6 +158,8 @@ class _Check:
             name = next(name for name in self._steps if name in writers)
             head = f"{head}, and does not wait for step '{name}', which writes it"
             hint = f"needs: [{name}]"
+        if want.use is not None:  # that stands where the file is used
+            step = msgspec.structs.replace(step, part=want.use.outer)
         return finding(self._recipe, step, severity, want.place, head, hint)
 
     def _unwritten(self, want: Wanted) -> str | None:
@@ -197,8 +207,13 @@ class _Check:
 
     def _may_meet(self, name: str, other: Step) -> bool:
         one = self._steps[name]
-        apart = {*one.locks} & {*other.locks} or (one.if_ is not None and other.if_ is not None)
+        apart = {*one.locks} & {*other.locks} or (_is_asked(one) and _is_asked(other))
         return not apart and not self._waits_for(other, {name})
+
+
+def _is_asked(step: Step) -> bool:
+    """Tell whether a step runs only where an expression is true."""
+    return step.if_ is not None or (step.part is not None and step.part.condition is not None)
 
 
 def _bucket(key: str) -> str:

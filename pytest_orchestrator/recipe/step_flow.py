@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.expressions import OPENING, Expression
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.sources import Sources
 
@@ -30,6 +31,7 @@ class Wanted(NamedTuple):
         told: What a message says, such as ``reads ctx.psu.volts_v1``.
         is_late: It is asked for after the body of the step.
         is_sure: The step fails without it.
+        use: The use of a file by which it is asked, where it is not the step itself.
     """
 
     key: str
@@ -37,6 +39,7 @@ class Wanted(NamedTuple):
     told: str
     is_late: bool
     is_sure: bool
+    use: Part | None = None
 
 
 class Write(NamedTuple):
@@ -133,17 +136,30 @@ def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     yield from ((each.expression, True) for each in step.success if each.expression is not None)
 
 
+def _of_uses(step: Step) -> Iterator[tuple[Expression, Part]]:
+    """Return the expressions of the steps that use the file that a step stands in."""
+    part: Part | None = step.part
+    while part is not None:
+        for one in part.given_templates:
+            yield from ((each, part) for each in one.expressions)
+        if part.condition is not None:
+            yield part.condition, part
+        part = part.outer
+
+
 def _expressions(step: Step) -> Iterator[Wanted]:
+    own = [(one, is_late, None) for one, is_late in _all_expressions(step)]
     found = [
-        (".".join(path), chain.asked, one.place, is_late)
-        for one, is_late in _all_expressions(step)
+        (
+            Wanted(".".join(path), one.place, f"reads ctx.{'.'.join(path)}", is_late, True, use),
+            chain,
+        )
+        for one, is_late, use in (*own, *((one, False, use) for one, use in _of_uses(step)))
         for chain in one.reads
         if chain.root == "ctx" and (path := _path(chain.parts)) and path[0] not in _METHODS
     ]
-    asked = {key for key, may_miss, _, _ in found if may_miss}
-    for key, _, place, is_late in found:
-        if key not in asked:
-            yield Wanted(key, place, f"reads ctx.{key}", is_late, True)
+    asked = {want.key for want, chain in found if chain.asked}
+    yield from (want for want, _ in found if want.key not in asked)
 
 
 def _path(parts: tuple[str | int | None, ...]) -> list[str]:

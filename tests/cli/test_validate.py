@@ -1,6 +1,8 @@
 """`pytest-orchestrator validate`."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -205,3 +207,43 @@ def test_modules_are_found_where_the_settings_say(project: Project) -> None:
     assert "there is no module 'psu'" in project.call("validate").out
     project.write("pytest.ini", "[pytest]\npythonpath = src\n")
     assert "there is no module" not in project.call("validate", "--imports").out
+
+
+CONFTEST = """
+import msgspec
+from typing import Annotated
+from pytest_orchestrator.extending import StepType
+
+
+class Visa(StepType):
+    \"\"\"Asks an instrument.\"\"\"
+
+    name = "visa"
+
+    class Keys(msgspec.Struct):
+        query: Annotated[str, msgspec.Meta(description="What is asked.", examples=["*IDN?"])]
+
+    def run(self, keys, ctx, env):
+        return {"status": "ok"}
+
+
+def pytest_recipe_step_types():
+    return [Visa]
+"""
+
+
+def test_types_of_steps_that_a_plugin_brings_are_known(project: Project) -> None:
+    project.write("recipes/a.yaml", "steps: [{name: a, type: visa, query: '*IDN?'}]\n")
+    assert "unknown type 'visa'" in subprocess_call(project, "validate")
+    project.write("conftest.py", CONFTEST)
+    assert subprocess_call(project, "validate") == "1 recipe, no problem\n"
+    types = json.loads(subprocess_call(project, "schema", "--plugins"))["definitions"]["Step"]
+    assert types["properties"]["type"]["enum"] == ["python", "shell", "visa"]
+
+
+def subprocess_call(project: Project, *words: str) -> str:
+    """Call the command line in a process of its own: pytest does not come twice into one."""
+    command = [sys.executable, "-m", "pytest_orchestrator", *words]
+    done = subprocess.run(command, cwd=project.path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.stdout

@@ -71,7 +71,7 @@ def check(tmp_path: Path) -> Check:
 
 
 def line(step: str) -> str:
-    kind = "" if "type:" in step else ", type: python, module: steps"
+    kind = "" if "type:" in step or "use:" in step else ", type: python, module: steps"
     return f"  - {{{step}{kind}}}"
 
 
@@ -163,12 +163,7 @@ def test_what_comes_after_the_body_may_read_what_the_body_writes(check: Check) -
     assert check(own) == []
     assert check(
         own.replace("success: {assert: ['ctx.psu.volts_v1 > 3']}", "if: ctx.psu.volts_v1")
-    ) == [
-        (
-            "2 error: step 'w' reads ctx.psu.volts_v1, which nothing writes "
-            "(steps.py does, and no step of this recipe calls it)"
-        )
-    ]
+    ) == ["2 error: step 'w' reads ctx.psu.volts_v1, which it writes only afterwards"]
 
 
 def test_what_is_asked_for_may_be_missing(check: Check) -> None:
@@ -238,3 +233,33 @@ def test_what_is_found_is_shown_with_its_line(check: Check, tmp_path: Path) -> N
         "   3 |   - {name: r, function: read, type: python, module: steps}\n"
         "     |                         ^^^^"
     )
+
+
+PART = """
+vars: {volts: 1}
+steps:
+  - {name: a, type: python, module: steps, function: write}
+  - {name: b, type: shell, cmd: './${{ ctx.psu.vlts_v1 }}'}
+"""
+
+
+USE = "name: p, use: part.yaml"
+
+
+def test_a_used_file_is_checked_as_part_of_its_user(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text(PART)
+    value = "with: {volts: '${{ ctx.psu.volts_v1 }}'}"
+    assert check(f"{USE}, if: ctx.on, {value}", READ) == [
+        (
+            "5 error: step 'p.b' reads ctx.psu.vlts_v1, which nothing writes "
+            "(did you mean 'psu.volts_v1'?)"
+        ),
+        "2 error: step 'p' reads ctx.on, which nothing writes",
+        "2 error: step 'p' reads ctx.psu.volts_v1, which it writes only afterwards",
+    ]
+
+
+def test_files_that_fit_are_left_alone(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text(PART.replace("vlts", "volts"))
+    assert check(USE, READ) == []
+    assert check(WRITE, f"{USE}, if: ctx.psu.volts_v1 > 3", READ)[:-1] == []

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from pytest_orchestrator.cli.mistakes import one_of
+from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "schema recipe > recipe.schema.json"
 
@@ -22,9 +23,20 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"what it is the schema of: {', '.join(names)} (default: recipe)",
     ).completer = lambda **_: names  # type: ignore[attr-defined]
+    parser.add_argument(
+        "--plugins",
+        action="store_true",
+        help="with the types of steps and criteria that plugins and conftest.py bring here",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
+    if args.plugins and args.name == "recipe":
+        from pytest_orchestrator.cli.recipes import extensions_of
+        from pytest_orchestrator.recipe import schema
+
+        sys.stdout.write(schema.text(extensions_of(project())))
+        return 0
     sys.stdout.write((_FOLDER / f"{args.name}.json").read_text(encoding="utf-8"))
     return 0

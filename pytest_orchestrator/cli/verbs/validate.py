@@ -16,7 +16,6 @@ from pytest_orchestrator.cli.project import Project, project
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.findings import Finding
-    from pytest_orchestrator.recipe.model import Recipe
 
 EXAMPLE = "validate recipes/"
 
@@ -55,46 +54,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Iterator[Finding]":
+    from pytest_orchestrator.cli.recipes import Recipes
     from pytest_orchestrator.recipe.dataflow import Dataflow
     from pytest_orchestrator.recipe.findings import Finding
     from pytest_orchestrator.recipe.problems import RecipeError
     from pytest_orchestrator.recipe.sources import Sources
 
-    read: dict[Path, Recipe | RecipeError] = {}
-
-    def recipe_at(path: Path) -> "Recipe | RecipeError":
-        if path not in read:
-            read[path] = _loaded(path, about)
-        return read[path]
-
-    def good(path: Path) -> "Recipe | None":
-        found = recipe_at(path)
-        return None if isinstance(found, RecipeError) else found
-
-    folders = [about.root / name for name in about.listed("pythonpath")]
-    sources = Sources(about.root, folders)
-    flow = Dataflow(sources, good)
+    recipes = Recipes(about)
+    sources = Sources(about.root, [about.root / name for name in about.listed("pythonpath")])
+    flow = Dataflow(sources, recipes.good)
     for path in paths:
-        found = recipe_at(path)
-        if isinstance(found, RecipeError):
-            problems = found.problems
-            yield from (Finding("error", found.path, found.text, each) for each in problems)
+        recipe = recipes.at(path)
+        if isinstance(recipe, RecipeError):
+            problems = recipe.problems
+            yield from (Finding("error", recipe.path, recipe.text, each) for each in problems)
             continue
-        findings = flow.findings(found)
-        yield from findings
+        found = flow.findings(recipe)
+        yield from found
         if imports:
             from pytest_orchestrator.cli.imports import not_imported
 
-            yield from not_imported(found, sources, findings)
-
-
-def _loaded(path: Path, about: Project) -> Any:
-    from pytest_orchestrator.recipe import RecipeError, load
-
-    try:
-        return load(path, root=about.root, max_bytes=about.max_bytes)
-    except RecipeError as error:
-        return error
+            yield from not_imported(recipe, sources, found)
 
 
 def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) -> dict[str, Any]:
