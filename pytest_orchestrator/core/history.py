@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from pytest_orchestrator.core.paths import text
 from pytest_orchestrator.core.values import Json, encode, unshared
 
 Op: TypeAlias = Literal["set", "append", "increment", "delete", "pop", "restore"]
@@ -110,12 +111,20 @@ class History:
         return self._lines.get(key, b"")
 
     def of(self, key: str) -> list[Change]:
-        """Replay the changes of a key; none of them shares anything with another."""
-        return list(_replayed(key, _decoder.decode_lines(self.lines(key))))
+        """Replay the changes of a key; none of them shares anything with another.
+
+        Raises:
+            ContextTypeError: The key is not text.
+        """
+        return list(_replayed(key, _decoder.decode_lines(self.lines(text(key)))))
 
     def last(self, key: str) -> str | None:
-        """Return the time of a key's last change, in ISO 8601 UTC."""
-        lines = self.lines(key)
+        """Return the time of a key's last change, in ISO 8601 UTC.
+
+        Raises:
+            ContextTypeError: The key is not text.
+        """
+        lines = self.lines(text(key))
         if not lines:
             return None
         start = lines.rfind(b"\n", 0, -1) + 2

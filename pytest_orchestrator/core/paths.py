@@ -28,6 +28,17 @@ Absent: TypeAlias = _Absent
 ABSENT: Final = _Absent.ABSENT
 
 
+def text(key: str) -> str:
+    """Return a key or path.
+
+    Raises:
+        ContextTypeError: It is not text.
+    """
+    if not isinstance(key, str):
+        raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(key)}")
+    return key
+
+
 def checked_key(key: str) -> str:
     """Return a key that may be written.
 
@@ -35,9 +46,7 @@ def checked_key(key: str) -> str:
         ContextTypeError: It is not text.
         ContextKeyError: It is empty, has an empty part, a control character or too many parts.
     """
-    if not isinstance(key, str):
-        raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(key)}")
-    key = str.__str__(key)
+    key = str.__str__(text(key))
     parts = key.split(".")
     if not any(parts):
         raise ContextKeyError(f"{key!r} is no key; write a name such as 'metrics.mean_v1'")
@@ -66,9 +75,7 @@ def found(values: Mapping[str, Json], path: str) -> Json | Absent:
     Raises:
         ContextTypeError: The path is not text.
     """
-    if not isinstance(path, str):
-        raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(path)}")
-    if path in values:
+    if text(path) in values:
         return values[path]
     parts = path.split(".")
     # More parts than any value has levels cannot lead anywhere, and would cost their square.

@@ -222,6 +222,16 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
             "a key is text such as 'metrics.mean_v1', not a number",
         ),
         (
+            lambda ctx: ctx.get_history([1]),
+            ContextTypeError,
+            "a key is text such as 'metrics.mean_v1', not a list",
+        ),
+        (
+            lambda ctx: ctx.layer().last_modified(3),
+            ContextTypeError,
+            "a key is text such as 'metrics.mean_v1', not a number",
+        ),
+        (
             lambda ctx: ctx.get([1]),
             ContextTypeError,
             "a key is text such as 'metrics.mean_v1', not a list",
