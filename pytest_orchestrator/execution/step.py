@@ -149,7 +149,11 @@ def _beside(evidence: Evidence) -> Found:
         with contextlib.suppress(ExpressionError):
             step = resolved(evidence.step, evidence.names, late=True)
             verdicts += criteria.checked(evidence._replace(step=step))
-    return Found(ended.failure, verdicts)
+    failure = ended.failure
+    if failure is not None and failure.kind == "exit_code":
+        reason = f"{failure.reason}{_more(verdicts)}"
+        failure = msgspec.structs.replace(failure, reason=reason)
+    return Found(failure, verdicts)
 
 
 def invalid(error: ExpressionError) -> Failure:
@@ -217,9 +221,14 @@ def _services(env: Environment) -> Services:
 
 
 def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
-    unmet = [verdict for verdict in verdicts if verdict.unmet]
-    if not unmet:
+    first = next((verdict for verdict in verdicts if verdict.unmet), None)
+    if first is None:
         return None
-    first = unmet[0]
-    more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
-    return Failure(kind="criterion", reason=f"{first.told}{more}", place=first.place)
+    reason = f"{first.told}{_more(verdicts)}"
+    return Failure(kind="criterion", reason=reason, place=first.place)
+
+
+def _more(verdicts: tuple[Verdict, ...]) -> str:
+    """Return how many criteria do not hold beside the first, for one line; empty where none."""
+    count = sum(1 for verdict in verdicts if verdict.unmet) - 1
+    return f" (and {count} more)" if count > 0 else ""

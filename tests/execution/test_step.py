@@ -80,7 +80,10 @@ def test_the_other_criteria_are_told_beside_an_exit_code_that_is_not_wanted(benc
     success = {"exit_code": 0, "files_exist": ["a", "recipes"], "assert": ["exit_code == 3"]}
     result = bench.result(bench.shell_step("exit 3", parse="text", success=success))
     assert result.failure is not None
-    assert (result.failure.kind, result.failure.reason) == ("exit_code", "exit code 3, wanted 0")
+    assert (result.failure.kind, result.failure.reason) == (
+        "exit_code",
+        "exit code 3, wanted 0 (and 1 more)",
+    )
     assert [(one.name, one.unmet) for one in result.verdicts] == [
         ("exit_code", "exit code 3, wanted 0"),
         ("files_exist", "a is not there"),
