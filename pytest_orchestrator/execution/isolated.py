@@ -85,7 +85,8 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
                 meanwhile=talk.until_told,
             )
         except LaneLost as lost:
-            return _lost(lost, time.monotonic() - started, timeout, talk.importing)
+            failure = _lost(lost, step, timeout, talk.importing)
+            return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         talk.to_the_end()
     if talk.end is not None and talk.end["exit"] is not None:
         env.stop(*talk.end["exit"])
@@ -231,12 +232,12 @@ def _timeout(step: PythonStep, timeout: float | None) -> Failure:
     )
 
 
-def _lost(lost: LaneLost, seconds: float, timeout: float | None, importing: str) -> Ended:
-    failure = lost_failure(lost, timeout)
+def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: str) -> Failure:
+    failure = lost_failure(lost, step, timeout)
     if importing:  # nothing of the step ran yet, or it would have a process of its own
         reason = f"{failure.reason}, while module '{importing}' was imported"
         failure = msgspec.structs.replace(failure, reason=reason)
-    return Ended(usage=Usage(seconds=seconds), failure=failure)
+    return failure
 
 
 def _process(

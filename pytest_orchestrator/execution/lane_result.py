@@ -7,6 +7,7 @@ import os
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Output
 from pytest_orchestrator.execution.printable import shown
+from pytest_orchestrator.recipe.model import Step
 
 
 def stream(output: Output) -> Stream:
@@ -67,9 +68,10 @@ def _written(samples: list[tuple[float, int, float]], path: str | None) -> str |
     return None
 
 
-def lost_failure(lost: LaneLost, timeout: float | None) -> Failure:
+def lost_failure(lost: LaneLost, step: Step, timeout: float | None) -> Failure:
     """Return the failure of a step whose lane was lost."""
     if lost.timed_out:
         reason = f"timeout: still running after {timeout:g} s; {lost}"
-        return Failure(kind="timeout", reason=reason)
-    return Failure(kind="crash", reason=f"its process was lost: {lost}")
+        return Failure(kind="timeout", reason=reason, place=step.at.get("timeout"))
+    reason = f"its process was lost: {lost}"
+    return Failure(kind="crash", reason=reason, place=step.at.get("cmd"))

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 
 import msgspec
 
@@ -38,13 +39,14 @@ def run(step: ShellStep, env: Environment) -> Ended:
         How it ended; nothing that the command does comes out as an exception.
     """
     process = process_of(step, env)
+    started = time.monotonic()
     told = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}.json"
     try:
         try:
             exited = _start(step, env, process, told)
         except LaneLost as lost:
-            failure = lost_failure(lost, env.seconds_for(step.timeout))
-            return Ended(usage=Usage(seconds=0.0), failure=failure)
+            failure = lost_failure(lost, step, env.seconds_for(step.timeout))
+            return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         except OSError as error:
             return _not_started(step, error, process, env)
         raw = _written(told, env.capacity)

@@ -171,6 +171,18 @@ def test_a_failure_stands_at_the_key_that_is_to_blame(bench: Bench, cmd: str, pl
     assert failure.place == place
 
 
+def test_a_step_whose_lane_is_lost_tells_its_time_and_place(bench: Bench) -> None:
+    ended = bench.shell("sleep 0.1; kill -KILL $PPID; sleep 600")
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.failure.place) == ("crash", Place(4, 10, 40))
+    assert 0.1 <= ended.usage.seconds < 60
+
+    ended = bench.shell("kill -STOP $PPID; sleep 600", timeout="100ms")
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.failure.place) == ("timeout", Place(5, 14, 7))
+    assert 0.1 <= ended.usage.seconds < 60
+
+
 def test_the_last_line_of_stderr_explains_a_wrong_code(bench: Bench) -> None:
     cmd = r"echo one >&2; printf 'two\033[31m\n\n' >&2; exit 3"
     assert bench.shell(cmd).failure == Failure(
