@@ -28,7 +28,8 @@ class Key(NamedTuple):
         reader: Reads its value; None where the loader does that itself.
         is_required: The key must be there.
         names: Those that expressions in its value may use; None where none may stand there.
-        is_text: The field can hold the text of an expression until its value is known.
+        is_text: The field holds the text of an expression until its value is known; else it
+            is as if it were not given.
     """
 
     field: str
@@ -57,7 +58,7 @@ def _key(field: FieldInfo, said: Meta) -> Key:
     extra = said.extra or {}
     is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
     own_reader = None if extra.get("own", False) else reader(field.type)
-    is_text = bool({str, Any} & set(_bare(field.type)))
+    is_text = is_required or bool({str, Any} & set(_bare(field.type)))
     return Key(field.name, said, own_reader, is_required, extra.get("names"), is_text)
 
 

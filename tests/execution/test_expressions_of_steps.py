@@ -204,3 +204,16 @@ def test_a_step_is_tried_no_more_once_it_is_to_be_aborted(bench: Bench) -> None:
     result = tries.run()
     assert result is not None
     assert (result.outcome, result.attempt) == ("failed", 1)
+
+
+@pytest.mark.parametrize(("percent", "verdict"), [(5, "pass"), (4, "fail")])
+def test_a_range_around_a_value_is_made_of_expressions(
+    bench: Bench, percent: int, verdict: str
+) -> None:
+    bench.context.set("wanted", {"volts": 12, "percent": percent})
+    within = {"of": "${{ ctx.wanted.volts }}", "percent": "${{ ctx.wanted.percent }}"}
+    step = bench.shell_step(
+        OBJECT, measurements={"volts": {"value": "result.volts", "within": within}}
+    )
+
+    assert [each.verdict for each in bench.result(step).measurements] == [verdict]
