@@ -58,8 +58,8 @@ def module(name: str, root: Path) -> str:
 
 def recipe(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
-    files = (path for ending in (".yaml", ".yml") for path in files(root, ending))
-    return nearest(name, [path.relative_to(root).as_posix() for path in files])
+    paths = (path for ending in (".yaml", ".yml") for path in files(root, ending))
+    return nearest(name, [path.relative_to(root).as_posix() for path in paths])
 
 
 def relative(path: str, root: Path) -> str:
