@@ -175,7 +175,10 @@ def test_a_recipe_that_cannot_be_had_is_an_error_that_says_why(project: Project)
     result = project.run("test_x.py")
 
     near = "recipes/cdu_pol.yaml (did you mean 'recipes/cdu_poll.yaml'?)"
-    usage = "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir"
+    usage = (
+        "write @pytest.mark.recipe('recipes/name.yaml'): one path, relative to the rootdir, "
+        "and matrix={'name': value} where it has a matrix"
+    )
     assert [
         project.shown(result, f"ERROR at setup of test_{number}").splitlines()[0]
         for number in range(5)
