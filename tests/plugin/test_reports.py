@@ -64,6 +64,7 @@ def test_the_json_block_says_which_step_of_which_recipe(psu: Project) -> None:
     assert re.fullmatch("[0-9a-f]{64}", block["recipe"]["sha256"])
     assert block["step"] == {
         "name": "flash",
+        "node": "recipes/psu.yaml::flash",
         "index": 1,
         "type": "python",
         "line": 10,
@@ -102,7 +103,8 @@ def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
             "wanted": [0, 4],
             "measured": 3,
             "reason": "exit code 3, wanted 0 or 4",
-        }
+        },
+        {"name": "files_exist", "line": 11, "held": True, "wanted": "steps.py"},
     ]
     assert block["process"] == {
         "argv": ["/bin/sh", "-c", "echo warm >&2; exit 3"],
