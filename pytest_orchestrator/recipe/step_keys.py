@@ -158,6 +158,7 @@ class Step(Struct, frozen=True, kw_only=True):
             "Keys of the Context that are written once the body did as wanted, and their values.",
             {"dut.serial_v1": "${{ result.serial }}"},
             own=True,
+            names=AFTER,
         ),
     ] = ()
     measurements: Annotated[

@@ -4,9 +4,12 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
+
+import pytest
 
 import pytest_orchestrator
 from pytest_orchestrator import extending
@@ -74,13 +77,20 @@ def test_every_verb_has_a_heading_and_its_options_are_told() -> None:
         assert section
 
 
-def test_every_key_of_a_recipe_is_in_a_table() -> None:
+@pytest.mark.parametrize("page", ["recipes.md", "keys.md"])
+def test_every_key_of_a_recipe_is_in_a_table(page: str) -> None:
     models = (Recipe, Ready, Retry, Success, FileRules, *MORE, *STEP_TYPES.values())
     keys = {"type", *(key for model in models for key in keys_of(model))}
-    cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "recipes.md").read_text(), re.MULTILINE)
+    cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / page).read_text(), re.MULTILINE)
     rows = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
     assert keys - rows == set()
+
+
+def test_the_page_of_keys_is_of_today() -> None:
+    made = runpy.run_path(str(REFERENCE.parent / "keys.py"))["text"]()
+
+    assert (REFERENCE / "keys.md").read_text() == made, "run docs/keys.py"
 
 
 def test_every_planned_key_is_among_what_is_not_yet_there() -> None:

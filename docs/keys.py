@@ -1,0 +1,230 @@
+"""Writes reference/keys.md: the tables of the keys of recipes, made from the model."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import yaml
+from msgspec import Struct
+from msgspec.structs import fields
+
+from pytest_orchestrator.recipe import kinds, names, rules
+from pytest_orchestrator.recipe.defaults import Defaults
+from pytest_orchestrator.recipe.expressions import Expression
+from pytest_orchestrator.recipe.measurement import Measurement, Within
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.output import Search
+from pytest_orchestrator.recipe.ready import Ready
+from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
+from pytest_orchestrator.recipe.success import FileRules, Success
+from pytest_orchestrator.recipe.use import UseStep
+from pytest_orchestrator.recipe.walk import Key, keys_of
+from pytest_orchestrator.recipe.words import either
+
+PAGE = Path(__file__).parent / "reference" / "keys.md"
+
+_HEAD = """\
+# Keys
+
+Every key of the recipe language. This page is made from the model that reads recipes, by
+`python docs/keys.py`; [recipes](recipes.md) explains how the keys belong together. A plugin may
+[bring more](../how-to/writing-a-step-type.md).
+
+Where an [expression](expressions.md) may stand in a value, the last column tells when it is
+evaluated, and so which names it has:
+"""
+
+
+class _Section(NamedTuple):
+    title: str
+    model: type[Struct]
+    said: str = ""
+    without: type[Struct] | None = None
+
+
+_SECTIONS = (
+    _Section("The file", Recipe),
+    _Section("`defaults`", Defaults),
+    _Section(
+        "All steps", Step, "Besides these a step has a `type`, `python` or `shell`, or `use`."
+    ),
+    _Section("Python steps", PythonStep, "`class` or `function` is required.", Step),
+    _Section("Shell steps", ShellStep, without=Step),
+    _Section("Steps that use a file", UseStep, without=Step),
+    _Section("`retry`", Retry),
+    _Section("`ready`", Ready),
+    _Section("`outputs`", Search, "Of an output that is searched in what was printed."),
+    _Section("`measurements`", Measurement, "Of each measurement."),
+    _Section("`within`", Within),
+    _Section("`success`", Success),
+    _Section("`files`", FileRules, "Of each entry of `files` in `success`."),
+)
+
+_WHEN: Mapping[frozenset[str] | None, str] = {
+    names.COLLECTED: "at collection",
+    names.EARLY: "before the run",
+    names.BEFORE: "before the body",
+    names.AFTER: "after the body",
+    names.TRIED: "after a try",
+    None: "",
+}
+
+
+def _rule(hint: Any) -> Callable[[Any], Any] | None:
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    told = [meta.extra["rule"] for meta in metas if meta.extra and "rule" in meta.extra]
+    return told[0] if told else None
+
+
+_DURATION = "seconds, or text such as `30s`"
+_RULED: Mapping[Any, str] = {
+    _rule(kinds.StepName): "name of a step",
+    _rule(kinds.Sha256): "64 hexadecimal digits",
+    rules.command: "command line, or list of texts",
+    rules.context_path: "key of the Context",
+    rules.dotted: "dotted name",
+    rules.exit_code: "exit code",
+    rules.exit_codes: "exit code, list of exit codes, or `nonzero`",
+    rules.factor: "number from 1 on",
+    rules.filled_word: "path",
+    rules.fixture: "name of a fixture",
+    rules.format_number: "`1`",
+    rules.identifier: "name",
+    rules.not_negative: "whole number from 0 on",
+    rules.pattern: "regular expression",
+    rules.patterns: "regular expression, or list of them",
+    rules.pause: _DURATION,
+    rules.percent: "number from 0 on",
+    rules.port: "1 to 65535",
+    rules.positive: "number above 0",
+    rules.seconds: _DURATION,
+    rules.secret: "name of a value",
+    rules.signal_name: "name of a signal",
+    rules.skip_codes: "exit code, or list of exit codes",
+    rules.tag: "marker",
+    rules.texts: "text, or list of texts",
+    rules.tries: "1 to 1000",
+}
+_OWN: Mapping[str, str] = {
+    "matrix": "mapping of lists by name",
+    "defaults": "mapping of [keys](#defaults)",
+    "steps": "list of [steps](#all-steps)",
+    "final": "list of [steps](#all-steps)",
+    "retry": "mapping of [keys](#retry)",
+    "ready": "mapping of [keys](#ready)",
+    "outputs": "mapping of values, or of [keys](#outputs), by keys of the Context",
+    "measurements": "mapping of [measurements](#measurements) by name",
+    "within": "mapping of [keys](#within)",
+    "success": "mapping of [criteria](#success)",
+    "files": "list of [entries](#files)",
+    "result_schema": "JSON Schema",
+}
+_PLAIN: Mapping[Any, str] = {
+    Any: "anything",
+    Expression: "expression",
+    bool: "`true` or `false`",
+    float: "number",
+    int: "whole number",
+    str: "text",
+}
+_PLURALS: Mapping[str, str] = {
+    "expression": "expressions",
+    "key of the Context": "keys of the Context",
+    "marker": "markers",
+    "name of a fixture": "names of fixtures",
+    "name of a step": "names of steps",
+    "name of a value": "names of values",
+    "path": "paths",
+    "text": "texts",
+}
+
+
+def _kind(hint: Any) -> str:
+    """Return in words what may be written where a field has a type."""
+    rule = _rule(hint)
+    if rule in _RULED and rule is not None:
+        return _RULED[rule]
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        told = [meta.extra["written"] for meta in inner[1:] if "written" in (meta.extra or {})]
+        return _kind(told[0] if told else inner[0])
+    if origin is Literal:
+        return either(f"`{word}`" for word in inner)
+    if origin is tuple:
+        return f"list of {_PLURALS[_kind(inner[0])]}"
+    if origin is dict:
+        return "mapping"
+    if origin in {Union, UnionType}:
+        told = [each for each in inner if each is not NoneType]
+        return ", or ".join(_kind(each) for each in told if each is not int or float not in told)
+    return _PLAIN[hint]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text as a person would: in double quotes where it has single ones."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if value.startswith("'") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _example(name: str, value: Any) -> str:
+    shown = yaml.dump(
+        {name: value}, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=1000
+    )
+    return shown.strip().removeprefix("{").removesuffix("}")
+
+
+def _rows(section: _Section) -> Iterator[str]:
+    hints = {field.encode_name: field.type for field in fields(section.model)}
+    if section.model is Step:
+        meaning = "**Required**, but beside `use`. What kind of step it is.<br>`type: python`"
+        yield f"| `type` | {either(f'`{name}`' for name in STEP_TYPES)} | {meaning} |  |"
+    inherited = keys_of(section.without).keys() if section.without else set()
+    for name, key in keys_of(section.model).items():
+        if name not in inherited:
+            cells = (f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key), _WHEN[key.names])
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _kind_of(key: Key, hint: Any) -> str:
+    is_own = key.reader is None and "written" not in (key.said.extra or {})
+    return _OWN[key.field] if is_own or key.field in _OWN else _kind(hint)
+
+
+def _meaning(name: str, key: Key) -> str:
+    required = "**Required.** " if key.is_required else ""
+    example = (key.said.examples or [])[0]
+    return f"{required}{key.said.description}<br>`{_example(name, example)}`"
+
+
+def _names() -> Iterator[str]:
+    """The rows of the table of names: each time has those of the time before it, and more."""
+    before: frozenset[str] = frozenset()
+    for known, when in _WHEN.items():
+        if known is not None:
+            added = ", ".join(f"`{name}`" for name in sorted(known - before))
+            yield f"| {when} | {f'these, and {added}' if before else added} |"
+            before = known
+
+
+def text() -> str:
+    """Return the page."""
+    lines = [_HEAD, "| evaluated | names |", "| --- | --- |", *_names()]
+    for section in _SECTIONS:
+        lines += ["", f"## {section.title}", ""]
+        lines += [section.said, ""] if section.said else []
+        lines += ["| key | value | meaning | expressions |", "| --- | --- | --- | --- |"]
+        lines += _rows(section)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
