@@ -173,6 +173,7 @@ def test_what_is_asked_for_may_be_missing(check: Check) -> None:
 
 def test_nothing_is_said_where_anything_may_have_written_it(check: Check) -> None:
     assert check("name: h, function: hand_on", VALUE) == []
+    assert check("name: h, function: hand_on", VALUE, WRITE) == []
     assert check("name: h, type: shell, cmd: './update_state.sh set $KEY 3'", VALUE) == []
     assert check(VALUE, head="fixtures: [of_a_plugin]") == []
 
