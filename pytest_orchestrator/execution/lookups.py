@@ -20,7 +20,7 @@ Known = Callable[[str], StepResult | None]
 """Gives what became of a step, None where that is not known yet."""
 
 
-class ContextNames:
+class ContextNames(Mapping[str, Any]):
     """The Context as expressions see it; `ctx.a.b` is a call with ``a`` and ``b``."""
 
     def __init__(self, context: Context) -> None:
@@ -33,34 +33,27 @@ class ContextNames:
         if value is not _ABSENT:
             return value
         last = parts[-1]
-        if isinstance(last, int) and last < 0:  # counts from the end
-            items = self(*parts[:-1])
-            if isinstance(items, list) and -len(items) <= last:
-                return items[last]
+        if isinstance(last, int) and len(parts) > 1:  # perhaps one that counts from the end
+            items = self._context.get(".".join(str(part) for part in parts[:-1]))
+            if isinstance(items, list):
+                from pytest_orchestrator.recipe.sandbox import LANGUAGE
+
+                return LANGUAGE.getitem(items, last)
         keys = self._context.keys()
         there = nearest(path, keys) or _listed(keys)
         return absent(f"the context has no key '{path}'{there}")
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._context
+    def __getitem__(self, key: str) -> Any:
+        value = self._context.get(key, _ABSENT)
+        if value is _ABSENT:
+            raise KeyError(key)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._context.keys())
 
     def __len__(self) -> int:
         return len(self._context.keys())
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Read a key or path."""
-        return self._context.get(key, default)
-
-    def keys(self) -> list[str]:
-        """Return all keys."""
-        return self._context.keys()
-
-    def whole(self) -> dict[str, Json]:
-        """Return all values by their keys."""
-        return self._context.to_dict()
 
 
 def _listed(keys: list[str]) -> str:

@@ -70,7 +70,7 @@ class Expression(Struct, frozen=True):
         """
         given = self.evaluated(names)
         try:
-            return values.copied(_plain(given), f"`{shortened(self.text)}`")
+            return values.copied(given, f"`{shortened(self.text)}`")
         except values.NotJson as error:
             raise ExpressionError(str(error), self.place) from None
 
@@ -91,12 +91,8 @@ class Expression(Struct, frozen=True):
         """
         from jinja2 import UndefinedError
 
-        from pytest_orchestrator.recipe.sandbox import Missing
-
         try:
-            given = _compiled(self.text)(names)
-            if isinstance(given, Missing):
-                given._fail_with_undefined_error()  # noqa: SLF001 - the way to its message
+            given = _plain(_compiled(self.text)(names))
         except UndefinedError as error:
             raise AbsentError(self._told(str(error)), self.place) from None
         except Exception as error:  # noqa: BLE001 - whatever a filter or a fixture raises
@@ -245,11 +241,25 @@ def absent(hint: str) -> Any:
 
 
 def _plain(given: Any) -> Any:
-    """Return what Jinja's filters give as lists: generators, tuples."""
-    if isinstance(given, (tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
+    """Return what Jinja and its filters give as what recipes have: lists, mappings, text.
+
+    Raises:
+        UndefinedError: Something in it is not there.
+    """
+    from jinja2 import Undefined
+
+    kind = type(given)
+    if kind in values.SCALARS:
+        return given
+    if isinstance(given, str):
+        return str(given)
+    if isinstance(given, Undefined):
+        given._fail_with_undefined_error()  # noqa: SLF001 - the way to its message
+    if isinstance(given, Mapping):
+        return {name: _plain(one) for name, one in given.items()}
+    if isinstance(given, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
         return [_plain(one) for one in given]
-    whole = getattr(given, "whole", None)  # the Context itself
-    return whole() if callable(whole) else given
+    return given
 
 
 @lru_cache(maxsize=4096)

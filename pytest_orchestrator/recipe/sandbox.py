@@ -4,20 +4,35 @@ Imported with the first expression only. `ctx.a.b` is compiled as a call that lo
 ``a.b`` up at once, since keys of the Context are flat and their dots mean nothing to Jinja.
 """
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
+from jinja2.lexer import string_re
 from jinja2.parser import Parser
-from jinja2.runtime import Undefined
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.runtime import Context, Undefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.values import kind
 from pytest_orchestrator.recipe.names import FUNCTIONS
 
 CONTEXT = "ctx"
 _VALUE = "value"
+_MOST = 1 << 24
+"""Items of a text or list that an expression repeats, and bits of a power."""
+
+_DATA = (str, int, float, list, tuple, dict, type(None))
+_ESCAPE = re.compile(r"\\(?![\\'\"abfnrtvxuUN0-7\n])")
+_SLIPS = {
+    "char '&'": "write `and`",
+    "char '!'": "write `not`",
+    "'='": "write `==`",
+    "'name', got '|'": "write `or`",
+}
 
 
 class Missing(StrictUndefined):
@@ -36,35 +51,69 @@ class Missing(StrictUndefined):
         return self
 
 
-class _Language(SandboxedEnvironment):
+class _Language(ImmutableSandboxedEnvironment):
     """The environment of all expressions."""
 
+    intercepted_binops = frozenset({"*", "**"})
+
     def __init__(self) -> None:
-        super().__init__(undefined=Missing, cache_size=0)
+        # What Jinja works out ahead it writes as Python, and infinity cannot be written so.
+        super().__init__(undefined=Missing, cache_size=0, optimized=False)
         functions = {name: self.globals[name] for name in FUNCTIONS}
         self.globals.clear()
         self.globals.update(functions)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Look data up before methods: `result.items` is the key."""
-        if isinstance(obj, Mapping):
-            if attribute in obj:
-                return obj[attribute]
-            found = super().getattr(obj, attribute)
-            return self._absent(obj, attribute) if isinstance(found, Undefined) else found
-        return super().getattr(obj, attribute)
+        """Look up what is called: a function among data, else a method."""
+        if isinstance(obj, Undefined):
+            return obj
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return self._found(obj, attribute, super().getattr(obj, attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Look an item up; a key that is not there gets the nearest ones."""
-        found = super().getitem(obj, argument)
-        if isinstance(found, Undefined) and isinstance(obj, Mapping):
+        """Look an item up; data have no methods here, so `result.items` is the key or nothing."""
+        if isinstance(obj, Undefined):
+            return obj
+        if not isinstance(obj, (*_DATA, Mapping)):
+            return self._found(obj, argument, super().getitem(obj, argument))
+        try:
+            return cast(Any, obj)[argument]
+        except (LookupError, TypeError):
             return self._absent(obj, argument)
-        return found
 
-    def _absent(self, obj: Mapping[Any, Any], key: object) -> Undefined:
-        return self.undefined(
-            hint=f"there is no {key!r}{near(str(key), obj)}", obj=obj, name=str(key)
-        )
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Refuse what would fill the memory of the whole run."""
+        if isinstance(left, int) and isinstance(right, int):
+            bits = left.bit_length() * right if operator == "**" else 0
+        else:
+            sizes = [one if isinstance(one, int) else _length(one) for one in (left, right)]
+            bits = sizes[0] * sizes[1]
+        if bits > _MOST:
+            raise OverflowError("a value that is too large")
+        return super().call_binop(context, operator, left, right)
+
+    def _found(self, obj: Any, key: Any, found: Any) -> Any:
+        # What is there and may not be had says so when it is used.
+        is_absent = isinstance(found, Undefined) and not hasattr(obj, str(key))
+        return self._absent(obj, key) if is_absent else found
+
+    def _absent(self, obj: Any, key: object) -> Undefined:
+        return self.undefined(hint=_lacks(obj, key), obj=obj, name=str(key))
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, str | list | tuple) else 0
+
+
+def _lacks(obj: object, key: object) -> str:
+    """Say that something is not in a value."""
+    if isinstance(obj, Mapping):
+        return f"there is no {key!r}{near(str(key), obj)}"
+    if isinstance(obj, list | tuple) and isinstance(key, int):
+        items = f"{len(obj)} item{'s' * (len(obj) != 1)}" if obj else "none"
+        return f"there is no item {key} in a list that has {items}"
+    return f"there is no {key!r} in {kind(obj)}"
 
 
 def near(name: str, known: Mapping[Any, Any] | list[str]) -> str:
@@ -85,28 +134,40 @@ def parsed(text: str) -> nodes.Expr:
     Raises:
         ValueError: It is none; the text says why.
     """
+    if not text.strip():
+        raise ValueError("it is empty")
     try:
-        parser = Parser(LANGUAGE, text, state="variable")
+        parser = Parser(LANGUAGE, string_re.sub(_exact, text), state="variable")
         found = parser.parse_expression()
         if not parser.stream.eos:
-            raise ValueError(f"unexpected '{parser.stream.current.value}'")
+            raise ValueError(_words(f"unexpected '{parser.stream.current.value}'"))
     except TemplateSyntaxError as error:
-        raise ValueError(_words(error)) from None
+        raise ValueError(_words(error.message or "it cannot be read")) from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     _check_names(found)
     return found
 
 
-def _words(error: TemplateSyntaxError) -> str:
-    message = (error.message or "it cannot be read").rstrip(".")
-    return message.replace("end of template", "end")
+def _exact(found: re.Match[str]) -> str:
+    """Return a quoted text such that Jinja reads what stands there: a CR, any backslash."""
+    return _ESCAPE.sub(r"\\\\", found[0]).replace("\r", r"\r")
+
+
+def _words(message: str) -> str:
+    told = message.rstrip(".").replace("end of template", "end").replace("token ", "")
+    cure = next((cure for slip, cure in _SLIPS.items() if slip in told), "")
+    return f"{told} ({cure})" if cure else told
 
 
 def _check_names(found: nodes.Node) -> None:
-    """Refuse filters and tests that there are none of."""
-    for kind, known in ((nodes.Filter, LANGUAGE.filters), (nodes.Test, LANGUAGE.tests)):
-        for one in _all(found, kind):
+    """Refuse filters and tests that there are none of, and numbers that there are none of."""
+    if any(one.value in (math.inf, -math.inf) for one in _all(found, nodes.Const)):
+        raise ValueError("a number that is too large")
+    for called, known in ((nodes.Filter, LANGUAGE.filters), (nodes.Test, LANGUAGE.tests)):
+        for one in _all(found, called):
             if one.name not in known:
-                word = kind.__name__.lower()
+                word = called.__name__.lower()
                 raise ValueError(f"no {word} '{one.name}'{nearest(one.name, known)}")
 
 
@@ -131,6 +192,11 @@ class Chain:
         self.root, self.parts, self.asked = root, parts, asked
 
     @property
+    def head(self) -> tuple[str | int | None, ...]:
+        """The name, and what is looked up in it first."""
+        return (self.root, *self.parts[:1])
+
+    @property
     def text(self) -> str | None:
         """The same as an expression, None where a part of it is computed."""
         if None in self.parts:
@@ -142,27 +208,27 @@ class Chain:
 def chains(found: nodes.Node) -> list[Chain]:
     """Return all that an expression reads."""
     told: list[Chain] = []
-    _walk(found, told, frozenset(), asked=False)
-    return told
+    _walk(found, told)
+    asked = {one.head for one in told if one.asked}
+    # `vars.x is defined and vars.x > 1` asks once and for all.
+    return [Chain(one.root, one.parts, asked=one.head in asked) for one in told]
 
 
-def _walk(node: nodes.Node, told: list[Chain], own: frozenset[str], *, asked: bool) -> None:
+def _walk(node: nodes.Node, told: list[Chain], *, asked: bool = False) -> None:
     base, parts = _unrolled(node)
     if isinstance(base, nodes.Name):
-        if base.name not in own:
-            told.append(Chain(base.name, tuple(_constant(one) for one in parts), asked=asked))
+        told.append(Chain(base.name, tuple(_constant(one) for one in parts), asked=asked))
         for part in parts:
-            _walk(part, told, own, asked=False)
+            _walk(part, told)
         return
     if isinstance(node, nodes.Filter | nodes.Test):
-        guards = node.name in ("default", "d", "defined", "undefined")
         if node.node is not None:
-            _walk(node.node, told, own, asked=guards)
+            _walk(node.node, told, asked=node.name in ("default", "d", "defined", "undefined"))
         for child in node.iter_child_nodes(exclude=("node",)):
-            _walk(child, told, own, asked=False)
+            _walk(child, told)
         return
     for child in node.iter_child_nodes():
-        _walk(child, told, own, asked=asked and not isinstance(node, nodes.Expr))
+        _walk(child, told)
 
 
 def _unrolled(node: nodes.Node) -> tuple[nodes.Node, list[nodes.Expr]]:
@@ -187,12 +253,12 @@ def _constant(node: nodes.Expr) -> str | int | None:
 
 
 class _Paths(NodeTransformer):
-    """Makes one call of each way into the Context."""
+    """Makes one call of each way into the Context, and items of all attributes but methods."""
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
         """Leave the last name of what is called: a method of the value."""
         callee = node.node
-        if isinstance(callee, nodes.Getattr) and _of_context(callee):
+        if isinstance(callee, nodes.Getattr):
             callee.node = self.visit(callee.node)
         else:
             node.node = self.visit(callee)
@@ -210,20 +276,17 @@ class _Paths(NodeTransformer):
         return self._looked_up(node)
 
     def _looked_up(self, node: nodes.Getattr | nodes.Getitem) -> nodes.Node:
-        if not _of_context(node):
-            return self.generic_visit(node)
         base, parts = _unrolled(node)
+        found: nodes.Node = self.visit(base)
         parts = [self.visit(part) for part in parts]
-        taken = next((at for at, one in enumerate(parts) if _ends_path(one)), len(parts))
-        found: nodes.Expr = nodes.Call(base, parts[:taken], [], None, None) if taken else base  # type: ignore[assignment]
-        for part in parts[taken:]:
+        if isinstance(base, nodes.Name) and base.name == CONTEXT:
+            taken = next((at for at, one in enumerate(parts) if _ends_path(one)), len(parts))
+            if taken:
+                found = nodes.Call(base, parts[:taken], [], None, None)
+            parts = parts[taken:]
+        for part in parts:
             found = nodes.Getitem(found, part, "load")
         return found
-
-
-def _of_context(node: nodes.Node) -> bool:
-    base, _ = _unrolled(node)
-    return isinstance(base, nodes.Name) and base.name == CONTEXT
 
 
 def _ends_path(part: nodes.Expr) -> bool:

@@ -1,0 +1,165 @@
+"""Expressions in texts: whole ones keep their type, all else stays byte by byte."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe.expressions import (
+    Expression,
+    ExpressionError,
+    Template,
+    bare,
+    template,
+)
+
+PLACE = Place(1, 1)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def value(text: str, **names: Any) -> Any:
+    found = template(text, PLACE)
+    return found if isinstance(found, str) else found.value(names)
+
+
+def told(text: str, **names: Any) -> str:
+    with pytest.raises(ExpressionError) as caught:
+        value(text, **names)
+    assert caught.value.place == PLACE
+    return str(caught.value)
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_a_value_that_is_one_expression_keeps_its_type(given: Any) -> None:
+    found = value("${{ x }}", x=given)
+
+    assert json.dumps(found) == json.dumps(given)
+    assert type(found) is type(given)
+
+
+@settings(deadline=None)
+@given(JSON, st.text().filter(lambda text: "${{" not in text and not text.endswith("$")), st.text())
+def test_within_text_a_value_is_text_and_the_text_stays_as_it_is(
+    given: Any, before: str, after: str
+) -> None:
+    after = after.replace("${{", "")
+    told = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    found = value(f"-{before}${{{{ x }}}}{after}", x=given)
+
+    assert found.startswith(f"-{before}")
+    assert found.endswith(after)
+    inner = found[len(before) + 1 : len(found) - len(after)]
+    assert inner == told if isinstance(given, str) else json.loads(inner) == given
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a\r\n${{ 1 }}\r\n", "a\r\n1\r\n"),
+        (" ${{ 1 }}", " 1"),
+        ("${{ 1 }}\n", "1\n"),
+        ("${{ 1 }}${{ 2 }}", "12"),
+        ("a${{1}}b", "a1b"),
+        ("{{ x }} {% if %} {# no #} ${{ 1 }} }}", "{{ x }} {% if %} {# no #} 1 }}"),
+        ("# for x in y\n${{ 1 }}", "# for x in y\n1"),
+        ("x${{ {'a': [1, none, true, 'é']} }}", 'x{"a":[1,null,true,"é"]}'),
+        ("x${{ none }}", "xnull"),
+        ("${{ {'a': {'b': {}}} }}", {"a": {"b": {}}}),
+        ("${{ '}}' }}}}", "}}}}"),
+        ("${{ '${{' }}", "${{"),
+        ("${{ vars\n  .gain }}", 2),
+        ("$${{ x }}", "${{ x }}"),
+        ("$${{ x }} ${{ 1 }}", "${{ x }} 1"),
+        ("$$${{ 1 }}", "$${{ 1 }}"),
+        ("${ {x} } $x {}", "${ {x} } $x {}"),
+    ],
+)
+def test_a_text_is_what_is_written_but_for_its_expressions(text: str, wanted: Any) -> None:
+    assert value(text, vars={"gain": 2}) == wanted
+
+
+def test_a_value_is_never_read_as_an_expression_again() -> None:
+    assert value("${{ x }}", x="${{ 1 + 1 }}") == "${{ 1 + 1 }}"
+    assert value("a ${{ x }}", x="{{ 7 }}${{ 1 }}") == "a {{ 7 }}${{ 1 }}"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("(1, (2, 3))", [1, [2, 3]]),
+        ("{'b': 1, 'a': 2} | dictsort", [["a", 2], ["b", 1]]),
+        ("[1, 2] | map('string')", ["1", "2"]),
+        ("[1, 2, 3] | batch(2)", [[1, 2], [3]]),
+        ("{'a': 1}.items()", [["a", 1]]),
+        ("range(3)", [0, 1, 2]),
+        ("{'a': 1} | tojson", '{"a": 1}'),
+        ("'<' | escape", "&lt;"),
+    ],
+)
+def test_what_filters_give_is_json(text: str, wanted: Any) -> None:
+    found = value(f"${{{{ {text} }}}}")
+
+    assert found == wanted
+    assert type(found) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("${{ 1", "an expression that is not closed by }}"),
+        ("${{", "an expression that is not closed by }}"),
+        ("${{ }}", "no expression: it is empty"),
+        ("a ${{ 1 + }} b", "no expression: unexpected 'end'"),
+        ("${{ ${{ 1 }} }}", "no expression: unexpected char '$' at 0"),
+    ],
+)
+def test_what_is_no_expression_is_told(text: str, reason: str) -> None:
+    assert told(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1 / 0", "`1 / 0`: ZeroDivisionError: division by zero"),
+        ("x", "`x` is an object, which JSON does not have; "),
+        ("{1: 2}", "`{1: 2}` has a key that is an int, not text; use str()"),
+        ("'inf' | float", "`'inf' | float` is inf, which JSON does not have; "),
+    ],
+)
+def test_an_expression_without_a_value_tells_why(text: str, reason: str) -> None:
+    assert told(f"${{{{ {text} }}}}", x=object()).startswith(reason)
+
+
+@pytest.mark.parametrize("text", ["1 > 2", "${{ 1 > 2 }}", "  ${{1 > 2}} \n"])
+def test_a_bare_expression_may_stand_within_braces(text: str) -> None:
+    found = bare(text, PLACE)
+
+    assert (found.text, found.holds({})) == ("1 > 2", False)
+
+
+@pytest.mark.parametrize("text", ["${{ 1 }} and ${{ 2 }}", "a ${{ 1 }}", "$${{ 1 }}", "", "1 +"])
+def test_a_condition_is_one_expression(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        bare(text, PLACE)
+
+
+def test_a_template_knows_its_expressions() -> None:
+    found = template("a ${{ x }} b ${{ y }}", PLACE)
+
+    assert isinstance(found, Template)
+    assert found.expressions == (Expression("x", PLACE), Expression("y", PLACE))
+    assert not found.is_whole

@@ -1,0 +1,203 @@
+"""The language of expressions: data before methods, no way out, no way to change a value."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import sandbox
+from pytest_orchestrator.recipe.expressions import AbsentError, Expression, ExpressionError
+
+PLACE = Place(1, 1)
+
+
+class Instrument:
+    """A fixture with a public side and another."""
+
+    volts = 5
+    _hidden = "secret"
+
+    def read(self) -> list[int]:
+        return [1, 2]
+
+
+def names() -> dict[str, Any]:
+    data = {"items": 7, "d": {"keys": 1}, "l": [1, 2, 3], "s": "abc", "none": None, "n": 1.5}
+    return {"result": data, "fixtures": {"dmm": Instrument()}, "steps": {"my-step": {"seconds": 2}}}
+
+
+def value(text: str) -> Any:
+    return Expression(text, PLACE).value(names())
+
+
+def refused(text: str, kind: type[ExpressionError] = ExpressionError) -> str:
+    with pytest.raises(kind) as caught:
+        value(text)
+    return str(caught.value).removeprefix(f"`{text}`: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("result.items", 7),
+        ("result.d.keys", 1),
+        ("result['items']", 7),
+        ("result.d.items is defined", False),
+        ("result.d.items | default(3)", 3),
+        ("result.d.items()", [["keys", 1]]),
+        ("result.s.upper()", "ABC"),
+        ("result.l[-1]", 3),
+        ("result.l[1:]", [2, 3]),
+        ("steps['my-step'].seconds", 2),
+        ("fixtures.dmm.volts", 5),
+        ("fixtures.dmm.read()[0]", 1),
+    ],
+)
+def test_data_win_over_methods(text: str, wanted: Any) -> None:
+    assert value(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nope", "unknown name 'nope'"),
+        ("result.item", "there is no 'item' (did you mean 'items'?)"),
+        ("result.d.items", "there is no 'items'; there is keys"),
+        ("result.s.upper", "there is no 'upper' in text"),
+        ("result.l.foo", "there is no 'foo' in a list"),
+        ("result.l[7]", "there is no item 7 in a list that has 3 items"),
+        ("[][-1]", "there is no item -1 in a list that has none"),
+        ("result.none.x.y", "there is no 'x' in null"),
+        ("result.n.x", "there is no 'x' in a number"),
+        ("fixtures.dmm.amps", "there is no 'amps' in an Instrument"),
+        ("result.zzz.read()", "there is no 'zzz'; there is d, items, l, n, none, s"),
+        ("[result.zzz]", "there is no 'zzz'; there is d, items, l, n, none, s"),
+        ("result.zzz == 1", "there is no 'zzz'; there is d, items, l, n, none, s"),
+        ("1 if false", "the inline if-expression on line 1 evaluated to false and no else section"),
+    ],
+)
+def test_what_is_not_there_says_so_and_names_the_nearest(text: str, told: str) -> None:
+    assert refused(text, AbsentError).startswith(told)
+
+
+@pytest.mark.parametrize("text", ["nope", "nope.a.b", "result.x", "result.l[9]", "result.none.x"])
+def test_what_is_not_there_may_be_asked_for(text: str) -> None:
+    assert value(f"{text} is defined") is False
+    assert value(f"{text} is undefined") is True
+    assert value(f"{text} | default('D')") == "D"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "''.__class__",
+        "''['__class__']",
+        "'' | attr('__class__')",
+        "().__class__.__bases__[0].__subclasses__()",
+        "''.__class__.__mro__",
+        "result.__class__",
+        "result.l.__len__()",
+        "result.s.format.__globals__",
+        "'{0.__class__}'.format(1)",
+        "'{x.__class__}'.format_map({'x': 1})",
+        "fixtures.dmm.__class__",
+        "fixtures.dmm._hidden",
+        "fixtures.dmm['_hidden']",
+        "fixtures.dmm.read.__globals__",
+        "fixtures.dmm.read.__func__.__globals__",
+        "[fixtures.dmm] | map(attribute='_hidden') | list",
+        "range.__globals__",
+        "lipsum.__globals__",
+        "cycler.__init__",
+        "namespace()",
+        "__import__('os')",
+        "open('/etc/passwd')",
+        "self.__init__",
+    ],
+)
+def test_there_is_no_way_out(text: str) -> None:
+    refused(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "result.l.append(4)",
+        "result.l.pop()",
+        "result.l.clear()",
+        "result.d.update({'a': 1})",
+        "result.d.pop('keys')",
+        "result.setdefault('a', 1)",
+    ],
+)
+def test_no_expression_changes_what_it_reads(text: str) -> None:
+    assert "is unsafe" in refused(text)
+
+
+@pytest.mark.parametrize("text", ["'a' * 10**9", "[1] * 10**9", "10**(10**9)", "range(10**9)"])
+def test_what_would_fill_the_memory_is_refused(text: str) -> None:
+    assert refused(text).startswith("OverflowError")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "it is empty"),
+        ("1 2", "unexpected '2'"),
+        ("1 && 2", "unexpected char '&' at 2 (write `and`)"),
+        ("1 || 2", "expected 'name', got '|' (write `or`)"),
+        ("!x", "unexpected char '!' at 0 (write `not`)"),
+        ("x = 1", "unexpected '=' (write `==`)"),
+        ("x | rond", "no filter 'rond' (did you mean 'round'?)"),
+        ("x is definde", "no test 'definde' (did you mean 'defined'?)"),
+        ("1e999", "a number that is too large"),
+        ("(" * 5000, "it is nested too deep"),
+    ],
+)
+def test_what_is_no_expression_says_why(text: str, told: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        sandbox.parsed(text)
+
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    "text", ["'a\r\nb'", "'a\rb\n'", '"\r\r"', r"'\d+\.'", "'é😀'", "'{{ {% {# }}'"]
+)
+def test_a_quoted_text_is_taken_byte_by_byte(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert value(text) == text[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("vars.a.b + ctx['x.y'][0]", ["vars.a.b", "ctx['x.y'][0]"]),
+        ("steps['my-step'].seconds", ["steps['my-step'].seconds"]),
+        ("ctx[vars.who].x", [None, "vars.who"]),
+        ("vars.a | join(vars.b)", ["vars.a", "vars.b"]),
+        ("{'a': vars.a, vars.b: [vars.c]}", ["vars.a", "vars.b", "vars.c"]),
+    ],
+)
+def test_what_an_expression_reads_is_known_beforehand(text: str, read: list[str | None]) -> None:
+    assert [one.text for one in Expression(text, PLACE).reads] == read
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("vars.a is defined", [True]),
+        ("vars.a.b | default(vars.c)", [True, False]),
+        ("vars.a is defined and vars.a.b > 1", [True, True]),
+        ("vars.a is defined and vars.b > 1", [True, False]),
+        ("vars.a > 1", [False]),
+    ],
+)
+def test_what_is_asked_for_once_may_be_missing_in_the_whole_expression(
+    text: str, asked: list[bool]
+) -> None:
+    assert [one.asked for one in Expression(text, PLACE).reads] == asked
