@@ -9,7 +9,7 @@ from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.recipe.expressions import ExpressionError, absent
+from pytest_orchestrator.recipe.expressions import ExpressionError, absent, item
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import valued
@@ -36,9 +36,7 @@ class ContextNames(Mapping[str, Any]):
         if isinstance(last, int) and len(parts) > 1:  # perhaps one that counts from the end
             items = self._context.get(".".join(str(part) for part in parts[:-1]))
             if isinstance(items, list):
-                from pytest_orchestrator.recipe.sandbox import LANGUAGE
-
-                return LANGUAGE.getitem(items, last)
+                return item(items, last)
         keys = self._context.keys()
         there = nearest(path, keys) or _listed(keys)
         return absent(f"the context has no key '{path}'{there}")

@@ -240,6 +240,13 @@ def absent(hint: str) -> Any:
     return LANGUAGE.undefined(hint=hint)
 
 
+def item(data: Json, key: object) -> Any:
+    """Return what is found in data by a key or an index, or what stands for its absence."""
+    from pytest_orchestrator.recipe.sandbox import LANGUAGE
+
+    return LANGUAGE.getitem(data, key)
+
+
 def _plain(given: Any) -> Any:
     """Return what Jinja and its filters give as what recipes have: lists, mappings, text.
 
