@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +34,7 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
     place = step.at["type"]
     told = Brought(
         type=step.type,
-        file=file_of(sys.modules.get(kind.__module__)),
+        file=step.file,
         timeout=env.seconds_for(step.timeout),
         logs=str(env.logs) if env.logs else None,
         attempt=env.attempt,
@@ -50,12 +49,6 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
         params=step.own,
         brought=told,
     )
-
-
-def file_of(module: ModuleType | None) -> str:
-    """Return the file of a module; empty where it has none."""
-    path = getattr(module, "__file__", None)
-    return os.path.abspath(path) if path else ""
 
 
 def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleType]) -> ModuleType:
@@ -76,7 +69,7 @@ def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleT
         if spec is None or not f"{step.module}.".startswith(f"{error.name}."):
             raise
     else:
-        if spec is None or file_of(found) == brought.file:
+        if spec is None or os.path.abspath(str(found.__file__)) == brought.file:
             return found
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.custom import Extensions
 
 _TYPES, _CRITERIA = "pytest_recipe_step_types", "pytest_recipe_criteria"
+_TOP = "has to stand at the top level of a module that has a file"
 
 
 def bringers(config: pytest.Config) -> tuple[object, ...]:
@@ -30,12 +32,12 @@ def found(config: pytest.Config) -> "Extensions":
     from pytest_orchestrator.recipe.custom import BUILT_IN
 
     known = BUILT_IN
-    for name, given in _each(config, _TYPES):
+    for name, plugin, given in _each(config, _TYPES):
         try:
-            known = known.with_type(_checked(given))
+            known = known.with_type(_checked(given), _file_of(given, plugin))
         except ValueError as error:
             raise _wrong(name, f"step type {_named(given)} {error}") from None
-    for name, given in _each(config, _CRITERIA):
+    for name, _, given in _each(config, _CRITERIA):
         try:
             known = known.with_criterion(_criterion(given))
         except ValueError as error:
@@ -43,8 +45,8 @@ def found(config: pytest.Config) -> "Extensions":
     return known
 
 
-def _each(config: pytest.Config, hook: str) -> Iterator[tuple[str, Any]]:
-    """Give all that the plugins return from a hook, each with the plugin's name."""
+def _each(config: pytest.Config, hook: str) -> Iterator[tuple[str, object, Any]]:
+    """Give the name of each plugin, the plugin, and each thing that it returns from a hook."""
     manager = config.pluginmanager
     plugins = [one.plugin for one in getattr(config.hook, hook).get_hookimpls()]
     for plugin in dict.fromkeys(reversed(plugins)):  # in the order of their registration
@@ -52,7 +54,7 @@ def _each(config: pytest.Config, hook: str) -> Iterator[tuple[str, Any]]:
         others = [other for other in plugins if other is not plugin]
         try:
             for given in manager.subset_hook_caller(hook, others)(config=config):
-                yield from ((name, one) for one in given)
+                yield from ((name, plugin, one) for one in given)
         except Exception as error:
             what = f"{hook} raised {type(error).__name__}: {error}"
             raise _wrong(name, what) from error
@@ -68,10 +70,24 @@ def _checked(given: Any) -> type[StepType]:
         raise ValueError("is no class derived from StepType of pytest_orchestrator.extending")
     if inspect.isabstract(given):
         raise ValueError("does not define run(self, keys, ctx, env)")
-    module = sys.modules.get(given.__module__)
-    if given.__qualname__ != given.__name__ or not getattr(module, "__file__", None):
-        raise ValueError("has to stand at the top level of a module that has a file")
+    if given.__qualname__ != given.__name__:
+        raise ValueError(_TOP)
     return given
+
+
+def _file_of(kind: type, plugin: object) -> str:
+    """Return the file that has a plugin's class.
+
+    Raises:
+        ValueError: There is none.
+    """
+    # Of several modules called `conftest` only the last one is among those of the process.
+    is_its_own = getattr(plugin, "__name__", None) == kind.__module__
+    module = plugin if is_its_own else sys.modules.get(kind.__module__)
+    path = getattr(module, "__file__", None)
+    if not path:
+        raise ValueError(_TOP)
+    return str(Path(path).absolute())
 
 
 def _criterion(given: Any) -> Criterion:

@@ -31,9 +31,15 @@ _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 
 
 class CustomStep(CodeStep, frozen=True, kw_only=True):
-    """A step of a type that a plugin has brought."""
+    """A step of a type that a plugin has brought.
+
+    Attributes:
+        kind: The plugin's class.
+        file: The file that has it; empty where that is not known.
+    """
 
     kind: ClassVar[type[extending.StepType]]
+    file: ClassVar[str]
 
     @property
     def own(self) -> dict[str, Any]:
@@ -55,8 +61,12 @@ class Extensions(Struct, frozen=True, kw_only=True):
     success: type[Success] = Success
     criteria: Mapping[str, extending.Criterion] = {}
 
-    def with_type(self, kind: type[extending.StepType]) -> "Extensions":
+    def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
         """Return these and one more type of steps.
+
+        Args:
+            kind: The plugin's class.
+            file: The file that has it.
 
         Raises:
             ValueError: It cannot be one; the text says why.
@@ -72,7 +82,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
             f"{name}_step",
             _fields(getattr(kind, "Keys", None)),
             bases=(CustomStep,),
-            namespace={"type": name, "kind": kind, "__doc__": kind.__doc__},
+            namespace={"type": name, "kind": kind, "file": file, "__doc__": kind.__doc__},
             frozen=True,
             kw_only=True,
         )

@@ -241,6 +241,41 @@ def test_criteria_of_plugins_are_told_with_their_lines(bench: Project) -> None:
     )
 
 
+def test_a_criterion_of_a_plugin_may_be_asked_of_any_step(bench: Project) -> None:
+    bench.write(
+        "body.py", "def run(ctx, params):\n    return {'status': 'ok', 'channel': params['n']}\n"
+    )
+    body = "type: python, module: body, function: run, params: {n: 2}, needs: []"
+    shell = """type: shell, cmd: "echo '{\\"status\\": \\"ok\\", \\"channel\\": 2}'", needs: []"""
+    bench.recipe(
+        "x",
+        {
+            "python": f"{body}, success: {{channels: [2]}}",
+            "inline": f"{body}, success: {{channels: [2]}}, isolation: inline",
+            "shell": f"{shell}, success: {{channels: [2]}}",
+            "wrong": f"{shell}, success: {{channels: [3]}}",
+        },
+    )
+
+    found = {node.partition("::")[2]: word for node, word in bench.outcomes().items()}
+
+    good = dict.fromkeys(("python", "inline", "shell"), "passed")
+    assert found == {**good, "wrong": "failed"}
+
+
+def test_a_part_may_have_steps_of_a_plugins_type(bench: Project) -> None:
+    bench.write(
+        "recipes/_part.yaml",
+        "vars: {n: 1}\nsteps:\n  - {name: in, type: measure, channel: '${{ vars.n }}'}\n",
+    )
+    bench.write(
+        "recipes/x.yaml",
+        "steps:\n  - {name: whole, use: recipes/_part.yaml, with: {n: 7}}\n",
+    )
+
+    assert bench.outcomes() == {"recipes/x.yaml::whole.in": "passed"}
+
+
 def test_a_mistake_in_a_recipe_is_told_with_a_caret(bench: Project) -> None:
     bench.recipe("x", {"one": "type: measure, chanel: 1"})
 
@@ -272,15 +307,19 @@ def test_workers_of_xdist_know_it_too(bench: Project) -> None:
     bench.spawn("-n2").assert_outcomes(passed=1)
 
 
-def test_a_conftest_below_brings_it_for_the_recipes_there(project: Project) -> None:
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+def test_a_conftest_below_brings_it_for_the_recipes_there(project: Project, mode: str) -> None:
     project.write("lab/conftest.py", PLUGIN)
     project.write("conftest.py", "")
     project.write("lab/recipes/x.yaml", "steps:\n  - {name: one, type: measure, channel: 1}\n")
     project.recipe("y", {"two": ""})
+    project.write("zoo/conftest.py", "")  # the last of that name
+    project.write("zoo/test_z.py", "def test_z(): pass\n")
 
-    assert project.outcomes("--import-mode=importlib") == {
+    assert project.outcomes(f"--import-mode={mode}") == {
         "lab/recipes/x.yaml::one": "passed",
         "recipes/y.yaml::two": "passed",
+        "zoo/test_z.py::test_z": "passed",
     }
 
 
@@ -320,7 +359,9 @@ def test_what_cannot_be_used_is_a_usage_error_that_names_the_plugin(
     project.pytester.syspathinsert()
     project.write("bringer.py", f"{PLUGIN}\n{text}\n")
 
-    result = project.run("-p", "bringer")
+    project.write("innocent.py", "def pytest_recipe_step_types(): return []\n")
+
+    result = project.run("-p", "innocent", "-p", "bringer")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: plugin 'bringer': {told}"])
