@@ -2,30 +2,50 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import dedent, indent
 
+import yaml
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 from pytest_orchestrator import recipe
+from pytest_orchestrator.recipe.walk import keys_of
+
+ROOT = Path(__file__).parents[1]
+STEP = "name: example\ntype: shell\ncmd: bench\n"
 
 
 class RecipeParser(CodeBlockParser):
-    """Loads each YAML block that is a whole recipe."""
+    """Loads each YAML block: a recipe, keys of its root, a list of steps, or keys of a step."""
 
     language = "yaml"
 
     def evaluate(self, example: Example) -> None:
-        """Load a block as a file of its own.
+        """Load a block as a file of its own, in a project with the sample recipes.
 
         Raises:
-            RecipeError: The block is no good recipe; its lines count from the block's first.
+            RecipeError: The block is no good recipe, or part of one.
         """
-        text = example.parsed.encode()
-        if recipe.looks_like_recipe(text):
-            with TemporaryDirectory() as folder:
-                path = Path(folder, "example.yaml")
-                path.write_bytes(text)
-                recipe.load(path, root=path.parent)
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "example.yaml")
+            path.write_text(_whole(dedent(example.parsed)), encoding="utf-8")
+            recipe.load(path, root=ROOT)
+
+
+def _whole(text: str) -> str:
+    """The recipe that a block is, or the smallest one that it is a part of."""
+    keys = yaml.safe_load(text)
+    if isinstance(keys, list):
+        return f"steps:\n{text}"
+    if "steps" in keys:
+        return text
+    if keys.keys() <= keys_of(recipe.Recipe).keys():
+        return f"{text}\nsteps:\n{_item(STEP)}"
+    return f"steps:\n{_item(text if 'name' in keys else STEP + text)}"
+
+
+def _item(keys: str) -> str:
+    return "  - " + indent(keys, "    ").lstrip()
 
 
 # The blocks of one page are the files of a project, which has its own test.
