@@ -57,6 +57,8 @@ def boom(ctx, params):
 
 # Its import alone takes four times as long as a whole run of a small recipe.
 _ALWAYS = ("-p", "no:hypothesispytest")
+# Each session with it leaves a server and its thread behind in this process.
+_UNLESS_RERUN = ("-p", "no:rerunfailures")
 
 
 class Project:
@@ -111,15 +113,15 @@ class Project:
         with warnings.catch_warnings():
             # This session's own filters must not reach into that one.
             warnings.resetwarnings()
-            return self.pytester.runpytest_inprocess("-p", "no:randomly", *_ALWAYS, *args)
+            return self.pytester.runpytest_inprocess("-p", "no:randomly", *_with(args))
 
     def shuffled(self, seed: int, *args: str) -> pytest.RunResult:
         """Run pytest in this process, its items shuffled by pytest-randomly."""
-        return self.pytester.runpytest_inprocess(f"--randomly-seed={seed}", *_ALWAYS, *args)
+        return self.pytester.runpytest_inprocess(f"--randomly-seed={seed}", *_with(args))
 
     def spawn(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self.pytester.runpytest_subprocess("-p", "no:randomly", *_ALWAYS, *args)
+        return self.pytester.runpytest_subprocess("-p", "no:randomly", *_with(args))
 
     @property
     def ran(self) -> list[str]:
@@ -173,6 +175,12 @@ class Project:
         tests = json.loads((self.path / "report.json").read_text())["tests"]
         found = (test["metadata"]["orchestrator"] for test in tests if "metadata" in test)
         return {block["step"]["name"]: block for block in found}
+
+
+def _with(args: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arguments of a run with those that take plugins out of it."""
+    reruns = any(one.startswith("--reruns") for one in args)
+    return (*_ALWAYS, *(() if reruns else _UNLESS_RERUN), *args)
 
 
 def _line(step: str, keys: str) -> str:

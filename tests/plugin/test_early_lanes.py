@@ -33,7 +33,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[PythonLane]:
 
 
 def _run_with(project: Project, plugin: object) -> pytest.RunResult:
-    off = ("-p", "no:randomly", "-p", "no:hypothesispytest")
+    off = ("-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:rerunfailures")
     return project.pytester.runpytest_inprocess(*off, plugins=[plugin])
 
 

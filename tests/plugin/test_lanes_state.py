@@ -102,11 +102,10 @@ def test_pytest_itself_is_as_before(
     hangs = "needs: [], type: shell, parse: text, timeout: 200ms, cmd: sleep 600"
     steps = {"b": f"{step}: spoil", "c": f"{step}: look", "d": shell, "e": hangs}
     project.recipe("x", steps, {"off": f"{step}: look"}, head="locks: [bench]")
-    alone = ("-p", "no:rerunfailures", *args)  # it leaves a server behind
-    project.run(*alone)  # what is imported and made once
+    project.run(*args)  # what is imported and made once
     before = _own(scratch)
 
-    project.run(*alone)
+    project.run(*args)
 
     assert _own(scratch) == before
     assert "bodies" not in sys.modules
