@@ -83,7 +83,7 @@ class Attempts:
                     step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
                 )
                 return self.result
-            self.step = resolved(step, self._names)
+            self.step = self._scope.locked(resolved(step, self._names))
         except ExpressionError as error:
             self.result = self._last(failed(step, invalid(error)))
             return self.result

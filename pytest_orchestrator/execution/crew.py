@@ -15,6 +15,7 @@ from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.ready import Ready
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
 
 
@@ -100,7 +101,7 @@ class Crew(Serial):
                     return
                 result = job.tries.run(grip.files)
                 job.cut = self._stop.is_set()
-        except LockError as error:
+        except (LockError, ExpressionError) as error:
             result = self._unlocked(job.step, error)
         if result is not None:
             job.result = msgspec.structs.replace(result, waited=job.waited)

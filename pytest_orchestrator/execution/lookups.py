@@ -12,7 +12,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError, absent, item
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.part import Part
-from pytest_orchestrator.recipe.resolve import valued
+from pytest_orchestrator.recipe.resolve import lock_names, valued
 
 _ABSENT = object()
 
@@ -129,6 +129,7 @@ class Inner:
 
     Attributes:
         skipped: The condition that lets none of its steps run; None where they do.
+        locks: Locks of all its steps whose names are expressions.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Inner:
         known = dict(names) if outer is None else outer.names(names)
         where = f"in step '{part.name}' that uses {part.source.id}"
         self.skipped: str | None = None if outer is None else outer.skipped
+        self.locks: tuple[str, ...] = () if outer is None else outer.locks
         self._own: dict[str, Any] = {
             "steps": steps.below(f"{part.name}."),
             "recipe": about(part.title, part.source.path),
@@ -147,6 +149,7 @@ class Inner:
                 self.skipped = part.condition.text
             if self.skipped is None:
                 self._own["vars"] = self._vars(part, known)
+                self.locks += lock_names(part.locks, self.names(names))
         except ExpressionError as error:
             raise ExpressionError(f"{where}: {error}") from None
 

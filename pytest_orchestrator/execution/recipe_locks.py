@@ -1,17 +1,21 @@
 """The locks of one run of a recipe: those of its own, and those of its steps.
 
 A recipe that has locks of its own holds them from its first step until its run is over, and
-the locks of all its steps with them: whoever holds one lock never waits for another.
+the locks of all its steps with them, as far as their names are known then. So whoever holds
+one lock does not wait for another, unless for one that is known late and comes after those in
+the order of their names: as nobody waits the other way round, nobody waits for ever.
 """
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.early_locks import early_locks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError, Owner
+from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.wait import Wait
 from pytest_orchestrator.recipe.model import Recipe, Step
 
@@ -37,13 +41,18 @@ class RecipeLocks:
     Args:
         recipe: The recipe.
         env: The surroundings of the run.
+        scope: What the names of expressions mean.
     """
 
-    def __init__(self, recipe: Recipe, env: Environment) -> None:
+    def __init__(self, recipe: Recipe, env: Environment, scope: Scope) -> None:
         self._recipe = recipe
         self._env = env
+        self._scope = scope
+        self._has_own = bool(recipe.locks) or any(
+            one.path[0] == "locks" for one in recipe.templates
+        )
         self._one_at_a_time = threading.Lock()
-        self._whole: locks.Held | None = None
+        self._whole: list[locks.Held] = []
 
     @contextlib.contextmanager
     def of(
@@ -55,7 +64,8 @@ class RecipeLocks:
         """Hold the locks of a step while a block runs.
 
         Args:
-            step: The step; no other one of this recipe runs that has a lock of it.
+            step: The step, with the values of the expressions among its locks; no other one of
+                this recipe runs that has a lock of it.
             stop: Ends the wait for them when it is set; set before, nothing is waited for.
             on_wait: Called where there is a wait meanwhile other steps of the recipe may run.
 
@@ -64,9 +74,10 @@ class RecipeLocks:
 
         Raises:
             LockError: They cannot be had at all.
+            ExpressionError: The name of a lock of the recipe has no value.
         """
-        if self._recipe.locks:
-            yield self._within_whole(stop)
+        if self._has_own:
+            yield self._within_whole(step, stop)
         elif not step.locks:
             yield Grip()
         else:
@@ -80,36 +91,42 @@ class RecipeLocks:
     def release(self) -> None:
         """Let the recipe's own locks go: its run is over."""
         with self._one_at_a_time:
-            if self._whole is not None:
-                self._whole.release()
-                self._whole = None
+            while self._whole:
+                self._whole.pop().release()
 
-    def _within_whole(self, stop: threading.Event | None) -> Grip | None:
+    def _within_whole(self, step: Step, stop: threading.Event | None) -> Grip | None:
         begun = time.monotonic()
         while not self._one_at_a_time.acquire(timeout=_PAUSE):
             if stop is not None and stop.is_set():
                 return None
         try:
-            if self._whole is None:
-                self._whole = self._taken(self._all(), self._recipe.key, stop)
-            whole = self._whole
+            known = set() if self._whole else early_locks(self._recipe, self._scope.early())
+            for names in (known, set(step.locks) - known):
+                if names := names - self._names:
+                    more = self._taken(names, self._recipe.key, stop)
+                    if more is None:
+                        return None
+                    self._whole.append(more)
+            files = tuple(file for held in self._whole for file in held.filenos())
         finally:
             self._one_at_a_time.release()
-        return None if whole is None else Grip(whole.filenos(), time.monotonic() - begun)
+        return Grip(files, time.monotonic() - begun)
 
-    def _all(self) -> set[str]:
-        steps = (*self._recipe.steps, *self._recipe.final)
-        return {*self._recipe.locks, *(name for step in steps for name in step.locks)}
+    @property
+    def _names(self) -> set[str]:
+        """The locks that the run holds."""
+        return {name for held in self._whole for name in held.names}
 
     def _taken(
         self,
-        names: set[str] | tuple[str, ...],
+        names: Collection[str],
         who: str,
         stop: threading.Event | None,
         on_wait: Callable[[], None] = lambda: None,
     ) -> locks.Held | None:
         def waiting(lock: str, owner: Owner | None, seconds: float) -> None:
             self._refuse_to_wait_for_ourselves(lock, owner)
+            self._refuse_to_wait_for_ever(min(names), lock)
             on_wait()
             self._env.waiting(Wait(who=who, lock=lock, owner=owner, seconds=seconds))
 
@@ -124,4 +141,14 @@ class RecipeLocks:
             raise LockError(
                 f"lock '{lock}' is held by {owner.step}, whose run in this session is not over; "
                 "let nothing that uses that recipe come after this step"
+            )
+
+    def _refuse_to_wait_for_ever(self, first: str, lock: str) -> None:
+        """Say so where others may wait for what is held here while they hold what is not."""
+        held = max(self._names, default="")
+        if first < held:
+            raise LockError(
+                f"lock '{lock}' is taken, and its name was not known when the recipe took its "
+                f"locks; to wait for it while '{held}' is held might be for ever: let its name "
+                "depend on vars, env, matrix, run or recipe alone"
             )

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.services import Services
-from pytest_orchestrator.execution.step import failed
+from pytest_orchestrator.execution.step import failed, invalid
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.resolve import for_reports
@@ -58,9 +58,9 @@ class Serial:
             resources=resources or env.resources,
             follow=env.follow and env.bell.relayed(env.follow),
         )
-        self.locks = RecipeLocks(recipe, self.env)
         self.results: dict[str, StepResult] = {}
         self.scope = Scope(recipe, self.env, self.known)
+        self.locks = RecipeLocks(recipe, self.env, self.scope)
         self.begun = False
         self.needed: tuple[Serial, ...] = ()
         self.stopper: str | None = None
@@ -195,7 +195,7 @@ class Serial:
                     waited += grip.waited
                     self._begin()
                     result = tries.run(grip.files)
-        except LockError as error:
+        except (LockError, ExpressionError) as error:
             result = self._unlocked(step, error)
         except BaseException as end:
             result = tries.interrupted(started, cause_of(end))
@@ -211,7 +211,9 @@ class Serial:
             self.env.logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
 
-    def _unlocked(self, step: Step, error: LockError) -> StepResult:
+    def _unlocked(self, step: Step, error: LockError | ExpressionError) -> StepResult:
+        if isinstance(error, ExpressionError):
+            return failed(step, invalid(error))
         place = step.at.get("locks") or self.recipe.at.get("locks")
         return failed(step, Failure(kind="exception", reason=str(error), place=place))
 

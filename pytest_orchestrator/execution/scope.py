@@ -5,6 +5,8 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Given
 from pytest_orchestrator.core.values import Json
@@ -75,6 +77,15 @@ class Scope:
             "attempt": attempt,
         }
         return names if step.part is None else self._within(step.part, names).names(names)
+
+    def locked(self, step: Step) -> Step:
+        """Return a step with the locks that the files it comes from have for all their steps.
+
+        Args:
+            step: The step, when the names are known that there are before its body.
+        """
+        locks = self._inner[step.part.name].locks if step.part else ()
+        return msgspec.structs.replace(step, locks=(*step.locks, *locks)) if locks else step
 
     def skipped(self, step: Step, own: Context) -> str | None:
         """Return the condition of a use that a step is of and that is false; None where none is.

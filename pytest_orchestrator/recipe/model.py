@@ -117,6 +117,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
             "As on steps, but held from the first step to the last of `finally`, together with "
             "the locks of all steps.",
             ["bench_3"],
+            names=EARLY,
         ),
     ] = ()
     needs: Annotated[

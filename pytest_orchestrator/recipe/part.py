@@ -33,6 +33,7 @@ class Part(Struct, frozen=True, kw_only=True):
         title: The ``name`` of the used recipe.
         vars: Those of the file.
         templates: The expressions in its values.
+        locks: The expressions among its ``locks``.
         given: What the user gives it as ``with``.
         given_templates: The expressions in that.
         condition: The ``if`` of the step that uses it.
@@ -45,6 +46,7 @@ class Part(Struct, frozen=True, kw_only=True):
     title: str | None
     vars: dict[str, Json]
     templates: tuple[Template, ...]
+    locks: tuple[Template, ...]
     given: dict[str, Json]
     given_templates: tuple[Template, ...]
     condition: Expression | None

@@ -1,6 +1,6 @@
 """From a step with expressions to the same step with their values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from pytest_orchestrator.recipe import command_line, rules
 from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text
 from pytest_orchestrator.recipe.model import Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.names import EARLY, FUNCTIONS
 from pytest_orchestrator.recipe.success import Success
 from pytest_orchestrator.recipe.walk import Key, keys_of
 
@@ -107,6 +108,47 @@ def valued(
             given = one.value(names)
             value = _put(value, one, rest, given) if rest else given
     return value
+
+
+def is_early(template: Template) -> bool:
+    """Tell whether expressions have their values before anything runs."""
+    known = EARLY.union(FUNCTIONS)
+    return all(chain.root in known for one in template.expressions for chain in one.reads)
+
+
+def plain_locks(names: Sequence[str], templates: Iterable[Template]) -> tuple[str, ...]:
+    """Return the names that are no expressions.
+
+    Args:
+        names: The locks as they are written.
+        templates: The expressions beside them, or of all fields.
+    """
+    written = {one.path[1] for one in templates if one.path[0] == "locks" and len(one.path) > 1}
+    return tuple(name for at, name in enumerate(names) if at not in written)
+
+
+def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names that expressions give.
+
+    Args:
+        templates: The expressions, those of other fields among them.
+        names: What the names of expressions mean.
+
+    Raises:
+        ExpressionError: One has no value, or one that is no name of a lock.
+    """
+    reader = keys_of(Step)["locks"].reader
+    assert reader is not None  # noqa: S101
+    told: list[str] = []
+    for one in templates:
+        if one.path[0] == "locks":
+            value = one.value(names)
+            try:
+                given = reader.taken([value] if len(one.path) > 1 else value, "locks")
+            except ValueError as error:
+                raise ExpressionError(str(error), one.place) from None
+            told += cast(tuple[str, ...], given)
+    return tuple(told)
 
 
 def _key(step: Step, field: str) -> tuple[str, Key]:

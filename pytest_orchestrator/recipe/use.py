@@ -15,6 +15,7 @@ from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.names import BEFORE
 from pytest_orchestrator.recipe.part import Part, Source
 from pytest_orchestrator.recipe.problems import Problems, RecipeError
+from pytest_orchestrator.recipe.resolve import plain_locks
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.words import quoted
 
@@ -141,11 +142,14 @@ def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
         title=used.name,
         vars=used.vars,
         templates=tuple(one for one in used.templates if one.path[0] == "vars"),
+        locks=tuple(one for one in used.templates if one.path[0] == "locks"),
         given=step.with_,
         given_templates=step.templates,
         condition=step.if_,
         place=step.at[""],
     )
+    locks = plain_locks(used.locks, used.templates)
+    used = msgspec.structs.replace(used, locks=locks)
     steps = [_one(step, used, each, part, step.needs, step.after) for each in used.steps]
     return steps, [_one(step, used, each, part, (), ()) for each in used.final]
 
@@ -166,7 +170,7 @@ def _one(
         after=(*after, *(f"{step.name}.{each}" for each in inner.after)),
         tags=tuple(dict.fromkeys((*step.tags, *used.tags, *inner.tags))),
         fixtures=tuple(dict.fromkeys((*step.fixtures, *used.fixtures, *inner.fixtures))),
-        locks=tuple(dict.fromkeys((*used.locks, *inner.locks))),
+        locks=(*inner.locks, *used.locks),  # those first whose expressions tell their places
         implicit=step.implicit and inner.implicit,
         continue_on_error=step.continue_on_error or inner.continue_on_error,
         part=_within(part, inner.part),

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.lockfile import Owner
 from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
@@ -226,3 +228,130 @@ def test_ctrl_c_ends_a_wait_and_nothing_is_owed(bench: Bench) -> None:
     assert failure is not None
     assert failure.kind == "interrupted"
     assert free("bench", "psu", "scope") == ["bench", "psu", "scope"]
+
+
+NAMED = """
+vars: {psu: psu_2, all: [bench, rack]}
+locks: "${{ vars.all }}"
+steps:
+  - {name: a, type: shell, parse: text, cmd: "true", locks: ["${{ vars.psu }}", relay]}
+  - {name: b, type: shell, parse: text, cmd: "true", locks: ["${{ vars.psu.such }}"]}
+  - {name: c, type: shell, parse: text, cmd: "true", needs: [], locks: ["${{ ctx.port }}"]}
+"""
+NAMES = ("bench", "rack", "psu_2", "relay", "port_3")
+
+
+def test_names_that_are_known_before_a_run_are_taken_at_once(bench: Bench) -> None:
+    run = run_of(bench, NAMED)
+    run.result(run.recipe.step("a"))
+    assert free(*NAMES, "${{ vars.psu }}") == ["port_3", "${{ vars.psu }}"]
+    run.over()
+    assert free(*NAMES) == list(NAMES)
+
+
+def test_a_name_that_is_known_late_is_held_from_then_on(bench: Bench) -> None:
+    run = run_of(bench, NAMED)
+    run.context.set("port", "port_3")
+    assert run.result(run.recipe.step("c")).outcome == "passed"
+    assert free(*NAMES) == []
+    run.over()
+    assert free(*NAMES) == list(NAMES)
+
+
+def test_a_name_without_a_value_fails_its_step_alone(bench: Bench) -> None:
+    run = run_of(bench, NAMED)
+    assert run.result(run.recipe.step("a")).outcome == "passed"
+    failure = run.result(run.recipe.step("b")).failure
+    run.over()
+    assert failure is not None
+    assert (failure.kind, failure.place) == ("validation", run.recipe.step("b").templates[0].place)
+
+
+def test_a_name_of_the_recipe_without_a_value_fails_all_steps(bench: Bench) -> None:
+    run = run_of(bench, 'locks: ["${{ env.NO_SUCH_BENCH }}"]' + STEPS)
+    failure = run.result(run.recipe.step("c")).failure
+    assert failure is not None
+    assert failure.kind == "validation"
+    assert failure.reason.startswith("`env.NO_SUCH_BENCH`: ")
+    assert failure.place is not None
+    assert failure.place.line == 1
+
+
+def test_a_late_name_that_comes_last_is_waited_for(bench: Bench) -> None:
+    held = taken("relay_9")
+    assert held is not None
+    told: list[str] = []
+
+    def waiting(wait: Wait) -> None:
+        told.append(f"{wait.who} {wait.lock}")
+        held.release()
+
+    bench.surroundings(waiting=waiting)
+    run = run_of(bench, NAMED)
+    run.context.set("port", "relay_9")
+    assert run.result(run.recipe.step("c")).outcome == "passed"
+    run.over()
+    assert told == ["recipes/x.yaml relay_9"]
+
+
+def test_a_late_name_that_might_be_waited_for_for_ever_fails_its_step(bench: Bench) -> None:
+    held = taken("port_3")
+    assert held is not None
+    run = run_of(bench, NAMED)
+    run.context.set("port", "port_3")
+    with held:
+        failure = run.result(run.recipe.step("c")).failure
+    run.over()
+    assert failure is not None
+    assert failure.reason == (
+        "lock 'port_3' is taken, and its name was not known when the recipe took its locks; to "
+        "wait for it while 'relay' is held might be for ever: let its name depend on vars, env, "
+        "matrix, run or recipe alone"
+    )
+    assert failure.place == run.recipe.step("c").at["locks"]
+
+
+USED = """
+vars: {channel: 0}
+locks: [rack, "psu_${{ vars.channel }}"]
+steps:
+  - {name: set, type: shell, parse: text, cmd: "true", locks: ["out_${{ vars.channel }}"]}
+"""
+USER = """
+locks: [bench]
+steps:
+  - {name: one, use: recipes/_psu.yaml, with: {channel: 1}}
+  - {name: two, use: recipes/_psu.yaml, with: {channel: "${{ ctx.two }}"}}
+"""
+OF_USED = ("bench", "out_1", "out_2", "psu_1", "psu_2", "rack")
+
+
+def test_the_names_of_a_used_file_are_those_of_its_own_vars(bench: Bench) -> None:
+    bench.write("recipes/_psu.yaml", USED)
+    run = run_of(bench, USER)
+    run.context.set("two", 2)
+    run.result(run.recipe.step("one.set"))
+    assert free(*OF_USED) == ["out_2", "psu_2"]
+    # what it knows only now is free: it is taken without a wait
+    assert run.result(run.recipe.step("two.set")).outcome == "passed"
+    assert free(*OF_USED) == []
+    run.over()
+    assert free(*OF_USED) == list(OF_USED)
+
+
+def test_a_step_of_a_used_file_alone_holds_the_locks_of_the_file(bench: Bench) -> None:
+    bench.write("recipes/_psu.yaml", USED)
+    inner = "{name: in, use: recipes/_psu.yaml, with: {channel: 3}}"
+    bench.write(
+        "recipes/_rack.yaml", f'vars: {{n: 1}}\nlocks: ["r_${{{{ vars.n }}}}"]\nsteps: [{inner}]'
+    )
+    run = run_of(bench, "steps: [{name: out, use: recipes/_rack.yaml, with: {n: 7}}]")
+    tries = Attempts(
+        run.recipe.step("out.in.set"),
+        bench.context,
+        bench.env,
+        {},
+        Scope(run.recipe, bench.env, run.known),
+    )
+    assert tries.prepare() is None
+    assert set(tries.step.locks) == {"out_3", "rack", "r_7", "psu_3"}

@@ -81,6 +81,28 @@ def test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together(
     assert changes > 10, "they ran one after the other, and nothing was shown"
 
 
+@pytest.mark.parametrize("options", [(), ("--recipe-jobs=3",)])
+def test_a_lock_of_a_name_that_is_known_late_is_had_or_fails_its_step(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    steps = {
+        "a": f"{FREE}, outputs: {{port: psu}}",
+        "b": f'{FREE}, needs: [a], locks: ["${{{{ ctx.port }}}}_1"]',
+        "c": f'{FREE}, needs: [a], locks: ["${{{{ ctx.port }}}}_2"]',
+        "d": f'{FREE}, needs: [a], locks: ["${{{{ ctx.port }}}}_1"]',
+    }
+    project.recipe("x", steps, head='vars: {rack: rack_7}\nlocks: ["${{ vars.rack }}"]')
+    with had("psu_2"):
+        outcomes = project.outcomes(*options)
+    assert {name.rpartition("::")[2]: word for name, word in outcomes.items()} == {
+        "a": "passed",
+        "b": "passed",
+        "c": "failed",
+        "d": "passed",
+    }
+    assert [taken(name) is None for name in ("rack_7", "psu_1", "psu_2")] == [False] * 3
+
+
 def test_who_waits_says_for_whom(project: Project) -> None:
     project.recipe("x", {"a": f"{FREE}, locks: [psu]"})
     with had("psu"):
