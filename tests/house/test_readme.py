@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.recipe import load
+
 ROOT = Path(__file__).parents[2]
 # On a machine of CI pytest cuts no line short.
 OF_CI = ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS")
@@ -61,3 +63,19 @@ def test_the_first_five_minutes_are_as_the_readme_shows_them(project: Path) -> N
         command, _, shown = text.removeprefix("$ ").partition("\n")
         expected = _comparable(shown.removeprefix("…\n"))
         assert _comparable(_seen(command, project))[-len(expected) :] == expected
+
+
+def test_the_templates_of_the_readme_are_good(tmp_path: Path) -> None:
+    written = re.sub(PART, "", (ROOT / "README.md").read_text(encoding="utf-8"))
+    templates = re.findall(r"```yaml\n(.*?)```\n", written, re.DOTALL)
+    assert templates
+    for text in templates:
+        path = tmp_path / "template.yaml"
+        path.write_text(text, encoding="utf-8")
+        load(path, root=tmp_path)
+
+
+def test_the_readme_names_every_sample() -> None:
+    rows = re.findall(r"^\| `(\w+\.yaml)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(path.name for path in (ROOT / "recipes").glob("[!_]*.yaml"))
