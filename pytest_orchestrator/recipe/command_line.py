@@ -5,17 +5,28 @@ word, or a part of the text that stands in double quotes around it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pytest_orchestrator.recipe.expressions import Expression, ExpressionError, Template, as_text
+from pytest_orchestrator.recipe.shell_quotes import (
+    ARITHMETIC,
+    DOUBLE,
+    ESCAPED,
+    LITERAL,
+    MARK,
+    SINGLE,
+    contexts,
+)
 
 _LARGEST = 128 * 1024 - 64
 """Bytes; Linux takes no longer variable."""
 
 _PREFIX = "RECIPE_VALUE_"
-_HEREDOC = re.compile(r"<<-?\s*(?:'(\w+)'|\"(\w+)\"|\\(\w+)|(\w+))")
-_SPACE = " \t\n"
+_SHELL = r"(?:\S*/)?(?:ba|da|a|k|z)?sh"
+_CODE = re.compile(
+    rf"""(?:^|[\s;&|(`])(?:eval\s[^;&|\n]*|{_SHELL}\s(?:-\S+\s+)*-\w*c\s+(?:"[^"]*|[^\s"']*))$"""
+)
 _SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
 # Words that only a shell knows; a program of that name, if there is one, does not do the same.
 _BUILTINS = frozenset(
@@ -28,97 +39,47 @@ _BUILTINS = frozenset(
 )
 
 
-class _Quotes:
-    """Follows the quotes of a command line."""
-
-    def __init__(self) -> None:
-        self._stack = ["plain"]
-        self._awaited: list[tuple[str, bool]] = []
-        self._word = False
-
-    @property
-    def state(self) -> str:
-        """What the next character stands in: plain, single, double, literal or document."""
-        return self._stack[-1]
-
-    def follow(self, text: str) -> None:
-        """Read on."""
-        at = 0
-        while at < len(text):
-            at = self._step(text, at)
-
-    def _step(self, text: str, at: int) -> int:
-        char, state = text[at], self.state
-        if state in ("literal", "document"):
-            return self._document(text, at)
-        if state == "single":
-            if char == "'":
-                self._stack.pop()
-            return at + 1
-        if char == "\\":
-            return at + 2
-        if text.startswith("$(", at):
-            self._stack.append("plain")
-            self._word = False
-            return at + 2
-        if char == "`":
-            self._toggle("tick")
-            return at + 1
-        if char == '"':
-            self._toggle("double")
-            return at + 1
-        return at + 1 if state == "double" else self._plain(text, at)
-
-    def _plain(self, text: str, at: int) -> int:
-        char = text[at]
-        if char == "#" and not self._word:
-            end = text.find("\n", at)
-            return len(text) if end < 0 else end
-        self._word = char not in _SPACE and char not in ";&|("
-        if char == "'":
-            self._stack.append("single")
-        elif char == ")" and len(self._stack) > 1:
-            self._stack.pop()
-        elif char == "\n" and self._awaited:
-            word, is_literal = self._awaited.pop(0)
-            self._stack += ["end " + word, "literal" if is_literal else "document"]
-        elif found := _HEREDOC.match(text, at):
-            quoted = found[1] or found[2] or found[3]
-            self._awaited.append((quoted or found[4], bool(quoted)))
-            return found.end()
-        return at + 1
-
-    def _document(self, text: str, at: int) -> int:
-        end = text.find("\n", at)
-        line = text[at:] if end < 0 else text[at:end]
-        if line.strip() == self._stack[-2].removeprefix("end "):
-            del self._stack[-2:]
-            return at + len(line)
-        return len(text) if end < 0 else end + 1
-
-    def _toggle(self, kind: str) -> None:
-        if self.state == kind:
-            self._stack.pop()
-        else:
-            self._stack.append(kind)
-            self._word = True
-
-
 WHOLE = (
     "the whole command line is an expression that gives no list: write the program as text, "
     "with expressions for its arguments"
 )
+_OTHER_SHELL = (
+    "an expression within code for another shell: hand it over as an argument, "
+    "as in: sh -c 'echo \"$1\"' sh ${{ … }}"
+)
 
 
-def problem(template: Template) -> str | None:
-    """Say what is wrong with the expressions of a command line; None where nothing is."""
-    for piece, state in _placed(template):
-        if isinstance(piece, Expression) and state in ("single", "literal"):
-            where = "single quotes" if state == "single" else "a quoted here-document"
-            return (
-                f"an expression within {where}, where the shell replaces nothing: "
-                f'use double quotes: "${{{{ {piece.text} }}}}"'
-            )
+_CURES = {
+    SINGLE: ("within single quotes, where the shell replaces nothing", 'use double quotes: "{}"'),
+    LITERAL: (
+        "within a quoted here-document, where the shell replaces nothing",
+        "leave the quotes of its word out",
+    ),
+    ARITHMETIC: ("within $(( )), which would read its value as code", "let it do the sum: {}"),
+    ESCAPED: ("behind a backslash", "leave that out; the text itself is written ${}"),
+}
+
+
+def problem(template: Template, command: str | tuple[str, ...]) -> str | None:
+    """Say what is wrong with the expressions of a command; None where nothing is.
+
+    Args:
+        template: The command line, or a word of a list, with its path in the step.
+        command: The line or the list as it is written.
+    """
+    if not isinstance(command, str):
+        at = cast(int, template.path[1])
+        is_code = at > 1 and re.fullmatch(r"-\w*c", command[at - 1])
+        return _OTHER_SHELL if is_code and re.fullmatch(_SHELL, command[0]) else None
+    line = _marked(template)
+    ends = [at for at, char in enumerate(line) if char == MARK]
+    for piece, context, end in zip(template.expressions, contexts(line), ends, strict=True):
+        if context in _CURES:
+            where, cure = _CURES[context]
+            written = f"${{{{ {piece.text} }}}}"
+            return f"an expression {where}: {cure.format(written)}"
+        if _CODE.search(line[:end]):
+            return _OTHER_SHELL
     return None
 
 
@@ -129,14 +90,15 @@ def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, s
         ExpressionError: An expression has no value, or one that is too long for a variable.
     """
     variables: dict[str, str] = {}
+    places = iter(contexts(_marked(template)))
     told = ""
-    for piece, state in _placed(template):
+    for piece in template.pieces:
         if isinstance(piece, str):
             told += piece
             continue
         name = f"{_PREFIX}{len(variables) + 1}"
-        variables[name] = _variable(piece, names)
-        told += f"${{{name}}}" if state in ("double", "document") else f'"${{{name}}}"'
+        variables[name] = _word(piece, names)
+        told += f"${{{name}}}" if next(places) == DOUBLE else f'"${{{name}}}"'
     return told, variables
 
 
@@ -144,19 +106,23 @@ def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the words of a command line without shell syntax; a value is never split.
 
     Raises:
-        ExpressionError: An expression has no value.
+        ExpressionError: An expression has no value, or one that is too long for a word.
     """
-    found: list[str] = []
-    is_open = False
-    for piece in template.pieces:
-        text = piece if isinstance(piece, str) else as_text(piece.value(names))
-        parts = text.split() if isinstance(piece, str) else [text]
-        joins = is_open and not (isinstance(piece, str) and text[:1].isspace())
-        if joins and parts:
-            found[-1] += parts.pop(0)
-        found += parts
-        is_open = not (isinstance(piece, str) and (text[-1:].isspace() or not text))
-    return tuple(found)
+    values = iter([_word(one, names) for one in template.expressions])
+    return tuple(
+        "".join(next(values) if char == MARK else char for char in word)
+        for word in _marked(template).split()
+    )
+
+
+def word(template: Template, names: Mapping[str, Any]) -> str:
+    """Return a word of a list.
+
+    Raises:
+        ExpressionError: An expression has no value, or one that is too long for a word.
+    """
+    values = iter([_word(one, names) for one in template.expressions])
+    return "".join(one if isinstance(one, str) else next(values) for one in template.pieces)
 
 
 def needs_shell(line: str) -> bool:
@@ -170,14 +136,11 @@ def template_needs_shell(template: Template) -> bool:
     return needs_shell("".join(one if isinstance(one, str) else "x" for one in template.pieces))
 
 
-def _placed(template: Template) -> Iterator[tuple[str | Expression, str]]:
-    quotes = _Quotes()
-    for piece in template.pieces:
-        yield piece, quotes.state
-        quotes.follow(piece if isinstance(piece, str) else "x")
+def _marked(template: Template) -> str:
+    return "".join(one if isinstance(one, str) else MARK for one in template.pieces)
 
 
-def _variable(piece: Expression, names: Mapping[str, Any]) -> str:
+def _word(piece: Expression, names: Mapping[str, Any]) -> str:
     text = as_text(piece.value(names))
     size = len(text.encode(errors="surrogatepass"))
     if size > _LARGEST:

@@ -32,19 +32,19 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     if not step.templates:
         return step
     due = [one for one in step.templates if (one.path[0] in LATE) == late]
+    commands = [one for one in due if isinstance(step, ShellStep) and one.path[0] == "cmd"]
     changed: dict[str, Any] = {}
     for one in due:
         field = str(one.path[0])
-        if field == "cmd" and isinstance(step, ShellStep):
-            changed |= _command(step, one, names, changed)
-            continue
-        value = one.value(names)
-        if len(one.path) > 1:
-            value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
-        changed[field] = value
-    told = {"cmd"} if isinstance(step, ShellStep) else set()
-    for field in changed.keys() - LATE - told:
+        if one not in commands:
+            value = one.value(names)
+            if len(one.path) > 1:
+                value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
+            changed[field] = value
+    for field in changed.keys() - LATE:
         changed[field] = _taken(step, field, changed[field], due)
+    for one in commands:  # last: the variables that they refer to stand beside those of `args`
+        changed |= _command(cast(ShellStep, step), one, names, changed)
     left = tuple(one for one in step.templates if one not in due)
     return msgspec.structs.replace(step, **changed, templates=left)
 
@@ -167,23 +167,32 @@ def _taken(step: Step, field: str, value: Any, due: list[Template]) -> Any:
 def _command(
     step: ShellStep, one: Template, names: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if len(one.path) > 1:  # a word of a list
+    if len(one.path) > 1:
         given = cast(tuple[str, ...], changed.get("cmd", step.cmd))
-        value = one.value(names)
-        return {"cmd": _put(given, one, one.path[1:], as_text(value))}
-    if one.is_whole:
-        value = one.value(names)
-        if not isinstance(value, list):
-            raise ExpressionError(command_line.WHOLE, one.place)
-        try:
-            return {"cmd": rules.command(tuple(as_text(word) for word in value))}
-        except ValueError as error:
-            raise ExpressionError(f"'cmd' is a list, which {error}", one.place) from None
+        return _words(_put(given, one, one.path[1:], command_line.word(one, names)), one)
+    if not any(isinstance(piece, str) and piece.strip() for piece in one.pieces):
+        return _words(_listed(one, names), one)
     if not command_line.template_needs_shell(one):
-        return {"cmd": command_line.words(one, names)}
+        return _words(command_line.words(one, names), one)
     line, variables = command_line.line(one, names)
     args = changed.get("args", step.args)
     return {"cmd": line, "args": args | variables}
+
+
+def _listed(one: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the list that a command line is which is nothing but an expression."""
+    found = [each.value(names) for each in one.expressions]
+    if len(found) != 1 or not isinstance(found[0], list):
+        raise ExpressionError(command_line.WHOLE, one.place)
+    return tuple(as_text(word) for word in found[0])
+
+
+def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
+    """Return a command that can be executed."""
+    try:
+        return {"cmd": rules.command(tuple(rules.word(word) for word in words))}
+    except ValueError as error:
+        raise ExpressionError(f"'cmd' is a list, which {error}", one.place) from None
 
 
 def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:

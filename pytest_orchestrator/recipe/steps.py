@@ -141,7 +141,7 @@ class _StepReader:
         if self._model is UseStep:
             self._check_use()
         self._check_missing()
-        self._check_command()
+        self._check_command(fields)
         if self._model is PythonStep:
             self._check_callable()
         if issubclass(self._model, CustomStep):
@@ -258,9 +258,12 @@ class _StepReader:
             if name not in OWN and name in keys_of(UseStep):
                 self._note(node, f"'{name}' belongs to the steps of the file that is used,")
 
-    def _check_command(self) -> None:
-        for one in self._templates.found if self._model is ShellStep else ():
-            wrong = command_line.problem(one) if one.path == ("cmd",) else None
+    def _check_command(self, fields: dict[str, Any]) -> None:
+        command = fields.get("cmd")
+        if self._model is not ShellStep or not command:
+            return
+        for one in self._templates.found:
+            wrong = command_line.problem(one, command) if one.path[0] == "cmd" else None
             if wrong:
                 self._problems.add(one.place, wrong, self._where)
 

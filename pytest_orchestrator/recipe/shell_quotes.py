@@ -1,0 +1,181 @@
+"""In which quotes of a shell's command line something stands."""
+
+import re
+
+MARK = "\0"
+"""Stands in a line for what is asked about; no command line has one of its own."""
+
+PLAIN, DOUBLE, SINGLE = "plain", "double", "single"
+LITERAL = "literal"
+"""A here-document whose word is quoted."""
+ARITHMETIC = "arithmetic"
+ESCAPED = "escaped"
+"""Behind a backslash."""
+
+_DOCUMENT, _BRACE, _TICK, _GROUP, _CASE = "document", "brace", "tick", "group", "case"
+_BEGINS = re.compile(
+    r"<<(?P<tabs>-?)[ \t]*(?:'(?P<a>[^'\n]+)'|\"(?P<b>[^\"\n]+)\"|\\(?P<c>[\w.-]+)|(?P<d>[\w.-]+))"
+)
+_CASE_BEGINS = re.compile(r"case\s[^;\n]*?\sin\s")
+_CASE_ENDS = re.compile(r"esac\b")
+
+
+def contexts(line: str) -> list[str]:
+    """Return what each mark of a line stands in.
+
+    Args:
+        line: A command line with marks.
+
+    Returns:
+        One of the words above for each mark. A here-document is `DOUBLE` too, where the shell
+        replaces as in double quotes, and a comment `PLAIN`.
+    """
+    scan = _Scan(line)
+    at = 0
+    while at < len(line):
+        at = scan.step(at)
+    return scan.found
+
+
+class _Scan:
+    """Follows the quotes of a line, each method from a place to the next one."""
+
+    def __init__(self, line: str) -> None:
+        self.found: list[str] = []
+        self._line = line
+        self._stack = [PLAIN]
+        self._awaited: list[tuple[str, str, bool]] = []
+        self._ends: list[tuple[str, bool]] = []
+        self._in_word = False
+
+    @property
+    def _context(self) -> str:
+        """What the shell does with what comes next."""
+        state = next(one for one in reversed(self._stack) if one != _BRACE)
+        if state == _DOCUMENT:
+            return DOUBLE
+        return PLAIN if state in (_TICK, _GROUP, _CASE) else state
+
+    def step(self, at: int) -> int:
+        """Follow what stands at a place."""
+        char, state = self._line[at], self._stack[-1]
+        if state in (_DOCUMENT, LITERAL) and (at == 0 or self._line[at - 1] == "\n"):
+            past = self._ended(at)
+            if past > at:
+                return past
+        if char == MARK:
+            self.found.append(self._context)
+            self._in_word = True
+            return at + 1
+        if state in (SINGLE, LITERAL):
+            if state == SINGLE and char == "'":
+                self._stack.pop()
+            return at + 1
+        if char == "\\":
+            self._in_word = True
+            if self._line[at + 1 : at + 2] == MARK:
+                self.found.append(ESCAPED)
+            return at + 2
+        past = self._opened(at)
+        return past if past > at else self._closed(at)
+
+    def _opened(self, at: int) -> int:
+        """Follow what means the same without quotes and in double ones."""
+        line, state = self._line, self._stack[-1]
+        for opening, states in (
+            ("$((", [ARITHMETIC, ARITHMETIC]),
+            ("$(", [PLAIN]),
+            ("${", [_BRACE]),
+        ):
+            if line.startswith(opening, at):
+                self._stack += states
+                self._in_word = opening == "${"
+                return at + len(opening)
+        if line[at] == "`":
+            if _TICK in self._stack:
+                del self._stack[self._stack.index(_TICK) :]
+            else:
+                self._stack.append(_TICK)
+            self._in_word = False
+            return at + 1
+        if line[at] == '"' and state not in (_DOCUMENT, ARITHMETIC):
+            if state == DOUBLE:
+                self._stack.pop()
+            else:
+                self._stack.append(DOUBLE)
+            self._in_word = True
+            return at + 1
+        return at
+
+    def _closed(self, at: int) -> int:
+        """Follow what ends a state, or belongs to it alone."""
+        char, state = self._line[at], self._stack[-1]
+        if state == ARITHMETIC and char == "(":
+            self._stack.append(ARITHMETIC)
+        elif (state == ARITHMETIC and char == ")") or (state == _BRACE and char == "}"):
+            self._stack.pop()
+            self._in_word = True
+        elif self._context == PLAIN:
+            return self._plain(at)
+        return at + 1
+
+    def _plain(self, at: int) -> int:
+        char, state = self._line[at], self._stack[-1]
+        begins, self._in_word = not self._in_word, char not in " \t\n;&|<>("
+        if char == "'":
+            self._stack.append(SINGLE)
+        elif state == _BRACE:
+            return at + 1
+        elif char == "#" and begins:
+            return self._comment(at)
+        elif char == "(":
+            self._stack.append(_GROUP)
+        elif char == ")":
+            self._close()
+        elif char == "\n" and self._awaited:
+            kind, *end = self._awaited.pop(0)
+            self._stack.append(kind)
+            self._ends.append((str(end[0]), bool(end[1])))
+        elif char == "<":
+            return self._redirected(at)
+        elif begins and _CASE_BEGINS.match(self._line, at):
+            self._stack.append(_CASE)
+        elif begins and state == _CASE and _CASE_ENDS.match(self._line, at):
+            self._stack.pop()
+        return at + 1
+
+    def _close(self) -> None:
+        state = self._stack[-1]
+        if state == _GROUP or (state == PLAIN and len(self._stack) > 1):
+            self._stack.pop()
+            self._in_word = state == PLAIN
+
+    def _comment(self, at: int) -> int:
+        end = self._line.find("\n", at)
+        end = len(self._line) if end < 0 else end
+        self.found += [PLAIN] * self._line.count(MARK, at, end)
+        return end
+
+    def _redirected(self, at: int) -> int:
+        if self._line.startswith("<<<", at):
+            return at + 3
+        found = _BEGINS.match(self._line, at)
+        if found is None:
+            return at + 1
+        word = found["a"] or found["b"] or found["c"] or found["d"]
+        self._awaited.append((_DOCUMENT if found["d"] else LITERAL, word, bool(found["tabs"])))
+        self._in_word = True
+        return found.end()
+
+    def _ended(self, at: int) -> int:
+        """Return where a here-document has ended, or the place itself where it goes on."""
+        end = self._line.find("\n", at)
+        end = len(self._line) if end < 0 else end
+        word, is_indented = self._ends[-1]
+        said = self._line[at:end]
+        if (said.lstrip("\t") if is_indented else said) != word:
+            return at
+        self._stack.pop()
+        self._ends.pop()
+        self._in_word = False
+        return end

@@ -1,0 +1,47 @@
+"""In which quotes of the shell something stands: read from the line, to its end."""
+
+import pytest
+
+from pytest_orchestrator.recipe.shell_quotes import MARK, contexts
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("@ '@' \"@\" @", "plain single double plain"),
+        ('"it\'s @" @', "double plain"),
+        ("'a\"b' @", "plain"),
+        ('"$(echo @) @" @', "plain double plain"),
+        ('"$( (a); echo @ ) @"', "plain double"),
+        ('"$(case x in a) echo @;; (b) @;; esac; @) @"', "plain plain plain double"),
+        ("case x in a) '@';; esac; @", "single plain"),
+        ("$((@ + (1)) ) ) @", "arithmetic plain"),
+        ("$((1<<2)) @\n@", "plain plain"),
+        ('"$((@))@"', "arithmetic double"),
+        ("`@` @", "plain plain"),
+        ('"`@`@"', "plain double"),
+        ("# don't @\n@ '@'", "plain plain single"),
+        ("(a)# don't\n@", "plain"),
+        ("a#'@'", "single"),
+        ("${#x} $# '@'", "single"),
+        ("cat <<E\n@'\n@E\nE\n@", "double double plain"),
+        ("cat <<E\n E\n@\nE\n'@'", "double single"),
+        ("cat <<-E\n\t@\n\tE\n@", "double plain"),
+        ("cat <<'E'\n@\nE\n@", "literal plain"),
+        ('cat <<"E"\n@\nE\n@', "literal plain"),
+        ("cat <<\\E\n@\nE\n@", "literal plain"),
+        ("cat <<A <<'B'; @\n@\nA\n@\nB\n@", "plain double literal plain"),
+        ('cat <<E\n$(a @) "@\nE\n', "plain double"),
+        ("a <<< @\n@", "plain plain"),
+        ("\\@ \\\\@ \"\\@\" '\\@'", "escaped plain escaped single"),
+        ('"${x:-@}" ${x:-@} "${x:-"@"}"', "double plain double"),
+        ("x=$(a 'b)') '@'", "single"),
+    ],
+)
+def test_each_mark_stands_in_its_quotes(line: str, wanted: str) -> None:
+    assert contexts(line.replace("@", MARK)) == wanted.split()
+
+
+@pytest.mark.parametrize("line", ["'@", '"@', "$(@", "`@", "<<E\n@", "${@", "@)", "@}", "@ esac"])
+def test_a_line_that_no_shell_would_take_is_followed_to_its_end(line: str) -> None:
+    assert len(contexts(line.replace("@", MARK))) == 1
