@@ -108,8 +108,11 @@ class Attempts:
             ended = env.services.ended(self.step.name) or tried.ended
             tried = msgspec.structs.replace(tried, ended=ended)
         if tried.failure is None or tried.ended is None or self._is_last(tried):
+            self._own.settle(is_last=True)
+            tried = msgspec.structs.replace(tried, changes=tuple(self._own.changes))
             self.result = self._last(self._with_artifacts(tried))
             return self.result
+        self._own.settle(is_last=False)
         self._failed.append(
             Attempt(
                 number=self.number,
@@ -125,7 +128,9 @@ class Attempts:
     def _known(self, tried: StepResult) -> dict[str, Any]:
         """Return what `until` and `abort_if` may ask for."""
         kind = tried.failure.kind if tried.failure else None
-        return {**after(self._names, tried.ended), "kind": kind} if tried.ended else {}
+        return (
+            {**after(self._names, tried.ended, self._own.view), "kind": kind} if tried.ended else {}
+        )
 
     def _judged(self, tried: StepResult) -> StepResult:
         """Let a try fail where `until` does not hold."""
@@ -133,7 +138,7 @@ class Attempts:
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
         try:
-            told = assertion.unmet(until, self._known(tried), self._own.context)
+            told = assertion.unmet(until, self._known(tried), self._own.view)
         except ExpressionError as error:
             failure = invalid(error)
         else:
@@ -209,7 +214,9 @@ class Attempts:
         """Return a try with all that it left, now that nothing of it goes on."""
         if tried.ended is None:
             return tried
-        kept = artifacts.kept(self.step, self._env, after(self._names, tried.ended))
+        kept = artifacts.kept(
+            self.step, self._env, after(self._names, tried.ended, self._own.context)
+        )
         return msgspec.structs.replace(
             tried,
             changes=tuple(self._own.changes),

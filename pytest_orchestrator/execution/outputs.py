@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.output import Output, Search
@@ -13,16 +12,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
 
 
-def written(step: Step, names: Mapping[str, Any], context: Context) -> Failure | None:
-    """Write the outputs of a step; all of them, or none where one has no value.
+def found(step: Step, names: Mapping[str, Any]) -> "dict[str, Json] | Failure":
+    """Return the outputs of a step by their keys.
 
     Args:
         step: The step, with the values of the expressions in its outputs.
         names: What the names of expressions mean, for what was printed.
-        context: The step's own handle on the Context.
 
     Returns:
-        Why one has no value; None where all were written.
+        All of them, or why one has no value.
     """
     values: dict[str, Json] = {}
     for one in step.outputs:
@@ -30,9 +28,7 @@ def written(step: Step, names: Mapping[str, Any], context: Context) -> Failure |
         if isinstance(value, Failure):
             return value
         values[one.key] = value
-    for key, value in values.items():
-        context.set(key, value)
-    return None
+    return values
 
 
 def _searched(one: Output, search: Search, names: Mapping[str, Any]) -> Any:

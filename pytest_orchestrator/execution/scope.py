@@ -152,11 +152,18 @@ def _vars(
     return told
 
 
-def after(names: Mapping[str, Any], ended: Ended) -> dict[str, Any]:
-    """Return the names that there are after the body of a step."""
+def after(names: Mapping[str, Any], ended: Ended, view: Context) -> dict[str, Any]:
+    """Return the names that there are after the body of a step.
+
+    Args:
+        names: Those that there were before.
+        ended: How the body ended.
+        view: The Context as it is seen then.
+    """
     process = ended.process
     return {
         **names,
+        "ctx": ContextNames(view),
         "result": ended.value,
         "stdout": process.stdout.text if process else "",
         "stderr": process.stderr.text if process else "",

@@ -17,6 +17,7 @@ from pytest_orchestrator.core.result import (
     StepResult,
     Verdict,
 )
+from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import (
     criteria,
     custom,
@@ -55,6 +56,34 @@ class Handle:
         self.changes: list[Change] = []
         self._step, self._follow = step, follow
         self.context = context.bound(step.name, self._note)
+        self._staged: Context | None = None
+        self._outputs: dict[str, Json] = {}
+
+    @property
+    def view(self) -> Context:
+        """The Context as what comes after the body sees it: with the outputs of this try."""
+        return self._staged or self.context
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Paths that were asked for and not there."""
+        return tuple(dict.fromkeys((*self.context.missed, *self.view.missed)))
+
+    def stage(self) -> None:
+        """Let outputs be seen, and written only when it is known that no try follows."""
+        self._staged = self.context.layer()
+
+    def write(self, outputs: dict[str, Json]) -> None:
+        """Write outputs, as far as the view."""
+        for key, value in outputs.items():
+            self.view.set(key, value)
+        self._outputs = outputs if self._staged else {}
+
+    def settle(self, *, is_last: bool) -> None:
+        """End a try: write its outputs where it is the last one, else forget them."""
+        outputs, self._outputs, self._staged = self._outputs, {}, None
+        if is_last:
+            self.write(outputs)
 
     def _note(self, change: Change) -> None:
         self.changes.append(change)
@@ -88,11 +117,13 @@ def execute(
     before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
     ended = _body(step, own.context, env, fixtures)
+    if step.retry is not None and env.attempt < step.retry.attempts:
+        own.stage()
     found = Found(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
-        known = scope.after(names, ended)
-        evidence = Evidence(step, own.context, ended, started, env.root, before, known)
-        found = _checked(evidence) if ended.failure is None else _beside(evidence)
+        known = scope.after(names, ended, own.view)
+        evidence = Evidence(step, own.view, ended, started, env.root, before, known)
+        found = _checked(evidence, own) if ended.failure is None else _beside(evidence)
     if env.secrets.forms is not secrets and not step.background:
         mask_logs(step, env)
     outcome: Outcome = (
@@ -107,7 +138,7 @@ def execute(
         verdicts=found.verdicts,
         measurements=found.measured,
         changes=tuple(own.changes),
-        missed=own.context.missed,
+        missed=own.missed,
         ended=ended,
         started=started,
     )
@@ -121,14 +152,15 @@ class Found(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _checked(evidence: Evidence) -> Found:
+def _checked(evidence: Evidence, own: Handle) -> Found:
     """Write the outputs, take the measurements, check all criteria."""
     ended, names = evidence.ended, evidence.names
     try:
         step = resolved(evidence.step, names, late=True)
-        failure = outputs.written(step, names, evidence.context)
-        if failure is not None:
-            return Found(failure, ended.verdicts)
+        values = outputs.found(step, names)
+        if isinstance(values, Failure):
+            return Found(values, ended.verdicts)
+        own.write(values)
         measured = measurements.taken(step, names)
         verdicts = (
             *ended.verdicts,

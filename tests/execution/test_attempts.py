@@ -198,3 +198,62 @@ def test_a_wait_holds_no_lock_and_no_lane(bench: Bench, monkeypatch: pytest.Monk
     run = run_of(bench)
     assert run.result(step).attempt == 3
     assert free == [True] * 3
+
+
+COUNT = 'echo x >> n; n=$(wc -l < n); echo "{\\"n\\": $n}"'
+OUT = {"n": "${{ result.n }}"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"success": {"assert": ["ctx.n >= 3"]}}, (3, 3, "passed")),
+        ({"success": {"ctx_has_keys": ["n"], "files_exist": ["none"]}}, (4, 4, "failed")),
+        ({"measurements": {"m": {"value": "ctx.n", "low": 2}}}, (2, 2, "passed")),
+        ({"success": {"files_exist": ["n"]}}, (1, 1, "passed")),
+    ],
+)
+def test_outputs_are_those_of_the_last_try_alone(
+    bench: Bench, keys: dict[str, Any], told: tuple[int, int, str]
+) -> None:
+    result = tried(bench, COUNT, 4, parse="data", outputs=OUT, **keys)
+    number, value, outcome = told
+    assert (result.attempt, bench.context["n"], result.outcome) == (number, value, outcome)
+    assert [(one["who"], one["new"]) for one in bench.context.get_history("n")] == [("s", value)]
+    assert [(one.key, one.new) for one in result.changes] == [("n", value)]
+
+
+@pytest.mark.parametrize(
+    ("retry", "number"), [({"until": "ctx.n == 2"}, 2), ({"abort_if": "ctx.n == 3"}, 3)]
+)
+def test_what_is_asked_of_a_try_sees_its_outputs(
+    bench: Bench, retry: dict[str, Any], number: int
+) -> None:
+    fails = {"success": {"files_exist": ["none"]}} if "abort_if" in retry else {}
+    cmd, retry = COUNT, {"attempts": 5} | retry
+    tries = attempts(bench, cmd, retry, parse="data", outputs=OUT, **fails)
+    while tries.run() is None:
+        assert "n" not in bench.context
+    assert tries.result is not None
+    assert (tries.result.attempt, bench.context["n"]) == (number, number)
+    assert len(bench.context.get_history("n")) == 1
+
+
+def test_a_last_try_whose_body_fails_writes_nothing(bench: Bench) -> None:
+    cmd = f"{COUNT}; test $n -lt 2"
+    result = tried(bench, cmd, 2, parse="data", outputs=OUT, success={"files_exist": ["none"]})
+    assert (result.attempt, result.outcome) == (2, "failed")
+    assert bench.context.get_history("n") == []
+
+
+def test_what_a_body_writes_in_a_try_stays(bench: Bench) -> None:
+    source = "def step(ctx):\n    n = ctx.increment('n')\n    return {'status': 'ok', 'n': n}\n"
+    success = {"assert": ["ctx.n == 2", "ctx.out == 2"]}
+    keys = {"retry": {"attempts": 3}, "outputs": {"out": "${{ result.n }}"}, "success": success}
+    tries = bench.tries(bench.python_step(source, **keys))
+    assert tries.prepare() is None
+    while tries.run() is None:
+        pass
+    assert tries.result is not None
+    assert tries.result.outcome == "passed"
+    assert [(one.key, one.new) for one in tries.result.changes] == [("n", 1), ("n", 2), ("out", 2)]
