@@ -317,7 +317,7 @@ def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], boo
 
 
 def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run) -> None:
-    serial = run.load("ls n || echo up; touch n; exec sleep 600",
+    serial = run.load("ls n || { touch n; echo up; }; exec sleep 600",
                       "ready: {stdout_matches: up, timeout: 500ms}")  # fmt: skip
     step = serial.recipe.step("a")
     assert serial.result(step).outcome == "passed"
