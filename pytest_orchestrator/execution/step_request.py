@@ -8,7 +8,7 @@ import msgspec
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.model import Brought, PythonStep
 
-_OF_A_BODY = ("name", "module", "class_", "function", "params", "heap", "timeout")
+_OF_A_BODY = ("name", "module", "class_", "function", "params", "heap", "timeout", "background")
 
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
