@@ -116,14 +116,14 @@ class Order:
         for each in drafts:
             if each.name:
                 by_name.setdefault(each.name, each)
-        awaited = {
-            name: tuple(other for other in _awaited(each) if other in by_name)
+        waits = {
+            name: tuple(other for other in awaited(each) if other in by_name)
             for name, each in by_name.items()
         }
-        circles = graph.circles(awaited) if not graph.is_forward(awaited) else []
+        circles = graph.circles(waits) if not graph.is_forward(waits) else []
         for circle in circles:
             self._circle([by_name[name] for name in circle])
-        return list(drafts) if circles else [by_name[name] for name in graph.ordered(awaited)]
+        return list(drafts) if circles else [by_name[name] for name in graph.ordered(waits)]
 
     def _circle(self, drafts: Sequence[Draft]) -> None:
         steps = list(pairwise(drafts))
@@ -140,7 +140,7 @@ class Order:
         self._note(asked[0], f"steps {verb} each other in a circle: {path}", hint=hint)
 
 
-def _awaited(each: Draft) -> tuple[str, ...]:
+def awaited(each: Draft) -> tuple[str, ...]:
     """The names of all that a step waits for, whatever has to become of them."""
     return (*each.fields.get("needs", ()), *each.fields.get("after", ()))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.names import dashed
+from pytest_orchestrator.recipe.order import awaited
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
 from pytest_orchestrator.recipe.words import quoted
@@ -54,19 +55,19 @@ class Reads:
             final: Those of ``finally``.
             inner: For each step that uses a file the names of what it stands for.
         """
-        before: dict[str, set[str]] = {}
-        names = [name for each in (*steps, *final) for name in inner.get(each.name, [each.name])]
-        ended: set[str] = set()
+        if not any(each.expressions for each in (*steps, *final)):
+            return  # as in most files
+        flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
+        names = [name for found in flat.values() for name in found]
+        waits = {each.name: awaited(each) for each in steps}
         for each in steps:
-            waits = (*each.fields.get("needs", ()), *each.fields.get("after", ()))
-            known = {name for wait in waits for name in before.get(wait, ())}
-            known |= {name for wait in waits for name in inner.get(wait, [wait])}
-            before[each.name] = known
-            ended |= set(inner.get(each.name, [each.name]))
-            self._step(each, names, known)
+            if each.expressions:
+                known = [name for wait in _upstream(each.name, waits) for name in flat[wait]]
+                self._step(each, names, known)
+        ended = [name for each in steps for name in flat[each.name]]
         for each in final:
             self._step(each, names, ended)
-            ended |= set(inner.get(each.name, [each.name]))
+            ended += flat[each.name]
 
     def _step(self, each: Draft, names: Sequence[str], known: Collection[str]) -> None:
         where = f" in {each.title}"
@@ -128,3 +129,15 @@ def _looked_up(expression: Expression) -> "list[Chain]":
         for chain in expression.reads
         if chain.parts and isinstance(chain.parts[0], str) and not chain.asked
     ]
+
+
+def _upstream(name: str, waits: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return all steps that a step waits for, and those that they wait for."""
+    found: set[str] = set()
+    more = list(waits[name])
+    while more:
+        one = more.pop()
+        if one not in found and one in waits:
+            found.add(one)
+            more += waits[one]
+    return found
