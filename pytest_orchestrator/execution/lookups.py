@@ -153,6 +153,12 @@ class Inner:
         except ExpressionError as error:
             raise ExpressionError(f"{where}: {error}") from None
 
+    @property
+    def vars(self) -> Mapping[str, Json]:
+        """The vars of the file; none where its steps are skipped."""
+        own: Mapping[str, Json] = self._own["vars"]
+        return own
+
     def _vars(self, part: Part, known: Mapping[str, Any]) -> dict[str, Json]:
         told: dict[str, Json] = {
             name: valued(part.given_templates, ("with_", name), value, known)

@@ -103,7 +103,8 @@ class Scope:
             if part.name not in self._inner:
                 outer = self._within(part.outer, names) if part.outer else None
                 steps = Steps(self._recipe, self._known)
-                self._inner[part.name] = Inner(part, names, steps, outer)
+                inner = self._inner[part.name] = Inner(part, names, steps, outer)
+                self._env.secrets.declare(part.secrets, inner.vars)
             return self._inner[part.name]
 
 

@@ -34,6 +34,7 @@ class Part(Struct, frozen=True, kw_only=True):
         vars: Those of the file.
         templates: The expressions in its values.
         locks: The expressions among its ``locks``.
+        secrets: What it calls secret.
         given: What the user gives it as ``with``.
         given_templates: The expressions in that.
         condition: The ``if`` of the step that uses it.
@@ -47,6 +48,7 @@ class Part(Struct, frozen=True, kw_only=True):
     vars: dict[str, Json]
     templates: tuple[Template, ...]
     locks: tuple[Template, ...]
+    secrets: tuple[str, ...]
     given: dict[str, Json]
     given_templates: tuple[Template, ...]
     condition: Expression | None

@@ -143,6 +143,7 @@ def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
         vars=used.vars,
         templates=tuple(one for one in used.templates if one.path[0] == "vars"),
         locks=tuple(one for one in used.templates if one.path[0] == "locks"),
+        secrets=used.secrets,
         given=step.with_,
         given_templates=step.templates,
         condition=step.if_,

@@ -44,8 +44,8 @@ def used(project: Project) -> Project:
     return project
 
 
-def printed(project: Project, step: str) -> str:
-    logs = project.path / ".orchestrator/runs/latest/logs/m"
+def printed(project: Project, step: str, recipe: str = "m") -> str:
+    logs = project.path / ".orchestrator/runs/latest/logs" / recipe
     return (logs / f"{step}.1.stdout").read_text().strip()
 
 
@@ -137,3 +137,34 @@ def test_a_value_that_cannot_be_had_is_told_with_the_use(used: Project) -> None:
         "low.set": "in step 'low' that uses recipes/_psu.yaml: `ctx.nope`: the context has no key "
         "'nope'; it has none at all"
     }
+
+
+def test_what_a_used_file_calls_secret_is_masked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_PIN", "4711")
+    project.write(
+        "recipes/_part.yaml",
+        """
+        vars: {word: none}
+        secrets: [env.BENCH_PIN, vars.word, ctx.session.key]
+        steps:
+          - name: open
+            type: shell
+            cmd: echo "pin $BENCH_PIN, word ${{ vars.word }}, key aa-$((6 * 7))"
+            parse: text
+            outputs: {session.key: {from: stdout, regex: 'key (\\S+)'}}
+            success: {assert: [exit_code == 1]}
+        """,
+    )
+    project.write("recipes/outer.yaml", "steps: [{name: inner, use: recipes/_mid.yaml}]")
+    project.write(
+        "recipes/_mid.yaml",
+        "steps: [{name: part, use: recipes/_part.yaml, with: {word: 'hush-${{ 1 + 1 }}'}}]",
+    )
+    shown = project.run().stdout.str()
+
+    assert "pin ***, word ***, key ***" in shown
+    assert "4711" not in shown
+    assert "hush-2" not in shown
+    assert printed(project, "inner.part.open", "outer") == "pin ***, word ***, key ***"
