@@ -136,3 +136,12 @@ def test_reports_say_where_a_value_comes_from(shown: Project) -> None:
         "twice": {"value": 6, "origin": "recipe"},
         "label": {"value": "plain", "origin": "recipe"},
     }
+
+
+def test_a_recipe_that_cannot_be_read_may_have_any_var(shown: Project) -> None:
+    shown.write("recipes/bad.yaml", "vars: {other: 1}\nsteps: []\n")
+    result = shown.run("--recipe-var", "other=1")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["recipes/bad.yaml:2:8: 'steps' has no step in it"])
+    assert not [line for line in result.errlines if line.startswith("ERROR: ")]
