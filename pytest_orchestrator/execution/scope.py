@@ -14,10 +14,9 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.part import Part
-from pytest_orchestrator.recipe.resolve import value_of
+from pytest_orchestrator.recipe.resolve import later, value_of
 
 _OUTERMOST = Step(name="_")
-_OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 
 class Scope:
@@ -121,20 +120,8 @@ def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
     if not recipe.matrix:
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
-    names["vars"] = _vars(recipe, given, names, but=_later(recipe))
+    names["vars"] = _vars(recipe, given, names, but=later(recipe.templates))
     return names
-
-
-def _later(recipe: Recipe) -> set[str]:
-    """Return the vars that have no value yet at collection: what they read comes with the run."""
-    later: set[str] = set()
-    for one in recipe.templates:
-        for expression in one.expressions:
-            for chain in expression.reads:
-                reads_later = chain.root == "vars" and chain.parts[:1] and chain.parts[0] in later
-                if one.path[0] == "vars" and (chain.root in _OF_A_RUN or reads_later):
-                    later.add(str(one.path[1]))
-    return later
 
 
 def _vars(

@@ -68,6 +68,9 @@ class Document:
             reading = self._reading._replace(templates=Templates())
             node = found["defaults"][1]
             fields["defaults"], self._defaults = defaults.read(node, reading)
+        for key in ("vars", "test_meta"):  # whose keys are known before a run
+            if key in found and type(found[key][1]) is ScalarNode:
+                self._reading.mismatch(found[key][1], key, "a mapping")
         if "matrix" in found:
             matrix.check(found["matrix"][1], self._reading)
         if "needs" in found:
@@ -116,6 +119,7 @@ class Document:
         }
         reads = Reads(self._problems, names, known, fields.get("fixtures", ()))
         reads.check_root(self._reading.templates.expressions)
+        reads.check_order(self._reading.templates.found, fields.get("required", ()))
         reads.check_steps(steps, final, inner)
 
     def _used(self, draft: Draft) -> Recipe | None:

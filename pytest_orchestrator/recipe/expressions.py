@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe.words import shortened
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
-    from pytest_orchestrator.recipe.sandbox import Chain
+    from pytest_orchestrator.recipe.chains import Chain
 else:
     Json = Any
 
@@ -221,7 +221,7 @@ def bare(text: str, place: Place) -> Expression:
         found = template(inner, place)
         if isinstance(found, Template) and found.is_whole:
             return found.expressions[0]
-        raise ExpressionError("one expression is wanted here, not a text with some in it", place)
+        raise ExpressionError("a text with expressions in it, should be one expression", place)
     try:
         _parsed(inner)
     except ValueError as error:
@@ -278,9 +278,9 @@ def _parsed(text: str) -> Any:
 
 @lru_cache(maxsize=4096)
 def _reads(text: str) -> "tuple[Chain, ...]":
-    from pytest_orchestrator.recipe import sandbox
+    from pytest_orchestrator.recipe.chains import chains
 
-    return tuple(sandbox.chains(_parsed(text)))
+    return tuple(chains(_parsed(text)))
 
 
 @lru_cache(maxsize=1024)

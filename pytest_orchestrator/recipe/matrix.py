@@ -28,6 +28,7 @@ _OWN = ("include", "exclude")
 def check(node: Node, reading: Reading) -> None:
     """Note what is wrong with a matrix as it is written; its lists may be expressions."""
     if type(node) is not MappingNode or node.tag == BROKEN:
+        reading.mismatch(node, "matrix", "a mapping")
         return
     for name, (name_node, value) in pairs(node).items():
         if not _NAME.fullmatch(name):

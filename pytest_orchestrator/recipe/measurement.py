@@ -37,7 +37,7 @@ class Measurement(Struct, frozen=True, kw_only=True):
     value: Annotated[
         Expression, key("An expression: what was measured.", "result.ripple_mv", names=AFTER)
     ]
-    unit: Annotated[Text | None, key("The unit of value and limits.", "mV")] = None
+    unit: Annotated[Text | None, key("The unit of value and limits.", "mV", names=AFTER)] = None
     low: Annotated[
         float | None,
         key("The smallest that is good.", 0, names=AFTER, written=int | float),
@@ -55,7 +55,7 @@ class Measurement(Struct, frozen=True, kw_only=True):
         key("A range around a value.", {"of": 12.0, "percent": 5}, own=True),
     ] = None
     allow_fail: Annotated[
-        bool, key("`true`: record the verdict, and let it fail nothing.", True)
+        bool, key("`true`: record the verdict, and let it fail nothing.", True, names=AFTER)
     ] = False
 
     at: dict[str, Place] = field(default_factory=dict)

@@ -26,11 +26,15 @@ COLLECTED = frozenset({"vars", "env"})
 FUNCTIONS = ("range", "dict")
 """What an expression may call beside the filters."""
 
-_DASHED = re.compile(r"steps\.(\w+(?:-\w+)+)")
+_DASHED = re.compile(
+    r"\b(?:(?P<ctx>ctx)\.(?P<path>[\w.]*\w(?:-\w+)+)|(?P<root>steps|vars|env)\.(?P<name>\w+(?:-\w+)+))"
+)
 _CURES = {
     "len": "write `x | length`",
     "str": "write `x | string`",
     "null": "write `none`",
+    **dict.fromkeys(("no", "off", "No", "NO", "FALSE"), "write `false`"),
+    **dict.fromkeys(("yes", "on", "Yes", "YES", "TRUE"), "write `true`"),
     "undefined": "write `x is defined`",
     **{name: f"write `x | {name}`" for name in ("abs", "int", "float", "round", "sum", "sorted")},
     **{name: f"write `[a, b] | {name}`" for name in ("min", "max")},
@@ -48,9 +52,10 @@ def unknown(expression: Expression, known: Collection[str]) -> str | None:
         if chain.root in known or chain.asked or chain.root in FUNCTIONS:
             continue
         if chain.root in TRIED:
-            when = "after the body of the step" if chain.root in AFTER else "of `retry`"
             if chain.root in BEFORE:
                 return f"'{chain.root}' cannot be used here"
+            is_after = chain.root in AFTER
+            when = "after the body of the step" if is_after else "in `until` and `abort_if`"
             return f"'{chain.root}' is known only {when}"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
         return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
@@ -63,14 +68,17 @@ def _cure(text: str, root: str) -> str:
 
 
 def dashed(text: str, word: str) -> str:
-    """Return the cure for the name of a step that an expression takes for a subtraction.
+    """Return the cure for a name that an expression takes for a subtraction.
 
     Args:
         text: The expression.
         word: What it takes for a name.
     """
-    name = next((name for name in _DASHED.findall(text) if word in name.split("-")), "")
-    return f"a name with a dash is written steps['{name}']" if name else ""
+    for found in _DASHED.finditer(text):
+        name = found["path"] or found["name"]
+        if word in name.split("-"):
+            return f"a name with a dash is written {found['ctx'] or found['root']}['{name}']"
+    return ""
 
 
 def _listed(names: Collection[str]) -> str:

@@ -60,6 +60,8 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
     told: dict[str, Measurement] = {}
     for name, (name_node, value) in pairs(node).items():
         title = f"measurements.{name}"
+        if not reading.values.is_name(name, name_node):
+            continue
         if not name.strip():
             reading.wrong(name_node, "measurements", " has an empty name")
             continue
@@ -86,6 +88,8 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
         return ()
     told: list[Output] = []
     for name, (name_node, value) in pairs(node).items():
+        if not reading.values.is_name(name, name_node):
+            continue
         try:
             checked_key(name)
         except ContextKeyError:

@@ -136,7 +136,8 @@ class Check:
         written: Pairs = {}
         for key, value in node.value:
             if type(key) is not ScalarNode:
-                self._problem(key, "a key is text, not a list or a mapping")
+                cure = 'an expression is written "${{ … }}"' if self._is_braced(key) else ""
+                self._problem(key, "a key is text, not a list or a mapping", cure)
             elif key.tag not in _SCALAR:
                 self._tag(key)
             elif key.value in written:
@@ -151,6 +152,14 @@ class Check:
                     written.setdefault(name, pair)
         node.value = written
         return found
+
+    def _is_braced(self, key: Node) -> bool:
+        """Tell whether a key is the inner half of ``{{ x }}``."""
+        return (
+            type(key) is MappingNode
+            and all(value.value == "" for _, value in key.value)
+            and self._text.startswith("{{", key.start_mark.index - 1)
+        )
 
     def _merged(self, node: Node) -> list[Node]:
         parts = node.value if type(node) is SequenceNode else [node]

@@ -26,6 +26,7 @@ class Search(Struct, frozen=True, kw_only=True):
             "A regular expression: its first group is the value, or all of it without one.",
             r"serial (\w+)",
             rule=rules.pattern,
+            names=AFTER,
         ),
     ]
     default: Annotated[

@@ -4,6 +4,7 @@ A file's problems all come at once because no reader stops at the first: a value
 cannot be read is `FAILED`, its problem is noted, and reading goes on.
 """
 
+import json
 from collections.abc import Callable
 from functools import cached_property, reduce
 from operator import or_
@@ -14,9 +15,16 @@ import msgspec
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_orchestrator.core.values import kind
-from pytest_orchestrator.recipe.expressions import Expression, ExpressionError, Template, bare
+from pytest_orchestrator.recipe.expressions import (
+    OPENING,
+    Expression,
+    ExpressionError,
+    Template,
+    bare,
+)
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.reading import WORDS, Reading
+from pytest_orchestrator.recipe.source import PLAIN
 from pytest_orchestrator.recipe.templates import has_template
 from pytest_orchestrator.recipe.values import FAILED
 from pytest_orchestrator.recipe.words import either, quoted, shortened
@@ -148,7 +156,7 @@ class _Condition:
         if type(node) is not ScalarNode or not node.value.strip():
             return reading.mismatch(node, key, self.wanted)
         try:
-            return bare(node.value, reading.values.place(node))
+            return bare(_written(node, reading), reading.values.place(node))
         except ExpressionError as error:
             return reading.wrong(node, key, f" is {error}", reading.values.trap(node))
 
@@ -173,7 +181,8 @@ class _Mapping:
         found = {}
         for name, (name_node, value_node) in pairs(node).items():
             try:
-                self._name(name)
+                if reading.values.is_name(name, name_node):
+                    self._name(name)
             except ValueError as error:
                 reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
             found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
@@ -219,6 +228,13 @@ class _Ruled:
             return self._rule(found)
         except ValueError as error:
             raise ValueError(f"'{key}' is {_shown(value)}, {error}") from None
+
+
+def _written(node: ScalarNode, reading: Reading) -> str:
+    """Return the text of an expression; that of a boolean or a number is its value's."""
+    text: str = node.value
+    value = reading.values.scalar(node) if node.tag == PLAIN and OPENING not in text else None
+    return json.dumps(value) if isinstance(value, bool | int | float) else text
 
 
 def _other(key: str, value: object, wanted: str) -> ValueError:

@@ -4,17 +4,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.names import dashed
+from pytest_orchestrator.recipe.expressions import Expression, Template
+from pytest_orchestrator.recipe.names import TRIED, dashed, unknown
 from pytest_orchestrator.recipe.order import awaited
 from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.resolve import later
 from pytest_orchestrator.recipe.steps import Draft
 from pytest_orchestrator.recipe.words import quoted
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.sandbox import Chain
+    from pytest_orchestrator.recipe.chains import Chain
 
 _MOST = 8
+_FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
+_OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
 
 
 class Reads:
@@ -44,6 +47,36 @@ class Reads:
         for expression in expressions:
             for chain in _looked_up(expression):
                 self._shared(expression, chain, "")
+
+    def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
+        """Check that vars read those above them, and a matrix what there is at collection.
+
+        Args:
+            templates: The expressions in the values of the root.
+            required: The vars that are given from outside.
+        """
+        late = later(templates)
+        for one in templates:
+            for expression in one.expressions:
+                names = [
+                    chain.parts[0]
+                    for chain in expression.reads
+                    if chain.root == "vars" and chain.parts
+                ]
+                own = str(one.path[1]) if len(one.path) > 1 else ""
+                for name in names:
+                    if one.path[0] == "matrix" and name in late:
+                        head = f"matrix.{own} reads vars.{name}, which reads {late[str(name)]}"
+                        cure = "cells exist at collection, before there is that"
+                        self._problems.add(expression.place, head, hint=cure)
+                    elif one.path[0] == "vars" and name in self._vars and name not in required:
+                        self._above(expression, own, str(name))
+
+    def _above(self, expression: Expression, own: str, name: str) -> None:
+        if self._vars.index(name) >= self._vars.index(own):
+            what = "itself" if name == own else f"vars.{name}, which stands below it"
+            cure = "a var may read those above it"
+            self._problems.add(expression.place, f"vars.{own} reads {what}", hint=cure)
 
     def check_steps(
         self, steps: Sequence[Draft], final: Sequence[Draft], inner: Mapping[str, Sequence[str]]
@@ -77,6 +110,7 @@ class Reads:
                 name = chain.parts[0]
                 if chain.root == "steps":
                     self._of_step(expression, str(name), each, names, known)
+                    self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
                 elif chain.root == "fixtures" and name not in fixtures:
                     head = f"{each.title} does not name the fixture {quoted(str(name))}"
                     cure = f"fixtures: [{name}]"
@@ -99,7 +133,10 @@ class Reads:
             cure = f"needs: [{name}] or after: [{name}]"
             self._problems.add(expression.place, head, hint=cure)
             return
-        hint = dashed(expression.text, name) or self._problems.meant(name, names)
+        hint = dashed(expression.text, name)
+        if hint and unknown(expression, TRIED):
+            return  # which is told already
+        hint = hint or self._problems.meant(name, names)
         inside = [one for one in names if one.startswith(f"{name}.")]
         if inside:
             hint = f"it stands for {', '.join(inside[:_MOST])}: steps['{inside[0]}']"
@@ -113,6 +150,21 @@ class Reads:
         elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
             head = f"no name {quoted(name)} of the matrix"
             self._unknown(expression, head, name, list(self._matrix), where)
+        self._field(expression, chain, chain.parts[:1], _FIELDS.get(chain.root, ()), where)
+
+    def _field(
+        self,
+        expression: Expression,
+        chain: "Chain",
+        parts: Sequence[str | int | None],
+        known: Sequence[str],
+        where: str,
+    ) -> None:
+        """Check a name that is looked up in what has some names and no others."""
+        for name in parts:
+            if known and isinstance(name, str) and name not in known:
+                head = f"no {quoted(name)} in '{chain.root}'"
+                self._unknown(expression, head, name, known, where)
 
     def _unknown(
         self, expression: Expression, head: str, name: str, known: Sequence[str], where: str

@@ -17,6 +17,8 @@ _S = TypeVar("_S", bound=Step)
 LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
 """Fields whose expressions are evaluated after the body."""
 
+_OF_A_RUN = frozenset({"matrix", "run", "recipe"})
+
 
 def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     """Return a step with the values of its expressions.
@@ -149,6 +151,22 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
                 raise ExpressionError(str(error), one.place) from None
             told += cast(tuple[str, ...], given)
     return tuple(told)
+
+
+def later(templates: Iterable[Template]) -> dict[str, str]:
+    """Return the vars that have no value yet at collection, each with the name that it reads.
+
+    Args:
+        templates: The expressions in the values of a recipe's root.
+    """
+    found: dict[str, str] = {}
+    for one in templates:
+        for expression in one.expressions if one.path[0] == "vars" else ():
+            for chain in expression.reads:
+                name = chain.parts[0] if chain.root == "vars" and chain.parts else None
+                if chain.root in _OF_A_RUN or name in found:
+                    found.setdefault(str(one.path[1]), found.get(str(name), chain.root))
+    return found
 
 
 def _key(step: Step, field: str) -> tuple[str, Key]:

@@ -22,7 +22,7 @@ _OPENING = re.escape(language.OPENING)
 OPENING = rf"(^|[^$]){_OPENING}"
 """A pattern for texts with an expression in them; `$${{` is a literal."""
 
-_NO_EXPRESSION = rf"^(?![\s\S]*{_OPENING})"
+_NO_EXPRESSION = rf"^(?!(?:[\s\S]*[^$])?{_OPENING})"
 _FILLED: Schema = {"pattern": r"\S"}
 _CODE: Schema = {"minimum": 0, "maximum": 255}
 _DURATION: Schema = {"pattern": r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$"}

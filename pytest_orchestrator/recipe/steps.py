@@ -257,6 +257,9 @@ class _StepReader:
         for name, (node, _) in self._pairs.items():
             if name not in OWN and name in keys_of(UseStep):
                 self._note(node, f"'{name}' belongs to the steps of the file that is used,")
+        given = self._pairs["with"][1] if "with" in self._pairs else None
+        if type(given) is ScalarNode:
+            self._reading.mismatch(given, "with", "a mapping")
 
     def _check_command(self, fields: dict[str, Any]) -> None:
         command = fields.get("cmd")

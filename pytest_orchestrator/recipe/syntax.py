@@ -1,5 +1,7 @@
 """What a YAML parser says, in the words of a person who edits a recipe."""
 
+import re
+
 import yaml
 
 from pytest_orchestrator.core.place import Place
@@ -43,6 +45,8 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
         return place, "a tab cannot indent YAML", "use spaces"
     if _follows_expression(text, place):
         return place, "an expression ends a text that is not quoted", _QUOTE
+    if _follows_quote(text, place):
+        return place, "a text goes on behind its closing quote", "quote the whole text"
     if "cannot start any token" in problem:
         return place, f"a text cannot begin with {char!r}", "quote it"
     return place, f"this is no YAML: {_sentence(error)}", _cure(problem)
@@ -56,6 +60,15 @@ def _follows_expression(text: str, place: Place) -> bool:
     return line[place.column - 2 : place.column + 1] == "${{" or (
         "${{" in before and "}}" not in before.rpartition("${{")[2]
     )
+
+
+def _follows_quote(text: str, place: Place) -> bool:
+    """Tell whether a text begins with a quoted word, which YAML takes for all of it."""
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    before, behind = line[: place.column - 1], line[place.column - 1 :].strip()
+    quoted = re.search(r"(?:^|[:,\[{-])\s*(?:'[^']*'|\"[^\"]*\")\s*$", before)
+    return bool(quoted and behind) and behind[0] not in "]},:"
 
 
 def _sentence(error: yaml.MarkedYAMLError) -> str:

@@ -13,6 +13,7 @@ from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain, tagged
 from pytest_orchestrator.recipe.source import PLAIN, QUOTED
 
 _NOWHERE = "an expression cannot stand here"
+_CURE = "write the value itself; $${{ is plain text"
 
 
 class Failed:
@@ -63,11 +64,16 @@ class Values:
         if type(node) is MappingNode:
             found = {}
             for name, (key, value) in pairs(node).items():
-                if OPENING in name:
-                    self._problems.add(self.place(key), _NOWHERE, hint="it can in values")
+                self.is_name(name, key)
                 found[name] = self.json(value)
             return found
         return [self.json(item) for item in node.value]
+
+    def is_name(self, name: str, node: Node) -> bool:
+        """Tell whether a key has no expression in it; note that where it has one."""
+        if OPENING in name:
+            self._problems.add(self.place(node), _NOWHERE, hint="it can in values")
+        return OPENING not in name
 
     def scalar(self, node: ScalarNode) -> None | bool | int | float | str | Template | Failed:
         """The value of a scalar node, or `FAILED` where it has a problem."""
@@ -86,12 +92,14 @@ class Values:
             return self._fail(node, str(error))
 
     def _template(self, node: ScalarNode, text: str) -> Template | str | Failed:
-        if not self._expressions:
-            return self._fail(node, _NOWHERE)
         try:
-            return template(text, self.place(node))
+            found = template(text, self.place(node))
         except ExpressionError as error:
-            return self._fail(node, str(error), self.trap(node))
+            if self._expressions:
+                return self._fail(node, str(error), self.trap(node))
+            return self._fail(node, _NOWHERE, _CURE)
+        is_text = isinstance(found, str)
+        return found if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
 
     def trap(self, node: ScalarNode) -> str:
         """The cure where YAML took the end of a text for a comment."""

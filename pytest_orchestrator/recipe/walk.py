@@ -103,7 +103,8 @@ def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
     if key.names is None:
         return by.read(node, name, reading)
     value = by.read(node, name, reading._replace(values=reading.values.with_expressions))
-    if not reading.values.templated and type(value) is not Expression:
+    is_bare = Expression in map(type, value if type(value) is tuple else (value,))
+    if not reading.values.templated and not is_bare:
         return value
     reading.templates.check(value, key.names, reading.problems, reading.where)
     whole = type(value) is Template

@@ -69,9 +69,9 @@ def test_expressions_are_told_where_none_can_stand(problems: Problems) -> None:
     )
     sentence = "an expression cannot stand here"
     assert problems(text) == [
-        f"1:7 {sentence}",
+        f"1:7 {sentence} (write the value itself; $${{{{ is plain text)",
         f"2:13 {sentence} (it can in values)",
-        f"4:21 {sentence}",
+        f"4:21 {sentence} (write the value itself; $${{{{ is plain text)",
     ]
 
 

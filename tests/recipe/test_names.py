@@ -1,0 +1,93 @@
+"""Names in expressions: which there are where one stands, and what was meant by another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe.expressions import Expression
+from pytest_orchestrator.recipe.names import AFTER, BEFORE, COLLECTED, EARLY, TRIED, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Problems = Callable[[str], list[str]]
+
+STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "told"),
+    [
+        ("vars.x + ctx.y + attempt", BEFORE, None),
+        ("result.x and stdout and stderr and exit_code", AFTER, None),
+        ("kind == 'timeout'", TRIED, None),
+        ("range(3) | list + [dict(a=1)]", COLLECTED, None),
+        ("nope is defined", BEFORE, None),
+        ("nope | default(1)", BEFORE, None),
+        ("varz.x", BEFORE, "unknown name 'varz' (did you mean 'vars'?)"),
+        ("zzz", COLLECTED, "unknown name 'zzz'; there is env, vars"),
+        ("result.x", BEFORE, "'result' is known only after the body of the step"),
+        ("kind", AFTER, "'kind' is known only in `until` and `abort_if`"),
+        ("ctx.x", EARLY, "'ctx' cannot be used here"),
+        ("len(vars.x)", BEFORE, "unknown name 'len' (write `x | length`)"),
+        ("vars.x == null", BEFORE, "unknown name 'null' (write `none`)"),
+        ("no", BEFORE, "unknown name 'no' (write `false`)"),
+        ("yes", BEFORE, "unknown name 'yes' (write `true`)"),
+        (
+            "steps.my-step.outcome",
+            BEFORE,
+            "unknown name 'step' (a name with a dash is written steps['my-step'])",
+        ),
+        (
+            "ctx.dut.serial-no",
+            BEFORE,
+            "unknown name 'no' (a name with a dash is written ctx['dut.serial-no'])",
+        ),
+        (
+            "vars.max-gain > 1",
+            BEFORE,
+            "unknown name 'gain' (a name with a dash is written vars['max-gain'])",
+        ),
+    ],
+)
+def test_a_name_is_known_or_told_with_its_cure(
+    text: str, known: frozenset[str], told: str | None
+) -> None:
+    assert unknown(Expression(text, Place(1, 1)), known) == told
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("if: result.x", "5:9 'result' is known only after the body of the step in shell step 'a'"),
+        (
+            'args: {X: "${{ stdout }}"}',
+            "5:15 'stdout' is known only after the body of the step in shell step 'a'",
+        ),
+        (
+            "retry: {attempts: 2, until: knd == 'x'}",
+            "5:33 unknown name 'knd' (did you mean 'kind'?) in shell step 'a'",
+        ),
+        (
+            "outputs: {k: '${{ reslut.x }}'}",
+            "5:18 unknown name 'reslut' (did you mean 'result'?) in shell step 'a'",
+        ),
+        (
+            "measurements: {m: {value: reslut.x}}",
+            "5:31 unknown name 'reslut' (did you mean 'result'?) in shell step 'a'",
+        ),
+        (
+            "success: {assert: [reslut.x]}",
+            "5:24 unknown name 'reslut' (did you mean 'result'?) in shell step 'a'",
+        ),
+        (
+            "success: {files: [{path: x, contains: '${{ reslut }}'}]}",
+            "5:43 unknown name 'reslut' (did you mean 'result'?) in shell step 'a'",
+        ),
+    ],
+)
+def test_the_place_of_the_scalar_is_told(problems: Problems, keys: str, told: str) -> None:
+    assert problems(f"{STEP}    {keys}\n") == [told]

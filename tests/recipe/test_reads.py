@@ -1,0 +1,256 @@
+"""What expressions read is there, and there in time: told when the recipe is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_orchestrator.recipe import Recipe
+
+    Read = Callable[[str], Recipe]
+    Problems = Callable[[str], list[str]]
+
+STEPS = "steps: [{name: a, type: shell, cmd: x}]\n"
+
+
+DASH = "a name with a dash is written steps['my-step']"
+
+
+def steps(condition: str, keys: str = "") -> str:
+    return (
+        "vars: {gain: 1, load: 2}\nrequired: [serial]\nmatrix: {g: [1], include: [{h: 2}]}\n"
+        "fixtures: [bench]\n"
+        "steps:\n"
+        "  - {name: my-step, type: shell, cmd: x}\n"
+        "  - {name: b, type: shell, cmd: x}\n"
+        f'  - {{name: c, type: shell, cmd: x, {keys}if: "{condition}"}}\n'
+        "finally: [{name: off, type: shell, cmd: x}]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "keys"),
+    [
+        ("vars.gain and vars['load'] and vars.serial", ""),
+        ("matrix.g and matrix.h", ""),
+        ("steps['my-step'].outcome == steps.b.exit_code", ""),
+        ("steps['my-step'].result.x and steps.b.seconds", "needs: [b], "),
+        ("steps.b.outcome", "after: [b], "),
+        ("fixtures.bench and fixtures.dmm", "fixtures: [dmm], "),
+        ("vars.nope is defined and vars.nope > 1", ""),
+        ("steps.nope is defined or matrix.nope | default(1) or fixtures.nope is defined", ""),
+        ("run.id and run.dir and run.port('x') and recipe.dir and recipe.name", ""),
+        ("vars[env.NAME] and ctx.anything and env.ANYTHING", ""),
+    ],
+)
+def test_what_is_there_may_be_read(read: Read, condition: str, keys: str) -> None:
+    assert read(steps(condition, keys)).steps
+
+
+@pytest.mark.parametrize(
+    ("condition", "keys", "told"),
+    [
+        ("vars.gian", "", "no var 'gian' in step 'c' (did you mean 'gain'?)"),
+        ("vars.zzz", "", "no var 'zzz' in step 'c'; there is gain, load, serial"),
+        ("matrix.zzz", "", "no name 'zzz' of the matrix in step 'c'; there is g, h"),
+        ("steps.bb.outcome", "", "no step 'bb' of this recipe (did you mean 'b'?)"),
+        (
+            "steps.b.outcom",
+            "",
+            "no 'outcom' in 'steps' in step 'c' (did you mean 'outcome'?)",
+        ),
+        ("run.prot('x')", "", "no 'prot' in 'run' in step 'c' (did you mean 'port'?)"),
+        ("recipe.dri", "", "no 'dri' in 'recipe' in step 'c' (did you mean 'dir'?)"),
+        (
+            "steps.off.outcome",
+            "",
+            "step 'c' reads steps.off, and does not wait for it (needs: [off] or after: [off])",
+        ),
+        (
+            "steps.b.outcome",
+            "needs: [], ",
+            "step 'c' reads steps.b, and does not wait for it (needs: [b] or after: [b])",
+        ),
+        (
+            "steps.c.outcome",
+            "",
+            "step 'c' reads steps.c, and does not wait for it (needs: [c] or after: [c])",
+        ),
+        ("fixtures.dmm", "", "step 'c' does not name the fixture 'dmm' (fixtures: [dmm])"),
+        (
+            "steps.my-step.outcome",
+            "",
+            f"unknown name 'step' ({DASH}) in shell step 'c'",
+        ),
+    ],
+)
+def test_what_is_not_there_is_told_once_with_the_nearest_or_the_cure(
+    problems: Problems, condition: str, keys: str, told: str
+) -> None:
+    assert [one.partition(" ")[2] for one in problems(steps(condition, keys))] == [told]
+
+
+def test_a_step_of_finally_may_read_all_that_ended_before_it(read: Read) -> None:
+    text = (
+        "steps: [{name: a, type: shell, cmd: x}, {name: b, type: shell, cmd: x}]\n"
+        "finally:\n"
+        "  - {name: c, type: shell, cmd: x, if: steps.a.outcome == steps.b.outcome}\n"
+        "  - {name: d, type: shell, cmd: x, if: steps.c.outcome == 'passed'}\n"
+    )
+    assert len(read(text).final) == 2
+
+
+ABOVE = "(a var may read those above it)"
+COLLECTION = "(cells exist at collection, before there is that)"
+
+
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ("vars: {a: '${{ vars.b }}', b: 1}", f"vars.a reads vars.b, which stands below it {ABOVE}"),
+        ("vars: {a: '${{ vars.a }}'}", f"vars.a reads itself {ABOVE}"),
+        (
+            "vars: {a: ['${{ vars.b | default(1) }}'], b: '${{ vars.a }}'}",
+            f"vars.a reads vars.b, which stands below it {ABOVE}",
+        ),
+        (
+            "vars: {a: '${{ matrix.g }}'}\nmatrix: {g: '${{ vars.a }}'}",
+            f"matrix.g reads vars.a, which reads matrix {COLLECTION}",
+        ),
+        (
+            "vars: {a: '${{ matrix.g }}', b: 'x${{ vars.a }}'}\nmatrix: {g: ['${{ vars.b }}']}",
+            f"matrix.g reads vars.b, which reads matrix {COLLECTION}",
+        ),
+        (
+            "vars: {a: '${{ run.id }}'}\nmatrix: {include: [{g: '${{ vars.a }}'}]}",
+            f"matrix.include reads vars.a, which reads run {COLLECTION}",
+        ),
+        ("vars: {a: '${{ vars.zz }}'}", "no var 'zz'; there is a"),
+        (
+            "test_meta: {a: '${{ vars.gian }}'}\nvars: {gain: 1}",
+            "no var 'gian' (did you mean 'gain'?)",
+        ),
+    ],
+)
+def test_vars_and_matrix_read_no_circle(problems: Problems, root: str, told: str) -> None:
+    assert [one.partition(" ")[2] for one in problems(f"{root}\n{STEPS}")] == [told]
+
+
+def test_vars_read_those_above_them_and_what_is_given_from_outside(read: Read) -> None:
+    root = "required: [s]\nvars: {a: '${{ vars.s }}', b: '${{ vars.a }}', c: '${{ matrix.g }}'}\n"
+    assert read(f"{root}matrix: {{g: '${{{{ vars.b }}}}'}}\n{STEPS}").vars
+
+
+NOWHERE = "an expression cannot stand here"
+CURE = "(write the value itself; $${{ is plain text)"
+
+
+@pytest.mark.parametrize("key", ["vars", "test_meta", "matrix", "tags", "name", "required"])
+def test_the_names_in_a_recipe_are_known_before_a_run(problems: Problems, key: str) -> None:
+    assert problems(f"{key}: '${{{{ env.X }}}}'\n{STEPS}") == [f"1:{len(key) + 3} {NOWHERE} {CURE}"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "args: {'${{ env.X }}': 1}",
+        "outputs: {'${{ env.X }}': 1}",
+        "stdin: {a: {'x${{ env.X }}': 1}}",
+        "measurements: {'${{ env.X }}': {value: 1}}",
+    ],
+)
+def test_no_expression_stands_in_a_key(problems: Problems, keys: str) -> None:
+    found = problems(f"steps: [{{name: a, type: shell, cmd: x, {keys}}}]")
+
+    assert [one.partition(" ")[2] for one in found] == [f"{NOWHERE} (it can in values)"]
+
+
+@pytest.mark.parametrize("key", ["description", "xfail"])
+def test_the_text_itself_may_stand_everywhere(read: Read, key: str) -> None:
+    recipe = read(f"steps: [{{name: a, type: shell, cmd: x, {key}: 'say $${{{{ x }}}}'}}]")
+
+    assert getattr(recipe.steps[0], key) == "say ${{ x }}"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("true", "true"),
+        ("False", "false"),
+        ("1", "1"),
+        ("0x10", "16"),
+        ("010", "10"),
+        ("1.50", "1.5"),
+        ("'010'", None),
+        ("'true'", "true"),
+        ("${{ 1 > 2 }}", "1 > 2"),
+    ],
+)
+def test_a_boolean_and_a_number_of_yaml_are_themselves(
+    read: Read, problems: Problems, written: str, meant: str | None
+) -> None:
+    text = f"steps:\n  - name: a\n    type: shell\n    cmd: x\n    if: {written}\n"
+    if meant is None:
+        assert "is no expression: unexpected '10'" in problems(text)[0]
+        return
+    condition = read(text).steps[0].if_
+
+    assert condition is not None
+    assert condition.text == meant
+
+
+COMMENT = "(` #` begins a comment in YAML: quote the text)"
+QUOTE = "(quote the whole text: within quotes braces, commas and colons are its own)"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            "if: vars.x == ' # c'",
+            f"5:9 'if' in shell step 'a' is no expression: unexpected char \"'\" at 10 {COMMENT}",
+        ),
+        (
+            "stdin: a ${{ vars.x # c }}",
+            f"5:12 an expression that is not closed by }}}} {COMMENT}",
+        ),
+        (
+            "stdin: ${{ {'a': 1} }}",
+            f"5:20 an expression ends a text that is not quoted {QUOTE}",
+        ),
+        (
+            "args: {X: ${{ vars.x }}}",
+            f"5:16 an expression ends a text that is not quoted {QUOTE}",
+        ),
+        ("locks: [${{ vars.x }}]", f"5:14 an expression ends a text that is not quoted {QUOTE}"),
+        (
+            "stdin: {{ vars.x }}",
+            '5:13 a key is text, not a list or a mapping (an expression is written "${{ … }}")',
+        ),
+        (
+            "args: {X: {{ vars.x }}}",
+            '5:16 a key is text, not a list or a mapping (an expression is written "${{ … }}")',
+        ),
+        ("if: 'x' in ctx", "5:13 a text goes on behind its closing quote (quote the whole text)"),
+        (
+            'stdin: "${{ vars.x }}" V',
+            "5:28 a text goes on behind its closing quote (quote the whole text)",
+        ),
+        (
+            "if: ${{ vars.x }} == 1",
+            "5:9 'if' in shell step 'a' is a text with expressions in it, should be one expression",
+        ),
+        ("if: null", "5:9 unknown name 'null' (write `none`) in shell step 'a'"),
+        ("if: ''", "5:9 'if' in shell step 'a' is empty, should be an expression"),
+        ("if: [1]", "5:9 'if' in shell step 'a' is a list, should be an expression"),
+    ],
+)
+def test_the_traps_of_yaml_are_told_with_their_cure(
+    problems: Problems, keys: str, told: str
+) -> None:
+    text = f"vars: {{x: 1}}\nsteps:\n  - name: a\n    type: shell\n    {keys}\n    cmd: x\n"
+    assert problems(text) == [told]
