@@ -16,8 +16,8 @@ import pytest
 
 from pytest_orchestrator.plugin import reporting
 from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
-from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import RUN, state_of
 
 _INPUT = "orchestrator_groups"

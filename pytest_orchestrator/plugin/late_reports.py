@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.plugin.interrupts import interrupts_wait
+
 _REPORTS = "orchestrator_reports"
 
 
@@ -55,6 +57,12 @@ class LateReports:
     def pytest_configure_node(self, node: Any) -> None:
         """Take note of a worker."""
         self._nodes.append(node)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_logreport")
+    def pytest_runtest_logreport_whole(self) -> Generator[None, object, object]:
+        """Let Ctrl-C wait until all have taken a report; nobody gives it twice."""
+        with interrupts_wait() if self.expected else contextlib.nullcontext():
+            return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of what xdist itself reports: of an item whose worker was ended it does."""

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_orchestrator.plugin import lanes, protocol, reporting, settings
 from pytest_orchestrator.plugin.finals import Finals
+from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.nodes import StepItem
-from pytest_orchestrator.plugin.sigterm import interrupt_on_sigterm
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.waiting import say
 

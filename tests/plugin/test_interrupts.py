@@ -30,6 +30,21 @@ def wait(ctx, params):
         time.sleep(0.001)
 """
 
+_STATES = {"one": "passed", "wait": "failed", "off": "passed", "cool": "passed"}
+_TELLS_SLOWLY = """
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report):
+    is_told = hasattr(report, "node") and report.when == "call"
+    while is_told and not Path("interrupted").exists():
+        time.sleep(0.001)
+"""
+
 
 def _interrupted(
     project: Project, step: str, number: signal.Signals, *args: str
@@ -52,6 +67,7 @@ def _interrupted(
         assert process.poll() is None
         time.sleep(0.001)
     os.killpg(process.pid, number)
+    (project.path / "interrupted").touch()
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
 
@@ -85,18 +101,24 @@ def test_workers_run_the_final_steps_too_and_tell_of_all(
     assert project.ran == ["one", "off", "cool"]
     assert any(" 1 failed, 3 passed in " in line for line in lines)
     assert not any("another exception" in line for line in lines)
-    told = {name: state for name, state, *_ in (line.split() for line in lines if line[:1] == " ")}
-    assert {name: told[name] for name in ("one", "wait", "off", "cool")} == {
-        "one": "passed",
-        "wait": "failed",
-        "off": "passed",
-        "cool": "passed",
-    }
+    assert _states(lines) == _STATES
     tests = json.loads((project.path / ".report.json").read_text())["tests"]
     kinds = {test["nodeid"].partition("::")[2]: _kind(test) for test in tests}
     assert kinds == {"one": None, "wait": "interrupted", "off": None, "cool": None}
     junit = (project.path / "junit.xml").read_text()
     assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["one", "wait", "off", "cool"]
+
+
+def test_a_report_that_is_being_told_is_told_to_all(project: Project) -> None:
+    project.write("conftest.py", _TELLS_SLOWLY)
+    _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "2", "recipes/x.yaml")
+
+    assert _states(lines) == _STATES
+
+
+def _states(lines: list[str]) -> dict[str, str]:
+    told = [line.split() for line in lines if line[:1] == " "]
+    return {name: state for name, state, *_ in told if name in _STATES}
 
 
 def _kind(test: dict[str, Any]) -> str | None:

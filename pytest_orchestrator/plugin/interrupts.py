@@ -1,0 +1,59 @@
+"""Signals that end a session: CI's as Ctrl-C does, and none in the middle of a report."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+_ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+def interrupt_on_sigterm() -> Callable[[], object]:
+    """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless somebody handles them already.
+
+    Returns:
+        A function that puts the former handling back.
+    """
+
+    def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    free = [one for one in _handled(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
+    for number in free:
+        signal.signal(number, interrupt)
+    return lambda: [signal.signal(number, signal.SIG_DFL) for number in free]
+
+
+@contextlib.contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let an interrupt wait until something is whole; a second one does not wait."""
+    usual: dict[signal.Signals, Callable[[int, FrameType | None], Any]] = {}
+    waiting: list[tuple[int, FrameType | None]] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.append((number, frame))
+        if len(waiting) > 1:
+            usual[signal.Signals(number)](number, frame)
+
+    for number in _handled("SIGINT", *_ENDS):
+        handler = signal.getsignal(number)
+        if callable(handler):
+            usual[number] = handler
+            signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+    if waiting:
+        first, frame = waiting[0]
+        usual[signal.Signals(first)](first, frame)
+
+
+def _handled(*names: str) -> list[signal.Signals]:
+    """Return the signals of these names that this thread may handle."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
