@@ -87,10 +87,14 @@ class LateReports:
     def _end_workers(self, session: pytest.Session, exitstatus: int) -> None:
         """Let xdist alone finish the session; to do so twice does nothing."""
         manager = self._config.pluginmanager
-        xdist = manager.get_plugin("dsession")
+        xdist: Any = manager.get_plugin("dsession")
         others = [plugin for plugin in manager.get_plugins() if plugin is not xdist]
         finish = manager.subset_hook_caller("pytest_sessionfinish", others)
         finish(session=session, exitstatus=exitstatus)
+        while not xdist.queue.empty():  # what came while it was interrupted
+            event, told = xdist.queue.get()
+            if event == "testreport":
+                xdist.worker_testreport(**told)
         for node in self._nodes:
             self._tell(node)
 

@@ -40,7 +40,7 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_logreport(report):
-    is_told = hasattr(report, "node") and report.when == "call"
+    is_told = hasattr(report, "node") and report.when == "PHASE"
     while is_told and not Path("interrupted").exists():
         time.sleep(0.001)
 """
@@ -109,8 +109,9 @@ def test_workers_run_the_final_steps_too_and_tell_of_all(
     assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["one", "wait", "off", "cool"]
 
 
-def test_a_report_that_is_being_told_is_told_to_all(project: Project) -> None:
-    project.write("conftest.py", _TELLS_SLOWLY)
+@pytest.mark.parametrize("phase", ["setup", "call"])
+def test_what_workers_have_reported_is_told_to_all(project: Project, phase: str) -> None:
+    project.write("conftest.py", _TELLS_SLOWLY.replace("PHASE", phase))
     _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "2", "recipes/x.yaml")
 
     assert _states(lines) == _STATES
