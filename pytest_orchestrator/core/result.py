@@ -174,6 +174,7 @@ class Stream(msgspec.Struct, frozen=True):
         cut: That file was cut at its limit.
         kept: Bytes of the beginning that are in that file.
         edges: The first and the last bytes, where that file does not have all.
+        replaced: Where a mask stands in that file, and what was printed there.
     """
 
     text: str = ""
@@ -182,6 +183,7 @@ class Stream(msgspec.Struct, frozen=True):
     cut: bool = False
     kept: int = 0
     edges: tuple[bytes, bytes] = (b"", b"")
+    replaced: tuple[tuple[int, bytes], ...] = ()
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult,
 from pytest_orchestrator.execution import artifacts, assertion
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.following import Started
+from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
 from pytest_orchestrator.recipe.expressions import ExpressionError
@@ -103,6 +104,13 @@ class Attempts:
             return self.result
         if self.number == 1 and env.follow:
             env.follow(Started(self.step))
+        secrets = env.secrets.forms
+        result = self._tried(env)
+        if env.secrets.forms is not secrets and not self.step.background:
+            mask_logs(self.step, env)  # nobody reads them any more for what was printed
+        return result
+
+    def _tried(self, env: Environment) -> StepResult | None:
         tried = self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
         if tried.failure is not None and self.step.background and env.services:
             ended = env.services.ended(self.step.name) or tried.ended
@@ -128,9 +136,10 @@ class Attempts:
     def _known(self, tried: StepResult) -> dict[str, Any]:
         """Return what `until` and `abort_if` may ask for."""
         kind = tried.failure.kind if tried.failure else None
-        return (
-            {**after(self._names, tried.ended, self._own.view), "kind": kind} if tried.ended else {}
-        )
+        return {**self._after(tried.ended, self._own.view), "kind": kind} if tried.ended else {}
+
+    def _after(self, ended: Ended, view: Context) -> dict[str, Any]:
+        return after(self._names, ended, view, self._env.capacity)
 
     def _judged(self, tried: StepResult) -> StepResult:
         """Let a try fail where `until` does not hold."""
@@ -214,9 +223,8 @@ class Attempts:
         """Return a try with all that it left, now that nothing of it goes on."""
         if tried.ended is None:
             return tried
-        kept = artifacts.kept(
-            self.step, self._env, after(self._names, tried.ended, self._own.context)
-        )
+        names = self._after(tried.ended, self._own.context)
+        kept = artifacts.kept(self.step, self._env, names)
         return msgspec.structs.replace(
             tried,
             changes=tuple(self._own.changes),
@@ -231,7 +239,7 @@ def _essential(ended: Ended) -> Ended:
     if process is not None:
         process = msgspec.structs.replace(
             process,
-            stdout=msgspec.structs.replace(process.stdout, text=""),
-            stderr=msgspec.structs.replace(process.stderr, text=""),
+            stdout=msgspec.structs.replace(process.stdout, text="", replaced=()),
+            stderr=msgspec.structs.replace(process.stderr, text="", replaced=()),
         )
     return msgspec.structs.replace(ended, process=process, value=None, verdicts=())

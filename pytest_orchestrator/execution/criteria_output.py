@@ -6,7 +6,8 @@ from pytest_orchestrator.core import patterns
 from pytest_orchestrator.core.result import Stream, Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.execution.printable import quoted
-from pytest_orchestrator.execution.search import Searched, bytes_of, file_of
+from pytest_orchestrator.execution.printed import searched
+from pytest_orchestrator.execution.search import Searched
 from pytest_orchestrator.recipe.model import Criterion
 
 
@@ -16,7 +17,7 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         return
     name, _, rule = criterion.name.partition("_")
     stream: Stream = getattr(evidence.ended.process, name)
-    yield found(criterion, rule, str(criterion.wanted), _searched(stream, name))
+    yield found(criterion, rule, str(criterion.wanted), searched(stream, name))
 
 
 def found(criterion: Criterion, rule: str, wanted: str, where: Searched) -> Verdict:
@@ -44,17 +45,3 @@ def found(criterion: Criterion, rule: str, wanted: str, where: Searched) -> Verd
     tail = f"which ends with {quoted(end)}" if end else "which says nothing"
     what = "no match of " if rule == "matches" else "no "
     return verdict(criterion, f"{what}{quoted(wanted)} in {where.name}, {tail}{lost}")
-
-
-def _searched(stream: Stream, name: str) -> Searched:
-    head, tail = stream.edges
-    if stream.log is not None and stream.kept == stream.size:
-        return file_of(stream.log, name)
-    if stream.size == len(head) + len(tail):
-        return bytes_of(head + tail, name=name)
-    lost = stream.size - len(tail) - max(stream.kept, len(head))
-    rest = bytes_of(head, tail, name=name, lost=max(0, lost))
-    if stream.log is None or stream.kept <= len(head):
-        return rest
-    log = file_of(stream.log, name).pieces[0]
-    return rest._replace(pieces=((log[0], stream.kept), rest.pieces[1]))

@@ -25,6 +25,7 @@ def stream(output: Output) -> Stream:
         cut=output.cut,
         kept=output.kept,
         edges=(b"", b"") if output.kept == output.size else (output.head, output.tail),
+        replaced=tuple((at, raw) for at, raw in output.replaced),
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Ended, Given
+from pytest_orchestrator.core.late import Late
+from pytest_orchestrator.core.result import Ended, Given, Process, Stream
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import printed
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
 from pytest_orchestrator.recipe.model import Recipe, Step
@@ -140,20 +142,25 @@ def _vars(
     return told
 
 
-def after(names: Mapping[str, Any], ended: Ended, view: Context) -> dict[str, Any]:
+def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> dict[str, Any]:
     """Return the names that there are after the body of a step.
 
     Args:
         names: Those that there were before.
         ended: How the body ended.
         view: The Context as it is seen then.
+        limit: The most bytes of what was printed that expressions can read.
     """
     process = ended.process
     return {
         **names,
         "ctx": ContextNames(view),
         "result": ended.value,
-        "stdout": process.stdout.text if process else "",
-        "stderr": process.stderr.text if process else "",
+        **{name: _printed(process, name, limit) for name in ("stdout", "stderr")},
         "exit_code": process.exit_code if process else None,
     }
+
+
+def _printed(process: Process | None, name: str, limit: int) -> Late:
+    stream = getattr(process, name, Stream())
+    return Late(lambda: printed.text(stream, name, limit))

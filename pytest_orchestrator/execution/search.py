@@ -50,6 +50,15 @@ class Searched(NamedTuple):
         """
         return self._first(OVERLAP, lambda part: _pattern(part, wanted))
 
+    def match(self, wanted: re.Pattern[str]) -> re.Match[str] | None:
+        """Return how a pattern matches first, None where it does not; see `pattern`."""
+        for opener, size in self.pieces:
+            with opener() as file:
+                for part in _parts(file, size, OVERLAP):
+                    if (match := _match(part, wanted)) is not None:
+                        return match
+        return None
+
     def end(self) -> str:
         """Return the last line that says something; empty where there is none."""
         opener, size = self.pieces[-1]
@@ -135,6 +144,16 @@ def _text(part: _Part, needle: bytes) -> Hit | None:
 
 
 def _pattern(part: _Part, wanted: re.Pattern[str]) -> Hit | None:
+    match = _match(part, wanted)
+    if match is None:
+        return None
+    text = match.string
+    start = text.rfind("\n", 0, match.start()) + 1
+    line = part.line + text.count("\n", match.pos, match.start())
+    return Hit(line, text[start : start + 1000].split("\n", 1)[0])
+
+
+def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
     # A character before it lets no match begin where only the part begins, not a line or the
     # whole; what stands after its last line is left out, since no line begins there.
     before = _decoded(part.before)[-1:]
@@ -145,9 +164,7 @@ def _pattern(part: _Part, wanted: re.Pattern[str]) -> Hit | None:
     for match in wanted.finditer(text, len(before)):
         if is_open and match.end() == len(text):
             continue  # the next part tells whether this is an end
-        start = text.rfind("\n", 0, match.start()) + 1
-        line = part.line + text.count("\n", len(before), match.start())
-        return Hit(line, text[start : start + 1000].split("\n", 1)[0])
+        return match
     return None
 
 

@@ -32,7 +32,6 @@ from pytest_orchestrator.execution import (
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.following import Changed, Follow
-from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import CodeStep, ShellStep, Step
@@ -113,7 +112,6 @@ def execute(
     missing = env.services.missing(step) if env.services else None
     if missing is not None:
         return failed(step, missing)
-    secrets = env.secrets.forms
     before = freshness.noted(step, env.root) if step.success else {}
     started = time.time()
     ended = _body(step, own.context, env, fixtures)
@@ -121,11 +119,10 @@ def execute(
         own.stage()
     found = Found(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
-        known = scope.after(names, ended, own.view)
+        known = scope.after(names, ended, own.view, env.capacity)
         evidence = Evidence(step, own.view, ended, started, env.root, before, known)
-        found = _checked(evidence, own) if ended.failure is None else _beside(evidence)
-    if env.secrets.forms is not secrets and not step.background:
-        mask_logs(step, env)
+        good = ended.failure is None
+        found = _checked(evidence, own, env.capacity) if good else _beside(evidence)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -152,12 +149,12 @@ class Found(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _checked(evidence: Evidence, own: Handle) -> Found:
+def _checked(evidence: Evidence, own: Handle, limit: int) -> Found:
     """Write the outputs, take the measurements, check all criteria."""
     ended, names = evidence.ended, evidence.names
     try:
         step = resolved(evidence.step, names, late=True)
-        values = outputs.found(step, names)
+        values = outputs.found(step, ended, limit)
         if isinstance(values, Failure):
             return Found(values, ended.verdicts)
         own.write(values)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from pytest_orchestrator.core import values
+from pytest_orchestrator.core.late import Late
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.words import shortened
 
@@ -92,13 +93,21 @@ class Expression(Struct, frozen=True):
         from jinja2 import UndefinedError
 
         try:
-            given = _plain(_compiled(self.text)(names))
+            given = _plain(_compiled(self.text)(self._due(names)))
         except UndefinedError as error:
             raise AbsentError(self._told(str(error)), self.place) from None
+        except ExpressionError as error:
+            raise ExpressionError(self._told(str(error)), self.place) from None
         except Exception as error:  # noqa: BLE001 - whatever a filter or a fixture raises
             told = self._told(f"{type(error).__name__}: {error}")
             raise ExpressionError(told, self.place) from None
         return given
+
+    def _due(self, names: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return names with the values of those late ones that it reads."""
+        late = {one.root: names.get(one.root) for one in self.reads}
+        due = {name: one.value() for name, one in late.items() if isinstance(one, Late)}
+        return {**names, **due} if due else names
 
     def _told(self, what: str) -> str:
         return f"`{shortened(self.text)}`: {what}"

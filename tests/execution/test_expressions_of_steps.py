@@ -217,3 +217,78 @@ def test_a_range_around_a_value_is_made_of_expressions(
     )
 
     assert [each.verdict for each in bench.result(step).measurements] == [verdict]
+
+
+LONG = "printf 'first\\r\\n\\377\\033[1m'; seq 20000; echo middle 42; seq 20000; echo last"
+
+
+def test_expressions_see_all_that_was_printed_as_it_is(bench: Bench) -> None:
+    asserts = [
+        "'middle 42' in stdout",
+        "stdout.startswith('first\\r\\n\ufffd\\x1b[1m1\\n2\\n')",
+        "stdout.endswith('last\\n')",
+        "stdout | length > 200000",
+        "stderr == ''",
+    ]
+    step = bench.shell_step(LONG, parse="text", success={"assert": asserts})
+    assert bench.result(step).failure is None
+
+
+@pytest.mark.parametrize("logs", [True, False])
+def test_outputs_are_searched_in_all_that_was_printed(bench: Bench, logs: bool) -> None:
+    if not logs:
+        bench.surroundings(logs=None)
+    outputs = {
+        "a": {"from": "stdout", "regex": r"^middle (\d+)$", "default": None},
+        "b": {"from": "stdout", "regex": "^.\x1b", "default": None},
+        "c": {"from": "stdout", "regex": "^last$"},
+        "d": {"from": "stderr", "regex": "^last$", "default": "none"},
+    }
+    result = bench.result(bench.shell_step(LONG, parse="text", outputs=outputs))
+    assert result.failure is None
+    assert bench.context.to_dict() == {
+        "a": "42" if logs else None,
+        "b": "\ufffd\x1b",
+        "c": "last",
+        "d": "none",
+    }
+
+
+def test_what_was_not_kept_is_no_text_for_an_expression(bench: Bench) -> None:
+    bench.surroundings(logs=None)
+    step = bench.shell_step(LONG, parse="text", success={"assert": ["'middle' in stdout"]})
+    failure = bench.result(step).failure
+    assert failure is not None
+    assert failure.kind == "validation"
+    assert failure.reason == (
+        "`'middle' in stdout`: stdout is not all in its log, so no expression can read it; "
+        "stdout_contains and stdout_matches see all that was kept"
+    )
+
+
+def test_an_output_that_is_too_large_is_read_by_no_expression(bench: Bench) -> None:
+    bench.surroundings(capacity=1 << 20)
+    cmd = "head -c 1048577 /dev/zero; echo end"
+    search = {"end": {"from": "stdout", "regex": "end$"}}
+    keys = {"parse": "text", "outputs": search, "success": {"assert": ["exit_code == 0"]}}
+    assert bench.result(bench.shell_step(cmd, **keys)).failure is None
+    assert bench.context["end"] == "end"
+
+    step = bench.shell_step(cmd, parse="text", success={"assert": ["stdout == ''"]})
+    failure = bench.result(step).failure
+    assert failure is not None
+    assert failure.reason.startswith("`stdout == ''`: stdout is above 1 MiB, so no expression")
+
+
+def test_what_is_secret_is_read_as_it_is(bench: Bench) -> None:
+    bench.env.secrets.add("sesame-open")
+    cmd = "seq 20000; echo key sesame-open.; seq 20000"
+    keys = {
+        "outputs": {"key": {"from": "stdout", "regex": r"^key (\S+)\.$"}},
+        "success": {"assert": ["'key sesame-open.' in stdout"]},
+        "retry": {"attempts": 2, "until": "'sesame-open' in stdout"},
+    }
+    result = bench.result(bench.shell_step(cmd, parse="text", **keys))
+    assert result.failure is None
+    assert bench.context["key"] == "sesame-open"
+    assert b"sesame" not in (bench.root / "logs/s.1.stdout").read_bytes()
