@@ -77,9 +77,9 @@ class Document:
             fields["needs"] = self._needs(found["needs"][1])
 
     def _steps(
-        self, found: Pairs, fields: Mapping[str, Any]
+        self, found: Pairs, fields: dict[str, Any]
     ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """Read the steps and those of ``finally``.
+        """Read the steps and those of ``finally``; secrets of used files become the recipe's own.
 
         Raises:
             Refused: There is a problem in the file.
@@ -100,6 +100,8 @@ class Document:
             head = f"more than {MOST:,} steps, those of used files counted"
             self._problems.add(Place(1, 1), head)
             raise Refused
+        secrets = [name for each in inner for name in each.secrets if not _is_var(name)]
+        fields["secrets"] = tuple(dict.fromkeys((*fields.get("secrets", ()), *secrets)))
         return _built(steps, final, used)
 
     def _check_reads(
@@ -191,6 +193,11 @@ class Document:
         hint = self._problems.meant(name, keys_of(Recipe), but=self._found)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
+
+
+def _is_var(secret: str) -> bool:
+    """Tell whether a secret is a var: the name means nothing outside of its file."""
+    return secret.startswith("vars.")
 
 
 def _plain(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple[Step, ...]:

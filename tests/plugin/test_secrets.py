@@ -199,6 +199,53 @@ def test_what_a_step_writes_to_a_declared_key_is_found_nowhere(
     result.assert_outcomes(passed=2, failed=2)
 
 
+_USED = """
+secrets: [vars.pin, vars.own, env.STATION_PIN, ctx.session]
+required: [pin, handed]
+vars: {own: own-pin-4711}
+steps:
+  - {name: fetch, type: python, module: leaky, function: fetches}
+  - name: say
+    type: shell
+    parse: text
+    cmd: "for out in 1 2; do printenv STATION_PIN A B C >&$out; done; false"
+    args: {A: "${{ vars.pin }}", B: "${{ vars.own }}", C: "${{ vars.handed }}"}
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2"), ("--recipe-jobs", "2")], ids=" ".join)
+def test_what_a_used_file_calls_secret_is_found_nowhere(
+    bench: Project, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("STATION_PIN", "station-pin-31")
+    bench.write("recipes/_station.yaml", _USED)
+    bench.write(
+        "recipes/_outer.yaml",
+        """
+        required: [pin, handed]
+        steps:
+          - name: in
+            use: recipes/_station.yaml
+            with: {pin: "${{ vars.pin }}", handed: "x-${{ vars.handed }}"}
+    """,
+    )
+    use = "use: recipes/_outer.yaml, with: {pin: '${{ env.PIN_OF }}1', handed: '${{ vars.mine }}'}"
+    head = "secrets: [vars.mine]\nvars: {mine: '${{ env.PIN_OF }}2'}\n"
+    bench.write("recipes/main.yaml", f"{head}steps: [{{name: s, {use}}}]\n")
+    monkeypatch.setenv("PIN_OF", "given-pin-")
+
+    result = bench.spawn(*REPORTS, *workers, "-rA", "--showlocals", "-vv")
+
+    result.assert_outcomes(passed=1, failed=1)
+    shown = result.stdout.str() + result.stderr.str()
+    assert "***" in shown
+    found = [
+        leaks(bench.path, shown, value)
+        for value in (FRESH, "own-pin-4711", "station-pin-31", "given-pin-1", "given-pin-2")
+    ]
+    assert found == [[]] * 5
+
+
 def test_the_block_of_a_step_tells_what_was_masked(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
