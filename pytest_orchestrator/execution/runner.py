@@ -150,6 +150,11 @@ class Serial:
             self._keep(self.recipe.step(result.step), result)
         return told
 
+    def tell_heard(self, name: str) -> None:
+        """Let happen here what a service has logged and warned of since it was ready."""
+        for event in self.services.heard.pop(name, ()):
+            self.env.hear(event)
+
     def _keep(self, step: Step, result: StepResult) -> None:
         """Keep what became of a step, and tell of it."""
         known = self.results.get(step.name)

@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _ALIVE = 0.1  # seconds that are enough where nothing is asked for
 _FIRST, _LONGEST = 0.005, 0.05
 _PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
 _TAIL = 10  # lines
+_MOST_LATE = 1000
 
 
 class Service:
@@ -42,6 +44,7 @@ class Service:
         step: The step.
         ended: How it ended, complete with figures; None as long as it lives.
         complete: Completes the result of its step, once it has ended.
+        late: Its last log records and warnings since it was ready.
     """
 
     def __init__(self, step: Step, env: Environment, body: Body, process: Process) -> None:
@@ -50,6 +53,7 @@ class Service:
         self.complete: Complete = lambda result: result
         self._slot = slot_of(env).another()
         self._lane = self._slot.python if isinstance(step, CodeStep) else self._slot.shell
+        self.late: deque[dict[str, Any]] = deque(maxlen=_MOST_LATE)
         self._heard: list[dict[str, Any]] = []
         self._is_asked = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -162,9 +166,8 @@ class Service:
             self._over.set()
 
     def _hear(self, event: dict[str, Any]) -> None:
-        """Keep a log record or a warning for the step; later ones belong to no step's report."""
-        if self._is_asked:
-            self._heard.append(event)
+        """Keep a log record or a warning: for the step, or later for the end of the service."""
+        (self._heard if self._is_asked else self.late).append(event)
 
     def _seconds(self) -> float:
         return 0.0 if self._begun is None else time.monotonic() - self._begun

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -17,10 +18,14 @@ class Services:
 
     Args:
         recipe: The recipe.
+
+    Attributes:
+        heard: What those that have ended logged and warned of since they were ready, by step.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
+        self.heard: dict[str, list[dict[str, Any]]] = {}
         self._kept: dict[str, Service] = {}
 
     def started(self, step: Step, env: Environment, body: Body, process: Process) -> Ended:
@@ -93,6 +98,7 @@ class Services:
                 service.stop()
         if interrupts:
             raise interrupts[0]
+        self.heard = {name: list(service.late) for name, service in kept.items() if service.late}
         told = [(service, results[name]) for name, service in kept.items() if name in results]
         return [service.complete(_ended(service, result)) for service, result in told]
 

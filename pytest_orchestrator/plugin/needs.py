@@ -93,6 +93,7 @@ def _end(
         except pytest.fail.Exception as error:
             wrong.append(str(error))
     for result in run.over():
+        run.tell_heard(result.step)
         step = run.recipe.step(result.step)
         told.append((run, step, result))
         if result.failure is not None:

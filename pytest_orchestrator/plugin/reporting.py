@@ -1,7 +1,9 @@
 """From a step's result to pytest's reports: only plain data leaves an item."""
 
+import contextlib
+import logging
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -177,6 +179,23 @@ def _carried(report: pytest.TestReport) -> list[dict[str, Any]]:
     """Return the blocks that a report carries."""
     blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
     return [block for block in blocks if block is not None]
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """Give the lines that are logged while a block runs."""
+    lines: list[str] = []
+    catching = logging.Handler()
+    catching.setFormatter(
+        logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s")
+    )
+    catching.emit = lambda record: lines.append(catching.format(record))  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(catching)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(catching)
 
 
 def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:

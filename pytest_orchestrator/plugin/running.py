@@ -93,12 +93,17 @@ class Running:
             item.result = result
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
+                with reporting.logged() as log:
+                    run.tell_heard(result.step)
                 item.warn_of_leftovers(result)
             for one in caught:
                 told = {"warning_message": one, "when": "runtest", "location": None}
                 recorded = item.ihook.pytest_warning_recorded
                 recorded.call_historic(kwargs=told | {"nodeid": item.nodeid})
-            self._last_items.tell(item, reporting.made_by_hand(item)[1])
+            report = reporting.made_by_hand(item)[1]
+            if log:
+                report.sections.append(("Captured log call", "\n".join(log)))
+            self._last_items.tell(item, report)
 
     def _end(self) -> None:
         if self._ending:

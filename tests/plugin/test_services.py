@@ -353,3 +353,46 @@ def test_all_that_a_service_used_is_in_the_report(
     assert block["process"]["signal"] == "SIGTERM"
     assert Path(project.path, ".orchestrator/runs/latest", block["logs"]["stdout"]["path"]).exists()
     json.dumps(block)
+
+
+_TALKS = """
+import logging, time, warnings
+from pathlib import Path
+
+def serve(ctx, params):
+    print("up", flush=True)
+    while not Path("go").exists():
+        time.sleep(0.005)
+    logging.getLogger("psu").warning("fan %s stands still", 3)
+    warnings.warn("psu is hot")
+    Path("said").touch()
+    assert not params["dies"], "no such disk"
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--recipe-jobs=2",)])
+@pytest.mark.parametrize("dies", ["true", "false"])
+def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
+    project: Project, options: tuple[str, ...], dies: str
+) -> None:
+    project.write("talks.py", _TALKS)
+    service = "type: python, module: talks, function: serve, background: true"
+    ask = "touch go; while [ ! -e said ]; do sleep 0.01; done; sleep 0.1"
+    project.recipe(
+        "x",
+        {
+            "serve": f"{service}, ready: {{stdout_matches: up}}, params: {{dies: {dies}}}",
+            "use": f"type: shell, parse: text, cmd: '{ask}'",
+        },
+    )
+
+    result = project.run("--log-file=all.log", *options)
+
+    result.assert_outcomes(passed=2, errors=int(dies == "true"), warnings=1)
+    result.stdout.fnmatch_lines(
+        ["recipes/x.yaml::serve", "  */talks.py:9: UserWarning: psu is hot"]
+    )
+    said = "WARNING  psu:talks.py:8 fan 3 stands still"
+    assert said in (project.path / "all.log").read_text()
+    assert (said in result.outlines) is (dies == "true")
