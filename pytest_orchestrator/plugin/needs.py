@@ -117,7 +117,12 @@ def _run_one(
     if blocker is not None and not known:
         result = run.block(step, blocker)
     else:
-        result = run.result(step, {} if known else fixtures_of(request.getfixturevalue, run, step))
+        values = {} if known else fixtures_of(request.getfixturevalue, run, step)
+        try:
+            result = run.result(step, values)
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            told.append((run, step, run.results[step.name]))
+            raise
     if not known:
         told.append((run, step, result))
         tell_output(state_of(request.config).masked(result))
@@ -130,6 +135,31 @@ def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResul
     selected = state_of(config).selected
     chosen = {*selected.get(run.recipe.key, set()), *selected}
     return result.outcome == "blocked" and result.blocked_by in chosen
+
+
+def cut_off(item: pytest.Item) -> pytest.TestReport | None:
+    """Return the report of an item whose setup was cut off in a needed step, or None."""
+    from pytest_orchestrator.plugin import masking, reporting
+
+    told = item.stash.get(RESULTS, None)
+    if not told:
+        return None
+    failure = told[-1][2].failure
+    if failure is None or failure.kind != "interrupted":
+        return None
+    report = pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="failed",
+        longrepr=_text(item.config, *told[-1]),
+        when="setup",
+    )
+    setattr(report, reporting.NEEDED, [reporting.block_of(item.config, *one) for one in told])
+    told.clear()
+    if state_of(item.config).has_secrets:
+        masking.mask(report, state_of(item.config).secrets)
+    return report
 
 
 def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import lanes, protocol, reporting, settings
+from pytest_orchestrator.plugin import lanes, late_reports, needs, protocol, reporting, settings
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.nodes import StepItem
@@ -119,6 +119,11 @@ class Running:
 
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
+        setup = needs.cut_off(item)
+        if setup is not None and self._worker:
+            late_reports.later(item.config, setup)
+        elif setup is not None:
+            item.ihook.pytest_runtest_logreport(report=setup)
         if not isinstance(item, StepItem) or item.result is None:
             return
         failure = item.result.failure

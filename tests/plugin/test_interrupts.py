@@ -254,3 +254,18 @@ def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
 
     pid = int((project.path / "pid").read_text())
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("step", [_PYTHON, _SHELL])
+@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--recipe-jobs=2",)], ids=" ".join)
+def test_a_needed_step_that_is_cut_off_in_a_setup_is_reported(
+    project: Project, step: str, options: tuple[str, ...]
+) -> None:
+    status, lines = _interrupted(project, step, signal.SIGINT, "-k", "three", *options)
+
+    assert status == 2
+    assert project.ran == ["one", "off", "cool"]
+    told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    assert told == ["ERROR recipes/x.yaml::three - needed step recipes/x.yaml::wait did not pass"]
+    states = {line.split()[0]: line.split()[1] for line in lines if re.match(r" +\w+ +\w+ ", line)}
+    assert (states["one"], states["wait"]) == ("passed", "failed")
