@@ -15,6 +15,7 @@ import pytest_orchestrator.plugin.durations
 import pytest_orchestrator.plugin.jobs
 import pytest_orchestrator.plugin.nodes
 import pytest_orchestrator.plugin.running
+import pytest_orchestrator.recipe.sandbox
 import pytest_orchestrator.reports.terminal  # noqa: F401
 
 _STEPS = '''
