@@ -1,6 +1,7 @@
 """What expressions read of vars, steps, the matrix and fixtures: whether there is such a thing."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.nearest import nearest
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
 _OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
+
+
+Known = Callable[[str], bool]
+"""Tells whether a step of that name has ended when an expression is evaluated."""
 
 
 class Reads:
@@ -91,25 +96,24 @@ class Reads:
         if not any(each.expressions for each in (*steps, *final)):
             return  # as in most files
         flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
-        names = [name for found in flat.values() for name in found]
-        waits = {each.name: awaited(each) for each in steps}
+        upstream = _Upstream({each.name: awaited(each) for each in steps}, flat)
+        names = upstream.names
         for each in steps:
             if each.expressions:
-                known = [name for wait in _upstream(each.name, waits) for name in flat[wait]]
-                self._step(each, names, known)
-        ended = [name for each in steps for name in flat[each.name]]
+                self._step(each, names, partial(upstream.has, each.name))
+        ended = {name for each in steps for name in flat[each.name]}
         for each in final:
-            self._step(each, names, ended)
-            ended += flat[each.name]
+            self._step(each, names, frozenset(ended).__contains__)
+            ended.update(flat[each.name])
 
-    def _step(self, each: Draft, names: Sequence[str], known: Collection[str]) -> None:
+    def _step(self, each: Draft, names: Collection[str], is_known: Known) -> None:
         where = f" in {each.title}"
         fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
         for expression in each.expressions:
             for chain in _looked_up(expression):
                 name = chain.parts[0]
                 if chain.root == "steps":
-                    self._of_step(expression, str(name), each, names, known)
+                    self._of_step(expression, str(name), each, names, is_known)
                     self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
                 elif chain.root == "fixtures" and name not in fixtures:
                     head = f"{each.title} does not name the fixture {quoted(str(name))}"
@@ -123,10 +127,10 @@ class Reads:
         expression: Expression,
         name: str,
         each: Draft,
-        names: Sequence[str],
-        known: Collection[str],
+        names: Collection[str],
+        is_known: Known,
     ) -> None:
-        if name in known:
+        if is_known(name):
             return
         if name in names:
             head = f"{each.title} reads steps.{name}, and does not wait for it"
@@ -183,13 +187,38 @@ def _looked_up(expression: Expression) -> "list[Chain]":
     ]
 
 
-def _upstream(name: str, waits: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return all steps that a step waits for, and those that they wait for."""
-    found: set[str] = set()
-    more = list(waits[name])
-    while more:
-        one = more.pop()
-        if one not in found and one in waits:
-            found.add(one)
-            more += waits[one]
-    return found
+class _Upstream:
+    """What the steps of one file wait for.
+
+    Args:
+        waits: For each step, in the order they run, those that it waits for.
+        flat: For each name of the file the names of what it stands for.
+    """
+
+    def __init__(
+        self, waits: Mapping[str, Sequence[str]], flat: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._waits = waits
+        self._places = {name: place for place, name in enumerate(waits)}
+        self._owners = {name: owner for owner, names in flat.items() for name in names}
+
+    @property
+    def names(self) -> Collection[str]:
+        """All names that there are."""
+        return self._owners.keys()
+
+    def has(self, step: str, name: str) -> bool:
+        """Tell whether a step waits for another one, directly or by others."""
+        wanted = self._owners.get(name)
+        last = self._places.get(wanted or "", len(self._places))
+        seen: set[str] = set()
+        more = list(self._waits[step])
+        while more:
+            one = more.pop()
+            if one == wanted:
+                return True
+            # What runs before the other one does not wait for it.
+            if one not in seen and self._places.get(one, -1) > last:
+                seen.add(one)
+                more += self._waits[one]
+        return False
