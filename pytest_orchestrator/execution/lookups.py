@@ -115,7 +115,7 @@ class Run:
             raise ExpressionError("there is no run folder to keep ports in")
         from pytest_orchestrator.execution import ports
 
-        return ports.port(Path(self._env.folder), name)
+        return ports.port(Path(self._env.folder), str(name))
 
 
 class Inner:

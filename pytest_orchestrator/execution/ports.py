@@ -1,10 +1,11 @@
 """Free TCP ports by name: the same for the same name in a run, in all its processes."""
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import socket
 from pathlib import Path
-from urllib.parse import quote
 
 
 def port(folder: Path, name: str) -> int:
@@ -12,21 +13,19 @@ def port(folder: Path, name: str) -> int:
 
     Args:
         folder: The folder of the run.
-        name: The name.
+        name: The name, any text.
     """
-    kept = folder / "ports" / quote(name, safe="")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        return int(kept.read_text())
-    number = _free({int(each.read_text()) for each in kept.parent.glob("[!.]*")})
-    draft = kept.parent / f".{os.getpid()}.{kept.name}"
-    draft.write_text(str(number))
-    try:
-        os.link(draft, kept)  # the first who does decides
-    except FileExistsError:
-        return int(kept.read_text())
-    finally:
-        draft.unlink()
+    ports = folder / "ports"
+    kept = ports / hashlib.sha256(name.encode()).hexdigest()
+    ports.mkdir(parents=True, exist_ok=True)
+    with (ports / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            return int(kept.read_text())
+        number = _free({int(each.read_text()) for each in ports.glob("[!.]*")})
+        draft = ports / ".draft"
+        draft.write_text(str(number))
+        os.replace(draft, kept)
     return number
 
 

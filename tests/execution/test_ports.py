@@ -1,0 +1,74 @@
+"""Ports by name: one for each name of a run, whoever asks, at whatever moment."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution import ports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ASK = """
+import sys
+from pathlib import Path
+from pytest_orchestrator.execution.ports import port
+sys.stdin.read()
+print(*[port(Path(sys.argv[1]), f"name {number % 8}") for number in range(24)])
+"""
+
+
+def test_the_same_name_has_the_same_port_and_another_run_another(tmp_path: Path) -> None:
+    first = ports.port(tmp_path / "a", "dut")
+
+    assert ports.port(tmp_path / "a", "dut") == first
+    assert isinstance(ports.port(tmp_path / "b", "dut"), int)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", first))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "é😀", "x" * 5000, "\n", ".lock", ".draft"])
+def test_any_text_is_a_name(tmp_path: Path, name: str) -> None:
+    number = ports.port(tmp_path, name)
+
+    assert 0 < number < 65536
+    assert ports.port(tmp_path, name) == number
+    assert ports.port(tmp_path, name + "?") != number
+
+
+def test_a_number_that_is_taken_by_another_name_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter([4001, 4001, 4001, 4002])
+
+    class Probe(socket.socket):
+        def bind(self, address: object) -> None:
+            pass
+
+        def getsockname(self) -> tuple[str, int]:
+            return "127.0.0.1", next(numbers)
+
+    monkeypatch.setattr(socket, "socket", Probe)
+
+    assert [ports.port(tmp_path, name) for name in "ab"] == [4001, 4002]
+
+
+def test_all_processes_and_threads_of_a_run_agree(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ASK, str(tmp_path)]
+    asking = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    with ThreadPoolExecutor() as pool:
+        told = [one.split() for one, _ in pool.map(lambda each: each.communicate(""), asking)]
+        names = [f"name {number % 8}" for number in range(24)]
+        own = [str(one) for one in pool.map(lambda name: ports.port(tmp_path, name), names)]
+
+    assert [one == own for one in told] == [True] * 4
+    assert len(set(own)) == 8

@@ -1,0 +1,128 @@
+"""Values of expressions are put where the expressions stood, and are what the key takes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.model import ShellStep
+from pytest_orchestrator.recipe.resolve import later, resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_orchestrator.recipe import Recipe, Step
+
+    Read = Callable[[str], Recipe]
+
+
+def read_step(read: Read, keys: dict[str, Any], root: str = "required: [x]") -> Step:
+    given = {"name": "s", "type": "shell", "cmd": "a"} | keys
+    return read(f"{root}\nsteps: [{json.dumps(given)}]\n").steps[0]
+
+
+def value(read: Read, keys: dict[str, Any], x: Any, *, late: bool = False) -> Any:
+    step = resolved(read_step(read, keys), {"vars": {"x": x}}, late=late)
+    return getattr(step, next(iter(keys)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "x", "wanted"),
+    [
+        ({"timeout": "${{ vars.x }}"}, 3, 3.0),
+        ({"timeout": "${{ vars.x }}s"}, 3, 3.0),
+        ({"timeout": "${{ vars.x }}"}, "500ms", 0.5),
+        ({"cwd": "out/${{ vars.x }}"}, 1, "out/1"),
+        ({"locks": "${{ vars.x }}"}, ["a", "b"], ("a", "b")),
+        ({"locks": ["p", "${{ vars.x }}"]}, "q", ("p", "q")),
+        ({"stdin": {"a": ["${{ vars.x }}"]}}, {"b": 1}, {"a": [{"b": 1}]}),
+        ({"args": {"A": "${{ vars.x }}"}}, None, {"A": None}),
+        ({"args": "${{ vars.x }}"}, {"A": 1}, {"A": 1}),
+        ({"cmd": "a ${{ vars.x }} b"}, "c d", ("a", "c d", "b")),
+        ({"cmd": ["a", "<${{ vars.x }}>"]}, [1], ("a", "<[1]>")),
+        ({"cmd": "${{ vars.x }}"}, ["a", 1], ("a", "1")),
+        ({"cmd": "${{ vars.x }}\n"}, ["a"], ("a",)),
+    ],
+)
+def test_a_value_stands_where_its_expression_stood(
+    read: Read, keys: dict[str, Any], x: Any, wanted: Any
+) -> None:
+    found = value(read, keys, x)
+
+    assert found == wanted
+    assert type(found) is type(wanted)
+
+
+@pytest.mark.parametrize("order", [["cmd", "args"], ["args", "cmd"]])
+@pytest.mark.parametrize("args", ["${{ vars.x }}", {"A": "${{ vars.x.A }}"}])
+def test_the_variables_of_a_command_line_stand_beside_args(
+    read: Read, order: list[str], args: Any
+) -> None:
+    keys = {"cmd": 'echo "${{ vars.x.A }}"', "args": args}
+    step = resolved(read_step(read, {key: keys[key] for key in order}), {"vars": {"x": {"A": 7}}})
+
+    assert isinstance(step, ShellStep)
+    assert step.args == {"A": 7, "RECIPE_VALUE_1": "7"}
+    assert step.cmd == 'echo "${RECIPE_VALUE_1}"'
+    assert step.templates == ()
+
+
+LIST = "'cmd' is a list, which "
+WHOLE = "the whole command line is an expression that gives no list"
+
+
+@pytest.mark.parametrize(
+    ("keys", "x", "told"),
+    [
+        ({"timeout": "${{ vars.x }}"}, "soon", "'timeout' is 'soon', should be seconds, or a text"),
+        ({"timeout": "${{ vars.x }}"}, [1], "'timeout' is a list, should be "),
+        ({"timeout": "${{ vars.x }}"}, 0, "'timeout' is 0, should be more than 0 seconds"),
+        ({"locks": "${{ vars.x }}"}, "a", "'locks' is 'a', should be a list"),
+        ({"locks": ["${{ vars.x }}"]}, "", "'locks[0]' is '', should not be empty"),
+        ({"args": {"A": "${{ vars.x }}"}}, "\0", "'args.A' is '\\x00', which has a NUL in it"),
+        ({"args": "${{ vars.x }}"}, {"a b": 1}, "'args' has the key 'a b', should be the name of"),
+        ({"args": "${{ vars.x }}", "cmd": 'echo "${{ vars.x }}"'}, [1], "'args' is a list, should"),
+        ({"cwd": "${{ vars.x }}"}, 1, "'cwd' is 1, should be text"),
+        ({"cmd": "${{ vars.x }}"}, "rm -rf", WHOLE),
+        ({"cmd": "${{ vars.x }}\n"}, "rm -rf", WHOLE),
+        ({"cmd": "${{ vars.x }}"}, [], f"{LIST}should begin with a program"),
+        ({"cmd": "${{ vars.x }} a"}, " ", f"{LIST}should begin with a program"),
+        ({"cmd": ["a", "${{ vars.x }}"]}, "\0", "`vars.x`: a value with a NUL in it"),
+    ],
+)
+def test_a_value_that_the_key_does_not_take_is_told_at_its_place(
+    read: Read, keys: dict[str, Any], x: Any, told: str
+) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        value(read, keys, x)
+
+    assert str(caught.value).startswith(told)
+    assert caught.value.place is not None
+
+
+def test_what_is_asked_after_the_body_waits_for_it(read: Read) -> None:
+    keys = {"outputs": {"a": "${{ result.y }}"}, "stdin": "${{ vars.x }}"}
+    before = resolved(read_step(read, keys), {"vars": {"x": 1}})
+    after = resolved(before, {"result": {"y": [2]}}, late=True)
+
+    assert (before.stdin, before.outputs[0].value) == (1, "${{ result.y }}")  # type: ignore[attr-defined]
+    assert (after.outputs[0].value, after.templates) == ([2], ())
+
+
+def test_a_step_is_not_changed(read: Read) -> None:
+    step = read_step(read, {"stdin": {"a": "${{ vars.x }}"}})
+    resolved(step, {"vars": {"x": 1}})
+
+    assert step.stdin == {"a": "${{ vars.x }}"}  # type: ignore[attr-defined]
+
+
+def test_vars_that_have_no_value_at_collection_are_known(read: Read) -> None:
+    recipe = read(
+        "vars: {a: 1, b: '${{ matrix.g }}', c: ['${{ vars.b }}'], d: '${{ run.id }}', "
+        "e: '${{ vars.a }}'}\nmatrix: {g: [1]}\nsteps: [{name: a, type: shell, cmd: x}]\n"
+    )
+
+    assert later(recipe.templates) == {"b": "matrix", "c": "matrix", "d": "run"}
