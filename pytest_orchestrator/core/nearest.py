@@ -19,5 +19,6 @@ def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name[:200], islice(names, _MOST), n=1, cutoff=cutoff)
+    shown = filter(str.isprintable, islice(names, _MOST))
+    near = get_close_matches(name[:200], shown, n=1, cutoff=cutoff)
     return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,7 +1,6 @@
 """What expressions read of vars, steps, the matrix and fixtures: whether there is such a thing."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.nearest import nearest
@@ -11,7 +10,7 @@ from pytest_orchestrator.recipe.order import awaited
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.resolve import later
 from pytest_orchestrator.recipe.steps import Draft
-from pytest_orchestrator.recipe.words import quoted
+from pytest_orchestrator.recipe.words import quoted, shortened
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.chains import Chain
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 _MOST = 8
 _FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
 _OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
-
-
-Known = Callable[[str], bool]
-"""Tells whether a step of that name has ended when an expression is evaluated."""
 
 
 class Reads:
@@ -96,24 +91,35 @@ class Reads:
         if not any(each.expressions for each in (*steps, *final)):
             return  # as in most files
         flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
-        upstream = _Upstream({each.name: awaited(each) for each in steps}, flat)
-        names = upstream.names
-        for each in steps:
-            if each.expressions:
-                self._step(each, names, partial(upstream.has, each.name))
-        ended = {name for each in steps for name in flat[each.name]}
+        names = {name: at for at, found in enumerate(flat.values()) for name in found}
+        own = {name: 1 << at for at, name in enumerate(flat)}
+        before: dict[str, int] = {}
+        for each in steps:  # what a step waits for stands before it
+            known = 0
+            for wait in awaited(each):
+                known |= before.get(wait, 0) | own.get(wait, 0)
+            before[each.name] = known
+            self._step(each, names, known)
+        ended = sum(own[name] for name in {each.name for each in steps})
         for each in final:
-            self._step(each, names, frozenset(ended).__contains__)
-            ended.update(flat[each.name])
+            self._step(each, names, ended)
+            ended |= own[each.name]
 
-    def _step(self, each: Draft, names: Collection[str], is_known: Known) -> None:
+    def _step(self, each: Draft, names: Mapping[str, int], known: int) -> None:
+        """Check one step.
+
+        Args:
+            each: The step.
+            names: All that can be read of, each with the number of its step.
+            known: The steps that have ended by then: a bit for each.
+        """
         where = f" in {each.title}"
         fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
         for expression in each.expressions:
             for chain in _looked_up(expression):
                 name = chain.parts[0]
                 if chain.root == "steps":
-                    self._of_step(expression, str(name), each, names, is_known)
+                    self._of_step(expression, str(name), each, names, known)
                     self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
                 elif chain.root == "fixtures" and name not in fixtures:
                     head = f"{each.title} does not name the fixture {quoted(str(name))}"
@@ -127,10 +133,10 @@ class Reads:
         expression: Expression,
         name: str,
         each: Draft,
-        names: Collection[str],
-        is_known: Known,
+        names: Mapping[str, int],
+        known: int,
     ) -> None:
-        if is_known(name):
+        if name in names and known >> names[name] & 1:
             return
         if name in names:
             head = f"{each.title} reads steps.{name}, and does not wait for it"
@@ -174,7 +180,8 @@ class Reads:
         self, expression: Expression, head: str, name: str, known: Sequence[str], where: str
     ) -> None:
         near = nearest(name, known)
-        there = f"; there is {', '.join(known[:_MOST])}" if known else "; there is none"
+        listed = ", ".join(map(shortened, known[:_MOST]))
+        there = f"; there is {listed}" if listed else "; there is none"
         self._problems.add(expression.place, head, where, near or there)
 
 
@@ -185,40 +192,3 @@ def _looked_up(expression: Expression) -> "list[Chain]":
         for chain in expression.reads
         if chain.parts and isinstance(chain.parts[0], str) and not chain.asked
     ]
-
-
-class _Upstream:
-    """What the steps of one file wait for.
-
-    Args:
-        waits: For each step, in the order they run, those that it waits for.
-        flat: For each name of the file the names of what it stands for.
-    """
-
-    def __init__(
-        self, waits: Mapping[str, Sequence[str]], flat: Mapping[str, Sequence[str]]
-    ) -> None:
-        self._waits = waits
-        self._places = {name: place for place, name in enumerate(waits)}
-        self._owners = {name: owner for owner, names in flat.items() for name in names}
-
-    @property
-    def names(self) -> Collection[str]:
-        """All names that there are."""
-        return self._owners.keys()
-
-    def has(self, step: str, name: str) -> bool:
-        """Tell whether a step waits for another one, directly or by others."""
-        wanted = self._owners.get(name)
-        last = self._places.get(wanted or "", len(self._places))
-        seen: set[str] = set()
-        more = list(self._waits[step])
-        while more:
-            one = more.pop()
-            if one == wanted:
-                return True
-            # What runs before the other one does not wait for it.
-            if one not in seen and self._places.get(one, -1) > last:
-                seen.add(one)
-                more += self._waits[one]
-        return False
