@@ -285,7 +285,7 @@ def _parsed(text: str) -> Any:
     return sandbox.parsed(text)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)  # all of a large file, which are asked for twice
 def _reads(text: str) -> "tuple[Chain, ...]":
     from pytest_orchestrator.recipe.chains import chains
 
