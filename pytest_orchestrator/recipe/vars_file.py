@@ -39,12 +39,12 @@ def vars_of(path: Path) -> dict[str, Json]:
 
 def _yaml(text: str, problems: Problems) -> dict[str, Json]:
     root = compose(text, problems)
-    if root is None:
+    if root is None or root.value == "":
         return {}
-    Check(text, problems).visit(root)
     if type(root) is not MappingNode:
         problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
         raise Refused
+    Check(text, problems).visit(root)
     if problems.found:
         raise Refused
     found = Values(text, problems).json(root)
