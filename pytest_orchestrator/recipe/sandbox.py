@@ -26,6 +26,13 @@ _VALUE = "value"
 _MOST = 1 << 24
 """Items of a text or list that an expression repeats, and bits of a power."""
 
+_LONGEST = 10_000
+"""Characters of one expression."""
+
+_DEEPEST = 80
+"""Levels of one: Python reads no more than 200 brackets, of which a level may take two."""
+
+_TOO_DEEP = "it is nested too deep"
 _DATA = (str, int, float, list, tuple, dict, type(None))
 _ESCAPE = re.compile(r"\\(?![\\'\"abfnrtvxuUN0-7\n])")
 _SLIPS = {
@@ -137,6 +144,8 @@ def parsed(text: str) -> nodes.Expr:
     """
     if not text.strip():
         raise ValueError("it is empty")
+    if len(text) > _LONGEST:
+        raise ValueError(f"it has {len(text):,} characters; {_LONGEST:,} are the most")
     try:
         parser = Parser(LANGUAGE, string_re.sub(_exact, text), state="variable")
         found = parser.parse_expression()
@@ -145,9 +154,20 @@ def parsed(text: str) -> nodes.Expr:
     except TemplateSyntaxError as error:
         raise ValueError(_words(error.message or "it cannot be read")) from None
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError(_TOO_DEEP) from None
+    _check_depth(found)
     _check_names(found)
     return found
+
+
+def _check_depth(found: nodes.Node) -> None:
+    """Refuse what is too deep for those that walk over it: `1 + 1 + 1` is two levels."""
+    level = [found]
+    for _ in range(_DEEPEST):
+        level = [child for one in level for child in one.iter_child_nodes()]
+        if not level:
+            return
+    raise ValueError(_TOO_DEEP)
 
 
 def _exact(found: re.Match[str]) -> str:

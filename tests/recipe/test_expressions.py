@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,9 @@ from pytest_orchestrator.recipe.expressions import (
     bare,
     template,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLACE = Place(1, 1)
 JSON = st.recursive(
@@ -163,3 +166,11 @@ def test_a_template_knows_its_expressions() -> None:
     assert isinstance(found, Template)
     assert found.expressions == (Expression("x", PLACE), Expression("y", PLACE))
     assert not found.is_whole
+
+
+def test_what_is_nested_too_deep_is_told_at_its_place(problems: Callable[[str], list[str]]) -> None:
+    text = "steps:\n  - name: a\n    type: shell\n    cmd: x\n    success: {assert: ['%s']}\n"
+
+    assert problems(text % "+".join("1" * 1000)) == [
+        "5:24 'success.assert[0]' in shell step 'a' is no expression: it is nested too deep"
+    ]

@@ -155,6 +155,10 @@ def test_what_would_fill_the_memory_is_refused(text: str) -> None:
         ("x is definde", "no test 'definde' (did you mean 'defined'?)"),
         ("1e999", "a number that is too large"),
         ("(" * 5000, "it is nested too deep"),
+        ("+".join("1" * 1001), "it is nested too deep"),
+        ("-" * 5000 + "1", "it is nested too deep"),
+        ("x" + ".a" * 2000, "it is nested too deep"),
+        ("'" + "a" * 9999 + "'", "it has 10,001 characters; 10,000 are the most"),
     ],
 )
 def test_what_is_no_expression_says_why(text: str, told: str) -> None:
@@ -162,6 +166,43 @@ def test_what_is_no_expression_says_why(text: str, told: str) -> None:
         sandbox.parsed(text)
 
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("again", "inner", "ends"),
+    [
+        ("1 + ", "1", ""),
+        ("2 * ", "1", ""),
+        ("", "1", " ** 1"),
+        ("true and ", "true", ""),
+        ("not ", "true", ""),
+        ("- ", "1", ""),
+        ("[", "1", "]"),
+        ("{'a': ", "1", "}"),
+        ("(0 if false else ", "1", ")"),
+        ("", "'a'", " | upper"),
+        ("", "'a'", ".upper()"),
+        ("", "ctx", ".a"),
+        ("", "ctx", "[-1]"),
+        ("", "vars", ".a()"),
+        ("dict(a=", "1", ")"),
+        ("range(", "1", ") | length"),
+        ("", "[1]", "[0:1]"),
+    ],
+)
+def test_what_is_read_can_be_walked_and_compiled(again: str, inner: str, ends: str) -> None:
+    deepest = 0
+    for count in range(10, 100):
+        text = again * count + inner + ends * count
+        try:
+            sandbox.parsed(text)
+        except ValueError:
+            break
+        deepest = count
+    text = again * deepest + inner + ends * deepest
+    assert sandbox.compiled(text)
+    assert Expression(text, PLACE).reads is not None
+    assert 20 < deepest < 99
 
 
 @pytest.mark.parametrize(
