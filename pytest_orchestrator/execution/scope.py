@@ -14,6 +14,7 @@ from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import printed
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import later, value_of
@@ -34,7 +35,7 @@ class Scope:
         self._recipe = recipe
         self._env = env
         self._known = known
-        self._early: dict[str, Any] | None = None
+        self._early: dict[str, Any] | ExpressionError | None = None
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
 
@@ -44,16 +45,26 @@ class Scope:
         Raises:
             ExpressionError: A var has no value.
         """
-        if self._early is None:
-            self._early = {
-                "env": self._env.variables(),
-                "matrix": self._recipe.cell.values if self._recipe.cell else {},
-                "run": Run(self._env),
-                "recipe": about(self._recipe.name, self._recipe.path),
-            }
-            self._early["vars"] = _vars(self._recipe, self._env.given, self._early)
-            self._env.secrets.declare(self._recipe.secrets, self._early["vars"])
-        return self._early
+        with self._lock:
+            if self._early is None:
+                try:
+                    self._early = self._evaluated()
+                except ExpressionError as error:
+                    self._early = error
+            if isinstance(self._early, ExpressionError):
+                raise self._early.with_traceback(None)
+            return self._early
+
+    def _evaluated(self) -> dict[str, Any]:
+        names: dict[str, Any] = {
+            "env": self._env.variables(),
+            "matrix": self._recipe.cell.values if self._recipe.cell else {},
+            "run": Run(self._env),
+            "recipe": about(self._recipe.name, self._recipe.path),
+        }
+        names["vars"] = _vars(self._recipe, self._env.given, names)
+        self._env.secrets.declare(self._recipe.secrets, names["vars"])
+        return names
 
     def before(
         self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]

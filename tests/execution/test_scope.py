@@ -1,0 +1,29 @@
+"""The names of a run are known once, or what keeps them from it is told by each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.place import Place
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+
+@pytest.mark.parametrize("cmd", ["echo ${{ vars.n }}", "true"])
+def test_a_var_that_has_no_value_fails_each_step_at_its_own_line(bench: Bench, cmd: str) -> None:
+    recipe = bench.recipe(
+        "vars:\n  n: 1\n  e: ${{ env.NOTTHERE }}\n"
+        f"steps:\n  - {{name: a, type: shell, cmd: '{cmd}'}}\n"
+    )
+    tries = bench.tries(recipe.step("a"))
+
+    for _ in range(2):
+        result = tries.prepare()
+        assert result is not None
+        assert result.failure is not None
+        assert result.failure.kind == "validation"
+        assert result.failure.reason.startswith("`env.NOTTHERE`: there is no 'NOTTHERE'")
+        assert result.failure.place == Place(3, 6, 19)
