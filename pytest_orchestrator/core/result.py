@@ -1,8 +1,7 @@
 """What became of one step: a frozen value from the body's end to the last report.
 
-Everything below is true from birth: nothing later writes to it. An exception that a
-step raised is part of the value (``Failure.exception``) and is raised again only at the
-door to pytest.
+Nothing later writes to it. An exception that a step raised is part of the value
+(``Failure.exception``) and is raised again only at the door to pytest.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,6 +98,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         distance: How far beyond its limit that is, in the same unit.
         unmet: None where it held, else one line that says what is wrong.
         is_measurement: It is a measurement against its limits.
+        errs: An expression of it has no value, which is what ``unmet`` says.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     distance: float | None = None
     unmet: str | None = None
     is_measurement: bool = False
+    errs: bool = False
 
     @property
     def told(self) -> str:
@@ -149,6 +150,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         verdict: pass, fail, or unset where there was no value.
         unmet: None where it is good, else one line that says what is wrong.
         allow_fail: It is recorded only, and fails nothing.
+        errs: An expression of it has no value, which is what ``unmet`` says.
     """
 
     name: str
@@ -162,6 +164,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["pass", "fail", "unset"]
     unmet: str | None = None
     allow_fail: bool = False
+    errs: bool = False
 
 
 class Stream(msgspec.Struct, frozen=True):

@@ -73,22 +73,23 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     Args:
         evidence: The step, and what it left.
 
-    Raises:
-        ExpressionError: An assertion cannot be evaluated.
-
     Returns:
         Their verdicts, in the order of the recipe.
     """
     verdicts: list[Verdict] = []
-    for criterion in evidence.step.success:
+    for index, criterion in enumerate(evidence.step.success):
         check = _brought if criterion.brought else CHECKS.get(criterion.name)
         if check is None:
             continue
+        wrong = evidence.errors.get(("success", index))
         try:
-            verdicts += check(criterion, evidence)
-        except ExpressionError:
-            raise
+            verdicts += () if wrong else check(criterion, evidence)
+        except ExpressionError as error:
+            wrong = error
         except Exception as error:  # noqa: BLE001
             reason = one_line(f"{type(error).__name__}: {error}")
             verdicts.append(verdict(criterion, f"cannot be checked: {reason}"))
+        if wrong:
+            place = wrong.place or criterion.place
+            verdicts.append(verdict(criterion, one_line(str(wrong)), place=place, errs=True))
     return tuple(verdicts)

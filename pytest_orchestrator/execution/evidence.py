@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Criterion, Step
 
 
@@ -33,6 +34,7 @@ class Evidence(NamedTuple):
         root: The folder that paths start from.
         before: The files that were there then.
         names: What the names of expressions mean.
+        errors: Why expressions in what a criterion asks for have no value.
     """
 
     step: Step
@@ -42,6 +44,7 @@ class Evidence(NamedTuple):
     root: Path
     before: Before
     names: Mapping[str, Any] = {}
+    errors: Mapping[tuple[str | int, ...], ExpressionError] = {}
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]

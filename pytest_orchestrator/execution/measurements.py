@@ -6,26 +6,28 @@ from typing import Any
 
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.values import Json, kind
-from pytest_orchestrator.recipe.expressions import AbsentError
+from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.recipe.expressions import AbsentError, ExpressionError
 from pytest_orchestrator.recipe.measurement import Measurement
 from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.resolve import Errors
 
 
-def taken(step: Step, names: Mapping[str, Any]) -> tuple[Measured, ...]:
+def taken(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:
     """Take the measurements of a step whose body did as wanted.
 
     Args:
         step: The step, with the values of the expressions in its limits.
         names: What the names of expressions mean.
+        errors: Why expressions in limits have no value.
 
     Returns:
         Each with its verdict, in the order of the recipe.
-
-    Raises:
-        ExpressionError: An expression cannot be evaluated; a name that is not there is
-            no such error but a value that is unset.
     """
-    return tuple(_one(name, one, names) for name, one in step.measurements.items())
+    return tuple(
+        _one(name, one, names, errors.get(("measurements", name)))
+        for name, one in step.measurements.items()
+    )
 
 
 def verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
@@ -38,14 +40,30 @@ def verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
             measured=one.value,
             unmet=one.unmet,
             is_measurement=True,
+            errs=one.errs,
         )
         for one in measured
         if not (one.unmet and one.allow_fail)  # it is recorded, and holds nothing up
     )
 
 
-def _one(name: str, one: Measurement, names: Mapping[str, Any]) -> Measured:
-    value = _value(one, names)
+def _one(
+    name: str, one: Measurement, names: Mapping[str, Any], error: ExpressionError | None
+) -> Measured:
+    try:
+        if error is not None:
+            raise error
+        value = _value(one, names)
+    except ExpressionError as wrong:
+        return Measured(
+            name=name,
+            place=wrong.place or one.at["value"],
+            unit=one.unit,
+            verdict="unset",
+            unmet=f"was not measured: {one_line(str(wrong))}",
+            allow_fail=one.allow_fail,
+            errs=True,
+        )
     low, high = _range(one)
     key, unmet, margin = _judged(one, value, low, high)
     unset = value is None

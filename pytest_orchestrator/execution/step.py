@@ -35,7 +35,7 @@ from pytest_orchestrator.execution.following import Changed, Follow
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import CodeStep, ShellStep, Step
-from pytest_orchestrator.recipe.resolve import resolved
+from pytest_orchestrator.recipe.resolve import checkable
 
 
 class Handle:
@@ -153,19 +153,19 @@ def _checked(evidence: Evidence, own: Handle, limit: int) -> Found:
     """Write the outputs, take the measurements, check all criteria."""
     ended, names = evidence.ended, evidence.names
     try:
-        step = resolved(evidence.step, names, late=True)
+        step, errors = checkable(evidence.step, names)
         values = outputs.found(step, ended, limit)
         if isinstance(values, Failure):
             return Found(values, ended.verdicts)
-        own.write(values)
-        measured = measurements.taken(step, names)
-        verdicts = (
-            *ended.verdicts,
-            *measurements.verdicts(measured),
-            *criteria.checked(evidence._replace(step=step)),
-        )
     except ExpressionError as error:
         return Found(invalid(error), ended.verdicts)
+    own.write(values)
+    measured = measurements.taken(step, names, errors)
+    verdicts = (
+        *ended.verdicts,
+        *measurements.verdicts(measured),
+        *criteria.checked(evidence._replace(step=step, errors=errors)),
+    )
     return Found(_unmet(verdicts), verdicts, measured)
 
 
@@ -176,8 +176,9 @@ def _beside(evidence: Evidence) -> Found:
     if any(verdict.unmet for verdict in verdicts):
         # What the others ask of the result may have no value now.
         with contextlib.suppress(ExpressionError):
-            step = resolved(evidence.step, evidence.names, late=True)
-            verdicts += criteria.checked(evidence._replace(step=step))
+            step, errors = checkable(evidence.step, evidence.names)
+            others = criteria.checked(evidence._replace(step=step, errors=errors))
+            verdicts += tuple(one for one in others if not one.errs)
     failure = ended.failure
     if failure is not None and failure.kind == "exit_code":
         reason = f"{failure.reason}{_more(verdicts)}"
@@ -250,11 +251,15 @@ def _services(env: Environment) -> Services:
 
 
 def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
-    first = next((verdict for verdict in verdicts if verdict.unmet), None)
-    if first is None:
+    unmet = [verdict for verdict in verdicts if verdict.unmet]
+    if not unmet:
         return None
+    # What cannot be evaluated is a mistake of the recipe, which goes before what was found.
+    first = next((verdict for verdict in unmet if verdict.errs), unmet[0])
     reason = f"{first.told}{_more(verdicts)}"
-    return Failure(kind="criterion", reason=reason, place=first.place)
+    return Failure(
+        kind="validation" if first.errs else "criterion", reason=reason, place=first.place
+    )
 
 
 def _more(verdicts: tuple[Verdict, ...]) -> str:

@@ -17,6 +17,9 @@ _S = TypeVar("_S", bound=Step)
 LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
 """Fields whose expressions are evaluated after the body."""
 
+Errors = Mapping[tuple[str | int, ...], ExpressionError]
+"""Why expressions have no value, by field and key of what they stand in."""
+
 _OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 
@@ -49,6 +52,34 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
         changed |= _command(cast(ShellStep, step), one, names, changed)
     left = tuple(one for one in step.templates if one not in due)
     return msgspec.structs.replace(step, **changed, templates=left)
+
+
+def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
+    """Return a step with the values of its late expressions, and those that have none.
+
+    Args:
+        step: The step.
+        names: What the names of expressions mean now.
+
+    Returns:
+        The step, and the errors in its criteria and measurements: one hides no other.
+
+    Raises:
+        ExpressionError: One outside of them has no value.
+    """
+    apart = [one for one in step.templates if one.path[0] in ("success", "measurements")]
+    rest = tuple(one for one in step.templates if one not in apart)
+    step = resolved(msgspec.structs.replace(step, templates=rest), names, late=True)
+    errors: dict[tuple[str | int, ...], ExpressionError] = {}
+    for key in dict.fromkeys(one.path[:2] for one in apart):
+        own = tuple(one for one in apart if one.path[:2] == key)
+        try:
+            found = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
+        except ExpressionError as error:
+            errors[key] = error
+        else:
+            step = msgspec.structs.replace(found, templates=step.templates)
+    return step, errors
 
 
 def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:

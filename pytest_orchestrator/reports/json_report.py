@@ -179,7 +179,7 @@ def _measured(one: Measured) -> dict[str, Json]:
     told = {
         name: value
         for name, value in figures.items()
-        if value is not None and name not in ("place", "unmet", "allow_fail")
+        if value is not None and name not in ("place", "unmet", "allow_fail", "errs")
     }
     told["line"] = one.place.line
     return told | ({"allow_fail": True} if one.allow_fail else {})

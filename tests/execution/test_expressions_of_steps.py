@@ -110,7 +110,7 @@ def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
-    measured = measurements.taken(step, {"fixtures": {"x": float("nan")}})
+    measured = measurements.taken(step, {"fixtures": {"x": float("nan")}}, {})
 
     assert [one.verdict for one in measured] == ["unset"]
 
@@ -138,7 +138,7 @@ def test_an_assertion_tells_the_values_of_its_names_and_who_wrote_them(bench: Be
     [
         ({"args": {"X": "${{ ctx.nope }}"}}, "`ctx.nope`: the context has no key 'nope'"),
         ({"timeout": "${{ 'soon' }}"}, "'timeout' is 'soon', should be seconds, or a text such as"),
-        ({"success": {"assert": ["result.status.x.y"]}}, "`result.status.x.y`: "),
+        ({"success": {"assert": ["result.status.x.y"]}}, "assert: `result.status.x.y`: "),
     ],
 )
 def test_an_expression_without_a_value_fails_the_step_at_its_place(
@@ -151,6 +151,48 @@ def test_an_expression_without_a_value_fails_the_step_at_its_place(
     assert told.startswith(reason)
     assert result.failure is not None
     assert result.failure.place is not None
+
+
+def test_an_assertion_that_errs_hides_no_other(bench: Bench) -> None:
+    success = {"assert": ["1 == 2", "1 / 0", "2 == 2"], "files_exist": ["${{ ctx.nope }}", "out"]}
+    result = bench.result(bench.shell_step("true", parse="text", success=success))
+
+    error = "`1 / 0`: ZeroDivisionError: division by zero"
+    absent = "`ctx.nope`: the context has no key 'nope'; it has none at all"
+    assert [(one.name, one.unmet, one.errs) for one in result.verdicts] == [
+        ("assert", "`1 == 2` is false", False),
+        ("assert", error, True),
+        ("assert", None, False),
+        ("files_exist", absent, True),
+        ("files_exist", "out is not there", False),
+    ]
+    assert failure(result) == ("validation", f"assert: {error} (and 3 more)")
+    assert result.failure is not None
+    assert result.failure.place == result.verdicts[1].place
+
+
+def test_a_measurement_that_errs_hides_no_other(bench: Bench) -> None:
+    measured: dict[str, Any] = {
+        "a": {"value": "1", "high": 2},
+        "b": {"value": "1 / 0", "high": 2, "unit": "V"},
+        "c": {"value": "1", "high": "${{ ctx.nope }}"},
+        "d": {"value": "1 / 0", "allow_fail": True},
+        "e": {"value": "3", "high": 2},
+    }
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+
+    told = "was not measured: `1 / 0`: ZeroDivisionError: division by zero"
+    assert [(one.name, one.verdict) for one in result.measurements] == [
+        ("a", "pass"),
+        ("b", "unset"),
+        ("c", "unset"),
+        ("d", "unset"),
+        ("e", "fail"),
+    ]
+    assert failure(result) == ("validation", f"b {told} (and 2 more)")
+    assert result.measurements[3].unmet == told
+    assert result.failure is not None
+    assert result.failure.place == result.measurements[1].place
 
 
 @pytest.mark.parametrize(
