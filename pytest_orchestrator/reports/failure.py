@@ -72,8 +72,14 @@ def _errors(result: StepResult, failure: Failure) -> list[str]:
 
 
 def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
-    """Tell whether criteria say it all: an exit code that is not wanted may not be alone."""
-    return failure.kind == "criterion" or (failure.kind == "exit_code" and len(result.unmet) > 1)
+    """Tell whether criteria say it all; where one alone does not hold it may be the reason."""
+    match failure.kind:
+        case "criterion":
+            return bool(result.unmet)
+        case "exit_code" | "validation":
+            return len(result.unmet) > 1
+        case _:
+            return False
 
 
 def _held(result: StepResult) -> list[str]:

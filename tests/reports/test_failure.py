@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.core.context import Change, Context
@@ -12,6 +13,7 @@ from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
     Failure,
+    Kind,
     Process,
     StepResult,
     Stream,
@@ -88,6 +90,29 @@ def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -
         "used       4.02 s, CPU 0.30 s, peak 41.3 MB",
         "repeat     pytest recipes/psu.yaml::ripple",
         "alone      env GAIN=2 scriptlets/ripple.sh 3",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["criterion", "validation"])
+def test_a_reason_that_is_no_criterion_is_told_itself(recipe: Recipe, kind: Kind) -> None:
+    failure = Failure(kind=kind, reason="until: `false` is false", place=Place(20, 14, 3))
+    lines = told(recipe, failed(failure, verdicts=(verdict(recipe, 0),)))
+    assert lines[0] == "recipes/psu.yaml:20:14: step 'ripple': until: `false` is false"
+    assert lines[-3:] == [
+        "E   until: `false` is false",
+        "    held: exit_code [0, 4]",
+        "repeat     pytest recipes/psu.yaml::ripple",
+    ]
+
+
+def test_what_cannot_be_evaluated_is_told_with_what_does_not_hold(recipe: Recipe) -> None:
+    wrong = msgspec.structs.replace(verdict(recipe, 2, "`1/0`: ZeroDivisionError"), errs=True)
+    failure = Failure(kind="validation", reason="one (and 1 more)", place=wrong.place)
+    lines = told(recipe, failed(failure, verdicts=(wrong, verdict(recipe, 3, "not there"))))
+    assert lines[0] == "recipes/psu.yaml:25:11: 2 of 2 criteria do not hold after step 'ripple'"
+    assert lines[-3:-1] == [
+        "E   ctx_has_keys: `1/0`: ZeroDivisionError  (line 25)",
+        "E   files_exist: not there  (line 26)",
     ]
 
 
