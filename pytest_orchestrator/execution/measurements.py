@@ -77,7 +77,7 @@ def _one(
         low=low,
         high=high,
         equals=one.equals if "equals" in one.at else None,
-        margin=margin,
+        margin=margin if margin is not None and math.isfinite(margin) else None,
         verdict="unset" if unset else "fail" if unmet else "pass",
         unmet=unmet,
         allow_fail=one.allow_fail,

@@ -115,6 +115,15 @@ def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
     assert [one.verdict for one in measured] == ["unset"]
 
 
+def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+    )
+    (measured,) = measurements.taken(step, {"fixtures": {"x": float("inf")}}, {})
+
+    assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
+
+
 def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
     measured = {"ripple": {"value": "61", "high": 50, "allow_fail": True}}
     result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
