@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pytest_orchestrator.core.values import Json
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
+_MEASURED = ("value", "unit", "low", "high", "margin", "verdict")
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 
@@ -22,11 +23,23 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
     meta = _mapping(recipe["test_meta"])
     found |= {name: meta[name] for name in _META if name in meta}
     found |= _mapping(block.get("resources"))
+    found |= _measurements(block.get("measurements"))
     return [
         (name, value if isinstance(value, (int, float)) else str(value))
         for name, value in found.items()
         if not isinstance(value, (dict, list)) and value is not None
     ]
+
+
+def _measurements(told: Json) -> dict[str, Json]:
+    """Return what was measured, below names that say of what."""
+    each = [_mapping(one) for one in told] if isinstance(told, list) else []
+    return {
+        f"measurement.{one['name']}.{key}": one[key]
+        for one in each
+        for key in _MEASURED
+        if key in one
+    }
 
 
 def _mapping(value: Json) -> dict[str, Json]:

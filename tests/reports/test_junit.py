@@ -39,3 +39,27 @@ def test_of_test_meta_the_scalars_that_have_a_fixed_place_are_told() -> None:
     meta = {"test_id": "PSU-7", "batch": 12, "dut": {"serial": 1}, "free": "text", "station": None}
     recipe = {"path": "recipes/psu.yaml", "test_meta": meta}
     assert properties(block(recipe=recipe))[4:] == [("test_id", "PSU-7"), ("batch", 12)]
+
+
+def test_what_was_measured_is_told_below_its_name() -> None:
+    ripple = {
+        "name": "ripple",
+        "value": 61.4,
+        "unit": "mV",
+        "high": 50,
+        "margin": -11.4,
+        "verdict": "fail",
+        "line": 7,
+    }
+    absent = {"name": "noise", "low": 0, "verdict": "unset", "line": 9}
+    listed = {"name": "raw", "value": [1, 2], "verdict": "pass", "line": 10}
+    assert properties(block(measurements=[ripple, absent, listed]))[4:] == [
+        ("measurement.ripple.value", 61.4),
+        ("measurement.ripple.unit", "mV"),
+        ("measurement.ripple.high", 50),
+        ("measurement.ripple.margin", -11.4),
+        ("measurement.ripple.verdict", "fail"),
+        ("measurement.noise.low", 0),
+        ("measurement.noise.verdict", "unset"),
+        ("measurement.raw.verdict", "pass"),
+    ]
