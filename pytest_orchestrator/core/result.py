@@ -225,10 +225,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How the body of a step ended, before any criterion is asked.
-
-    Exactly one of these holds: it failed, it skipped itself, or it did as wanted.
-    """
+    """How the body of a step ended: it failed, it skipped itself, or it did as wanted."""
 
     usage: Usage
     failure: Failure | None = None

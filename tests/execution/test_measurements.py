@@ -1,0 +1,106 @@
+"""Measurements of a step are all recorded, each with its verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution import measurements
+
+if TYPE_CHECKING:
+    from tests.execution.conftest import Bench
+
+OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
+
+
+@pytest.mark.parametrize(
+    ("measurement", "verdict", "unmet"),
+    [
+        ({"value": "50", "high": 50}, "pass", None),
+        ({"value": "1", "equals": 1.0}, "pass", None),
+        ({"value": "12.5", "within": {"of": 12, "percent": 5}}, "pass", None),
+        ({"value": "-12.5", "within": {"of": -12, "percent": 5}}, "pass", None),
+        (
+            {"value": "61.4", "high": 50, "unit": "mV"},
+            "fail",
+            "= 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)",
+        ),
+        ({"value": "-1", "low": 0}, "fail", "= -1, low 0 (under by 1)"),
+        ({"value": "false", "equals": 0}, "fail", "= false, wanted 0"),
+        ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),
+        ({"value": "result.nope"}, "unset", "was not measured: there is no value"),
+        ({"value": "result.none"}, "unset", "was not measured: there is no value"),
+    ],
+)
+def test_a_measurement_has_a_verdict(
+    bench: Bench, measurement: dict[str, Any], verdict: str, unmet: str | None
+) -> None:
+    result = bench.result(bench.shell_step(OBJECT, measurements={"ripple": measurement}))
+
+    assert [(one.verdict, one.unmet) for one in result.measurements] == [(verdict, unmet)]
+    assert result.outcome == ("passed" if verdict == "pass" else "failed")
+
+
+def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+    )
+    measured = measurements.taken(step, {"fixtures": {"x": float("nan")}}, {})
+
+    assert [one.verdict for one in measured] == ["unset"]
+
+
+def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
+    step = bench.shell_step(
+        "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
+    )
+    (measured,) = measurements.taken(step, {"fixtures": {"x": float("inf")}}, {})
+
+    assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
+
+
+def test_a_measurement_that_may_fail_is_recorded_only(bench: Bench) -> None:
+    measured = {"ripple": {"value": "61", "high": 50, "allow_fail": True}}
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+
+    assert (result.outcome, result.measurements[0].verdict) == ("passed", "fail")
+    assert [one.name for one in result.verdicts] == []
+
+
+def test_a_measurement_that_errs_hides_no_other(bench: Bench) -> None:
+    measured: dict[str, Any] = {
+        "a": {"value": "1", "high": 2},
+        "b": {"value": "1 / 0", "high": 2, "unit": "V"},
+        "c": {"value": "1", "high": "${{ ctx.nope }}"},
+        "d": {"value": "1 / 0", "allow_fail": True},
+        "e": {"value": "3", "high": 2},
+    }
+    result = bench.result(bench.shell_step("true", parse="text", measurements=measured))
+
+    told = "was not measured: `1 / 0`: ZeroDivisionError: division by zero"
+    assert [(one.name, one.verdict) for one in result.measurements] == [
+        ("a", "pass"),
+        ("b", "unset"),
+        ("c", "unset"),
+        ("d", "unset"),
+        ("e", "fail"),
+    ]
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == ("validation", f"b {told} (and 2 more)")
+    assert result.measurements[3].unmet == told
+    assert result.failure is not None
+    assert result.failure.place == result.measurements[1].place
+
+
+@pytest.mark.parametrize(("percent", "verdict"), [(5, "pass"), (4, "fail")])
+def test_a_range_around_a_value_is_made_of_expressions(
+    bench: Bench, percent: int, verdict: str
+) -> None:
+    bench.context.set("wanted", {"volts": 12, "percent": percent})
+    within = {"of": "${{ ctx.wanted.volts }}", "percent": "${{ ctx.wanted.percent }}"}
+    step = bench.shell_step(
+        OBJECT, measurements={"volts": {"value": "result.volts", "within": within}}
+    )
+
+    assert [each.verdict for each in bench.result(step).measurements] == [verdict]
