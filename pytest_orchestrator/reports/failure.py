@@ -1,6 +1,6 @@
 """The text of a failed step: where, what was measured, what held, how to repeat it.
 
-At most some thirty lines whatever the step did; the output of the step itself is shown
+At most some forty lines whatever the step did; the output of the step itself is shown
 beside it by pytest.
 """
 
@@ -18,7 +18,9 @@ from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.reports import figures
 
 _MOST = 6
-_MOST_UNMET = 12
+_MOST_UNMET = 20
+_FEWEST_UNMET = 6
+_MOST_LINES = 40
 _WIDEST = 100
 _LONGEST = 300
 
@@ -35,11 +37,12 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place, source = place_of(step, result), recipe.source(step)
-    lines = [
+    head = [
         f"{source.id}:{place.line}:{place.column}: {_headline(step, failure, result)}",
         "",
-        excerpt(source.text, place, before=3, first=step.line),
-        *_errors(result, failure),
+        *excerpt(source.text, place, before=3, first=step.line).splitlines(),
+    ]
+    rest = [
         *(f"    {line}" for line in failure.detail),
         *_held(result),
         *_tries(result),
@@ -47,9 +50,11 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
         *_log(result, root),
     ]
     if result.ended is not None:
-        lines.append(_used(result.ended.usage))
-    lines += _commands(recipe, step, result, os.path.relpath(root / recipe.id, here))
-    return "\n".join(lines)
+        rest.append(_used(result.ended.usage))
+    rest += _commands(recipe, step, result, os.path.relpath(root / recipe.id, here))
+    room = _MOST_LINES - len(head) - len(rest) - 1
+    most = max(_FEWEST_UNMET, min(_MOST_UNMET, room))
+    return "\n".join([*head, *_errors(result, failure, most), *rest])
 
 
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
@@ -64,11 +69,11 @@ def _headline(step: Step, failure: Failure, result: StepResult) -> str:
     return f"{what} not hold after step '{step.name}'{which}"
 
 
-def _errors(result: StepResult, failure: Failure) -> list[str]:
+def _errors(result: StepResult, failure: Failure, most: int) -> list[str]:
     if not _is_of_criteria(result, failure):
         return [f"E   {failure.reason}"]
     rows = [f"E   {one.told}  (line {one.place.line})" for one in result.unmet]
-    return _bounded(rows, "E   … and {} more do not hold", _MOST_UNMET)
+    return _bounded(rows, "E   … and {} more do not hold, all are in the JSON report", most)
 
 
 def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
