@@ -51,6 +51,7 @@ class Document:
         root = self._root()
         found = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
         self._found = found
+        self._problems.variables = self._declared()
         fields = fields_of(Recipe, found, self._reading, self._unknown)
         if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
@@ -122,6 +123,7 @@ class Document:
         reads = Reads(self._problems, names, known, fields.get("fixtures", ()))
         reads.check_root(self._reading.templates.expressions)
         reads.check_order(self._reading.templates.found, fields.get("required", ()))
+        reads.check_secrets(self._places("secrets"))
         reads.check_steps(steps, final, inner)
 
     def _used(self, draft: Draft) -> Recipe | None:
@@ -147,6 +149,12 @@ class Document:
         else:
             return {}
         return {f"{key}.{name}": self._values.place(each) for name, each in inner.items()}
+
+    def _declared(self) -> set[str]:
+        """Return the names of the vars."""
+        return {
+            place.partition(".")[2] for key in ("vars", "required") for place in self._places(key)
+        }
 
     def _root(self) -> MappingNode:
         root = compose(self._text, self._problems)

@@ -41,12 +41,15 @@ _CURES = {
 }
 
 
-def unknown(expression: Expression, known: Collection[str]) -> str | None:
+def unknown(
+    expression: Expression, known: Collection[str], variables: Collection[str] = ()
+) -> str | None:
     """Say which name of an expression means nothing where it stands; None where all do.
 
     Args:
         expression: The expression.
         known: The names that there are.
+        variables: The vars of the file, which are no names by themselves.
     """
     for chain in expression.reads:
         if chain.root in known or chain.asked or chain.root in FUNCTIONS:
@@ -57,6 +60,8 @@ def unknown(expression: Expression, known: Collection[str]) -> str | None:
             is_after = chain.root in AFTER
             when = "after the body of the step" if is_after else "in `until` and `abort_if`"
             return f"'{chain.root}' is known only {when}"
+        if chain.root in variables and "vars" in known:
+            return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
         cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
         return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
     return None

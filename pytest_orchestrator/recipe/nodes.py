@@ -136,8 +136,7 @@ class Check:
         written: Pairs = {}
         for key, value in node.value:
             if type(key) is not ScalarNode:
-                cure = 'an expression is written "${{ … }}"' if self._is_braced(key) else ""
-                self._problem(key, "a key is text, not a list or a mapping", cure)
+                self._problem(key, "a key is text, not a list or a mapping", self._braced(key))
             elif key.tag not in _SCALAR:
                 self._tag(key)
             elif key.value in written:
@@ -153,13 +152,18 @@ class Check:
         node.value = written
         return found
 
-    def _is_braced(self, key: Node) -> bool:
-        """Tell whether a key is the inner half of ``{{ x }}``."""
-        return (
-            type(key) is MappingNode
-            and all(value.value == "" for _, value in key.value)
-            and self._text.startswith("{{", key.start_mark.index - 1)
-        )
+    def _braced(self, key: Node) -> str:
+        """Return the cure for a key that is the inner half of ``{{ x }}``."""
+        begin, end = key.start_mark.index, key.end_mark.index
+        if (
+            type(key) is not MappingNode
+            or any(value.value != "" for _, value in key.value)
+            or not self._text.startswith("{{", begin - 1)
+        ):
+            return ""
+        inner = shortened(self._text[begin + 1 : end - 1].strip())
+        quote = "'" if '"' in inner else '"'
+        return f"write {quote}${{{{ {inner} }}}}{quote}, in quotes, for an expression"
 
     def _merged(self, node: Node) -> list[Node]:
         parts = node.value if type(node) is SequenceNode else [node]

@@ -117,11 +117,13 @@ class Problems:
         found: What was found so far; the same mistake at the same place only once
             (a part that many steps share by an alias is read for each of them).
         text: The text of the file for excerpts, as soon as it is known.
+        variables: The vars that the file declares, for hints, as soon as they are known.
     """
 
     def __init__(self) -> None:
         self.found: dict[Problem, None] = {}
         self.text = ""
+        self.variables: Collection[str] = ()
         self._budget = _COMPARED
 
     def add(

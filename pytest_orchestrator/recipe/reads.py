@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.names import TRIED, dashed, unknown
 from pytest_orchestrator.recipe.order import awaited
@@ -47,6 +48,17 @@ class Reads:
         for expression in expressions:
             for chain in _looked_up(expression):
                 self._shared(expression, chain, "")
+
+    def check_secrets(self, secrets: Mapping[str, Place]) -> None:
+        """Check that the vars are there that are to be masked.
+
+        Args:
+            secrets: The places of such as ``secrets.vars.pin``.
+        """
+        for secret, place in secrets.items():
+            _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
+            if kind == "vars" and name not in self._vars:
+                self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
 
     def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
         """Check that vars read those above them, and a matrix what there is at collection.
@@ -156,10 +168,10 @@ class Reads:
         """Check what all steps may read."""
         name = str(chain.parts[0])
         if chain.root == "vars" and name not in self._vars:
-            self._unknown(expression, f"no var {quoted(name)}", name, self._vars, where)
+            self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
         elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
             head = f"no name {quoted(name)} of the matrix"
-            self._unknown(expression, head, name, list(self._matrix), where)
+            self._unknown(expression.place, head, name, list(self._matrix), where)
         self._field(expression, chain, chain.parts[:1], _FIELDS.get(chain.root, ()), where)
 
     def _field(
@@ -174,15 +186,15 @@ class Reads:
         for name in parts:
             if known and isinstance(name, str) and name not in known:
                 head = f"no {quoted(name)} in '{chain.root}'"
-                self._unknown(expression, head, name, known, where)
+                self._unknown(expression.place, head, name, known, where)
 
     def _unknown(
-        self, expression: Expression, head: str, name: str, known: Sequence[str], where: str
+        self, place: Place, head: str, name: str, known: Sequence[str], where: str
     ) -> None:
         near = nearest(name, known)
         listed = ", ".join(map(shortened, known[:_MOST]))
         there = f"; there is {listed}" if listed else "; there is none"
-        self._problems.add(expression.place, head, where, near or there)
+        self._problems.add(place, head, where, near or there)
 
 
 def _looked_up(expression: Expression) -> "list[Chain]":

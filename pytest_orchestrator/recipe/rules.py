@@ -249,6 +249,8 @@ def secret(text: str) -> str:
     """Where a value that is to be masked comes from."""
     kind, _, name = text.partition(".")
     if kind == "ctx" and name:
+        if re.search(r"\s", name):  # no program writes such a key: it would mask nothing
+            raise ValueError("should be a key of the Context such as ctx.dut.serial_v1")
         context_path(name)
     elif kind not in ("env", "vars") or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError("should be env.NAME, vars.NAME or ctx.KEY")

@@ -48,7 +48,7 @@ class Templates:
         """Note the names in the expressions of a value that mean nothing there."""
         for expression in expressions(value):
             self.expressions.append(expression)
-            wrong = unknown(expression, names)
+            wrong = unknown(expression, names, problems.variables)
             if wrong:
                 problems.add(expression.place, wrong, where)
 

@@ -55,6 +55,8 @@ def test_what_is_there_may_be_read(read: Read, condition: str, keys: str) -> Non
     ("condition", "keys", "told"),
     [
         ("vars.gian", "", "no var 'gian' in step 'c' (did you mean 'gain'?)"),
+        ("gain > 1", "", "unknown name 'gain' (write `vars.gain`) in shell step 'c'"),
+        ("serial", "", "unknown name 'serial' (write `vars.serial`) in shell step 'c'"),
         ("vars.zzz", "", "no var 'zzz' in step 'c'; there is gain, load, serial"),
         ("matrix.zzz", "", "no name 'zzz' of the matrix in step 'c'; there is g, h"),
         ("steps.bb.outcome", "", "no step 'bb' of this recipe (did you mean 'b'?)"),
@@ -102,6 +104,27 @@ def test_a_step_of_finally_may_read_all_that_ended_before_it(read: Read) -> None
         "  - {name: d, type: shell, cmd: x, if: steps.c.outcome == 'passed'}\n"
     )
     assert len(read(text).final) == 2
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        ("vars.gian", "no var 'gian' in 'secrets' (did you mean 'gain'?)"),
+        ("vars.zzz", "no var 'zzz' in 'secrets'; there is gain, serial"),
+        (
+            "'ctx.a b'",
+            "'secrets[0]' is 'ctx.a b', should be a key of the Context such as ctx.dut.serial_v1",
+        ),
+    ],
+)
+def test_a_secret_that_is_nowhere_is_told(problems: Problems, secret: str, told: str) -> None:
+    root = f"secrets: [{secret}]\nrequired: [serial]\nvars: {{gain: 1}}\n{STEPS}"
+    assert problems(root) == [f"1:11 {told}"]
+
+
+def test_a_secret_may_be_given_from_outside_or_unset(read: Read) -> None:
+    secrets = "secrets: [vars.gain, vars.serial, env.NOT_SET, ctx.a.b-c]\n"
+    assert read(f"{secrets}required: [serial]\nvars: {{gain: 1}}\n{STEPS}").secrets
 
 
 ABOVE = "(a var may read those above it)"
@@ -203,6 +226,7 @@ def test_a_boolean_and_a_number_of_yaml_are_themselves(
     assert condition.text == meant
 
 
+BRACED = '(write "${{ vars.x }}", in quotes, for an expression)'
 COMMENT = "(` #` begins a comment in YAML: quote the text)"
 QUOTE = "(quote the whole text: within quotes braces, commas and colons are its own)"
 
@@ -229,11 +253,11 @@ QUOTE = "(quote the whole text: within quotes braces, commas and colons are its 
         ("locks: [${{ vars.x }}]", f"5:14 an expression ends a text that is not quoted {QUOTE}"),
         (
             "stdin: {{ vars.x }}",
-            '5:13 a key is text, not a list or a mapping (an expression is written "${{ … }}")',
+            f"5:13 a key is text, not a list or a mapping {BRACED}",
         ),
         (
             "args: {X: {{ vars.x }}}",
-            '5:16 a key is text, not a list or a mapping (an expression is written "${{ … }}")',
+            f"5:16 a key is text, not a list or a mapping {BRACED}",
         ),
         ("if: 'x' in ctx", "5:13 a text goes on behind its closing quote (quote the whole text)"),
         (
