@@ -33,7 +33,7 @@ class Asked(Protocol):
 
 _EVER = 1e6  # seconds; a socket cannot wait much longer
 _GRACE = 2.0  # that of steps
-_LATE = 0.75  # after a timeout and the grace; a lane needs milliseconds, or its patience
+_LATE = 0.5  # after a timeout and the grace; a lane needs milliseconds, or its patience
 
 
 def patience_with(request: Asked) -> float | None:
