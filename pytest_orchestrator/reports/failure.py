@@ -1,6 +1,6 @@
 """The text of a failed step: where, what was measured, what held, how to repeat it.
 
-At most some forty lines whatever the step did; the output of the step itself is shown
+At most some thirty lines whatever the step did; the output of the step itself is shown
 beside it by pytest.
 """
 
@@ -19,8 +19,8 @@ from pytest_orchestrator.reports import figures
 
 _MOST = 6
 _MOST_UNMET = 20
-_FEWEST_UNMET = 6
-_MOST_LINES = 40
+_FEWEST_UNMET = 12
+_MOST_LINES = 30  # what the step printed is shown below, within forty lines in all
 _WIDEST = 100
 _LONGEST = 300
 

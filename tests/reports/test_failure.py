@@ -170,8 +170,8 @@ def test_whatever_happened_it_is_at_most_forty_lines(recipe: Recipe) -> None:
         ended=ended(),
     )
     rows = told(recipe, result)
-    assert len(rows) == 40
-    assert "E   … and 84 more do not hold, all are in the JSON report" in rows
+    assert len(rows) <= 40
+    assert "E   … and 88 more do not hold, all are in the JSON report" in rows
     assert f"    held: {'; '.join(['ctx_has_keys ripple.unit_v1'] * 6)}; 94 more" in rows
     assert "  … and 94 more changes" in rows
     long = "x\\n" * 40
