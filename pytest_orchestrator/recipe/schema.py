@@ -40,6 +40,9 @@ _TYPE = "What kind of step it is."
 SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"
 """The schema as the wheel has it, for those who read files."""
 
+_NAMED = frozenset({"vars", "test_meta", "matrix", "with"})
+"""Mappings whose names are known before a run, so no expression gives all of one."""
+
 
 def text(known: Extensions = BUILT_IN) -> str:
     """Return the schema of a recipe file as the text of a file."""
@@ -84,7 +87,7 @@ def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
     hints = {field.encode_name: field.type for field in fields(model)}
     for name, key in known.items():
         own = _OWN.get(key.field)
-        whole = not issubclass(model, Success) or key.is_text
+        whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
         found = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
         yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **found}
 
@@ -159,7 +162,7 @@ def _named(keys: Schema, values: Schema) -> Schema:
 
 def _outputs() -> Schema:
     searched = {"if": {"type": "object", "required": ["from"]}, "then": _ref(Search)}
-    return _named(schema_of(ContextPath, expressions=True), searched)
+    return _named(schema_of(ContextPath, expressions=False), searched)
 
 
 def _matrix() -> Schema:
@@ -168,8 +171,7 @@ def _matrix() -> Schema:
 
     entry = {"type": ["object", "string"], "pattern": OPENING}
     return {
-        "type": ["object", "string"],
-        "pattern": OPENING,
+        "type": "object",
         "minProperties": 1,
         "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
         "properties": {"include": some(entry), "exclude": some(entry)},
@@ -185,7 +187,7 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "retry": lambda: _ref(Retry),
     "ready": lambda: _ref(Ready),
     "outputs": _outputs,
-    "measurements": lambda: _named(schema_of(Text, expressions=True), _ref(Measurement)),
+    "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
     "within": lambda: _ref(Within),
     "success": lambda: _ref(Success),
     "files": lambda: _list_of(FileRules),
