@@ -13,7 +13,7 @@ import msgspec
 from pytest_orchestrator.core import missing
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import status
+from pytest_orchestrator.execution import oversized, status
 from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environment_of, stdin_of
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
@@ -256,7 +256,11 @@ def _by_signal(code: int) -> str:
 
 
 def _not_started(step: ShellStep, error: OSError, process: Process, env: Environment) -> Ended:
-    folders = os.get_exec_path(environment_of(step.args, env.variables()))
+    variables = environment_of(step.args, env.variables())
+    if error.errno == errno.E2BIG:
+        large = oversized.failure(step, process.argv, variables)
+        return Ended(usage=Usage(seconds=0.0), failure=large, process=process)
+    folders = os.get_exec_path(variables)
     code, reason, place = missing.program(process.argv[0], process.cwd, error, env.root, folders)
     skips = code in step.skip_exit_code
     good = skips or _wants(step, code)
