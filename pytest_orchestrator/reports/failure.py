@@ -20,7 +20,8 @@ from pytest_orchestrator.reports import figures
 _MOST = 6
 _MOST_UNMET = 20
 _FEWEST_UNMET = 12
-_MOST_LINES = 30  # what the step printed is shown below, within forty lines in all
+_MOST_LINES = 36
+_OF_A_STREAM = 3
 _WIDEST = 100
 _LONGEST = 300
 
@@ -52,9 +53,16 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
     if result.ended is not None:
         rest.append(_used(result.ended.usage))
     rest += _commands(recipe, step, result, os.path.relpath(root / recipe.id, here))
-    room = _MOST_LINES - len(head) - len(rest) - 1
+    room = _room(result) - len(head) - len(rest) - 1
     most = max(_FEWEST_UNMET, min(_MOST_UNMET, room))
     return "\n".join([*head, *_errors(result, failure, most), *rest])
+
+
+def _room(result: StepResult) -> int:
+    """Return the lines that this may take: with what pytest shows below it, it is forty."""
+    process = result.ended.process if result.ended else None
+    streams = (process.stdout.size, process.stderr.size) if process else (1, 1)
+    return _MOST_LINES - _OF_A_STREAM * sum(1 for size in streams if size)
 
 
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
