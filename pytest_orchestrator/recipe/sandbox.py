@@ -161,7 +161,7 @@ def parsed(text: str) -> nodes.Expr:
 
 
 def _check_depth(found: nodes.Node) -> None:
-    """Refuse what is too deep for those that walk over it: `1 + 1 + 1` is two levels."""
+    """Refuse what is too deep for those that walk over it: `1 + 1 + 1` has three levels."""
     level = [found]
     for _ in range(_DEEPEST):
         level = [child for one in level for child in one.iter_child_nodes()]
