@@ -23,6 +23,7 @@ PATIENCE = 0.6
 """Seconds that a killed process may take to be gone; then the kernel holds on to it."""
 
 _MOST_REAPED = 1000  # at a time, or processes that come and go without end would hold us up
+_MOST_LOOKED_AT = 100  # of these
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 
@@ -61,18 +62,26 @@ class Descendants:
 
     def reap(self) -> bool:
         """Wait for those that ended; True where nobody is left to be ended."""
-        for _ in range(_MOST_REAPED):
+        for number in range(_MOST_REAPED):
+            # To read the figures of each of thousands would take longer than they take to come.
+            pid, io = self._ended() if number < _MOST_LOOKED_AT else (-1, None)
             try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                pid, status, used = os.wait4(pid, os.WNOHANG) if pid else (0, 0, None)
             except ChildProcessError:
                 return True
-            if ended is None:
+            if used is None or not pid:
                 return bool(self.spared) and self.spared.issuperset(kernel.children(self._me))
-            io = kernel.io_of(ended.si_pid)
-            pid, status, used = os.wait4(ended.si_pid, 0)
             self.spared.discard(pid)
             self.reaped(pid, status, used, io)
         return False
+
+    def _ended(self) -> tuple[int, tuple[int, int] | None]:
+        """Return a child that ended and its bytes from and to storage; 0 where none did."""
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return -1, None
+        return (0, None) if ended is None else (ended.si_pid, kernel.io_of(ended.si_pid))
 
     def end(
         self, grace: float, wait: Callable[[float], bool], first: int = SIGTERM

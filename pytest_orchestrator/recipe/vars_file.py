@@ -56,7 +56,7 @@ def _yaml(text: str, problems: Problems) -> dict[str, Json]:
 def _json(text: str, problems: Problems) -> dict[str, Json]:
     try:
         found = values.decode(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter is how msgspec tells of depth
         problems.add(Place(1, 1), f"this is no JSON: {error}")
         raise Refused from None
     if not isinstance(found, dict):

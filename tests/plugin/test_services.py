@@ -356,10 +356,11 @@ def test_all_that_a_service_used_is_in_the_report(
 
 
 _TALKS = """
-import logging, time, warnings
+import logging, os, time, warnings
 from pathlib import Path
 
 def serve(ctx, params):
+    Path("pid").write_text(str(os.getpid()))
     print("up", flush=True)
     while not Path("go").exists():
         time.sleep(0.005)
@@ -378,7 +379,9 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
 ) -> None:
     project.write("talks.py", _TALKS)
     service = "type: python, module: talks, function: serve, background: true"
-    ask = "touch go; while [ ! -e said ]; do sleep 0.01; done; sleep 0.1"
+    ask = "touch go; while [ ! -e said ]; do sleep 0.01; done"
+    if dies == "true":
+        ask += "; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.01; done"
     project.recipe(
         "x",
         {
@@ -391,8 +394,8 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
 
     result.assert_outcomes(passed=2, errors=int(dies == "true"), warnings=1)
     result.stdout.fnmatch_lines(
-        ["recipes/x.yaml::serve", "  */talks.py:9: UserWarning: psu is hot"]
+        ["recipes/x.yaml::serve", "  */talks.py:10: UserWarning: psu is hot"]
     )
-    said = "WARNING  psu:talks.py:8 fan 3 stands still"
+    said = "WARNING  psu:talks.py:9 fan 3 stands still"
     assert said in (project.path / "all.log").read_text()
     assert (said in result.outlines) is (dies == "true")
