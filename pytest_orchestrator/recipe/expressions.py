@@ -23,7 +23,6 @@ else:
     Json = Any
 
 OPENING = "${{"
-_LITERAL = "$${{"
 _CLOSING = "}}"
 _MOST_CLOSINGS = 50
 
