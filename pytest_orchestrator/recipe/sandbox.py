@@ -29,7 +29,7 @@ _MOST = 1 << 24
 _LONGEST = 10_000
 """Characters of one expression."""
 
-_DEEPEST = 70
+_DEEPEST = 50
 """Levels of one: Python reads no more than 200 brackets, of which a level may take two."""
 
 _TOO_DEEP = "it is nested too deep"
