@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from pytest_orchestrator.core import paths, snapshots
 from pytest_orchestrator.core.context_like import ContextLike
-from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.history import Change, Op, stamp
+from pytest_orchestrator.core.errors import ContextTypeError
+from pytest_orchestrator.core.events import Op
+from pytest_orchestrator.core.history import Change, Recorder, stamp
 from pytest_orchestrator.core.layered import Layer
-from pytest_orchestrator.core.state import State, checked_who, total
+from pytest_orchestrator.core.state import State, checked_who, item_of, total
 from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
 
 __all__ = ["Change", "Context", "ContextLike"]
@@ -28,19 +29,24 @@ class Context:
     Each handle on it has its own name (`bound`); all of them see the same values.
     """
 
-    __slots__ = ("__weakref__", "_missed", "_on_change", "_state", "_values", "_who")
+    __slots__ = ("__weakref__", "_by", "_missed", "_on_change", "_state", "_values", "_who")
 
     def __init__(self, who: str = "user") -> None:
-        self._connect(State(), who, None)
+        self._connect(State(), who, None, "")
 
-    def _connect(self, state: State, who: str, on_change: Callable[[Change], None] | None) -> None:
+    def _connect(
+        self, state: State, who: str, on_change: Callable[[Change], None] | None, by: str
+    ) -> None:
         self._state = state
         self._values = state.values
         self._who = checked_who(who)
+        self._by = by
         self._on_change = on_change
         self._missed: dict[str, None] = {}
 
-    def bound(self, who: str, on_change: Callable[[Change], None] | None = None) -> "Context":
+    def bound(
+        self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
+    ) -> "Context":
         """Make another handle on the same state.
 
         Args:
@@ -48,19 +54,24 @@ class Context:
             on_change: Is called after each change made through it, outside the lock; the
                 change is its own to keep. Of changes by several threads `Change.ts` tells
                 the order, not that of the calls.
+            by: Node id of the step that has it; `who` is only what writers call themselves.
 
         Returns:
             The handle.
         """
         handle = Context.__new__(Context)
-        handle._connect(self._state, who, on_change)  # noqa: SLF001  # of the same class
+        handle._connect(self._state, who, on_change, by)  # noqa: SLF001  # of the same class
         return handle
 
-    def layer(self) -> "Context":
-        """Make a Context whose reads fall through to this one, and whose changes end with it."""
+    def layer(self, scope: str = "") -> "Context":
+        """Make a Context for a recipe: reads fall through to this one, changes end with it."""
         top = Context(self._who)
-        top._connect(Layer(self._state), self._who, None)  # of the same class
+        top._connect(Layer(self._state, scope), self._who, None, "")  # of the same class
         return top
+
+    def recorded(self, recorder: Recorder | None) -> None:
+        """Let each change be kept before it counts, and of later layers of recipes."""
+        self._state.history.recorder = recorder
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -157,10 +168,7 @@ class Context:
             raise ContextTypeError(f"increment needs a number; by is {kind(step)}")
         with self._state.lock:
             key = self._state.writable(key)
-            old = self._values.get(key, 0)
-            if type(old) not in (int, float):
-                raise ContextTypeError(f"increment needs a number; {key!r} is {kind(old)}")
-            new = total(cast(float, old), cast(float, step))
+            new = total(key, self._values.get(key, 0), cast(float, step))
             change = self._note(key, who, "increment", self._values.get(key), new)
             self._values[key] = new
         self._tell(change)
@@ -197,12 +205,7 @@ class Context:
             raise ContextTypeError(f"the index of pop is an integer, not {kind(index)}")
         with self._state.lock:
             key = self._state.existing(key)
-            items = self._values[key]
-            if not isinstance(items, list):
-                raise ContextTypeError(f"pop needs a list; {key!r} is {kind(items)}")
-            if not -len(items) <= index < len(items):
-                raise ContextKeyError(f"{key!r} has {len(items)} items, none at {index}")
-            place = index % len(items)
+            items, place = item_of(key, self._values[key], index)
             change = self._note(key, who, "pop", items[place], None, place)
             item = cast(list[Json], self._values[key]).pop(place)
         self._tell(change)
@@ -254,20 +257,17 @@ class Context:
             ContextTypeError: It is none of ours, or damaged; then nothing was changed.
         """
         values, changes = snapshots.read(snapshot)
-        who = self._who if who is None else checked_who(who)
+        who, history = self._who if who is None else checked_who(who), self._state.history
         told: list[Change | None] = []
         with self._state.lock:
-            history = self._state.history
             for key in [key for key in self._values if key not in values]:
                 told.append(self._note(key, who, "delete", self._values[key], None))
                 del self._values[key]
-            strange = {key: listed for key, listed in changes.items() if key not in history}
-            for key, listed in strange.items():
-                history.adopt(key, listed)
+            strange = history.adopted(changes)
             for key, value in values.items():
                 old = self._values.get(key)
                 if key in strange:
-                    now = stamp(history.now())
+                    now = stamp(history.record(key, who, "restore", value, self._by))
                     told.append(Change(key, now, who, "restore", None, unshared(value)))
                 elif key not in self._values or not same(old, value):
                     told.append(self._note(key, who, "restore", old, value))
@@ -290,7 +290,7 @@ class Context:
     ) -> Change | None:
         """Write a change down, and make what is told of it."""
         who = self._who if who is None else checked_who(who)
-        moment = self._state.record(key, who, op, index if op == "pop" else new)
+        moment = self._state.record(key, who, op, index if op == "pop" else new, self._by)
         if self._on_change is None:
             return None
         return Change(key, stamp(moment), who, op, unshared(old), unshared(new), index)

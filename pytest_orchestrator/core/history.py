@@ -5,16 +5,18 @@ appended item. So ten thousand appends to a list cost ten thousand items.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from pytest_orchestrator.core.events import ContextChanged, Op
 from pytest_orchestrator.core.paths import text
 from pytest_orchestrator.core.values import Json, encode, unshared
 
-Op: TypeAlias = Literal["set", "append", "increment", "delete", "pop", "restore"]
+Recorder: TypeAlias = Callable[[ContextChanged, int], None]
+"""Keeps a change, and its time in microseconds, outside this process; raises where it cannot."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
@@ -57,31 +59,44 @@ class History:
 
     Attributes:
         written: Is called with each key and value that is written, the lock held.
+        recorder: Is called with each change before it counts, the lock held.
+        scope: Key of the recipe whose own Context it is; empty for that of a session.
     """
 
-    __slots__ = ("_last", "_lines", "written")
+    __slots__ = ("_last", "_lines", "recorder", "scope", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, scope: str = "") -> None:
         self.written: Callable[[str, Json], None] | None = None
+        self.recorder: Recorder | None = None
+        self.scope = scope
         self._lines: dict[str, bytearray] = {}
         self._last = 0
 
-    def add(self, key: str, who: str, op: Op, payload: Json) -> int:
-        """Write one line.
+    def add(self, key: str, who: str, op: Op, payload: Json, by: str = "") -> int:
+        """Write one line; where it cannot be recorded nothing has changed.
 
         Args:
             key: The key.
             who: Who changes it.
             op: What is done.
             payload: The value after; for append the item, for pop its index from 0.
+            by: The node id of the step that changes it, where a step does.
 
         Returns:
             The time of the change in microseconds since the epoch.
         """
-        now = self.now()
+        now = self.record(key, who, op, payload, by)
         self._write(key, encode((now, who, op, payload)))
+        return now
+
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
+        """Tell of a change that is about to be made, and return its time; see `add`."""
+        now = self.now()
         if self.written is not None and op != "pop":
             self.written(key, payload)
+        if self.recorder is not None:
+            change = ContextChanged(key=key, op=op, who=who, new=payload, by=by, scope=self.scope)
+            self.recorder(change, now)
         return now
 
     def now(self) -> int:
@@ -101,6 +116,13 @@ class History:
             if self.written is not None:
                 self.written(key, change.new)
             self.passed(moment)
+
+    def adopted(self, changes: Mapping[str, Iterable[Change]]) -> set[str]:
+        """Take over the changes of all keys that have none here, and return those keys."""
+        strange = {key: listed for key, listed in changes.items() if key not in self}
+        for key, listed in strange.items():
+            self.adopt(key, listed)
+        return set(strange)
 
     def passed(self, moment: int) -> None:
         """Let no later change be at a moment or before it."""

@@ -7,7 +7,8 @@ up before; then it no longer sees what becomes of that key below. Both hold one 
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.core.history import History, Op
+from pytest_orchestrator.core.events import Op
+from pytest_orchestrator.core.history import History
 from pytest_orchestrator.core.state import State
 from pytest_orchestrator.core.values import Json, unshared
 
@@ -20,25 +21,27 @@ class Layer(State):
 
     Args:
         below: The state below it, which nothing that happens here changes.
+        scope: Key of the recipe that it belongs to; what is written to a layer of no recipe
+            is not recorded.
     """
 
     __slots__ = ("_own",)
 
     history: "_Histories"
 
-    def __init__(self, below: State) -> None:
+    def __init__(self, below: State, scope: str = "") -> None:
         self.lock = below.lock
-        self.history = _Histories(below.history)
+        self.history = _Histories(below.history, scope)
         self._own: dict[str, Json] = {}
         self.values = _Values(below.values, self._own, self.history, self.lock)
 
-    def record(self, key: str, who: str, op: Op, payload: Json) -> int:
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
         """Write a change down; the key belongs to the layer from now on."""
         if not self.history.has_own(key):
             if key in self.values:
                 self._own[key] = unshared(self.values[key])
             self.history.copy_up(key)
-        return super().record(key, who, op, payload)
+        return super().record(key, who, op, payload, by)
 
 
 class _Histories(History):
@@ -46,9 +49,10 @@ class _Histories(History):
 
     __slots__ = ("_below",)
 
-    def __init__(self, below: History) -> None:
-        super().__init__()
+    def __init__(self, below: History, scope: str) -> None:
+        super().__init__(scope)
         self.written = below.written
+        self.recorder = below.recorder if scope else None
         self._below = below
 
     def has_own(self, key: str) -> bool:

@@ -4,7 +4,8 @@ import threading
 from typing import TYPE_CHECKING, cast
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.history import History, Op
+from pytest_orchestrator.core.events import Op
+from pytest_orchestrator.core.history import History
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.values import Json, NotJson, copied, kind
@@ -32,9 +33,9 @@ class State:
         self.values: MutableMapping[str, Json] = {}
         self.history = History()
 
-    def record(self, key: str, who: str, op: Op, payload: Json) -> int:
+    def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
         """Write a change down that is about to be made; the rest is as for `History.add`."""
-        return self.history.add(key, who, op, payload)
+        return self.history.add(key, who, op, payload, by)
 
     def writable(self, key: str) -> str:
         """Return a key that may be written; one that is there has been checked before."""
@@ -70,13 +71,30 @@ def checked_who(who: str) -> str:
     return cast(str, copied(str.__str__(who), "who"))
 
 
-def total(old: float, by: float) -> int | float:
-    """Add two numbers.
+def total(key: str, old: Json, by: float) -> int | float:
+    """Add to the number under a key.
 
     Raises:
+        ContextTypeError: What stands there is no number.
         NotJson: The sum is no finite number.
     """
+    if type(old) not in (int, float):
+        raise ContextTypeError(f"increment needs a number; {key!r} is {kind(old)}")
     try:
-        return cast(float, copied(old + by, "the sum"))
+        return cast(float, copied(cast(float, old) + by, "the sum"))
     except OverflowError:  # of an integer beyond all floats and a float
         raise NotJson("the sum is too large for a number with a point; store integers") from None
+
+
+def item_of(key: str, items: Json, index: int) -> tuple[list[Json], int]:
+    """Return the list under a key, and the place in it, from 0, that an index means.
+
+    Raises:
+        ContextTypeError: There is no list.
+        ContextKeyError: It has no such place.
+    """
+    if not isinstance(items, list):
+        raise ContextTypeError(f"pop needs a list; {key!r} is {kind(items)}")
+    if not -len(items) <= index < len(items):
+        raise ContextKeyError(f"{key!r} has {len(items)} items, none at {index}")
+    return items, index % len(items)

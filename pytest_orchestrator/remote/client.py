@@ -34,7 +34,7 @@ class RemoteContext(Context):
     fork of the one that made it.
     """
 
-    __slots__ = ("_by", "_exchange")
+    __slots__ = ("_exchange", "_name")
 
     def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
         """Use a connection, which stays the caller's to close.
@@ -46,14 +46,19 @@ class RemoteContext(Context):
             token: The password of the server.
         """
         self._exchange = Exchange(connection, token)
-        self._by = who
+        self._name = who
 
-    def bound(self, who: str, on_change: Callable[[Change], None] | None = None) -> "RemoteContext":
+    def bound(
+        self,
+        who: str,
+        on_change: Callable[[Change], None] | None = None,
+        by: str = "",  # noqa: ARG002 # its keeper knows
+    ) -> "RemoteContext":
         """Make another handle on the same state; of changes only its keeper can tell."""
         if on_change is not None:
             raise ContextTypeError("changes of a Context elsewhere are told where it is kept")
         handle = RemoteContext.__new__(RemoteContext)
-        handle._exchange, handle._by = self._exchange, checked_who(who)  # noqa: SLF001
+        handle._exchange, handle._name = self._exchange, checked_who(who)  # noqa: SLF001
         return handle
 
     @property
@@ -131,7 +136,7 @@ class RemoteContext(Context):
     ) -> Reply:
         if type(path) is not str and path is not UNSET:
             path = _plain_path(path)
-        who = self._by if who is None else who
+        who = self._name if who is None else who
         if type(who) is not str and who is not None:
             who = _plain_who(who)
         try:

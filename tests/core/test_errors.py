@@ -8,10 +8,18 @@ import pytest
 
 import pytest_orchestrator.core
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
+from pytest_orchestrator.core.chain import JournalDamaged
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
 from pytest_orchestrator.core.values import NotJson
 
-KINDS = [ContextKeyError, ContextTypeError, NotJson, SignatureError, ValidationFailed]
+KINDS = [
+    ContextKeyError,
+    ContextTypeError,
+    JournalDamaged,
+    NotJson,
+    SignatureError,
+    ValidationFailed,
+]
 
 
 def test_the_kinds_of_the_core_are_known_here() -> None:

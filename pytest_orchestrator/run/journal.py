@@ -1,0 +1,212 @@
+"""The truth of a run on disk: each event is a line, written before it counts.
+
+One process writes it. What cannot be written does not count: who asked for it is told, and
+so is everybody after, since a journal with a gap would prove nothing.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pytest_orchestrator.core.chain import Chain
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.events import AnyEvent, RunFinished
+
+NAME: Final = "journal.jsonl"
+LOCK: Final = "journal.lock"
+
+
+class JournalError(OrchestratorError):
+    """The journal cannot be written, so nothing more of this run would be kept."""
+
+    slug = "journal"
+
+
+class Journal:
+    """Appends events to the journal of a run.
+
+    Attributes:
+        path: The file.
+        failed: Why nothing more can be written; None while all is well.
+    """
+
+    def __init__(self, path: Path, chain: Chain | None = None) -> None:
+        """Begin a journal, or go on with one.
+
+        Args:
+            path: The file; it must not be there yet, unless `chain` is given.
+            chain: The end of the journal that is there, as it was read.
+
+        Raises:
+            JournalError: It cannot be made, is there already, or another process writes it.
+        """
+        self.path = path
+        self.failed: JournalError | None = None
+        self._chain = chain or Chain()
+        self._lock = threading.RLock()
+        self._alive: int | None = None
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        flags |= os.O_CREAT | (os.O_EXCL if chain is None else 0)
+        try:
+            self._alive = _held(path.with_name(LOCK))
+            self._fd: int | None = os.open(path, flags, 0o644)
+        except OSError as error:
+            self._let_go()
+            raise JournalError(f"the journal {path} cannot be made: {_told(error)}") from error
+        _open.add(self)
+
+    def append(self, event: AnyEvent, moment: int | None = None) -> None:
+        """Write an event; once this returns, a killed process does not lose it.
+
+        Args:
+            event: What happened.
+            moment: When, in microseconds since the epoch; now where None.
+
+        Raises:
+            JournalError: It could not be written, now or earlier.
+        """
+        with self._lock:
+            if self._fd is None:
+                self._refuse()
+                return
+            line = self._chain.line(event, moment)
+            try:
+                written = os.write(self._fd, line)
+                if written < len(line):
+                    self._write_rest(line, written)
+            except OSError as error:
+                self._fail(error, len(line))
+            self._chain.wrote(line)
+
+    def sync(self) -> None:
+        """Let the disk have all that was appended: then a power cut does not lose it either.
+
+        Raises:
+            JournalError: It could not.
+        """
+        if self._fd is None:
+            return
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            with self._lock:
+                self._fail(error, 0)
+
+    def seal(self, make: Callable[[int], RunFinished]) -> None:
+        """Write the last line, and close.
+
+        Args:
+            make: Makes it of the number of lines before it.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        with self._lock:
+            self.append(make(self._chain.length))
+            self.sync()
+            self.close()
+
+    def close(self) -> None:
+        """Write no more, and let others see that nobody does."""
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+            self._let_go()
+
+    def abandon(self) -> None:
+        """Close what a forked process has of it: only the one that began it writes."""
+        self._lock = threading.RLock()
+        self.close()
+
+    def _write_rest(self, line: bytes, written: int) -> None:
+        """Write what did not fit at once, as on a disk that is nearly full."""
+        assert self._fd is not None  # noqa: S101  # the caller has asked
+        while written < len(line):
+            written += os.write(self._fd, line[written:])
+
+    def _fail(self, error: OSError, size: int) -> None:
+        """Take a half-written line back, and write no more."""
+        assert self._fd is not None  # noqa: S101  # the caller has asked
+        if size:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size())
+        self.failed = JournalError(f"the journal {self.path} cannot be written: {_told(error)}")
+        self.close()
+        raise self.failed from error
+
+    def _size(self) -> int:
+        """Return where the last whole line ends."""
+        with self.path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            while end:
+                start = max(end - 65536, 0)
+                file.seek(start)
+                found = file.read(end - start).rfind(b"\n")
+                if found >= 0:
+                    return start + found + 1
+                end = start
+        return 0
+
+    def _refuse(self) -> None:
+        if self.failed is not None:
+            raise JournalError(str(self.failed))
+
+    def _let_go(self) -> None:
+        if self._alive is not None:
+            os.close(self._alive)
+            self._alive = None
+
+
+def is_written(path: Path) -> bool:
+    """Tell whether a process is writing a journal just now.
+
+    Args:
+        path: The journal.
+    """
+    try:
+        fd = os.open(path.with_name(LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def _held(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise OSError(0, "another process writes it") from None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _told(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+_open: "weakref.WeakSet[Journal]" = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for journal in list(_open):
+        journal.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

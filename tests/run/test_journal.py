@@ -1,0 +1,213 @@
+"""The journal: what it says was written is there, whatever ends its process."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted
+from pytest_orchestrator.run.journal import Journal, JournalError, is_written
+from pytest_orchestrator.run.reader import Tail, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def change(new: object, key: str = "a") -> ContextChanged:
+    return ContextChanged(key=key, op="set", who="test", new=new)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+def sealed(path: Path, *values: object) -> Path:
+    journal = Journal(path)
+    journal.append(RunStarted(schema_version="1.0", run="r"))
+    for value in values:
+        journal.append(change(value))
+    journal.seal(lambda lines: RunFinished(exit_status=0, lines=lines))
+    return path
+
+
+def test_a_journal_is_read_as_it_was_written(path: Path) -> None:
+    reading = read(sealed(path, 1, {"b": [2]}, "ü\n"))
+
+    assert (reading.state, reading.damage, reading.torn) == ("finished", None, 0)
+    assert [entry.event for entry in reading.entries[1:4]] == [
+        change(1),
+        change({"b": [2]}),
+        change("ü\n"),
+    ]
+    assert reading.size == path.stat().st_size
+
+
+def test_a_second_writer_is_refused(path: Path) -> None:
+    journal = Journal(path)
+
+    with pytest.raises(JournalError, match="another process writes it"):
+        Journal(path)
+    journal.close()
+    with pytest.raises(JournalError, match="File exists"):
+        Journal(path)
+
+
+def test_a_journal_that_is_written_says_so(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(change(1))
+
+    assert is_written(path)
+    assert read(path).state == "running"
+    journal.close()
+    assert not is_written(path)
+    assert read(path).state == "interrupted"
+
+
+@pytest.mark.parametrize("cut", [1, 30, 66])
+def test_a_torn_last_line_is_no_damage(path: Path, cut: int) -> None:
+    data = sealed(path, 1, 2).read_bytes()
+    last = data.rstrip(b"\n").rfind(b"\n") + 1
+    path.write_bytes(data[: last + cut])
+    reading = read(path)
+
+    assert (reading.state, reading.torn, len(reading.entries)) == ("interrupted", cut, 3)
+
+
+def test_a_cut_between_two_lines_reads_as_interrupted(path: Path) -> None:
+    lines = sealed(path, 1, 2).read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]))
+
+    assert read(path).state == "interrupted"
+
+
+def test_each_changed_byte_is_named_by_its_line(path: Path) -> None:
+    data = sealed(path, 1, [2], None).read_bytes()
+    for place in range(len(data) - 1):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        reading = read(path)
+        assert reading.damage is not None
+        assert reading.damage.line == data.count(b"\n", 0, place) + 1
+        assert len(reading.entries) == reading.damage.line - 1
+
+
+def test_nothing_may_follow_the_end(path: Path) -> None:
+    data = sealed(path, 1).read_bytes()
+    path.write_bytes(data + b"x")
+
+    assert str(read(path).damage) == "line 4: it stands behind the end of the run"
+    path.write_bytes(data + data)
+    assert str(read(path).damage) == "line 4: it stands behind the end of the run"
+
+
+def test_a_tail_takes_bytes_in_any_pieces(path: Path) -> None:
+    data, tail = sealed(path, "ü" * 50, 2).read_bytes(), Tail()
+    pieces = [entry for place in range(len(data)) for entry in tail.feed(data[place : place + 1])]
+
+    assert pieces == read(path).entries
+    assert tail.finished
+
+
+def test_a_journal_goes_on_from_where_it_was_read(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(change(1))
+    journal.close()
+    again = Journal(path, read(path).chain)
+    again.append(change(2))
+    again.close()
+
+    assert [entry.event for entry in read(path).entries] == [change(1), change(2)]
+
+
+def test_threads_write_one_unbroken_journal(path: Path) -> None:
+    journal, gate = Journal(path), threading.Barrier(8)
+
+    def write(name: int) -> None:
+        gate.wait()
+        for number in range(200):
+            journal.append(change(number, f"k{name}"))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    reading = read(path)
+
+    assert (reading.damage, len(reading.entries)) == (None, 1600)
+
+
+def test_a_forked_process_neither_writes_nor_keeps_it(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(change(1))
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        journal.append(change(2))
+        os.write(ready[1], b"x")
+        os.read(go[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    journal.close()
+
+    assert not is_written(path)
+    os.write(go[1], b"x")
+    os.waitpid(child, 0)
+    assert [entry.event for entry in read(path).entries] == [change(1)]
+
+
+def test_what_does_not_fit_is_told_and_taken_back(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(change(1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
+    try:
+        with pytest.raises(JournalError, match="cannot be written: File too large") as caught:
+            journal.append(change(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert journal.failed is caught.value
+    with pytest.raises(JournalError, match="File too large"):
+        journal.append(change(3))
+    reading = read(path)
+    assert (reading.torn, [entry.event for entry in reading.entries]) == (0, [change(1)])
+
+
+_WRITES = """
+import sys
+from pathlib import Path
+from pytest_orchestrator.core.events import ContextChanged
+from pytest_orchestrator.run.journal import Journal
+
+journal, number = Journal(Path(sys.argv[1])), 0
+while True:
+    number += 1
+    journal.append(ContextChanged(key="a", op="set", who="test", new=number))
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_a_killed_process_loses_nothing_that_it_was_told_is_written(path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _WRITES, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(100):
+            process.stdout.readline()
+        process.kill()
+        rest = process.stdout.read()
+    told = 100 + rest.count(b"\n")
+    reading = read(path)
+
+    assert reading.state == "interrupted"
+    assert len(reading.entries) >= told
