@@ -19,6 +19,11 @@ class Lines:
         self.limit = limit
         self._begun = bytearray()
 
+    @property
+    def is_over(self) -> bool:
+        """True where the line that has begun is longer than the limit."""
+        return len(self._begun) > self.limit
+
     def feed(self, data: bytes) -> list[Line]:
         """Take what came.
 

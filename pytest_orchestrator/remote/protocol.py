@@ -5,8 +5,7 @@ Requests of one conversation are answered in their order, and nothing that comes
 """
 
 import re
-from collections.abc import Callable
-from itertools import accumulate
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
@@ -16,6 +15,7 @@ from pytest_orchestrator.core import values
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.remote.depth import is_deeper
 from pytest_orchestrator.remote.lines import Line, Lines
 
 MAX_LINE: Final = 64 << 20
@@ -104,6 +104,11 @@ class Conversation:
         self._token = token
         self._lines = Lines(max_line)
 
+    @property
+    def is_too_long(self) -> bool:
+        """True where a request has not ended yet and can only be refused."""
+        return self._lines.is_over
+
     def receive(self, data: bytes) -> bytes:
         """Answer the requests that these bytes complete.
 
@@ -118,31 +123,65 @@ class Conversation:
             return self._answer(ended[0])
         return b"".join([self._answer(line) for line in ended])
 
+    def replies(self, data: bytes) -> Iterator[bytes]:
+        """Do what `receive` does, one reply after the other: all together may be large."""
+        return map(self._answer, self._lines.feed(data))
+
+    def answered(self, request: Request) -> Reply:
+        """Do what a request asks.
+
+        Raises:
+            RequestRefused: Its token is wrong.
+        """
+        if self._token and not is_equal(request.token, self._token):
+            raise wrong_token()
+        return serve(request, self.context)
+
     def _answer(self, line: Line) -> bytes:
         if not line.strip():
             return b""
         try:
-            request = self._read(line)
-            reply = serve(request, self.context)
+            reply = self.answered(self._read(line))
         except RequestRefused as error:
-            reply = _refusal(error, _id_of(line))
+            return refusal_line(error, line)
         return _encode(reply) + b"\n"
 
     def _read(self, line: Line) -> Request:
         if len(line) > self._lines.limit:
-            raise RequestRefused(
-                f"a request of more than {self._lines.limit:,} bytes; "
-                "keep what is so large in a file, and its path in the Context"
-            )
-        if len(line) > MAX_DEPTH and _depth(line) > MAX_DEPTH:
-            raise RequestRefused(f"a request that is nested more than {MAX_DEPTH} deep")
-        try:
-            request = _decode_request(line)
-        except (ValueError, RecursionError) as error:
-            raise RequestRefused(f"this is no request: {error}") from error
-        if self._token and not _is_equal(request.token, self._token):
-            raise RequestRefused("the token is wrong or was not given")
-        return request
+            raise too_long(self._lines.limit)
+        return request_of(line)
+
+
+def request_of(line: Line) -> Request:
+    """Read a line of a client.
+
+    Raises:
+        RequestRefused: It is no request.
+    """
+    if is_deeper(line, MAX_DEPTH):
+        raise RequestRefused(f"a request that is nested more than {MAX_DEPTH} deep")
+    try:
+        return _decode_request(line)
+    except (ValueError, RecursionError) as error:
+        raise RequestRefused(f"this is no request: {error}") from error
+
+
+def refusal_line(error: RequestRefused, line: Line) -> bytes:
+    """Write the answer to a line that is no request, or not one that is answered."""
+    return _encode(_refusal(error, _id_of(line))) + b"\n"
+
+
+def wrong_token() -> RequestRefused:
+    """Make the error for a request without a good token."""
+    return RequestRefused("the token is wrong or was not given")
+
+
+def too_long(limit: int) -> RequestRefused:
+    """Make the error for a request of more bytes than a limit."""
+    return RequestRefused(
+        f"a request of more than {limit:,} bytes; "
+        "keep what is so large in a file, and its path in the Context"
+    )
 
 
 def serve(request: Request, context: Askable) -> Reply:
@@ -248,24 +287,8 @@ def _id_of(line: Line) -> int:
     return int(found[1]) if found else 0
 
 
-def _depth(line: Line) -> int:
-    """Count how deep a line is nested, without building anything.
-
-    Brackets within text do not count: escapes are taken away, and then text as a whole.
-    """
-    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
-        return 0
-    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NEITHER)
-    brackets = re.sub(rb'"[^"]*"?', b"", bare)
-    steps = brackets.translate(_STEPS)
-    return max(accumulate(steps, lambda depth, step: depth + step - 1, initial=0))
-
-
-_NEITHER: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_STEPS: Final = bytes.maketrans(b"[]{}", b"\2\0\2\0")
-
-
-def _is_equal(one: str, other: str) -> bool:
+def is_equal(one: str, other: str) -> bool:
+    """Compare secrets in a time that tells nothing of them."""
     from hmac import compare_digest
 
     return compare_digest(one.encode(), other.encode())

@@ -1,0 +1,216 @@
+"""A Context served over TCP and Unix sockets to whoever has a token."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext, RequestRefused
+from pytest_orchestrator.remote.listening import CannotListen
+from pytest_orchestrator.remote.server import Limits, Server
+
+
+@pytest.fixture
+def ctx() -> Context:
+    return Context("session")
+
+
+@pytest.fixture
+def server(ctx: Context) -> Iterator[Server]:
+    with Server(ctx) as server:
+        yield server
+
+
+def connected(server: Server) -> socket.socket:
+    if "/" in server.address:
+        link = socket.socket(socket.AF_UNIX)
+        link.connect(server.address)
+    else:
+        host, _, port = server.address.rpartition(":")
+        link = socket.create_connection((host, int(port)))
+    link.settimeout(20)
+    return link
+
+
+def test_what_a_client_writes_is_in_the_context_and_its_history(
+    server: Server, ctx: Context
+) -> None:
+    with connected(server) as link:
+        remote = RemoteContext(link, token=server.token)
+        remote.set("dut.serial", "A7")
+        remote.append("readings", 1.5)
+
+        assert remote.to_dict() == ctx.to_dict() == {"dut.serial": "A7", "readings": [1.5]}
+    assert [change["who"] for change in ctx.get_history("readings")] == ["client"]
+    assert server.address.startswith("127.0.0.1:")
+
+
+def test_a_unix_socket_serves_the_same_to_its_owner_alone(ctx: Context, tmp_path: Path) -> None:
+    path = tmp_path / "ctx.sock"
+    with Server(ctx, unix=path) as server, connected(server) as link:
+        assert RemoteContext(link, token=server.token).increment("n", 2) == 2
+        assert (server.address, path.stat().st_mode & 0o777) == (str(path), 0o600)
+        with pytest.raises(CannotListen, match="something else listens there"):
+            Server(ctx, unix=path).start()
+    assert not path.exists()
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))  # of a process that was killed
+    left.close()
+    with Server(ctx, unix=path) as server, connected(server) as link:
+        assert RemoteContext(link, token=server.token).get("n") == 2
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
+def test_a_wrong_token_is_refused_and_the_connection_closed(
+    server: Server, ctx: Context, token: str
+) -> None:
+    with connected(server) as link:
+        with pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"):
+            RemoteContext(link, token=token).set("a", 1)
+        assert link.recv(1) == b""
+    assert ctx.keys() == []
+
+
+def test_a_connection_is_closed_too_where_a_later_token_is_wrong(server: Server) -> None:
+    with connected(server) as link:
+        RemoteContext(link, token=server.token).set("a", 1)
+        with pytest.raises(RequestRefused, match="the token is wrong"):
+            RemoteContext(link, token="x").set("a", 2)
+        assert link.recv(1) == b""
+
+
+def test_a_token_of_ones_own_gives_the_changes_a_name_until_it_ends(
+    server: Server, ctx: Context
+) -> None:
+    token = server.token_for("flash")
+    with connected(server) as link, connected(server) as late:
+        remote = RemoteContext(link, token=token)
+        remote.set("a", 1)
+        remote.set("a", 2, who="sensor")
+        server.end(token)
+        with pytest.raises(
+            RequestRefused, match=r"^the token was that of 'flash', which has ended"
+        ):
+            remote.set("a", 3)
+        with pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"):
+            RemoteContext(late, token=token).set("a", 3)
+    assert [change["who"] for change in ctx.get_history("a")] == ["flash", "sensor"]
+
+
+def test_the_end_of_a_token_waits_for_what_is_just_being_done(ctx: Context) -> None:
+    begun, go_on, told = threading.Event(), threading.Event(), list[str]()
+
+    def slow(change: Change) -> None:
+        begun.set()
+        go_on.wait(20)
+        told.append("change")
+
+    with Server(ctx) as server, connected(server) as link:
+        token = server.token_for("flash", ctx.bound("flash", slow))
+        remote = RemoteContext(link, token=token)
+        writer = threading.Thread(target=remote.set, args=("a", 1))
+        writer.start()
+        assert begun.wait(20)
+
+        def end() -> None:
+            server.end(token)
+            told.append("end")
+
+        ender = threading.Thread(target=end)
+        ender.start()
+        go_on.set()
+        ender.join(20)
+        writer.join(20)
+    assert told == ["change", "end"]
+
+
+def test_handles_are_made_by_a_function_too(ctx: Context) -> None:
+    with Server(lambda who: ctx.bound(f"worker {who}")) as server, connected(server) as link:
+        RemoteContext(link, token=server.token).set("a", 1)
+    assert ctx.get_history("a")[0]["who"] == "worker client"
+
+
+def test_a_server_that_closes_answers_what_was_asked_and_leaves_no_thread(ctx: Context) -> None:
+    before = set(threading.enumerate())
+    server = Server(ctx)
+    server.start()
+    with closing(connected(server)) as link, closing(connected(server)):
+        remote = RemoteContext(link, token=server.token)
+        remote.set("a", 1)
+        server.close()
+        with pytest.raises(ContextUnreachable, match="has closed the connection"):
+            remote.set("a", 2)
+    assert set(threading.enumerate()) == before
+    with pytest.raises(OSError, match="refused"):
+        connected(server)
+    server.close()
+
+
+def test_a_fork_keeps_no_socket_of_the_server(server: Server) -> None:
+    with connected(server) as link:
+        RemoteContext(link, token=server.token).set("a", 1)
+
+        def sockets() -> set[str]:
+            paths = Path("/proc/self/fd").iterdir()
+            return {str(path.readlink()) for path in paths if path.is_symlink()}
+
+        ours = str(Path(f"/proc/self/fd/{link.fileno()}").readlink())
+        before, (out, into) = sockets(), os.pipe()
+        if not os.fork():
+            os.write(into, "\n".join(sockets()).encode())
+            os._exit(0)
+        os.close(into)
+        with os.fdopen(out) as told:
+            kept = set(told.read().split())
+        os.wait()
+    lost = {one for one in before - kept if one.startswith("socket:")}
+    assert len(lost) == 4  # who listens, the client's other end, and both ends of a bell
+    assert ours in kept
+
+
+def test_a_port_that_is_taken_or_none_is_told(server: Server, ctx: Context) -> None:
+    port = int(server.address.rpartition(":")[2])
+    taken = "something else listens there; end it, or take another port (0 is any free one)"
+    too_long = "the path of a socket has at most 107 bytes"
+    for more, told in [
+        ({"port": port}, f"127.0.0.1:{port}: {taken}"),
+        ({"port": 70000}, "127.0.0.1:70000: a port is at most 65535"),
+        ({"host": "192.0.2.1"}, "192.0.2.1:0: no such address is on this machine"),
+        ({"unix": Path("/no/such")}, "/no/such: No such file or directory"),
+        ({"unix": Path("x" * 120)}, f"{'x' * 120}: {too_long}"),
+    ]:
+        with pytest.raises(CannotListen) as caught:
+            Server(ctx, **more).start()  # type: ignore[arg-type]
+        assert str(caught.value) == f"cannot serve at {told}"
+
+
+def test_a_silent_client_is_closed_after_its_time(ctx: Context) -> None:
+    limits = Limits(hello=0.05, idle=0.05)
+    with Server(ctx, limits=limits) as server, connected(server) as link, connected(server) as mute:
+        RemoteContext(link, token=server.token).set("a", 1)
+        assert (link.recv(1), mute.recv(1)) == (b"", b"")
+        assert limits == Limits(hello=0.05, idle=0.05)
+
+
+def test_counts_of_many_threads_and_connections_are_exact(server: Server, ctx: Context) -> None:
+    start = threading.Barrier(8)
+
+    def count() -> None:
+        with connected(server) as link:
+            remote = RemoteContext(link, token=server.token)
+            start.wait(20)
+            for _ in range(100):
+                remote.increment("n")
+                remote.append("log", "x")
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert (ctx.get("n"), len(ctx.get("log")), len(ctx.get_history("n"))) == (800, 800, 800)

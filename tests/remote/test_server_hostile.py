@@ -1,0 +1,240 @@
+"""Whatever is sent to a server: it goes on, stays small, and serves who has a token."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from pytest_orchestrator.remote.client import RemoteContext
+
+MIB = 1 << 20
+
+SERVER = """
+import resource, sys
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.remote.server import Limits, Server
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
+with Server(Context(), limits=Limits(connections=int(sys.argv[2]), hello=2)) as server:
+    print(server.address, server.token, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Served:
+    """A server in a process of its own."""
+
+    def __init__(self, files: int = 8192, connections: int = 1000) -> None:
+        command = [sys.executable, "-c", SERVER, str(files), str(connections)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # What counts lines also takes memory.
+            env={k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_CONFIG"},
+        )
+        assert self.process.stdout
+        address, self.token = self.process.stdout.readline().split()
+        self.port = int(address.rpartition(":")[2])
+        self.served()
+        self.before = self.memory()
+
+    def connected(self) -> socket.socket:
+        link = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return link
+
+    def line(self, **request: object) -> bytes:
+        return json.dumps(request | {"token": self.token}).encode() + b"\n"
+
+    def served(self) -> float:
+        """Let a good client ask once; return the seconds that it took."""
+        begun = time.monotonic()
+        with self.connected() as link:
+            RemoteContext(link, token=self.token).increment("good")
+        return time.monotonic() - begun
+
+    def memory(self) -> int:
+        return psutil.Process(self.process.pid).memory_info().rss
+
+    def is_well(self) -> None:
+        assert self.process.poll() is None
+        assert self.served() < 1
+        assert self.memory() - self.before < 16 * MIB
+
+    def close(self) -> None:
+        self.process.communicate("", timeout=20)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[Served]:
+    served = Served()
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def served(process: Served) -> Served:
+    process.before = process.memory()
+    return process
+
+
+def sent(link: socket.socket, piece: bytes, times: int) -> None:
+    try:
+        for _ in range(times):
+            link.sendall(piece)
+    except OSError:  # nobody listens any more
+        pass
+
+
+def answer(link: socket.socket) -> str:
+    told = b""
+    try:
+        while data := link.recv(1 << 16):
+            told += data
+    except ConnectionResetError:
+        pass
+    return told.decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"\x00\xff\xfe garbage\n", '{"ok":false,"error":"this is no request: JSON is malformed: invalid character (byte 0)","kind":"request"}\n'),  # noqa: E501
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", '{"ok":false,"error":"this is no request: JSON is malformed: invalid character (byte 0)","kind":"request"}\n'),  # noqa: E501
+        (b"[" * 30_000 + b"\n", '{"ok":false,"error":"a request that is nested more than 208 deep","kind":"request"}\n'),  # noqa: E501
+        (b"x" * 100_000, '{"ok":false,"error":"a request of more than 65,536 bytes; keep what is so large in a file, and its path in the Context","kind":"request"}\n'),  # noqa: E501
+        (b'{"id":7,"op":"full"}\n' * 50, '{"ok":false,"error":"the token is wrong or was not given","kind":"request","id":7}\n'),  # noqa: E501
+        (b"\n\n \n", ""),
+        (b"", ""),
+    ],
+)  # fmt: skip
+def test_what_shows_no_token_gets_an_answer_and_no_more(
+    served: Served, said: bytes, told: str
+) -> None:
+    with served.connected() as link:
+        link.sendall(said)
+        link.shutdown(socket.SHUT_WR)
+        assert answer(link) == told
+    served.is_well()
+
+
+def test_a_gigabyte_without_a_line_break_takes_no_memory(served: Served) -> None:
+    peak = served.memory
+    for head in (b"", served.line(op="keys") + b'{"op":"set","path":"a","value":"'):
+        with served.connected() as link:
+            link.sendall(head)
+            most = 0
+            for _ in range(16):
+                sent(link, b"x" * MIB, 64)
+                most = max(most, peak())
+            assert most - served.before < 16 * MIB
+            told = answer(link)
+        assert ("more than 4,194,304 bytes" in told) is bool(head) or told == ""
+    served.is_well()
+
+
+def test_deep_json_is_refused_whoever_sends_it(served: Served) -> None:
+    with served.connected() as link:
+        deep = b"[" * 100_000 + b"]" * 100_000
+        link.sendall(served.line(op="keys") + b'{"op":"set","value":' + deep + b"}\n")
+        link.shutdown(socket.SHUT_WR)
+        assert answer(link).endswith('nested more than 208 deep","kind":"request"}\n')
+    served.is_well()
+
+
+def test_a_client_that_half_closes_gets_its_answers(served: Served) -> None:
+    with served.connected() as link:
+        link.sendall(served.line(op="contains", path="x") * 3 + b'{"op":')
+        link.shutdown(socket.SHUT_WR)
+        assert answer(link) == '{"ok":true,"value":false}\n' * 3
+    served.is_well()
+
+
+def test_a_client_that_never_reads_holds_up_nobody(served: Served) -> None:
+    with served.connected() as link:
+        remote = RemoteContext(link, token=served.token)
+        remote.increment("good")
+        remote.set("large", "x" * 1_000_000)
+        link.settimeout(0.3)
+        flood = served.line(op="full") * 100_000
+        with pytest.raises(TimeoutError):
+            link.sendall(flood)
+        served.is_well()
+
+
+def test_one_byte_at_a_time_is_closed_in_time_or_served(served: Served) -> None:
+    with served.connected() as slow, served.connected() as patient:
+        for byte in served.line(op="contains", path="x"):
+            patient.send(bytes([byte]))
+        assert patient.recv(99) == b'{"ok":true,"value":false}\n'
+        begun = time.monotonic()
+        slow.settimeout(0.05)
+        told = None
+        while told is None and time.monotonic() < begun + 20:
+            try:
+                slow.send(b"{")
+                told = slow.recv(1)
+            except TimeoutError:
+                pass
+            except OSError:
+                told = b""
+        assert told == b""
+        assert time.monotonic() - begun < 15
+    served.is_well()
+
+
+def test_of_a_thousand_connections_four_hundred_silent_ones_stop_nobody(served: Served) -> None:
+    links = [served.connected() for _ in range(1000)]
+    talkers = [link for number, link in enumerate(links) if number % 5 < 3]
+    for link in talkers:
+        link.sendall(served.line(op="contains", path="x"))
+    assert {link.recv(99) for link in talkers} == {b'{"ok":true,"value":false}\n'}
+    served.is_well()
+    for link in talkers:
+        link.sendall(served.line(op="contains", path="x"))
+    assert {link.recv(99) for link in talkers} == {b'{"ok":true,"value":false}\n'}
+    for link in links:
+        link.close()
+    served.is_well()
+
+
+def test_strangers_that_keep_memory_are_closed_where_there_are_many(served: Served) -> None:
+    links = [served.connected() for _ in range(300)]
+    for link in links:
+        sent(link, b"x" * 60_000, 1)
+    served.is_well()
+    for link in links:
+        link.close()
+
+
+@pytest.mark.parametrize(("files", "connections"), [(256, 1000), (8192, 20)])
+def test_where_it_is_full_the_longest_silent_one_makes_room(files: int, connections: int) -> None:
+    served = Served(files, connections)
+    inside = []
+    for _ in range(30):
+        inside.append(link := served.connected())
+        link.sendall(served.line(op="contains", path="x"))
+        assert link.recv(99)
+    strangers = [served.connected() for _ in range(200)]
+    served.is_well()
+    for link in [*inside, *strangers]:
+        link.close()
+    served.is_well()
+    served.close()
+
+
+def test_names_of_steps_and_values_of_any_kind_come_back(served: Served) -> None:
+    values: list[Callable[[], object]] = [lambda: "\u2028\x00\U0001f600", lambda: 2**200]
+    with served.connected() as link:
+        remote = RemoteContext(link, "flash", served.token)
+        for value in values:
+            remote.set("odd", value())
+            assert remote.get("odd") == value()
