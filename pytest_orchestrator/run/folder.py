@@ -18,6 +18,11 @@ def new_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}"
 
 
+def is_run(path: Path) -> bool:
+    """Tell by its name whether a folder is that of a run."""
+    return _ID.fullmatch(path.name) is not None
+
+
 class RunFolder:
     """The folder of one run.
 
@@ -66,7 +71,7 @@ class RunFolder:
             fresh.replace(self._base / _LATEST)
 
     def _prune(self, keep: int) -> None:
-        runs = sorted(path for path in self._base.iterdir() if _ID.fullmatch(path.name))
+        runs = sorted(path for path in self._base.iterdir() if is_run(path))
         for path in runs[:-keep]:
             shutil.rmtree(path, ignore_errors=True)
 

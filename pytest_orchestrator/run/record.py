@@ -1,0 +1,202 @@
+"""A run as its journal tells it, from the first line on: what every view of a run is made of.
+
+It is folded line by line, so that a run that still goes on is the same thing as one of last year.
+"""
+
+from typing import Any, Final
+
+from pytest_orchestrator.core.chain import Entry
+from pytest_orchestrator.core.events import (
+    AttemptFailed,
+    CollectionFailed,
+    ContextChanged,
+    ContextRestored,
+    RecipeStarted,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    StepWaits,
+    TestReported,
+)
+from pytest_orchestrator.run.changes import Changes
+from pytest_orchestrator.run.reader import State
+
+GOING_ON: Final = frozenset({"running", "locked", "retrying"})
+
+
+class StepRecord:
+    """What is known of one step.
+
+    Attributes:
+        recipe: Key of its recipe.
+        name: Its name.
+        about: What the recipe says of it: index, line, type, needs, after, tags.
+        state: waiting, locked (for a lock), running, retrying, then what became of it: passed,
+            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted.
+        started: When its last try began, in ISO 8601 UTC; None before.
+        finished: When it was known what became of it.
+        attempt: Number of the last try.
+        failed: The tries that failed before it.
+        locked: What it waits for, while it does: the line of the journal, and since when.
+        block: All that reports tell of it, once it has ended.
+        result: What its body returned.
+        text: All that pytest tells of its failure.
+        digest: Of what its last try ran.
+        lines: Numbers of the first and the last line that are about it.
+    """
+
+    def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
+        self.recipe = recipe
+        self.name = name
+        self.about = about
+        self.state = "waiting"
+        self.started: str | None = None
+        self.finished: str | None = None
+        self.attempt = 0
+        self.failed: list[AttemptFailed] = []
+        self.locked: tuple[StepWaits, str] | None = None
+        self.block: dict[str, Any] | None = None
+        self.result: Any = None
+        self.text = ""
+        self.digest = ""
+        self.lines = (0, 0)
+
+    def fold(
+        self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
+    ) -> None:
+        """Take the next line that is about it."""
+        match event:
+            case StepStarted():
+                self._begin(entry, event)
+            case StepFinished():
+                self._end(entry, event)
+            case StepWaits():
+                self.state, self.locked = "locked", (event, entry.ts)
+            case AttemptFailed():
+                self.failed.append(event)
+                self.state = "retrying"
+
+    def _begin(self, entry: Entry, event: StepStarted) -> None:
+        if event.attempt == 1:
+            self.failed.clear()
+        self.state, self.attempt, self.digest = "running", event.attempt, event.digest
+        self.started, self.finished, self.locked = entry.ts, None, None
+        self.lines = (entry.n, entry.n) if event.attempt == 1 else (self.lines[0], entry.n)
+
+    def _end(self, entry: Entry, event: StepFinished) -> None:
+        self.state = "restored" if event.restored else event.outcome
+        self.block, self.result = event.block, event.result
+        self.finished, self.locked = entry.ts, None
+        self.lines = (self.lines[0] or entry.n, entry.n)
+
+
+class RecipeRecord:
+    """What is known of one run of a recipe.
+
+    Attributes:
+        key: Its path, with the cell of its matrix where it has one.
+        about: As the block of a step tells of its recipe: name, path, digest, vars.
+        digests: SHA-256 of the files that its steps run, by path.
+        steps: Its steps by name, in order.
+        started: When it began, in ISO 8601 UTC.
+    """
+
+    def __init__(self, event: RecipeStarted, started: str) -> None:
+        self.key = event.recipe
+        self.about = event.about
+        self.digests = event.digests
+        self.started = started
+        self.steps = {
+            about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
+        }
+
+
+class RunRecord:
+    """All that a journal tells of a run.
+
+    Attributes:
+        state: finished, running, interrupted or damaged.
+        started: The first event; None where the journal has none.
+        first: When that was, in ISO 8601 UTC.
+        last: When the last line was written.
+        lines: Number of lines so far.
+        recipes: By key, in the order they began.
+        changes: What happened to the Context.
+        tests: What pytest says of each item, by its node id; of twins the last.
+        uncollected: Files that could not be collected.
+        finished: The last event, once there is one.
+    """
+
+    def __init__(self) -> None:
+        self.state: State = "running"
+        self.started: RunStarted | None = None
+        self.first = self.last = ""
+        self.lines = 0
+        self.recipes: dict[str, RecipeRecord] = {}
+        self.changes = Changes()
+        self.tests: dict[str, TestReported] = {}
+        self.uncollected: list[CollectionFailed] = []
+        self.finished: RunFinished | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the run; empty where the journal has no beginning."""
+        return self.started.run if self.started else ""
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        """All steps of all recipes, in order."""
+        return [step for recipe in self.recipes.values() for step in recipe.steps.values()]
+
+    def fold(self, entry: Entry) -> None:
+        """Take the next line."""
+        self.lines, self.last = entry.n, entry.ts
+        match entry.event:
+            case ContextChanged() | ContextRestored():
+                self.changes.fold(entry)
+            case StepStarted() | StepFinished() | StepWaits() | AttemptFailed() as event:
+                self._step(event.recipe, event.step).fold(entry, event)
+            case TestReported() as event:
+                self._reported(event)
+            case RecipeStarted() as event:
+                self.recipes[event.recipe] = RecipeRecord(event, entry.ts)
+            case CollectionFailed() as event:
+                self.uncollected.append(event)
+            case RunStarted() as event:
+                self.started, self.first = event, entry.ts
+            case RunFinished() as event:
+                self.finished, self.state = event, "finished"
+
+    def end(self, state: State) -> None:
+        """Take note of how the journal ends: of a run that nobody writes nothing goes on.
+
+        Args:
+            state: As `run.reader.Reading` has it.
+        """
+        self.state = state
+        if state != "running":
+            for step in self.steps:
+                if step.state in GOING_ON:
+                    step.state = "interrupted"
+
+    def _reported(self, event: TestReported) -> None:
+        self.tests[event.node] = event
+        if event.recipe is None or event.step is None:
+            return
+        step = self._step(event.recipe, event.step)
+        step.text = event.text
+        # pytest's word is the last, but it has one for all that did not run.
+        if event.outcome != "skipped" and step.state not in GOING_ON:
+            step.state = event.outcome
+
+    def _step(self, recipe: str, name: str) -> StepRecord:
+        """Return a step; also one of a recipe whose beginning the journal does not have."""
+        if recipe not in self.recipes:
+            self.recipes[recipe] = RecipeRecord(
+                RecipeStarted(recipe=recipe, about={"path": recipe}, steps=()), self.last
+            )
+        steps = self.recipes[recipe].steps
+        if name not in steps:
+            steps[name] = StepRecord(recipe, name, {"name": name})
+        return steps[name]

@@ -1,0 +1,114 @@
+"""The runs of a project: which there are, and each as its journal tells it."""
+
+from pathlib import Path
+
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.run.folder import is_run
+from pytest_orchestrator.run.journal import NAME, is_written
+from pytest_orchestrator.run.reader import Tail, read
+from pytest_orchestrator.run.record import RunRecord
+
+LATEST = "latest"
+
+
+class NoRun(OrchestratorError):
+    """There is no such run."""
+
+    slug = "no-run"
+
+
+def all_of(base: Path) -> list[Path]:
+    """Return the folders of all runs, the newest first.
+
+    Args:
+        base: The folder that has them.
+    """
+    if not base.is_dir():
+        return []
+    return sorted((path for path in base.iterdir() if is_run(path)), reverse=True)
+
+
+def found(base: Path, name: str = LATEST) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        base: The folder that has the runs of a project.
+        name: Its id or the beginning of it, ``latest``, or the path of a folder.
+
+    Raises:
+        NoRun: There is none, or there are several.
+    """
+    runs = all_of(base)
+    if name == LATEST:
+        if not runs:
+            raise NoRun(f"there is no run in {base}; pytest makes one")
+        return runs[0]
+    starts = [path for path in runs if path.name.startswith(name)] if name else []
+    if len(starts) == 1 or (starts and starts[-1].name == name):
+        return starts[-1]
+    if starts:
+        several = ", ".join(path.name for path in starts[:3])
+        raise NoRun(f"several runs begin with '{name}': {several}{' …' * (len(starts) > 3)}")
+    path = Path(name)
+    if (path / NAME).is_file():
+        return path.resolve()
+    near = nearest(name, [path.name for path in runs]) or (
+        f"; the newest is {runs[0].name}" if runs else f"; there is none in {base}"
+    )
+    raise NoRun(f"no run '{name}'{near}")
+
+
+def load(folder: Path) -> RunRecord:
+    """Read a run.
+
+    Args:
+        folder: Its folder.
+
+    Returns:
+        What its journal tells, up to the first damage where there is one.
+
+    Raises:
+        NoRun: There is no journal.
+    """
+    record = RunRecord()
+    try:
+        reading = read(folder / NAME)
+    except OSError as error:
+        raise NoRun(f"{folder} has no journal: {error.strerror}") from error
+    for entry in reading.entries:
+        record.fold(entry)
+    record.end(reading.state)
+    return record
+
+
+class Followed:
+    """A run that is read while it goes on: each time only what is new.
+
+    Attributes:
+        record: What is known so far.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.record = RunRecord()
+        self._path = folder / NAME
+        self._tail = Tail()
+        self._read = 0
+
+    def more(self) -> bool:
+        """Read what was written since the last time; tell whether there was anything.
+
+        Raises:
+            JournalDamaged: A line is not what was written there.
+            OSError: The journal cannot be read.
+        """
+        writing = is_written(self._path)  # asked first: what is read now was written before
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        self._read += len(data)
+        for entry in self._tail.feed(data):
+            self.record.fold(entry)
+        if not self._tail.finished:
+            self.record.end("running" if writing else "interrupted")
+        return bool(data)

@@ -1,0 +1,93 @@
+"""Runs are found by what a person types, and read as far as they can be trusted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits, TestReported
+from pytest_orchestrator.run.runs import Followed, NoRun, all_of, found, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.run.conftest import Past
+
+RECIPE = "recipes/x.yaml"
+
+
+def test_a_run_is_read_back(past: Past) -> None:
+    past.recipe("a", "b", "c", name="X")
+    past.step("a", result={"volts": 12})
+    past.change("psu.state", "on")
+    past.step("b", "failed")
+    past.add(
+        TestReported(node=f"{RECIPE}::a", outcome="passed", recipe=RECIPE, step="a"),
+        TestReported(node=f"{RECIPE}::b", outcome="xfailed", recipe=RECIPE, step="b", text="no"),
+    )
+    record = load(past.seal(1))
+
+    assert (record.state, record.id) == ("finished", "20261125T101502Z-7f3a")
+    assert [(step.name, step.state, step.text) for step in record.steps] == [
+        ("a", "passed", ""),
+        ("b", "xfailed", "no"),
+        ("c", "waiting", ""),
+    ]
+    assert record.recipes[RECIPE].steps["a"].result == {"volts": 12}
+    assert record.changes.values() == {"psu.state": "on"}
+    assert record.finished is not None
+    assert record.finished.exit_status == 1
+
+
+def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
+    past.recipe("a", "b", "c", "d")
+    past.add(StepStarted(recipe=RECIPE, step="a"), StepWaits(recipe=RECIPE, step="b", lock="psu"))
+    past.add(StepStarted(recipe=RECIPE, step="c"))
+    past.add(AttemptFailed(recipe=RECIPE, step="c", attempt=1, kind="timeout", reason="late"))
+    states = [step.state for step in load(past.folder).steps]
+    record = load(past.killed())
+
+    assert states == ["running", "locked", "retrying", "waiting"]
+    assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["waiting"]
+    assert record.state == "interrupted"
+
+
+def test_a_run_is_followed(past: Past) -> None:
+    followed = Followed(past.folder)
+
+    assert followed.more()
+    assert not followed.more()
+    past.recipe("a")
+    past.step("a")
+    assert followed.more()
+    assert followed.record.steps[0].state == "passed"
+    states = [followed.record.state]
+    past.seal()
+    followed.more()
+    assert [*states, followed.record.state] == ["running", "finished"]
+
+
+def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
+    names = ["20261125T101502Z-7f3a", "20261125T101502Z-8000", "20261126T101502Z-0001"]
+    for name in [*names, "other"]:
+        (tmp_path / name).mkdir()
+
+    assert [path.name for path in all_of(tmp_path)] == names[::-1]
+    assert found(tmp_path).name == names[2]
+    assert found(tmp_path, "20261126").name == names[2]
+    assert found(tmp_path, names[0]).name == names[0]
+    with pytest.raises(NoRun, match="several runs begin with '20261125T': 20261125T101502Z-8000, "):
+        found(tmp_path, "20261125T")
+    with pytest.raises(NoRun) as caught:
+        found(tmp_path, "20261126T101502Z-0002")
+    assert str(caught.value) == (
+        "no run '20261126T101502Z-0002' (did you mean '20261126T101502Z-0001'?)"
+    )
+
+
+def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NoRun, match="there is no run in"):
+        found(tmp_path / "no")
+    with pytest.raises(NoRun, match="has no journal: No such file"):
+        load(tmp_path)
