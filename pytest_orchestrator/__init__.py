@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
     from pytest_orchestrator.core.values import NotJson
+    from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
-__all__ += ["ContextTypeError", "LeftoverWarning", "NotJson", "OrchestratorError", "SignatureError"]
-__all__ += ["ValidationFailed", "get_logger", "main", "track_resources"]
+__all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJson"]
+__all__ += ["OrchestratorError", "RemoteContext", "SignatureError", "ValidationFailed"]
+__all__ += ["get_logger", "main", "track_resources"]
 
 _HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
 _HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
 _HOMES |= {"SignatureError": "calling", "ValidationFailed": "calling"}
 _HOMES |= {"BaseScriptlet": "scriptlet", "LeftoverWarning": "leftovers"}
+_HOMES |= {"ContextUnreachable": "remote.exchange", "RemoteContext": "remote.client"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,7 +36,8 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("pytest-orchestrator")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.core.{_HOMES[name]}"), name)
+    room = "" if "." in _HOMES[name] else "core."
+    return getattr(import_module(f"{__name__}.{room}{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

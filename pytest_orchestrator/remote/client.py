@@ -5,7 +5,7 @@ of a tuple. All that depends on the state is said by who keeps it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from msgspec import UNSET
 
@@ -15,9 +15,18 @@ from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, O
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.state import checked_who
 from pytest_orchestrator.core.values import MAX_DEPTH, NotJson, copied, kind
-from pytest_orchestrator.remote import protocol
-from pytest_orchestrator.remote.exchange import Connection, ContextUnreachable, Exchange, Pipes
+from pytest_orchestrator.remote import protocol, whereabouts
+from pytest_orchestrator.remote.exchange import (
+    Closed,
+    Connection,
+    ContextUnreachable,
+    Exchange,
+    Pipes,
+)
 from pytest_orchestrator.remote.protocol import Path, Reply, RequestRefused
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["Connection", "ContextUnreachable", "Pipes", "RemoteContext", "RequestRefused"]
 
@@ -34,7 +43,7 @@ class RemoteContext(Context):
     fork of the one that made it.
     """
 
-    __slots__ = ("_exchange", "_name")
+    __slots__ = ("_exchange", "_name", "_own")
 
     def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
         """Use a connection, which stays the caller's to close.
@@ -47,6 +56,50 @@ class RemoteContext(Context):
         """
         self._exchange = Exchange(connection, token)
         self._name = who
+        self._own: socket.socket | None = None
+
+    @classmethod
+    def connect(
+        cls, address: str | None = None, token: str | None = None, who: str | None = None
+    ) -> "RemoteContext":
+        """Use the Context that a server offers.
+
+        Args:
+            address: ``host:port``, or the path of a Unix socket; default: what
+                ``ORCHESTRATOR_ADDRESS`` says, or ``.orchestrator/server.json`` in this folder
+                or one above.
+            token: The server's token; default: from the same place.
+            who: Who changes the Context; default: whose the token is.
+
+        Returns:
+            The Context, to be closed, or used in a ``with`` statement.
+
+        Raises:
+            ContextUnreachable: Nobody listens, or it is nowhere told where.
+            RequestRefused: The token is wrong.
+        """
+        where = whereabouts.found(address, token)
+        link = where.connected()
+        remote = cls(link, None if who is None else checked_who(who), where.token)
+        remote._own = link
+        try:
+            remote.missed  # noqa: B018  # a first request, short as it must be, shows the token
+        except BaseException:
+            link.close()
+            raise
+        return remote
+
+    def close(self) -> None:
+        """Close the connection that `connect` has made."""
+        if self._own is not None:
+            self._own.close()
+            self._exchange.connection = Closed()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def bound(
         self,
@@ -59,6 +112,7 @@ class RemoteContext(Context):
             raise ContextTypeError("changes of a Context elsewhere are told where it is kept")
         handle = RemoteContext.__new__(RemoteContext)
         handle._exchange, handle._name = self._exchange, checked_who(who)  # noqa: SLF001
+        handle._own = None  # noqa: SLF001
         return handle
 
     @property

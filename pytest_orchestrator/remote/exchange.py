@@ -58,6 +58,22 @@ class Pipes:
         return os.read(self.reader, size)
 
 
+class Closed:
+    """What was a connection, until its user closed it."""
+
+    def send(self, data: bytes | memoryview, /) -> int:  # noqa: ARG002
+        """Send nothing.
+
+        Raises:
+            ContextUnreachable: Always.
+        """
+        raise ContextUnreachable("this Context was closed; connect again to use it")
+
+    def recv(self, size: int, /) -> bytes:  # noqa: ARG002
+        """Have nothing."""
+        return b""
+
+
 class _Process:
     """This process; another object in each fork, which is quicker to see than its pid."""
 

@@ -1,0 +1,169 @@
+"""Where a Context is served: told by the environment, or by a file that a server leaves."""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pytest_orchestrator.remote.exchange import ContextUnreachable
+
+ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
+TOKEN: Final = "ORCHESTRATOR_TOKEN"  # noqa: S105  # the name of a variable
+FILE: Final = ".orchestrator/server.json"
+_PATIENCE: Final = 10.0
+_CURE: Final = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
+
+
+class Whereabouts(NamedTuple):
+    """What a client must know.
+
+    Attributes:
+        address: ``host:port``, or the path of a Unix socket.
+        token: The token.
+        origin: Where that was found, for messages; may be empty.
+    """
+
+    address: str
+    token: str
+    origin: str = ""
+
+    def connected(self) -> socket.socket:
+        """Connect to the server.
+
+        Raises:
+            ContextUnreachable: Nobody listens, or the address is none.
+        """
+        shown = f"{self.address}{self.origin and f' ({self.origin})'}"
+        try:
+            if "/" in self.address:
+                return _connected_to_path(self.address)
+            host, port = _parts(self.address)
+            link = socket.create_connection((host, port), timeout=_PATIENCE)
+        except ValueError:
+            raise ContextUnreachable(
+                f"{shown} is no address; write host:port, or the path of a Unix socket"
+            ) from None
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise ContextUnreachable(f"no Context is served at {shown}: {why}; {_CURE}") from None
+        link.settimeout(None)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return link
+
+
+def found(
+    address: str | None = None,
+    token: str | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+) -> Whereabouts:
+    """Find out where a Context is served.
+
+    Args:
+        address: The address, where it is known.
+        token: The token, where it is known.
+        environ: The environment, which is asked next.
+        folder: Where to look for the file last, and in all folders above; default: here.
+
+    Raises:
+        ContextUnreachable: It is nowhere told.
+    """
+    if address is None and ADDRESS in environ:
+        given = environ.get(TOKEN, "") if token is None else token
+        return Whereabouts(environ[ADDRESS], given, f"of {ADDRESS}")
+    if address is not None and (token is not None or environ.get(ADDRESS) == address):
+        return Whereabouts(address, environ.get(TOKEN, "") if token is None else token)
+    path = _file(Path.cwd() if folder is None else folder)
+    told = None if path is None else _read(path)
+    if told is not None and address in (None, told.address):
+        return told if token is None else told._replace(token=token)
+    if address is not None:
+        return Whereabouts(address, environ.get(TOKEN, ""))
+    raise ContextUnreachable(
+        f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up; "
+        f"{_CURE}"
+    )
+
+
+class Notice:
+    """The file that says where a Context is served, for as long as it is.
+
+    Args:
+        path: The file; only its owner may read it.
+        address: The address.
+        token: The token.
+    """
+
+    def __init__(self, path: Path, address: str, token: str) -> None:
+        self.path = path
+        told = {"address": address, "token": token, "pid": os.getpid()}
+        self._text = json.dumps(told, indent=2) + "\n"
+
+    def put_up(self) -> None:
+        """Write it, in place of any other.
+
+        Raises:
+            OSError: That cannot be done.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        ignored = self.path.with_name(".gitignore")
+        if not ignored.exists():
+            ignored.write_text("*\n", encoding="utf-8")
+        new = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self._text)
+        new.replace(self.path)
+
+    def take_down(self) -> None:
+        """Remove it, unless another server has put its own in its place."""
+        with contextlib.suppress(OSError, ValueError):
+            if self.path.read_text(encoding="utf-8") == self._text:
+                self.path.unlink()
+
+
+def _connected_to_path(path: str) -> socket.socket:
+    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        link.connect(path)
+    except BaseException:
+        link.close()
+        raise
+    return link
+
+
+def _parts(address: str) -> tuple[str, int]:
+    """Take ``host:port`` apart.
+
+    Raises:
+        ValueError: It is none.
+    """
+    host, colon, port = address.rpartition(":")
+    number = int(port) if colon and port.isascii() and port.isdigit() else -1
+    if not host or number not in range(1, 65536):
+        raise ValueError(address)
+    return host.removeprefix("[").removesuffix("]"), number
+
+
+def _file(folder: Path) -> Path | None:
+    paths = (one / FILE for one in (folder, *folder.parents))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read(path: Path) -> Whereabouts:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Whereabouts(str(told["address"]), str(told["token"]), f"of {path}")
+    except OSError as error:
+        raise ContextUnreachable(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, LookupError, TypeError):
+        raise ContextUnreachable(
+            f"{path} does not say where a Context is served; delete it, and {_CURE}"
+        ) from None

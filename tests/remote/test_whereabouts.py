@@ -1,0 +1,91 @@
+"""A client finds the server: by argument, environment or file; and is told where it does not."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator import Context, ContextUnreachable, RemoteContext
+from pytest_orchestrator.remote.client import RequestRefused
+from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE, TOKEN, Notice
+
+CURE = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    monkeypatch.delenv(TOKEN, raising=False)
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    return tmp_path
+
+
+def test_environment_and_file_tell_where_a_context_is_served(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = Context()
+    with Server(ctx) as server:
+        notice = Notice(folder / FILE, server.address, server.token)
+        notice.put_up()
+        with RemoteContext.connect() as remote, RemoteContext.connect(server.address) as other:
+            assert remote.increment("n") == 1
+            assert other.increment("n") == 2
+        monkeypatch.setenv(ADDRESS, server.address)
+        monkeypatch.setenv(TOKEN, server.token_for("flash"))
+        with RemoteContext.connect() as remote, RemoteContext.connect(who="me") as named:
+            remote.increment("n")
+            remote.bound("sensor").increment("n")
+            named.increment("n")
+        with pytest.raises(ContextUnreachable, match="this Context was closed; connect again"):
+            remote.increment("n")
+        assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+        assert json.loads((folder / FILE).read_text()).keys() == {"address", "token", "pid"}
+        Notice(folder / FILE, "other", "x").put_up()
+        notice.take_down()
+        assert "other" in (folder / FILE).read_text()
+    who = [change["who"] for change in ctx.get_history("n")]
+    assert who == ["client", "client", "flash", "sensor", "me"]
+
+
+def test_where_nobody_listens_it_is_said_what_to_start(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = f"127.0.0.1:{closed.getsockname()[1]}"
+    nowhere = f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up"
+    assert told() == f"{nowhere}; {CURE}"
+    assert told(free, "x") == f"no Context is served at {free}: Connection refused; {CURE}"
+    assert told("/no/such.sock", "x") == (
+        f"no Context is served at /no/such.sock: No such file or directory; {CURE}"
+    )
+    for wrong in ("localhost", ":1", "a:b", "a:70000"):
+        assert told(wrong, "x") == (
+            f"{wrong} is no address; write host:port, or the path of a Unix socket"
+        )
+    path = folder / FILE
+    Notice(path, free, "x").put_up()
+    assert told() == (f"no Context is served at {free} (of {path}): Connection refused; {CURE}")
+    path.write_text("[]")
+    assert told() == f"{path} does not say where a Context is served; delete it, and {CURE}"
+
+
+def test_a_wrong_token_is_told_when_connecting() -> None:
+    with (
+        Server(Context()) as server,
+        pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"),
+    ):
+        RemoteContext.connect(server.address, "x")
+
+
+def test_a_value_larger_than_a_first_request_may_be_is_written() -> None:
+    ctx = Context()
+    with Server(ctx) as server, RemoteContext.connect(server.address, server.token) as remote:
+        remote.set("large", "x" * 1_000_000)
+        assert len(remote.get("large")) == len(ctx.get("large")) == 1_000_000
+
+
+def told(address: str | None = None, token: str | None = None) -> str:
+    with pytest.raises(ContextUnreachable) as caught:
+        RemoteContext.connect(address, token)
+    return str(caught.value)
