@@ -1,13 +1,20 @@
-"""Recipes: YAML text to a frozen `Recipe`, or all problems of the file at once."""
+"""Recipes: YAML text to a frozen `Recipe`, or all problems of the file at once.
 
-from pytest_orchestrator.recipe.custom import BUILT_IN, CustomStep, Extensions
-from pytest_orchestrator.recipe.graph import needed
-from pytest_orchestrator.recipe.likeness import looks_like_recipe
-from pytest_orchestrator.recipe.loader import load
-from pytest_orchestrator.recipe.matrix import cells
-from pytest_orchestrator.recipe.model import Criterion, PythonStep, Recipe, ShellStep, Step
-from pytest_orchestrator.recipe.problems import Problem, RecipeError
-from pytest_orchestrator.recipe.source import MAX_BYTES
+A name is loaded when it is asked for: not all that read a recipe want the whole language.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.custom import BUILT_IN, CustomStep, Extensions
+    from pytest_orchestrator.recipe.graph import needed
+    from pytest_orchestrator.recipe.likeness import looks_like_recipe
+    from pytest_orchestrator.recipe.loader import load
+    from pytest_orchestrator.recipe.matrix import cells
+    from pytest_orchestrator.recipe.model import Criterion, PythonStep, Recipe, ShellStep, Step
+    from pytest_orchestrator.recipe.problems import Problem, RecipeError
+    from pytest_orchestrator.recipe.source import MAX_BYTES
 
 __all__ = [
     "BUILT_IN",
@@ -26,3 +33,14 @@ __all__ = [
     "looks_like_recipe",
     "needed",
 ]
+
+_HOMES = {"load": "loader", "looks_like_recipe": "likeness", "needed": "graph", "cells": "matrix"}
+_HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "custom")
+_HOMES |= dict.fromkeys(("Criterion", "PythonStep", "Recipe", "ShellStep", "Step"), "model")
+_HOMES |= {"Problem": "problems", "RecipeError": "problems", "MAX_BYTES": "source"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
