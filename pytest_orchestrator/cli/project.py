@@ -3,17 +3,18 @@
 pytest itself takes as long to import as all else that a command does.
 """
 
-import configparser
 import os
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.mistakes import Mistake
-from pytest_orchestrator.plugin.claims import claim, walked
+from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.quantities import SIZES, quantity
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.inventory import Inventory
 
 _FILES = (
     "pytest.toml",
@@ -65,20 +66,22 @@ class Project(NamedTuple):
             paths: Files and folders that are asked for; all of the project where there is none.
         """
         asked = _absolute(paths)
-        folders = asked or [self.root]
         known = asked or [self.root / name for name in self.listed("testpaths")]
-        patterns, seen = self.listed("recipe_files"), set()
-        for folder in folders:
-            named = folder.is_file()
-            for path in [folder] if named else walked(folder):
-                found = claim(path, self.root, patterns, known, named=named)
-                if found and path not in seen and (found == "must be" or _looks_so(path)):
-                    seen.add(path)
-                    yield path
+        patterns = self.listed("recipe_files")
+        for path, found in claimed(asked or [self.root], self.root, patterns, known):
+            if found == "must be" or _looks_so(path):
+                yield path
+
+    def inventory(self) -> "Inventory":
+        """Return its scriptlets."""
+        from pytest_orchestrator.inventory import take
+
+        folders = [self.root / name for name in self.listed("pythonpath")]
+        return take(self.root, self.recipes(()), folders)
 
 
 def _looks_so(path: Path) -> bool:
-    from pytest_orchestrator.recipe import looks_like_recipe
+    from pytest_orchestrator.recipe.likeness import looks_like_recipe
 
     return looks_like_recipe(path)
 
@@ -129,11 +132,13 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
     try:
         text = path.read_text(encoding="utf-8")
         return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
-    except (OSError, ValueError, configparser.Error) as error:
+    except (OSError, ValueError) as error:
         raise Mistake(f"{path} cannot be read: {error}") from None
 
 
 def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
+    import tomllib
+
     document = tomllib.loads(text)
     if name != "pyproject.toml":
         found: Mapping[str, Any] = document.get("pytest", {})
@@ -143,8 +148,13 @@ def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
 
 
 def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
-    parser.read_string(text)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise ValueError(error) from None
     section = "tool:pytest" if name == "setup.cfg" else "pytest"
     if parser.has_section(section):
         return dict(parser[section])

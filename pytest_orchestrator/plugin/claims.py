@@ -45,6 +45,27 @@ def claim(
     return "may be" if path.stem.endswith(".recipe") else None
 
 
+def claimed(
+    paths: Sequence[Path], root: Path, patterns: Sequence[str], asked: Sequence[Path]
+) -> Iterator[tuple[Path, Claim]]:
+    """Return the files that must be recipes or may be, each once.
+
+    Args:
+        paths: Files that are named, and folders that are walked through.
+        root: The rootdir.
+        patterns: The ini key ``recipe_files``.
+        asked: The folders that were asked for.
+    """
+    seen: set[Path] = set()
+    for one in paths:
+        named = one.is_file()
+        for path in [one] if named else walked(one):
+            found = claim(path, root, patterns, asked, named=named)
+            if found and path not in seen:
+                seen.add(path)
+                yield path, found
+
+
 def walked(folder: Path) -> Iterator[Path]:
     """Return the YAML files below a folder, in order, past what pytest passes by as well."""
     for place, folders, names in os.walk(folder):

@@ -45,6 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
         distribution.join(config)
 
 
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """List the scriptlets instead of running anything, where that is asked for."""
+    if not config.getoption("list_steps"):
+        return None
+    from pytest_orchestrator.plugin import listing
+
+    return listing.show(config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Take the YAML files that are recipes."""
     if file_path.suffix.lower() not in claims.SUFFIXES:

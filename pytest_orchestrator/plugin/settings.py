@@ -52,6 +52,11 @@ def add(parser: pytest.Parser) -> None:
         default="1",
         help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
     )
+    group.addoption(
+        "--list-steps",
+        action="store_true",
+        help="list the scriptlets of the project, which are read and not run, and do no more",
+    )
     variables.add(group)
     _add_ini(parser)
 

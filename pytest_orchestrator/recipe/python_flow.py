@@ -5,7 +5,7 @@ handed on to what cannot be looked into makes all that follows unknown.
 """
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pytest_orchestrator.recipe.python_body import Body, Function, parameters
@@ -164,18 +164,23 @@ class _Reader:
 
     def key_of(self, node: ast.expr) -> str | None:
         """Return a key as it is written, with `ANY` for what is computed; None for no idea."""
-        if isinstance(node, ast.Constant):
-            return node.value if isinstance(node.value, str) else None
-        if isinstance(node, ast.Name):
-            return self._module.constants.get(node.id)
-        if isinstance(node, ast.JoinedStr):
-            parts = [each for value in node.values for each in self._piece(value)]
-            return "".join(parts)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            left, right = self.key_of(node.left), self.key_of(node.right)
-            return (left or ANY) + (right or ANY) if left or right else None
-        return None
+        return key_in(self._module, node)
 
-    def _piece(self, value: ast.expr) -> Iterator[str]:
-        inner = value.value if isinstance(value, ast.FormattedValue) else value
-        yield self.key_of(inner) or ANY
+
+def key_in(module: Module, node: ast.expr) -> str | None:
+    """Return a key as a module writes it, with `ANY` for what is computed; None for no idea."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return module.constants.get(node.id)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_piece(module, value) for value in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = key_in(module, node.left), key_in(module, node.right)
+        return (left or ANY) + (right or ANY) if left or right else None
+    return None
+
+
+def _piece(module: Module, value: ast.expr) -> str:
+    inner = value.value if isinstance(value, ast.FormattedValue) else value
+    return key_in(module, inner) or ANY

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import cache, cached_property
 from importlib.machinery import all_suffixes
@@ -18,6 +19,8 @@ class Module:
 
     Attributes:
         path: Its file; None where it is built in or compiled.
+        tree: Its syntax; None where there is no text, or none that can be read.
+        error: What is wrong with that text.
         names: What is defined in it, each with its node; those of `if` and `try` too.
         constants: Texts that have a name.
         is_open: It may have names that cannot be seen in its file.
@@ -25,14 +28,19 @@ class Module:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.tree: ast.Module | None = None
+        self.error: Exception | None = None
         self.names: dict[str, ast.AST] = {}
         self.constants: dict[str, str] = {}
         text = _text(path) if path and path.suffix == ".py" else None
         self.is_open = text is None
         if text is not None:
             try:
-                self._add(ast.parse(text).body)
-            except (SyntaxError, ValueError, RecursionError):
+                with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+                    self.tree = ast.parse(text)
+                self._add(self.tree.body)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                self.error = error
                 self.is_open = True
 
     def _add(self, body: Sequence[ast.stmt]) -> None:
@@ -73,13 +81,14 @@ class Sources:
         self.root = root
         self.folders = folders
         self._path = [*folders, root, *map(Path, sys.path)]
+        self.at = cache(Module)
         self.module = cache(self._module)
         self.text = cache(self._project_text)
 
     def _module(self, name: str) -> Module | None:
         """Return a module by its dotted name; None where there is none."""
         if name in sys.modules:  # also those that are no file, such as `os.path`
-            return Module(_path(getattr(sys.modules[name], "__file__", None)))
+            return self.at(_path(getattr(sys.modules[name], "__file__", None)))
         places: Sequence[Path] = self._path
         path = None
         for part in name.split("."):
@@ -89,7 +98,7 @@ class Sources:
             if found is None:
                 return None
             path, places = found
-        return Module(path)
+        return self.at(path)
 
     def _project_text(self, name: str) -> str | None:
         """Return the text of a file of the project; None where it is none, or no text."""

@@ -1,0 +1,128 @@
+"""The parameters of a python scriptlet: what its source does with `params`, and says of them."""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pytest_orchestrator.inventory.model import Param
+from pytest_orchestrator.inventory.sections import cleaned
+from pytest_orchestrator.recipe.python_body import Function
+
+_NAME = "params"
+_COMPUTED = object()
+_ENTRY = re.compile(r"^[ \t]*params?\b[^:\n]*:(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
+_NAMED = re.compile(r"(?:^|; *)(?:and )?`(\w+)`(?:: *([^;]*))?")
+
+
+def params_of(functions: Iterable[Function], names: "dict[str, ast.AST]") -> tuple[Param, ...]:
+    """Return the parameters of a scriptlet.
+
+    Args:
+        functions: What of it takes `params`: a function, or the methods of a class.
+        names: What its module defines.
+    """
+    read = _Read()
+    said: dict[str, str] = {}
+    types: dict[str, str] = {}
+    for function in functions:
+        argument = next((one for one in _arguments(function) if one.arg == _NAME), None)
+        if argument is not None:
+            for each in function.body:
+                read.visit(each)
+            said |= _said(cleaned(ast.get_docstring(function, clean=False) or ""))
+            types |= dict(_types(argument.annotation, names))
+    known = dict.fromkeys((*types, *read.seen, *said))
+    params = (read.param(name, types.get(name), said.get(name, "")) for name in known)
+    return tuple(sorted(params, key=lambda param: not param.required))
+
+
+def _arguments(function: Function) -> list[ast.arg]:
+    args = function.args
+    return [*args.posonlyargs, *args.args, *args.kwonlyargs]
+
+
+def _said(docstring: str) -> dict[str, str]:
+    """Return what the entry of `params` says: `` `name`: what it is; `other` ``."""
+    entry = _ENTRY.search(docstring)
+    if entry is None:
+        return {}
+    text = " ".join(entry[1].split())
+    return {name: (what or "").strip().rstrip(".") for name, what in _NAMED.findall(text)}
+
+
+def _types(hint: ast.expr | None, names: "dict[str, ast.AST]") -> Iterator[tuple[str, str]]:
+    """Return the types of the keys where `params` is annotated with a class of the module."""
+    node = names.get(hint.id) if isinstance(hint, ast.Name) else None
+    for each in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            yield each.target.id, ast.unparse(each.annotation)
+
+
+class _Read(ast.NodeVisitor):
+    """Looks at what is done with `params`."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, None] = {}
+        self._taken: set[str] = set()
+        self._asked: set[str] = set()
+        self._defaults: dict[str, Any] = {}
+
+    def param(self, name: str, hint: str | None, said: str) -> Param:
+        """Return what is known of one."""
+        default = self._defaults.get(name)
+        is_known = name in self._defaults and default is not _COMPUTED
+        if hint is None and is_known and default is not None:
+            hint = type(default).__name__
+        may_miss = name in self._defaults or "default" in said or "optional" in said
+        required = not may_miss and (name in self._taken or name not in self._asked)
+        return Param(name, required, hint, default if is_known else None, is_known, said)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """`params["x"]`."""
+        key = _text(node.slice)
+        if _is_params(node.value) and key is not None:
+            self.seen[key] = None
+            self._taken.add(key)
+        self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """`params.get("x", default)`."""
+        callee = node.func
+        is_get = isinstance(callee, ast.Attribute) and callee.attr in ("get", "pop")
+        if isinstance(callee, ast.Attribute) and is_get and _is_params(callee.value):
+            key = _text(node.args[0]) if node.args else None
+            if key is not None:
+                self.seen[key] = None
+                self._asked.add(key)
+                if node.args[1:]:
+                    self._defaults[key] = _value(node.args[1])
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        """`"x" in params`."""
+        key = _text(node.left)
+        if key is not None and any(map(_is_params, node.comparators)):
+            self.seen[key] = None
+            self._asked.add(key)
+        self.generic_visit(node)
+
+
+def _is_params(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == _NAME
+
+
+def _text(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None
+
+
+def _value(node: ast.expr) -> Any:
+    """Return a default as JSON has it; or a mark where it is computed."""
+    try:
+        value = ast.literal_eval(node)
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        return _COMPUTED

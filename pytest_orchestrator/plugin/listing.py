@@ -1,0 +1,31 @@
+"""`pytest --list-steps`: the scriptlets of a project; nothing is collected or run."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.inventory import as_text, take
+from pytest_orchestrator.plugin.brought import with_types
+from pytest_orchestrator.plugin.claims import claimed
+from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.recipe.likeness import looks_like_recipe
+
+
+def show(config: pytest.Config) -> int:
+    """Print the listing; return how pytest exits.
+
+    Returns:
+        0, or 1 where a file cannot be read.
+    """
+    root = config.rootpath
+    found = claimed(
+        [root],
+        root,
+        config.getini("recipe_files"),
+        [root / name for name in config.getini("testpaths")],
+    )
+    paths = [path for path, claim in found if claim == "must be" or looks_like_recipe(path)]
+    known = state_of(config).extensions
+    inventory = with_types(take(root, paths, list(map(Path, config.getini("pythonpath")))), known)
+    print(as_text(inventory))  # noqa: T201  # what was asked for
+    return 1 if inventory.has_error else 0

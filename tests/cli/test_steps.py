@@ -1,0 +1,159 @@
+"""`pytest-orchestrator steps`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Project
+
+ROOT = Path(__file__).parents[2]
+PLAIN = "def measure(ctx, params):\n    ctx.set('volts', params['x'])\n"
+
+
+@pytest.fixture
+def samples(project: Project) -> Project:
+    for name in ("recipes", "scriptlets"):
+        shutil.copytree(ROOT / name, project.path / name)
+    return project
+
+
+def test_the_samples_are_listed_as_a_hand_would(
+    samples: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(samples.path / "scriptlets/shell")
+    told = samples.call("steps", "--json", "--strict")
+    assert (told.code, told.err) == (0, "")
+    found = json.loads(told.out)
+    assert (found["rootdir"], found["problems"]) == (str(samples.path), [])
+    rows = {
+        (one["path"], one["name"]): (
+            one["kind"],
+            [param["name"] + "?" * (not param["required"]) for param in one["params"]],
+            [Path(use["recipe"]).stem for use in one["used_by"]],
+        )
+        for one in found["scriptlets"]
+        if one["path"].rpartition("/")[2] in KNOWN
+    }
+    assert rows == {
+        (f"scriptlets/{folder}/{file}", name): told
+        for file, (folder, each) in KNOWN.items()
+        for name, told in each.items()
+    }
+    (sample,) = (one for one in found["scriptlets"] if one["name"] == "compute_message_length")
+    assert sample == {
+        "name": "compute_message_length",
+        "kind": "function",
+        "module": "scriptlets.python.steps.compute_message_length",
+        "path": "scriptlets/python/steps/compute_message_length.py",
+        "line": 34,
+        "summary": "Write the length of a text in the Context as metrics.message_length_v1.",
+        "params": [
+            {
+                "name": "key",
+                "type": "str",
+                "required": False,
+                "description": "where the text is (default sample.message_v1)",
+                "default": "sample.message_v1",
+            }
+        ],
+        "returns": '{"status": "ok", "length": 2}; the Context then has metrics.message_length_v1.'
+        '\n{"status": "error", "reason": ...} if there is no text under the key.',
+        "writes": ["metrics.message_length_v1"],
+        "used_by": [{"recipe": "recipes/demo_metrics.yaml", "step": "message_length", "line": 20}],
+    }
+
+
+KNOWN = {
+    "cdu_http.py": (
+        "python/steps",
+        {
+            "serve": ("function", ["port"], ["cdu_http"]),
+            "ask": ("function", ["port", "polls?"], ["cdu_http"]),
+        },
+    ),
+    "cdu_readings.py": (
+        "python/steps",
+        {"collect_readings": ("function", ["path", "polls?"], ["cdu_poll"])},
+    ),
+    "cdu_report.py": ("python/steps", {"write_report": ("function", ["folder"], ["cdu_poll"])}),
+    "cdu_statistics.py": ("python/steps", {"CduStatistics": ("class", ["limits?"], ["cdu_poll"])}),
+    "compute_message_length.py": (
+        "python/steps",
+        {"compute_message_length": ("function", ["key?"], ["demo_metrics"])},
+    ),
+    "sample_step.py": (
+        "python/steps",
+        {"SampleStep": ("class", ["message"], ["demo_metrics", "example"])},
+    ),
+    "count-lines.sh": ("shell", {"count-lines.sh": ("script", ["INPUT"], ["demo_metrics"])}),
+    "sample.sh": ("shell", {"sample.sh": ("script", ["MESSAGE"], ["example"])}),
+    "simulate_cdu_poll.sh": (
+        "shell",
+        {"simulate_cdu_poll.sh": ("script", ["POLLS?", "SEED?", "READINGS?"], ["cdu_poll"])},
+    ),
+}
+
+
+def test_a_person_reads_what_each_takes_and_where_it_is_used(samples: Project) -> None:
+    told = samples.call("steps")
+    assert (told.code, told.err) == (0, "")
+    assert (
+        "SampleStep(message)  class\n"
+        "    Keep the parameter `message` as sample.message_v1.\n"
+        "    scriptlets/python/steps/sample_step.py:31\n"
+        "    used by recipes/demo_metrics.yaml, recipes/example.yaml\n\n"
+    ) in told.out
+    assert "simulate_cdu_poll.sh(POLLS=10, SEED=1, READINGS=…)  script\n" in told.out
+    assert told.out.endswith(" scriptlets\n")
+
+
+def test_a_convention_that_is_not_kept_is_a_warning_and_a_failure_where_strict(
+    project: Project,
+) -> None:
+    project.write("scriptlets/bench.py", PLAIN)
+    told = project.call("steps")
+    assert (told.code, told.err) == (0, "")
+    assert told.out == (
+        "measure(x)  function\n"
+        "    scriptlets/bench.py:1\n"
+        "    used by no recipe\n"
+        "\n"
+        "scriptlets/bench.py:1: warning: there is no docstring with NAME, DESCRIPTION, USAGE, "
+        "RETURNS, LIMITATIONS [sections]\n"
+        "scriptlets/bench.py:2: warning: ctx.set does not say who: who='...' [who]\n"
+        "scriptlets/bench.py:2: warning: key 'volts' has no version: 'volts_v1' [version]\n"
+        "\n"
+        "1 scriptlet, 3 warnings\n"
+    )
+    assert project.call("steps", "--strict") == (1, told.out, "")
+
+
+def test_a_file_with_an_error_is_a_failure(project: Project) -> None:
+    project.write("scriptlets/bench.py", "def measure(:\n")
+    project.write("recipes/bad.yaml", "steps: [")
+    told = project.call("steps")
+    assert told == (
+        1,
+        (
+            "bench  module\n"
+            "    scriptlets/bench.py:1\n"
+            "    cannot be read: invalid syntax\n"
+            "\n"
+            "scriptlets/bench.py:1: error: cannot be read: invalid syntax [syntax]\n"
+            "\n"
+            "no scriptlets, 1 file cannot be read\n"
+        ),
+        "recipes/bad.yaml is no YAML; pytest-orchestrator validate says why\n",
+    )
+    assert json.loads(project.call("steps", "--json").out)["scriptlets"] == [
+        {
+            "name": "bench",
+            "kind": "module",
+            "module": None,
+            "path": "scriptlets/bench.py",
+            "line": 1,
+            "error": "cannot be read: invalid syntax",
+        }
+    ]

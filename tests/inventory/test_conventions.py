@@ -1,0 +1,63 @@
+"""The conventions of scriptlets."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.inventory.conventions import of_module, of_script
+from pytest_orchestrator.inventory.sections import NAMES
+from pytest_orchestrator.recipe.sources import Module
+
+GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
+
+
+def notes(folder: Path, body: str, head: str = GOOD) -> list[tuple[int, str, str]]:
+    path = folder / "bench.py"
+    path.write_text(f'"""{head}\n"""\nKEY = "plain"\n{body}\n')
+    return [(one.line - 12, one.rule, one.message) for one in of_module(Module(path), "bench.py")]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("ctx.set('a_v1', 1, who='me')", []),
+        ("ctx.set('a_v1', 1, 'me')", []),
+        ("ctx.set('a_v1', 1, **words)", []),
+        ("ctx.set(f'a.{x}', 1, who='me')", []),
+        ("ctx.get('a')", []),
+        ("other.set('a', 1)", []),
+        ("ctx.delete('a', who='me')", []),
+        ("context.pop('a')", [(1, "who", "ctx.pop does not say who: who='...'")]),
+        ("ctx.set(KEY, 1, who='me')", [(1, "version", "key 'plain' has no version: 'plain_v1'")]),
+        (
+            "ctx.increment(key=f'{x}.a')",
+            [
+                (1, "who", "ctx.increment does not say who: who='...'"),
+                (1, "version", "key '*.a' has no version: '*.a_v1'"),
+            ],
+        ),
+    ],
+)
+def test_changes_of_the_context_say_who_and_which_version(
+    body: str, told: list[tuple[int, str, str]], tmp_path: Path
+) -> None:
+    assert notes(tmp_path, body) == told
+
+
+def test_docstrings_have_all_sections(tmp_path: Path) -> None:
+    head = GOOD.replace("RETURNS", "Returns").replace("LIMITATIONS", "limitations")
+    assert notes(tmp_path, "", head) == [
+        (-11, "sections", "the docstring has no RETURNS, LIMITATIONS")
+    ]
+
+
+def test_scripts_have_a_header_and_may_be_run() -> None:
+    told = [
+        (one.rule, one.message) for one in of_script("#!/bin/sh\ntrue\n", "a.sh", may_run=False)
+    ]
+    assert told == [
+        ("sections", "there is no header with NAME, DESCRIPTION, USAGE, RETURNS, LIMITATIONS"),
+        ("run-bit", "may not be run; give it its run bit: chmod +x a.sh"),
+    ]
+    header = "#!/bin/sh\n" + "".join(f"# {line}\n" for line in GOOD.splitlines())
+    assert list(of_script(header, "a.sh", may_run=True)) == []

@@ -1,0 +1,108 @@
+"""The inventory of a whole project."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.inventory import Inventory, Scriptlet, Use, take
+from pytest_orchestrator.inventory.sections import NAMES
+
+STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    return params['x']\n"
+
+
+class Project:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def take(self) -> Inventory:
+        return take(self.root, sorted(self.root.glob("recipes/*.yaml")))
+
+    def found(self) -> dict[str, Scriptlet]:
+        return {one.name: one for one in self.take().scriptlets}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_scriptlet_folders_are_taken_and_elsewhere_what_is_named_or_below_the_base(
+    project: Project,
+) -> None:
+    project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
+    project.write("lib/scriptlets/deep/b", "#!/bin/sh\n")
+    project.write("bench/c.py", "def two(ctx, params): pass\ndef three(ctx, params): pass\n")
+    project.write("bench/d.py", "class E(BaseScriptlet):\n    def run(self, ctx, params): pass\n")
+    project.write("tools/f.sh", "true\n")
+    project.write("tools/g.sh", "true\n")
+    project.write("scriptlets/test_a.py", "def test(ctx): pass\n")
+    project.write("scriptlets/notes.txt", "text\n")
+    project.write("venv/scriptlets/h.py", "def four(ctx, params): pass\n")
+    project.write(
+        "recipes/r.yaml",
+        "steps:\n"
+        "  - {name: x, type: python, module: bench.c, function: two}\n"
+        "  - {name: y, type: shell, cmd: 'A=1 ./tools/f.sh | tee out', parse: text}\n"
+        "  - {use: recipes/_part.yaml, name: p}\n",
+    )
+    project.write(
+        "recipes/_part.yaml",
+        "finally:\n  - name: z\n    type: shell\n    cmd: [tools/f.sh, hard]\n",
+    )
+    found = project.found()
+    assert sorted(found) == ["E", "b", "f.sh", "one", "two"]
+    assert found["two"].uses == (Use("recipes/r.yaml", 2, "x"),)
+    assert found["f.sh"].uses == (Use("recipes/_part.yaml", 2, "z"), Use("recipes/r.yaml", 3, "y"))
+    assert found["one"].uses == ()
+
+
+def test_a_file_that_cannot_be_read_is_listed_with_the_reason(project: Project) -> None:
+    project.write("scriptlets/broken.py", "x = 1\ndef step(:\n")
+    project.write("scriptlets/odd.py", "x = '\\d'\ndef step(ctx, params): pass\n")
+    (project.root / "scriptlets/latin.py").write_bytes(b"# \xe9\n")
+    project.write("scriptlets/deep.py", f"x = {'(' * 300}{')' * 300}\n")
+    inventory = project.take()
+    assert [(one.name, one.kind, one.line) for one in inventory.scriptlets if one.error] == [
+        ("broken", "module", 2),
+        ("deep", "module", 1),
+        ("latin", "module", 1),
+    ]
+    assert inventory.scriptlets[0].error == "cannot be read: invalid syntax"
+    errors = [(note.path, note.rule) for note in inventory.notes if note.severity == "error"]
+    assert errors == [
+        ("scriptlets/broken.py", "syntax"),
+        ("scriptlets/deep.py", "syntax"),
+        ("scriptlets/latin.py", "syntax"),
+    ]
+    assert inventory.has_error
+
+
+def test_a_recipe_that_is_no_yaml_is_told_and_one_that_is_wrong_is_read(project: Project) -> None:
+    project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
+    project.write("recipes/bad.yaml", "steps: [\n")
+    project.write(
+        "recipes/wrong.yaml", "steps:\n  - {nam: x, module: scriptlets.a, function: one}\n"
+    )
+    inventory = project.take()
+    assert inventory.unread == ("recipes/bad.yaml",)
+    assert inventory.scriptlets[0].uses == (Use("recipes/wrong.yaml", 2, ""),)
+
+
+def test_five_hundred_files_take_less_than_a_second_and_none_is_run(project: Project) -> None:
+    for number in range(498):
+        project.write(f"scriptlets/s{number}.py", STEP.format(number))
+    project.write("scriptlets/ends.py", "import os\nos._exit(1)\ndef last(ctx, params): pass\n")
+    lines = "".join(f"    x{n} = params['x'] + {n}\n" for n in range(10_000))
+    project.write("scriptlets/long.py", f"def long(ctx, params):\n{lines}    return {{}}\n")
+    before = time.process_time()
+    found = project.found()
+    assert len(found) == 500
+    assert found["long"].params[0].name == "x"
+    assert time.process_time() - before < 3  # one, on a machine that does nothing else

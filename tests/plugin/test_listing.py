@@ -1,0 +1,57 @@
+"""`pytest --list-steps`."""
+
+from tests.plugin.conftest import Project
+
+PLUGIN = '''
+from typing import Annotated
+import msgspec
+from msgspec import Meta
+from pytest_orchestrator.extending import StepType
+
+class Measure(StepType):
+    """Measures a channel."""
+
+    name = "measure"
+
+    class Keys(msgspec.Struct):
+        channel: Annotated[int, Meta(description="The channel.", examples=[1])]
+        text: Annotated[str, Meta(description="What to say.", examples=["hi"])] = "hi"
+
+    def run(self, keys, ctx, env):
+        return {"status": "ok"}
+
+def pytest_recipe_step_types(config):
+    return [Measure]
+'''
+
+
+def test_scriptlets_and_types_are_listed_and_nothing_is_run(project: Project) -> None:
+    project.write("conftest.py", PLUGIN)
+    project.write("scriptlets/ends.py", "import os\nos._exit(3)\ndef last(params): pass\n")
+    project.write("test_a.py", "raise SystemExit('collected')\n")
+    project.recipe("one", {"a": "module: scriptlets.ends, function: last, type: python"})
+    result = project.run("--list-steps")
+    assert result.ret == 0
+    assert result.outlines[:13] == [
+        "last()  function",
+        "    scriptlets/ends.py:3",
+        "    used by recipes/one.yaml",
+        "",
+        "measure(channel, text=…)  type",
+        "    Measures a channel.",
+        "    conftest.py:6",
+        "",
+        (
+            "scriptlets/ends.py:1: warning: there is no docstring with NAME, DESCRIPTION, USAGE, "
+            "RETURNS, LIMITATIONS [sections]"
+        ),
+        "",
+        "1 scriptlet, 1 type, 1 warning",
+    ]
+
+
+def test_a_file_that_cannot_be_read_makes_the_listing_fail(project: Project) -> None:
+    project.write("scriptlets/broken.py", "def last(:\n")
+    result = project.run("--list-steps")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*cannot be read: invalid syntax*"])
