@@ -11,7 +11,7 @@ from pytest_orchestrator.core import paths, snapshots
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.errors import ContextTypeError
 from pytest_orchestrator.core.events import Op
-from pytest_orchestrator.core.history import Change, Recorder, stamp
+from pytest_orchestrator.core.history import Change, Recorder, Written, stamp
 from pytest_orchestrator.core.layered import Layer
 from pytest_orchestrator.core.state import State, checked_who, item_of, total
 from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
@@ -69,9 +69,9 @@ class Context:
         top._connect(Layer(self._state, scope), self._who, None, "")  # of the same class
         return top
 
-    def recorded(self, recorder: Recorder | None) -> None:
-        """Let each change be kept before it counts, and of later layers of recipes."""
-        self._state.history.recorder = recorder
+    def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
+        """Let each change be kept before it counts, and each value be seen; of later layers too."""
+        self._state.history.observe(recorder, written)
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from pytest_orchestrator.core.values import Json, encode, unshared
 Recorder: TypeAlias = Callable[[ContextChanged, int], None]
 """Keeps a change, and its time in microseconds, outside this process; raises where it cannot."""
 
+Written: TypeAlias = Callable[[str, Json], None]
+"""Sees each key with the value, or the item, that is written to it."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 _decoder: Final = msgspec.json.Decoder(tuple[int, str, Op, Any])
@@ -66,7 +69,7 @@ class History:
     __slots__ = ("_last", "_lines", "recorder", "scope", "written")
 
     def __init__(self, scope: str = "") -> None:
-        self.written: Callable[[str, Json], None] | None = None
+        self.written: Written | None = None
         self.recorder: Recorder | None = None
         self.scope = scope
         self._lines: dict[str, bytearray] = {}
@@ -98,6 +101,10 @@ class History:
             change = ContextChanged(key=key, op=op, who=who, new=payload, by=by, scope=self.scope)
             self.recorder(change, now)
         return now
+
+    def observe(self, recorder: Recorder | None, written: Written | None) -> None:
+        """Let changes be kept, or values be seen, from now on; None leaves that as it is."""
+        self.recorder, self.written = recorder or self.recorder, written or self.written
 
     def now(self) -> int:
         """Return the time in microseconds, later than at any call before."""

@@ -130,7 +130,7 @@ class Masker:
         Args:
             context: One that has no layers yet.
         """
-        context._state.history.written = self._written  # noqa: SLF001
+        context.observed(written=self._written)
 
     def _written(self, key: str, value: Json) -> None:
         for secret in tuple(self._keys):

@@ -185,6 +185,9 @@ class RemoteContext(Context):
     def __repr__(self) -> str:
         return "<Context of another process>"
 
+    def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
+        return self._exchange.ask(op, path, value, index, who)
+
     def _ask(
         self, op: str, path: Any = UNSET, value: Any = UNSET, index: int = -1, who: Any = None
     ) -> Reply:
@@ -194,7 +197,7 @@ class RemoteContext(Context):
         if type(who) is not str and who is not None:
             who = _plain_who(who)
         try:
-            reply = self._exchange.ask(op, path, value, index, who)
+            reply = self._reply(op, path, value, index, who)
         except UnicodeEncodeError:  # lone surrogates, which no key has
             if op in _READING:
                 return Reply(ok=True, value=None, missing=True)

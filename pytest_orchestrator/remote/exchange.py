@@ -133,6 +133,7 @@ class Exchange:
         value: Any = UNSET,
         index: int = -1,
         who: Any = None,
+        token: str | None = None,
     ) -> Reply:
         """Send a request and wait for its reply.
 
@@ -142,6 +143,7 @@ class Exchange:
             value: Plain JSON.
             index: For pop, the place in the list.
             who: Who changes the Context.
+            token: Of another handle than the connection's own.
 
         Returns:
             The reply, be it an error.
@@ -153,7 +155,8 @@ class Exchange:
         if self._process is not _Process.here:
             self._own()
         number = next(self._numbers)
-        line = request_line(Request(number, op, path, value, index, who, self._token))
+        known = self._token if token is None else token
+        line = request_line(Request(number, op, path, value, index, who, known))
         with self._lock:
             replies = self._replies
             try:

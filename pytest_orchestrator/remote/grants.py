@@ -1,15 +1,14 @@
-"""Who may ask a served Context: tokens, each with the handle that answers its holder."""
+"""Who may ask a served Context: tokens, each with what answers its holder."""
 
 import secrets
 import threading
+from collections.abc import Callable
 
 from pytest_orchestrator.remote.protocol import (
-    Askable,
     Reply,
     Request,
     RequestRefused,
     is_equal,
-    serve,
     wrong_token,
 )
 
@@ -23,15 +22,15 @@ class Grant:
     Args:
         token: The token.
         who: Whose it is.
-        context: The handle that answers.
+        answer: Answers its holder's requests.
     """
 
-    __slots__ = ("_context", "_lock", "_over", "_who", "token")
+    __slots__ = ("_answer", "_lock", "_over", "_who", "token")
 
-    def __init__(self, token: str, who: str, context: Askable) -> None:
+    def __init__(self, token: str, who: str, answer: Callable[[Request], Reply]) -> None:
         self.token = token
         self._who = who
-        self._context = context
+        self._answer = answer
         self._lock = threading.Lock()
         self._over = False
 
@@ -44,7 +43,7 @@ class Grant:
         with self._lock:
             if self._over:
                 raise RequestRefused(f"the token was that of {self._who!r}, which has ended")
-            return serve(request, self._context)
+            return self._answer(request)
 
     def end(self) -> None:
         """Let nothing be done by it any more; what is just being done is waited for."""
@@ -59,11 +58,11 @@ class Grants:
         self._lock = threading.Lock()
         self._all: dict[str, Grant] = {}
 
-    def add(self, who: str, context: Askable, token: str | None = None) -> str:
-        """Let who has a token ask a handle; return the token, a new one where none is given."""
+    def add(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
+        """Let who has a token be answered; return the token, a new one where none is given."""
         token = secrets.token_urlsafe(32) if token is None else token
         with self._lock:
-            self._all[token] = Grant(token, who, context)
+            self._all[token] = Grant(token, who, answer)
         return token
 
     def end(self, token: str) -> None:

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.remote.depth import is_deeper
 from pytest_orchestrator.remote.lines import Line, Lines
@@ -64,6 +65,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
         missing: For get: there is nothing, not even null.
         error: What went wrong, in the words of the exception.
         kind: The slug of the exception.
+        changes: What the request has changed, for a client that asked to be told.
         id: That of the request; 0 where it had none.
     """
 
@@ -72,6 +74,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     missing: bool = False
     error: str = ""
     kind: str = ""
+    changes: tuple[Change, ...] = ()
     id: int = 0
 
 
@@ -168,7 +171,7 @@ def request_of(line: Line) -> Request:
 
 def refusal_line(error: RequestRefused, line: Line) -> bytes:
     """Write the answer to a line that is no request, or not one that is answered."""
-    return _encode(_refusal(error, _id_of(line))) + b"\n"
+    return _encode(refusal(error, _id_of(line))) + b"\n"
 
 
 def wrong_token() -> RequestRefused:
@@ -198,7 +201,7 @@ def serve(request: Request, context: Askable) -> Reply:
         work = _work(request)
         value = work(context, request)
     except Exception as error:  # noqa: BLE001  # nothing that a client asks ends its server
-        return _refusal(error, request.id)
+        return refusal(error, request.id)
     if value is _NOTHING:
         return Reply(ok=True, value=None, missing=True, id=request.id)
     return Reply(ok=True, value=value, id=request.id)
@@ -272,7 +275,8 @@ def _value(request: Request) -> Any:
     return request.value
 
 
-def _refusal(error: Exception, number: int) -> Reply:
+def refusal(error: Exception, number: int) -> Reply:
+    """Make the reply to a request that cannot be done, in the words of what was raised."""
     if isinstance(error, OrchestratorError):
         kind, told = error.slug, str(error)
     else:

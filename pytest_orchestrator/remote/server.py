@@ -23,6 +23,7 @@ from pytest_orchestrator.remote.protocol import (
     Request,
     is_equal,
     refusal_line,
+    serve,
     too_long,
 )
 
@@ -66,7 +67,7 @@ class Server:
         self._context, self._limits = context, limits
         self._where = (host, port, unix)
         self._grants = Grants()
-        self.token = self._grants.add(CLIENT, self._handle(CLIENT), token)
+        self.token = self._grants.add(CLIENT, self._answer(CLIENT), token)
         self._lock = threading.Lock()
         self._guests: dict[_Guest, threading.Thread] = {}
         self._address = ""
@@ -95,7 +96,11 @@ class Server:
         Returns:
             The token.
         """
-        return self._grants.add(who, self._handle(who) if context is None else context)
+        return self._grants.add(who, self._answer(who, context))
+
+    def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
+        """Make a token for somebody whose requests are answered one at a time by `answer`."""
+        return self._grants.add(who, answer)
 
     def end(self, token: str) -> None:
         """Refuse a token from now on; what is just being done by its holder is waited for."""
@@ -146,6 +151,10 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _answer(self, who: str, context: Askable | None = None) -> Callable[[Request], Reply]:
+        handle = self._handle(who) if context is None else context
+        return lambda request: serve(request, handle)
 
     def _handle(self, who: str) -> Askable:
         if callable(self._context):

@@ -35,7 +35,7 @@ class Kept:
     def __init__(self) -> None:
         self.changes, self.count = Changes(), 0
         self.below = Context()
-        self.below.recorded(self.record)
+        self.below.observed(self.record)
         self.own = self.below.layer("recipes/x.yaml")
 
     def record(self, change: ContextChanged, moment: int) -> None:
@@ -93,9 +93,9 @@ def test_what_was_restored_goes_on(
     before = Kept()
     before.do([(False, name, key, value) for _, name, key, value in calls])
     kept = Kept()
-    kept.below.recorded(None)
+    kept.below = Context()
     kept.below.restore(before.below.snapshot())
-    kept.below.recorded(kept.record)
+    kept.below.observed(kept.record)
     event = ContextRestored(snapshot=before.below.snapshot(), run="old")
     kept.changes.fold(Entry(1, "2026-11-25T10:15:02.000000Z", event))
     kept.count = 1

@@ -1,0 +1,148 @@
+"""The Context of a session in another of its processes: no difference is to be seen."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.remote.client import RequestRefused
+from pytest_orchestrator.remote.hub import Hub
+from pytest_orchestrator.remote.server import Limits, Server
+from pytest_orchestrator.remote.shared import SharedContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_orchestrator.core.events import ContextChanged
+
+
+class Session:
+    """A session whose Context two processes share."""
+
+    def __init__(self, server: Server) -> None:
+        self.context = Context()
+        self.recorded: list[ContextChanged] = []
+        self.told: list[Any] = []
+        self.context.observed(lambda change, _: self.recorded.append(change))
+        self.server = server
+        self.hub = Hub(server, self.context, {"event": self.told.append, "known": self.known})
+
+    def known(self, value: Any) -> Any:
+        if value != "recipes/x.yaml":
+            raise ContextKeyError(f"no recipe {value!r}")
+        return [1, {"a": None}]
+
+    def join(self, name: str = "gw0") -> SharedContext:
+        return SharedContext.join(self.server.address, self.hub.join(name))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    server = Server(Context(), unix=tmp_path / "hub", limits=Limits(idle=None))
+    with server:
+        yield Session(server)
+
+
+def test_two_processes_have_one_context(session: Session) -> None:
+    with session.join("gw0") as one, session.join("gw1") as other:
+        one.set("psu.state", {"on": True})
+        other.append("readings", 1)
+        one.append("readings", 2)
+
+        assert other.get("psu.state.on") is True
+        assert one.to_dict() == other.to_dict() == session.context.to_dict()
+    assert [change.who for change in session.recorded] == ["user"] * 3
+
+
+def test_a_handle_is_told_what_is_changed_through_it_alone(session: Session) -> None:
+    told: list[Change] = []
+    with session.join() as shared:
+        handle = shared.bound("flash", told.append, by="recipes/x.yaml::flash")
+        shared.set("a", 1)
+        handle.increment("a", 2, who="me")
+        handle.set("b", [1])
+
+        assert [(one.key, one.who, one.old, one.new) for one in told] == [
+            ("a", "me", 1, 3),
+            ("b", "flash", None, [1]),
+        ]
+        assert handle.get_history("b") == [told[1].as_dict()]
+    assert [(one.key, one.by) for one in session.recorded] == [
+        ("a", ""),
+        ("a", "recipes/x.yaml::flash"),
+        ("b", "recipes/x.yaml::flash"),
+    ]
+
+
+def test_a_recipe_keeps_its_own_context_when_its_process_dies(session: Session) -> None:
+    with session.join("gw0") as shared:
+        shared.set("below", 1)
+        layer = shared.layer("recipes/x.yaml").bound("a")
+        layer.set("own", 2)
+    with session.join("gw1") as shared:
+        again = shared.layer("recipes/x.yaml")
+
+        assert again.to_dict() == {"below": 1, "own": 2}
+        assert shared.to_dict() == {"below": 1}
+    assert [(one.key, one.scope) for one in session.recorded] == [
+        ("below", ""),
+        ("own", "recipes/x.yaml"),
+    ]
+
+
+def test_what_is_staged_is_seen_by_one_handle_and_not_recorded(session: Session) -> None:
+    with session.join() as shared:
+        staged = shared.bound("a").layer()
+        staged.set("out", 1)
+
+        assert (staged.get("out"), "out" in shared) == (1, False)
+    assert session.recorded == []
+
+
+def test_values_are_seen_that_are_written_or_read(session: Session) -> None:
+    seen: list[tuple[str, Any]] = []
+    session.context.set("token", "s3cret")
+    with session.join() as shared:
+        shared.observed(written=lambda key, value: seen.append((key, value)))
+        handle = shared.bound("a")
+        handle.get("token")
+        handle.get("nothing")
+        handle.set("b", "x")
+        handle.append("c", "y")
+
+    assert seen == [("token", "s3cret"), ("b", "x"), ("c", "y")]
+
+
+def test_a_process_may_ask_for_more(session: Session) -> None:
+    with session.join() as shared:
+        shared.request("event", {"event": "step_started"})
+
+        assert session.told == [{"event": "step_started"}]
+        assert shared.request("known", "recipes/x.yaml") == [1, {"a": None}]
+        with pytest.raises(ContextKeyError, match="no recipe 'other'"):
+            shared.request("known", "other")
+        with pytest.raises(RequestRefused, match="this opens nothing: Expected `str`"):
+            shared.request("open", {"who": 1})
+
+
+def test_others_may_not_ask_for_more(session: Session) -> None:
+    token = session.server.token_for("step")
+    with SharedContext.join(session.server.address, token) as shared:
+        for name in ("open", "layer", "event"):
+            with pytest.raises(RequestRefused, match=f"unknown op '{name}'"):
+                shared.request(name)
+
+
+def test_a_handle_that_nobody_has_is_forgotten(session: Session) -> None:
+    grants = session.server._grants._all  # noqa: SLF001
+    with session.join() as shared:
+        for number in range(50):
+            shared.bound(f"step{number}").set("a", number)
+            gc.collect()
+
+        assert len(grants) < 6
