@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import shutil
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import pytest
 
-from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin import masking, settings
 from pytest_orchestrator.plugin.output import shorten
 from pytest_orchestrator.plugin.state import state_of
 
@@ -100,6 +101,7 @@ class Tables:
         self._config = config
         self._blocks: dict[str, dict[str, dict[str, Any]]] = {}
         self._failed: list[pytest.TestReport] = []
+        self._folder, self._here = settings.run_dir(config), config.invocation_params.dir
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the blocks of a report; they may come from another process."""
@@ -146,7 +148,13 @@ class Tables:
         for path, steps in self._blocks.items():
             blocks = sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
             terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
-            for line in terminal.table(blocks, shutil.get_terminal_size().columns):
+            width = shutil.get_terminal_size().columns
+            for row in terminal.table(blocks, width):
+                terminalreporter.write(row.before)
+                terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
+                terminalreporter.write(f"{row.after}\n")
+            folder = os.path.relpath(self._folder / blocks[0]["run"]["id"], self._here)
+            for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
 
 

@@ -10,6 +10,11 @@ def seconds(value: Json) -> str:
     return f"{value:.2f}" if isinstance(value, (int, float)) else "-"
 
 
+def duration(value: float) -> str:
+    """Return seconds with their unit, as many digits as say something."""
+    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+
+
 def megabytes(value: Json) -> str:
     """Return bytes as MB with one decimal, or a dash where there is no figure."""
     return f"{value / _MEGA:.1f}" if isinstance(value, (int, float)) else "-"

@@ -13,10 +13,19 @@ from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.result import Attempt, Measured, Process, StepResult, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.reports.failure import place_of
 
 SCHEMA_VERSION = "1.0"
 
 _LARGEST = 64 * 1024
+
+_FLAGS = {
+    "background": "background",
+    "continue_on_error": "continue_on_error",
+    "final": "is_final",
+    "idempotent": "idempotent",
+}
+"""What a block says of a step only where it is true, and the field that tells it."""
 
 
 def block(
@@ -146,9 +155,15 @@ def _step(recipe: Recipe, step: Step, result: StepResult, state: str | None) -> 
         told["description"] = step.description
     if step.after:
         told["after"] = list(step.after)
-    told |= {name: True for name in ("continue_on_error", "idempotent") if getattr(step, name)}
+    told |= {name: True for name, field in _FLAGS.items() if getattr(step, field)}
     if result.failure:
         told |= {"kind": result.failure.kind, "reason": result.failure.reason}
+        place = place_of(step, result)
+        told["place"] = {
+            "path": recipe.source(step).id,
+            "line": place.line,
+            "column": place.column,
+        }
     elif result.reason:
         told["reason"] = result.reason
     if result.blocked_by:

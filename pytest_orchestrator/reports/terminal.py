@@ -3,15 +3,51 @@
 import shutil
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
 _HEAD = ("step", "state", "seconds", "CPU s", "peak MB", "wrote")
 _RIGHT = {2, 3, 4}
+_NARROWEST = 8
+_COLOURS = {
+    "passed": "green",
+    "failed": "red",
+    "error": "red",
+    "blocked": "yellow",
+    "skipped": "yellow",
+    "xfailed": "yellow",
+    "xpassed": "yellow",
+}
 
 
-def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> list[str]:
+class Row(NamedTuple):
+    """A line of the table in three parts, of which the middle one may be coloured.
+
+    Attributes:
+        before: What stands before the state.
+        word: The state.
+        after: What stands behind it.
+    """
+
+    before: str
+    word: str = ""
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole line."""
+        return self.before + self.word + self.after
+
+    @property
+    def colour(self) -> str:
+        """The name of the colour of the state."""
+        return _COLOURS.get(self.word.partition(" ")[0], "")
+
+
+def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> list[Row]:
     """Return the rows of a table of steps.
 
     Args:
@@ -19,12 +55,38 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
         width: Columns there are; None asks the terminal.
 
     Returns:
-        Lines, the head first.
+        Lines, the head first; ``||`` marks steps that ran while others did.
     """
     width = width or shutil.get_terminal_size().columns
+    beside = parallel(blocks)
     rows = [_HEAD, *(_row(block) for block in blocks)]
     widths = [max(_columns(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
-    return [_line(row, widths, width) for row in rows]
+    gap = 4 if beside else 2
+    widths[0] = min(widths[0], max(_NARROWEST, width - widths[1] - widths[2] - gap - 4))
+    marked = [" || " if row[0] in beside else " " * gap for row in rows]
+    return [_line(row, mark, widths, width) for row, mark in zip(rows, marked, strict=True)]
+
+
+def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> list[str]:
+    """Return the lines below a table: the critical path, the Context, the folder of the run.
+
+    Args:
+        blocks: The blocks of all steps of one run of a recipe.
+        folder: Path of the folder of the run, as it is told.
+        width: Columns there are.
+    """
+    lines = []
+    path = critical_path(blocks)
+    if path is not None and len(path.names) > 1 and parallel(blocks):
+        took = f": {figures.duration(path.seconds)} of {figures.duration(path.whole)}"
+        head = "critical path "
+        lines.append(head + _chain(path.names, width - len(head) - len(took)) + took)
+    writes = [write for block in blocks for write in _writes(block)]
+    keys = len({str(write["key"]) for write in writes})
+    last = [f"context {_count(keys, 'key')}, {_count(len(writes), 'write')}"] if writes else []
+    last.append(f"run {folder}")
+    whole = "   ".join(last)
+    return [*lines, whole] if _columns(whole) <= width else [*lines, *last]
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
@@ -65,21 +127,42 @@ def _state(block: Mapping[str, Json]) -> str:
 
 
 def _written(block: Mapping[str, Json]) -> str:
+    keys = (str(write["key"]) for write in _writes(block))
+    return ", ".join(dict.fromkeys(keys)) or "-"
+
+
+def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
     writes = _at(block, "context", "writes")
-    keys = (
-        [write["key"] for write in writes if isinstance(write, dict)]
-        if isinstance(writes, list)
-        else []
-    )
-    return ", ".join(dict.fromkeys(map(str, keys))) or "-"
+    found = writes if isinstance(writes, list) else []
+    return [write for write in found if isinstance(write, dict)]
 
 
-def _line(row: tuple[str, ...], widths: Sequence[int], width: int) -> str:
+def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
     cells = [
-        _padded(cell, size, right=column in _RIGHT)
+        _padded(_cut(cell, size), size, right=column in _RIGHT)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
-    return _cut(" " + "  ".join([*cells, row[-1]]), width)
+    before, word = f" {cells[0]}{mark}", cells[1].rstrip()
+    room = width - _columns(before + word)
+    if room < 1:
+        return Row(_cut(before + word, width))
+    rest = cells[1][len(word) :] + "  " + "  ".join([*cells[2:], row[-1]])
+    return Row(before, word, _cut(rest, room))
+
+
+def _chain(names: Sequence[str], room: int) -> str:
+    """Return the names of a chain; where they are too many, the first and the last of them."""
+    for left in range(len(names), 1, -1):
+        head, tail = names[: (left + 1) // 2], names[len(names) - left // 2 :]
+        gap = [] if left == len(names) else [f"… {len(names) - left} more …"]
+        told = " > ".join([*head, *gap, *tail])
+        if len(told) <= room:
+            return told
+    return f"{names[0]} > … > {names[-1]}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
 def _padded(text: str, size: int, *, right: bool) -> str:
@@ -90,7 +173,7 @@ def _padded(text: str, size: int, *, right: bool) -> str:
 def _cut(text: str, width: int) -> str:
     if _columns(text) <= width:
         return text.rstrip()
-    while _columns(text) > width - 1:
+    while text and _columns(text) > width - 1:
         text = text[:-1]
     return text.rstrip() + "…"
 

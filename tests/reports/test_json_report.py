@@ -104,6 +104,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
             "description": "Measures the ripple.",
             "attempt": 1,
             "kind": "exit_code",
+            "place": {"path": "recipes/psu.yaml", "line": 18, "column": 10},
             "reason": "exit code 3, wanted 0 or 4",
         },
         "criteria": [

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.terminal import table, verdict
+from pytest_orchestrator.reports import terminal
+from pytest_orchestrator.reports.terminal import Row, closing, verdict
 
 
 def block(name: str, state: str = "passed", **more: Any) -> dict[str, Any]:
@@ -15,6 +16,77 @@ def block(name: str, state: str = "passed", **more: Any) -> dict[str, Any]:
         "step": {"name": name, "state": state},
         "context": {"writes": [{"key": key} for key in keys]},
     } | more
+
+
+def table(blocks: list[dict[str, Any]], width: int) -> list[str]:
+    return [row.text for row in terminal.table(blocks, width)]
+
+
+def ran(name: str, start: float, stop: float, *needs: str, **more: Any) -> dict[str, Any]:
+    time = {"start": f"2026-11-25T10:00:{start:06.3f}Z", "stop": f"2026-11-25T10:00:{stop:06.3f}Z"}
+    made = block(name, time=time, resources={"seconds": stop - start}, keys=more.pop("keys", []))
+    made["step"] |= {"needs": [*needs], **more}
+    return made
+
+
+BENCH = [
+    ran("flash", 0.0, 3.2, keys=["dut.firmware_v1"]),
+    ran("burn_in", 3.3, 43.4, "flash", keys=["log", "log"]),
+    ran("thermal", 3.3, 42.0, "flash"),
+    ran("release", 43.5, 43.6, "burn_in", "thermal"),
+]
+
+
+def test_steps_that_ran_beside_others_are_marked() -> None:
+    assert table(BENCH, 100) == [
+        " step       state   seconds  CPU s  peak MB  wrote",
+        " flash      passed     3.20      -        -  dut.firmware_v1",
+        " burn_in || passed    40.10      -        -  log",
+        " thermal || passed    38.70      -        -  -",
+        " release    passed     0.10      -        -  -",
+    ]
+
+
+def test_below_it_stand_the_critical_path_the_context_and_the_run() -> None:
+    assert closing(BENCH, "runs/1", 100) == [
+        "critical path flash > burn_in > release: 43.4 s of 43.6 s",
+        "context 2 keys, 3 writes   run runs/1",
+    ]
+    assert closing(BENCH, "runs/1", 30) == [
+        "critical path flash > … > release: 43.4 s of 43.6 s",
+        "context 2 keys, 3 writes",
+        "run runs/1",
+    ]
+    assert closing([block("flash", "blocked")], "runs/1", 30) == ["run runs/1"]
+
+
+def test_a_long_critical_path_is_told_by_its_ends() -> None:
+    blocks = [ran("beside", 0, 50)]
+    for number in range(20):
+        needs = [f"step{number - 1}"] if number else []
+        blocks.append(ran(f"step{number}", number, number + 1, *needs))
+    assert closing([*blocks, ran("last", 20, 59, "step19")], "runs/1", 80)[0] == (
+        "critical path step0 > step1 > … 17 more … > step19 > last: 59.0 s of 59.0 s"
+    )
+
+
+def test_the_state_of_a_row_can_be_coloured() -> None:
+    tried = block("b", "failed")
+    tried["step"]["attempt"] = 3
+    rows = terminal.table([block("a"), tried, block("c", "blocked")], 60)
+    assert rows[2] == Row(" b     ", "failed (3)", "        -      -        -  -")
+    assert [row.colour for row in rows] == ["", "green", "red", "yellow"]
+
+
+def test_a_narrow_terminal_shows_the_state_before_all_else() -> None:
+    blocks = [block("a_step_with_a_name_that_is_long", resources={"seconds": 1.0})]
+    assert table(blocks, 40) == [
+        " step                   state   seconds…",
+        " a_step_with_a_name_t…  passed     1.00…",
+    ]
+    assert table(blocks, 300)[1] == (
+        " a_step_with_a_name_that_is_long  passed     1.00      -        -  -"
+    )
 
 
 def test_each_step_has_a_row_with_its_figures() -> None:
@@ -54,7 +126,7 @@ def test_a_row_that_is_too_wide_is_cut_with_a_mark() -> None:
         " step   state   seconds  CPU s  peak MB  wrote",
         " flash  passed        -      -        -  dut.…",
     ]
-    assert table([block("漢" * 30)], 21)[1] == f" {'漢' * 9}…"
+    assert table([block("漢" * 30)], 21)[1] == " 漢漢漢…   passed…"
 
 
 def columns(text: str) -> int:

@@ -1,0 +1,73 @@
+"""The graph of a recipe for Mermaid, which the real Mermaid reads where node is there."""
+
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.reports.mermaid import mermaid
+
+
+def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "needs": [*needs], **more}
+
+
+def test_steps_are_boxes_with_their_state_and_needs_are_arrows() -> None:
+    steps = [
+        step("end", state="passed"),
+        step("part.inner", "end", state="failed"),
+        step("release", "part.inner", state="blocked", after=["end"]),
+        step("off", state="passed", final=True),
+    ]
+    assert mermaid(steps) == (
+        """\
+flowchart TD
+    s0["end<br/>✔ passed"]:::passed
+    s1["part.inner<br/>✘ failed"]:::failed
+    s2["release<br/>⊘ blocked"]:::blocked
+    subgraph finally
+        s3["off<br/>✔ passed"]:::passed
+    end
+    s0 --> s1
+    s1 --> s2
+    s0 -.-> s2
+    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
+    classDef blocked fill:#fff8c5,stroke:#9a6700,color:#1f2328
+"""
+    )
+
+
+def test_a_recipe_that_has_not_run_has_no_states() -> None:
+    assert mermaid([step("a"), step("b", "a")]) == (
+        'flowchart TD\n    s0["a"]\n    s1["b"]\n    s0 --> s1\n'
+    )
+
+
+def test_of_a_large_recipe_what_failed_is_drawn_with_its_neighbours() -> None:
+    steps = [step("s0", state="passed")]
+    steps += [step(f"s{n}", f"s{n - 1}", state="passed") for n in range(1, 5000)]
+    steps[4000]["state"] = "failed"
+    assert mermaid(steps, most=4) == (
+        """\
+flowchart TD
+    s0["s0<br/>✔ passed"]:::passed
+    s1["s3999<br/>✔ passed"]:::passed
+    s2["s4000<br/>✘ failed"]:::failed
+    s3["s4001<br/>✔ passed"]:::passed
+    more["… 4,996 more steps<br/>4,996 passed"]
+    s1 --> s2
+    s2 --> s3
+    classDef passed fill:#dafbe1,stroke:#1a7f37,color:#1f2328
+    classDef failed fill:#ffebe9,stroke:#cf222e,color:#1f2328
+"""
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "b" * 300])
+def test_it_stays_below_the_limits_of_mermaid(name: str) -> None:
+    names = [f"{name}{number}" for number in range(5000)]
+    steps = [step(one, *names[max(0, n - 30) : n], state="failed") for n, one in enumerate(names)]
+    drawn = mermaid(steps)
+    assert len(drawn) < 50_000
+    assert drawn.count(" --> ") <= 500
+    assert '    arrows["… ' in drawn
