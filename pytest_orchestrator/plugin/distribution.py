@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin import reporting
+from pytest_orchestrator.plugin import reporting, sharing
 from pytest_orchestrator.plugin.claims import SUFFIXES
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
@@ -30,6 +30,7 @@ def join(config: pytest.Config) -> None:
         late = LateReports(config)
         config.pluginmanager.register(late, "orchestrator-late-reports")
         config.pluginmanager.register(Controller(late), "orchestrator-distribution")
+        config.pluginmanager.register(sharing.Sharing(config), "orchestrator-sharing")
 
 
 def tell_groups(session: pytest.Session) -> None:

@@ -63,8 +63,9 @@ class State:
         """The session's one Context."""
         if self._context is None:
             from pytest_orchestrator.core.context import Context
+            from pytest_orchestrator.plugin import sharing
 
-            self._context = self._followed(Context())
+            self._context = self._followed(sharing.joined(self.config) or Context())
             self.secrets.watch(self._context)
         return self._context
 
@@ -201,6 +202,10 @@ class State:
             given = {name: one.value for name, one in self.given.items()}
             self.secrets.declare(secrets, given)
             self.secrets.learn(os.environ)
+            if hasattr(self.config, "workerinput"):
+                from pytest_orchestrator.plugin import sharing
+
+                sharing.tell_secrets(self.context, secrets, given)
 
     def run(self, recipe: "Recipe") -> "Serial":
         """Return the run of a recipe; there is one in a session."""
@@ -214,7 +219,7 @@ class State:
         from pytest_orchestrator.plugin import settings
 
         own = recipe.context == "recipe"
-        context = self._followed(self.context.layer()) if own else self.context
+        context = self._followed(self.context.layer(recipe.key)) if own else self.context
         logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
         env = msgspec.structs.replace(
             self.environment,

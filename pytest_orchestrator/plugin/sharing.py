@@ -1,0 +1,133 @@
+"""pytest-xdist: all workers share the one Context of the session, which the controller keeps.
+
+A session without recipes pays for a socket alone: the server behind it, and what that imports,
+comes with the first worker that rings.
+"""
+
+import contextlib
+import json
+import secrets
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_orchestrator.plugin.state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.remote.hub import Hub
+    from pytest_orchestrator.remote.shared import SharedContext
+
+_INPUT = "orchestrator_context"
+_SECRETS = "secrets"
+_LONGEST = 4096
+
+
+class Sharing:
+    """The controller's side."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._bell: socket.socket | None = None
+        self._word = secrets.token_urlsafe(32)
+        self._hub: Hub | None = None
+        self._thread: threading.Thread | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where to ring; one that takes the place of another too."""
+        if self._config.getvalue("dist") == "each":  # each runs all by itself
+            return
+        told = {"bell": str(self._listening()), "word": self._word}
+        node.workerinput[_INPUT] = told
+
+    def _listening(self) -> Path:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
+            self._bell = socket.socket(socket.AF_UNIX)
+            self._bell.bind(str(Path(self._folder.name, "bell")))
+            self._bell.listen(64)
+            self._thread = threading.Thread(
+                target=self._answer, args=(self._bell,), name="context-bell", daemon=True
+            )
+            self._thread.start()
+        return Path(self._folder.name, "bell")
+
+    def _answer(self, bell: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                link, _ = bell.accept()
+                with link, contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    link.settimeout(5)
+                    said = json.loads(link.recv(_LONGEST))
+                    if secrets.compare_digest(str(said["word"]), self._word):
+                        hub = self._started()
+                        told = {"address": hub.server.address, "token": hub.join(said["name"])}
+                        link.sendall(json.dumps(told).encode())
+
+    def _started(self) -> "Hub":
+        if self._hub is None:
+            from pytest_orchestrator.remote.hub import Hub
+            from pytest_orchestrator.remote.server import Limits, Server
+
+            assert self._folder is not None  # noqa: S101  # somebody has rung
+            state = state_of(self._config)
+            unix = Path(self._folder.name, "hub")
+            server = Server(state.context, unix=unix, limits=Limits(idle=None))
+            server.start()
+            asks = {_SECRETS: lambda told: state.secrets.declare(told["names"], told["values"])}
+            self._hub = Hub(server, state.context, asks)
+        return self._hub
+
+    def pytest_unconfigure(self) -> None:
+        """Stop, once no worker is left."""
+        if self._bell is not None and self._thread is not None:
+            with contextlib.suppress(OSError):
+                self._bell.shutdown(socket.SHUT_RDWR)  # wakes the thread
+            self._thread.join()
+            self._bell.close()
+        if self._hub is not None:
+            self._hub.server.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def joined(config: pytest.Config) -> "SharedContext | None":
+    """Return the Context of the session that a worker belongs to; None where it keeps its own.
+
+    Args:
+        config: The configuration of the worker.
+
+    Raises:
+        ContextUnreachable: The controller does not answer.
+    """
+    told = getattr(config, "workerinput", {}).get(_INPUT)
+    if told is None:
+        return None
+    from pytest_orchestrator.remote.exchange import ContextUnreachable
+    from pytest_orchestrator.remote.shared import SharedContext
+
+    name = cast("dict[str, Any]", config.workerinput)["workerid"]  # type: ignore[attr-defined]
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(told["bell"])
+            link.sendall(json.dumps({"word": told["word"], "name": name}).encode())
+            link.shutdown(socket.SHUT_WR)
+            answer = json.loads(link.makefile("rb").read())
+    except (OSError, ValueError) as error:
+        raise ContextUnreachable(
+            f"the controller of worker {name} does not answer; workers on other machines cannot "
+            "share the Context of the session"
+        ) from error
+    return SharedContext.join(answer["address"], answer["token"])
+
+
+def tell_secrets(context: Any, names: tuple[str, ...], values: dict[str, Any]) -> None:
+    """Let the controller mask what a recipe calls secret, where it keeps the Context."""
+    request = getattr(context, "request", None)
+    if request is not None:
+        request(_SECRETS, {"names": list(names), "values": values})
