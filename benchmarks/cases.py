@@ -90,27 +90,70 @@ def collection() -> Case:
     )
 
 
-def shell_step() -> Case:
-    sizes = (50, 450)
+class Side(NamedTuple):
+    """What is held against something else, by what one more of it costs.
 
+    Attributes:
+        name: What the table calls many of it.
+        kind: One of `projects.KINDS`.
+        options: What pytest is given.
+    """
+
+    name: str
+    kind: str
+    options: tuple[str, ...] = ()
+
+
+def against(about: str, step: Side, other: Side, goal: float, sizes: tuple[int, int]) -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        test, step = (
-            slope(*(costs[f"{n} {what}"].cpu for n in sizes), between=sizes) * 1e3
-            for what in ("subprocess.run tests", "shell steps")
+        ours, theirs = (
+            slope(*(costs[f"{n} {side.name}"].cpu for n in sizes), between=sizes) * 1e3
+            for side in (step, other)
         )
         return [
-            Figure("CPU per test", test, "ms"),
-            Figure("CPU per step", step, "ms"),
-            Figure("CPU, step / test", step / test, "x", 1.3),
+            Figure(f"CPU per one of {other.name}", theirs, "ms"),
+            Figure(f"CPU per one of {step.name}", ours, "ms"),
+            Figure("CPU, the second / the first", ours / theirs, "x", goal),
         ]
 
     return Case(
-        "CPU of a shell step, and of a hand-written test with subprocess.run",
-        (
-            *(Run(f"{n} subprocess.run tests", "subprocess", n, options=WITHOUT) for n in sizes),
-            *(Run(f"{n} shell steps", "recipe-shell", n) for n in sizes),
+        about,
+        tuple(
+            Run(f"{n} {side.name}", side.kind, n, options=side.options)
+            for side in (other, step)
+            for n in sizes
         ),
         figures,
+    )
+
+
+def shell_step() -> Case:
+    return against(
+        "CPU of a shell step, and of a hand-written test with subprocess.run",
+        Side("shell steps", "recipe-shell"),
+        Side("subprocess.run tests", "subprocess", WITHOUT),
+        goal=1.3,
+        sizes=(50, 450),
+    )
+
+
+def python_step() -> Case:
+    return against(
+        "CPU of a python step that does nothing, and of a shell step that runs the bash sample",
+        Side("python steps", "recipe-python"),
+        Side("bash steps", "recipe-sample"),
+        goal=1.5,
+        sizes=(50, 450),
+    )
+
+
+def inline() -> Case:
+    return against(
+        "CPU of an inline python step that does nothing, and of a bare custom item",
+        Side("inline steps", "recipe-inline"),
+        Side("bare items", "bare-item", WITHOUT),
+        goal=2.0,
+        sizes=(200, 2_200),
     )
 
 
@@ -200,6 +243,8 @@ CASES: dict[str, Case] = {
     "startup": startup(),
     "collection": collection(),
     "shell-step": shell_step(),
+    "python-step": python_step(),
+    "inline": inline(),
     "scaling-python": scaling("recipe-python"),
     "scaling-shell": scaling("recipe-shell"),
     "idle": idle(),

@@ -28,6 +28,8 @@ NOOP_SH = """\
 echo '{"status": "ok"}'
 """
 
+SAMPLE_SH = Path(__file__).parents[1] / "scriptlets/shell/sample.sh"
+
 BARE_CONFTEST = """\
 import pytest
 
@@ -93,6 +95,16 @@ def _recipe_slow_import(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {"noop.py": SLOW_PY}
 
 
+def _recipe_inline(file: str, steps: int) -> dict[str, str]:
+    keys = "type: python, module: noop, function: noop, isolation: inline"
+    return _recipe_python(file, steps) | {f"recipes/{file}.yaml": _recipe(steps, keys)}
+
+
+def _recipe_sample(file: str, steps: int) -> dict[str, str]:
+    recipe = _recipe(steps, "type: shell, cmd: ./sample.sh, args: {MESSAGE: Hi there}")
+    return {"sample.sh": SAMPLE_SH.read_text(encoding="utf-8"), f"recipes/{file}.yaml": recipe}
+
+
 def _bare(file: str, steps: int) -> dict[str, str]:
     return {"conftest.py": BARE_CONFTEST, f"{file}.noop": "\n".join(step_names(steps))}
 
@@ -115,6 +127,8 @@ def _empty(file: str, steps: int) -> dict[str, str]:
 KINDS: dict[str, Callable[[str, int], dict[str, str]]] = {
     "recipe-python": _recipe_python,
     "recipe-shell": _recipe_shell,
+    "recipe-inline": _recipe_inline,
+    "recipe-sample": _recipe_sample,
     "recipe-slow-import": _recipe_slow_import,
     "bare-item": _bare,
     "function": _function,
