@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from resource import struct_rusage
 
-    Reaped = Callable[[int, int, struct_rusage, tuple[int, int] | None], None]
+    Reaped = Callable[[int, int, struct_rusage], None]
 
 PATIENCE = 0.6
 """Seconds that a killed process may take to be gone; then the kernel holds on to it."""
 
 _MOST_REAPED = 1000  # at a time, or processes that come and go without end would hold us up
-_MOST_LOOKED_AT = 100  # of these
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 
@@ -31,8 +30,8 @@ class Descendants:
     """The processes below this one, apart from the spared ones and what is below those.
 
     Attributes:
-        reaped: Called for each child that ended, with its pid, its wait status, what it and
-            those that it waited for used, and their bytes read from and written to storage.
+        reaped: Called for each child that ended, with its pid, its wait status, and what it
+            and those that it waited for used.
         spared: Children that are to live, or that cannot be ended.
     """
 
@@ -62,26 +61,16 @@ class Descendants:
 
     def reap(self) -> bool:
         """Wait for those that ended; True where nobody is left to be ended."""
-        for number in range(_MOST_REAPED):
-            # To read the figures of each of thousands would take longer than they take to come.
-            pid, io = self._ended() if number < _MOST_LOOKED_AT else (-1, None)
+        for _ in range(_MOST_REAPED):
             try:
-                pid, status, used = os.wait4(pid, os.WNOHANG) if pid else (0, 0, None)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return True
-            if used is None or not pid:
+            if not pid:
                 return bool(self.spared) and self.spared.issuperset(kernel.children(self._me))
             self.spared.discard(pid)
-            self.reaped(pid, status, used, io)
+            self.reaped(pid, status, used)
         return False
-
-    def _ended(self) -> tuple[int, tuple[int, int] | None]:
-        """Return a child that ended and its bytes from and to storage; 0 where none did."""
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return -1, None
-        return (0, None) if ended is None else (ended.si_pid, kernel.io_of(ended.si_pid))
 
     def end(
         self, grace: float, wait: Callable[[float], bool], first: int = SIGTERM

@@ -53,12 +53,13 @@ class Figures:
         self.seen.add(pid)
         self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
 
-    def reaped(self, pid: int, used: struct_rusage, io: tuple[int, int] | None) -> None:
+    def reaped(self, pid: int, used: struct_rusage) -> None:
         """Add what a process that ended used, with all that it waited for."""
         self.seen.add(pid)
         self.user += used.ru_utime
         self.system += used.ru_stime
         self._largest_waited = max(self._largest_waited, used.ru_maxrss * _RSS_UNIT)
+        io = kernel.io_of(used)
         if io is not None:
             self.read = (self.read or 0) + io[0]
             self.written = (self.written or 0) + io[1]

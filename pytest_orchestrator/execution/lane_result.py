@@ -38,7 +38,7 @@ def usage(exited: Exited, samples: str | None) -> Usage:
     """
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:
-        source["io"] = "/proc/pid/io"
+        source["io"] = "wait4"
     return Usage(
         seconds=exited.seconds,
         cpu_user_seconds=exited.user,

@@ -149,7 +149,7 @@ class Supervisor:
         self._descendants.spared.clear()
         self._descendants.end(0, _wait)
 
-    def _reaped(self, pid: int, status: int, _used: struct_rusage, _io: object) -> None:
+    def _reaped(self, pid: int, status: int, _used: struct_rusage) -> None:
         if pid not in self._lanes:
             return
         self._ended[pid] = status

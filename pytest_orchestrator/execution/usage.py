@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Usage
@@ -23,28 +24,44 @@ class Own:
     def __init__(self, heap: Heap | None = None, *, io: bool = True) -> None:
         self._heap = heap
         self._rss = resident()
-        self._io = kernel.io_of(os.getpid()) if io else None
-        self._times = os.times()
+        self._io = io
+        self._before = _accounts()
         self._started = time.perf_counter()
 
     def usage(self) -> Usage:
         """Return what this process used since the object was made."""
         seconds = time.perf_counter() - self._started
-        now, was = os.times(), self._times
-        io = kernel.io_of(os.getpid()) if self._io else None
+        user, system, read, written = (
+            now - was for now, was in zip(_accounts(), self._before, strict=True)
+        )
+        io = self._io and kernel.KEEPS_IO
         return Usage(
             seconds=seconds,
-            cpu_user_seconds=now.user - was.user + now.children_user - was.children_user,
-            cpu_system_seconds=now.system - was.system + now.children_system - was.children_system,
+            cpu_user_seconds=user,
+            cpu_system_seconds=system,
             rss_delta=resident() - self._rss,
             heap_current=self._heap.current if self._heap else None,
             heap_peak=self._heap.peak if self._heap else None,
-            read_bytes=io[0] - self._io[0] if io and self._io else None,
-            write_bytes=io[1] - self._io[1] if io and self._io else None,
+            read_bytes=int(read) if io else None,
+            write_bytes=int(written) if io else None,
             source={"cpu": "times of this process", "memory": "growth of this process"}
-            | ({"io": "/proc/pid/io"} if io else {})
+            | ({"io": "getrusage"} if io else {})
             | ({"heap": "tracemalloc"} if self._heap else {}),
         )
+
+
+def _accounts() -> tuple[float, float, float, float]:
+    """Return CPU seconds in user mode and in the kernel, bytes read and written, so far.
+
+    Those of the children that were waited for are among them.
+    """
+    own, theirs = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
+    return (
+        own.ru_utime + theirs.ru_utime,
+        own.ru_stime + theirs.ru_stime,
+        (own.ru_inblock + theirs.ru_inblock) * kernel.BLOCK,
+        (own.ru_oublock + theirs.ru_oublock) * kernel.BLOCK,
+    )
 
 
 def resident(pid: int | None = None) -> int:

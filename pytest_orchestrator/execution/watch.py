@@ -195,10 +195,8 @@ class Watch:
     def _exit(self) -> None:
         self._exited = self._exited or time.monotonic()
 
-    def _reaped(
-        self, pid: int, status: int, used: struct_rusage, io: tuple[int, int] | None
-    ) -> None:
-        self._figures.reaped(pid, used, io)
+    def _reaped(self, pid: int, status: int, used: struct_rusage) -> None:
+        self._figures.reaped(pid, used)
         if pid == self._pid:
             self._status = status
             self._exit()

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution.kernel import io_of
+from pytest_orchestrator.execution.kernel import KEEPS_IO, io_of
 from pytest_orchestrator.execution.usage import Own, resident
 
 
@@ -34,10 +35,25 @@ def test_what_is_not_measured_is_absent() -> None:
     assert "io" not in Own(io=False).usage().source
 
 
-def test_a_process_that_is_gone_has_no_figures() -> None:
+def test_a_process_that_is_gone_has_no_memory() -> None:
     with subprocess.Popen(("true",)) as process:
-        # Not yet reaped: the system still tells.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert (io_of(process.pid) is None) == (io_of(os.getpid()) is None)
-    assert io_of(process.pid) is None
+        pass
     assert resident(process.pid) == 0
+
+
+@pytest.mark.skipif(not KEEPS_IO, reason="this kernel does not count them")
+def test_what_children_write_counts_as_proc_counts_it(tmp_path: Path) -> None:
+    argv = ("dd", "if=/dev/zero", f"of={tmp_path}/written", "bs=1M", "count=3", "conv=fsync")
+
+    own = Own()
+    child = os.posix_spawnp("dd", argv, os.environ, file_actions=[(os.POSIX_SPAWN_CLOSE, 2)])
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    told = Path(f"/proc/{child}/io").read_text(encoding="ascii")
+    _, _, used = os.wait4(child, 0)
+
+    read, written = (
+        int(told.partition(f"\n{name}_bytes: ")[2].partition("\n")[0]) for name in ("read", "write")
+    )
+    assert written in (0, *range(3_000_000, 4_000_000))  # none where it is memory
+    assert io_of(used) == (read, written)
+    assert (own.usage().write_bytes or 0) >= written
