@@ -4,8 +4,10 @@ To try it, and to catch TypeError, would run a step twice.
 """
 
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from pytest_orchestrator.core.errors import OrchestratorError
 
@@ -145,14 +147,23 @@ class _Given:
         )
 
 
+_SIGNATURES: "WeakKeyDictionary[types.FunctionType, inspect.Signature]" = WeakKeyDictionary()
+
+
 def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+    known = _SIGNATURES.get(function) if type(function) is types.FunctionType else None
+    if known is not None:  # many steps share a function, and this is most of what a call takes
+        return known
     try:
-        return inspect.signature(function)
+        found = inspect.signature(function)
     except (TypeError, ValueError):
         raise SignatureError(
             f"{name} has no signature that can be read; call it from a function of your own "
             "that takes (ctx, params)"
         ) from None
+    if type(function) is types.FunctionType:
+        _SIGNATURES[function] = found
+    return found
 
 
 def _required(signature: inspect.Signature) -> list[inspect.Parameter]:

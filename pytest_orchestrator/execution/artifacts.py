@@ -7,7 +7,7 @@ link is followed as long as it does not lead out of the rootdir.
 import mimetypes
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,24 @@ class Kept(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def kept(step: Step, env: Environment, names: Mapping[str, Any]) -> Kept:
+NOTHING = Kept()
+
+
+def kept(step: Step, env: Environment, names: Callable[[], Mapping[str, Any]]) -> Kept:
     """Copy the files that a step names.
 
     Args:
         step: The step, which has ended.
         env: The surroundings of the run; it says where the copies go, and how large they may be.
-        names: What the names of expressions mean after the body.
+        names: Tells what the names of expressions mean after the body.
     """
+    if env.artifacts is None or not (step.artifacts or step.templates):
+        return NOTHING
     own = tuple(one for one in step.templates if one.path[0] == "artifacts")
-    if env.artifacts is None or not (step.artifacts or own):
-        return Kept()
+    if not (step.artifacts or own):
+        return NOTHING
     try:
-        late = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
+        late = resolved(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return Kept(warnings=(f"artifacts: {error}",))
     given: object = late.artifacts

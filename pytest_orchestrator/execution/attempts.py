@@ -223,8 +223,11 @@ class Attempts:
         """Return a try with all that it left, now that nothing of it goes on."""
         if tried.ended is None:
             return tried
-        names = self._after(tried.ended, self._own.context)
-        kept = artifacts.kept(self.step, self._env, names)
+        ended, context = tried.ended, self._own.context
+        kept = artifacts.kept(self.step, self._env, lambda: self._after(ended, context))
+        if kept is artifacts.NOTHING:
+            changes = tuple(self._own.changes)
+            return msgspec.structs.replace(tried, changes=changes) if changes else tried
         return msgspec.structs.replace(
             tried,
             changes=tuple(self._own.changes),

@@ -20,6 +20,7 @@ from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import later, value_of
 
 _OUTERMOST = Step(name="_")
+_NOTHING = Stream()
 
 
 class Scope:
@@ -173,5 +174,5 @@ def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> 
 
 
 def _printed(process: Process | None, name: str, limit: int) -> Late:
-    stream = getattr(process, name, Stream())
+    stream = _NOTHING if process is None else getattr(process, name)
     return Late(lambda: printed.text(stream, name, limit))

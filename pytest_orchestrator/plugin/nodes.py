@@ -19,7 +19,7 @@ from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.plugin import fixtures, upstream
-from pytest_orchestrator.plugin.callables import callable_of
+from pytest_orchestrator.plugin.callables import callable_of, let_perform, nothing_named
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
 from pytest_orchestrator.plugin.state import state_of
@@ -73,7 +73,8 @@ class RecipeFile(pytest.Module):
     def item(self, recipe: Recipe, step: Step) -> "StepItem":
         """Return a new item for a step of this recipe, or of a cell of its matrix."""
         name = recipe.node(step.name).rpartition("::")[2]
-        function = callable_of(recipe.source(step).path, name, step.line)
+        asks = bool(recipe.fixtures or step.fixtures)
+        function = callable_of(recipe.source(step).path, name, step.line, asks=asks)
         if step.fixtures:
             pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
@@ -118,6 +119,8 @@ class StepItem(pytest.Function):
         self.recipe = recipe
         self.step = step
         self._result: StepResult | None = None
+        self._serial: Serial | None = None
+        let_perform(self.obj, self.perform)
 
     @property
     def result(self) -> StepResult | None:
@@ -131,7 +134,9 @@ class StepItem(pytest.Function):
     @property
     def run(self) -> Serial:
         """The run of the recipe that this step belongs to."""
-        return state_of(self.config).run(self.recipe)
+        if self._serial is None:
+            self._serial = state_of(self.config).run(self.recipe)
+        return self._serial
 
     @property
     def source(self) -> Path:
@@ -142,7 +147,7 @@ class StepItem(pytest.Function):
         """Return where the step stands; pytest counts lines from 0."""
         return self.source, self.step.line - 1, self.name
 
-    def perform(self, fixture: Callable[[str], object]) -> None:
+    def perform(self, fixture: Callable[[str], object] = nothing_named) -> None:
         """Run the step, or take the result that it already has, and tell pytest of it.
 
         Args:

@@ -251,4 +251,7 @@ _KEY = pytest.StashKey[State]()
 
 def state_of(config: pytest.Config) -> State:
     """Return the state of the session that a configuration belongs to."""
-    return config.stash.setdefault(_KEY, State(config))
+    state = config.stash.get(_KEY, None)
+    if state is None:  # asked for some ten times in each step: made only where it is not there
+        state = config.stash[_KEY] = State(config)
+    return state

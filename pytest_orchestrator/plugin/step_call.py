@@ -24,7 +24,7 @@ from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution import frames, python, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.plugin.callables import callable_of
+from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
 from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.client import RemoteContext
@@ -51,8 +51,9 @@ class StepCalls:
         path = session.path / "steps"
         shelf: _Shelf = _Shelf.from_parent(session, path=path)
         shelf.obj = types.ModuleType("steps")
-        function = callable_of(path, "step", 1)
+        function = callable_of(path, "step", 1, asks=False)
         self._item = _StepCall.from_parent(shelf, name="step", callobj=function)
+        let_perform(function, self._item.perform)
         self._item.ihook.pytest_runtest_protocol(item=self._item, nextitem=None)
 
     @pytest.hookimpl(tryfirst=True)
@@ -83,7 +84,8 @@ class StepCalls:
         """Make ready for a step, as far as that is possible before its process is there."""
         item, root = self._item, logging.getLogger()
         item.name = step.name
-        item.obj = callable_of(Path(request["recipe"]), step.name, step.line)
+        item.obj = callable_of(Path(request["recipe"]), step.name, step.line, asks=False)
+        let_perform(item.obj, item.perform)
         if self._records not in root.handlers:
             root.addHandler(self._records)
         if root.level != request["log_level"]:
@@ -215,15 +217,6 @@ class _Body:
         return msgspec.json.encode(ended)
 
 
-class _Request:
-    """All that the callable of a step asks of a request of pytest."""
-
-    getfixturevalue = None
-
-    def __init__(self, node: "_StepCall") -> None:
-        self.node = node
-
-
 class _StepCall(pytest.Function):
     """The one item."""
 
@@ -232,9 +225,9 @@ class _StepCall(pytest.Function):
     def called(self) -> None:
         """Call it as pytest would."""
         __tracebackhide__ = True
-        self.obj(_Request(self))
+        self.obj()
 
-    def perform(self, _fixture: object) -> None:
+    def perform(self) -> None:
         """Run the body that it has at the moment."""
         __tracebackhide__ = True
         self.body()

@@ -29,7 +29,7 @@ def base(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def taken(bench: Bench, *globs: str) -> Kept:
     step = bench.shell_step("true", artifacts=list(globs))
-    return kept(step, bench.env, {"result": {"name": "out/b.csv", "number": 3}})
+    return kept(step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}})
 
 
 def copies(base: Path) -> dict[str, str]:
