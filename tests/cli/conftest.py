@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from pytest_orchestrator.cli.main import main
+from tests.run.built import Runs
 
 
 class Told(NamedTuple):
@@ -50,3 +51,9 @@ def project(
     found = Project(tmp_path, capsys)
     found.write("pytest.ini", "[pytest]\n")
     return found
+
+
+@pytest.fixture
+def runs(project: Project) -> Runs:
+    """The runs of the project: none yet."""
+    return Runs(project.path)

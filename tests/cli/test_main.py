@@ -12,6 +12,7 @@ import pytest
 from pytest_orchestrator import __version__
 from pytest_orchestrator.cli.main import known_verbs
 from tests.cli.conftest import Project
+from tests.run.built import Runs
 
 ROOT = Path(__file__).parents[2]
 VERBS = known_verbs()
@@ -67,6 +68,7 @@ def test_help_of_a_verb_ends_with_an_example_that_works(
     line = project.call(name, "--help").out.splitlines()[-1].strip()
     program, _, words = line.partition(" ")
     assert (program, words.split()[0]) == ("pytest-orchestrator", name)
+    Runs(tmp_path).history(1.0, 1.0)
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     done = subprocess.run(

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import (
     StepStarted,
 )
 from pytest_orchestrator.run.journal import NAME, Journal
+from tests.run.built import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,3 +79,9 @@ def past(tmp_path: Path) -> Iterator[Past]:
     run = Past(tmp_path / "runs", "20261125T101502Z-7f3a")
     yield run
     run.journal.close()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    """No runs yet."""
+    return Runs(tmp_path)

@@ -1,0 +1,75 @@
+"""The runs that a command is about: found by what a person types."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.project import project
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.run.record import RunRecord
+
+_DIR = ".orchestrator/runs"
+
+ONE = "a run: its id, the beginning of it, latest, or the path of its folder"
+
+
+def base() -> Path:
+    """Return the folder that has the runs of this project."""
+    about = project()
+    return about.root / str(about.settings.get("recipe_run_dir", _DIR))
+
+
+def folder(name: str) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        name: What `ONE` says.
+
+    Raises:
+        Mistake: There is no such run.
+    """
+    from pytest_orchestrator.run import runs
+
+    try:
+        return runs.found(base(), name)
+    except runs.NoRun as error:
+        raise Mistake(str(error)) from None
+
+
+def record(name: str) -> "RunRecord":
+    """Read a run.
+
+    Raises:
+        Mistake: There is no such run.
+    """
+    return read(folder(name))
+
+
+def read(folder: Path) -> "RunRecord":
+    """Read the run of a folder.
+
+    Raises:
+        Mistake: There is none in it.
+    """
+    from pytest_orchestrator.run import runs
+
+    try:
+        return runs.load(folder)
+    except runs.NoRun as error:
+        raise Mistake(str(error)) from None
+
+
+def declare_run(
+    parser: argparse.ArgumentParser, *names: str, nargs: str | None = None, **more: Any
+) -> None:
+    """Declare an argument that names a run, completed by those that there are."""
+    told = {"help": ONE, **({"nargs": nargs} if nargs else {}), **more}
+    parser.add_argument(*names, **told).completer = _ids  # type: ignore[attr-defined]
+
+
+def _ids(**_: object) -> list[str]:
+    from pytest_orchestrator.run import runs
+
+    return ["latest", *(path.name for path in runs.all_of(base()))]

@@ -1,0 +1,162 @@
+"""List what was run, newest first; show one run, trends over many, take old ones away."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import aligned
+
+EXAMPLE = "runs"
+
+_HEAD = ("run", "state", "verdict", "start", "seconds", "steps", "recipes", "dut")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    parser.add_argument(
+        "--trend",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="what steps took and measured from run to run; of one step or measurement, each run",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
+    show = verbs.add_parser("show", help="one run and its steps", allow_abbrev=False)
+    past.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
+    prune = verbs.add_parser(
+        "prune", help="take the oldest runs away, never one that goes on", allow_abbrev=False
+    )
+    prune.add_argument(
+        "--keep",
+        type=_number,
+        metavar="N",
+        help="how many stay (default: ini key recipe_keep_runs)",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="only tell which they are")
+    for one in (show, prune):
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List them, or do what the word after the verb says."""
+    if args.sub == "show":
+        return _show(args)
+    if args.sub == "prune":
+        return _prune(args)
+    if args.trend is not None:
+        from pytest_orchestrator.cli import trends
+
+        return trends.show(args.trend, as_json=args.json)
+    return _list(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.run.summary import summary
+
+    told = [summary(past.read(folder), folder.name) for folder in runs.all_of(past.base())]
+    if args.json:
+        print(json.dumps({"folder": str(past.base()), "runs": told}, indent=2))
+    elif told:
+        for line in aligned([_HEAD, *map(_row, told)], frozenset({4})):
+            print(line)
+    else:
+        print(f"no run in {past.base()}")
+    return 0
+
+
+def _row(told: Mapping[str, Any]) -> tuple[str, ...]:
+    recipes = [one["recipe"] for one in told["recipes"]]
+    more = f" and {len(recipes) - 1} more" if len(recipes) > 1 else ""
+    return (
+        told["id"],
+        told["state"],
+        told["verdict"],
+        moment(told["start"]),
+        f"{told['seconds']:.1f}",
+        counted(told["steps"]),
+        (recipes[0] if recipes else "-") + more,
+        told.get("dut", "-"),
+    )
+
+
+def _show(args: argparse.Namespace) -> int:
+    from pytest_orchestrator.run.summary import step_row, summary
+
+    folder = past.folder(args.run)
+    found = past.read(folder)
+    told = summary(found, folder.name)
+    steps = [step_row(step) for step in found.steps if step.state != "waiting"]
+    if args.json:
+        print(json.dumps({**told, "folder": str(folder), "rows": steps}, indent=2))
+        return 0
+    took = f"{told['seconds']:.1f} s"
+    print(f"{told['id']}: {told['verdict']}, {told['state']}, {moment(found.first)}, {took}")
+    for name in ("dut", "resumed_from"):
+        if name in told:
+            print(f"{name.replace('_', ' ')} {told[name]}")
+    for recipe in found.recipes:
+        print(f"\n{recipe}")
+        rows = [_step(one) for one in steps if one["recipe"] == recipe]
+        head = ("  step", "state", "seconds", "peak MB", "reason")
+        for line in aligned([head, *rows], frozenset({2, 3})):
+            print(line)
+    print(f"\ncontext {len(found.changes.keys())} keys   {folder}")
+    return 0
+
+
+def _step(told: Mapping[str, Any]) -> tuple[str, ...]:
+    tries = f" ({told['attempt']})" if told.get("attempt", 1) > 1 else ""
+    return (
+        f"  {told['step']}",
+        f"{told['state']}{tries}",
+        f"{told['seconds']:.2f}" if "seconds" in told else "-",
+        f"{told['max_rss'] / 1e6:.1f}" if "max_rss" in told else "-",
+        str(told.get("reason", told.get("blocked_by", ""))),
+    )
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from pytest_orchestrator.run.pruning import prunable, prune
+
+    keep = _kept() if args.keep is None else args.keep
+    gone = prunable(past.base(), keep) if args.dry_run else prune(past.base(), keep)
+    if args.json:
+        print(json.dumps({"dry_run": args.dry_run, "runs": [str(path) for path in gone]}, indent=2))
+        return 0
+    for path in gone:
+        print(path)
+    what = "would go" if args.dry_run else "are gone"
+    print(
+        f"{len(gone)} {what}, the newest {keep} stay" if keep else "recipe_keep_runs is 0: all stay"
+    )
+    return 0
+
+
+def _kept() -> int:
+    from pytest_orchestrator.cli.mistakes import Mistake
+    from pytest_orchestrator.cli.project import project
+
+    text = str(project().settings.get("recipe_keep_runs", "20"))
+    if not text.strip().isdigit():
+        raise Mistake(f"ini key recipe_keep_runs: {text!r} is no number of runs; give --keep N")
+    return int(text)
+
+
+def _number(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of runs; write 1 or more")
+    return int(text)
+
+
+def moment(ts: str) -> str:
+    """Show a moment to a person: to the second, in UTC."""
+    return f"{ts[:10]} {ts[11:19]}Z" if ts else "-"
+
+
+def counted(steps: Mapping[str, int]) -> str:
+    """Show how many steps there are of each state."""
+    return ", ".join(f"{number} {state}" for state, number in steps.items()) or "none"

@@ -1,0 +1,54 @@
+"""Prove that a run is still what it was when it ended.
+
+Names the first line of the journal, or the first file, that was changed, is gone or came later.
+"""
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.cli import past
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.run.proof import Proof
+
+EXAMPLE = "verify latest"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    past.declare_run(
+        parser,
+        "run",
+        metavar="RUN",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prove it."""
+    proof = _proof(args.run)
+    if args.json:
+        flaws = [flaw._asdict() for flaw in proof.flaws]
+        print(json.dumps({**proof._asdict(), "flaws": flaws, "holds": proof.holds}, indent=2))
+    else:
+        print(_told(proof))
+    return 0 if proof.holds else 1
+
+
+def _proof(name: str) -> "Proof":
+    from pytest_orchestrator.run.proof import proved
+
+    return proved(past.folder(name))
+
+
+def _told(proof: "Proof") -> str:
+    if proof.flaws:
+        more = len(proof.flaws) - 1
+        return f"{proof.run}: {proof.flaws[0]}" + (f" (and {more} more)" if more else "")
+    lines = f"{proof.lines} line{'s' * (proof.lines != 1)}"
+    if proof.state == "finished":
+        files = f"{proof.files or 'no'} file{'s' * (proof.files != 1)}"
+        return f"{proof.run}: {lines} and {files} are as they were, seal {proof.seal}"
+    what = "goes on" if proof.state == "running" else "was interrupted"
+    return f"{proof.run}: it {what}: {lines} are as they were written, and no seal ends them"

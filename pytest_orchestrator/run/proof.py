@@ -1,0 +1,150 @@
+"""Whether a run is still what it was when it ended: its journal, and each file of its folder.
+
+The last line of a journal seals its length and the digest of every file; each line proves
+those before it. Who can write the folder can make all of it anew, with another seal: noted
+somewhere else, the seal tells.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pytest_orchestrator.core.events import RunFinished
+from pytest_orchestrator.run.journal import LOCK, NAME
+from pytest_orchestrator.run.reader import Reading, State, read
+
+_CHUNK: Final = 1 << 20
+
+_OWN: Final = frozenset({NAME, LOCK})
+_VIEWS: Final = frozenset({"report.html", "context.json"})
+"""What can be made of the journal at any time, and so may come later."""
+
+
+class Flaw(NamedTuple):
+    """Something that is not as it was.
+
+    Attributes:
+        where: A path within the run, or ``journal.jsonl:12`` for a line.
+        why: What is wrong with it.
+    """
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+class Proof(NamedTuple):
+    """What was found.
+
+    Attributes:
+        run: Id of the run.
+        state: How its journal ends.
+        lines: Number of its lines that are as they were written.
+        files: Number of the files that the seal covers.
+        seal: Hash of the last of those lines.
+        flaws: What is not as it was: of the journal first, then files by path.
+    """
+
+    run: str
+    state: State
+    lines: int
+    files: int
+    seal: str
+    flaws: tuple[Flaw, ...]
+
+    @property
+    def holds(self) -> bool:
+        """All of the run is there, and as it was."""
+        return self.state == "finished" and not self.flaws
+
+
+def proved(folder: Path) -> Proof:
+    """Hold the folder of a run against its journal.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        What was found; of a run that has no end the files prove nothing, nor are they asked.
+
+    Raises:
+        OSError: The journal cannot be read.
+    """
+    reading = read(folder / NAME)
+    sealed = _sealed(reading)
+    flaws = [*_of_the_journal(reading)]
+    if sealed is not None and not flaws:
+        flaws += _of_files(folder, sealed)
+    return Proof(
+        folder.name,
+        reading.state,
+        len(reading.entries),
+        len(sealed or ()),
+        reading.chain.hash,
+        tuple(flaws),
+    )
+
+
+def digest_of(path: Path) -> tuple[int, str]:
+    """Return the size of a file in bytes, and its SHA-256 in hexadecimal.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    sha256, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            sha256.update(chunk)
+            size += len(chunk)
+    return size, sha256.hexdigest()
+
+
+def files_of(folder: Path) -> Iterator[str]:
+    """Give the paths of all files of a run but those of its journal, in order.
+
+    Args:
+        folder: The folder that the paths are relative to.
+    """
+    found = []
+    for place, _, names in os.walk(folder):
+        found += [Path(place, name).relative_to(folder).as_posix() for name in names]
+    yield from sorted(name for name in found if name not in _OWN)
+
+
+def _sealed(reading: Reading) -> Mapping[str, tuple[int, str]] | None:
+    last = reading.entries[-1].event if reading.entries else None
+    return last.files if isinstance(last, RunFinished) else None
+
+
+def _of_the_journal(reading: Reading) -> Iterator[Flaw]:
+    if reading.damage is not None:
+        why = str(reading.damage).partition(": ")[2]
+        yield Flaw(f"{NAME}:{reading.damage.line}", why)
+
+
+def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Flaw]:
+    there = {name for name in files_of(folder) if name not in _VIEWS}
+    for name in sorted(there | sealed.keys()):
+        if name not in sealed:
+            yield Flaw(name, "it came after the run had ended")
+            continue
+        why = _unlike(folder / name, *sealed[name])
+        if why:
+            yield Flaw(name, why)
+
+
+def _unlike(path: Path, size: int, sha256: str) -> str:
+    """Tell in which way a file is not what it was; empty where it is."""
+    try:
+        now = digest_of(path)
+    except FileNotFoundError:
+        return "it is gone"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    if now == (size, sha256):
+        return ""
+    return "it was changed" if now[0] == size else f"it has {now[0]} bytes, and had {size}"

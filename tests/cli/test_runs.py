@@ -1,0 +1,129 @@
+"""`pytest-orchestrator runs`."""
+
+import json
+
+from tests.cli.conftest import Project
+from tests.run.built import RECIPE, Runs
+
+
+def some(runs: Runs) -> list[str]:
+    good = runs.new(test_meta={"dut": {"serial_number": "A17"}}).begin("flash", "burn_in")
+    folders = [good.step("flash").step("burn_in", seconds=2.5).seal()]
+    bad = runs.new().begin("flash", "burn_in").step("flash", "failed", reason="no link")
+    bad.finish("burn_in", "blocked", blocked_by=f"{RECIPE}::flash")
+    folders.append(bad.seal(1))
+    cut = runs.new().begin("flash", "burn_in")
+    cut.start("flash")
+    folders.append(cut.cut())
+    changed = runs.new().begin("flash").step("flash").seal()
+    path = changed / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"passed"', b'"failed"', 1))
+    return [path.name for path in [*folders, changed]]
+
+
+def test_runs_are_listed_newest_first(project: Project, runs: Runs) -> None:
+    good, bad, cut, changed = some(runs)
+
+    lines = project.call("runs").out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["run", "state", "verdict"],
+        [changed, "damaged", "damaged"],
+        [cut, "interrupted", "interrupted"],
+        [bad, "finished", "failed"],
+        [good, "finished", "passed"],
+    ]
+    assert lines[3].endswith("  1 failed, 1 blocked  recipes/psu.yaml  -")
+    assert lines[4].endswith("      8.0  2 passed             recipes/psu.yaml  A17")
+
+
+def test_the_same_as_json(project: Project, runs: Runs) -> None:
+    good, *_ = some(runs)
+    told = json.loads(project.call("runs", "--json").out)
+
+    assert told["folder"] == str(runs.base)
+    assert told["runs"][-1] == {
+        "id": good,
+        "state": "finished",
+        "verdict": "passed",
+        "start": "2026-11-18T11:07:40.000000Z",
+        "seconds": 8.0,
+        "recipes": [{"recipe": RECIPE, "verdict": "passed", "steps": {"passed": 2}}],
+        "steps": {"passed": 2},
+        "tests": {"passed": 2},
+        "exit_status": 0,
+        "dut": "A17",
+    }
+
+
+def test_no_run_is_no_mistake(project: Project) -> None:
+    assert project.call("runs") == (0, f"no run in {project.path}/.orchestrator/runs\n", "")
+    project.write("pytest.ini", "[pytest]\nrecipe_run_dir = out\n")
+    assert project.call("runs").out == f"no run in {project.path}/out\n"
+
+
+def test_one_run_is_shown_with_its_steps(project: Project, runs: Runs) -> None:
+    _, bad, *_ = some(runs)
+    told = project.call("runs", "show", bad)
+
+    assert (told.code, told.err) == (0, "")
+    assert told.out == (
+        f"{bad}: failed, finished, 2026-11-18 11:08:40Z, 7.0 s\n"
+        "\n"
+        "recipes/psu.yaml\n"
+        "  step     state    seconds  peak MB  reason\n"
+        "  flash    failed      1.00     50.0  no link\n"
+        "  burn_in  blocked        -        -  recipes/psu.yaml::flash\n"
+        "\n"
+        f"context 0 keys   {runs.base / bad}\n"
+    )
+    assert json.loads(project.call("runs", "show", bad, "--json").out)["rows"][1] == {
+        "recipe": RECIPE,
+        "step": "burn_in",
+        "state": "blocked",
+        "blocked_by": f"{RECIPE}::flash",
+    }
+
+
+def test_a_run_that_is_not_there_is_a_mistake(project: Project, runs: Runs) -> None:
+    (only,) = runs.history(1.0)
+    told = project.call("runs", "show", "2027")
+
+    assert (told.code, told.out) == (2, "")
+    assert told.err.endswith(f"error: no run '2027'; the newest is {only.name}\n")
+
+
+def test_old_runs_are_taken_away(project: Project, runs: Runs) -> None:
+    first, second, third = runs.history(1.0, 1.0, 1.0)
+
+    assert project.call("runs", "prune", "--keep", "2", "--dry-run").out == (
+        f"{first}\n1 would go, the newest 2 stay\n"
+    )
+    assert first.exists()
+    assert project.call("runs", "prune", "--keep", "1").out == (
+        f"{second}\n{first}\n2 are gone, the newest 1 stay\n"
+    )
+    assert [path.exists() for path in (first, second, third)] == [False, False, True]
+    assert project.call("runs", "prune").out == "0 are gone, the newest 20 stay\n"
+    assert project.call("runs", "prune", "--keep", "0").code == 2
+
+
+def test_trends_tell_the_step_that_became_slow(project: Project, runs: Runs) -> None:
+    last = ""
+    for seconds in (1.0, 1.1, 0.9, 1.0, 3.5):
+        built = runs.new().begin("flash", "burn_in").step("flash", measured={"ripple": 41.0})
+        last = built.step("burn_in", seconds=seconds).seal().name
+
+    assert project.call("runs", "--trend").out.splitlines() == [
+        "recipe            step     figure   runs  median  spread  last",
+        "recipes/psu.yaml  flash    seconds     5     1 s       0     1  ▁▁▁▁▁",
+        "recipes/psu.yaml  flash    ripple      5   41 mV       0    41  ▁▁▁▁▁",
+        "recipes/psu.yaml  burn_in  seconds     5     1 s  0.1483   3.5  ▁▂▁▁█  3.5 times",
+    ]
+    told = project.call("runs", "--trend", "ripple").out.splitlines()
+    assert (len(told), told[3]) == (9, "flash ripple, mV")
+    assert told[-1] == f"  {last}  41"
+    assert project.call("runs", "--trend", "riple").err.endswith(
+        "error: no step and no measurement 'riple' in any run (did you mean 'ripple'?)\n"
+    )
+    (found,) = json.loads(project.call("runs", "--trend", "ripple", "--json").out)["trends"]
+    assert (found["step"], found["unit"], found["drift"]) == ("flash", "mV", None)

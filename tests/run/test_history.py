@@ -1,0 +1,83 @@
+"""Many runs: what counts of them, and how fast that is known."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.run.history import History
+from pytest_orchestrator.run.pruning import prunable, prune
+from pytest_orchestrator.run.runs import all_of
+from pytest_orchestrator.run.trend import trends
+from tests.run.built import RECIPE
+
+if TYPE_CHECKING:
+    from tests.run.built import Runs
+
+
+def test_figures_are_those_of_the_last_passing_runs(runs: Runs) -> None:
+    for value in (1.0, 2.0, 3.0):
+        runs.new().begin("a", "b").step("a", seconds=value, measured={"mv": value}).seal()
+    runs.new().begin("a", "b").step("a", seconds=9.0).step("b", "failed").seal(1)
+    runs.new().begin("a", "b").step("a", seconds=8.0).cut()
+    cut = runs.new().begin("a", "b").step("a", seconds=7.0)
+    cut.start("b")
+    cut.cut()
+    history = History(all_of(runs.base))
+
+    found = history.figures(RECIPE, "a", 3)
+    assert found["seconds"] == [8.0, 3.0, 2.0]
+    assert found["measurements.mv"] == [3.0, 2.0]
+    assert history.figures(RECIPE, "b", 3) == {}
+    assert history.figures("recipes/other.yaml", "a", 3) == {}
+
+
+def test_a_run_that_goes_on_or_was_changed_does_not_count(runs: Runs) -> None:
+    _, bad = runs.history(1.0, 2.0)
+    path = bad / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"burn_in", b"burn_on", 1))
+    going_on = runs.new().begin("burn_in").step("burn_in")
+
+    assert History(all_of(runs.base)).figures(RECIPE, "burn_in", 9)["seconds"] == [1.0]
+    going_on.cut()
+
+
+def test_twenty_runs_of_a_thousand_steps_take_less_than_a_second(runs: Runs) -> None:
+    names = [f"step_{number}" for number in range(250)]
+    for _ in range(4):
+        built = runs.new().begin(*names)
+        for name in names:
+            built.change(name, f"key.{name}", {"a": 1})
+            built.step(name, measured={"x": 1.0})
+        built.seal()
+    before = time.process_time()
+    History(all_of(runs.base)).figures(RECIPE, "step_7", 20)
+
+    # A twentieth of the twenty thousand steps; the bound is generous for a loaded machine.
+    assert time.process_time() - before < 0.25
+
+
+def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> None:
+    runs.history(1.0, 1.1, 0.9, 1.0, 3.5)
+    (found,) = trends(all_of(runs.base))
+
+    assert (found.step, found.figure, found.unit) == ("burn_in", "seconds", "s")
+    assert [point.value for point in found.points] == [1.0, 1.1, 0.9, 1.0, 3.5]
+    assert found.drift is not None
+    assert found.drift.factor == 3.5
+    assert [one.figure for one in trends(all_of(runs.base), "burn_in")] == [
+        "seconds",
+        "cpu_seconds",
+        "max_rss",
+    ]
+
+
+def test_the_newest_stay_and_every_one_that_goes_on(runs: Runs) -> None:
+    going_on = runs.new().begin("a")
+    first, second, third = runs.history(1.0, 1.0, 1.0)
+
+    assert prunable(runs.base, 1) == [second, first]
+    assert prune(runs.base, 1) == [second, first]
+    assert all_of(runs.base) == [third, going_on.folder]
+    assert prunable(runs.base, 0) == []
+    going_on.cut()
