@@ -60,13 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         there = nearest(name, known) or f"; there is {', '.join(known)}"
         parser.error(f"no verb '{name}'{there}")
     args, strange = parser.parse_known_args(words)
+    # A verb that has verbs of its own says whose arguments these are.
+    asked: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
     if strange:
-        _refuse(each[args.verb], strange[0])
+        _refuse(asked, strange[0])
     try:
         code = known[args.verb].run(args)
         sys.stdout.flush()
     except Mistake as mistake:
-        each[args.verb].error(str(mistake))
+        asked.error(str(mistake))
     except KeyboardInterrupt:
         return 2
     except BrokenPipeError:  # of `| head`; what is left must not be written at the end either

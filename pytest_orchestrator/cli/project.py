@@ -36,10 +36,12 @@ class Project(NamedTuple):
     Attributes:
         root: The rootdir.
         settings: The ini keys that are given, as their file has them.
+        file: The file that has them; None where there is none.
     """
 
     root: Path
     settings: Mapping[str, Any]
+    file: Path | None = None
 
     @property
     def max_bytes(self) -> int:
@@ -91,9 +93,9 @@ def project(paths: Sequence[Path] = ()) -> Project:
     here = Path.cwd()
     ancestor = _ancestor(_absolute(paths)) if paths else here
     return (
-        _configured(ancestor)
+        configured(ancestor)
         or _set_up(ancestor)
-        or (ancestor != here and _configured(here))
+        or (ancestor != here and configured(here))
         or Project(_ancestor([here, ancestor]), {})
     )
 
@@ -107,8 +109,13 @@ def _ancestor(paths: Sequence[Path]) -> Path:
     return common if common.is_dir() else common.parent
 
 
-def _configured(folder: Path) -> Project | None:
-    """Return the project of the nearest file of settings; of any pyproject.toml without one."""
+def configured(folder: Path) -> Project | None:
+    """Find the project that a folder belongs to by its files of settings.
+
+    Returns:
+        The project of the nearest file of settings; of any pyproject.toml without one;
+        None where there is neither.
+    """
     spare = None
     for place in (folder, *folder.parents):
         for name in _FILES:
@@ -116,7 +123,7 @@ def _configured(folder: Path) -> Project | None:
             if path.is_file():
                 settings = _settings(path)
                 if settings is not None:
-                    return Project(place, settings)
+                    return Project(place, settings, path)
                 if name == "pyproject.toml" and spare is None:
                     spare = Project(place, {})
     return spare

@@ -1,0 +1,62 @@
+"""Files that are made from templates and written where none is: never over another."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_orchestrator.cli.mistakes import Mistake
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Draft(NamedTuple):
+    """A file to be written.
+
+    Attributes:
+        path: Where, relative to the folder of the project.
+        text: What is in it.
+        note: What it is for, in a few words.
+        may_run: It gets its run bit.
+    """
+
+    path: str
+    text: str
+    note: str = ""
+    may_run: bool = False
+
+    def write(self, root: Path) -> None:
+        """Write it.
+
+        Raises:
+            Mistake: It is there, or cannot be written.
+        """
+        path = root / self.path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(self.text)
+            if self.may_run:
+                path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
+        except FileExistsError as error:
+            raise Mistake(f"{error.filename} is there already") from None
+        except OSError as error:
+            raise Mistake(f"{self.path} cannot be written: {error.strerror}") from None
+
+
+def rendered(template: str, **values: Any) -> str:
+    """Return the text that a template makes of values; its signs are `«` and `»`."""
+    import jinja2
+
+    environment = jinja2.Environment(  # noqa: S701  # nothing of it is HTML
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="«",
+        variable_end_string="»",
+        block_start_string="«%",
+        block_end_string="%»",
+        comment_start_string="«#",
+        comment_end_string="#»",
+        keep_trailing_newline=True,
+    )
+    environment.filters["json_of"] = lambda params: json.dumps(dict.fromkeys(params, "value"))
+    return environment.get_template(f"{template}.j2").render(values)

@@ -1,0 +1,186 @@
+"""`pytest-orchestrator init`."""
+
+import importlib.util
+import json
+import os
+import subprocess
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_orchestrator.recipe import load
+from tests.cli.conftest import Project
+
+FILES = [
+    "pyproject.toml",
+    "recipes/hello.yaml",
+    "scriptlets/python/steps/hello.py",
+    "scriptlets/shell/hello.sh",
+    "tests/test_hello.py",
+    "recipe.schema.json",
+    ".vscode/settings.json",
+    ".vscode/extensions.json",
+    ".gitignore",
+]
+MORE = [".github/workflows/recipes.yml", ".gitlab-ci.yml", ".pre-commit-config.yaml"]
+
+
+@pytest.fixture
+def empty(project: Project) -> Project:
+    (project.path / "pytest.ini").unlink()
+    return project
+
+
+def files(folder: Path) -> dict[str, str]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+
+
+def test_an_empty_folder_becomes_a_project_whose_recipe_and_scriptlets_are_good(
+    empty: Project,
+) -> None:
+    told = empty.call("init")
+    assert (told.code, told.err) == (0, "")
+    assert told.out == (
+        "created pyproject.toml\n"
+        "created recipes/hello.yaml                2 steps: python + shell\n"
+        "created scriptlets/python/steps/hello.py\n"
+        "created scriptlets/shell/hello.sh\n"
+        "created tests/test_hello.py               uses ctx\n"
+        "created recipe.schema.json                for editors\n"
+        "created .vscode/settings.json\n"
+        "created .vscode/extensions.json\n"
+        "created .gitignore\n"
+        "next:  pytest                     run it\n"
+        "       pytest-orchestrator new step count_lines --type shell --param INPUT\n"
+    )
+    assert sorted(files(empty.path)) == sorted(FILES)
+    assert os.access(empty.path / "scriptlets/shell/hello.sh", os.X_OK)
+    assert empty.call("validate").out == "1 recipe, no problem\n"
+    strict = empty.call("steps", "--strict")
+    assert (strict.code, strict.out.splitlines()[-1]) == (0, "2 scriptlets")
+    schema = empty.call("schema").out
+    assert files(empty.path)["recipe.schema.json"] == schema
+    settings = json.loads(files(empty.path)[".vscode/settings.json"])
+    assert "recipe.schema.json" in settings["yaml.schemas"]
+    assert "$schema=../recipe.schema.json" in files(empty.path)["recipes/hello.yaml"]
+
+
+def test_the_second_time_all_is_unchanged_whatever_is_in_the_files(empty: Project) -> None:
+    asked = ["--ci", "github", "--ci", "gitlab", "--pre-commit"]
+    empty.call("init", *asked)
+    for name in ("scriptlets/shell/hello.sh", "tests/test_hello.py", "recipes/hello.yaml"):
+        (empty.path / name).write_text("mine\n")
+    before = files(empty.path)
+    told = empty.call("init", *asked)
+    assert told == (0, "".join(f"unchanged {name}\n" for name in FILES + MORE), "")
+    assert files(empty.path) == before
+
+
+def test_a_dry_run_writes_nothing_and_says_what_would_be(empty: Project) -> None:
+    empty.write("tests/test_hello.py", "mine\n")
+    told = empty.call("init", "bench", "--dry-run")
+    assert [line.split()[:3] for line in told.out.splitlines()] == [
+        ["would", "create", name] for name in FILES
+    ]
+    assert list(files(empty.path)) == ["tests/test_hello.py"]
+    empty.call("init", "bench")
+    assert sorted(files(empty.path / "bench")) == sorted(FILES)
+
+
+def test_workflows_and_hooks_are_yaml_that_calls_what_there_is(empty: Project) -> None:
+    empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit")
+    github, gitlab, hooks = (yaml.safe_load(files(empty.path)[name]) for name in MORE)
+    runs = [step["run"] for step in github["jobs"]["recipes"]["steps"] if "run" in step]
+    assert runs == gitlab["recipes"]["script"]
+    entries = [hook["entry"] for hook in hooks["repos"][0]["hooks"]]
+    assert entries == [one for one in runs if one.startswith("pytest-orchestrator")]
+    for entry in entries:
+        assert empty.call(*entry.split()[1:]).code == 0
+
+
+def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty: Project) -> None:
+    empty.write("pyproject.toml", "[project]\nname = 'mine'\n")
+    empty.write(".gitignore", "build/\n")
+    empty.write(".gitlab-ci.yml", "lint: {script: [ruff]}\n")
+    empty.write(".vscode/settings.json", "{}\n")
+    empty.write("recipe.schema.json", "{}\n")
+    empty.write("recipes/own.yaml", "steps: [{name: a, type: shell, cmd: 'true'}]\n")
+    before = files(empty.path)
+    told = empty.call("init", "--ci", "gitlab")
+    assert (told.code, told.err) == (0, "")
+    after = files(empty.path)
+    assert after == before | {".vscode/extensions.json": after[".vscode/extensions.json"]}
+    assert (
+        "left to you: pyproject.toml: add\n"
+        "    [tool.pytest.ini_options]\n"
+        '    minversion = "8.4"\n'
+        '    testpaths = ["tests", "recipes"]\n'
+    ) in told.out
+    assert "left to you: .gitignore: add\n    .orchestrator/\n" in told.out
+    assert "left to you: .vscode/settings.json: add to it\n    {\n" in told.out
+    assert "left to you: .gitlab-ci.yml: add to it\n    recipes:\n" in told.out
+    assert (
+        "left to you: recipe.schema.json: is of another version: "
+        "pytest-orchestrator schema > recipe.schema.json\n"
+    ) in told.out
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        ("pytest.ini", "[pytest]\n", ""),
+        ("pytest.ini", "[pytest]\ntestpaths = tests recipes\n", ""),
+        ("tox.ini", "[pytest]\ntestpaths = tests\n", "tox.ini: add recipes to testpaths"),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]\ntestpaths = ['src']\n",
+            "pyproject.toml: add recipes to testpaths",
+        ),
+    ],
+)
+def test_settings_of_pytest_are_read_where_they_are(
+    name: str, text: str, left: str, empty: Project
+) -> None:
+    empty.write(name, text)
+    out = empty.call("init").out
+    assert ("left to you" in out) == bool(left)
+    assert left in out
+    assert ("created pyproject.toml" in out) is False
+
+
+def test_where_dash_is_installed_its_plugin_is_left_out(
+    empty: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "pytest_orchestrator.cli.kit.find_spec",
+        lambda name: ModuleSpec("dash", None) if name == "dash" else real(name),
+    )
+    empty.call("init", "new")
+    assert '"-p", "no:dash"]' in files(empty.path)["new/pyproject.toml"]
+    empty.write("old/pytest.ini", "[pytest]\naddopts = -ra\n")
+    assert "pytest.ini: add -p no:dash to addopts" in empty.call("init", "old").out
+
+
+def test_a_folder_that_cannot_be_is_a_mistake(empty: Project) -> None:
+    empty.write("file")
+    assert empty.call("init", "file").err.endswith("error: file is no folder\n")
+    empty.write("bench/recipes", "no folder\n")
+    told = empty.call("init", "bench")
+    assert told.code == 2
+    assert "recipes" in told.err.splitlines()[-1]
+
+
+def test_the_shell_sample_refuses_what_would_break_its_json(empty: Project) -> None:
+    empty.call("init")
+    load(empty.path / "recipes/hello.yaml", root=empty.path)
+    command = ["scriptlets/shell/hello.sh"]
+    for message, code in {"Hi, you!": 0, 'say "hi"': 1, "": 1, "a\nb": 1}.items():
+        done = subprocess.run(
+            command, env=os.environ | {"MESSAGE": message}, capture_output=True, check=False
+        )
+        assert done.returncode == code
+        assert json.loads(done.stdout)["status"] == ("ok" if code == 0 else "error")
