@@ -1,0 +1,143 @@
+"""Compare two runs: outcomes, durations, memory, measurements, the Context, the code.
+
+What became slower, larger or different is held against the runs before it where there are enough.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.mistakes import Mistake
+
+EXAMPLE = "compare"
+
+_LAST = 10
+_LONGEST = 40
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    past.declare_run(
+        parser, "a", metavar="A", nargs="?", help=f"{past.ONE} (default: the one before B)"
+    )
+    past.declare_run(
+        parser, "b", metavar="B", nargs="?", default="latest", help="the same (default: latest)"
+    )
+    parser.add_argument(
+        "--factor",
+        type=_factor,
+        metavar="F",
+        help="how many times what was usual a figure may be (default 2)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare them."""
+    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.run.comparison import compared
+    from pytest_orchestrator.run.drift import FACTOR
+    from pytest_orchestrator.run.history import History
+
+    after = past.folder(args.b)
+    known = [path for path in runs.all_of(after.parent) if path.name < after.name]
+    if args.a is None and not known:
+        raise Mistake(f"there is no run before {after.name} that it could be compared with")
+    before = past.folder(args.a) if args.a else known[0]
+    history, factor = History(known), args.factor or FACTOR
+    told = compared(
+        past.read(before),
+        past.read(after),
+        lambda recipe, step: history.figures(recipe, step, _LAST),
+        factor,
+    )
+    print(json.dumps(told, indent=2) if args.json else "\n".join(_lines(told, factor)))
+    return 1 if told["worse"] else 0
+
+
+def _lines(told: Mapping[str, Any], factor: float) -> Iterator[str]:
+    rows = [
+        (name.upper(), one["id"], one["verdict"], f"{one['seconds']:.1f} s")
+        for name, one in (("a", told["a"]), ("b", told["b"]))
+    ]
+    yield from aligned(rows, frozenset({3}))
+    parts = {
+        "outcomes": [_outcome(one) for one in told["outcomes"]],
+        f"out of the usual, by a factor of {factor:g}": [
+            _drift(one) for one in told["figures"] + told["measurements"] if one["drifted"]
+        ],
+        "measurements": [_measured(one) for one in told["measurements"] if one["a"] != one["b"]],
+        "context": [_key(one) for one in told["context"]],
+        "code": [_file(one) for one in told["code"]],
+        "environment": [_change(one["name"], one) for one in told["environment"]],
+    }
+    for title, lines in parts.items():
+        if lines:
+            yield f"\n{title}"
+            yield from (f"  {line}" for line in aligned(lines))
+    if not any(parts.values()):
+        yield "\nno difference but that of noise"
+
+
+def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
+    reason = f": {one['reason']}" if "reason" in one else ""
+    return _where(one), f"{one['a'] or '-'} -> {one['b'] or '-'}{reason}"
+
+
+def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
+    from pytest_orchestrator.cli.trends import shown, with_unit
+
+    usual, unit = shown(one["usual"], one["unit"]), one["unit"]
+    times = f"{one['factor']:.3g} times"
+    return _where(one), one["figure"], f"{usual} -> {with_unit(one['b'], unit)}", times
+
+
+def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
+    from pytest_orchestrator.cli.trends import shown, with_unit
+
+    change = f"{(one['b'] - one['a']) / abs(one['a']) * 100:+.3g} %" if one["a"] else ""
+    values = f"{shown(one['a'], one['unit'])} -> {with_unit(one['b'], one['unit'])}"
+    return _where(one), one["figure"], values, change
+
+
+def _key(one: Mapping[str, Any]) -> tuple[str, ...]:
+    key = f"{one['key']} of {one['scope']}" if "scope" in one else one["key"]
+    if "a" not in one:
+        return f"+ {key}", _short(one["b"])
+    if "b" not in one:
+        return f"- {key}", _short(one["a"])
+    return f"~ {key}", f"{_short(one['a'])} -> {_short(one['b'])}"
+
+
+def _file(one: Mapping[str, Any]) -> tuple[str, ...]:
+    sign = "+" if one["a"] is None else "-" if one["b"] is None else "~"
+    sums = [one[name][:12] for name in ("a", "b") if one[name]]
+    return f"{sign} {one['path']}", " -> ".join(sums)
+
+
+def _change(name: str, one: Mapping[str, Any]) -> tuple[str, ...]:
+    return name, f"{_short(one['a'])} -> {_short(one['b'])}"
+
+
+def _where(one: Mapping[str, Any]) -> str:
+    return f"{one['recipe']}::{one['step']}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=True)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _factor(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 1 < found < 1e6:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no factor; write a number above 1, such as 2"
+        )
+    return found
