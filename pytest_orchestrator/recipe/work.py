@@ -1,0 +1,238 @@
+"""What a step does, as short digests by name: two that are equal are the same work.
+
+Where something stands, what it is called in reports, and how long it may take do not count.
+What comes from steps before it does not either: whoever compares looks at those themselves.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
+from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.part import Part
+from pytest_orchestrator.recipe.sources import Sources
+
+STEP: Final = "step"
+"""Name of the digest of what the recipe says of a step."""
+
+FILE: Final = "file "
+"""In front of the path of a file that a step runs."""
+
+_SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
+_SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
+_SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought"}
+_PROGRAMS = {".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1"}
+_MOST_BYTES = 16 << 20
+_ALL = "*"
+
+
+class Surroundings(NamedTuple):
+    """What digests depend on beside the recipe.
+
+    Attributes:
+        sources: The files of the project.
+        given: Values of vars that come from outside.
+        environ: The environment.
+        masked: Takes what is secret out of a value, so that no digest tells it.
+    """
+
+    sources: Sources
+    given: Mapping[str, Given] = {}
+    environ: Mapping[str, str] = os.environ
+    masked: Callable[[Any], Any] = lambda value: value
+
+
+def digests(recipe: Recipe, step: Step, around: Surroundings) -> dict[str, str]:
+    """Return what a step does.
+
+    Args:
+        recipe: Its recipe as it was read, not as reports show it.
+        step: The step, with its expressions.
+        around: What else there is.
+
+    Returns:
+        16 digits each: of ``step``, of each ``vars.x``, ``env.X`` and ``matrix.x`` that its
+        expressions read, and of each ``file path`` that it runs.
+    """
+    found: list[Expression] = []
+    said = [step.type, _said(step, found)]
+    for one in step.templates:
+        if one.path and one.path[0] not in _SAME_WORK:
+            found += one.expressions
+    told = {STEP: _digest(around.masked(said))}
+    reader = _Reader(recipe, around)
+    for name, value in sorted(reader.read(found, step.part).items()):
+        told[name] = _digest(around.masked(value))
+    root = around.sources.root
+    for path in files(step, around.sources):
+        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        told[f"{FILE}{shown}"] = _of_file(path)
+    return told
+
+
+def _said(value: Any, found: list[Expression]) -> Any:
+    """Return what a value says, without places and what is left at its default."""
+    if isinstance(value, Expression):
+        found.append(value)
+        return value.text
+    if isinstance(value, Place):
+        return None
+    if isinstance(value, msgspec.Struct):
+        given = ((name, getattr(value, name)) for name, default in _fields(type(value)))
+        defaults = dict(_fields(type(value)))
+        return {name: _said(one, found) for name, one in given if one != defaults[name]}
+    if isinstance(value, Mapping):
+        return {str(name): _said(one, found) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_said(one, found) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    known = ((one.name, one.default) for one in msgspec.structs.fields(kind))
+    return tuple((name, default) for name, default in known if name not in _SAME_WORK)
+
+
+class _Reader:
+    """What expressions read of vars, the environment and the matrix, as far as it is written.
+
+    A var that no one gives from outside counts as its text and what that reads: its value may
+    have the id or a port of the run in it.
+    """
+
+    def __init__(self, recipe: Recipe, around: Surroundings) -> None:
+        self._recipe = recipe
+        self._around = around
+        self._told: dict[str, Any] = {}
+
+    def read(self, expressions: list[Expression], part: Part | None) -> dict[str, Any]:
+        """Return what expressions of a step read, by its name."""
+        self._follow(expressions, part)
+        while part is not None:
+            if part.condition is not None:
+                self._told[f"if of {part.name}"] = part.condition.text
+                self._follow([part.condition], part.outer)
+            part = part.outer
+        return self._told
+
+    def _follow(self, expressions: list[Expression], part: Part | None) -> None:
+        for expression in expressions:
+            for chain in expression.reads:
+                if chain.root in ("vars", "env", "matrix"):
+                    first = chain.parts[0] if chain.parts else None
+                    self._note(chain.root, str(first) if first is not None else _ALL, part)
+
+    def _note(self, root: str, name: str, part: Part | None) -> None:
+        if name == _ALL:
+            for each in self._names(root, part):
+                self._note(root, each, part)
+            return
+        scope = f"{part.name}." if part is not None and root == "vars" else ""
+        key = f"{root}.{scope}{name}"
+        if key in self._told:
+            return
+        self._told[key] = None
+        if root == "env":
+            self._told[key] = self._around.environ.get(name)
+        elif root == "matrix":
+            cell = self._recipe.cell
+            self._told[key] = cell.values.get(name) if cell else None
+        elif part is not None:
+            self._inner(key, name, part)
+        elif name in self._around.given:
+            self._told[key] = self._around.given[name].value
+        else:
+            self._told[key] = self._recipe.vars.get(name)
+            self._follow(_below(self._recipe.templates, "vars", name), None)
+
+    def _inner(self, key: str, name: str, part: Part) -> None:
+        if name in part.given:
+            self._told[key] = part.given[name]
+            self._follow(_below(part.given_templates, "with_", name), part.outer)
+        else:
+            self._told[key] = part.vars.get(name)
+            self._follow(_below(part.templates, "vars", name), part)
+
+    def _names(self, root: str, part: Part | None) -> list[str]:
+        if root == "vars":
+            return [*(part.vars if part is not None else self._recipe.vars)]
+        # All of an environment would be another one each time.
+        return [*self._recipe.cell.values] if root == "matrix" and self._recipe.cell else []
+
+
+def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expression]:
+    """Return the expressions in the value of a name."""
+    return [each for one in templates if one.path[:2] == (field, name) for each in one.expressions]
+
+
+def files(step: Step, sources: Sources) -> Iterator[Path]:
+    """Return the files of the project that a step runs, as far as that stands in its recipe.
+
+    Args:
+        step: The step.
+        sources: The files of the project.
+    """
+    if isinstance(step, PythonStep):
+        module = sources.module(step.module)
+        if module is not None and module.path and _is_of(module.path, sources.root):
+            yield module.path
+    elif isinstance(step, ShellStep):
+        words = list(dict.fromkeys(_words(step)))
+        for word in words:
+            path = Path(os.path.normpath(sources.root / (step.cwd or "") / word))
+            if not path.is_file():
+                path = Path(os.path.normpath(sources.root / word))
+            if path.is_relative_to(sources.root) and path.is_file() and _is_program(path):
+                yield path
+
+
+def _is_of(path: Path, root: Path) -> bool:
+    """Tell whether a file is one of the project itself: a virtual environment is not."""
+    return path.is_relative_to(root) and "site-packages" not in path.parts
+
+
+def _words(step: ShellStep) -> list[str]:
+    words: list[str] = []
+    if isinstance(step.cmd, str):
+        try:
+            words = shlex.split(step.cmd, comments=True)
+        except ValueError:
+            words = step.cmd.split()
+    else:
+        words = [*step.cmd]
+    return [word for word in words if OPENING not in word and "\0" not in word and len(word) < 1024]
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix in _PROGRAMS or os.access(path, os.X_OK)
+
+
+def _digest(value: Any) -> str:
+    return sha256(msgspec.json.encode(value)).hexdigest()[:16]
+
+
+_known: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+
+def _of_file(path: Path) -> str:
+    """Return the digest of what a file holds; it is read again once it was written."""
+    try:
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if path not in _known or _known[path][0] != stamp:
+            with path.open("rb") as file:
+                content = file.read(_MOST_BYTES)
+            _known[path] = (stamp, sha256(content).hexdigest()[:16])
+        return _known[path][1]
+    except OSError:
+        return ""

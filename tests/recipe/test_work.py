@@ -1,0 +1,154 @@
+"""Digests of a step change with what it does, and with nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.recipe import Recipe, cells
+from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.work import Surroundings, digests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TEXT = """\
+vars: {gain: 2, twice: "${{ vars.gain }}${{ vars.gain }}", other: 1}
+steps:
+  - {name: first, type: shell, cmd: "true"}
+  - name: s
+    type: shell
+    cmd: scripts/run.sh ${{ vars.twice }}
+    args: {HOME_OF: "${{ env.STATION }}"}
+    success: {assert: ["vars.other > 0"], files_exist: [out.csv]}
+    needs: [first]
+"""
+
+
+@pytest.fixture
+def told(read: Callable[[str], Recipe], tmp_path: Path) -> Callable[..., dict[str, str]]:
+    script = tmp_path / "scripts" / "run.sh"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+
+    def told(text: str = TEXT, step: str = "s", **around: Any) -> dict[str, str]:
+        around = {"environ": {"STATION": "7"}} | around
+        recipe = read(text)
+        return digests(recipe, recipe.step(step), Surroundings(Sources(tmp_path), **around))
+
+    return told
+
+
+def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+
+
+def test_what_is_read_and_run_has_a_digest_each(told: Callable[..., dict[str, str]]) -> None:
+    found = told()
+
+    assert list(found) == [
+        "step",
+        "env.STATION",
+        "vars.gain",
+        "vars.other",
+        "vars.twice",
+        "file scripts/run.sh",
+    ]
+    assert {len(one) for one in found.values()} == {16}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("vars:", "# moves all lines\n\nvars:"),
+        ("    type: shell", "    type: shell\n    description: runs it\n    timeout: 5s"),
+        ("    type: shell", "    type: shell\n    idempotent: true\n    tags: [slow]"),
+        ('cmd: "true"', 'cmd: "false"'),
+    ],
+)
+def test_what_is_no_other_work_changes_none(
+    old: str, new: str, told: Callable[..., dict[str, str]]
+) -> None:
+    assert told(TEXT.replace(old, new)) == told()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("run.sh ${{", "run.sh -v ${{", ["step"]),
+        ("out.csv", "out.txt", ["step"]),
+        ("vars.other > 0", "vars.other > 1", ["step"]),
+        ("files_exist", "files_absent", ["step"]),
+        ("needs: [first]", "needs: []", ["step"]),
+        ("gain: 2", "gain: 3", ["vars.gain"]),
+        ('"${{ vars.gain }}$', '"-${{ vars.gain }}$', ["vars.twice"]),
+    ],
+)
+def test_other_work_changes_the_digest_of_what_is_other(
+    old: str, new: str, changed: list[str], told: Callable[..., dict[str, str]]
+) -> None:
+    assert differing(told(), told(TEXT.replace(old, new))) == changed
+
+
+def test_values_from_outside_count(told: Callable[..., dict[str, str]], tmp_path: Path) -> None:
+    before = told()
+
+    assert differing(before, told(given={"gain": Given(3, "--recipe-var")})) == ["vars.gain"]
+    assert differing(before, told(environ={"STATION": "8"})) == ["env.STATION"]
+    (tmp_path / "scripts" / "run.sh").write_text("#!/bin/sh\ntrue\n")
+    assert differing(before, told()) == ["file scripts/run.sh"]
+
+
+def test_no_digest_tells_a_secret(told: Callable[..., dict[str, str]]) -> None:
+    def masked(value: Any) -> Any:
+        return "***" if value in ("7", "8") else value
+
+    assert told(environ={"STATION": "8"}, masked=masked) == told(masked=masked)
+
+
+def test_a_scriptlet_counts_and_a_library_does_not(
+    told: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "lab_steps.py").write_text("def measure(ctx, params): ...\n")
+    step = "steps: [{{name: s, type: python, module: {}, function: measure}}]"
+
+    assert list(told(step.format("lab_steps"))) == ["step", "file lab_steps.py"]
+    assert list(told(step.format("json"))) == ["step"]
+    assert list(told(step.format("not_there"))) == ["step"]
+
+
+def test_steps_of_a_used_file_read_what_they_are_given(
+    told: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "_part.yaml").write_text(
+        "vars: {level: 1, unused: 2}\n"
+        'steps: [{name: inner, type: shell, cmd: "echo ${{ vars.level }}", parse: text}]\n'
+    )
+    text = """\
+vars: {gain: 2, free: 1}
+steps:
+  - {name: s, use: recipes/_part.yaml, if: "vars.free", with: {level: "${{ vars.gain }}"}}
+"""
+    before = told(text, "s.inner")
+
+    assert list(before) == ["step", "if of s", "vars.free", "vars.gain", "vars.s.level"]
+    assert differing(before, told(text.replace("gain: 2", "gain: 3"), "s.inner")) == ["vars.gain"]
+
+
+def test_a_cell_of_a_matrix_counts_as_far_as_it_is_read(
+    read: Callable[[str], Recipe], tmp_path: Path
+) -> None:
+    text = """\
+matrix: {gain: [1, 2], load: [a]}
+steps: [{name: s, type: shell, cmd: "echo ${{ matrix.gain }}", parse: text}]
+"""
+    one, two = (
+        digests(each, each.step("s"), Surroundings(Sources(tmp_path)))
+        for each in cells(read(text), {})
+    )
+
+    assert differing(one, two) == ["matrix.gain"]
