@@ -80,6 +80,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
         attempt: Number of the try, from 1.
         digest: SHA-256 of what it runs: its keys with their values, and its files.
         worker: Name of the pytest process that runs it.
+        cut_off_in: The run that was ended while it ran; nothing of it ran in this one so far.
     """
 
     recipe: str
@@ -87,6 +88,7 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
     attempt: int = 1
     digest: str = ""
     worker: str = "main"
+    cut_off_in: str | None = None
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
@@ -120,6 +122,7 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
         block: All that reports tell of it.
         result: What the body returned, for a run that goes on from this one.
         restored: The run that it was restored from; it did not run in this one.
+        digests: Of what it did, by name: its keys, the values that they read, its files.
     """
 
     recipe: str
@@ -129,6 +132,7 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
     block: dict[str, Any]
     result: Any = None
     restored: str | None = None
+    digests: dict[str, str] = {}
 
 
 class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
@@ -160,11 +164,14 @@ class ContextRestored(Event, frozen=True, kw_only=True, tag="context_restored"):
         snapshot: As `Context.snapshot` gives it.
         run: Id of the run that it comes from.
         scope: As for `ContextChanged`.
+        by: Node ids of the steps that made the changes of each key, in their order; empty for
+            all others.
     """
 
     snapshot: dict[str, Any]
     run: str
     scope: str = ""
+    by: dict[str, tuple[str, ...]] = {}
 
 
 class TestReported(Event, frozen=True, kw_only=True, tag="test_reported"):

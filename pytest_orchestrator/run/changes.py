@@ -65,14 +65,18 @@ class Changes:
             row = (entry.n, entry.ts, event.who, event.op, event.new, event.by, event.masked)
             self._add(event.scope, event.key, row)
         elif isinstance(event, ContextRestored):
-            history = event.snapshot.get("history", {})
-            for key in [*history, *(key for key in event.snapshot["values"] if key not in history)]:
-                for change in history.get(key, ()):
-                    row = _restored(change)
-                    self._add(event.scope, key, row)
-                if key in event.snapshot["values"]:
-                    new = event.snapshot["values"][key]
-                    self._add(event.scope, key, (0, entry.ts, event.run, "restore", new, "", False))
+            self._restore(entry, event)
+
+    def _restore(self, entry: Entry, event: ContextRestored) -> None:
+        """Take a whole Context over, with its history where it has one."""
+        history = event.snapshot.get("history", {})
+        for key, changes in history.items():
+            by = event.by.get(key) or ("",) * len(changes)
+            for change, who in zip(changes, by, strict=True):
+                self._add(event.scope, key, _restored(change, who))
+        for key, new in event.snapshot["values"].items():
+            if key not in history:
+                self._add(event.scope, key, (0, entry.ts, event.run, "restore", new, "", False))
 
     @property
     def scopes(self) -> list[str]:
@@ -133,9 +137,9 @@ class Changes:
         self._last[scope, key] = row[0]
 
 
-def _restored(change: Mapping[str, Any]) -> _Row:
+def _restored(change: Mapping[str, Any], by: str) -> _Row:
     new = change.get("index") if change["op"] == "pop" else change["new"]
-    return (0, change["ts"], change["who"], change["op"], new, "", False)
+    return (0, change["ts"], change["who"], change["op"], new, by, False)
 
 
 def _until(rows: list[_Row], before: int | None) -> list[_Row]:

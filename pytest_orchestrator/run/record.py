@@ -44,6 +44,10 @@ class StepRecord:
         text: All that pytest tells of its failure.
         digest: Of what its last try ran.
         lines: Numbers of the first and the last line that are about it.
+        ended: The event that told what became of it; None before.
+        is_open: A try of it began, and what became of that is not known.
+        cut_off_in: A run before this one that was ended while it ran, where nothing of it ran
+            in this one.
     """
 
     def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
@@ -61,6 +65,9 @@ class StepRecord:
         self.text = ""
         self.digest = ""
         self.lines = (0, 0)
+        self.ended: StepFinished | None = None
+        self.is_open = False
+        self.cut_off_in: str | None = None
 
     def fold(
         self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
@@ -78,6 +85,11 @@ class StepRecord:
                 self.state = "retrying"
 
     def _begin(self, entry: Entry, event: StepStarted) -> None:
+        self.cut_off_in = event.cut_off_in
+        if event.cut_off_in:
+            self.state = "interrupted"
+            return
+        self.is_open = True
         if event.attempt == 1:
             self.failed.clear()
         self.state, self.attempt, self.digest = "running", event.attempt, event.digest
@@ -86,7 +98,8 @@ class StepRecord:
 
     def _end(self, entry: Entry, event: StepFinished) -> None:
         self.state = "restored" if event.restored else event.outcome
-        self.block, self.result = event.block, event.result
+        self.block, self.result, self.ended = event.block, event.result, event
+        self.is_open = False
         self.finished, self.locked = entry.ts, None
         self.lines = (self.lines[0] or entry.n, entry.n)
 
@@ -126,6 +139,7 @@ class RunRecord:
         tests: What pytest says of each item, by its node id; of twins the last.
         uncollected: Files that could not be collected.
         finished: The last event, once there is one.
+        is_whole: All that it takes over from the run that it goes on from is in it.
     """
 
     def __init__(self) -> None:
@@ -138,6 +152,7 @@ class RunRecord:
         self.tests: dict[str, TestReported] = {}
         self.uncollected: list[CollectionFailed] = []
         self.finished: RunFinished | None = None
+        self.is_whole = False
 
     @property
     def id(self) -> str:
@@ -153,8 +168,10 @@ class RunRecord:
         """Take the next line."""
         self.lines, self.last = entry.n, entry.ts
         match entry.event:
-            case ContextChanged() | ContextRestored():
+            case ContextChanged() | ContextRestored() as event:
                 self.changes.fold(entry)
+                if isinstance(event, ContextRestored) and not event.scope:
+                    self.is_whole = True  # it is the last of what is taken over
             case StepStarted() | StepFinished() | StepWaits() | AttemptFailed() as event:
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:
@@ -165,6 +182,7 @@ class RunRecord:
                 self.uncollected.append(event)
             case RunStarted() as event:
                 self.started, self.first = event, entry.ts
+                self.is_whole = event.resumed_from is None
             case RunFinished() as event:
                 self.finished, self.state = event, "finished"
 
