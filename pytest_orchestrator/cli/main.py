@@ -23,6 +23,8 @@ class Verb(Protocol):
     EXAMPLE: str
     """What follows the name of the program in a command that works."""
 
+    # PASSES_ON = True: arguments that it does not know are its `args.rest`, and no mistake.
+
     __doc__: str
 
     def declare(self, parser: argparse.ArgumentParser) -> None:
@@ -62,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, strange = parser.parse_known_args(words)
     # A verb that has verbs of its own says whose arguments these are.
     asked: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
-    if strange:
+    args.rest = strange
+    if strange and not getattr(known[args.verb], "PASSES_ON", False):
         _refuse(asked, strange[0])
     try:
         code = known[args.verb].run(args)

@@ -1,0 +1,56 @@
+"""The log of the old runner."""
+
+import re
+
+from tests.plugin.conftest import Project
+
+LOG = ("-p", "pytest_orchestrator.plugin.runner_log")
+HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ")
+
+
+def told(project: Project, *args: str) -> tuple[int, list[str]]:
+    result = project.run(*LOG, *args)
+    return int(result.ret), [HEAD.sub("", line) for line in result.errlines if HEAD.match(line)]
+
+
+def test_each_step_is_told_with_its_output_and_the_end_below(project: Project) -> None:
+    project.script(
+        "say.sh",
+        """
+        #!/bin/sh
+        printf '{"status": "ok", "key": "%s"}' "$A_TOKEN"
+    """,
+    )
+    project.recipe("one", {"a": "", "b": "type: shell, cmd: ./say.sh, args: {A_TOKEN: hidden-1}"})
+    assert told(project, "recipes") == (
+        0,
+        [
+            "INFO | runner | Running python step a",
+            'INFO | runner | Step a output: {"status": "ok"}',
+            "INFO | runner | Running shell step b",
+            'INFO | runner | Step b output: {"status": "ok", "key": "***"}',
+            "INFO | runner | Pipeline complete",
+        ],
+    )
+
+
+def test_what_does_not_pass_is_told_with_its_reason(project: Project) -> None:
+    project.recipe(
+        "one",
+        {
+            "a": "function: pause",
+            "b": "function: refuse, continue_on_error: false",
+            "c": "",
+        },
+    )
+    assert told(project, "recipes") == (
+        1,
+        [
+            "INFO | runner | Running python step a",
+            "WARNING | runner | Step a skipped: nothing to do",
+            "INFO | runner | Running python step b",
+            "ERROR | runner | Step b failed: status 'off': the bench is off",
+            "WARNING | runner | Step c blocked: blocked by recipes/one.yaml::b",
+            "ERROR | runner | Pipeline failed: pytest exits with 1",
+        ],
+    )
