@@ -204,16 +204,15 @@ def _failure(
 
 
 def _wrong_code(step: ShellStep, env: Environment, exited: Exited, verdict: Verdict) -> Failure:
-    last = _last_line(exited, env)
     reason = verdict.unmet or ""
     if exited.code in _NOT_FOUND and not _criterion(step):
         reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
-        return Failure(kind="not_found", reason=_told(reason, last), place=step.at["cmd"])
+        told = _told(reason, _last_line(exited, env))
+        return Failure(kind="not_found", reason=told, place=step.at["cmd"])
     return Failure(
         kind="exit_code",
         reason=reason,
         place=verdict.place,
-        detail=(f"stderr ends with: {last}",) if last else (),
     )
 
 

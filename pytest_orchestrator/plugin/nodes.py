@@ -144,8 +144,12 @@ class StepItem(pytest.Function):
         return self.recipe.source(self.step).path
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return where the step stands; pytest counts lines from 0."""
-        return self.source, self.step.line - 1, self.name
+        """Return where the step stands, and its title; pytest counts lines from 0.
+
+        With the recipe in it steps of the same name differ, and pytest takes no dot of a name
+        for one between a class and its method.
+        """
+        return self.source, self.step.line - 1, f"{self.name} in {self.recipe.id}"
 
     def perform(self, fixture: Callable[[str], object] = nothing_named) -> None:
         """Run the step, or take the result that it already has, and tell pytest of it.
@@ -181,13 +185,23 @@ class StepItem(pytest.Function):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a failed step: its own text, or the traceback of the user's code."""
         if isinstance(excinfo.value, Raised):
-            return explained_there(self.config, excinfo.value)
+            return self._with_aftermath(explained_there(self.config, excinfo.value))
         shown = super().repr_failure(excinfo)
         result = self.result
+        if result and result.failure and result.failure.exception is excinfo.value:
+            return self._with_aftermath(shown)
         # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
         if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
             _blame(shown, self.source, place.line, result.failure.reason)
+        return shown
+
+    def _with_aftermath(self, shown: Any) -> Any:
+        """Add to a traceback what the step wrote and used, and how to repeat it."""
+        if self.result is not None and hasattr(shown, "addsection"):
+            root, here = self.config.rootpath, self.config.invocation_params.dir
+            text = failure.aftermath(self.recipe, self.step, self.result, root, here)
+            shown.addsection(self.recipe.node(self.step.name), text)
         return shown
 
     def told(self) -> Any:

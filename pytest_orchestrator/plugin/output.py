@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _MOST = 10
 _WIDEST = 400
 _WHOLE = 40
+_STDERR = "Captured stderr call"
+_TOLD = "stderr, "
 
 
 def shown_live(config: pytest.Config) -> tuple[int, int] | None:
@@ -45,11 +47,13 @@ def shorten(report: pytest.TestReport, kind: str) -> None:
 
     Args:
         report: Of a step that failed.
-        kind: The kind of its failure; one by criteria takes 40 lines with all that is shown.
+        kind: The kind of its failure; all but an exception take 40 lines with all that is shown.
     """
-    most = _MOST
-    if kind == "criterion" and report.sections:
-        room = _WHOLE - 1 - len(str(report.longrepr).splitlines())
+    most, shown = _MOST, str(report.longrepr).splitlines()
+    if any(line.startswith(_TOLD) for line in shown):
+        report.sections[:] = [pair for pair in report.sections if pair[0] != _STDERR]
+    if kind not in ("exception", "") and report.sections:
+        room = _WHOLE - 1 - len(shown)
         most = max(1, min(most, room // len(report.sections) - 2))
     report.sections[:] = [(name, _last_lines(text, most)) for name, text in report.sections]
 

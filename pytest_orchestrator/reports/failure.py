@@ -1,13 +1,13 @@
 """The text of a failed step: where, what was measured, what held, how to repeat it.
 
-At most some thirty lines whatever the step did; the output of the step itself is shown
-beside it by pytest.
+At most some thirty lines whatever the step did; what it printed to stdout is shown beside
+it by pytest.
 """
 
 import json
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_orchestrator.core.context import Change
@@ -15,13 +15,16 @@ from pytest_orchestrator.core.place import Place, excerpt
 from pytest_orchestrator.core.result import Failure, StepResult, Usage
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
-from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports import figures, last_lines
 
 _MOST = 6
 _MOST_UNMET = 20
 _FEWEST_UNMET = 12
 _MOST_LINES = 36
+_MOST_LOGGED = 10
+_STDERR = "its stderr ends with:"
 _OF_A_STREAM = 3
+_WIDEST_KEY = 40
 _WIDEST = 100
 _LONGEST = 300
 
@@ -43,26 +46,45 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
         "",
         *excerpt(source.text, place, before=3, first=step.line).splitlines(),
     ]
-    rest = [
-        *(f"    {line}" for line in failure.detail),
-        *_held(result),
+    fewest = 1 + _OF_A_STREAM if last_lines.of_stderr(result, root, 1) else 0
+    middle = [
+        *(f"    {line}" for line in _detail(failure, logged=bool(fewest))),
+        *_held(step, failure, result),
         *_tries(result),
         *_writes(result.changes),
-        *_log(result, root),
     ]
-    if result.ended is not None:
-        rest.append(_used(result.ended.usage))
-    rest += _commands(recipe, step, result, os.path.relpath(root / recipe.id, here))
-    room = _room(result) - len(head) - len(rest) - 1
-    most = max(_FEWEST_UNMET, min(_MOST_UNMET, room))
-    return "\n".join([*head, *_errors(result, failure, most), *rest])
+    closing = _closing(recipe, step, result, root, here)
+    room = _room(result) - len(head) - len(middle) - len(closing)
+    most = max(_FEWEST_UNMET, min(_MOST_UNMET, room - 1 - fewest))
+    errors = _errors(result, failure, most)
+    most = max(_OF_A_STREAM, min(_MOST_LOGGED, room - 1 - len(errors)))
+    stderr = last_lines.of_stderr(result, root, most)
+    return "\n".join([*head, *errors, *middle, *stderr, *closing])
+
+
+def aftermath(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> str:
+    """Return what is told below the traceback of a step that raised something.
+
+    Args:
+        recipe: The recipe.
+        step: The step.
+        result: What became of it.
+        root: The rootdir.
+        here: Where pytest was started.
+    """
+    closing = _closing(recipe, step, result, root, here)
+    return "\n".join([*_tries(result), *_writes(result.changes), *closing])
+
+
+def _closing(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> list[str]:
+    used = [] if result.ended is None else [_used(result.ended.usage)]
+    return [*used, *_commands(recipe, step, result, os.path.relpath(root / recipe.id, here))]
 
 
 def _room(result: StepResult) -> int:
     """Return the lines that this may take: with what pytest shows below it, it is forty."""
     process = result.ended.process if result.ended else None
-    streams = (process.stdout.size, process.stderr.size) if process else (1, 1)
-    return _MOST_LINES - _OF_A_STREAM * sum(1 for size in streams if size)
+    return _MOST_LINES - (_OF_A_STREAM if process is None or process.stdout.size else 0)
 
 
 def _headline(step: Step, failure: Failure, result: StepResult) -> str:
@@ -95,9 +117,31 @@ def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
             return False
 
 
-def _held(result: StepResult) -> list[str]:
-    held = [f"{one.name} {_short(one.wanted)}" for one in result.verdicts if one.unmet is None]
+def _detail(failure: Failure, *, logged: bool) -> tuple[str, ...]:
+    """Return the further lines of a failure; no end of stderr that is told with its log."""
+    if logged and _STDERR in failure.detail:
+        return failure.detail[: failure.detail.index(_STDERR)]
+    return failure.detail
+
+
+def _held(step: Step, failure: Failure, result: StepResult) -> list[str]:
+    held = [] if failure.kind != "criterion" else _implied(step, result)
+    held += [f"{one.name} {_short(one.wanted)}" for one in result.verdicts if one.unmet is None]
     return [f"    held: {'; '.join(_bounded(held, '{} more'))}"] if held else []
+
+
+def _implied(step: Step, result: StepResult) -> list[str]:
+    """Return what held that no recipe has to ask for: the exit code and the status."""
+    ended = result.ended
+    if ended is None:
+        return []
+    asked = any(one.name == "exit_code" for one in result.verdicts)
+    code = ended.process.exit_code if ended.process and step.type != "python" else None
+    held = [] if code is None or asked else [f"exit code {code}"]
+    status = ended.value.get("status") if isinstance(ended.value, dict) else None
+    if isinstance(status, str) and getattr(step, "parse", "json") in ("json", "last-line"):
+        held.append(f"status {_short(status)}")
+    return held
 
 
 def _tries(result: StepResult) -> list[str]:
@@ -105,42 +149,44 @@ def _tries(result: StepResult) -> list[str]:
     return _bounded(rows, "    … and {} more tries")
 
 
-def _log(result: StepResult, root: Path) -> list[str]:
-    """Say where the whole stderr is, since what is shown of it may be its end alone."""
-    process = result.ended.process if result.ended else None
-    if process is None or process.stderr.log is None:
-        return []
-    path = Path(process.stderr.log)
-    shown = path.relative_to(root) if path.is_relative_to(root) else path
-    cut = ", cut" if process.stderr.cut else ""
-    return [f"stderr     {shown} ({process.stderr.size:,} bytes{cut})"]
+def _writes(changes: Sequence[Change]) -> list[str]:
+    told = [_write(change) for change in changes[:_MOST]]
+    width = min(_WIDEST_KEY, max((len(name) for name, _ in told), default=0))
+    rows = [f"  {name:{width}}  {value}" for name, value in told]
+    if changes[_MOST:]:
+        rows.append(f"  … and {len(changes) - _MOST} more changes")
+    return ["wrote to the context", *rows] if rows else []
 
 
-def _writes(changes: Iterable[Change]) -> list[str]:
-    rows = [_write(change) for change in changes]
-    return ["wrote to the context", *_bounded(rows, "  … and {} more changes")] if rows else []
-
-
-def _write(change: Change) -> str:
+def _write(change: Change) -> tuple[str, str]:
+    """Return the key of a change with its sign, and what became of the value."""
     told = change.as_dict()
     old, new = told.get("old"), told.get("new")
     if change.op in ("append", "pop"):
         sign, value = ("+", new) if change.op == "append" else ("-", old)
-        return f"  {sign} {change.key}[{told.get('index')}]  {_json(value)}"
+        return f"{sign} {change.key}[{told.get('index')}]", _json(value)
     if change.op == "delete":
-        return f"  - {change.key}  {_json(old)}"
+        return f"- {change.key}", _json(old)
     if old is None:
-        return f"  + {change.key}  {_json(new)}"
-    return f"  ~ {change.key}  {_json(old)} -> {_json(new)}"
+        return f"+ {change.key}", _json(new)
+    return f"~ {change.key}", f"{_json(old)} -> {_json(new)}"
 
 
 def _used(usage: Usage) -> str:
     parts = [f"{usage.seconds:.2f} s"]
-    cpu = figures.added(usage.cpu_user_seconds, usage.cpu_system_seconds)
+    user, system = usage.cpu_user_seconds, usage.cpu_system_seconds
+    cpu = figures.added(user, system)
     if cpu is not None:
         parts.append(f"CPU {cpu:.2f} s")
+        if user is not None and system is not None:
+            parts[-1] += f" (user {user:.2f}, system {system:.2f})"
     if usage.max_rss is not None:
         parts.append(f"peak {figures.megabytes(usage.max_rss)} MB")
+    if usage.processes is not None and usage.processes > 1:
+        parts.append(f"{usage.processes} processes")
+    for word, size in (("read", usage.read_bytes), ("wrote", usage.write_bytes)):
+        if size:
+            parts.append(f"{word} {figures.megabytes(size)} MB")
     return f"used       {', '.join(parts)}"
 
 

@@ -46,7 +46,9 @@ def _seen(command: str, folder: Path) -> str:
 def _normal(line: str) -> str:
     """A line without what differs from run to run: times, sizes, lengths of rules."""
     line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
-    return re.sub(r"\s+(\d+\.\d+|-)(?=\s)|\d+\.\d+ ?s\b|, peak \S+ MB", " N", line)
+    line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
+    line = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", line)
+    return re.sub(r"\s+(\d+\.\d+|-)(?=\s)|\d+\.\d+ ?s\b", " N", line)
 
 
 def _comparable(text: str) -> list[str]:

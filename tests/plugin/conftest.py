@@ -161,7 +161,8 @@ class Project:
     def shown(self, result: pytest.RunResult, title: str) -> str:
         """Return what a run shows below a title, up to the next one; no lines between frames."""
         lines = [line.rstrip() for line in result.outlines]
-        first = next(number for number, line in enumerate(lines, 1) if f"_ {title} _" in line)
+        head = re.compile(rf"_ {re.escape(title)}( in .*)? _")
+        first = next(number for number, line in enumerate(lines, 1) if head.search(line))
         found = takewhile(lambda line: not re.match("(___|===|---).* ", line), lines[first:])
         return "".join(f"{line}\n" for line in found if not line.startswith("_ _ "))
 

@@ -38,10 +38,10 @@ def test_a_step_stands_at_its_line(bench: Project) -> None:
     items, _ = bench.pytester.inline_genitems("-p", "no:hypothesispytest")
 
     assert [item.location for item in items] == [
-        ("recipes/bench.yaml", 2, "flash"),
-        ("recipes/bench.yaml", 3, "measure-1"),
-        ("recipes/bench.yaml", 4, "release"),
-        ("recipes/bench.yaml", 6, "off"),
+        ("recipes/bench.yaml", 2, "flash in recipes/bench.yaml"),
+        ("recipes/bench.yaml", 3, "measure-1 in recipes/bench.yaml"),
+        ("recipes/bench.yaml", 4, "release in recipes/bench.yaml"),
+        ("recipes/bench.yaml", 6, "off in recipes/bench.yaml"),
     ]
 
 

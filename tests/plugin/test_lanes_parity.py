@@ -144,7 +144,8 @@ _MODULES = {
 
 # Figures, the log files of a process, the table.
 _OWN = re.compile(
-    r"used  |repeat  |stderr  |(E +)?=+ \d+ failed| step .* seconds| \S+ +\w+ +\d+\.\d\d "
+    r"used  |repeat  |run \.orch|context \d+ keys|(E +)?=+ \d+ failed"
+    r"| step .* seconds| \S+ +\w+ +\d+\.\d\d "
 )
 
 # What these say holds for the process that pytest runs in: its streams, what it imported.
@@ -173,6 +174,9 @@ def _comparable(result: pytest.RunResult) -> list[str]:
     text = re.sub(r"\b\d+\.\d+(s| s|$)", "N s", text)
     text = re.sub(r", isolation: (process|inline)", "", text)
     text = re.sub(r"<(Remote)?Context [^>]*>+", "<Context>", text)
+    # Only that of a process has a log, and is told above its path.
+    text = re.sub(r"^stderr, .*\n(  .*\n)*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^-+ Captured stderr call -+\n([^-_=/].*\n)*", "", text, flags=re.MULTILINE)
     return [line.rstrip() for line in text.splitlines() if not _OWN.match(line)]
 
 

@@ -239,7 +239,7 @@ _KILLS = "type: shell, parse: text, cmd: 'echo > go; while [ -e go ]; do rm go; 
 def _shown(project: Project, result: pytest.RunResult, title: str) -> str:
     text = re.sub(r"\d+\.\d+ s", "N s", project.shown(result, title))
     text = re.sub(r"used .*", "used", text)
-    return re.sub(r"stderr  .*", "stderr     LOG", text)
+    return re.sub(r"\(all: .*", "LOG", text)
 
 
 _DEADLY = """\
@@ -284,9 +284,8 @@ recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, want
    4 |     cmd: mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3
      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 E   the service died after N s: exit code 3, wanted 0
-    its stderr ends with:
-      no such disk
-stderr     LOG
+stderr, 1 line   LOG
+  no such disk
 used
 repeat     pytest recipes/x.yaml::serve
 alone      /bin/sh -c 'mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'

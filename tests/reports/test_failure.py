@@ -84,8 +84,8 @@ def test_criteria_that_do_not_hold_are_told_with_those_that_do(recipe: Recipe) -
         "wrote to the context",
         '  + dut.state_v1  "idle"',
         '  ~ dut.state_v1  "idle" -> "loaded"',
-        '  + log[0]  {"ü": [1]}',
-        '  - log[0]  {"ü": [1]}',
+        '  + log[0]        {"ü": [1]}',
+        '  - log[0]        {"ü": [1]}',
         '  - dut.state_v1  "loaded"',
         "used       4.02 s, CPU 0.30 s, peak 41.3 MB",
         "repeat     pytest recipes/psu.yaml::ripple",
@@ -279,15 +279,81 @@ def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: P
     )
 
 
-@pytest.mark.parametrize(("cut", "told_of_it"), [(False, ""), (True, ", cut")])
-def test_the_path_of_the_whole_stderr_is_told(recipe: Recipe, cut: bool, told_of_it: str) -> None:
-    log = recipe.path.parent.parent / ".orchestrator/runs/1/logs/psu/ripple.1.stderr"
-    process = Process(argv=("x",), cwd="/", alone="", stderr=Stream("x", 3104, str(log), cut))
-    result = failed(
-        Failure(kind="status", reason="off"), ended=Ended(usage=Usage(seconds=1.0), process=process)
+def logged(recipe: Recipe, stderr: Stream) -> list[str]:
+    """Return what is told of a step that logged something, from there on."""
+    process = Process(argv=("x",), cwd="/", alone="", stderr=stderr)
+    usage = Usage(
+        seconds=1.0,
+        cpu_user_seconds=0.25,
+        cpu_system_seconds=0.125,
+        max_rss=41_300_000,
+        processes=3,
+        read_bytes=1_200_000,
+        write_bytes=0,
     )
-    assert told(recipe, result)[-3:] == [
-        f"stderr     .orchestrator/runs/1/logs/psu/ripple.1.stderr (3,104 bytes{told_of_it})",
-        "used       1.00 s",
+    failure = Failure(kind="status", reason="off")
+    rows = told(recipe, failed(failure, ended=Ended(usage=usage, process=process)))
+    return rows[rows.index("E   off") + 1 :]
+
+
+def log(recipe: Recipe) -> str:
+    return str(recipe.path.parent.parent / ".orchestrator/runs/1/logs/psu/ripple.1.stderr")
+
+
+def test_the_last_lines_of_stderr_are_told_with_the_path_of_all(recipe: Recipe) -> None:
+    text = "".join(f"{number}\n" for number in range(41))
+    figures = "1.00 s, CPU 0.38 s (user 0.25, system 0.12), peak 41.3 MB, 3 processes, read 1.2 MB"
+    assert logged(recipe, Stream(text, len(text), log(recipe))) == [
+        "stderr, last 10 of 41 lines   (all: .orchestrator/runs/1/logs/psu/ripple.1.stderr)",
+        *(f"  {number}" for number in range(31, 41)),
+        f"used       {figures}",
         "repeat     pytest recipes/psu.yaml::ripple",
     ]
+
+
+def test_of_a_stream_that_is_not_kept_whole_the_bytes_are_told(recipe: Recipe) -> None:
+    rows = logged(recipe, Stream("a\n… cut …\n" + "x" * 400, 10_000_000, log(recipe), cut=True))
+    where = "(cut: .orchestrator/runs/1/logs/psu/ripple.1.stderr)"
+    assert rows[:4] == [
+        f"stderr, last 3 lines of 10,000,000 bytes   {where}",
+        "  a",
+        "  … cut …",
+        f"  {'x' * 299}…",
+    ]
+    assert logged(recipe, Stream("one\n", 4))[:2] == ["stderr, 1 line", "  one"]
+
+
+def test_a_crash_of_python_is_told_with_the_frames_of_the_user_alone(recipe: Recipe) -> None:
+    site = "/v/lib/python3.13/site-packages"
+    frames = [
+        'File "/bench/steps.py", line 16 in segv',
+        f'File "{site}/_pytest/python.py", line 166 in pytest_pyfunc_call',
+        f'File "{site}/pluggy/_callers.py", line 121 in _multicall',
+        f'File "{site}/pytest_orchestrator/plugin/lane.py", line 55 in main',
+        'File "<string>", line 5 in <module>',
+    ]
+    head = ["Fatal Python error: Segmentation fault", "", "Current thread 0x1 (most recent first):"]
+    text = "\n".join([*head, *(f"  {frame}" for frame in frames)])
+    assert logged(recipe, Stream(text, len(text)))[:5] == [
+        "stderr, last 4 of 8 lines",
+        "  Fatal Python error: Segmentation fault",
+        "",
+        "  Current thread 0x1 (most recent first):",
+        '    File "/bench/steps.py", line 16 in segv',
+    ]
+
+
+def test_what_holds_unasked_is_told_with_what_was_asked(recipe: Recipe) -> None:
+    unmet = verdict(recipe, 3, "not there")
+    good = msgspec.structs.replace(
+        ended(),
+        value={"status": "ok"},
+        process=Process(argv=("x",), cwd="/", alone="", exit_code=0),
+    )
+    failure = Failure(kind="criterion", reason="one", place=unmet.place)
+    assert "    held: exit code 0; status ok" in told(
+        recipe, failed(failure, verdicts=(unmet,), ended=good)
+    )
+    assert "    held: status ok; exit_code [0, 4]" in told(
+        recipe, failed(failure, verdicts=(verdict(recipe, 0), unmet), ended=good)
+    )
