@@ -7,6 +7,7 @@ somewhere else, the seal tells.
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -104,15 +105,17 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Give the paths of all files of a run but those of its journal, in order.
+    """Give the paths of all regular files of a run but those of its journal, in order.
 
     Args:
         folder: The folder that the paths are relative to.
     """
     found = []
     for place, _, names in os.walk(folder):
-        found += [Path(place, name).relative_to(folder).as_posix() for name in names]
-    yield from sorted(name for name in found if name not in _OWN)
+        paths = (Path(place, name) for name in names)
+        found += [path for path in paths if stat.S_ISREG(path.lstat().st_mode)]
+    known = sorted(path.relative_to(folder).as_posix() for path in found)
+    yield from (name for name in known if name not in _OWN)
 
 
 def _sealed(reading: Reading) -> Mapping[str, tuple[int, str]] | None:

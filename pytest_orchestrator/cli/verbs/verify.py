@@ -1,10 +1,11 @@
-"""Prove that a run is still what it was when it ended.
+"""Prove that a run, or the evidence of one, is still what it was when it ended.
 
 Names the first line of the journal, or the first file, that was changed, is gone or came later.
 """
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli import past
@@ -20,7 +21,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     past.declare_run(
         parser,
         "run",
-        metavar="RUN",
+        metavar="RUN|FILE.zip",
+        help=f"{past.ONE}; or a file that `report --bundle` wrote",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
@@ -39,6 +41,10 @@ def run(args: argparse.Namespace) -> int:
 def _proof(name: str) -> "Proof":
     from pytest_orchestrator.run.proof import proved
 
+    if name.endswith(".zip") and Path(name).is_file():
+        from pytest_orchestrator.run.bundle_proof import proved_bundle
+
+        return proved_bundle(Path(name))
     return proved(past.folder(name))
 
 
