@@ -170,6 +170,7 @@ def _recipe(project: Project, isolation: str) -> None:
 def _comparable(result: pytest.RunResult) -> list[str]:
     """Return what a run shows without what differs from run to run."""
     text = "\n".join([*result.outlines, "==== stderr", *result.errlines])
+    text = re.sub(r"(?m)^run \S+$", "run", text)
     text = re.sub(r"0x[0-9a-f]+", "0x", text)
     text = re.sub(r"\b\d+\.\d+(s| s|$)", "N s", text)
     text = re.sub(r", isolation: (process|inline)", "", text)
