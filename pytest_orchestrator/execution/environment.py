@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -32,10 +32,25 @@ def _nothing(*_: object) -> None:
 _text = functools.lru_cache(maxsize=1024)(os.fsdecode)
 
 
+class _Seen(NamedTuple):
+    """An environment as it was last seen, and its text."""
+
+    raw: dict[bytes, bytes]
+    text: dict[str, str]
+
+
+_seen = _Seen({}, {})
+
+
 def _of_this_process() -> dict[str, str]:
     """Return this process's environment: a dict of ``os.environ`` decodes it all each time."""
-    raw: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined] # noqa: SLF001
-    return {_text(name): _text(value) for name, value in raw.items()}
+    global _seen  # noqa: PLW0603 - asked for twice in a step, and the same both times
+    raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
+    seen = _seen
+    if raw != seen.raw:
+        raw = raw.copy()
+        _seen = seen = _Seen(raw, {_text(name): _text(value) for name, value in raw.items()})
+    return seen.text.copy()
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

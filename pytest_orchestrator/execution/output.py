@@ -78,17 +78,14 @@ def _last_line(raw: bytes) -> tuple[int, bytes]:
 
 
 def _read(text: str, *, objects_only: bool) -> Json:
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-    )
     begin = len(text) - len(text.lstrip(" \t\r\n"))
     try:
-        value, end = decoder.raw_decode(text, begin)
+        value, end = _DECODER.raw_decode(text, begin)
     except RecursionError:
         raise _Broken("nested too deeply", begin) from None
     except json.JSONDecodeError as error:
         brace = text.find("{", begin)
-        if objects_only and brace > begin and _is_json(decoder.raw_decode, text, brace):
+        if objects_only and brace > begin and _is_json(_DECODER.raw_decode, text, brace):
             raise _Broken("text before it", begin) from None
         raise _Broken(_lowered(error.msg), error.pos) from None
     except ValueError:
@@ -131,6 +128,11 @@ def _finite(token: str) -> float:
     if math.isinf(number):
         raise _Refused
     return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+)
 
 
 def _named(value: object) -> str:

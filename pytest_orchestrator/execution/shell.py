@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import time
 
@@ -143,10 +144,12 @@ def _ended(
 
 def _written(told: str, most: int) -> bytes | Failure:
     """Read what a script wrote to the file for its object; nothing where there is none."""
-    if not os.path.isfile(told):
-        if os.path.exists(told):
-            return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
+    try:
+        mode = os.stat(told).st_mode
+    except OSError:  # most scripts print it
         return b""
+    if not stat.S_ISREG(mode):
+        return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
     with open(told, "rb") as file:
         raw = file.read(most + 1)
     return raw if len(raw) <= most else _too_large(f"${RESULT}", most)

@@ -170,7 +170,7 @@ class StepItem(pytest.Function):
                 self.result = run.results[self.step.name]
                 # pytest names the last frame: the line of the recipe, not one of ours.
                 raise frames.users(interrupt)  # noqa: B904
-            tell_output(self.result)
+            tell_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
                 root = self.config.rootpath
                 self.result = with_writers(self.recipe, self.step, self.result, root)

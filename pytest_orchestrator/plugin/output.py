@@ -27,14 +27,26 @@ def shown_live(config: pytest.Config) -> tuple[int, int] | None:
     return None
 
 
-def tell_output(result: "StepResult") -> None:
-    """Write what a step's process printed to stdout and stderr, where pytest captures it."""
+def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
+    """Let pytest's sections show what a step's process printed to stdout and stderr.
+
+    Args:
+        result: What became of the step.
+        item: The step, where it is one that pytest calls now: what it printed goes into its
+            sections at once. Else it is written where pytest captures it.
+    """
     process = result.ended.process if result.ended else None
     if process is None:
         return
-    for stream, file in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+    captures = item is not None and item.config.getoption("capture", "no") in ("fd", "sys")
+    for name, stream, file in (
+        ("stdout", process.stdout, sys.stdout),
+        ("stderr", process.stderr, sys.stderr),
+    ):
         text = stream.text if stream.text.endswith("\n") else f"{stream.text}\n"
-        if stream.text and not process.shown:
+        if stream.text and not process.shown and captures and item is not None:
+            item.add_report_section("call", name, text)
+        elif stream.text and not process.shown:
             file.write(text)
         elif stream.text and isinstance(getattr(file, "buffer", None), io.BytesIO):
             file.buffer.write(

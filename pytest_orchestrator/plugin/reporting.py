@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -281,8 +281,8 @@ def block_of(
     session = state_of(config)
     worker = getattr(config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
-        _masked(session, run.recipe, set(run.recipe.__struct_fields__) - _OF_THE_FILE),
-        _masked(session, step, {"description"}),
+        _masked(session, run.recipe, but=_OF_THE_FILE),
+        _masked(session, step, names={"description"}),
         session.masked(result),
         root=config.rootpath,
         folder=session.folder.path,
@@ -291,10 +291,13 @@ def block_of(
     )
 
 
-def _masked(session: "State", value: S, names: set[str]) -> S:
-    """Return a value whose fields of these names have no secrets in them."""
+def _masked(
+    session: "State", value: S, names: Collection[str] | None = None, but: Collection[str] = ()
+) -> S:
+    """Return a value whose fields of these names, or all but some, have no secrets in them."""
     if not session.has_secrets:
         return value
+    names = names or set(value.__struct_fields__).difference(but)
     fields = {name: session.masked(getattr(value, name)) for name in names}
     return msgspec.structs.replace(value, **fields)
 
