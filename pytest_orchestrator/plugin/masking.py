@@ -1,11 +1,16 @@
 """Reports of pytest without what is secret; their ids, names and paths stay as they are."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
+    import msgspec
+
     from pytest_orchestrator.core.secrets import Masker
+
+S = TypeVar("S", bound="msgspec.Struct")
 
 _PLACES = {"path", "lineno", "filename"}
 _BLOCK = "orchestrator"
@@ -34,6 +39,17 @@ def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") ->
     if extra:
         told = {name: _stage(name, stage, secrets) for name, stage in extra.items()}
         setattr(report, "_json_report_extra", told)  # noqa: B010
+
+
+def fields(
+    value: S, secrets: "Masker", names: Collection[str] | None = None, but: Collection[str] = ()
+) -> S:
+    """Return a value whose fields of these names, or all but some, have no secrets in them."""
+    import msgspec
+
+    names = names or set(value.__struct_fields__).difference(but)
+    masked = {name: secrets.of(getattr(value, name)) for name in names}
+    return msgspec.structs.replace(value, **masked)
 
 
 def record(told: dict[str, Any], secrets: "Masker") -> dict[str, Any]:

@@ -4,10 +4,9 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Collection, Generator, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from pytest_orchestrator.plugin import masking, settings
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Step
-
-S = TypeVar("S", bound=msgspec.Struct)
 
 ATTRIBUTE = "orchestrator"
 """Attribute of a report that carries the block of its step."""
@@ -280,26 +276,19 @@ def block_of(
 
     session = state_of(config)
     worker = getattr(config, "workerinput", {}).get("workerid", "main")
+    recipe = run.recipe
+    if session.has_secrets:
+        recipe = masking.fields(recipe, session.secrets, but=_OF_THE_FILE)
+        step = masking.fields(step, session.secrets, names={"description"})
     return json_report.block(
-        _masked(session, run.recipe, but=_OF_THE_FILE),
-        _masked(session, step, names={"description"}),
+        recipe,
+        step,
         session.masked(result),
         root=config.rootpath,
         folder=session.folder.path,
         worker=worker,
         state=state,
     )
-
-
-def _masked(
-    session: "State", value: S, names: Collection[str] | None = None, but: Collection[str] = ()
-) -> S:
-    """Return a value whose fields of these names, or all but some, have no secrets in them."""
-    if not session.has_secrets:
-        return value
-    names = names or set(value.__struct_fields__).difference(but)
-    fields = {name: session.masked(getattr(value, name)) for name in names}
-    return msgspec.structs.replace(value, **fields)
 
 
 def _reason(report: pytest.TestReport) -> str:
