@@ -53,7 +53,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_CREAT | (os.O_EXCL if chain is None else 0)
         try:
-            self._alive = _held(path.with_name(LOCK))
+            self._alive = _held(path.with_suffix(Path(LOCK).suffix))
             self._fd: int | None = os.open(path, flags, 0o644)
         except OSError as error:
             self._let_go()
@@ -170,7 +170,7 @@ def is_written(path: Path) -> bool:
         path: The journal.
     """
     try:
-        fd = os.open(path.with_name(LOCK), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path.with_suffix(Path(LOCK).suffix), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -62,7 +62,7 @@ def test_help_has_all_verbs_each_with_a_sentence(project: Project) -> None:
     }
 
 
-@pytest.mark.parametrize("name", VERBS)
+@pytest.mark.parametrize("name", [name for name in VERBS if name not in ("ctx", "serve")])
 def test_help_of_a_verb_ends_with_an_example_that_works(
     name: str, project: Project, tmp_path: Path
 ) -> None:

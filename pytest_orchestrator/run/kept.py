@@ -1,0 +1,105 @@
+"""A Context that outlives its process: each change is a line of a journal before it counts."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pytest_orchestrator.core.chain import Chain, Entry
+from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.events import SCHEMA_VERSION, ContextChanged, RunStarted
+from pytest_orchestrator.core.history import History
+from pytest_orchestrator.run import reader
+from pytest_orchestrator.run.journal import Journal
+
+_RUN: Final = "serve"
+"""What stands where a journal of a session has the id of its run."""
+
+
+class NotKept(OrchestratorError):
+    """A file does not hold a Context that can be gone on with."""
+
+    slug = "not-kept"
+
+
+class Kept(NamedTuple):
+    """A Context and its file.
+
+    Attributes:
+        context: As it stood after the last change in the file.
+        journal: Has each further change before it counts; to be closed.
+        torn: Bytes of a last change that was cut off while it was written, and is gone.
+    """
+
+    context: Context
+    journal: Journal
+    torn: int
+
+
+def opened(path: Path) -> Kept:
+    """Go on with the Context of a file, or begin one.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NotKept: It is damaged, or something else.
+        JournalError: It cannot be written, or another process writes it.
+        OSError: It cannot be read.
+    """
+    if not path.exists() or not path.stat().st_size:
+        path.unlink(missing_ok=True)
+        journal, read = Journal(path), None
+        journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
+    else:
+        read = reader.read(path)
+        _check(path, read)
+        journal = Journal(path, Chain(read.chain.length, read.chain.hash))
+        if path.stat().st_size != read.size + read.torn:
+            journal.close()
+            raise NotKept(f"{path} was changed while it was read; try again")
+        os.truncate(path, read.size)
+        if not read.entries:
+            journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
+    context = Context("serve")
+    if read is not None:
+        context.restore(_snapshot(read.entries))
+    context.observed(journal.append)
+    return Kept(context, journal, read.torn if read else 0)
+
+
+def _check(path: Path, read: reader.Reading) -> None:
+    first = read.entries[0].event if read.entries else None
+    if read.damage is not None and read.entries:
+        raise NotKept(f"{path} is damaged: {read.damage}; nothing was changed")
+    if read.entries and not (isinstance(first, RunStarted) and first.run == _RUN):
+        raise NotKept(f"{path} is the journal of a run; take a file of its own")
+    if not read.entries and (read.damage is not None or not _may_be_torn(path)):
+        raise NotKept(f"{path} is no file of a Context; take another one")
+
+
+def _may_be_torn(path: Path) -> bool:
+    """Tell whether all that there is may be the beginning of a first line."""
+    with path.open("rb") as file:
+        return b'{"n":1,'.startswith(file.read(7))
+
+
+def _snapshot(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Make of changes what `Context.restore` takes."""
+    changes: dict[str, list[Change]] = {}
+    for entry in entries:
+        event = entry.event
+        if isinstance(event, ContextChanged):
+            index = event.new if event.op == "pop" else None
+            change = Change(event.key, entry.ts, event.who, event.op, None, event.new, index)
+            changes.setdefault(event.key, []).append(change)
+    values, told = {}, {}
+    for key, listed in changes.items():
+        history = History()
+        history.adopt(key, listed)
+        told[key] = [change.as_dict() for change in history.of(key)]
+        history.add(key, "", "delete", None)
+        if listed[-1].op != "delete":
+            values[key] = history.of(key)[-1].old
+    return {"version": 1, "values": values, "history": told}

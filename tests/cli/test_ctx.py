@@ -1,0 +1,108 @@
+"""What can be asked of a served Context on the command line, and what is printed of it."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.remote.whereabouts import ADDRESS, TOKEN
+from tests.cli.conftest import Project
+
+BASE = {"dut.serial": "A7 \u00f6", "n": 2, "poll": {"flow": [1.5, None]}}
+
+
+@pytest.fixture
+def ctx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+    ctx = Context("bench")
+    for key, value in BASE.items():
+        ctx.set(key, value)
+    with Server(ctx) as server:
+        monkeypatch.setenv(ADDRESS, server.address)
+        monkeypatch.setenv(TOKEN, server.token)
+        yield ctx
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        ("get dut.serial", "A7 \u00f6\n"),
+        ("get dut.serial --json", '"A7 \u00f6"\n'),
+        ("get poll.flow", "[1.5, null]\n"),
+        ("get poll --json", '{"flow":[1.5,null]}\n'),
+        ("full", 'dut.serial = "A7 \u00f6"\nn = 2\npoll = {"flow": [1.5, null]}\n'),
+        ("keys", "dut.serial\nn\npoll\n"),
+        ("keys --json", '["dut.serial","n","poll"]\n'),
+        ("increment n", "3\n"),
+        ("increment n -0.5", "1.5\n"),
+        ("set n 7", ""),
+        ("pop n", "pytest-orchestrator ctx: pop needs a list; 'n' is a number\n"),
+        ("get dut.seril", ("pytest-orchestrator ctx: no key 'dut.seril' in the context "
+         "(did you mean 'dut.serial'?)\n")),
+        ("delete x", "pytest-orchestrator ctx: no key 'x' in the context\n"),
+        ("who x", "pytest-orchestrator ctx: no key 'x' in the context\n"),
+        ("history x", ""),
+        ("history x --json", "[]\n"),
+    ],
+)  # fmt: skip
+def test_a_question_is_answered(project: Project, ctx: Context, words: str, out: str) -> None:
+    told = project.call("ctx", *words.split())
+
+    assert told.out + told.err == out
+    assert told.code == (1 if told.err else 0)
+
+
+def test_what_is_written_is_there_with_its_writer(project: Project, ctx: Context) -> None:
+    assert project.call("ctx", "set", "a", '{"b": [1]}').code == 0
+    assert project.call("ctx", "set", "t", "--text", '{"b"', "--who", "me").code == 0
+    assert project.call("ctx", "append", "l", "1").code == 0
+    assert project.call("ctx", "append", "l", '"x"').code == 0
+    assert project.call("ctx", "pop", "l", "0").out == "1\n"
+    assert project.call("ctx", "delete", "a").code == 0
+
+    assert ctx.to_dict() == {**BASE, "t": '{"b"', "l": ["x"]}
+    lines = [
+        line.split("  ", 1)[1] for line in project.call("ctx", "history", "l").out.splitlines()
+    ]
+    assert lines == ["client  append[0]  + 1", 'client  append[1]  + "x"', "client  pop[0]  - 1"]
+    assert project.call("ctx", "history", "a").out.endswith('client  delete  - {"b": [1]}\n')
+    assert project.call("ctx", "who", "t").out == f"me  {ctx.last_modified('t')}  set\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("set", "a", "NaN"), ("argument JSON: 'NaN' is not JSON (NaN is not in JSON); "
+         "write --text for a text\n")),
+        (("set", "a", "x y"), ("argument JSON: 'x y' is not JSON (Expecting value); "
+         "write --text for a text\n")),
+        (("set", "a"), "one of the arguments JSON --text is required\n"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_exits_with_2(
+    project: Project, ctx: Context, words: tuple[str, ...], why: str
+) -> None:
+    told = project.call("ctx", *words)
+
+    assert told.code == 2
+    assert told.err.endswith(f"error: {why}")
+
+
+def test_where_no_context_is_served_it_is_said_what_to_start(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv(ADDRESS, address)
+
+    told = project.call("ctx", "full")
+
+    assert (told.code, told.err) == (
+        2,
+        (
+            f"pytest-orchestrator ctx: no Context is served at {address} (of {ADDRESS}): "
+            "Connection refused; start one by `pytest-orchestrator serve`, or "
+            "`pytest --recipe-serve`\n"
+        ),
+    )

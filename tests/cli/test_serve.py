@@ -1,0 +1,140 @@
+"""A Context that is served by itself, and outlives its process in a file."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from pytest_orchestrator import ContextUnreachable, RemoteContext
+from pytest_orchestrator.cli.verbs import ctx, serve
+from pytest_orchestrator.remote.listening import at
+from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE
+from tests.cli.conftest import Project
+
+
+class Serving(NamedTuple):
+    process: subprocess.Popen[str]
+    address: str
+    token: str
+
+    def ended(self, by: signal.Signals) -> tuple[int, str]:
+        self.process.send_signal(by)
+        told = self.process.communicate(timeout=20)[1]
+        return self.process.returncode, told
+
+
+class Served:
+    """Starts `serve` in a project."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *words: str) -> Serving:
+        command = [sys.executable, "-m", "pytest_orchestrator", "serve", *words]
+        process = subprocess.Popen(
+            command,
+            cwd=self.project.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        assert process.stdout
+        head, _, address = process.stdout.readline().strip().rpartition(" ")
+        assert head == "the Context is served at"
+        told = json.loads((self.project.path / FILE).read_text())
+        assert (told["address"], told["pid"]) == (address, process.pid)
+        return Serving(process, address, told["token"])
+
+
+@pytest.fixture
+def served(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    monkeypatch.delenv(ADDRESS, raising=False)
+    served = Served(project)
+    yield served
+    for process in served.started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_context_outlives_its_process_in_a_file(served: Served, project: Project) -> None:
+    state, words = project.path / "state.jsonl", ("--file", "state.jsonl", "--token-file", "token")
+    first = served(*words)
+    with RemoteContext.connect() as remote:
+        remote.set("dut", {"serial": "A7"})
+        for number in range(3):
+            remote.append("readings", number, who="poll")
+        remote.pop("readings", 0)
+        remote.set("gone", None)
+        remote.delete("gone")
+        history = [remote.get_history(key) for key in ("dut", "readings", "gone")]
+        twice = project.call("serve", "--file", "state.jsonl")
+        first.process.kill()
+        first.process.wait(20)
+        with pytest.raises(ContextUnreachable):
+            remote.get("dut")
+    assert twice.code == 2
+    assert twice.err.endswith(
+        "error: --file: the journal state.jsonl cannot be made: another process writes it\n"
+    )
+    with state.open("a") as file:
+        file.write('{"n":9,"ts":"20')
+
+    second = served(*words)
+    with RemoteContext.connect() as remote:
+        assert remote.to_dict() == {"dut": {"serial": "A7"}, "readings": [1, 2]}
+        assert [remote.get_history(key) for key in ("dut", "readings", "gone")] == history
+        assert remote.increment("runs") == 1
+    code, told = second.ended(signal.SIGINT)
+    assert (second.token, code) == (first.token, 0)
+    assert told == (
+        "pytest-orchestrator serve: state.jsonl ends in the middle of a change, which was never "
+        "confirmed: it was cut off\npytest-orchestrator serve: address and token are in "
+        f"{project.path / FILE}; Ctrl-C ends it\n"
+    )
+    assert not (project.path / FILE).exists()
+    assert (project.path / "token").stat().st_mode & 0o777 == 0o600
+
+    third = served(*words)
+    with RemoteContext.connect() as remote:
+        assert remote.get("runs") == 1
+    assert third.ended(signal.SIGTERM)[0] == 0
+
+
+def test_the_examples_of_their_help_work_together(served: Served, project: Project) -> None:
+    serving = served(*serve.EXAMPLE.split()[1:])
+    with RemoteContext.connect() as remote:
+        remote.set("metrics.mean_v1", 1.5)
+    assert project.call(*ctx.EXAMPLE.split()) == (0, "1.5\n", "")
+    assert serving.ended(signal.SIGTERM)[0] == 0
+
+
+def test_what_cannot_be_served_is_told(project: Project, tmp_path: Path) -> None:
+    with at("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        told = project.call("serve", "--port", str(port))
+    assert (told.code, told.err) == (
+        1,
+        (
+            f"pytest-orchestrator serve: cannot serve at 127.0.0.1:{port}: something else listens "
+            "there; end it, or take another port (0 is any free one)\n"
+        ),
+    )
+    project.write("token", "short")
+    project.write("notes.md", "# Notes\n")
+    for words, why in [
+        (("--token-file", "token"), ("--token-file: token has no token; one is a word of 16 "
+         "letters at least")),
+        (("--file", "notes.md"), "--file: notes.md is no file of a Context; take another one"),
+        (("--file", "no/such"), ("--file: the journal no/such cannot be made: No such file or "
+         "directory")),
+    ]:  # fmt: skip
+        told = project.call("serve", *words)
+        assert (told.code, told.err.partition("error: ")[2]) == (2, f"{why}\n")
+    assert (tmp_path / "notes.md").read_text() == "# Notes\n"

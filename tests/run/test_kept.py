@@ -1,0 +1,66 @@
+"""A Context in a file: what was confirmed is there again, and damage is told."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.core.events import RunStarted
+from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.kept import NotKept, opened
+
+
+def written(path: Path) -> None:
+    kept = opened(path)
+    kept.context.set("a", 1)
+    kept.context.append("l", "x")
+    kept.context.append("l", "y")
+    kept.context.set("b", None)
+    kept.context.pop("l", 0)
+    kept.journal.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.jsonl"
+
+
+def test_a_file_that_was_cut_anywhere_gives_a_beginning_of_what_was_written(path: Path) -> None:
+    written(path)
+    whole = path.read_bytes()
+    for cut in (0, 1, 6, 7, *range(90, len(whole), 7)):
+        path.write_bytes(whole[:cut])
+        kept = opened(path)
+        made = sum(len(kept.context.get_history(key)) for key in ("a", "l", "b"))
+        kept.context.set("a", 2)
+        kept.journal.close()
+        assert made == max(whole[:cut].count(b"\n") - 1, 0), cut
+        again = opened(path)
+        assert (again.context.get("a"), again.torn) == (2, 0)
+        again.journal.close()
+
+
+def test_a_line_that_was_changed_is_told_and_nothing_is_touched(path: Path) -> None:
+    written(path)
+    lines = path.read_text().splitlines(keepends=True)
+    lines[2] = lines[2].replace('"x"', '"z"')
+    path.write_text(damaged := "".join(lines))
+
+    with pytest.raises(NotKept) as caught:
+        opened(path)
+
+    assert str(caught.value) == (
+        f"{path} is damaged: line 3: it, or the hash of the line before it, was changed; "
+        "nothing was changed"
+    )
+    assert path.read_text() == damaged
+
+
+def test_the_journal_of_a_run_is_not_gone_on_with(path: Path) -> None:
+    journal = Journal(path)
+    journal.append(RunStarted(schema_version="1.0", run="20261125-1"))
+    journal.close()
+
+    with pytest.raises(NotKept) as caught:
+        opened(path)
+
+    assert str(caught.value) == f"{path} is the journal of a run; take a file of its own"
