@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from pytest_orchestrator.recipe import load
 from tests.cli.conftest import Project
 
+ROOT = Path(__file__).parents[2]
 FILES = [
     "pyproject.toml",
     "recipes/hello.yaml",
@@ -99,6 +101,19 @@ def test_workflows_and_hooks_are_yaml_that_calls_what_there_is(empty: Project) -
     assert entries == [one for one in runs if one.startswith("pytest-orchestrator")]
     for entry in entries:
         assert empty.call(*entry.split()[1:]).code == 0
+
+
+def test_the_hooks_of_the_repository_are_those_of_a_project(empty: Project) -> None:
+    empty.call("init", "--pre-commit")
+    local = yaml.safe_load(files(empty.path)[".pre-commit-config.yaml"])["repos"][0]["hooks"]
+    offered = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    same = ("name", "entry", "files", "pass_filenames")
+    assert [[one[key] for key in same] for one in offered] == [
+        [one[key] for key in same] for one in local
+    ]
+    assert {one["language"] for one in offered} == {"python"}
+    found = {path for path in files(empty.path) if re.search(local[0]["files"], path)}
+    assert found == {*FILES[1:4]}
 
 
 def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty: Project) -> None:
