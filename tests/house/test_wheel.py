@@ -1,21 +1,16 @@
 """What a user installs."""
 
-import subprocess
-import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.house.conftest import ROOT, built
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+def files(wheel: Path) -> set[str]:
     return set(ZipFile(wheel).namelist())
 
 
@@ -33,3 +28,14 @@ def test_the_wheel_holds_every_file_of_the_package(files: set[str]) -> None:
     }
 
     assert there - files == set()
+
+
+def test_the_source_distribution_makes_the_same_wheel(files: set[str], tmp_path: Path) -> None:
+    with tarfile.open(built(ROOT, "sdist", tmp_path / "sdist")) as archive:
+        archive.extractall(tmp_path / "source", filter="data")
+    (source,) = (tmp_path / "source").iterdir()
+    again = built(source, "wheel", tmp_path / "wheel")
+
+    assert set(ZipFile(again).namelist()) == files
+    for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ".pre-commit-hooks.yaml"):
+        assert (source / name).is_file()
