@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin import reporting, sharing
+from pytest_orchestrator.plugin import sharing, tables
 from pytest_orchestrator.plugin.claims import SUFFIXES
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
@@ -26,7 +26,7 @@ _INPUT = "orchestrator_groups"
 def join(config: pytest.Config) -> None:
     """Take part in a session that xdist may distribute."""
     if not hasattr(config, "workerinput"):
-        reporting.show_tables(config)
+        tables.show_tables(config)
         late = LateReports(config)
         config.pluginmanager.register(late, "orchestrator-late-reports")
         config.pluginmanager.register(Controller(late), "orchestrator-distribution")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, imports, plain_reports, settings, specs
+from pytest_orchestrator.plugin import claims, github, imports, plain_reports, settings, specs
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "recipe(path): run the steps of a recipe once before this test, and stop if one fails",
     )
     config.pluginmanager.register(plain_reports.Plain(config), "orchestrator-plain")
+    github.join(config)
     if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import durations
 

@@ -163,7 +163,7 @@ def cut_off(item: pytest.Item) -> pytest.TestReport | None:
 
 
 def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:
-    from pytest_orchestrator.plugin.nodes import failure_text
+    from pytest_orchestrator.plugin.explaining import failure_text
 
     head = f"needed step {run.recipe.node(step.name)} did not pass"
     result = state_of(config).masked(result)
@@ -177,7 +177,7 @@ def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResul
 def _explanation(config: pytest.Config, raised: BaseException) -> str:
     """Return the last lines of what there is to say of an exception in a needed step."""
     from pytest_orchestrator.execution.isolated import Raised
-    from pytest_orchestrator.plugin.nodes import explained_there
+    from pytest_orchestrator.plugin.explaining import explained_there
 
     if isinstance(raised, Raised):
         lines = str(explained_there(config, raised)).splitlines()

@@ -18,24 +18,18 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.isolated import Raised
 from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.plugin import fixtures, upstream
+from pytest_orchestrator.plugin import explaining, fixtures, upstream
 from pytest_orchestrator.plugin.callables import callable_of, let_perform, nothing_named
 from pytest_orchestrator.plugin.claims import Claim
 from pytest_orchestrator.plugin.output import tell_output
+from pytest_orchestrator.plugin.plain_reports import PROBLEMS_KEY
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.unmet_needs import with_writers
 from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
 
-_REPORT: dict[str, Any] = {
-    "nodeid": "",
-    "location": ("", 0, ""),
-    "keywords": {},
-    "outcome": "failed",
-    "longrepr": None,
-    "when": "call",
-}
+_MOST = 100
 
 
 def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFile | None":
@@ -95,11 +89,14 @@ class RecipeFile(pytest.Module):
             return str(error)
         if not isinstance(error, RecipeError):
             return super().repr_failure(excinfo)
+        self.stash[PROBLEMS_KEY] = [
+            [error.path, *one.place[:2], self.nodeid, one.text] for one in error.problems[:_MOST]
+        ]
         if hasattr(self.config, "workerinput"):
             # As text the same report from two workers is told once.
             return str(error)
         shown: Any = excinfo.getrepr(style="value")
-        _blame(shown, self.path, error.problems[0].place.line, error.summary)
+        explaining.blame(shown, self.path, error.problems[0].place.line, error.summary)
         return shown
 
 
@@ -185,7 +182,7 @@ class StepItem(pytest.Function):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a failed step: its own text, or the traceback of the user's code."""
         if isinstance(excinfo.value, Raised):
-            return self._with_aftermath(explained_there(self.config, excinfo.value))
+            return self._with_aftermath(explaining.explained_there(self.config, excinfo.value))
         shown = super().repr_failure(excinfo)
         result = self.result
         if result and result.failure and result.failure.exception is excinfo.value:
@@ -193,7 +190,7 @@ class StepItem(pytest.Function):
         # What the user's code raised, `pytest.fail` too, is blamed on the user's line.
         if result and result.failure and result.failure.exception is None:
             place = failure.place_of(self.step, result)
-            _blame(shown, self.source, place.line, result.failure.reason)
+            explaining.blame(shown, self.source, place.line, result.failure.reason)
         return shown
 
     def _with_aftermath(self, shown: Any) -> Any:
@@ -209,7 +206,9 @@ class StepItem(pytest.Function):
         if self.result is None or self.result.failure is None:
             return None
         return self.repr_failure(
-            _raised(failure_text(self.config, self.recipe, self.step, self.result))
+            explaining.raised(
+                explaining.failure_text(self.config, self.recipe, self.step, self.result)
+            )
         )
 
     def explained(self, error: BaseException) -> Any:
@@ -217,8 +216,10 @@ class StepItem(pytest.Function):
         problem = fixtures.problem(error, self.recipe, self.step)
         if problem is None:
             return None
-        shown = super().repr_failure(_raised(problem.render()))
-        _blame(shown, self.source, problem.problems[0].place.line, problem.problems[0].short)
+        shown = super().repr_failure(explaining.raised(problem.render()))
+        explaining.blame(
+            shown, self.source, problem.problems[0].place.line, problem.problems[0].short
+        )
         return shown
 
     def _awaited(self) -> list[str]:
@@ -239,7 +240,7 @@ class StepItem(pytest.Function):
             pytest.xfail(raised.report["wasxfail"].removeprefix("reason: "))
         if raised is not None:
             raise raised
-        told = failure_text(self.config, self.recipe, self.step, result)
+        told = explaining.failure_text(self.config, self.recipe, self.step, result)
         raise pytest.fail.Exception(told, pytrace=False) from None
 
     def warn_of_leftovers(self, result: StepResult) -> None:
@@ -255,34 +256,10 @@ class StepItem(pytest.Function):
             )
 
 
-def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
-    """Return what a person is told of a failed step."""
-    return failure.text(recipe, step, result, config.rootpath, config.invocation_params.dir)
-
-
-def explained_there(config: pytest.Config, raised: Raised) -> Any:
-    """Return what pytest explained in the process that a step ran in."""
-    report: Any = config.hook.pytest_report_from_serializable(
-        config=config, data={**_REPORT, **raised.report}
-    )
-    for note in getattr(raised, "__notes__", ()):
-        report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
-    return report.longrepr
-
-
 def fixtures_of(fixture: Callable[[str], object], run: Serial, step: Step) -> dict[str, object]:
     """Return the values of the fixtures that a step names, by name."""
     names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
     return {name: fixture(name) for name in names}
-
-
-def _raised(text: str) -> pytest.ExceptionInfo[BaseException]:
-    """Return a text as a failure that pytest shows without any frame."""
-    try:
-        # Where Ctrl-C is handled it is none of what is shown.
-        raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
-    except pytest.fail.Exception:
-        return pytest.ExceptionInfo.from_current()
 
 
 def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
@@ -293,10 +270,3 @@ def _mark(config: pytest.Config, tag: str) -> pytest.MarkDecorator:
         config.addinivalue_line("markers", f"{tag}: tag of a recipe")
     mark: pytest.MarkDecorator = getattr(pytest.mark, tag)
     return mark
-
-
-def _blame(shown: Any, path: Path, line: int, message: str) -> None:
-    """Let the short summary and machine-readable reports name the line of the recipe."""
-    crash = getattr(shown, "reprcrash", None)
-    if crash is not None:
-        crash.path, crash.lineno, crash.message = str(path), line, message

@@ -12,6 +12,14 @@ import pytest
 from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.state import state_of
 
+BLOCK = "orchestrator"
+"""Attribute of a report that carries the block of its step."""
+
+PROBLEMS = "orchestrator_problems"
+"""Attribute of the report of a recipe that cannot be read: path, line, column, title, text."""
+
+PROBLEMS_KEY = pytest.StashKey[list[list[Any]]]()
+
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
@@ -39,10 +47,13 @@ class Plain:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_make_collect_report(
-        self,
+        self, collector: pytest.Collector
     ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         """Mask what is told of a file that cannot be collected: it shows lines of the file."""
         report = yield
+        problems = collector.stash.get(PROBLEMS_KEY, None)
+        if problems:
+            setattr(report, PROBLEMS, self._state.masked(problems))
         if self._state.has_secrets:
             masking.mask(report, self._state.secrets)
         return report

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from pytest_orchestrator.plugin import reporting
+from pytest_orchestrator.plugin import tables
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.late_reports import later
 from pytest_orchestrator.plugin.nodes import StepItem
@@ -64,7 +64,7 @@ class LastItems:
     def tell(self, item: StepItem, report: pytest.TestReport) -> None:
         """Report a step that was not selected where it failed, as a teardown's error is."""
         if not report.failed:
-            reporting.keep(item.config, report)
+            tables.keep(item.config, report)
             return
         report.when = "teardown"
         if self._worker and self._at is not None:

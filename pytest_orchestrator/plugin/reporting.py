@@ -2,15 +2,13 @@
 
 import contextlib
 import logging
-import os
-import shutil
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import masking, settings
-from pytest_orchestrator.plugin.output import shorten
+from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.plain_reports import BLOCK
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -20,11 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.model import Step
 
-ATTRIBUTE = "orchestrator"
-"""Attribute of a report that carries the block of its step."""
-
-_TABLES = "orchestrator-tables"
-_LATE = "orchestrator_late"
+ATTRIBUTE = BLOCK
 
 _OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
 _OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
@@ -90,99 +84,8 @@ class Blocks:
         return {} if block is None else {ATTRIBUTE: block}
 
 
-class Tables:
-    """Collects the blocks that reports carry and shows a table for each recipe."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._blocks: dict[str, dict[str, dict[str, Any]]] = {}
-        self._failed: list[pytest.TestReport] = []
-        self._folder, self._here = settings.run_dir(config), config.invocation_params.dir
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the blocks of a report; they may come from another process."""
-        self.keep(report)
-        if report.failed and hasattr(report, ATTRIBUTE):
-            self._failed.append(report)
-
-    def keep(self, report: pytest.TestReport) -> None:
-        """Note the blocks that a report carries."""
-        for block in _carried(report):
-            self._keep(block)
-
-    def _keep(self, block: dict[str, Any]) -> None:
-        self._blocks.setdefault(_title(block), {})[block["step"]["name"]] = block
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take the blocks of a worker that came after all reports."""
-        for block in getattr(node, "workeroutput", {}).get(_LATE, ()):
-            self._keep(block)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Give pytest-json-report the block of a service as it was in the end."""
-        for test in json_report.get("tests", ()):
-            block = test.get("metadata", {}).get(ATTRIBUTE)
-            if block is not None:
-                steps = self._blocks.get(_title(block), {})
-                test["metadata"][ATTRIBUTE] = steps.get(block["step"]["name"], block)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Leave the last lines of long outputs for the terminal."""
-        if self._config.get_verbosity() < 2:
-            for report in self._failed:
-                shorten(report, getattr(report, ATTRIBUTE)["step"].get("kind", ""))
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show what each recipe's steps did and used."""
-        if self._config.get_verbosity() < 0 or not self._blocks:
-            return
-        from pytest_orchestrator.reports import terminal
-
-        for path, steps in self._blocks.items():
-            blocks = sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
-            terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
-            width = shutil.get_terminal_size().columns
-            for row in terminal.table(blocks, width):
-                terminalreporter.write(row.before)
-                terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
-                terminalreporter.write(f"{row.after}\n")
-            folder = os.path.relpath(self._folder / blocks[0]["run"]["id"], self._here)
-            for line in terminal.closing(blocks, folder, width):
-                terminalreporter.write_line(line)
-
-
 _BLOCK = pytest.StashKey["dict[str, Json]"]()
 _REPORT = pytest.StashKey[pytest.TestReport]()
-
-
-def _title(block: dict[str, Any]) -> str:
-    """Return what a run of a recipe is called: its path, and the cell of its matrix."""
-    recipe = block["recipe"]
-    return f"{recipe['path']}[{recipe['cell']}]" if "cell" in recipe else str(recipe["path"])
-
-
-def show_tables(config: pytest.Config) -> None:
-    """Show the tables of recipes in this process."""
-    if not config.pluginmanager.has_plugin(_TABLES):
-        config.pluginmanager.register(Tables(config), _TABLES)
-
-
-def keep(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Show a report in the tables that nobody else is told of."""
-    if hasattr(config, "workeroutput"):
-        config.workeroutput.setdefault(_LATE, []).extend(_carried(report))
-    tables = config.pluginmanager.get_plugin(_TABLES)
-    if tables is not None:
-        tables.keep(report)
-
-
-def _carried(report: pytest.TestReport) -> list[dict[str, Any]]:
-    """Return the blocks that a report carries."""
-    blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
-    return [block for block in blocks if block is not None]
 
 
 @contextlib.contextmanager

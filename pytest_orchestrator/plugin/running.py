@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import lanes, late_reports, needs, protocol, reporting, settings
+from pytest_orchestrator.plugin import (
+    lanes,
+    late_reports,
+    needs,
+    protocol,
+    reporting,
+    settings,
+    tables,
+)
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.nodes import StepItem
@@ -25,7 +33,7 @@ def start(session: pytest.Session) -> None:
     register(last_items, "orchestrator-last-items")
     register(Running(session, finals, last_items), "orchestrator-running")
     register(reporting.Blocks(), "orchestrator-blocks")
-    reporting.show_tables(session.config)
+    tables.show_tables(session.config)
 
 
 class Running:

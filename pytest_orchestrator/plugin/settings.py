@@ -82,6 +82,12 @@ def _add_ini(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+    parser.addini(
+        "recipe_github",
+        "false: no annotations and no job summary where a workflow of GitHub runs pytest",
+        type="bool",
+        default=True,
+    )
     for name, default, meaning in _INI:
         parser.addini(name, meaning, default=default)
 

@@ -1,0 +1,52 @@
+"""What pytest is given to show of a step that failed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.isolated import Raised
+from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.reports import failure
+
+_REPORT: dict[str, Any] = {
+    "nodeid": "",
+    "location": ("", 0, ""),
+    "keywords": {},
+    "outcome": "failed",
+    "longrepr": None,
+    "when": "call",
+}
+
+
+def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told of a failed step."""
+    return failure.text(recipe, step, result, config.rootpath, config.invocation_params.dir)
+
+
+def explained_there(config: pytest.Config, raised: Raised) -> Any:
+    """Return what pytest explained in the process that a step ran in."""
+    report: Any = config.hook.pytest_report_from_serializable(
+        config=config, data={**_REPORT, **raised.report}
+    )
+    for note in getattr(raised, "__notes__", ()):
+        report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
+    return report.longrepr
+
+
+def raised(text: str) -> pytest.ExceptionInfo[BaseException]:
+    """Return a text as a failure that pytest shows without any frame."""
+    try:
+        # Where Ctrl-C is handled it is none of what is shown.
+        raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
+    except pytest.fail.Exception:
+        return pytest.ExceptionInfo.from_current()
+
+
+def blame(shown: Any, path: Path, line: int, message: str) -> None:
+    """Let the short summary and machine-readable reports name the line of the recipe."""
+    crash = getattr(shown, "reprcrash", None)
+    if crash is not None:
+        crash.path, crash.lineno, crash.message = str(path), line, message

@@ -1,0 +1,214 @@
+"""What GitHub shows of a run: annotations at lines of recipes, and the summary of a job.
+
+Annotations are commands of the workflow, one a line; nothing of a step can end one early.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports.critical_path import critical_path
+from pytest_orchestrator.reports.mermaid import SIGNS, mermaid
+from pytest_orchestrator.reports.terminal import verdict
+
+MOST_ANNOTATIONS = 10
+"""GitHub shows no more errors of one step of a job."""
+
+MOST_BYTES = 900 * 1024
+"""GitHub refuses the whole summary of a step above 1 MiB, which others may add to."""
+
+_MOST_RECIPES = 200
+_MOST_PROBLEMS = 50
+_MOST_FAILURES = 10
+_MOST_GRAPHS = 10
+_LONGEST = 8_000
+_LONGEST_LINE = 1_000
+_STATES = ("passed", "failed", "skipped", "blocked")
+_AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
+_ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪"}
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
+
+Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
+"""The blocks of each run of a recipe, by what the run is called."""
+
+
+class Mark(NamedTuple):
+    """Something that is wrong at a place of a file.
+
+    Attributes:
+        path: The file, relative to the rootdir.
+        line: From 1.
+        column: From 1.
+        title: What it is wrong with.
+        text: What is wrong, on one line.
+    """
+
+    path: str
+    line: int
+    column: int
+    title: str
+    text: str
+
+    def annotation(self, prefix: str = "") -> str:
+        """Return the command that shows it.
+
+        Args:
+            prefix: Path of the rootdir in the repository, with a slash, where that is another.
+        """
+        path, title = _property(prefix + self.path), _property(self.title)
+        where = f"file={path},line={self.line},col={self.column},title={title}"
+        return f"::error {where}::{_message(self.text)}"
+
+
+def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
+    """Return the failures of steps, at the lines of the recipe that are to blame."""
+    found = []
+    for block in blocks:
+        step, recipe = _mapping(block["step"]), _mapping(block["recipe"])
+        if _AS.get(str(step["state"]), step["state"]) != "failed":
+            continue
+        at = {"path": recipe["path"], "line": step["line"], "column": 1} | _mapping(
+            step.get("place")
+        )
+        reason = str(step.get("reason", step["state"]))
+        place = (str(at["path"]), int(str(at["line"])), int(str(at["column"])))
+        found.append(Mark(*place, title=str(step.get("node", step["name"])), text=reason))
+    return found
+
+
+def annotations(failures: Sequence[Mark], problems: Sequence[Mark], prefix: str = "") -> list[str]:
+    """Return the commands for at most ten of what is wrong, and one that counts the rest.
+
+    Args:
+        failures: Those of steps, which go first.
+        problems: What is wrong in recipes that cannot be read.
+        prefix: As of `Mark.annotation`.
+    """
+    every = [*failures, *problems]
+    lines = [one.annotation(prefix) for one in every[:MOST_ANNOTATIONS]]
+    rest = len(every) - len(lines)
+    if rest:
+        more = f"{rest} more failure" + ("s are" if rest > 1 else " is")
+        lines.append(f"::notice title=pytest-orchestrator::{more} in the log of this step")
+    return lines
+
+
+def summary(
+    recipes: Recipes, shown: Mapping[str, str], problems: Sequence[Mark], room: int = MOST_BYTES
+) -> str:
+    """Return the summary of a job in GitHub's Markdown.
+
+    Args:
+        recipes: The blocks of all steps.
+        shown: What pytest shows of failed steps, by their node ids.
+        problems: What is wrong in recipes that cannot be read.
+        room: Bytes that it may have; what is beyond that is left out, graphs first.
+    """
+    verdicts = {name: verdict(blocks) for name, blocks in recipes.items()}
+    names = sorted(recipes, key=lambda name: verdicts[name] != "failed")
+    bad = bool(problems) or "failed" in verdicts.values()
+    parts = [f"## Recipes: {'failed' if bad else 'passed'}\n"]
+    parts += _table({name: recipes[name] for name in names}, verdicts)
+    parts += _problems(problems)
+    parts += _failures(shown)
+    parts += [_graph(name, recipes[name]) for name in names[:_MOST_GRAPHS]]
+    text, left = "", room - len(_CUT.encode())
+    for part in parts:
+        size = len(part.encode()) + 1
+        if size > left:
+            return text + _CUT
+        text, left = f"{text}{part}\n", left - size
+    return text
+
+
+_CUT = "… the rest is left out here: GitHub takes no more.\n"
+
+
+def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
+    if not recipes:
+        return []
+    rows = [
+        "| recipe | verdict | passed | failed | skipped | blocked | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, blocks in list(recipes.items())[:_MOST_RECIPES]:
+        states = [str(_mapping(block["step"])["state"]) for block in blocks]
+        counts = [_AS.get(state, state) for state in states]
+        path = critical_path(blocks)
+        cells = [
+            _code(name),
+            f"{_ICONS[verdicts[name]]} {verdicts[name]}",
+            *(str(counts.count(state)) for state in _STATES),
+            figures.seconds(path.whole if path else None),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    more = len(recipes) - _MOST_RECIPES
+    return ["\n".join(rows) + "\n", *([f"… and {more} more recipes\n"] if more > 0 else [])]
+
+
+def _problems(problems: Sequence[Mark]) -> list[str]:
+    if not problems:
+        return []
+    lines = ["### Recipes that cannot be read\n"]
+    lines += [
+        f"- {_code(f'{one.path}:{one.line}:{one.column}')} {_plain(one.text)}"
+        for one in problems[:_MOST_PROBLEMS]
+    ]
+    if problems[_MOST_PROBLEMS:]:
+        lines.append(f"- … and {len(problems) - _MOST_PROBLEMS} more")
+    return ["\n".join(lines) + "\n"]
+
+
+def _failures(shown: Mapping[str, str]) -> list[str]:
+    if not shown:
+        return []
+    head = f"### First {_MOST_FAILURES} of {len(shown)} failures\n"
+    parts = [head if len(shown) > _MOST_FAILURES else "### Failures\n"]
+    for node, text in list(shown.items())[:_MOST_FAILURES]:
+        parts.append(f"{_code(node)}\n\n{_fenced(_bounded(text), 'text')}\n")
+    return parts
+
+
+def _graph(name: str, blocks: Sequence[Mapping[str, Json]]) -> str:
+    drawn = _fenced(mermaid([_mapping(block["step"]) for block in blocks]), "mermaid")
+    signs = f"{SIGNS['passed']} passed, {SIGNS['failed']} failed"
+    rest = f"{SIGNS['skipped']} skipped, {SIGNS['blocked']} blocked"
+    return f"### {_code(name)}\n\n{drawn}\n\n{signs}, {rest}\n"
+
+
+def _bounded(text: str) -> str:
+    lines = (line[:_LONGEST_LINE] for line in text.strip("\n").splitlines())
+    shown = "\n".join(lines).translate(_CONTROLS)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}\n… cut here"
+
+
+def _fenced(text: str, kind: str) -> str:
+    """Return a text in a fence that is longer than any in it."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{kind}\n{text.rstrip()}\n{fence}"
+
+
+def _code(text: str) -> str:
+    return f"<code>{_plain(text)}</code>"
+
+
+def _plain(text: str) -> str:
+    """Return text that is nothing but text, in a table too."""
+    shown = html.escape(" ".join(text.split())).translate(_CONTROLS)
+    return re.sub(r"[|*_`\[\]~\\]", lambda found: f"&#{ord(found[0])};", shown)
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    return value if isinstance(value, dict) else {}
