@@ -32,3 +32,9 @@ class ContextTypeError(OrchestratorError, TypeError):
 
     slug = "context-type"
     __module__ = "pytest_orchestrator"
+
+
+class JournalError(OrchestratorError):
+    """The journal cannot be written, so nothing more of this run would be kept."""
+
+    slug = "journal"

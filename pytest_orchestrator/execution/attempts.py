@@ -15,7 +15,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution import artifacts, assertion
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.following import Started
+from pytest_orchestrator.execution.following import Again, Started, Tried
 from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
@@ -57,7 +57,7 @@ class Attempts:
         self.result: StepResult | None = None
         self.step = step
         self._written = step
-        self._own = Handle(step, context, env.follow)
+        self._own = Handle(step, context, env.follow, scope.node(step))
         self._scope = scope
         self._names: dict[str, Any] = {}
         self._env = env
@@ -102,6 +102,8 @@ class Attempts:
         env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
         if self.number > 1 and self.prepare() is not None:
             return self.result
+        if env.keep:
+            env.keep(Tried(self.step, self.number))
         if self.number == 1 and env.follow:
             env.follow(Started(self.step))
         secrets = env.secrets.forms
@@ -129,7 +131,10 @@ class Attempts:
                 started=tried.started,
             )
         )
-        self.not_before = time.monotonic() + self._plan.pause(self.number)
+        pause = self._plan.pause(self.number)
+        if env.keep:
+            env.keep(Again(self.step, self.number, tried.failure, pause))
+        self.not_before = time.monotonic() + pause
         self.number += 1
         return None
 

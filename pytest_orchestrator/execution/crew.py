@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
@@ -101,10 +102,12 @@ class Crew(Serial):
                     return
                 result = job.tries.run(grip.files)
                 job.cut = self._stop.is_set()
-        except (LockError, ExpressionError) as error:
+        except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
         if result is not None:
             job.result = msgspec.structs.replace(result, waited=job.waited)
+            if not job.cut:  # else it is told with who or what has cut it off
+                job.result = self._kept(job.step, job.result)
 
     def _leave(self, job: Job) -> None:
         """Let others use the slot of a step that waits for a lock."""

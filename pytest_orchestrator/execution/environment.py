@@ -20,7 +20,7 @@ from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.following import Follow
+    from pytest_orchestrator.execution.following import Follow, Keep
     from pytest_orchestrator.execution.services import Services
 
 
@@ -83,6 +83,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
         waiting: Is told of a step that waits for a lock, and who has that.
         follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
+        keep: Keeps what happens to steps, in the thread where it happens; None where nobody does.
         bell: Wakes the thread that asks for steps.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
@@ -116,6 +117,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[int, ...] = ()
     waiting: Callable[[Wait], None] = _nothing
     follow: "Follow | None" = None
+    keep: "Keep | None" = None
     bell: Bell = msgspec.field(default_factory=Bell)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)

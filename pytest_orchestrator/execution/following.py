@@ -1,10 +1,10 @@
-"""What happens to the steps of a run, for those who follow it while it runs."""
+"""What happens to the steps of a run, for those who follow it and those who keep it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from pytest_orchestrator.core.context import Change
-from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.recipe.model import Step
 
 
@@ -12,6 +12,22 @@ class Started(NamedTuple):
     """The first try of a step begins."""
 
     step: Step
+
+
+class Tried(NamedTuple):
+    """A try of a step begins: nothing of it has run."""
+
+    step: Step
+    attempt: int
+
+
+class Again(NamedTuple):
+    """A try of a step failed, and another one follows, some seconds later."""
+
+    step: Step
+    attempt: int
+    failure: Failure
+    seconds: float
 
 
 class Finished(NamedTuple):
@@ -30,3 +46,5 @@ class Changed(NamedTuple):
 
 Happening = Started | Finished | Changed
 Follow = Callable[[Happening], None]
+Keep = Callable[[Tried | Again | Finished], None]
+"""Keeps it outside this process before it counts; raises `JournalError` where it cannot."""

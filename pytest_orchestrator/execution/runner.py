@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
@@ -158,9 +159,18 @@ class Serial:
     def _keep(self, step: Step, result: StepResult) -> None:
         """Keep what became of a step, and tell of it."""
         known = self.results.get(step.name)
-        self.results[step.name] = result
+        result = self.results[step.name] = self._kept(step, result)
         if self.env.follow and result != known:
             self.env.follow(Finished(step, result))
+
+    def _kept(self, step: Step, result: StepResult) -> StepResult:
+        """Let the result of a step be kept elsewhere; where it cannot be, the step fails."""
+        if self.env.keep is not None:
+            try:
+                self.env.keep(Finished(step, result))
+            except JournalError as error:
+                return self._unlocked(step, error) if result.failure is None else result
+        return result
 
     def _forget(self, step: Step) -> None:
         """Let a step run again; it has a result, and nothing of it runs now."""
@@ -200,7 +210,7 @@ class Serial:
                     waited += grip.waited
                     self._begin()
                     result = tries.run(grip.files)
-        except (LockError, ExpressionError) as error:
+        except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(step, error)
         except BaseException as end:
             result = tries.interrupted(started, cause_of(end))
@@ -216,10 +226,14 @@ class Serial:
             self.env.logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
 
-    def _unlocked(self, step: Step, error: LockError | ExpressionError) -> StepResult:
+    def _unlocked(
+        self, step: Step, error: LockError | ExpressionError | JournalError
+    ) -> StepResult:
         if isinstance(error, ExpressionError):
             return failed(step, invalid(error))
-        place = step.at.get("locks") or self.recipe.at.get("locks")
+        place = None
+        if isinstance(error, LockError):
+            place = step.at.get("locks") or self.recipe.at.get("locks")
         return failed(step, Failure(kind="exception", reason=str(error), place=place))
 
     def block(self, step: Step, blocker: str) -> StepResult:

@@ -40,6 +40,10 @@ class Scope:
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
 
+    def node(self, step: Step) -> str:
+        """Return the node id of a step."""
+        return self._recipe.node(step.name)
+
     def early(self) -> dict[str, Any]:
         """Return the names that there are before anything runs.
 

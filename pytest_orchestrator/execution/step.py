@@ -49,12 +49,15 @@ class Handle:
         step: The step.
         context: The Context that the recipe runs on.
         follow: Is told of each change.
+        by: Node id of the step.
     """
 
-    def __init__(self, step: Step, context: Context, follow: Follow | None = None) -> None:
+    def __init__(
+        self, step: Step, context: Context, follow: Follow | None = None, by: str = ""
+    ) -> None:
         self.changes: list[Change] = []
         self._step, self._follow = step, follow
-        self.context = context.bound(step.name, self._note)
+        self.context = context.bound(step.name, self._note, by)
         self._staged: Context | None = None
         self._outputs: dict[str, Json] = {}
 
