@@ -73,6 +73,7 @@ class Controller:
     def __init__(self, late: LateReports) -> None:
         self._late = late
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._session: pytest.Session | None = None
         self._restore: Callable[[], object] = lambda: None
 
     @property
@@ -101,6 +102,22 @@ class Controller:
     def _with_recipes(self) -> None:
         self._late.expected = True
         self._restore = interrupt_on_sigterm()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        """Begin the journal before any worker runs a step."""
+        state = state_of(node.config)
+        if self._file.exists() or any(map(_recipe_of, ids)):
+            from pytest_orchestrator.plugin import journaling
+
+            assert self._session is not None  # noqa: S101  # it has begun
+            journaling.begin(self._session, state)
+        else:
+            state.drop_early()
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Take note of the session."""
+        self._session = session
 
     def pytest_unconfigure(self) -> None:
         """Take the file away."""

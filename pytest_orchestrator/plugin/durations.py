@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin.reporting import ATTRIBUTE, NEEDED
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED
 
 _FILE = "orchestrator/seconds"
 

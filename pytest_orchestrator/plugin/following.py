@@ -42,7 +42,7 @@ class Follower:
         elif isinstance(what, Started):
             self._call(_START, names | {"step_type": step.type})
         elif getattr(self._config.hook, _FINISH).get_hookimpls():
-            from pytest_orchestrator.plugin.reporting import block_of
+            from pytest_orchestrator.plugin.blocks import block_of
             from pytest_orchestrator.plugin.state import state_of
 
             run = state_of(self._config).run(recipe)

@@ -139,7 +139,7 @@ def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResul
 
 def cut_off(item: pytest.Item) -> pytest.TestReport | None:
     """Return the report of an item whose setup was cut off in a needed step, or None."""
-    from pytest_orchestrator.plugin import masking, reporting
+    from pytest_orchestrator.plugin import blocks, masking
 
     told = item.stash.get(RESULTS, None)
     if not told:
@@ -155,7 +155,7 @@ def cut_off(item: pytest.Item) -> pytest.TestReport | None:
         longrepr=_text(item.config, *told[-1]),
         when="setup",
     )
-    setattr(report, reporting.NEEDED, [reporting.block_of(item.config, *one) for one in told])
+    setattr(report, blocks.NEEDED, [blocks.block_of(item.config, *one) for one in told])
     told.clear()
     if state_of(item.config).has_secrets:
         masking.mask(report, state_of(item.config).secrets)

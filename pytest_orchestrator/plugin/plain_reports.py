@@ -58,6 +58,11 @@ class Plain:
             masking.mask(report, self._state.secrets)
         return report
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what is told of a file that cannot be collected: there is no journal yet."""
+        if report.failed:
+            self._state.uncollected.append(report)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         """Mask a warning before anybody writes it down."""

@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin import masking
-from pytest_orchestrator.plugin.plain_reports import BLOCK
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
-    from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import Step
-
-ATTRIBUTE = BLOCK
-
-_OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
-_OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
-"""Fields of a recipe that tell no value: names, paths, what blocks of steps tell anyway."""
-
-NEEDED = "orchestrator_needed"
-"""Attribute of a report that carries the blocks of steps that ran in its setup."""
 
 
 class Blocks:
@@ -148,7 +137,12 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     elif report.failed and result.outcome != "failed":
         # Strict xfail, or a warning that is an error: pytest's word is the last.
         state = "failed"
-    block = block_of(item.config, item.run, item.step, result, state=state)
+    block = _known(item, result, state) or block_of(
+        item.config, item.run, item.step, result, state=state
+    )
+    keeper = state_of(item.config).keeper
+    if keeper is not None:
+        keeper.described(item.recipe, item.step, result, block)
     item.stash[_BLOCK] = block
     setattr(report, ATTRIBUTE, block)
     properties = junit.properties(block)
@@ -158,40 +152,13 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     report.user_properties = list(item.user_properties)
 
 
-def block_of(
-    config: pytest.Config,
-    run: "Serial",
-    step: "Step",
-    result: "StepResult",
-    *,
-    state: str | None = None,
-) -> "dict[str, Json]":
-    """Return the block of a step, without secrets.
-
-    Args:
-        config: The configuration of the session.
-        run: The run of its recipe.
-        step: The step.
-        result: What became of it.
-        state: What pytest made of the outcome, where that is another word.
-    """
-    from pytest_orchestrator.reports import json_report
-
-    session = state_of(config)
-    worker = getattr(config, "workerinput", {}).get("workerid", "main")
-    recipe = run.recipe
-    if session.has_secrets:
-        recipe = masking.fields(recipe, session.secrets, but=_OF_THE_FILE)
-        step = masking.fields(step, session.secrets, names={"description"})
-    return json_report.block(
-        recipe,
-        step,
-        session.masked(result),
-        root=config.rootpath,
-        folder=session.folder.path,
-        worker=worker,
-        state=state,
-    )
+def _known(item: "StepItem", result: "StepResult", state: str | None) -> "dict[str, Json] | None":
+    """Return the block of a step where the journal has it already."""
+    keeper = state_of(item.config).keeper
+    known = keeper.blocks.get((item.recipe.key, item.step.name)) if keeper else None
+    if known is None or known[0] is not result or state not in (None, result.outcome):
+        return None
+    return known[1]
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.plugin import (
+    journaling,
     lanes,
     late_reports,
     needs,
     protocol,
     reporting,
-    settings,
     tables,
 )
 from pytest_orchestrator.plugin.finals import Finals
@@ -80,10 +80,7 @@ class Running:
         config = self._session.config
         if not self._session.testsfailed and not self._worker:
             lanes.start_early(self._session)
-        try:
-            state_of(config).folder.open(settings.keep_runs(config))
-        except OSError as error:
-            raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
+        journaling.begin(self._session, state_of(config))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

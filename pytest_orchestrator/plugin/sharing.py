@@ -6,6 +6,7 @@ comes with the first worker that rings.
 
 import contextlib
 import json
+import os
 import secrets
 import socket
 import tempfile
@@ -18,6 +19,7 @@ import pytest
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.remote.hub import Hub
     from pytest_orchestrator.remote.shared import SharedContext
 
@@ -79,7 +81,7 @@ class Sharing:
             unix = Path(self._folder.name, "hub")
             server = Server(state.context, unix=unix, limits=Limits(idle=None))
             server.start()
-            asks = {_SECRETS: lambda told: state.secrets.declare(told["names"], told["values"])}
+            asks = {_SECRETS: lambda told: _learn(state, told)}
             self._hub = Hub(server, state.context, asks)
         return self._hub
 
@@ -94,6 +96,11 @@ class Sharing:
             self._hub.server.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def _learn(state: "State", told: dict[str, Any]) -> None:
+    state.secrets.declare(told["names"], told["values"])
+    state.secrets.learn(os.environ)
 
 
 def joined(config: pytest.Config) -> "SharedContext | None":

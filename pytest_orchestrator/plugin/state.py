@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.run.folder import RunFolder
 
@@ -38,6 +39,7 @@ class State:
         runs: The run of each recipe, by its id.
         selected: Names of the steps of each recipe that pytest was asked to run.
         tags: Tags that are registered as markers.
+        uncollected: Reports of files that could not be collected, until there is a journal.
         others: Number of YAML files that were passed by because they are no recipes.
     """
 
@@ -47,9 +49,11 @@ class State:
         self.runs: dict[str, Serial] = {}
         self.selected: dict[str, set[str]] = {}
         self.tags: set[str] = set()
+        self.uncollected: list[pytest.CollectReport] = []
         self.others = 0
         self._context: Context | None = None
         self._follower: following.Follower | None = None
+        self._keeper: Keeper | None = None
         self._secrets: Masker | None = None
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
@@ -67,6 +71,9 @@ class State:
 
             self._context = self._followed(sharing.joined(self.config) or Context())
             self.secrets.watch(self._context)
+            # Where workers run the recipes no run is made here that would have it kept.
+            if self.config.getoption("dist", "no") != "no" and self.keeper is not None:
+                self._context.observed(self.keeper.changed)
         return self._context
 
     def _followed(self, context: "Context") -> "Context":
@@ -81,6 +88,20 @@ class State:
         if self._follower is None and following.is_wanted(self.config):
             self._follower = following.Follower(self.config)
         return self._follower
+
+    @property
+    def keeper(self) -> "Keeper | None":
+        """What keeps the events of the session; None where another process does."""
+        if self._keeper is None and not hasattr(self.config, "workerinput"):
+            from pytest_orchestrator.plugin.keeping import Keeper
+
+            self._keeper = Keeper(self.config, self)
+        return self._keeper
+
+    def drop_early(self) -> None:
+        """Forget what waits for a journal: nobody runs a recipe."""
+        if self._keeper is not None:
+            self._keeper.drop()
 
     @property
     def secrets(self) -> "Masker":
@@ -218,6 +239,8 @@ class State:
 
         from pytest_orchestrator.plugin import settings
 
+        if self.keeper is not None:
+            self.context.observed(self.keeper.changed)
         own = recipe.context == "recipe"
         context = self._followed(self.context.layer(recipe.key)) if own else self.context
         logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
@@ -226,6 +249,12 @@ class State:
             artifacts=self.folder.artifacts(recipe),
             follow=self.follower and partial(self.follower.happened, recipe),
         )
+        if self.keeper is not None:
+            env = msgspec.structs.replace(
+                env,
+                keep=partial(self.keeper.happened, recipe),
+                waiting=partial(self.keeper.waits, recipe, env.waiting),
+            )
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE, carried, key_of
 from pytest_orchestrator.plugin.output import shorten
-from pytest_orchestrator.plugin.reporting import ATTRIBUTE, NEEDED
 
 _TABLES = "orchestrator-tables"
 _LATE = "orchestrator_late"
@@ -31,11 +31,11 @@ class Tables:
 
     def keep(self, report: pytest.TestReport) -> None:
         """Note the blocks that a report carries."""
-        for block in _carried(report):
+        for block in carried(report):
             self._keep(block)
 
     def _keep(self, block: dict[str, Any]) -> None:
-        self._blocks.setdefault(_title(block), {})[block["step"]["name"]] = block
+        self._blocks.setdefault(key_of(block), {})[block["step"]["name"]] = block
 
     def recipes(self) -> dict[str, list[dict[str, Any]]]:
         """Return the blocks of each run of a recipe, in the order of its steps."""
@@ -56,7 +56,7 @@ class Tables:
         for test in json_report.get("tests", ()):
             block = test.get("metadata", {}).get(ATTRIBUTE)
             if block is not None:
-                steps = self._blocks.get(_title(block), {})
+                steps = self._blocks.get(key_of(block), {})
                 test["metadata"][ATTRIBUTE] = steps.get(block["step"]["name"], block)
 
     @pytest.hookimpl(tryfirst=True)
@@ -84,12 +84,6 @@ class Tables:
                 terminalreporter.write_line(line)
 
 
-def _title(block: dict[str, Any]) -> str:
-    """Return what a run of a recipe is called: its path, and the cell of its matrix."""
-    recipe = block["recipe"]
-    return f"{recipe['path']}[{recipe['cell']}]" if "cell" in recipe else str(recipe["path"])
-
-
 def show_tables(config: pytest.Config) -> None:
     """Show the tables of recipes in this process."""
     if not config.pluginmanager.has_plugin(_TABLES):
@@ -105,13 +99,7 @@ def recipes_of(config: pytest.Config) -> dict[str, list[dict[str, Any]]]:
 def keep(config: pytest.Config, report: pytest.TestReport) -> None:
     """Show a report in the tables that nobody else is told of."""
     if hasattr(config, "workeroutput"):
-        config.workeroutput.setdefault(_LATE, []).extend(_carried(report))
+        config.workeroutput.setdefault(_LATE, []).extend(carried(report))
     tables = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.keep(report)
-
-
-def _carried(report: pytest.TestReport) -> list[dict[str, Any]]:
-    """Return the blocks that a report carries."""
-    blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
-    return [block for block in blocks if block is not None]

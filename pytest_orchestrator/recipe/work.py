@@ -75,7 +75,7 @@ def digests(recipe: Recipe, step: Step, around: Surroundings) -> dict[str, str]:
     root = around.sources.root
     for path in files(step, around.sources):
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        told[f"{FILE}{shown}"] = _of_file(path)
+        told[f"{FILE}{shown}"] = of_file(path)
     return told
 
 
@@ -224,8 +224,15 @@ def _digest(value: Any) -> str:
 _known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
-def _of_file(path: Path) -> str:
-    """Return the digest of what a file holds; it is read again once it was written."""
+def of_file(path: Path) -> str:
+    """Return the digest of what a file holds; it is read again once it was written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        16 digits; empty where it cannot be read.
+    """
     try:
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)

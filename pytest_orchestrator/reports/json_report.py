@@ -55,8 +55,8 @@ def block(
     told: dict[str, Json] = {
         "schema_version": SCHEMA_VERSION,
         "run": {"id": folder.name, "worker": worker},
-        "recipe": _recipe(recipe),
-        "step": _step(recipe, step, result, state),
+        "recipe": of_recipe(recipe),
+        "step": of_step(recipe, step) | _became(recipe, step, result, state),
         "criteria": [_criterion(one) for one in result.verdicts if not one.is_measurement],
         "context": {"writes": [_change(change) for change in result.changes]},
     }
@@ -119,7 +119,8 @@ def _logs(process: Process, folder: Path) -> dict[str, Json]:
     return {"logs": logs} if logs else {}
 
 
-def _recipe(recipe: Recipe) -> dict[str, Json]:
+def of_recipe(recipe: Recipe) -> dict[str, Json]:
+    """Return what a report tells of a recipe."""
     told: dict[str, Json] = {
         "name": recipe.name or recipe.path.stem,
         "path": recipe.id,
@@ -138,7 +139,8 @@ def _recipe(recipe: Recipe) -> dict[str, Json]:
     return told
 
 
-def _step(recipe: Recipe, step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
+def of_step(recipe: Recipe, step: Step) -> dict[str, Json]:
+    """Return what a report tells of a step whatever becomes of it."""
     told: dict[str, Json] = {
         "name": step.name,
         "node": recipe.node(step.name),
@@ -147,15 +149,20 @@ def _step(recipe: Recipe, step: Step, result: StepResult, state: str | None) -> 
         "line": step.line,
         "needs": list(step.needs),
         "tags": list(step.tags),
-        "state": state or result.outcome,
     }
-    if result.ended is not None:
-        told["attempt"] = result.attempt
     if step.description:
         told["description"] = step.description
     if step.after:
         told["after"] = list(step.after)
     told |= {name: True for name, field in _FLAGS.items() if getattr(step, field)}
+    return told
+
+
+def _became(recipe: Recipe, step: Step, result: StepResult, state: str | None) -> dict[str, Json]:
+    """Return what a report tells of a step once it is known what became of it."""
+    told: dict[str, Json] = {"state": state or result.outcome}
+    if result.ended is not None:
+        told["attempt"] = result.attempt
     if result.failure:
         told |= {"kind": result.failure.kind, "reason": result.failure.reason}
         place = place_of(step, result)

@@ -1,13 +1,16 @@
 """The folder of one run, and those of the runs before it."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.run.journal import NAME, Journal, is_written
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"
@@ -34,22 +37,31 @@ class RunFolder:
         self._base = base
         self.path = base / run
 
-    def open(self, keep: int) -> None:
+    def open(self, keep: int) -> Journal:
         """Make the folder, let ``latest`` point to it, and take the oldest runs away.
 
         Args:
-            keep: Number of runs that stay, this one among them; 0 keeps all.
+            keep: Number of runs that stay, this one and those that go on among them; 0
+                keeps all.
+
+        Returns:
+            Its journal.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: It cannot be made, or is that of another session.
+            JournalError: The journal cannot be made.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._base.mkdir(parents=True, exist_ok=True)
+        with _alone(self._base):
+            self.path.mkdir()
+            journal = Journal(self.path / NAME)
         ignored = self._base.parent / ".gitignore"
         if self._base.parent.name == ".orchestrator" and not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
         self._point_to()
         if keep:
             self._prune(keep)
+        return journal
 
     def logs(self, recipe: Recipe) -> Path:
         """Return the folder for the output of a recipe's steps."""
@@ -73,7 +85,22 @@ class RunFolder:
     def _prune(self, keep: int) -> None:
         runs = sorted(path for path in self._base.iterdir() if is_run(path))
         for path in runs[:-keep]:
-            shutil.rmtree(path, ignore_errors=True)
+            with _alone(self._base):  # else a folder may be so new that it has no journal yet
+                goes_on = is_written(path / NAME)
+            if not goes_on:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(base: Path) -> Iterator[None]:
+    """Let no other session begin a run meanwhile, where the file system can do that."""
+    fd = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _parts(recipe: Recipe) -> tuple[str, ...]:

@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.core.chain import Chain
-from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import AnyEvent, RunFinished
+
+__all__ = ["LOCK", "NAME", "Journal", "JournalError", "is_written"]
 
 NAME: Final = "journal.jsonl"
 LOCK: Final = "journal.lock"
-
-
-class JournalError(OrchestratorError):
-    """The journal cannot be written, so nothing more of this run would be kept."""
-
-    slug = "journal"
 
 
 class Journal:

@@ -1,0 +1,162 @@
+"""The journal of a session, from its first line to its seal."""
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.events import SCHEMA_VERSION, RunFinished, RunStarted
+from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin.blocks import carried
+from pytest_orchestrator.plugin.tested import Tested, uncollected
+from pytest_orchestrator.run.seal import contents
+from pytest_orchestrator.run.surroundings import surroundings
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.keeping import Keeper
+    from pytest_orchestrator.plugin.state import State
+    from pytest_orchestrator.run.journal import Journal
+
+NAME = "orchestrator-journaling"
+SNAPSHOT = "context.json"
+
+
+def begin(session: pytest.Session, state: "State") -> None:
+    """Make the folder of the run and begin its journal; not in a worker of xdist.
+
+    Raises:
+        UsageError: One of both cannot be made.
+    """
+    config, keeper = session.config, state.keeper
+    if keeper is None or config.pluginmanager.has_plugin(NAME):
+        return
+    try:
+        journal = state.folder.open(settings.keep_runs(config))
+        config.add_cleanup(journal.close)
+        failed = [uncollected(report, state) for report in state.uncollected]
+        keeper.begin(journal, [_started(config, state), *failed])
+    except (OSError, JournalError) as error:
+        raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
+    config.pluginmanager.register(Journaling(session, state, keeper, journal), NAME)
+
+
+def _started(config: pytest.Config, state: "State") -> RunStarted:
+    known = {
+        "pytest": pytest.__version__,
+        "plugins": {
+            dist.project_name: dist.version
+            for _, dist in config.pluginmanager.list_plugin_distinfo()
+        },
+    }
+    return RunStarted(
+        schema_version=SCHEMA_VERSION,
+        run=state.folder.path.name,
+        root=str(config.rootpath),
+        argv=tuple(map(state.masked, map(str, config.invocation_params.args))),
+        host=platform.node(),
+        environment=state.masked(surroundings(config.rootpath) | known),
+    )
+
+
+class Journaling:
+    """Follows a session and writes its journal; registered once the run has a folder."""
+
+    def __init__(
+        self, session: pytest.Session, state: "State", keeper: "Keeper", journal: "Journal"
+    ) -> None:
+        self._session = session
+        self._state = state
+        self._keeper = keeper
+        self._journal = journal
+        self._tested = Tested(state)
+        self._cause = ""
+        keeper.failed = self._fail
+
+    def _fail(self, error: JournalError) -> None:
+        """Let nothing more run that nobody would know of."""
+        self._session.shouldfail = self._session.shouldfail or str(error)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what pytest says of an item, and what a worker says of its steps."""
+        if hasattr(report, "node"):
+            for block in carried(report):
+                self._keeper.finished_elsewhere(block)
+        told = self._tested.take(report)
+        if told is not None:
+            self._keeper.tell(told)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what a worker could not collect."""
+        if report.failed:
+            self._keeper.tell(uncollected(report, self._state))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take note of who has ended the session."""
+        self._cause = str(excinfo.value) or "Ctrl-C"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Seal the journal when all reports are made."""
+        try:
+            return (yield)
+        finally:
+            for told in self._tested.rest():
+                self._keeper.tell(told)
+            with contextlib.suppress(JournalError):
+                self._journal.seal(self._last)
+            self._journal.close()
+            if self._journal.failed is not None:
+                self._tell_failed(session, self._journal.failed)
+
+    def _last(self, lines: int) -> RunFinished:
+        folder = self._state.folder.path
+        _write(folder / SNAPSHOT, {"lines": lines, **self._snapshot()})
+        session = self._session
+        reason = str(session.shouldfail or session.shouldstop or "") or self._cause
+        return RunFinished(
+            exit_status=int(session.exitstatus),
+            lines=lines,
+            reason=self._state.masked(reason),
+            counts=self._tested.counts,
+            files=contents(folder),
+        )
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Return the values of the Context at the end, those of recipes' own among them."""
+        runs = self._state.runs.values()
+        scopes = {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
+        told: dict[str, Any] = {"values": self._state.context.to_dict()}
+        told["scopes"] = {key: context.to_dict() for key, context in scopes.items()}
+        return self._state.masked(told)
+
+    def _tell_failed(self, session: pytest.Session, error: JournalError) -> None:
+        """Let the session fail, and say why where the terminal has not yet."""
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        terminal: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and session.shouldfail != str(error):
+            terminal.ensure_newline()
+            terminal.write_line(f"orchestrator: {error}", red=True)
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    """Write a file that is there whole or not at all; it is a cache, so it may be missing."""
+    partial = path.with_suffix(".partial")
+    with contextlib.suppress(OSError):
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(value, file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,299 @@
+"""From what happens in a session to events of its journal, all without secrets.
+
+Everything that may be told at once goes through one `Keeper`; where the events go (the file, or
+another process that has it) is its sink's affair.
+"""
+
+import os
+import threading
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.events import (
+    AnyEvent,
+    AttemptFailed,
+    ContextChanged,
+    RecipeStarted,
+    StepFinished,
+    StepStarted,
+    StepWaits,
+)
+from pytest_orchestrator.execution.following import Again, Finished, Tried
+from pytest_orchestrator.recipe import work
+from pytest_orchestrator.recipe.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.execution.wait import Wait
+    from pytest_orchestrator.plugin.state import State
+    from pytest_orchestrator.recipe.model import Recipe, Step
+
+
+class Sink(Protocol):
+    """Where events are kept; `run.journal.Journal` is one."""
+
+    def append(self, event: AnyEvent, moment: int | None = None) -> None:
+        """Keep an event; raise `JournalError` where that cannot be."""
+
+    def sync(self) -> None:
+        """Let a power cut lose nothing of what was appended."""
+
+
+class Keeper:
+    """Keeps what happens in a session; what happens before there is a sink waits for it.
+
+    Attributes:
+        sink: Where events go.
+        failed: Is told, once, that they cannot be kept any more.
+        blocks: What was told last of each step, by recipe and name: the result and its block.
+    """
+
+    def __init__(self, config: pytest.Config, state: "State") -> None:
+        self.sink: Sink | None = None
+        self.failed: Callable[[JournalError], None] = lambda _: None
+        self.blocks: dict[tuple[str, str], tuple[StepResult, dict[str, Json]]] = {}
+        self._config = config
+        self._state = state
+        self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
+        self._early: list[tuple[AnyEvent, int | None]] | None = []
+        self._begun: set[str] = set()
+        self._lock = threading.RLock()
+        self._work: dict[tuple[str, str], dict[str, str]] = {}
+        self._has_failed = False
+        state.secrets.learn(os.environ)  # of a controller no recipe makes it do so
+
+    def begin(self, sink: Sink, first: list[AnyEvent]) -> None:
+        """Let events go to a sink from now on, those first that waited for it.
+
+        Raises:
+            JournalError: They cannot be kept.
+        """
+        for event in first:
+            sink.append(event)
+        early, self._early = self._early or [], None
+        for past, moment in early:
+            sink.append(past, moment)
+        sink.sync()
+        self.sink = sink
+
+    def drop(self) -> None:
+        """Forget what waits where there is no sink to come: nobody runs a recipe."""
+        if self.sink is None:
+            self._early = None
+
+    def append(self, event: AnyEvent, moment: int | None = None) -> None:
+        """Keep an event.
+
+        Raises:
+            JournalError: It cannot be kept.
+        """
+        if self.sink is None:
+            if self._early is not None:
+                self._early.append((event, moment))
+            return
+        try:
+            self.sink.append(event, moment)
+        except JournalError as error:
+            self._fail(error)
+            raise
+
+    def tell(self, event: AnyEvent) -> None:
+        """Keep an event for somebody who cannot do anything about a journal that has failed."""
+        if not self._has_failed:
+            try:
+                self.append(event)
+            except JournalError:
+                return
+
+    def sync(self) -> None:
+        """Let a power cut lose nothing.
+
+        Raises:
+            JournalError: It might.
+        """
+        try:
+            if self.sink is not None:
+                self.sink.sync()
+        except JournalError as error:
+            self._fail(error)
+            raise
+
+    def _fail(self, error: JournalError) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            self.failed(error)
+
+    def changed(self, event: ContextChanged, moment: int) -> None:
+        """Keep a change of the Context that is about to be made.
+
+        Raises:
+            JournalError: It cannot be kept, and is not to be made.
+        """
+        if self._state.has_secrets and event.op != "pop":
+            masked = self._state.masked(event.new)
+            if masked != event.new:
+                event = msgspec.structs.replace(event, new=masked, masked=True)
+        self.append(event, moment)
+
+    def happened(self, recipe: "Recipe", what: Tried | Again | Finished) -> None:
+        """Keep what happens to a step of a recipe.
+
+        Raises:
+            JournalError: It cannot be kept.
+        """
+        key, step = recipe.key, what.step
+        if key not in self._begun:
+            self._begin(recipe)
+        match what:
+            case Tried():
+                self._started(recipe, what)
+            case Again():
+                masked = self._state.masked
+                failure = what.failure
+                self.append(
+                    AttemptFailed(
+                        recipe=key,
+                        step=step.name,
+                        attempt=what.attempt,
+                        kind=failure.kind,
+                        reason=masked(failure.reason),
+                        again_in=round(what.seconds, 3),
+                    )
+                )
+            case Finished():
+                self._finished(recipe, step, what.result)
+
+    def _started(self, recipe: "Recipe", what: Tried) -> None:
+        name = what.step.name
+        if what.attempt == 1:
+            written = recipe.step(name)  # with its expressions
+            self._work[recipe.key, name] = work.digests(recipe, written, self._around)
+        told = msgspec.json.encode(self._work[recipe.key, name])
+        self.append(
+            StepStarted(
+                recipe=recipe.key,
+                step=name,
+                attempt=what.attempt,
+                digest=sha256(told).hexdigest(),
+                worker=self._worker,
+            )
+        )
+        self.sync()
+
+    def _finished(self, recipe: "Recipe", step: "Step", result: "StepResult") -> None:
+        from pytest_orchestrator.plugin.blocks import block_of
+
+        at = recipe.key, step.name
+        known = self.blocks.get(at)
+        if known is None or known[0] is not result:
+            block = block_of(self._config, self._state.run(recipe), step, result)
+            self._keep(at, result, block)
+            self.sync()
+
+    def _keep(self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]") -> None:
+        self.append(
+            StepFinished(
+                recipe=at[0],
+                step=at[1],
+                outcome=result.outcome,
+                meets=result.meets,
+                block=block,
+                result=self._state.masked(result.ended.value) if result.ended else None,
+                digests=self._work.get(at, {}),
+            )
+        )
+        self.blocks[at] = (result, block)
+
+    def described(
+        self, recipe: "Recipe", step: "Step", result: "StepResult", block: "dict[str, Json]"
+    ) -> None:
+        """Keep what pytest has made of a result, where that is more than is kept already."""
+        at = recipe.key, step.name
+        if at in self.blocks and self.blocks[at][1] != block and not self._has_failed:
+            try:
+                self._keep(at, result, block)
+            except JournalError:
+                return
+
+    def waits(self, recipe: "Recipe", tell: "Callable[[Wait], None]", wait: "Wait") -> None:
+        """Keep that a step waits for a lock, and tell it."""
+        if recipe.key not in self._begun:
+            try:
+                self._begin(recipe)
+            except JournalError:
+                return  # the step will meet it
+        names = {recipe.node(step.name): step.name for step in (*recipe.steps, *recipe.final)}
+        owner = wait.owner.step if wait.owner else ""
+        step = names.get(wait.who, "")
+        self.tell(
+            StepWaits(recipe=recipe.key, step=step, lock=self._state.masked(wait.lock), owner=owner)
+        )
+        tell(wait)
+
+    def _begin(self, recipe: "Recipe") -> None:
+        """Keep what is known of a recipe before anything of it runs."""
+        from pytest_orchestrator.plugin.blocks import told_of
+
+        with self._lock:
+            if recipe.key not in self._begun:
+                about, steps = told_of(self._config, self._state.run(recipe).recipe)
+                self.append(
+                    RecipeStarted(
+                        recipe=recipe.key,
+                        about=about,
+                        steps=steps,
+                        digests=self._files_of(recipe),
+                    )
+                )
+                self._begun.add(recipe.key)
+
+    @cached_property
+    def _around(self) -> work.Surroundings:
+        state = self._state
+        sources = Sources(self._config.rootpath)
+        return work.Surroundings(sources, state.given, os.environ, state.masked)
+
+    def _files_of(self, recipe: "Recipe") -> dict[str, str]:
+        """Return the digests of the files that the steps of a recipe run, by their paths."""
+        sources = self._around.sources
+        steps = (*recipe.steps, *recipe.final)
+        files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
+        return {sources.shown(path): work.of_file(path) for path in files}
+
+    def finished_elsewhere(self, block: dict[str, Any]) -> None:
+        """Keep what a worker tells of a step by its reports alone."""
+        from pytest_orchestrator.plugin.blocks import key_of
+
+        recipe, step = block["recipe"], block["step"]
+        key = key_of(block)
+        if key not in self._begun:
+            self._begun.add(key)
+            self.tell(RecipeStarted(recipe=key, about=recipe, steps=self._steps(recipe, key)))
+        state = step["state"]
+        outcome = _OUTCOMES.get(state, state)
+        meets = outcome in ("passed", "skipped") or "continue_on_error" in step
+        self.tell(
+            StepFinished(recipe=key, step=step["name"], outcome=outcome, meets=meets, block=block)
+        )
+
+    def _steps(self, recipe: dict[str, Any], key: str) -> tuple[dict[str, Any], ...]:
+        from pytest_orchestrator.plugin.blocks import told_of
+        from pytest_orchestrator.recipe import RecipeError
+
+        try:
+            cells = self._state.cells(self._config.rootpath / recipe["path"])
+        except (RecipeError, OSError):
+            return ()
+        found = [cell for cell in cells if cell.key == key]
+        return told_of(self._config, found[0])[1] if found else ()
+
+
+_OUTCOMES = {"xfailed": "failed", "error": "failed", "xpassed": "passed"}

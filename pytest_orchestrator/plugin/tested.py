@@ -1,0 +1,101 @@
+"""What pytest says of its items and files, as events of the journal."""
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from pytest_orchestrator.core.events import CollectionFailed, TestReported
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE, key_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.state import State
+
+_PLACE = re.compile(r"^(?:.*?:)?(\d+):(\d+): (?:error: )?(.+)$", re.MULTILINE)
+
+Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+
+
+class Tested:
+    """Puts the reports of an item together: one event for each item.
+
+    Attributes:
+        counts: Number of items by what pytest says of them.
+    """
+
+    def __init__(self, state: "State") -> None:
+        self.counts: dict[str, int] = {}
+        self._state = state
+        self._reports: dict[tuple[str, str], list[pytest.TestReport]] = {}
+
+    def take(self, report: pytest.TestReport) -> TestReported | None:
+        """Take a report; return what is to be told once it is the last one of an item."""
+        key = getattr(report, "worker_id", "main"), report.nodeid
+        reports = self._reports.setdefault(key, [])
+        reports.append(report)
+        return self._told(key) if report.when == "teardown" else None
+
+    def rest(self) -> list[TestReported]:
+        """Return what is to be told of items that did not come to their end."""
+        return [told for key in [*self._reports] if (told := self._told(key))]
+
+    def _told(self, key: tuple[str, str]) -> TestReported | None:
+        reports = self._reports.pop(key)
+        if any(report.outcome == "rerun" for report in reports):  # type: ignore[comparison-overlap]
+            return None  # it is about to be run again
+        main = next((one for one in reports if _outcome(one) != "passed"), reports[-1])
+        if main.passed and not hasattr(main, "wasxfail"):
+            main = next((one for one in reports if one.when == "call"), main)
+        outcome = _outcome(main)
+        self.counts[outcome] = self.counts.get(outcome, 0) + 1
+        block: dict[str, Any] | None = next(
+            (getattr(one, ATTRIBUTE) for one in reports if hasattr(one, ATTRIBUTE)), None
+        )
+        masked = self._state.masked
+        text = "\n".join(one.longreprtext for one in reports if one.failed)
+        return TestReported(
+            node=main.nodeid,
+            outcome=outcome,
+            seconds=round(sum(one.duration for one in reports), 6),
+            recipe=key_of(block) if block else None,
+            step=block["step"]["name"] if block else None,
+            reason=masked(_reason(main)),
+            text=masked(text),
+            worker=key[0],
+        )
+
+
+def uncollected(report: pytest.CollectReport, state: "State") -> CollectionFailed:
+    """Return what is to be told of a file that could not be collected."""
+    text = state.masked(report.longreprtext)
+    found = _PLACE.search(text)
+    line, column, reason = (int(found[1]), int(found[2]), found[3]) if found else (0, 0, "")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if not found and crash is not None:
+        line, reason = crash.lineno, str(crash.message).partition("\n")[0]
+    if not reason:
+        lines = text.strip().splitlines()
+        reason = lines[-1].removeprefix("E").strip() if lines else ""
+    return CollectionFailed(
+        path=report.nodeid, text=text, line=line, column=column, reason=state.masked(reason)
+    )
+
+
+def _outcome(report: pytest.TestReport) -> Outcome:
+    if hasattr(report, "wasxfail"):
+        return "xpassed" if report.passed else "xfailed"
+    if report.failed and report.when != "call":
+        return "error"
+    return report.outcome
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail).removeprefix("reason: ")
+    shown: Any = report.longrepr
+    if shown is None:
+        return ""
+    if isinstance(shown, tuple):
+        return str(shown[2]).removeprefix("Skipped: ")
+    crash = getattr(shown, "reprcrash", None)
+    return str(crash.message if crash else shown).strip().partition("\n")[0]
