@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,16 @@ KNOWN = {
         {"simulate_cdu_poll.sh": ("script", ["POLLS?", "SEED?", "READINGS?"], ["cdu_poll"])},
     ),
 }
+
+
+def test_a_listing_loads_neither_pytest_nor_the_language_of_recipes(samples: Project) -> None:
+    # So it starts within 150 ms of CPU, which no test can hold a busy machine to.
+    command = "import sys; from pytest_orchestrator.cli.main import main\nmain(['steps'])\n"
+    command += "print({'pytest', 'jinja2', 'jsonschema', 'psutil'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=samples.path, capture_output=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == b"set()"
 
 
 def test_a_person_reads_what_each_takes_and_where_it_is_used(samples: Project) -> None:

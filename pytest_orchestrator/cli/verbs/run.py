@@ -5,7 +5,6 @@ All that is no option of this verb goes to pytest as it is, and the exit status 
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -42,5 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Run them."""
     command = [sys.executable, "-m", "pytest", "-p", _LOG, *args.recipe, *args.rest]
     if sys.platform == "win32":  # where what is executed does not become this process
+        import subprocess
+
         return subprocess.call(command)
     return os.execv(sys.executable, command)  # noqa: S606  # no shell is wanted
