@@ -1,15 +1,31 @@
-"""The tutorial, done from the beginning to the end in an environment with the wheel alone."""
+"""The tutorial and pages like it, done from the beginning to the end with the wheel alone."""
 
 import os
 from pathlib import Path
 
+import pytest
+
+from pytest_orchestrator.cli.drafts import rendered
 from tests.house.conftest import ROOT
 from tests.house.transcript import play
 
-PAGE = ROOT / "docs" / "tutorial" / "cdu.md"
+DOCS = ROOT / "docs"
 
 
-def test_the_tutorial_shows_what_a_new_user_sees(bare: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "commands"),
+    [("tutorial/cdu.md", 12), ("how-to/start-in-a-project.md", 1), ("how-to/scriptlets.md", 4)],
+)
+def test_a_page_shows_what_a_user_sees(
+    page: str, commands: int, bare: Path, tmp_path: Path
+) -> None:
     env = {"PATH": f"{bare}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
 
-    assert play(PAGE, tmp_path, env) == 12
+    assert play(DOCS / page, tmp_path, env) == commands
+
+
+def test_the_page_on_ci_shows_what_init_writes() -> None:
+    page = (DOCS / "how-to" / "ci.md").read_text()
+
+    for name in ("github.yml", "gitlab.yml", "pre-commit.yaml"):
+        assert f"```text\n{rendered(f'project/{name}')}```\n" in page

@@ -71,6 +71,7 @@ def play(page: Path, folder: Path, env: Mapping[str, str]) -> int:
     for part in parts(page):
         path = folder / part.path
         if part.kind == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(part.text, encoding="utf-8")
         elif part.kind == "edit":
             old, _, new = part.text.partition(" -> ")
