@@ -18,7 +18,7 @@ from pytest_orchestrator.recipe.output import Search
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep
+from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep, SshStep
 from pytest_orchestrator.recipe.success import FileRules, Success
 from pytest_orchestrator.recipe.use import UseStep
 from pytest_orchestrator.recipe.walk import Key, keys_of
@@ -53,6 +53,7 @@ _SECTIONS = (
     ),
     _Section("Python steps", PythonStep, "`class` or `function` is required.", Step),
     _Section("Shell steps", ShellStep, without=Step),
+    _Section("Steps on other machines", SshStep, "Keys of shell steps, and:", ShellStep),
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`retry`", Retry),
     _Section("`ready`", Ready),

@@ -3,11 +3,10 @@
 Lines and columns count from 1, as editors show them.
 """
 
-import msgspec
+from typing import NamedTuple
 
 
-# There are several for each step, as long as the session lasts: not for the garbage collector.
-class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Place(NamedTuple):
     """Where something stands in a recipe's text.
 
     Attributes:

@@ -53,6 +53,12 @@ def usage(exited: Exited, samples: str | None) -> Usage:
     )
 
 
+def elsewhere(exited: Exited) -> Usage:
+    """Return the figures of a program that ran on another machine: how long it took, no more."""
+    source = {"cpu": "unavailable", "memory": "unavailable"}
+    return Usage(seconds=exited.seconds, source=source)
+
+
 def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
     """Write samples as JSON lines; a program that was gone before the first has none."""
     if path is None or not samples:

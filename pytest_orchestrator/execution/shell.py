@@ -15,13 +15,14 @@ from pytest_orchestrator.core import missing
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import oversized, status
-from pytest_orchestrator.execution.command import SHELL, alone, argv_of, environment_of, stdin_of
+from pytest_orchestrator.execution.command import SHELL, environment_of
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
-from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
+from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, stream, usage
+from pytest_orchestrator.execution.launch import Launch, lost, prepared
 from pytest_orchestrator.execution.output import Parse, parsed
 from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import Criterion, ShellStep
+from pytest_orchestrator.recipe.model import Criterion, ShellStep, SshStep
 
 RESULT = "ORCHESTRATOR_RESULT"
 """Name of the variable that holds the path of a file a script may write its object to."""
@@ -39,14 +40,16 @@ def run(step: ShellStep, env: Environment) -> Ended:
     Returns:
         How it ended; nothing that the command does comes out as an exception.
     """
-    process = process_of(step, env)
-    started = time.monotonic()
+    launch = prepared(step, env)
+    if isinstance(launch, Failure):
+        return Ended(usage=Usage(seconds=0.0), failure=launch)
+    process, started = launch.process, time.monotonic()
     told = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}.json"
     try:
         try:
-            exited = _start(step, env, process, told)
-        except LaneLost as lost:
-            failure = lost_failure(lost, step, env.seconds_for(step.timeout))
+            exited = _start(step, env, launch, told)
+        except LaneLost as gone:
+            failure = lost_failure(gone, step, env.seconds_for(step.timeout))
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         except OSError as error:
             return _not_started(step, error, process, env)
@@ -57,20 +60,10 @@ def run(step: ShellStep, env: Environment) -> Ended:
     return _ended(step, env, exited, process, raw)
 
 
-def process_of(step: ShellStep, env: Environment) -> Process:
-    """Return what is started for a step, without its end."""
-    return Process(
-        argv=argv_of(step.cmd, env.root),
-        cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
-        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
-        masked=_secret_args(step, env),
-    )
-
-
-def _start(step: ShellStep, env: Environment, process: Process, told: str) -> Exited:
-    variables = environment_of(step.args, env.variables()) | {RESULT: told}
+def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exited:
+    process, text = launch.process, launch.stdin
+    variables = launch.variables | {RESULT: told}
     env.secrets.learn(variables)
-    text = stdin_of(step.stdin)
     with contextlib.ExitStack() as stack:
         stdin = None
         if text is not None:
@@ -124,7 +117,7 @@ def _ended(
     verdict = _exit_verdict(step, exited.code)
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     read = None if isinstance(value, Failure) else value
-    failure, skipped = _cut_off(step, env, exited), None
+    failure, skipped = _cut_off(step, env, exited) or lost(step, env, exited.code), None
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
         skipped = status.skip_of(read) or _told(f"exit code {exited.code}", _last_line(exited, env))
@@ -133,7 +126,9 @@ def _ended(
         # In data a status means nothing.
         skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
-        usage=usage(exited, env.samples(step.name)),
+        usage=elsewhere(exited)
+        if isinstance(step, SshStep)
+        else usage(exited, env.samples(step.name)),
         failure=failure,
         skipped=skipped,
         value=read,
@@ -272,13 +267,6 @@ def _not_started(step: ShellStep, error: OSError, process: Process, env: Environ
         skipped=reason if skips else None,
         process=msgspec.structs.replace(process, exit_code=code),
     )
-
-
-def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
-    """Return the names of those args whose values are not to be told."""
-    given = environment_of(step.args, {})
-    env.secrets.learn(given)
-    return tuple(name for name, value in given.items() if env.secrets.text(value) != value)
 
 
 def _wants(step: ShellStep, code: int) -> bool:

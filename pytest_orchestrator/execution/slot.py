@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.links import Links
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
@@ -97,9 +98,11 @@ class Slot:
     Attributes:
         shell: The lane for programs.
         python: The lane for Python steps.
+        links: The connections to other machines; all slots share them.
     """
 
-    def __init__(self, lanes: Lanes, program: Program) -> None:
+    def __init__(self, lanes: Lanes, program: Program, links: Links | None = None) -> None:
+        self.links = Links() if links is None else links
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
         self._lanes = lanes
@@ -107,7 +110,7 @@ class Slot:
 
     def another(self) -> "Slot":
         """Return one more slot beside this one."""
-        return Slot(self._lanes, self._program)
+        return Slot(self._lanes, self._program, self.links)
 
     def let_go(self, other: "Slot") -> None:
         """Take note that what runs in another slot of this one goes on by itself."""

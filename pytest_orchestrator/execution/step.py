@@ -23,6 +23,7 @@ from pytest_orchestrator.execution import (
     custom,
     freshness,
     isolated,
+    launch,
     measurements,
     outputs,
     python,
@@ -237,7 +238,7 @@ def _process(step: Step, env: Environment) -> Process:
         case CodeStep():
             return isolated.process_of(custom.called(step, env))
         case ShellStep():
-            return shell.process_of(step, env)
+            return launch.process_of(step, env)
         case _:
             raise TypeError(f"no process is known for {type(step).__name__}")
 

@@ -67,7 +67,9 @@ def slot(config: pytest.Config) -> "Slot":
 
     lanes = Lanes()
     config.add_cleanup(lanes.close)
-    return Slot(lanes, program(config))
+    slot = Slot(lanes, program(config))
+    config.add_cleanup(slot.links.close)
+    return slot
 
 
 def start_early(session: pytest.Session) -> None:

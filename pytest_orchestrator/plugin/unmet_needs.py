@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep, Step, needed
+from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep, SshStep, Step, needed
 
 
 def with_writers(recipe: Recipe, step: Step, result: StepResult, root: Path) -> StepResult:
@@ -54,6 +54,8 @@ def _writes(step: Step, key: str, root: Path) -> bool:
     match step:
         case PythonStep():
             file = root.joinpath(*step.module.split(".")).with_suffix(".py")
+        case SshStep():
+            return False
         case ShellStep(cmd=str() as line):
             file = root / line.split()[0]
         case ShellStep():

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import progress
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,8 +34,7 @@ def say(config: pytest.Config, words: str, *, after_signal: bool = False) -> Non
         return
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     # A step's output is captured while it runs, and this is none of it.
-    within = capture.global_and_fixture_disabled() if capture else nullcontext()
-    with progress.silence(config), within:
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
         terminal.write("\n") if after_signal else terminal.ensure_newline()
         terminal.write_line(f"orchestrator: {words}")
         terminal.flush()

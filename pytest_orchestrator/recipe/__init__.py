@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.likeness import looks_like_recipe
     from pytest_orchestrator.recipe.loader import load
     from pytest_orchestrator.recipe.matrix import cells
-    from pytest_orchestrator.recipe.model import Criterion, PythonStep, Recipe, ShellStep, Step
+    from pytest_orchestrator.recipe.model import (
+        Criterion,
+        PythonStep,
+        Recipe,
+        ShellStep,
+        SshStep,
+        Step,
+    )
     from pytest_orchestrator.recipe.problems import Problem, RecipeError
     from pytest_orchestrator.recipe.source import MAX_BYTES
 
@@ -27,6 +34,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "ShellStep",
+    "SshStep",
     "Step",
     "cells",
     "load",
@@ -36,7 +44,9 @@ __all__ = [
 
 _HOMES = {"load": "loader", "looks_like_recipe": "likeness", "needed": "graph", "cells": "matrix"}
 _HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "custom")
-_HOMES |= dict.fromkeys(("Criterion", "PythonStep", "Recipe", "ShellStep", "Step"), "model")
+_HOMES |= dict.fromkeys(
+    ("Criterion", "PythonStep", "Recipe", "ShellStep", "SshStep", "Step"), "model"
+)
 _HOMES |= {"Problem": "problems", "RecipeError": "problems", "MAX_BYTES": "source"}
 
 

@@ -50,7 +50,7 @@ class Background:
                 continue
             self._check_service(each, fixtures)
             self._check_locks(each, drafts, upstream(each.name, needs))
-            if each.model is ShellStep:
+            if issubclass(each.model, ShellStep):
                 each.fields.setdefault("parse", "text")
 
     def _check_other(self, each: Draft) -> None:

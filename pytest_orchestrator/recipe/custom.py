@@ -74,7 +74,7 @@ class Extensions(Struct, frozen=True, kw_only=True):
         name = getattr(kind, "name", None)
         if not _is_name(name):
             raise ValueError(f"has no good name: {name!r}; write letters, digits and _")
-        if name in self.step_types or name in planned.TYPES:
+        if name in self.step_types:
             raise ValueError(f"has the name '{name}', which another type of steps has")
         if not (kind.__doc__ or "").strip():
             raise ValueError("has no docstring; its first line says what steps of it do")

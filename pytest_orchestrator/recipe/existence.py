@@ -9,7 +9,7 @@ from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.recipe.command_line import needs_shell, template_needs_shell
 from pytest_orchestrator.recipe.expressions import OPENING
 from pytest_orchestrator.recipe.findings import Finding, finding
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep
+from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, SshStep
 from pytest_orchestrator.recipe.sources import Sources
 
 
@@ -18,7 +18,7 @@ def check(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, PythonStep):
             yield from _callable(recipe, step, sources)
-        elif isinstance(step, ShellStep):
+        elif isinstance(step, ShellStep) and not isinstance(step, SshStep):
             yield from _program(recipe, step, sources)
 
 

@@ -1,8 +1,8 @@
-"""What cannot be asked of a step that runs inside pytest's own process."""
+"""What cannot be asked of a step that has no process of its own on this machine."""
 
 from collections.abc import Collection, Iterable
 
-from pytest_orchestrator.recipe.model import CodeStep
+from pytest_orchestrator.recipe.model import CodeStep, SshStep
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.steps import Draft
@@ -10,6 +10,7 @@ from pytest_orchestrator.recipe.success import OF_A_PROCESS, OF_SHELL
 from pytest_orchestrator.recipe.values import Values
 
 _ASKED = OF_A_PROCESS - OF_SHELL
+_OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
 
 
 def check(
@@ -25,20 +26,24 @@ def check(
     """
     for step in steps:
         cause = _cause(step, shared)
-        names = {one.name for one in step.fields.get("success", ())} & _ASKED
+        far = issubclass(step.model, SshStep)
+        names = {one.name for one in step.fields.get("success", ())}
+        names &= _OF_THE_TREE if far else _ASKED
         if not cause or not names:
             continue
         for name, (key, _) in pairs(step.node_of("success")).items():
             if name in names:
                 problems.add(
                     values.place(key),
-                    f"'{name}' needs a process of its own",
-                    f", and {step.title} runs inside pytest",
+                    f"'{name}' needs a process {'on this machine' if far else 'of its own'}",
+                    f", and {step.title} runs {'on another' if far else 'inside pytest'}",
                     hint=cause,
                 )
 
 
 def _cause(step: Draft, shared: Collection[str]) -> str:
+    if issubclass(step.model, SshStep):
+        return "measure there what is to be asked, and print it"
     if not issubclass(step.model, CodeStep):
         return ""
     if step.fields.get("isolation") == "inline":

@@ -24,13 +24,14 @@ from pytest_orchestrator.recipe.step_types import (
     CodeStep,
     PythonStep,
     ShellStep,
+    SshStep,
 )
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.part import Source
 
 __all__ = ["STEP_TYPES", "Brought", "Cell", "CodeStep", "Criterion", "Need", "PythonStep"]
-__all__ += ["Ready", "Recipe", "ShellStep", "Step"]
+__all__ += ["Ready", "Recipe", "ShellStep", "SshStep", "Step"]
 
 
 class Cell(Struct, frozen=True):

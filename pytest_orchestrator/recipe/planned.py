@@ -3,9 +3,7 @@
 STEP = frozenset(
     {
         "resources",
-        "host",
     }
 )
-DEFAULTS = frozenset({"resources", "host"})
-TYPES = frozenset({"ssh"})
+DEFAULTS = frozenset({"resources"})
 SENTENCE = "is not supported by this version of pytest-orchestrator"

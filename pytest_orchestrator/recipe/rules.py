@@ -56,6 +56,9 @@ identifier = shaped(_IDENTIFIER, "a name of Python")
 dotted = shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
 """A rule for names of modules."""
 
+host = shaped(r"[A-Za-z0-9_\[][A-Za-z0-9_.@:%\[\]-]*", "the name of a host, as ssh takes it")
+"""A rule for names of machines; none of them is an option of a program."""
+
 _tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.expressions import OPENING, Expression
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.model import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.sources import Sources
@@ -181,7 +181,7 @@ def _body(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple[Flow
         if module is None or module.path is None:
             return UNKNOWN, place, ""
         return flow_of(module, name, fixtures), place, sources.shown(module.path)
-    if isinstance(step, ShellStep):
+    if isinstance(step, ShellStep) and not isinstance(step, SshStep):
         return _script(step, sources)
     return UNKNOWN, step.at[""], ""
 

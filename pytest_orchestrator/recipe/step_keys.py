@@ -60,8 +60,7 @@ class Criterion(Struct, frozen=True):
     brought: extending.Criterion | None = None
 
 
-# Nothing that a step holds leads back to it, so that the garbage collector need not know it.
-class Step(Struct, frozen=True, kw_only=True, gc=False):
+class Step(Struct, frozen=True, kw_only=True):
     """What steps of every type have.
 
     Attributes:

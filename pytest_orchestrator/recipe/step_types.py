@@ -147,7 +147,26 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     cwd: WorkingDirectory = None
 
 
+class SshStep(ShellStep, frozen=True, kw_only=True, tag_field="type", tag="ssh"):
+    """A step that runs a command on another machine.
+
+    Its ``cwd`` is there, relative to the user's home.
+    """
+
+    type: ClassVar[str] = "ssh"
+
+    host: Annotated[
+        str,
+        key(
+            "The machine, as the configuration of OpenSSH knows it.",
+            "bench-3",
+            rule=rules.host,
+        ),
+    ]
+
+
 STEP_TYPES: dict[str, type[Step]] = {
     "python": PythonStep,
     "shell": ShellStep,
+    "ssh": SshStep,
 }

@@ -178,7 +178,7 @@ class _StepReader:
             return UseStep
         if isinstance(given, str) and given in self._types:
             return self._types[given]
-        owners = [model for model in self._types.values() if self._own(model)]
+        owners = self._owners()
         if node is not None:
             meant = self._bad_type(node, given)
             owners = [self._types[meant]] if meant else owners
@@ -199,18 +199,27 @@ class _StepReader:
 
     def _bad_type(self, node: Node, given: object) -> str:
         """Note that a type is none; give the one that was probably meant, or nothing."""
-        if isinstance(given, str) and given in planned.TYPES:
-            self._note(node, f"type '{given}' {planned.SENTENCE}")
-        elif isinstance(given, str):
+        if isinstance(given, str):
             hint = self._problems.meant(given, self._types)
             self._note(node, f"unknown type {quoted(given)}", hint=hint or self._listed)
             return next((name for name in self._types if f"'{name}'" in hint), "")
-        else:
-            wanted = either([f"'{name}'" for name in self._types])
-            Reading(self._values, self._problems, self._where, Templates()).mismatch(
-                node, "type", wanted
-            )
+        wanted = either([f"'{name}'" for name in self._types])
+        Reading(self._values, self._problems, self._where, Templates()).mismatch(
+            node, "type", wanted
+        )
         return ""
+
+    def _owners(self) -> list[type[Step]]:
+        """The types that the step's keys speak for; of two related ones the plainest that does."""
+        found: list[type[Step]] = []
+        for model in self._types.values():
+            own = self._own(model)
+            related = next((other for other in found if issubclass(model, other)), None)
+            if own and related is None:
+                found.append(model)
+            elif related is not None and len(own) > len(self._own(related)):
+                found[found.index(related)] = model
+        return found
 
     def _own(self, model: type[Step]) -> list[str]:
         """The keys of the step that only steps of one type have."""
@@ -263,7 +272,7 @@ class _StepReader:
 
     def _check_command(self, fields: dict[str, Any]) -> None:
         command = fields.get("cmd")
-        if self._model is not ShellStep or not command:
+        if not issubclass(self._model, ShellStep) or not command:
             return
         for one in self._templates.found:
             wrong = command_line.problem(one, command) if one.path[0] == "cmd" else None

@@ -1,0 +1,137 @@
+"""Steps on other machines: what is sent there, and what is said of a host that lets nobody in."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution import ssh
+from pytest_orchestrator.execution.links import refused
+from pytest_orchestrator.recipe.model import SshStep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def step(cmd: str | tuple[str, ...], **keys: Any) -> SshStep:
+    return SshStep(name="far", host="bench-3", cmd=cmd, **keys)
+
+
+def far(one: SshStep, mark: str = "abc") -> subprocess.CompletedProcess[bytes]:
+    """Do here what the other machine does with what it is sent."""
+    command = ssh.argv_of(one, None)[-1]
+    sent = ssh.input_of(one, mark)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(sent)
+        process.stdin.flush()  # and it stays open, as a connection does
+        out, err = process.stdout.read(), process.stderr.read()
+        return subprocess.CompletedProcess(command, process.wait(), out, err)
+
+
+AWKWARD = 'it\'s "$HOME" `x` \\ ü\n!'
+
+
+def test_words_variables_and_input_arrive_as_they_are() -> None:
+    args = {"A": AWKWARD, "L": [1, "b"], "N": 2}
+    done = far(
+        step(("sh", "-c", 'printf "%s|" "$@" "$A" "$L" "$N"; cat', "sh", AWKWARD), args=args)
+    )
+
+    assert done.stdout.decode() == f'{AWKWARD}|{AWKWARD}|[1,"b"]|2|'
+    assert far(step("cat", stdin=AWKWARD)).stdout.decode() == AWKWARD
+    assert far(step("cat", stdin={"a": [1]})).stdout == b'{"a":[1]}'
+
+
+def test_a_large_input_needs_not_be_read() -> None:
+    assert far(step("head -c 3; exit 4", stdin="x" * 1_000_000)).stdout == b"xxx"
+
+
+def test_it_runs_where_it_should_and_ends_as_it_does(tmp_path: Path) -> None:
+    done = far(step("pwd; echo no >&2; exit 7", cwd=str(tmp_path)))
+
+    assert (done.returncode, done.stdout, done.stderr) == (7, f"{tmp_path}\n".encode(), b"no\n")
+    assert far(step("true", cwd=str(tmp_path / "none"))).returncode == 126
+    assert far(step(("no-such-program",))).returncode == 127
+
+
+def test_a_variable_is_unset() -> None:
+    assert far(step('echo "${HOME-none}"', args={"HOME": None})).stdout == b"none\n"
+
+
+def test_a_process_that_keeps_the_output_open_is_ended(tmp_path: Path) -> None:
+    done = far(step(f"sleep 600 & echo $! > {tmp_path}/pid"))
+
+    assert done.returncode == 0
+    stat = subprocess.run(
+        ["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text().strip()],
+        check=False,
+        capture_output=True,
+    )
+    assert stat.stdout.strip() in (b"", b"Z")
+
+
+def test_no_value_stands_on_the_command_line_here() -> None:
+    one = step("echo s3cret", args={"TOKEN": "s3cret"}, stdin="s3cret")
+
+    assert "s3cret" not in " ".join(ssh.argv_of(one, None))
+    script = base64.b64decode(ssh.input_of(one, "abc").partition(b"\n")[0]).decode()
+    assert "export TOKEN=s3cret" in script
+
+
+def test_a_line_does_the_same_by_hand() -> None:
+    one = step("run | tee x", args={"A": "b c", "D": None}, cwd="work", stdin="x y")
+
+    assert ssh.alone(one) == (
+        "printf %s 'x y' | ssh bench-3 "
+        "'cd work && export A='\"'\"'b c'\"'\"'; unset D; run | tee x'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "detail"),
+    [
+        (
+            "Host key verification failed.\r\n",
+            "no connection to bench-3: its host key is not known, or is another one than before",
+            (
+                "ssh: Host key verification failed.",
+                "compare it with the one of the machine, and connect once by hand: ssh bench-3",
+            ),
+        ),
+        (
+            "me@bench-3: Permission denied (publickey,password).\r\n",
+            "no connection to bench-3: it lets nobody in with the keys that are here",
+            (
+                "ssh: me@bench-3: Permission denied (publickey,password).",
+                "a step cannot be asked for a password: ssh-copy-id bench-3",
+            ),
+        ),
+        (
+            "ssh: connect to host 10.0.0.9 port 22: Connection timed out\r\n",
+            "no connection to bench-3: it does not answer",
+            (
+                "ssh: connect to host 10.0.0.9 port 22: Connection timed out",
+                "try by hand: ssh bench-3 true",
+            ),
+        ),
+        ("ssh: what is this\n", "no connection to bench-3: what is this", ()),
+        ("", "no connection to bench-3: ssh said nothing", ()),
+    ],
+)
+def test_it_is_said_why_a_host_lets_nobody_in(
+    said: str, reason: str, detail: tuple[str, ...]
+) -> None:
+    failure = refused("bench-3", said)
+
+    assert (failure.kind, failure.reason, failure.detail) == ("not_found", reason, detail)

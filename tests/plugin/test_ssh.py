@@ -1,0 +1,201 @@
+"""Steps on another machine: a real sshd on the loopback, with keys of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.plugin.conftest import Project
+
+_SSHD = Path(__file__).parents[2] / "scripts/sshd"
+_SERVER = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+PidFile none
+StrictModes no
+UsePAM no
+"""
+_CLIENT = """\
+Host *
+  HostName 127.0.0.1
+  Port {port}
+  IdentityFile {folder}/user
+  IdentitiesOnly yes
+Host bench
+  UserKnownHostsFile {folder}/known
+Host stranger
+  UserKnownHostsFile /dev/null
+"""
+_RECIPE = """\
+steps:
+  - name: told
+    type: ssh
+    host: bench
+    cmd: 'printf "{\\"status\\": \\"ok\\", \\"name\\": \\"%s\\"}" "$NAME"'
+    args: {NAME: "it's ünï"}
+    outputs: {far.name: "${{ result.name }}"}
+  - name: fed
+    type: ssh
+    host: bench
+    parse: data
+    cmd: cat
+    stdin: {a: ["${{ ctx.far.name }}"]}
+    success: {assert: ["result.a[0] == \\"it's ünï\\""]}
+  - {name: fails, type: ssh, host: bench, parse: text, cmd: 'echo oops >&2; exit 3', needs: []}
+  - {name: code255, type: ssh, host: bench, parse: text, cmd: exit 255, needs: []}
+  - name: slow
+    type: ssh
+    host: bench
+    parse: text
+    cmd: 'setsid sleep 7613 & trap "" TERM; sleep 7612; sleep 7614'
+    timeout: 1s
+    needs: []
+  - name: lost
+    type: ssh
+    host: bench
+    parse: text
+    cmd: kill -9 $(ps -o ppid= -p $PPID); sleep 7615
+    timeout: 20s
+    needs: []
+  - {name: again, type: ssh, host: bench, parse: text, cmd: 'true', needs: []}
+  - {name: stranger, type: ssh, host: stranger, parse: text, cmd: 'true', needs: []}
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An sshd, and the folder of a client called ssh that knows it as ``bench``."""
+    found = subprocess.run([str(_SSHD)], check=True, stdout=subprocess.PIPE, text=True)
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "user"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(key, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "sshd_config").write_text(_SERVER.format(port=port, folder=folder))
+    (folder / "config").write_text(_CLIENT.format(port=port, folder=folder))
+    host = (folder / "host.pub").read_text().rpartition(" ")[0]
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {host}\n")
+    (folder / "bin").mkdir()
+    client = folder / "bin/ssh"
+    client.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {folder}/config "$@"\n')
+    client.chmod(0o755)
+    Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd gives its rights away
+    server = subprocess.Popen(
+        [found.stdout.strip(), "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.PIPE
+    )
+    try:
+        assert server.stderr is not None
+        while b"listening" not in (line := server.stderr.readline()):
+            assert line, "sshd has ended"
+        yield folder
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@pytest.fixture
+def bench(project: Project, sshd: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that finds the client."""
+    monkeypatch.setenv("PATH", f"{sshd}/bin:{os.environ['PATH']}")
+    return project
+
+
+def _alive(*seconds: int) -> list[str]:
+    """Return the sleeps of a length that go on."""
+    wanted = {str(one) for one in seconds}
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if words[:1] == ["sleep"] and set(words[1:]) & wanted:
+            found.append(" ".join(words))
+    return found
+
+
+def _gone(*seconds: int) -> None:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cmdline()[:1] == ["sleep"] and process.cmdline()[1:] <= [str(max(seconds))]:
+                process.wait(10)
+    assert _alive(*seconds) == []
+
+
+def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
+    bench.write("recipes/far.yaml", _RECIPE)
+    blocks = bench.blocks("-p", "no:randomly")
+
+    told = {
+        name: (block["step"]["state"], block["step"].get("reason"))
+        for name, block in blocks.items()
+    }
+    assert told == {
+        "told": ("passed", None),
+        "fed": ("passed", None),
+        "fails": ("failed", "exit code 3, wanted 0"),
+        "code255": ("failed", "exit code 255, wanted 0"),
+        "slow": (
+            "failed",
+            "timeout: still running after 1 s; its whole process tree was ended",
+        ),
+        "lost": ("failed", "the connection to bench was lost"),
+        "again": ("passed", None),
+        "stranger": (
+            "failed",
+            "no connection to stranger: its host key is not known, or is another one than before",
+        ),
+    }
+    assert blocks["lost"]["step"]["kind"] == "crash"
+    assert blocks["told"]["resources"]["source"] == {"cpu": "unavailable", "memory": "unavailable"}
+    assert blocks["told"]["resources"].keys() == {"seconds", "source"}
+    _gone(7612, 7613, 7614, 7615)
+
+
+def test_nothing_goes_on_over_there_when_pytest_is_killed(bench: Project) -> None:
+    bench.write(
+        "recipes/far.yaml",
+        "steps:\n  - {name: a, type: ssh, host: bench, parse: text, "
+        f"cmd: 'mkfifo {bench.path}/up; echo > {bench.path}/up; sleep 7622'}}\n",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"],
+        cwd=bench.path,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        while not (bench.path / "up").exists():
+            assert process.poll() is None
+        with (bench.path / "up").open() as up:
+            up.read()
+        process.send_signal(signal.SIGKILL)
+    _gone(7622)
+
+
+def test_what_cannot_be_asked_over_there_is_a_mistake_in_the_recipe(bench: Project) -> None:
+    bench.write(
+        "recipes/far.yaml",
+        "steps:\n  - {name: a, type: ssh, host: '-oProxyCommand=x', cmd: x}\n"
+        "  - {name: b, type: ssh, host: h, cmd: x, success: {max_rss_mb: 5}}\n"
+        "  - {name: c, type: ssh, cmd: x}\n",
+    )
+    result = bench.run("-p", "no:randomly")
+
+    told = result.stdout.str()
+    for line in (
+        "2:32: 'host' in ssh step 'a' is '-oProxyCommand=x', should be the name of a host",
+        "3:53: 'max_rss_mb' needs a process on this machine, and step 'b' runs on another",
+        "4:5: missing 'host' in ssh step 'c'",
+    ):
+        assert f"recipes/far.yaml:{line}" in told
