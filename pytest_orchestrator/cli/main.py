@@ -2,6 +2,7 @@
 """From the words of a command line to one verb, and to how the process exits."""
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 where all is well, 1 where what was asked for is not, 2 where the question is wrong.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be in no encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     known = known_verbs()
     parser, each = _parsers(known)
     _complete(parser)

@@ -3,10 +3,11 @@
 Lines and columns count from 1, as editors show them.
 """
 
-from typing import NamedTuple
+import msgspec
 
 
-class Place(NamedTuple):
+# There are several for each step, as long as the session lasts: not for the garbage collector.
+class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where something stands in a recipe's text.
 
     Attributes:

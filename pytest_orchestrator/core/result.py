@@ -35,7 +35,7 @@ Kind = Literal[
 ]
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a step used; a figure that was not measured is None, never zero.
 
     Attributes:
@@ -86,7 +86,7 @@ class Given(msgspec.Struct, frozen=True):
     origin: str
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One criterion after it was checked.
 
     Attributes:
@@ -167,7 +167,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     errs: bool = False
 
 
-class Stream(msgspec.Struct, frozen=True):
+class Stream(msgspec.Struct, frozen=True, gc=False):
     """One output stream of a process, bounded.
 
     Attributes:
@@ -189,7 +189,7 @@ class Stream(msgspec.Struct, frozen=True):
     replaced: tuple[tuple[int, bytes], ...] = ()
 
 
-class Process(msgspec.Struct, frozen=True, kw_only=True):
+class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The process of a step: what was started, and how it ended.
 
     Attributes:

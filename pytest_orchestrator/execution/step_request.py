@@ -34,7 +34,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
 def packed(step: PythonStep) -> dict[str, Any]:
     """Return what a body needs of its step, as frames carry it; all else stays on this side."""
     told = {name: getattr(step, name) for name in _OF_A_BODY}
-    told["at"] = {key: tuple(place) for key, place in step.at.items()}
+    told["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
     told["brought"] = step.brought and msgspec.structs.asdict(step.brought)
     return told
 

@@ -1,5 +1,6 @@
 """`pytest --list-steps`: the scriptlets of a project; nothing is collected or run."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,5 +28,7 @@ def show(config: pytest.Config) -> int:
     paths = [path for path, claim in found if claim == "must be" or looks_like_recipe(path)]
     known = state_of(config).extensions
     inventory = with_types(take(root, paths, list(map(Path, config.getini("pythonpath")))), known)
-    print(as_text(inventory))  # noqa: T201  # what was asked for
+    encoding = sys.stdout.encoding or "utf-8"  # which may not have all names of files
+    shown = as_text(inventory).encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(f"{shown}\n")
     return 1 if inventory.has_error else 0

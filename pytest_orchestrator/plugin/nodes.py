@@ -90,7 +90,8 @@ class RecipeFile(pytest.Module):
         if not isinstance(error, RecipeError):
             return super().repr_failure(excinfo)
         self.stash[PROBLEMS_KEY] = [
-            [error.path, *one.place[:2], self.nodeid, one.text] for one in error.problems[:_MOST]
+            [error.path, one.place.line, one.place.column, self.nodeid, one.text]
+            for one in error.problems[:_MOST]
         ]
         if hasattr(self.config, "workerinput"):
             # As text the same report from two workers is told once.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution, header, needs, settings, upstream
+from pytest_orchestrator.plugin import distribution, header, needs, progress, settings, upstream
 from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
 from pytest_orchestrator.plugin.state import state_of
 
@@ -28,6 +28,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     if not steps and not marked:
         return
     register(needs, "orchestrator-needs")
+    progress.join(session, {item.nodeid for item in steps})
     _regroup(session, steps)
     _note_needs(session, steps, marked)
     distribution.tell_groups(session)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from pytest_orchestrator.plugin import following
+from pytest_orchestrator.plugin import following, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.following import Follow, Happening
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.plugin.keeping import Keeper
@@ -234,6 +235,21 @@ class State:
             self.runs[recipe.key] = self._new_run(recipe)
         return self.runs[recipe.key]
 
+    def _follow(self, recipe: "Recipe", logs: Path) -> "Follow | None":
+        """Return what tells of the steps of a recipe; None where nobody listens."""
+        told: list[Follow] = []
+        if self.follower is not None:
+            told.append(partial(self.follower.happened, recipe))
+        shown = progress.of(self.config)
+        if shown is not None:
+            told.append(partial(shown.happened, recipe, logs))
+
+        def each(what: "Happening") -> None:
+            for one in told:
+                one(what)
+
+        return each if told[1:] else next(iter(told), None)
+
     def _new_run(self, recipe: "Recipe") -> "Serial":
         import msgspec
 
@@ -247,7 +263,7 @@ class State:
         env = msgspec.structs.replace(
             self.environment,
             artifacts=self.folder.artifacts(recipe),
-            follow=self.follower and partial(self.follower.happened, recipe),
+            follow=self._follow(recipe, logs),
         )
         if self.keeper is not None:
             env = msgspec.structs.replace(

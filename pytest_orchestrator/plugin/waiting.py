@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin import progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,7 +36,8 @@ def say(config: pytest.Config, words: str, *, after_signal: bool = False) -> Non
         return
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     # A step's output is captured while it runs, and this is none of it.
-    with capture.global_and_fixture_disabled() if capture else nullcontext():
+    within = capture.global_and_fixture_disabled() if capture else nullcontext()
+    with progress.silence(config), within:
         terminal.write("\n") if after_signal else terminal.ensure_newline()
         terminal.write_line(f"orchestrator: {words}")
         terminal.flush()

@@ -46,7 +46,13 @@ class Dataflow:
         """Return what is wrong with a recipe, in the order of its files."""
         found = [*existence.check(recipe, self.sources), *_Check(recipe, self).findings()]
         return sorted(
-            dict.fromkeys(found), key=lambda one: (one.path, one.problem.place[:2], one.severity)
+            dict.fromkeys(found),
+            key=lambda one: (
+                one.path,
+                one.problem.place.line,
+                one.problem.place.column,
+                one.severity,
+            ),
         )
 
     def flows(self, recipe: Recipe) -> dict[str, StepFlow]:

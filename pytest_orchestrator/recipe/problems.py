@@ -68,7 +68,9 @@ class RecipeError(OrchestratorError, ValueError):
     slug: ClassVar[str] = "recipe"
 
     def __init__(self, problems: Iterable[Problem], path: str, text: str = "") -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.place[:2]))
+        self.problems = tuple(
+            sorted(problems, key=lambda problem: (problem.place.line, problem.place.column))
+        )
         self.path = path
         self.text = text
         super().__init__(self.problems, path, text)

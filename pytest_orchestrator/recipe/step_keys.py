@@ -60,7 +60,8 @@ class Criterion(Struct, frozen=True):
     brought: extending.Criterion | None = None
 
 
-class Step(Struct, frozen=True, kw_only=True):
+# Nothing that a step holds leads back to it, so that the garbage collector need not know it.
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """What steps of every type have.
 
     Attributes:

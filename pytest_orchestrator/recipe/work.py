@@ -75,7 +75,7 @@ def digests(recipe: Recipe, step: Step, around: Surroundings) -> dict[str, str]:
     root = around.sources.root
     for path in files(step, around.sources):
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        told[f"{FILE}{shown}"] = of_file(path)
+        told[f"{FILE}{shown}"] = of_file(path)[:16]
     return told
 
 
@@ -231,7 +231,7 @@ def of_file(path: Path) -> str:
         path: The file.
 
     Returns:
-        16 digits; empty where it cannot be read.
+        SHA-256 of its first 16 MiB; empty where it cannot be read.
     """
     try:
         status = path.stat()
@@ -239,7 +239,7 @@ def of_file(path: Path) -> str:
         if path not in _known or _known[path][0] != stamp:
             with path.open("rb") as file:
                 content = file.read(_MOST_BYTES)
-            _known[path] = (stamp, sha256(content).hexdigest()[:16])
+            _known[path] = (stamp, sha256(content).hexdigest())
         return _known[path][1]
     except OSError:
         return ""

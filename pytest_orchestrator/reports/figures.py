@@ -24,3 +24,8 @@ def added(*values: Json) -> float | None:
     """Return the sum of the figures that are there, None where there is none."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None
+
+
+def whole_megabytes(value: int) -> str:
+    """Return bytes as whole MB."""
+    return f"{value / _MEGA:.0f}"

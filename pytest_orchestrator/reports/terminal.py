@@ -1,12 +1,12 @@
 """The table that stands in the terminal for each recipe that ran."""
 
 import shutil
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports.columns import columns, cut
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
 _HEAD = ("step", "state", "seconds", "CPU s", "peak MB", "wrote")
@@ -60,7 +60,7 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
     width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
     rows = [_HEAD, *(_row(block) for block in blocks)]
-    widths = [max(_columns(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
+    widths = [max(columns(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
     gap = 4 if beside else 2
     widths[0] = min(widths[0], max(_NARROWEST, width - widths[1] - widths[2] - gap - 4))
     marked = [" || " if row[0] in beside else " " * gap for row in rows]
@@ -86,7 +86,7 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
     last = [f"context {_count(keys, 'key')}, {_count(len(writes), 'write')}"] if writes else []
     last.append(f"run {folder}")
     whole = "   ".join(last)
-    return [*lines, whole] if _columns(whole) <= width else [*lines, *last]
+    return [*lines, whole] if columns(whole) <= width else [*lines, *last]
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
@@ -139,15 +139,15 @@ def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
     cells = [
-        _padded(_cut(cell, size), size, right=column in _RIGHT)
+        _padded(cut(cell, size), size, right=column in _RIGHT)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
     before, word = f" {cells[0]}{mark}", cells[1].rstrip()
-    room = width - _columns(before + word)
+    room = width - columns(before + word)
     if room < 1:
-        return Row(_cut(before + word, width))
+        return Row(cut(before + word, width))
     rest = cells[1][len(word) :] + "  " + "  ".join([*cells[2:], row[-1]])
-    return Row(before, word, _cut(rest, room))
+    return Row(before, word, cut(rest, room))
 
 
 def _chain(names: Sequence[str], room: int) -> str:
@@ -166,26 +166,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _padded(text: str, size: int, *, right: bool) -> str:
-    space = " " * (size - _columns(text))
+    space = " " * (size - columns(text))
     return space + text if right else text + space
-
-
-def _cut(text: str, width: int) -> str:
-    if _columns(text) <= width:
-        return text.rstrip()
-    while text and _columns(text) > width - 1:
-        text = text[:-1]
-    return text.rstrip() + "…"
-
-
-def _columns(text: str) -> int:
-    """Count the columns of a terminal that a text takes; wide characters take two."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
 
 
 def _at(block: Mapping[str, Json], *path: str) -> Json:

@@ -41,7 +41,7 @@ def compared(
         "outcomes": outcomes,
         "figures": [one for one in figures if one["figure"] in FIGURES],
         "measurements": [one for one in figures if one["figure"] not in FIGURES],
-        "context": list(_context(a, b)),
+        "context": list(context_difference(a, b)),
         "code": list(_code(a, b)),
         "environment": list(_environment(a, b)),
         "worse": worse,
@@ -98,8 +98,13 @@ def _told(drift: Drift) -> dict[str, Json]:
     return {"factor": round(drift.factor, 3), "usual": drift.usual.median, "limit": drift.limit}
 
 
-def _context(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Tell of each key whose value at the end is another; one that is not there is absent."""
+def context_difference(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
+    """Tell of each key whose value at the end of two runs is another.
+
+    Returns:
+        For each ``key``, and ``scope`` where it is one of a recipe's own Context, the values
+        ``a`` and ``b``; where it is not there the value is absent.
+    """
     for scope in dict.fromkeys([*a.changes.scopes, *b.changes.scopes]):
         before, after = (_own(run, scope) for run in (a, b))
         for key in _each(before, after):

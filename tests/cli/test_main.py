@@ -62,13 +62,17 @@ def test_help_has_all_verbs_each_with_a_sentence(project: Project) -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in VERBS if name not in ("ctx", "serve")])
+@pytest.mark.parametrize(
+    "name",
+    [*(name for name in VERBS if name not in ("ctx", "serve")), "new step", "new recipe"],
+)
 def test_help_of_a_verb_ends_with_an_example_that_works(
     name: str, project: Project, tmp_path: Path
 ) -> None:
-    line = project.call(name, "--help").out.splitlines()[-1].strip()
+    line = project.call(*name.split(), "--help").out.splitlines()[-1].strip()
     program, _, words = line.partition(" ")
-    assert (program, words.split()[0]) == ("pytest-orchestrator", name)
+    assert program == "pytest-orchestrator"
+    assert words.startswith(name)
     Runs(tmp_path).history(1.0, 1.0)
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
@@ -88,6 +92,14 @@ def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(project: Project
     command = f"{sys.executable} -m pytest_orchestrator schema | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{\n", "")
+
+
+def test_names_that_the_encoding_of_the_terminal_has_not_are_escaped(project: Project) -> None:
+    project.write("scriptlets/b.py", "def é(ctx, params): params.get('x', len([]))\n")
+    command = [sys.executable, "-m", "pytest_orchestrator", "steps"]
+    env = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, env=env, capture_output=True, check=True)
+    assert done.stdout.startswith(b"\xe9(x=\\u2026)  function\n")
 
 
 def test_a_verb_is_completed(project: Project) -> None:

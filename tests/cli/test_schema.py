@@ -1,6 +1,7 @@
 """`pytest-orchestrator schema`."""
 
 from pytest_orchestrator.recipe import schema
+from pytest_orchestrator.reports import block_schema
 from tests.cli.conftest import Project
 
 
@@ -13,3 +14,7 @@ def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:
     assert project.call("schema", "recip").err.endswith(
         "error: argument NAME: no schema 'recip' (did you mean 'recipe'?)\n"
     )
+
+
+def test_the_schema_of_blocks_is_printed(project: Project) -> None:
+    assert project.call("schema", "report") == (0, block_schema.text(), "")

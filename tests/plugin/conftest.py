@@ -8,6 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 # pytester takes away what a run imported, and libyaml does not come twice into a process.
@@ -17,6 +18,8 @@ import pytest_orchestrator.plugin.nodes
 import pytest_orchestrator.plugin.running
 import pytest_orchestrator.recipe.sandbox
 import pytest_orchestrator.reports.terminal  # noqa: F401
+from pytest_orchestrator.reports import json_report
+from pytest_orchestrator.reports.block_types import Block
 
 _STEPS = '''
 """Scriptlets of the tests."""
@@ -203,6 +206,19 @@ def not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine of CI pytest cuts no line and no explanation short."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold each block that is made in this process against the types of the shipped schema."""
+    made = json_report.block
+
+    def checked(*args: Any, **more: Any) -> Any:
+        block = made(*args, **more)
+        msgspec.convert(block, Block)
+        return block
+
+    monkeypatch.setattr(json_report, "block", checked)
 
 
 @pytest.fixture

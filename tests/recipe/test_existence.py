@@ -14,8 +14,8 @@ Look = Callable[[str], list[str]]
 
 
 def marked(found: Finding) -> str:
-    line, column, length = found.problem.place
-    return found.text.splitlines()[line - 1][column - 1 :][:length]
+    place = found.problem.place
+    return found.text.splitlines()[place.line - 1][place.column - 1 :][: place.length]
 
 
 @pytest.fixture

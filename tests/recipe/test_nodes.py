@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError
 
 Problems = Callable[[str | bytes], list[str]]
@@ -205,7 +206,7 @@ def test_steps_merge_what_they_share(read: Read) -> None:
         ("shell", 5.0, 5),
         ("shell", 1.0, 8),
     ]
-    assert recipe.step("a").at["timeout"] == (3, 12, 2)
+    assert recipe.step("a").at["timeout"] == Place(3, 12, 2)
 
 
 @pytest.mark.parametrize("value", ["x", "[{a: b}, x]", "[[{a: b}]]"])
@@ -253,4 +254,4 @@ def test_carets_mark_a_value_or_its_first_word(text: str, length: int, read: Rea
 def test_a_caret_marks_where_a_value_is_missing(read: Read) -> None:
     with pytest.raises(RecipeError) as caught:
         read("name:\ntags:  # none\n" + STEPS.replace("*p", "{}"))
-    assert [problem.place for problem in caught.value.problems] == [(1, 6, 1), (2, 6, 1)]
+    assert [problem.place for problem in caught.value.problems] == [Place(1, 6), Place(2, 6)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import Recipe, RecipeError, load, source
 
 Problems = Callable[[str | bytes], list[str]]
@@ -58,7 +59,7 @@ def test_a_byte_order_mark_of_utf_8_is_no_part_of_the_text(
 ) -> None:
     recipe = read(b"\xef\xbb\xbf" + GOOD.encode())
     assert recipe.text == GOOD
-    assert recipe.at["steps"] == (2, 3, 1)
+    assert recipe.at["steps"] == Place(2, 3, 1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import Criterion, Recipe, planned
 
 Problems = Callable[[str | bytes], list[str]]
@@ -164,10 +165,10 @@ def test_each_entry_of_a_list_is_a_criterion_with_its_place(read: Read) -> None:
         "    - dut.serial_v1\n"
     )
     assert read(text).steps[0].success == (
-        Criterion("files_exist", "out/a.csv", (6, 19, 9)),  # type: ignore[arg-type]
-        Criterion("files_exist", "out/*.json", (7, 7, 12)),  # type: ignore[arg-type]
-        Criterion("exit_code", "nonzero", (8, 16, 7)),  # type: ignore[arg-type]
-        Criterion("ctx_has_keys", "dut.serial_v1", (10, 7, 13)),  # type: ignore[arg-type]
+        Criterion("files_exist", "out/a.csv", Place(6, 19, 9)),
+        Criterion("files_exist", "out/*.json", Place(7, 7, 12)),
+        Criterion("exit_code", "nonzero", Place(8, 16, 7)),
+        Criterion("ctx_has_keys", "dut.serial_v1", Place(10, 7, 13)),
     )
 
 

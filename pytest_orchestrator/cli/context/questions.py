@@ -84,7 +84,8 @@ def _who(context: ContextLike, key: str) -> dict[str, Any]:
     if not history:
         context[key]  # says which key is near
     last = history[-1] if history else {"ts": None, "who": None, "op": None}
-    return {"key": key, "who": last["who"], "ts": last["ts"], "op": last["op"]}
+    known = {name: last[name] for name in ("by", "line") if name in last}  # of a run alone
+    return {"key": key, "who": last["who"], "ts": last["ts"], "op": last["op"], **known}
 
 
 def _compact(value: Any) -> str:
@@ -108,7 +109,8 @@ def _full_told(values: dict[str, Any]) -> str:
 
 
 def _who_told(last: dict[str, Any]) -> str:
-    return f"{last['who']}  {last['ts']}  {last['op']}"
+    step = f"  {last['by']}" if "by" in last else ""
+    return f"{last['who']}  {last['ts']}  {last['op']}{step}"
 
 
 QUESTIONS: Final[dict[str, Question]] = {

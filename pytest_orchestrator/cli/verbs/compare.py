@@ -70,7 +70,7 @@ def _lines(told: Mapping[str, Any], factor: float) -> Iterator[str]:
             _drift(one) for one in told["figures"] + told["measurements"] if one["drifted"]
         ],
         "measurements": [_measured(one) for one in told["measurements"] if one["a"] != one["b"]],
-        "context": [_key(one) for one in told["context"]],
+        "context": [of_key(one) for one in told["context"]],
         "code": [_file(one) for one in told["code"]],
         "environment": [_change(one["name"], one) for one in told["environment"]],
     }
@@ -103,7 +103,8 @@ def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
     return _where(one), one["figure"], values, change
 
 
-def _key(one: Mapping[str, Any]) -> tuple[str, ...]:
+def of_key(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write how a key of the Context differs, as the words of a line."""
     key = f"{one['key']} of {one['scope']}" if "scope" in one else one["key"]
     if "a" not in one:
         return f"+ {key}", _short(one["b"])

@@ -1,52 +1,89 @@
-"""Read and write a Context that is served: that of a session, of a step, or of `serve`.
+"""Read and write a Context that is served; read that of a run, at its end or at a step.
 
-Address and token come from ORCHESTRATOR_ADDRESS and ORCHESTRATOR_TOKEN, which every step has, or
-from .orchestrator/server.json in this folder or one above.
+It is served by a session, to a step, or by `serve`. Address and token come from
+ORCHESTRATOR_ADDRESS and ORCHESTRATOR_TOKEN, which every step has, or from
+.orchestrator/server.json in this folder or one above.
 """
 
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_orchestrator.cli.mistakes import Mistake
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.cli.context.questions import Question
+    from pytest_orchestrator.core.context_like import ContextLike
 
 EXAMPLE = "ctx get metrics.mean_v1"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
+    from pytest_orchestrator.cli.context import of_a_run
     from pytest_orchestrator.cli.context.questions import QUESTIONS
 
-    words = parser.add_subparsers(metavar="WORD", dest="word", required=True)
+    of_a_run.declare(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, on one line")
+    words = parser.add_subparsers(metavar="WORD", dest="word")
     for name, question in QUESTIONS.items():
         told = f"{question.about[0].upper()}{question.about[1:]}."
         one = words.add_parser(name, help=question.about, description=told, allow_abbrev=False)
         question.declare(one)
-        one.add_argument("--json", action="store_true", help="print JSON, on one line")
+        of_a_run.declare(one, default=argparse.SUPPRESS)
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
         one.add_argument("--address", metavar="ADDRESS", help="host:port, or path of a Unix socket")
         one.add_argument(
             "--who", metavar="NAME", help="who changes it (default: whose token it is)"
         )
+    diff = words.add_parser("diff", help="print how the Contexts of two runs differ")
+    of_a_run.declare_diff(diff)
+    diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask it."""
+    from pytest_orchestrator.cli.context import of_a_run
     from pytest_orchestrator.cli.context.questions import NOTHING, QUESTIONS
     from pytest_orchestrator.core.errors import OrchestratorError
-    from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
 
-    question = QUESTIONS[args.word]
+    if args.word == "diff":
+        found = of_a_run.difference(args)
+        print(_json(found) if args.json else of_a_run.difference_told(found))
+        return 1 if found else 0
+    if args.word is None and args.run is None:
+        raise Mistake(f"say what: {', '.join(QUESTIONS)}, diff")
+    question = QUESTIONS[args.word or "full"]
     try:
-        with RemoteContext.connect(args.address) as context:
-            answer = question.ask(context, args)
+        answer = _of_run(question, args) if args.run else _served(question, args)
     except OrchestratorError as error:
         print(f"pytest-orchestrator ctx: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ContextUnreachable) else 1
+        return 2 if error.slug == "context-unreachable" else 1
     if answer is not NOTHING:
         told = _json if args.json else question.told or _value
         shown = told(answer)
         if shown or not isinstance(answer, (list, dict)):
             print(shown)
     return 0
+
+
+def _served(question: "Question", args: argparse.Namespace) -> Any:
+    from pytest_orchestrator.remote.client import RemoteContext
+
+    for name in ("before", "after", "recipe"):
+        if getattr(args, name):
+            raise Mistake(f"--{name} is about a run; name it by --run")
+    with RemoteContext.connect(args.address) as context:
+        return question.ask(context, args)
+
+
+def _of_run(question: "Question", args: argparse.Namespace) -> Any:
+    from pytest_orchestrator.cli.context import of_a_run
+
+    if question.changes:
+        raise Mistake(f"what was is not changed: '{args.word}' needs a Context that is served")
+    return question.ask(cast("ContextLike", of_a_run.context_of(args)), args)
 
 
 def _json(value: Any) -> str:

@@ -48,7 +48,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="S",
         help="a scriptlet: its name, file or module, as `steps` lists it; may be given again",
-    )
+    ).completer = lambda **_: [one.name for one in project().inventory().scriptlets]  # type: ignore[attr-defined]
     recipe.set_defaults(parser=recipe)
 
 

@@ -1,0 +1,265 @@
+"""Tells of the step that runs now: a status line on a terminal, now and then a line in a file.
+
+Written by a thread, since pytest waits for the step. There is none where nobody would see it,
+and none while code of the user's runs in this process, which may fork.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.following import Happening
+    from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.recipe.model import Step
+
+NAME = "orchestrator-progress"
+
+_EACH = 0.5
+_BEAT = 30.0
+_TAIL = 4096
+_DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
+
+
+class _Now(NamedTuple):
+    """A step that runs: its name, when it began, and where its logs are, without their ends."""
+
+    name: str
+    since: float
+    logs: str
+
+
+def join(session: pytest.Session, nodes: set[str]) -> None:
+    """Tell what runs, where somebody sees it.
+
+    Args:
+        session: The session.
+        nodes: The ids of its steps.
+    """
+    config = session.config
+    if config.get_verbosity() < 0 or config.option.collectonly or not nodes:
+        return
+    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        return
+    if config.getoption("capture", "") in ("no", "tee-sys") or config.getoption("usepdb", False):
+        return
+    if _logs_live(config):
+        return
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or not type(terminal).__module__.startswith("_pytest."):
+        return  # pytest-sugar and pytest-rich have a terminal of their own
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with contextlib.suppress(OSError, AttributeError):
+        with capture.global_and_fixture_disabled():
+            out = os.dup(1)
+        config.add_cleanup(lambda: os.close(out))
+        writer: Any = config.get_terminal_writer()
+        progress = Progress(nodes, out, lambda: int(writer.width_of_current_line))
+        config.pluginmanager.register(progress, NAME)
+
+
+def _logs_live(config: pytest.Config) -> bool:
+    if config.getoption("log_cli_level", None):
+        return True
+    try:
+        return bool(config.getini("log_cli"))
+    except (KeyError, ValueError):  # -p no:logging
+        return False
+
+
+def of(config: pytest.Config) -> "Progress | None":
+    """Return what tells of the steps of a session; None where nobody would see it."""
+    progress: Progress | None = config.pluginmanager.get_plugin(NAME)
+    return progress
+
+
+def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
+    """Take the status line away while something else is written."""
+    progress = of(config)
+    return contextlib.nullcontext() if progress is None else progress.silence()
+
+
+class Progress:
+    """The line.
+
+    Args:
+        nodes: The ids of the steps.
+        out: Where it is written, a descriptor.
+        column: Gives the column of the cursor, from 0.
+    """
+
+    def __init__(self, nodes: set[str], out: int, column: Callable[[], int]) -> None:
+        self._nodes, self._out, self._column = nodes, out, column
+        self._is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
+        self._done: set[str] = set()
+        self._running: dict[tuple[str, str], _Now] = {}
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_shown = False
+        self._beaten = 0.0
+
+    def happened(self, recipe: "Recipe", logs: Path, what: "Happening") -> None:
+        """Take note of what happens to a step."""
+        from pytest_orchestrator.execution.following import Finished, Started
+
+        key = (recipe.key, what.step.name)
+        if isinstance(what, Started):
+            if _is_inline(recipe, what.step):
+                self._stop()
+                return
+            self._running[key] = _Now(what.step.name, monotonic(), f"{logs}/{what.step.name}")
+            self._start()
+        elif isinstance(what, Finished):
+            self._running.pop(key, None)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
+        """Make room for what pytest writes; other tests are no business of the thread."""
+        if nodeid not in self._nodes:
+            self._stop()
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
+        """Make room for what pytest writes."""
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
+        """Make room for what pytest writes, and count."""
+        self._done.add(nodeid)
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """Say no more."""
+        self._stop()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Say no more."""
+        self._stop()
+
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """Take the line away, and write none meanwhile."""
+        with self._lock:
+            self._erase()
+            yield
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._over.clear()
+            self._thread = threading.Thread(target=self._go_on, name=NAME, daemon=True)
+            self._thread.start()
+
+    def _stop(self) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        with self._lock:
+            self._running.clear()
+            self._erase()
+
+    def _go_on(self) -> None:
+        # In a session of many short steps it has nothing to do but to look at a clock.
+        while not self._over.wait(_EACH):
+            with self._lock, contextlib.suppress(OSError):
+                self.tell()
+
+    def tell(self) -> None:
+        """Write what runs now, if it is time for that."""
+        running = min(self._running.copy().values(), key=lambda one: one.since, default=None)
+        now = monotonic()
+        if running is None or now - running.since < _EACH:
+            self._erase()
+        elif self._is_terminal:
+            self._show(running, now - running.since)
+        elif now - max(running.since, self._beaten) >= _BEAT:
+            from pytest_orchestrator.reports.status_line import heartbeat
+
+            self._beaten = now
+            counts = len(self._done & self._nodes), len(self._nodes)
+            line = heartbeat(self._named(running), now - running.since, *counts)
+            self._write(f"{'' if self._column() == 0 else chr(10)}{line}\n")
+
+    def _show(self, running: _Now, seconds: float) -> None:
+        import shutil
+
+        from pytest_orchestrator.reports.status_line import last_line, status
+
+        total = len(self._nodes)
+        place = f"{min(len(self._done & self._nodes) + 1, total)}/{total}"
+        width = shutil.get_terminal_size().columns - 1
+        printed = last_line(_tail(running.logs))
+        line = status(place, self._named(running), seconds, _memory(), printed, width)
+        self._write(_DOWN.decode() + line + self._back())
+        self._is_shown = True
+
+    def _named(self, running: _Now) -> str:
+        more = len(self._running) - 1
+        return f"{running.name} and {more} more" if more > 0 else running.name
+
+    def _erase(self) -> None:
+        if self._is_shown:
+            self._is_shown = False
+            with contextlib.suppress(OSError):
+                self._write(_DOWN.decode() + self._back())
+
+    def _back(self) -> str:
+        column = self._column()
+        return _UP_TO + (f"\x1b[{column}C" if column else "")
+
+    def _write(self, text: str) -> None:
+        os.write(self._out, text.encode(errors="backslashreplace"))
+
+
+def _is_inline(recipe: "Recipe", step: "Step") -> bool:
+    """Tell whether the body of a step runs in this process."""
+    return bool(recipe.fixtures or step.fixtures) or getattr(step, "isolation", "") == "inline"
+
+
+def _tail(logs: str) -> bytes:
+    """Return the end of what was printed last by the newest try of a step."""
+    number = 1
+    while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
+        number += 1
+    found = []
+    for end in ("stdout", "stderr"):
+        path = f"{logs}.{number}.{end}"
+        with contextlib.suppress(OSError):
+            found.append((os.stat(path).st_mtime_ns, path))  # noqa: PTH116
+    if not found:
+        return b""
+    with Path(max(found)[1]).open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL))
+        return file.read()
+
+
+def _memory() -> int | None:
+    """Return the bytes in memory of all processes of steps: those below supervisor and lanes."""
+    from pytest_orchestrator.execution import kernel
+
+    with contextlib.suppress(OSError, ValueError):
+        below = [os.getpid()]
+        for _ in range(3):
+            below = [child for pid in below for child in kernel.children(pid)]
+        found = list(below)
+        for pid in found:
+            found.extend(kernel.children(pid))
+        sizes = (kernel.contents(f"/proc/{pid}/statm").split() for pid in found)
+        pages = [int(size[1]) for size in sizes if size]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
+    return None

@@ -1,0 +1,199 @@
+"""A status line while a step runs: on a terminal alone, in place, and never in the way."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.following import Finished, Started
+from pytest_orchestrator.plugin import progress
+from pytest_orchestrator.plugin.progress import Progress
+from pytest_orchestrator.recipe import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_orchestrator.recipe import Recipe
+    from tests.plugin.conftest import Project
+
+_STEPS = """
+steps:
+  - {name: flash, type: shell, cmd: flash}
+  - {name: burn_in, type: shell, cmd: burn, needs: []}
+  - {name: inside, type: python, module: x, function: y, isolation: inline}
+"""
+
+
+class Bench:
+    """What tells of a recipe, what it has written, and a clock that is set by hand."""
+
+    def __init__(self, recipe: Recipe, logs: Path, written: int, out: int) -> None:
+        self.recipe, self.logs, self.now, self._written = recipe, logs, 100.0, written
+        self.nodes = {recipe.node(step.name) for step in recipe.steps}
+        self.progress = Progress(self.nodes, out, lambda: 7)
+
+    def start(self, name: str) -> None:
+        self.progress.happened(self.recipe, self.logs, Started(self.recipe.step(name)))
+
+    def finish(self, name: str) -> None:
+        result = StepResult(step=name, outcome="passed")
+        self.progress.happened(self.recipe, self.logs, Finished(self.recipe.step(name), result))
+
+    def told(self, seconds: float) -> str:
+        """Let time go by; return what is written then."""
+        self.now += seconds
+        self.progress.tell()
+        return self.rest()
+
+    def rest(self) -> str:
+        os.set_blocking(self._written, False)
+        try:
+            return os.read(self._written, 10_000).decode()
+        except BlockingIOError:
+            return ""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    path = tmp_path / "x.yaml"
+    path.write_text(_STEPS)
+    return load(path, root=tmp_path)
+
+
+@pytest.fixture(params=["terminal", "file"])
+def bench(
+    recipe: Recipe, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty() if request.param == "terminal" else os.pipe()
+    made = Bench(recipe, recipe.path.parent, ours, theirs)
+    monkeypatch.setattr(progress, "monotonic", lambda: made.now)
+    monkeypatch.setattr(progress, "_memory", lambda: 41_300_000)
+    monkeypatch.setattr(Progress, "_start", lambda _: None)
+    yield made
+    made.progress.pytest_sessionfinish()
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("bench", ["terminal"], indirect=True)
+def test_a_terminal_shows_the_step_below_the_line_that_pytest_writes(bench: Bench) -> None:
+    (bench.logs / "flash.1.stdout").write_text("old")
+    (bench.logs / "flash.2.stderr").write_text("settling, 1 of 2\nsettling, 2 of 2\n")
+    next(bench.progress.pytest_runtest_logfinish(next(iter(bench.nodes))))
+    bench.start("flash")
+
+    assert bench.told(0.4) == ""
+    line = '[2/3] flash 00:03  41 MB  "settling, 2 of 2"'
+    assert bench.told(3) == f"\r\n\r\x1b[K{line}\x1b[A\r\x1b[7C"
+    bench.start("burn_in")
+    assert "[2/3] flash and 1 more 00:04" in bench.told(1)
+    bench.finish("flash")
+    assert "[2/3] burn_in 00:01 " in bench.told(0.5)
+    with bench.progress.silence():
+        assert bench.rest() == "\r\n\r\x1b[K\x1b[A\r\x1b[7C"
+    with bench.progress.silence():
+        assert bench.rest() == ""
+    bench.finish("burn_in")
+    assert bench.told(60) == ""
+
+
+@pytest.mark.parametrize("bench", ["file"], indirect=True)
+def test_a_file_gets_a_line_each_thirty_seconds(bench: Bench) -> None:
+    bench.start("flash")
+
+    assert bench.told(29.9) == ""
+    assert bench.told(0.1) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
+    assert bench.told(29.9) == ""
+    assert bench.told(0.1) == "\norchestrator: flash runs for 01:00 (0 of 3 done)\n"
+    bench.finish("flash")
+    bench.start("burn_in")
+    assert bench.told(29.9) == ""
+    assert bench.told(0.1) == "\norchestrator: burn_in runs for 00:30 (0 of 3 done)\n"
+
+
+def test_nothing_is_told_while_the_users_code_runs_in_this_process(bench: Bench) -> None:
+    bench.start("flash")
+    bench.start("inside")
+
+    assert bench.told(100) == ""
+
+
+def test_other_tests_end_the_thread(bench: Bench) -> None:
+    bench.start("flash")
+    next(bench.progress.pytest_runtest_logstart("test_x.py::test_x"))
+
+    assert bench.told(100) == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "is_told"),
+    [("-v", True), ("-q", False), ("-s", False), ("--log-cli-level=INFO", False)],
+)
+def test_there_is_none_where_it_would_be_in_the_way(
+    project: Project, option: str, is_told: bool
+) -> None:
+    project.write(
+        "conftest.py",
+        """
+        def pytest_unconfigure(config):
+            print("told:", config.pluginmanager.has_plugin("orchestrator-progress"))
+        """,
+    )
+    project.recipe("x", {"a": ""})
+
+    project.run(option).stdout.fnmatch_lines([f"*told: {is_told}"])
+
+
+def test_pytest_on_a_terminal_shows_the_last_line_that_a_step_has_printed(
+    project: Project,
+) -> None:
+    project.script(
+        "bin/settle",
+        """
+        #!/bin/sh
+        echo "settling, 3 of 10" >&2
+        while [ ! -e go ]; do sleep 0.05; done
+        """,
+    )
+    project.recipe("x", {"settle": "type: shell, cmd: bin/settle, parse: text", "b": ""})
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
+    environ = os.environ | {"TERM": "xterm"}
+    with subprocess.Popen(
+        command,
+        cwd=project.path,
+        env=environ,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        close_fds=True,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                piece = os.read(ours, 10_000)
+            except OSError:  # the other end is gone
+                break
+            seen += piece
+            if not piece or time.monotonic() > deadline:
+                break
+            if b"settling, 3 of 10" in seen:
+                (project.path / "go").touch()
+        process.kill()
+    os.close(ours)
+
+    assert b"[1/2] settle 00:0" in seen
+    assert seen.count(b"passed") >= 3
+    assert b"2 passed" in seen
