@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin import masking, settings
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.state import state_of
 
@@ -145,6 +145,8 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
         keeper.described(item.recipe, item.step, result, block)
     item.stash[_BLOCK] = block
     setattr(report, ATTRIBUTE, block)
+    if settings.junit_properties(item.config) != "testcase":
+        return
     properties = junit.properties(block)
     mine = {name for name, _ in properties}
     others = [pair for pair in item.user_properties if pair[0] not in mine]

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
 
 _INI = (
+    (
+        "recipe_junit_properties",
+        "testcase",
+        "where a JUnit file has the properties of a step: testcase, testsuite or none",
+    ),
     ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
@@ -116,6 +121,7 @@ def check(config: pytest.Config) -> None:
     max_log(config)
     max_artifact(config)
     jobs(config)
+    junit_properties(config)
     timeout_factor(config)
 
 
@@ -169,6 +175,17 @@ def jobs(config: pytest.Config) -> int:
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)
+
+
+def junit_properties(config: pytest.Config) -> str:
+    """Return where a JUnit file has the properties of a step: testcase, testsuite or none."""
+    where = str(config.getini("recipe_junit_properties")).strip()
+    if where not in ("testcase", "testsuite", "none"):
+        raise pytest.UsageError(
+            f"ini key recipe_junit_properties: {where!r} is no place; "
+            "write testcase, testsuite or none"
+        )
+    return where
 
 
 def masker(config: pytest.Config) -> "Masker":

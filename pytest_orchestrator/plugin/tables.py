@@ -61,10 +61,22 @@ class Tables:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Leave the last lines of long outputs for the terminal."""
+        """Leave the last lines of long outputs for the terminal; complete the JUnit file."""
+        if settings.junit_properties(self._config) == "testsuite":
+            self._tell_junit()
         if self._config.get_verbosity() < 2:
             for report in self._failed:
                 shorten(report, getattr(report, ATTRIBUTE)["step"].get("kind", ""))
+
+    def _tell_junit(self) -> None:
+        """Give the JUnit file the properties of steps where its schema has a place for them."""
+        plugins: Any = self._config.pluginmanager.get_plugins()
+        for xml in (one for one in plugins if type(one).__name__ == "LogXML"):
+            from pytest_orchestrator.reports import junit
+
+            for block in (one for blocks in self.recipes().values() for one in blocks):
+                for name, value in junit.properties(block):
+                    xml.add_global_property(f"{block['step']['node']}.{name}", str(value))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what each recipe's steps did and used."""

@@ -1,4 +1,7 @@
-"""The properties of one step in a JUnit file: scalars, named as in the JSON report."""
+"""The properties of one step in a JUnit file: scalars, named as in the JSON report.
+
+A figure has its unit in its name, since nothing else in such a file tells it.
+"""
 
 from collections.abc import Mapping
 
@@ -6,6 +9,7 @@ from pytest_orchestrator.core.values import Json
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _MEASURED = ("value", "unit", "low", "high", "margin", "verdict")
+_BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 
@@ -22,7 +26,8 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
         found["blocked_by"] = step["blocked_by"]
     meta = _mapping(recipe["test_meta"])
     found |= {name: meta[name] for name in _META if name in meta}
-    found |= _mapping(block.get("resources"))
+    figures = _mapping(block.get("resources"))
+    found |= {f"{name}_bytes" if name in _BYTES else name: one for name, one in figures.items()}
     found |= _measurements(block.get("measurements"))
     return [
         (name, value if isinstance(value, (int, float)) else str(value))

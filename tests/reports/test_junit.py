@@ -20,7 +20,7 @@ def test_a_passed_step_has_its_names_and_figures() -> None:
         ("type", "shell"),
         ("outcome", "passed"),
         ("seconds", 4.0),
-        ("max_rss", 43306188),
+        ("max_rss_bytes", 43306188),
     ]
 
 
