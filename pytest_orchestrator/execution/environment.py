@@ -20,8 +20,12 @@ from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.execution.following import Follow, Keep
     from pytest_orchestrator.execution.services import Services
+    from pytest_orchestrator.recipe.model import Step
+
+    Judge = Callable[[Step, Ended, tuple[Measured, ...]], tuple[Verdict, ...]]
 
 
 def _nothing(*_: object) -> None:
@@ -88,6 +92,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
         max_log: Bytes after which such a file is cut, with a mark.
+        judge: Gives more criteria of a step whose body did as wanted; None where there are none.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
     """
 
@@ -122,6 +127,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
     max_log: int = 100_000_000
+    judge: "Judge | None" = None
     capacity: int = 16 * 1024 * 1024
 
     def variables(self) -> dict[str, str]:

@@ -126,7 +126,7 @@ def execute(
         known = scope.after(names, ended, own.view, env.capacity)
         evidence = Evidence(step, own.view, ended, started, env.root, before, known)
         good = ended.failure is None
-        found = _checked(evidence, own, env.capacity) if good else _beside(evidence)
+        found = _checked(evidence, own, env) if good else _beside(evidence)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -153,12 +153,12 @@ class Found(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
-def _checked(evidence: Evidence, own: Handle, limit: int) -> Found:
+def _checked(evidence: Evidence, own: Handle, env: Environment) -> Found:
     """Write the outputs, take the measurements, check all criteria."""
     ended, names = evidence.ended, evidence.names
     try:
         step, errors = checkable(evidence.step, names)
-        values = outputs.found(step, ended, limit)
+        values = outputs.found(step, ended, env.capacity)
         if isinstance(values, Failure):
             return Found(values, ended.verdicts)
     except ExpressionError as error:
@@ -169,6 +169,7 @@ def _checked(evidence: Evidence, own: Handle, limit: int) -> Found:
         *ended.verdicts,
         *measurements.verdicts(measured),
         *criteria.checked(evidence._replace(step=step, errors=errors)),
+        *(env.judge(step, ended, measured) if env.judge else ()),
     )
     return Found(_unmet(verdicts), verdicts, measured)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import variables
+from pytest_orchestrator.plugin import comparing, variables
 from pytest_orchestrator.plugin.quantities import SIZES, TIMES, quantity
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def add(parser: pytest.Parser) -> None:
         action="store_true",
         help="list the scriptlets of the project, which are read and not run, and do no more",
     )
+    comparing.add(group)
     variables.add(group)
     _add_ini(parser)
 
@@ -123,6 +124,8 @@ def check(config: pytest.Config) -> None:
     jobs(config)
     junit_properties(config)
     timeout_factor(config)
+    comparing.last(config)
+    comparing.factor(config)
 
 
 def size_limit(config: pytest.Config) -> int:

@@ -253,7 +253,7 @@ class State:
     def _new_run(self, recipe: "Recipe") -> "Serial":
         import msgspec
 
-        from pytest_orchestrator.plugin import settings
+        from pytest_orchestrator.plugin import comparing, settings
 
         if self.keeper is not None:
             self.context.observed(self.keeper.changed)
@@ -264,6 +264,7 @@ class State:
             self.environment,
             artifacts=self.folder.artifacts(recipe),
             follow=self._follow(recipe, logs),
+            judge=comparing.judge_of(self.config, recipe),
         )
         if self.keeper is not None:
             env = msgspec.structs.replace(

@@ -1,0 +1,62 @@
+"""Figures of a step as criteria of it."""
+
+from __future__ import annotations
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Measured, Usage
+from pytest_orchestrator.run.judging import figures_of_try, verdicts
+
+PLACE = Place(3, 5)
+
+
+def test_each_figure_is_held_against_its_own() -> None:
+    earlier = {
+        "seconds": [1.0, 1.1, 0.9],
+        "max_rss": [50e6] * 3,
+        "measurements.ripple": [40.0] * 3,
+        "cpu_seconds": [0.1] * 2,
+    }
+    figures = {
+        "seconds": 3.0,
+        "cpu_seconds": 9.0,
+        "max_rss": 130e6,
+        "measurements.ripple": 19.0,
+        "measurements.new": 1.0,
+    }
+    units = {"measurements.ripple": "mV"}
+    told = {one.name: one for one in verdicts(figures, earlier, 2.0, PLACE, units)}
+
+    assert {name: one.unmet for name, one in told.items()} == {
+        "compare.seconds": (
+            "3 s is 3 times the median of the last 3 passing runs, 1 s; at most 2 s"
+        ),
+        "compare.max_rss": (
+            "130 MB is 2.6 times the median of the last 3 passing runs, 50 MB; at most 100 MB"
+        ),
+        "compare.ripple": (
+            "19 mV is 0.475 times the median of the last 3 passing runs, 40 mV; at least 20 mV"
+        ),
+    }
+    assert (told["compare.seconds"].distance, told["compare.seconds"].place) == (1.0, PLACE)
+
+
+def test_what_is_as_usual_holds() -> None:
+    (one,) = verdicts({"seconds": 1.2}, {"seconds": [1.0] * 5}, 2.0, PLACE)
+
+    assert (one.unmet, one.measured, one.unit) == (None, 1.2, "s")
+
+
+def test_figures_of_a_try_are_those_that_were_measured() -> None:
+    usage = Usage(seconds=1.0, cpu_user_seconds=0.25, cpu_system_seconds=0.5, max_rss=10)
+    measured = [
+        Measured(name="ripple", place=PLACE, value=1.5, verdict="pass"),
+        Measured(name="good", place=PLACE, value=True, verdict="pass"),
+        Measured(name="none", place=PLACE, verdict="unset"),
+    ]
+    assert figures_of_try(Ended(usage=usage), measured) == {
+        "seconds": 1.0,
+        "cpu_seconds": 0.75,
+        "max_rss": 10,
+        "measurements.ripple": 1.5,
+    }
+    assert figures_of_try(Ended(usage=Usage(seconds=1.0)), []) == {"seconds": 1.0}
