@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_orchestrator.core.context import Change
-    from pytest_orchestrator.execution.following import Happening
+    from pytest_orchestrator.execution.following import Follow, Happening
     from pytest_orchestrator.recipe import Recipe
 
 _START, _FINISH = "pytest_recipe_step_start", "pytest_recipe_step_finish"
@@ -18,6 +20,16 @@ _CHANGE = "pytest_recipe_context_change"
 def is_wanted(config: pytest.Config) -> bool:
     """Tell whether a plugin follows the session."""
     return any(getattr(config.hook, name).get_hookimpls() for name in (_START, _FINISH, _CHANGE))
+
+
+def together(each: "Sequence[Follow]") -> "Follow | None":
+    """Return one that tells all of them; None where there is none."""
+
+    def tell(what: "Happening") -> None:
+        for one in each:
+            one(what)
+
+    return tell if each[1:] else next(iter(each), None)
 
 
 class Follower:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.following import Follow, Happening
+    from pytest_orchestrator.execution.following import Follow
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.plugin.keeping import Keeper
@@ -244,11 +244,7 @@ class State:
         if shown is not None:
             told.append(partial(shown.happened, recipe, logs))
 
-        def each(what: "Happening") -> None:
-            for one in told:
-                one(what)
-
-        return each if told[1:] else next(iter(told), None)
+        return following.together(told)
 
     def _new_run(self, recipe: "Recipe") -> "Serial":
         import msgspec
