@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.cli.drafts import rendered
+from pytest_orchestrator.cli.new_files import recipe
 from pytest_orchestrator.recipe import schema
 from tests.house.language_server import Editor, editor
 
@@ -117,6 +119,15 @@ def test_each_mistake_is_marked_where_it_is(server: Editor, folder: Path) -> Non
         (26, "Value is below the minimum of 1."),
         (29, "Property timeout is not allowed."),
     ]
+
+
+def test_what_templates_make_has_no_mistake(server: Editor, folder: Path) -> None:
+    hello = folder / "hello.yaml"
+    hello.write_text(rendered("project/hello.yaml"))
+    mine = recipe("mine", [], has_schema=True)
+    (folder / "mine.yaml").write_text(mine.text)
+
+    assert [server.open(hello), server.open(folder / "mine.yaml")] == [[], []]
 
 
 def place(path: Path, start: str, column: int) -> tuple[Path, int, int]:

@@ -22,6 +22,7 @@ SCRIPT = """\
 set -eu
 echo "${POLLS:-10} ${HOME:-x} ${OTHER:-y}"
 # NAME
+#     other - a comment of the body
 """
 
 

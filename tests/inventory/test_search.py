@@ -25,7 +25,7 @@ class Project:
         path.chmod(mode)
 
     def take(self) -> Inventory:
-        return take(self.root, sorted(self.root.glob("recipes/*.yaml")))
+        return take(self.root, sorted(self.root.glob("recipes/[!_]*.yaml")))
 
     def found(self) -> dict[str, Scriptlet]:
         return {one.name: one for one in self.take().scriptlets}

@@ -1,7 +1,11 @@
 """The log of the old runner."""
 
 import re
+from unittest.mock import Mock
 
+import pytest
+
+from pytest_orchestrator.plugin import runner_log
 from tests.plugin.conftest import Project
 
 LOG = ("-p", "pytest_orchestrator.plugin.runner_log")
@@ -32,6 +36,19 @@ def test_each_step_is_told_with_its_output_and_the_end_below(project: Project) -
             "INFO | runner | Pipeline complete",
         ],
     )
+
+
+def test_a_worker_of_xdist_leaves_the_end_to_the_controller(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = Mock()
+    config.pluginmanager.get_plugin.return_value = None
+    config.stash.get.return_value = 1
+    runner_log.pytest_unconfigure(config)  # a mock has a `workerinput`
+    assert capsys.readouterr().err == ""
+    del config.workerinput
+    runner_log.pytest_unconfigure(config)
+    assert capsys.readouterr().err.endswith("| Pipeline failed: pytest exits with 1\n")
 
 
 def test_what_does_not_pass_is_told_with_its_reason(project: Project) -> None:
