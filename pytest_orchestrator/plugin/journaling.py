@@ -110,22 +110,25 @@ class Journaling:
             for told in self._tested.rest():
                 self._keeper.tell(told)
             with contextlib.suppress(JournalError):
-                self._journal.seal(self._last)
+                self._seal()
             self._journal.close()
             if self._journal.failed is not None:
                 self._tell_failed(session, self._journal.failed)
 
-    def _last(self, lines: int) -> RunFinished:
-        folder = self._state.folder.path
-        _write(folder / SNAPSHOT, {"lines": lines, **self._snapshot()})
-        session = self._session
+    def _seal(self) -> None:
+        session, folder = self._session, self._state.folder.path
+        # Before the journal is held: who changes the Context holds that first.
+        _write(folder / SNAPSHOT, self._snapshot())
+        files = contents(folder)
         reason = str(session.shouldfail or session.shouldstop or "") or self._cause
-        return RunFinished(
-            exit_status=int(session.exitstatus),
-            lines=lines,
-            reason=self._state.masked(reason),
-            counts=self._tested.counts,
-            files=contents(folder),
+        self._journal.seal(
+            lambda lines: RunFinished(
+                exit_status=int(session.exitstatus),
+                lines=lines,
+                reason=self._state.masked(reason),
+                counts=self._tested.counts,
+                files=files,
+            )
         )
 
     def _snapshot(self) -> dict[str, Any]:

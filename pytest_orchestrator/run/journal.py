@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from pytest_orchestrator.core.chain import Chain
 from pytest_orchestrator.core.errors import JournalError
@@ -45,15 +45,19 @@ class Journal:
         self.failed: JournalError | None = None
         self._chain = chain or Chain()
         self._lock = threading.RLock()
+        self._busy = False
+        self._later: list[tuple[AnyEvent, int | None]] = []
         self._alive: int | None = None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_CREAT | (os.O_EXCL if chain is None else 0)
         try:
             self._alive = _held(path.with_suffix(Path(LOCK).suffix))
             self._fd: int | None = os.open(path, flags, 0o644)
+            size = os.fstat(self._fd).st_size
         except OSError as error:
             self._let_go()
             raise JournalError(f"the journal {path} cannot be made: {_told(error)}") from error
+        self._end = (size, self._chain.length, self._chain.hash)
         _open.add(self)
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
@@ -70,14 +74,36 @@ class Journal:
             if self._fd is None:
                 self._refuse()
                 return
-            line = self._chain.line(event, moment)
+            if self._busy:  # a signal came meanwhile, and who handles it writes
+                self._later.append((event, moment))
+                return
+            self._busy = True
             try:
-                written = os.write(self._fd, line)
-                if written < len(line):
-                    self._write_rest(line, written)
+                self._write(self._fd, event, moment)
+                while self._later:
+                    self._write(self._fd, *self._later.pop(0))
             except OSError as error:
-                self._fail(error, len(line))
-            self._chain.wrote(line)
+                self._fail(error)
+            except BaseException:  # Ctrl-C: what was not written to its end has not happened
+                self._take_back()
+                raise
+            finally:
+                self._busy = False
+
+    def _write(self, fd: int, event: AnyEvent, moment: int | None) -> None:
+        line = self._chain.line(event, moment)
+        written = os.write(fd, line)
+        while written < len(line):  # as on a disk that is nearly full
+            written += os.write(fd, line[written:])
+        self._chain.wrote(line)
+        self._end = (self._end[0] + len(line), self._chain.length, self._chain.hash)
+
+    def _take_back(self) -> None:
+        """Forget what there may be of a line that was not written to its end."""
+        size, self._chain.length, self._chain.hash = self._end
+        with contextlib.suppress(OSError):
+            if self._fd is not None:
+                os.ftruncate(self._fd, size)
 
     def sync(self) -> None:
         """Let the disk have all that was appended: then a power cut does not lose it either.
@@ -85,13 +111,14 @@ class Journal:
         Raises:
             JournalError: It could not.
         """
-        if self._fd is None:
-            return
+        fd = self._fd
         try:
-            os.fdatasync(self._fd)
+            if fd is not None:
+                os.fdatasync(fd)
         except OSError as error:
             with self._lock:
-                self._fail(error, 0)
+                if self._fd is not None:  # else another thread has closed it
+                    self._fail(error)
 
     def seal(self, make: Callable[[int], RunFinished]) -> None:
         """Write the last line, and close.
@@ -120,34 +147,12 @@ class Journal:
         self._lock = threading.RLock()
         self.close()
 
-    def _write_rest(self, line: bytes, written: int) -> None:
-        """Write what did not fit at once, as on a disk that is nearly full."""
-        assert self._fd is not None  # noqa: S101  # the caller has asked
-        while written < len(line):
-            written += os.write(self._fd, line[written:])
-
-    def _fail(self, error: OSError, size: int) -> None:
+    def _fail(self, error: OSError) -> NoReturn:
         """Take a half-written line back, and write no more."""
-        assert self._fd is not None  # noqa: S101  # the caller has asked
-        if size:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self._size())
+        self._take_back()
         self.failed = JournalError(f"the journal {self.path} cannot be written: {_told(error)}")
         self.close()
         raise self.failed from error
-
-    def _size(self) -> int:
-        """Return where the last whole line ends."""
-        with self.path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            while end:
-                start = max(end - 65536, 0)
-                file.seek(start)
-                found = file.read(end - start).rfind(b"\n")
-                if found >= 0:
-                    return start + found + 1
-                end = start
-        return 0
 
     def _refuse(self) -> None:
         if self.failed is not None:
