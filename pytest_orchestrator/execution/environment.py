@@ -88,6 +88,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         waiting: Is told of a step that waits for a lock, and who has that.
         follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
         keep: Keeps what happens to steps, in the thread where it happens; None where nobody does.
+        lull: Is called once while a step in a process of its own goes on for longer than `LULL`.
         bell: Wakes the thread that asks for steps.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
@@ -123,6 +124,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Callable[[Wait], None] = _nothing
     follow: "Follow | None" = None
     keep: "Keep | None" = None
+    lull: Callable[[], None] | None = None
     bell: Bell = msgspec.field(default_factory=Bell)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)

@@ -20,6 +20,7 @@ from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
+from pytest_orchestrator.execution.lull import LULL
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.execution.step_request import StepRequest, packed
 from pytest_orchestrator.recipe.model import PythonStep
@@ -133,11 +134,17 @@ class _Talk:
         self._their_context.close()
         self._their_events.close()
         self._poll.register(lane, select.POLLIN)
+        lull, rest = self._env.lull, time.monotonic() + LULL
         while True:
-            left = _A_DAY if deadline is None else max(0.0, deadline - time.monotonic())
+            now = time.monotonic()
+            if lull is not None and now >= rest:
+                lull()
+                lull = None
             # Of more than some 24 days poll knows nothing.
-            ready = {fd for fd, _ in self._poll.poll(min(left, _A_DAY) * 1000)}
-            if not ready and left < _A_DAY:
+            left = _A_DAY if deadline is None else min(_A_DAY, max(0.0, deadline - now))
+            pause = left if lull is None else min(left, rest - now)
+            ready = {fd for fd, _ in self._poll.poll(pause * 1000)}
+            if not ready and pause == left < _A_DAY:
                 raise TimeoutError
             self._take(ready)
             if lane.fileno() in ready:

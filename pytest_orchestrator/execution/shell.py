@@ -20,6 +20,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
 from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, stream, usage
 from pytest_orchestrator.execution.launch import Launch, lost, prepared
+from pytest_orchestrator.execution.lull import waits
 from pytest_orchestrator.execution.output import Parse, parsed
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import Criterion, ShellStep, SshStep
@@ -85,7 +86,9 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
                 end_signal=step.stop_number,
                 secrets=env.secrets.forms,
             )
-            return slot_of(env).shell.run(request, live=env.live_now(), kept=env.locks)
+            return slot_of(env).shell.run(
+                request, live=env.live_now(), kept=env.locks, meanwhile=waits(env.lull)
+            )
 
         try:
             return started(process.argv)

@@ -14,6 +14,8 @@ from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import SCHEMA_VERSION, RunFinished, RunStarted
 from pytest_orchestrator.plugin import settings
 from pytest_orchestrator.plugin.blocks import carried
+from pytest_orchestrator.plugin.elsewhere import Elsewhere
+from pytest_orchestrator.plugin.tables import LATE
 from pytest_orchestrator.plugin.tested import Tested, uncollected
 from pytest_orchestrator.run.seal import contents
 from pytest_orchestrator.run.surroundings import surroundings
@@ -75,6 +77,7 @@ class Journaling:
         self._keeper = keeper
         self._journal = journal
         self._tested = Tested(state)
+        self._elsewhere = Elsewhere(state, keeper)
         self._cause = ""
         keeper.failed = self._fail
 
@@ -87,7 +90,7 @@ class Journaling:
         """Keep what pytest says of an item, and what a worker says of its steps."""
         if hasattr(report, "node"):
             for block in carried(report):
-                self._keeper.finished_elsewhere(block)
+                self._elsewhere.finished(block)
         told = self._tested.take(report)
         if told is not None:
             self._keeper.tell(told)
@@ -96,6 +99,12 @@ class Journaling:
         """Keep what a worker could not collect."""
         if report.failed:
             self._keeper.tell(uncollected(report, self._state))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Keep what a worker has said after all reports."""
+        for block in getattr(node, "workeroutput", {}).get(LATE, ()):
+            self._elsewhere.finished(block)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Take note of who has ended the session."""

@@ -4,11 +4,13 @@ Everything that may be told at once goes through one `Keeper`; where the events 
 another process that has it) is its sink's affair.
 """
 
+import contextlib
 import os
 import threading
+import time
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
 )
 from pytest_orchestrator.execution.following import Again, Finished, Tried
+from pytest_orchestrator.execution.lull import LULL
 from pytest_orchestrator.recipe import work
 from pytest_orchestrator.recipe.sources import Sources
 
@@ -68,6 +71,8 @@ class Keeper:
         self._lock = threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._has_failed = False
+        self._synced = 0.0
+        self._unsynced = False
         state.secrets.learn(os.environ)  # of a controller no recipe makes it do so
 
     def begin(self, sink: Sink, first: list[AnyEvent]) -> None:
@@ -113,15 +118,28 @@ class Keeper:
             except JournalError:
                 return
 
-    def sync(self) -> None:
-        """Let a power cut lose nothing.
+    def lull(self) -> None:
+        """Let a power cut lose nothing, now that there is time for that."""
+        if self._unsynced:
+            with contextlib.suppress(JournalError):
+                self._sync()
+
+    def _boundary(self) -> None:
+        """Let a power cut lose little: disks take longer than short steps.
 
         Raises:
-            JournalError: It might.
+            JournalError: It would lose more.
         """
+        self._unsynced = True
+        if time.monotonic() - self._synced >= LULL:
+            self._sync()
+
+    def _sync(self) -> None:
         try:
             if self.sink is not None:
+                self._unsynced = False
                 self.sink.sync()
+                self._synced = time.monotonic()
         except JournalError as error:
             self._fail(error)
             raise
@@ -186,7 +204,7 @@ class Keeper:
                 worker=self._worker,
             )
         )
-        self.sync()
+        self._boundary()
 
     def _finished(self, recipe: "Recipe", step: "Step", result: "StepResult") -> None:
         from pytest_orchestrator.plugin.blocks import block_of
@@ -196,7 +214,7 @@ class Keeper:
         if known is None or known[0] is not result:
             block = block_of(self._config, self._state.run(recipe), step, result)
             self._keep(at, result, block)
-            self.sync()
+            self._boundary()
 
     def _keep(self, at: tuple[str, str], result: "StepResult", block: "dict[str, Json]") -> None:
         self.append(
@@ -267,33 +285,3 @@ class Keeper:
         steps = (*recipe.steps, *recipe.final)
         files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
         return {sources.shown(path): work.of_file(path) for path in files}
-
-    def finished_elsewhere(self, block: dict[str, Any]) -> None:
-        """Keep what a worker tells of a step by its reports alone."""
-        from pytest_orchestrator.plugin.blocks import key_of
-
-        recipe, step = block["recipe"], block["step"]
-        key = key_of(block)
-        if key not in self._begun:
-            self._begun.add(key)
-            self.tell(RecipeStarted(recipe=key, about=recipe, steps=self._steps(recipe, key)))
-        state = step["state"]
-        outcome = _OUTCOMES.get(state, state)
-        meets = outcome in ("passed", "skipped") or "continue_on_error" in step
-        self.tell(
-            StepFinished(recipe=key, step=step["name"], outcome=outcome, meets=meets, block=block)
-        )
-
-    def _steps(self, recipe: dict[str, Any], key: str) -> tuple[dict[str, Any], ...]:
-        from pytest_orchestrator.plugin.blocks import told_of
-        from pytest_orchestrator.recipe import RecipeError
-
-        try:
-            cells = self._state.cells(self._config.rootpath / recipe["path"])
-        except (RecipeError, OSError):
-            return ()
-        found = [cell for cell in cells if cell.key == key]
-        return told_of(self._config, found[0])[1] if found else ()
-
-
-_OUTCOMES = {"xfailed": "failed", "error": "failed", "xpassed": "passed"}

@@ -266,6 +266,7 @@ class State:
             env = msgspec.structs.replace(
                 env,
                 keep=partial(self.keeper.happened, recipe),
+                lull=self.keeper.lull,
                 waiting=partial(self.keeper.waits, recipe, env.waiting),
             )
         number, first = settings.jobs(self.config), self.environment.slot

@@ -11,7 +11,8 @@ from pytest_orchestrator.plugin.blocks import ATTRIBUTE, carried, key_of
 from pytest_orchestrator.plugin.output import shorten
 
 _TABLES = "orchestrator-tables"
-_LATE = "orchestrator_late"
+LATE = "orchestrator_late"
+"""Name under which a worker's last words are the blocks that no report carries."""
 
 
 class Tables:
@@ -47,7 +48,7 @@ class Tables:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take the blocks of a worker that came after all reports."""
-        for block in getattr(node, "workeroutput", {}).get(_LATE, ()):
+        for block in getattr(node, "workeroutput", {}).get(LATE, ()):
             self._keep(block)
 
     @pytest.hookimpl(optionalhook=True)
@@ -111,7 +112,7 @@ def recipes_of(config: pytest.Config) -> dict[str, list[dict[str, Any]]]:
 def keep(config: pytest.Config, report: pytest.TestReport) -> None:
     """Show a report in the tables that nobody else is told of."""
     if hasattr(config, "workeroutput"):
-        config.workeroutput.setdefault(_LATE, []).extend(carried(report))
+        config.workeroutput.setdefault(LATE, []).extend(carried(report))
     tables = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.keep(report)
