@@ -1,0 +1,345 @@
+"""The journal of a session: every event is in it, and what cannot be kept is told."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.events import (
+    AttemptFailed,
+    CollectionFailed,
+    ContextChanged,
+    RecipeStarted,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    TestReported,
+)
+from pytest_orchestrator.run.reader import Reading, read
+from pytest_orchestrator.run.runs import load
+from tests.plugin.conftest import Project
+
+_STEPS = """
+def write(ctx, params):
+    ctx.set("token", "s3cret-word")
+    ctx.append("readings", 7)
+    return {"status": "ok", "seen": "s3cret-word"}
+
+
+def again(ctx, params):
+    tries = ctx.increment("tries")
+    return {"status": "ok" if tries == 2 else "off", "reason": "s3cret-word is off"}
+
+
+def fails(ctx, params):
+    raise RuntimeError("s3cret-word is gone")
+"""
+
+_TESTS = """
+import pytest
+
+
+def test_passes(ctx):
+    ctx.set("by.hand", 1)
+
+
+def test_fails():
+    assert 1 == 2
+
+
+@pytest.mark.skip(reason="not today")
+def test_skipped():
+    pass
+
+
+@pytest.mark.xfail(reason="known")
+def test_xfails():
+    assert 0
+
+
+@pytest.fixture
+def broken():
+    yield
+    raise OSError("left")
+
+
+def test_errors(broken):
+    pass
+"""
+
+
+def kinds(reading: Reading) -> Counter[str]:
+    return Counter(type(entry.event).__name__ for entry in reading.entries)
+
+
+def events(reading: Reading, kind: type[Any]) -> list[Any]:
+    return [entry.event for entry in reading.entries if isinstance(entry.event, kind)]
+
+
+def folder(project: Project) -> Path:
+    return (project.path / ".orchestrator/runs/latest").resolve()
+
+
+def journal(project: Project) -> Reading:
+    return read(folder(project) / "journal.jsonl")
+
+
+@pytest.fixture
+def bench(project: Project) -> Project:
+    """A recipe with all that can happen to a step, a broken one, and tests written by hand."""
+    project.write("parts.py", _STEPS)
+    project.write("test_hand.py", _TESTS)
+    project.write("recipes/broken.yaml", "steps:\n  - {name: a, type: pythn}\n")
+    part = "type: python, module: parts"
+    project.recipe(
+        "bench",
+        {
+            "serve": "type: shell, cmd: 'echo up; exec sleep 60', parse: text, background: true, "
+            "ready: {stdout_matches: ^up}",
+            "write": f"{part}, function: write, success: {{ctx_has_keys: [token]}}",
+            "again": f"{part}, function: again, retry: {{attempts: 3, delay: 0}}",
+            "told": "type: shell, cmd: echo v=5, parse: text, "
+            "outputs: {found.v: {from: stdout, regex: 'v=(.)'}}, retry: {attempts: 2}",
+            "known": f"{part}, function: fails, xfail: known",
+            "fails": f"{part}, function: fails, needs: []",
+            "blocked": "needs: [fails]",
+            "paused": "needs: [], if: '${{ false }}'",
+        },
+        {"off": "type: shell, cmd: echo off, parse: text"},
+        head="secrets: [ctx.token]",
+    )
+    return project
+
+
+def test_every_event_of_a_session_is_a_line(bench: Project) -> None:
+    bench.run("--continue-on-collection-errors", "--json-report", "--json-report-file=r.json")
+
+    steps_are_told(bench, journal(bench))
+    changes_stand_before_what_came_of_them(bench, journal(bench))
+    items_are_reported_and_files_sealed(bench)
+
+
+def steps_are_told(bench: Project, reading: Reading) -> None:
+    assert (reading.state, reading.damage) == ("finished", None)
+    first, last = reading.entries[0].event, reading.entries[-1].event
+    assert isinstance(first, RunStarted)
+    assert isinstance(last, RunFinished)
+    assert (first.run, first.root) == (folder(bench).name, str(bench.path))
+    assert {"python", "pytest", "platform", "user", "plugins"} <= first.environment.keys()
+    assert (last.exit_status, last.counts) == (
+        1,
+        {"passed": 6, "failed": 2, "skipped": 3, "xfailed": 2, "error": 1},
+    )
+    (broken,) = events(reading, CollectionFailed)
+    assert (broken.path, broken.line, broken.column) == ("recipes/broken.yaml", 2, 5)
+    (recipe,) = events(reading, RecipeStarted)
+    assert [step["name"] for step in recipe.steps][-3:] == ["blocked", "paused", "off"]
+    assert recipe.digests.keys() == {"parts.py", "steps.py"}
+    assert [(one.step, one.attempt) for one in events(reading, StepStarted)] == [
+        ("serve", 1),
+        ("write", 1),
+        ("again", 1),
+        ("again", 2),
+        ("told", 1),
+        ("known", 1),
+        ("fails", 1),
+        ("off", 1),
+    ]
+    (failed,) = events(reading, AttemptFailed)
+    assert (failed.step, failed.reason) == ("again", "status 'off': *** is off")
+    ended = {one.step: one for one in events(reading, StepFinished)}
+    assert {name: one.block["step"]["state"] for name, one in ended.items()} == {
+        "serve": "passed",
+        "write": "passed",
+        "again": "passed",
+        "told": "passed",
+        "known": "xfailed",
+        "fails": "failed",
+        "blocked": "blocked",
+        "paused": "skipped",
+        "off": "passed",
+    }
+    assert ended["write"].result == {"status": "ok", "seen": "***"}
+    assert ended["write"].digests.keys() == {"step", "file parts.py"}
+    tests = json.loads((bench.path / "r.json").read_text())["tests"]
+    blocks = [test["metadata"]["orchestrator"] for test in tests if "metadata" in test]
+    assert {block["step"]["name"]: block for block in blocks} == {
+        name: one.block for name, one in ended.items()
+    }
+
+
+def changes_stand_before_what_came_of_them(bench: Project, reading: Reading) -> None:
+    changed = events(reading, ContextChanged)
+    node = "recipes/bench.yaml::"
+    assert [(one.key, one.op, one.by, one.new, one.masked) for one in changed] == [
+        ("token", "set", f"{node}write", "***", True),
+        ("readings", "append", f"{node}write", 7, False),
+        ("tries", "increment", f"{node}again", 1, False),
+        ("tries", "increment", f"{node}again", 2, False),
+        ("found.v", "set", f"{node}told", "5", False),  # once, though another try might follow
+        ("by.hand", "set", "", 1, False),
+    ]
+    order = [
+        entry.n
+        for entry in reading.entries
+        if getattr(entry.event, "step", None) == "write"
+        or getattr(entry.event, "by", None) == f"{node}write"
+    ]
+    assert order == [*range(order[0], order[0] + 5)]  # start, two changes, end, report
+    assert "s3cret" not in (folder(bench) / "journal.jsonl").read_text()
+    snapshot = json.loads((folder(bench) / "context.json").read_text())
+    assert snapshot["values"]["token"] == "***"
+    assert snapshot["values"]["tries"] == 2
+
+
+def items_are_reported_and_files_sealed(bench: Project) -> None:
+    reported = {one.node: one for one in events(journal(bench), TestReported)}
+    assert {name: one.outcome for name, one in reported.items() if "hand" in name} == {
+        "test_hand.py::test_passes": "passed",
+        "test_hand.py::test_fails": "failed",
+        "test_hand.py::test_skipped": "skipped",
+        "test_hand.py::test_xfails": "xfailed",
+        "test_hand.py::test_errors": "error",
+    }
+    failed = reported["recipes/bench.yaml::fails"]
+    assert (failed.recipe, failed.step) == ("recipes/bench.yaml", "fails")
+    assert failed.reason == "RuntimeError: *** is gone"
+    assert "raise RuntimeError" in failed.text
+    record = load(folder(bench))
+    assert record.finished is not None
+    told = record.finished.files
+    assert {"context.json", "logs/bench/told.1.stdout"} <= told.keys()
+    for name, (size, digest) in told.items():
+        data = (folder(bench) / name).read_bytes()
+        assert (len(data), sha256(data).hexdigest()) == (size, digest)
+
+
+def test_a_needed_step_and_a_recipe_of_its_own_context_are_kept(project: Project) -> None:
+    project.recipe("x", {"first": "", "second": "needs: [first]"}, head="context: recipe")
+
+    project.run("recipes/x.yaml::second")
+
+    reading = journal(project)
+    assert [one.step for one in events(reading, StepFinished)] == ["first", "second"]
+    assert [one.scope for one in events(reading, ContextChanged)] == ["recipes/x.yaml"] * 2
+    assert [one.step for one in events(reading, TestReported)] == ["second"]
+
+
+def test_workers_tell_of_their_steps(bench: Project) -> None:
+    bench.run("-n", "2", "--continue-on-collection-errors")
+
+    reading = journal(bench)
+    assert reading.state == "finished"
+    assert len({one.step for one in events(reading, StepFinished)}) == 9
+    assert len(events(reading, CollectionFailed)) == 1
+    assert Counter(one.outcome for one in events(reading, TestReported)) == {
+        "passed": 6,
+        "failed": 2,
+        "skipped": 3,
+        "xfailed": 2,
+        "error": 1,
+    }
+    assert "s3cret" not in (folder(bench) / "journal.jsonl").read_text()
+
+
+_FULL = """
+import os
+from pytest_orchestrator.run import journal
+
+
+def pytest_recipe_step_start(step):
+    if step == "{step}":
+        (one,) = [one for one in journal._open if one._fd is not None]
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, one._fd)
+        os.close(full)
+"""
+
+
+def test_a_full_disk_ends_the_session_and_says_so_once(project: Project) -> None:
+    project.write("conftest.py", _FULL.format(step="two"))
+    project.recipe("x", {"one": "", "two": "", "three": ""})
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == 1
+    assert project.ran == ["one", "two"]
+    lines = [line for line in result.outlines if "No space left on device" in line]
+    assert [line.strip(" !") for line in lines if line.startswith("!")] == [
+        f"the journal {folder(project)}/journal.jsonl cannot be written: No space left on device"
+    ]
+
+
+def test_a_disk_that_is_full_at_the_end_fails_the_session_too(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        _FULL.format(step="")
+        + ("\n\ndef pytest_terminal_summary():\n    pytest_recipe_step_start('')\n"),
+    )
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1)
+    assert result.ret == 1
+    assert result.outlines[-1].startswith("orchestrator: the journal ")
+    assert journal(project).state == "interrupted"
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root")
+def test_a_small_file_system_that_fills_up_loses_no_acknowledged_write(project: Project) -> None:
+    project.write(
+        "fill.py",
+        "from pathlib import Path\n\n\ndef fill(ctx, params):\n"
+        "    with Path('told.txt').open('a') as told:\n"
+        "        for number in range(1000):\n"
+        "            ctx.set('k', [number, 'x' * 500])\n"
+        "            told.write(f'{number}\\n')\n"
+        "            told.flush()\n"
+        "    return {'status': 'ok'}\n",
+    )
+    project.recipe("x", {"fill": "module: fill, function: fill, type: python", "next": ""})
+    runs = project.path / "small"
+    runs.mkdir()
+    line = (
+        f"mount -t tmpfs -o size=200k none {runs} && {sys.executable} -m pytest "
+        f"-p no:randomly -p no:hypothesispytest -o recipe_run_dir={runs}/runs; "
+        f"code=$?; cp -r {runs}/runs/latest/ kept; exit $code"
+    )
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", line],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "cannot be written: No space left on device" in done.stdout
+    reading = read(project.path / "kept/journal.jsonl")
+    assert reading.state == "interrupted"
+    assert reading.damage is None
+    kept = [one.new[0] for one in events(reading, ContextChanged)]
+    told = [int(line) for line in (project.path / "told.txt").read_text().split()]
+    assert kept[: len(told)] == told
+    assert len(told) > 50
+
+
+def test_a_folder_that_cannot_be_made_is_a_usage_error(project: Project) -> None:
+    project.ini("recipe_run_dir = pytest.ini/runs")
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert project.ran == []
+    assert "the folder of this run cannot be made" in result.stderr.str()
