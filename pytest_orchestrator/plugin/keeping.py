@@ -8,7 +8,7 @@ import contextlib
 import os
 import threading
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.wait import Wait
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Recipe, Step
@@ -160,6 +161,15 @@ class Keeper:
             if masked != event.new:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         self.append(event, moment)
+
+    def told_by(self, env: "Environment", recipe: "Recipe") -> "Environment":
+        """Return the surroundings of a run that tells here what happens to its steps."""
+        return msgspec.structs.replace(
+            env,
+            keep=partial(self.happened, recipe),
+            lull=self.lull,
+            waiting=partial(self.waits, recipe, env.waiting),
+        )
 
     def happened(self, recipe: "Recipe", what: Tried | Again | Finished) -> None:
         """Keep what happens to a step of a recipe.

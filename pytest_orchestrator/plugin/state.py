@@ -263,12 +263,7 @@ class State:
             judge=comparing.judge_of(self.config, recipe),
         )
         if self.keeper is not None:
-            env = msgspec.structs.replace(
-                env,
-                keep=partial(self.keeper.happened, recipe),
-                lull=self.keeper.lull,
-                waiting=partial(self.keeper.waits, recipe, env.waiting),
-            )
+            env = self.keeper.told_by(env, recipe)
         number, first = settings.jobs(self.config), self.environment.slot
         if number == 1 or first is None:
             from pytest_orchestrator.execution.runner import Serial
