@@ -36,7 +36,7 @@ def begin(session: pytest.Session, state: "State") -> None:
         UsageError: One of both cannot be made.
     """
     config, keeper = session.config, state.keeper
-    if keeper is None or config.pluginmanager.has_plugin(NAME):
+    if keeper is None or keeper.sink is not None:
         return
     try:
         journal = state.folder.open(settings.keep_runs(config))
@@ -79,6 +79,8 @@ class Journaling:
         self._tested = Tested(state)
         self._elsewhere = Elsewhere(state, keeper)
         self._cause = ""
+        # Workers that run everything each share nothing with this process but their reports.
+        self._each = session.config.getoption("dist", "no") == "each"
         keeper.failed = self._fail
 
     def _fail(self, error: JournalError) -> None:
@@ -88,7 +90,7 @@ class Journaling:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what pytest says of an item, and what a worker says of its steps."""
-        if hasattr(report, "node"):
+        if hasattr(report, "node") and self._each:
             for block in carried(report):
                 self._elsewhere.finished(block)
         told = self._tested.take(report)
@@ -142,10 +144,9 @@ class Journaling:
 
     def _snapshot(self) -> dict[str, Any]:
         """Return the values of the Context at the end, those of recipes' own among them."""
-        runs = self._state.runs.values()
-        scopes = {run.recipe.key: run.context for run in runs if run.recipe.context == "recipe"}
         told: dict[str, Any] = {"values": self._state.context.to_dict()}
-        told["scopes"] = {key: context.to_dict() for key, context in scopes.items()}
+        scopes = [*self._state.scopes.items()]
+        told["scopes"] = {key: context.to_dict() for key, context in scopes}
         return self._state.masked(told)
 
     def _tell_failed(self, session: pytest.Session, error: JournalError) -> None:

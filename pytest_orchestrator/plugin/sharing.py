@@ -12,19 +12,17 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin.shared import EVENT, INPUT, SECRETS, SYNC
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.remote.hub import Hub
-    from pytest_orchestrator.remote.shared import SharedContext
+    from pytest_orchestrator.remote.hub import Ask, Hub
 
-_INPUT = "orchestrator_context"
-_SECRETS = "secrets"
 _LONGEST = 4096
 
 
@@ -45,7 +43,7 @@ class Sharing:
         if self._config.getvalue("dist") == "each":  # each runs all by itself
             return
         told = {"bell": str(self._listening()), "word": self._word}
-        node.workerinput[_INPUT] = told
+        node.workerinput[INPUT] = told
 
     def _listening(self) -> Path:
         if self._folder is None:
@@ -81,8 +79,7 @@ class Sharing:
             unix = Path(self._folder.name, "hub")
             server = Server(state.context, unix=unix, limits=Limits(idle=None))
             server.start()
-            asks = {_SECRETS: lambda told: _learn(state, told)}
-            self._hub = Hub(server, state.context, asks)
+            self._hub = Hub(server, state.context, _asks(state), state.scopes)
         return self._hub
 
     def pytest_unconfigure(self) -> None:
@@ -98,43 +95,21 @@ class Sharing:
             self._folder.cleanup()
 
 
+def _asks(state: "State") -> "dict[str, Ask]":
+    """Return what workers may ask for beside the Context."""
+    import msgspec
+
+    from pytest_orchestrator.core.events import AnyEvent
+
+    keeper = state.keeper
+    assert keeper is not None  # noqa: S101  # this is the controller
+    return {
+        SECRETS: lambda told: _learn(state, told),
+        EVENT: lambda told: keeper.append(msgspec.convert(told, AnyEvent)),
+        SYNC: lambda _: keeper.sync(),
+    }
+
+
 def _learn(state: "State", told: dict[str, Any]) -> None:
     state.secrets.declare(told["names"], told["values"])
     state.secrets.learn(os.environ)
-
-
-def joined(config: pytest.Config) -> "SharedContext | None":
-    """Return the Context of the session that a worker belongs to; None where it keeps its own.
-
-    Args:
-        config: The configuration of the worker.
-
-    Raises:
-        ContextUnreachable: The controller does not answer.
-    """
-    told = getattr(config, "workerinput", {}).get(_INPUT)
-    if told is None:
-        return None
-    from pytest_orchestrator.remote.exchange import ContextUnreachable
-    from pytest_orchestrator.remote.shared import SharedContext
-
-    name = cast("dict[str, Any]", config.workerinput)["workerid"]  # type: ignore[attr-defined]
-    try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(told["bell"])
-            link.sendall(json.dumps({"word": told["word"], "name": name}).encode())
-            link.shutdown(socket.SHUT_WR)
-            answer = json.loads(link.makefile("rb").read())
-    except (OSError, ValueError) as error:
-        raise ContextUnreachable(
-            f"the controller of worker {name} does not answer; workers on other machines cannot "
-            "share the Context of the session"
-        ) from error
-    return SharedContext.join(answer["address"], answer["token"])
-
-
-def tell_secrets(context: Any, names: tuple[str, ...], values: dict[str, Any]) -> None:
-    """Let the controller mask what a recipe calls secret, where it keeps the Context."""
-    request = getattr(context, "request", None)
-    if request is not None:
-        request(_SECRETS, {"names": list(names), "values": values})

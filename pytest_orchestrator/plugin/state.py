@@ -1,13 +1,12 @@
 """What a session keeps, under typed keys: recipes, their runs, the Context."""
 
 import os
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import following, progress
+from pytest_orchestrator.plugin import following, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.following import Follow
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
+    from pytest_orchestrator.remote.shared import SharedContext
     from pytest_orchestrator.run.folder import RunFolder
 
 T = TypeVar("T")
@@ -42,6 +41,8 @@ class State:
         tags: Tags that are registered as markers.
         uncollected: Reports of files that could not be collected, until there is a journal.
         others: Number of YAML files that were passed by because they are no recipes.
+        scopes: The own Contexts of recipes, by their keys.
+        slots: Where steps run at the same time, once that was asked for.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -52,6 +53,7 @@ class State:
         self.tags: set[str] = set()
         self.uncollected: list[pytest.CollectReport] = []
         self.others = 0
+        self.scopes: dict[str, Context] = {}
         self._context: Context | None = None
         self._follower: following.Follower | None = None
         self._keeper: Keeper | None = None
@@ -60,7 +62,7 @@ class State:
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
         self._given: Mapping[str, Given] | None = None
-        self._slots: list[Slot] = []
+        self.slots: list[Slot] = []
         self._extensions: tuple[tuple[object, ...], Extensions] | None = None
 
     @property
@@ -68,16 +70,15 @@ class State:
         """The session's one Context."""
         if self._context is None:
             from pytest_orchestrator.core.context import Context
-            from pytest_orchestrator.plugin import sharing
 
-            self._context = self._followed(sharing.joined(self.config) or Context())
+            self._context = self.followed(shared.joined(self.config) or Context())
             self.secrets.watch(self._context)
             # Where workers run the recipes no run is made here that would have it kept.
-            if self.config.getoption("dist", "no") != "no" and self.keeper is not None:
-                self._context.observed(self.keeper.changed)
+            if self.config.getoption("dist", "no") != "no":
+                self.keep_changes()
         return self._context
 
-    def _followed(self, context: "Context") -> "Context":
+    def followed(self, context: "Context") -> "Context":
         """Let changes that no step makes be told, too."""
         if self.follower is None:
             return context
@@ -92,12 +93,20 @@ class State:
 
     @property
     def keeper(self) -> "Keeper | None":
-        """What keeps the events of the session; None where another process does."""
-        if self._keeper is None and not hasattr(self.config, "workerinput"):
+        """What keeps the events of the session; None in a worker that shares nothing."""
+        is_shared = shared.is_shared(self.config)
+        if self._keeper is None and (is_shared or not hasattr(self.config, "workerinput")):
             from pytest_orchestrator.plugin.keeping import Keeper
 
             self._keeper = Keeper(self.config, self)
+            if is_shared:
+                self._keeper.begin(shared.Relay(cast("SharedContext", self.context)), [])
         return self._keeper
+
+    def keep_changes(self) -> None:
+        """Keep changes of the Context in the journal, where that is kept in this process."""
+        if self.keeper is not None and not shared.is_shared(self.config):
+            self.context.observed(self.keeper.changed)
 
     def drop_early(self) -> None:
         """Forget what waits for a journal: nobody runs a recipe."""
@@ -224,64 +233,17 @@ class State:
             given = {name: one.value for name, one in self.given.items()}
             self.secrets.declare(secrets, given)
             self.secrets.learn(os.environ)
-            if hasattr(self.config, "workerinput"):
-                from pytest_orchestrator.plugin import sharing
-
-                sharing.tell_secrets(self.context, secrets, given)
+            if shared.is_shared(self.config):
+                shared.tell_secrets(cast("SharedContext", self.context), secrets, given)
 
     def run(self, recipe: "Recipe") -> "Serial":
         """Return the run of a recipe; there is one in a session."""
         if recipe.key not in self.runs:
-            self.runs[recipe.key] = self._new_run(recipe)
+            from pytest_orchestrator.plugin.new_run import new_run
+
+            self.keep_changes()
+            self.runs[recipe.key] = new_run(self, recipe)
         return self.runs[recipe.key]
-
-    def _follow(self, recipe: "Recipe", logs: Path) -> "Follow | None":
-        """Return what tells of the steps of a recipe; None where nobody listens."""
-        told: list[Follow] = []
-        if self.follower is not None:
-            told.append(partial(self.follower.happened, recipe))
-        shown = progress.of(self.config)
-        if shown is not None:
-            told.append(partial(shown.happened, recipe, logs))
-
-        return following.together(told)
-
-    def _new_run(self, recipe: "Recipe") -> "Serial":
-        import msgspec
-
-        from pytest_orchestrator.plugin import comparing, settings
-
-        if self.keeper is not None:
-            self.context.observed(self.keeper.changed)
-        own = recipe.context == "recipe"
-        context = self._followed(self.context.layer(recipe.key)) if own else self.context
-        logs, resources = self.folder.logs(recipe), self.folder.resources(recipe)
-        env = msgspec.structs.replace(
-            self.environment,
-            artifacts=self.folder.artifacts(recipe),
-            follow=self._follow(recipe, logs),
-            judge=comparing.judge_of(self.config, recipe),
-        )
-        if self.keeper is not None:
-            env = self.keeper.told_by(env, recipe)
-        number, first = settings.jobs(self.config), self.environment.slot
-        if number == 1 or first is None:
-            from pytest_orchestrator.execution.runner import Serial
-
-            return Serial(recipe, context, env, logs, resources)
-        from pytest_orchestrator.execution.pool import Pool
-
-        while len(self._slots) < number:
-            self._slots.append(first.another() if self._slots else first)
-        return Pool(
-            recipe,
-            context,
-            env,
-            slots=self._slots,
-            variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
-            logs=logs,
-            resources=resources,
-        )
 
 
 _KEY = pytest.StashKey[State]()

@@ -11,7 +11,12 @@ from msgspec import UNSET
 
 from pytest_orchestrator.core import snapshots
 from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+from pytest_orchestrator.core.errors import (
+    ContextKeyError,
+    ContextTypeError,
+    JournalError,
+    OrchestratorError,
+)
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.state import checked_who
 from pytest_orchestrator.core.values import MAX_DEPTH, NotJson, copied, kind
@@ -31,7 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ContextUnreachable", "Pipes", "RemoteContext", "RequestRefused"]
 
 _ERRORS: Final = {
-    error.slug: error for error in (ContextKeyError, ContextTypeError, NotJson, RequestRefused)
+    error.slug: error
+    for error in (ContextKeyError, ContextTypeError, JournalError, NotJson, RequestRefused)
 }
 _READING: Final = {"get", "contains", "history", "last_modified"}
 

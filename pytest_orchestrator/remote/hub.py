@@ -45,14 +45,21 @@ class Hub:
         server: Where they ask; it is started and closed by the caller.
         context: The Context of the session.
         asks: What else they may ask for, by name.
+        layers: Takes the own Contexts of recipes, by their keys.
     """
 
-    def __init__(self, server: Server, context: Context, asks: dict[str, Ask]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        context: Context,
+        asks: dict[str, Ask],
+        layers: dict[str, Context] | None = None,
+    ) -> None:
         self.server = server
         self.asks = asks
         self._context = context
         self._lock = threading.Lock()
-        self._layers: dict[str, Context] = {}
+        self._layers = {} if layers is None else layers
 
     def join(self, name: str) -> str:
         """Let a process take part; return its token."""

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.run.runs import found, load
+
 if TYPE_CHECKING:
+    from pytest_orchestrator.run.record import RunRecord
     from tests.plugin.conftest import Project
 
 _CONFTEST = """
@@ -66,6 +69,21 @@ def test_all_workers_write_to_one_context(counting: Project) -> None:
     assert sorted(told.partition('"tests": [')[2].partition("]")[0].split(", ")) == list("0123")
     assert '"steps": ["a"]' in told
     assert "ResourceWarning" not in result.stderr.str()
+    _check(load(found(counting.path / ".orchestrator/runs")))
+
+
+def _check(record: RunRecord) -> None:
+    """All that happened in three processes is in one journal."""
+    assert record.state == "finished"
+    assert {step.name: step.state for step in record.steps} == {"one": "passed", "two": "passed"}
+    assert {recipe.about["name"] for recipe in record.recipes.values()} == {"a", "b"}
+    assert record.changes.values()["count"] == 450
+    assert record.changes.values("recipes/b.yaml")["count"] >= 50
+    assert {one.by for one in record.changes.history("steps")} == {"recipes/a.yaml::one"}
+    assert len(record.tests) == 8
+    workers = {test.worker for test in record.tests.values()}
+    assert workers <= {"gw0", "gw1", "gw2"}
+    assert len(workers) > 1
 
 
 def test_workers_that_run_everything_each_share_nothing(counting: Project) -> None:
