@@ -26,9 +26,6 @@ class SecretStream:
     def __init__(self, forms: tuple[bytes, ...]) -> None:
         self.replaced: list[tuple[int, bytes]] = []
         self._forms = forms
-        self._pattern = re.compile(
-            expression(one.decode("latin-1") for one in forms).encode("latin-1")
-        )
         self._held = b""
         self._sent = 0
 
@@ -58,7 +55,7 @@ class SecretStream:
         pieces: list[bytes] = []
         at = 0
         if any(form in data for form in self._forms):
-            for hit in self._pattern.finditer(data):
+            for hit in _pattern(self._forms).finditer(data):
                 if hit.start() >= end:
                     break
                 self._send(pieces, data[at : hit.start()])
@@ -73,6 +70,19 @@ class SecretStream:
     def _send(self, pieces: list[bytes], piece: bytes) -> None:
         pieces.append(piece)
         self._sent += len(piece)
+
+
+def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """Return what finds any of some forms; dear to make, and mostly there is none."""
+    pattern = _patterns.get(forms)
+    if pattern is None:
+        _patterns.clear()
+        words = expression(one.decode("latin-1") for one in forms)
+        pattern = _patterns[forms] = re.compile(words.encode("latin-1"))
+    return pattern
+
+
+_patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
 
 
 def expression(forms: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
+    from pytest_orchestrator.execution.door import Door
     from pytest_orchestrator.execution.following import Follow, Keep
     from pytest_orchestrator.execution.services import Services
     from pytest_orchestrator.recipe.model import Step
@@ -92,6 +93,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         bell: Wakes the thread that asks for steps.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
+        door: Lets the programs of steps ask the Context; None where they cannot.
+        handed: Variables that tell the programs of this step how, over all others.
         max_log: Bytes after which such a file is cut, with a mark.
         judge: Gives more criteria of a step whose body did as wanted; None where there are none.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.
@@ -128,6 +131,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     bell: Bell = msgspec.field(default_factory=Bell)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
+    door: "Door | None" = None
+    handed: Mapping[str, str] = {}
     max_log: int = 100_000_000
     judge: "Judge | None" = None
     capacity: int = 16 * 1024 * 1024
@@ -135,6 +140,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     def variables(self) -> dict[str, str]:
         """Return the environment that a step is started with, before its own ``args``."""
         return _of_this_process() if self.environ is None else dict(self.environ)
+
+    @property
+    def masked_forms(self) -> tuple[bytes, ...]:
+        """What is masked in what the step prints."""
+        return (*self.secrets.forms, *(() if self.door is None else self.door.forms))
 
     def live_now(self) -> tuple[int, int] | None:
         """Return where output is shown as it comes; what was printed here before comes first."""

@@ -17,6 +17,7 @@ import msgspec
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
 from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
@@ -64,7 +65,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         step=packed(step),
         recipe=env.recipe,
         root=str(env.root),
-        env=variables,
+        env=variables | dict(env.handed),
         cwd=os.getcwd(),
         sys_path=_search_path(env),
         log_level=logging.getLogger().getEffectiveLevel(),
@@ -73,7 +74,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         stderr_log=env.log(step.name, "stderr"),
         max_log=env.max_log,
         end_signal=step.stop_number,
-        secrets=env.secrets.forms,
+        secrets=env.masked_forms,
     )
     started = time.monotonic()
     with _Talk(context, env) as talk:
@@ -89,6 +90,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
             failure = _lost(lost, step, timeout, talk.importing)
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         talk.to_the_end()
+        look_at(exited, env.door)
     if talk.end is not None and talk.end["exit"] is not None:
         env.stop(*talk.end["exit"])
     return _ended(step, exited, talk.end, env)
@@ -112,6 +114,9 @@ class _Talk:
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
         self._poll.register(self._events, select.POLLIN)
+        self._listener = None if env.door is None else env.door.listener
+        if self._listener is not None:
+            self._poll.register(self._listener, select.POLLIN)
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +165,10 @@ class _Talk:
         return {one.fileno() for one in (self._context, self._events) if one.fileno() >= 0}
 
     def _take(self, ready: set[int]) -> None:
+        if self._listener is not None and self._env.door and self._listener.fileno() in ready:
+            self._poll.unregister(self._listener)
+            self._listener = None
+            self._env.door.answer()
         if self._context.fileno() in ready:
             self._answer()
         if self._events.fileno() in ready:
@@ -169,6 +178,8 @@ class _Talk:
         try:
             asked = self._context.recv(_CHUNK)
             if asked:
+                if self._env.door is not None:
+                    self._env.door.seen(asked)
                 self._context.sendall(self._conversation.receive(asked))
                 return
         except OSError:
@@ -181,6 +192,10 @@ class _Talk:
         except (EOFError, OSError, ValueError):
             self._hang_up(self._events)
             return
+        if self._env.door is not None:
+            for told in event.values():
+                is_large = isinstance(told, bytes)
+                self._env.door.seen(told if is_large else repr(told).encode(errors="replace"))
         if event["op"] == "end":
             self.end = event
         elif event["op"] == "importing":

@@ -16,6 +16,7 @@ from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verd
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import oversized, status
 from pytest_orchestrator.execution.command import SHELL, environment_of
+from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
 from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, stream, usage
@@ -65,6 +66,7 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: told}
     env.secrets.learn(variables)
+    variables |= env.handed
     with contextlib.ExitStack() as stack:
         stdin = None
         if text is not None:
@@ -84,11 +86,16 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
                 stderr_log=env.log(step.name, "stderr"),
                 max_log=env.max_log,
                 end_signal=step.stop_number,
-                secrets=env.secrets.forms,
+                secrets=env.masked_forms,
             )
-            return slot_of(env).shell.run(
-                request, live=env.live_now(), kept=env.locks, meanwhile=waits(env.lull)
+            exited = slot_of(env).shell.run(
+                request,
+                live=env.live_now(),
+                kept=env.locks,
+                meanwhile=waits(env.lull, env.door),
             )
+            look_at(exited, env.door)
+            return exited
 
         try:
             return started(process.argv)

@@ -30,6 +30,7 @@ from pytest_orchestrator.execution import (
     scope,
     shell,
 )
+from pytest_orchestrator.execution.door import opened
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.following import Changed, Follow
@@ -224,13 +225,14 @@ def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, obj
 
 def _apart(step: Step, own: Context, env: Environment) -> Ended:
     """Run a body in a process of its own."""
-    match step:
-        case CodeStep():
-            return isolated.run(custom.called(step, env), own, env)
-        case ShellStep():
-            return shell.run(step, env)
-        case _:
-            raise TypeError(f"no body is known for {type(step).__name__}")
+    with opened(env, step.name, own) as within:
+        match step:
+            case CodeStep():
+                return isolated.run(custom.called(step, within), own, within)
+            case ShellStep():
+                return shell.run(step, within)
+            case _:
+                raise TypeError(f"no body is known for {type(step).__name__}")
 
 
 def _process(step: Step, env: Environment) -> Process:

@@ -202,7 +202,7 @@ def masker(config: pytest.Config) -> "Masker":
 def environment(config: pytest.Config) -> "Environment":
     """Return what the steps of this session are given."""
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.plugin import lanes, output, waiting
+    from pytest_orchestrator.plugin import lanes, output, serving, waiting
     from pytest_orchestrator.plugin.state import state_of
 
     secrets = state_of(config).secrets
@@ -218,6 +218,7 @@ def environment(config: pytest.Config) -> "Environment":
         hear=functools.partial(lanes.hear, secrets),
         stop=lambda reason, status: lanes.stop(secrets.text(reason), status),
         secrets=secrets,
+        door=serving.door(config),
         inline=bool(watched or "pydevd" in sys.modules),
         slot=lanes.slot(config),
         run=state_of(config).folder.path.name,

@@ -1,30 +1,25 @@
 """Serves a Context to other processes: over TCP or a Unix socket, a thread per connection."""
 
-import contextlib
 import math
 import os
 import socket
-import struct
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, cast
 
 from pytest_orchestrator.remote import listening
-from pytest_orchestrator.remote.grants import Grant, Grants
+from pytest_orchestrator.remote.grants import Grants
+from pytest_orchestrator.remote.guests import Guest, Talk
 from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.porch import Porch
 from pytest_orchestrator.remote.protocol import (
     Askable,
-    Conversation,
     Reply,
     Request,
-    is_equal,
-    refusal_line,
     serve,
-    too_long,
 )
 
 __all__ = ["Limits", "Server"]
@@ -32,9 +27,6 @@ __all__ = ["Limits", "Server"]
 CLIENT: Final = "client"
 """Who changes the Context where the plain token is used."""
 
-_CHUNK: Final = 1 << 16
-_LITTLE: Final = 1 << 11
-"""Bytes that are asked for where little is expected: hundreds of threads wait with them."""
 _PATIENCE: Final = 2.0
 """Seconds for what is being done when the server is closed."""
 
@@ -69,7 +61,7 @@ class Server:
         self._grants = Grants()
         self.token = self._grants.add(CLIENT, self._answer(CLIENT), token)
         self._lock = threading.Lock()
-        self._guests: dict[_Guest, threading.Thread] = {}
+        self._guests: dict[Guest, threading.Thread] = {}
         self._address = ""
         self._listener: socket.socket | None = None
         self._porch: Porch | None = None
@@ -98,22 +90,27 @@ class Server:
         """
         return self._grants.add(who, self._answer(who, context))
 
-    def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
+    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
         """Make a token for somebody whose requests are answered one at a time by `answer`."""
-        return self._grants.add(who, answer)
+        return self._grants.add(who, answer, token)
 
     def end(self, token: str) -> None:
         """Refuse a token from now on; what is just being done by its holder is waited for."""
         self._grants.end(token)
 
-    def start(self) -> None:
+    def start(self, listener: socket.socket | None = None) -> None:
         """Listen, and answer from now on.
+
+        Args:
+            listener: What listens already, in the place of the address that was given.
 
         Raises:
             CannotListen: The address is taken, or is none.
         """
         host, port, unix = self._where
-        self._listener = listening.at_path(unix) if unix else listening.at(host, port)
+        if listener is None:
+            listener = listening.at_path(unix) if unix else listening.at(host, port)
+        self._listener = listener
         self._address = listening.address(self._listener)
         self._porch = Porch(
             self._listener,
@@ -163,7 +160,7 @@ class Server:
         return cast(Askable, bound(who)) if bound else self._context
 
     def _enter(self, connection: socket.socket, said: bytes) -> None:
-        guest = _Guest(connection, _Talk(self._grants, self._limits.line), self._limits)
+        guest = Guest(connection, Talk(self._grants, self._limits.line), self._limits)
         thread = threading.Thread(
             target=self._entertain, args=(guest, said), name="context-guest", daemon=True
         )
@@ -174,13 +171,13 @@ class Server:
         except RuntimeError:  # the system has no more threads
             self._leave(guest)
 
-    def _entertain(self, guest: "_Guest", said: bytes) -> None:
+    def _entertain(self, guest: Guest, said: bytes) -> None:
         try:
             guest.serve(said)
         finally:
             self._leave(guest)
 
-    def _leave(self, guest: "_Guest") -> None:
+    def _leave(self, guest: Guest) -> None:
         with self._lock:
             self._guests.pop(guest, None)
         guest.close()
@@ -212,87 +209,3 @@ def _forget_all() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_all)
-
-
-class _Talk(Conversation):
-    """The conversation with one who has a token."""
-
-    __slots__ = ("_grant", "_grants")
-
-    def __init__(self, grants: Grants, max_line: int) -> None:
-        super().__init__(cast(Askable, None), max_line=max_line)
-        self._grants = grants
-        self._grant: Grant | None = None
-
-    def answered(self, request: Request) -> Reply:
-        """Do what a request asks, by the token that it has."""
-        grant = self._grant
-        if grant is None or not is_equal(request.token, grant.token):
-            self._grant = None  # until it is known whose the other one is
-            grant = self._grant = self._grants.of(request.token)
-        return grant.answered(request)
-
-    @property
-    def is_over(self) -> bool:
-        """True where the last request had no good token."""
-        return self._grant is None
-
-
-class _Guest:
-    """A connection that has shown a token.
-
-    Attributes:
-        connection: Its socket.
-        heard: When it last sent something, by ``time.monotonic``.
-    """
-
-    def __init__(self, connection: socket.socket, talk: _Talk, limits: Limits) -> None:
-        self.connection, self._talk, self._limits = connection, talk, limits
-        self.heard = time.monotonic()
-
-    def serve(self, said: bytes) -> None:
-        """Answer until the client is gone, silent for too long, or refused."""
-        connection = self.connection
-        # Time-outs of the kernel's: those of Python cost a call of `poll` each.
-        if self._limits.idle is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _time(self._limits.idle))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _time(self._limits.sending))
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError):  # gone, or silent for too long
-            data = said
-            while data:
-                for reply in self._told(data):
-                    connection.sendall(reply)
-                if self._talk.is_over or self._talk.is_too_long:
-                    self._send_off()
-                    return
-                data = connection.recv(_CHUNK if len(data) == _LITTLE else _LITTLE)
-                self.heard = time.monotonic()
-
-    def _told(self, data: bytes) -> Iterator[bytes]:
-        yield from filter(None, self._talk.replies(data))
-        if self._talk.is_too_long:
-            yield refusal_line(too_long(self._limits.line), b"")
-
-    def _send_off(self) -> None:
-        """Let the client read why; to close at once would take the answer from it."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _time(1.0))
-        self.connection.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until and self.connection.recv(_CHUNK):
-            pass
-
-    def shut(self, how: int) -> None:
-        """Wake its thread, which then ends."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(how)
-
-    def close(self) -> None:
-        """Close it."""
-        self.connection.close()
-
-
-def _time(seconds: float) -> bytes:
-    whole = int(seconds)
-    return struct.pack("@ll", whole, int((seconds - whole) * 1e6))
