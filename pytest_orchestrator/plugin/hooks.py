@@ -36,6 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.pluginmanager.register(plain_reports.Plain(config), "orchestrator-plain")
     github.join(config)
+    if settings.serve_at(config) is not None and not hasattr(config, "workerinput"):
+        from pytest_orchestrator.plugin import serving
+
+        config.pluginmanager.register(serving.Serving(config), "orchestrator-serving")
     if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import durations
 

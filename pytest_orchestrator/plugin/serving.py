@@ -3,10 +3,12 @@
 import os
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.plugin import settings
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.core.secrets import Masker
+    from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.remote.protocol import Reply, Request
     from pytest_orchestrator.remote.server import Server
 
@@ -28,11 +31,11 @@ class StepDoor:
     with the first knock.
 
     Args:
-        context: The Context of the session.
+        context: Gives the Context of the session.
         secrets: The masker of the session.
     """
 
-    def __init__(self, context: "Context", secrets: "Masker") -> None:
+    def __init__(self, context: "Callable[[], Context]", secrets: "Masker") -> None:
         self._context, self._secrets = context, secrets
         # One secret for all: each step has a number behind it, so that one form hides them all.
         self._word = os.urandom(16).hex()
@@ -89,7 +92,7 @@ class StepDoor:
         with self._lock:
             if self._server is not None:
                 return
-            server = Server(self._context)
+            server = Server(self._context())
             for token in self._inside:
                 self._admit(server, token)
             server.start(self._listener)
@@ -136,9 +139,57 @@ class StepDoor:
         return answered
 
 
+class Serving:
+    """Serves the Context of the session to whoever has its token.
+
+    Args:
+        config: The configuration of the session.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._server: Server | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Serve from now on."""
+        where = settings.serve_at(self._config)
+        if where is None or self._config.option.collectonly:
+            return
+        from pytest_orchestrator.remote.listening import CannotListen
+        from pytest_orchestrator.remote.server import Server
+        from pytest_orchestrator.remote.whereabouts import FILE, Notice
+
+        state = state_of(self._config)
+        server = Server(partial(_handle, state), host=where[0], port=where[1])
+        state.secrets.add(server.token)
+        try:
+            server.start()
+            self._config.add_cleanup(server.close)
+            notice = Notice(self._config.rootpath / FILE, server.address, server.token)
+            notice.put_up()
+            self._config.add_cleanup(notice.take_down)
+        except (CannotListen, OSError) as error:
+            raise pytest.UsageError(f"--recipe-serve: {error}") from None
+        self._server = server
+
+    def pytest_report_header(self) -> str | None:
+        """Tell where."""
+        if self._server is None:
+            return None
+        return f"orchestrator: the Context is served at {self._server.address}"
+
+
+def _handle(state: "State", who: str) -> "Context":
+    """Return a handle for somebody who is no step, whose changes plugins are told too."""
+    if state.follower is None:
+        return state.context.bound(who)
+    return state.context.bound(who, state.environment.bell.relayed(state.follower.changed))
+
+
 def door(config: pytest.Config) -> StepDoor:
     """Return the door of a session, which is shut at its end."""
     state = state_of(config)
-    made = StepDoor(state.context, state.secrets)
+    made = StepDoor(lambda: state.context, state.secrets)
     config.add_cleanup(made.shut)
     return made

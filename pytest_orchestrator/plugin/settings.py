@@ -27,6 +27,7 @@ _INI = (
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
     ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
+    ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
     (
         "recipe_timeout",
@@ -63,6 +64,14 @@ def add(parser: pytest.Parser) -> None:
         help="list the scriptlets of the project, which are read and not run, and do no more",
     )
     comparing.add(group)
+    group.addoption(
+        "--recipe-serve",
+        nargs="?",
+        const="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="serve the Context of the session to other programs, by default at a free port of "
+        "the loopback; address and token are in .orchestrator/server.json (ini: recipe_serve)",
+    )
     variables.add(group)
     _add_ini(parser)
 
@@ -119,6 +128,7 @@ def check(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin.state import state_of
 
         _ = state_of(config).given
+    serve_at(config)
     max_log(config)
     max_artifact(config)
     jobs(config)
@@ -189,6 +199,22 @@ def junit_properties(config: pytest.Config) -> str:
             "write testcase, testsuite or none"
         )
     return where
+
+
+def serve_at(config: pytest.Config) -> tuple[str, int] | None:
+    """Return host and port where the Context is served; None where it is not."""
+    given = config.getoption("recipe_serve")
+    name = "--recipe-serve" if given is not None else "ini key recipe_serve"
+    text = str(config.getini("recipe_serve") if given is None else given).strip()
+    if not text:
+        return None
+    found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)?:)?([0-9]{1,5})", text)
+    if found is None or int(found[2]) > 65535:
+        cure = ""
+        if given is not None and (config.invocation_params.dir / text).exists():
+            cure = "; write --recipe-serve=127.0.0.1:0 before a path"
+        raise pytest.UsageError(f"{name}: {text!r} is no HOST:PORT{cure}")
+    return (found[1] or "127.0.0.1").strip("[]"), int(found[2])
 
 
 def masker(config: pytest.Config) -> "Masker":

@@ -1,0 +1,173 @@
+"""The live Context of a session for the programs of its steps, and for all with its token."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import Project
+
+SCRIPT = Path(__file__).parents[2] / "scriptlets" / "shell" / "update_state.sh"
+REPORTS = ("--json-report", "--json-report-file=out/report.json", "--junitxml=out/junit.xml")
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    """A project that has `state`, a name for `update_state.sh`."""
+    (project.path / "state").symlink_to(SCRIPT)
+    return project
+
+
+def changes(project: Project, step: str) -> list[tuple[str, str, str]]:
+    """Tell key, operation and writer of each change that a report has of a step."""
+    report = json.loads((project.path / "out" / "report.json").read_text())
+    blocks = [test["metadata"]["orchestrator"] for test in report["tests"]]
+    block = next(block for block in blocks if block["step"]["name"] == step)
+    return [(one["key"], one["op"], one["who"]) for one in block["context"]["writes"]]
+
+
+def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
+    project: Project,
+) -> None:
+    project.write(
+        "conftest.py",
+        """
+        def pytest_recipe_context_change(config, node, change):
+            with open("told.txt", "a") as file:
+                file.write(f"{node} {change['key']} {change['who']}\\n")
+        """,
+    )
+    project.write(
+        "bench.py",
+        """
+        import os, subprocess
+
+        def step(ctx, params):
+            assert ctx["n"] == 2
+            subprocess.run(["./state", "increment", "n"], check=True)
+            assert ctx["n"] == 3
+            return {"status": "ok", "env": dict(os.environ)}
+        """,
+    )
+    project.script(
+        "first.sh",
+        """
+        #!/bin/sh
+        set -e
+        ./state set n 1
+        ./state append l 1 --who sensor
+        echo $ORCHESTRATOR_TOKEN > token
+        env
+        ./state set all --text "$(env)"
+        """,
+    )
+    project.script(
+        "second.sh",
+        """
+        #!/bin/sh
+        ./state increment n
+        ORCHESTRATOR_TOKEN=$(cat token) ./state set n 9
+        """,
+    )
+    refused = "update_state.sh: the token is wrong or was not given"
+    project.recipe(
+        "x",
+        {
+            "first": "type: shell, parse: text, cmd: ./first.sh, success: {ctx_has_keys: [n]}",
+            "second": "type: shell, parse: text, cmd: ./second.sh, success: {exit_code: 2, "
+            f"stderr_contains: '{refused}'}}",
+            "third": "type: python, module: bench, function: step",
+        },
+    )
+
+    result = project.run("-rA", "recipes", *REPORTS)
+
+    result.assert_outcomes(passed=3)
+    assert changes(project, "first") == [
+        ("n", "set", "first"), ("l", "append", "sensor"), ("all", "set", "first")
+    ]  # fmt: skip
+    assert changes(project, "second") == [("n", "increment", "second")]
+    assert changes(project, "third") == [("n", "increment", "third")]
+    node = "recipes/x.yaml::"
+    assert (project.path / "told.txt").read_text().splitlines() == [
+        f"{node}first n first", f"{node}first l sensor", f"{node}first all first",
+        f"{node}second n second", f"{node}third n third",
+    ]  # fmt: skip
+    secret = (project.path / "token").read_text().partition(".")[0]
+    files = [path for path in project.path.rglob("*") if path.is_file() and path.name != "token"]
+    assert [path for path in files if secret.encode() in path.read_bytes()] == []
+    assert secret not in result.stdout.str() + result.stderr.str()
+    assert "ORCHESTRATOR_TOKEN=***.1" in result.stdout.str()
+
+
+def test_steps_at_the_same_time_and_services_each_have_their_own(project: Project) -> None:
+    project.script(
+        "count.sh",
+        """
+        #!/bin/sh
+        for _ in 1 2 3 4 5; do ./state increment n > /dev/null; done
+        """,
+    )
+    count = "type: shell, parse: text, cmd: ./count.sh, needs: []"
+    project.recipe(
+        "x",
+        {
+            "server": "type: shell, parse: text, background: true, needs: [], ready: {file: up}, "
+            "cmd: './state increment n && touch up && sleep 60'",
+            "a": count,
+            "b": count,
+            "c": count,
+            "sum": "type: shell, parse: data, cmd: ./state get n, needs: [a, b, c, server], "
+            "success: {assert: [result == 16]}",
+        },
+    )
+
+    project.run("recipes", "--recipe-jobs=4", *REPORTS).assert_outcomes(passed=5)
+
+    for name in "abc":
+        assert changes(project, name) == [("n", "increment", name)] * 5
+    assert changes(project, "server") == [("n", "increment", "server")]
+
+
+def test_a_session_is_served_to_whoever_has_its_token(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        import json, os, subprocess, threading
+        from pathlib import Path
+
+        def test_it(ctx):
+            notice = Path(".orchestrator/server.json")
+            told = json.loads(notice.read_text())
+            assert (notice.stat().st_mode & 0o777, told["pid"]) == (0o600, os.getpid())
+            print(told["token"])
+            subprocess.run(["./state", "set", "a", "1"], check=True)
+            assert [(one["who"], one["new"]) for one in ctx.get_history("a")] == [("client", 1)]
+        """,
+    )
+    result = project.run("--recipe-serve", "-rA", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r"orchestrator: the Context is served at 127\.0\.0\.1:\d+"])
+    result.stdout.fnmatch_lines(["[*][*][*]"])
+    assert not (project.path / ".orchestrator" / "server.json").exists()
+
+
+def test_where_it_cannot_be_served_the_session_does_not_begin(project: Project) -> None:
+    project.recipe("x", {"a": "params: {name: a}"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        project.ini(f"recipe_serve = 127.0.0.1:{port}")
+        result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.str().strip() == (
+        f"ERROR: --recipe-serve: cannot serve at 127.0.0.1:{port}: something else listens there; "
+        "end it, or take another port (0 is any free one)"
+    )
+    for given, why in [
+        ("recipes", "'recipes' is no HOST:PORT; write --recipe-serve=127.0.0.1:0 before a path"),
+        ("::1:7", "'::1:7' is no HOST:PORT"),
+    ]:
+        result = project.run(f"--recipe-serve={given}")
+        assert result.stderr.str().strip() == f"ERROR: --recipe-serve: {why}"
