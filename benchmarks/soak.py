@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import kills
 from benchmarks.faults import (
     FAULTS,
     GIGABYTES,
@@ -49,7 +50,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/soak")
     parser.add_argument("rounds", type=int, nargs="?", default=100)
     parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
+    parser.add_argument("--kills", action="store_true", help="kill whole sessions instead")
     chosen = parser.parse_args()
+    if chosen.kills:
+        return _kills(chosen.rounds)
     print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")
     failed = 0
     with Lanes() as lanes, tempfile.TemporaryDirectory() as folder:
@@ -62,6 +66,13 @@ def main() -> int:
             failed += _volumes(many[0], Path(folder))
     print(f"\n{failed or 'nothing'} failed")
     return 1 if failed else 0
+
+
+def _kills(number: int) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = kills.rounds(number, Path(folder))
+    print("\n".join([*wrong, f"{number} sessions killed, {len(wrong)} failed"]))
+    return 1 if wrong else 0
 
 
 def _rounds(name: str, number: int, lanes: list[Lane], folder: Path) -> Iterator[Round]:
