@@ -145,10 +145,11 @@ class State:
         """The folder of this run; all workers of xdist share one."""
         if self._folder is None:
             from pytest_orchestrator.plugin import settings
-            from pytest_orchestrator.run.folder import RunFolder, new_id
+            from pytest_orchestrator.run.folder import RunFolder, free_id
 
+            base = settings.run_dir(self.config)
             given = getattr(self.config, "workerinput", {}).get(RUN)
-            self._folder = RunFolder(settings.run_dir(self.config), given or new_id())
+            self._folder = RunFolder(base, given or free_id(base))
         return self._folder
 
     @property

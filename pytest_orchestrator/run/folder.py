@@ -21,6 +21,18 @@ def new_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(2).hex()}"
 
 
+def free_id(base: Path) -> str:
+    """Return an id that no run of a project has so far.
+
+    Args:
+        base: The folder of the runs.
+    """
+    found = new_id()
+    while (base / found).exists():
+        found = new_id()
+    return found
+
+
 def is_run(path: Path) -> bool:
     """Tell by its name whether a folder is that of a run."""
     return _ID.fullmatch(path.name) is not None

@@ -211,3 +211,39 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_written(path: Path) 
 
     assert reading.state == "interrupted"
     assert len(reading.entries) >= told
+
+
+def test_ctrl_c_and_a_handler_that_writes_leave_a_whole_journal(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(path)
+    journal.append(change(1))
+    usual = os.write
+    acts = [lambda: journal.append(change("within")), lambda: None]
+
+    def within(fd: int, data: bytes) -> int:
+        if acts:
+            acts.pop(0)()
+        return usual(fd, data)
+
+    def cut(fd: int, data: bytes) -> int:
+        usual(fd, data[:20])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", within)
+        journal.append(change(2))
+        patched.setattr(os, "write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            journal.append(change("never"))
+    journal.append(change(3))
+    journal.close()
+
+    reading = read(path)
+    assert (reading.state, reading.damage, reading.torn) == ("interrupted", None, 0)
+    assert [entry.event for entry in reading.entries] == [
+        change(1),
+        change(2),
+        change("within"),
+        change(3),
+    ]
