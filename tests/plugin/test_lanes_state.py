@@ -275,8 +275,8 @@ def test_what_a_step_registers_runs_when_its_process_ends(project: Project) -> N
 
     result.assert_outcomes(failed=1, passed=1, warnings=1)
     text = result.stdout.str()
-    assert text.count("first in, last out") == 1
-    assert text.count("ZeroDivisionError: ") == 1
+    assert text.count("\nfirst in, last out") == 1
+    assert text.count("\nZeroDivisionError: ") == 1
     assert "of the module" not in text
     assert "left running: " in text
 
