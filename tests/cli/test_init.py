@@ -180,6 +180,13 @@ def test_where_dash_is_installed_its_plugin_is_left_out(
     assert "pytest.ini: add -p no:dash to addopts" in empty.call("init", "old").out
 
 
+def test_a_mistyped_service_gets_the_nearest_one(empty: Project) -> None:
+    told = empty.call("init", "--ci", "gihub")
+    assert told.code == 2
+    assert told.err.endswith("argument --ci: no service 'gihub' (did you mean 'github'?)\n")
+    assert files(empty.path) == {}
+
+
 def test_a_folder_that_cannot_be_is_a_mistake(empty: Project) -> None:
     empty.write("file")
     assert empty.call("init", "file").err.endswith("error: file is no folder\n")

@@ -136,6 +136,7 @@ def test_what_is_there_is_not_touched(project: Project) -> None:
             "step a --type shell --param input",
             "'input' is no name of a variable: it has capitals, digits and _ (such as 'INPUT')",
         ),
+        ("step a --type pyton", "argument --type: no type 'pyton' (did you mean 'python'?)"),
         ("step a --type python --param 2", "'2' is no name of a parameter: it has letters, digits"),
         (
             "recipe a/b",

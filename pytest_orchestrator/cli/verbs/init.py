@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.mistakes import Mistake, one_of
 
 EXAMPLE = "init bench --ci github"
 
@@ -32,7 +32,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--ci",
         action="append",
         default=[],
-        choices=("github", "gitlab"),
+        type=one_of("service", ("github", "gitlab")),
+        metavar="github|gitlab",
         help="with a workflow for this service; may be given again",
     )
     parser.add_argument("--pre-commit", action="store_true", help="with hooks for pre-commit")

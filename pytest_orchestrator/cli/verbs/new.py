@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.mistakes import Mistake, one_of
 from pytest_orchestrator.cli.project import Project, project
 
 if TYPE_CHECKING:
@@ -25,7 +25,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
         allow_abbrev=False,
     )
     step.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
-    step.add_argument("--type", choices=("python", "shell"), required=True, help="what it is")
+    step.add_argument(
+        "--type",
+        type=one_of("type", ("python", "shell")),
+        required=True,
+        metavar="python|shell",
+        help="what it is",
+    )
     step.add_argument(
         "--param",
         action="append",
