@@ -123,7 +123,7 @@ class Keeper:
         """Let a power cut lose nothing, now that there is time for that."""
         if self._unsynced:
             with contextlib.suppress(JournalError):
-                self._sync()
+                self.sync()
 
     def _boundary(self) -> None:
         """Let a power cut lose little: disks take longer than short steps.
@@ -133,9 +133,14 @@ class Keeper:
         """
         self._unsynced = True
         if time.monotonic() - self._synced >= LULL:
-            self._sync()
+            self.sync()
 
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Let a power cut lose nothing.
+
+        Raises:
+            JournalError: It might.
+        """
         try:
             if self.sink is not None:
                 self._unsynced = False
