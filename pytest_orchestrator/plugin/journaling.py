@@ -105,7 +105,8 @@ class Journaling:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Keep what a worker has said after all reports."""
-        for block in getattr(node, "workeroutput", {}).get(LATE, ()):
+        late = getattr(node, "workeroutput", {}).get(LATE, ())
+        for block in late if self._each else ():
             self._elsewhere.finished(block)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

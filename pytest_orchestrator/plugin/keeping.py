@@ -114,10 +114,8 @@ class Keeper:
     def tell(self, event: AnyEvent) -> None:
         """Keep an event for somebody who cannot do anything about a journal that has failed."""
         if not self._has_failed:
-            try:
+            with contextlib.suppress(JournalError):
                 self.append(event)
-            except JournalError:
-                return
 
     def lull(self) -> None:
         """Let a power cut lose nothing, now that there is time for that."""
@@ -189,15 +187,13 @@ class Keeper:
             case Tried():
                 self._started(recipe, what)
             case Again():
-                masked = self._state.masked
-                failure = what.failure
                 self.append(
                     AttemptFailed(
                         recipe=key,
                         step=step.name,
                         attempt=what.attempt,
-                        kind=failure.kind,
-                        reason=masked(failure.reason),
+                        kind=what.failure.kind,
+                        reason=self._state.masked(what.failure.reason),
                         again_in=round(what.seconds, 3),
                     )
                 )
