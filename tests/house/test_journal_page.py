@@ -1,0 +1,28 @@
+"""The page of the journal says of each event and field what the code says."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pytest_orchestrator.core.events import AnyEvent, Event
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/journal.md").read_text(encoding="utf-8")
+
+
+def table(kind: type[Event]) -> str:
+    """Return the section of an event, made of its docstring."""
+    head, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
+    told = {name: " ".join(text.split()) for name, text in found}
+    rows = [f"| `{name}` | {told[name]} |" for name in kind.__struct_fields__]
+    heading = f"### `{kind.__struct_config__.tag}`"
+    body = ["| field | what it is |", "| --- | --- |", *rows]
+    return "\n".join([heading, "", " ".join(head.split()), "", *body])
+
+
+@pytest.mark.parametrize("kind", get_args(AnyEvent), ids=lambda kind: kind.__name__)
+def test_an_event_has_its_section_and_a_row_for_each_field(kind: type[Event]) -> None:
+    assert table(kind) in PAGE
