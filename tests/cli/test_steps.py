@@ -16,8 +16,11 @@ PLAIN = "def measure(ctx, params):\n    ctx.set('volts', params['x'])\n"
 
 @pytest.fixture
 def samples(project: Project) -> Project:
-    for name in ("recipes", "scriptlets"):
-        shutil.copytree(ROOT / name, project.path / name)
+    """The scriptlets of the samples, and four recipes."""
+    shutil.copytree(ROOT / "scriptlets", project.path / "scriptlets")
+    (project.path / "recipes").mkdir()
+    for name in ("cdu_http", "cdu_poll", "demo_metrics", "example"):
+        shutil.copy(ROOT / "recipes" / f"{name}.yaml", project.path / "recipes")
     return project
 
 

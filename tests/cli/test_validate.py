@@ -238,7 +238,7 @@ def test_types_of_steps_that_a_plugin_brings_are_known(project: Project) -> None
     project.write("conftest.py", CONFTEST)
     assert subprocess_call(project, "validate") == "1 recipe, no problem\n"
     types = json.loads(subprocess_call(project, "schema", "--plugins"))["definitions"]["Step"]
-    assert types["properties"]["type"]["enum"] == ["python", "shell", "visa"]
+    assert types["properties"]["type"]["enum"] == ["python", "shell", "ssh", "visa"]
 
 
 def subprocess_call(project: Project, *words: str) -> str:
