@@ -61,6 +61,8 @@ class Grants:
     def add(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
         """Let who has a token be answered; return the token, a new one where none is given."""
         token = secrets.token_urlsafe(32) if token is None else token
+        if not token.isascii():  # nothing else is compared in constant time
+            raise ValueError("a token is ASCII text")
         with self._lock:
             self._all[token] = Grant(token, who, answer)
         return token

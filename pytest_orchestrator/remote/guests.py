@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from hmac import compare_digest
 from typing import Final, cast
 
 from pytest_orchestrator.remote.grants import Grant, Grants
@@ -14,7 +15,6 @@ from pytest_orchestrator.remote.protocol import (
     Conversation,
     Reply,
     Request,
-    is_equal,
     refusal_line,
     too_long,
 )
@@ -36,8 +36,8 @@ class Talk(Conversation):
 
     def answered(self, request: Request) -> Reply:
         """Do what a request asks, by the token that it has."""
-        grant = self._grant
-        if grant is None or not is_equal(request.token, grant.token):
+        grant, token = self._grant, request.token
+        if grant is None or not token.isascii() or not compare_digest(token, grant.token):
             self._grant = None  # until it is known whose the other one is
             grant = self._grant = self._grants.of(request.token)
         return grant.answered(request)
@@ -72,8 +72,11 @@ class Guest:
         with contextlib.suppress(OSError):  # gone, or silent for too long
             data = said
             while data:
-                for reply in self._told(data):
-                    connection.sendall(reply)
+                if data.count(b"\n") == 1:  # nearly always
+                    connection.sendall(self._talk.receive(data))
+                else:
+                    for reply in self._told(data):
+                        connection.sendall(reply)
                 if self._talk.is_over or self._talk.is_too_long:
                     self._send_off()
                     return
