@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import kills
+from benchmarks import counts, kills
 from benchmarks.faults import (
     FAULTS,
     GIGABYTES,
@@ -51,7 +51,12 @@ def main() -> int:
     parser.add_argument("rounds", type=int, nargs="?", default=100)
     parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
     parser.add_argument("--kills", action="store_true", help="kill whole sessions instead")
+    parser.add_argument("--counts", action="store_true", help="count by many writers instead")
     chosen = parser.parse_args()
+    if chosen.counts:
+        wrong = counts.wrong()
+        print("\n".join([*wrong, f"{len(wrong) or 'nothing'} failed"]))
+        return 1 if wrong else 0
     if chosen.kills:
         return _kills(chosen.rounds)
     print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")

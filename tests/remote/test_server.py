@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import counts
 from pytest_orchestrator.core.context import Change, Context
 from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext, RequestRefused
 from pytest_orchestrator.remote.listening import CannotListen
@@ -198,20 +199,5 @@ def test_a_silent_client_is_closed_after_its_time(ctx: Context) -> None:
         assert limits == Limits(hello=0.05, idle=0.05)
 
 
-def test_counts_of_many_threads_and_connections_are_exact(server: Server, ctx: Context) -> None:
-    start = threading.Barrier(8)
-
-    def count() -> None:
-        with connected(server) as link:
-            remote = RemoteContext(link, token=server.token)
-            start.wait(20)
-            for _ in range(100):
-                remote.increment("n")
-                remote.append("log", "x")
-
-    threads = [threading.Thread(target=count) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(60)
-    assert (ctx.get("n"), len(ctx.get("log")), len(ctx.get_history("n"))) == (800, 800, 800)
+def test_counts_of_many_threads_and_processes_are_exact() -> None:
+    assert counts.wrong(sets=200, appends=200) == []
