@@ -5,7 +5,7 @@ of all steps has; what the others did is as if it had not been.
 """
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -20,6 +20,8 @@ from pytest_orchestrator.run.changes import Recorded
 from pytest_orchestrator.run.fates import Plan, is_done, node_of, was_cut_off
 from pytest_orchestrator.run.record import RunRecord, StepRecord
 from pytest_orchestrator.run.replay import Replayed, replayed
+
+_OF_THE_RUN: Final = frozenset({"time", "resources", "logs", "attempts", "artifacts"})
 
 
 def restored(
@@ -95,14 +97,22 @@ def opening(
 def block(record: RunRecord, step: StepRecord, run: str) -> dict[str, Any]:
     """Return the block of a step that is restored, as a later run tells it.
 
+    Times, figures and logs are those of another run, and stay there.
+
     Args:
         record: The run that it is restored from.
         step: The step there.
         run: Id of the later run.
     """
     old = step.block or {}
-    return {
-        **old,
-        "run": {**old.get("run", {}), "id": run, "resumed_from": ran_in(record, step)},
-        "step": {**old.get("step", {}), "state": "restored"},
-    }
+    told = {name: value for name, value in old.items() if name not in _OF_THE_RUN}
+    about = {**old.get("run", {}), "id": run, "resumed_from": ran_in(record, step)}
+    if seconds := old.get("time", {}).get("seconds"):
+        about["seconds"] = seconds
+    return {**told, "run": about, "step": {**old.get("step", {}), "state": "restored"}}
+
+
+def seconds_of(step: StepRecord) -> float:
+    """Return how long the body of a step took, in whatever run it ran."""
+    block = step.block or {}
+    return float(block.get("time", block.get("run", {})).get("seconds", 0.0))
