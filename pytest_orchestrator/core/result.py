@@ -260,8 +260,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         failure: Present where the step failed.
         reason: Why it was skipped or blocked.
         blocked_by: Name of the step that blocks it.
-        meets: True where a step that needs this one may run: it passed, skipped itself, or
-            failed and says ``continue_on_error``.
+        meets: Steps that need it may run: it did not fail, or says ``continue_on_error``.
         verdicts: All criteria that were checked.
         measurements: What was measured.
         changes: What the step wrote to the Context, in order.
@@ -273,6 +272,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         waited: Seconds that the step waited for its locks, in all its tries.
         artifacts: Files of it that were copied into the folder of the run.
         warnings: What a person should know, and what fails nothing.
+        restored: Id of the run that it comes from, where it did not run in this one.
     """
 
     step: str
@@ -292,6 +292,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     waited: float = 0.0
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
+    restored: str | None = None
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:

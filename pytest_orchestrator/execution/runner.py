@@ -36,6 +36,8 @@ class Serial:
         results: What became of each step so far, by its name.
         scope: What the names of expressions mean.
         begun: True once any step was run: from then on the ``finally`` steps are owed.
+        owes_finally: Steps of it ran in an earlier run that this one goes on from, so the
+            ``finally`` steps are owed before any step runs.
         needed: The runs of the recipes that must have passed before.
         stopper: Name of the step whose failure lets no other step of the recipe run.
     """
@@ -63,6 +65,7 @@ class Serial:
         self.scope = Scope(recipe, self.env, self.known)
         self.locks = RecipeLocks(recipe, self.env, self.scope)
         self.begun = False
+        self.owes_finally = False
         self.needed: tuple[Serial, ...] = ()
         self.stopper: str | None = None
         with contextlib.suppress(ExpressionError):  # each step will tell of it

@@ -58,6 +58,8 @@ def block_of(
     from pytest_orchestrator.reports import json_report
 
     session = state_of(config)
+    if result.restored is not None:
+        return session.restored[run.recipe.key, step.name]
     worker = getattr(config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
         _masked_recipe(session, run.recipe),

@@ -34,7 +34,8 @@ class Finals:
 
     def owed_after(self, item: pytest.Item) -> list[StepItem]:
         """Return the steps that were not selected and have to run after an item."""
-        runs = [run for run in self._due.get(item.nodeid, []) if run.begun or run is _run_of(item)]
+        due = self._due.get(item.nodeid, [])
+        runs = [run for run in due if _owes(run) or run is _run_of(item)]
         return [step for run in runs for step in self._owed(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[Serial]":
@@ -44,11 +45,11 @@ class Finals:
     def owed_now(self) -> list[StepItem]:
         """Return all steps that are owed, because the session ends early."""
         runs = state_of(self._session.config).runs.values()
-        return [step for run in runs if run.begun for step in self._owed(run)]
+        return [step for run in runs if _owes(run) for step in self._owed(run)]
 
     def is_owed(self, item: StepItem) -> bool:
         """Tell whether a step still has to run: its recipe ran, and it did not."""
-        return item.run.begun and item.step.name not in item.run.results
+        return _owes(item.run) and item.step.name not in item.run.results
 
     def selected(self, item: StepItem) -> bool:
         """Tell whether pytest was asked for a step: then it is counted like any item."""
@@ -94,6 +95,11 @@ class Finals:
             list(file.collect())
             self._files[run.recipe.key] = file
         return self._files[run.recipe.key]
+
+
+def _owes(run: "Serial") -> bool:
+    """Tell whether steps of a recipe ran, be it in the run that this one goes on from."""
+    return run.begun or run.owes_finally
 
 
 def is_used(run: "Serial", session: pytest.Session) -> bool:

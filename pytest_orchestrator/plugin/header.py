@@ -11,6 +11,8 @@ from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.plugin.resuming import Resuming
+    from pytest_orchestrator.plugin.snapshots import Snapshots
 
 _MOST = 3
 
@@ -20,12 +22,14 @@ class Header:
 
     Attributes:
         serial: Why recipes run one step at a time although several could, by their ids.
+        earlier: What tells of earlier runs that this one takes something over from.
     """
 
     def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
         self._session = session
         self._steps = steps
         self.serial: dict[str, str] = {}
+        self.earlier: list[Resuming | Snapshots] = []
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """Count recipes, steps, the needed steps that run uncounted, and other files."""
@@ -44,7 +48,9 @@ class Header:
         others = state_of(self._session.config).others
         if others:
             parts.append(f"{_count(others, 'YAML file')} without steps passed by")
-        return [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+        lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+        more = [line for each in self.earlier for line in each.told()]
+        return [*lines, *(f"    {line}" for line in [*more, *self._owed()])]
 
     def _one_by_one(self) -> list[str]:
         """Tell of the recipes whose steps cannot run at the same time, and why."""
@@ -53,6 +59,21 @@ class Header:
         told = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
         more = [f"{len(told) - _MOST} more recipes one step at a time"] if told[_MOST:] else []
         return told[:_MOST] + more
+
+    def _owed(self) -> list[str]:
+        """Tell of the last run that was ended before it could tidy up."""
+        if not self._steps:
+            return []
+        from pytest_orchestrator.run.owed import owed
+
+        config = self._session.config
+        found, resuming = owed(settings.run_dir(config)), state_of(config).resuming
+        if found is None or (resuming is not None and resuming.run == found.run):
+            return []
+        told = [f"{recipe} ({', '.join(names)})" for recipe, names in found.steps.items()]
+        listed = "; ".join(told[:_MOST]) + (" ..." if told[_MOST:] else "")
+        head = f"run {found.run} was ended before `finally` of {listed} had run"
+        return [f"{head}: pytest --recipe-resume={found.run}"]
 
     def _needed(self) -> set[tuple[str, str]]:
         """Return the steps that were not selected and run because an item needs them."""

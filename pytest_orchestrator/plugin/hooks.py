@@ -22,6 +22,24 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(specs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Let no path that comes after it be taken for the run to go on from."""
+    end = args.index("--") if "--" in args else len(args)
+    args[:end] = [
+        f"{one}={settings.LATEST}" if one == settings.RESUME else one for one in args[:end]
+    ]
+
+
+@pytest.hookimpl(tryfirst=True, specname="pytest_configure")
+def pytest_configure_first(config: pytest.Config) -> None:
+    """Let ``--lf`` mean what was blocked, too, where it is asked for so."""
+    if config.getoption("recipe_needs") == "snapshot":
+        from pytest_orchestrator.plugin import last_failed
+
+        last_failed.widen(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Check the settings and make ready for reports of other processes."""
     imports.install()

@@ -15,7 +15,7 @@ from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.plugin import durations
 from pytest_orchestrator.plugin.late_reports import beside, later
-from pytest_orchestrator.plugin.needs import NEEDS, Needs
+from pytest_orchestrator.plugin.needs import NEEDS, Needs, has_snapshot
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.protocol import INTERRUPTS
 from pytest_orchestrator.plugin.reporting import made_by_hand
@@ -103,7 +103,8 @@ class _Uses:
         names = (chosen | self._needed.get(recipe.key, set())) - self._refused.get(
             recipe.key, set()
         )
-        return [step for step in recipe.steps if step.name in names]
+        restored = pool.results
+        return [step for step in recipe.steps if step.name in names and step.name not in restored]
 
     def waits(self, pool: Pool) -> dict[str, Waits]:
         """Return the steps that may run ahead, each with what counts of all it waits for."""
@@ -130,6 +131,8 @@ class _Uses:
                 return f"step '{step.name}' is inline"
         items = self._steps.get(recipe.key, [])
         for item in items:
+            if has_snapshot(item):
+                return f"the Context is restored before step '{item.name}'"
             if mark := _held_back(item):
                 return f"step '{item.name}' is marked {mark}"
         if items and self._first[recipe.key] is not items[0]:
@@ -139,6 +142,9 @@ class _Uses:
 
 def _held_back(item: StepItem) -> str:
     """Return the mark that may keep an item from running, or sets a fixture up for it alone."""
+    known = item.run.results.get(item.step.name)
+    if known is not None and known.restored:
+        return ""
     for name in ("skip", "skipif", "usefixtures"):
         if item.get_closest_marker(name):
             return name

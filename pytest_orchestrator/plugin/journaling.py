@@ -43,6 +43,8 @@ def begin(session: pytest.Session, state: "State") -> None:
         config.add_cleanup(journal.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         keeper.begin(journal, [_started(config, state), *failed])
+        if state.resuming is not None:
+            state.resuming.write()
     except (OSError, JournalError) as error:
         raise pytest.UsageError(f"the folder of this run cannot be made: {error}") from None
     config.pluginmanager.register(Journaling(session, state, keeper, journal), NAME)
@@ -63,6 +65,7 @@ def _started(config: pytest.Config, state: "State") -> RunStarted:
         argv=tuple(map(state.masked, map(str, config.invocation_params.args))),
         host=platform.node(),
         environment=state.masked(surroundings(config.rootpath) | known),
+        resumed_from=state.resuming.run if state.resuming else None,
     )
 
 

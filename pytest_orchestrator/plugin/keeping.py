@@ -8,7 +8,7 @@ import contextlib
 import os
 import threading
 import time
-from functools import cached_property, partial
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,8 +27,8 @@ from pytest_orchestrator.core.events import (
 )
 from pytest_orchestrator.execution.following import Again, Finished, Tried
 from pytest_orchestrator.execution.lull import LULL
+from pytest_orchestrator.plugin import past
 from pytest_orchestrator.recipe import work
-from pytest_orchestrator.recipe.sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,12 +58,14 @@ class Keeper:
         sink: Where events go.
         failed: Is told, once, that they cannot be kept any more.
         blocks: What was told last of each step, by recipe and name: the result and its block.
+        ignored: The thread whose changes of the Context are not kept: it restores one.
     """
 
     def __init__(self, config: pytest.Config, state: "State") -> None:
         self.sink: Sink | None = None
         self.failed: Callable[[JournalError], None] = lambda _: None
         self.blocks: dict[tuple[str, str], tuple[StepResult, dict[str, Json]]] = {}
+        self.ignored: int | None = None
         self._config = config
         self._state = state
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
@@ -85,8 +87,8 @@ class Keeper:
         for event in first:
             sink.append(event)
         early, self._early = self._early or [], None
-        for past, moment in early:
-            sink.append(past, moment)
+        for told, moment in early:
+            sink.append(told, moment)
         sink.sync()
         self.sink = sink
 
@@ -159,6 +161,8 @@ class Keeper:
         Raises:
             JournalError: It cannot be kept, and is not to be made.
         """
+        if self.ignored == threading.get_ident():
+            return
         if self._state.has_secrets and event.op != "pop":
             masked = self._state.masked(event.new)
             if masked != event.new:
@@ -182,7 +186,7 @@ class Keeper:
         """
         key, step = recipe.key, what.step
         if key not in self._begun:
-            self._begin(recipe)
+            self.began(recipe)
         match what:
             case Tried():
                 self._started(recipe, what)
@@ -204,7 +208,7 @@ class Keeper:
         name = what.step.name
         if what.attempt == 1:
             written = recipe.step(name)  # with its expressions
-            self._work[recipe.key, name] = work.digests(recipe, written, self._around)
+            self._work[recipe.key, name] = past.work_of(self._state, recipe, written)
         told = msgspec.json.encode(self._work[recipe.key, name])
         self.append(
             StepStarted(
@@ -236,7 +240,7 @@ class Keeper:
                 meets=result.meets,
                 block=block,
                 result=self._state.masked(result.ended.value) if result.ended else None,
-                digests=self._work.get(at, {}),
+                digests=self._work.get(at) or past.work_of_skipped(self._state, at, result),
             )
         )
         self.blocks[at] = (result, block)
@@ -256,7 +260,7 @@ class Keeper:
         """Keep that a step waits for a lock, and tell it."""
         if recipe.key not in self._begun:
             try:
-                self._begin(recipe)
+                self.began(recipe)
             except JournalError:
                 return  # the step will meet it
         names = {recipe.node(step.name): step.name for step in (*recipe.steps, *recipe.final)}
@@ -267,8 +271,12 @@ class Keeper:
         )
         tell(wait)
 
-    def _begin(self, recipe: "Recipe") -> None:
-        """Keep what is known of a recipe before anything of it runs."""
+    def began(self, recipe: "Recipe") -> None:
+        """Keep what is known of a recipe before anything of it runs.
+
+        Raises:
+            JournalError: It cannot be kept.
+        """
         from pytest_orchestrator.plugin.blocks import told_of
 
         with self._lock:
@@ -284,15 +292,9 @@ class Keeper:
                 )
                 self._begun.add(recipe.key)
 
-    @cached_property
-    def _around(self) -> work.Surroundings:
-        state = self._state
-        sources = Sources(self._config.rootpath)
-        return work.Surroundings(sources, state.given, os.environ, state.masked)
-
     def _files_of(self, recipe: "Recipe") -> dict[str, str]:
         """Return the digests of the files that the steps of a recipe run, by their paths."""
-        sources = self._around.sources
+        sources = past.surroundings(self._state).sources
         steps = (*recipe.steps, *recipe.final)
         files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
         return {sources.shown(path): work.of_file(path) for path in files}

@@ -10,6 +10,8 @@ import pytest
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.recipe.model import Recipe, Step
@@ -42,6 +44,9 @@ class Needs:
 NEEDS = pytest.StashKey[Needs | str]()
 """The needs of an item, or why they cannot be known."""
 
+SNAPSHOT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
+"""Restores the Context that stands for what an item needs, where that does not run."""
+
 RESULTS = pytest.StashKey["list[tuple[Serial, Step, StepResult]]"]()
 """What became of the steps that ran in the setup of an item."""
 
@@ -57,10 +62,17 @@ def run_what_is_needed(request: pytest.FixtureRequest) -> None:
     told = request.node.stash.setdefault(RESULTS, [])
     if isinstance(needs, str) or needs.refused:
         pytest.fail(needs if isinstance(needs, str) else needs.refused, pytrace=False)
+    if has_snapshot(request.node):
+        request.node.stash[SNAPSHOT]()
     for run in needs.first:
         _run_whole(request, run, told)
     for step in needs.steps:
         _run_one(request, needs.run, step, told, must_meet=step.name in needs.needed)
+
+
+def has_snapshot(item: pytest.Item) -> bool:
+    """Tell whether an item has a Context restored in its setup."""
+    return SNAPSHOT in item.stash
 
 
 def _run_whole(
@@ -87,7 +99,7 @@ def _end(
 ) -> list[str]:
     """Run the ``finally`` steps of a recipe that were not yet; return what went wrong."""
     wrong: list[str] = []
-    for step in run.recipe.final if run.begun else ():
+    for step in run.recipe.final if run.begun or run.owes_finally else ():
         try:
             _run_one(request, run, step, told)
         except pytest.fail.Exception as error:
@@ -220,6 +232,22 @@ def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.C
 def _deselected(node: str, config: pytest.Config) -> bool:
     prefixes = tuple(config.getoption("deselect", None) or ())
     return bool(prefixes) and node.startswith(prefixes)
+
+
+def request_fixture(item: pytest.Item) -> None:
+    """Let an item have what it needs run in its setup."""
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+    # The list is shared by the parametrized siblings of a test.
+    names = getattr(item, "fixturenames", None)
+    if names is None or FIXTURE in names:
+        return
+    place = 0
+    if isinstance(item, StepItem):
+        # What a needed step would find set up for an item of its own is there before it runs.
+        own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
+        place = next((at for at, name in enumerate(names) if name in own), len(names))
+    names.insert(place, FIXTURE)
 
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":

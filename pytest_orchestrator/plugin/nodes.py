@@ -225,7 +225,7 @@ class StepItem(pytest.Function):
 
     def _awaited(self) -> list[str]:
         """Return the needs that count: with ``--recipe-needs=none`` only selected ones."""
-        if self.config.getoption("recipe_needs") == "run":
+        if self.config.getoption("recipe_needs") != "none":
             return list(self.step.needs)
         chosen = state_of(self.config).selected.get(self.recipe.key, set())
         return [need for need in self.step.needs if need in chosen]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.plugin import distribution, header, needs, progress, settings, upstream
-from pytest_orchestrator.plugin.needs import FIXTURE, NEEDS, Needs, recipe_of_mark, refusal
+from pytest_orchestrator.plugin.needs import NEEDS, Needs, recipe_of_mark, refusal, request_fixture
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Step
 
@@ -30,7 +31,19 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     register(needs, "orchestrator-needs")
     progress.join(session, {item.nodeid for item in steps})
     _regroup(session, steps)
-    _note_needs(session, steps, marked)
+    tests = [(test, _linked(test)) for test in marked]
+    resuming, snapshots = state_of(session.config).resuming, None
+    if resuming is not None:
+        resuming.take_up(list(state_of(session.config).runs.values()))
+        told.earlier.append(resuming)
+    if session.config.getoption("recipe_needs") == "snapshot":
+        from pytest_orchestrator.plugin.snapshots import Snapshots
+
+        snapshots = Snapshots(session.config)
+        told.earlier.append(snapshots)
+    _note_needs(session, steps, tests, snapshots)
+    if resuming is not None:
+        resuming.mark(steps)
     distribution.tell_groups(session)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin import running
@@ -73,13 +86,16 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
 
 
 def _note_needs(
-    session: pytest.Session, steps: "list[StepItem]", marked: list[pytest.Item]
+    session: pytest.Session,
+    steps: "list[StepItem]",
+    marked: "list[tuple[pytest.Item, Serial | str]]",
+    snapshots: "Snapshots | None",
 ) -> None:
     """Tell each item which steps have to run in its setup."""
     state = state_of(session.config)
     for item in steps:
         state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
-    if session.config.getoption("recipe_needs") == "run":
+    if session.config.getoption("recipe_needs") != "none":
         others: dict[str, dict[str, Step]] = {}
         for item in steps:
             found = _upstream(item, state.selected[item.recipe.key])
@@ -91,18 +107,27 @@ def _note_needs(
             first = [] if follows else upstream.of(item.run)
             first = [run for run in first if not _is_selected(run, state)]
             needed = _upstream(item, chosen)
+            if snapshots is not None:
+                snapshots.instead(item, tuple(needed.values()), first)
+                continue
             asked = tuple(_before(item, needed, others[item.recipe.key]))
             _ask(item, item.run, asked, first, {*needed})
-    for test in marked:
-        mark = test.get_closest_marker("recipe")
-        run = recipe_of_mark(mark, session.config) if mark else ""
+    for test, run in marked:
         if isinstance(run, str):
             test.stash[NEEDS] = run
-            _request_fixture(test)
+            request_fixture(test)
         else:
-            upstream.link(run, state)
             steps_of = run.recipe.steps
             _ask(test, run, steps_of, upstream.of(run), {step.name for step in steps_of})
+
+
+def _linked(test: pytest.Item) -> "Serial | str":
+    """Return the run that a test asks for by its mark, or why there is none."""
+    mark = test.get_closest_marker("recipe")
+    run = recipe_of_mark(mark, test.config) if mark else ""
+    if not isinstance(run, str):
+        upstream.link(run, state_of(test.config))
+    return run
 
 
 def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
@@ -152,27 +177,15 @@ def _ask(
     first: "list[Serial]",
     needed: set[str],
 ) -> None:
+    steps = tuple(step for step in steps if step.name not in run.results)
     if not steps and not first:
         return
-    refused = ""
+    refused, resuming = "", state_of(item.config).resuming
     for each, asked in [*((one, one.recipe.steps) for one in first), (run, steps)]:
         chosen = state_of(item.config).selected.get(each.recipe.key, set())
         others = tuple(step for step in asked if step.name not in chosen)
         refused = refused or refusal(each, others, item.nodeid, item.config)
+        if resuming is not None:
+            refused = refused or resuming.refusals(each.recipe, others)
     item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first))
-    _request_fixture(item)
-
-
-def _request_fixture(item: pytest.Item) -> None:
-    from pytest_orchestrator.plugin.nodes import StepItem
-
-    # The list is shared by the parametrized siblings of a test.
-    names = getattr(item, "fixturenames", None)
-    if names is None or FIXTURE in names:
-        return
-    place = 0
-    if isinstance(item, StepItem):
-        # What a needed step would find set up for an item of its own is there before it runs.
-        own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
-        place = next((at for at, name in enumerate(names) if name in own), len(names))
-    names.insert(place, FIXTURE)
+    request_fixture(item)

@@ -129,7 +129,10 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
 
     state = None
     result = item.result
-    if result is None or report.when == "setup":
+    known = item.run.results.get(item.step.name)
+    if report.when == "setup" and report.skipped and known is not None and known.restored:
+        result = known
+    elif result is None or report.when == "setup":
         result = item.run.note(item.step, report.outcome, _reason(report))
         state = "error" if report.failed else None
     elif hasattr(report, "wasxfail"):

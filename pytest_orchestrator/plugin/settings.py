@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
 
+RESUME = "--recipe-resume"
+LATEST = "latest"
+
 _INI = (
     (
         "recipe_junit_properties",
@@ -42,10 +45,26 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("recipes", "YAML recipes as tests")
     group.addoption(
         "--recipe-needs",
-        choices=("run", "none"),
+        choices=("run", "snapshot", "none"),
         default="run",
         help="what becomes of needed steps that were not selected: run them in the setup of "
-        "the step that needs them (default), or none: run the selected steps alone",
+        "the step that needs them (default), or snapshot: restore the Context as it stood before "
+        "that step in the last run that had it, or none: run the selected steps alone",
+    )
+    group.addoption(
+        RESUME,
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on from an earlier run, the last one or --recipe-resume=RUN: what passed there "
+        "is restored, all else runs",
+    )
+    group.addoption(
+        "--recipe-rerun",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --recipe-resume: run this step again whatever it did; may be given again",
     )
     group.addoption(
         "--recipe-jobs",
@@ -133,6 +152,10 @@ def check(config: pytest.Config) -> None:
     max_artifact(config)
     jobs(config)
     junit_properties(config)
+    if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
+        from pytest_orchestrator.plugin.state import state_of
+
+        _ = state_of(config).resuming
     timeout_factor(config)
     comparing.last(config)
     comparing.factor(config)

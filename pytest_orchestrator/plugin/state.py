@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.plugin.keeping import Keeper
+    from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.remote.shared import SharedContext
     from pytest_orchestrator.run.folder import RunFolder
@@ -43,6 +44,7 @@ class State:
         others: Number of YAML files that were passed by because they are no recipes.
         scopes: The own Contexts of recipes, by their keys.
         slots: Where steps run at the same time, once that was asked for.
+        restored: Blocks of steps that do not run in this session, by recipe and name.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -54,6 +56,8 @@ class State:
         self.uncollected: list[pytest.CollectReport] = []
         self.others = 0
         self.scopes: dict[str, Context] = {}
+        self.restored: dict[tuple[str, str], dict[str, Any]] = {}
+        self._resuming: tuple[Resuming | None] | None = None
         self._context: Context | None = None
         self._follower: following.Follower | None = None
         self._keeper: Keeper | None = None
@@ -112,6 +116,15 @@ class State:
         """Forget what waits for a journal: nobody runs a recipe."""
         if self._keeper is not None:
             self._keeper.drop()
+
+    @property
+    def resuming(self) -> "Resuming | None":
+        """What takes the earlier run up that this session goes on from; None where none is."""
+        if self._resuming is None:
+            from pytest_orchestrator.plugin import resuming
+
+            self._resuming = (resuming.begun(self.config),)
+        return self._resuming[0]
 
     @property
     def secrets(self) -> "Masker":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin import last_failed, settings
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, carried, key_of
 from pytest_orchestrator.plugin.output import shorten
 
@@ -101,6 +101,8 @@ def show_tables(config: pytest.Config) -> None:
     """Show the tables of recipes in this process."""
     if not config.pluginmanager.has_plugin(_TABLES):
         config.pluginmanager.register(Tables(config), _TABLES)
+        if not hasattr(config, "workerinput"):
+            config.pluginmanager.register(last_failed.LastFailed(config))
 
 
 def recipes_of(config: pytest.Config) -> dict[str, list[dict[str, Any]]]:

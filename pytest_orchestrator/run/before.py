@@ -40,33 +40,41 @@ class Before(NamedTuple):
 
 
 def had(record: RunRecord, wanted: Wanted) -> bool:
-    """Tell whether a step ran in a run."""
+    """Tell whether a step ran in a run, after all that it needs."""
     old = _found(record, wanted.recipe, wanted.step)
-    return old is not None and old.started is not None
+    return (
+        old is not None
+        and old.started is not None
+        and len(_steps(record, wanted)) == len(wanted.needs)
+    )
 
 
 def before(record: RunRecord, wanted: Wanted) -> Before | str:
     """Return what there was before a step, or why that is no good any more.
 
     Args:
-        record: A run in which the step ran.
+        record: A run that had the step.
         wanted: The step.
     """
-    steps: dict[tuple[str, str], StepRecord] = {}
-    for recipe, step in wanted.needs:
-        old = _found(record, recipe, step)
-        if old is None or old.ended is None or not (is_done(old) or old.ended.meets):
-            return f"'{step.name}', which it needs, did not pass there"
-        steps[recipe.key, step.name] = old
-    for recipe in {id(one): one for one, _ in (*wanted.needs, (wanted.recipe, None))}.values():
+    steps = _steps(record, wanted)
+    for recipe in {one.key: one for one, _ in wanted.needs}.values():
         if record.recipes[recipe.key].about.get("sha256") != recipe.sha256:
             return f"{recipe.id} was changed since then"
     for at, old in steps.items():
-        assert old.ended is not None  # noqa: S101  # it was asked above
-        why = changed(old.ended.digests, wanted.digests.get(at, {}))
+        why = changed(old.ended.digests if old.ended else {}, wanted.digests.get(at, {}))
         if why:
-            return f"'{at[1]}', which it needs, would not do the same: {why}"
+            return f"'{at[1]}', which it needs, would not do the same now: {why}"
     return _contexts(record, wanted, steps)
+
+
+def _steps(record: RunRecord, wanted: Wanted) -> dict[tuple[str, str], StepRecord]:
+    """Return what a step needs, as far as that had passed."""
+    found: dict[tuple[str, str], StepRecord] = {}
+    for recipe, step in wanted.needs:
+        old = _found(record, recipe, step)
+        if old is not None and old.ended is not None and (is_done(old) or old.ended.meets):
+            found[recipe.key, step.name] = old
+    return found
 
 
 def _contexts(

@@ -13,6 +13,7 @@ from pytest_orchestrator.core.events import (
     AnyEvent,
     ContextRestored,
     RecipeStarted,
+    StepFinished,
     StepStarted,
 )
 from pytest_orchestrator.recipe.model import Recipe
@@ -81,17 +82,25 @@ def opening(
             fate = how.of(recipe.key, step.name)
             counts = fate.kind == "restored" if recipe.key in known else is_done(step)
             if counts and step.ended is not None:
-                yield replace(
-                    step.ended,
-                    block=block(record, step, run),
-                    restored=ran_in(record, step),
-                )
+                yield taken(record, step, run)
             elif was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
                 yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
     for scope in reversed(record.changes.scopes):
         told = restored(record, how, recipes, scope)
         yield ContextRestored(snapshot=told.snapshot, run=record.id, scope=scope, by=told.by)
+
+
+def taken(record: RunRecord, step: StepRecord, run: str) -> StepFinished:
+    """Return the event by which a run takes over what became of a step.
+
+    Args:
+        record: The run that it is restored from.
+        step: The step there; it has ended.
+        run: Id of the run that takes it over.
+    """
+    assert step.ended is not None  # noqa: S101  # said above
+    return replace(step.ended, block=block(record, step, run), restored=ran_in(record, step))
 
 
 def block(record: RunRecord, step: StepRecord, run: str) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def found(base: Path, name: str = LATEST) -> Path:
     if name == LATEST:
         if not runs:
             raise NoRun(f"there is no run in {base}; pytest makes one")
-        return runs[0]
+        # Ids tell the second alone, and clocks are set back.
+        last = (base / LATEST).resolve()
+        return last if last in [path.resolve() for path in runs] else runs[0]
     starts = [path for path in runs if path.name.startswith(name)] if name else []
     if len(starts) == 1 or (starts and starts[-1].name == name):
         return starts[-1]

@@ -146,7 +146,7 @@ def test_a_factor_that_is_none_is_a_usage_error(project: Project, factor: str) -
 def test_settings_and_options_are_listed_with_help(project: Project) -> None:
     lines = project.run("--help").stdout
 
-    lines.fnmatch_lines(["YAML recipes as tests:", "*--recipe-needs={run,none}*"])
+    lines.fnmatch_lines(["YAML recipes as tests:", "*--recipe-needs={run,snapshot,none}*"])
     lines.fnmatch_lines(["*recipe_files (args):*"])
     lines.fnmatch_lines(["*recipe_max_size (string):*"])
     lines.fnmatch_lines(["*recipe_timeout (string):*"])

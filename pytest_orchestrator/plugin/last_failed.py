@@ -1,0 +1,60 @@
+"""pytest's ``--lf`` with what failures have blocked, where what comes before is restored.
+
+Without a snapshot, what a step needs runs with it, and ``--lf`` means what it always does.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE
+
+_KEY = "orchestrator/blocked"
+
+
+def widen(config: pytest.Config) -> None:
+    """Let ``--lf`` select the steps too that a failed one has blocked.
+
+    pytest reads what failed as soon as it has a cache, so the file is changed before that.
+    """
+    if not config.getoption("lf", False) or hasattr(config, "workerinput"):
+        return
+    folder = config.rootpath / os.path.expandvars(config.getini("cache_dir")) / "v"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        blocked = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+        file = folder / "cache" / "lastfailed"
+        known = json.loads(file.read_text(encoding="utf-8"))
+        if known:  # else --lf selects everything
+            file.write_text(json.dumps(known | dict.fromkeys(blocked, True)), encoding="utf-8")
+
+
+class LastFailed:
+    """Keeps from session to session which steps a failed one has blocked."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._told: dict[str, dict[str, Any]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of what became of a step."""
+        block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
+        if block is not None:
+            self._told[report.nodeid] = block["step"]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Write it, once all is told."""
+        try:
+            return (yield)
+        finally:
+            cache = getattr(self._config, "cache", None)
+            if cache is not None and self._told:
+                before = set(cache.get(_KEY, []))
+                now = {node for node, step in self._told.items() if step["state"] == "blocked"}
+                blocked = sorted((before - set(self._told)) | now)
+                if blocked != sorted(before):
+                    cache.set(_KEY, blocked)

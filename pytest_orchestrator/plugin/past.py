@@ -1,0 +1,149 @@
+"""What a session takes over from an earlier run: results of steps that do not run in this one."""
+
+import contextlib
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage
+from pytest_orchestrator.run import resume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.plugin.state import State
+    from pytest_orchestrator.recipe.model import Recipe, Step
+    from pytest_orchestrator.recipe.work import Surroundings
+    from pytest_orchestrator.run.record import RunRecord, StepRecord
+
+_MOST = 5
+_AROUND: "pytest.StashKey[Surroundings]" = pytest.StashKey()
+
+
+def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
+    """Return the digests of what a step does today.
+
+    Args:
+        state: The session.
+        recipe: Its recipe; whatever was made of its vars since it was read does not count.
+        step: The step.
+    """
+    from pytest_orchestrator.recipe import work
+
+    read = next((one for one in state.cells(recipe.path) if one.key == recipe.key), recipe)
+    return work.digests(read, read.step(step.name), surroundings(state))
+
+
+def work_of_skipped(state: "State", at: tuple[str, str], result: "StepResult") -> dict[str, str]:
+    """Return the digests of a step that was skipped before anything of it ran; else none."""
+    if result.outcome != "skipped" or not result.meets:
+        return {}
+    recipe = state.runs[at[0]].recipe
+    return work_of(state, recipe, recipe.step(at[1]))
+
+
+def surroundings(state: "State") -> "Surroundings":
+    """Return what digests of steps depend on beside their recipes."""
+    from pytest_orchestrator.recipe.sources import Sources
+    from pytest_orchestrator.recipe.work import Surroundings
+
+    stash = state.config.stash
+    if _AROUND not in stash:
+        sources = Sources(state.config.rootpath)
+        stash[_AROUND] = Surroundings(sources, state.given, os.environ, state.masked)
+    return stash[_AROUND]
+
+
+@contextlib.contextmanager
+def quiet(state: "State") -> "Iterator[None]":
+    """Let changes of the Context that this thread makes meanwhile not be kept as such."""
+    keeper = state.keeper
+    if keeper is not None:
+        keeper.ignored = threading.get_ident()
+    try:
+        yield
+    finally:
+        if keeper is not None:
+            keeper.ignored = None
+
+
+def keep(state: "State", recipes: "Iterable[Recipe]", events: "Iterable[AnyEvent]") -> None:
+    """Keep what this run has from an earlier one: who goes on from it has that in it.
+
+    Raises:
+        JournalError: It cannot be kept.
+    """
+    if state.keeper is None:
+        return
+    for recipe in recipes:
+        state.keeper.began(recipe)
+    for event in events:
+        state.keeper.append(event)
+    state.keeper.sync()
+
+
+def take_over(
+    state: "State", run: "Serial", step: "Step", record: "RunRecord", old: "StepRecord"
+) -> None:
+    """Let a step have the result that it had in an earlier run.
+
+    Args:
+        state: The session.
+        run: The run of its recipe.
+        step: The step.
+        record: The earlier run.
+        old: The step there.
+    """
+    block = resume.block(record, old, state.folder.path.name)
+    where, was = resume.ran_in(record, old), old.ended.outcome if old.ended else "passed"
+    reason = f"restored from run {where}: {was} there"
+    said = str(block["step"].get("reason", ""))
+    run.results[step.name] = StepResult(
+        step=step.name,
+        outcome=was,
+        reason=f"{reason} ({said})" if said else reason,
+        meets=True,
+        ended=_ended(block, old),
+        restored=where,
+    )
+    state.restored[run.recipe.key, step.name] = block
+
+
+def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
+    """Return what expressions may ask of a step that did not run."""
+    code = block.get("process", {}).get("exit_code")
+    return Ended(
+        usage=Usage(seconds=resume.seconds_of(old)),
+        value=old.result,
+        process=Process(argv=(), cwd="", alone="", exit_code=code) if "process" in block else None,
+    )
+
+
+def listed(names: "Sequence[str]") -> str:
+    """Return names for a line of the header; the first of very many."""
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + more
+
+
+def set_up(item: "StepItem") -> None:
+    """Let an item have something restored in its setup."""
+    from pytest_orchestrator.plugin.needs import NEEDS, Needs, request_fixture
+
+    item.stash.setdefault(NEEDS, Needs(item.run, (), frozenset()))
+    request_fixture(item)
+
+
+def refuse(item: "StepItem", why: str) -> None:
+    """Let an item be an error at its setup, that says why."""
+    from pytest_orchestrator.plugin.needs import NEEDS, Needs
+
+    set_up(item)
+    known = item.stash[NEEDS]
+    assert isinstance(known, Needs)  # noqa: S101  # those of a step are known
+    item.stash[NEEDS] = replace(known, refused=known.refused or why)

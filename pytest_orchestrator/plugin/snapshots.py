@@ -1,0 +1,141 @@
+"""Steps that run without what they need: ``--recipe-needs=snapshot``.
+
+The Context as it stood before the step, in the last run that had it, is restored in the setup
+of the step. What this session has itself changed by then stays.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.core.events import ContextRestored
+from pytest_orchestrator.plugin import past, settings
+from pytest_orchestrator.plugin.needs import SNAPSHOT
+from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.run import before, resume, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.run.record import RunRecord
+
+
+class Snapshots:
+    """Finds what there was before steps, and restores it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._state = state_of(config)
+        self._config = config
+        self._base = settings.run_dir(config)
+        self._folders = runs.all_of(self._base)
+        self._records: list[RunRecord] = []
+        self._told: dict[str, list[str]] = {}
+        self._restored: dict[tuple[str, str], Any] = {}
+
+    def instead(self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[Serial]") -> None:
+        """Let an item have a Context restored, instead of what it needs run.
+
+        Args:
+            item: The item of a step.
+            steps: The steps of its recipe that it needs and that were not selected.
+            first: The runs of recipes that its own needs, and that were not selected.
+        """
+        needs = [(run, step) for run in first for step in run.recipe.steps]
+        needs += [(item.run, step) for step in sorted(steps, key=lambda step: step.index)]
+        needs = [(run, step) for run, step in needs if step.name not in run.results]
+        if not needs:
+            return
+        found = self._found(item, needs)
+        if isinstance(found, str):
+            past.refuse(item, self._refusal(item, found))
+            return
+        for run, step in needs:
+            old = found.steps[run.recipe.key, step.name]
+            past.take_over(self._state, run, step, found.record, old)
+            names = self._told.setdefault(found.record.id, [])
+            names += [] if step.name in names else [step.name]
+        self._write(found, [run for run, _ in needs])
+        restore: Callable[[], None] = partial(self._restore, item, found)
+        item.stash[SNAPSHOT] = restore
+        past.set_up(item)
+
+    def _found(
+        self, item: "StepItem", needs: "Sequence[tuple[Serial, Step]]"
+    ) -> before.Before | str:
+        wanted = before.Wanted(
+            item.recipe,
+            item.step,
+            [(run.recipe, step) for run, step in needs],
+            {
+                (run.recipe.key, step.name): past.work_of(self._state, run.recipe, step)
+                for run, step in needs
+            },
+        )
+        for record in self._newest():
+            if before.had(record, wanted):
+                found = before.before(record, wanted)
+                return f"run {record.id}: {found}" if isinstance(found, str) else found
+        names = " and ".join(f"'{step.name}'" for _, step in needs[-3:])
+        return f"no run in {self._base} had it after {names}"
+
+    def _newest(self) -> "Iterator[RunRecord]":
+        """Give the runs, the newest first; each is read once."""
+        yield from self._records
+        while self._folders:
+            try:
+                record = runs.load(self._folders.pop(0))
+            except runs.NoRun:
+                continue
+            self._records.append(record)
+            yield record
+
+    def _refusal(self, item: "StepItem", why: str) -> str:
+        place = item.step.at.get("needs", item.step.at["name"])
+        return (
+            f"{item.recipe.source(item.step).id}:{place.line}:{place.column}: the Context before "
+            f"step '{item.step.name}' cannot be restored: {why}\n"
+            f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
+        )
+
+    def _write(self, found: before.Before, needed: "Sequence[Serial]") -> None:
+        """Keep the steps that are taken over, so that a later run may go on from this one."""
+        recipes = {run.recipe.key: run.recipe for run in needed}
+        run = self._state.folder.path.name
+        events = [resume.taken(found.record, old, run) for old in found.steps.values()]
+        past.keep(self._state, recipes.values(), events)
+
+    def _restore(self, item: "StepItem", found: before.Before) -> None:
+        """Make the Contexts what they were before a step."""
+        for scope, told in found.contexts.items():
+            context = item.run.context if scope else self._state.context
+            current = context.to_dict()
+            taken = {
+                key: value
+                for key, value in told.snapshot["values"].items()
+                if key not in current or self._restored.get((scope, key), _NONE) == current[key]
+            }
+            self._restored |= {(scope, key): value for key, value in taken.items()}
+            history = {key: told.snapshot["history"][key] for key in taken}
+            with past.quiet(self._state):
+                context.bound(f"run {found.record.id}").restore(
+                    {"version": 1, "values": current | taken, "history": history}
+                )
+            event = ContextRestored(
+                snapshot={"version": 1, "values": taken, "history": history},
+                run=found.record.id,
+                scope=scope,
+                by={key: told.by[key] for key in taken},
+            )
+            past.keep(self._state, (), [event])
+
+    def told(self) -> "Iterator[str]":
+        """Tell which steps are restored from which run."""
+        for run, names in self._told.items():
+            yield f"restored from run {run}: {past.listed(names)}"
+
+
+_NONE: Any = object()

@@ -1,0 +1,86 @@
+"""Runs that were ended before their ``finally`` steps had run: nobody has tidied up after them."""
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pytest_orchestrator.run import runs
+from pytest_orchestrator.run.journal import NAME
+from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+
+_END: Final = 1 << 20
+
+
+class Owed(NamedTuple):
+    """What a run owes.
+
+    Attributes:
+        run: Its id.
+        steps: The ``finally`` steps that did not run, by key of their recipe.
+    """
+
+    run: str
+    steps: dict[str, list[str]]
+
+
+def owed(base: Path, most: int = 20) -> Owed | None:
+    """Return what the last run owes that was ended by force; None where none owes anything.
+
+    Args:
+        base: The folder of the runs.
+        most: So many runs are looked at, the newest first.
+    """
+    for folder in runs.all_of(base)[:most]:
+        if _is_sealed(folder / NAME):
+            continue
+        try:
+            record = runs.load(folder)
+        except runs.NoRun:
+            continue
+        if record.state != "interrupted" or record.started is None:
+            continue
+        steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
+        steps = {key: names for key, names in steps.items() if names}
+        if steps and not _was_taken_up(base, record):
+            return Owed(record.id, steps)
+    return None
+
+
+def _open(recipe: RecipeRecord) -> list[str]:
+    """Return the ``finally`` steps of a recipe that owes them."""
+    steps = recipe.steps.values()
+    if not any(step.started or step.cut_off_in or _is_restored(step) for step in steps):
+        return []
+    return [
+        step.name
+        for step in steps
+        if step.about.get("final") and (step.is_open or step.ended is None)
+    ]
+
+
+def _is_restored(step: StepRecord) -> bool:
+    return step.ended is not None and step.ended.restored is not None
+
+
+def _was_taken_up(base: Path, record: RunRecord) -> bool:
+    """Tell whether a later run goes on from it, which then owes what is open still."""
+    word = f'"resumed_from":"{record.id}"'.encode()
+    for folder in runs.all_of(base):
+        try:
+            with (folder / NAME).open("rb") as file:
+                if word in file.readline() and runs.load(folder).is_whole:
+                    return True
+        except (OSError, runs.NoRun):
+            continue
+    return False
+
+
+def _is_sealed(path: Path) -> bool:
+    """Tell by its end whether a journal was closed, without reading all of it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    except OSError:
+        return True
+    return b'"event":"run_finished"' in last

@@ -1,0 +1,336 @@
+"""A run goes on from an earlier one, and runs nothing twice that did what it was to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.runs import all_of, found, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.plugin.conftest import Project
+
+    Cut = Callable[..., str]
+
+STEPS = dict.fromkeys(("one", "two", "three", "four"), "")
+FINAL = {"off": ""}
+
+
+def runs(project: Project) -> Path:
+    return project.path / ".orchestrator" / "runs"
+
+
+def last(project: Project) -> Any:
+    return load(found(runs(project)))
+
+
+@pytest.fixture
+def cut(project: Project) -> Cut:
+    """Run everything, and leave what there was of it when a step had just begun."""
+
+    def cut(step: str, *args: str, event: str = "step_started") -> str:
+        project.run(*args)
+        folder = found(runs(project))
+        path = folder / "journal.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        told = [json.loads(line) for line in lines]
+        end = next(each["n"] for each in told if (each["event"], each.get("step")) == (event, step))
+        path.write_bytes(b"".join(lines[:end]))
+        project.forget()
+        return folder.name
+
+    return cut
+
+
+def header(result: pytest.RunResult) -> list[str]:
+    """Return what stands below the line that counts recipes."""
+    lines = result.outlines
+    start = next(at for at, line in enumerate(lines) if line.startswith("orchestrator "))
+    told = []
+    for line in lines[start + 1 :]:
+        if not line.startswith("    "):
+            break
+        told.append(line.strip())
+    return told
+
+
+def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -> None:
+    project.recipe("x", STEPS, FINAL)
+    run = cut("three", event="step_finished")
+    result = project.run("--recipe-resume", "-rs", "--json-report", "--json-report-file=r.json")
+
+    assert header(result) == [f"goes on from run {run}: 3 of 4 steps restored"]
+    assert project.ran == ["four", "off"]
+    assert result.parseoutcomes() == {"passed": 2, "skipped": 3}
+    told = f"SKIPPED [3] recipes/x.yaml: restored from run {run}: passed there"
+    assert told in result.outlines
+    table = "\n".join(result.outlines)
+    assert re.search(r"recipes/x.yaml: passed -+\n.*\n one +restored +- +- +- +done.one", table)
+    block = json.loads((project.path / "r.json").read_text())["tests"][0]["metadata"]
+    assert block["orchestrator"]["step"]["state"] == "restored"
+    assert block["orchestrator"]["run"]["resumed_from"] == run
+    assert "time" not in block["orchestrator"]
+    record = last(project)
+    assert record.started.resumed_from == run
+    assert [step.state for step in record.steps] == ["restored"] * 3 + ["passed"] * 2
+    wanted = {f"done.{name}": True for name in (*STEPS, *FINAL)}
+    assert record.changes.values() == wanted
+    assert [one.by for one in record.changes.history("done.one")] == ["recipes/x.yaml::one"]
+
+
+_ASKED = """\
+recipes/x.yaml:4:12: step 'three' cannot be restored from run {run}: \
+it was interrupted, and nothing says that it may run twice
+    let it run again: pytest --recipe-resume --recipe-rerun=recipes/x.yaml::three
+    or say in the recipe that it always may: idempotent: true
+"""
+
+
+def test_a_person_decides_of_an_interrupted_step(project: Project, cut: Cut) -> None:
+    project.recipe("x", STEPS, FINAL)
+    first = cut("three")
+    result = project.run("--recipe-resume")
+
+    assert _ASKED.format(run=first) in result.stdout.str()
+    assert result.parseoutcomes() == {"errors": 1, "skipped": 3, "passed": 1}
+    assert project.ran == ["off"]
+    second = found(runs(project)).name
+    again = project.run("--recipe-resume")  # nobody has decided yet
+    assert _ASKED.format(run=second) in again.stdout.str()
+    project.forget()
+    third = found(runs(project)).name
+    result = project.run("--recipe-resume", "--recipe-rerun=three", "-rs")
+    assert header(result) == [
+        f"goes on from run {third}: 2 of 4 steps restored",
+        "runs again: three (--recipe-rerun asks for it)",
+    ]
+    assert f"restored from run {first}: passed there" in result.stdout.str()
+    assert (result.ret, project.ran) == (0, ["three", "four", "off"])
+
+
+def test_an_idempotent_step_and_what_was_changed_run_again(project: Project, cut: Cut) -> None:
+    shutil.copy(project.path / "steps.py", project.path / "others.py")
+    other = "type: python, module: others, function: note, params: {name: changed}"
+    steps = {"one": "", "changed": other, "after": "", "free": "needs: [one]", "cut": ""}
+    steps |= {"cut": "needs: [free], idempotent: true"}
+    project.recipe("x", steps)
+    cut("cut")
+    with (project.path / "others.py").open("a") as file:
+        file.write("# it does something else\n")
+    result = project.run("--recipe-resume")
+
+    again = "changed (others.py was changed), after (it comes after changed), cut"
+    assert header(result)[1:] == [f"runs again: {again} (it was interrupted)"]
+    assert project.ran == ["changed", "after", "cut"]
+    assert result.ret == 0
+
+
+def test_services_and_what_failed_run_again(project: Project) -> None:
+    steps = {
+        "serve": "type: shell, cmd: sleep 60, background: true",
+        "one": "",
+        "two": "function: refuse",
+        "three": "",
+    }
+    project.recipe("x", steps)
+    project.run()
+    project.forget()
+    project.recipe("x", steps | {"two": ""})
+    result = project.run("--recipe-resume", "recipes")  # a path is no run
+
+    assert header(result)[1:] == ["runs again: serve (a service), two (it failed there)"]
+    assert project.ran == ["two", "three"]
+    assert result.ret == 0
+
+
+def test_values_from_outside_decide_too(project: Project) -> None:
+    head = "vars: {gain: 1, other: 1}"
+    steps = {
+        "one": "",
+        "two": 'type: shell, cmd: "echo ${{ vars.gain }}", parse: text, needs: []',
+        "three": "function: refuse",
+    }
+    project.recipe("x", steps, head=head)
+    project.run("--recipe-var=gain=2")
+    result = project.run("--recipe-resume", "--recipe-var=gain=3", "--recipe-var=other=3")
+
+    assert header(result)[1] == (
+        "runs again: two (vars.gain has another value), three (it failed there)"
+    )
+
+
+def test_results_are_restored_and_recipes_own_contexts(project: Project, cut: Cut) -> None:
+    project.write(
+        "own.py",
+        """
+        def count(ctx, params):
+            ctx.increment("count", params.get("by", 1))
+            return {"status": "ok", "serial": "A17"}
+
+
+        def told(ctx, params):
+            assert (ctx.get("count"), params["serial"]) == (3, "A17")
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe(
+        "x",
+        {
+            "one": "type: python, module: own, function: count",
+            "two": "type: python, module: own, function: count, params: {by: 2}",
+            "three": "type: python, module: own, function: told, "
+            'params: {serial: "${{ steps.one.result.serial }}"}, '
+            "if: \"steps.two.outcome == 'passed'\", idempotent: true",
+        },
+        head="context: recipe",
+    )
+    cut("three")
+    result = project.run("--recipe-resume")
+
+    assert result.parseoutcomes() == {"passed": 1, "skipped": 2}
+    assert last(project).changes.values("recipes/x.yaml") == {"count": 3}
+    assert last(project).changes.values() == {}
+
+
+def test_what_is_secret_is_asked_of_its_writer_again(project: Project) -> None:
+    steps = {
+        "login": "type: python, module: own, function: login, idempotent: true",
+        "pin": "type: python, module: own, function: pin, needs: []",
+        "use": "type: python, module: own, function: use, needs: [login]",
+        "fail": "function: refuse",
+    }
+    project.write(
+        "own.py",
+        """
+        from pathlib import Path
+
+        def login(ctx, params):
+            ctx.set("session.token", "qwertz-1234")
+            Path("ran.txt").open("a").write("login\\n")
+            return {"status": "ok"}
+
+        def pin(ctx, params):
+            ctx.set("pin", "asdfgh-1234")
+            return {"status": "ok"}
+
+        def use(ctx, params):
+            assert ctx.get("session.token") == "qwertz-1234"
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe("x", steps, head="secrets: [ctx.session.token, ctx.pin]")
+    project.run()
+    project.forget()
+    result = project.run("--recipe-resume")
+
+    why = "what it wrote to 'pin' is secret and in no journal, and nothing says that it may run"
+    assert header(result)[1:] == [
+        "runs again: login (what it wrote to 'session.token' is secret), fail (it failed there)",
+        f"asks whether it may run again: pin ({why} twice)",
+    ]
+    assert "login" in project.ran
+
+
+def test_only_what_is_selected_goes_on(project: Project, cut: Cut) -> None:
+    project.recipe("x", STEPS | {"side": "needs: []"}, FINAL)
+    cut("three", event="step_finished")
+
+    assert project.outcomes("--recipe-resume", "-k", "four") == {"recipes/x.yaml::four": "passed"}
+    assert project.ran == ["four", "off"]  # all that it needs is restored
+    project.forget()
+    result = project.run("--recipe-resume", "--recipe-jobs=2")
+    assert result.parseoutcomes() == {"passed": 2, "skipped": 4}
+    assert project.ran == ["side", "off"]
+
+
+def test_a_run_that_was_killed_at_its_very_beginning_hides_nothing(
+    project: Project, cut: Cut
+) -> None:
+    project.recipe("x", STEPS)
+    first = cut("two", event="step_finished")
+    project.run("--recipe-resume")
+    path = found(runs(project)) / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    project.forget()
+    result = project.run("--recipe-resume")
+
+    assert header(result) == [f"goes on from run {first}: 2 of 4 steps restored"]
+    assert project.ran == ["three", "four"]
+
+
+def test_what_nobody_can_go_on_from_is_a_usage_error(project: Project, cut: Cut) -> None:
+    project.recipe("x", STEPS)
+
+    def told(*args: str) -> str:
+        result = project.run(*args)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return result.stderr.str().strip().removeprefix("ERROR: ")
+
+    assert told("--recipe-resume") == (
+        f"--recipe-resume: there is no run in {runs(project)}; pytest makes one"
+    )
+    assert told("--recipe-rerun=one") == "--recipe-rerun says nothing without --recipe-resume"
+    run = cut("three")
+    assert told("--recipe-resume", "--recipe-rerun=thre") == (
+        "--recipe-rerun: no selected recipe has a step 'thre' (did you mean 'three'?)"
+    )
+    assert told(f"--recipe-resume={run[:-1]}x") == (
+        f"--recipe-resume: no run '{run[:-1]}x' (did you mean '{run}'?)"
+    )
+    path = runs(project) / run / "journal.jsonl"
+    path.rename(path.with_suffix(".old"))
+    journal = Journal(path)
+    assert told("--recipe-resume") == (
+        f"--recipe-resume: run {run} is still running; end it, or wait until it has ended"
+    )
+    journal.close()
+    assert told("--recipe-resume") == (
+        f"--recipe-resume: run {run} was ended before anything was written to its journal"
+    )
+    lines = path.with_suffix(".old").read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b"one", b"two")
+    path.write_bytes(b"".join(lines))
+    assert told("--recipe-resume") == (
+        f"--recipe-resume: run {run} has a journal that somebody has changed: line 4: it, or the "
+        "hash of the line before it, was changed"
+    )
+    assert len(all_of(runs(project))) == 1
+
+
+def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
+    project.write(
+        "kills.py",
+        """
+        import os
+        import signal
+        import time
+
+        def kill(ctx, params):
+            os.kill(int(os.environ["PYTEST_XDIST_TESTRUNUID"]), signal.SIGKILL)
+            time.sleep(60)
+        """,
+    )
+    project.write(
+        "conftest.py", "import os\nos.environ['PYTEST_XDIST_TESTRUNUID'] = str(os.getpid())"
+    )
+    project.recipe("x", {"one": "", "kill": "type: python, module: kills, function: kill"}, FINAL)
+    project.spawn()
+    run = found(runs(project)).name
+    project.recipe("other", {"two": ""})
+    owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
+    owed += f"pytest --recipe-resume={run}"
+
+    assert header(project.run("recipes/other.yaml")) == [owed]
+    project.forget()
+    result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")
+    assert header(result)[0] == f"goes on from run {run}: 1 of 2 steps restored"
+    assert project.ran == ["off"]
+    assert header(project.run("recipes/other.yaml")) == []
