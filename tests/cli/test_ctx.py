@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from pytest_orchestrator.remote.server import Server
 from pytest_orchestrator.remote.whereabouts import ADDRESS, TOKEN
 from tests.cli.conftest import Project
 
+SHELL = Path(__file__).parents[2] / "scriptlets" / "shell"
 BASE = {"dut.serial": "A7 \u00f6", "n": 2, "poll": {"flow": [1.5, None]}}
 
 
@@ -87,6 +89,13 @@ def test_a_wrong_command_line_exits_with_2(
 
     assert told.code == 2
     assert told.err.endswith(f"error: {why}")
+
+
+def test_the_script_that_asks_in_bash_is_printed(project: Project) -> None:
+    told = project.call("ctx", "script")
+
+    assert (told.code, told.err) == (0, "")
+    assert told.out == (SHELL / "update_state.sh").read_text(), "copy it to scriptlets/shell"
 
 
 def test_where_no_context_is_served_it_is_said_what_to_start(

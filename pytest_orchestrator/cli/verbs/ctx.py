@@ -8,6 +8,7 @@ ORCHESTRATOR_ADDRESS and ORCHESTRATOR_TOKEN, which every step has, or from
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_orchestrator.cli.mistakes import Mistake
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.context_like import ContextLike
 
 EXAMPLE = "ctx get metrics.mean_v1"
+
+_SCRIPT = Path(__file__).parents[1] / "context" / "update_state.sh"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +40,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         one.add_argument(
             "--who", metavar="NAME", help="who changes it (default: whose token it is)"
         )
+    words.add_parser("script", help="print update_state.sh, which asks the same in plain bash")
     diff = words.add_parser("diff", help="print how the Contexts of two runs differ")
     of_a_run.declare_diff(diff)
     diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -48,12 +52,15 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.cli.context.questions import NOTHING, QUESTIONS
     from pytest_orchestrator.core.errors import OrchestratorError
 
+    if args.word == "script":
+        sys.stdout.write(_SCRIPT.read_text(encoding="utf-8"))
+        return 0
     if args.word == "diff":
         found = of_a_run.difference(args)
         print(_json(found) if args.json else of_a_run.difference_told(found))
         return 1 if found else 0
     if args.word is None and args.run is None:
-        raise Mistake(f"say what: {', '.join(QUESTIONS)}, diff")
+        raise Mistake(f"say what: {', '.join(QUESTIONS)}, diff, script")
     question = QUESTIONS[args.word or "full"]
     try:
         answer = _of_run(question, args) if args.run else _served(question, args)
