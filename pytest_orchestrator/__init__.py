@@ -17,17 +17,18 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.tracking import track_resources
     from pytest_orchestrator.core.values import NotJson
     from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
+    from pytest_orchestrator.run.loaded import load_run
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
 __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJson"]
 __all__ += ["OrchestratorError", "RemoteContext", "SignatureError", "ValidationFailed"]
-__all__ += ["get_logger", "main", "track_resources"]
+__all__ += ["get_logger", "load_run", "main", "track_resources"]
 
 _HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
 _HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
 _HOMES |= {"SignatureError": "calling", "ValidationFailed": "calling"}
-_HOMES |= {"BaseScriptlet": "scriptlet", "LeftoverWarning": "leftovers"}
+_HOMES |= {"BaseScriptlet": "scriptlet", "LeftoverWarning": "leftovers", "load_run": "run.loaded"}
 _HOMES |= {"ContextUnreachable": "remote.exchange", "RemoteContext": "remote.client"}
 
 

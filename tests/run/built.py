@@ -81,6 +81,7 @@ class Built:
         cpu: float = 0.5,
         rss: int = 50_000_000,
         measured: dict[str, float] | None = None,
+        samples: str | None = None,
         **more: Any,
     ) -> None:
         """End a step."""
@@ -118,6 +119,8 @@ class Built:
                 "max_rss": rss,
                 "source": {"cpu": "wait4"},
             }
+            if samples:
+                block["resources"]["samples"] = samples
         if measured:
             block["measurements"] = [
                 {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4}

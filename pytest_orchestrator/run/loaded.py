@@ -1,0 +1,140 @@
+"""A run as plain lists and dicts, for notebooks: any library of data frames takes them."""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pytest_orchestrator.run import runs
+from pytest_orchestrator.run.journal import NAME
+from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.run.record import RunRecord, StepRecord
+from pytest_orchestrator.run.summary import summary
+
+_BASE: Final = Path(".orchestrator", "runs")
+
+
+class LoadedRun:
+    """One run. Each list has a dict a row, with scalars in its columns where there can be any.
+
+    What is not known of a row is not in it. Times are ISO 8601 UTC, figures seconds and bytes.
+
+    Attributes:
+        folder: The folder of the run, which paths in the rows are relative to.
+        info: The run itself: id, state, verdict, start, seconds, counts.
+        steps: A row a step that ran or was to run: recipe, step, state, attempt, start, stop, its
+            figures, kind and reason of a failure.
+        context: The values of the session's Context at the end, by key.
+        changes: A row a change of a Context: line, ts, key, op, who, by, old, new; scope is the
+            recipe whose own Context it is.
+        measurements: A row a measurement: recipe, step, name, value, unit, limits, verdict.
+        tests: A row an item of pytest: node, outcome, seconds.
+    """
+
+    def __init__(self, folder: Path, record: RunRecord) -> None:
+        self.folder = folder
+        self.info: dict[str, Any] = summary(record, folder.name)
+        self.steps = [_step(step) for step in record.steps if step.state != "waiting"]
+        self.context: dict[str, Any] = record.changes.values()
+        self.changes = list(_changes(record))
+        self.measurements = [row for step in record.steps for row in _measurements(step)]
+        self.tests = [_test(test) for test in record.tests.values()]
+
+    @cached_property
+    def samples(self) -> list[dict[str, Any]]:
+        """A row a sample of memory and CPU time: recipe, step, seconds, rss, cpu_seconds.
+
+        They are read when they are asked for; a file that is not there any more has none.
+        """
+        return [row for step in self.steps for row in _samples(self.folder, step)]
+
+    def __repr__(self) -> str:
+        return f"<LoadedRun {self.info['id']}: {self.info['verdict']}, {len(self.steps)} steps>"
+
+
+def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None) -> LoadedRun:
+    """Read a run.
+
+    Args:
+        run: Its id, the beginning of it, ``latest``, or the path of its folder.
+        base: The folder that has the runs; by default ``.orchestrator/runs`` in the working
+            directory or the nearest one above it.
+
+    Returns:
+        The run as plain data.
+
+    Raises:
+        NoRun: There is none.
+        JournalDamaged: A line of its journal is not what was written.
+    """
+    path = Path(run)
+    folder = path if (path / NAME).is_file() else runs.found(base or _nearest(), os.fspath(run))
+    reading = read(folder / NAME)
+    if reading.damage is not None:
+        raise reading.damage
+    record = RunRecord()
+    for entry in reading.entries:
+        record.fold(entry)
+    record.end(reading.state)
+    return LoadedRun(folder, record)
+
+
+def _nearest() -> Path:
+    here = Path.cwd()
+    found = (place / _BASE for place in (here, *here.parents) if (place / _BASE).is_dir())
+    return next(found, here / _BASE)
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    block: dict[str, Any] = step.block or {}
+    about = {**step.about, **block.get("step", {})}
+    row: dict[str, Any] = {"recipe": step.recipe, "step": step.name, "state": step.state}
+    row |= {name: about[name] for name in ("node", "index", "type", "line") if name in about}
+    if step.started:
+        row |= {"attempt": step.attempt, "start": step.started}
+    row |= block.get("time", {})
+    row |= {name: value for name, value in block.get("resources", {}).items() if name != "source"}
+    exit_code = block.get("process", {}).get("exit_code")
+    row |= {"exit_code": exit_code} if exit_code is not None else {}
+    return row | {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
+
+
+def _measurements(step: StepRecord) -> Iterator[dict[str, Any]]:
+    block: dict[str, Any] = step.block or {}
+    for one in block.get("measurements", ()):
+        when = {"stop": block["time"]["stop"]} if "time" in block else {}
+        yield {"recipe": step.recipe, "step": step.name, **one, **when}
+
+
+def _changes(record: RunRecord) -> Iterator[dict[str, Any]]:
+    rows = []
+    for scope, change in record.changes.all():
+        told = msgspec.structs.asdict(change)
+        row = {"line": told.pop("n"), **told, "scope": scope}
+        if row["index"] is None:
+            del row["index"]
+        rows.append(row)
+    yield from sorted(rows, key=lambda row: (row["line"], row["ts"]))
+
+
+def _test(test: Any) -> dict[str, Any]:
+    told = msgspec.structs.asdict(test)
+    return {name: value for name, value in told.items() if value not in (None, "")}
+
+
+def _samples(folder: Path, step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    name = step.get("samples")
+    path = folder / name if name else None
+    if path is None or not path.is_file():
+        return
+    about = {name: step[name] for name in ("recipe", "step")}
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield about | json.loads(line)
+            except ValueError:  # the last line of one that was killed
+                return
