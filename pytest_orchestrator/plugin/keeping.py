@@ -29,6 +29,7 @@ from pytest_orchestrator.execution.following import Again, Finished, Tried
 from pytest_orchestrator.execution.lull import LULL
 from pytest_orchestrator.plugin import past
 from pytest_orchestrator.recipe import work
+from pytest_orchestrator.run import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,15 +283,10 @@ class Keeper:
         with self._lock:
             if recipe.key not in self._begun:
                 about, steps = told_of(self._config, self._state.run(recipe).recipe)
-                self.append(
-                    RecipeStarted(
-                        recipe=recipe.key,
-                        about=about,
-                        steps=steps,
-                        digests=self._files_of(recipe),
-                    )
-                )
+                files, key = self._files_of(recipe), recipe.key
+                self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
                 self._begun.add(recipe.key)
+                texts.keep(self._state.folder.path, recipe, self._state.masked)
 
     def _files_of(self, recipe: "Recipe") -> dict[str, str]:
         """Return the digests of the files that the steps of a recipe run, by their paths."""

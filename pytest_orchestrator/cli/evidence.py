@@ -1,0 +1,94 @@
+"""`report --bundle`: the evidence of a run in one file."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.project import project
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.run.record import RecipeRecord, RunRecord
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Declare the option."""
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE.zip",
+        help="write the run as evidence: all that it left, what it was made of, and a manifest "
+        "of hashes that `verify FILE.zip` proves",
+    )
+
+
+def write(name: str, out: Path) -> int:
+    """Write the evidence of a run.
+
+    Args:
+        name: The run, as `past.ONE` says.
+        out: The file.
+
+    Returns:
+        How the process exits.
+
+    Raises:
+        Mistake: There is no such run, it goes on, or the file cannot be written.
+    """
+    from pytest_orchestrator.run import bundle
+
+    folder = past.folder(name)
+    found = past.read(folder)
+    if found.state == "running":
+        raise Mistake(f"run {folder.name} goes on; it is evidence when it has ended")
+    try:
+        count = bundle.write(folder, found, out, dict(_resolved(folder, found)))
+    except OSError as error:
+        raise Mistake(f"{error.filename or out}: {error.strerror}") from None
+    print(f"{out}: {count} files of run {folder.name}")
+    return 0
+
+
+def _resolved(folder: Path, run: "RunRecord") -> Iterator[tuple[str, bytes]]:
+    """Give each recipe that ran as its keys meant: files used, defaults known, vars with values."""
+    for recipe in run.recipes.values():
+        told = _recipe(folder, recipe)
+        if told is not None:
+            name = re.sub(r"[^\w./=,-]", "_", recipe.key.strip("/"))
+            yield f"resolved/{name}.json", json.dumps(told, indent=1, sort_keys=True).encode()
+
+
+def _recipe(folder: Path, recipe: "RecipeRecord") -> dict[str, Any] | None:
+    """Return a recipe as it was; None where its text was not kept or is of another version."""
+    from pytest_orchestrator.recipe.plain_keys import plain_recipe
+
+    loaded, about = _loaded(folder, recipe.about["path"]), recipe.about
+    if loaded is None:
+        return None
+    told = plain_recipe(loaded)
+    told |= {name: about[name] for name in ("vars", "cell", "matrix") if name in about}
+    return told
+
+
+def _loaded(folder: Path, name: str) -> "Recipe | None":
+    """Read the text of a recipe that was kept with a run."""
+    from pytest_orchestrator.cli.recipes import extensions_of
+    from pytest_orchestrator.recipe import RecipeError, load
+    from pytest_orchestrator.run import texts
+
+    path, root = texts.place_of(folder, name), folder / texts.FOLDER
+    if not path.is_file():
+        return None
+    try:
+        return load(path, root=root)
+    except (RecipeError, OSError):
+        # Perhaps one with steps of a plugin, which take longer to be asked for.
+        try:
+            return load(path, root=root, known=extensions_of(project()))
+        except (RecipeError, OSError, Mistake):
+            return None

@@ -1,0 +1,41 @@
+"""The text of each recipe that ran, kept in the folder of its run: a file may change later."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pytest_orchestrator.recipe.model import Recipe
+
+FOLDER: Final = "sources"
+"""Where the texts stand in the folder of a run, by their paths from the rootdir."""
+
+
+def keep(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
+    """Keep the text of a recipe and of the files that it uses; what cannot be written is left.
+
+    Args:
+        folder: The folder of the run.
+        recipe: The recipe.
+        masked: Takes secrets out of a text.
+    """
+    texts = {recipe.id: recipe.text}
+    for step in (*recipe.steps, *recipe.final):
+        if step.part is not None:
+            texts.setdefault(step.part.source.id, step.part.source.text)
+    for name, text in texts.items():
+        path = place_of(folder, name)
+        if not path.exists():
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(masked(text), encoding="utf-8")
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Return where the text of a file is kept.
+
+    Args:
+        folder: The folder of the run.
+        name: Path of the file, relative to the rootdir or absolute.
+    """
+    return folder / FOLDER / name.strip("/")
