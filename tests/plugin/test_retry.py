@@ -57,9 +57,9 @@ def test_a_failed_step_tells_its_tries_and_where_the_whole_stderr_is(project: Pr
     lines = project.shown(project.run(), "a").splitlines()
     assert lines[0].endswith(": step 'a' (try 2 of 2): exit code 3, wanted 0")
     assert "    try 1: exit code 3, wanted 0" in lines
-    (log,) = [line for line in lines if line.startswith("stderr     ")]
-    path, _, size = log.removeprefix("stderr     ").partition(" ")
-    assert size == "(5 bytes)"
+    (log,) = [line for line in lines if line.startswith("stderr, ")]
+    path = log.removeprefix("stderr, 1 line   (all: ").removesuffix(")")
+    assert lines[lines.index(log) + 1] == "  lost"
     assert path.endswith("/logs/x/a.2.stderr")
     assert (project.path / path).read_text() == "lost\n"
 
