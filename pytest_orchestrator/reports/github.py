@@ -11,7 +11,8 @@ from typing import NamedTuple
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports import figures
 from pytest_orchestrator.reports.critical_path import critical_path
-from pytest_orchestrator.reports.mermaid import SIGNS, mermaid
+from pytest_orchestrator.reports.mermaid import mermaid
+from pytest_orchestrator.reports.states import SIGNS
 from pytest_orchestrator.reports.terminal import verdict
 
 MOST_ANNOTATIONS = 10

@@ -6,6 +6,7 @@ Ids are numbers, so no name of a step can be a word of Mermaid's.
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.reports.states import SIGNS, look
 
 Steps = Sequence[Mapping[str, Json]]
 """What blocks of the JSON report say of steps: ``name``, and ``needs``, ``after``, ``state``
@@ -18,24 +19,13 @@ _WIDEST = 60
 _MOST_ARROWS = 400
 # A drawing of more than 500 arrows or 50,000 characters is refused by Mermaid itself.
 
-SIGNS = {
-    "passed": "✔",
-    "failed": "✘",
-    "error": "✘",
-    "skipped": "○",
-    "blocked": "⊘",
-    "xfailed": "✔",
-    "xpassed": "✔",
-}
-"""A sign for each state, since colour alone tells not everybody."""
-
 _COLOURS = {
     "passed": ("dafbe1", "1a7f37"),
     "failed": ("ffebe9", "cf222e"),
     "skipped": ("f6f8fa", "6e7781"),
     "blocked": ("fff8c5", "9a6700"),
+    "running": ("ddf4ff", "0550ae"),
 }
-_LOOKS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
 
 
 def mermaid(steps: Steps, most: int = MOST) -> str:
@@ -49,7 +39,7 @@ def mermaid(steps: Steps, most: int = MOST) -> str:
     Returns:
         Lines of Mermaid, below its limits whatever the recipe.
     """
-    drawn = _chosen(steps, most)
+    drawn = chosen(steps, most)
     ids = {str(step["name"]): f"s{number}" for number, step in enumerate(drawn)}
     lines = ["flowchart TD"]
     lines += [f"    {_box(step, ids)}" for step in drawn if not step.get("final")]
@@ -81,8 +71,8 @@ def _box(step: Mapping[str, Json], ids: Mapping[str, str]) -> str:
 
 def _look(step: Mapping[str, Json]) -> str:
     state = str(step.get("state", ""))
-    look = _LOOKS.get(state, state)
-    return look if look in _COLOURS else ""
+    found = look(state)
+    return found if found in _COLOURS else ""
 
 
 def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
@@ -96,7 +86,13 @@ def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
                 yield f"{ids[other]} -.-> {mine}"
 
 
-def _chosen(steps: Steps, most: int) -> Steps:
+def chosen(steps: Steps, most: int) -> Steps:
+    """Return the steps to draw where there is no room for all, in their order.
+
+    Args:
+        steps: All steps of a recipe.
+        most: Number of steps at most; those that failed and their neighbours come first.
+    """
     if len(steps) <= most:
         return steps
     failed = {str(step["name"]) for step in steps if _look(step) == "failed"}

@@ -1,0 +1,100 @@
+"""What steps printed and what they are called, as a page may show it: nothing of it is obeyed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+_KEPT: Final = {9, 10}
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT
+}
+# Characters that turn the direction of what follows, so that one reads what is not there.
+_TURNS: Final = {
+    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+_ALL: Final = _CONTROLS | _TURNS
+_PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_SMALL: Final = 400
+_DENSE: Final = 1.7
+_HEAVY: Final = re.compile(r"[^\t\n\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e]")
+
+
+class Tail(NamedTuple):
+    """The end of a file.
+
+    Attributes:
+        text: What of it is shown.
+        size: Bytes that the file has.
+        is_whole: It is all of the file.
+    """
+
+    text: str
+    size: int
+    is_whole: bool
+
+
+def shown(text: str) -> str:
+    """Return a text with control characters escaped, and without colours of a terminal."""
+    if _PLAIN.fullmatch(text):
+        return text
+    text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(_ALL)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text as `shown` does, its end left out where it takes too much of a page."""
+    if len(text) <= most and (most < _SMALL or _weight(text) <= _DENSE * most):
+        return shown(text)
+    text = text[: most - 1]
+    if most >= _SMALL and _weight(text) > _DENSE * most:
+        text = text[: most // 4]
+    return f"{shown(text)}…"
+
+
+def told(value: Any, most: int) -> str:
+    """Return a value as JSON, not longer than a number of characters; text stays as it is.
+
+    A value that is huge is not written out to be thrown away.
+    """
+    if isinstance(value, str):
+        return cut(value, most)
+    pieces, size = [], 0
+    for piece in _ENCODER.iterencode(value):
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            break
+    return cut("".join(pieces), most)
+
+
+def tail(path: Path, most: int) -> Tail | None:
+    """Return the end of a file; None where it cannot be read.
+
+    Args:
+        path: The file.
+        most: Bytes of a page that it may take; characters that a page escapes take more.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - most))
+            raw = file.read(most)
+    except OSError:
+        return None
+    is_whole = len(raw) == size
+    text = shown(raw.decode("utf-8", "backslashreplace" if is_whole else "replace"))
+    if _weight(text) > _DENSE * most:
+        text, is_whole = text[-most // 4 :], False
+    if not is_whole and (start := text.find("\n")) != -1:
+        text = text[start + 1 :]
+    return Tail(text, size, is_whole)
+
+
+def _weight(text: str) -> int:
+    """Return some bytes that a text takes of a page, where what it would obey is escaped."""
+    return len(text) + 4 * len(_HEAVY.findall(text))
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False)

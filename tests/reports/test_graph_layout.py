@@ -1,0 +1,81 @@
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.reports.graph_layout import HEIGHT, WIDTH, laid_out
+
+
+def steps(**needs: str) -> list[dict[str, Any]]:
+    return [{"name": name, "needs": each.split()} for name, each in needs.items()]
+
+
+def graph_of(masks: list[int]) -> list[dict[str, Any]]:
+    """Bit n of a number says whether a step needs the n-th one; the last one is in `finally`."""
+    return [
+        {
+            "name": f"s{place}",
+            "needs": [f"s{other}" for other in range(place) if mask >> other & 1],
+            "final": bool(place and place == len(masks) - 1 and mask % 2),
+        }
+        for place, mask in enumerate(masks)
+    ]
+
+
+graphs = st.lists(st.integers(0, 2**14 - 1), min_size=1, max_size=14).map(graph_of)
+
+
+@given(graphs)
+def test_no_box_lies_over_another_and_all_are_in_the_picture(graph: list[dict[str, Any]]) -> None:
+    layout = laid_out(graph)
+
+    boxes = [*layout.boxes.values()]
+    assert len(boxes) == len(graph)
+    for place, (x, y) in enumerate(boxes):
+        assert 0 <= x <= layout.width - WIDTH
+        assert 0 <= y <= layout.height - HEIGHT
+        for other_x, other_y in boxes[place + 1 :]:
+            assert abs(x - other_x) >= WIDTH or abs(y - other_y) >= HEIGHT
+
+
+@given(graphs)
+def test_every_need_is_an_arrow(graph: list[dict[str, Any]]) -> None:
+    arrows = {(arrow.start, arrow.stop) for arrow in laid_out(graph).arrows}
+
+    assert arrows == {(need, step["name"]) for step in graph for need in step["needs"]}
+
+
+def test_a_short_recipe_goes_to_the_right_and_a_long_one_down() -> None:
+    short = laid_out(steps(a="", b="a", c="b")).boxes
+    long = laid_out([{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(9)]).boxes
+
+    assert short["a"][0] < short["b"][0] < short["c"][0]
+    assert len({y for _, y in short.values()}) == 1
+    assert len({x for x, _ in long.values()}) == 1
+    assert [y for _, y in long.values()] == sorted(y for _, y in long.values())
+
+
+def test_arrows_do_not_cross_where_they_need_not() -> None:
+    # In the order of the list `left` stands above `right`, and what needs them below and above.
+    boxes = laid_out(steps(left="", right="", of_right="right", of_left="left")).boxes
+
+    assert boxes["left"][1] < boxes["right"][1]
+    assert boxes["of_left"][1] < boxes["of_right"][1]
+
+
+def test_finally_comes_behind_all_others_one_by_one() -> None:
+    graph = [*steps(a="", b="a"), {"name": "off", "final": True}, {"name": "away", "final": True}]
+
+    boxes = laid_out(graph).boxes
+
+    assert sorted(boxes, key=lambda name: boxes[name][0]) == ["a", "b", "off", "away"]
+
+
+def test_a_step_that_only_comes_after_another_has_a_weak_arrow() -> None:
+    (arrow,) = laid_out([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}]).arrows
+
+    assert arrow.weak
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    assert laid_out([]).boxes == {}
