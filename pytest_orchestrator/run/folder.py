@@ -115,10 +115,19 @@ def _alone(base: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
+    """Return the parts of the path of what a recipe leaves: a short one for what everybody has.
+
+    Args:
+        path: The path of the recipe, relative to the rootdir.
+        cell: The id of the cell of its matrix.
+    """
+    way = PurePosixPath(path.strip("/"))
+    below = (cell.replace(":", "="),) if cell else ()
+    if way.parts[0] == "recipes" and way.suffix == ".yaml":
+        return (*way.with_suffix("").parts[1:], *below)
+    return (*way.parts, *below)  # the whole path of what may be a twin
+
+
 def _parts(recipe: Recipe) -> tuple[str, ...]:
-    """Return a short path for what everybody has, the whole one for what may be its twin."""
-    path = PurePosixPath(recipe.id.strip("/"))
-    cell = (recipe.cell.id.replace(":", "="),) if recipe.cell else ()
-    if path.parts[0] == "recipes" and path.suffix == ".yaml":
-        return (*path.with_suffix("").parts[1:], *cell)
-    return (*path.parts, *cell)
+    return parts(recipe.id, recipe.cell.id if recipe.cell else None)

@@ -19,7 +19,7 @@ from pytest_orchestrator.run.reader import Reading, State, read
 _CHUNK: Final = 1 << 20
 
 _OWN: Final = frozenset({NAME, LOCK})
-_VIEWS: Final = frozenset({"report.html", "context.json"})
+_VIEWS: Final = frozenset({"report.html", "assets", "context.json"})
 """What can be made of the journal at any time, and so may come later."""
 
 
@@ -130,7 +130,7 @@ def _of_the_journal(reading: Reading) -> Iterator[Flaw]:
 
 
 def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Flaw]:
-    there = {name for name in files_of(folder) if name not in _VIEWS}
+    there = {name for name in files_of(folder) if name.partition("/")[0] not in _VIEWS}
     for name in sorted(there | sealed.keys()):
         if name not in sealed:
             yield Flaw(name, "it came after the run had ended")

@@ -1,0 +1,147 @@
+"""`report.html`: one page of a run that opens from disk, with nothing from a network.
+
+All that a run has printed, measured or called something is text here: templates escape it, and
+the page names by its digest the one script that a browser may run.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+from pytest_orchestrator.reports import figures, safe_text
+from pytest_orchestrator.reports.page import Page
+from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.reports.templates import FOLDER, environment
+from pytest_orchestrator.reports.timeline import Bar, Timeline
+from pytest_orchestrator.run.record import RunRecord
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+NAME: Final = "report.html"
+
+_SCRIPTS: Final = ("list-2.3.1.min.js", "uplot-1.6.32.min.js", "page.js")
+_EACH_STEP: Final = 60
+
+
+class _Row(NamedTuple):
+    """A row of a timeline: of one step, or of all steps of a lane."""
+
+    name: str
+    bars: tuple[Bar, ...]
+
+
+def html(
+    run: RunRecord,
+    folder: Path,
+    page: Path | None = None,
+    trends: Iterable[Mapping[str, Any]] = (),
+) -> str:
+    """Return the page of a run.
+
+    Args:
+        run: The run.
+        folder: Its folder.
+        page: Where the page will stand; in the folder of the run where None.
+        trends: For each figure that is followed over runs its ``name``, ``unit`` and
+            ``points``, each with ``run``, ``value`` and ``passed``.
+    """
+    base = "" if page is None else _way(page.absolute().parent, folder.absolute())
+    script = _script()
+    return _template().render(
+        page=Page(run, folder, base, trends),
+        base=base,
+        script=_raw(script),
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _way(start: Path, stop: Path) -> str:
+    """Return what links from one folder into another begin with."""
+    way = os.path.relpath(stop, start)
+    return "" if way == "." else quote(Path(way).as_posix()) + "/"
+
+
+@cache
+def _template() -> "Template":
+    known = environment()
+    known.filters |= {
+        "cut": safe_text.cut,
+        "told": safe_text.told,
+        "look": look,
+        "sign": sign,
+        "duration": figures.duration,
+        "moment": _moment,
+        "clock": lambda ts: ts[11:23],
+        "tick": _tick,
+        "rows": _rows,
+        "has": _has,
+    }
+    known.globals |= {"percent": _percent, "source": _source, "graph": _graph}
+    return known.get_template("page.html")
+
+
+def _rows(line: Timeline) -> list[_Row]:
+    """Return a row for each step; where those would be too many, one for each lane."""
+    if len(line.bars) <= _EACH_STEP:
+        return [_Row(bar.step.name, (bar,)) for bar in line.bars]
+    lanes: list[list[Bar]] = [[] for _ in range(line.lanes)]
+    for bar in line.bars:
+        lanes[bar.lane].append(bar)
+    return [_Row("", tuple(lane)) for lane in lanes]
+
+
+def _has(line: Timeline, kind: str) -> bool:
+    return any(span.kind == kind for bar in line.bars for span in bar.spans)
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.4g}"
+
+
+def _moment(ts: str) -> str:
+    return f"{ts[:10]} {ts[11:19]} UTC" if ts else "-"
+
+
+def _tick(seconds: float) -> str:
+    """Return a time below a timeline."""
+    if seconds < 1:
+        return f"{seconds * 1e3:g} ms"
+    if seconds < 120:
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
+    return f"{minutes / 60:g} h"
+
+
+def _raw(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704  # a file of ours, or markup that a template has made
+
+
+def _graph(drawing: Mapping[str, Any]) -> Any:
+    return _raw(environment().get_template("graph.svg").render(drawing, alone=False))
+
+
+@cache
+def _file(name: str) -> str:
+    for folder in (FOLDER, FOLDER.with_name("vendor")):
+        if (folder / name).is_file():
+            return (folder / name).read_text(encoding="utf-8")
+    raise FileNotFoundError(name)
+
+
+def _source(name: str) -> Any:
+    return _raw(_file(name))
+
+
+@cache
+def _script() -> str:
+    return "\n".join(_file(name).strip() for name in _SCRIPTS)

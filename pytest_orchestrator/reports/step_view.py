@@ -1,0 +1,296 @@
+"""What a page shows of one step, cut to the room there is."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports.files import Files
+from pytest_orchestrator.reports.limits import Limits, limits
+from pytest_orchestrator.reports.room import Room
+from pytest_orchestrator.reports.safe_text import cut, shown, tail, told
+from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.run.record import StepRecord
+
+_FIGURES: Final = {
+    "seconds": ("wall time", "s"),
+    "cpu_user_seconds": ("CPU in user mode", "s"),
+    "cpu_system_seconds": ("CPU in the kernel", "s"),
+    "max_rss": ("peak memory, all processes", "MB"),
+    "largest_rss": ("peak memory, largest process", "MB"),
+    "rss_delta": ("growth of memory", "MB"),
+    "heap_current": ("Python heap at the end", "MB"),
+    "heap_peak": ("Python heap at most", "MB"),
+    "read_bytes": ("read from storage", "MB"),
+    "write_bytes": ("written to storage", "MB"),
+    "processes": ("processes", ""),
+}
+_ABOUT: Final = ("after", "tags")
+_MOST: Final = 60
+_PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+
+
+class Log(NamedTuple):
+    """A log of a step: its end, and where the whole is."""
+
+    name: str
+    text: str
+    bytes: int
+    href: str
+    is_whole: bool
+    cut: bool
+
+
+class Attachment(NamedTuple):
+    """A file that a step left; `picture` is what its thumbnail is read from."""
+
+    name: str
+    type: str
+    bytes: int
+    href: str
+    picture: str
+
+
+class Measurement(NamedTuple):
+    """Something that was measured, and where it lies between its limits."""
+
+    name: str
+    value: str
+    unit: str
+    wanted: str
+    margin: str
+    verdict: str
+    line: int | None
+    bar: Limits | None
+
+
+class StepView:
+    """A step for the templates.
+
+    Attributes:
+        anchor: Where it is in the page.
+        order: Its place among all steps of the run.
+        step: The step.
+        recipe: The name of its recipe.
+
+    Args:
+        files: The files of the run.
+        room: What it may take of the page.
+    """
+
+    def __init__(
+        self, anchor: str, order: int, step: StepRecord, recipe: str, files: Files, room: Room
+    ) -> None:
+        self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
+        self.block: Mapping[str, Any] = step.block or {}
+        self.about: dict[str, Any] = step.about | self.block.get("step", {})
+        self.used: Mapping[str, Any] = self.block.get("resources", {})
+        self._files, self._room = files, room
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.step.name
+
+    @property
+    def state(self) -> str:
+        """Its state in a word."""
+        return self.step.state
+
+    @property
+    def sign(self) -> str:
+        """The sign of its state."""
+        return sign(self.step.state)
+
+    @property
+    def look(self) -> str:
+        """The look of its state."""
+        return look(self.step.state)
+
+    @property
+    def seconds(self) -> str:
+        """How long its body took, in seconds."""
+        return figures.seconds(self.used.get("seconds"))
+
+    @cached_property
+    def cpu(self) -> float | None:
+        """Seconds of CPU that it took."""
+        return figures.added(self.used.get("cpu_user_seconds"), self.used.get("cpu_system_seconds"))
+
+    @cached_property
+    def wrote(self) -> str:
+        """The keys that it wrote, for a narrow column."""
+        keys = dict.fromkeys(write["key"] for write in self._writes)
+        return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return list(self.about.get("tags", ()))
+
+    @property
+    def reason(self) -> str:
+        """Why it did not pass, in a line."""
+        found = self.about.get("reason", "")
+        if not found and self.about.get("blocked_by"):
+            found = f"blocked by {self.about['blocked_by']}"
+        return cut(found, 300)
+
+    @property
+    def repeat(self) -> str:
+        """A command that runs it again."""
+        node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
+        return shown(f"pytest {shlex.quote(node)}")
+
+    @property
+    def text(self) -> str:
+        """What pytest tells of its failure."""
+        return cut(self.step.text.strip("\n"), self._room.text)
+
+    @property
+    def sorted_by(self) -> dict[str, int]:
+        """Whole numbers to sort by; what was not measured is below all that was."""
+        seconds, cpu = self.used.get("seconds"), self.cpu
+        return {
+            "seconds": -1 if seconds is None else round(seconds * 1e6),
+            "cpu": -1 if cpu is None else round(cpu * 1e6),
+            "peak": self.used.get("max_rss", -1),
+        }
+
+    @property
+    def criteria(self) -> Iterator[dict[str, Any]]:
+        """Its criteria, those that do not hold first."""
+        most = self._room.value
+        each = sorted(self.block.get("criteria", ()), key=lambda one: one["held"])
+        for one in each[:_MOST]:
+            unit = f" {one['unit']}" if one.get("unit") else ""
+            measured = told(one["measured"], most) + unit if "measured" in one else ""
+            reason = cut(one.get("reason", ""), most)
+            yield (
+                one
+                | {"wanted": told(one["wanted"], most), "measured": measured}
+                | {"reason": reason}
+            )
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """What was measured."""
+        return [self._measured(one) for one in self.block.get("measurements", ())]
+
+    @property
+    def more_criteria(self) -> int:
+        """Number of criteria that the page leaves out."""
+        return max(0, len(self.block.get("criteria", ())) - _MOST)
+
+    @property
+    def writes(self) -> Iterator[dict[str, Any]]:
+        """Its changes of the Context, the first of them."""
+        for write in self._writes[:_MOST]:
+            most = self._room.value
+            old, new = (told(write.get(name), most) for name in ("old", "new"))
+            yield write | {"old": old, "new": new, "had": write.get("old") is not None}
+
+    @property
+    def more_writes(self) -> int:
+        """Number of changes that the page leaves out."""
+        return max(0, len(self._writes) - _MOST)
+
+    @property
+    def figures(self) -> Iterator[tuple[str, str]]:
+        """What it used: a name, and the figure with its unit."""
+        for name, (word, unit) in _FIGURES.items():
+            if name in self.used:
+                value = self.used[name]
+                shown = (
+                    figures.megabytes(value)
+                    if unit == "MB"
+                    else f"{value:,.3f}".rstrip("0").rstrip(".")
+                )
+                yield word, f"{shown} {unit}".rstrip()
+        waited = self.block.get("time", {}).get("waited_seconds")
+        if waited:
+            yield "waited for locks", f"{waited:,.3f} s"
+
+    @property
+    def source(self) -> str:
+        """Where the figures come from."""
+        found = self.used.get("source", {})
+        return ", ".join(f"{what}: {whence}" for what, whence in found.items())
+
+    @property
+    def params(self) -> Iterator[tuple[str, str]]:
+        """What it was given, once expressions had their values."""
+        for name, value in (self.block.get("params") or {}).items():
+            yield cut(name, 100), told(value, self._room.value)
+
+    @property
+    def command(self) -> str:
+        """The program that it started, with its arguments."""
+        argv = self.block.get("process", {}).get("argv")
+        return cut(shlex.join(argv), self._room.value) if argv else ""
+
+    @property
+    def process(self) -> Mapping[str, Any]:
+        """How its process ended."""
+        found: Mapping[str, Any] = self.block.get("process", {})
+        return found
+
+    @cached_property
+    def logs(self) -> list[Log]:
+        """The ends of its logs."""
+        bad = self.look == "failed"
+        most = self._room.failed_log if bad else self._room.log
+        return list(self._logs(self.block.get("logs", {}), most))
+
+    @property
+    def attempts(self) -> Iterator[dict[str, Any]]:
+        """The tries before the last one."""
+        for one in self.block.get("attempts", ())[:_MOST]:
+            logs = self._logs(one.get("logs", {}), 0)
+            yield one | {"logs": list(logs), "reason": cut(one.get("reason", ""), 300)}
+
+    @property
+    def attachments(self) -> Iterator[Attachment]:
+        """The files that it left."""
+        for one in self.block.get("artifacts", ())[:_MOST]:
+            kind, path = one.get("type") or "", one["path"]
+            picture = self._files.picture(path, kind) if kind in _PICTURES else ""
+            name = cut(path.rpartition("/")[2], 200)
+            yield Attachment(name, cut(kind, 60), one["bytes"], self._files.href(path), picture)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know."""
+        return [cut(one, 500) for one in self.block.get("warnings", ())[:_MOST]]
+
+    @property
+    def samples(self) -> Path | None:
+        """The file with its samples."""
+        found = self.used.get("samples")
+        return self._files.folder / found if found else None
+
+    @property
+    def _writes(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.block.get("context", {}).get("writes", [])
+        return found
+
+    def _measured(self, one: Mapping[str, Any]) -> Measurement:
+        most = self._room.value
+        low, high, equals = (
+            told(one[name], most) if name in one else "" for name in ("low", "high", "equals")
+        )
+        wanted = f"= {equals}" if equals else f"{low or '…'} to {high}" if low and high else ""
+        wanted = wanted or (f"≥ {low}" if low else f"≤ {high}" if high else "")
+        margin = f"{one['margin']:.6g}" if isinstance(one.get("margin"), int | float) else ""
+        value = told(one["value"], most) if "value" in one else "-"
+        unit, verdict = cut(one.get("unit") or "", 20), one.get("verdict", "")
+        bar = limits(one)
+        return Measurement(one["name"], value, unit, wanted, margin, verdict, one.get("line"), bar)
+
+    def _logs(self, logs: Mapping[str, Any], most: int) -> Iterator[Log]:
+        for name, one in logs.items():
+            found = tail(self._files.folder / one["path"], most) if most else None
+            text, whole = (found.text, found.is_whole) if found else ("", False)
+            yield Log(name, text, one["bytes"], self._files.href(one["path"]), whole, one["cut"])

@@ -1,0 +1,138 @@
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  root.classList.add("scripted");
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const section = document.getElementById("steps");
+  const numbers = new Set(["order", "seconds", "cpu", "peak"]);
+  const names = ["order", "name", "state", "seconds", "cpu", "peak", "wrote", "tags", "of", "reason"];
+  let list = null;
+
+  if (section) {
+    list = new List(section, {
+      valueNames: [{ data: names }],
+      page: Number.MAX_SAFE_INTEGER,
+      searchColumns: ["name", "state", "wrote", "tags", "reason"],
+      sortFunction: (a, b, { valueName }) => {
+        const [one, other] = [a.values()[valueName], b.values()[valueName]];
+        return numbers.has(valueName) ? one - other : one.localeCompare(other, undefined, { numeric: true });
+      },
+    });
+    const shown = section.querySelector(".shown");
+    const tell = () => {
+      const all = list.items.length, some = list.matchingItems.length;
+      shown.textContent = some === all ? `${all}` : `${some} of ${all}`;
+      for (const button of section.querySelectorAll(".sort")) {
+        const way = button.classList.contains("asc") ? "ascending" : button.classList.contains("desc") ? "descending" : "";
+        if (way) button.setAttribute("aria-label", `${button.textContent}, sorted ${way}`);
+        else button.removeAttribute("aria-label");
+      }
+    };
+    list.on("updated", tell);
+    tell();
+    const states = [...section.querySelectorAll("[data-state][aria-pressed]")];
+    const selects = [...section.querySelectorAll("select")];
+    const filter = () => {
+      const wanted = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
+      const [tag, of] = ["tag", "of"].map((id) => document.getElementById(id)?.value ?? "");
+      list.filter((item) => {
+        const values = item.values();
+        return (!wanted.size || wanted.has(values.state)) && (!tag || values.tags.split(" ").includes(tag)) && (!of || values.of === of);
+      });
+    };
+    for (const one of states)
+      one.addEventListener("click", () => {
+        one.ariaPressed = one.ariaPressed === "true" ? "false" : "true";
+        filter();
+      });
+    for (const one of selects) one.addEventListener("change", filter);
+    section.addEventListener("toggle", (event) => event.target.open && draw(event.target), true);
+  }
+
+  // A link to a step opens it, also where a filter has taken it away.
+  const reveal = () => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const item = list?.items.find((one) => one.elm.id === id);
+    if (item && !item.elm.isConnected) {
+      for (const one of section.querySelectorAll("[aria-pressed=true]")) one.ariaPressed = "false";
+      for (const one of section.querySelectorAll("select")) one.value = "";
+      section.querySelector(".search").value = "";
+      list.search();
+      list.filter();
+    }
+    const found = item?.elm ?? document.getElementById(id);
+    if (!found) return;
+    if (found.tagName === "DETAILS") found.open = true;
+    found.scrollIntoView({ block: "start" });
+    found.querySelector("summary")?.focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", reveal);
+
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (link && link.getAttribute("href") === location.hash) reveal();
+    const button = event.target.closest("button.copy");
+    if (!button) return;
+    const text = button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+      button.textContent = document.execCommand("copy") ? "Copied" : "Selected";
+    }
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  });
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  const axis = (more) => ({ stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, ...more });
+  const tidy = (value, digits) => (value == null ? "-" : value.toFixed(digits));
+  const drawn = [];
+
+  function plot(place, options, series) {
+    const width = Math.max(220, place.clientWidth || place.parentElement.clientWidth);
+    drawn.push([place, new uPlot({ width, ...options }, series, place)]);
+  }
+
+  function draw(step) {
+    const place = step.querySelector(":scope > .panel > .curves");
+    const found = place && data.curves[place.dataset.curves];
+    if (!found || place.firstChild) return;
+    plot(place, {
+      height: 190,
+      scales: { x: { time: false }, MB: { range: (_, low, high) => [0, high * 1.1 || 1] }, cores: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+      axes: [axis({ values: (_, ticks) => ticks.map((one) => `${one} s`) }), axis({ scale: "MB", size: 64, values: (_, ticks) => ticks.map((one) => `${one} MB`) }), axis({ scale: "cores", side: 1, size: 50, grid: { show: false } })],
+      series: [
+        { label: "time", value: (_, value) => `${tidy(value, 3)} s` },
+        { label: "memory", scale: "MB", stroke: colour("running"), fill: colour("running") + "22", width: 2, points: { show: false }, value: (_, value) => `${tidy(value, 1)} MB` },
+        { label: "busy cores (dashed)", scale: "cores", stroke: colour("blocked"), width: 2, dash: [6, 4], points: { show: false }, value: (_, value) => tidy(value, 2) },
+      ],
+    }, [found.seconds, found.rss.map((one) => one / 1e6), found.cpu]);
+  }
+
+  function trend(place) {
+    const { points, unit } = data.trends[place.dataset.trend];
+    plot(place, {
+      height: 130,
+      legend: { show: true },
+      scales: { x: { time: false, range: [-0.3, points.length - 0.7] }, y: { range: (_, low, high) => [Math.min(0, low), high * 1.15 || 1] } },
+      axes: [axis({ show: false }), axis({ size: 56 })],
+      series: [
+        { label: "run", value: (_, value) => points[value]?.run ?? "-" },
+        { label: unit, stroke: colour("running"), width: 2, points: { show: true, size: 6 }, value: (_, value) => (value == null ? "-" : String(+value.toPrecision(6))) },
+      ],
+    }, [points.map((_, at) => at), points.map((one) => one.value)]);
+  }
+
+  const all = () => {
+    for (const [place, one] of drawn.splice(0)) { one.destroy(); place.replaceChildren(); }
+    document.querySelectorAll(".trend").forEach(trend);
+    document.querySelectorAll(".step[open]").forEach(draw);
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
+  let later = 0, wide = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(all, 150); } });
+  addEventListener("beforeprint", () => { for (const one of document.querySelectorAll(".step.failed")) one.open = true; });
+  all();
+  if (location.hash) reveal();
+})();

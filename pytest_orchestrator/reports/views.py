@@ -1,0 +1,86 @@
+"""What is made of the journal of a run for people: its page, and pictures of its recipes."""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from pytest_orchestrator.reports.graph_picture import PICTURES, Steps
+from pytest_orchestrator.reports.html import NAME, html
+from pytest_orchestrator.reports.trends import trends
+from pytest_orchestrator.run import runs
+from pytest_orchestrator.run.folder import parts
+from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+
+ASSETS: Final = "assets"
+
+
+def write_page(
+    run: RunRecord,
+    folder: Path,
+    page: Path | None = None,
+    before: Iterable[Path] | None = None,
+    most_bytes: int | None = None,
+) -> Path:
+    """Write the page of a run.
+
+    Args:
+        run: The run.
+        folder: Its folder.
+        page: The file; `NAME` in the folder of the run where None.
+        before: Folders of the runs before it, the newest first; those beside it where None.
+        most_bytes: How much of the journals of those is read; None is all.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if before is None:
+        before = (one for one in runs.all_of(folder.parent) if one.name < folder.name)
+    page = page or folder / NAME
+    text = html(run, folder, page, trends(run, before, most_bytes))
+    _replace(page, text)
+    return page
+
+
+def write_pictures(run: RunRecord, folder: Path) -> None:
+    """Write the pictures of the recipes of a run, with what became of their steps.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    for recipe in run.recipes.values():
+        path = folder.joinpath(ASSETS, *parts(recipe.about.get("path", recipe.key), _cell(recipe)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, draw in PICTURES.items():
+            _replace(path.with_name(f"{path.name}.{suffix}"), draw(steps_of(recipe)))
+
+
+def steps_of(recipe: RecipeRecord) -> Steps:
+    """Return the steps of a recipe as pictures show them."""
+    return [_step(step) for step in recipe.steps.values()]
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    told = step.about | {"name": step.name, "state": step.state}
+    used = (step.block or {}).get("resources", {})
+    return told | ({"seconds": used["seconds"]} if "seconds" in used else {})
+
+
+def _cell(recipe: RecipeRecord) -> str | None:
+    cell: str | None = recipe.about.get("cell")
+    return cell
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one step: whoever opens it has the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+        fresh.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()

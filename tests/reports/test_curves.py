@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+from pytest_orchestrator.reports.curves import curves
+
+
+def samples(path: Path, *rows: tuple[float, int, float], rest: str = "") -> Path:
+    names = ("seconds", "rss", "cpu_seconds")
+    lines = [json.dumps(dict(zip(names, row, strict=True))) for row in rows]
+    path.write_text("\n".join([*lines, rest]))
+    return path
+
+
+def test_cpu_is_told_as_busy_cores(tmp_path: Path) -> None:
+    found = curves(samples(tmp_path / "x", (0.5, 10, 0.5), (1.0, 20, 1.5), (2.0, 15, 1.5)), 10)
+
+    assert found == ((0.5, 1.0, 2.0), (10, 20, 15), (1.0, 2.0, 0.0))
+
+
+def test_a_point_that_stands_for_many_samples_is_their_peak(tmp_path: Path) -> None:
+    rows = [(float(at), 100 if at == 7 else 1, at / 2) for at in range(1, 101)]
+
+    found = curves(samples(tmp_path / "x", *rows), 10)
+
+    assert found
+    assert len(found.seconds) == 10
+    assert found.rss == (100, *[1] * 9)
+    assert found.cpu == (0.5,) * 10
+
+
+def test_a_line_that_was_cut_ends_a_curve(tmp_path: Path) -> None:
+    found = curves(samples(tmp_path / "x", (1, 1, 1), (2, 2, 2), rest='{"sec'), 10)
+
+    assert found
+    assert found.seconds == (1, 2)
+
+
+def test_a_single_sample_is_no_curve(tmp_path: Path) -> None:
+    assert curves(samples(tmp_path / "x", (1, 1, 1)), 10) is None
+    assert curves(tmp_path / "nothing", 10) is None

@@ -1,0 +1,198 @@
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.events import CollectionFailed, TestReported
+from pytest_orchestrator.reports.html import html
+from pytest_orchestrator.run import runs
+from tests.reports.sample_run import RECIPE, SampleRun, psu_run
+
+HOSTILE = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\x1b[2J\u202e"
+
+
+class Read(HTMLParser):
+    """What a browser has of a page: tags, ids and links, and text below them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
+
+    def all(self, tag: str, key: str) -> list[str]:
+        return [found for name, keys in self.tags if name == tag and (found := keys.get(key))]
+
+
+def page(run: SampleRun, **more: Any) -> str:
+    return html(runs.load(run.folder), run.folder, **more)
+
+
+@pytest.fixture(scope="module")
+def psu(tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = psu_run(tmp_path_factory.mktemp("runs") / "20261125T101502Z-7f3a", png=b"\x89PNG")
+    run.seal()
+    return page(run)
+
+
+def test_a_page_needs_nothing_from_elsewhere(psu: str) -> None:
+    read = Read(psu)
+
+    assert not read.all("script", "src")
+    assert not [tag for tag, _ in read.tags if tag in ("link", "iframe", "object", "embed", "base")]
+    assert all(found.startswith("data:") for found in read.all("img", "src"))
+    assert not re.findall(r"url\((?!#)|@import", psu)
+    # The only addresses are those of namespaces and of licences.
+    assert {one for one in re.findall(r'https?://[^\s"\'<)]+', psu) if "w3.org" not in one} <= {
+        "https://github.com/leeoniya/uPlot"
+    }
+
+
+def test_every_link_within_a_page_leads_somewhere(psu: str) -> None:
+    read = Read(psu)
+
+    ids = {found for _, keys in read.tags if (found := keys.get("id"))}
+    links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
+    assert links - ids == set()
+    assert {"s0-1", "s0-2", "steps", "context"} <= links
+
+
+def test_a_page_tells_all_of_a_run_without_scripts(psu: str) -> None:
+    text = " ".join(Read(psu).text.split())
+
+    for told in (
+        "✘ failed 1 ✔ passed 4 ⊘ blocked 1",
+        "c0ffeec0ffee (main)",
+        "PSU-7",
+        "First failure: measure_ripple recipes/psu_burn_in.yaml:12",
+        "ripple = 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)",
+        "pytest recipes/psu_burn_in.yaml::measure_ripple",
+        "critical path: flash > burn_in > power_off, 8.90 s of 9.10 s",
+        "WARN probe",
+        "status: the probe is busy",
+        "FIRMWARE 2.4.1",
+        "blocked by measure_ripple",
+        "set dut.firmware_v1",
+        "scope.png",
+        "tests/test_it.py::test_it",
+        "pytest recipes -q",
+        "ab" * 32,
+    ):
+        assert told in text
+
+
+def test_curves_are_in_the_page_as_data(psu: str) -> None:
+    data = re.findall(r'<script type="application/json" id="data">(.*?)</script>', psu)
+
+    curves = json.loads(data[0])["curves"]
+    assert curves.keys() == {"s0-1", "s0-2"}
+    assert len(curves["s0-1"]["rss"]) == 80
+
+
+def test_links_lead_to_the_files_of_the_run_from_wherever_the_page_is(tmp_path: Path) -> None:
+    run = psu_run(tmp_path / "runs" / "a b")
+    run.seal()
+
+    beside = Read(page(run)).all("a", "href")
+    elsewhere = Read(page(run, page=tmp_path / "out" / "page.html")).all("a", "href")
+
+    log = "logs/psu_burn_in/measure_ripple.2.stderr"
+    assert log in beside
+    assert f"../runs/a%20b/{log}" in elsewhere
+
+
+def test_hostile_words_are_text_everywhere(tmp_path: Path) -> None:
+    about = {"name": HOSTILE, "description": HOSTILE, "test_meta": {"dut": HOSTILE, "tester": 1}}
+    run = SampleRun(
+        tmp_path / "run", about | {"vars": {HOSTILE: {"value": HOSTILE, "origin": "x"}}}
+    )
+    more = {"description": HOSTILE, "tags": [HOSTILE], "type": HOSTILE}
+    run.begin({HOSTILE: [], "b": [HOSTILE]}, **{HOSTILE: more})
+    change = {"key": HOSTILE, "op": "set", "who": HOSTILE, "old": HOSTILE, "new": [HOSTILE]}
+    run.step(
+        HOSTILE,
+        "failed",
+        (0, 1),
+        text=HOSTILE,
+        step={"kind": HOSTILE, "reason": HOSTILE},
+        criteria=[
+            dict.fromkeys(("name", "wanted", "measured", "reason", "unit"), HOSTILE)
+            | {"line": 1, "held": False}
+        ],
+        measurements=[
+            dict.fromkeys(("name", "value", "equals", "unit"), HOSTILE) | {"verdict": "fail"},
+            {"name": HOSTILE, "value": 1, "high": 0, "unit": HOSTILE, "verdict": "fail"},
+        ],
+        params={HOSTILE: HOSTILE},
+        process={"argv": [HOSTILE], "cwd": "."},
+        context={"writes": [change]},
+        logs={"stdout": run.log("x.stdout", HOSTILE), "stderr": run.log("x.stderr", "A" * 10**7)},
+        artifacts=[{"path": "javascript:hit()", "type": "image/png", "bytes": 3}],
+        attempts=[{"attempt": 1, "kind": HOSTILE, "reason": HOSTILE, "seconds": 1,
+                   "start": "2026-11-18T11:06:40Z"}],
+        warnings=[HOSTILE],
+    )  # fmt: skip
+    run.add(3, TestReported(node=HOSTILE, outcome="failed", reason=HOSTILE, text=HOSTILE))
+    run.add(3, CollectionFailed(path=HOSTILE, text=HOSTILE))
+    run.seal()
+    points = [{"run": HOSTILE, "value": at, "passed": True} for at in (1, 2)]
+    trend = {"name": HOSTILE, "unit": HOSTILE, "points": points}
+
+    text = page(run, trends=[trend])
+
+    read = Read(text)
+    assert len([tag for tag, _ in read.tags if tag == "script"]) == 2
+    assert not [keys for _, keys in read.tags for key in keys if key.startswith("on")]
+    assert all(src == "javascript%3Ahit%28%29" for src in read.all("img", "src"))
+    assert not {"\x1b", "\u202e"} & set(text)
+    assert "window.hit" in read.text
+    assert len(text) < 400_000
+
+
+def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "run")
+    run.begin({"a": [], "b": ["a"]})
+    run.step("a", "passed", (1, 2))
+    run.start("b", 3)
+    run.cut()
+
+    text = " ".join(Read(page(run)).text.split())
+
+    assert "! interrupted" in text
+    assert f"b of {RECIPE} had begun 2026-11-18 11:06:43 UTC and has no end" in text
+    assert "The last line of its journal, line 6, was written 2026-11-18 11:06:43 UTC" in text
+
+
+def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "run")
+    log = "".join(
+        f"{number} <a> & 'b' of a line that a step has printed\n" for number in range(10**4)
+    )
+    one = {name: run.log(f"1.{name}", log) for name in ("stdout", "stderr")}
+    names = [f"step_{number}" for number in range(600)]
+    run.begin({name: names[max(0, at - 1) : at] for at, name in enumerate(names)})
+    for at, name in enumerate(names):
+        writes = [{"key": f"k.{name}", "op": "set", "who": name, "old": None, "new": log[:9000]}]
+        criteria = [{"name": "exit_code", "line": 3, "held": True, "wanted": 0, "measured": 0}] * 3
+        outcome = "passed" if at % 3 else "failed"
+        run.step(name, outcome, (at, at + 1), logs=one, criteria=criteria, text=log * (not at % 3),
+                 context={"writes": writes})  # fmt: skip
+    run.seal()
+
+    began = time.process_time()
+    text = page(run)
+    took = time.process_time() - began
+
+    assert len(text.encode()) < 5_000_000
+    assert took < 10
+    assert text.count('class="step ') == 600

@@ -1,0 +1,56 @@
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.reports.limits import limits
+
+NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
+
+
+@given(value=NUMBERS, low=NUMBERS, high=NUMBERS, equals=NUMBERS)
+def test_a_bar_stays_within_itself(**measured: Any) -> None:
+    bar = limits(measured)
+
+    assert bar is None or all(0 <= place <= 1 for place in bar[:3])
+
+
+def test_a_value_between_its_limits_is_between_them() -> None:
+    bar = limits({"value": 3, "low": 1, "high": 10})
+
+    assert bar
+    assert 0 < bar.low < bar.value < bar.high < 1
+
+
+@pytest.mark.parametrize("measured", [{"value": 61.4, "high": 50}, {"value": 51, "high": 50}])
+def test_a_value_above_its_limit_is_to_the_right_of_it(measured: dict[str, float]) -> None:
+    bar = limits(measured)
+
+    assert bar
+    assert bar.low == 0
+    assert bar.high < bar.value < 1
+
+
+def test_a_single_value_that_is_wanted_is_a_point() -> None:
+    bar = limits({"value": 5, "equals": 5})
+
+    assert bar
+    assert bar.is_point
+    assert bar.value == bar.low == bar.high
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {"value": 3},
+        {"value": "red", "equals": "red"},
+        {"value": True, "high": 3},
+        {"low": 3},
+        {"value": math.nan, "high": 3},
+        {"value": 10**400, "high": 3},
+    ],
+)
+def test_there_is_no_bar_without_a_number_and_a_limit(measured: dict[str, Any]) -> None:
+    assert limits(measured) is None
