@@ -12,7 +12,7 @@ import pytest
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import SCHEMA_VERSION, RunFinished, RunStarted
-from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin import pages, settings
 from pytest_orchestrator.plugin.blocks import carried
 from pytest_orchestrator.plugin.elsewhere import Elsewhere
 from pytest_orchestrator.plugin.tables import LATE
@@ -129,6 +129,8 @@ class Journaling:
             self._journal.close()
             if self._journal.failed is not None:
                 self._tell_failed(session, self._journal.failed)
+            else:
+                pages.write(session.config, self._state.folder.path)
 
     def _seal(self) -> None:
         session, folder = self._session, self._state.folder.path

@@ -122,6 +122,12 @@ def _add_ini(parser: pytest.Parser) -> None:
         type="bool",
         default=True,
     )
+    parser.addini(
+        "recipe_html",
+        "false: make no report.html and no pictures in the folder of a run",
+        type="bool",
+        default=True,
+    )
     for name, default, meaning in _INI:
         parser.addini(name, meaning, default=default)
 

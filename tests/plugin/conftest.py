@@ -60,7 +60,8 @@ def boom(ctx, params):
 '''
 
 # Its import alone takes four times as long as a whole run of a small recipe.
-_ALWAYS = ("-p", "no:hypothesispytest")
+# Their pages cost some hundred sessions more than they tell, but for the tests of pages.
+_ALWAYS = ("-p", "no:hypothesispytest", "-o", "recipe_html=false")
 # Each session with it leaves a server and its thread behind in this process.
 _UNLESS_RERUN = ("-p", "no:rerunfailures")
 

@@ -1,0 +1,40 @@
+"""Make the page of a run anew from its journal, also of one that was killed.
+
+Of a run that has no end the pictures of its recipes are made, too. The path of the page is
+printed.
+"""
+
+import argparse
+from pathlib import Path
+
+from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.mistakes import Mistake
+
+EXAMPLE = "report latest -o report.html"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    past.declare_run(parser, "run", metavar="RUN", nargs="?", default="latest")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where the page is written (default: report.html in the folder of the run)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make it."""
+    from pytest_orchestrator.reports.views import write_page, write_pictures
+
+    folder = past.folder(args.run)
+    found = past.read(folder)
+    try:
+        if found.state == "interrupted":
+            write_pictures(found, folder)
+        print(write_page(found, folder, args.output))
+    except OSError as error:
+        raise Mistake(f"{args.output or folder}: {error.strerror}") from None
+    return 0

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from tests.cli.conftest import Project
+from tests.run.built import Runs
+
+
+def test_the_page_of_a_run_is_made_anew(project: Project, runs: Runs) -> None:
+    folder = runs.new().begin("flash").step("flash").seal()
+
+    assert project.call("report") == (0, f"{folder}/report.html\n", "")
+    assert "✔ passed: run" in (folder / "report.html").read_text()
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"journal.jsonl", "journal.lock", "report.html"}
+    assert project.call("verify", folder.name).code == 0
+
+
+def test_a_page_may_stand_anywhere(project: Project, runs: Runs) -> None:
+    folder = runs.new().begin("flash").step("flash").seal()
+
+    assert project.call("report", folder.name, "-o", "page.html") == (0, "page.html\n", "")
+
+    page = (project.path / "page.html").read_text()
+    assert f'href=".orchestrator/runs/{folder.name}/journal.jsonl"' in page
+    assert project.call("report", "-o", "no/page.html").err.endswith(
+        "error: no/page.html: No such file or directory\n"
+    )
+
+
+def test_a_run_that_was_killed_gets_its_page_and_its_pictures(project: Project, runs: Runs) -> None:
+    run = runs.new().begin("flash", "burn_in").step("flash")
+    run.start("burn_in")
+    folder = run.cut()
+
+    told = project.call("report", "latest")
+
+    assert (told.code, told.err) == (0, "")
+    page = Path(told.out.strip()).read_text()
+    assert "! interrupted: run" in page
+    assert "burn_in</a> of recipes/psu.yaml had begun" in page
+    assert {path.name for path in (folder / "assets").iterdir()} == {
+        "psu.svg",
+        "psu.mmd",
+        "psu.dot",
+    }
+    assert "burn_in<br/>! interrupted" in (folder / "assets" / "psu.mmd").read_text()
+
+
+def test_a_page_shows_what_earlier_runs_took(project: Project, runs: Runs) -> None:
+    runs.history(1.0, 2.0, 3.0)
+
+    page = Path(project.call("report").out.strip()).read_text()
+
+    assert "Trends over earlier runs" in page
+    assert '"value": 3.0' in page
+    assert page.count('"passed": true, "run"') == 3

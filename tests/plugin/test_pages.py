@@ -1,0 +1,74 @@
+"""What a session leaves for people in the folder of its run."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.run.proof import proved
+from tests.plugin.conftest import Project
+
+
+def left(project: Project) -> Path:
+    return project.path / ".orchestrator" / "runs" / "latest"
+
+
+@pytest.fixture
+def bench(project: Project) -> Project:
+    project.recipe("bench", {"one": "", "two": "function: refuse", "three": ""})
+    project.write("test_x.py", "def test_x(ctx): assert ctx.get('done.one')\n")
+    return project
+
+
+def test_a_session_leaves_a_page_and_pictures_of_its_recipes(bench: Project) -> None:
+    bench.run("-o", "recipe_html=true")
+
+    page = (left(bench) / "report.html").read_text()
+    for told in (
+        "✘ failed: run",
+        "the bench is off",
+        "test_x.py::test_x",
+        "done.one",
+        "exit status",
+    ):
+        assert told in page
+    pictures = {path.suffix: path.read_text() for path in (left(bench) / "assets").iterdir()}
+    assert pictures.keys() == {".svg", ".mmd", ".dot"}
+    for picture in pictures.values():
+        assert "✘ failed" in picture
+        assert "⊘ blocked" in picture
+    proof = proved(left(bench).resolve())
+    assert proof.holds, proof.flaws
+
+
+def test_the_next_page_shows_trends(bench: Project) -> None:
+    for _ in range(2):
+        bench.run("-o", "recipe_html=true")
+
+    assert "Trends over earlier runs" in (left(bench) / "report.html").read_text()
+
+
+def test_an_ini_key_switches_both_off(bench: Project) -> None:
+    bench.run("-o", "recipe_html=false")
+
+    assert (left(bench) / "journal.jsonl").exists()
+    assert not (left(bench) / "report.html").exists()
+    assert not (left(bench) / "assets").exists()
+
+
+def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(bench: Project) -> None:
+    bench.write(
+        "conftest.py",
+        """
+        import pathlib, pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_sessionfinish(session):
+            pathlib.Path(".orchestrator/runs/latest/assets").write_text("")
+        """,
+    )
+
+    result = bench.run("-o", "recipe_html=true", "-k", "one")
+
+    assert result.ret == 0
+    (line,) = [one for one in result.outlines if "could not be written" in one]
+    assert line.startswith("orchestrator: report.html could not be written: [Errno ")
