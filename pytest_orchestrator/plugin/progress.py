@@ -47,7 +47,9 @@ def join(session: pytest.Session, nodes: set[str]) -> None:
         return
     if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
         return
-    if config.getoption("capture", "") in ("no", "tee-sys") or config.getoption("usepdb", False):
+    if config.getoption("capture", "") in ("no", "tee-sys"):
+        return
+    if config.getoption("usepdb", False) or config.getoption("trace", False):
         return
     if _logs_live(config):
         return
