@@ -28,7 +28,8 @@ class StepDoor:
     """Lets the programs of steps ask the Context; see `execution.door`.
 
     A socket listens from the first step on. The server behind it, and all that it imports, comes
-    with the first knock.
+    with a knock, and goes with the last step that may knock: then no thread is left here, and
+    who forks this process meets none.
 
     Args:
         context: Gives the Context of the session.
@@ -82,6 +83,10 @@ class StepDoor:
         with self._lock:
             del self._inside[variables[TOKEN]]
             server = self._server
+            if server is not None and not self._inside:
+                # Nobody opens meanwhile: who knocked then would meet a server that closes.
+                server.close()
+                self._server = None
         if server is not None:
             server.end(variables[TOKEN])
 
@@ -108,7 +113,7 @@ class StepDoor:
         """Close it for good."""
         if self._server is not None:
             self._server.close()
-        elif self._listener is not None:
+        if self._listener is not None:
             from pytest_orchestrator.remote import listening
 
             listening.close(self._listener)

@@ -63,6 +63,7 @@ class Server:
         self._lock = threading.Lock()
         self._guests: dict[Guest, threading.Thread] = {}
         self._address = ""
+        self._is_own = True
         self._listener: socket.socket | None = None
         self._porch: Porch | None = None
         self._thread: threading.Thread | None = None
@@ -102,12 +103,14 @@ class Server:
         """Listen, and answer from now on.
 
         Args:
-            listener: What listens already, in the place of the address that was given.
+            listener: What listens already, in the place of the address that was given; it stays
+                the caller's to close.
 
         Raises:
             CannotListen: The address is taken, or is none.
         """
         host, port, unix = self._where
+        self._is_own = listener is None
         if listener is None:
             listener = listening.at_path(unix) if unix else listening.at(host, port)
         self._listener = listener
@@ -130,7 +133,8 @@ class Server:
             return
         self._porch.stop()
         self._thread.join()
-        listening.close(self._listener)
+        if self._is_own:
+            listening.close(self._listener)
         for how in (socket.SHUT_RD, socket.SHUT_RDWR):
             with self._lock:
                 guests = dict(self._guests)

@@ -41,13 +41,18 @@ def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
     project.write(
         "bench.py",
         """
-        import os, subprocess
+        import os, subprocess, threading
 
         def step(ctx, params):
             assert ctx["n"] == 2
             subprocess.run(["./state", "increment", "n"], check=True)
             assert ctx["n"] == 3
             return {"status": "ok", "env": dict(os.environ)}
+
+        def alone(ctx, params):
+            names = {one.name for one in threading.enumerate()}
+            assert not any(name.startswith("context-") for name in names)
+            return {"status": "ok"}
         """,
     )
     project.script(
@@ -78,12 +83,13 @@ def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
             "second": "type: shell, parse: text, cmd: ./second.sh, success: {exit_code: 2, "
             f"stderr_contains: '{refused}'}}",
             "third": "type: python, module: bench, function: step",
+            "alone": "type: python, module: bench, function: alone, isolation: inline",
         },
     )
 
     result = project.run("-rA", "recipes", *REPORTS)
 
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=4)
     assert changes(project, "first") == [
         ("n", "set", "first"), ("l", "append", "sensor"), ("all", "set", "first")
     ]  # fmt: skip
