@@ -111,6 +111,8 @@ class Controller:
             from pytest_orchestrator.plugin import journaling
 
             assert self._session is not None  # noqa: S101  # it has begun
+            if state.resuming is not None:
+                state.resuming.take_up_all(ids)
             journaling.begin(self._session, state)
         else:
             state.drop_early()

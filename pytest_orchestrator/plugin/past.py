@@ -14,6 +14,7 @@ from pytest_orchestrator.run import resume
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
@@ -71,6 +72,25 @@ def quiet(state: "State") -> "Iterator[None]":
     finally:
         if keeper is not None:
             keeper.ignored = None
+
+
+def restore(state: "State", context: "Context", snapshot: dict[str, Any], run: str) -> bool:
+    """Make a Context what it was in an earlier run.
+
+    Args:
+        state: The session.
+        context: The Context; that of a worker of xdist is kept elsewhere.
+        snapshot: What it is to be.
+        run: Id of the earlier run.
+
+    Returns:
+        The journal has nothing of it; else it has each change.
+    """
+    from pytest_orchestrator.core.context import Context
+
+    with quiet(state):
+        context.bound(f"run {run}").restore(snapshot)
+    return isinstance(context, Context)
 
 
 def keep(state: "State", recipes: "Iterable[Recipe]", events: "Iterable[AnyEvent]") -> None:

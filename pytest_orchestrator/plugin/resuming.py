@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import past, settings
+from pytest_orchestrator.plugin import claims, past, settings, upstream
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.run import fates, resume, runs
 from pytest_orchestrator.run.journal import NAME
@@ -113,19 +113,35 @@ class Resuming:
             run.owes_finally = any(
                 fate.kind != "first" for fate in self._plan.fates[run.recipe.key].values()
             )
-        if not hasattr(self._config, "workerinput"):
-            self._restore(found)
+        self._restore(found)
+
+    def take_up_all(self, nodes: "Sequence[str]") -> None:
+        """Take up, in the controller of workers, what they run.
+
+        Args:
+            nodes: Node ids of all items; those of all workers are the same.
+        """
+        state = state_of(self._config)
+        if self._recipes:
+            return
+        paths = dict.fromkeys(node.partition("::")[0] for node in nodes)
+        for path in paths:
+            file = self._config.rootpath / path
+            if file.suffix.lower() in claims.SUFFIXES and file.is_file():
+                for cell in state.cells(file):
+                    upstream.link(state.run(cell), state)
+        self.take_up(list(state.runs.values()))
 
     def _restore(self, found: "Sequence[Serial]") -> None:
         """Make the Contexts what they were; no change of them is told to anybody."""
         state = state_of(self._config)
-        scopes = {"": state.context}
+        # The Context of a session with workers is restored by its controller.
+        scopes = {} if hasattr(self._config, "workerinput") else {"": state.context}
         scopes |= {run.recipe.key: run.context for run in found if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
                 told = resume.restored(self._record, self._plan, self._recipes, scope)
-                with past.quiet(state):
-                    context.bound(f"run {self.run}").restore(told.snapshot)
+                past.restore(state, context, told.snapshot, self.run)
                 self._lost += told.lost
 
     def _rerun(self) -> "list[tuple[str, str]]":

@@ -120,10 +120,9 @@ class Snapshots:
             }
             self._restored |= {(scope, key): value for key, value in taken.items()}
             history = {key: told.snapshot["history"][key] for key in taken}
-            with past.quiet(self._state):
-                context.bound(f"run {found.record.id}").restore(
-                    {"version": 1, "values": current | taken, "history": history}
-                )
+            whole = {"version": 1, "values": current | taken, "history": history}
+            if not past.restore(self._state, context, whole, found.record.id):
+                continue  # each change is in the journal
             event = ContextRestored(
                 snapshot={"version": 1, "values": taken, "history": history},
                 run=found.record.id,

@@ -177,7 +177,7 @@ class RunRecord:
             case TestReported() as event:
                 self._reported(event)
             case RecipeStarted() as event:
-                self.recipes[event.recipe] = RecipeRecord(event, entry.ts)
+                self._begun(RecipeRecord(event, entry.ts))
             case CollectionFailed() as event:
                 self.uncollected.append(event)
             case RunStarted() as event:
@@ -197,6 +197,17 @@ class RunRecord:
             for step in self.steps:
                 if step.state in GOING_ON:
                     step.state = "interrupted"
+
+    def _begun(self, recipe: RecipeRecord) -> None:
+        """Take note of a recipe; what is known of its steps stays known."""
+        before = self.recipes.get(recipe.key)
+        for step in before.steps.values() if before else ():
+            if step.lines != (0, 0) or step.cut_off_in:
+                step.about = (
+                    recipe.steps[step.name].about if step.name in recipe.steps else step.about
+                )
+                recipe.steps[step.name] = step
+        self.recipes[recipe.key] = recipe
 
     def _reported(self, event: TestReported) -> None:
         self.tests[event.node] = event
