@@ -29,7 +29,7 @@ def write(ctx, params):
     os.close(told)
     return {{"status": "ok"}}
 """
-_OPTIONS = [
+OPTIONS: Final = [
     "-q",
     "-p",
     "no:randomly",
@@ -69,7 +69,7 @@ def killed(folder: Path, share: float) -> str | None:
     told.unlink(missing_ok=True)
     wanted = int(share * STEPS * WRITES)
     before = all_of(folder / ".orchestrator/runs")
-    argv = [sys.executable, "-m", "pytest", *_OPTIONS]
+    argv = [sys.executable, "-m", "pytest", *OPTIONS]
     session = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL)
     end = time.monotonic() + _PATIENCE
     while session.poll() is None and time.monotonic() < end and _number(told) < wanted:

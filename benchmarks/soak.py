@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import counts, kills
+from benchmarks import counts, kills, resumes
 from benchmarks.faults import (
     FAULTS,
     GIGABYTES,
@@ -51,14 +51,15 @@ def main() -> int:
     parser.add_argument("rounds", type=int, nargs="?", default=100)
     parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
     parser.add_argument("--kills", action="store_true", help="kill whole sessions instead")
+    parser.add_argument("--resumes", action="store_true", help="go on from killed sessions instead")
     parser.add_argument("--counts", action="store_true", help="count by many writers instead")
     chosen = parser.parse_args()
     if chosen.counts:
         wrong = counts.wrong()
         print("\n".join([*wrong, f"{len(wrong) or 'nothing'} failed"]))
         return 1 if wrong else 0
-    if chosen.kills:
-        return _kills(chosen.rounds)
+    if chosen.kills or chosen.resumes:
+        return _kills(chosen.rounds, resumes.rounds if chosen.resumes else kills.rounds)
     print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")
     failed = 0
     with Lanes() as lanes, tempfile.TemporaryDirectory() as folder:
@@ -73,9 +74,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _kills(number: int) -> int:
+def _kills(number: int, rounds: "Callable[[int, Path], list[str]]") -> int:
     with tempfile.TemporaryDirectory() as folder:
-        wrong = kills.rounds(number, Path(folder))
+        wrong = rounds(number, Path(folder))
     print("\n".join([*wrong, f"{number} sessions killed, {len(wrong)} failed"]))
     return 1 if wrong else 0
 
