@@ -29,6 +29,10 @@ NAME = "orchestrator-journaling"
 SNAPSHOT = "context.json"
 
 
+STARTED = pytest.StashKey[RunStarted]()
+"""The first event of the journal."""
+
+
 def begin(session: pytest.Session, state: "State") -> None:
     """Make the folder of the run and begin its journal; not in a worker of xdist.
 
@@ -42,7 +46,8 @@ def begin(session: pytest.Session, state: "State") -> None:
         journal = state.folder.open(settings.keep_runs(config))
         config.add_cleanup(journal.close)
         failed = [uncollected(report, state) for report in state.uncollected]
-        keeper.begin(journal, [_started(config, state), *failed])
+        started = config.stash[STARTED] = _started(config, state)
+        keeper.begin(journal, [started, *failed])
         if state.resuming is not None:
             state.resuming.write()
     except (OSError, JournalError) as error:

@@ -53,12 +53,15 @@ class Tables:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
-        """Give pytest-json-report the block of a service as it was in the end."""
+        """Give pytest-json-report what it does not know: services as they ended, the run."""
+        from pytest_orchestrator.plugin import whole_report
+
         for test in json_report.get("tests", ()):
             block = test.get("metadata", {}).get(ATTRIBUTE)
             if block is not None:
                 steps = self._blocks.get(key_of(block), {})
                 test["metadata"][ATTRIBUTE] = steps.get(block["step"]["name"], block)
+        whole_report.complete(json_report, self._config, self.recipes())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -38,12 +38,22 @@ def verdict(run: RunRecord) -> Word:
 
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Say what became of the run of a recipe, of which perhaps not all was selected."""
-    states = {step.state for step in recipe.steps.values()}
-    if states & BAD:
+    steps = recipe.steps.values()
+    states = {step.state for step in steps}
+    if states & BAD or any(_is_missed(step, recipe) for step in steps):
         return "failed"
     if states & _CUT:
         return "interrupted"
     return "passed" if states & {"passed", "restored", "xfailed", "xpassed"} else "empty"
+
+
+def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
+    """Tell whether a step is blocked by anything but a failure that was expected."""
+    if step.state != "blocked":
+        return False
+    by = (step.block or {}).get("step", {}).get("blocked_by", "")
+    other = recipe.steps.get(by.rpartition("::")[2])
+    return other is None or other.state != "xfailed"
 
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:

@@ -230,6 +230,12 @@ def test_a_rerun_is_told_by_its_last_try(project: Project) -> None:
 
     assert block["step"]["state"] == "passed"
     assert block["context"]["writes"][0]["new"] == 2
+    report = json.loads((project.path / "report.json").read_text())
+    assert report["summary"] == {"passed": 1, "total": 1, "collected": 1}
+    assert [(test["outcome"], test["flaky"]) for test in report["tests"]] == [("passed", True)]
+    assert report["environment"].keys() >= {"host", "python", "pytest", "platform", "plugins"}
+    assert report["orchestrator"]["run"] == {"id": block["run"]["id"]}
+    assert report["orchestrator"]["steps"] == {"passed": 1}
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])

@@ -1,0 +1,76 @@
+"""What a JSON report tells of the whole run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_orchestrator.core.events import RunStarted
+from pytest_orchestrator.reports.whole_report import count_flaky, environment, summary
+
+STARTED = RunStarted(
+    schema_version="1.0",
+    run="r",
+    host="bench_3",
+    environment={"python": "3.13.0", "git": {"branch": "main"}},
+    resumed_from="q",
+)
+
+
+def block(name: str, state: str, meta: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    step = {"name": name, "node": f"x.yaml::{name}", "state": state, "index": 1, **more}
+    return {
+        "run": {"id": "r", "worker": "main"},
+        "recipe": {"path": "x.yaml", "test_meta": meta or {}},
+        "step": step,
+    }
+
+
+def test_a_run_is_told_in_a_few_numbers() -> None:
+    good = [block("a", "passed", attempt=2), block("b", "passed"), block("c", "skipped")]
+    told = summary({"x.yaml": good, "y.yaml": [block("a", "failed")]}, STARTED)
+
+    assert told == {
+        "schema_version": "1.0",
+        "run": {"id": "r", "resumed_from": "q"},
+        "recipes": [
+            {"recipe": "x.yaml", "verdict": "passed", "steps": {"passed": 2, "skipped": 1}},
+            {"recipe": "y.yaml", "verdict": "failed", "steps": {"failed": 1}},
+        ],
+        "steps": {"passed": 2, "skipped": 1, "failed": 1},
+        "flaky": ["x.yaml::a"],
+    }
+
+
+def test_an_environment_has_the_host_versions_git_and_station() -> None:
+    blocks = [block("a", "passed", {"station": "B3", "operator": 7}), block("b", "passed")]
+
+    assert environment({"x.yaml": blocks}, STARTED, {"Python": "3.13.0"}) == {
+        "Python": "3.13.0",
+        "host": "bench_3",
+        "python": "3.13.0",
+        "git": {"branch": "main"},
+        "station": "B3",
+        "operator": "7",
+    }
+    assert environment({}, None, {}) == {}
+
+
+def test_a_pass_at_a_second_run_is_a_pass() -> None:
+    stages = {when: {"outcome": "passed"} for when in ("setup", "call", "teardown")}
+    failed = {**stages, "call": {"outcome": "failed"}}
+    report = {
+        "summary": {"rerun": 2, "total": 3, "failed": 1},
+        "tests": [
+            {"nodeid": "a", "outcome": "rerun", **stages},
+            {"nodeid": "b", "outcome": "rerun", **stages},
+            {"nodeid": "c", "outcome": "failed", **failed},
+        ],
+    }
+    count_flaky(report)
+
+    assert report["summary"] == {"passed": 2, "total": 3, "failed": 1}
+    assert [(test["outcome"], test.get("flaky")) for test in report["tests"]] == [  # type: ignore[attr-defined, index]
+        ("passed", True),
+        ("passed", True),
+        ("failed", None),
+    ]
