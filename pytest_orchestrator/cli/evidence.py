@@ -40,6 +40,7 @@ def write(name: str, out: Path) -> int:
     Raises:
         Mistake: There is no such run, it goes on, or the file cannot be written.
     """
+    from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.run import bundle
 
     folder = past.folder(name)
@@ -47,6 +48,8 @@ def write(name: str, out: Path) -> int:
     if found.state == "running":
         raise Mistake(f"run {folder.name} goes on; it is evidence when it has ended")
     try:
+        if not (folder / "report.html").exists():
+            write_page(found, folder)
         count = bundle.write(folder, found, out, dict(_resolved(folder, found)))
     except OSError as error:
         raise Mistake(f"{error.filename or out}: {error.strerror}") from None

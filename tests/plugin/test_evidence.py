@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator import load_run
-from pytest_orchestrator.cli import evidence
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.run.bundle_proof import proved_bundle
 from pytest_orchestrator.run.past_context import at_step
 from pytest_orchestrator.run.proof import proved
 from pytest_orchestrator.run.runs import load
@@ -58,8 +56,8 @@ def test_a_run_of_a_session_is_proved_read_and_bundled(
     assert run.changes[0]["by"] == "recipes/psu.yaml::measure"
     assert at_step(load(folder), "measure").to_dict() == {}
 
-    assert evidence.write("latest", Path("evidence.zip")) == 0
-    assert proved_bundle(project.path / "evidence.zip").holds
+    assert main(["report", "--bundle", "evidence.zip"]) == 0
+    assert main(["verify", "evidence.zip"]) == 0
     with zipfile.ZipFile("evidence.zip") as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert not any(b"4711-abcd" in data for data in files.values())

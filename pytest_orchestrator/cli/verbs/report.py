@@ -1,4 +1,4 @@
-"""Make the page of a run anew from its journal, also of one that was killed.
+"""Make the page of a run anew from its journal, also of one that was killed; or its evidence.
 
 Of a run that has no end the pictures of its recipes are made, too. The path of the page is
 printed.
@@ -7,7 +7,7 @@ printed.
 import argparse
 from pathlib import Path
 
-from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli import evidence, past
 from pytest_orchestrator.cli.mistakes import Mistake
 
 EXAMPLE = "report latest -o report.html"
@@ -23,12 +23,15 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where the page is written (default: report.html in the folder of the run)",
     )
+    evidence.declare(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make it."""
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
+    if args.bundle:
+        return evidence.write(args.run, args.bundle)
     folder = past.folder(args.run)
     found = past.read(folder)
     try:
