@@ -94,7 +94,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
         door: Lets the programs of steps ask the Context; None where they cannot.
-        handed: Variables that tell the programs of this step how, over all others.
+        handed: Variables that tell the programs of this step how; what its ``args`` say wins.
         max_log: Bytes after which such a file is cut, with a mark.
         judge: Gives more criteria of a step whose body did as wanted; None where there are none.
         capacity: Largest stdout, in bytes, that is kept to be read as a result.

@@ -66,7 +66,8 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: told}
     env.secrets.learn(variables)
-    variables |= env.handed
+    if not step.args.keys() & env.handed.keys():  # who names another server wants that one
+        variables |= env.handed
     with contextlib.ExitStack() as stack:
         stdin = None
         if text is not None:

@@ -83,13 +83,15 @@ def test_what_programs_of_steps_write_is_written_by_the_step_while_it_runs(
             "second": "type: shell, parse: text, cmd: ./second.sh, success: {exit_code: 2, "
             f"stderr_contains: '{refused}'}}",
             "third": "type: python, module: bench, function: step",
+            "elsewhere": "type: shell, parse: text, cmd: ./state keys, success: {exit_code: 2}, "
+            "args: {ORCHESTRATOR_ADDRESS: '127.0.0.1:1'}",
             "alone": "type: python, module: bench, function: alone, isolation: inline",
         },
     )
 
     result = project.run("-rA", "recipes", *REPORTS)
 
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=5)
     assert changes(project, "first") == [
         ("n", "set", "first"), ("l", "append", "sensor"), ("all", "set", "first")
     ]  # fmt: skip
