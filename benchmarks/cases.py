@@ -157,6 +157,22 @@ def inline() -> Case:
     )
 
 
+def journal() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        kept, unkept = costs["with the journal"].cpu, costs["without"].cpu
+        each = (kept - unkept) * 1e6 / 1_000
+        return [
+            Figure("CPU of the journal per step", each, "us"),
+            Figure("CPU, with / without", kept / unkept, "x", 1.05),
+        ]
+
+    return Case(
+        "1,000 python steps that do nothing, with the journal and without",
+        (Run("without", "recipe-unkept", 1_000), Run("with the journal", "recipe-python", 1_000)),
+        figures,
+    )
+
+
 def scaling(kind: str) -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
         one, some, many = (costs[f"{n} steps"].cpu for n in (1, 1_000, 10_000))
@@ -247,6 +263,7 @@ CASES: dict[str, Case] = {
     "inline": inline(),
     "scaling-python": scaling("recipe-python"),
     "scaling-shell": scaling("recipe-shell"),
+    "journal": journal(),
     "idle": idle(),
     "slow-import": slow_import(),
     "steps": steps(),

@@ -72,6 +72,20 @@ def test_{name}():
 """
 
 
+UNKEPT_CONFTEST = """\
+from pytest_orchestrator.plugin.keeping import Keeper
+from pytest_orchestrator.run.journal import Journal
+
+
+def nothing(*_):
+    pass
+
+
+Journal.append = Journal.sync = nothing
+Keeper.happened = Keeper.changed = Keeper.tell = Keeper.described = nothing
+"""
+
+
 def step_names(steps: int) -> list[str]:
     return [f"s{number:05}" for number in range(1, steps + 1)]
 
@@ -105,6 +119,10 @@ def _recipe_sample(file: str, steps: int) -> dict[str, str]:
     return {"sample.sh": SAMPLE_SH.read_text(encoding="utf-8"), f"recipes/{file}.yaml": recipe}
 
 
+def _unkept(file: str, steps: int) -> dict[str, str]:
+    return _recipe_python(file, steps) | {"conftest.py": UNKEPT_CONFTEST}
+
+
 def _bare(file: str, steps: int) -> dict[str, str]:
     return {"conftest.py": BARE_CONFTEST, f"{file}.noop": "\n".join(step_names(steps))}
 
@@ -130,6 +148,7 @@ KINDS: dict[str, Callable[[str, int], dict[str, str]]] = {
     "recipe-inline": _recipe_inline,
     "recipe-sample": _recipe_sample,
     "recipe-slow-import": _recipe_slow_import,
+    "recipe-unkept": _unkept,
     "bare-item": _bare,
     "function": _function,
     "subprocess": _subprocess,

@@ -72,7 +72,7 @@ class Chain:
     def __init__(self, length: int = 0, hash: str = GENESIS) -> None:  # noqa: A002 # its name
         self.length = length
         self.hash = hash
-        self._second, self._told = -1, ""
+        self._second, self._told = -1, b""  # mostly it is the second of the last line
 
     def line(self, event: AnyEvent, moment: int | None = None) -> bytes:
         """Write the next line, which counts once `take` has it.
@@ -84,8 +84,12 @@ class Chain:
         Returns:
             The line with its line break.
         """
-        told = self._stamp(time.time_ns() // 1000 if moment is None else moment)
-        body = b'{"n":%d,"ts":"%b",%b' % (self.length + 1, told, _encode(event)[1:-1])
+        second, rest = divmod(time.time_ns() // 1000 if moment is None else moment, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._told = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        number, rest_of_it = self.length + 1, _encode(event)[1:-1]
+        body = b'{"n":%d,"ts":"%b.%06dZ",%b' % (number, self._told, rest, rest_of_it)
         proof = sha256(self.hash.encode() + body).hexdigest()
         return b'%b,"hash":"%b"}\n' % (body, proof.encode())
 
@@ -124,14 +128,6 @@ class Chain:
         if number != self.length + 1:
             return f"it says that it is line {number}: lines before it are gone or were moved"
         return "it, or the hash of the line before it, was changed"
-
-    def _stamp(self, moment: int) -> bytes:
-        """Write a moment in ISO 8601 UTC with microseconds; the second is mostly the last one."""
-        second, rest = divmod(moment, 1_000_000)
-        if second != self._second:
-            self._second = second
-            self._told = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return b"%b.%06dZ" % (self._told.encode(), rest)
 
 
 def entry_of(line: bytes) -> Entry:

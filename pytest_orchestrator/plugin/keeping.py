@@ -77,7 +77,8 @@ class Keeper:
         self._has_failed = False
         self._synced = 0.0
         self._unsynced = False
-        state.secrets.learn(os.environ)  # of a controller no recipe makes it do so
+        self._secrets = state.secrets
+        self._secrets.learn(os.environ)  # of a controller no recipe makes it do so
 
     def begin(self, sink: Sink, first: list[AnyEvent]) -> None:
         """Let events go to a sink from now on, those first that waited for it.
@@ -164,8 +165,8 @@ class Keeper:
         """
         if self.ignored == threading.get_ident():
             return
-        if self._state.has_secrets and event.op != "pop":
-            masked = self._state.masked(event.new)
+        if self._secrets and event.op != "pop":
+            masked = self._secrets.of(event.new)
             if masked != event.new:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
         self.append(event, moment)
