@@ -33,11 +33,20 @@ class Tested:
         key = getattr(report, "worker_id", "main"), report.nodeid
         reports = self._reports.setdefault(key, [])
         reports.append(report)
-        return self._told(key) if report.when == "teardown" else None
+        # What xdist reports of a worker that died has no stage, and nothing follows it.
+        return None if report.when in ("setup", "call") else self._told(key)
 
     def rest(self) -> list[TestReported]:
-        """Return what is to be told of items that did not come to their end."""
-        return [told for key in [*self._reports] if (told := self._told(key))]
+        """Return what is to be told of items that did not come to their end.
+
+        Of one that was cut off before it was known what becomes of it there is nothing.
+        """
+        known = [
+            key
+            for key, reports in self._reports.items()
+            if any(one.when == "call" or not one.passed for one in reports)
+        ]
+        return [told for key in known if (told := self._told(key))]
 
     def _told(self, key: tuple[str, str]) -> TestReported | None:
         reports = self._reports.pop(key)
@@ -84,7 +93,7 @@ def uncollected(report: pytest.CollectReport, state: "State") -> CollectionFaile
 def _outcome(report: pytest.TestReport) -> Outcome:
     if hasattr(report, "wasxfail"):
         return "xpassed" if report.passed else "xfailed"
-    if report.failed and report.when != "call":
+    if report.failed and report.when in ("setup", "teardown"):
         return "error"
     return report.outcome
 
