@@ -77,20 +77,8 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
             stdin = file.name
 
         def started(command: tuple[str, ...]) -> Exited:
-            request = Request(
-                argv=command,
-                env=variables,
-                cwd=process.cwd,
-                stdin=stdin,
-                timeout=env.seconds_for(step.timeout),
-                stdout_log=env.log(step.name, "stdout"),
-                stderr_log=env.log(step.name, "stderr"),
-                max_log=env.max_log,
-                end_signal=step.stop_number,
-                secrets=env.masked_forms,
-            )
             exited = slot_of(env).shell.run(
-                request,
+                _request(step, env, command, process.cwd, variables, stdin),
                 live=env.live_now(),
                 kept=env.locks,
                 meanwhile=waits(env.lull, env.door),
@@ -106,6 +94,28 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
             # A script whose first line names no interpreter: a shell runs it so.
             found = shutil.which(process.argv[0], path=variables.get("PATH"))
             return started((SHELL, found or process.argv[0], *process.argv[1:]))
+
+
+def _request(
+    step: ShellStep,
+    env: Environment,
+    argv: tuple[str, ...],
+    cwd: str,
+    variables: dict[str, str],
+    stdin: str | None,
+) -> Request:
+    return Request(
+        argv=argv,
+        env=variables,
+        cwd=cwd,
+        stdin=stdin,
+        timeout=env.seconds_for(step.timeout),
+        stdout_log=env.log(step.name, "stdout"),
+        stderr_log=env.log(step.name, "stderr"),
+        max_log=env.max_log,
+        end_signal=step.stop_number,
+        secrets=env.masked_forms,
+    )
 
 
 def _ended(
