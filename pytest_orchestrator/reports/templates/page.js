@@ -6,13 +6,13 @@
   const section = document.getElementById("steps");
   const numbers = new Set(["order", "seconds", "cpu", "peak"]);
   const names = ["order", "name", "state", "seconds", "cpu", "peak", "wrote", "tags", "of", "reason"];
-  let list = null;
+  const searched = ["name", "state", "wrote", "tags", "reason"];
+  let list = null, later = 0;
 
   if (section) {
     list = new List(section, {
       valueNames: [{ data: names }],
       page: Number.MAX_SAFE_INTEGER,
-      searchColumns: ["name", "state", "wrote", "tags", "reason"],
       sortFunction: (a, b, { valueName }) => {
         const [one, other] = [a.values()[valueName], b.values()[valueName]];
         return numbers.has(valueName) ? one - other : one.localeCompare(other, undefined, { numeric: true });
@@ -32,12 +32,17 @@
     tell();
     const states = [...section.querySelectorAll("[data-state][aria-pressed]")];
     const selects = [...section.querySelectorAll("select")];
+    const text = section.querySelector(".find");
     const filter = () => {
+      const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
       const wanted = new Set(states.filter((one) => one.ariaPressed === "true").map((one) => one.dataset.state));
       const [tag, of] = ["tag", "of"].map((id) => document.getElementById(id)?.value ?? "");
       list.filter((item) => {
         const values = item.values();
-        return (!wanted.size || wanted.has(values.state)) && (!tag || values.tags.split(" ").includes(tag)) && (!of || values.of === of);
+        if ((wanted.size && !wanted.has(values.state)) || (of && values.of !== of)) return false;
+        if (tag && !values.tags.split(" ").includes(tag)) return false;
+        const told = searched.map((name) => values[name]).join(" ").toLowerCase();
+        return words.every((word) => told.includes(word));
       });
     };
     for (const one of states)
@@ -46,6 +51,7 @@
         filter();
       });
     for (const one of selects) one.addEventListener("change", filter);
+    text.addEventListener("input", () => { clearTimeout(later); later = setTimeout(filter, list.items.length > 300 ? 250 : 0); });
     section.addEventListener("toggle", (event) => event.target.open && draw(event.target), true);
   }
 
@@ -56,8 +62,7 @@
     if (item && !item.elm.isConnected) {
       for (const one of section.querySelectorAll("[aria-pressed=true]")) one.ariaPressed = "false";
       for (const one of section.querySelectorAll("select")) one.value = "";
-      section.querySelector(".search").value = "";
-      list.search();
+      section.querySelector(".find").value = "";
       list.filter();
     }
     const found = item?.elm ?? document.getElementById(id);
@@ -130,7 +135,7 @@
     document.querySelectorAll(".step[open]").forEach(draw);
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
-  let later = 0, wide = innerWidth;
+  let wide = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; clearTimeout(later); later = setTimeout(all, 150); } });
   addEventListener("beforeprint", () => { for (const one of document.querySelectorAll(".step.failed")) one.open = true; });
   all();

@@ -1,0 +1,206 @@
+"""Pages as a browser shows them: one browser for all of them, without a network."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from pytest_orchestrator.reports.html import html
+from pytest_orchestrator.run import runs
+from tests.house.browser import ROOT, Opened, browser
+from tests.reports.sample_run import SampleRun, psu_run
+
+Open = Callable[..., Opened]
+
+# All texts whose contrast with what is behind them is below 4.5 (3 where they are large).
+_PALE = """() => {
+  const parsed = (colour) => (colour.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((one) => {
+      const part = one / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const behind = (element) => {
+    for (let one = element; one; one = one.parentElement) {
+      const svg = one.tagName === "g" && one.querySelector("rect");
+      const style = getComputedStyle(svg || one);
+      const [r, g, b, a = 1] = parsed(svg ? style.fill : style.backgroundColor);
+      if (a > 0.9) return [r, g, b];
+    }
+    return parsed(getComputedStyle(document.body).backgroundColor);
+  };
+  const found = new Set();
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const fore = parsed(element.namespaceURI.endsWith("svg") ? style.fill : style.color);
+    const [one, other] = [light(fore), light(behind(element))].sort((a, b) => b - a);
+    const large = parseFloat(style.fontSize) >= 24;
+    const ratio = (one + 0.05) / (other + 0.05);
+    if (ratio < (large ? 3 : 4.5)) found.add(`${element.outerHTML} ${ratio.toFixed(2)}`);
+  }
+  return [...found];
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def opened(chromium: Browser) -> Iterator[Open]:
+    pages: list[Opened] = []
+
+    def opening(file: Path, scheme: str = "light", width: int = 1280, *, js: bool = True) -> Opened:
+        pages.append(Opened(chromium, file, scheme, width, js=js))
+        return pages[-1]
+
+    yield opening
+    for one in pages:
+        one.close()
+        assert one.errors == []
+        assert [url for url in one.asked if not url.startswith(("file:", "data:"))] == []
+
+
+def written(run: SampleRun) -> Path:
+    page = run.folder / "report.html"
+    page.write_text(html(runs.load(run.folder), run.folder), encoding="utf-8")
+    return page
+
+
+@pytest.fixture(scope="module")
+def psu(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = psu_run(tmp_path_factory.mktemp("runs") / "20261125T101502Z-7f3a")
+    run.seal()
+    return written(run)
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a session that ran all recipes of this repository."""
+    folder = tmp_path_factory.mktemp("samples")
+    for name in ("recipes", "scriptlets"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "recipes", "-q", "--recipe-jobs", "2"]
+    plugins = ["-p", "no:randomly", "-p", "no:hypothesispytest"]
+    done = subprocess.run([*command, *plugins], cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout.decode()
+    return folder / ".orchestrator" / "runs" / "latest" / "report.html"
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
+def test_the_page_of_every_sample_is_whole(
+    samples: Path, opened: Open, scheme: str, width: int
+) -> None:
+    found = opened(samples, scheme, width)
+
+    page = found.page
+    recipes = page.locator("details.recipe")
+    assert recipes.count() == page.locator("svg.graph").count() > 6
+    assert page.locator(".timeline .k-running").count() >= 40
+    assert page.locator(".step").count() == page.locator("svg .box").count()
+    assert not found.is_too_wide
+    assert page.evaluate(_PALE) == []
+
+
+def test_steps_are_sorted_filtered_and_searched(psu: Path, opened: Open) -> None:
+    page = opened(psu).page
+    names = page.locator(".step .name")
+
+    page.click("text=seconds")
+    assert names.all_inner_texts()[:2] == ["release", "power_off"]
+    page.click("text=seconds")
+    assert names.all_inner_texts()[:2] == ["burn_in", "flash"]
+    page.click("[data-state=failed][aria-pressed]")
+    page.click("[data-state=blocked][aria-pressed]")
+    assert set(names.all_inner_texts()) == {"measure_ripple", "release"}
+    assert page.inner_text(".shown") == "2 of 6"
+    page.click("[data-state=failed][aria-pressed]")
+    page.click("[data-state=blocked][aria-pressed]")
+    page.select_option("#tag", "smoke")
+    assert len(names.all_inner_texts()) == 3
+    page.select_option("#tag", "")
+    page.fill(".find", "= 61.4 failed")
+    page.locator(".shown", has_text="1 of 6").wait_for()
+    assert names.all_inner_texts() == ["measure_ripple"]
+
+
+def test_a_click_in_the_graph_opens_the_step_though_a_filter_hides_it(
+    psu: Path, opened: Open
+) -> None:
+    page = opened(psu).page
+    page.click("[data-state=failed][aria-pressed]")
+
+    page.click("svg.graph a:has-text('flash')")
+
+    page.locator("#s0-1[open] .panel").wait_for()
+    assert page.evaluate("document.activeElement.parentElement.id") == "s0-1"
+    assert page.inner_text(".shown") == "6"
+
+
+def test_curves_are_drawn_and_tell_values_where_the_mouse_is(psu: Path, opened: Open) -> None:
+    page = opened(psu).page
+    page.locator("#s0-1 summary").first.press("Enter")
+
+    canvas = page.locator("#s0-1 canvas")
+    canvas.wait_for()
+    inked = """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    assert canvas.evaluate(inked) > 5
+    page.locator("#s0-1 .u-over").hover()
+    page.locator("#s0-1 .u-legend", has_text=re.compile(r"memory:?\s*\d+\.\d MB")).wait_for()
+
+
+def test_a_command_is_copied_or_selected(psu: Path, opened: Open) -> None:
+    page = opened(psu).page
+
+    page.click("#first-failure .copy")
+
+    page.locator("#first-failure .copy", has_text="ed").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_texts_can_be_read_in_both_schemes(psu: Path, opened: Open, scheme: str) -> None:
+    page = opened(psu, scheme).page
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+
+    assert page.evaluate(_PALE) == []
+
+
+def test_a_page_is_whole_without_scripts(psu: Path, opened: Open) -> None:
+    page = opened(psu, js=False).page
+
+    page.locator("#s0-2 summary").first.click()
+    assert page.locator("#s0-2 .panel", has_text="WARN probe").is_visible()
+    assert not page.locator(".controls").is_visible()
+    assert not page.locator("#first-failure .copy").is_visible()
+
+
+def test_hostile_words_do_nothing(tmp_path: Path, opened: Open) -> None:
+    hostile = "</script><script>alert(1)</script><img src=http://a.test onerror=alert(1)>{{7*7}}"
+    run = SampleRun(tmp_path / "run", {"name": hostile, "description": hostile})
+    run.begin({"a": []}, a={"description": hostile, "tags": [hostile]})
+    run.step("a", "failed", (0, 1), text=hostile, step={"reason": hostile},
+             logs={"stdout": run.log("x", hostile)}, params={hostile: hostile},
+             resources={"samples": run.samples("a", 1)})  # fmt: skip
+    run.seal()
+
+    found = opened(written(run))
+
+    found.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found.page.locator("#s0-1 canvas").wait_for()
+    assert found.page.locator("script").count() == 2
+    assert found.page.locator("body", has_text="alert(1)").count() == 1
+    assert "{{7*7}}" in found.page.inner_text("#first-failure")
