@@ -29,7 +29,7 @@ def compared(
 
     Returns:
         Plain data: the two runs (`a`, `b`), and what differs: `outcomes`, `figures` and
-        `measurements` (all that both have, each with `drifted`), `context`, `code`,
+        `measurements` (all that both have, each with `drifted`), `context`, `vars`, `code`,
         `environment`; and whether `b` is `worse`.
     """
     outcomes = list(_outcomes(a, b))
@@ -42,6 +42,7 @@ def compared(
         "figures": [one for one in figures if one["figure"] in FIGURES],
         "measurements": [one for one in figures if one["figure"] not in FIGURES],
         "context": list(context_difference(a, b)),
+        "vars": list(_vars(a, b)),
         "code": list(_code(a, b)),
         "environment": list(_environment(a, b)),
         "worse": worse,
@@ -120,6 +121,16 @@ def _own(run: RunRecord, scope: str) -> dict[str, Any]:
         return {}
     values = run.changes.values(scope)
     return {key: value for key, value in values.items() if run.changes.last(key, scope)}
+
+
+def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
+    """Tell of each var of a recipe whose value, as it was given, is another."""
+    for key in (one for one in b.recipes if one in a.recipes):
+        before, after = (run.recipes[key].about.get("vars", {}) for run in (a, b))
+        for name in _each(before, after):
+            was, now = (told.get(name, {}).get("value") for told in (before, after))
+            if was != now:
+                yield {"recipe": key, "var": name, "a": was, "b": now}
 
 
 def _code(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:

@@ -74,7 +74,7 @@ def test_one_run_is_shown_with_its_steps(project: Project, runs: Runs) -> None:
         "  flash    failed      1.00     50.0  no link\n"
         "  burn_in  blocked        -        -  recipes/psu.yaml::flash\n"
         "\n"
-        f"context 0 keys   {runs.base / bad}\n"
+        f"context 0 keys   .orchestrator/runs/{bad}\n"
     )
     assert json.loads(project.call("runs", "show", bad, "--json").out)["rows"][1] == {
         "recipe": RECIPE,

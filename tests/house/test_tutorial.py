@@ -14,7 +14,12 @@ DOCS = ROOT / "docs"
 
 @pytest.mark.parametrize(
     ("page", "commands"),
-    [("tutorial/cdu.md", 12), ("how-to/start-in-a-project.md", 1), ("how-to/scriptlets.md", 4)],
+    [
+        ("tutorial/cdu.md", 12),
+        ("how-to/start-in-a-project.md", 1),
+        ("how-to/scriptlets.md", 4),
+        ("how-to/read-a-run.md", 13),
+    ],
 )
 def test_a_page_shows_what_a_user_sees(
     page: str, commands: int, bare: Path, tmp_path: Path

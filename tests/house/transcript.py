@@ -40,7 +40,9 @@ def normal(line: str) -> str:
     line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
     line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
     line = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", line)
-    line = re.sub(r"\s+(\d+\.\d+|-)(?=\s)|\d+\.\d+ ?s\b", " N", line)
+    line = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.]{8,15}Z", "TIME", line)
+    line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
+    line = re.sub(r"\s+(\d+\.\d+|-)(?=\s|$)|\d+\.\d+ ?s\b", " N", line)
     return re.sub(r"( N)+", " N", line)
 
 

@@ -26,11 +26,15 @@ def of_last(runs: Runs) -> dict[str, Any]:
 
 
 def test_outcomes_keys_and_files_that_differ_are_told(runs: Runs) -> None:
-    one = runs.new(sha256="1" * 64).begin("a", "b", digests={"a.sh": "1", "b.sh": "1"})
+    one = runs.new(sha256="1" * 64, vars={"gain": {"value": 1, "origin": "x"}}).begin(
+        "a", "b", digests={"a.sh": "1", "b.sh": "1"}
+    )
     one.change("a", "x", 1)
     one.change("a", "gone", True)
     one.step("a").step("b").seal()
-    two = runs.new(sha256="2" * 64).begin("a", "b", digests={"a.sh": "1", "b.sh": "2"})
+    two = runs.new(sha256="2" * 64, vars={"gain": {"value": 2, "origin": "y"}}).begin(
+        "a", "b", digests={"a.sh": "1", "b.sh": "2"}
+    )
     two.change("a", "x", True)
     two.change("a", "own", [1], scope=RECIPE)
     two.step("a").step("b", "failed", reason="the bench is off").seal(1)
@@ -48,6 +52,7 @@ def test_outcomes_keys_and_files_that_differ_are_told(runs: Runs) -> None:
         {"path": RECIPE, "a": "1" * 64, "b": "2" * 64},
         {"path": "b.sh", "a": "1", "b": "2"},
     ]
+    assert told["vars"] == [{"recipe": RECIPE, "var": "gain", "a": 1, "b": 2}]
     assert told["worse"] is True
 
 

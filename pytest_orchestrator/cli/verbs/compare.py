@@ -71,6 +71,7 @@ def _lines(told: Mapping[str, Any], factor: float) -> Iterator[str]:
         ],
         "measurements": [_measured(one) for one in told["measurements"] if one["a"] != one["b"]],
         "context": [of_key(one) for one in told["context"]],
+        "vars": [_change(f"{one['recipe']} {one['var']}", one) for one in told["vars"]],
         "code": [_file(one) for one in told["code"]],
         "environment": [_change(one["name"], one) for one in told["environment"]],
     }

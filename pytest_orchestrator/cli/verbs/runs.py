@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,7 +105,8 @@ def _show(args: argparse.Namespace) -> int:
         head = ("  step", "state", "seconds", "peak MB", "reason")
         for line in aligned([head, *rows], frozenset({2, 3})):
             print(line)
-    print(f"\ncontext {len(found.changes.keys())} keys   {folder}")
+    where = os.path.relpath(folder)
+    print(f"\ncontext {len(found.changes.keys())} keys   {where}")
     return 0
 
 
