@@ -143,7 +143,7 @@ class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
         op: The operation.
         who: Who changes it, in the words of the writer.
         new: The value after; of append the item, of pop its place from 0, of delete null.
-        by: Who it was for sure: the node id of a step, or empty for all others.
+        by: Who it was for sure: the node id of a step or a test, or empty for all others.
         scope: Key of the recipe whose own Context it is; empty is the one of the session.
         masked: Something secret in it is replaced by ``***``.
     """

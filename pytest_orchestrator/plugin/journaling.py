@@ -43,7 +43,8 @@ def begin(session: pytest.Session, state: "State") -> None:
     if keeper is None or keeper.sink is not None:
         return
     try:
-        journal = state.folder.open(settings.keep_runs(config))
+        earlier = state.resuming.run if state.resuming else None
+        journal = state.folder.open(settings.keep_runs(config), earlier)
         config.add_cleanup(journal.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         started = config.stash[STARTED] = _started(config, state)

@@ -165,6 +165,7 @@ class Keeper:
         """
         if self.ignored == threading.get_ident():
             return
+        event = event if event.by else past.by_test(event)
         if self._secrets and event.op != "pop":
             masked = self._secrets.of(event.new)
             if masked != event.new:

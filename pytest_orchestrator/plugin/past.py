@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage
 from pytest_orchestrator.run import resume
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_orchestrator.core.context import Context
-    from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.core.events import AnyEvent, ContextChanged
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.state import State
@@ -59,6 +60,17 @@ def surroundings(state: "State") -> "Surroundings":
         sources = Sources(state.config.rootpath)
         stash[_AROUND] = Surroundings(sources, state.given, os.environ, state.masked)
     return stash[_AROUND]
+
+
+def by_test(event: "ContextChanged") -> "ContextChanged":
+    """Return a change with the node id of the test that makes it; one of nobody else's as it is.
+
+    Tests run again in a run that goes on, so what they wrote is not restored.
+    """
+    node = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    if not node or threading.current_thread() is not threading.main_thread():
+        return event
+    return structs.replace(event, by=node)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,11 @@ A step that passed is restored, unless it does other work now or something befor
 again; how it was called in reports or how long it might take is no other work.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
+from pytest_orchestrator.core.secret_stream import MASK
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
@@ -100,7 +102,7 @@ def was_cut_off(step: StepRecord) -> bool:
 def node_of(step: StepRecord) -> str:
     """Return the node id of a step."""
     path, bracket, cell = step.recipe.partition("[")
-    return f"{path}::{step.name}{bracket}{cell}"
+    return str(step.about.get("node") or f"{path}::{step.name}{bracket}{cell}")
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -204,12 +206,22 @@ class _Deciding:
         if step.background:
             return Fate("again", "a service", spreads=False)
         key = self._written.masked.get(self._recipe.node(step.name))
-        if key is None:
+        what = f"what it wrote to '{key}'" if key else self._hidden(step, old)
+        if not what:
             return _RESTORED
         if step.idempotent:
-            return Fate("again", f"what it wrote to '{key}' is secret", spreads=False)
-        why = f"what it wrote to '{key}' is secret and in no journal, and nothing says that it"
-        return Fate("refused", f"{why} may run twice")
+            return Fate("again", f"{what} is secret", spreads=False)
+        why = f"{what} is secret and in no journal, and nothing says that it may run twice"
+        return Fate("refused", why)
+
+    def _hidden(self, step: Step, old: StepRecord) -> str:
+        """Name the result of a step where it is masked, and an expression reads it."""
+        if MASK not in str(old.result):
+            return ""
+        name = re.escape(step.name)
+        texts = {self._recipe.source(each).text for each in self._recipe.steps}
+        read = re.compile(rf"steps(\.{name}\b|\[.?['\"]{name}['\"])")
+        return "its result, which others read," if any(map(read.search, texts)) else ""
 
     def _keys(self, name: str) -> set[str]:
         return self._written.keys.get(self._recipe.node(name), set())

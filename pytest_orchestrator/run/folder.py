@@ -49,12 +49,13 @@ class RunFolder:
         self._base = base
         self.path = base / run
 
-    def open(self, keep: int) -> Journal:
+    def open(self, keep: int, spared: str | None = None) -> Journal:
         """Make the folder, let ``latest`` point to it, and take the oldest runs away.
 
         Args:
             keep: Number of runs that stay, this one and those that go on among them; 0
                 keeps all.
+            spared: Id of a run that stays in any case, since this one goes on from it.
 
         Returns:
             Its journal.
@@ -72,7 +73,7 @@ class RunFolder:
             ignored.write_text("*\n", encoding="utf-8")
         self._point_to()
         if keep:
-            self._prune(keep)
+            self._prune(keep, spared)
         return journal
 
     def logs(self, recipe: Recipe) -> Path:
@@ -94,9 +95,9 @@ class RunFolder:
             fresh.symlink_to(self.path.name)
             fresh.replace(self._base / _LATEST)
 
-    def _prune(self, keep: int) -> None:
+    def _prune(self, keep: int, spared: str | None) -> None:
         runs = sorted(path for path in self._base.iterdir() if is_run(path))
-        for path in runs[:-keep]:
+        for path in (path for path in runs[:-keep] if path.name != spared):
             with _alone(self._base):  # else a folder may be so new that it has no journal yet
                 goes_on = is_written(path / NAME)
             if not goes_on:

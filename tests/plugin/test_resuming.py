@@ -64,12 +64,14 @@ def header(result: pytest.RunResult) -> list[str]:
 
 def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -> None:
     project.recipe("x", STEPS, FINAL)
+    project.write("test_first.py", "def test_first(ctx): ctx.increment('tests')")
+    project.ini("recipe_keep_runs = 1")
     run = cut("three", event="step_finished")
     result = project.run("--recipe-resume", "-rs", "--json-report", "--json-report-file=r.json")
 
     assert header(result) == [f"goes on from run {run}: 3 of 4 steps restored"]
     assert project.ran == ["four", "off"]
-    assert result.parseoutcomes() == {"passed": 2, "skipped": 3}
+    assert result.parseoutcomes() == {"passed": 3, "skipped": 3}
     told = f"SKIPPED [3] recipes/x.yaml: restored from run {run}: passed there"
     assert told in result.outlines
     table = "\n".join(result.outlines)
@@ -81,9 +83,10 @@ def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -
     record = last(project)
     assert record.started.resumed_from == run
     assert [step.state for step in record.steps] == ["restored"] * 3 + ["passed"] * 2
-    wanted = {f"done.{name}": True for name in (*STEPS, *FINAL)}
+    wanted = {f"done.{name}": True for name in (*STEPS, *FINAL)} | {"tests": 1}
     assert record.changes.values() == wanted
     assert [one.by for one in record.changes.history("done.one")] == ["recipes/x.yaml::one"]
+    assert [path.name for path in all_of(runs(project))] == [record.id, run]
 
 
 _ASKED = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from pytest_orchestrator.core.events import ContextChanged, StepFinished, StepStarted
 from pytest_orchestrator.run.fates import changed, plan
@@ -153,6 +154,21 @@ def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: Past
             "and nothing says that it may run twice",
             "use": "again: it comes after login",
         }
+
+
+def test_a_masked_result_is_no_result_for_who_reads_it(past: Past) -> None:
+    past.recipe("login", "use")
+    past.step("login", digests=SAME, result={"token": "***"})
+    passed(past, "use")
+    record = load(past.killed())
+    one = recipe({"login": {}, "use": {}})
+    reads = replace(one, text="args: {TOKEN: '${{ steps.login.result.token }}'}")
+
+    assert plan(record, [today(one)]).of(KEY, "login").kind == "restored"
+    assert plan(record, [today(reads)]).of(KEY, "login").why == (
+        "its result, which others read, is secret and in no journal, "
+        "and nothing says that it may run twice"
+    )
 
 
 def test_recipes_that_need_one_that_goes_on_run_again(past: Past) -> None:
