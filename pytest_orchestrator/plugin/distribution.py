@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from pytest_orchestrator.plugin.claims import SUFFIXES
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
 from pytest_orchestrator.plugin.state import RUN, state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.state import State
 
 _INPUT = "orchestrator_groups"
 
@@ -110,12 +113,26 @@ class Controller:
         if self._file.exists() or any(map(_recipe_of, ids)):
             from pytest_orchestrator.plugin import journaling
 
+            self._take_up(state, ids)
             assert self._session is not None  # noqa: S101  # it has begun
             if state.resuming is not None:
                 state.resuming.take_up_all(ids)
             journaling.begin(self._session, state)
         else:
             state.drop_early()
+
+    def _take_up(self, state: "State", ids: Sequence[str]) -> None:
+        """Restore here, where the Context is, what workers will not run again."""
+        if state.resuming is None or state.runs:
+            return
+        from pytest_orchestrator.plugin import upstream
+
+        groups = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
+        paths = [groups.get(one) or _recipe_of(one) for one in ids]
+        for path in dict.fromkeys(path for path in paths if path.endswith(SUFFIXES)):
+            for cell in state.cells(state.config.rootpath / path):
+                upstream.link(state.run(cell), state)
+        state.resuming.take_up(list(state.runs.values()))
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Take note of the session."""

@@ -114,7 +114,7 @@ class Journaling:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Keep what a worker has said after all reports."""
-        late = getattr(node, "workeroutput", {}).get(LATE, ())
+        late = getattr(node, "workeroutput", {}).get(LATE, ()) if self._each else ()
         for block in late if self._each else ():
             self._elsewhere.finished(block)
 

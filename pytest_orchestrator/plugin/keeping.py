@@ -58,6 +58,7 @@ class Keeper:
     Attributes:
         sink: Where events go.
         failed: Is told, once, that they cannot be kept any more.
+        begun: Keys of the recipes that are known there.
         blocks: What was told last of each step, by recipe and name: the result and its block.
         ignored: The thread whose changes of the Context are not kept: it restores one.
     """
@@ -71,7 +72,7 @@ class Keeper:
         self._state = state
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
         self._early: list[tuple[AnyEvent, int | None]] | None = []
-        self._begun: set[str] = set()
+        self.begun: set[str] = set()
         self._lock = threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._has_failed = False
@@ -188,7 +189,7 @@ class Keeper:
             JournalError: It cannot be kept.
         """
         key, step = recipe.key, what.step
-        if key not in self._begun:
+        if key not in self.begun:
             self.began(recipe)
         match what:
             case Tried():
@@ -261,7 +262,7 @@ class Keeper:
 
     def waits(self, recipe: "Recipe", tell: "Callable[[Wait], None]", wait: "Wait") -> None:
         """Keep that a step waits for a lock, and tell it."""
-        if recipe.key not in self._begun:
+        if recipe.key not in self.begun:
             try:
                 self.began(recipe)
             except JournalError:
@@ -283,11 +284,11 @@ class Keeper:
         from pytest_orchestrator.plugin.blocks import told_of
 
         with self._lock:
-            if recipe.key not in self._begun:
+            if recipe.key not in self.begun:
                 about, steps = told_of(self._config, self._state.run(recipe).recipe)
                 files, key = self._files_of(recipe), recipe.key
                 self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
-                self._begun.add(recipe.key)
+                self.begun.add(recipe.key)
                 texts.keep(self._state.folder.path, recipe, self._state.masked)
 
     def _files_of(self, recipe: "Recipe") -> dict[str, str]:

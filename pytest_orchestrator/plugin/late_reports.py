@@ -72,7 +72,8 @@ class LateReports:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Tell what a worker has said last; xdist goes on to ask why it was interrupted."""
-        if node.workeroutput["exitstatus"] != pytest.ExitCode.INTERRUPTED:
+        said = getattr(node, "workeroutput", None)  # a worker that died says nothing
+        if said is not None and said["exitstatus"] != pytest.ExitCode.INTERRUPTED:
             self._tell(node)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

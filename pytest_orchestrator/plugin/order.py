@@ -3,11 +3,19 @@
 The end of collecting is the only moment that comes after ``--ff`` and the shufflers.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import distribution, header, needs, progress, settings, upstream
+from pytest_orchestrator.plugin import (
+    distribution,
+    header,
+    needs,
+    progress,
+    settings,
+    shared,
+    upstream,
+)
 from pytest_orchestrator.plugin.needs import NEEDS, Needs, recipe_of_mark, refusal, request_fixture
 from pytest_orchestrator.plugin.state import state_of
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.remote.shared import SharedContext
 
 
 def keep_recipes_whole(session: pytest.Session) -> None:
@@ -32,15 +41,18 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     progress.join(session, {item.nodeid for item in steps})
     _regroup(session, steps)
     tests = [(test, _linked(test)) for test in marked]
-    resuming, snapshots = state_of(session.config).resuming, None
+    state = state_of(session.config)
+    resuming, snapshots = state.resuming, None
     if resuming is not None:
-        resuming.take_up(list(state_of(session.config).runs.values()))
+        resuming.take_up(list(state.runs.values()))
         told.earlier.append(resuming)
     if session.config.getoption("recipe_needs") == "snapshot":
         from pytest_orchestrator.plugin.snapshots import Snapshots
 
         snapshots = Snapshots(session.config)
         told.earlier.append(snapshots)
+    if shared.is_shared(session.config):
+        _take_up_of_others(state)
     _note_needs(session, steps, tests, snapshots)
     if resuming is not None:
         resuming.mark(steps)
@@ -53,6 +65,15 @@ def keep_recipes_whole(session: pytest.Session) -> None:
             from pytest_orchestrator.plugin import jobs
 
             told.serial = jobs.start(session)
+
+
+def _take_up_of_others(state: "State") -> None:
+    """In a worker that takes the place of one that died: know what has been done."""
+    for run, result in shared.take_up(cast("SharedContext", state.context), state.runs.values()):
+        assert state.keeper is not None  # noqa: S101  # it relays to the controller
+        from pytest_orchestrator.execution.following import Finished
+
+        state.keeper.happened(run.recipe, Finished(run.recipe.step(result.step), result))
 
 
 def _steps(session: pytest.Session) -> "list[StepItem]":

@@ -5,14 +5,18 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pytest
 
     from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.remote.shared import SharedContext
 
 INPUT = "orchestrator_context"
-SECRETS, EVENT, SYNC = "secrets", "event", "sync"
+SECRETS, EVENT, SYNC, KNOWN = "secrets", "event", "sync", "known"
 """What a worker may ask for beside the Context."""
 
 
@@ -79,3 +83,54 @@ class Relay:
             JournalError: It cannot.
         """
         self._context.request(SYNC)
+
+
+def take_up(
+    context: "SharedContext", runs: "Iterable[Serial]"
+) -> "list[tuple[Serial, StepResult]]":
+    """Let runs of recipes know what other workers have done of them: one has died.
+
+    Args:
+        context: That of the session.
+        runs: All runs of this worker.
+
+    Returns:
+        What nobody has told of yet: steps that a worker died of.
+    """
+    known: dict[str, dict[str, dict[str, Any] | None]] = context.request(KNOWN)
+    dead = []
+    for run in runs:
+        for name, told in known.get(run.recipe.key, {}).items():
+            result = _died(name) if told is None else _told(name, told)
+            run.results[name] = result
+            run.begun = True
+            if told is None:
+                dead.append((run, result))
+    return dead
+
+
+def _told(name: str, event: "dict[str, Any]") -> "StepResult":
+    from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
+
+    block = event["block"]
+    failure = None
+    if event["outcome"] == "failed":
+        told = block["step"]
+        failure = Failure(kind=told.get("kind", "crash"), reason=str(told.get("reason", "")))
+    usage = Usage(seconds=block.get("time", {}).get("seconds", 0.0))
+    return StepResult(
+        step=name,
+        outcome=event["outcome"],
+        failure=failure,
+        reason=str(block["step"].get("reason", "")),
+        blocked_by=block["step"].get("blocked_by"),
+        meets=event["meets"],
+        ended=Ended(usage=usage, value=event.get("result"), failure=failure),
+    )
+
+
+def _died(name: str) -> "StepResult":
+    from pytest_orchestrator.core.result import Failure, StepResult
+
+    reason = "the worker of pytest-xdist that ran it has died"
+    return StepResult(step=name, outcome="failed", failure=Failure(kind="crash", reason=reason))

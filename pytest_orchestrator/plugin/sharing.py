@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.shared import EVENT, INPUT, SECRETS, SYNC
+from pytest_orchestrator.plugin.shared import EVENT, INPUT, KNOWN, SECRETS, SYNC
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -99,13 +99,27 @@ def _asks(state: "State") -> "dict[str, Ask]":
     """Return what workers may ask for beside the Context."""
     import msgspec
 
-    from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.core.events import AnyEvent, RecipeStarted, StepFinished, StepStarted
 
     keeper = state.keeper
     assert keeper is not None  # noqa: S101  # this is the controller
+    known: dict[str, dict[str, StepFinished | None]] = {}
+
+    def keep(told: Any) -> None:
+        event = msgspec.convert(told, AnyEvent)
+        if isinstance(event, RecipeStarted):
+            if event.recipe in keeper.begun:
+                return  # a worker that takes the place of another tells it again
+            keeper.begun.add(event.recipe)
+        keeper.append(event)
+        if isinstance(event, StepStarted | StepFinished):
+            ended = event if isinstance(event, StepFinished) else None
+            known.setdefault(event.recipe, {})[event.step] = ended
+
     return {
         SECRETS: lambda told: _learn(state, told),
-        EVENT: lambda told: keeper.append(msgspec.convert(told, AnyEvent)),
+        EVENT: keep,
+        KNOWN: lambda _: {recipe: dict(steps) for recipe, steps in known.items()},
         SYNC: lambda _: keeper.sync(),
     }
 

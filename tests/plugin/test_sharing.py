@@ -91,3 +91,70 @@ def test_workers_that_run_everything_each_share_nothing(counting: Project) -> No
 
     assert result.parseoutcomes() == {"passed": 16}
     assert '"values": {}' in (counting.path / "context.json").read_text()
+
+
+_DIES = """
+import os
+
+
+def note(ctx, params):
+    with open("ran.txt", "a") as file:
+        file.write(params["name"] + "\\n")
+    ctx.append("ran", params["name"])
+    if params["name"] == "b":
+        os._exit(9)
+    return {"status": "ok"}
+"""
+
+
+def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -> None:
+    project.write("dies.py", _DIES)
+    lines = [
+        f"  - {{name: {name}, type: python, module: dies, function: note, isolation: inline, "
+        f"params: {{name: {name}}}{needs}}}"
+        for name, needs in (("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", ", needs: [a]"))
+    ]
+    project.write("recipes/x.yaml", "steps:\n" + "\n".join(lines) + "\n")
+    result = project.spawn("-n", "1", "-rs")
+    record = load(found(project.path / ".orchestrator/runs"))
+
+    # xdist tells of the worker, and the one that takes its place of the step.
+    assert result.parseoutcomes() == {"passed": 2, "failed": 2, "skipped": 2}
+    assert project.ran == ["a", "b", "e"]
+    assert record.changes.values() == {"ran": ["a", "b", "e"]}
+    told = {
+        name: step.block["step"]
+        for name, step in record.recipes["recipes/x.yaml"].steps.items()
+        if step.block
+    }
+    assert {name: (one["state"], one.get("kind")) for name, one in told.items()} == {
+        "a": ("passed", None),
+        "b": ("failed", "crash"),
+        "c": ("blocked", None),
+        "d": ("blocked", None),
+        "e": ("passed", None),
+    }
+    assert told["b"]["reason"] == "the worker of pytest-xdist that ran it has died"
+    assert told["d"]["reason"] == "blocked by recipes/x.yaml::b"
+
+
+def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("dies.py", _DIES.replace('== "b"', '== os.environ.get("DIES")'))
+    project.write("test_x.py", "def test_x(ctx):\n    pass\n")
+    lines = [
+        f"  - {{name: {name}, type: python, module: dies, function: note, idempotent: true, "
+        f"params: {{name: {name}}}}}"
+        for name in ("a", "b", "c")
+    ]
+    project.write("recipes/x.yaml", "steps:\n" + "\n".join(lines) + "\n")
+    with monkeypatch.context() as here:
+        here.setenv("DIES", "b")
+        first = project.spawn("-n", "2")
+    again = project.spawn("-n", "2", "-rs", "--recipe-resume")
+    record = load(found(project.path / ".orchestrator/runs"))
+
+    assert first.parseoutcomes() == {"passed": 2, "failed": 1, "skipped": 1}
+    assert again.parseoutcomes() == {"passed": 3, "skipped": 1}
+    assert project.ran == ["a", "b", "b", "c"]
+    assert record.changes.values() == {"ran": ["a", "b", "c"]}
+    assert [step.state for step in record.steps] == ["restored", "passed", "passed"]
