@@ -1,5 +1,6 @@
 """The live Context of a session for the programs of its steps, and for all with its token."""
 
+import base64
 import json
 import socket
 from pathlib import Path
@@ -179,3 +180,41 @@ def test_where_it_cannot_be_served_the_session_does_not_begin(project: Project) 
     ]:
         result = project.run(f"--recipe-serve={given}")
         assert result.stderr.str().strip() == f"ERROR: --recipe-serve: {why}"
+
+
+def test_a_token_that_a_step_spills_is_nowhere(project: Project) -> None:
+    project.write(
+        "spill.py",
+        """
+        import base64, logging, os, sys
+
+        def step(ctx, params):
+            token = os.environ["ORCHESTRATOR_TOKEN"]
+            match params["how"]:
+                case "log":
+                    logging.getLogger("spill").warning("used %s", token)
+                case "print":
+                    print(token, base64.b64encode(token.encode()).decode())
+                    print(token, file=sys.stderr)
+                case "write":
+                    ctx.set("used", {"token": [token]})
+                case "raise":
+                    raise ValueError(token)
+                case "return":
+                    return {"status": "ok", "token": token}
+            open(f"{params['how']}.word", "w").write(token.partition(".")[0])
+            return {"status": "ok"}
+        """,
+    )
+    ways = ("log", "print", "write", "raise", "return")
+    for way in ways:  # a session each: what one has spilled is a secret from then on
+        keys = f"type: python, module: spill, function: step, needs: [], params: {{how: {way}}}"
+        project.recipe(way, {"spill": keys})
+        project.recipe("tell", {"tell": keys.replace(way, "tell")})
+        result = project.run("-rA", f"recipes/{way}.yaml", "recipes/tell.yaml", *REPORTS)
+        secret = (project.path / "tell.word").read_text()
+        files = [one for one in project.path.rglob("*") if one.is_file() and one.suffix != ".word"]
+        assert [one for one in files if secret.encode() in one.read_bytes()] == [], way
+        assert secret not in result.stdout.str() + result.stderr.str(), way
+        encoded = base64.b64encode(secret.encode()).decode()[:30]
+        assert encoded not in result.stdout.str(), way

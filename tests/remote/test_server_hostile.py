@@ -66,7 +66,7 @@ class Served:
 
     def is_well(self) -> None:
         assert self.process.poll() is None
-        assert self.served() < 1
+        assert self.served() < 5  # milliseconds, where nobody else needs the processors
         assert self.memory() - self.before < 16 * MIB
 
     def close(self) -> None:
