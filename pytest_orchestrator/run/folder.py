@@ -8,9 +8,12 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.run.journal import NAME, Journal, is_written
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.model import Recipe
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"
@@ -76,15 +79,15 @@ class RunFolder:
             self._prune(keep, spared)
         return journal
 
-    def logs(self, recipe: Recipe) -> Path:
+    def logs(self, recipe: "Recipe") -> Path:
         """Return the folder for the output of a recipe's steps."""
         return self.path.joinpath("logs", *_parts(recipe))
 
-    def resources(self, recipe: Recipe) -> Path:
+    def resources(self, recipe: "Recipe") -> Path:
         """Return the folder for what the steps of a recipe used as they went on."""
         return self.path.joinpath("resources", *_parts(recipe))
 
-    def artifacts(self, recipe: Recipe) -> Path:
+    def artifacts(self, recipe: "Recipe") -> Path:
         """Return the folder for the files that the steps of a recipe left."""
         return self.path.joinpath("artifacts", *_parts(recipe))
 
@@ -130,5 +133,5 @@ def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
     return (*way.parts, *below)  # the whole path of what may be a twin
 
 
-def _parts(recipe: Recipe) -> tuple[str, ...]:
+def _parts(recipe: "Recipe") -> tuple[str, ...]:
     return parts(recipe.id, recipe.cell.id if recipe.cell else None)

@@ -1,5 +1,8 @@
 """The runs of a project: which there are, and each as its journal tells it."""
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_orchestrator.core.errors import OrchestratorError
@@ -74,14 +77,27 @@ def load(folder: Path) -> RunRecord:
         NoRun: There is no journal.
     """
     record = RunRecord()
-    try:
-        reading = read(folder / NAME)
-    except OSError as error:
-        raise NoRun(f"{folder} has no journal: {error.strerror}") from error
-    for entry in reading.entries:
-        record.fold(entry)
+    with _uncollected():
+        try:
+            reading = read(folder / NAME)
+        except OSError as error:
+            raise NoRun(f"{folder} has no journal: {error.strerror}") from error
+        for entry in reading.entries:
+            record.fold(entry)
     record.end(reading.state)
     return record
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let nobody look for garbage meanwhile: thousands of values are made, and all are kept."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Followed:
