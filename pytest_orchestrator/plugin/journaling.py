@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "orchestrator-journaling"
 SNAPSHOT = "context.json"
+_METADATA = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
 STARTED = pytest.StashKey[RunStarted]()
@@ -57,13 +59,7 @@ def begin(session: pytest.Session, state: "State") -> None:
 
 
 def _started(config: pytest.Config, state: "State") -> RunStarted:
-    known = {
-        "pytest": pytest.__version__,
-        "plugins": {
-            dist.project_name: dist.version
-            for _, dist in config.pluginmanager.list_plugin_distinfo()
-        },
-    }
+    known = {"pytest": pytest.__version__, "plugins": _plugins(config)}
     return RunStarted(
         schema_version=SCHEMA_VERSION,
         run=state.folder.path.name,
@@ -73,6 +69,17 @@ def _started(config: pytest.Config, state: "State") -> RunStarted:
         environment=state.masked(surroundings(config.rootpath) | known),
         resumed_from=state.resuming.run if state.resuming else None,
     )
+
+
+def _plugins(config: pytest.Config) -> dict[str, str]:
+    """Return the versions of pytest's plugins; to have their metadata parsed takes long."""
+    found = {}
+    for _, dist in config.pluginmanager.list_plugin_distinfo():
+        text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or ""
+        told = dict(_METADATA.findall(text.partition("\n\n")[0]))
+        if told.keys() == {"Name", "Version"}:
+            found[told["Name"]] = told["Version"]
+    return found
 
 
 class Journaling:
