@@ -8,7 +8,7 @@ from typing import Final
 
 from pytest_orchestrator.execution.door import Door
 
-LULL: Final = 0.1
+LULL: Final = 0.25
 """Seconds after which there is time for what would hold up short steps."""
 
 _A_DAY: Final = 86_400.0  # of more than some 24 days poll knows nothing

@@ -7,7 +7,7 @@ What comes from steps before it does not either: whoever compares looks at those
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +16,7 @@ import msgspec
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, Step
 from pytest_orchestrator.recipe.part import Part
@@ -72,29 +73,31 @@ def digests(recipe: Recipe, step: Step, around: Surroundings) -> dict[str, str]:
     reader = _Reader(recipe, around)
     for name, value in sorted(reader.read(found, step.part).items()):
         told[name] = _digest(around.masked(value))
-    root = around.sources.root
     for path in files(step, around.sources):
-        shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-        told[f"{FILE}{shown}"] = of_file(path)[:16]
+        told[f"{FILE}{_shown(path, around.sources.root)}"] = of_file(path)[:16]
     return told
 
 
 def _said(value: Any, found: list[Expression]) -> Any:
     """Return what a value says, without places and what is left at its default."""
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, Expression):
         found.append(value)
         return value.text
     if isinstance(value, Place):
         return None
     if isinstance(value, msgspec.Struct):
-        given = ((name, getattr(value, name)) for name, default in _fields(type(value)))
-        defaults = dict(_fields(type(value)))
-        return {name: _said(one, found) for name, one in given if one != defaults[name]}
+        return {
+            name: _said(one, found)
+            for name, default in _fields(type(value))
+            if (one := getattr(value, name)) != default
+        }
     if isinstance(value, Mapping):
         return {str(name): _said(one, found) for name, one in value.items()}
     if isinstance(value, tuple | list):
         return [_said(one, found) for one in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return str(value)
 
 
 @cache
@@ -188,14 +191,23 @@ def files(step: Step, sources: Sources) -> Iterator[Path]:
             yield module.path
     elif isinstance(step, ShellStep):
         words = list(dict.fromkeys(_words(step)))
+        places = dict.fromkeys((f"{sources.root}/{step.cwd or ''}", str(sources.root)))
         for word in words:
-            path = Path(os.path.normpath(sources.root / (step.cwd or "") / word))
-            if not path.is_file():
-                path = Path(os.path.normpath(sources.root / word))
-            if path.is_relative_to(sources.root) and path.is_file() and _is_program(path):
+            # As text: to ask a Path costs ten times as much, and mostly there is none.
+            found = (
+                os.path.normpath(word if word[:1] == "/" else f"{place}/{word}") for place in places
+            )
+            path = Path(next(filter(os.path.isfile, found), ""))
+            if path.is_relative_to(sources.root) and _is_program(path):
                 yield path
 
 
+@lru_cache(maxsize=4096)
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+@lru_cache(maxsize=4096)
 def _is_of(path: Path, root: Path) -> bool:
     """Tell whether a file is one of the project itself: a virtual environment is not."""
     return path.is_relative_to(root) and "site-packages" not in path.parts
