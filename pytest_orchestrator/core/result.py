@@ -74,18 +74,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return {name: value for name, value in figures.items() if value is not None}
 
 
-class Given(msgspec.Struct, frozen=True):
-    """The value of a var that comes from outside its recipe.
-
-    Attributes:
-        value: The value.
-        origin: Where it comes from, such as ``--recipe-var`` or the path of a file.
-    """
-
-    value: Json
-    origin: str
-
-
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One criterion after it was checked.
 
@@ -273,6 +261,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         artifacts: Files of it that were copied into the folder of the run.
         warnings: What a person should know, and what fails nothing.
         restored: Id of the run that it comes from, where it did not run in this one.
+        given: The ``params`` or ``args`` of its body, with values where expressions were.
     """
 
     step: str
@@ -293,6 +282,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()
     restored: str | None = None
+    given: dict[str, Json] = {}
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:

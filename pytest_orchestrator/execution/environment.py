@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.bell import Bell
 from pytest_orchestrator.execution.slot import Slot

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.late import Late
-from pytest_orchestrator.core.result import Ended, Given, Process, Stream
+from pytest_orchestrator.core.result import Ended, Process, Stream
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import printed
 from pytest_orchestrator.execution.environment import Environment

@@ -36,7 +36,7 @@ from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.following import Changed, Follow
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import CodeStep, ShellStep, Step
+from pytest_orchestrator.recipe.model import CodeStep, PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.resolve import checkable
 
 
@@ -143,7 +143,19 @@ def execute(
         missed=own.missed,
         ended=ended,
         started=started,
+        given=_given(step),
     )
+
+
+def _given(step: Step) -> dict[str, Any]:
+    """Return what a body was given besides the Context."""
+    match step:
+        case PythonStep():
+            return step.params
+        case ShellStep():
+            return {**step.args}
+        case _:
+            return {}
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.result import Given
 from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, Step

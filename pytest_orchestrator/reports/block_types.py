@@ -226,6 +226,7 @@ class Block(_Part, frozen=True):
     resources: Maybe[Resources] = UNSET
     process: Maybe[Process] = UNSET
     logs: Maybe[Logs] = UNSET
+    given: Maybe[dict[str, Any]] = UNSET
     measurements: Maybe[list[Measurement]] = UNSET
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET

@@ -72,6 +72,8 @@ def block(
         if result.ended.process is not None:
             told["process"] = _process(result.ended.process, root)
             told |= _logs(result.ended.process, folder)
+    if result.given:
+        told["given"] = {name: _bounded(value) for name, value in result.given.items()}
     if result.measurements:
         told["measurements"] = [_measured(one) for one in result.measurements]
     if result.attempts:
@@ -209,11 +211,13 @@ def _measured(one: Measured) -> dict[str, Json]:
 
 def _change(change: Change) -> dict[str, Json]:
     told: dict[str, Json] = {"key": change.key, **change.as_dict()}
-    for name in ("old", "new"):
-        size = len(msgspec.json.encode(told.get(name)))
-        if size > _LARGEST:
-            told[name] = f"… {size} bytes of JSON are left out here …"
+    told |= {name: _bounded(told[name]) for name in ("old", "new") if name in told}
     return told | ({"masked": True} if change.masked else {})
+
+
+def _bounded(value: Json) -> Json:
+    size = len(msgspec.json.encode(value))
+    return value if size <= _LARGEST else f"… {size} bytes of JSON are left out here …"
 
 
 def _process(process: Process, root: Path) -> dict[str, Json]:

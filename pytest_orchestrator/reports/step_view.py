@@ -220,9 +220,9 @@ class StepView:
         return ", ".join(f"{what}: {whence}" for what, whence in found.items())
 
     @property
-    def params(self) -> Iterator[tuple[str, str]]:
+    def given(self) -> Iterator[tuple[str, str]]:
         """What it was given, once expressions had their values."""
-        for name, value in (self.block.get("params") or {}).items():
+        for name, value in (self.block.get("given") or {}).items():
             yield cut(name, 100), told(value, self._room.value)
 
     @property

@@ -72,3 +72,23 @@ def test_a_page_that_cannot_be_written_is_told_and_changes_nothing(bench: Projec
     assert result.ret == 0
     (line,) = [one for one in result.outlines if "could not be written" in one]
     assert line.startswith("orchestrator: report.html could not be written: [Errno ")
+
+
+def test_a_page_shows_what_steps_were_given_without_secrets(project: Project) -> None:
+    project.script("show.sh", '#!/bin/sh\necho "$API_TOKEN" >&2\necho \'{"status": "ok"}\'\n')
+    project.recipe(
+        "bench",
+        {
+            "say": "type: python, module: steps, function: note, "
+            "params: {name: say, half: '${{ vars.gain / 2 }}'}",
+            "show": "type: shell, cmd: ./show.sh, args: {GAIN: '${{ vars.gain }}', "
+            "API_TOKEN: 's3cr3t-t0ken'}",
+        },
+        head="vars: {gain: 5}",
+    )
+
+    blocks = project.blocks("-o", "recipe_html=true")
+
+    assert blocks["say"]["given"] == {"name": "say", "half": 2.5}
+    assert blocks["show"]["given"] == {"GAIN": 5, "API_TOKEN": "***"}
+    assert "s3cr3t" not in (left(project) / "report.html").read_text()

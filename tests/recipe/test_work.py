@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.result import Given
+from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.recipe import Recipe, cells
 from pytest_orchestrator.recipe.sources import Sources
 from pytest_orchestrator.recipe.work import Surroundings, digests

@@ -188,7 +188,7 @@ def psu_run(folder: Path, *, png: bytes = b"") -> SampleRun:
         context={"writes": [_set("flash", "dut.firmware_v1", "2.4.1"), _set("flash", "dut.on", 1)]},
         resources={"samples": run.samples("flash", 3.2)},
         process={"argv": ["scriptlets/shell/flash.sh", "--fast"], "cwd": ".", "exit_code": 0},
-        params={"FIRMWARE": "2.4.1", "TOKEN": "***"},
+        given={"FIRMWARE": "2.4.1", "TOKEN": "***"},
     )
     run.add(5.0, AttemptFailed(recipe=RECIPE, step="measure_ripple", attempt=1, kind="status",
                                reason="the probe is busy", again_in=1.0))  # fmt: skip

@@ -193,7 +193,7 @@ def test_hostile_words_do_nothing(tmp_path: Path, opened: Open) -> None:
     run = SampleRun(tmp_path / "run", {"name": hostile, "description": hostile})
     run.begin({"a": []}, a={"description": hostile, "tags": [hostile]})
     run.step("a", "failed", (0, 1), text=hostile, step={"reason": hostile},
-             logs={"stdout": run.log("x", hostile)}, params={hostile: hostile},
+             logs={"stdout": run.log("x", hostile)}, given={hostile: hostile},
              resources={"samples": run.samples("a", 1)})  # fmt: skip
     run.seal()
 

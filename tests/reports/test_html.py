@@ -133,7 +133,7 @@ def test_hostile_words_are_text_everywhere(tmp_path: Path) -> None:
             dict.fromkeys(("name", "value", "equals", "unit"), HOSTILE) | {"verdict": "fail"},
             {"name": HOSTILE, "value": 1, "high": 0, "unit": HOSTILE, "verdict": "fail"},
         ],
-        params={HOSTILE: HOSTILE},
+        given={HOSTILE: HOSTILE},
         process={"argv": [HOSTILE], "cwd": "."},
         context={"writes": [change]},
         logs={"stdout": run.log("x.stdout", HOSTILE), "stderr": run.log("x.stderr", "A" * 10**7)},
