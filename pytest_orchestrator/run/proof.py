@@ -71,11 +71,13 @@ def proved(folder: Path) -> Proof:
 
     Returns:
         What was found; of a run that has no end the files prove nothing, nor are they asked.
-
-    Raises:
-        OSError: The journal cannot be read.
     """
-    reading = read(folder / NAME)
+    try:
+        reading = read(folder / NAME)
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
+        why = "it is gone" if gone else f"it cannot be read: {error.strerror}"
+        return Proof(folder.name, "damaged", 0, 0, "", (Flaw(NAME, why),))
     sealed = _sealed(reading)
     flaws = [*_of_the_journal(reading)]
     if sealed is not None and not flaws:

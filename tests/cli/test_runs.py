@@ -61,6 +61,23 @@ def test_no_run_is_no_mistake(project: Project) -> None:
     assert project.call("runs").out == f"no run in {project.path}/out\n"
 
 
+def test_a_run_that_cannot_be_read_hides_no_other(project: Project, runs: Runs) -> None:
+    (good,) = runs.history(1.0)
+    (runs.base / "20991231T000000Z-0000").mkdir()
+    (runs.base / "20991231T000001Z-0000").mkdir()
+    (runs.base / "20991231T000001Z-0000" / "journal.jsonl").touch()
+    lines = project.call("runs").out.splitlines()
+
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["20991231T000001Z-0000", "interrupted", "interrupted"],
+        ["20991231T000000Z-0000", "unreadable", "unreadable"],
+        [good.name, "finished", "passed"],
+    ]
+    assert project.call("runs", "--trend").code == 0
+    told = project.call("verify", "20991231T000000Z")
+    assert told == (1, "20991231T000000Z-0000: journal.jsonl: it is gone\n", "")
+
+
 def test_one_run_is_shown_with_its_steps(project: Project, runs: Runs) -> None:
     _, bad, *_ = some(runs)
     told = project.call("runs", "show", bad)

@@ -4,10 +4,12 @@ import argparse
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pytest_orchestrator.cli import past
 from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.mistakes import Mistake
 
 EXAMPLE = "runs"
 
@@ -56,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from pytest_orchestrator.run import runs
-    from pytest_orchestrator.run.summary import summary
 
-    told = [summary(past.read(folder), folder.name) for folder in runs.all_of(past.base())]
+    told = [_summary(folder) for folder in runs.all_of(past.base())]
     if args.json:
         print(json.dumps({"folder": str(past.base()), "runs": told}, indent=2))
     elif told:
@@ -67,6 +68,17 @@ def _list(args: argparse.Namespace) -> int:
     else:
         print(f"no run in {past.base()}")
     return 0
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """Tell of a run; one that cannot be read, or that is taken away just now, hides no other."""
+    from pytest_orchestrator.run.summary import summary
+
+    try:
+        return summary(past.read(folder), folder.name)
+    except Mistake:
+        unknown = {"state": "unreadable", "verdict": "unreadable", "start": "", "seconds": 0.0}
+        return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
 
 
 def _row(told: Mapping[str, Any]) -> tuple[str, ...]:
@@ -139,7 +151,6 @@ def _prune(args: argparse.Namespace) -> int:
 
 
 def _kept() -> int:
-    from pytest_orchestrator.cli.mistakes import Mistake
     from pytest_orchestrator.cli.project import project
 
     text = str(project().settings.get("recipe_keep_runs", "20"))
