@@ -185,7 +185,7 @@ def changes_stand_before_what_came_of_them(bench: Project, reading: Reading) -> 
         ("tries", "increment", f"{node}again", 1, False),
         ("tries", "increment", f"{node}again", 2, False),
         ("found.v", "set", f"{node}told", "5", False),  # once, though another try might follow
-        ("by.hand", "set", "", 1, False),
+        ("by.hand", "set", "test_hand.py::test_passes", 1, False),
     ]
     order = [
         entry.n

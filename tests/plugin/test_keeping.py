@@ -1,0 +1,115 @@
+"""What a session keeps: in order, without secrets, and told once where it cannot be kept."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.events import AnyEvent, ContextChanged, StepWaits
+from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution.wait import Wait
+from pytest_orchestrator.plugin.keeping import Keeper
+from pytest_orchestrator.recipe import load
+
+
+class Sink:
+    """Keeps events in a list, as long as it can."""
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+        self.synced = 0
+        self.is_full = False
+
+    def append(self, event: AnyEvent, moment: int | None = None) -> None:
+        if self.is_full:
+            raise JournalError("the disk is full")
+        self.events.append(event)
+
+    def sync(self) -> None:
+        self.synced += 1
+
+
+def keeper() -> Keeper:
+    secrets = Masker(())
+    secrets.add("s3cret")
+    state: Any = SimpleNamespace(secrets=secrets, has_secrets=True, masked=secrets.of)
+    return Keeper(SimpleNamespace(), state)  # type: ignore[arg-type]
+
+
+def change(new: object, op: Any = "set") -> ContextChanged:
+    return ContextChanged(key="a", op=op, who="x", new=new, by="x.yaml::x")
+
+
+def test_what_happens_before_there_is_a_journal_waits_for_it() -> None:
+    one, sink = keeper(), Sink()
+    one.changed(change(1), 5)
+
+    one.begin(sink, [change("first")])
+    one.changed(change(2), 6)
+
+    assert sink.events == [change("first"), change(1), change(2)]
+    assert sink.synced == 1
+
+
+def test_what_waits_for_no_journal_is_forgotten() -> None:
+    one, sink = keeper(), Sink()
+    one.changed(change(1), 5)
+    one.drop()
+    one.changed(change(2), 6)
+
+    one.begin(sink, [])
+
+    assert sink.events == []
+
+
+def test_a_change_is_masked_but_for_a_place_in_a_list() -> None:
+    one, sink = keeper(), Sink()
+    one.begin(sink, [])
+    one._state.secrets.add(7)  # noqa: SLF001
+
+    one.changed(change({"pin": "my s3cret"}), 1)
+    one.changed(change(7, "pop"), 2)
+
+    assert sink.events == [
+        msgspec.structs.replace(change({"pin": "my ***"}), masked=True),
+        change(7, "pop"),
+    ]
+
+
+def test_a_wait_is_kept_with_its_step_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "recipes/x.yaml"
+    path.parent.mkdir()
+    path.write_text("steps:\n  - {name: a, type: shell, cmd: 'true', locks: [bench]}\n")
+    recipe = load(path, root=tmp_path)
+    one, sink = keeper(), Sink()
+    told: list[Wait] = []
+    one.begin(sink, [])
+    one.begun.add(recipe.key)
+    owner = Owner.here("20261125T101500Z-7f3a", "recipes/y.yaml::b")
+    wait = Wait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
+
+    one.waits(recipe, told.append, wait)
+
+    assert told == [wait]
+    assert sink.events == [
+        StepWaits(recipe=recipe.key, step="a", lock="bench", owner="recipes/y.yaml::b")
+    ]
+
+
+def test_a_failure_is_told_once_and_raised_each_time() -> None:
+    one, sink = keeper(), Sink()
+    failures: list[JournalError] = []
+    one.begin(sink, [])
+    one.failed = failures.append
+    sink.is_full = True
+
+    for number in range(3):
+        with pytest.raises(JournalError, match="the disk is full"):
+            one.changed(change(number), number)
+    one.tell(change(4))  # nobody there could do anything
+
+    assert len(failures) == 1
