@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 
+_NONE: frozenset[int] = frozenset()
 
-def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> Iterator[str]:
-    """Give the lines of a table.
+
+def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Iterator[str]:
+    """Give the lines of a table; nothing in the words moves the cursor of a terminal.
 
     Args:
         rows: The words of each line.
         right: Columns, from 0, that are numbers.
     """
-    columns = range(max((len(row) for row in rows), default=0))
-    widths = [max((len(row[at]) for row in rows if at < len(row)), default=0) for at in columns]
-    for row in rows:
-        words = (
-            word.rjust(widths[at]) if at in right else word.ljust(widths[at])
-            for at, word in enumerate(row)
-        )
+    from pytest_orchestrator.reports.columns import columns
+    from pytest_orchestrator.reports.safe_text import shown
+
+    safe = [[" ".join(shown(word).splitlines()) for word in row] for row in rows]
+    most = range(max(map(len, safe), default=0))
+    widths = [max(columns(row[at]) for row in safe if at < len(row)) for at in most]
+    for row in safe:
+        words = []
+        for at, word in enumerate(row):
+            room = " " * (widths[at] - columns(word))
+            words.append(f"{room}{word}" if at in right else f"{word}{room}")
         yield "  ".join(words).rstrip()
