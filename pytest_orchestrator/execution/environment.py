@@ -86,6 +86,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         services: What goes on in the background of the recipe.
         attempt: Number of the try of a step, from 1.
         locks: Open files that are the locks of a step; its lane holds them as long as it lives.
+        resources_there: How much there is of each counted resource of this machine.
         waiting: Is told of a step that waits for a lock, and who has that.
         follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
         keep: Keeps what happens to steps, in the thread where it happens; None where nobody does.
@@ -124,6 +125,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     services: "Services | None" = None
     attempt: int = 1
     locks: tuple[int, ...] = ()
+    resources_there: Mapping[str, int] = {}
     waiting: Callable[[Wait], None] = _nothing
     follow: "Follow | None" = None
     keep: "Keep | None" = None

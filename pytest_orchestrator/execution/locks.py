@@ -14,7 +14,7 @@ from typing import Final, Self, TypeAlias
 from pytest_orchestrator.execution import lockfile
 from pytest_orchestrator.execution.lockfile import LockError, Owner
 
-__all__ = ["Held", "LockError", "Owner", "Waiting", "taken"]
+__all__ = ["Held", "LockError", "Owner", "Waiting", "paused", "taken"]
 
 Waiting: TypeAlias = Callable[[str, Owner | None, float], None]
 """Is told a name, who has it as far as that is known, and since how many seconds."""
@@ -93,7 +93,7 @@ def taken(
     try:
         while (busy := _busy(locks)) is not None:
             report.of(busy)
-            if _paused(time.monotonic() - begun, stop):
+            if paused(time.monotonic() - begun, stop):
                 for lock in locks:
                     lock.leave()
                 return None
@@ -168,7 +168,7 @@ def _held(locks: list[_Lock], owner: Owner, waited: float) -> Held:
     return Held(tuple(lock.name for lock in locks), fds, waited)
 
 
-def _paused(waited: float, stop: threading.Event | None) -> bool:
+def paused(waited: float, stop: threading.Event | None) -> bool:
     """Wait a little, longer where the wait has been long; tell whether to stop."""
     seconds = min(max(waited / 20, _SHORTEST), _LONGEST)
     if stop is not None:

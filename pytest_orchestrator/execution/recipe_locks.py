@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution import locks, resources
 from pytest_orchestrator.execution.early_locks import early_locks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError, Owner
@@ -76,17 +76,56 @@ class RecipeLocks:
             LockError: They cannot be had at all.
             ExpressionError: The name of a lock of the recipe has no value.
         """
+        with contextlib.ExitStack() as stack:
+            grip = self._locked(step, stop, on_wait, stack)
+            if grip is not None and step.resources:
+                grip = self._with_resources(step, stop, on_wait, stack, grip)
+            yield grip
+
+    def _locked(
+        self,
+        step: Step,
+        stop: threading.Event | None,
+        on_wait: Callable[[], None],
+        stack: contextlib.ExitStack,
+    ) -> Grip | None:
         if self._has_own:
-            yield self._within_whole(step, stop)
-        elif not step.locks:
-            yield Grip()
-        else:
-            held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
-            if held is None:
-                yield None
-                return
-            with held:
-                yield Grip(held.filenos(), held.waited)
+            return self._within_whole(step, stop)
+        if not step.locks:
+            return Grip()
+        held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
+        if held is None:
+            return None
+        stack.enter_context(held)
+        return Grip(held.filenos(), held.waited)
+
+    def _with_resources(
+        self,
+        step: Step,
+        stop: threading.Event | None,
+        on_wait: Callable[[], None],
+        stack: contextlib.ExitStack,
+        grip: Grip,
+    ) -> Grip | None:
+        """Take the resources of a step, after its locks: who has any waits for no lock."""
+        who = self._recipe.node(step.name)
+
+        def waiting(name: str, owner: Owner | None, seconds: float) -> None:
+            on_wait()
+            self._env.waiting(Wait(who=who, lock=name, owner=owner, seconds=seconds))
+
+        held = resources.taken(
+            step.resources,
+            self._env.resources_there,
+            run=self._env.run,
+            step=who,
+            waiting=waiting,
+            stop=stop,
+        )
+        if held is None:
+            return None
+        stack.enter_context(held)
+        return Grip((*grip.files, *held.filenos()), grip.waited + held.waited)
 
     def release(self) -> None:
         """Let the recipe's own locks go: its run is over."""

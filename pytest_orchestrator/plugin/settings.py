@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import comparing, variables
+from pytest_orchestrator.plugin import comparing, resources, variables
 from pytest_orchestrator.plugin.quantities import SIZES, TIMES, quantity
 
 if TYPE_CHECKING:
@@ -43,29 +43,8 @@ _INI = (
 def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
     group = parser.getgroup("recipes", "YAML recipes as tests")
-    group.addoption(
-        "--recipe-needs",
-        choices=("run", "snapshot", "none"),
-        default="run",
-        help="what becomes of needed steps that were not selected: run them in the setup of "
-        "the step that needs them (default), or snapshot: restore the Context as it stood before "
-        "that step in the last run that had it, or none: run the selected steps alone",
-    )
-    group.addoption(
-        RESUME,
-        nargs="?",
-        const=LATEST,
-        metavar="RUN",
-        help="go on from an earlier run, the last one or --recipe-resume=RUN: what passed there "
-        "is restored, all else runs",
-    )
-    group.addoption(
-        "--recipe-rerun",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="with --recipe-resume: run this step again whatever it did; may be given again",
-    )
+    resources.add(group, parser)
+    _add_what_runs(group)
     group.addoption(
         "--recipe-jobs",
         metavar="N",
@@ -93,6 +72,32 @@ def add(parser: pytest.Parser) -> None:
     )
     variables.add(group)
     _add_ini(parser)
+
+
+def _add_what_runs(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--recipe-needs",
+        choices=("run", "snapshot", "none"),
+        default="run",
+        help="what becomes of needed steps that were not selected: run them in the setup of "
+        "the step that needs them (default), or snapshot: restore the Context as it stood before "
+        "that step in the last run that had it, or none: run the selected steps alone",
+    )
+    group.addoption(
+        RESUME,
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on from an earlier run, the last one or --recipe-resume=RUN: what passed there "
+        "is restored, all else runs",
+    )
+    group.addoption(
+        "--recipe-rerun",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --recipe-resume: run this step again whatever it did; may be given again",
+    )
 
 
 def _add_ini(parser: pytest.Parser) -> None:
@@ -156,6 +161,7 @@ def check(config: pytest.Config) -> None:
     serve_at(config)
     max_log(config)
     max_artifact(config)
+    resources.there(config)
     jobs(config)
     junit_properties(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
@@ -280,6 +286,7 @@ def environment(config: pytest.Config) -> "Environment":
         folder=state_of(config).folder.path,
         given=state_of(config).given,
         waiting=waiting.teller(config),
+        resources_there=resources.there(config),
         live=output.shown_live(config),
         max_log=max_log(config),
         max_artifact=max_artifact(config),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import following, shared
+from pytest_orchestrator.plugin import following, resources, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -225,6 +225,8 @@ class State:
             found: list[Recipe] = []
             try:
                 found = [] if problems else cells(recipe, collected(recipe, self.given))
+                there = resources.there(self.config)
+                problems += [one for each in found for one in resources.check(each, there)]
             except ExpressionError as error:
                 problems = [Problem(error.place or recipe.at["matrix"], str(error))]
             if problems:

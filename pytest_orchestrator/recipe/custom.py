@@ -15,7 +15,6 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo
 
 from pytest_orchestrator import extending
-from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.kinds import key
 from pytest_orchestrator.recipe.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.reading import WORDS
@@ -159,7 +158,7 @@ def _fields(keys: Any) -> list[tuple[str, Any, Any]]:
 
 def _field(each: FieldInfo) -> tuple[str, Any, Any]:
     name = each.encode_name
-    if name in keys_of(CustomStep) or name in {"type", *planned.STEP}:
+    if name in keys_of(CustomStep) or name == "type":
         raise ValueError(f"has a key '{name}', which steps of all types have")
     said = next(iter(said_of(each)), None)
     if said is None or not said.examples:

@@ -9,14 +9,20 @@ from typing import Any
 from msgspec import Struct, field
 from yaml import MappingNode, Node
 
-from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.nested import nested
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.step_keys import Retries, Step, Timeout
-from pytest_orchestrator.recipe.step_types import Args, CodeStep, Isolation, Parse, WorkingDirectory
+from pytest_orchestrator.recipe.step_keys import Resources, Retries, Step, Timeout
+from pytest_orchestrator.recipe.step_types import (
+    Args,
+    CodeStep,
+    Host,
+    Isolation,
+    Parse,
+    WorkingDirectory,
+)
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import either, quoted
 
@@ -33,6 +39,8 @@ class Defaults(Struct, frozen=True, kw_only=True):
     args: Args = field(default_factory=dict)
     parse: Parse = "json"
     cwd: WorkingDirectory = None
+    host: Host = ""
+    resources: Resources = field(default_factory=dict)
 
 
 def read(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
@@ -61,9 +69,6 @@ def read(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
 def _fields(found: Pairs, reading: Reading) -> dict[str, Any]:
     def unknown(name: str, node: Node) -> None:
         place, known = reading.values.place(node), keys_of(Defaults)
-        if name in planned.DEFAULTS:
-            reading.problems.add(place, f"'{name}' {planned.SENTENCE}")
-            return
         hint = reading.problems.meant(name, known) or f"it may have {either(known)}"
         reading.problems.add(place, f"unknown key {quoted(name)} in 'defaults'", hint=hint)
 

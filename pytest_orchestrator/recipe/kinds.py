@@ -64,4 +64,5 @@ Sha256 = Annotated[
     str, _kind(rules.shaped(r"[0-9A-Fa-f]{64}", "64 digits of hexadecimal"), r"[0-9A-Fa-f]{64}")
 ]
 Pattern = Annotated[str, _kind(rules.pattern)]
+Count = Annotated[int, _kind(rules.tries)]
 ExitCode = Annotated[int, _kind(rules.exit_code)]

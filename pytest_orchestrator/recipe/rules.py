@@ -142,7 +142,7 @@ def pause(value: float | str) -> float:
 
 
 def tries(number: int) -> int:
-    """How often something is done at most."""
+    """A number of tries, or of pieces of something."""
     if not 1 <= number <= MOST:
         raise ValueError(f"should be 1 to {MOST}")
     return number

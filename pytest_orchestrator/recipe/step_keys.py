@@ -9,7 +9,16 @@ from pytest_orchestrator import extending
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.expressions import Expression, Template
-from pytest_orchestrator.recipe.kinds import FilePath, Fixture, Json, StepName, Tag, Text, key
+from pytest_orchestrator.recipe.kinds import (
+    Count,
+    FilePath,
+    Fixture,
+    Json,
+    StepName,
+    Tag,
+    Text,
+    key,
+)
 from pytest_orchestrator.recipe.measurement import Measurement
 from pytest_orchestrator.recipe.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.output import Output
@@ -61,6 +70,15 @@ class Criterion(Struct, frozen=True):
 
 
 # Nothing that a step holds leads back to it, so that the garbage collector need not know it.
+Resources = Annotated[
+    dict[Text, Count],
+    key(
+        "How many the step needs of what there is several of; see `--recipe-resource`.",
+        {"scope": 1},
+    ),
+]
+
+
 class Step(Struct, frozen=True, kw_only=True, gc=False):
     """What steps of every type have.
 
@@ -153,6 +171,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
             names=BEFORE,
         ),
     ] = ()
+    resources: Resources = field(default_factory=dict)
     outputs: Annotated[
         tuple[Output, ...],
         key(

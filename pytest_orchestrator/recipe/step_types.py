@@ -53,6 +53,16 @@ WorkingDirectory = Annotated[
 ]
 
 
+Host = Annotated[
+    str,
+    key(
+        "The machine, as the configuration of OpenSSH knows it.",
+        "bench-3",
+        rule=rules.host,
+    ),
+]
+
+
 class Brought(Struct, frozen=True, kw_only=True):
     """What a class that a plugin has brought is told besides its keys.
 
@@ -155,14 +165,7 @@ class SshStep(ShellStep, frozen=True, kw_only=True, tag_field="type", tag="ssh")
 
     type: ClassVar[str] = "ssh"
 
-    host: Annotated[
-        str,
-        key(
-            "The machine, as the configuration of OpenSSH knows it.",
-            "bench-3",
-            rule=rules.host,
-        ),
-    ]
+    host: Host
 
 
 STEP_TYPES: dict[str, type[Step]] = {

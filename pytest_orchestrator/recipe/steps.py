@@ -8,7 +8,7 @@ from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import command_line, defaults, nested, planned
+from pytest_orchestrator.recipe import command_line, defaults, nested
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys, refused
 from pytest_orchestrator.recipe.expressions import Expression
@@ -227,9 +227,6 @@ class _StepReader:
 
     def _unknown(self, name: str, node: Node) -> None:
         if name == "type":
-            return
-        if name in planned.STEP:
-            self._problems.add(self._values.place(node), f"'{name}' {planned.SENTENCE}")
             return
         if name == "with":
             self._note(node, "'with' without 'use'")

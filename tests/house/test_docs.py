@@ -17,7 +17,6 @@ from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks, specs
-from pytest_orchestrator.recipe import planned
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.measurement import Measurement, Within
 from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
@@ -91,13 +90,6 @@ def test_the_page_of_keys_is_of_today() -> None:
     made = runpy.run_path(str(REFERENCE.parent / "keys.py"))["text"]()
 
     assert (REFERENCE / "keys.md").read_text() == made, "run docs/keys.py"
-
-
-def test_every_planned_key_is_among_what_is_not_yet_there() -> None:
-    section = (REFERENCE / "recipes.md").read_text().partition("## Not yet")[2]
-    named = set(re.findall(r"`(\w+)`", section))
-
-    assert named == planned.STEP
 
 
 def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:

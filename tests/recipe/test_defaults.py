@@ -123,17 +123,17 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
             ["1:12 unknown key 'timout' in 'defaults' (did you mean 'timeout'?)"],
         ),
         (
-            "{success: {}}",
+            "{artifacts: []}",
             [
                 (
-                    "1:12 unknown key 'success' in 'defaults' "
-                    "(it may have timeout, retry, isolation, args, parse or cwd)"
+                    "1:12 unknown key 'artifacts' in 'defaults' "
+                    "(it may have timeout, retry, isolation, args, parse, cwd, host or resources)"
                 )
             ],
         ),
         (
-            "{resources: {scope: 1}}",
-            ["1:12 'resources' is not supported by this version of pytest-orchestrator"],
+            "{resources: {scope: 0}}",
+            ["1:31 'defaults.resources.scope' is 0, should be 1 to 1000"],
         ),
         ("[timeout]", ["1:11 'defaults' is a list, should be a mapping"]),
         (

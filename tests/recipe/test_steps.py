@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import Criterion, Recipe, planned
+from pytest_orchestrator.recipe import Criterion, Recipe
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]
@@ -141,13 +141,6 @@ def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
         "2:21 unknown type 'docker' in step 'a' (a step has a type: python, shell or ssh)",
         "2:58 'implicit' in step 'a' is a number, should be true or false",
         "2:61 unknown key 'foo' in step 'a'",
-    ]
-
-
-@pytest.mark.parametrize("key", sorted(planned.STEP))
-def test_planned_keys_of_a_step_are_told_to_be_so(key: str, problems: Problems) -> None:
-    assert problems(steps(f"{{name: a, type: shell, cmd: ls, {key}: 1}}")) == [
-        f"2:37 '{key}' is not supported by this version of pytest-orchestrator"
     ]
 
 

@@ -1,7 +1,7 @@
 """Make a scriptlet with its test, or a recipe, each from a template that runs as it is."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
 from pytest_orchestrator.cli.project import Project, project
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 EXAMPLE = "new step count_words --type shell --param INPUT"
 
 
+_SHOWN: Final[Any] = {
+    "formatter_class": argparse.RawDescriptionHelpFormatter,
+    "allow_abbrev": False,
+}
+
+
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
     kinds = parser.add_subparsers(metavar="step|recipe", dest="kind", required=True)
@@ -21,8 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "step",
         help="a scriptlet and its test",
         epilog=f"example:\n  pytest-orchestrator {EXAMPLE}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **_SHOWN,
     )
     step.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
     step.add_argument(
@@ -44,8 +49,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "recipe",
         help="a recipe that calls scriptlets",
         epilog="example:\n  pytest-orchestrator new recipe words --step sample.sh",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **_SHOWN,
     )
     recipe.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
     recipe.add_argument(

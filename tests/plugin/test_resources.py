@@ -1,0 +1,66 @@
+"""Steps that need counted resources, at the same time and in several processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+# Each has a folder of its own for what runs just now.
+_STEP = "mkdir run.$$; [ $(ls -d run.* | wc -l) -le 2 ] || touch too_many; sleep 0.15; rmdir run.$$"
+
+
+def _recipe(name: str, steps: int, wanted: str) -> str:
+    keys = f"type: shell, parse: text, cmd: '{_STEP}', needs: [], resources: {wanted}"
+    return "steps:\n" + "".join(f"  - {{name: {name}{n}, {keys}}}\n" for n in range(steps))
+
+
+def test_no_more_steps_run_than_there_are_resources_for(project: Project) -> None:
+    project.ini("recipe_resources = scope=9")
+    project.write("recipes/a.yaml", _recipe("a", 5, "{scope: 1}"))
+    project.write("recipes/b.yaml", _recipe("b", 5, "{scope: 1}"))
+    result = project.spawn(
+        "-n", "2", "--dist", "loadfile", "--recipe-jobs", "5", "--recipe-resource", "scope=2"
+    )
+
+    assert result.parseoutcomes() == {"passed": 10}
+    assert not (project.path / "too_many").exists()
+    assert len(project.spawn("--recipe-jobs=5", "--recipe-resource=scope=5").outlines) > 5
+    assert (project.path / "too_many").exists()  # so that the first run proves something
+
+
+def test_what_no_machine_can_do_is_an_error_before_anything_runs(project: Project) -> None:
+    project.write(
+        "recipes/a.yaml",
+        "defaults: {resources: {scope: 1}}\n"
+        "steps:\n"
+        "  - {name: a, type: shell, parse: text, cmd: 'touch ran'}\n"
+        "  - {name: b, type: shell, parse: text, cmd: 'true', resources: {scope: 3}}\n"
+        "  - {name: c, type: shell, parse: text, cmd: 'true', resources: {scoop: 1}}\n"
+        "  - {name: d, type: shell, parse: text, cmd: 'true', resources: {gpu: 2}}\n",
+    )
+    told = project.run("--recipe-resource", "scope=2").stdout.str()
+
+    none = "and nobody says that there is any"
+    for line in (
+        "step 'b' needs 3 of 'scope', and there is 2 (--recipe-resource scope=3)",
+        f"step 'c' needs 1 of 'scoop', {none} (did you mean 'scope'?)",
+        f"step 'd' needs 2 of 'gpu', {none} (--recipe-resource gpu=2)",
+    ):
+        assert line in told
+    assert not (project.path / "ran").exists()
+
+
+def test_numbers_are_numbers(project: Project) -> None:
+    project.write(
+        "recipes/a.yaml",
+        "steps:\n  - {name: a, type: shell, cmd: x, resources: {scope: 0}}\n",
+    )
+
+    assert (
+        "'resources.scope' in shell step 'a' is 0, should be 1 to 1000"
+        in project.run().stdout.str()
+    )
+    result = project.run("--recipe-resource", "scope")
+    assert "--recipe-resource: 'scope' should be like scope=2" in result.stderr.str()
