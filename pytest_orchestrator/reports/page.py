@@ -103,9 +103,9 @@ class Page:
 
     @property
     def first_failure(self) -> StepView | None:
-        """The step that failed first."""
+        """The step of which it was known first that it failed."""
         bad = [step for step in self.steps if step.state in ("failed", "error")]
-        return min(bad, key=lambda one: one.step.lines[0] or 1 << 60, default=None)
+        return min(bad, key=lambda one: one.step.lines[1] or 1 << 60, default=None)
 
     @property
     def interrupted(self) -> list[StepView]:
@@ -155,7 +155,7 @@ class Page:
         """The revision of the project."""
         found = (self.run.started.environment if self.run.started else {}).get("git")
         if isinstance(found, dict):
-            commit = str(found.get("commit") or found.get("revision") or "")[:12]
+            commit = str(found.get("revision", ""))[:12]
             branch = f" ({found['branch']})" if found.get("branch") else ""
             return cut(f"{commit}{branch}{' with changes' * bool(found.get('dirty'))}", 120)
         return cut(str(found), 120) if found else ""

@@ -18,7 +18,7 @@ from pytest_orchestrator.core.history import stamp
 from pytest_orchestrator.run.journal import Journal
 
 RECIPE = "recipes/psu_burn_in.yaml"
-BEGIN = 1_795_000_000_000_000
+BEGIN = 1_795_601_702_000_000
 
 _STEPS: dict[str, list[str]] = {
     "flash": [],
@@ -66,7 +66,10 @@ class SampleRun:
                 root="/bench",
                 argv=("recipes", "-q"),
                 host="bench_3",
-                environment={"python": "3.13.0", "git": {"commit": "c0ffee" * 7, "branch": "main"}},
+                environment={
+                    "python": "3.13.0",
+                    "git": {"revision": "c0ffee" * 7, "branch": "main"},
+                },
             ),
         )
 

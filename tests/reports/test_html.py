@@ -139,7 +139,7 @@ def test_hostile_words_are_text_everywhere(tmp_path: Path) -> None:
         logs={"stdout": run.log("x.stdout", HOSTILE), "stderr": run.log("x.stderr", "A" * 10**7)},
         artifacts=[{"path": "javascript:hit()", "type": "image/png", "bytes": 3}],
         attempts=[{"attempt": 1, "kind": HOSTILE, "reason": HOSTILE, "seconds": 1,
-                   "start": "2026-11-18T11:06:40Z"}],
+                   "start": "2026-11-25T10:15:02Z"}],
         warnings=[HOSTILE],
     )  # fmt: skip
     run.add(3, TestReported(node=HOSTILE, outcome="failed", reason=HOSTILE, text=HOSTILE))
@@ -169,8 +169,8 @@ def test_a_run_that_was_killed_says_so_and_where(tmp_path: Path) -> None:
     text = " ".join(Read(page(run)).text.split())
 
     assert "! interrupted" in text
-    assert f"b of {RECIPE} had begun 2026-11-18 11:06:43 UTC and has no end" in text
-    assert "The last line of its journal, line 6, was written 2026-11-18 11:06:43 UTC" in text
+    assert f"b of {RECIPE} had begun 2026-11-25 10:15:05 UTC and has no end" in text
+    assert "The last line of its journal, line 6, was written 2026-11-25 10:15:05 UTC" in text
 
 
 def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
