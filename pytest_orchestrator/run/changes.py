@@ -92,6 +92,29 @@ class Changes:
         """Return the number of the line that changed a key last; 0 where none did."""
         return self._last.get((scope, key), 0)
 
+    def latest(self, key: str, scope: str = "") -> Recorded | None:
+        """Return the last change of a key, without what was before; None where it has none.
+
+        However long the history is, only its end is read.
+        """
+        rows = self._rows.get(scope, {}).get(key) or self._rows[""].get(key)
+        if rows is None:
+            return None
+        (row,) = _decode(rows[rows.rfind(b"\n", 0, -1) + 1 :])
+        n, ts, who, op, new, by, masked = row
+        place = new if op == "pop" else None
+        return Recorded(
+            n=n,
+            ts=ts,
+            key=key,
+            who=who,
+            op=op,
+            index=place,
+            by=by,
+            masked=masked,
+            new=None if op == "pop" else new,
+        )
+
     def history(self, key: str, scope: str = "") -> list[Recorded]:
         """Return all changes of a key, oldest first; what a recipe has not changed is below it."""
         rows = self._rows.get(scope, {}).get(key)

@@ -44,6 +44,7 @@ class StepRecord:
         text: All that pytest tells of its failure.
         digest: Of what its last try ran.
         lines: Numbers of the first and the last line that are about it.
+        touched: Number of the last line that changed anything of this, pytest's word included.
         ended: The event that told what became of it; None before.
         is_open: A try of it began, and what became of that is not known.
         cut_off_in: A run before this one that was ended while it ran, where nothing of it ran
@@ -65,6 +66,7 @@ class StepRecord:
         self.text = ""
         self.digest = ""
         self.lines = (0, 0)
+        self.touched = 0
         self.ended: StepFinished | None = None
         self.is_open = False
         self.cut_off_in: str | None = None
@@ -73,6 +75,7 @@ class StepRecord:
         self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
     ) -> None:
         """Take the next line that is about it."""
+        self.touched = entry.n
         match event:
             case StepStarted():
                 self._begin(entry, event)
@@ -214,7 +217,7 @@ class RunRecord:
         if event.recipe is None or event.step is None:
             return
         step = self._step(event.recipe, event.step)
-        step.text = event.text
+        step.text, step.touched = event.text, self.lines
         # pytest's word is the last, but it has one for all that did not run.
         if event.outcome != "skipped" and step.state not in GOING_ON:
             step.state = event.outcome

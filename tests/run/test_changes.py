@@ -86,6 +86,23 @@ def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]
             assert told == wanted
 
 
+@given(CALLS)
+def test_the_latest_change_is_the_last_of_the_history(
+    calls: list[tuple[bool, str, str, int]],
+) -> None:
+    kept = Kept()
+    kept.do(calls)
+    for scope in ("", "recipes/x.yaml"):
+        for key in ("a", "b", "c.d"):
+            last = next(reversed(kept.changes.history(key, scope)), None)
+            latest = kept.changes.latest(key, scope)
+            assert (latest and (latest.n, latest.who, latest.op, latest.index)) == (
+                last and (last.n, last.who, last.op, last.index if last.op == "pop" else None)
+            )
+            if last is not None and latest is not None and last.op != "pop":
+                assert latest.new == last.new
+
+
 @given(CALLS, CALLS)
 def test_what_was_restored_goes_on(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]

@@ -53,6 +53,19 @@ def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
     assert record.state == "interrupted"
 
 
+def test_a_step_tells_which_line_touched_it_last(past: Past) -> None:
+    followed = Followed(past.folder)
+    past.recipe("a", "b")
+    past.add(StepWaits(recipe=RECIPE, step="a", lock="psu"))
+    followed.more()
+    a, b = followed.record.steps
+
+    assert (a.touched, b.touched) == (followed.record.lines, 0)
+    past.step("b")
+    followed.more()
+    assert a.touched < b.touched == followed.record.lines
+
+
 def test_a_run_is_followed(past: Past) -> None:
     followed = Followed(past.folder)
 
