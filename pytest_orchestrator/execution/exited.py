@@ -59,6 +59,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         stdout_log: Absolute path of the log of its stdout, written as soon as there is some;
             None is none.
         stderr_log: The same for stderr.
+        samples: Absolute path of the file for what is sampled; None is none.
         max_log: Bytes after which a log is cut, with a mark.
         secrets: What is masked in the logs and in what is copied, the longest first.
         grace: Seconds between TERM and KILL.
@@ -72,6 +73,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     stdin: str | None = None
     stdout_log: str | None = None
     stderr_log: str | None = None
+    samples: str | None = None
     max_log: int = 100 * 1000 * 1000
     secrets: tuple[bytes, ...] = ()
     grace: float = 2.0

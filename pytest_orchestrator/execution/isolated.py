@@ -72,6 +72,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         timeout=timeout,
         stdout_log=env.log(step.name, "stdout"),
         stderr_log=env.log(step.name, "stderr"),
+        samples=env.samples(step.name),
         max_log=env.max_log,
         end_signal=step.stop_number,
         secrets=env.masked_forms,

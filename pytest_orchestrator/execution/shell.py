@@ -112,6 +112,7 @@ def _request(
         timeout=env.seconds_for(step.timeout),
         stdout_log=env.log(step.name, "stdout"),
         stderr_log=env.log(step.name, "stderr"),
+        samples=None if isinstance(step, SshStep) else env.samples(step.name),
         max_log=env.max_log,
         end_signal=step.stop_number,
         secrets=env.masked_forms,

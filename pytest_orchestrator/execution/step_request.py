@@ -25,6 +25,7 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 2.0
     stdout_log: str | None = None
     stderr_log: str | None = None
+    samples: str | None = None
     max_log: int = 100 * 1000 * 1000
     secrets: tuple[bytes, ...] = ()
     handed: int = 2

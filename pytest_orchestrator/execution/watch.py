@@ -67,7 +67,7 @@ class Watch:
         self._abilities, self._descendants = abilities, descendants
         self._poll = select.poll()
         self._streams = Streams(request, fds, self._poll)
-        self._figures = Figures()
+        self._figures = Figures(request.get("samples"))
         self._pid, self._pidfd = 0, -1
         self._status: int | None = None
         self._exited: float | None = None

@@ -1,5 +1,6 @@
 """A lane runs one program at a time: what it is given, what is told of it, how it is ended."""
 
+import json
 import os
 import select
 import signal
@@ -387,6 +388,19 @@ def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
     assert times[-1] <= exited.seconds
     assert rss[-1] > rss[0]
     assert cpu[-1] > cpu[0]
+
+
+def test_samples_are_in_their_file_while_the_program_runs(run: Runs, tmp_path: Path) -> None:
+    samples = tmp_path / "resources" / "measure.1.jsonl"
+
+    exited = run(
+        "sh", "-c", f"until grep -qs rss {samples}; do sleep 0.01; done", samples=str(samples)
+    )
+
+    assert exited.status == 0
+    first = json.loads(samples.read_text(encoding="utf-8").splitlines()[0])
+    seconds, rss, cpu = exited.samples[0]
+    assert first == {"seconds": round(seconds, 6), "rss": rss, "cpu_seconds": round(cpu, 6)}
 
 
 def test_processes_are_counted(run: Runs) -> None:
