@@ -115,8 +115,6 @@ class Controller:
 
             self._take_up(state, ids)
             assert self._session is not None  # noqa: S101  # it has begun
-            if state.resuming is not None:
-                state.resuming.take_up_all(ids)
             journaling.begin(self._session, state)
         else:
             state.drop_early()

@@ -1,11 +1,11 @@
 """A session that goes on from an earlier run: ``--recipe-resume``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, past, settings, upstream
+from pytest_orchestrator.plugin import past, settings
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.run import fates, resume, runs
 from pytest_orchestrator.run.journal import NAME
@@ -110,27 +110,16 @@ class Resuming:
             for step in run.recipe.steps if old else ():
                 if old and self._of(run.recipe, step).kind == "restored":
                     past.take_over(state, run, step, self._record, old.steps[step.name])
-            run.owes_finally = any(
-                fate.kind != "first" for fate in self._plan.fates[run.recipe.key].values()
-            )
+        due = [
+            run
+            for run in found
+            if any(fate.kind != "first" for fate in self._plan.fates[run.recipe.key].values())
+        ]
+        register, worker = self._config.pluginmanager.register, hasattr(self._config, "workerinput")
+        register(_Owing(self._config, due))
+        if not worker and self._config.getoption("dist", "no") != "no":
+            register(_Closing(self))
         self._restore(found)
-
-    def take_up_all(self, nodes: "Sequence[str]") -> None:
-        """Take up, in the controller of workers, what they run.
-
-        Args:
-            nodes: Node ids of all items; those of all workers are the same.
-        """
-        state = state_of(self._config)
-        if self._recipes:
-            return
-        paths = dict.fromkeys(node.partition("::")[0] for node in nodes)
-        for path in paths:
-            file = self._config.rootpath / path
-            if file.suffix.lower() in claims.SUFFIXES and file.is_file():
-                for cell in state.cells(file):
-                    upstream.link(state.run(cell), state)
-        self.take_up(list(state.runs.values()))
 
     def _restore(self, found: "Sequence[Serial]") -> None:
         """Make the Contexts what they were; no change of them is told to anybody."""
@@ -221,3 +210,32 @@ class Resuming:
             yield f"asks whether it may run again: {past.listed(kinds['refused'])}"
         if self._lost:
             yield f"secret, so not restored: {past.listed(self._lost)}"
+
+
+class _Owing:
+    """Lets recipes owe their ``finally`` steps: at once, in a worker once it runs one of them."""
+
+    def __init__(self, config: pytest.Config, due: "Sequence[Serial]") -> None:
+        self._due = {run.recipe.key: run for run in due}
+        if not hasattr(config, "workerinput"):
+            for run in due:
+                run.owes_finally = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Take note of a recipe that this process runs."""
+        run = self._due.get(getattr(getattr(item, "recipe", None), "key", ""))
+        if run is not None:
+            run.owes_finally = True
+
+
+class _Closing:
+    """Tells at the end what stands in the header elsewhere: a session with workers has none."""
+
+    def __init__(self, resuming: Resuming) -> None:
+        self._resuming = resuming
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Tell it."""
+        for line in self._resuming.told():
+            terminalreporter.write_line(f"orchestrator: {line}")

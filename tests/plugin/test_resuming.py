@@ -254,6 +254,22 @@ def test_only_what_is_selected_goes_on(project: Project, cut: Cut) -> None:
     assert project.ran == ["side", "off"]
 
 
+def test_workers_go_on_as_one_session(project: Project, cut: Cut) -> None:
+    project.recipe("x", STEPS, FINAL)
+    project.recipe("y", {"alone": ""})
+    run = cut("three", event="step_finished")
+    result = project.run("--recipe-resume", "-n2")
+
+    told = f"orchestrator: goes on from run {run}: 4 of 5 steps restored"
+    assert told in result.outlines or told.replace("4 of 5", "3 of 5") in result.outlines
+    assert "restored" in result.stdout.str()
+    assert sorted({"alone": 0, **dict.fromkeys(project.ran)}) == ["alone", "four", "off"]
+    assert project.ran.count("off") == 1
+    values = last(project).changes.values()
+    assert values == {f"done.{name}": True for name in (*STEPS, *FINAL, "alone")}
+    assert {step.state for step in last(project).steps} == {"restored", "passed"}
+
+
 def test_a_run_that_was_killed_at_its_very_beginning_hides_nothing(
     project: Project, cut: Cut
 ) -> None:
