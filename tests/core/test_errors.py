@@ -9,13 +9,19 @@ import pytest
 import pytest_orchestrator.core
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
 from pytest_orchestrator.core.chain import JournalDamaged
-from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+from pytest_orchestrator.core.errors import (
+    ContextKeyError,
+    ContextTypeError,
+    JournalError,
+    OrchestratorError,
+)
 from pytest_orchestrator.core.values import NotJson
 
 KINDS = [
     ContextKeyError,
     ContextTypeError,
     JournalDamaged,
+    JournalError,
     NotJson,
     SignatureError,
     ValidationFailed,

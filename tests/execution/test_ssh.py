@@ -78,7 +78,7 @@ def test_a_process_that_keeps_the_output_open_is_ended(tmp_path: Path) -> None:
         check=False,
         capture_output=True,
     )
-    assert stat.stdout.strip() in (b"", b"Z")
+    assert stat.stdout.strip()[:1] in (b"", b"Z")  # a nice zombie is a ZN
 
 
 def test_no_value_stands_on_the_command_line_here() -> None:

@@ -23,6 +23,11 @@ _SHOWN: Final[Any] = {
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
     kinds = parser.add_subparsers(metavar="step|recipe", dest="kind", required=True)
+    _declare_step(kinds)
+    _declare_recipe(kinds)
+
+
+def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     step = kinds.add_parser(
         "step",
         help="a scriptlet and its test",
@@ -45,6 +50,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="what it is given: a parameter, or a variable of a script; may be given again",
     )
     step.set_defaults(parser=step)
+
+
+def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     recipe = kinds.add_parser(
         "recipe",
         help="a recipe that calls scriptlets",
