@@ -58,8 +58,8 @@ class Snapshots:
             past.take_over(self._state, run, step, found.record, old)
             names = self._told.setdefault(found.record.id, [])
             names += [] if step.name in names else [step.name]
-        self._write(found, [run for run, _ in needs])
-        restore: Callable[[], None] = partial(self._restore, item, found)
+        runs_of = [run for run, _ in needs]
+        restore: Callable[[], None] = partial(self._restore, item, found, runs_of)
         item.stash[SNAPSHOT] = restore
         past.set_up(item)
 
@@ -108,8 +108,9 @@ class Snapshots:
         events = [resume.taken(found.record, old, run) for old in found.steps.values()]
         past.keep(self._state, recipes.values(), events)
 
-    def _restore(self, item: "StepItem", found: before.Before) -> None:
+    def _restore(self, item: "StepItem", found: before.Before, needed: "Sequence[Serial]") -> None:
         """Make the Contexts what they were before a step."""
+        self._write(found, needed)
         for scope, told in found.contexts.items():
             context = item.run.context if scope else self._state.context
             current = context.to_dict()
