@@ -124,8 +124,8 @@ def is_gone() -> Iterator[Callable[[int], bool]]:
         except ProcessLookupError:
             return True
         try:
-            # What was sent a KILL takes a moment to go.
-            if select.select([fd], [], [], 1.0)[0]:
+            # What was sent a KILL takes a moment to go; on a busy machine, seconds.
+            if select.select([fd], [], [], 10.0)[0]:
                 return True
         finally:
             os.close(fd)

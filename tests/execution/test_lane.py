@@ -3,8 +3,8 @@
 import json
 import os
 import select
+import shlex
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -358,8 +358,16 @@ def test_cpu_is_that_of_all_processes_also_of_orphans(run: Runs) -> None:
 
 
 def test_memory_is_the_peak_of_the_tree_and_of_its_largest(run: Runs) -> None:
-    hold = "import time; b = bytearray(40 << 20); time.sleep(0.3)"
-    both = run("sh", "-c", f'{sys.executable} -ISc "{hold}" & {sys.executable} -ISc "{hold}"; wait')
+    hold = """
+        import os, sys, time
+        held = bytearray(40 << 20)
+        open(sys.argv[1], "x").close()
+        while not os.path.exists(sys.argv[2]):
+            time.sleep(0.01)
+        time.sleep(1.2)  # both have all now, for longer than samples are apart
+    """
+    one, other = (shlex.join([*python(hold), *names]) for names in (("a", "b"), ("b", "a")))
+    both = run("sh", "-c", f"{one} & {other}; wait")
 
     assert 40 << 20 < both.largest_rss < 60 << 20
     assert 80 << 20 < both.max_rss < 120 << 20
