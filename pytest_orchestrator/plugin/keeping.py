@@ -75,9 +75,9 @@ class Keeper:
         self.begun: set[str] = set()
         self._lock = threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
+        self._texts = texts.Waiting(lambda: state.folder.path, state.masked)
         self._has_failed = False
-        self._synced = 0.0
-        self._unsynced = False
+        self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets
         self._secrets.learn(os.environ)  # of a controller no recipe makes it do so
 
@@ -94,6 +94,7 @@ class Keeper:
             sink.append(told, moment)
         sink.sync()
         self.sink = sink
+        self._texts.keep()
 
     def drop(self) -> None:
         """Forget what waits where there is no sink to come: nobody runs a recipe."""
@@ -134,6 +135,7 @@ class Keeper:
         Raises:
             JournalError: It would lose more.
         """
+        self._texts.keep()
         self._unsynced = True
         if time.monotonic() - self._synced >= LULL:
             self.sync()
@@ -211,8 +213,7 @@ class Keeper:
     def _started(self, recipe: "Recipe", what: Tried) -> None:
         name = what.step.name
         if what.attempt == 1:
-            written = recipe.step(name)  # with its expressions
-            self._work[recipe.key, name] = past.work_of(self._state, recipe, written)
+            self._work[recipe.key, name] = past.work_of(self._state, recipe, recipe.step(name))
         told = msgspec.json.encode(self._work[recipe.key, name])
         self.append(
             StepStarted(
@@ -289,7 +290,7 @@ class Keeper:
                 files, key = self._files_of(recipe), recipe.key
                 self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
                 self.begun.add(recipe.key)
-                texts.keep(self._state.folder.path, recipe, self._state.masked)
+                self._texts.add(recipe)
 
     def _files_of(self, recipe: "Recipe") -> dict[str, str]:
         """Return the digests of the files that the steps of a recipe run, by their paths."""

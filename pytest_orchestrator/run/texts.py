@@ -1,6 +1,7 @@
 """The text of each recipe that ran, kept in the folder of its run: a file may change later."""
 
 import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,33 @@ def keep(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(masked(text), encoding="utf-8")
+
+
+class Waiting:
+    """Keeps texts of recipes as soon as the folder of their run is there: its journal makes it."""
+
+    def __init__(self, folder: Callable[[], Path], masked: Callable[[str], str]) -> None:
+        """Keep nothing so far.
+
+        Args:
+            folder: Gives the folder of the run; asked only where a text waits.
+            masked: Takes secrets out of a text.
+        """
+        self._folder = folder
+        self._masked = masked
+        self._recipes: list[Recipe] = []
+        self._lock = threading.Lock()
+
+    def add(self, recipe: Recipe) -> None:
+        """Keep the text of a recipe, now or later."""
+        self._recipes.append(recipe)
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep what waits, if it can be kept now."""
+        with self._lock:
+            while self._recipes and self._folder().is_dir():
+                keep(self._folder(), self._recipes.pop(), self._masked)
 
 
 def place_of(folder: Path, name: str) -> Path:

@@ -53,6 +53,7 @@ def test_what_failed_runs_again_with_what_it_blocked_and_nothing_else(bench: Pro
     assert header(result) == [f"restored from run {run}: one, two, three"]
     assert bench.ran == ["four", "five", "off"]
     assert result.parseoutcomes() == {"passed": 2}
+    assert (found(runs(bench)) / "sources" / "recipes" / "x.yaml").is_file()
     record = load(found(runs(bench)))
     order = ["one", "two", "three", "four", "five", "off"]
     assert record.changes.values() == {"order": order}
