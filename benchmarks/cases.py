@@ -173,6 +173,27 @@ def journal() -> Case:
     )
 
 
+def reports() -> Case:
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        without, alone, everything = (costs[name].cpu for name in ("none", "page", "all reports"))
+        return [
+            Figure("CPU of the page and the pictures", alone - without, "s"),
+            Figure("CPU, with all reports / with none", everything / without, "x", 1.1),
+        ]
+
+    json = ("-p", "pytest_jsonreport", "--json-report", "--json-report-file=report.json")
+    files = (*json, "--junitxml=report.xml")
+    return Case(
+        "all reports of a recipe of 1,000 python steps",
+        (
+            Run("none", "recipe-python", 1_000, options=("-o", "recipe_html=false")),
+            Run("page", "recipe-python", 1_000, options=("-o", "recipe_html=true")),
+            Run("all reports", "recipe-python", 1_000, options=("-o", "recipe_html=true", *files)),
+        ),
+        figures,
+    )
+
+
 def scaling(kind: str) -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
         one, some, many = (costs[f"{n} steps"].cpu for n in (1, 1_000, 10_000))
@@ -264,6 +285,7 @@ CASES: dict[str, Case] = {
     "scaling-python": scaling("recipe-python"),
     "scaling-shell": scaling("recipe-shell"),
     "journal": journal(),
+    "reports": reports(),
     "idle": idle(),
     "slow-import": slow_import(),
     "steps": steps(),
