@@ -1,0 +1,45 @@
+"""Watch runs live in a browser.
+
+Reads run folders and nothing else: it can never hurt a run. The printed link has a token in
+it; only the loopback is listened at unless told otherwise.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.mistakes import existing
+from pytest_orchestrator.core.errors import OrchestratorError
+
+EXAMPLE = "monitor --open"
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    parser.add_argument(
+        "runs", nargs="?", type=existing, metavar="RUN_DIR", help="a folder of runs, or one run"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="where to listen; others than the loopback let other machines look "
+        "(default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8050, help="the port, or the next free one (default: 8050)"
+    )
+    parser.add_argument("--open", action="store_true", help="open a browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from pytest_orchestrator.monitor.serving import serve
+    from pytest_orchestrator.run.folder import is_run
+
+    base = Path(args.runs).resolve() if args.runs else past.base()
+    try:
+        return serve(base.parent if is_run(base) else base, args.host, args.port, show=args.open)
+    except OrchestratorError as error:
+        print(error, file=sys.stderr)
+        return 2

@@ -1,0 +1,1 @@
+"""A Dash app that reads run folders, and can never hurt a run."""

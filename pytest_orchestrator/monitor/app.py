@@ -1,0 +1,71 @@
+"""The Dash app: its pages, what is the same on all of them, and the guard in front of them."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dash import Dash, Input, Output, dcc, html
+
+from pytest_orchestrator.monitor import drawing
+from pytest_orchestrator.monitor.door import guard
+from pytest_orchestrator.monitor.pages import comparison, run, runs
+from pytest_orchestrator.monitor.shelf import Shelf
+from pytest_orchestrator.monitor.watch import Watch
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_SECOND = 1000
+
+
+def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
+    """Return the web application of the monitor.
+
+    Args:
+        base: The folder that has the runs.
+        token: What the printed link has.
+        hosts: Names and addresses, without a port, by which it may be asked.
+    """
+    drawing.prepare()
+    app = Dash(
+        __name__,
+        title="runs",
+        update_title="",
+        serve_locally=True,
+        use_pages=False,
+        suppress_callback_exceptions=True,
+        add_log_handler=False,
+        enable_mcp=False,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+    )
+    watch = Watch(base)
+    shelf = Shelf(watch)
+    app.layout = html.Div(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Interval(id="tick", interval=_SECOND),
+            html.Div(id="page"),
+        ]
+    )
+    app.callback(Output("page", "children"), Input("url", "pathname"))(
+        lambda path: _page(path or "/", watch, shelf)
+    )
+    for page in (runs, comparison, run):
+        page.register(app, watch, shelf)
+    server: Flask = app.server
+    server.debug = False  # whatever FLASK_DEBUG says
+    guard(server, token, hosts, app.csp_hashes())
+    return server
+
+
+def _page(path: str, watch: Watch, shelf: Shelf) -> Any:
+    """Return the page that an address asks for."""
+    match path.strip("/").split("/"):
+        case [""]:
+            return runs.layout(watch, shelf)
+        case ["run", name]:
+            return run.layout(watch, name)
+        case ["compare", a, b]:
+            return comparison.layout(watch, a, b)
+        case _:
+            return html.Main([html.P("There is no such page."), dcc.Link("all runs", href="/")])

@@ -1,0 +1,93 @@
+"""Logs of steps by offset: what was written since, and never the whole file."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pytest_orchestrator.monitor.watch import Sight
+from pytest_orchestrator.reports.safe_text import shown
+from pytest_orchestrator.run.folder import parts
+from pytest_orchestrator.run.record import StepRecord
+
+STREAMS: Final = ("stdout", "stderr")
+
+_MOST: Final = 64 * 1024
+
+
+class Part(NamedTuple):
+    """A part of a log.
+
+    Attributes:
+        text: What it says, control characters escaped.
+        start: Where it begins, in bytes.
+        stop: Where the next part begins.
+    """
+
+    text: str
+    start: int
+    stop: int
+
+
+def log_of(sight: Sight, step: StepRecord, stream: str) -> Path | None:
+    """Return the log of a step's last try; None where it is in no run folder.
+
+    Args:
+        sight: The run.
+        step: The step.
+        stream: One of `STREAMS`.
+    """
+    told = (step.block or {}).get("logs", {}).get(stream)
+    name = f"{step.name}.{step.attempt or 1}.{stream}"
+    path = told["path"] if told else Path("logs", *_parts(sight, step), name)
+    return inside(sight.folder, path)
+
+
+def samples_of(sight: Sight, step: StepRecord) -> Path | None:
+    """Return the file with what a step used over time; None where it is in no run folder."""
+    told = (step.block or {}).get("resources", {}).get("samples")
+    name = f"{step.name}.{step.attempt or 1}.jsonl"
+    return inside(sight.folder, told or Path("resources", *_parts(sight, step), name))
+
+
+def inside(folder: Path, path: str | Path) -> Path | None:
+    """Return a file of a run, and of nothing else: a journal may say what it likes.
+
+    Args:
+        folder: The folder of the run.
+        path: The path that is told, relative to it.
+    """
+    found = (folder / path).resolve()
+    return found if found.is_relative_to(folder.resolve()) else None
+
+
+def part(path: Path | None, offset: int | None, *, is_open: bool) -> Part | None:
+    """Return what a log has behind an offset: whole lines, while it is written.
+
+    Args:
+        path: The log.
+        offset: Where to go on; None is near its end.
+        is_open: More may come, so that a line without an end is waited for.
+
+    Returns:
+        The part; None where there is no log.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            start = max(0, size - _MOST) if offset is None or offset > size else offset
+            file.seek(start)
+            data = file.read(_MOST)
+    except OSError:
+        return None
+    if offset is None and start and (end := data.find(b"\n")) != -1:
+        data, start = data[end + 1 :], start + end + 1
+    more = is_open or start + len(data) < size
+    if more and len(data) < _MOST:
+        data = data[: data.rfind(b"\n") + 1]
+    return Part(shown(data.decode("utf-8", "backslashreplace")), start, start + len(data))
+
+
+def _parts(sight: Sight, step: StepRecord) -> tuple[str, ...]:
+    about = sight.record.recipes[step.recipe].about
+    return parts(str(about.get("path", step.recipe)), about.get("cell"))

@@ -1,0 +1,260 @@
+"""The tab of the Context: its keys as a tree, the history of one, and how all was before."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dash import Input, Output, State, dcc, html, no_update
+
+from pytest_orchestrator.monitor.pages.grid import column, grid
+from pytest_orchestrator.monitor.pages.tab import Asked, look_at
+from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.reports.context_tree import Branch, tree
+from pytest_orchestrator.reports.safe_text import told
+from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.run.changes import Changes, Recorded
+from pytest_orchestrator.run.record import RunRecord, StepRecord
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+LABEL = "Context"
+
+_LATELY: Final = 5.0
+_MOST: Final = 2_000
+_VALUE: Final = 400
+_HISTORY: Final = 50
+_SIGNS: Final = {"append": "+ ", "pop": "- item ", "delete": "deleted"}
+_COLUMNS: Final = (
+    column(
+        "name",
+        "key",
+        flex=1.4,
+        minWidth=200,
+        sortable=False,
+        filter=False,
+        tooltipField="id",
+        cellClassRules={f"level-{one}": f"params.data.level === {one}" for one in range(1, 9)},
+    ),
+    column("value", "value", flex=2, minWidth=150, sortable=False, tooltipField="value"),
+    column("who", "last writer", flex=1, minWidth=110, sortable=False, tooltipField="who"),
+    column("when", "when", width=92, sortable=False, filter=False),
+)
+
+
+def layout(sight: Sight, _: Asked) -> Any:
+    """Return the tab."""
+    steps = ended(sight.record)
+    table = grid(
+        "context",
+        _COLUMNS,
+        rows(sight.record, None),
+        rowClassRules={"row-lately": "params.data.lately", "row-branch": "params.data.branch"},
+        rowSelection={"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
+    )
+    slider = dcc.Slider(
+        min=0,
+        max=len(steps),
+        step=1,
+        value=len(steps),
+        marks=None,
+        id="as-of",
+        updatemode="mouseup",
+        allow_direct_input=False,
+    )
+    return html.Div(
+        [
+            dcc.Store(id="context-seen", data=version(sight, None)),
+            dcc.Store(id="context-key"),
+            html.Div(
+                [html.Span(id="as-of-told", className="quiet"), html.Div(slider, id="as-of-line")],
+                className="as-of",
+            ),
+            html.Div(table, className="fill"),
+            html.Div(id="key-history", className="history"),
+        ],
+        className="fill column",
+    )
+
+
+def version(sight: Sight, place: int | None) -> list[Any]:
+    """Return what tells whether what is shown is up to date; `place` is that of the slider."""
+    changes = sight.record.changes
+    keys = sum(len(changes.keys(scope)) for scope in changes.scopes)
+    return [sight.record.lines, keys, place]
+
+
+def register(app: "Dash", watch: Watch) -> None:
+    """Keep the tree as it is, or as it was where the slider says so."""
+
+    @app.callback(
+        Output("context", "rowData"),
+        Output("context", "rowTransaction"),
+        Output("as-of", "max"),
+        Output("as-of", "value"),
+        Output("as-of-told", "children"),
+        Output("context-seen", "data"),
+        Input("tick", "n_intervals"),
+        Input("as-of", "value"),
+        State("as-of", "max"),
+        State("run", "data"),
+        State("context-seen", "data"),
+    )
+    def refresh(_: int, value: int, most: int, run: str, seen: list[Any]) -> Any:
+        return look_at(watch, run, lambda sight: _refreshed(sight, value, most, seen))
+
+    @app.callback(
+        Output("context-key", "data"),
+        Input("context", "cellClicked"),
+        prevent_initial_call=True,
+    )
+    def pick(cell: dict[str, Any] | None) -> Any:
+        return cell["rowId"] if cell else no_update
+
+    @app.callback(
+        Output("key-history", "children"),
+        Input("context-key", "data"),
+        Input("context-seen", "data"),
+        State("run", "data"),
+        prevent_initial_call=True,
+    )
+    def tell(name: str | None, _: Any, run: str) -> Any:
+        return look_at(watch, run, lambda sight: history(sight.record.changes, name))
+
+
+def _refreshed(sight: Sight, value: int, most: int, seen: list[Any]) -> tuple[Any, ...]:
+    """Return what changed: of a slider at its end the newest rows, else all as it was."""
+    steps = ended(sight.record)
+    is_live = value >= most
+    place = None if is_live else value
+    fresh = version(sight, place)
+    end = (len(steps), len(steps) if is_live else no_update)
+    if fresh == seen:
+        old = _faded(sight.record, seen[0]) if is_live else []
+        return no_update, {"update": old} if old else no_update, *end, _as_of(steps, place), seen
+    if is_live and seen[1:] == fresh[1:]:
+        update = changed(sight.record, seen[0])
+        return no_update, {"update": update}, *end, _as_of(steps, place), fresh
+    return rows(sight.record, place), no_update, *end, _as_of(steps, place), fresh
+
+
+def _as_of(steps: Sequence[StepRecord], place: int | None) -> str:
+    if place is None:
+        return "as it is now"
+    if place == 0:
+        return "as it was before the first step ended"
+    return f"as of step {place} of {len(steps)}: {steps[place - 1].name}"
+
+
+def ended(run: RunRecord) -> list[StepRecord]:
+    """Return the steps that ended in this run, in the order they did."""
+    done = [step for step in run.steps if step.ended is not None]
+    return sorted(done, key=lambda step: step.lines[1])
+
+
+def rows(run: RunRecord, place: int | None) -> list[dict[str, Any]]:
+    """Return the rows of all Contexts, as branches have them.
+
+    Args:
+        run: The run.
+        place: Number of steps that have ended; None is now.
+    """
+    before = None
+    if place is not None:
+        steps = ended(run)
+        before = steps[place - 1].lines[1] if place else _first(steps)
+    found: list[dict[str, Any]] = []
+    for scope in run.changes.scopes:
+        if scope:
+            found.append(_branch(f"{scope}\n", f"Context of {scope}", 0))
+        values = None if before is None else run.changes.values(scope, before)
+        keys = [*values] if values is not None else _own(run.changes, scope)
+        for branch in tree(keys[:_MOST]):
+            found += _rows(run.changes, scope, branch, "", int(bool(scope)), values)
+    return found
+
+
+def _first(steps: Sequence[StepRecord]) -> int:
+    return min((step.lines[0] for step in steps), default=0)
+
+
+def _own(changes: Changes, scope: str) -> list[str]:
+    """Return the keys of a Context; of a recipe's own those that it has written."""
+    return [key for key in changes.keys(scope) if not scope or changes.last(key, scope)]
+
+
+def changed(run: RunRecord, after: int) -> list[dict[str, Any]]:
+    """Return the rows of the keys that changed after a line."""
+    changes = run.changes
+    return [
+        _row(changes, scope, key)
+        for scope in changes.scopes
+        for key in _own(changes, scope)
+        if changes.last(key, scope) > after
+    ]
+
+
+def _faded(run: RunRecord, line: int) -> list[dict[str, Any]]:
+    """Return the rows of keys that stop to be new: those that changed some seconds ago."""
+    now = time.time()
+    if not run.last or now - moment(run.last) > 2 * _LATELY:
+        return []
+    return changed(run, max(0, line - 200))
+
+
+def _rows(
+    changes: Changes, scope: str, branch: Branch, head: str, level: int, values: Any
+) -> Iterator[dict[str, Any]]:
+    path = f"{head}.{branch.name}" if head else branch.name
+    if branch.key is None:
+        yield _branch(f"{scope}\n{path}.", branch.name, level)
+    elif values is None:
+        yield _row(changes, scope, branch.key) | {"name": branch.name, "level": level}
+    else:
+        shown = {"value": told(values[branch.key], _VALUE), "who": "", "when": "", "lately": False}
+        yield {"id": f"{scope}\n{path}", "name": branch.name, "level": level, **shown}
+    for below in branch.branches:
+        yield from _rows(changes, scope, below, path, level + 1, values)
+
+
+def _branch(name: str, shown: str, level: int) -> dict[str, Any]:
+    return {"id": name, "name": shown, "level": level, "branch": True}
+
+
+def _row(changes: Changes, scope: str, key: str) -> dict[str, Any]:
+    change = changes.latest(key, scope)
+    name, level = key.rpartition(".")[2], key.count(".") + bool(scope)
+    row: dict[str, Any] = {"id": f"{scope}\n{key}", "name": name, "level": level}
+    if change is None:
+        return row | {"value": "", "who": "", "when": "", "lately": False}
+    return row | {
+        "value": _value(change),
+        "who": change.who,
+        "when": change.ts[11:19],
+        "lately": time.time() - moment(change.ts) < _LATELY,
+    }
+
+
+def _value(change: Recorded) -> str:
+    sign = _SIGNS.get(change.op, "")
+    return sign if change.op == "delete" else sign + told(change.new, _VALUE)
+
+
+def history(changes: Changes, name: str | None) -> Any:
+    """Return the last changes of a key, old and new side by side."""
+    scope, _, key = (name or "").partition("\n")
+    if not key or scope not in changes.scopes or key not in changes.keys(scope):
+        return html.P("Select a key to see its history.", className="quiet")
+    every = changes.history(key, scope)
+    head = html.Thead(html.Tr([html.Th(one) for one in ("when", "who", "what", "old", "new")]))
+    table = html.Table([head, html.Tbody(list(_changes(every[: -_HISTORY - 1 : -1])))])
+    left = len(every) - _HISTORY
+    return [html.H3(key), table, html.P(f"and {left} before") if left > 0 else ""]
+
+
+def _changes(each: Iterable[Recorded]) -> Iterator[Any]:
+    for one in each:
+        old = "" if one.old is None else told(one.old, _VALUE)
+        new = "" if one.new is None else told(one.new, _VALUE)
+        cells = [one.ts[11:23], one.who, one.op + (" (masked)" if one.masked else "")]
+        yield html.Tr([*(html.Td(cell) for cell in cells), html.Td(old), html.Td(new)])
