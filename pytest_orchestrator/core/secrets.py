@@ -8,7 +8,7 @@ import fnmatch
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,6 +87,7 @@ class Masker:
         self._keys: dict[str, None] = {}
         self._values: dict[str, list[str]] = {}
         self._known: _Known | None = None
+        self._tell: Callable[[list[str]], object] = lambda _: None
 
     def __bool__(self) -> bool:
         """True where anything is secret."""
@@ -148,6 +149,14 @@ class Masker:
             if fresh:
                 self._values |= {text: forms_of(text) for text in fresh}
                 self._known = None
+        if fresh:
+            self._tell(fresh)
+
+    def share(self, tell: "Callable[[list[str]], object]") -> None:
+        """Let another masker know all secrets, and each that is learnt from now on."""
+        self._tell = tell
+        if self._values:
+            tell([*self._values])
 
     def text(self, text: str) -> str:
         """Mask a text; without a secret in it, it is the same one."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from pytest_orchestrator.core.secrets import Masker
+    from pytest_orchestrator.recipe.model import Recipe
 
 S = TypeVar("S", bound="msgspec.Struct")
 
@@ -103,3 +104,14 @@ def _walked(shown: Any, secrets: "Masker") -> Any:
             if name not in _PLACES:
                 object.__setattr__(shown, name, _walked(value, secrets))
     return shown
+
+
+def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
+    """Take the values of ``args`` whose names say secret, as they are written in a recipe."""
+    from pytest_orchestrator.execution.command import environment_of
+
+    for step in (*recipe.steps, *recipe.final):
+        args = getattr(step, "args", None)
+        if args:
+            late = {one.path[1] for one in step.templates if one.path[0] == "args"}
+            secrets.learn(environment_of({n: v for n, v in args.items() if n not in late}, {}))

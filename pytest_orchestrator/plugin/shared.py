@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.remote.shared import SharedContext
 
 INPUT = "orchestrator_context"
-SECRETS, EVENT, SYNC, KNOWN = "secrets", "event", "sync", "known"
+SECRETS, LEARNT, EVENT, SYNC, KNOWN = "secrets", "learnt", "event", "sync", "known"
 """What a worker may ask for beside the Context."""
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin.shared import EVENT, INPUT, KNOWN, SECRETS, SYNC
+from pytest_orchestrator.plugin.shared import EVENT, INPUT, KNOWN, LEARNT, SECRETS, SYNC
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def _asks(state: "State") -> "dict[str, Ask]":
 
     return {
         SECRETS: lambda told: _learn(state, told),
+        LEARNT: state.secrets.add,
         EVENT: keep,
         KNOWN: lambda _: {recipe: dict(steps) for recipe, steps in known.items()},
         SYNC: lambda _: keeper.sync(),

@@ -1,12 +1,13 @@
 """What a session keeps, under typed keys: recipes, their runs, the Context."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import following, resources, shared
+from pytest_orchestrator.plugin import following, masking, resources, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +78,9 @@ class State:
 
             self._context = self.followed(shared.joined(self.config) or Context())
             self.secrets.watch(self._context)
+            if shared.is_shared(self.config):
+                ask = cast("SharedContext", self._context).request
+                self.secrets.share(partial(ask, shared.LEARNT))
             # Where workers run the recipes no run is made here that would have it kept.
             if self.config.getoption("dist", "no") != "no":
                 self.keep_changes()
@@ -194,6 +198,7 @@ class State:
                     known=self.extensions,
                 )
                 self._declare(recipe.secrets)
+                masking.learn_args(recipe, self.secrets)
             except RecipeError as error:
                 self.recipes[path] = error
         found = self.recipes[path]

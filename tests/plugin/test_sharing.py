@@ -158,3 +158,19 @@ def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.Monkey
     assert project.ran == ["a", "b", "b", "c"]
     assert record.changes.values() == {"ran": ["a", "b", "c"]}
     assert [step.state for step in record.steps] == ["restored", "passed", "passed"]
+
+
+def test_what_a_worker_learns_to_be_secret_is_nowhere(project: Project) -> None:
+    project.write(
+        "recipes/x.yaml",
+        "steps:\n"
+        "  - name: a\n    type: shell\n    parse: text\n    cmd: echo $API_TOKEN\n"
+        '    args: {API_TOKEN: canary-of-args}\n    outputs: {told.raw: "${{ stdout }}"}\n'
+        "  - {name: b, type: shell, parse: text, cmd: 'echo ${{ ctx.told.raw }}'}\n",
+    )
+    result = project.spawn("-n", "1", "--json-report", "--junitxml=junit.xml")
+
+    assert result.parseoutcomes() == {"passed": 2}
+    files = [path for path in project.path.rglob("*") if path.is_file()]
+    told = [path for path in files if b"canary-of-args" in path.read_bytes()]
+    assert [path.relative_to(project.path).parts[0] for path in told] == ["recipes"]
