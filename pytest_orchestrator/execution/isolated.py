@@ -22,6 +22,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
 from pytest_orchestrator.execution.lull import LULL
+from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.execution.step_request import StepRequest, packed
 from pytest_orchestrator.recipe.model import PythonStep
@@ -29,23 +30,6 @@ from pytest_orchestrator.remote.protocol import Conversation
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16
-
-
-class Raised(Exception):
-    """What a step raised in its own process.
-
-    Attributes:
-        report: The report of it, as pytest sends reports between processes.
-    """
-
-    def __init__(self, reason: str, report: dict[str, Any]) -> None:
-        super().__init__(reason)
-        self.report = report
-
-    @property
-    def is_expected(self) -> bool:
-        """Tell whether the step itself said that it was expected to fail."""
-        return self.report["wasxfail"] is not None
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
@@ -225,7 +209,7 @@ def _ended(step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: En
     failure = inner.failure
     report = end["shown"] if end else None
     if failure is not None and report is not None:
-        raised = Raised(failure.reason, report)
+        raised = Raised.there(failure.reason, report)
         failure = msgspec.structs.replace(failure, exception=raised)
     return msgspec.structs.replace(
         inner, usage=_with_own(figures, inner.usage), failure=failure, process=process

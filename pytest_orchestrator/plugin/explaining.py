@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.isolated import Raised
+from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.reports import failure
@@ -50,3 +50,15 @@ def blame(shown: Any, path: Path, line: int, message: str) -> None:
     crash = getattr(shown, "reprcrash", None)
     if crash is not None:
         crash.path, crash.lineno, crash.message = str(path), line, message
+
+
+def as_shown(config: pytest.Config, shown: Any, path: Path) -> None:
+    """Leave the recipe out of a traceback for pytest-rich, which takes each file for Python."""
+    if config.pluginmanager.has_plugin("rich-terminal-reporter"):
+        entries = shown.reprtraceback.reprentries
+        places = (getattr(entry, "reprfileloc", None) for entry in entries)
+        entries[:] = [
+            entry
+            for entry, place in zip(entries, places, strict=True)
+            if place is None or not Path(place.path).match(path.name)
+        ]

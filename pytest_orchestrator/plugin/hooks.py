@@ -88,6 +88,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     claim = claims.claim(file_path, config.rootpath, patterns, asked, named=named)
     if claim is None:
         return None
+    if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):
+        claim = "may be"  # it has files of its own with such names
     from pytest_orchestrator.plugin import nodes
 
     return nodes.recipe_file(file_path, parent, claim)

@@ -188,7 +188,7 @@ def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResul
 
 def _explanation(config: pytest.Config, raised: BaseException) -> str:
     """Return the last lines of what there is to say of an exception in a needed step."""
-    from pytest_orchestrator.execution.isolated import Raised
+    from pytest_orchestrator.execution.raised import Raised
     from pytest_orchestrator.plugin.explaining import explained_there
 
     if isinstance(raised, Raised):

@@ -16,7 +16,7 @@ import pytest
 from pytest_orchestrator.core.leftovers import LeftoverWarning
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
-from pytest_orchestrator.execution.isolated import Raised
+from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.plugin import explaining, fixtures, upstream
 from pytest_orchestrator.plugin.callables import callable_of, let_perform, nothing_named
@@ -200,6 +200,7 @@ class StepItem(pytest.Function):
             root, here = self.config.rootpath, self.config.invocation_params.dir
             text = failure.aftermath(self.recipe, self.step, self.result, root, here)
             shown.addsection(self.recipe.node(self.step.name), text)
+            explaining.as_shown(self.config, shown, self.source)
         return shown
 
     def told(self) -> Any:

@@ -42,6 +42,7 @@ class StepCalls:
     def __init__(self) -> None:
         self._item: Any = None
         self._report: pytest.TestReport | None = None
+        self._raised: BaseException | None = None
         self._events: socket.socket | None = None
         self._records = _Records(self._pass_on)
         self._tell: Callable[[dict[str, Any]], None] = lambda _: None
@@ -141,6 +142,7 @@ class StepCalls:
         stops = (pytest.exit.Exception,)
         call = pytest.CallInfo.from_call(item.called, when="call", reraise=stops)
         if call.excinfo is not None:
+            self._raised = call.excinfo.value
             self._report = item.ihook.pytest_runtest_makereport(item=item, call=call)
 
     def _pass_on(self, event: dict[str, Any]) -> None:
@@ -181,7 +183,11 @@ class StepCalls:
         data = config.hook.pytest_report_to_serializable(config=config, report=report)
         told = plain({key: data[key] for key in ("longrepr", "outcome", "$report_type")})
         assert isinstance(told, dict)  # noqa: S101
-        return told | {"wasxfail": getattr(report, "wasxfail", None)}
+        return told | {
+            "wasxfail": getattr(report, "wasxfail", None),
+            "type": type(self._raised).__name__,
+            "asserts": isinstance(self._raised, AssertionError),
+        }
 
 
 def _nothing() -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""What other plugins of pytest see of steps, and what they are spared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+
+def test_others_see_what_a_step_raised_by_its_own_type(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        from pathlib import Path
+
+        def pytest_exception_interact(call):
+            raised = call.excinfo
+            is_assertion = isinstance(raised.value, AssertionError)
+            with Path("seen.txt").open("a") as file:
+                file.write(f"{raised.exconly()} {is_assertion}\\n")
+        """,
+    )
+    project.write("more.py", "def divide():\n    1 / 0\n")
+    project.recipe(
+        "a",
+        {
+            "off": "type: python, module: steps, function: boom, params: {name: off}",
+            "divided": "type: python, module: more, function: divide, needs: []",
+        },
+    )
+
+    project.run()
+
+    seen = (project.path / "seen.txt").read_text()
+    assert "AssertionError: the bench is off" in seen
+    assert "ZeroDivisionError: division by zero False\n" in seen
+    assert seen.count("True") == 1
+    assert "Raised" not in seen
+
+
+def test_pytest_rich_is_given_files_of_python_alone(project: Project) -> None:
+    project.recipe("a", {"off": "function: boom"})
+    assert "recipes/a.yaml:2" in "".join(project.frames(project.run(), "off"))
+    project.write(
+        "conftest.py",
+        """
+        def pytest_configure(config):
+            config.pluginmanager.register(object(), "rich-terminal-reporter")
+        """,
+    )
+
+    (frame,) = project.frames(project.run(), "off")
+
+    assert frame.startswith("steps.py:")
+
+
+def test_workflows_of_pytest_workflow_are_left_to_it(project: Project) -> None:
+    project.write("tests/test_hello.yml", "- {name: hello, command: echo hello}\n")
+    project.write("tests/test_a.yaml", "steps: [{name: s, type: shell, cmd: 'true'}]\n")
+    assert "should be a mapping" in project.run("tests/test_hello.yml").stdout.str()
+    project.write(
+        "conftest.py",
+        """
+        def pytest_configure(config):
+            config.pluginmanager.register(object(), "pytest-workflow")
+        """,
+    )
+
+    assert "should be a mapping" not in project.run("tests/test_hello.yml").stdout.str()
+    assert project.items("tests/test_a.yaml") == ["tests/test_a.yaml::s"]
