@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import masking, settings
+from pytest_orchestrator.plugin import junit_file, masking
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.state import state_of
 
@@ -148,7 +148,7 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
         keeper.described(item.recipe, item.step, result, block)
     item.stash[_BLOCK] = block
     setattr(report, ATTRIBUTE, block)
-    if settings.junit_properties(item.config) != "testcase":
+    if junit_file.place(item.config) != "testcase":
         return
     properties = junit.properties(block)
     mine = {name for name, _ in properties}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import comparing, resources, variables
+from pytest_orchestrator.plugin import comparing, junit_file, resources, variables
 from pytest_orchestrator.plugin.quantities import SIZES, TIMES, quantity
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ RESUME = "--recipe-resume"
 LATEST = "latest"
 
 _INI = (
-    (
-        "recipe_junit_properties",
-        "testcase",
-        "where a JUnit file has the properties of a step: testcase, testsuite or none",
-    ),
     ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
@@ -44,6 +39,7 @@ def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
     group = parser.getgroup("recipes", "YAML recipes as tests")
     resources.add(group, parser)
+    junit_file.add(parser)
     _add_what_runs(group)
     group.addoption(
         "--recipe-jobs",
@@ -163,7 +159,7 @@ def check(config: pytest.Config) -> None:
     max_artifact(config)
     resources.there(config)
     jobs(config)
-    junit_properties(config)
+    junit_file.place(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):
         from pytest_orchestrator.plugin.state import state_of
 
@@ -223,17 +219,6 @@ def jobs(config: pytest.Config) -> int:
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)
-
-
-def junit_properties(config: pytest.Config) -> str:
-    """Return where a JUnit file has the properties of a step: testcase, testsuite or none."""
-    where = str(config.getini("recipe_junit_properties")).strip()
-    if where not in ("testcase", "testsuite", "none"):
-        raise pytest.UsageError(
-            f"ini key recipe_junit_properties: {where!r} is no place; "
-            "write testcase, testsuite or none"
-        )
-    return where
 
 
 def serve_at(config: pytest.Config) -> tuple[str, int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin import last_failed, settings
+from pytest_orchestrator.plugin import junit_file, last_failed, settings
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, carried, key_of
 from pytest_orchestrator.plugin.output import shorten
 
@@ -66,21 +66,12 @@ class Tables:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Leave the last lines of long outputs for the terminal; complete the JUnit file."""
-        if settings.junit_properties(self._config) == "testsuite":
-            self._tell_junit()
+        if junit_file.place(self._config) == "testsuite":
+            blocks = (one for blocks in self.recipes().values() for one in blocks)
+            junit_file.tell_suite(self._config, blocks)
         if self._config.get_verbosity() < 2:
             for report in self._failed:
                 shorten(report, getattr(report, ATTRIBUTE)["step"].get("kind", ""))
-
-    def _tell_junit(self) -> None:
-        """Give the JUnit file the properties of steps where its schema has a place for them."""
-        plugins: Any = self._config.pluginmanager.get_plugins()
-        for xml in (one for one in plugins if type(one).__name__ == "LogXML"):
-            from pytest_orchestrator.reports import junit
-
-            for block in (one for blocks in self.recipes().values() for one in blocks):
-                for name, value in junit.properties(block):
-                    xml.add_global_property(f"{block['step']['node']}.{name}", str(value))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what each recipe's steps did and used."""

@@ -38,11 +38,9 @@ def _read(project: Project, *args: str) -> ElementTree.Element:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])
-def test_with_properties_at_the_suite_the_file_is_valid(
+def test_the_file_is_valid_with_properties_at_the_suite(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
-    bench.ini("recipe_junit_properties = testsuite")
-
     root = _read(bench, *workers)
 
     assert [str(error) for error in SCHEMA.iter_errors(root)] == []
@@ -65,13 +63,16 @@ def test_with_properties_at_the_suite_the_file_is_valid(
 
 
 def test_with_properties_at_the_cases_that_alone_is_beyond_the_schema(bench: Project) -> None:
-    root = _read(bench)
+    root = _read(bench, "-o", "recipe_junit_properties=testcase")
 
     assert not SCHEMA.is_valid(root)
     for case in root.iter("testcase"):
         for properties in case.findall("properties"):
             case.remove(properties)
     assert [str(error) for error in SCHEMA.iter_errors(root)] == []
+    family = ("-o", "junit_family=xunit1", "recipes/m.yaml")
+    cases = list(_read(bench, *family).iter("testcase"))
+    assert [len(case.findall("properties")) for case in cases] == [1, 1]
 
 
 def test_without_properties_there_are_none(bench: Project) -> None:
@@ -85,5 +86,5 @@ def test_a_place_that_is_none_is_told(project: Project) -> None:
 
     assert project.run().stderr.lines[0] == (
         "ERROR: ini key recipe_junit_properties: 'case' is no place; "
-        "write testcase, testsuite or none"
+        "write family, testcase, testsuite or none"
     )

@@ -153,7 +153,7 @@ def test_other_tests_have_no_block(psu: Project) -> None:
 
 
 def test_junit_has_the_same_as_properties(psu: Project) -> None:
-    psu.run("--junitxml=junit.xml")
+    psu.run("--junitxml=junit.xml", "-o", "junit_family=xunit1")
 
     cases = {
         case.attrib["name"]: {
