@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pytest_orchestrator.execution.exited import signal_of
@@ -40,7 +41,7 @@ class Supervision:
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         argv = [sys.executable, "-I", "-S", "-c", MAIN, _PACKAGE, str(os.getpid())]
-        with theirs:
+        with theirs, _undebugged():
             self._process = subprocess.Popen(
                 argv + ["limited"] * limited,
                 stdin=theirs.fileno(),
@@ -74,6 +75,14 @@ class Supervision:
         code = self._process.returncode
         end = ending(-code if code < 0 else code << 8)
         return f"(pid {self.pid}) {end}{': ' * bool(last)}{last}"
+
+
+def _undebugged() -> AbstractContextManager[object]:
+    """Keep debugpy from putting itself into a process: it would wait there for an editor."""
+    patches = sys.modules.get("_pydev_bundle.pydev_monkey")
+    skip = getattr(patches, "skip_subprocess_arg_patch", nullcontext)
+    told: AbstractContextManager[object] = skip()
+    return told
 
 
 def ending(status: int | None) -> str:

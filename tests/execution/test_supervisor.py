@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
@@ -146,3 +148,26 @@ def test_a_cancel_that_comes_too_late_meets_nothing() -> None:
 def test_a_lane_that_cannot_be_started_is_an_error_of_the_system() -> None:
     with Lanes() as lanes, pytest.raises(FileNotFoundError):
         lanes.connect(argv=["/none"], env={})
+
+
+def test_a_debugger_is_asked_to_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[bool] = []
+    real = subprocess.Popen
+
+    @contextmanager
+    def skip_subprocess_arg_patch() -> Iterator[None]:
+        def noted(*args: object, **more: object) -> object:
+            started.append(True)
+            return real(*args, **more)  # type: ignore[call-overload]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "Popen", noted)
+            yield
+
+    monkey = SimpleNamespace(skip_subprocess_arg_patch=skip_subprocess_arg_patch)
+    monkeypatch.setitem(sys.modules, "_pydev_bundle.pydev_monkey", monkey)
+
+    with Lanes() as lanes:
+        assert lanes.shell().run(request("true")).code == 0
+
+    assert started == [True]
