@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import textwrap
 import warnings
 from itertools import takewhile
@@ -64,13 +65,19 @@ def boom(ctx, params):
 _ALWAYS = ("-p", "no:hypothesispytest", "-o", "recipe_html=false")
 # Each session with it leaves a server and its thread behind in this process.
 _UNLESS_RERUN = ("-p", "no:rerunfailures")
+# A run in a process of its own, for tests that write to it, read from it or send it signals.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:randomly", *_ALWAYS)
+# Coverage of a child costs a third of a small run. Children do the same in all runs of recipes, so
+# that it is enough to measure them here; with workers of xdist and in `spawn` all are measured.
+_MEASURING_LANES = ("test_failure_text", "test_lanes_", "test_python_", "test_secrets", "test_ssh")
 
 
 class Project:
     """A folder with recipes that pytest is started in."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, *, measures_lanes: bool) -> None:
         self.pytester = pytester
+        self._measures_lanes = measures_lanes
         self.path = pytester.path
         self.write("steps.py", _STEPS)
         self.ini()
@@ -115,9 +122,11 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
             # This session's own filters must not reach into that one.
             warnings.resetwarnings()
+            if not self._measures_lanes and "-n" not in args:
+                environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
             return self.pytester.runpytest_inprocess("-p", "no:randomly", *_with(args))
 
     def shuffled(self, seed: int, *args: str) -> pytest.RunResult:
@@ -186,7 +195,8 @@ class Project:
 def _with(args: tuple[str, ...]) -> tuple[str, ...]:
     """Return the arguments of a run with those that take plugins out of it."""
     reruns = any(one.startswith("--reruns") for one in args)
-    return (*_ALWAYS, *(() if reruns else _UNLESS_RERUN), *args)
+    always = _ALWAYS if "no:orchestrator" not in args else _ALWAYS[:2]  # nobody knows its ini keys
+    return (*always, *(() if reruns else _UNLESS_RERUN), *args)
 
 
 def _line(step: str, keys: str) -> str:
@@ -223,7 +233,9 @@ def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(
+    request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A project with scriptlets and no recipe, in a terminal that cuts no line."""
     monkeypatch.setenv("COLUMNS", "200")
-    return Project(pytester)
+    return Project(pytester, measures_lanes=request.path.name.startswith(_MEASURING_LANES))

@@ -7,12 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -56,9 +57,8 @@ def _interrupted(
     project.write("waits.py", _WAITS)
     project.recipe("x", {"one": "", "wait": step, "three": ""}, {"off": "", "cool": ""})
     project.recipe("y", {"four": ""}, {"dark": ""})
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     process = project.pytester.popen(
-        [*command, "-rfE", *args],
+        [*PYTEST, "-rfE", *args],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -210,9 +210,8 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     stays = "type: shell, cmd: 'touch {0}.on; sleep 600', parse: text"
     off = {name: stays.format(name) for name in ("off", "cool")}
     project.recipe("x", {"one": stays.format("one")}, {**off, "dark": ""})
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     process = project.pytester.popen(
-        [*command, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        [*PYTEST, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     for name in ("one", "off", "cool"):
         while not (project.path / f"{name}.on").exists():

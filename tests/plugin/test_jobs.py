@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests.plugin.conftest import PYTEST
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -321,9 +323,8 @@ def _interrupted(
         {"a": a, "b": b, "c": c},
         {"off": _command("echo off >> ran.txt")},
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     process = project.pytester.popen(
-        [*command, "-rfE", "--recipe-jobs=3"], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        [*PYTEST, "-rfE", "--recipe-jobs=3"], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     while len(_pids(project)) < 3 or not all(_pids(project)):
         assert process.poll() is None

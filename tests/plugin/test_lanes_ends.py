@@ -7,11 +7,12 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ class Session:
         project.recipe("x", {"one": f"type: python, module: {module}, function: {function}"})
         os.mkfifo(project.path / "ready")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"],
+            PYTEST,
             cwd=project.path,
             env=os.environ | {"RECIPE_TOKEN": self._token},
             stdin=subprocess.DEVNULL,

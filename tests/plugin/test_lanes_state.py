@@ -24,6 +24,8 @@ import os
 import signal
 import sys
 
+OF_A_STEP = ("PYTEST_CURRENT_TEST", "ORCHESTRATOR_TOKEN")
+
 
 def look(ctx, params):
     umask = os.umask(0)
@@ -31,7 +33,7 @@ def look(ctx, params):
     handlers = {one.name: str(signal.getsignal(one)) for one in signal.Signals}
     ctx.append("seen", {
         "cwd": os.getcwd(),
-        "environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "environ": {k: v for k, v in os.environ.items() if k not in OF_A_STEP},
         "path": list(sys.path),
         "umask": umask,
         "handlers": handlers,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -43,9 +44,8 @@ def _seen(project: Project, step: str, *args: str) -> list[str]:
     project.ini("recipe_timeout = 20s")
     project.write("talks.py", _TALKS)
     project.recipe("x", {"talk": step})
-    off = ("-p", "no:randomly", "-p", "no:hypothesispytest")
     process = project.pytester.popen(
-        [sys.executable, "-m", "pytest", *off, *args],
+        [*PYTEST, *args],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
     )

@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from itertools import pairwise
@@ -19,6 +18,7 @@ import pytest
 from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.wait import Wait
 from pytest_orchestrator.plugin import waiting
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,8 @@ def had(name: str, *, wait: bool = False) -> Held:
 
 
 def started(project: Project, *args: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", "-p", "no:randomly"]
     process: subprocess.Popen[bytes] = project.pytester.popen(
-        [*command, *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        [*PYTEST, *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     return process
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from pytest_orchestrator.execution.following import Finished, Started
 from pytest_orchestrator.plugin import progress
 from pytest_orchestrator.plugin.progress import Progress
 from pytest_orchestrator.recipe import load
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,10 +167,9 @@ def test_pytest_on_a_terminal_shows_the_last_line_that_a_step_has_printed(
     )
     project.recipe("x", {"settle": "type: shell, cmd: bin/settle, parse: text", "b": ""})
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     environ = os.environ | {"TERM": "xterm"}
     with subprocess.Popen(
-        command,
+        PYTEST,
         cwd=project.path,
         env=environ,
         stdin=theirs,

@@ -7,13 +7,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -141,9 +142,8 @@ def test_jobs_and_workers_have_it_too(project: Project, arguments: tuple[str, ..
 def _ended(project: Project, number: signal.Signals, *arguments: str) -> tuple[int, str]:
     """End pytest as soon as a step waits; return its exit status and what it said."""
     project.write("waits.py", _WAITS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:hypothesispytest"]
     process = project.pytester.popen(
-        [*command, *arguments],
+        [*PYTEST, *arguments],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
