@@ -90,6 +90,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     if file_path.name.startswith("test") and config.pluginmanager.has_plugin("pytest-workflow"):
         claim = "may be"  # it has files of its own with such names
+    from pytest_orchestrator.plugin import unrunnable
+
+    if not unrunnable.HERE:
+        return unrunnable.UnrunnableFile.from_parent(parent, path=file_path)
     from pytest_orchestrator.plugin import nodes
 
     return nodes.recipe_file(file_path, parent, claim)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.plugin import unrunnable
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -156,3 +158,17 @@ def test_the_default_limit_is_one_mebibyte(project: Project) -> None:
     assert "above the limit of 1,048,576" in _refused(project, "recipes")
     project.write("recipes/x.yaml", _RECIPE + "#" * ((1 << 20) - len(_RECIPE)))
     assert project.items("recipes") == ["recipes/x.yaml::s"]
+
+
+def test_a_system_that_cannot_run_recipes_is_told_of_each(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unrunnable, "HERE", False)
+    _files(project, "recipes/a.yaml")
+    project.write("test_hand.py", "def test_hand(ctx):\n    ctx.set('a.b', 1, who='me')\n")
+
+    result = project.run("--continue-on-collection-errors")
+
+    result.assert_outcomes(passed=1, errors=1)
+    told = "recipes/a.yaml: recipes run on Linux and macOS, on Windows in WSL; "
+    assert f"{told}to leave them out here: --ignore=recipes/a.yaml" in result.outlines

@@ -1,0 +1,24 @@
+"""Recipes on a system that cannot run them: each is told, and the other files are collected."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+HERE = sys.platform != "win32"
+"""This system can run recipes: it has what ends the processes of steps, and locks of files."""
+
+
+class UnrunnableFile(pytest.File):
+    """A recipe that cannot be run."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Say so.
+
+        Raises:
+            CollectError: Always.
+        """
+        raise self.CollectError(
+            f"{self.nodeid}: recipes run on Linux and macOS, on Windows in WSL; "
+            f"to leave them out here: --ignore={self.nodeid}"
+        )
