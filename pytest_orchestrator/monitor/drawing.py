@@ -106,7 +106,7 @@ def graph(steps: Steps, critical: Sequence[str], picked: str | None, name: Any) 
         stylesheet=_STYLES,
         layout={"name": "dagre", "rankDir": "LR", "nodeSep": 18, "rankSep": 48, "fit": True},
         autoRefreshLayout=False,
-        responsive=True,
+        responsive=False,
         autoungrabify=True,
         minZoom=0.1,
         maxZoom=1.5,

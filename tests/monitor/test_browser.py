@@ -1,0 +1,226 @@
+"""The monitor as a browser shows it, beside a session that goes on meanwhile."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.house.browser import browser
+from tests.monitor.conftest import RUN, TOKEN
+from tests.run.built import Built
+
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+_RECIPE = """
+name: bench
+steps:
+  - name: poll
+    type: python
+    module: bench
+    function: poll
+  - name: report
+    type: shell
+    cmd: echo '{"status":"ok"}' 
+    needs: [poll]
+"""
+_BENCH = """
+import time
+from pathlib import Path
+
+
+def poll(ctx, params):
+    ctx.set("cdu.serial_v1", "A17")
+    held, number = [], 0
+    while not Path("go").exists():
+        number += 1
+        print(f"reading {number}", flush=True)
+        held.append("x" * 1_000_000)
+        time.sleep(0.02)
+    ctx.set("cdu.serial_v1", "A18")
+    return {"status": "ok"}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as found:
+        yield found
+
+
+class Monitor:
+    """A monitor of some runs, and a browser that looks at it."""
+
+    def __init__(self, base: Path, chromium: Browser) -> None:
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        from pytest_orchestrator.monitor.app import application
+
+        class Quiet(WSGIRequestHandler):
+            def log_request(self, *_: object) -> None:
+                pass
+
+        self.errors: list[str] = []
+        server = application(base, TOKEN, {"127.0.0.1"})
+        self._web = make_server("127.0.0.1", 0, server, threaded=True, request_handler=Quiet)
+        threading.Thread(target=self._web.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self._web.port}"
+        self._context = chromium.new_context(viewport={"width": 1440, "height": 900})
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._look)
+        self.page.goto(f"{self.address}/?token={TOKEN}")
+
+    def open(self, run: str, tab: str = "Graph") -> None:
+        self.page.locator(f"#runs .link:has-text('{run}')").click()
+        self.tab(tab)
+
+    def tab(self, name: str) -> None:
+        self.page.locator("#tab .tab", has_text=re.compile(f"^{name}$")).click()
+
+    def close(self) -> None:
+        self._context.close()
+        self._web.shutdown()
+        self._web.server_close()
+
+    def _hear(self, told: Any) -> None:
+        if told.type == "error":
+            self.errors.append(told.text)
+
+    def _look(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.errors.append(request.url)
+
+
+Watch = Callable[[Path], Monitor]
+
+
+@pytest.fixture
+def watch(chromium: Browser) -> Iterator[Watch]:
+    opened: list[Monitor] = []
+
+    def start(base: Path) -> Monitor:
+        opened.append(Monitor(base, chromium))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a session whose first step goes on until there is a file ``go``."""
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "bench.yaml").write_text(_RECIPE, encoding="utf-8")
+    (tmp_path / "bench.py").write_text(_BENCH, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:dash\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "recipes"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as started:
+        yield started
+        started.kill()
+
+
+def test_a_run_is_watched_from_its_first_step_to_its_end(
+    session: subprocess.Popen[bytes], tmp_path: Path, watch: Watch
+) -> None:
+    monitor = watch(tmp_path / ".orchestrator" / "runs")
+    page = monitor.page
+    page.locator("#runs .ag-row .link").first.click()
+    monitor.tab("Steps")
+    poll, report = (
+        page.locator(f"#steps .ag-row:has-text('{name}')") for name in ("poll", "report")
+    )
+    expect(poll).to_contain_text("running", timeout=10_000)
+    expect(report).to_contain_text("waiting")
+
+    monitor.tab("Context")
+    expect(page.locator("#context .ag-row:has-text('cdu.serial_v1')")).to_contain_text("A17")
+    monitor.tab("Log")
+    expect(page.locator("#log-stdout")).to_contain_text("reading 9")
+    lines = page.locator("#log-stdout").inner_text().count("reading")
+    page.wait_for_function(
+        "lines => document.querySelector('#log-stdout').innerText.split('reading').length > lines",
+        arg=lines + 1,
+    )
+    monitor.tab("Timeline")
+    page.locator("#timeline .bars .point path").first.click(force=True)
+    expect(page.locator("#drawer h2")).to_have_text("poll")
+    monitor.tab("Resources")
+    points = "() => (document.querySelector('#curves .js-line')?.getAttribute('d') ?? '').length"
+    before = page.evaluate(points)
+    page.wait_for_function(f"before => ({points})() > before", arg=before)
+
+    monitor.tab("Steps")
+    expect(page.locator("#steps .ag-row-selected")).to_contain_text("poll")
+    (tmp_path / "go").touch()
+    out, _ = session.communicate()
+    assert b"2 passed" in out
+    expect(poll).to_contain_text("passed", timeout=2_000)
+    expect(report).to_contain_text("passed", timeout=2_000)
+    expect(page.locator("#bar .badge")).to_have_text("✔ passed", timeout=2_000)
+
+    monitor.tab("Context")
+    row = page.locator("#context .ag-row:has-text('cdu.serial_v1')")
+    expect(row).to_contain_text("A18")
+    row.click()
+    expect(page.locator("#key-history tbody tr")).to_have_count(2)
+    page.locator("#as-of [role=slider]").press("ArrowLeft")
+    page.locator("#as-of [role=slider]").press("ArrowLeft")
+    expect(page.locator("#as-of-told")).to_contain_text("before the first step ended")
+    expect(row).to_have_count(0)
+    assert monitor.errors == []
+
+
+def test_a_step_that_is_selected_in_the_graph_is_selected_everywhere(
+    bench: Path, watch: Watch
+) -> None:
+    monitor = watch(bench)
+    page = monitor.page
+    monitor.open(RUN)
+    expect(page.locator("#bar .badge")).to_have_text("! interrupted")
+    page.locator("#graph canvas").first.wait_for()
+    expect(page.locator("#drawer h2")).to_have_count(0)
+    at = page.evaluate(
+        "() => document.querySelector('#graph')._cyreg.cy.$('#measure').renderedPosition()"
+    )
+    page.locator("#graph").click(position=at)
+
+    expect(page.locator("#drawer h2")).to_have_text("measure")
+    monitor.tab("Steps")
+    expect(page.locator("#steps .ag-row-selected")).to_contain_text("measure")
+    expect(page.locator("#steps .ag-row-selected")).to_contain_text("interrupted")
+    monitor.tab("Timeline")
+    page.locator("#timeline .bars .point path[style*='rgb(217, 70, 239)']").first.wait_for()
+    assert monitor.errors == []
+
+
+def test_nothing_that_a_run_says_is_obeyed(tmp_path: Path, watch: Watch) -> None:
+    built = Built(tmp_path, RUN, EVIL, name=EVIL, test_meta={"dut": EVIL})
+    built.begin(EVIL, "plain")
+    built.change(EVIL, f"a.{EVIL}", EVIL)
+    built.start(EVIL)
+    built.finish(EVIL, "failed", reason=EVIL, kind=EVIL, measured={EVIL: 1.0})
+    built.seal(1)
+    monitor = watch(tmp_path)
+    page = monitor.page
+    monitor.open(RUN, "Steps")
+    page.locator("#steps .ag-row").first.click()
+    expect(page.locator("#drawer h2")).to_have_text(EVIL)
+    for tab in ("Graph", "Timeline", "Context", "Resources", "Measurements", "Log"):
+        monitor.tab(tab)
+        page.locator("#pane > *").first.wait_for()
+        if tab == "Context":
+            page.locator("#context .ag-row").last.click()
+            expect(page.locator("#key-history h3")).to_contain_text("<script>")
+
+    assert page.title() != "owned"
+    assert page.locator("img[src=x]").count() == 0
+    assert monitor.errors == []
