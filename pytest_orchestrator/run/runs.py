@@ -14,6 +14,8 @@ from pytest_orchestrator.run.record import RunRecord
 
 LATEST = "latest"
 
+_CHUNK = 1 << 20
+
 
 class NoRun(OrchestratorError):
     """There is no such run."""
@@ -121,12 +123,13 @@ class Followed:
             OSError: The journal cannot be read.
         """
         writing = is_written(self._path)  # asked first: what is read now was written before
+        start = self._read
         with self._path.open("rb") as file:
-            file.seek(self._read)
-            data = file.read()
-        self._read += len(data)
-        for entry in self._tail.feed(data):
-            self.record.fold(entry)
+            file.seek(start)
+            while data := file.read(_CHUNK):  # a journal of a day is not held as a whole
+                self._read += len(data)
+                for entry in self._tail.feed(data):
+                    self.record.fold(entry)
         if not self._tail.finished:
             self.record.end("running" if writing else "interrupted")
-        return bool(data)
+        return self._read > start
