@@ -13,8 +13,10 @@ from pytest_orchestrator.core.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import IO
 
     from flask import Flask
+    from werkzeug.serving import BaseWSGIServer
 
 PORT: Final = 8050
 _TRIES: Final = 50
@@ -33,6 +35,7 @@ def serve(
     port: int = PORT,
     *,
     show: bool = False,
+    until: "IO[bytes] | None" = None,
     told: "Callable[[str], None]" = print,
 ) -> int:
     """Serve the monitor until Ctrl-C or SIGTERM.
@@ -42,6 +45,7 @@ def serve(
         host: Where to listen; others than the loopback let other machines look.
         port: The port; where it is taken, the next free one.
         show: Open a browser.
+        until: It ends where this does, too: whoever started it is gone.
         told: Is given the link.
 
     Returns:
@@ -50,22 +54,11 @@ def serve(
     Raises:
         NoMonitor: Dash is not installed, or nothing can be listened at.
     """
+    _look_for_dash()
     token = secrets.token_urlsafe(24)
     listener = _listening(host, port)
     port = listener.getsockname()[1]
-    server = _application(base, token, host)
-
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    class Quiet(WSGIRequestHandler):
-        """Says nothing of each request, whose line would have the token."""
-
-        def log_request(self, *_: object) -> None:
-            """Say nothing."""
-
-    web = make_server(
-        host, port, server, threaded=True, request_handler=Quiet, fd=listener.fileno()
-    )
+    web = _web(listener, _application(base, token, host))
     link = f"http://{_shown(host)}:{port}/?token={token}"
     told(f"monitor of {base}: {link}")
     sys.stdout.flush()
@@ -74,8 +67,10 @@ def serve(
     # `shutdown` waits for the loop of the main thread, so another one has to ask for it.
     end = lambda *_: threading.Thread(target=web.shutdown, daemon=True).start()  # noqa: E731
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    if until is not None:
+        threading.Thread(target=lambda: (until.read(), web.shutdown()), daemon=True).start()
     try:
-        web.serve_forever()
+        web.serve_forever(poll_interval=0.1)
     finally:
         for number, action in before.items():
             signal.signal(number, action)
@@ -84,13 +79,31 @@ def serve(
     return 0
 
 
-def _application(base: Path, token: str, host: str) -> "Flask":
+def _web(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        """Says nothing of each request, whose line would have the token."""
+
+        def log_request(self, *_: object) -> None:
+            """Say nothing."""
+
+    host, port = listener.getsockname()[:2]
+    return make_server(
+        host, port, server, threaded=True, request_handler=Quiet, fd=listener.fileno()
+    )
+
+
+def _look_for_dash() -> None:
     try:
         import dash  # noqa: F401
     except ImportError:
         raise NoMonitor(
             "the monitor needs Dash: python -m pip install 'pytest-orchestrator[monitor]'"
         ) from None
+
+
+def _application(base: Path, token: str, host: str) -> "Flask":
     from pytest_orchestrator.monitor.app import application
 
     hosts = {*_LOOPBACK} if host in _LOOPBACK else {*_LOOPBACK, *_names(host)}

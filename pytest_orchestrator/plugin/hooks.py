@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import claims, github, imports, plain_reports, settings, specs
+from pytest_orchestrator.plugin import (
+    claims,
+    github,
+    imports,
+    monitoring,
+    plain_reports,
+    settings,
+    specs,
+)
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
     settings.add(parser)
+    monitoring.add(parser.getgroup("recipes"))
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -58,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_orchestrator.plugin import serving
 
         config.pluginmanager.register(serving.Serving(config), "orchestrator-serving")
+    monitoring.join(config)
     if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import durations
 

@@ -1,47 +1,38 @@
 """Runs to watch, and an application that shows them; Dash comes from `.dash` where it must."""
 
 import importlib
-import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.house.dash import more
 from tests.run.built import Built
 
-ROOT = Path(__file__).parents[2]
-HOME = ROOT / ".dash"
 TOKEN = "token-of-the-tests"
 RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
 
 
-def _have_dash() -> list[str]:
-    """Import Dash; return what has to be on the path for that to work, in tests of it alone.
-
-    Tests that start pytest in this process are not to find its plugin.
-    """
-    if find_spec("dash") is not None:
-        return []
-    subprocess.run(["bash", "scripts/dash"], cwd=ROOT, check=True)
-    sys.path.append(str(HOME))
+def _have_dash() -> None:
+    """Import Dash; tests that start pytest in this process are not to find its plugin."""
+    before = [*sys.path]
+    sys.path += more()
     try:
         for name in ("dash", "dash_ag_grid", "dash_cytoscape", "plotly.graph_objects"):
             importlib.import_module(name)
     finally:
-        sys.path.remove(str(HOME))
-    return [str(HOME)]
+        sys.path[:] = before
 
 
-MORE = _have_dash()
+_have_dash()
 
 
 @pytest.fixture(autouse=True)
 def dash(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have what Dash imports late."""
-    monkeypatch.setattr(sys, "path", [*sys.path, *MORE])
+    monkeypatch.setattr(sys, "path", [*sys.path, *more()])
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ steps:
     function: poll
   - name: report
     type: shell
-    cmd: echo '{"status":"ok"}' 
+    cmd: echo '{"status":"ok"}'
     needs: [poll]
 """
 _BENCH = """

@@ -30,6 +30,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, default=8050, help="the port, or the next free one (default: 8050)"
     )
     parser.add_argument("--open", action="store_true", help="open a browser")
+    parser.add_argument(
+        "--until-input-ends",
+        action="store_true",
+        help="end with the standard input, for programs that start it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +44,13 @@ def run(args: argparse.Namespace) -> int:
 
     base = Path(args.runs).resolve() if args.runs else past.base()
     try:
-        return serve(base.parent if is_run(base) else base, args.host, args.port, show=args.open)
+        return serve(
+            base.parent if is_run(base) else base,
+            args.host,
+            args.port,
+            show=args.open,
+            until=sys.stdin.buffer if args.until_input_ends else None,
+        )
     except OrchestratorError as error:
         print(error, file=sys.stderr)
         return 2
