@@ -13,6 +13,7 @@ from pytest_orchestrator.monitor.pages.drawer import limits_bar, view
 from pytest_orchestrator.monitor.pages.figure import figure
 from pytest_orchestrator.monitor.pages.tab import Asked, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.reports.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.run import runs
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LABEL = "Measurements"
 
-_MOST: Final = 300
+_MOST: Final = 150
 _CURVES: Final = 12
 _COLUMNS: Final = 3
 _MOST_BYTES: Final = 8 << 20
@@ -71,32 +72,29 @@ def register(app: "Dash", watch: Watch) -> None:
 
 
 def table(sight: Sight) -> Any:
-    """Return all that was measured."""
+    """Return what was measured last; the rows stand in the order of the recipe."""
     rows: list[Any] = []
-    for step in sight.record.steps:
-        if not (step.block and step.block.get("measurements")):
-            continue
-        for one in view(sight, step).measurements:
-            if len(rows) == _MOST:
-                break
-            bad = one.verdict == "fail"
-            rows.append(
-                html.Tr(
-                    [
-                        html.Td(step.name),
-                        html.Td(one.name),
-                        html.Td(f"{one.value} {one.unit}", className="figure"),
-                        html.Td(limits_bar(one)),
-                        html.Td(one.wanted, className="figure"),
-                        html.Td(one.margin, className="figure"),
-                        html.Td(one.verdict, className="text-failed" if bad else "text-passed"),
-                    ]
-                )
-            )
+    for step in reversed(sight.record.steps):
+        if len(rows) < _MOST and step.block and step.block.get("measurements"):
+            rows += [_row(step.name, one) for one in reversed(view(sight, step).measurements)]
     if not rows:
         return html.P("Nothing was measured so far.", className="quiet")
     head = html.Thead(html.Tr([html.Th(name) for name in _HEAD]))
-    return html.Table([head, html.Tbody(rows)], className="rows")
+    return html.Table([head, html.Tbody(rows[_MOST - 1 :: -1])], className="rows")
+
+
+def _row(step: str, one: Measurement) -> Any:
+    looks = "text-failed" if one.verdict == "fail" else "text-passed"
+    cells = [
+        html.Td(step),
+        html.Td(one.name),
+        html.Td(f"{one.value} {one.unit}", className="figure"),
+        html.Td(limits_bar(one)),
+        html.Td(one.wanted, className="figure"),
+        html.Td(one.margin, className="figure"),
+        html.Td(one.verdict, className=looks),
+    ]
+    return html.Tr(cells)
 
 
 def trend(sight: Sight) -> Any:
