@@ -106,6 +106,7 @@ class Progress:
         self._thread: threading.Thread | None = None
         self._is_shown = False
         self._beaten = 0.0
+        self._is_broken = False
 
     def happened(self, recipe: "Recipe", logs: Path, what: "Happening") -> None:
         """Take note of what happens to a step."""
@@ -157,6 +158,7 @@ class Progress:
         """Take the line away, and write none meanwhile."""
         with self._lock:
             self._erase()
+            self._is_broken = False
             yield
 
     def _start(self) -> None:
@@ -194,7 +196,10 @@ class Progress:
             self._beaten = now
             counts = len(self._done & self._nodes), len(self._nodes)
             line = heartbeat(self._named(running), now - running.since, *counts)
-            self._write(f"{'' if self._column() == 0 else chr(10)}{line}\n")
+            # pytest does not know that its row of dots was broken, and says so until it goes on.
+            is_new = self._is_broken or self._column() == 0
+            self._write(f"{'' if is_new else chr(10)}{line}\n")
+            self._is_broken = True
 
     def _show(self, running: _Now, seconds: float) -> None:
         import shutil

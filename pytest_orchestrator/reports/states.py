@@ -16,6 +16,7 @@ SIGNS: Final = {
     "retrying": "↻",
     "locked": "◔",
     "waiting": "·",
+    "not run": "·",
     "damaged": "!",
 }
 

@@ -93,20 +93,25 @@ def timeline(recipe: RecipeRecord, last: str) -> Timeline | None:
         last: When the last line of the journal was written, which is as far as a step that
             has not ended is shown; in ISO 8601.
     """
-    ran = [(step, found) for step in recipe.steps.values() if (found := list(_spans(step, last)))]
+    ran = [
+        (step, found, list(_marks(step)))
+        for step in recipe.steps.values()
+        if (found := list(_spans(step, last)))
+    ]
     if not ran:
         return None
-    began = min(spans[0].start for _, spans in ran)
-    ended = max(spans[-1].stop for _, spans in ran)
-    lanes = _lanes([(spans[0].start, spans[-1].stop) for _, spans in ran])
+    began = min(spans[0].start for _, spans, _ in ran)
+    # What a step returned is written once its body is over.
+    ended = max(at for _, spans, marks in ran for at in (spans[-1].stop, *(m.at for m in marks)))
+    lanes = _lanes([(spans[0].start, spans[-1].stop) for _, spans, _ in ran])
     bars = tuple(
         Bar(
             step,
             lane,
             tuple(Span(each.kind, each.start - began, each.stop - began) for each in spans),
-            tuple(_marks(step, began)),
+            tuple(mark._replace(at=max(0.0, mark.at - began)) for mark in marks),
         )
-        for (step, spans), lane in zip(ran, lanes, strict=True)
+        for (step, spans, marks), lane in zip(ran, lanes, strict=True)
     )
     seconds = max(ended - began, 1e-6)
     return Timeline(began, seconds, bars, max(lanes) + 1, _ticks(seconds))
@@ -144,9 +149,10 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
         before = max(start, stop)
 
 
-def _marks(step: StepRecord, began: float) -> Iterator[Mark]:
+def _marks(step: StepRecord) -> Iterator[Mark]:
+    """Return the changes that a step made, in seconds since the epoch."""
     for write in (step.block or {}).get("context", {}).get("writes", ()):
-        yield Mark(max(0.0, moment(write["ts"]) - began), write["key"], write["op"])
+        yield Mark(moment(write["ts"]), write["key"], write["op"])
 
 
 def _lanes(times: Sequence[tuple[float, float]]) -> list[int]:

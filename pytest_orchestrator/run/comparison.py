@@ -6,7 +6,7 @@ from typing import Any
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.run.drift import ENOUGH, FACTOR, Drift, drifted
 from pytest_orchestrator.run.history import FIGURES, MEASURED, figures_of, units_of
-from pytest_orchestrator.run.record import RunRecord, StepRecord
+from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord
 from pytest_orchestrator.run.summary import summary
 from pytest_orchestrator.run.verdict import BAD
 
@@ -54,7 +54,7 @@ def _none(*_: str) -> Mapping[str, list[float]]:
 
 
 def _steps(run: RunRecord) -> dict[tuple[str, str], StepRecord]:
-    return {(one.recipe, one.name): one for one in run.steps if one.state != "waiting"}
+    return {(one.recipe, one.name): one for one in run.steps if one.state not in UNTOUCHED}
 
 
 def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:

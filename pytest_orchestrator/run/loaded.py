@@ -12,7 +12,7 @@ import msgspec
 from pytest_orchestrator.run import runs
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.record import RunRecord, StepRecord
+from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord
 from pytest_orchestrator.run.summary import summary
 
 _BASE: Final = Path(".orchestrator", "runs")
@@ -38,7 +38,7 @@ class LoadedRun:
     def __init__(self, folder: Path, record: RunRecord) -> None:
         self.folder = folder
         self.info: dict[str, Any] = summary(record, folder.name)
-        self.steps = [_step(step) for step in record.steps if step.state != "waiting"]
+        self.steps = [_step(step) for step in record.steps if step.state not in UNTOUCHED]
         self.context: dict[str, Any] = record.changes.values()
         self.changes = list(_changes(record))
         self.measurements = [row for step in record.steps for row in _measurements(step)]

@@ -23,6 +23,8 @@ from pytest_orchestrator.run.changes import Changes
 from pytest_orchestrator.run.reader import State
 
 GOING_ON: Final = frozenset({"running", "locked", "retrying"})
+UNTOUCHED: Final = frozenset({"waiting", "not run"})
+"""States of steps of which nothing is known, in runs that go on and that are over."""
 
 
 class StepRecord:
@@ -33,7 +35,8 @@ class StepRecord:
         name: Its name.
         about: What the recipe says of it: index, line, type, needs, after, tags.
         state: waiting, locked (for a lock), running, retrying, then what became of it: passed,
-            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted.
+            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; "not
+            run" where the run is over and did not come to it, asked for or not.
         started: When its last try began, in ISO 8601 UTC; None before.
         finished: When it was known what became of it.
         attempt: Number of the last try.
@@ -187,7 +190,8 @@ class RunRecord:
                 self.started, self.first = event, entry.ts
                 self.is_whole = event.resumed_from is None
             case RunFinished() as event:
-                self.finished, self.state = event, "finished"
+                self.finished = event
+                self.end("finished")
 
     def end(self, state: State) -> None:
         """Take note of how the journal ends: of a run that nobody writes nothing goes on.
@@ -200,6 +204,8 @@ class RunRecord:
             for step in self.steps:
                 if step.state in GOING_ON:
                     step.state = "interrupted"
+                elif step.state == "waiting":
+                    step.state = "not run"
 
     def _begun(self, recipe: RecipeRecord) -> None:
         """Take note of a recipe; what is known of its steps stays known."""

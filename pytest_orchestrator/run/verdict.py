@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.run.record import UNTOUCHED, RecipeRecord, RunRecord, StepRecord
 
 Word: TypeAlias = Literal["passed", "failed", "interrupted", "running", "damaged", "empty"]
 
@@ -58,7 +58,7 @@ def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
     """Count steps by their state; those that were not selected are left out."""
-    return dict(Counter(step.state for step in steps if step.state != "waiting"))
+    return dict(Counter(step.state for step in steps if step.state not in UNTOUCHED))
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:

@@ -114,8 +114,9 @@ def test_a_file_gets_a_line_each_thirty_seconds(bench: Bench) -> None:
     assert bench.told(29.9) == ""
     assert bench.told(0.1) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
     assert bench.told(29.9) == ""
-    assert bench.told(0.1) == "\norchestrator: flash runs for 01:00 (0 of 3 done)\n"
+    assert bench.told(0.1) == "orchestrator: flash runs for 01:00 (0 of 3 done)\n"
     bench.finish("flash")
+    next(bench.progress.pytest_runtest_logreport())
     bench.start("burn_in")
     assert bench.told(29.9) == ""
     assert bench.told(0.1) == "\norchestrator: burn_in runs for 00:30 (0 of 3 done)\n"

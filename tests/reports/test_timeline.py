@@ -55,6 +55,23 @@ def test_changes_of_the_context_are_marks(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_written_after_the_last_step_ended_is_within(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "run")
+    run.begin({"a": []})
+    write = {"key": "k", "op": "set", "who": "a", "new": 1}
+    run.step("a", "passed", (1, 2), context={"writes": [write]})
+    run.journal.close()
+    record = runs.load(run.folder)
+    block = record.recipes[RECIPE].steps["a"].block
+    assert block
+    block["context"]["writes"][0]["ts"] = "2026-11-25T10:15:04.500Z"
+
+    found = timeline(record.recipes[RECIPE], record.last)
+
+    assert found
+    assert found.bars[0].marks[0].at == found.seconds == pytest.approx(1.5)
+
+
 def test_a_step_that_has_no_end_is_there_as_far_as_the_journal(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": [], "b": ["a"], "c": ["b"]})

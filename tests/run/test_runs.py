@@ -32,7 +32,7 @@ def test_a_run_is_read_back(past: Past) -> None:
     assert [(step.name, step.state, step.text) for step in record.steps] == [
         ("a", "passed", ""),
         ("b", "xfailed", "no"),
-        ("c", "waiting", ""),
+        ("c", "not run", ""),
     ]
     assert record.recipes[RECIPE].steps["a"].result == {"volts": 12}
     assert record.changes.values() == {"psu.state": "on"}
@@ -49,7 +49,7 @@ def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
     record = load(past.killed())
 
     assert states == ["running", "locked", "retrying", "waiting"]
-    assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["waiting"]
+    assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["not run"]
     assert record.state == "interrupted"
 
 

@@ -97,12 +97,13 @@ def _row(told: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from pytest_orchestrator.run.record import UNTOUCHED
     from pytest_orchestrator.run.summary import step_row, summary
 
     folder = past.folder(args.run)
     found = past.read(folder)
     told = summary(found, folder.name)
-    steps = [step_row(step) for step in found.steps if step.state != "waiting"]
+    steps = [step_row(step) for step in found.steps if step.state not in UNTOUCHED]
     if args.json:
         print(json.dumps({**told, "folder": str(folder), "rows": steps}, indent=2))
         return 0
