@@ -1,0 +1,72 @@
+"""What pages claim: named tests, options and verbs are there, and output is as shown."""
+
+import ast
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from pytest_orchestrator.cli.main import known_verbs
+from pytest_orchestrator.plugin import hooks
+from tests.house.transcript import play
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PLUGINS = "-p no:randomly -p no:hypothesispytest -p no:cacheprovider -o recipe_html=false"
+
+
+def named_tests() -> Iterator[tuple[str, str, str]]:
+    for page in PAGES:
+        for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text()):
+            yield page.name, path, name
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    found = list(named_tests())
+    functions: dict[str, set[str]] = {}
+    for path in {path for _, path, _ in found}:
+        body = ast.parse((ROOT / path).read_text()).body
+        functions[path] = {one.name for one in body if isinstance(one, ast.FunctionDef)}
+
+    assert len(found) > 40
+    assert [one for one in found if one[2] not in functions[one[1]]] == []
+
+
+def test_every_guarantee_names_its_proof() -> None:
+    page = (ROOT / "docs" / "explanation" / "guarantees.md").read_text()
+    rows = [row for row in re.findall(r"^\| (.+) \|$", page, re.MULTILINE) if row[0] not in "-g"]
+
+    assert len(rows) > 20
+    assert [row for row in rows if "`tests/" not in row.rpartition(" | ")[2]] == []
+
+
+def test_every_option_and_verb_that_a_page_names_is_there() -> None:
+    parser = Mock()
+    hooks.pytest_addoption(parser)
+    options = {
+        call.args[0] for call in parser.mock_calls if call.args and str(call.args[0])[:2] == "--"
+    }
+    told, verbs = set(), set()
+    for page in [*PAGES, ROOT / "README.md"]:
+        text = page.read_text()
+        told |= set(re.findall(r"(?<![\w-])--recipe-[a-z-]+\b", text))
+        verbs |= set(re.findall(r"^\$ pytest-orchestrator (\w+)", text, re.MULTILINE))
+
+    assert len(told) > 10
+    assert told - options == set()
+    assert verbs - known_verbs().keys() == set()
+
+
+@pytest.mark.parametrize("name", ["from-a-makefile", "parallel"])
+def test_what_a_page_shows_is_what_is_printed(name: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scriptlets", tmp_path / "scriptlets")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    page = ROOT / "docs" / "how-to" / f"{name}.md"
+    assert play(page, tmp_path, {"PATH": programs, "PYTEST_ADDOPTS": PLUGINS}) >= 1
