@@ -2,7 +2,8 @@
 
 A peak from ``wait4`` cannot be below that of the process that started the child (Linux copies
 the starter's mark when the child executes its program), so it counts only where it is above;
-else the marks that were sampled are told.
+else the marks that were sampled are told. A program that is just being started has a mark of
+a few pages, which is none of the program's: a mark counts from a megabyte on.
 """
 
 from __future__ import annotations
@@ -118,6 +119,8 @@ class Figures:
         status = kernel.contents(f"/proc/{pid}/status")
         at = status.find(b"VmHWM:")
         mark = int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
+        if mark < _BLUR:
+            return 0
         self._largest_sampled = max(self._largest_sampled, mark)
         return mark
 
