@@ -3,7 +3,7 @@
 import ast
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 from importlib.machinery import all_suffixes
 from importlib.util import find_spec
@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_orchestrator.core.missing import files
 
 _MOST_BYTES = 1 << 20
+_MOST_IMPORTS = 100  # files that one module brings; each is looked at whenever a step is
 
 
 class Module:
@@ -84,21 +85,44 @@ class Sources:
         self.at = cache(Module)
         self.module = cache(self._module)
         self.text = cache(self._project_text)
+        self.imported = cache(self._imported)
 
     def _module(self, name: str) -> Module | None:
         """Return a module by its dotted name; None where there is none."""
         if name in sys.modules:  # also those that are no file, such as `os.path`
             return self.at(_path(getattr(sys.modules[name], "__file__", None)))
-        places: Sequence[Path] = self._path
-        path = None
-        for part in name.split("."):
-            found = _found(part, places)
-            if found is None and places is self._path:
-                found = _elsewhere(part)
-            if found is None:
-                return None
-            path, places = found
-        return self.at(path)
+        first, _, rest = name.partition(".")
+        start = _found(first, self._path) or _elsewhere(first)
+        files = [] if start is None else [start[0], *_below(rest, start[1])]
+        return self.at(files[-1]) if len(files) > name.count(".") else None
+
+    def _imported(self, path: Path) -> tuple[Path, ...]:
+        """Return the files of the project that a module imports, and what these import.
+
+        Packages that a module is in are imported with it. What is imported by a name that
+        is computed is not seen, nor what is not below the rootdir.
+        """
+        places = [place for place in self._path if self.is_own(place)]
+        found = dict.fromkeys((path, *self._packages(path)))
+        for one in (left := list(found)):
+            module = self.at(one)
+            for level, name in _imports(module.tree) if module.tree else ():
+                near = [one.parents[level - 1]] if 0 < level <= len(one.parents) else places
+                for file in _below(name, near):
+                    if file and file not in found and len(found) <= _MOST_IMPORTS:
+                        found[file] = None
+                        left.append(file)
+        return tuple(each for each in found if each != path and self.is_own(each))
+
+    def _packages(self, path: Path) -> Iterator[Path]:
+        for folder in path.parents:
+            if not self.is_own(folder) or not (folder / "__init__.py").is_file():
+                return
+            yield folder / "__init__.py"
+
+    def is_own(self, path: Path) -> bool:
+        """Tell whether a file is one of the project itself: a virtual environment is not."""
+        return path.is_relative_to(self.root) and "site-packages" not in path.parts
 
     def _project_text(self, name: str) -> str | None:
         """Return the text of a file of the project; None where it is none, or no text."""
@@ -143,6 +167,27 @@ def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Pat
         if folder.is_dir():
             spaces.append(folder)
     return (None, spaces) if spaces else None
+
+
+def _below(name: str, places: Sequence[Path]) -> Iterator[Path | None]:
+    """Give the file of each package and of the module of a dotted name, as far as there are."""
+    for part in filter(None, name.split(".")):
+        found = _found(part, places)
+        if found is None:
+            return
+        path, places = found
+        yield path
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Give what a module imports: how many folders up it begins, and its dotted name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:  # each may be a module
+                yield node.level, f"{node.module or ''}.{alias.name}"
 
 
 def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:

@@ -17,6 +17,7 @@ import msgspec
 from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import SCALARS
+from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
 from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, Step
 from pytest_orchestrator.recipe.part import Part
@@ -179,7 +180,7 @@ def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expre
 
 
 def files(step: Step, sources: Sources) -> Iterator[Path]:
-    """Return the files of the project that a step runs, as far as that stands in its recipe.
+    """Return the files of the project that a step runs, as far as that can be read.
 
     Args:
         step: The step.
@@ -187,8 +188,10 @@ def files(step: Step, sources: Sources) -> Iterator[Path]:
     """
     if isinstance(step, PythonStep):
         module = sources.module(step.module)
-        if module is not None and module.path and _is_of(module.path, sources.root):
-            yield module.path
+        if module is not None and module.path:
+            yield from _with_imports(module.path, sources)
+    elif isinstance(step, CustomStep):
+        yield from _with_imports(Path(step.file), sources)
     elif isinstance(step, ShellStep):
         words = list(dict.fromkeys(_words(step)))
         places = dict.fromkeys((f"{sources.root}/{step.cwd or ''}", str(sources.root)))
@@ -207,10 +210,9 @@ def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-@lru_cache(maxsize=4096)
-def _is_of(path: Path, root: Path) -> bool:
-    """Tell whether a file is one of the project itself: a virtual environment is not."""
-    return path.is_relative_to(root) and "site-packages" not in path.parts
+def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:
+    """Return a file and what it imports, as far as these are the project's own."""
+    return (path, *sources.imported(path)) if sources.is_own(path) else ()
 
 
 def _words(step: ShellStep) -> list[str]:

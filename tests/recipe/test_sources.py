@@ -29,6 +29,22 @@ def test_a_module_in_folders_and_packages_is_found(tmp_path: Path) -> None:
     assert not {"space", "top"} & sys.modules.keys()
 
 
+def test_what_a_module_imports_of_the_project_is_found(tmp_path: Path) -> None:
+    text = "import json, far.apart, numbers_of_others\nfrom . import near\n"
+    text += "from .. import up\nfrom .deep.er import x"
+    write(tmp_path, pack__steps=text, pack__near="def f():\n    from free import own")
+    write(tmp_path, up=BOOM, far__apart=BOOM, free="import pack.steps, far")
+    write(tmp_path, pack__deep__er="x = 1", far__unused=BOOM)
+    (tmp_path / "pack/__init__.py").write_text(BOOM)
+    other = tmp_path / "lib" / "site-packages"
+    write(other, numbers_of_others=BOOM)
+    sources = Sources(tmp_path, [other])
+    found = sources.imported(tmp_path / "pack/steps.py")
+
+    names = "far/apart free pack/__init__ pack/deep/er pack/near up"
+    assert sorted(map(sources.shown, found)) == [f"{name}.py" for name in names.split()]
+
+
 def test_what_is_installed_and_built_in_is_found(tmp_path: Path) -> None:
     sources = Sources(tmp_path)
     for name in ("os.path", "xml.dom.minidom", "sys", "yaml", "pytest_orchestrator.core"):

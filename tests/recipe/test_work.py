@@ -120,6 +120,19 @@ def test_a_scriptlet_counts_and_a_library_does_not(
     assert list(told(step.format("not_there"))) == ["step"]
 
 
+def test_what_a_scriptlet_imports_of_the_project_counts(
+    told: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "lab_more.py").write_text("from limits import low\n\ndef measure(ctx, params): ...")
+    (tmp_path / "limits.py").write_text("low = 1\n")
+    step = "steps: [{name: s, type: python, module: lab_more, function: measure}]"
+    before = told(step)
+
+    assert list(before) == ["step", "file lab_more.py", "file limits.py"]
+    (tmp_path / "limits.py").write_text("low = 2.5\n")
+    assert differing(before, told(step)) == ["file limits.py"]
+
+
 def test_steps_of_a_used_file_read_what_they_are_given(
     told: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:

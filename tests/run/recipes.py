@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.model import Recipe, ShellStep
 from pytest_orchestrator.run.fates import Today
+
+ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A law holds however slow a machine is."""
 
 KEY = "recipes/x.yaml"
 SAME = {"step": "0123456789abcdef"}

@@ -13,6 +13,7 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged, ContextRestored
 from pytest_orchestrator.core.history import stamp
 from pytest_orchestrator.run.changes import Changes
+from tests.run.recipes import ANY_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ class Kept:
                 continue
 
 
+@ANY_MACHINE
 @given(CALLS)
 def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
     kept = Kept()
@@ -59,6 +61,7 @@ def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]
     assert kept.changes.values("recipes/x.yaml") == kept.own.to_dict()
 
 
+@ANY_MACHINE
 @given(CALLS, CALLS)
 def test_values_of_a_moment_are_those_that_were(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
@@ -72,6 +75,7 @@ def test_values_of_a_moment_are_those_that_were(
     assert kept.changes.values("recipes/x.yaml", count + 1) == own
 
 
+@ANY_MACHINE
 @given(CALLS)
 def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
     kept = Kept()
@@ -86,6 +90,7 @@ def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]
             assert told == wanted
 
 
+@ANY_MACHINE
 @given(CALLS)
 def test_the_latest_change_is_the_last_of_the_history(
     calls: list[tuple[bool, str, str, int]],
@@ -103,6 +108,7 @@ def test_the_latest_change_is_the_last_of_the_history(
                 assert latest.new == last.new
 
 
+@ANY_MACHINE
 @given(CALLS, CALLS)
 def test_what_was_restored_goes_on(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]

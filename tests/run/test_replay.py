@@ -12,12 +12,14 @@ from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.run.replay import replayed
 from pytest_orchestrator.run.runs import load
+from tests.run.recipes import ANY_MACHINE
 from tests.run.test_changes import CALLS, DO, Kept
 
 if TYPE_CHECKING:
     from tests.run.conftest import Past
 
 
+@ANY_MACHINE
 @given(CALLS)
 def test_a_context_is_restored_with_all_that_happened_to_it(calls: Any) -> None:
     kept = Kept()
@@ -36,6 +38,7 @@ def test_a_context_is_restored_with_all_that_happened_to_it(calls: Any) -> None:
 KINDS = st.sampled_from(["append", "increment"])
 
 
+@ANY_MACHINE
 @given(st.lists(st.tuples(st.booleans(), KINDS, st.integers(-9, 9))))
 def test_what_others_add_does_not_depend_on_what_is_left_out(
     calls: list[tuple[bool, str, int]],
@@ -52,6 +55,7 @@ def test_what_others_add_does_not_depend_on_what_is_left_out(
     assert {who for each in told.by.values() for who in each} <= {"stays"}
 
 
+@ANY_MACHINE
 @given(CALLS)
 def test_whatever_is_left_out_the_rest_is_a_whole_context(calls: Any) -> None:
     kept = Kept()

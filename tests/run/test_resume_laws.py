@@ -22,7 +22,7 @@ from pytest_orchestrator.core.history import stamp
 from pytest_orchestrator.run.fates import Plan, plan
 from pytest_orchestrator.run.record import RunRecord
 from pytest_orchestrator.run.resume import opening, restored
-from tests.run.recipes import KEY, SAME, recipe, today
+from tests.run.recipes import ANY_MACHINE, KEY, SAME, recipe, today
 from tests.run.test_changes import DO
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Session:
         )
 
 
+@ANY_MACHINE
 @given(recipes(), st.lists(st.integers(0, 30), max_size=6))
 def test_kills_change_nothing_in_the_end(steps: dict[str, Step], kills: list[int]) -> None:
     whole = Session(steps, 0, None)
@@ -160,6 +161,7 @@ def test_kills_change_nothing_in_the_end(steps: dict[str, Step], kills: list[int
     ]
 
 
+@ANY_MACHINE
 @given(recipes(), st.lists(st.integers(0, 30), max_size=6))
 def test_a_step_that_may_not_run_twice_does_not_unless_asked(
     steps: dict[str, Step], kills: list[int]
