@@ -37,14 +37,15 @@ def join(config: pytest.Config) -> None:
 
 
 def tell_groups(session: pytest.Session) -> None:
-    """On a worker: write down which tests use which recipe, and which are grouped by a mark."""
+    """On a worker: write down which recipes there are, and which items are kept together."""
     from pytest_orchestrator.plugin import upstream
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
 
     target = getattr(session.config, "workerinput", {}).get(_INPUT)
     if target is None:
         return
-    together = upstream.together(state_of(session.config).runs.values())
+    runs = state_of(session.config).runs.values()
+    together = upstream.together(runs)
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
@@ -52,9 +53,10 @@ def tell_groups(session: pytest.Session) -> None:
         group = group or _recipe_of(item.nodeid)
         if group and (group in together or group != _recipe_of(item.nodeid)):
             groups[item.nodeid] = together.get(group, group)
-    if groups and Path(target).parent.is_dir():
+    if (groups or runs) and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
-        partial.write_text(json.dumps(groups), encoding="utf-8")
+        told = {"groups": groups, "recipes": list(dict.fromkeys(run.recipe.id for run in runs))}
+        partial.write_text(json.dumps(told), encoding="utf-8")
         partial.replace(target)
 
 
@@ -113,21 +115,19 @@ class Controller:
         if self._file.exists() or any(map(_recipe_of, ids)):
             from pytest_orchestrator.plugin import journaling
 
-            self._take_up(state, ids)
+            self._take_up(state)
             assert self._session is not None  # noqa: S101  # it has begun
             journaling.begin(self._session, state)
         else:
             state.drop_early()
 
-    def _take_up(self, state: "State", ids: Sequence[str]) -> None:
-        """Restore here, where the Context is, what workers will not run again."""
+    def _take_up(self, state: "State") -> None:
+        """Restore here, where the Contexts are, what workers will not run again."""
         if state.resuming is None or state.runs:
             return
         from pytest_orchestrator.plugin import upstream
 
-        groups = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
-        paths = [groups.get(one) or _recipe_of(one) for one in ids]
-        for path in dict.fromkeys(path for path in paths if path.endswith(SUFFIXES)):
+        for path in _told(self._file)["recipes"]:
             for cell in state.cells(state.config.rootpath / path):
                 upstream.link(state.run(cell), state)
         state.resuming.take_up(list(state.runs.values()))
@@ -200,7 +200,7 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
 
         def _marked(self) -> dict[str, str]:
             if self._users is None:
-                self._users = json.loads(groups.read_text("utf-8")) if groups.exists() else {}
+                self._users = _told(groups)["groups"]
             return self._users
 
         def _split_scope(self, nodeid: str) -> str:
@@ -208,6 +208,11 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
             return recipe or _scope(nodeid, dist)
 
     return Grouping(config, log)
+
+
+def _told(file: Path) -> Any:
+    """Return what a worker has written down; nothing where it has nothing to do with recipes."""
+    return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
 
 
 def _recipe_of(nodeid: str) -> str:

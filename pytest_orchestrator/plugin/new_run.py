@@ -46,8 +46,8 @@ def new_run(state: "State", recipe: Recipe) -> Serial:
 def _context(state: "State", recipe: Recipe) -> "Context":
     if recipe.context != "recipe":
         return state.context
-    state.scopes[recipe.key] = state.context.layer(recipe.key)
-    return state.followed(state.scopes[recipe.key])
+    # Where workers share the Context, one of them may have asked for it before.
+    return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
 
 
 def _environment(state: "State", recipe: Recipe) -> "Environment":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import past, settings
+from pytest_orchestrator.plugin import past, settings, shared
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.run import fates, resume, runs
 from pytest_orchestrator.run.journal import NAME
@@ -124,8 +124,9 @@ class Resuming:
     def _restore(self, found: "Sequence[Serial]") -> None:
         """Make the Contexts what they were; no change of them is told to anybody."""
         state = state_of(self._config)
-        # The Context of a session with workers is restored by its controller.
-        scopes = {} if hasattr(self._config, "workerinput") else {"": state.context}
+        if shared.is_shared(self._config):
+            return  # the controller does, once: other workers may be at work by now
+        scopes = {"": state.context}
         scopes |= {run.recipe.key: run.context for run in found if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:

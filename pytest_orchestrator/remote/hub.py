@@ -4,7 +4,6 @@ A process of the session gets handles of its own, which stay when its connection
 is told what its requests have changed; and it adds to the journal of the session.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -58,7 +57,6 @@ class Hub:
         self.server = server
         self.asks = asks
         self._context = context
-        self._lock = threading.Lock()
         self._layers = {} if layers is None else layers
 
     def join(self, name: str) -> str:
@@ -73,10 +71,7 @@ class Hub:
         """Return the own Context of a recipe, whichever process asks; or a new one of none."""
         if not scope:
             return below.layer()
-        with self._lock:
-            if scope not in self._layers:
-                self._layers[scope] = below.layer(scope)
-            return self._layers[scope]
+        return self._layers.setdefault(scope, below.layer(scope))
 
 
 class _Handle:

@@ -86,9 +86,23 @@ def opening(
             elif was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
                 yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
-    for scope in reversed(record.changes.scopes):
-        told = restored(record, how, recipes, scope)
-        yield ContextRestored(snapshot=told.snapshot, run=record.id, scope=scope, by=told.by)
+    below = restored(record, how, recipes)
+    for scope in record.changes.scopes:
+        if scope:
+            told = _own(restored(record, how, recipes, scope), below)
+            yield ContextRestored(snapshot=told.snapshot, run=record.id, scope=scope, by=told.by)
+    yield ContextRestored(snapshot=below.snapshot, run=record.id, by=below.by)
+
+
+def _own(told: Replayed, below: Replayed) -> Replayed:
+    """Return what a recipe has of its own: else it would not see what becomes of the rest."""
+    history = below.snapshot["history"]
+    own = {key for key, each in told.snapshot["history"].items() if each != history.get(key)}
+    parts = {
+        name: {key: each for key, each in told.snapshot[name].items() if key in own}
+        for name in ("values", "history")
+    }
+    return told._replace(snapshot=told.snapshot | parts)
 
 
 def taken(record: RunRecord, step: StepRecord, run: str) -> StepFinished:

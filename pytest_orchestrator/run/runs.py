@@ -31,7 +31,16 @@ def all_of(base: Path) -> list[Path]:
     """
     if not base.is_dir():
         return []
-    return sorted((path for path in base.iterdir() if is_run(path)), reverse=True)
+    return sorted((path for path in base.iterdir() if is_run(path)), key=_when, reverse=True)
+
+
+def _when(folder: Path) -> tuple[str, int, str]:
+    """Return what runs are sorted by: ids tell the second alone, and the rest of them is chance."""
+    try:
+        written = (folder / NAME).stat().st_mtime_ns
+    except OSError:
+        written = 0
+    return folder.name.partition("-")[0], written, folder.name
 
 
 def found(base: Path, name: str = LATEST) -> Path:

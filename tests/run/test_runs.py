@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,3 +105,14 @@ def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
         found(tmp_path / "no")
     with pytest.raises(NoRun, match="has no journal: No such file"):
         load(tmp_path)
+
+
+def test_of_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_path: Path) -> None:
+    names = [f"20261125T101502Z-{end}" for end in ("0001", "ffff", "7f3a")]
+    for moment, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").touch()
+        os.utime(tmp_path / name / "journal.jsonl", ns=(moment, moment))
+    (tmp_path / "20261125T101503Z-0000").mkdir()
+
+    assert [path.name for path in all_of(tmp_path)] == ["20261125T101503Z-0000", *names[::-1]]
