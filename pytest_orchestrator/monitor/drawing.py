@@ -25,6 +25,7 @@ COLOURS: Final = {
 
 _MOST: Final = 300
 _LONGEST: Final = 24
+_ENDS: Final = 12
 _STYLES: Final = [
     {
         "selector": "node",
@@ -132,9 +133,22 @@ def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[
         label = f"{shown}\n{sign(state)} {state}{time}"
         found.append({"data": {"id": name, "label": label}, "classes": " ".join(classes)})
     follows = set(itertools.pairwise(critical))
-    for stop, mine in waits(steps).items():
+    for stop, mine in _waits(steps).items():
         for start, weak in mine.items():
             classes = ["weak"] * weak + ["critical"] * ((start, stop) in follows)
             data = {"id": f"{start} -> {stop}", "source": start, "target": stop}
             found.append({"data": data, "classes": " ".join(classes)})
+    return found
+
+
+def _waits(steps: Steps) -> dict[str, dict[str, bool]]:
+    """Return what each step waits for; those of ``finally`` come one by one behind all others."""
+    found = waits(steps)
+    final = [str(step["name"]) for step in steps if step.get("final")]
+    needed = {name for mine in found.values() for name in mine} | {*final}
+    last = [name for name in found if name not in needed]
+    if final and len(last) <= _ENDS:
+        found[final[0]] |= dict.fromkeys(last, True)
+    for before, name in itertools.pairwise(final):
+        found[name] |= {before: True}
     return found

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.conftest import RUN, TOKEN
+from tests.monitor.conftest import RUN
+from tests.monitor.looked_at import TOKEN
 
 ASK = "/_dash-update-component"
 

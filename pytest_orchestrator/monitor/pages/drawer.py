@@ -32,7 +32,7 @@ def drawer(shown: StepView) -> list[Any]:
     ]
     reason = [html.P(shown.reason, className="reason")] if shown.reason else []
     parts = [
-        _part("Failure", [html.Pre(shown.text)] if shown.text else []),
+        _part("Failure", [html.Pre(shown.text, className="text")] if shown.text else []),
         _part("Criteria", _criteria(shown)),
         _part("Measurements", measurements(shown.measurements)),
         _part("Written to the Context", _writes(shown)),
@@ -94,7 +94,7 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
     rows = [
         html.Tr(
             [
-                html.Td(one.name),
+                html.Td(one.name, className="name"),
                 html.Td(f"{one.value} {one.unit}", className="figure"),
                 html.Td(limits_bar(one)),
                 html.Td(one.wanted, className="figure"),

@@ -32,12 +32,13 @@ _BARS: Final = 25
 def layout(sight: Sight, asked: Asked) -> Any:
     """Return the tab."""
     over_time, all_steps = drawn(sight, asked)
+    height = f"{130 + 24 * min(_BARS, len(sight.record.steps))}px"
     config = {"displaylogo": False, "responsive": True}
     return html.Div(
         [
             dcc.Store(id="resources-seen", data=version(sight, asked)),
             dcc.Graph(id="curves", figure=over_time, config=config, style={"height": "340px"}),
-            dcc.Graph(id="totals", figure=all_steps, config=config),
+            dcc.Graph(id="totals", figure=all_steps, config=config, style={"height": height}),
         ],
         className="fill scroll",
     )
@@ -159,7 +160,6 @@ def totals(steps: Iterable[StepRecord]) -> go.Figure:
             hoverinfo="text",
         )
         found.add_trace(bars, row=1, col=place)
-    found.update_layout(height=110 + 24 * len(used))
     found.update_yaxes(automargin=True, tickvals=places, ticktext=names)
     return found
 

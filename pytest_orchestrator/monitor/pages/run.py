@@ -67,7 +67,7 @@ def layout(watch: Watch, name: str) -> Any:
                 ],
                 className="split",
             ),
-            footer(),
+            footer("run-foot"),
         ],
         className="page",
     )
@@ -115,7 +115,7 @@ def _refresh(app: "Dash", watch: Watch) -> None:
         Output("recipe", "options"),
         Output("drawer", "children"),
         Output("drawer-seen", "data"),
-        Output("foot", "children"),
+        Output("run-foot", "children"),
         Input("tick", "n_intervals"),
         Input("picked", "data"),
         State("run", "data"),
