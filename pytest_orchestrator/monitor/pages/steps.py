@@ -36,11 +36,11 @@ _COLUMNS = (
 
 def layout(sight: Sight, asked: Asked) -> Any:
     """Return the tab."""
-    rows = list(_rows(sight.record.steps, time.time()))
+    shown = list(rows(sight.record.steps, time.time()))
     table = grid(
         "steps",
         _COLUMNS,
-        rows,
+        shown,
         rowClassRules=looks(),
         selectedRows=chosen(asked.picked) if asked.picked else [],
         rowSelection={"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
@@ -70,10 +70,10 @@ def register(app: "Dash", watch: Watch) -> None:
             line, state, count = seen
             steps = sight.record.steps
             if len(steps) != count or state != sight.record.state:
-                return no_update, list(_rows(steps, time.time())), version(sight)
-            rows = list(_rows(steps, time.time(), line))
+                return no_update, list(rows(steps, time.time())), version(sight)
+            update = list(rows(steps, time.time(), line))
             fresh = no_update if version(sight) == seen else version(sight)
-            return {"update": rows, "async": False} if rows else no_update, no_update, fresh
+            return {"update": update, "async": False} if update else no_update, no_update, fresh
 
         return look_at(watch, run, show)
 
@@ -86,8 +86,14 @@ def register(app: "Dash", watch: Watch) -> None:
         return cell["rowId"] if cell else no_update
 
 
-def _rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[dict[str, Any]]:
-    """Give the rows of the steps that changed after a line, and of those that go on."""
+def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[dict[str, Any]]:
+    """Give the rows of the steps that changed after a line, and of those that go on.
+
+    Args:
+        steps: All steps of the run.
+        now: Seconds since the epoch.
+        after: Number of the line.
+    """
     for order, step in enumerate(steps, 1):
         if step.touched > after or step.state in GOING_ON:
             yield row(order, step, now)

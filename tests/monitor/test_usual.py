@@ -1,0 +1,39 @@
+"""How long a run will go on is told by what its steps took in the runs before."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.monitor.usual import Usual, to_go
+from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.run.runs import load
+from tests.monitor.conftest import OLDER, RUN
+from tests.run.built import RECIPE, Built
+
+FLASH, MEASURE, RELEASE = ((RECIPE, name) for name in ("flash", "measure", "release"))
+
+
+def test_what_steps_took_before_is_read_once(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Usual()
+
+    assert usual.of(bench / RUN, [FLASH]) == {FLASH: 2.0}
+    monkeypatch.setattr("pytest_orchestrator.run.runs.load", None)
+    assert usual.of(bench / RUN, [FLASH, MEASURE, RELEASE]) == {FLASH: 2.0, MEASURE: 1.0}
+    assert usual.of(bench / OLDER, [FLASH]) == {}
+
+
+def test_the_rest_is_what_is_usual_less_what_was_run(tmp_path: Path) -> None:
+    built = Built(tmp_path, RUN).begin("flash", "measure", "release")
+    built.step("flash")
+    built.start("measure")
+    run = Watch(tmp_path).see(RUN, lambda sight: sight.record)
+    began = moment(run.steps[1].started or "")
+    usual = {FLASH: 100.0, MEASURE: 10.0, RELEASE: 5.0}
+
+    assert to_go(run, usual, began) == 15.0
+    assert to_go(run, usual, began + 4) == 11.0
+    assert to_go(run, usual, began + 40) == 5.0
+    assert to_go(run, {MEASURE: 10.0}, began) is None
+    built.cut()
+    assert to_go(load(built.folder), usual, began) == 5.0
