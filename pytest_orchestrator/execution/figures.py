@@ -90,7 +90,8 @@ class Figures:
             rss += resident
             cpu += used
         self._tree_peak = max(self._tree_peak, marks)
-        self._keep((seconds, rss, cpu))
+        if _LINUX:  # elsewhere nothing tells the memory of others, and none is not zero
+            self._keep((seconds, rss, cpu))
 
     def told(self) -> dict[str, object]:
         """Return everything as plain values."""

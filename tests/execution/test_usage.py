@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.execution import figures, kernel, usage
+from pytest_orchestrator.execution.descendants import Descendants
+from pytest_orchestrator.execution.figures import Figures
 from pytest_orchestrator.execution.kernel import KEEPS_IO, io_of
 from pytest_orchestrator.execution.usage import Own, resident
 
@@ -13,9 +16,9 @@ from pytest_orchestrator.execution.usage import Own, resident
 def test_memory_that_is_held_is_growth() -> None:
     own = Own()
     held = b"x" * 50_000_000
-    usage = own.usage()
-    assert usage.rss_delta == pytest.approx(len(held), rel=0.1)
-    assert usage.source["memory"] == "growth of this process"
+    used = own.usage()
+    assert used.rss_delta == pytest.approx(len(held), rel=0.1)
+    assert used.source["memory"] == "growth of this process"
 
 
 def test_cpu_of_children_counts() -> None:
@@ -23,9 +26,9 @@ def test_cpu_of_children_counts() -> None:
     subprocess.run(
         ("/bin/sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"), check=True
     )
-    usage = own.usage()
-    assert (usage.cpu_user_seconds or 0) + (usage.cpu_system_seconds or 0) >= 0.03
-    assert usage.max_rss is None
+    used = own.usage()
+    assert (used.cpu_user_seconds or 0) + (used.cpu_system_seconds or 0) >= 0.03
+    assert used.max_rss is None
 
 
 def test_what_is_not_measured_is_absent() -> None:
@@ -33,6 +36,35 @@ def test_what_is_not_measured_is_absent() -> None:
     assert "heap_peak" not in Own().usage().as_dict()
     assert "read_bytes" not in Own(io=False).usage().as_dict()
     assert "io" not in Own(io=False).usage().source
+
+
+def test_memory_is_told_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = resident()
+    monkeypatch.setattr(usage, "_LINUX", False)
+
+    assert resident() == pytest.approx(there, rel=0.1)
+    assert resident(2**22 + 1) == 0
+
+
+def test_without_proc_there_are_no_samples_and_the_peak_is_that_of_the_largest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figures, "_LINUX", False)
+    monkeypatch.setattr(kernel, "contents", lambda path: b"")
+    taken = Figures()
+    with subprocess.Popen(("sleep", "60")) as process:
+        monkeypatch.setattr(Descendants, "living", lambda _: [process.pid])
+        taken.started(process.pid)
+        taken.sample(0.1, Descendants())
+        process.kill()
+        _, _, used = os.wait4(process.pid, 0)
+        process.returncode = 0
+    taken.reaped(process.pid, used)
+
+    told = taken.told()
+    assert (told["samples"], told["processes"]) == ([], 1)
+    assert told["max_rss"] == told["largest_rss"] == used.ru_maxrss * 1024
+    assert str(told["memory_source"]).startswith("wait4")
 
 
 def test_a_process_that_is_gone_has_no_memory() -> None:

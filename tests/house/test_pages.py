@@ -62,6 +62,13 @@ def test_every_option_and_verb_that_a_page_names_is_there() -> None:
     assert verbs - known_verbs().keys() == set()
 
 
+def test_the_readme_leads_to_pages_that_are_there() -> None:
+    links = re.findall(r"\]\(((?:docs|benchmarks)/[^)#]+)", (ROOT / "README.md").read_text())
+
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
 @pytest.mark.parametrize("name", ["from-a-makefile", "parallel"])
 def test_what_a_page_shows_is_what_is_printed(name: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "scriptlets", tmp_path / "scriptlets")
