@@ -7,9 +7,10 @@ import pytest
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.model import Step
-from pytest_orchestrator.reports import failure
+from pytest_orchestrator.reports import failure, repeating
 
 _REPORT: dict[str, Any] = {
     "nodeid": "",
@@ -23,7 +24,23 @@ _REPORT: dict[str, Any] = {
 
 def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
     """Return what a person is told of a failed step."""
-    return failure.text(recipe, step, result, config.rootpath, config.invocation_params.dir)
+    root, here = config.rootpath, config.invocation_params.dir
+    return failure.text(recipe, step, result, root, here, options(config, recipe))
+
+
+def aftermath(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told below the traceback of a step."""
+    root, here = config.rootpath, config.invocation_params.dir
+    return failure.aftermath(recipe, step, result, root, here, options(config, recipe))
+
+
+def options(config: pytest.Config, recipe: Recipe) -> list[str]:
+    """Return the options without which a step of a recipe may end otherwise."""
+    given = state_of(config).given
+    names = [name for name in given if name in recipe.vars or name in recipe.required]
+    told = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
+    last = config.getoption("recipe_compare")
+    return [*([f"--recipe-compare={last}"] if last else []), *repeating.options(told)]
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:

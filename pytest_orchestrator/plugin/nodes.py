@@ -197,8 +197,7 @@ class StepItem(pytest.Function):
     def _with_aftermath(self, shown: Any) -> Any:
         """Add to a traceback what the step wrote and used, and how to repeat it."""
         if self.result is not None and hasattr(shown, "addsection"):
-            root, here = self.config.rootpath, self.config.invocation_params.dir
-            text = failure.aftermath(self.recipe, self.step, self.result, root, here)
+            text = explaining.aftermath(self.config, self.recipe, self.step, self.result)
             shown.addsection(self.recipe.node(self.step.name), text)
             explaining.as_shown(self.config, shown, self.source)
         return shown

@@ -6,7 +6,6 @@ it by pytest.
 
 import json
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pytest_orchestrator.core.place import Place, excerpt
 from pytest_orchestrator.core.result import Failure, StepResult, Usage
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
-from pytest_orchestrator.reports import figures, last_lines
+from pytest_orchestrator.reports import figures, last_lines, repeating
 
 _MOST = 6
 _MOST_UNMET = 20
@@ -29,7 +28,14 @@ _WIDEST = 100
 _LONGEST = 300
 
 
-def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> str:
+def text(
+    recipe: Recipe,
+    step: Step,
+    result: StepResult,
+    root: Path,
+    here: Path,
+    options: Sequence[str] = (),
+) -> str:
     """Return what a person is told of a failed step.
 
     Args:
@@ -38,6 +44,7 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
         result: What became of it; its ``failure`` is present.
         root: The rootdir, which the path of its log is told relative to.
         here: Where pytest was started, and where its command works when pasted.
+        options: Those of pytest that its verdict depends on.
     """
     failure = result.failure or Failure(kind="exception", reason="no reason is known")
     place, source = place_of(step, result), recipe.source(step)
@@ -53,7 +60,7 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
         *_tries(result),
         *_writes(result.changes),
     ]
-    closing = _closing(recipe, step, result, root, here)
+    closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
     room = _room(result) - len(head) - len(middle) - len(closing)
     most = max(_FEWEST_UNMET, min(_MOST_UNMET, room - 1 - fewest))
     errors = _errors(result, failure, most)
@@ -62,7 +69,14 @@ def text(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path)
     return "\n".join([*head, *errors, *middle, *stderr, *closing])
 
 
-def aftermath(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> str:
+def aftermath(
+    recipe: Recipe,
+    step: Step,
+    result: StepResult,
+    root: Path,
+    here: Path,
+    options: Sequence[str] = (),
+) -> str:
     """Return what is told below the traceback of a step that raised something.
 
     Args:
@@ -71,14 +85,19 @@ def aftermath(recipe: Recipe, step: Step, result: StepResult, root: Path, here: 
         result: What became of it.
         root: The rootdir.
         here: Where pytest was started.
+        options: Those of pytest that its verdict depends on.
     """
-    closing = _closing(recipe, step, result, root, here)
+    closing = _closing(recipe, step, result, os.path.relpath(root / recipe.id, here), options)
     return "\n".join([*_tries(result), *_writes(result.changes), *closing])
 
 
-def _closing(recipe: Recipe, step: Step, result: StepResult, root: Path, here: Path) -> list[str]:
+def _closing(
+    recipe: Recipe, step: Step, result: StepResult, path: str, options: Sequence[str]
+) -> list[str]:
     used = [] if result.ended is None else [_used(result.ended.usage)]
-    return [*used, *_commands(recipe, step, result, os.path.relpath(root / recipe.id, here))]
+    node = path + recipe.node(step.name).removeprefix(recipe.id)
+    again = repeating.command(node, options)
+    return [*used, f"repeat     {again}", *_alone(result)]
 
 
 def _room(result: StepResult) -> int:
@@ -190,9 +209,8 @@ def _used(usage: Usage) -> str:
     return f"used       {', '.join(parts)}"
 
 
-def _commands(recipe: Recipe, step: Step, result: StepResult, path: str) -> list[str]:
-    node = path + recipe.node(step.name).removeprefix(recipe.id)
-    rows = [f"repeat     pytest {shlex.quote(node)}"]
+def _alone(result: StepResult) -> list[str]:
+    """Return the command of a step without pytest, where there is one that can be pasted."""
     process = result.ended.process if result.ended else None
     if (
         process is not None
@@ -200,8 +218,8 @@ def _commands(recipe: Recipe, step: Step, result: StepResult, path: str) -> list
         and process.alone.isprintable()
         and len(process.alone) <= _LONGEST
     ):
-        rows.append(f"alone      {process.alone}")
-    return rows
+        return [f"alone      {process.alone}"]
+    return []
 
 
 def _bounded(rows: list[str], rest: str, most: int = _MOST) -> list[str]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports import figures, repeating
 from pytest_orchestrator.reports.files import Files
 from pytest_orchestrator.reports.limits import Limits, limits
 from pytest_orchestrator.reports.room import Room
@@ -142,7 +142,8 @@ class StepView:
     def repeat(self) -> str:
         """A command that runs it again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
-        return shown(f"pytest {shlex.quote(node)}")
+        told = self.block.get("recipe", {}).get("vars", {})
+        return shown(repeating.command(node, repeating.options(told)))
 
     @property
     def text(self) -> str:

@@ -342,6 +342,17 @@ def test_what_repeats_a_step_works_in_a_folder_below(
     assert psu.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
 
 
+def test_what_repeats_a_step_has_the_values_that_were_given(project: Project) -> None:
+    measured = "parse: text, cmd: 'true', measurements: {x: {value: '2', high: '${{ vars.most }}'}}"
+    project.recipe("x", {"one": f"type: shell, {measured}"}, head="required: [most]")
+
+    result = project.run("--recipe-var", "most=1", "--recipe-compare=LAST:9")
+    repeat = re.findall(r"^repeat +(.*)$", result.stdout.str(), flags=re.MULTILINE)[0]
+
+    assert repeat == "pytest --recipe-compare=LAST:9 --recipe-var=most=1 recipes/x.yaml::one"
+    assert project.run(*repeat.split()[1:]).parseoutcomes() == {"failed": 1}
+
+
 def test_control_characters_are_shown_and_not_sent(project: Project) -> None:
     project.write("bell.txt", "\x1b[2J\x07 done\n")
     project.recipe("x", {"one": "type: shell, cmd: 'cat bell.txt >&2; exit 3'"})
