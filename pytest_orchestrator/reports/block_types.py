@@ -231,3 +231,28 @@ class Block(_Part, frozen=True):
     attempts: Maybe[list[Attempt]] = UNSET
     artifacts: Maybe[list[Artifact]] = UNSET
     warnings: Maybe[list[str]] = UNSET
+
+
+class WholeRun(_Part, frozen=True):
+    """The run: name of its folder, and the run that it goes on from."""
+
+    id: str
+    resumed_from: Maybe[str] = UNSET
+
+
+class OfRecipe(_Part, frozen=True):
+    """What became of a recipe: its verdict, and the number of its steps by their state."""
+
+    recipe: str
+    verdict: Literal["passed", "failed", "skipped"]
+    steps: dict[str, Count]
+
+
+class Summary(_Part, frozen=True):
+    """What a JSON report tells of the whole run."""
+
+    schema_version: Annotated[str, Meta(pattern=r"^1\.\d+$")]
+    recipes: list[OfRecipe]
+    steps: dict[str, Count]
+    run: Maybe[WholeRun] = UNSET
+    flaky: Maybe[list[str]] = UNSET

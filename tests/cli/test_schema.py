@@ -18,3 +18,4 @@ def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:
 
 def test_the_schema_of_blocks_is_printed(project: Project) -> None:
     assert project.call("schema", "report") == (0, block_schema.text(), "")
+    assert project.call("schema", "run") == (0, block_schema.summary_text(), "")

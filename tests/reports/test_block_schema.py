@@ -50,6 +50,7 @@ def changed(**parts: Any) -> dict[str, Any]:
 
 def test_the_shipped_schema_is_of_today() -> None:
     assert block_schema.SHIPPED.read_text() == block_schema.text(), "run scripts/schema"
+    assert block_schema.SHIPPED_SUMMARY.read_text() == block_schema.summary_text()
     jsonschema.Draft202012Validator.check_schema(block_schema.block_schema())
 
 

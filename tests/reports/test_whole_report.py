@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
+import pytest
+
 from pytest_orchestrator.core.events import RunStarted
+from pytest_orchestrator.reports import block_schema
 from pytest_orchestrator.reports.whole_report import count_flaky, environment, summary
 
 STARTED = RunStarted(
@@ -39,6 +43,11 @@ def test_a_run_is_told_in_a_few_numbers() -> None:
         "steps": {"passed": 2, "skipped": 1, "failed": 1},
         "flaky": ["x.yaml::a"],
     }
+    for one in (told, summary({})):
+        jsonschema.validate(one, block_schema.summary_schema(strict=True))
+    wrong = {**told, "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}]}
+    with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
+        jsonschema.validate(wrong, block_schema.summary_schema())
 
 
 def test_an_environment_has_the_host_versions_git_and_station() -> None:
