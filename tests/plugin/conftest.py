@@ -1,6 +1,8 @@
 """A project of a user, with a few scriptlets, for pytest to be run in."""
 
+import importlib
 import json
+import pkgutil
 import re
 import sys
 import textwrap
@@ -12,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-# pytester takes away what a run imported, and libyaml does not come twice into a process.
-import pytest_orchestrator.plugin.durations
-import pytest_orchestrator.plugin.jobs
-import pytest_orchestrator.plugin.nodes
-import pytest_orchestrator.plugin.running
-import pytest_orchestrator.recipe.sandbox
-import pytest_orchestrator.reports.terminal  # noqa: F401
+import pytest_orchestrator
 from pytest_orchestrator.reports import json_report
 from pytest_orchestrator.reports.block_types import Block
+
+# pytester takes away what a run imported: each would import it anew,
+# and libyaml does not come twice into a process.
+for _each in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
+    if not _each.name.startswith("pytest_orchestrator.monitor"):  # its libraries may not be there
+        importlib.import_module(_each.name)
 
 _STEPS = '''
 """Scriptlets of the tests."""
