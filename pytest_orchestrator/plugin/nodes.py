@@ -164,8 +164,8 @@ class StepItem(pytest.Function):
             values = fixtures_of(fixture, run, self.step)
             try:
                 self.result = run.result(self.step, values, again=again)
-            except (KeyboardInterrupt, pytest.exit.Exception) as interrupt:
-                self.result = run.results[self.step.name]
+            except (KeyboardInterrupt, pytest.exit.Exception, pytest.fail.Exception) as interrupt:
+                self.result = run.results.get(self.step.name)
                 # pytest names the last frame: the line of the recipe, not one of ours.
                 raise frames.users(interrupt)  # noqa: B904
             tell_output(self.result, self)

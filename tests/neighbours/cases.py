@@ -181,7 +181,7 @@ NEIGHBOURS = (
         "running",
         "`--timeout 120`",
         ("-p", "no:randomly", "--timeout", "120"),
-        note="`timeout` of a step ends what it started as well",
+        note="what it cuts off fails as `interrupted`, and its processes end",
     ),
     Case(
         "pytest-cov",

@@ -69,3 +69,37 @@ def test_workflows_of_pytest_workflow_are_left_to_it(project: Project) -> None:
 
     assert "should be a mapping" not in project.run("tests/test_hello.yml").stdout.str()
     assert project.items("tests/test_a.yaml") == ["tests/test_a.yaml::s"]
+
+
+def test_a_step_that_pytest_timeout_cuts_off_is_told_without_frames_of_ours(
+    project: Project,
+) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import signal
+        import pytest
+
+        def expired(number, frame):
+            pytest.fail("Timeout (>0.5s) from a plugin.")
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_call(item):
+            if item.name != "slow":
+                return (yield)
+            before = signal.signal(signal.SIGALRM, expired)
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            try:
+                return (yield)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+        """,
+    )
+    project.recipe("a", {"slow": "type: shell, cmd: sleep 60, parse: text", "next": "needs: []"})
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1, passed=1)
+    assert project.frames(result, "slow") == ["recipes/a.yaml:2:", "conftest.py:5: Failed"]
+    assert "interrupted after" in result.stdout.str()
