@@ -198,6 +198,24 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
             items: list[str] = next(iter(self.registered_collections.values()), [])
             return bool(self._marked()) or any(map(_recipe_of, items))
 
+        def remove_node(self, node: Any) -> str | None:
+            """Hand on what a worker has left; return what it died of."""
+            left, died_of = _left(self.assigned_work[node])
+            self.assigned_work[node] = {}
+            super().remove_node(node)
+            self.workqueue.update(left)
+            if died_of is not None:
+                for other in self.assigned_work:
+                    self._reschedule(other)
+            return died_of
+
+        def _reschedule(self, node: Any) -> None:
+            """Give a worker more; one begins an item only when it knows the next."""
+            super()._reschedule(node)
+            work = self.assigned_work
+            while self.workqueue and not node.shutting_down and self._pending_of(work[node]) < 2:
+                self._assign_work_unit(node)
+
         def _marked(self) -> dict[str, str]:
             if self._users is None:
                 self._users = _told(groups)["groups"]
@@ -213,6 +231,19 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
 def _told(file: Path) -> Any:
     """Return what a worker has written down; nothing where it has nothing to do with recipes."""
     return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
+
+
+def _left(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, bool]], str | None]:
+    """Return what of the work of a worker others have to do, and the item that it died of.
+
+    What is done is not handed on: a worker that is given nothing to do waits for ever. Nor is
+    a test that it died of; of a step, those who need it wait to be told what became of it.
+    """
+    items = ((unit, item) for unit in work.values() for item, done in unit.items() if not done)
+    unit, died_of = next(items, ({}, None))
+    if died_of is not None:
+        unit[died_of] = not _recipe_of(died_of)
+    return {scope: unit for scope, unit in work.items() if not all(unit.values())}, died_of
 
 
 def _recipe_of(nodeid: str) -> str:

@@ -107,6 +107,22 @@ def note(ctx, params):
 """
 
 
+_KILLS = """
+import os
+
+
+def test_kills():
+    with open("ran.txt", "a") as file:
+        file.write("kills\\n")
+    os._exit(9)
+
+
+def test_after():
+    with open("ran.txt", "a") as file:
+        file.write("after\\n")
+"""
+
+
 def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -> None:
     project.write("dies.py", _DIES)
     lines = [
@@ -115,12 +131,13 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
         for name, needs in (("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", ", needs: [a]"))
     ]
     project.write("recipes/x.yaml", "steps:\n" + "\n".join(lines) + "\n")
+    project.write("test_x.py", _KILLS)
     result = project.spawn("-n", "1", "-rs")
     record = load(found(project.path / ".orchestrator/runs"))
 
-    # xdist tells of the worker, and the one that takes its place of the step.
-    assert result.parseoutcomes() == {"passed": 2, "failed": 2, "skipped": 2}
-    assert project.ran == ["a", "b", "e"]
+    # xdist tells of each worker, and the one that takes its place of the step.
+    assert result.parseoutcomes() == {"passed": 3, "failed": 3, "skipped": 2}
+    assert sorted(project.ran) == ["a", "after", "b", "e", "kills"]
     assert record.changes.values() == {"ran": ["a", "b", "e"]}
     told = {
         name: step.block["step"]
