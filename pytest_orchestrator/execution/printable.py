@@ -1,7 +1,6 @@
 """Bytes and text of a step as a person may safely see them."""
 
-_KEPT = {9, 10}
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT}
+from pytest_orchestrator.core.controls import CONTROLS
 
 _LONGEST = 300
 _QUOTED = 80
@@ -13,7 +12,7 @@ def shown(raw: bytes) -> str:
     Nothing that comes back moves a terminal's cursor or ends its line early.
     """
     text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
-    return text.translate(_CONTROLS)
+    return text.translate(CONTROLS)
 
 
 def one_line(text: str) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from pytest_orchestrator.core.controls import CONTROLS
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports import figures
 from pytest_orchestrator.reports.critical_path import critical_path
@@ -30,7 +31,7 @@ _LONGEST_LINE = 1_000
 _STATES = ("passed", "failed", "skipped", "blocked")
 _AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
 _ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪"}
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != 10}
+_CONTROLS = CONTROLS | {9: "\\x09"}
 
 Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
 """The blocks of each run of a recipe, by what the run is called."""

@@ -5,15 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-_KEPT: Final = {9, 10}
-_CONTROLS: Final = {
-    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT
-}
-# Characters that turn the direction of what follows, so that one reads what is not there.
-_TURNS: Final = {
-    code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
-_ALL: Final = _CONTROLS | _TURNS
+from pytest_orchestrator.core.controls import CONTROLS
+
 _PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _SMALL: Final = 400
@@ -39,7 +32,7 @@ def shown(text: str) -> str:
     """Return a text with control characters escaped, and without colours of a terminal."""
     if _PLAIN.fullmatch(text):
         return text
-    text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(_ALL)
+    text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(CONTROLS)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -17,6 +17,7 @@ from pytest_orchestrator.execution.printable import one_line, shown
         (b"\x1b[2J\x07\x00\x7f", "\\x1b[2J\\x07\\x00\\x7f"),
         ("\x9b31m\x85".encode(), "\\x9b31m\\x85"),
         (b"one\r\ntwo\r", "one\ntwo\\x0d"),
+        ("a\u202eb\u2066".encode(), "a\\u202eb\\u2066"),
     ],
 )
 def test_what_is_no_character_or_a_control_is_escaped(raw: bytes, text: str) -> None:

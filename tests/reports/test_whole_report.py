@@ -45,7 +45,10 @@ def test_a_run_is_told_in_a_few_numbers() -> None:
     }
     for one in (told, summary({})):
         jsonschema.validate(one, block_schema.summary_schema(strict=True))
-    wrong = {**told, "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}]}
+    wrong: dict[str, Any] = {
+        **told,
+        "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}],
+    }
     with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
         jsonschema.validate(wrong, block_schema.summary_schema())
 
