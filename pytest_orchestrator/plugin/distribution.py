@@ -91,7 +91,10 @@ class Controller:
     def pytest_configure_node(self, node: Any) -> None:
         """Name the file that a worker writes to."""
         node.workerinput[_INPUT] = str(self._file)
-        node.workerinput[RUN] = state_of(node.config).folder.path.name
+        state = state_of(node.config)
+        node.workerinput[RUN] = state.folder.path.name
+        if state.resuming is not None:
+            state.resuming.tell(node.workerinput)
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(

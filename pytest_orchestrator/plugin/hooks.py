@@ -44,6 +44,11 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 def pytest_configure_first(config: pytest.Config) -> None:
     """Let ``--lf`` mean what was blocked, too, where it is asked for so."""
     if config.getoption("recipe_needs") == "snapshot":
+        if config.getoption("dist", "no") != "no":
+            raise pytest.UsageError(
+                "--recipe-needs=snapshot makes the Context what it was before one step, and "
+                "workers of pytest-xdist share it with others: add -n0"
+            )
         from pytest_orchestrator.plugin import last_failed
 
         last_failed.widen(config)

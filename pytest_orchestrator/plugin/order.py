@@ -129,6 +129,8 @@ def _note_needs(
             first = [run for run in first if not _is_selected(run, state)]
             needed = _upstream(item, chosen)
             if snapshots is not None:
+                services = {name: step for name, step in needed.items() if step.background}
+                _ask(item, item.run, tuple(services.values()), [], {*services})
                 snapshots.instead(item, tuple(needed.values()), first)
                 continue
             asked = tuple(_before(item, needed, others[item.recipe.key]))

@@ -157,10 +157,10 @@ def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
     )
 
 
-def listed(names: "Sequence[str]") -> str:
+def listed(names: "Sequence[str]", between: str = ", ") -> str:
     """Return names for a line of the header; the first of very many."""
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    return ", ".join(names[:_MOST]) + more
+    return between.join(names[:_MOST]) + more
 
 
 def set_up(item: "StepItem") -> None:

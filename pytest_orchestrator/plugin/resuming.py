@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.model import Recipe, Step
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.run.record import RunRecord, StepRecord
 
 _OPTION = "--recipe-resume"
 _RERUN = "--recipe-rerun"
+_INPUT = "orchestrator_resume"
 
 
 def begun(config: pytest.Config) -> "Resuming | None":
@@ -29,7 +30,8 @@ def begun(config: pytest.Config) -> "Resuming | None":
     Raises:
         pytest.UsageError: There is none, or nobody can go on from it.
     """
-    name = config.getoption("recipe_resume")
+    given = getattr(config, "workerinput", {})
+    name = given.get(_INPUT) or config.getoption("recipe_resume")
     if not name:
         if config.getoption("recipe_rerun"):
             raise pytest.UsageError(f"{_RERUN} says nothing without {_OPTION}")
@@ -43,8 +45,7 @@ def begun(config: pytest.Config) -> "Resuming | None":
             record = _whole(folder)
     except runs.NoRun as error:
         raise pytest.UsageError(f"{_OPTION}: {error}") from None
-    config.option.recipe_resume = str(folder)  # workers of xdist go on from the same one
-    return Resuming(config, record)
+    return Resuming(config, record, folder)
 
 
 def _whole(folder: Path) -> "RunRecord":
@@ -71,11 +72,13 @@ class Resuming:
     Args:
         config: The configuration of the session.
         record: The earlier run.
+        folder: Its folder.
     """
 
-    def __init__(self, config: pytest.Config, record: "RunRecord") -> None:
+    def __init__(self, config: pytest.Config, record: "RunRecord", folder: Path) -> None:
         self._config = config
         self._record = record
+        self._folder = folder
         self._plan = fates.Plan(record.id, {})
         self._recipes: list[Recipe] = []
         self._lost: list[str] = []
@@ -84,6 +87,10 @@ class Resuming:
     def run(self) -> str:
         """Id of the earlier run."""
         return self._record.id
+
+    def tell(self, workerinput: dict[str, object]) -> None:
+        """Let a worker of xdist go on from the same run: the last one is soon another."""
+        workerinput[_INPUT] = str(self._folder)
 
     def take_up(self, found: "Sequence[Serial]") -> None:
         """Decide what becomes of each step, and restore what holds still.
@@ -209,8 +216,25 @@ class Resuming:
             yield f"runs again: {past.listed(kinds['again'])}"
         if kinds["refused"]:
             yield f"asks whether it may run again: {past.listed(kinds['refused'])}"
+        if tidied := list(self._tidied()):
+            told = past.listed(tidied, "; ")
+            yield f"`finally` of {told} has run since: what it switched off is off"
         if self._lost:
             yield f"secret, so not restored: {past.listed(self._lost)}"
+
+    def _tidied(self) -> "Iterator[str]":
+        """Give the recipes that go on with restored steps after their ``finally`` has run."""
+        for recipe in self._recipes:
+            kinds = {self._of(recipe, step).kind for step in recipe.steps}
+            old = self._record.recipes.get(recipe.key)
+            known = {} if old is None else old.steps
+            done = [step.name for step in recipe.final if _has_run(known.get(step.name))]
+            if done and "restored" in kinds and kinds != {"restored"}:
+                yield f"{recipe.key} ({', '.join(done)})"
+
+
+def _has_run(step: "StepRecord | None") -> bool:
+    return step is not None and step.ended is not None and step.ended.outcome != "skipped"
 
 
 class _Owing:

@@ -1,7 +1,8 @@
 """Steps that run without what they need: ``--recipe-needs=snapshot``.
 
 The Context as it stood before the step, in the last run that had it, is restored in the setup
-of the step. What this session has itself changed by then stays.
+of the step. What this session has itself changed by then stays. A service that the step needs
+runs again: nothing of it is there any more.
 """
 
 from functools import partial
@@ -44,12 +45,19 @@ class Snapshots:
             steps: The steps of its recipe that it needs and that were not selected.
             first: The runs of recipes that its own needs, and that were not selected.
         """
-        needs = [(run, step) for run in first for step in run.recipe.steps]
-        needs += [(item.run, step) for step in sorted(steps, key=lambda step: step.index)]
+        chosen = self._state.selected
+        needs = [
+            (run, step)
+            for run in first
+            for step in run.recipe.steps
+            if step.name not in chosen.get(run.recipe.key, ())
+        ]
+        needs += [(item.run, step) for step in sorted(steps, key=_index) if not step.background]
+        services = [step for step in steps if step.background]
         needs = [(run, step) for run, step in needs if step.name not in run.results]
         if not needs:
             return
-        found = self._found(item, needs)
+        found = self._found(item, needs, services)
         if isinstance(found, str):
             past.refuse(item, self._refusal(item, found))
             return
@@ -64,7 +72,10 @@ class Snapshots:
         past.set_up(item)
 
     def _found(
-        self, item: "StepItem", needs: "Sequence[tuple[Serial, Step]]"
+        self,
+        item: "StepItem",
+        needs: "Sequence[tuple[Serial, Step]]",
+        services: "Sequence[Step]",
     ) -> before.Before | str:
         wanted = before.Wanted(
             item.recipe,
@@ -74,6 +85,7 @@ class Snapshots:
                 (run.recipe.key, step.name): past.work_of(self._state, run.recipe, step)
                 for run, step in needs
             },
+            {item.recipe.node(step.name) for step in services},
         )
         for record in self._newest():
             if before.had(record, wanted):
@@ -117,7 +129,7 @@ class Snapshots:
             taken = {
                 key: value
                 for key, value in told.snapshot["values"].items()
-                if key not in current or self._restored.get((scope, key), _NONE) == current[key]
+                if key not in current or self._is_restored(scope, key, current[key])
             }
             self._restored |= {(scope, key): value for key, value in taken.items()}
             history = {key: told.snapshot["history"][key] for key in taken}
@@ -132,10 +144,19 @@ class Snapshots:
             )
             past.keep(self._state, (), [event])
 
+    def _is_restored(self, scope: str, key: str, value: Any) -> bool:
+        """Tell whether what a key has is of an earlier run; a recipe sees what is below it."""
+        known = (self._restored.get((each, key), _NONE) for each in (scope, ""))
+        return any(each == value for each in known)
+
     def told(self) -> "Iterator[str]":
         """Tell which steps are restored from which run."""
         for run, names in self._told.items():
             yield f"restored from run {run}: {past.listed(names)}"
+
+
+def _index(step: "Step") -> float:
+    return step.index
 
 
 _NONE: Any = object()

@@ -17,12 +17,14 @@ class Wanted(NamedTuple):
         step: The step.
         needs: The steps that it needs and that do not run, each with its recipe.
         digests: Of these steps as they are now, by key of their recipe and by name.
+        again: Node ids of steps that run again, so that what they wrote is not restored.
     """
 
     recipe: Recipe
     step: Step
     needs: Collection[tuple[Recipe, Step]]
     digests: Mapping[tuple[str, str], Mapping[str, str]]
+    again: Collection[str] = ()
 
 
 class Before(NamedTuple):
@@ -86,7 +88,11 @@ def _contexts(
     contexts: dict[str, Replayed] = {}
     for scope in ("", wanted.recipe.key):
         if scope in record.changes.scopes:
-            told = replayed(record.changes, lambda change: change.n < line, scope)
+            told = replayed(
+                record.changes,
+                lambda change: change.n < line and change.by not in wanted.again,
+                scope,
+            )
             for key in told.lost:
                 for change in record.changes.history(key, scope):
                     if change.masked and change.by in nodes and change.n < line:

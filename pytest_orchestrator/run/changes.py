@@ -68,9 +68,10 @@ class Changes:
             self._restore(entry, event)
 
     def _restore(self, entry: Entry, event: ContextRestored) -> None:
-        """Take a whole Context over, with its history where it has one."""
+        """Take a whole Context over, with its history where it has one: that is all of it."""
         history = event.snapshot.get("history", {})
         for key, changes in history.items():
+            self._rows.setdefault(event.scope, {}).pop(key, None)
             by = event.by.get(key) or ("",) * len(changes)
             for change, who in zip(changes, by, strict=True):
                 self._add(event.scope, key, _restored(change, who))

@@ -114,6 +114,7 @@ def test_a_person_decides_of_an_interrupted_step(project: Project, cut: Cut) -> 
     assert header(result) == [
         f"goes on from run {third}: 2 of 4 steps restored",
         "runs again: three (--recipe-rerun asks for it)",
+        "`finally` of recipes/x.yaml (off) has run since: what it switched off is off",
     ]
     assert f"restored from run {first}: passed there" in result.stdout.str()
     assert (result.ret, project.ran) == (0, ["three", "four", "off"])
@@ -268,6 +269,56 @@ def test_workers_go_on_as_one_session(project: Project, cut: Cut) -> None:
     values = last(project).changes.values()
     assert values == {f"done.{name}": True for name in (*STEPS, *FINAL, "alone")}
     assert {step.state for step in last(project).steps} == {"restored", "passed"}
+
+
+def test_what_belongs_together_goes_on_together_whoever_runs_it(project: Project, cut: Cut) -> None:
+    project.write(
+        "order.py",
+        """
+        import os
+        from pathlib import Path
+
+        def note(ctx, params):
+            ctx.append("order", params["name"])
+            with Path("ran.txt").open("a") as file:
+                file.write(params["name"] + "\\n")
+            if params["name"] == "dies" and "PYTEST_XDIST_WORKER" in os.environ:
+                os._exit(1)
+            return {"status": "ok"}
+        """,
+    )
+    step = "type: python, module: order, function: note, params"
+    gain = {name: f'{step}: {{name: "{name}${{{{ matrix.gain }}}}"}}' for name in ("k", "l")}
+    project.recipe("a", {"a": f"{step}: {{name: a}}"})
+    project.recipe("_part", {"in": f"{step}: {{name: in}}"})
+    project.recipe("b", gain, head="needs: [recipes/a.yaml]\nmatrix: {gain: [1, 2]}")
+    steps = {
+        "serve": "type: shell, cmd: sleep 60, background: true",
+        "dies": f"{step}: {{name: dies}}, isolation: inline",
+        "end": f"{step}: {{name: end}}, needs: [part]",
+    }
+    path = project.recipe("c", steps, head="needs: [recipes/b.yaml]\ncontext: recipe")
+    text = (project.path / path).read_text()
+    used = "  - {name: part, use: recipes/_part.yaml}\n  - {name: dies"
+    project.write(path, text.replace("  - {name: dies", used))
+    run = cut("l")
+    result = project.run("--recipe-resume", "--recipe-rerun=recipes/b.yaml::l[gain:1]", "-n1")
+
+    told = f"orchestrator: goes on from run {run}: 2 of 9 steps restored"
+    assert told in result.outlines
+    assert project.ran == ["l1", "k2", "l2", "in", "dies", "end"]
+    wanted = {"": ["a"], "b.yaml[gain:1]": ["a", "k1", "l1"], "b.yaml[gain:2]": ["a", "k2", "l2"]}
+    assert orders(project) == wanted | {"c.yaml": ["a", "in", "dies", "end"]}
+    project.forget()
+    result = project.run("--recipe-resume", "--recipe-jobs=4")
+    assert (result.ret, project.ran) == (0, ["dies"])
+    assert orders(project) == wanted | {"c.yaml": ["a", "in", "end", "dies"]}
+
+
+def orders(project: Project) -> dict[str, Any]:
+    """Return what was done in which order, by each Context."""
+    changes = last(project).changes
+    return {key.removeprefix("recipes/"): changes.values(key)["order"] for key in changes.scopes}
 
 
 def test_a_run_that_was_killed_at_its_very_beginning_hides_nothing(

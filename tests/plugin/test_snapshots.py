@@ -103,3 +103,26 @@ def test_what_the_session_has_done_itself_stays(project: Project) -> None:
     assert (result.ret, project.ran) == (0, ["two", "four"])
     values = load(found(runs(project))).changes.values()
     assert values == {"done.one": "mine", "done.two": True, "done.three": True, "done.four": True}
+
+
+def test_services_run_and_own_contexts_are_restored(project: Project) -> None:
+    project.recipe("base", {"zero": ""})
+    steps = {"serve": "type: shell, cmd: sleep 60, background: true, outputs: {served: 1}"}
+    steps |= {"one": "outputs: {done.zero: 2}", "two": ""}
+    project.recipe("x", steps, head="needs: [recipes/base.yaml]\ncontext: recipe")
+    project.run("recipes/x.yaml")
+    run = found(runs(project)).name
+    project.forget()
+    result = project.run("recipes/x.yaml::two", *ASK)
+
+    assert header(result) == [f"restored from run {run}: zero, one"]
+    assert (result.ret, project.ran) == (0, ["two"])
+    record = load(found(runs(project)))
+    states = {step.name: step.state for step in record.steps}
+    assert states == {"zero": "restored", "serve": "passed", "one": "restored", "two": "passed"}
+    done = {"done.zero": 2, "done.one": True, "done.two": True, "served": 1}
+    assert record.changes.values("recipes/x.yaml") == done
+    assert record.changes.values() == {"done.zero": True}
+    assert [one.who for one in record.changes.history("served", "recipes/x.yaml")] == ["serve"]
+    result = project.run("recipes/x.yaml::two", "-n2", *ASK)
+    assert "workers of pytest-xdist share it with others: add -n0" in result.stderr.str()
