@@ -157,8 +157,9 @@ def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty
     ],
 )
 def test_settings_of_pytest_are_read_where_they_are(
-    name: str, text: str, left: str, empty: Project
+    name: str, text: str, left: str, empty: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pytest_orchestrator.cli.kit.find_spec", lambda _: None)  # no Dash here
     empty.write(name, text)
     out = empty.call("init").out
     assert ("left to you" in out) == bool(left)

@@ -152,7 +152,7 @@ def test_reports_of_an_interrupted_session_are_written(project: Project) -> None
     }
     kinds = [test["metadata"]["orchestrator"]["step"].get("kind") for test in tests]
     assert kinds == [None, "interrupted", None, None]
-    assert 'name="kind" value="interrupted"' in (project.path / "junit.xml").read_text()
+    assert '::wait.kind" value="interrupted"' in (project.path / "junit.xml").read_text()
 
 
 def test_fixtures_are_torn_down_around_the_final_steps(project: Project) -> None:

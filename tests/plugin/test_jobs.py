@@ -381,7 +381,7 @@ def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
     }
     junit = (project.path / "j.xml").read_text()
     assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["a", "b", "c", "off"]
-    assert junit.count('name="kind" value="interrupted"') == 1
+    assert junit.count('.kind" value="interrupted"') == 1
 
 
 def test_stepwise_goes_on_from_the_step_that_failed_by_itself(project: Project) -> None:
