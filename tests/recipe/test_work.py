@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.core.given import Given
-from pytest_orchestrator.recipe import Recipe, cells
+from pytest_orchestrator.extending import StepEnvironment, StepType
+from pytest_orchestrator.recipe import BUILT_IN, Recipe, cells, load
 from pytest_orchestrator.recipe.sources import Sources
 from pytest_orchestrator.recipe.work import Surroundings, digests
 
@@ -165,3 +167,27 @@ steps: [{name: s, type: shell, cmd: "echo ${{ matrix.gain }}", parse: text}]
     )
 
     assert differing(one, two) == ["matrix.gain"]
+
+
+class Level(StepType):
+    """Sets a level."""
+
+    name = "level"
+
+    class Keys(msgspec.Struct):
+        pass
+
+    def run(self, keys: Any, ctx: Any, env: StepEnvironment) -> dict[str, Any]:
+        return {"status": "ok"}
+
+
+def test_the_class_of_a_type_counts_with_what_it_imports(tmp_path: Path) -> None:
+    for name, content in (("conftest", "import limits"), ("limits", "low = 1\n")):
+        (tmp_path / f"{name}.py").write_text(content)
+    path = tmp_path / "x.recipe.yaml"
+    path.write_text("steps: [{name: s, type: level}]")
+    known = BUILT_IN.with_type(Level, str(tmp_path / "conftest.py"))
+    recipe = load(path, root=tmp_path, known=known)
+
+    found = digests(recipe, recipe.step("s"), Surroundings(Sources(tmp_path)))
+    assert list(found) == ["step", "file conftest.py", "file limits.py"]
