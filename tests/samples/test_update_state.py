@@ -76,6 +76,7 @@ def test_a_text_comes_back_as_it_was(ask: Ask, ctx: Context, text: str) -> None:
         (("get", "dut.seral"), 1, "no key 'dut.seral' in the context (did you mean 'dut.serial'?)"),
         (("pop", "dut.serial"), 1, "pop needs a list; 'dut.serial' is text"),
         (("set", "a", "x y"), 2, "'x y' is not JSON; write --text for a text"),
+        (("set", "a", '{"x": 1'), 2, "'{\"x\": 1' is not JSON; write --text for a text"),
         (("set", "a", '1,"op":"delete","path":"dut.serial"} {'), 2,
          "'1,\"op\":\"delete\",\"path\":\"dut.serial\"} {' is not JSON; write --text for a text"),
     ],

@@ -188,7 +188,7 @@ case $reply in
     kind=${reply##*,\"kind\":\"}
     plain "${reply%,\"kind\":*}"
     case $plain in
-    *'JSON is malformed'*) [[ -z $has_value ]] || plain="'$value' is not JSON; write --text for a text" ;;
+    *'JSON is malformed'* | *'Input data was truncated'*) [[ -z $has_value ]] || plain="'$value' is not JSON; write --text for a text" ;;
     esac
     [[ $kind == request* ]] && fail "$plain" 2
     fail "$plain" 1
