@@ -225,8 +225,7 @@ def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
             return self._users
 
         def _split_scope(self, nodeid: str) -> str:
-            recipe = self._marked().get(nodeid) or _recipe_of(nodeid)
-            return recipe or _scope(nodeid, dist)
+            return self._marked().get(nodeid) or _recipe_of(nodeid) or _scope(nodeid, dist)
 
     return Grouping(config, log)
 
