@@ -15,8 +15,11 @@ PLAIN = "def measure(ctx, params):\n    ctx.set('volts', params['x'])\n"
 
 
 @pytest.fixture
-def samples(project: Project) -> Project:
+def samples(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The scriptlets of the samples, and four recipes."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] == "scriptlets":  # other tests have imported those of this tree
+            monkeypatch.delitem(sys.modules, name)
     shutil.copytree(ROOT / "scriptlets", project.path / "scriptlets")
     (project.path / "recipes").mkdir()
     for name in ("cdu_http", "cdu_poll", "demo_metrics", "example"):
