@@ -99,7 +99,9 @@ class RunFolder:
             fresh.replace(self._base / _LATEST)
 
     def _prune(self, keep: int, spared: str | None) -> None:
-        runs = sorted(path for path in self._base.iterdir() if is_run(path))
+        own, all_runs = self.path.name, filter(is_run, self._base.iterdir())
+        # Those with a later id are older nevertheless: the clock was set back.
+        runs = sorted(all_runs, key=lambda path: (path.name <= own, path.name))
         for path in (path for path in runs[:-keep] if path.name != spared):
             with _alone(self._base):  # else a folder may be so new that it has no journal yet
                 goes_on = is_written(path / NAME)

@@ -69,6 +69,16 @@ def test_the_oldest_runs_go_but_for_those_that_go_on(tmp_path: Path) -> None:
     assert len(read(goes_on.path).entries) == 1
 
 
+def test_runs_of_before_a_clock_was_set_back_go_first(tmp_path: Path) -> None:
+    for number in (7, 8, 9, 1):
+        over(tmp_path, number)
+
+    over(tmp_path, 2, keep=3)
+
+    kept = sorted(path.name for path in tmp_path.iterdir() if not path.is_symlink())
+    assert kept == [run(1), run(2), run(9)]
+
+
 def test_a_clock_that_goes_back_changes_no_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
