@@ -1,5 +1,6 @@
 """The monitor as a browser shows it, beside a session that goes on meanwhile."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -151,6 +152,9 @@ def test_a_step_that_is_selected_in_the_graph_is_selected_everywhere(
     expect(page.locator("#steps .ag-row-selected")).to_contain_text("interrupted")
     monitor.tab("Timeline")
     page.locator("#timeline .bars .point path[style*='rgb(217, 70, 239)']").first.wait_for()
+    shutil.rmtree(bench / RUN)
+    expect(page.locator("#run-foot")).to_contain_text("its folder was deleted")
+    expect(page.locator("#drawer h2")).to_have_text("measure")
     assert monitor.errors == []
 
 
