@@ -389,6 +389,7 @@ def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
             time.sleep(0.002)
             for _ in range(100000):
                 pass
+        time.sleep(1.2)  # for longer than samples are apart
     """))  # fmt: skip
 
     times, rss, cpu = zip(*exited.samples, strict=True)
