@@ -72,8 +72,7 @@ class Keeper:
         self._state = state
         self._worker: str = getattr(config, "workerinput", {}).get("workerid", "main")
         self._early: list[tuple[AnyEvent, int | None]] | None = []
-        self.begun: set[str] = set()
-        self._lock = threading.RLock()
+        self.begun, self._lock = set[str](), threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._texts = texts.Waiting(lambda: state.folder.path, state.masked)
         self._has_failed = False
@@ -188,27 +187,28 @@ class Keeper:
         """Keep what happens to a step of a recipe.
 
         Raises:
-            JournalError: It cannot be kept.
+            JournalError: It cannot be kept; steps of ``finally`` run all the same.
         """
         key, step = recipe.key, what.step
-        if key not in self.begun:
-            self.began(recipe)
-        match what:
-            case Tried():
-                self._started(recipe, what)
-            case Again():
-                self.append(
-                    AttemptFailed(
-                        recipe=key,
-                        step=step.name,
-                        attempt=what.attempt,
-                        kind=what.failure.kind,
-                        reason=self._state.masked(what.failure.reason),
-                        again_in=round(what.seconds, 3),
+        with contextlib.suppress(*(JournalError,) * step.is_final):
+            if key not in self.begun:
+                self.began(recipe)
+            match what:
+                case Tried():
+                    self._started(recipe, what)
+                case Again():
+                    self.append(
+                        AttemptFailed(
+                            recipe=key,
+                            step=step.name,
+                            attempt=what.attempt,
+                            kind=what.failure.kind,
+                            reason=self._state.masked(what.failure.reason),
+                            again_in=round(what.seconds, 3),
+                        )
                     )
-                )
-            case Finished():
-                self._finished(recipe, step, what.result)
+                case Finished():
+                    self._finished(recipe, step, what.result)
 
     def _started(self, recipe: "Recipe", what: Tried) -> None:
         name = what.step.name

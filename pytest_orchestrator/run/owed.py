@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.run import runs
+from pytest_orchestrator.run.fates import is_done
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
@@ -30,7 +31,8 @@ def owed(base: Path, most: int = 20) -> Owed | None:
         base: The folder of the runs.
         most: So many runs are looked at, the newest first.
     """
-    for folder in runs.all_of(base)[:most]:
+    folders = runs.all_of(base)[:most]
+    for place, folder in enumerate(folders):
         if _is_sealed(folder / NAME):
             continue
         try:
@@ -40,10 +42,29 @@ def owed(base: Path, most: int = 20) -> Owed | None:
         if record.state != "interrupted" or record.started is None:
             continue
         steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
-        steps = {key: names for key, names in steps.items() if names}
+        steps = _left({key: names for key, names in steps.items() if names}, folders[:place])
         if steps and not _was_taken_up(base, record):
             return Owed(record.id, steps)
     return None
+
+
+def _left(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
+    """Return those of some steps that no later run has run to their end."""
+    for folder in later if steps else ():
+        try:
+            recipes = runs.load(folder).recipes
+        except runs.NoRun:
+            continue
+        for key in steps.keys() & recipes.keys():
+            there = recipes[key].steps
+            steps[key] = [name for name in steps[key] if name not in there or not _ran(there[name])]
+        steps = {key: names for key, names in steps.items() if names}
+    return steps
+
+
+def _ran(step: StepRecord) -> bool:
+    """Tell whether a step did what it was to do, there and then."""
+    return is_done(step) and not _is_restored(step)
 
 
 def _open(recipe: RecipeRecord) -> list[str]:

@@ -266,13 +266,13 @@ def pytest_recipe_step_start(step):
 
 def test_a_full_disk_ends_the_session_and_says_so_once(project: Project) -> None:
     project.write("conftest.py", _FULL.format(step="two"))
-    project.recipe("x", {"one": "", "two": "", "three": ""})
+    project.recipe("x", {"one": "", "two": "", "three": ""}, final={"off": ""})
 
     result = project.run()
 
-    result.assert_outcomes(passed=1, failed=1)
+    result.assert_outcomes(passed=1, failed=2)  # what it writes to the Context does not count
     assert result.ret == 1
-    assert project.ran == ["one", "two"]
+    assert project.ran == ["one", "two", "off"]  # what must be switched off is, in any case
     lines = [line for line in result.outlines if "No space left on device" in line]
     assert [line.strip(" !") for line in lines if line.startswith("!")] == [
         f"the journal {folder(project)}/journal.jsonl cannot be written: No space left on device"
