@@ -1,15 +1,18 @@
 """The examples of these pages are tests: Python runs, recipes load."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent, indent
 
+import pytest
 import yaml
 from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
-from pytest_orchestrator import recipe
+from pytest_orchestrator import Context, recipe
 from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.remote.server import Server
 
 ROOT = Path(__file__).parents[1]
 STEP = "name: example\ntype: shell\ncmd: bench\n"
@@ -48,9 +51,30 @@ def _item(keys: str) -> str:
     return "  - " + indent(keys, "    ").lstrip()
 
 
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Context that is served, as a page has it that says how to ask one."""
+    with Server(Context()) as server:
+        monkeypatch.setenv("ORCHESTRATOR_ADDRESS", server.address)
+        monkeypatch.setenv("ORCHESTRATOR_TOKEN", server.token)
+        yield
+
+
 # The blocks of these pages are the files of a project, which has its own test.
-pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), RecipeParser()],
-    patterns=["*.md"],
-    excludes=["*writing-a-step-type.md", "*scriptlets.md", "*read-a-run.md", "*tutorial/cdu.md"],
+_PROJECTS = ["*writing-a-step-type.md", "*scriptlets.md", "*read-a-run.md", "*tutorial/cdu.md"]
+_SERVED = "*share-the-context.md"
+
+
+def _pages(patterns: list[str], excludes: list[str], fixtures: list[str]) -> Sybil:
+    """Take pages; the examples of one may run in any order, and in different processes."""
+    return Sybil(
+        parsers=[PythonCodeBlockParser(), RecipeParser()],
+        patterns=patterns,
+        excludes=excludes,
+        fixtures=fixtures,
+    )
+
+
+pytest_collect_file = (
+    _pages(["*.md"], [*_PROJECTS, _SERVED], []) + _pages([_SERVED], [], ["served"])
 ).pytest()

@@ -39,7 +39,7 @@ def write_page(
         OSError: It cannot be written.
     """
     if before is None:
-        before = (one for one in runs.all_of(folder.parent) if one.name < folder.name)
+        before = runs.before(folder)
     page = page or folder / NAME
     text = html(run, folder, page, trends(run, before, most_bytes))
     _replace(page, text)

@@ -34,6 +34,12 @@ def all_of(base: Path) -> list[Path]:
     return sorted((path for path in base.iterdir() if is_run(path)), key=_when, reverse=True)
 
 
+def before(folder: Path) -> list[Path]:
+    """Return the folders of the runs before one of a project, the newest first."""
+    known = all_of(folder.parent)
+    return known[known.index(folder) + 1 :] if folder in known else known
+
+
 def _when(folder: Path) -> tuple[str, int, str]:
     """Return what runs are sorted by: ids tell the second alone, and the rest of them is chance."""
     try:

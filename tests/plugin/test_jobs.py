@@ -133,8 +133,8 @@ def test_figures_are_those_of_a_serial_run(project: Project) -> None:
         return float(sum(one["cpu_user_seconds"] + one["cpu_system_seconds"] for one in figures))
 
     # The clock of a shared machine is not steady: what counts is the same moment.
-    ratios = sorted(used("--recipe-jobs=2") / used() for _ in range(3))
-    assert ratios[1] == pytest.approx(1.0, abs=0.15)
+    ratios = sorted(used("--recipe-jobs=2") / used() for _ in range(5))
+    assert ratios[2] == pytest.approx(1.0, abs=0.15)
 
 
 def test_children_that_nobody_samples_count_in_parallel_as_they_do_one_by_one(

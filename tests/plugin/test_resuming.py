@@ -271,7 +271,9 @@ def test_workers_go_on_as_one_session(project: Project, cut: Cut) -> None:
     assert {step.state for step in last(project).steps} == {"restored", "passed"}
 
 
-def test_what_belongs_together_goes_on_together_whoever_runs_it(project: Project, cut: Cut) -> None:
+def test_what_belongs_together_goes_on_together_whoever_runs_it(
+    project: Project, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.write(
         "order.py",
         """
@@ -282,7 +284,7 @@ def test_what_belongs_together_goes_on_together_whoever_runs_it(project: Project
             ctx.append("order", params["name"])
             with Path("ran.txt").open("a") as file:
                 file.write(params["name"] + "\\n")
-            if params["name"] == "dies" and "PYTEST_XDIST_WORKER" in os.environ:
+            if params["name"] == os.environ.get("DIES"):
                 os._exit(1)
             return {"status": "ok"}
         """,
@@ -302,7 +304,9 @@ def test_what_belongs_together_goes_on_together_whoever_runs_it(project: Project
     used = "  - {name: part, use: recipes/_part.yaml}\n  - {name: dies"
     project.write(path, text.replace("  - {name: dies", used))
     run = cut("l")
-    result = project.run("--recipe-resume", "--recipe-rerun=recipes/b.yaml::l[gain:1]", "-n1")
+    with monkeypatch.context() as here:
+        here.setenv("DIES", "dies")
+        result = project.run("--recipe-resume", "--recipe-rerun=recipes/b.yaml::l[gain:1]", "-n1")
 
     told = f"orchestrator: goes on from run {run}: 2 of 9 steps restored"
     assert told in result.outlines

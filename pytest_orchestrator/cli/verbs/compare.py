@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.run.history import History
 
     after = past.folder(args.b)
-    known = [path for path in runs.all_of(after.parent) if path.name < after.name]
+    known = runs.before(after)
     if args.a is None and not known:
         raise Mistake(f"there is no run before {after.name} that it could be compared with")
     before = past.folder(args.a) if args.a else known[0]
