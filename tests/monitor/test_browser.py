@@ -120,6 +120,7 @@ def test_a_run_is_watched_from_its_first_step_to_its_end(
     expect(report).to_contain_text("passed", timeout=2_000)
     expect(page.locator("#bar .badge")).to_have_text("✔ passed", timeout=2_000)
 
+    page.reload()
     monitor.tab("Context")
     row = page.locator("#context .ag-row:has-text('cdu.serial_v1')")
     expect(row).to_contain_text("A18")

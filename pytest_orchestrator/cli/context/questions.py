@@ -46,7 +46,12 @@ def _key_and_value(parser: argparse.ArgumentParser) -> None:
     _key(parser)
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument("value", nargs="?", type=_json, default=NOTHING, metavar="JSON")
-    group.add_argument("--text", dest="value", metavar="TEXT", help="a text, taken as it is")
+    # Not into the same place: a missing argument that may be missing is set after all options.
+    group.add_argument("--text", metavar="TEXT", help="a text, taken as it is")
+
+
+def _given(ask: argparse.Namespace) -> Any:
+    return ask.value if ask.text is None else ask.text
 
 
 def _key_and_number(parser: argparse.ArgumentParser) -> None:
@@ -118,13 +123,13 @@ QUESTIONS: Final[dict[str, Question]] = {
     "set": Question(
         "store a value under a key",
         _key_and_value,
-        lambda ctx, ask: _done(ctx.set(ask.key, ask.value, ask.who)),  # type: ignore[func-returns-value]
+        lambda ctx, ask: _done(ctx.set(ask.key, _given(ask), ask.who)),  # type: ignore[func-returns-value]
         changes=True,
     ),
     "append": Question(
         "add an item to the list under a key",
         _key_and_value,
-        lambda ctx, ask: _done(ctx.append(ask.key, ask.value, ask.who)),  # type: ignore[func-returns-value]
+        lambda ctx, ask: _done(ctx.append(ask.key, _given(ask), ask.who)),  # type: ignore[func-returns-value]
         changes=True,
     ),
     "increment": Question(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dash import Input, Output, State, dcc, html, no_update
+from dash import Input, Output, State, ctx, dcc, html, no_update
 
 from pytest_orchestrator.monitor.pages.grid import column, grid
 from pytest_orchestrator.monitor.pages.tab import Asked, look_at
@@ -96,12 +96,12 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("context-seen", "data"),
         Input("tick", "n_intervals"),
         Input("as-of", "value"),
-        State("as-of", "max"),
         State("run", "data"),
         State("context-seen", "data"),
     )
-    def refresh(_: int, value: int, most: int, run: str, seen: list[Any]) -> Any:
-        return look_at(watch, run, lambda sight: _refreshed(sight, value, most, seen))
+    def refresh(_: int, value: int, run: str, seen: list[Any]) -> Any:
+        is_moved = ctx.triggered_id == "as-of"
+        return look_at(watch, run, lambda sight: _refreshed(sight, value, seen, is_moved=is_moved))
 
     @app.callback(
         Output("context-key", "data"),
@@ -122,10 +122,14 @@ def register(app: "Dash", watch: Watch) -> None:
         return look_at(watch, run, lambda sight: history(sight.record.changes, name))
 
 
-def _refreshed(sight: Sight, value: int, most: int, seen: list[Any]) -> tuple[Any, ...]:
-    """Return what changed: of a slider at its end the newest rows, else all as it was."""
+def _refreshed(sight: Sight, value: int, seen: list[Any], *, is_moved: bool) -> tuple[Any, ...]:
+    """Return what changed: of a slider at its end the newest rows, else all as it was.
+
+    A slider that nobody has moved stays where it is, be that its end: its value and its end
+    come from the page, which may have one of them before the other.
+    """
     steps = ended(sight.record)
-    is_live = value >= most
+    is_live = value >= len(steps) if is_moved else seen[2] is None
     place = None if is_live else value
     fresh = version(sight, place)
     end = (len(steps), len(steps) if is_live else no_update)
