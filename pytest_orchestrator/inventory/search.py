@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pytest_orchestrator.core.walk import files_below
 from pytest_orchestrator.inventory import conventions, python_files, scripts
 from pytest_orchestrator.inventory.model import Inventory, Note, Scriptlet, Use
 from pytest_orchestrator.recipe.mentions import Mention, mentions
@@ -13,7 +14,6 @@ from pytest_orchestrator.recipe.sources import Sources
 FOLDER = "scriptlets"
 """What is below a folder of this name is taken whole."""
 
-_PASSED_BY = {"_darcs", "build", "CVS", "dist", "node_modules", "venv", "__pycache__", "{arch}"}
 _TESTS = re.compile(r"(?:test_.*|.*_test|conftest|__init__)\.py")
 _WORD = re.compile(r"[\w./+-]+")
 
@@ -34,7 +34,9 @@ def take(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> I
     uses = _uses(mentioned, sources)
     scriptlets: list[Scriptlet] = []
     notes: list[Note] = []
-    for path in _files(root):
+    for path in files_below(root):
+        if path.name.startswith("."):
+            continue
         shown = path.relative_to(root).as_posix()
         every = FOLDER in path.relative_to(root).parts[:-1]
         called = uses.get(shown, {})
@@ -45,18 +47,6 @@ def take(root: Path, recipes: Iterable[Path], folders: Sequence[Path] = ()) -> I
         scriptlets += found
         notes += told
     return Inventory(root, tuple(scriptlets), tuple(notes), tuple(map(sources.shown, unread)))
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _PASSED_BY
-            and not Path(place, name, "pyvenv.cfg").exists()
-        )
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _of_python(

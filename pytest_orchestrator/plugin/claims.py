@@ -1,6 +1,5 @@
 """Which YAML files are recipes, by name and place; nothing here opens one, or imports pytest."""
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
@@ -10,7 +9,6 @@ SUFFIXES = (".yaml", ".yml")
 
 _FOLDER = "recipes"
 _FOREIGN = re.compile(r"\.tavern\.ya?ml$")
-_PASSED_BY = frozenset({"_darcs", "build", "CVS", "dist", "node_modules", "venv", "{arch}"})
 
 
 Claim = Literal["must be", "may be"]
@@ -68,15 +66,9 @@ def claimed(
 
 def walked(folder: Path) -> Iterator[Path]:
     """Return the YAML files below a folder, in order, past what pytest passes by as well."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _PASSED_BY
-            and not Path(place, name, "pyvenv.cfg").exists()
-        )
-        yield from (Path(place, name) for name in sorted(names) if name.endswith(SUFFIXES))
+    from pytest_orchestrator.core.walk import files_below
+
+    return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
 
 
 def _leads_to(asked: Iterable[Path], path: Path, root: Path) -> bool:

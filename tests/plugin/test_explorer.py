@@ -91,23 +91,16 @@ def test_steps_run_by_the_ids_that_the_editor_has_of_them(explored: Project) -> 
     assert told == dict(zip(asked, ("failure", "skipped", "success", "success"), strict=True))
 
 
+_PDB = (sys.executable, "-m", "pytest", "--pdb", "-p", "no:randomly", "-o", "recipe_html=false")
+
+
 def test_a_step_stops_where_it_asks_for_the_debugger(project: Project) -> None:
     project.write(
         "halt.py", "def halt(ctx, params):\n    breakpoint()\n    return {'status': 'ok'}\n"
     )
     project.recipe("a", {"halt": "type: python, module: halt, function: halt, params: {volts: 12}"})
 
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "--pdb",
-        "-p",
-        "no:randomly",
-        "-o",
-        "recipe_html=false",
-    )
-    result = project.pytester.run(*command, stdin=b"p params['volts'] * 2\nc\n")
+    result = project.pytester.run(*_PDB, stdin=b"p params['volts'] * 2\nc\n")
 
     result.stdout.fnmatch_lines(["*halt.py([23])halt()*", "*24*", "*1 passed*"])
 
@@ -115,16 +108,6 @@ def test_a_step_stops_where_it_asks_for_the_debugger(project: Project) -> None:
 def test_a_step_that_fails_is_looked_at_in_its_own_frame(project: Project) -> None:
     project.recipe("a", {"off": "function: boom"})
 
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "--pdb",
-        "-p",
-        "no:randomly",
-        "-o",
-        "recipe_html=false",
-    )
-    result = project.pytester.run(*command, stdin=b"p sum(values)\nq\n")
+    result = project.pytester.run(*_PDB, stdin=b"p sum(values)\nq\n")
 
     result.stdout.fnmatch_lines(["*steps.py(*)boom()*", "*6*", "*1 failed*"])
