@@ -7,7 +7,7 @@ link is followed as long as it does not lead out of the rootdir.
 import mimetypes
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +39,48 @@ class Kept(msgspec.Struct, frozen=True):
 NOTHING = Kept()
 
 
-def kept(step: Step, env: Environment, names: Callable[[], Mapping[str, Any]]) -> Kept:
+Collect = Callable[[Sequence[object], Environment], Kept]
+"""Copies the files that globs match into the folder of the run."""
+
+
+def are_wanted(step: Step) -> bool:
+    """Tell whether files of a step are to be copied."""
+    return bool(step.artifacts) or any(one.path[0] == "artifacts" for one in step.templates)
+
+
+def kept(
+    step: Step, env: Environment, names: Callable[[], Mapping[str, Any]], collect: Collect
+) -> Kept:
     """Copy the files that a step names.
 
     Args:
         step: The step, which has ended.
         env: The surroundings of the run; it says where the copies go, and how large they may be.
         names: Tells what the names of expressions mean after the body.
+        collect: Copies them, from where they are.
     """
-    if env.artifacts is None or not (step.artifacts or step.templates):
+    if env.artifacts is None or not are_wanted(step):
         return NOTHING
     own = tuple(one for one in step.templates if one.path[0] == "artifacts")
-    if not (step.artifacts or own):
-        return NOTHING
     try:
         late = resolved(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return Kept(warnings=(f"artifacts: {error}",))
     given: object = late.artifacts
+    return collect(given if isinstance(given, list | tuple) else [given], env)
+
+
+def collected(patterns: Sequence[object], env: Environment) -> Kept:
+    """Copy the files of this machine that globs match.
+
+    Args:
+        patterns: The globs; what is none is told.
+        env: The surroundings of the run.
+    """
+    if env.artifacts is None:
+        return NOTHING
     collector = _Collector(env, env.artifacts)
-    for pattern in given if isinstance(given, list | tuple) else [given]:
+    for pattern in patterns:
         collector.collect(pattern)
     return Kept(tuple(collector.found.values()), tuple(collector.warnings))
 

@@ -113,9 +113,19 @@ class Attempts:
         return result
 
     def _tried(self, env: Environment) -> StepResult | None:
-        tried = self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
-        if tried.failure is not None and self.step.background and env.services:
-            ended = env.services.ended(self.step.name) or tried.ended
+        try:
+            return self._kept(
+                self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
+            )
+        finally:
+            if self._own.site is not None:
+                self._own.site.close()
+
+    def _kept(self, tried: StepResult) -> StepResult | None:
+        """Keep a try: as the last one, or as one before another."""
+        services = self._env.services
+        if tried.failure is not None and self.step.background and services:
+            ended = services.ended(self.step.name) or tried.ended
             tried = msgspec.structs.replace(tried, ended=ended)
         if tried.failure is None or tried.ended is None or self._is_last(tried):
             self._own.settle(is_last=True)
@@ -132,8 +142,8 @@ class Attempts:
             )
         )
         pause = self._plan.pause(self.number)
-        if env.keep:
-            env.keep(Again(self.step, self.number, tried.failure, pause))
+        if self._env.keep:
+            self._env.keep(Again(self.step, self.number, tried.failure, pause))
         self.not_before = time.monotonic() + pause
         self.number += 1
         return None
@@ -229,7 +239,8 @@ class Attempts:
         if tried.ended is None:
             return tried
         ended, context = tried.ended, self._own.context
-        kept = artifacts.kept(self.step, self._env, lambda: self._after(ended, context))
+        collect = artifacts.collected if self._own.site is None else self._own.site.collect
+        kept = artifacts.kept(self.step, self._env, lambda: self._after(ended, context), collect)
         if kept is artifacts.NOTHING:
             changes = tuple(self._own.changes)
             return msgspec.structs.replace(tried, changes=changes) if changes else tried

@@ -43,6 +43,9 @@ CHECKS: dict[str, Check] = {
 }
 """How each criterion is checked; ``exit_code`` apart, which belongs to the body."""
 
+ON_FILES = frozenset({"files", "files_exist", "files_absent"})
+"""Those that look at files."""
+
 
 def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Let the check of a plugin's criterion look at what a step has left."""
@@ -67,6 +70,15 @@ def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     yield verdict(criterion, None if told is None else one_line(told))
 
 
+def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
+    if criterion.brought:
+        return _brought
+    elsewhere = evidence.elsewhere
+    if elsewhere is not None and criterion.name in ON_FILES:
+        return lambda criterion, evidence: elsewhere(criterion, evidence.started)
+    return CHECKS.get(criterion.name)
+
+
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     """Check the criteria of a step whose body did as wanted.
 
@@ -78,7 +90,7 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     """
     verdicts: list[Verdict] = []
     for index, criterion in enumerate(evidence.step.success):
-        check = _brought if criterion.brought else CHECKS.get(criterion.name)
+        check = _check_of(criterion, evidence)
         if check is None:
             continue
         wrong = evidence.errors.get(("success", index))

@@ -22,6 +22,9 @@ class Stamp(NamedTuple):
 Before = Mapping[str, Mapping[str, Stamp]]
 """The files that each path or glob of a step led to before it began."""
 
+Elsewhere = Callable[[Criterion, float], Iterable[Verdict]]
+"""Checks a criterion on files on the machine that has them, given when the step began."""
+
 
 class Evidence(NamedTuple):
     """A step whose body has ended.
@@ -35,6 +38,7 @@ class Evidence(NamedTuple):
         before: The files that were there then.
         names: What the names of expressions mean.
         errors: Why expressions in what a criterion asks for have no value.
+        elsewhere: What checks criteria on files, where these are not on this machine.
     """
 
     step: Step
@@ -45,6 +49,7 @@ class Evidence(NamedTuple):
     before: Before
     names: Mapping[str, Any] = {}
     errors: Mapping[tuple[str | int, ...], ExpressionError] = {}
+    elsewhere: Elsewhere | None = None
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]

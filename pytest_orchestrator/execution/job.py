@@ -26,7 +26,8 @@ class Seat(Slot):
     def take(self, slot: Slot) -> None:
         """Use a slot from now on."""
         self._slot = slot
-        self.shell, self.python = slot.shell, slot.python
+        self.shell, self.python, self.links = slot.shell, slot.python, slot.links
+        self.runner, self.away = slot.runner, None
 
     @property
     def is_taken(self) -> bool:
@@ -50,6 +51,8 @@ class Seat(Slot):
 
     def end(self, *, at_once: bool, late: bool) -> None:
         """Have ended what runs there; a lane that does not hear is ended itself."""
+        if self.away is not None:
+            self.away.cancel(at_once=at_once, late=late)
         for slot in (self, *self._others) if self._slot is not None else ():
             for lane in (slot.shell, slot.python):
                 lane.cancel(at_once=at_once)

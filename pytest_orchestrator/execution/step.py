@@ -21,7 +21,6 @@ from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import (
     criteria,
     custom,
-    freshness,
     isolated,
     launch,
     measurements,
@@ -34,6 +33,7 @@ from pytest_orchestrator.execution.door import opened
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.following import Changed, Follow
+from pytest_orchestrator.execution.runners import Here, Submitted
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import CodeStep, PythonStep, ShellStep, Step
@@ -46,6 +46,7 @@ class Handle:
     Attributes:
         context: The handle.
         changes: What was changed, in order.
+        site: Where the body of the last try ran; None where none did.
 
     Args:
         step: The step.
@@ -58,6 +59,7 @@ class Handle:
         self, step: Step, context: Context, follow: Follow | None = None, by: str = ""
     ) -> None:
         self.changes: list[Change] = []
+        self.site: Submitted | None = None
         self._step, self._follow = step, follow
         self.context = context.bound(step.name, self._note, by)
         self._staged: Context | None = None
@@ -117,15 +119,17 @@ def execute(
     missing = env.services.missing(step) if env.services else None
     if missing is not None:
         return failed(step, missing)
-    before = freshness.noted(step, env.root) if step.success else {}
+    site = own.site = _submitted(step, own.context, env, fixtures)
     started = time.time()
-    ended = _body(step, own.context, env, fixtures)
+    ended = site.result()
     if step.retry is not None and env.attempt < step.retry.attempts:
         own.stage()
     found = Found(ended.failure, ended.verdicts)
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
         known = scope.after(names, ended, own.view, env.capacity)
-        evidence = Evidence(step, own.view, ended, started, env.root, before, known)
+        evidence = Evidence(
+            step, own.view, ended, started, env.root, site.before, known, elsewhere=site.elsewhere
+        )
         good = ended.failure is None
         found = _checked(evidence, own, env) if good else _beside(evidence)
     outcome: Outcome = (
@@ -223,20 +227,35 @@ def failed(
     )
 
 
-def _body(step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]) -> Ended:
+def _submitted(
+    step: Step, own: Context, env: Environment, fixtures: Mapping[str, object]
+) -> Submitted:
+    """Let a try of a step be run by whoever runs it."""
     if step.background:
-        started = _services(env).started
-        return started(step, env, lambda within: _apart(step, own, within), _process(step, env))
-    match step:
-        case CodeStep() if fixtures or env.inline or step.isolation == "inline":
-            env.secrets.learn(env.variables())
-            return python.run(custom.called(step, env), own, env, fixtures)
-        case _:
-            return _apart(step, own, env)
+        return Here(step, env, lambda: _service(step, own, env))
+    if isinstance(step, CodeStep) and (fixtures or env.inline or step.isolation == "inline"):
+        return Here(step, env, lambda: _inline(step, own, env, fixtures))
+    runner = env.slot.runner if env.slot is not None else None
+    if runner is None or env.slot is None or not runner.takes(step):
+        return Here(step, env, lambda: apart(step, own, env))
+    away = env.slot.away = runner.submit(step, own, env)
+    return away
 
 
-def _apart(step: Step, own: Context, env: Environment) -> Ended:
-    """Run a body in a process of its own."""
+def _service(step: Step, own: Context, env: Environment) -> Ended:
+    started = _services(env).started
+    return started(step, env, lambda within: apart(step, own, within), _process(step, env))
+
+
+def _inline(
+    step: CodeStep, own: Context, env: Environment, fixtures: Mapping[str, object]
+) -> Ended:
+    env.secrets.learn(env.variables())
+    return python.run(custom.called(step, env), own, env, fixtures)
+
+
+def apart(step: Step, own: Context, env: Environment) -> Ended:
+    """Run a body in a process of its own beside this one."""
     with opened(env, step.name, own) as within:
         match step:
             case CodeStep():
