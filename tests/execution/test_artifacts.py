@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.artifacts import Kept, kept
+from pytest_orchestrator.execution.artifacts import Kept, collected, kept
 from pytest_orchestrator.execution.runner import Serial
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def base(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def taken(bench: Bench, *globs: str) -> Kept:
     step = bench.shell_step("true", artifacts=list(globs))
-    return kept(step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}})
+    return kept(step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}}, collected)
 
 
 def copies(base: Path) -> dict[str, str]:
