@@ -14,6 +14,7 @@ from pytest_orchestrator.core.place import Place
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.where import Where
 else:
     # msgspec cannot look into a type that contains itself.
     Json = Any
@@ -213,7 +214,10 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How the body of a step ended: it failed, it skipped itself, or it did as wanted."""
+    """How the body of a step ended: it failed, it skipped itself, or it did as wanted.
+
+    `where` is the worker that ran it; None where it ran beside pytest.
+    """
 
     usage: Usage
     failure: Failure | None = None
@@ -221,6 +225,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     value: Json = None
     process: Process | None = None
     verdicts: tuple[Verdict, ...] = ()
+    where: Where | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
