@@ -11,10 +11,10 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.where import Where
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.core.where import Where
 else:
     # msgspec cannot look into a type that contains itself.
     Json = Any
