@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator import __version__
-from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin import runners, settings
 from pytest_orchestrator.plugin.needs import NEEDS, Needs
 from pytest_orchestrator.plugin.state import state_of
 
@@ -41,6 +41,8 @@ class Header:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
             jobs = settings.jobs(self._session.config)
             parts[0] += f", {jobs} jobs" if jobs > 1 else ""
+            where = runners.told(self._session.config)
+            parts[0] += f", {where}" if where else ""
         needed = self._needed()
         if needed:
             parts.append(f"{_count(len(needed), 'needed step')} run in setups, uncounted")

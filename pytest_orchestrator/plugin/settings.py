@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import comparing, junit_file, resources, variables
+from pytest_orchestrator.plugin import comparing, junit_file, resources, runners, variables
 from pytest_orchestrator.plugin.quantities import SIZES, TIMES, quantity
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add(parser: pytest.Parser) -> None:
     """Declare options and ini keys."""
     group = parser.getgroup("recipes", "YAML recipes as tests")
     resources.add(group, parser)
+    runners.add(group, parser)
     junit_file.add(parser)
     _add_what_runs(group)
     group.addoption(
@@ -158,6 +159,7 @@ def check(config: pytest.Config) -> None:
     max_log(config)
     max_artifact(config)
     resources.there(config)
+    runners.check(config)
     jobs(config)
     junit_file.place(config)
     if config.getoption("recipe_resume") or config.getoption("recipe_rerun"):

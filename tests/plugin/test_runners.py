@@ -1,0 +1,176 @@
+"""`--recipe-runner` and `--recipe-dask`: what may be asked for, before anything runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution.scheduler import Scheduler
+from pytest_orchestrator.plugin import runners
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+
+    from tests.plugin.conftest import Project
+
+
+@pytest.fixture
+def config(pytester: pytest.Pytester) -> Callable[..., pytest.Config]:
+    """Makes the configuration of a session that is not run."""
+    return lambda *args: pytester.parseconfig("-p", "no:rerunfailures", *args)
+
+
+def test_steps_run_here_unless_dask_is_asked_for(
+    config: Callable[..., pytest.Config], pytester: pytest.Pytester
+) -> None:
+    assert runners.wanted(config()) is None
+    assert runners.wanted(config("--recipe-runner=local")) is None
+    asked = config("--recipe-dask=tcp://bench-1:8786")
+    assert runners.wanted(asked) == Scheduler(address="tcp://bench-1:8786")
+    both = config("--recipe-runner=dask", "--recipe-dask=local:2")
+    assert runners.wanted(both) == Scheduler(workers=2)
+
+    pytester.makeini("[pytest]\nrecipe_dask = local:3")
+    assert runners.wanted(config()) is None  # it is known, and nobody asks for it
+    assert runners.wanted(config("--recipe-runner=dask")) == Scheduler(workers=3)
+    pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = local:3")
+    assert runners.wanted(config()) == Scheduler(workers=3)
+    assert runners.wanted(config("--recipe-dask=local:1")) == Scheduler(workers=1)
+    assert runners.wanted(config("--recipe-runner=local")) is None
+
+
+def test_a_person_who_watches_has_the_steps_here(config: Callable[..., pytest.Config]) -> None:
+    for option in ("--pdb", "--trace"):
+        watched = config(option, "--recipe-dask=local:2")
+        assert runners.wanted(watched) is None
+        assert runners.told(watched) == f"on this machine and not on Dask: {option}"
+    assert runners.told(config("--recipe-dask=local:2")) == "on Dask at local:2"
+    assert runners.told(config()) == ""
+
+
+def test_a_path_in_the_ini_file_starts_from_the_rootdir(
+    config: Callable[..., pytest.Config], pytester: pytest.Pytester
+) -> None:
+    pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = lab/scheduler.json")
+    (pytester.mkdir("lab") / "scheduler.json").write_text('{"address": "tls://h:1"}')
+
+    found = runners.wanted(config())
+
+    assert found == Scheduler(file=pytester.path / "lab" / "scheduler.json")
+
+
+@pytest.mark.parametrize(
+    ("ini", "args", "told"),
+    [
+        (
+            "",
+            ["--recipe-runner=dask"],
+            (
+                "--recipe-runner=dask does not say where Dask is: add "
+                "--recipe-dask=tcp://HOST:8786, a scheduler file, or --recipe-dask=local:2 for two workers on this machine"
+            ),
+        ),
+        (
+            "recipe_runner = dask",
+            [],
+            (
+                "ini key recipe_runner does not say where Dask is: add "
+                "--recipe-dask=tcp://HOST:8786, a scheduler file, or --recipe-dask=local:2 for two workers on this machine"
+            ),
+        ),
+        (
+            "",
+            ["--recipe-runner=local", "--recipe-dask=local:2"],
+            (
+                "--recipe-dask has steps run by workers of Dask, and --recipe-runner=local on this "
+                "machine: leave one of them out"
+            ),
+        ),
+        (
+            "recipe_runner = dusk",
+            [],
+            "ini key recipe_runner: 'dusk' is no runner; write local or dask",
+        ),
+        (
+            "recipe_runner = dask\nrecipe_dask = local",
+            [],
+            (
+                "ini key recipe_dask: 'local' is no number of workers; write local:2, at most "
+                "local:1000"
+            ),
+        ),
+        (
+            "",
+            ["--recipe-dask=http://x:1"],
+            (
+                "--recipe-dask: 'http://x:1' is no address of a scheduler; write tcp://HOST:8786, "
+                "the path of a scheduler file, or local:2"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_is_told(
+    config: Callable[..., pytest.Config],
+    pytester: pytest.Pytester,
+    ini: str,
+    args: list[str],
+    told: str,
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}")
+    session = config(*args)
+
+    with pytest.raises(pytest.UsageError) as caught:
+        runners.check(session)
+
+    assert str(caught.value) == told
+
+
+def test_without_dask_it_says_what_to_install(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "distributed" else found(name, package)
+
+    monkeypatch.setattr(runners, "find_spec", find_spec)
+    project.recipe("a", {"one": ""})
+
+    result = project.run("--recipe-dask=local:2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        "ERROR: --recipe-dask needs Dask: python -m pip install 'pytest-orchestrator[[]dask]'"
+    )
+    assert not (project.path / "ran.txt").exists()
+
+
+def test_workers_of_xdist_and_of_dask_do_not_go_together(
+    config: Callable[..., pytest.Config],
+) -> None:
+    session = config("--recipe-dask=local:2", "--dist=load", "--tx=2*popen")
+
+    with pytest.raises(pytest.UsageError) as caught:
+        runners.check(session)
+
+    assert str(caught.value) == (
+        "--recipe-dask has steps run by workers of Dask, and pytest-xdist has recipes run by its "
+        "own: add -n0, and --recipe-jobs=N for steps at the same time"
+    )
+
+
+def test_the_header_names_the_scheduler_and_the_help_the_options(project: Project) -> None:
+    project.recipe("a", {"one": ""})
+
+    told = project.run("--collect-only", "--recipe-dask=tcp://bench-1:8786").stdout.str()
+
+    assert ": 1 recipe, 1 step, on Dask at tcp://bench-1:8786\n" in told
+    code = (
+        "import sys, pytest_orchestrator.plugin.hooks as _; sys.exit('distributed' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
