@@ -72,7 +72,8 @@ def test_a_path_in_the_ini_file_starts_from_the_rootdir(
             ["--recipe-runner=dask"],
             (
                 "--recipe-runner=dask does not say where Dask is: add "
-                "--recipe-dask=tcp://HOST:8786, a scheduler file, or --recipe-dask=local:2 for two workers on this machine"
+                "--recipe-dask=tcp://HOST:8786, a scheduler file, or "
+                "--recipe-dask=local:2 for two workers on this machine"
             ),
         ),
         (
@@ -80,7 +81,8 @@ def test_a_path_in_the_ini_file_starts_from_the_rootdir(
             [],
             (
                 "ini key recipe_runner does not say where Dask is: add "
-                "--recipe-dask=tcp://HOST:8786, a scheduler file, or --recipe-dask=local:2 for two workers on this machine"
+                "--recipe-dask=tcp://HOST:8786, a scheduler file, or "
+                "--recipe-dask=local:2 for two workers on this machine"
             ),
         ),
         (
