@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.mistakes import Mistake, Parser
 from pytest_orchestrator.core.nearest import nearest
 
 _PROGRAM = "pytest-orchestrator"
+_OPTIONS = ("-h", "--help", "--version")
 
 
 class Verb(Protocol):
@@ -62,10 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser, each = _parsers(known)
     _complete(parser)
     words = list(sys.argv[1:] if argv is None else argv)
-    name = words[0] if words else ""
-    if name and not name.startswith("-") and name not in known:
-        there = nearest(name, known) or f"; there is {', '.join(known)}"
-        parser.error(f"no verb '{name}'{there}")
+    if words[:1] and words[0].startswith("-") and words[0] not in _OPTIONS:
+        _refuse(parser, words[0])  # else the verb would be missed first
     args, strange = parser.parse_known_args(words)
     # A verb that has verbs of its own says whose arguments these are.
     asked: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
@@ -88,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parsers(
     known: dict[str, Verb],
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=_PROGRAM,
         description="Recipes of pytest, without pytest.",
         epilog=_example("validate"),

@@ -3,6 +3,7 @@
 import json
 import keyword
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,6 +46,10 @@ def python_step(name: str, params: Sequence[str], tests: str) -> list[Draft]:
     _check(name, r"[a-z_][a-z0-9_]*", "a module", "small letters, digits and _")
     if re.match(r"test_|conftest$", name) or name.endswith("_test"):
         raise Mistake(f"'{name}' is the name of a test for pytest; call it check_… or so")
+    if name in sys.stdlib_module_names:  # a file that runs alone has its folder on the path
+        raise Mistake(
+            f"'{name}' is a module of Python, which nobody beside it could import any more"
+        )
     for param in params:
         _check(param, r"[A-Za-z_]\w*", "a parameter", "letters, digits and _")
     path = f"scriptlets/python/steps/{name}.py"

@@ -79,6 +79,8 @@ class Tables:
             return
         from pytest_orchestrator.reports import terminal
 
+        first = next(iter(next(iter(self._blocks.values())).values()))
+        folder = os.path.relpath(self._folder / first["run"]["id"], self._here)
         for path, blocks in self.recipes().items():
             terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
             width = shutil.get_terminal_size().columns
@@ -86,9 +88,10 @@ class Tables:
                 terminalreporter.write(row.before)
                 terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
                 terminalreporter.write(f"{row.after}\n")
-            folder = os.path.relpath(self._folder / blocks[0]["run"]["id"], self._here)
             for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
+        if self._config.getini("recipe_html"):  # which is made once all else is told
+            terminalreporter.write_line(f"report {folder}/report.html")
 
 
 def show_tables(config: pytest.Config) -> None:

@@ -41,6 +41,28 @@ def test_a_mistyped_option_gets_the_nearest_one(project: Project) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "--versio",
+            "pytest-orchestrator: error: no option '--versio' (did you mean '--version'?)",
+        ),
+        ("new stp", "pytest-orchestrator new: error: no word 'stp' (did you mean 'step'?)"),
+        ("new xyz", "pytest-orchestrator new: error: no word 'xyz'; there is step, recipe"),
+        (
+            "ctx hstory a",
+            "pytest-orchestrator ctx: error: no word 'hstory' (did you mean 'history'?)",
+        ),
+        ("runs prun", "pytest-orchestrator runs: error: no word 'prun' (did you mean 'prune'?)"),
+    ],
+)
+def test_a_mistyped_word_gets_the_nearest_one(words: str, said: str, project: Project) -> None:
+    told = project.call(*words.split())
+    assert (told.code, told.out) == (2, "")
+    assert told.err.endswith(f"{said}\n")
+
+
 def test_an_argument_too_many_is_refused(project: Project) -> None:
     assert project.call("schema", "recipe", "b").err.endswith("error: one argument too many: 'b'\n")
 

@@ -133,6 +133,10 @@ def test_what_is_there_is_not_touched(project: Project) -> None:
             "'test_psu' is the name of a test for pytest; call it check_… or so",
         ),
         (
+            "step json --type python",
+            "'json' is a module of Python, which nobody beside it could import any more",
+        ),
+        (
             "step a --type shell --param input",
             "'input' is no name of a variable: it has capitals, digits and _ (such as 'INPUT')",
         ),

@@ -17,7 +17,7 @@ from tests.house.transcript import play
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-PLUGINS = "-p no:randomly -p no:hypothesispytest -p no:cacheprovider -o recipe_html=false"
+PLUGINS = "-p no:randomly -p no:hypothesispytest -p no:cacheprovider"
 
 
 def named_tests() -> Iterator[tuple[str, str, str]]:

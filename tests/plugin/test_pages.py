@@ -20,8 +20,10 @@ def bench(project: Project) -> Project:
 
 
 def test_a_session_leaves_a_page_and_pictures_of_its_recipes(bench: Project) -> None:
-    bench.run("-o", "recipe_html=true")
+    result = bench.run("-o", "recipe_html=true")
 
+    run = left(bench).resolve().name
+    result.stdout.fnmatch_lines([f"report .orchestrator/runs/{run}/report.html"])
     page = (left(bench) / "report.html").read_text()
     for told in (
         "✘ failed: run",
@@ -48,8 +50,9 @@ def test_the_next_page_shows_trends(bench: Project) -> None:
 
 
 def test_an_ini_key_switches_both_off(bench: Project) -> None:
-    bench.run("-o", "recipe_html=false")
+    result = bench.run("-o", "recipe_html=false")
 
+    result.stdout.no_fnmatch_line("report *")
     assert (left(bench) / "journal.jsonl").exists()
     assert not (left(bench) / "report.html").exists()
     assert not (left(bench) / "assets").exists()
