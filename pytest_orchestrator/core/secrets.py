@@ -77,9 +77,13 @@ class Masker:
 
     Args:
         names: Patterns of names of environment variables whose values are secret.
+
+    Attributes:
+        names: The same.
     """
 
     def __init__(self, names: Sequence[str] = NAMES) -> None:
+        self.names = tuple(names)
         self._lock = threading.Lock()
         self._secret = re.compile("|".join(map(fnmatch.translate, names)) or r"(?!)", re.IGNORECASE)
         self._plain: set[str] = set()
@@ -92,6 +96,11 @@ class Masker:
     def __bool__(self) -> bool:
         """True where anything is secret."""
         return bool(self._values)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """All that is secret, for another masker."""
+        return tuple(self._values)
 
     @property
     def forms(self) -> tuple[bytes, ...]:

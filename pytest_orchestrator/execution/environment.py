@@ -5,6 +5,7 @@ a module's assertions get rewritten) comes in here.
 """
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -58,6 +59,27 @@ def _of_this_process() -> dict[str, str]:
     return seen.text.copy()
 
 
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How Python steps find the process that asks for them.
+
+    Attributes:
+        cwd: Their working directory.
+        sys_path: Where modules are looked for.
+        log_level: The level from which on log records are kept.
+    """
+
+    cwd: str
+    sys_path: list[str]
+    log_level: int
+
+    @classmethod
+    def here(cls, root: Path) -> "Manner":
+        """Return that of this process; modules are looked for in the rootdir too."""
+        path = sys.path if str(root) in sys.path else [str(root), *sys.path]
+        level = logging.getLogger().getEffectiveLevel()
+        return cls(cwd=os.getcwd(), sys_path=path, log_level=level)
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The surroundings of a run.
 
@@ -95,6 +117,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
         door: Lets the programs of steps ask the Context; None where they cannot.
+        manner: How Python steps find this process; None is as it is at their start.
         handed: Variables that tell the programs of this step how; what its ``args`` say wins.
         max_log: Bytes after which such a file is cut, with a mark.
         judge: Gives more criteria of a step whose body did as wanted; None where there are none.
@@ -134,6 +157,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
     door: "Door | None" = None
+    manner: Manner | None = None
     handed: Mapping[str, str] = {}
     max_log: int = 100_000_000
     judge: "Judge | None" = None

@@ -4,11 +4,8 @@ While it runs, the Context is served to it here; log records and warnings come a
 happen, and what became of the body comes last.
 """
 
-import logging
-import os
 import select
 import socket
-import sys
 import time
 from typing import Any, Self
 
@@ -18,7 +15,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.door import look_at
-from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.environment import Environment, Manner
 from pytest_orchestrator.execution.exited import Exited, LaneLost
 from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
 from pytest_orchestrator.execution.lull import LULL
@@ -45,14 +42,15 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     """
     timeout, variables = env.seconds_for(step.timeout), env.variables()
     env.secrets.learn(variables)
+    manner = env.manner or Manner.here(env.root)
     request = StepRequest(
         step=packed(step),
         recipe=env.recipe,
         root=str(env.root),
         env=variables | dict(env.handed),
-        cwd=os.getcwd(),
-        sys_path=_search_path(env),
-        log_level=logging.getLogger().getEffectiveLevel(),
+        cwd=manner.cwd,
+        sys_path=manner.sys_path,
+        log_level=manner.log_level,
         timeout=timeout,
         stdout_log=env.log(step.name, "stdout"),
         stderr_log=env.log(step.name, "stderr"),
@@ -191,11 +189,6 @@ class _Talk:
     def _hang_up(self, one: socket.socket) -> None:
         self._poll.unregister(one)
         one.close()
-
-
-def _search_path(env: Environment) -> list[str]:
-    root = str(env.root)
-    return sys.path if root in sys.path else [root, *sys.path]
 
 
 def _ended(step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment) -> Ended:

@@ -39,6 +39,9 @@ class Submitted(Protocol):
 class Runner(Protocol):
     """Runs bodies of steps elsewhere, any number at the same time."""
 
+    def start(self) -> None:
+        """Reach those that run them, before the first step."""
+
     def takes(self, step: Step) -> bool:
         """Tell whether it runs a step; where not, the step runs beside this process."""
 

@@ -67,7 +67,9 @@ def slot(config: pytest.Config) -> "Slot":
 
     lanes = Lanes()
     config.add_cleanup(lanes.close)
-    slot = Slot(lanes, program(config))
+    from pytest_orchestrator.plugin import workers
+
+    slot = Slot(lanes, program(config), runner=workers.runner(config))
     config.add_cleanup(slot.links.close)
     return slot
 
@@ -79,7 +81,12 @@ def start_early(session: pytest.Session) -> None:
     state = state_of(session.config)
     first = state.environment.slot
     idle = state.environment.inline or session.config.getoption("setuponly", False)
-    if idle or first is None or not any(map(_needs_python, session.items)):
+    if (
+        idle
+        or first is None
+        or first.runner is not None
+        or not any(map(_needs_python, session.items))
+    ):
         return
     first.python.start()
     for run in state.runs.values():

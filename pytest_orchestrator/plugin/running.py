@@ -14,6 +14,7 @@ from pytest_orchestrator.plugin import (
     protocol,
     reporting,
     tables,
+    workers,
 )
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
@@ -78,6 +79,7 @@ class Running:
     def pytest_runtestloop(self) -> None:
         """Make the folder of the run, while what steps run in gets ready."""
         config = self._session.config
+        workers.start(self._session)
         if not self._session.testsfailed and not self._worker:
             lanes.start_early(self._session)
         journaling.begin(self._session, state_of(config))

@@ -20,7 +20,7 @@ RESUME = "--recipe-resume"
 LATEST = "latest"
 
 _INI = (
-    ("recipe_jobs", "1", "number of steps of a recipe that run at the same time"),
+    ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
     ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
     ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
     ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
@@ -212,12 +212,18 @@ def max_artifact(config: pytest.Config) -> int:
     return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
 
 
-def jobs(config: pytest.Config) -> int:
-    """Return the number of steps of a recipe that run at the same time."""
+def jobs(config: pytest.Config, usual: int = 1) -> int:
+    """Return the number of steps of a recipe that run at the same time.
+
+    Args:
+        config: The configuration of the session.
+        usual: The number where nobody says one.
+    """
     given = config.getoption("recipe_jobs")
     name, text = "--recipe-jobs", str(given).strip()
     if given is None:
         name, text = "ini key recipe_jobs", str(config.getini("recipe_jobs")).strip()
+        text = text or str(usual)
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)

@@ -4,8 +4,10 @@ A value is checked here, in the words of the Context, since JSON would quietly m
 of a tuple. All that depends on the state is said by who keeps it.
 """
 
+import contextlib
+import socket
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import Any, Final, Self, cast
 
 from msgspec import UNSET
 
@@ -29,9 +31,6 @@ from pytest_orchestrator.remote.exchange import (
     Pipes,
 )
 from pytest_orchestrator.remote.protocol import Path, Reply, RequestRefused
-
-if TYPE_CHECKING:
-    import socket
 
 __all__ = ["Connection", "ContextUnreachable", "Pipes", "RemoteContext", "RequestRefused"]
 
@@ -66,7 +65,11 @@ class RemoteContext(Context):
 
     @classmethod
     def connect(
-        cls, address: str | None = None, token: str | None = None, who: str | None = None
+        cls,
+        address: str | None = None,
+        token: str | None = None,
+        who: str | None = None,
+        timeout: float | None = None,
     ) -> "RemoteContext":
         """Use the Context that a server offers.
 
@@ -76,6 +79,7 @@ class RemoteContext(Context):
                 or one above.
             token: The server's token; default: from the same place.
             who: Who changes the Context; default: whose the token is.
+            timeout: Seconds after which an answer is not waited for any more; default: for ever.
 
         Returns:
             The Context, to be closed, or used in a ``with`` statement.
@@ -86,6 +90,7 @@ class RemoteContext(Context):
         """
         where = whereabouts.found(address, token)
         link = where.connected()
+        link.settimeout(timeout)
         remote = cls(link, None if who is None else checked_who(who), where.token)
         remote._own = link
         try:
@@ -100,6 +105,27 @@ class RemoteContext(Context):
         if self._own is not None:
             self._own.close()
             self._exchange.connection = Closed()
+
+    def hang_up(self) -> None:
+        """Let nobody wait for an answer any more; from any thread."""
+        if self._own is not None:
+            with contextlib.suppress(OSError):
+                self._own.shutdown(socket.SHUT_RDWR)
+
+    def request(self, name: str, value: Any = None) -> Any:
+        """Ask who keeps the Context for something else; see `hub` and `execution.errands`.
+
+        Args:
+            name: What for.
+            value: Plain JSON.
+
+        Returns:
+            What it answers.
+
+        Raises:
+            OrchestratorError: It is refused.
+        """
+        return self._ask(name, value=value).value
 
     def __enter__(self) -> Self:
         return self

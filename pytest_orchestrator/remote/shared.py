@@ -69,21 +69,6 @@ class SharedContext(RemoteContext):
         """Make a Context for a recipe: reads fall through to this one, changes end with it."""
         return self._handle(LAYER, Opening(scope=scope), None)
 
-    def request(self, name: str, value: Any = None) -> Any:
-        """Ask the session for something else; see `Hub`.
-
-        Args:
-            name: What for.
-            value: Plain JSON.
-
-        Returns:
-            What it answers.
-
-        Raises:
-            OrchestratorError: It is refused.
-        """
-        return self._ask(name, value=value).value
-
     def _handle(
         self, op: str, opening: Opening, on_change: Callable[[Change], None] | None
     ) -> Self:

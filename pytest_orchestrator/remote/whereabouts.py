@@ -48,7 +48,9 @@ class Whereabouts(NamedTuple):
             ) from None
         except OSError as error:
             why = error.strerror or str(error)
-            raise ContextUnreachable(f"no Context is served at {shown}: {why}; {_CURE}") from None
+            told = ContextUnreachable(f"no Context is served at {shown}: {why}; {_CURE}")
+            told.errno = error.errno
+            raise told from None
         link.settimeout(None)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

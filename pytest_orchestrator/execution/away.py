@@ -1,0 +1,168 @@
+"""One try of a step on a worker, as the rest of the engine sees it."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from pytest_orchestrator.core.artifact import Artifact
+from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
+from pytest_orchestrator.core.where import Where
+from pytest_orchestrator.execution.artifacts import Kept
+from pytest_orchestrator.execution.carrying import order_of
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
+from pytest_orchestrator.execution.evidence import Before, Elsewhere
+from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
+from pytest_orchestrator.recipe.model import Criterion, Step
+
+_PATIENCE: Final = 4.0
+"""Seconds in which a worker that hears has ended what it runs."""
+
+
+class Errand:
+    """A try that some worker runs.
+
+    Args:
+        step: The step, with the values of its expressions.
+        env: The surroundings of the run.
+        ticket: What the worker claims it by.
+        withdraw: Takes it back from whoever was to hand it to a worker.
+    """
+
+    before: Final[Before] = {}
+
+    def __init__(
+        self, step: Step, env: Environment, ticket: Ticket, withdraw: Callable[[], object]
+    ) -> None:
+        self._step, self._env, self._ticket, self._withdraw = step, env, ticket, withdraw
+        self._begun = time.monotonic()
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What checks criteria on files on the worker."""
+        return self._checked
+
+    def result(self) -> Ended:
+        """Wait for the end of its body; an interrupt ends it first."""
+        try:
+            try:
+                outcome = self._ticket.wait()
+            except BaseException as end:
+                if not isinstance(end, WorkerLost):
+                    self._end_it()
+                raise
+        except WorkerLost as lost:
+            return self._of_lost(lost)
+        return self._ended(outcome)
+
+    def cancel(self, *, at_once: bool, late: bool) -> None:
+        """Have its body ended; from any thread, and as often as somebody likes."""
+        self._ticket.end(at_once=at_once or late)
+        if self._ticket.claim is None or late:
+            self._withdraw()
+            self._ticket.lose("it was ended")
+
+    def collect(self, patterns: Sequence[object], env: Environment) -> Kept:
+        """Have the files that globs match sent into the folder of the run."""
+        if env.artifacts is None:
+            return Kept()
+        try:
+            done = self._ticket.asked(Order(patterns=tuple(patterns)))
+        except WorkerLost as lost:
+            return Kept(warnings=(f"artifacts: {lost}",))
+        if done.error:
+            return Kept(warnings=(f"artifacts: {done.error}",))
+        found = []
+        for one, modified in zip(done.artifacts, done.modified, strict=True):
+            path = env.artifacts / one.path
+            if not path.exists():  # of an empty file no piece came
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+            with contextlib.suppress(OSError):
+                os.utime(path, ns=(modified, modified))
+            found.append(Artifact(path=str(path), type=one.type, bytes=one.bytes))
+        return Kept(tuple(found), done.warnings)
+
+    def close(self) -> None:
+        """Let the worker go."""
+        self._ticket.close()
+
+    def _checked(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
+        done: Done = self._ticket.asked(order_of(criterion))
+        if done.error:
+            raise RuntimeError(done.error)
+        return done.verdicts
+
+    def _end_it(self) -> None:
+        """End it and wait for that, as whoever pressed Ctrl-C does."""
+        self.cancel(at_once=False, late=False)
+        until = time.monotonic() + _PATIENCE
+        try:
+            self._ticket.wait_until(until)
+        except KeyboardInterrupt:
+            self.cancel(at_once=True, late=False)
+            with contextlib.suppress(WorkerLost):
+                self._ticket.wait_until(until)
+            raise
+        except WorkerLost:
+            pass
+
+    def _of_lost(self, lost: WorkerLost) -> Ended:
+        seconds = time.monotonic() - self._begun
+        if self._ticket.is_to_end:
+            failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s")
+        else:
+            failure = Failure(kind="crash", reason=str(lost), detail=self._refused())
+        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._where())
+
+    def _refused(self) -> tuple[str, ...]:
+        return tuple(
+            f"worker {one.worker} on {one.host} was to run it too, and was refused: "
+            "it may have begun already"
+            for one in self._ticket.refused
+        )
+
+    def _where(self) -> Where | None:
+        claim = self._ticket.claim
+        return None if claim is None else Where(claim.worker, claim.host)
+
+    def _ended(self, outcome: Outcome) -> Ended:
+        env, ended = self._env, outcome.ended
+        for secret in outcome.learnt:
+            env.secrets.add(secret)
+        for event in outcome.heard:
+            env.hear(event)
+        if outcome.stop is not None:
+            env.stop(*outcome.stop)
+        failure = ended.failure
+        if failure is not None and outcome.shown is not None:
+            raised = Raised.there(failure.reason, outcome.shown)
+            failure = msgspec.structs.replace(failure, exception=raised)
+        usage = ended.usage
+        if usage.samples is not None:
+            usage = msgspec.structs.replace(usage, samples=env.samples(self._step.name))
+        return msgspec.structs.replace(
+            ended,
+            usage=usage,
+            failure=failure,
+            process=self._here(ended.process),
+            where=self._where(),
+        )
+
+    def _here(self, process: Process | None) -> Process | None:
+        """Return a process whose logs are those that came from the worker."""
+        if process is None:
+            return None
+        streams = {name: getattr(process, name) for name in STREAMS}
+        logs = {
+            name: msgspec.structs.replace(
+                one, log=self._env.log(self._step.name, name) if one.log else None
+            )
+            for name, one in streams.items()
+        }
+        return msgspec.structs.replace(process, **logs)

@@ -1,0 +1,241 @@
+"""What goes between a session and the workers that run bodies of its steps: plain values.
+
+A worker asks, the session answers; both by the protocol of the Context, with these operations
+beside its own.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pytest_orchestrator.core.artifact import Artifact
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.evidence import Before
+
+CLAIM: Final = "claim"
+PIECE: Final = "piece"
+DONE: Final = "done"
+NEXT: Final = "next"
+DID: Final = "did"
+BEAT: Final = "beat"
+
+LONG_POLL: Final = 0.5
+"""Seconds for which the session holds a beat back where it has nothing to say."""
+PATIENCE: Final = 20.0
+"""Seconds without the session after which a worker ends what runs for it."""
+SILENCE: Final = 30.0
+"""Seconds without a worker after which the session takes it for lost: it has ended all by then."""
+
+STREAMS: Final = ("stdout", "stderr")
+COPIES: Final = "artifacts/"
+"""What the streams are called that carry copies of files; their paths follow."""
+
+T = TypeVar("T")
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Where a worker claims one try of a step; no more goes through a scheduler.
+
+    Attributes:
+        session: What the session is known by.
+        ticket: What the try is known by.
+        address: Where the session listens.
+        token: What lets the worker claim it.
+    """
+
+    session: str
+    ticket: str
+    address: str
+    token: str
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What all tries of a session have in common.
+
+    Attributes:
+        session: What the session is known by; another one for each.
+        run: Id of the run.
+        root: The rootdir of the session.
+        manner: How Python steps find the process that asks for them.
+        flags: Arguments of the interpreter of a lane for Python steps.
+        hello: What such a lane is told first.
+        timeout: Seconds for a step that names no timeout of its own.
+        stretch: What all timeouts are multiplied by.
+        max_log: Bytes after which a log is cut.
+        max_artifact: Bytes that a copied file has at most.
+        capacity: Largest stdout that is read as a result.
+        secret_names: Patterns of names of variables whose values are secret.
+    """
+
+    session: str
+    run: str
+    root: str
+    manner: Manner
+    flags: tuple[str, ...]
+    hello: dict[str, Any]
+    timeout: float | None
+    stretch: float
+    max_log: int
+    max_artifact: int
+    capacity: int
+    secret_names: tuple[str, ...]
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Who is about to run a try.
+
+    Attributes:
+        worker: Name of the worker.
+        host: Name of its machine.
+        stay: What its process is known by in this session.
+        key: Another one for each that claims.
+    """
+
+    worker: str
+    host: str
+    stay: str
+    key: str
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A try, to whom has claimed it: nobody else gets it.
+
+    Attributes:
+        step: The step; see `carrying`.
+        attempt: Number of the try.
+        recipe: Path of the recipe.
+        variables: What its environment has beside that of the worker.
+        handed: How its programs reach the Context.
+        secrets: What is masked in what it prints.
+        logs: Its logs are wanted.
+        samples: Samples of memory and CPU time are.
+        stays: Files are asked for after the body.
+        pulse: The token for the beats of this process.
+        terms: The terms of the session, to a process that is new to it.
+    """
+
+    step: dict[str, Any]
+    attempt: int
+    recipe: str
+    variables: dict[str, str]
+    handed: dict[str, str]
+    secrets: tuple[str, ...]
+    logs: bool
+    samples: bool
+    stays: bool
+    pulse: str
+    terms: Terms | None
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Some bytes of a file that grows.
+
+    Attributes:
+        ticket: Whose it is.
+        stream: ``stdout``, ``stderr``, ``samples``, or a path below ``artifacts/``.
+        at: Where they begin.
+        data: The bytes.
+    """
+
+    ticket: str
+    stream: str
+    at: int
+    data: bytes
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """A sign of life of a worker's process.
+
+    Attributes:
+        running: The tries that it has.
+        pieces: What was printed meanwhile.
+    """
+
+    running: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a worker's process is told after a beat.
+
+    Attributes:
+        end: The tries to end; true is at once.
+        is_over: The session is over.
+    """
+
+    end: dict[str, bool] = {}
+    is_over: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a body ended on a worker.
+
+    Attributes:
+        ended: How; the paths in it are the worker's.
+        shown: The report of what it raised.
+        heard: Its log records and warnings.
+        stop: The words and the exit status of a step that ends the whole run.
+        learnt: What turned out to be secret there.
+        before: The files that there were before it.
+        began: When it began, by the worker's clock, in seconds since the epoch.
+    """
+
+    ended: Ended
+    shown: dict[str, Any] | None = None
+    heard: tuple[dict[str, Any], ...] = ()
+    stop: tuple[str, int | None] | None = None
+    learnt: tuple[str, ...] = ()
+    before: Before = {}
+    began: float = 0.0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a worker after a body; nothing where it may go.
+
+    Attributes:
+        name: A criterion on files.
+        wanted: What it asks for.
+        place: Where it stands.
+        at: Where its parts stand.
+        patterns: Globs of files to copy.
+    """
+
+    name: str | None = None
+    wanted: Any = None
+    place: Place = Place(1, 1)
+    at: dict[str, Place] = {}
+    patterns: tuple[Any, ...] | None = None
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker answers to an order.
+
+    Attributes:
+        verdicts: Those of the criterion.
+        artifacts: Copies that it has sent, with paths below those of the step.
+        modified: When they were changed last, in nanoseconds since the epoch, likewise.
+        warnings: What was left out, and why.
+        error: Why there is nothing of it.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    modified: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+
+
+def plain(value: msgspec.Struct) -> Any:
+    """Return a value as JSON has it."""
+    return msgspec.to_builtins(value)
+
+
+def read(value: Any, kind: type[T]) -> T:
+    """Return what `plain` was given.
+
+    Raises:
+        msgspec.ValidationError: It is something else.
+    """
+    return msgspec.convert(value, kind)

@@ -1,0 +1,36 @@
+"""A file that grows, sent in pieces; each is sent again until it is known to have arrived."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+from pytest_orchestrator.execution.errands import Piece
+
+_LARGEST: Final = 1 << 20
+
+
+class Growing:
+    """A file from its beginning.
+
+    Args:
+        stream: What it is called where it arrives.
+        path: Where it is; it may not be there yet.
+    """
+
+    def __init__(self, stream: str, path: str) -> None:
+        self._stream, self._path = stream, path
+        self._sent = 0
+
+    def pieces(self, ticket: str) -> Iterator[Piece]:
+        """Give the next piece, where there is one."""
+        data = b""
+        with contextlib.suppress(OSError), open(self._path, "rb") as file:
+            file.seek(self._sent)
+            data = file.read(_LARGEST)
+        if data:
+            yield Piece(ticket, self._stream, self._sent, data)
+
+    def told(self, piece: Piece) -> None:
+        """Take note of a piece that has arrived."""
+        if piece.stream == self._stream and piece.at <= self._sent:
+            self._sent = max(self._sent, piece.at + len(piece.data))

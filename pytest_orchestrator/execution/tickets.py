@@ -1,0 +1,287 @@
+"""One try of a step that runs elsewhere, as the session sees it."""
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.execution import artifacts, criteria
+from pytest_orchestrator.execution.carrying import carried
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.errands import (
+    CLAIM,
+    COPIES,
+    DID,
+    DONE,
+    NEXT,
+    PIECE,
+    STREAMS,
+    Claim,
+    Claimed,
+    Done,
+    Order,
+    Outcome,
+    Piece,
+    Work,
+    plain,
+    read,
+)
+from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, refusal, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_orchestrator.execution.desk import Desk
+
+_POLL: Final = 10.0
+"""Seconds for which a worker that waits for orders is held back."""
+_LOOK: Final = 1.0
+"""Seconds between two looks at whether a worker is heard."""
+
+
+class WorkerLost(Exception):
+    """The worker that ran a try is gone, or was never there."""
+
+
+class Ticket:
+    """A try: claimed by one worker, ended by its outcome, or lost.
+
+    Args:
+        desk: Where it is claimed.
+        step: The step, with the values of its expressions.
+        context: Its own handle on the Context.
+        env: The surroundings of the run.
+
+    Attributes:
+        id: What it is known by.
+        token: What lets a worker claim it.
+        claim: Who has claimed it.
+        outcome: How its body ended.
+        refused: Who wanted to run it a second time.
+    """
+
+    def __init__(self, desk: "Desk", step: Step, context: Context, env: Environment) -> None:
+        self.id = os.urandom(8).hex()
+        self.token = ""
+        self.claim: Claim | None = None
+        self.outcome: Outcome | None = None
+        self.refused: list[Claim] = []
+        self.is_to_end = False
+        self.at_once = False
+        self._desk, self._step, self._context, self._env = desk, step, context, env
+        self._moved = threading.Condition()
+        self._handed, self._since = "", 0.0
+        self._given_up = ""
+        self._lost = ""
+        self._is_closed = False
+        self._order: Order | None = None
+        self._done: list[Done] = []
+        self._files: dict[str, int] = {}
+        self._writing = threading.Lock()
+        self._asks: dict[str, Callable[[Any], Any]] = {
+            CLAIM: lambda value: plain(self._claimed(read(value, Claim))),
+            PIECE: lambda value: self.take(read(value, Piece)),
+            DONE: lambda value: self._ended(read(value, Outcome)),
+            NEXT: lambda _: self._next(),
+            DID: lambda value: self._did(read(value, Done)),
+        }
+
+    @property
+    def work(self) -> Work:
+        """What a worker must know to claim it."""
+        return Work(self._desk.terms.session, self.id, self._desk.address, self.token)
+
+    def is_with(self, claim: Claim) -> bool:
+        """Tell whether a worker's process has claimed it."""
+        return self.claim is not None and self.claim.stay == claim.stay
+
+    def is_unknown(self) -> None:
+        """Take note that the process that has claimed it does not run it."""
+        if self.outcome is None and time.monotonic() - self._since > _LOOK:
+            self.lose(f"{self.whose} has lost it")
+
+    @property
+    def whose(self) -> str:
+        """The worker that has claimed it, for people."""
+        assert self.claim is not None  # noqa: S101
+        return f"worker {self.claim.worker} on {self.claim.host}"
+
+    def answered(self, request: Request) -> Reply:
+        """Answer a worker: about the try, or as the Context."""
+        asked = self._asks.get(request.op)
+        if asked is None:
+            return serve(request, self._context)
+        try:
+            value = asked(request.value)
+        except Exception as error:  # noqa: BLE001  # nothing that is asked ends the server
+            return refusal(error, request.id)
+        return Reply(ok=True, value=value, id=request.id)
+
+    def wait(self) -> Outcome:
+        """Wait for the end of the body.
+
+        Raises:
+            WorkerLost: Nobody will tell of it any more.
+            KeyboardInterrupt: The session is cut off from all workers.
+        """
+        with self._moved:
+            while self.outcome is None:
+                self._raise_if_lost()
+                self._moved.wait(_LOOK)
+            return self.outcome
+
+    def wait_until(self, moment: float) -> None:
+        """Wait for the end of the body, but not beyond a moment of ``time.monotonic``.
+
+        Raises:
+            WorkerLost: Nobody will tell of it any more.
+        """
+        with self._moved:
+            while self.outcome is None and (left := moment - time.monotonic()) > 0:
+                self._raise_if_lost()
+                self._moved.wait(min(left, _LOOK))
+
+    def give_up(self, why: str) -> None:
+        """Take note that a scheduler does nothing for it any more."""
+        with self._moved:
+            self._given_up = why or "the scheduler gave it up"
+            self._moved.notify_all()
+
+    def lose(self, why: str) -> None:
+        """Take it for lost."""
+        with self._moved:
+            self._lost = self._lost or why
+            self._moved.notify_all()
+
+    def end(self, *, at_once: bool) -> None:
+        """Have its body ended."""
+        self.is_to_end, self.at_once = True, self.at_once or at_once
+        self._desk.stir()
+
+    def asked(self, order: Order) -> Done:
+        """Have something done after the body, and wait for that.
+
+        Raises:
+            WorkerLost: The worker is gone.
+        """
+        with self._moved:
+            self._order = order
+            self._moved.notify_all()
+            while not self._done:
+                self._raise_if_lost()
+                self._moved.wait(_LOOK)
+            return self._done.pop()
+
+    def close(self) -> None:
+        """Let the worker go; nothing is done for it from now on."""
+        with self._moved:
+            self._is_closed = True
+            self._moved.notify_all()
+        self._desk.forget(self)
+        for token in filter(None, (self.token, self._handed)):
+            self._desk.end(token)
+        with self._writing:
+            while self._files:
+                os.close(self._files.popitem()[1])
+
+    def take(self, piece: Piece) -> None:
+        """Write some bytes of a log, of samples or of a copy to the folder of the run."""
+        path = self._path(piece.stream)
+        with self._writing:
+            if path is None or self._is_closed:
+                return
+            file = self._files.get(piece.stream)
+            if file is None:
+                if os.path.dirname(path):
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                file = self._files[piece.stream] = os.open(path, flags, 0o666)
+            os.pwrite(file, piece.data, piece.at)
+
+    def _path(self, stream: str) -> str | None:
+        if stream in STREAMS:
+            return self._env.log(self._step.name, stream)
+        if stream == "samples":
+            return self._env.samples(self._step.name)
+        copy = Path(stream.removeprefix(COPIES))
+        if not stream.startswith(COPIES) or copy.is_absolute() or ".." in copy.parts:
+            raise RequestRefused(f"nothing is kept of {stream!r}")
+        return None if self._env.artifacts is None else str(self._env.artifacts / copy)
+
+    def _claimed(self, claim: Claim) -> Claimed:
+        with self._moved:
+            if self.claim is None and (self.is_to_end or self._lost or self._is_closed):
+                raise RequestRefused("it is not to run any more")
+            if self.claim not in (None, claim):  # the same one may not have got the answer
+                self.refused.append(claim)
+                raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
+            self.claim, self._since = claim, time.monotonic()
+        stay = self._desk.stay(claim)
+        env, step = self._env, self._step
+        self._handed = self._handed or self._desk.let_in(step.name, self._context)
+        return Claimed(
+            step=carried(step),
+            attempt=env.attempt,
+            recipe=env.recipe,
+            variables=_of_the_item(env),
+            handed={"ORCHESTRATOR_ADDRESS": self._desk.address, "ORCHESTRATOR_TOKEN": self._handed},
+            secrets=tuple(env.secrets.values),
+            logs=env.logs is not None,
+            samples=env.resources is not None,
+            stays=artifacts.are_wanted(step)
+            or any(one.name in criteria.ON_FILES for one in step.success),
+            pulse=stay.token,
+            terms=None if stay.has_begun else self._desk.terms,
+        )
+
+    def _ended(self, outcome: Outcome) -> None:
+        with self._moved:
+            self.outcome = self.outcome or outcome
+            self._moved.notify_all()
+
+    def _next(self) -> Any:
+        """Wait for an order; none where the worker may go, an empty one where it asks again."""
+        until = time.monotonic() + _POLL
+        with self._moved:
+            while True:
+                if self._order is not None:
+                    return plain(self._order)
+                left = until - time.monotonic()
+                if self._is_closed or self._lost:
+                    return None
+                if left <= 0:
+                    return {}
+                self._moved.wait(left)
+
+    def _did(self, done: Done) -> None:
+        with self._moved:
+            if self._order is not None:  # else it did not get the answer, and tells again
+                self._order = None
+                self._done.append(done)
+            self._moved.notify_all()
+
+    def _raise_if_lost(self) -> None:
+        if cut_off := self._desk.cut_off():
+            raise KeyboardInterrupt(cut_off)
+        if self._lost:
+            raise WorkerLost(self._lost)
+        if self.claim is None:
+            if self._given_up:
+                raise WorkerLost(self._given_up)
+            return
+        if self._desk.is_lost(self.claim, given_up=bool(self._given_up)):
+            silent = self._desk.silence(self.claim)
+            raise WorkerLost(f"{self.whose} was lost: it was not heard for {silent:.0f} s")
+
+
+def _of_the_item(env: Environment) -> dict[str, str]:
+    """Return what the environment of a step has that is not the machine's."""
+    name = "PYTEST_CURRENT_TEST"
+    variables = env.variables()
+    with contextlib.suppress(KeyError):
+        return {name: variables[name]}
+    return {}

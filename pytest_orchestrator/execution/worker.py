@@ -1,0 +1,251 @@
+"""A worker's side of tries of steps: claims one, runs its body, tells what became of it.
+
+The body runs as it does beside pytest, in lanes of this process; its Context is that of the
+session, asked over the network. Whatever engine calls this, it may call it twice: the second
+call is refused where the try is claimed.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.result import Ended
+from pytest_orchestrator.execution import artifacts, criteria, freshness
+from pytest_orchestrator.execution.bodies import apart
+from pytest_orchestrator.execution.carrying import criterion_of, uncarried
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.errands import (
+    CLAIM,
+    COPIES,
+    DID,
+    DONE,
+    NEXT,
+    PATIENCE,
+    PIECE,
+    STREAMS,
+    Claim,
+    Claimed,
+    Done,
+    Order,
+    Outcome,
+    Piece,
+    Work,
+    plain,
+    read,
+)
+from pytest_orchestrator.execution.evidence import Before, Evidence
+from pytest_orchestrator.execution.growing import Growing
+from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.stay import Stay, stay_of
+from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
+
+_ANSWER: Final = 30.0
+_PAUSE: Final = 0.2
+_PIECE: Final = 1 << 20
+
+T = TypeVar("T")
+
+
+class NotClaimed(Exception):
+    """A try is not this worker's to run."""
+
+
+def perform(work: Work, worker: str) -> None:
+    """Run one try of a step, unless somebody has claimed it.
+
+    Args:
+        work: Where to claim it.
+        worker: The name of this worker.
+
+    Raises:
+        NotClaimed: It is not to be run here.
+    """
+    stay = stay_of(work.session)
+    run = _Run(work, stay)
+    with stay.running(run):
+        claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex())
+        run.go(claim)
+
+
+class _Run:
+    """One try that this worker has, or is about to have."""
+
+    def __init__(self, work: Work, stay: Stay) -> None:
+        self.id = work.ticket
+        self._work, self._stay = work, stay
+        self._link: RemoteContext | None = None
+        self._end: tuple[bool] | None = None
+        self._slot: Any = None
+        self._growing: tuple[Growing, ...] = ()
+
+    def go(self, claim: Claim) -> None:
+        """Claim it, run it, tell of it."""
+        try:
+            try:
+                claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
+            except RequestRefused as error:
+                raise NotClaimed(str(error)) from None
+            self._stay.begin(claimed.terms, self._work.address, claimed.pulse)
+            with self._folder() as folder:
+                self._perform(claimed, folder)
+        finally:
+            if self._link is not None:
+                self._link.close()
+
+    def pieces(self) -> list[Piece]:
+        """Return what was printed since it was last told, some of it."""
+        return [piece for one in self._growing for piece in one.pieces(self.id)]
+
+    def told(self, pieces: list[Piece]) -> None:
+        """Take note of what the session has got."""
+        for piece in pieces:
+            for one in self._growing:
+                one.told(piece)
+
+    def end(self, *, at_once: bool) -> None:
+        """End its body; from any thread."""
+        self._end = (at_once,)
+        if self._slot is not None:
+            for lane in (self._slot.shell, self._slot.python):
+                lane.cancel(at_once=at_once)
+
+    def hang_up(self) -> None:
+        """End it: nobody is there who could be told of it."""
+        self.end(at_once=True)
+        if self._link is not None:
+            self._link.hang_up()
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Path]:
+        folder = tempfile.mkdtemp(prefix="orchestrator-")
+        try:
+            yield Path(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _perform(self, claimed: Claimed, folder: Path) -> None:
+        step, fresh = uncarried(claimed.step)
+        with self._stay.slot() as self._slot:
+            heard: list[dict[str, Any]] = []
+            stops: list[tuple[str, int | None]] = []
+            env = self._stay.environment(claimed, folder, self._slot)
+            env = msgspec.structs.replace(
+                env, hear=heard.append, stop=lambda *words: stops.append(words)
+            )
+            known = set(claimed.secrets)
+            before = freshness.noted(msgspec.structs.replace(step, success=fresh), env.root)
+            self._growing = tuple(
+                Growing(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
+            )
+            began = time.time()
+            ended = self._body(step, env)
+            failure = ended.failure
+            raised = failure.exception if failure else None
+            if failure is not None:
+                failure = msgspec.structs.replace(failure, exception=None)
+            outcome = Outcome(
+                ended=msgspec.structs.replace(ended, failure=failure),
+                shown=raised.report if isinstance(raised, Raised) else None,
+                heard=tuple(heard),
+                stop=stops[0] if stops else None,
+                learnt=tuple(one for one in env.secrets.values if one not in known),
+                before=before,
+                began=began,
+            )
+            self._tell(outcome)
+            if claimed.stays:
+                self._obey(step, env, outcome, folder)
+
+    def _body(self, step: Step, env: Environment) -> Ended:
+        if self._end is not None:  # between the claim and here
+            env = msgspec.structs.replace(env, timeout=0.001)
+        return apart(step, self._connected(), env)
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Send what is left of the logs, then how it ended."""
+        samples = outcome.ended.usage.samples
+        files = [*self._growing]
+        if samples is not None:
+            files.append(Growing("samples", samples))
+        for file in files:
+            while pieces := list(file.pieces(self.id)):
+                for piece in pieces:
+                    self._ask(PIECE, plain(piece))
+                    file.told(piece)
+        self._ask(DONE, plain(outcome))
+
+    def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
+        """Do what is asked for after the body."""
+        while (told := self._ask(NEXT)) is not None:
+            order = read(told, Order)
+            if order.patterns is not None:
+                done = self._copied(order, env, folder / "copies")
+            elif order.name is not None:
+                done = self._checked(order, step, env, outcome)
+            else:
+                continue
+            self._ask(DID, plain(done))
+
+    def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
+        criterion = criterion_of(order)
+        before: Before = outcome.before
+        evidence = Evidence(step, self._connected(), outcome.ended, outcome.began, env.root, before)
+        try:
+            return Done(verdicts=tuple(criteria.CHECKS[criterion.name](criterion, evidence)))
+        except Exception as error:  # noqa: BLE001
+            return Done(error=f"{type(error).__name__}: {error}")
+
+    def _copied(self, order: Order, env: Environment, into: Path) -> Done:
+        kept = artifacts.collected(
+            order.patterns or (), msgspec.structs.replace(env, artifacts=into)
+        )
+        found, modified = [], []
+        for one in kept.artifacts:
+            name = str(Path(one.path).relative_to(into))
+            with open(one.path, "rb") as file:
+                while data := file.read(_PIECE):
+                    at = file.tell() - len(data)
+                    self._ask(PIECE, plain(Piece(self.id, f"{COPIES}{name}", at, data)))
+            found.append(msgspec.structs.replace(one, path=name))
+            modified.append(os.stat(one.path).st_mtime_ns)
+        return Done(artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings)
+
+    def _ask(self, op: str, value: Any = None) -> Any:
+        """Ask the session; over another connection where one is lost.
+
+        Raises:
+            RequestRefused: The session does not want that.
+            OSError: It is gone, or was not there for too long.
+        """
+        return self._again(lambda link: link.request(op, value))
+
+    def _connected(self) -> RemoteContext:
+        return self._again(lambda link: link)
+
+    def _again(self, what: Callable[[RemoteContext], T]) -> T:
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if self._link is None:
+                    work = self._work
+                    self._link = RemoteContext.connect(work.address, work.token, timeout=_ANSWER)
+                return what(self._link)
+            except RequestRefused:
+                raise
+            except (OSError, OrchestratorError):
+                if self._link is not None:
+                    self._link.close()
+                    self._link = None
+                if time.monotonic() > until or self._stay.is_over:
+                    raise
+                time.sleep(_PAUSE)
