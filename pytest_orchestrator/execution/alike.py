@@ -1,0 +1,160 @@
+"""Whether another process would run the same code: what it has, and what differs."""
+
+import contextlib
+import hashlib
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+ROOT: Final = "ORCHESTRATOR_ROOT"
+"""The environment variable that says on a worker where the project is."""
+
+_OURS: Final = "pytest_orchestrator"
+_PACKAGES: Final = ("Jinja2", "msgspec", "pytest", "PyYAML")
+_DIGITS: Final = 16
+_SHOWN: Final = 8
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What a process has of a project and of what its steps need.
+
+    Attributes:
+        host: The name of its machine.
+        root: Where the project is for it.
+        is_there: The folder is there.
+        python: Version of Python, without the last number.
+        packages: Versions of packages; empty where there is one without, None where there is none.
+        files: The beginning of the SHA-256 of each file; empty where it cannot be read.
+    """
+
+    host: str
+    root: str
+    is_there: bool
+    python: str
+    packages: Mapping[str, str | None]
+    files: Mapping[str, str]
+
+
+def root_of_worker(root: str) -> str:
+    """Return where the project is for a worker.
+
+    Args:
+        root: Where it is for pytest.
+    """
+    return os.environ.get(ROOT) or root
+
+
+def fingerprint(
+    root: str, files: Iterable[str], modules: Iterable[str] = (), *, is_worker: bool = False
+) -> Fingerprint:
+    """Return what this process has; raises nothing.
+
+    Args:
+        root: Where the project is for pytest.
+        files: Paths of its files, relative to the root.
+        modules: Names of modules that are not its own.
+        is_worker: This process is a worker, which may have the project elsewhere.
+    """
+    root = root_of_worker(root) if is_worker else root
+    packages = {_OURS: _our_version()}
+    packages |= {name: _version_of_package(name) for name in _PACKAGES}
+    packages |= {name: _version_of_module(name) for name in modules if name not in packages}
+    return Fingerprint(
+        host=socket.gethostname(),
+        root=root,
+        is_there=os.path.isdir(root),
+        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        packages=packages,
+        files={name: _of_file(os.path.join(root, name)) for name in files},
+    )
+
+
+def differences(client: Fingerprint, worker: Fingerprint) -> list[str]:
+    """Return what a worker has otherwise than pytest; nothing where they are alike.
+
+    Where the project is, and on which machine, does not count.
+
+    Returns:
+        A line for each difference, sorted.
+    """
+    ways = (_of_python, _of_packages, _of_files)
+    return sorted(line for way in ways for line in way(client, worker))
+
+
+def _of_python(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+    if client.python != worker.python:
+        yield f"Python {worker.python}, here {client.python}"
+
+
+def _of_packages(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+    for name in {**client.packages, **worker.packages}:
+        here, there = client.packages.get(name), worker.packages.get(name)
+        if here == there:
+            continue
+        if there is None:
+            yield f"package {name} is missing"
+        elif here is None:
+            yield f"package {' '.join(filter(None, (name, there)))} is there, and not here"
+        else:
+            yield f"package {name} {there or 'without a version'}, here {here or 'without one'}"
+
+
+def _of_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+    if client.is_there and not worker.is_there:
+        yield f"folder {worker.root} is not there; {ROOT} says on a worker where it is"
+        return
+    for name in {**client.files, **worker.files}:
+        here, there = client.files.get(name, ""), worker.files.get(name, "")
+        if here == there:
+            continue
+        if not there:
+            yield f"{name} is not there"
+        elif not here:
+            yield f"{name} is there, and not here"
+        else:
+            told = f"{here[:_SHOWN]}… here, {there[:_SHOWN]}… there"
+            yield f"{name} is another one ({told})"
+
+
+def _our_version() -> str | None:
+    """Return our version with the digest of our code: a checkout keeps the version for long."""
+    from pytest_orchestrator import __version__
+
+    folder = Path(__file__).parents[1]
+    total = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.rglob("*.py")):
+            total.update(f"{path.relative_to(folder).as_posix()} {_of_file(path)}\n".encode())
+    return f"{__version__} ({total.hexdigest()[:_SHOWN]})"
+
+
+def _version_of_package(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except Exception:  # noqa: BLE001 - whatever is wrong with an installation
+        return None
+
+
+def _version_of_module(name: str) -> str | None:
+    version = _version_of_package(name)
+    if version is not None:
+        return version
+    try:
+        return None if find_spec(name) is None else ""
+    except Exception:  # noqa: BLE001 - likewise
+        return None
+
+
+def _of_file(path: str | Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,74 @@
+"""What steps need elsewhere: files of the project, and modules that are not of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.recipe import load
+from pytest_orchestrator.recipe.belongings import belongings
+from pytest_orchestrator.recipe.sources import Sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STEPS = """
+import json
+import lab.limits
+import open_folder.deep
+import strange_one.inner
+from typing import TYPE_CHECKING
+from strange_two import thing
+from . import near
+from pytest_orchestrator import Context
+
+if TYPE_CHECKING:
+    import for_a_checker
+else:
+    import strange_three
+
+try:
+    import not_everywhere
+except ImportError:
+    pass
+
+
+def run(ctx, params):
+    import strange_four
+"""
+
+
+def test_recipes_need_their_files_and_what_these_import(tmp_path: Path) -> None:
+    for name, text in {
+        "recipes/a.yaml": (
+            "steps:\n"
+            "  - {name: py, type: python, module: bench_steps, function: run}\n"
+            "  - {name: used, use: recipes/_part.yaml}\n"
+            "  - {name: other, type: python, module: strange_five.x, function: run}\n"
+            "  - {name: left_out, type: shell, cmd: ./left_out.sh}\n"
+        ),
+        "recipes/_part.yaml": "steps: [{name: sh, type: shell, cmd: 'scripts/run.sh --fast'}]\n",
+        "bench_steps.py": _STEPS,
+        "lab/__init__.py": "",
+        "lab/limits.py": "import strange_six\n",
+        "open_folder/deep.py": "",
+        "scripts/run.sh": "#!/bin/sh\n",
+        "left_out.sh": "#!/bin/sh\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    recipe = load(tmp_path / "recipes/a.yaml", root=tmp_path)
+    asked = [step for step in recipe.steps if step.name != "left_out"]
+
+    found = belongings([(recipe, asked)], Sources(tmp_path))
+
+    assert found.files == (
+        "bench_steps.py",
+        "lab/__init__.py",
+        "lab/limits.py",
+        "open_folder/deep.py",
+        "recipes/_part.yaml",
+        "recipes/a.yaml",
+        "scripts/run.sh",
+    )
+    numbers = ("five", "four", "one", "six", "three", "two")
+    assert found.modules == tuple(f"strange_{number}" for number in numbers)
