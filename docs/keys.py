@@ -188,9 +188,9 @@ def _rows(section: _Section) -> Iterator[str]:
     if section.model is Step:
         meaning = "**Required**, but beside `use`. What kind of step it is.<br>`type: python`"
         yield f"| `type` | {either(f'`{name}`' for name in STEP_TYPES)} | {meaning} |  |"
-    inherited = keys_of(section.without).keys() if section.without else set()
+    inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():
-        if name not in inherited:
+        if name not in inherited or inherited[name].said != key.said:
             cells = (f"`{name}`", _kind_of(key, hints[name]), _meaning(name, key), _WHEN[key.names])
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

@@ -135,7 +135,7 @@ def _sides(
 
 
 def _over(distance: float, limit: float, word: str, unit: str | None) -> str:
-    share = f", {_number(100 * distance / abs(limit))} %" if limit else ""
+    share = f", {_number(float(f'{100 * distance / abs(limit):.3g}'))} %" if limit else ""
     side = "under" if word == "low" else "over"
     return f"{side} by {_shown(distance, unit)}{share}"
 

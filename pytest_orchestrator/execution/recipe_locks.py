@@ -114,9 +114,11 @@ class RecipeLocks:
             on_wait()
             self._env.waiting(Wait(who=who, lock=name, owner=owner, seconds=seconds))
 
+        there = self._env.resources_there
         held = resources.taken(
-            step.resources,
-            self._env.resources_there,
+            # What nobody counts here is what the worker has that runs the step.
+            {name: number for name, number in step.resources.items() if name in there},
+            there,
             run=self._env.run,
             step=who,
             waiting=waiting,

@@ -252,9 +252,11 @@ def request_fixture(item: pytest.Item) -> None:
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
     """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
-    from pytest_orchestrator.plugin import upstream
+    from pytest_orchestrator.plugin import unrunnable, upstream
     from pytest_orchestrator.recipe import RecipeError
 
+    if not unrunnable.HERE:
+        return f"the recipe of this test cannot be run: {unrunnable.WHERE}"
     wanted = mark.kwargs.get("matrix", {})
     if (
         len(mark.args) != 1

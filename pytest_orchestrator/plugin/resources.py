@@ -44,24 +44,30 @@ def there(config: pytest.Config) -> dict[str, int]:
     return found
 
 
-def check(recipe: "Recipe", there: Mapping[str, int]) -> "Iterator[Problem]":
-    """Give what no machine can do: steps that ask for more than there is.
+def check(
+    recipe: "Recipe", there: Mapping[str, int], *, elsewhere: bool = False
+) -> "Iterator[Problem]":
+    """Give what no machine can do: steps that ask for more than there is, or for another machine.
 
     Args:
         recipe: The recipe.
         there: Number of pieces of each resource.
+        elsewhere: Workers elsewhere run what need not be run beside pytest, and what nobody
+            says that there is of is what these have.
     """
     from pytest_orchestrator.core.nearest import nearest
+    from pytest_orchestrator.execution import offers
     from pytest_orchestrator.recipe import Problem
 
-    for step in (*recipe.steps, *recipe.final):
+    steps = (*recipe.steps, *recipe.final)
+    yield from offers.misplaced(steps, recipe.fixtures, elsewhere=elsewhere)
+    for step in steps:
+        is_elsewhere = elsewhere and not offers.beside(step, recipe.fixtures)
         for name, wanted in step.resources.items():
-            if there.get(name, 0) >= wanted:
+            if there.get(name, 0) >= wanted or (is_elsewhere and name not in there):
                 continue
-            place = step.at.get(f"resources.{name}") or step.at["resources"]
             has = f"there is {there[name]}" if name in there else "nobody says that there is any"
             near = "" if name in there else nearest(name, there)
             cure = near.strip(" ()") or f"{_OPTION} {name}={wanted}"
-            yield Problem(
-                place, f"step '{step.name}' needs {wanted} of '{name}', and {has}", hint=cure
-            )
+            head = f"step '{step.name}' needs {wanted} of '{name}', and {has}"
+            yield offers.placed(step, Problem(step.at["resources"], head, hint=cure))

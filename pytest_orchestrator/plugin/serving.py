@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import settings
+from pytest_orchestrator.plugin import settings, unrunnable
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -161,6 +161,10 @@ class Serving:
         where = settings.serve_at(self._config)
         if where is None or self._config.option.collectonly:
             return
+        if not unrunnable.HERE:
+            raise pytest.UsageError(
+                "--recipe-serve: a Context is served on Linux and macOS, on Windows in WSL"
+            )
         from pytest_orchestrator.remote.listening import CannotListen
         from pytest_orchestrator.remote.server import Server
         from pytest_orchestrator.remote.whereabouts import FILE, Notice

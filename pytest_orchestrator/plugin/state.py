@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import following, masking, resources, shared
+from pytest_orchestrator.plugin import following, masking, resources, runners, shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,8 +230,9 @@ class State:
             found: list[Recipe] = []
             try:
                 found = [] if problems else cells(recipe, collected(recipe, self.given))
-                there = resources.there(self.config)
-                problems += [one for each in found for one in resources.check(each, there)]
+                there, away = resources.there(self.config), runners.wanted(self.config) is not None
+                # What is asked for there is no expression, so that all cells ask for the same.
+                problems += resources.check(recipe, there, elsewhere=away) if found else ()
             except ExpressionError as error:
                 problems = [Problem(error.place or recipe.at["matrix"], str(error))]
             if problems:

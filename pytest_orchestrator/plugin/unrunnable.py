@@ -7,6 +7,7 @@ import pytest
 
 HERE = sys.platform != "win32"
 """This system can run recipes: it has what ends the processes of steps, and locks of files."""
+WHERE = "recipes run on Linux and macOS, on Windows in WSL"
 
 
 class UnrunnableFile(pytest.File):
@@ -19,6 +20,5 @@ class UnrunnableFile(pytest.File):
             CollectError: Always.
         """
         raise self.CollectError(
-            f"{self.nodeid}: recipes run on Linux and macOS, on Windows in WSL; "
-            f"to leave them out here: --ignore={self.nodeid}"
+            f"{self.nodeid}: {WHERE}; to leave them out here: --ignore={self.nodeid}"
         )

@@ -14,11 +14,10 @@ from pytest_orchestrator.recipe.nested import nested
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.step_keys import Resources, Retries, Step, Timeout
+from pytest_orchestrator.recipe.step_keys import Label, Resources, Retries, Step, Timeout
 from pytest_orchestrator.recipe.step_types import (
     Args,
     CodeStep,
-    Host,
     Isolation,
     Parse,
     WorkingDirectory,
@@ -39,7 +38,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     args: Args = field(default_factory=dict)
     parse: Parse = "json"
     cwd: WorkingDirectory = None
-    host: Host = ""
+    host: Label = None
     resources: Resources = field(default_factory=dict)
 
 

@@ -131,12 +131,13 @@ def _use() -> Schema:
 
 def _typed(model: type[Step]) -> Schema:
     """Return what is said of the steps of one type besides what is said of all."""
-    shared = keys_of(Step).keys()
-    own = {name: schema for name, schema in _keys(model) if name not in shared}
+    shared = dict(_keys(Step))
+    own = {name: schema for name, schema in _keys(model) if schema != shared.get(name)}
+    others = [name for name in shared if name not in own]
     required = [name for name, key in keys_of(model).items() if key.is_required]
     found: Schema = {
-        "properties": {**own, "type": True, **dict.fromkeys(shared, True)},
-        "required": [name for name in required if name not in shared],
+        "properties": {**own, "type": True, **dict.fromkeys(others, True)},
+        "required": [name for name in required if name in own],
         "additionalProperties": False,
     }
     if "function" in own:  # a class or a function

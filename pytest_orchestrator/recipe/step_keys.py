@@ -77,6 +77,15 @@ Resources = Annotated[
         {"scope": 1},
     ),
 ]
+Label = Annotated[
+    str | None,
+    key(
+        "Where the step runs: the name of a worker or of a machine, or a resource of a worker; "
+        "see `--recipe-runner`. Of an `ssh` step a host of OpenSSH.",
+        "bench-3",
+        rule=rules.label,
+    ),
+]
 
 
 class Step(Struct, frozen=True, kw_only=True, gc=False):
@@ -172,6 +181,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
         ),
     ] = ()
     resources: Resources = field(default_factory=dict)
+    host: Label = None
     outputs: Annotated[
         tuple[Output, ...],
         key(

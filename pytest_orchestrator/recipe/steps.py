@@ -140,7 +140,7 @@ class _StepReader:
                 fields[key] = read(given[key][1], reading)
         if self._model is UseStep:
             self._check_use()
-        self._check_missing()
+        self._check_missing(given)
         self._check_command(fields)
         if self._model is PythonStep:
             self._check_callable()
@@ -242,9 +242,9 @@ class _StepReader:
     def _is_meant(self, key: str) -> bool:
         return key in self._pairs or f"did you mean '{key}'?" in self._hints
 
-    def _check_missing(self) -> None:
+    def _check_missing(self, given: Pairs) -> None:
         for name, key in keys_of(self._model).items():
-            if key.is_required and not self._is_meant(name):
+            if key.is_required and name not in given and not self._is_meant(name):
                 self._note(self._node, f"missing '{name}'")
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:

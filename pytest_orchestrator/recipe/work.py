@@ -19,7 +19,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.sources import Sources
 
@@ -31,7 +31,7 @@ FILE: Final = "file "
 
 _SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
-_SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought"}
+_SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought", "resources", "host"}
 _PROGRAMS = {".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1"}
 _MOST_BYTES = 16 << 20
 _ALL = "*"
@@ -104,7 +104,9 @@ def _said(value: Any, found: list[Expression]) -> Any:
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
     known = ((one.name, one.default) for one in msgspec.structs.fields(kind))
-    return tuple((name, default) for name, default in known if name not in _SAME_WORK)
+    # A command on another machine is other work there; where a body runs is not.
+    same = _SAME_WORK - {"host"} if issubclass(kind, SshStep) else _SAME_WORK
+    return tuple((name, default) for name, default in known if name not in same)
 
 
 class _Reader:

@@ -1,7 +1,6 @@
 """The folder of one run, and those of the runs before it."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -112,6 +111,11 @@ class RunFolder:
 @contextlib.contextmanager
 def _alone(base: Path) -> Iterator[None]:
     """Let no other session begin a run meanwhile, where the file system can do that."""
+    try:
+        import fcntl
+    except ImportError:  # of Windows, where runs are read and none begins
+        yield
+        return
     fd = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):

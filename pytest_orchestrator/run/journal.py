@@ -5,7 +5,6 @@ so is everybody after, since a journal with a gap would prove nothing.
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 import weakref
@@ -171,8 +170,10 @@ def is_written(path: Path) -> bool:
         path: The journal.
     """
     try:
+        import fcntl
+
         fd = os.open(path.with_suffix(Path(LOCK).suffix), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (ImportError, OSError):  # Windows has no such module, and writes none
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -186,6 +187,8 @@ def is_written(path: Path) -> bool:
 
 
 def _held(path: Path) -> int:
+    import fcntl
+
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,4 +213,5 @@ def _abandon_all() -> None:
         journal.abandon()
 
 
-os.register_at_fork(after_in_child=_abandon_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

@@ -26,6 +26,7 @@ OBJECT = """printf '{"status": "ok", "volts": 12.5, "none": null}'"""
             "fail",
             "= 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %)",
         ),
+        ({"value": "141.8", "high": 140}, "fail", "= 141.8, high 140 (over by 1.8, 1.29 %)"),
         ({"value": "-1", "low": 0}, "fail", "= -1, low 0 (under by 1)"),
         ({"value": "false", "equals": 0}, "fail", "= false, wanted 0"),
         ({"value": "'x'", "high": 1}, "fail", "is text, and a number is needed for its limit"),

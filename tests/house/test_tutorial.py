@@ -1,21 +1,27 @@
 """The tutorial and pages like it, done from the beginning to the end with the wheel alone."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from pytest_orchestrator.cli.drafts import rendered
 from tests.house.conftest import ROOT
+from tests.house.dash import more
 from tests.house.transcript import play
 
 DOCS = ROOT / "docs"
 
 
+def alone(bare: Path) -> dict[str, str]:
+    """Return the variables of a user who has nothing but the wheel."""
+    return {"PATH": f"{bare}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "", "BROWSER": "true"}
+
+
 @pytest.mark.parametrize(
     ("page", "commands"),
     [
-        ("tutorial/cdu.md", 12),
         ("how-to/start-in-a-project.md", 1),
         ("how-to/scriptlets.md", 4),
         ("how-to/read-a-run.md", 13),
@@ -24,9 +30,28 @@ DOCS = ROOT / "docs"
 def test_a_page_shows_what_a_user_sees(
     page: str, commands: int, bare: Path, tmp_path: Path
 ) -> None:
-    env = {"PATH": f"{bare}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": ""}
+    assert play(DOCS / page, tmp_path, alone(bare)) == commands
 
-    assert play(DOCS / page, tmp_path, env) == commands
+
+def test_the_tutorial_leads_from_nothing_to_a_report_and_a_monitor(
+    bare: Path, tmp_path: Path
+) -> None:
+    page = DOCS / "tutorial" / "cdu.md"
+    monitor = "pytest-orchestrator monitor --open"
+    slow = "pytest recipes/cdu.yaml -p no:dash --recipe-var pause=3"
+    instead = {
+        monitor: f"env PYTHONPATH={os.pathsep.join(more())} {monitor}",  # the extra is installed
+        slow: slow.replace("=3", "=0.01"),
+    }
+
+    assert play(page, tmp_path, alone(bare), instead) == 14
+
+    section = page.read_text().partition("## The page of the run")[2].partition("\n## ")[0]
+    runs = (tmp_path / ".orchestrator" / "runs").glob("*/report.html")
+    (failed,) = {path.resolve() for path in runs if "First failure" in path.read_text()}
+    headings = re.findall(r"\*\*(.+?)\*\*", section)
+    assert len(headings) == 4
+    assert [one for one in headings if not re.search(rf"<h2.*?{one}", failed.read_text())] == []
 
 
 def test_the_page_on_ci_shows_what_init_writes() -> None:

@@ -4,20 +4,21 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 # On a machine of CI pytest cuts no line short.
 _OF_CI = ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS")
 _PART = re.compile(
-    r"<!-- (run|write)(?:: (\S+))? -->\n```\w+\n(.*?)```\n"
+    r"<!-- (run|start|write)(?:: (\S+))? -->\n```\w+\n(.*?)```\n"
     r"|<!-- (edit): (\S+): (.*? -> .*?) -->\n",
     re.DOTALL,
 )
 
 
 class Part(NamedTuple):
-    """A command that is run, a file that is written, or an edit of one."""
+    """A command that is run, or started and left to itself, a file that is written, an edit."""
 
     kind: str
     path: str
@@ -39,6 +40,7 @@ def normal(line: str) -> str:
     """A line without what differs from run to run: times, sizes, ids, lengths of rules."""
     line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
     line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
+    line = re.sub(r"^monitor of \S+: http:\S+:\d+/\?token=\S+", "monitor of RUNS: LINK", line)
     line = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", line)
     line = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.]{8,15}Z", "TIME", line)
     line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
@@ -55,33 +57,69 @@ def pattern(shown: str) -> re.Pattern[str]:
 
 def output(command: str, folder: Path, env: Mapping[str, str]) -> str:
     """Run a command line; return what it prints to stdout, normal."""
+    with _begun(command, folder, env) as process:
+        assert process.stdout is not None
+        return "".join(f"{normal(line)}\n" for line in process.stdout.read().splitlines())
+
+
+def _begun(command: str, folder: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
     ours = {name: value for name, value in os.environ.items() if name not in _OF_CI}
-    done = subprocess.run(
+    return subprocess.Popen(
         ["/bin/sh", "-c", command],
         cwd=folder,
         env={**ours, "COLUMNS": "80", **env},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
         text=True,
-        check=False,
     )
-    return "".join(f"{normal(line)}\n" for line in done.stdout.splitlines())
 
 
-def play(page: Path, folder: Path, env: Mapping[str, str]) -> int:
-    """Do what a page says; return how many commands were run and printed what it shows."""
+def play(
+    page: Path, folder: Path, env: Mapping[str, str], instead: Mapping[str, str] | None = None
+) -> int:
+    """Do what a page says.
+
+    Args:
+        page: The page.
+        folder: Where it is done.
+        env: Variables of the commands.
+        instead: What is run for a command that would take long, by what is shown.
+
+    Returns:
+        How many commands were run and printed what the page shows.
+    """
     number = 0
-    for part in parts(page):
-        path = folder / part.path
-        if part.kind == "write":
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(part.text, encoding="utf-8")
-        elif part.kind == "edit":
-            old, _, new = part.text.partition(" -> ")
-            assert old in path.read_text()
-            path.write_text(path.read_text().replace(old, new))
-        else:
-            command, _, shown = part.text.removeprefix("$ ").partition("\n")
-            seen = output(command, folder, env)
-            assert pattern(shown).fullmatch(seen), f"$ {command}\n{seen}"
-            number += 1
+    with ExitStack() as stack:
+        for part in parts(page):
+            if part.kind in ("run", "start"):
+                _play(part, folder, env, instead or {}, stack)
+                number += 1
+            else:
+                _put(part, folder / part.path)
     return number
+
+
+def _put(part: Part, path: Path) -> None:
+    if part.kind == "write":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(part.text, encoding="utf-8")
+    else:
+        old, _, new = part.text.partition(" -> ")
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+
+def _play(
+    part: Part, folder: Path, env: Mapping[str, str], instead: Mapping[str, str], stack: ExitStack
+) -> None:
+    command, _, shown = part.text.removeprefix("$ ").partition("\n")
+    command = instead.get(command, command)
+    if part.kind == "run":
+        seen = output(command, folder, env)
+    else:  # until the end of the page
+        process = stack.enter_context(_begun(f"exec {command}", folder, env))
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        seen = normal(process.stdout.readline()) + "\n"
+    assert pattern(shown).fullmatch(seen), f"$ {command}\n{seen}"

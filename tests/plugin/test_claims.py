@@ -165,10 +165,31 @@ def test_a_system_that_cannot_run_recipes_is_told_of_each(
 ) -> None:
     monkeypatch.setattr(unrunnable, "HERE", False)
     _files(project, "recipes/a.yaml")
-    project.write("test_hand.py", "def test_hand(ctx):\n    ctx.set('a.b', 1, who='me')\n")
+    project.write(
+        "test_hand.py",
+        """
+        import pytest
+
+        def test_hand(ctx):
+            ctx.set("a.b", 1, who="me")
+
+        @pytest.mark.recipe("recipes/a.yaml")
+        def test_recipe(ctx):
+            pass
+        """,
+    )
 
     result = project.run("--continue-on-collection-errors")
 
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=1, errors=2)
+    assert "the recipe of this test cannot be run: recipes run on Linux and macOS" in str(
+        result.stdout
+    )
     told = "recipes/a.yaml: recipes run on Linux and macOS, on Windows in WSL; "
     assert f"{told}to leave them out here: --ignore=recipes/a.yaml" in result.outlines
+
+    served = project.run("--recipe-serve")
+
+    served.stderr.fnmatch_lines(
+        ["ERROR: --recipe-serve: a Context is served on Linux and macOS, *"]
+    )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.plugin.debugger import debugged
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -91,7 +93,8 @@ def test_steps_run_by_the_ids_that_the_editor_has_of_them(explored: Project) -> 
     assert told == dict(zip(asked, ("failure", "skipped", "success", "success"), strict=True))
 
 
-_PDB = (sys.executable, "-m", "pytest", "--pdb", "-p", "no:randomly", "-o", "recipe_html=false")
+_PYTEST = ("pytest", "-p", "no:randomly", "-p", "no:hypothesispytest", "-o", "recipe_html=false")
+_PDB = (sys.executable, "-m", *_PYTEST, "--pdb")
 
 
 def test_a_step_stops_where_it_asks_for_the_debugger(project: Project) -> None:
@@ -111,3 +114,32 @@ def test_a_step_that_fails_is_looked_at_in_its_own_frame(project: Project) -> No
     result = project.pytester.run(*_PDB, stdin=b"p sum(values)\nq\n")
 
     result.stdout.fnmatch_lines(["*steps.py(*)boom()*", "*6*", "*1 failed*"])
+
+
+def test_a_breakpoint_of_an_editor_stops_a_step_which_then_goes_on(project: Project) -> None:
+    path = project.write(
+        "halt.py",
+        """
+        def halt(ctx, params):
+            twice = params["volts"] * 2
+            return {"status": "ok", "twice": twice}
+        """,
+    )
+    keys = "type: python, module: halt, function: halt, params: {volts: 12}"
+    project.recipe("a", {"halt": keys, "shout": "type: shell, cmd: echo, parse: text"})
+
+    with debugged(project.path, *_PYTEST) as (editor, program):
+        editor.ask("initialize", adapterID="debugpy", pathFormat="path")
+        editor.ask("attach", justMyCode=True)
+        editor.ask("setBreakpoints", source={"path": str(path)}, breakpoints=[{"line": 3}])
+        editor.ask("configurationDone")
+        thread = editor.wait("stopped")["threadId"]
+        frame = editor.ask("stackTrace", threadId=thread)["stackFrames"][0]
+        value = editor.ask("evaluate", expression="twice", frameId=frame["id"])["result"]
+        editor.ask("continue", threadId=thread)
+        editor.wait("terminated")
+        shown, _ = program.communicate(timeout=60)
+
+    assert (frame["name"], frame["line"], frame["source"]["path"]) == ("halt", 3, str(path))
+    assert value == "24"
+    assert "2 passed" in shown

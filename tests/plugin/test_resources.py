@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +51,31 @@ def test_what_no_machine_can_do_is_an_error_before_anything_runs(project: Projec
     ):
         assert line in told
     assert not (project.path / "ran").exists()
+
+
+def test_a_step_of_another_machine_is_an_error_before_anything_runs(project: Project) -> None:
+    here = socket.gethostname()
+    project.write(
+        "recipes/a.yaml",
+        "steps:\n"
+        "  - {name: a, type: shell, parse: text, cmd: 'touch ran', host: localhost}\n"
+        "  - {name: b, type: shell, parse: text, cmd: 'true', host: bench-3}\n"
+        "  - {name: c, type: shell, parse: text, cmd: 'true', host: bench-3, background: true}\n",
+    )
+    told = project.run().stdout.str()
+
+    head = f"is to run on 'bench-3', and this machine is '{here}'"
+    assert f"3:60: step 'b' {head} (--recipe-runner=dask, or host: {here})" in told
+    assert f"4:60: step 'c' {head} (host: {here})" in told
+    assert "2 problems" in told
+    assert not (project.path / "ran").exists()
+
+    asks = "steps: [{name: a, type: shell, cmd: x, host: bench-3, resources: {scope: 3}}]"
+    project.write("recipes/a.yaml", asks)
+    away = project.run("--collect-only", "--recipe-dask=local:2")
+    assert away.ret == 0  # workers tell what they have once they are asked
+    away = project.run("--collect-only", "--recipe-dask=local:2", "--recipe-resource=scope=2")
+    assert "step 'a' needs 3 of 'scope', and there is 2" in away.stdout.str()
 
 
 def test_numbers_are_numbers(project: Project) -> None:

@@ -30,12 +30,13 @@ def shell(recipe: Recipe, name: str) -> ShellStep:
 def test_steps_have_what_they_do_not_say_themselves(read: Read) -> None:
     head = (
         "defaults: {timeout: 30s, retry: {attempts: 2}, isolation: inline, parse: text, "
-        "cwd: sub, args: {A: 1}}\n"
+        "cwd: sub, args: {A: 1}, host: bench-3}\n"
     )
     recipe = read(head + STEPS)
 
     for step in (*recipe.steps, *recipe.final):
         assert (step.timeout, step.retry) == (30.0, Retry(attempts=2))
+        assert step.host == "bench-3"
         assert step.at["timeout"] == Place(1, 21, 3)
     for step in (shell(recipe, "a"), shell(recipe, "c")):
         assert (step.parse, step.cwd, step.args) == ("text", "sub", {"A": 1})
@@ -50,6 +51,7 @@ def test_steps_have_what_they_do_not_say_themselves(read: Read) -> None:
         parse="text",
         cwd="sub",
         args={"A": 1},
+        host="bench-3",
     )
 
 

@@ -126,8 +126,11 @@ def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
             "2:37 unknown key 'matrix' in shell step 'a'",
         ),
         (
-            "{name: a, type: shell, cmd: ls, host: bench_3}",
-            "2:37 'host' belongs to ssh steps, and this is shell step 'a'",
+            "{name: a, type: shell, cmd: ls, host: -bench}",
+            (
+                "2:43 'host' in shell step 'a' is '-bench', should be the name of a worker or a "
+                "machine, or a resource of a worker"
+            ),
         ),
     ],
 )

@@ -68,6 +68,7 @@ def test_what_is_read_and_run_has_a_digest_each(told: Callable[..., dict[str, st
         ("vars:", "# moves all lines\n\nvars:"),
         ("    type: shell", "    type: shell\n    description: runs it\n    timeout: 5s"),
         ("    type: shell", "    type: shell\n    idempotent: true\n    tags: [slow]"),
+        ("    type: shell", "    type: shell\n    host: bench-3\n    resources: {scope: 2}"),
         ('cmd: "true"', 'cmd: "false"'),
     ],
 )
@@ -93,6 +94,12 @@ def test_other_work_changes_the_digest_of_what_is_other(
     old: str, new: str, changed: list[str], told: Callable[..., dict[str, str]]
 ) -> None:
     assert differing(told(), told(TEXT.replace(old, new))) == changed
+
+
+def test_the_machine_is_work_of_an_ssh_step_alone(told: Callable[..., dict[str, str]]) -> None:
+    far = TEXT.replace("    type: shell", "    type: ssh\n    host: bench-3")
+
+    assert differing(told(far), told(far.replace("bench-3", "bench-4"))) == ["step"]
 
 
 def test_values_from_outside_count(told: Callable[..., dict[str, str]], tmp_path: Path) -> None:

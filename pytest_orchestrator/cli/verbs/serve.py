@@ -48,6 +48,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        raise Mistake("a Context is served on Linux and macOS, on Windows in WSL")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # all threads have it from here
     try:
         kept = None if args.file is None else _kept(args.file)

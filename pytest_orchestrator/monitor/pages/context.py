@@ -1,8 +1,8 @@
 """The tab of the Context: its keys as a tree, the history of one, and how all was before."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dash import Input, Output, State, ctx, dcc, html, no_update
 
@@ -173,8 +173,7 @@ def rows(run: RunRecord, place: int | None) -> list[dict[str, Any]]:
             found.append(_branch(f"{scope}\n", f"Context of {scope}", 0))
         values = None if before is None else run.changes.values(scope, before)
         keys = [*values] if values is not None else _own(run.changes, scope)
-        for branch in tree(keys[:_MOST]):
-            found += _rows(run.changes, scope, branch, "", int(bool(scope)), values)
+        found += [_row(run.changes, at, values) for at in _places(scope, keys)]
     return found
 
 
@@ -188,14 +187,17 @@ def _own(changes: Changes, scope: str) -> list[str]:
 
 
 def changed(run: RunRecord, after: int) -> list[dict[str, Any]]:
-    """Return the rows of the keys that changed after a line."""
-    changes = run.changes
-    return [
-        _row(changes, scope, key)
-        for scope in changes.scopes
-        for key in _own(changes, scope)
-        if changes.last(key, scope) > after
-    ]
+    """Return the rows of the keys that changed after a line, each as `rows` has it."""
+    changes, found = run.changes, []
+    for scope in changes.scopes:
+        keys = _own(changes, scope)
+        if any(changes.last(key, scope) > after for key in keys):
+            found += [
+                _row(changes, at)
+                for at in _places(scope, keys)
+                if at.key is not None and changes.last(at.key, scope) > after
+            ]
+    return found
 
 
 def _faded(run: RunRecord, line: int) -> list[dict[str, Any]]:
@@ -206,31 +208,42 @@ def _faded(run: RunRecord, line: int) -> list[dict[str, Any]]:
     return changed(run, max(0, line - 200))
 
 
-def _rows(
-    changes: Changes, scope: str, branch: Branch, head: str, level: int, values: Any
-) -> Iterator[dict[str, Any]]:
-    path = f"{head}.{branch.name}" if head else branch.name
-    if branch.key is None:
-        yield _branch(f"{scope}\n{path}.", branch.name, level)
-    elif values is None:
-        yield _row(changes, scope, branch.key) | {"name": branch.name, "level": level}
-    else:
-        shown = {"value": told(values[branch.key], _VALUE), "who": "", "when": "", "lately": False}
-        yield {"id": f"{scope}\n{path}", "name": branch.name, "level": level, **shown}
-    for below in branch.branches:
-        yield from _rows(changes, scope, below, path, level + 1, values)
+class _Place(NamedTuple):
+    """Where a row stands in the tree, which no key tells alone: a chain of names is one name."""
+
+    scope: str
+    path: str
+    key: str | None
+    name: str
+    level: int
+
+
+def _places(scope: str, keys: Sequence[str]) -> Iterator[_Place]:
+    yield from _below(scope, tree(keys[:_MOST]), "", int(bool(scope)))
+
+
+def _below(scope: str, branches: Iterable[Branch], head: str, level: int) -> Iterator[_Place]:
+    for branch in branches:
+        path = f"{head}.{branch.name}" if head else branch.name
+        yield _Place(scope, path, branch.key, branch.name, level)
+        yield from _below(scope, branch.branches, path, level + 1)
 
 
 def _branch(name: str, shown: str, level: int) -> dict[str, Any]:
     return {"id": name, "name": shown, "level": level, "branch": True}
 
 
-def _row(changes: Changes, scope: str, key: str) -> dict[str, Any]:
-    change = changes.latest(key, scope)
-    name, level = key.rpartition(".")[2], key.count(".") + bool(scope)
-    row: dict[str, Any] = {"id": f"{scope}\n{key}", "name": name, "level": level}
+def _row(changes: Changes, at: _Place, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the row of a place as it is, or with one of the values as they were."""
+    if at.key is None:
+        return _branch(f"{at.scope}\n{at.path}.", at.name, at.level)
+    row = {"id": f"{at.scope}\n{at.key}", "name": at.name, "level": at.level}
+    blank = {"value": "", "who": "", "when": "", "lately": False}
+    if values is not None:
+        return row | blank | {"value": told(values[at.key], _VALUE)}
+    change = changes.latest(at.key, at.scope)
     if change is None:
-        return row | {"value": "", "who": "", "when": "", "lately": False}
+        return row | blank
     return row | {
         "value": _value(change),
         "who": change.who,

@@ -106,6 +106,25 @@ def test_the_context_is_shown_as_it_was(bench: Path) -> None:
     assert "Select a key" in text(context.history(run.changes, "../x"))
 
 
+def test_a_key_that_changes_keeps_its_place_in_the_tree(tmp_path: Path) -> None:
+    built = Built(tmp_path, RUN).begin("flash")
+    for key_name in ("cdu.serial_v1", "dut.a.x", "dut.b", "dut"):
+        built.change("flash", key_name, 1)
+    built.change("flash", "cdu.serial_v1", 2, scope=built.recipe)
+    watch = Watch(tmp_path)
+    line = watch.see(RUN, lambda sight: sight.record.lines)
+    built.change("flash", "cdu.serial_v1", 3)
+    built.change("flash", "dut.a.x", 3)
+    built.change("flash", "cdu.serial_v1", 3, scope=built.recipe)
+    run = watch.see(RUN, lambda sight: sight.record)
+
+    everything = [row for row in context.rows(run, None) if not row.get("branch")]
+    shown = [(row["name"], row["level"], row["value"]) for row in everything]
+    assert shown[:4] == [("cdu.serial_v1", 0, "3"), ("dut", 0, "1"), ("a.x", 1, "3"), ("b", 1, "1")]
+    assert context.changed(run, line) == [row for row in everything if row["value"] == "3"]
+    assert context.changed(run, run.lines) == []
+
+
 def test_measurements_stand_beside_their_limits_and_their_past(psu: Sight) -> None:
     table = text(measurements.table(psu))
     trend = measurements.trend(psu)
