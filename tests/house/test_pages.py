@@ -69,9 +69,10 @@ def test_the_readme_leads_to_pages_that_are_there() -> None:
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
-@pytest.mark.parametrize("name", ["from-a-makefile", "parallel"])
+@pytest.mark.parametrize("name", ["from-a-makefile", "from-the-old-guide", "parallel"])
 def test_what_a_page_shows_is_what_is_printed(name: str, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "scriptlets", tmp_path / "scriptlets")
+    for folder in ("recipes", "scriptlets"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -40,6 +40,8 @@ def normal(line: str) -> str:
     """A line without what differs from run to run: times, sizes, ids, lengths of rules."""
     line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
     line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
+    line = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ", "TIME | ", line)
+    line = re.sub(r"served at \S+:\d+", "served at ADDRESS", line)
     line = re.sub(r"^monitor of \S+: http:\S+:\d+/\?token=\S+", "monitor of RUNS: LINK", line)
     line = re.sub(r"\d{8}T\d{6}Z-[0-9a-f]{4}", "RUN", line)
     line = re.sub(r"\d{4}-\d\d-\d\d[ T][\d:.]{8,15}Z", "TIME", line)

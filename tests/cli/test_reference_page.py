@@ -1,0 +1,116 @@
+"""What the page on the command line shows, verb by verb, is what is printed."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Project
+from tests.house.transcript import normal, pattern
+from tests.run.built import Built, Runs
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+SHOWN = {
+    "run": "it is in the page for users of the old guide, which is done from its begin to its end",
+    "monitor": "it goes on until Ctrl-C",
+}
+BURN_IN = "recipes/psu_burn_in.yaml"
+
+
+def blocks(verb: str) -> list[tuple[str, str]]:
+    """Return the commands that the section of a verb shows, each with what it prints."""
+    section = PAGE.partition(f"\n## `{verb}`\n")[2].partition("\n## ")[0]
+    told = "".join(re.findall(r"```(?:console|text)\n(.*?)```\n", section, re.DOTALL))
+    found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", told, re.MULTILINE)
+    return [(command, shown.replace("...\n", "…\n")) for command, shown in found]
+
+
+def burnt_in(runs: Runs, seconds: float, sha256: str) -> Built:
+    """Begin a run of the sample recipe, and end all its steps but the last one."""
+    digests = {"scriptlets/shell/flash.sh": sha256}
+    built = runs.new(BURN_IN).begin("flash", "measure_ripple", "release", digests=digests)
+    built.change("flash", "dut.state_v1", "idle")
+    built.step("flash", seconds=seconds)
+    built.change("measure_ripple", "psu.ripple_mv", 41.3)
+    return built.step("measure_ripple")
+
+
+def two_runs(runs: Runs) -> Built:
+    """Leave runs that passed, and one that is worse and goes on."""
+    for seconds in (3.1, 3.2, 3.3, 3.2):
+        burnt_in(runs, seconds, "9b0c5b7e0c1d" + "0" * 52).step("release").seal()
+    last = burnt_in(runs, 9.7, "41f7d0a2be93" + "0" * 52)
+    last.change("measure_ripple", "dut.state_v1", "loaded")
+    reason = "ripple = 61.4 mV, high 50 mV (over by 11.4 mV)"
+    return last.step("release", "failed", kind="criterion", reason=reason)
+
+
+def worse(runs: Runs) -> None:
+    """Leave a run that is worse than those before."""
+    two_runs(runs).seal()
+
+
+def changed(runs: Runs) -> None:
+    """Leave a run of which a log was changed later."""
+    built = two_runs(runs)
+    log = built.write("logs/psu_burn_in/flash.1.stderr", "done\n")
+    built.seal()
+    log.write_text("gone\n")
+
+
+def example(runs: Runs) -> None:
+    """Leave a run of the sample with two steps."""
+    built = runs.new("recipes/example.yaml").begin("sample_python", "sample_shell")
+    built.step("sample_python").step("sample_shell").seal()
+
+
+def nothing(runs: Runs) -> None:
+    """Leave no run."""
+
+
+@pytest.mark.parametrize(
+    ("verb", "before"),
+    [
+        ("init", nothing),
+        ("validate", nothing),
+        ("compare", worse),
+        ("verify", changed),
+        ("steps", nothing),
+        ("ctx", worse),
+        ("graph", example),
+    ],
+)
+def test_a_command_of_the_page_prints_what_the_page_shows(
+    verb: str, before: Callable[[Runs], None], project: Project, runs: Runs
+) -> None:
+    if verb == "init":
+        (project.path / "pytest.ini").unlink()
+    else:
+        for folder in ("recipes", "scriptlets"):
+            shutil.copytree(ROOT / folder, project.path / folder)
+    before(runs)
+    found = blocks(verb)
+    assert found
+
+    for command, shown in found:
+        program, *words = command.split()
+        assert program == "pytest-orchestrator"
+        told = project.call(*words)
+        seen = "".join(f"{normal(line)}\n" for line in told.out.splitlines())
+        assert pattern(shown).fullmatch(seen), f"$ {command}\n{told.out}{told.err}"
+
+
+def test_every_section_that_shows_a_command_is_run_here() -> None:
+    verbs = re.findall(r"^## `(\w+)`$", PAGE, re.MULTILINE)
+    (mark,) = (
+        one
+        for one in test_a_command_of_the_page_prints_what_the_page_shows.pytestmark  # type: ignore[attr-defined]
+        if one.name == "parametrize"
+    )
+
+    assert {verb for verb in verbs if blocks(verb)} - SHOWN.keys() == {
+        one[0] for one in mark.args[1]
+    }
