@@ -1,9 +1,11 @@
 """What the page on the command line shows, verb by verb, is what is printed."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +22,14 @@ SHOWN = {
 BURN_IN = "recipes/psu_burn_in.yaml"
 
 
+def section_of(verb: str) -> str:
+    """Return the section of a verb."""
+    return PAGE.partition(f"\n## `{verb}`\n")[2].partition("\n## ")[0]
+
+
 def blocks(verb: str) -> list[tuple[str, str]]:
     """Return the commands that the section of a verb shows, each with what it prints."""
-    section = PAGE.partition(f"\n## `{verb}`\n")[2].partition("\n## ")[0]
+    section = section_of(verb)
     told = "".join(re.findall(r"```(?:console|text)\n(.*?)```\n", section, re.DOTALL))
     found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", told, re.MULTILINE)
     return [(command, shown.replace("...\n", "…\n")) for command, shown in found]
@@ -101,6 +108,49 @@ def test_a_command_of_the_page_prints_what_the_page_shows(
         told = project.call(*words)
         seen = "".join(f"{normal(line)}\n" for line in told.out.splitlines())
         assert pattern(shown).fullmatch(seen), f"$ {command}\n{told.out}{told.err}"
+
+
+_COUNTS = ("steps", "tests")  # their keys are outcomes
+
+
+def names(told: Any) -> set[str]:
+    """Return the names of the members of all objects in an answer."""
+    found: set[str] = set()
+    if isinstance(told, list):
+        found.update(*map(names, told))
+    elif isinstance(told, dict):
+        for name, value in told.items():
+            found |= {name} | (set() if name in _COUNTS else names(value))
+    return found
+
+
+def test_every_member_of_what_json_prints_has_its_place_in_the_page(
+    project: Project, runs: Runs
+) -> None:
+    for folder in ("recipes", "scriptlets"):
+        shutil.copytree(ROOT / folder, project.path / folder)
+    project.write("scriptlets/bad.py", "def\n")
+    project.write("recipes/bad.yaml", "steps: 1\n")
+    worse(runs)
+    first = min(path.name for path in runs.base.iterdir())
+    asked = {
+        "runs": ["", "show", "prune --dry-run --keep 1", "--trend", "--trend flash"],
+        "compare": [""],
+        "verify": ["latest"],
+        "steps": [""],
+        "validate": [""],
+        "ctx": [
+            "--run latest history dut.state_v1",
+            "--run latest who dut.state_v1",
+            f"diff {first} latest",
+        ],
+    }
+    for verb, lines in asked.items():
+        words = set(re.findall(r"`(\w+)`", section_of(verb)))
+        words |= set(re.findall(r"`(\w+)`", section_of("runs"))) if verb == "compare" else set()
+        for line in lines:
+            told = project.call(verb, *line.split(), "--json")
+            assert names(json.loads(told.out)) - words == set(), f"{verb} {line}"
 
 
 def test_every_section_that_shows_a_command_is_run_here() -> None:
