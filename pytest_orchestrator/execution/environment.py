@@ -50,12 +50,16 @@ _seen = _Seen({}, {})
 
 def _of_this_process() -> dict[str, str]:
     """Return this process's environment: a dict of ``os.environ`` decodes it all each time."""
-    global _seen  # noqa: PLW0603 - asked for twice in a step, and the same both times
+    global _seen  # noqa: PLW0603 - asked for thrice in a step, and the same each time
     raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     seen = _seen
     if raw != seen.raw:
         raw = raw.copy()
-        _seen = seen = _Seen(raw, {_text(name): _text(value) for name, value in raw.items()})
+        fresh, gone = raw.items() - seen.raw.items(), seen.raw.keys() - raw.keys()
+        text = seen.text | {_text(name): _text(value) for name, value in fresh}
+        for name in gone:
+            del text[_text(name)]
+        _seen = seen = _Seen(raw, text)
     return seen.text.copy()
 
 

@@ -212,12 +212,12 @@ class State:
         Raises:
             RecipeError: The file is no good recipe, or lacks a value from outside.
         """
-        from pytest_orchestrator.execution.scope import collected
-        from pytest_orchestrator.recipe import Problem, RecipeError, cells
-        from pytest_orchestrator.recipe.expressions import ExpressionError
-
-        recipe = self.recipe(path)
         if path not in self._cells:
+            from pytest_orchestrator.execution.scope import collected
+            from pytest_orchestrator.recipe import Problem, RecipeError, cells
+            from pytest_orchestrator.recipe.expressions import ExpressionError
+
+            recipe = self.recipe(path)
             missing = [name for name in recipe.required if name not in self.given]
             problems = [
                 Problem(

@@ -53,4 +53,6 @@ _HOMES |= {"Problem": "problems", "RecipeError": "problems", "MAX_BYTES": "sourc
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    # Kept, since Python asks here for a name only as long as it is not there.
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found

@@ -86,6 +86,7 @@ class Sources:
         self.module = cache(self._module)
         self.text = cache(self._project_text)
         self.imported = cache(self._imported)
+        self.is_own = cache(self._is_own)
 
     def _module(self, name: str) -> Module | None:
         """Return a module by its dotted name; None where there is none."""
@@ -120,7 +121,7 @@ class Sources:
                 return
             yield folder / "__init__.py"
 
-    def is_own(self, path: Path) -> bool:
+    def _is_own(self, path: Path) -> bool:
         """Tell whether a file is one of the project itself: a virtual environment is not."""
         return path.is_relative_to(self.root) and "site-packages" not in path.parts
 

@@ -6,7 +6,7 @@ What comes from steps before it does not either: whoever compares looks at those
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +32,7 @@ FILE: Final = "file "
 _SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
 _SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought", "resources", "host"}
-_PROGRAMS = {".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1"}
+_PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
 _MOST_BYTES = 16 << 20
 _ALL = "*"
 
@@ -195,16 +195,19 @@ def files(step: Step, sources: Sources) -> Iterator[Path]:
     elif isinstance(step, CustomStep):
         yield from _with_imports(Path(step.file), sources)
     elif isinstance(step, ShellStep):
-        words = list(dict.fromkeys(_words(step)))
-        places = dict.fromkeys((f"{sources.root}/{step.cwd or ''}", str(sources.root)))
-        for word in words:
+        root = str(sources.root)
+        places = dict.fromkeys((f"{root}/{step.cwd or ''}", root))
+        for word in _words(step.cmd):
             # As text: to ask a Path costs ten times as much, and mostly there is none.
             found = (
                 os.path.normpath(word if word[:1] == "/" else f"{place}/{word}") for place in places
             )
-            path = Path(next(filter(os.path.isfile, found), ""))
-            if path.is_relative_to(sources.root) and _is_program(path):
-                yield path
+            name = next(filter(os.path.isfile, found), "")
+            if name.startswith(f"{root}/") and _is_program(name):
+                yield _path(name)
+
+
+_path = lru_cache(maxsize=4096)(Path)  # one object for a file, which knows its hash
 
 
 @lru_cache(maxsize=4096)
@@ -217,20 +220,21 @@ def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:
     return (path, *sources.imported(path)) if sources.is_own(path) else ()
 
 
-def _words(step: ShellStep) -> list[str]:
-    words: list[str] = []
-    if isinstance(step.cmd, str):
+@lru_cache(maxsize=4096)
+def _words(cmd: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a command that may be files, each once."""
+    words: Sequence[str] = cmd if isinstance(cmd, tuple) else ()
+    if isinstance(cmd, str):
         try:
-            words = shlex.split(step.cmd, comments=True)
+            words = shlex.split(cmd, comments=True)
         except ValueError:
-            words = step.cmd.split()
-    else:
-        words = [*step.cmd]
-    return [word for word in words if OPENING not in word and "\0" not in word and len(word) < 1024]
+            words = cmd.split()
+    good = (word for word in words if OPENING not in word and "\0" not in word)
+    return tuple(dict.fromkeys(word for word in good if len(word) < 1024))
 
 
-def _is_program(path: Path) -> bool:
-    return path.suffix in _PROGRAMS or os.access(path, os.X_OK)
+def _is_program(path: str) -> bool:
+    return path.endswith(_PROGRAMS) or os.access(path, os.X_OK)
 
 
 def _digest(value: Any) -> str:

@@ -5,6 +5,7 @@ and samples to the folder of the run; seconds and bytes throughout.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -247,4 +248,10 @@ def _relative(path: str, root: Path) -> str:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    whole, rest = divmod(int(seconds * 1000), 1000)
+    return f"{_second(whole)}.{rest:03}Z"
+
+
+@lru_cache(maxsize=16)  # mostly it is the second of the last step
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
