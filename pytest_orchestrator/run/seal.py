@@ -4,8 +4,12 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Final
 
 from pytest_orchestrator.run.journal import LOCK, NAME
+
+_PIECE: Final = 1 << 20
+_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:
@@ -16,21 +20,31 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
             regular file.
     """
     found = {}
+    above = len(f"{folder}/")
     for place, _, names in os.walk(folder):
         for name in names:
-            path = Path(place, name)
-            told = path.relative_to(folder).as_posix()
+            # As text, and without a buffer for each: there are thousands of small logs.
+            path = f"{place}/{name}"
+            told = path[above:]
             if told not in (NAME, LOCK) and (known := _known(path)):
                 found[told] = known
     return dict(sorted(found.items()))
 
 
-def _known(path: Path) -> tuple[int, str] | None:
+def _known(path: str) -> tuple[int, str] | None:
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            return None
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), digest
-    except OSError:  # taken away meanwhile, or not ours to read
+        fd = os.open(path, _FLAGS)
+    except OSError:  # taken away meanwhile, not ours to read, or a link
         return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        digest, size = hashlib.sha256(), 0
+        while piece := os.read(fd, _PIECE):
+            digest.update(piece)
+            size += len(piece)
+        return size, digest.hexdigest()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
