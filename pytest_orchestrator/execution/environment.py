@@ -4,11 +4,10 @@ The engine knows no test runner: what it needs of one (which exceptions mean *sk
 a module's assertions get rewritten) comes in here.
 """
 
-import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,10 +33,6 @@ def _nothing(*_: object) -> None:
     return None
 
 
-# One variable in forty is another one at the next step: PYTEST_CURRENT_TEST.
-_text = functools.lru_cache(maxsize=1024)(os.fsdecode)
-
-
 class _Seen(NamedTuple):
     """An environment as it was last seen, and its text."""
 
@@ -48,18 +43,22 @@ class _Seen(NamedTuple):
 _seen = _Seen({}, {})
 
 
+def _decoded(variables: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in variables}
+
+
 def _of_this_process() -> dict[str, str]:
     """Return this process's environment: a dict of ``os.environ`` decodes it all each time."""
     global _seen  # noqa: PLW0603 - asked for thrice in a step, and the same each time
     raw: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001
     seen = _seen
     if raw != seen.raw:
+        # One variable in forty is another one at the next step: PYTEST_CURRENT_TEST.
         raw = raw.copy()
-        fresh, gone = raw.items() - seen.raw.items(), seen.raw.keys() - raw.keys()
-        text = seen.text | {_text(name): _text(value) for name, value in fresh}
-        for name in gone:
-            del text[_text(name)]
-        _seen = seen = _Seen(raw, text)
+        known = seen.raw.get
+        fresh = [pair for pair in raw.items() if known(pair[0]) is not pair[1]]
+        text = seen.text | _decoded(fresh)
+        _seen = seen = _Seen(raw, text if len(text) == len(raw) else _decoded(raw.items()))
     return seen.text.copy()
 
 
