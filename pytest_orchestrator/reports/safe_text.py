@@ -1,6 +1,7 @@
 """What steps printed and what they are called, as a page may show it: nothing of it is obeyed."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -62,7 +63,7 @@ def told(value: Any, most: int) -> str:
     return cut("".join(pieces), most)
 
 
-def tail(path: Path, most: int) -> Tail | None:
+def tail(path: str | Path, most: int) -> Tail | None:
     """Return the end of a file; None where it cannot be read.
 
     Args:
@@ -70,12 +71,17 @@ def tail(path: Path, most: int) -> Tail | None:
         most: Bytes of a page that it may take; characters that a page escapes take more.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - most))
-            raw = file.read(most)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        # Once or twice in each step of a run: a file of Python's asks the system eight times.
+        size = os.fstat(fd).st_size
+        raw = os.pread(fd, most, max(0, size - most))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
     is_whole = len(raw) == size
     text = shown(raw.decode("utf-8", "backslashreplace" if is_whole else "replace"))
     if _weight(text) > _DENSE * most:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.reports import figures, repeating
+from pytest_orchestrator.reports import figures, repeating, step_line
 from pytest_orchestrator.reports.files import Files
 from pytest_orchestrator.reports.limits import Limits, limits
 from pytest_orchestrator.reports.room import Room
@@ -27,7 +27,6 @@ _FIGURES: Final = {
     "write_bytes": ("written to storage", "MB"),
     "processes": ("processes", ""),
 }
-_ABOUT: Final = ("after", "tags")
 _MOST: Final = 60
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
@@ -131,6 +130,11 @@ class StepView:
         return list(self.about.get("tags", ()))
 
     @property
+    def line(self) -> str:
+        """What it is, where it stands and what it waits for, in a line."""
+        return step_line.line(self.about, self.step.recipe)
+
+    @property
     def reason(self) -> str:
         """Why it did not pass, in a line."""
         found = self.about.get("reason", "")
@@ -169,11 +173,8 @@ class StepView:
             unit = f" {one['unit']}" if one.get("unit") else ""
             measured = told(one["measured"], most) + unit if "measured" in one else ""
             reason = cut(one.get("reason", ""), most)
-            yield (
-                one
-                | {"wanted": told(one["wanted"], most), "measured": measured}
-                | {"reason": reason}
-            )
+            wanted = told(one["wanted"], most)
+            yield one | {"wanted": wanted, "measured": measured, "reason": reason}
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -292,6 +293,6 @@ class StepView:
 
     def _logs(self, logs: Mapping[str, Any], most: int) -> Iterator[Log]:
         for name, one in logs.items():
-            found = tail(self._files.folder / one["path"], most) if most else None
+            found = tail(f"{self._files.folder}/{one['path']}", most) if most else None
             text, whole = (found.text, found.is_whole) if found else ("", False)
             yield Log(name, text, one["bytes"], self._files.href(one["path"]), whole, one["cut"])

@@ -31,7 +31,10 @@ def environment() -> "Environment":
 
 
 def _shown(value: Any) -> Any:
-    return shown(value) if type(value) is str else value
+    # Some eighty times in each step of a page, and nearly always there is nothing to escape.
+    if type(value) is not str or (value.isascii() and value.isprintable()):
+        return value
+    return shown(value)
 
 
 def template(name: str) -> "Template":
