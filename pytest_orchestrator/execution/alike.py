@@ -125,14 +125,13 @@ def _of_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
 
 def _our_version() -> str | None:
     """Return our version with the digest of our code: a checkout keeps the version for long."""
-    from pytest_orchestrator import __version__
-
     folder = Path(__file__).parents[1]
     total = hashlib.sha256()
     with contextlib.suppress(OSError):
         for path in sorted(folder.rglob("*.py")):
             total.update(f"{path.relative_to(folder).as_posix()} {_of_file(path)}\n".encode())
-    return f"{__version__} ({total.hexdigest()[:_SHOWN]})"
+    version = _version_of_package("pytest-orchestrator") or "0"
+    return f"{version} ({total.hexdigest()[:_SHOWN]})"
 
 
 def _version_of_package(name: str) -> str | None:

@@ -6,17 +6,22 @@ second time is refused, and a worker that it takes for lost may still tell of wh
 
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.execution import custom, worker
+from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import Work
+from pytest_orchestrator.execution.offers import Offer, beside
 from pytest_orchestrator.execution.scheduler import Scheduler
-from pytest_orchestrator.recipe.model import CodeStep, ShellStep, SshStep, Step
+from pytest_orchestrator.execution.workforce import Workforce
+from pytest_orchestrator.recipe.model import CodeStep, Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.desk import Desk
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
 _CONNECT: Final = 30.0
 _CUT_OFF: Final = 2.0
 """Seconds without the scheduler after which it is taken for lost."""
+_NOBODY: Final = 60.0
+"""Seconds for which a try waits where no worker is left that can take it."""
+_AGAIN: Final = 3
+"""So many workers may die that were about to claim a try."""
 
 
 class DaskError(Exception):
@@ -38,30 +47,46 @@ class DaskRunner:
         desk: Makes where workers claim tries, given the address of this machine that they reach
             and what says that the session is cut off.
         scheduler: Where the scheduler is.
+        counted: Names of resources that the session counts itself.
+        tell: Is told in one line what a person should know.
     """
 
     def __init__(
-        self, desk: "Callable[[str, Callable[[], str]], Desk]", scheduler: Scheduler
+        self,
+        desk: "Callable[[str, Callable[[], str]], Desk]",
+        scheduler: Scheduler,
+        counted: Collection[str] = (),
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._make_desk = desk
-        self._scheduler = scheduler
+        self._make_desk, self._scheduler = desk, scheduler
+        self._counted, self._tell = counted, tell
         self._desk: Desk | None = None
         self._client: Any = None
         self._cluster: Any = None
         self._since: float | None = None
+        self._files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._root = ""
 
-    def start(self) -> None:
-        """Connect to the cluster.
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> Workforce:
+        """Connect to the cluster, and see who is there.
+
+        Args:
+            root: The rootdir.
+            files: Paths of files that steps need, relative to it; workers must have the same.
+            modules: Names of modules from elsewhere, likewise.
+
+        Returns:
+            The workers.
 
         Raises:
-            DaskError: It cannot be reached, or has no worker.
+            DaskError: It cannot be reached.
         """
         import distributed
         from distributed.utils import get_ip
 
         scheduler = self._scheduler
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        with _told(str(scheduler)):
+        with _told(scheduler):
             if scheduler.workers is not None:
                 self._cluster = _own_cluster(scheduler.workers)
                 where: dict[str, Any] = {"address": self._cluster}
@@ -70,30 +95,29 @@ class DaskRunner:
             else:
                 where = {"address": scheduler.address}
             self._client = distributed.Client(**where, timeout=_CONNECT, set_as_default=False)
-        host = _host_of(self._client)
+        host = urlsplit(self._client.scheduler.address).hostname or "127.0.0.1"
         here = "127.0.0.1" if self._cluster is not None else get_ip(host)
         self._desk = self._make_desk(here, self._cut_off)
+        self._root, self._files = root, (tuple(files), tuple(modules))
+        own = fingerprint(root, *self._files)
+        self._force = Workforce(self._seen, self._probe, own, self._counted, self._tell)
+        self._force.look(at_once=True)
+        return self._force
 
     def takes(self, step: Step) -> bool:
         """Tell whether a step runs on a worker: services and ssh steps run beside pytest."""
-        return not step.background and not isinstance(step, SshStep)
+        return not beside(step)
 
     def submit(self, step: Step, context: Context, env: Environment) -> Errand:
         """Let the try of a step be run by a worker."""
         assert self._desk is not None  # noqa: S101  # it was started
         if isinstance(step, CodeStep):
             step = custom.called(step, env)
-        assert isinstance(step, CodeStep | ShellStep)  # noqa: S101
         ticket = self._desk.issue(step, context, env)
-        future = self._client.submit(
-            run_on_worker,
-            ticket.work,
-            key=f"{step.name}-{env.attempt}-{ticket.id}",
-            pure=False,
-            retries=0,
-        )
-        future.add_done_callback(lambda told: _take_note(ticket, told))
-        return Errand(step, env, ticket, future.cancel)
+        handing = _Handing(self._client, self._force, step, ticket)
+        ticket.tended = handing.tend
+        handing.tend()
+        return Errand(step, env, ticket, handing.withdraw)
 
     def close(self) -> None:
         """Tell the workers that the session is over, and leave the cluster."""
@@ -104,6 +128,29 @@ class DaskRunner:
                 with contextlib.suppress(Exception):
                     one.close(timeout=_CONNECT)
         self._client = self._cluster = None
+
+    def _seen(self) -> list[Offer]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        return [
+            Offer(address, str(one["name"]), "", dict(one.get("resources") or {}))
+            for address, one in workers.items()
+            if one.get("status", "running") in ("running", "paused")
+        ]
+
+    def _probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
+        """Ask workers what they have; who lacks this package cannot even be asked."""
+        found = self._client.run(
+            fingerprint,
+            self._root,
+            *self._files,
+            is_worker=True,
+            workers=list(addresses),
+            on_error="return",
+        )
+        return {
+            address: had if isinstance(had, Fingerprint) else _why(had)
+            for address, had in found.items()
+        }
 
     def _cut_off(self) -> str:
         """Say where the scheduler is lost."""
@@ -116,21 +163,83 @@ class DaskRunner:
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
 
 
+class _Handing:
+    """A ticket on its way to a worker: handed out anew where who had it died before a claim.
+
+    Args:
+        client: That of Dask.
+        force: The workers.
+        step: The step.
+        ticket: Its ticket.
+    """
+
+    def __init__(self, client: Any, force: Workforce, step: Step, ticket: "Ticket") -> None:
+        self._client, self._force, self._step, self._ticket = client, force, step, ticket
+        self._lock = threading.Lock()
+        self._future: Any = None
+        self._to: list[str] = []
+        self._times = 0
+        self._nobody: float | None = None
+
+    def tend(self) -> None:
+        """Hand the ticket out, where it is with nobody; called as long as nobody claims it."""
+        with self._lock:
+            if self._future is not None:
+                self._force.look()
+                if self._is_on_its_way():
+                    return
+                self._future.cancel()
+            self._to = self._force.able(self._step)
+            if not self._to:
+                self._wait_for_some()
+                return
+            self._nobody, self._times = None, self._times + 1
+            self._future = future = self._client.submit(
+                run_on_worker,
+                self._ticket.work,
+                key=f"{self._step.name}-{self._ticket.id}-{self._times}",
+                workers=self._to,
+                allow_other_workers=False,
+                resources=self._force.wanted(self._step) or None,
+                pure=False,
+                retries=0,
+            )
+        future.add_done_callback(self._take_note)
+
+    def withdraw(self) -> None:
+        """Take it back."""
+        if self._future is not None:
+            self._future.cancel()
+
+    def _is_on_its_way(self) -> bool:
+        there = {one.address for one in self._force.offers}
+        return not self._future.done() and not there.isdisjoint(self._to)
+
+    def _wait_for_some(self) -> None:
+        self._future = None
+        self._nobody = self._nobody or time.monotonic()
+        self._force.look()
+        if time.monotonic() - self._nobody > _NOBODY:
+            self._ticket.lose("no worker is left that can take it")
+
+    def _take_note(self, future: Any) -> None:
+        """Let the ticket know that Dask does no more for it."""
+        if future is not self._future:
+            return
+        ticket = self._ticket
+        if future.status == "finished":
+            ticket.lose("its worker ended it without a word")
+        elif ticket.claim is not None:
+            ticket.give_up()
+        elif future.status == "error" and self._times >= _AGAIN:
+            ticket.lose(f"Dask gave it up before a worker had it: {future.exception()}")
+
+
 def run_on_worker(work: Work) -> None:
     """Be the task that Dask runs."""
     from distributed import get_worker
 
     worker.perform(work, str(get_worker().name))
-
-
-def _take_note(ticket: "Ticket", future: Any) -> None:
-    """Let a ticket know that Dask does no more for it."""
-    if future.status == "finished":
-        ticket.lose("its worker ended it without a word")
-    elif future.status == "error":
-        ticket.give_up(f"Dask gave it up: {future.exception()}")
-    else:
-        ticket.give_up("Dask has lost it")
 
 
 def _own_cluster(workers: int) -> Any:
@@ -146,16 +255,16 @@ def _own_cluster(workers: int) -> Any:
         )
 
 
-def _host_of(client: Any) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(client.scheduler.address).hostname or "127.0.0.1"
+def _why(error: object) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"package {error.name.partition('.')[0]} is missing"
+    return f"it cannot be asked: {error}"
 
 
 @contextlib.contextmanager
-def _told(shown: str) -> Iterator[None]:
+def _told(scheduler: Scheduler) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DaskError(f"no scheduler can be reached at {shown}: {why}") from None
+        raise DaskError(f"no scheduler can be reached at {scheduler}: {why}") from None

@@ -5,7 +5,7 @@ else, and does not know whether it runs beside this process or on another machin
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended
@@ -13,6 +13,9 @@ from pytest_orchestrator.execution import artifacts, freshness
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Before, Elsewhere
 from pytest_orchestrator.recipe.model import Step
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.workforce import Workforce
 
 
 class Submitted(Protocol):
@@ -39,8 +42,14 @@ class Submitted(Protocol):
 class Runner(Protocol):
     """Runs bodies of steps elsewhere, any number at the same time."""
 
-    def start(self) -> None:
-        """Reach those that run them, before the first step."""
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> "Workforce":
+        """Reach those that run them, before the first step.
+
+        Args:
+            root: The rootdir.
+            files: Paths of files that steps need, relative to it; workers must have the same.
+            modules: Names of modules from elsewhere, likewise.
+        """
 
     def takes(self, step: Step) -> bool:
         """Tell whether it runs a step; where not, the step runs beside this process."""

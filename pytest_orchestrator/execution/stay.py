@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.secrets import Masker
+from pytest_orchestrator.execution.alike import root_of_worker
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     BEAT,
@@ -32,9 +33,6 @@ from pytest_orchestrator.execution.errands import (
 from pytest_orchestrator.execution.lanes import Lanes
 from pytest_orchestrator.execution.slot import Program, Slot
 from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
-
-ROOT: Final = "ORCHESTRATOR_ROOT"
-"""Names the rootdir on a worker, where it is another one than the session's."""
 
 _ANSWER: Final = 5.0
 _PAUSE: Final = 0.2
@@ -218,10 +216,9 @@ def stay_of(session: str) -> Stay:
 
 def _here(terms: Terms, path: str) -> str:
     """Return where something is on this machine."""
-    root = os.environ.get(ROOT)
-    if not root or not (path == terms.root or path.startswith(f"{terms.root}/")):
-        return path
-    return root + path[len(terms.root) :]
+    root = root_of_worker(terms.root)
+    is_below = path == terms.root or path.startswith(f"{terms.root}/")
+    return root + path[len(terms.root) :] if is_below else path
 
 
 def _search_path(terms: Terms) -> list[str]:

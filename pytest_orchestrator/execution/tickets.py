@@ -62,6 +62,7 @@ class Ticket:
         claim: Who has claimed it.
         outcome: How its body ended.
         refused: Who wanted to run it a second time.
+        tended: Is called now and then as long as nobody has claimed it.
     """
 
     def __init__(self, desk: "Desk", step: Step, context: Context, env: Environment) -> None:
@@ -70,12 +71,13 @@ class Ticket:
         self.claim: Claim | None = None
         self.outcome: Outcome | None = None
         self.refused: list[Claim] = []
+        self.tended: Callable[[], object] = lambda: None
         self.is_to_end = False
         self.at_once = False
         self._desk, self._step, self._context, self._env = desk, step, context, env
         self._moved = threading.Condition()
         self._handed, self._since = "", 0.0
-        self._given_up = ""
+        self._given_up = False
         self._lost = ""
         self._is_closed = False
         self._order: Order | None = None
@@ -128,11 +130,15 @@ class Ticket:
             WorkerLost: Nobody will tell of it any more.
             KeyboardInterrupt: The session is cut off from all workers.
         """
-        with self._moved:
-            while self.outcome is None:
-                self._raise_if_lost()
-                self._moved.wait(_LOOK)
-            return self.outcome
+        while True:
+            with self._moved:
+                if self.outcome is None:
+                    self._raise_if_lost()
+                    self._moved.wait(_LOOK)
+                if self.outcome is not None:
+                    return self.outcome
+            if self.claim is None and not self.is_to_end:
+                self.tended()
 
     def wait_until(self, moment: float) -> None:
         """Wait for the end of the body, but not beyond a moment of ``time.monotonic``.
@@ -145,10 +151,10 @@ class Ticket:
                 self._raise_if_lost()
                 self._moved.wait(min(left, _LOOK))
 
-    def give_up(self, why: str) -> None:
-        """Take note that a scheduler does nothing for it any more."""
+    def give_up(self) -> None:
+        """Take note that a scheduler has given up the worker that has claimed it."""
         with self._moved:
-            self._given_up = why or "the scheduler gave it up"
+            self._given_up = True
             self._moved.notify_all()
 
     def lose(self, why: str) -> None:
@@ -269,11 +275,7 @@ class Ticket:
             raise KeyboardInterrupt(cut_off)
         if self._lost:
             raise WorkerLost(self._lost)
-        if self.claim is None:
-            if self._given_up:
-                raise WorkerLost(self._given_up)
-            return
-        if self._desk.is_lost(self.claim, given_up=bool(self._given_up)):
+        if self.claim is not None and self._desk.is_lost(self.claim, given_up=self._given_up):
             silent = self._desk.silence(self.claim)
             raise WorkerLost(f"{self.whose} was lost: it was not heard for {silent:.0f} s")
 

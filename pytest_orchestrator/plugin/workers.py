@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import lanes, runners
+from pytest_orchestrator.plugin import lanes, resources, runners
 from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pytest_orchestrator.execution.dask_runner import DaskRunner
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.execution.errands import Terms
+    from pytest_orchestrator.execution.runners import Runner
+    from pytest_orchestrator.execution.workforce import Workforce
+    from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.recipe.belongings import Belongings
+    from pytest_orchestrator.recipe.model import Step
 
 MANY = 64
 """Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
@@ -27,7 +33,8 @@ def runner(config: pytest.Config) -> "DaskRunner | None":
         return None
     from pytest_orchestrator.execution.dask_runner import DaskRunner
 
-    made = DaskRunner(partial(_desk, config), scheduler)
+    there = resources.there(config)
+    made = DaskRunner(partial(_desk, config), scheduler, there, partial(say, config))
     config.add_cleanup(made.close)
     return made
 
@@ -40,10 +47,64 @@ def start(session: pytest.Session) -> None:
         return
     from pytest_orchestrator.execution.dask_runner import DaskError
 
+    config = session.config
+    recipes = _steps(session)
     try:
-        made.start()
+        force = made.start(str(config.rootpath), *_needs(config, recipes))
     except DaskError as error:
         pytest.exit(f"--recipe-dask: {error}", pytest.ExitCode.USAGE_ERROR)
+    words = _refused(made, force, recipes, resources.there(config))
+    if words:
+        pytest.exit(words, pytest.ExitCode.USAGE_ERROR)
+
+
+def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
+    """Return the recipes of a session, with the steps of each that may run."""
+    from pytest_orchestrator.plugin.needs import NEEDS, Needs
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+    found: dict[str, tuple[Recipe, dict[str, Step]]] = {}
+    for item in session.items:
+        needs = item.stash.get(NEEDS, None)
+        if isinstance(item, StepItem):
+            recipe, steps = item.recipe, [item.step]
+        elif isinstance(needs, Needs):
+            recipe, steps = needs.run.recipe, []
+        else:
+            continue
+        if isinstance(needs, Needs) and not needs.refused:
+            steps = [*steps, *needs.steps]
+        kept = found.setdefault(recipe.key, (recipe, {}))[1]
+        kept.update((step.name, step) for step in (*steps, *recipe.final))
+    return [(recipe, list(steps.values())) for recipe, steps in found.values()]
+
+
+def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") -> "Belongings":
+    from pytest_orchestrator.recipe.belongings import belongings
+    from pytest_orchestrator.recipe.sources import Sources
+
+    return belongings(recipes, Sources(config.rootpath))
+
+
+def _refused(
+    made: "Runner",
+    force: "Workforce",
+    recipes: "list[tuple[Recipe, list[Step]]]",
+    counted: "Collection[str]",
+) -> str:
+    """Return what no worker can take, for people; empty where there is nothing."""
+    from pytest_orchestrator.execution.offers import refusals
+    from pytest_orchestrator.execution.workforce import told
+    from pytest_orchestrator.recipe import RecipeError
+
+    if force.unlike:
+        return "\n".join(told(force.unlike))
+    texts = []
+    for recipe, steps in recipes:
+        away = [step for step in steps if made.takes(step)]
+        if problems := refusals(away, force.offers, counted):
+            texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
+    return "\n\n".join(texts)
 
 
 def jobs(config: pytest.Config) -> int:
