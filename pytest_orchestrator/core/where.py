@@ -13,3 +13,7 @@ class Where(msgspec.Struct, frozen=True):
 
     worker: str
     host: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as plain data."""
+        return {"worker": self.worker, "host": self.host}

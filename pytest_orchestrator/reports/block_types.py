@@ -165,6 +165,13 @@ class Resources(_Part, frozen=True):
     samples: Maybe[str] = UNSET
 
 
+class Where(_Part, frozen=True):
+    """The worker that ran the body, where that was not beside pytest: its name and its machine."""
+
+    worker: str
+    host: str
+
+
 class Process(_Part, frozen=True):
     """The process of the step."""
 
@@ -210,6 +217,7 @@ class Attempt(_Part, frozen=True):
     start: Moment
     seconds: Seconds
     resources: Resources
+    where: Maybe[Where] = UNSET
     logs: Maybe[Logs] = UNSET
 
 
@@ -224,6 +232,7 @@ class Block(_Part, frozen=True):
     context: Context
     time: Maybe[Time] = UNSET
     resources: Maybe[Resources] = UNSET
+    where: Maybe[Where] = UNSET
     process: Maybe[Process] = UNSET
     logs: Maybe[Logs] = UNSET
     given: Maybe[dict[str, Any]] = UNSET

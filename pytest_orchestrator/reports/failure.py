@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.place import Place, excerpt
-from pytest_orchestrator.core.result import Failure, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.reports import figures, last_lines, repeating
@@ -94,7 +94,7 @@ def aftermath(
 def _closing(
     recipe: Recipe, step: Step, result: StepResult, path: str, options: Sequence[str]
 ) -> list[str]:
-    used = [] if result.ended is None else [_used(result.ended.usage)]
+    used = [] if result.ended is None else [*_where(result.ended), _used(result.ended.usage)]
     node = path + recipe.node(step.name).removeprefix(recipe.id)
     again = repeating.command(node, options)
     return [*used, f"repeat     {again}", *_alone(result)]
@@ -189,6 +189,11 @@ def _write(change: Change) -> tuple[str, str]:
     if old is None:
         return f"+ {change.key}", _json(new)
     return f"~ {change.key}", f"{_json(old)} -> {_json(new)}"
+
+
+def _where(ended: Ended) -> list[str]:
+    where = ended.where
+    return [] if where is None else [f"ran        on worker {where.worker} of {where.host}"]
 
 
 def _used(usage: Usage) -> str:

@@ -70,6 +70,8 @@ def block(
             "waited_seconds": round(result.waited, 3),
         }
         told["resources"] = _resources(usage, folder)
+        if result.ended.where is not None:
+            told["where"] = {**result.ended.where.as_dict()}
         if result.ended.process is not None:
             told["process"] = _process(result.ended.process, root)
             told |= _logs(result.ended.process, folder)
@@ -104,6 +106,8 @@ def _attempt(attempt: Attempt, folder: Path) -> dict[str, Json]:
         "seconds": attempt.ended.usage.seconds,
         "resources": _resources(attempt.ended.usage, folder),
     }
+    if attempt.ended.where is not None:
+        told["where"] = {**attempt.ended.where.as_dict()}
     return told | (_logs(attempt.ended.process, folder) if attempt.ended.process else {})
 
 

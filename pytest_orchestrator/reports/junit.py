@@ -26,6 +26,7 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
         found["blocked_by"] = step["blocked_by"]
     meta = _mapping(recipe["test_meta"])
     found |= {name: meta[name] for name in _META if name in meta}
+    found |= _mapping(block.get("where"))
     figures = _mapping(block.get("resources"))
     found |= {f"{name}_bytes" if name in _BYTES else name: one for name, one in figures.items()}
     found |= _measurements(block.get("measurements"))

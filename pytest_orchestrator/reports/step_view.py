@@ -125,14 +125,19 @@ class StepView:
         return cut(", ".join([*keys][:3]) + (f" and {len(keys) - 3} more" * (len(keys) > 3)), 160)
 
     @property
+    def where(self) -> str:
+        """The worker that ran it and its machine; empty where it ran beside pytest."""
+        return step_line.worker(self.step.where)
+
+    @property
     def tags(self) -> list[str]:
         """Its tags."""
         return list(self.about.get("tags", ()))
 
     @property
     def line(self) -> str:
-        """What it is, where it stands and what it waits for, in a line."""
-        return step_line.line(self.about, self.step.recipe)
+        """What it is, where it stands, what it waits for and where it ran, in a line."""
+        return step_line.line(self.about, self.step.recipe, self.where)
 
     @property
     def reason(self) -> str:
@@ -205,11 +210,8 @@ class StepView:
         for name, (word, unit) in _FIGURES.items():
             if name in self.used:
                 value = self.used[name]
-                shown = (
-                    figures.megabytes(value)
-                    if unit == "MB"
-                    else f"{value:,.3f}".rstrip("0").rstrip(".")
-                )
+                plain = f"{value:,.3f}".rstrip("0").rstrip(".")
+                shown = figures.megabytes(value) if unit == "MB" else plain
                 yield word, f"{shown} {unit}".rstrip()
         waited = self.block.get("time", {}).get("waited_seconds")
         if waited:

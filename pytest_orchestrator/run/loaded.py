@@ -98,6 +98,7 @@ def _step(step: StepRecord) -> dict[str, Any]:
         row |= {"attempt": step.attempt, "start": step.started}
     row |= block.get("time", {})
     row |= {name: value for name, value in block.get("resources", {}).items() if name != "source"}
+    row |= step.where
     exit_code = block.get("process", {}).get("exit_code")
     row |= {"exit_code": exit_code} if exit_code is not None else {}
     return row | {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}

@@ -74,6 +74,12 @@ class StepRecord:
         self.is_open = False
         self.cut_off_in: str | None = None
 
+    @property
+    def where(self) -> dict[str, str]:
+        """The ``worker`` that ran its last try, and its ``host``; empty where it ran here."""
+        found: dict[str, str] = (self.block or {}).get("where", {})
+        return found
+
     def fold(
         self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
     ) -> None:

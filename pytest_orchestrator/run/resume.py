@@ -22,7 +22,7 @@ from pytest_orchestrator.run.fates import Plan, is_done, node_of, was_cut_off
 from pytest_orchestrator.run.record import RunRecord, StepRecord
 from pytest_orchestrator.run.replay import Replayed, replayed
 
-_OF_THE_RUN: Final = frozenset({"time", "resources", "logs", "attempts", "artifacts"})
+_OF_THE_RUN: Final = frozenset({"time", "resources", "where", "logs", "attempts", "artifacts"})
 
 
 def restored(

@@ -101,6 +101,21 @@ def test_one_run_is_shown_with_its_steps(project: Project, runs: Runs) -> None:
     }
 
 
+def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs) -> None:
+    built = runs.new().begin("flash", "measure")
+    built.step("flash", where={"worker": "bench-3", "host": "lab-a"}).step("measure")
+    run = built.seal().name
+
+    assert project.call("runs", "show", run).out.splitlines()[3:6] == [
+        "  step     state   seconds  peak MB  worker            reason",
+        "  flash    passed     1.00     50.0  bench-3 of lab-a",
+        "  measure  passed     1.00     50.0  -",
+    ]
+    first, second = json.loads(project.call("runs", "show", run, "--json").out)["rows"]
+    assert (first["worker"], first["host"]) == ("bench-3", "lab-a")
+    assert "worker" not in second
+
+
 def test_a_run_that_is_not_there_is_a_mistake(project: Project, runs: Runs) -> None:
     (only,) = runs.history(1.0)
     told = project.call("runs", "show", "2027")

@@ -20,6 +20,7 @@ from pytest_orchestrator.core.result import (
     Usage,
     Verdict,
 )
+from pytest_orchestrator.core.where import Where
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.failure import place_of, text
 
@@ -357,3 +358,13 @@ def test_what_holds_unasked_is_told_with_what_was_asked(recipe: Recipe) -> None:
     assert "    held: status ok; exit_code [0, 4]" in told(
         recipe, failed(failure, verdicts=(verdict(recipe, 0), unmet), ended=good)
     )
+
+
+def test_the_worker_is_told_where_the_step_ran_on_one(recipe: Recipe) -> None:
+    good = ended()
+    away = Ended(usage=good.usage, process=good.process, where=Where("bench-3", "lab-a"))
+    failure = Failure(kind="status", reason="off")
+    here, there = (told(recipe, failed(failure, ended=one)) for one in (good, away))
+
+    assert [line for line in there if line not in here] == ["ran        on worker bench-3 of lab-a"]
+    assert len(there) == len(here) + 1

@@ -91,6 +91,17 @@ def test_a_page_tells_all_of_a_run_without_scripts(psu: str) -> None:
         assert told in text
 
 
+def test_a_step_that_ran_on_a_worker_says_on_which(psu: str, tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "20261125T101502Z-7f3a")
+    run.begin({"flash": [], "measure": []})
+    run.step("flash", "passed", (0.0, 1.0), where={"worker": "<bench>", "host": "lab-a"})
+    run.step("measure", "passed", (1.0, 2.0))
+    run.seal()
+
+    assert Read(page(run)).text.count("ran on worker <bench> of lab-a") == 1
+    assert "ran on" not in Read(psu).text
+
+
 def test_curves_are_in_the_page_as_data(psu: str) -> None:
     data = re.findall(r'<script type="application/json" id="data">(.*?)</script>', psu)
 

@@ -18,6 +18,7 @@ from pytest_orchestrator.core.result import (
     Usage,
     Verdict,
 )
+from pytest_orchestrator.core.where import Where
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.json_report import block
 
@@ -172,7 +173,7 @@ def test_a_python_step_has_no_process_and_no_reason_where_it_passed(recipe: Reci
         step="flash", outcome="passed", meets=True, ended=Ended(usage=Usage(seconds=0.5))
     )
     made = told(recipe, "flash", result, worker="gw1")
-    assert "process" not in made
+    assert not {"process", "where"} & {*made}
     assert made["resources"] == {"seconds": 0.5, "source": {}}
     assert made["run"] == {"id": "1", "worker": "gw1"}
     assert made["step"] == {
@@ -258,18 +259,21 @@ def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> Non
     earlier = Attempt(
         number=1,
         failure=Failure(kind="timeout", reason="too long"),
-        ended=Ended(usage=Usage(seconds=0.5, max_rss=7), process=process),
+        ended=Ended(
+            usage=Usage(seconds=0.5, max_rss=7), process=process, where=Where("bench-3", "lab-a")
+        ),
         started=1795601707.4129,
     )
     result = StepResult(
         step="ripple",
         outcome="passed",
-        ended=Ended(usage=Usage(seconds=1.0)),
+        ended=Ended(usage=Usage(seconds=1.0), where=Where("bench-4", "lab-b")),
         attempt=2,
         attempts=(earlier,),
     )
     made = told(recipe, "ripple", result)
     assert made["step"]["attempt"] == 2
+    assert made["where"] == {"worker": "bench-4", "host": "lab-b"}
     assert made["attempts"] == [
         {
             "attempt": 1,
@@ -278,6 +282,7 @@ def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> Non
             "start": "2026-11-25T10:15:07.412Z",
             "seconds": 0.5,
             "resources": {"seconds": 0.5, "max_rss": 7, "source": {}},
+            "where": {"worker": "bench-3", "host": "lab-a"},
             "logs": {"stderr": {"path": "logs/psu/ripple.1.stderr", "bytes": 5, "cut": False}},
         }
     ]

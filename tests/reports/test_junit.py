@@ -14,7 +14,7 @@ def block(**more: Any) -> dict[str, Any]:
 
 def test_a_passed_step_has_its_names_and_figures() -> None:
     resources = {"seconds": 4.0, "max_rss": 43306188, "source": {"cpu": "wait4"}}
-    assert properties(block(resources=resources)) == [
+    found = [
         ("recipe", "recipes/psu.yaml"),
         ("step", "ripple"),
         ("type", "shell"),
@@ -22,6 +22,9 @@ def test_a_passed_step_has_its_names_and_figures() -> None:
         ("seconds", 4.0),
         ("max_rss_bytes", 43306188),
     ]
+    assert properties(block(resources=resources)) == found
+    away = properties(block(resources=resources, where={"worker": "bench-3", "host": "lab-a"}))
+    assert [one for one in away if one not in found] == [("worker", "bench-3"), ("host", "lab-a")]
 
 
 def test_a_failed_and_a_blocked_step_are_told_apart() -> None:

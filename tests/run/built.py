@@ -84,7 +84,8 @@ class Built:
         samples: str | None = None,
         **more: Any,
     ) -> None:
-        """End a step."""
+        """End a step; `where` is the worker that it ran on."""
+        where = more.pop("where", None)
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
             "schema_version": "1.0",
@@ -121,6 +122,8 @@ class Built:
             }
             if samples:
                 block["resources"]["samples"] = samples
+            if where:
+                block["where"] = where
         if measured:
             block["measurements"] = [
                 {"name": name, "value": value, "unit": "mV", "verdict": "pass", "line": 4}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def folder(runs: Runs) -> Path:
     """A run of two steps, of which the second failed."""
     built = runs.new().begin("flash", "measure", "not_selected")
-    built.step("flash", seconds=1.5)
+    built.step("flash", seconds=1.5, where={"worker": "bench-3", "host": "lab-a"})
     built.start("measure")
     built.change("measure", "psu.ripple_mv", 41.3)
     built.change("", "bench", {"name": "B3"}, op="set")
@@ -40,6 +40,8 @@ def test_a_run_is_lists_of_rows(folder: Path) -> None:
     assert repr(run) == f"<LoadedRun {folder.name}: failed, 2 steps>"
     first, second = run.steps
     assert (first["step"], first["seconds"], first["max_rss"]) == ("flash", 1.5, 50_000_000)
+    assert (first["worker"], first["host"]) == ("bench-3", "lab-a")
+    assert "worker" not in second
     assert (second["state"], second["kind"], second["reason"]) == (
         "failed",
         "criterion",

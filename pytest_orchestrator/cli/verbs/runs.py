@@ -112,10 +112,11 @@ def _show(args: argparse.Namespace) -> int:
     for name in ("dut", "resumed_from"):
         if name in told:
             print(f"{name.replace('_', ' ')} {told[name]}")
+    workers = any("worker" in one for one in steps)
     for recipe in found.recipes:
         print(f"\n{recipe}")
-        rows = [_step(one) for one in steps if one["recipe"] == recipe]
-        head = ("  step", "state", "seconds", "peak MB", "reason")
+        rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
+        head = ("  step", "state", "seconds", "peak MB", *_of(workers, "worker"), "reason")
         for line in aligned([head, *rows], frozenset({2, 3})):
             print(line)
     where = os.path.relpath(folder)
@@ -123,13 +124,18 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _step(told: Mapping[str, Any]) -> tuple[str, ...]:
+def _of(shown: bool, cell: str) -> tuple[str, ...]:
+    return (cell,) if shown else ()
+
+
+def _step(told: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
     tries = f" ({told['attempt']})" if told.get("attempt", 1) > 1 else ""
     return (
         f"  {told['step']}",
         f"{told['state']}{tries}",
         f"{told['seconds']:.2f}" if "seconds" in told else "-",
         f"{told['max_rss'] / 1e6:.1f}" if "max_rss" in told else "-",
+        *_of(workers, f"{told['worker']} of {told['host']}" if "worker" in told else "-"),
         str(told.get("reason", told.get("blocked_by", ""))),
     )
 

@@ -55,6 +55,7 @@ def _facts(shown: StepView) -> str:
     told += [f"try {step.attempt}"] if step.attempt > 1 else []
     told += [f"started {step.started[11:19]} UTC"] if step.started else []
     told += [f"{shown.seconds} s"] if "seconds" in shown.used else []
+    told += [f"on {shown.where}"] if shown.where else []
     needs = shown.about.get("needs") or ()
     told += [f"needs {', '.join(map(str, needs))}"] if needs else []
     return " · ".join(told)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.grid import chosen, column, grid, looks, number
+from pytest_orchestrator.monitor.pages.grid import Columns, chosen, column, grid, looks, number
 from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.states import look, sign
@@ -32,6 +32,7 @@ _COLUMNS = (
     column("reason", "reason", flex=3, minWidth=170, tooltipField="reason"),
     column("recipe", "recipe", width=190, tooltipField="recipe"),
 )
+_WORKER = column("worker", "worker", width=120, tooltipField="worker")
 
 
 def layout(sight: Sight, asked: Asked) -> Any:
@@ -39,7 +40,7 @@ def layout(sight: Sight, asked: Asked) -> Any:
     shown = list(rows(sight.record.steps, time.time()))
     table = grid(
         "steps",
-        _COLUMNS,
+        _columns(sight),
         shown,
         rowClassRules=looks(),
         selectedRows=chosen(asked.picked) if asked.picked else [],
@@ -50,7 +51,7 @@ def layout(sight: Sight, asked: Asked) -> Any:
 
 def version(sight: Sight) -> Any:
     """Return what tells a page whether it is up to date."""
-    return [sight.record.lines, sight.record.state, len(sight.record.steps)]
+    return [sight.record.lines, sight.record.state, len(sight.record.steps), len(_columns(sight))]
 
 
 def register(app: "Dash", watch: Watch) -> None:
@@ -59,21 +60,24 @@ def register(app: "Dash", watch: Watch) -> None:
     @app.callback(
         Output("steps", "rowTransaction"),
         Output("steps", "rowData"),
+        Output("steps", "columnDefs"),
         Output("steps-seen", "data"),
         Input("tick", "n_intervals"),
         State("run", "data"),
         State("steps-seen", "data"),
         prevent_initial_call=True,
     )
-    def refresh(_: int, run: str, seen: Any) -> tuple[Any, Any, Any]:
-        def show(sight: Sight) -> tuple[Any, Any, Any]:
-            line, state, count = seen
-            steps = sight.record.steps
-            if len(steps) != count or state != sight.record.state:
-                return no_update, list(rows(steps, time.time())), version(sight)
-            update = list(rows(steps, time.time(), line))
+    def refresh(_: int, run: str, seen: Any) -> tuple[Any, ...]:
+        def show(sight: Sight) -> tuple[Any, ...]:
+            line, state, count, width = seen
+            steps, columns = sight.record.steps, list(_columns(sight))
             fresh = no_update if version(sight) == seen else version(sight)
-            return {"update": update, "async": False} if update else no_update, no_update, fresh
+            wider = no_update if len(columns) == width else columns
+            if len(steps) != count or state != sight.record.state:
+                return no_update, list(rows(steps, time.time())), wider, fresh
+            update = list(rows(steps, time.time(), line))
+            changed = {"update": update, "async": False} if update else no_update
+            return changed, no_update, wider, fresh
 
         return look_at(watch, run, show)
 
@@ -84,6 +88,11 @@ def register(app: "Dash", watch: Watch) -> None:
     )
     def pick(cell: dict[str, Any] | None) -> Any:
         return cell["rowId"] if cell else no_update
+
+
+def _columns(sight: Sight) -> Columns:
+    """Return the columns: that of the workers only where there are any."""
+    return (*_COLUMNS, _WORKER) if any(step.where for step in sight.record.steps) else _COLUMNS
 
 
 def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[dict[str, Any]]:
@@ -122,6 +131,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
         "cpu": round(sum(cpu), 3) if cpu else None,
         "peak": round(used["max_rss"] / _MEGA, 1) if "max_rss" in used else None,
         "locks": _locks(step),
+        "worker": " of ".join(step.where.values()),
         "reason": about.get("reason") or (f"blocked by {blocked}" if blocked else retried),
     }
 

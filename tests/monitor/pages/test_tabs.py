@@ -94,6 +94,24 @@ def test_rows_of_steps_are_those_that_changed(bench: Path) -> None:
     assert (first["state"], first["seconds"], first["peak"]) == ("✔ passed", 1.0, 50.0)
 
 
+def test_workers_have_a_column_where_there_are_any(psu: Sight, tmp_path: Path) -> None:
+    built = Built(tmp_path / "away", LATER).begin("flash", "measure")
+    built.step("flash", where={"worker": "bench-3", "host": "lab-a"}).step("measure")
+    sight = Watch(tmp_path / "away").see(LATER, lambda sight: sight)
+
+    assert [row["worker"] for row in steps.rows(sight.record.steps, 0.0)] == [
+        "bench-3 of lab-a",
+        "",
+    ]
+    asked = Asked("steps", None)
+    assert '"headerName": "worker"' in text(steps.layout(sight, asked))
+    assert '"headerName": "worker"' not in text(steps.layout(psu, asked))
+    assert steps.version(sight)[3] == steps.version(psu)[3] + 1
+    first, second = (text(drawer(view(sight, step))) for step in sight.record.steps)
+    assert "on worker bench-3 of lab-a" in first
+    assert "on worker" not in second
+
+
 def test_the_context_is_shown_as_it_was(bench: Path) -> None:
     run = Watch(bench).see(RUN, lambda sight: sight.record)
 
