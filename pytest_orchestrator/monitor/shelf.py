@@ -70,9 +70,17 @@ class Shelf:
 
     def _read(self, names: list[str]) -> None:
         with self._lock:
-            if names and (self._reader is None or not self._reader.is_alive()):
-                self._reader = threading.Thread(target=self._load, args=(names,), daemon=True)
+            if self._reader is not None and self._reader.is_alive():
+                return
+            # It may have read some of them since they were found missing.
+            left = [name for name in names if not self._is_known(name)]
+            if left:
+                self._reader = threading.Thread(target=self._load, args=(left,), daemon=True)
                 self._reader.start()
+
+    def _is_known(self, name: str) -> bool:
+        known = self._rows.get(name)
+        return known is not None and known[0] == self._size(name)
 
     def _load(self, names: list[str]) -> None:
         for name in names:
