@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dash import Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from pytest_orchestrator.monitor import drawing
 from pytest_orchestrator.monitor.door import guard
@@ -43,12 +43,21 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     app.layout = html.Div(
         [
             dcc.Location(id="url", refresh="callback-nav"),
-            dcc.Interval(id="tick", interval=_SECOND),
+            dcc.Interval(id="pulse", interval=_SECOND),
+            dcc.Store(id="tick"),
             html.Div(id="page"),
         ]
     )
     app.callback(Output("page", "children"), Input("url", "pathname"))(
         lambda path: _page(path or "/", watch, shelf)
+    )
+    # Dash drops an answer once it has asked again, so a page asks when it has all answers.
+    once_answered = ClientsideFunction("monitor", "once_answered")
+    app.clientside_callback(
+        once_answered,
+        Output("tick", "data"),
+        Input("pulse", "n_intervals"),
+        prevent_initial_call=True,
     )
     for page in (runs, comparison, run):
         page.register(app, watch, shelf)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dash import Input, Output, State, ctx, dcc, html, no_update
+from dash import Input, Output, State, dcc, html, no_update
 
 from pytest_orchestrator.monitor.pages.grid import column, grid
 from pytest_orchestrator.monitor.pages.tab import Asked, look_at
@@ -71,17 +71,22 @@ def layout(sight: Sight, _: Asked) -> Any:
                 className="as-of",
             ),
             html.Div(table, className="fill"),
-            html.Div(id="key-history", className="history"),
+            html.Div(history(sight.record.changes, None), id="key-history", className="history"),
         ],
         className="fill column",
     )
 
 
 def version(sight: Sight, place: int | None) -> list[Any]:
-    """Return what tells whether what is shown is up to date; `place` is that of the slider."""
+    """Return what tells whether what is shown is up to date.
+
+    Args:
+        sight: The run.
+        place: That of the slider; None where it is at its end, which is told as well.
+    """
     changes = sight.record.changes
     keys = sum(len(changes.keys(scope)) for scope in changes.scopes)
-    return [sight.record.lines, keys, place]
+    return [sight.record.lines, keys, place, len(ended(sight.record))]
 
 
 def register(app: "Dash", watch: Watch) -> None:
@@ -94,14 +99,13 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("as-of", "value"),
         Output("as-of-told", "children"),
         Output("context-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("as-of", "value"),
         State("run", "data"),
         State("context-seen", "data"),
     )
     def refresh(_: int, value: int, run: str, seen: list[Any]) -> Any:
-        is_moved = ctx.triggered_id == "as-of"
-        return look_at(watch, run, lambda sight: _refreshed(sight, value, seen, is_moved=is_moved))
+        return look_at(watch, run, lambda sight: refreshed(sight, value, seen))
 
     @app.callback(
         Output("context-key", "data"),
@@ -122,23 +126,30 @@ def register(app: "Dash", watch: Watch) -> None:
         return look_at(watch, run, lambda sight: history(sight.record.changes, name))
 
 
-def _refreshed(sight: Sight, value: int, seen: list[Any], *, is_moved: bool) -> tuple[Any, ...]:
+def refreshed(sight: Sight, value: int, seen: list[Any]) -> tuple[Any, ...]:
     """Return what changed: of a slider at its end the newest rows, else all as it was.
 
-    A slider that nobody has moved stays where it is, be that its end: its value and its end
-    come from the page, which may have one of them before the other.
+    Whether somebody has moved the slider is told by where it was put last, not by what has
+    asked: an answer to a move may have been overtaken by the next question of the page.
+
+    Args:
+        sight: The run.
+        value: Where the slider is.
+        seen: What `version` returned for what the page shows.
     """
     steps = ended(sight.record)
-    is_live = value >= len(steps) if is_moved else seen[2] is None
+    is_moved = value != (seen[3] if seen[2] is None else seen[2])
+    is_live = value >= seen[3] if is_moved else seen[2] is None
     place = None if is_live else value
     fresh = version(sight, place)
     end = (len(steps), len(steps) if is_live else no_update)
     if fresh == seen:
         old = _faded(sight.record, seen[0]) if is_live else []
-        return no_update, {"update": old} if old else no_update, *end, _as_of(steps, place), seen
-    if is_live and seen[1:] == fresh[1:]:
-        update = changed(sight.record, seen[0])
-        return no_update, {"update": update}, *end, _as_of(steps, place), fresh
+        update = {"update": old} if old else no_update
+        return no_update, update, *end, _as_of(steps, place), no_update
+    if is_live and fresh[1:3] == seen[1:3]:
+        update = {"update": changed(sight.record, seen[0])}
+        return no_update, update, *end, _as_of(steps, place), fresh
     return rows(sight.record, place), no_update, *end, _as_of(steps, place), fresh
 
 

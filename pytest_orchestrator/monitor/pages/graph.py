@@ -47,7 +47,7 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("graph", "elements"),
         Output("graph-told", "children"),
         Output("graph-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("picked", "data"),
         State("run", "data"),
         State("recipe", "value"),

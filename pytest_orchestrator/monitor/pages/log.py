@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dash import Input, Output, Patch, State, ctx, dcc, html, no_update
+from dash import Input, Output, Patch, State, dcc, html, no_update
 
 from pytest_orchestrator.monitor.logs import STREAMS, Part, log_of, part
 from pytest_orchestrator.monitor.pages.tab import Asked, found, look_at
@@ -52,17 +52,14 @@ def register(app: "Dash", watch: Watch) -> None:
         *(Output(f"log-{stream}", "children") for stream in STREAMS),
         Output("log-told", "children"),
         Output("log-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("picked", "data"),
         Input("log-filter", "value"),
         State("run", "data"),
         State("log-seen", "data"),
     )
     def refresh(_: int, picked: str | None, wanted: str | None, run: str, seen: Any) -> Any:
-        anew = ctx.triggered_id in ("picked", "log-filter")
-        return look_at(
-            watch, run, lambda sight: shown(sight, picked, wanted or "", None if anew else seen)
-        )
+        return look_at(watch, run, lambda sight: shown(sight, picked, wanted or "", seen))
 
 
 def shown(sight: Sight, picked: str | None, wanted: str, seen: Any) -> tuple[Any, ...]:

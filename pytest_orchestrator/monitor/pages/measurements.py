@@ -54,7 +54,7 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("measurements", "children"),
         Output("trends", "children"),
         Output("measurements-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         State("run", "data"),
         State("measurements-seen", "data"),
         prevent_initial_call=True,

@@ -56,7 +56,7 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("curves", "figure"),
         Output("totals", "figure"),
         Output("resources-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("picked", "data"),
         State("run", "data"),
         State("resources-seen", "data"),

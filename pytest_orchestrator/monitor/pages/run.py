@@ -116,7 +116,7 @@ def _refresh(app: "Dash", watch: Watch) -> None:
         Output("drawer", "children"),
         Output("drawer-seen", "data"),
         Output("run-foot", "children"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("picked", "data"),
         State("run", "data"),
         State("drawer-seen", "data"),

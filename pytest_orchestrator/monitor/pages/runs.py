@@ -63,7 +63,7 @@ def register(app: "Dash", _: Watch, shelf: Shelf) -> None:
         Output("runs", "rowData"),
         Output("runs-seen", "data"),
         Output("runs-told", "children"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         State("runs-seen", "data"),
         prevent_initial_call=True,
     )

@@ -62,7 +62,7 @@ def register(app: "Dash", watch: Watch) -> None:
         Output("steps", "rowData"),
         Output("steps", "columnDefs"),
         Output("steps-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         State("run", "data"),
         State("steps-seen", "data"),
         prevent_initial_call=True,

@@ -59,7 +59,7 @@ def register(app: "Dash", watch: Watch) -> None:
     @app.callback(
         Output("timeline", "figure"),
         Output("timeline-seen", "data"),
-        Input("tick", "n_intervals"),
+        Input("tick", "data"),
         Input("picked", "data"),
         State("run", "data"),
         State("recipe", "value"),

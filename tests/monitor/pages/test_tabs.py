@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dash import no_update
 from plotly.utils import PlotlyJSONEncoder
 
 from pytest_orchestrator.core.events import StepWaits
@@ -122,6 +123,28 @@ def test_the_context_is_shown_as_it_was(bench: Path) -> None:
     assert [shown.count(value) for value in ("A17", "A18")] == [2, 1]  # new, then old and new
     assert "Select a key" in text(context.history(run.changes, "\nnone"))
     assert "Select a key" in text(context.history(run.changes, "../x"))
+
+
+def test_a_slider_that_was_moved_stays_though_the_page_asks_again(bench: Path) -> None:
+    built = Built(bench, LATER).begin("flash", "measure", "release")
+    built.step("flash")
+    built.step("measure")
+    watch = Watch(bench)
+
+    def ask(value: int, seen: Any) -> tuple[Any, ...]:
+        return watch.see(LATER, lambda sight: context.refreshed(sight, value, seen))
+
+    first = watch.see(LATER, lambda sight: context.version(sight, None))
+    assert ask(2, first)[2:5] == (2, 2, "as it is now")
+    # The page has put it at 1 and asks a second time before it was answered.
+    assert ask(1, first)[2:5] == (2, no_update, "as of step 1 of 2: flash")
+    *_, end, place, told, moved = ask(1, first)
+    assert (end, place, told) == (2, no_update, "as of step 1 of 2: flash")
+    built.step("release")
+    assert ask(1, moved)[2:5] == (3, no_update, "as of step 1 of 3: flash")
+    # It is at the end that the page knew, which is now another one.
+    assert ask(2, moved)[2:5] == (3, 3, "as it is now")
+    assert ask(2, first)[2:5] == (3, 3, "as it is now")
 
 
 def test_a_key_that_changes_keeps_its_place_in_the_tree(tmp_path: Path) -> None:
