@@ -1,4 +1,4 @@
-"""What the page on the command line shows, verb by verb, is what is printed."""
+"""What pages show of the command line, verb by verb, is what is printed."""
 
 import json
 import re
@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator import Context
+from pytest_orchestrator.remote.server import Server
 from tests.cli.conftest import Project
 from tests.house.transcript import normal, pattern
 from tests.run.built import Built, Runs
 
 ROOT = Path(__file__).parents[2]
+HOW_TO = ROOT / "docs" / "how-to"
 PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
 SHOWN = {
     "run": "it is in the page for users of the old guide, which is done from its begin to its end",
-    "monitor": "it goes on until Ctrl-C",
 }
 BURN_IN = "recipes/psu_burn_in.yaml"
 
@@ -27,10 +29,9 @@ def section_of(verb: str) -> str:
     return PAGE.partition(f"\n## `{verb}`\n")[2].partition("\n## ")[0]
 
 
-def blocks(verb: str) -> list[tuple[str, str]]:
-    """Return the commands that the section of a verb shows, each with what it prints."""
-    section = section_of(verb)
-    told = "".join(re.findall(r"```(?:console|text)\n(.*?)```\n", section, re.DOTALL))
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return the commands that a text shows, each with what it prints."""
+    told = "".join(re.findall(r"```console\n(.*?)```\n", text, re.DOTALL))
     found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", told, re.MULTILINE)
     return [(command, shown.replace("...\n", "…\n")) for command, shown in found]
 
@@ -99,15 +100,45 @@ def test_a_command_of_the_page_prints_what_the_page_shows(
         for folder in ("recipes", "scriptlets"):
             shutil.copytree(ROOT / folder, project.path / folder)
     before(runs)
-    found = blocks(verb)
+    found = blocks(section_of(verb))
     assert found
 
     for command, shown in found:
-        program, *words = command.split()
-        assert program == "pytest-orchestrator"
-        told = project.call(*words)
-        seen = "".join(f"{normal(line)}\n" for line in told.out.splitlines())
-        assert pattern(shown).fullmatch(seen), f"$ {command}\n{told.out}{told.err}"
+        prints(project, command, shown)
+
+
+def prints(project: Project, command: str, shown: str) -> None:
+    """Call the command line; it must print what is shown."""
+    program, *words = command.split()
+    assert program == "pytest-orchestrator"
+    told = project.call(*words)
+    seen = "".join(f"{normal(line)}\n" for line in told.out.splitlines())
+    assert pattern(shown).fullmatch(seen), f"$ {command}\n{told.out}{told.err}"
+
+
+def test_the_page_on_looking_at_a_run_shows_what_is_printed(project: Project, runs: Runs) -> None:
+    shutil.copytree(ROOT / "recipes", project.path / "recipes")
+    example(runs)
+    found = blocks((HOW_TO / "look-at-a-run.md").read_text(encoding="utf-8"))
+
+    for command, shown in (one for one in found if one[0].startswith("pytest-orch")):
+        prints(project, command, shown)
+    assert (project.path / "example.svg").exists()
+
+
+def test_the_page_on_sharing_a_context_shows_what_is_printed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = blocks((HOW_TO / "share-the-context.md").read_text(encoding="utf-8"))
+    asked = [
+        one for one in found if one[0].startswith("pytest-orchestrator ctx") and ">" not in one[0]
+    ]
+    assert len(asked) == 2
+    with Server(Context()) as server:
+        monkeypatch.setenv("ORCHESTRATOR_ADDRESS", server.address)
+        monkeypatch.setenv("ORCHESTRATOR_TOKEN", server.token)
+        for command, shown in asked:
+            prints(project, command, shown)
 
 
 _COUNTS = ("steps", "tests")  # their keys are outcomes
@@ -161,6 +192,6 @@ def test_every_section_that_shows_a_command_is_run_here() -> None:
         if one.name == "parametrize"
     )
 
-    assert {verb for verb in verbs if blocks(verb)} - SHOWN.keys() == {
+    assert {verb for verb in verbs if blocks(section_of(verb))} - SHOWN.keys() == {
         one[0] for one in mark.args[1]
     }

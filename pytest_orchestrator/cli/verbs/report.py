@@ -5,6 +5,7 @@ printed.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from pytest_orchestrator.cli import evidence, past
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)
-        print(write_page(found, folder, args.output))
+        print(os.path.relpath(write_page(found, folder, args.output)))
     except OSError as error:
         raise Mistake(f"{args.output or folder}: {error.strerror}") from None
     return 0

@@ -1,0 +1,59 @@
+"""Messages that pages show without a session: each is made, and is as it is shown."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator import Context, recipe
+from pytest_orchestrator.core.values import NotJson
+from pytest_orchestrator.recipe import RecipeError
+from pytest_orchestrator.remote.protocol import Conversation
+from tests.house.conftest import ROOT
+
+DOCS = ROOT / "docs"
+PSU_CHECK = """\
+steps:
+  - {name: on, type: shell, cmd: "true", parse: text}
+  - name: flash
+    type: python
+    modul: scriptlets.python.steps.flash
+    class: Flash
+"""
+
+
+def shown(page: str, begin: str) -> str:
+    """Return the block of a page that begins with some text."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (found,) = (one for one in blocks if one.startswith(begin))
+    return str(found)
+
+
+@pytest.mark.parametrize("page", ["reference/errors.md", "reference/recipes.md"])
+def test_a_key_that_is_misspelt(page: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipes" / "psu_check.yaml"
+    path.parent.mkdir()
+    path.write_text("# A check.\n" * 9 + PSU_CHECK)
+
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(path, root=tmp_path)
+
+    assert f"{caught.value}\n".startswith(shown(page, "recipes/psu_check.yaml"))
+
+
+def test_a_value_that_json_does_not_have() -> None:
+    with pytest.raises(NotJson) as caught:
+        Context().set("x", {"a": [1, 2, (3,)]}, who="bench")
+
+    assert f"{caught.value}\n" == shown("reference/errors.md", "value[")
+
+
+def test_what_goes_over_the_socket() -> None:
+    conversation = Conversation(Context().bound("bench"))
+    lines = shown("how-to/share-the-context.md", '{"op"').splitlines()
+
+    for asked, answered in zip(lines[::2], lines[1::2], strict=True):
+        request = {key: value for key, value in json.loads(asked).items() if key != "token"}
+        assert conversation.receive(f"{json.dumps(request)}\n".encode()).decode() == f"{answered}\n"

@@ -1,0 +1,74 @@
+"""What how-to pages show of sessions is what sessions say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.house.transcript import normal, pattern
+from tests.plugin.test_resuming import cut  # noqa: F401  # a fixture
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.plugin.conftest import Project
+    from tests.plugin.test_resuming import Cut
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+STEP = "steps:\n  - {name: measure, type: shell, cmd: 'true', parse: text}\n"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of a language in a page."""
+    text = (HOW_TO / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def shows(result: pytest.RunResult, told: str) -> bool:
+    """Tell whether a session said what a page shows, among other things."""
+    said = "".join(f"{normal(line)}\n" for line in result.outlines)
+    return pattern(f"…\n{told}…\n").fullmatch(said) is not None
+
+
+def test_measurements_that_are_out_of_their_limits(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, *_ = blocks("measurements.md", "yaml")
+    shown, *_ = blocks("measurements.md", "text")
+    answer = {"volts": 11.4, "ripple_mv": 61.4, "offset_mv": 0, "noise_mv": 9, "state": "ready"}
+    project.script("bin/psu", f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    monkeypatch.setenv("PATH", str(project.path / "bin"), prepend=":")
+    project.write("recipes/psu.yaml", recipe)
+
+    assert shows(project.run(), shown)
+
+
+def test_a_var_that_nobody_gives(project: Project) -> None:
+    (recipe,) = (one for one in blocks("vars-and-matrix.md", "yaml") if "required" in one)
+    (shown,) = blocks("vars-and-matrix.md", "text")
+    project.write("recipes/psu.yaml", recipe + STEP)
+
+    assert shows(project.run(), shown)
+
+
+def test_a_run_that_was_killed_and_goes_on(
+    project: Project,
+    cut: Cut,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    recipe, *_ = blocks("resume-after-a-crash.md", "yaml")
+    owed, asks, decided, switched_off, *_ = blocks("resume-after-a-crash.md", "text")
+    for name in ("flash", "power", "burn_in", "measure"):
+        project.script(f"bench/{name}.sh", '#!/bin/sh\necho \'{"status": "ok"}\'\n')
+    project.write("recipes/burn_in.yaml", recipe)
+    page = ("-o", "recipe_html=true")
+    cut("burn_in", event="step_started")
+
+    assert shows(project.run("--collect-only"), owed)
+    assert shows(project.run("--recipe-resume", "recipes", "-rs", *page), asks)
+    result = project.run("--recipe-resume", "--recipe-rerun=burn_in", "recipes")
+    assert shows(result, decided)
+    assert shows(result, switched_off)
