@@ -7,7 +7,7 @@ from tests.run.built import Runs
 def test_the_page_of_a_run_is_made_anew(project: Project, runs: Runs) -> None:
     folder = runs.new().begin("flash").step("flash").seal()
 
-    assert project.call("report") == (0, f"{folder}/report.html\n", "")
+    assert project.call("report") == (0, f".orchestrator/runs/{folder.name}/report.html\n", "")
     assert "✔ passed: run" in (folder / "report.html").read_text()
     left = {path.name for path in folder.iterdir()}
     assert left == {"journal.jsonl", "journal.lock", "report.html"}
