@@ -6,8 +6,10 @@ second time is refused, and a worker that it takes for lost may still tell of wh
 
 import contextlib
 import logging
+import re
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.execution.tickets import Ticket
 
-_CONNECT: Final = 30.0
+_CONNECT: Final = 15.0
 _CUT_OFF: Final = 2.0
 """Seconds without the scheduler after which it is taken for lost."""
 _NOBODY: Final = 60.0
@@ -94,10 +96,13 @@ class DaskRunner:
                 where = {"scheduler_file": str(scheduler.file)}
             else:
                 where = {"address": scheduler.address}
-            self._client = distributed.Client(**where, timeout=_CONNECT, set_as_default=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what differs is told, and not only of versions
+                self._client = distributed.Client(**where, timeout=_CONNECT, set_as_default=False)
         host = urlsplit(self._client.scheduler.address).hostname or "127.0.0.1"
         here = "127.0.0.1" if self._cluster is not None else get_ip(host)
         self._desk = self._make_desk(here, self._cut_off)
+        self._ask_scheduler()
         self._root, self._files = root, (tuple(files), tuple(modules))
         own = fingerprint(root, *self._files)
         self._force = Workforce(self._seen, self._probe, own, self._counted, self._tell)
@@ -151,6 +156,17 @@ class DaskRunner:
             address: had if isinstance(had, Fingerprint) else _why(had)
             for address, had in found.items()
         }
+
+    def _ask_scheduler(self) -> None:
+        """See whether tasks can pass through the scheduler, which reads them too.
+
+        Raises:
+            DaskError: They cannot.
+        """
+        try:
+            self._client.run_on_scheduler(fingerprint, "", ())
+        except Exception as error:  # noqa: BLE001  # whatever its machine lacks
+            raise DaskError(f"the scheduler at {self._scheduler}: {_why(error)}") from None
 
     def _cut_off(self) -> str:
         """Say where the scheduler is lost."""
@@ -256,9 +272,9 @@ def _own_cluster(workers: int) -> Any:
 
 
 def _why(error: object) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"package {error.name.partition('.')[0]} is missing"
-    return f"it cannot be asked: {error}"
+    """Say why a process could not be asked: mostly it lacks what it would be asked by."""
+    missing = re.search(r"No module named '(\w+)", str(error))
+    return f"package {missing[1]} is missing" if missing else f"it cannot be asked: {error}"
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ class Workforce:
         probe: Gives what they have.
         here: What pytest has.
         counted: Names of resources that the session counts itself.
-        tell: Is told of a worker that is not used, in one line.
+        tell: Is told in one line of a worker that came later and is not used.
 
     Attributes:
         unlike: What those have otherwise than pytest that are not used, by their names.
@@ -56,7 +56,11 @@ class Workforce:
             return [one for one in self._offers.values() if one is not None]
 
     def look(self, *, at_once: bool = False) -> None:
-        """See who is there, unless that was done a moment ago."""
+        """See who is there, unless that was done a moment ago.
+
+        Args:
+            at_once: The session begins: who is not used is told by whoever asks.
+        """
         with self._lock:
             if not at_once and time.monotonic() - self._looked < _FRESH:
                 return
@@ -65,7 +69,10 @@ class Workforce:
             fresh = seen.keys() - self._offers.keys()
             had = self._probe(sorted(fresh)) if fresh else {}
             for address in sorted(fresh):
-                self._offers[address] = self._approved(seen[address], had.get(address))
+                offer = self._offers[address] = self._approved(seen[address], had.get(address))
+                if offer is None and not at_once:
+                    name = seen[address].name
+                    self._tell(f"worker {name} is not used: {'; '.join(self.unlike[name])}")
             self._looked = time.monotonic()
 
     def _approved(self, offer: Offer, had: Fingerprint | str | None) -> Offer | None:
@@ -78,7 +85,6 @@ class Workforce:
         if not lines:
             return offer
         self.unlike[offer.name] = lines
-        self._tell(f"worker {offer.name} is not used: {'; '.join(lines)}")
         return None
 
     def able(self, step: Step) -> list[str]:
@@ -97,5 +103,5 @@ class Workforce:
 def told(unlike: dict[str, list[str]]) -> Iterable[str]:
     """Give lines for people: the workers that are not used, and why."""
     for name, lines in sorted(unlike.items()):
-        yield f"worker {name} is not the same as pytest:"
+        yield f"worker {name} would not run the same:"
         yield from (f"  {line}" for line in lines)

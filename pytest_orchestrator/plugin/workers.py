@@ -52,10 +52,10 @@ def start(session: pytest.Session) -> None:
     try:
         force = made.start(str(config.rootpath), *_needs(config, recipes))
     except DaskError as error:
-        pytest.exit(f"--recipe-dask: {error}", pytest.ExitCode.USAGE_ERROR)
+        raise pytest.UsageError(f"--recipe-dask: {error}") from None
     words = _refused(made, force, recipes, resources.there(config))
     if words:
-        pytest.exit(words, pytest.ExitCode.USAGE_ERROR)
+        raise pytest.UsageError(words)
 
 
 def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
