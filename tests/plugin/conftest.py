@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 import warnings
+from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ import pytest
 import pytest_orchestrator
 from pytest_orchestrator.reports import json_report
 from pytest_orchestrator.reports.block_types import Block
+from tests.plugin import installed
 
 # pytester takes away what a run imported: each would import it anew,
 # and libyaml does not come twice into a process.
 for _each in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
     if not _each.name.startswith("pytest_orchestrator.monitor"):  # its libraries may not be there
         importlib.import_module(_each.name)
+
+_INSTALLED = installed.read_once(metadata.distributions)
 
 _STEPS = '''
 """Scriptlets of the tests."""
@@ -219,6 +223,12 @@ def not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine of CI pytest cuts no line and no explanation short."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def what_is_installed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare sessions in this process what the first of them has read."""
+    monkeypatch.setattr(metadata, "distributions", _INSTALLED)
 
 
 @pytest.fixture(autouse=True)
