@@ -26,6 +26,8 @@ from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.model import CodeStep, Step
 
 if TYPE_CHECKING:
+    import ssl
+
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.execution.tickets import Ticket
 
@@ -38,6 +40,9 @@ _AGAIN: Final = 3
 """So many workers may die that were about to claim a try."""
 
 
+MakeDesk = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "Desk"]
+
+
 class DaskError(Exception):
     """A cluster cannot be used; its text is for people."""
 
@@ -46,8 +51,8 @@ class DaskRunner:
     """Runs steps on the workers of a Dask cluster.
 
     Args:
-        desk: Makes where workers claim tries, given the address of this machine that they reach
-            and what says that the session is cut off.
+        desk: Makes where workers claim tries, given the address of this machine that they reach,
+            what says that the session is cut off, and how connections are encrypted.
         scheduler: Where the scheduler is.
         counted: Names of resources that the session counts itself.
         tell: Is told in one line what a person should know.
@@ -55,7 +60,7 @@ class DaskRunner:
 
     def __init__(
         self,
-        desk: "Callable[[str, Callable[[], str]], Desk]",
+        desk: "MakeDesk",
         scheduler: Scheduler,
         counted: Collection[str] = (),
         tell: Callable[[str], object] = lambda _: None,
@@ -101,7 +106,7 @@ class DaskRunner:
                 self._client = distributed.Client(**where, timeout=_CONNECT, set_as_default=False)
         host = urlsplit(self._client.scheduler.address).hostname or "127.0.0.1"
         here = "127.0.0.1" if self._cluster is not None else get_ip(host)
-        self._desk = self._make_desk(here, self._cut_off)
+        self._desk = self._make_desk(here, self._cut_off, self._encryption())
         self._ask_scheduler()
         self._root, self._files = root, (tuple(files), tuple(modules))
         own = fingerprint(root, *self._files)
@@ -167,6 +172,14 @@ class DaskRunner:
             self._client.run_on_scheduler(fingerprint, "", ())
         except Exception as error:  # noqa: BLE001  # whatever its machine lacks
             raise DaskError(f"the scheduler at {self._scheduler}: {_why(error)}") from None
+
+    def _encryption(self) -> "ssl.SSLContext | None":
+        """Return how workers are to reach this session: as Dask's own settings have it."""
+        if not self._client.scheduler.address.startswith("tls://"):
+            return None
+        context: ssl.SSLContext | None
+        context = self._client.security.get_listen_args("client")["ssl_context"]
+        return context
 
     def _cut_off(self) -> str:
         """Say where the scheduler is lost."""
@@ -255,7 +268,11 @@ def run_on_worker(work: Work) -> None:
     """Be the task that Dask runs."""
     from distributed import get_worker
 
-    worker.perform(work, str(get_worker().name))
+    me = get_worker()
+    encrypted = None
+    if work.is_encrypted:
+        encrypted = me.security.get_connection_args("worker")["ssl_context"]
+    worker.perform(work, str(me.name), encrypted)
 
 
 def _own_cluster(workers: int) -> Any:

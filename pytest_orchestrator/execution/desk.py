@@ -23,6 +23,7 @@ from pytest_orchestrator.execution.errands import (
     plain,
     read,
 )
+from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.tickets import Ticket
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, refusal, serve
@@ -52,6 +53,7 @@ class Desk:
         reception: Lets workers in.
         terms: The terms of the session.
         cut_off: Says by what the session is cut off from all workers; empty where it is not.
+        relay: What listens in its place, for encrypted connections.
 
     Attributes:
         address: Where it listens.
@@ -60,13 +62,17 @@ class Desk:
     """
 
     def __init__(
-        self, reception: Reception, terms: Terms, cut_off: Callable[[], str] = lambda: ""
+        self,
+        reception: Reception,
+        terms: Terms,
+        cut_off: Callable[[], str] = lambda: "",
+        relay: Relay | None = None,
     ) -> None:
         self.terms = terms
         self.cut_off = cut_off
         self.word = secrets.token_hex(16)
         self._moved = threading.Condition()
-        self._reception = reception
+        self._reception, self._relay = reception, relay
         self._number = 0
         self._tickets: dict[str, Ticket] = {}
         self._stays: dict[str, Stay] = {}
@@ -75,7 +81,12 @@ class Desk:
     @property
     def address(self) -> str:
         """Where it listens."""
-        return self._reception.address
+        return self._reception.address if self._relay is None else self._relay.address
+
+    @property
+    def is_encrypted(self) -> bool:
+        """True where connections to it are."""
+        return self._relay is not None
 
     def issue(self, step: Step, context: Context, env: Environment) -> Ticket:
         """Make a ticket for a try of a step.

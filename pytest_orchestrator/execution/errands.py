@@ -43,12 +43,14 @@ class Work(msgspec.Struct, frozen=True):
         ticket: What the try is known by.
         address: Where the session listens.
         token: What lets the worker claim it.
+        is_encrypted: It listens for connections that are encrypted as Dask's are.
     """
 
     session: str
     ticket: str
     address: str
     token: str
+    is_encrypted: bool = False
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ When the session ends, or is not heard for too long, all that runs for it here i
 import contextlib
 import errno
 import os
+import ssl
 import sys
 import threading
 import time
@@ -27,13 +28,16 @@ from pytest_orchestrator.execution.errands import (
     Claimed,
     Piece,
     Terms,
+    Work,
     plain,
     read,
 )
 from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.slot import Program, Slot
 from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
 
+ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 _ANSWER: Final = 5.0
 _PAUSE: Final = 0.2
 _REFUSALS: Final = 3
@@ -65,11 +69,14 @@ class Stay:
     Attributes:
         id: What the session knows this process by.
         is_over: The session is over, or was not heard for too long.
+        address: Where the session can be asked from this machine.
     """
 
     def __init__(self, session: str) -> None:
         self.id = os.urandom(8).hex()
         self.is_over = False
+        self.address = ""
+        self._relay: Relay | None = None
         self._session = session
         self._lock = threading.Lock()
         self._runs: dict[str, Running] = {}
@@ -91,7 +98,20 @@ class Stay:
             with self._lock:
                 self._runs.pop(run.id, None)
 
-    def begin(self, terms: Terms | None, address: str, pulse: str) -> None:
+    def reach(self, work: Work, encrypted: ssl.SSLContext | None) -> None:
+        """Find out where the session can be asked: in plain words, for steps on this machine.
+
+        Args:
+            work: Where it listens.
+            encrypted: How connections to it are encrypted.
+        """
+        with self._lock:
+            if not self.address and work.is_encrypted:
+                host, _, port = work.address.rpartition(":")
+                self._relay = Relay((host.strip("[]"), int(port)), connects=encrypted).start()
+            self.address = work.address if self._relay is None else self._relay.address
+
+    def begin(self, terms: Terms | None, pulse: str) -> None:
         """Begin, once a first claim has told the terms; others wait for that."""
         with self._lock:
             is_first, self._is_told = terms is not None and not self._is_told, True
@@ -102,7 +122,7 @@ class Stay:
         self._program = _program(terms)
         self._began.set()
         threading.Thread(
-            target=self._beat, args=(address, pulse), name="session pulse", daemon=True
+            target=self._beat, args=(pulse,), name="session pulse", daemon=True
         ).start()
 
     @contextlib.contextmanager
@@ -147,19 +167,19 @@ class Stay:
             attempt=claimed.attempt,
             secrets=secrets,
             manner=manner,
-            handed=claimed.handed,
+            handed={**claimed.handed, ADDRESS: self.address},
             max_log=terms.max_log,
             max_artifact=terms.max_artifact,
             capacity=terms.capacity,
         )
 
-    def _beat(self, address: str, token: str) -> None:
+    def _beat(self, token: str) -> None:
         """Be heard until the session is over."""
         link: RemoteContext | None = None
         heard, refusals = time.monotonic(), 0
         while not self.is_over:
             try:
-                link = link or RemoteContext.connect(address, token, timeout=_ANSWER)
+                link = link or RemoteContext.connect(self.address, token, timeout=_ANSWER)
                 self._tell(link)
                 heard, refusals = time.monotonic(), 0
             except RequestRefused:
@@ -169,6 +189,7 @@ class Stay:
                     link.close()
                     link = None
                 refused = getattr(error, "errno", None) == errno.ECONNREFUSED
+                refused |= self._relay is not None and self._relay.is_refused
                 refusals = refusals + 1 if refused else 0  # the machine is there, and pytest not
                 if refusals >= _REFUSALS or time.monotonic() - heard > PATIENCE:
                     break
@@ -200,6 +221,8 @@ class Stay:
         for run in runs:
             run.hang_up()
         self._lanes.close()
+        if self._relay is not None:
+            self._relay.close()
 
 
 _LOCK: Final = threading.Lock()

@@ -95,7 +95,8 @@ class Ticket:
     @property
     def work(self) -> Work:
         """What a worker must know to claim it."""
-        return Work(self._desk.terms.session, self.id, self._desk.address, self.token)
+        desk = self._desk
+        return Work(desk.terms.session, self.id, desk.address, self.token, desk.is_encrypted)
 
     def is_with(self, claim: Claim) -> bool:
         """Tell whether a worker's process has claimed it."""

@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -60,17 +61,19 @@ class NotClaimed(Exception):
     """A try is not this worker's to run."""
 
 
-def perform(work: Work, worker: str) -> None:
+def perform(work: Work, worker: str, encrypted: ssl.SSLContext | None = None) -> None:
     """Run one try of a step, unless somebody has claimed it.
 
     Args:
         work: Where to claim it.
         worker: The name of this worker.
+        encrypted: How its connections are encrypted, where they are.
 
     Raises:
         NotClaimed: It is not to be run here.
     """
     stay = stay_of(work.session)
+    stay.reach(work, encrypted)
     run = _Run(work, stay)
     with stay.running(run):
         claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex())
@@ -95,7 +98,7 @@ class _Run:
                 claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
-            self._stay.begin(claimed.terms, self._work.address, claimed.pulse)
+            self._stay.begin(claimed.terms, claimed.pulse)
             with self._folder() as folder:
                 self._perform(claimed, folder)
         finally:
@@ -237,8 +240,9 @@ class _Run:
         while True:
             try:
                 if self._link is None:
-                    work = self._work
-                    self._link = RemoteContext.connect(work.address, work.token, timeout=_ANSWER)
+                    self._link = RemoteContext.connect(
+                        self._stay.address, self._work.token, timeout=_ANSWER
+                    )
                 return what(self._link)
             except RequestRefused:
                 raise

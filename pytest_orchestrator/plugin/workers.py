@@ -11,6 +11,7 @@ from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Collection
 
     from pytest_orchestrator.execution.dask_runner import DaskRunner
@@ -113,17 +114,29 @@ def jobs(config: pytest.Config) -> int:
     return 1 if scheduler is None else scheduler.workers or MANY
 
 
-def _desk(config: pytest.Config, host: str, cut_off: "Callable[[], str]") -> "Desk":
+def _desk(
+    config: pytest.Config,
+    host: str,
+    cut_off: "Callable[[], str]",
+    encrypted: "ssl.SSLContext | None",
+) -> "Desk":
     """Open where workers claim the steps of a session."""
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.remote.server import Server
 
     state = state_of(config)
-    server = Server(state.context, host=host)
-    desk = Desk(server, _terms(config), cut_off)
-    state.secrets.add(desk.word)
+    server = Server(state.context, host=host if encrypted is None else "127.0.0.1")
     server.start()
     config.add_cleanup(server.close)
+    relay = None
+    if encrypted is not None:
+        from pytest_orchestrator.execution.relay import Relay
+
+        port = int(server.address.rpartition(":")[2])
+        relay = Relay(("127.0.0.1", port), host=host, listens=encrypted).start()
+        config.add_cleanup(relay.close)
+    desk = Desk(server, _terms(config), cut_off, relay)
+    state.secrets.add(desk.word)
     return desk
 
 
