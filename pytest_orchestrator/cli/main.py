@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
+from pytest_orchestrator.cli.examples import PROGRAM, with_example
 from pytest_orchestrator.cli.mistakes import Mistake, Parser
 from pytest_orchestrator.core.nearest import nearest
 
-_PROGRAM = "pytest-orchestrator"
 _OPTIONS = ("-h", "--help", "--version")
 
 
@@ -88,11 +88,9 @@ def _parsers(
     known: dict[str, Verb],
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = Parser(
-        prog=_PROGRAM,
+        prog=PROGRAM,
         description="Recipes of pytest, without pytest.",
-        epilog=_example("validate"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **with_example("validate"),
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     group = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
@@ -103,16 +101,10 @@ def _parsers(
             name,
             help=first[0].lower() + first[1:].rstrip("."),
             description=f"{first}\n{rest}".rstrip(),
-            epilog=_example(verb.EXAMPLE),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+            **with_example(verb.EXAMPLE),
         )
         verb.declare(each[name])
     return parser, each
-
-
-def _example(words: str) -> str:
-    return f"example:\n  {_PROGRAM} {words}"
 
 
 def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
@@ -135,5 +127,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import pytest_orchestrator
 
-        print(f"{_PROGRAM} {pytest_orchestrator.__version__}")
+        print(f"{PROGRAM} {pytest_orchestrator.__version__}")
         parser.exit()

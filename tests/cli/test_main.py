@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator import __version__
+from pytest_orchestrator import Context, __version__
+from pytest_orchestrator.cli.context.questions import QUESTIONS
 from pytest_orchestrator.cli.main import known_verbs
+from pytest_orchestrator.remote.server import Server
 from tests.cli.conftest import Project
 from tests.run.built import Runs
 
@@ -109,6 +111,23 @@ def test_help_of_a_verb_ends_with_an_example_that_works(
     )
     told = "" if name != "run" else "".join(RUN.findall(done.stderr))
     assert (done.returncode, done.stderr) == (0, told)
+
+
+def test_help_of_a_word_after_a_verb_ends_with_an_example_that_works(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Runs(project.path).history(1.0, 1.0)
+    context = Context()
+    context.set("metrics.mean_v1", 4.5)
+    words = [f"ctx {word}" for word in (*QUESTIONS, "script")] + ["runs show", "runs prune"]
+    with Server(context) as server:
+        monkeypatch.setenv("ORCHESTRATOR_ADDRESS", server.address)
+        monkeypatch.setenv("ORCHESTRATOR_TOKEN", server.token)
+        for one in words:
+            line = project.call(*one.split(), "--help").out.splitlines()[-1].split()
+            assert line[:3] == ["pytest-orchestrator", *one.split()]
+            told = project.call(*line[1:])
+            assert (told.code, told.err) == (0, ""), line
 
 
 def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(project: Project) -> None:

@@ -17,6 +17,7 @@ class Question(NamedTuple):
         ask: Asks a Context; gives what is to be printed.
         told: Writes that as text; None where it is a value of the Context.
         changes: It changes the Context.
+        example: What may follow it, for a Context in which the steps have measured.
     """
 
     about: str
@@ -24,8 +25,10 @@ class Question(NamedTuple):
     ask: Callable[[ContextLike, argparse.Namespace], Any]
     told: Callable[[Any], str] | None = None
     changes: bool = False
+    example: str = ""
 
 
+_KNOWN: Final = "metrics.mean_v1"
 NOTHING: Final = object()
 """What is given where nothing is to be printed."""
 
@@ -119,36 +122,43 @@ def _who_told(last: dict[str, Any]) -> str:
 
 
 QUESTIONS: Final[dict[str, Question]] = {
-    "get": Question("print the value of a path", _path, lambda ctx, ask: ctx[ask.path]),
+    "get": Question(
+        "print the value of a path", _path, lambda ctx, ask: ctx[ask.path], example=_KNOWN
+    ),
     "set": Question(
         "store a value under a key",
         _key_and_value,
         lambda ctx, ask: _done(ctx.set(ask.key, _given(ask), ask.who)),  # type: ignore[func-returns-value]
         changes=True,
+        example="dut.serial_v1 --text A17",
     ),
     "append": Question(
         "add an item to the list under a key",
         _key_and_value,
         lambda ctx, ask: _done(ctx.append(ask.key, _given(ask), ask.who)),  # type: ignore[func-returns-value]
         changes=True,
+        example="metrics.readings_v1 41.3",
     ),
     "increment": Question(
         "add to the number under a key, and print the sum",
         _key_and_number,
         lambda ctx, ask: ctx.increment(ask.key, ask.by, ask.who),
         changes=True,
+        example="metrics.polls_v1",
     ),
     "delete": Question(
         "remove a key and its value",
         _key,
         lambda ctx, ask: _done(ctx.delete(ask.key, ask.who)),  # type: ignore[func-returns-value]
         changes=True,
+        example="dut.serial_v1",
     ),
     "pop": Question(
         "remove an item from the list under a key, and print it",
         _key_and_index,
         lambda ctx, ask: ctx.pop(ask.key, ask.index, ask.who),
         changes=True,
+        example="metrics.readings_v1",
     ),
     "full": Question("print all values", _no_argument, lambda ctx, _: ctx.to_dict(), _full_told),
     "keys": Question("print all keys", _no_argument, lambda ctx, _: ctx.keys(), "\n".join),
@@ -157,11 +167,13 @@ QUESTIONS: Final[dict[str, Question]] = {
         _key,
         lambda ctx, ask: ctx.get_history(ask.key),
         _history_told,
+        example=_KNOWN,
     ),
     "who": Question(
         "print who changed a key last, and when",
         _key,
         lambda ctx, ask: _who(ctx, ask.key),
         _who_told,
+        example=_KNOWN,
     ),
 }

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(metavar="WORD", dest="word")
     for name, question in QUESTIONS.items():
         told = f"{question.about[0].upper()}{question.about[1:]}."
-        one = words.add_parser(name, help=question.about, description=told, allow_abbrev=False)
+        example = with_example(f"ctx {name} {question.example}".rstrip())
+        one = words.add_parser(name, help=question.about, description=told, **example)
+        one.set_defaults(parser=one)
         question.declare(one)
         of_a_run.declare(one, default=argparse.SUPPRESS)
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -40,8 +43,16 @@ def declare(parser: argparse.ArgumentParser) -> None:
         one.add_argument(
             "--who", metavar="NAME", help="who changes it (default: whose token it is)"
         )
-    words.add_parser("script", help="print update_state.sh, which asks the same in plain bash")
-    diff = words.add_parser("diff", help="print how the Contexts of two runs differ")
+    words.add_parser(
+        "script",
+        help="print update_state.sh, which asks the same in plain bash",
+        **with_example("ctx script"),
+    )
+    diff = words.add_parser(
+        "diff",
+        help="print how the Contexts of two runs differ",
+        **with_example("ctx diff 20261125T101502Z-7f3a latest"),
+    )
     of_a_run.declare_diff(diff)
     diff.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 

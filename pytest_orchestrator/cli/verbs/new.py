@@ -1,8 +1,9 @@
 """Make a scriptlet with its test, or a recipe, each from a template that runs as it is."""
 
 import argparse
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
 from pytest_orchestrator.cli.project import Project, project
 
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
 EXAMPLE = "new step count_words --type shell --param INPUT"
 
 
-_SHOWN: Final[Any] = {
-    "formatter_class": argparse.RawDescriptionHelpFormatter,
-    "allow_abbrev": False,
-}
-
-
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
     kinds = parser.add_subparsers(metavar="step|recipe", dest="kind", required=True)
@@ -28,12 +23,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    step = kinds.add_parser(
-        "step",
-        help="a scriptlet and its test",
-        epilog=f"example:\n  pytest-orchestrator {EXAMPLE}",
-        **_SHOWN,
-    )
+    step = kinds.add_parser("step", help="a scriptlet and its test", **with_example(EXAMPLE))
     step.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
     step.add_argument(
         "--type",
@@ -56,8 +46,7 @@ def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]"
     recipe = kinds.add_parser(
         "recipe",
         help="a recipe that calls scriptlets",
-        epilog="example:\n  pytest-orchestrator new recipe words --step sample.sh",
-        **_SHOWN,
+        **with_example("new recipe words --step sample.sh"),
     )
     recipe.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
     recipe.add_argument(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_orchestrator.cli import past
 from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
 
 EXAMPLE = "runs"
@@ -27,10 +28,14 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
-    show = verbs.add_parser("show", help="one run and its steps", allow_abbrev=False)
+    show = verbs.add_parser(
+        "show", help="one run and its steps", **with_example("runs show latest")
+    )
     past.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
     prune = verbs.add_parser(
-        "prune", help="take the oldest runs away, never one that goes on", allow_abbrev=False
+        "prune",
+        help="take the oldest runs away, never one that goes on",
+        **with_example("runs prune --keep 10 --dry-run"),
     )
     prune.add_argument(
         "--keep",
@@ -40,6 +45,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     prune.add_argument("--dry-run", action="store_true", help="only tell which they are")
     for one in (show, prune):
+        one.set_defaults(parser=one)
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
