@@ -83,7 +83,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
     if config.getoption("dist", "no") != "no":
         raise pytest.UsageError(
             f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
-            "run by its own: add -n0, and --recipe-jobs=N for steps at the same time"
+            "run by its own: add -n0"
         )
     from pytest_orchestrator.execution import scheduler
 

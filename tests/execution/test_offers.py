@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,9 +14,7 @@ from pytest_orchestrator.execution import offers
 from pytest_orchestrator.execution.offers import Offer, refusals, workers_for
 from pytest_orchestrator.recipe import Recipe, RecipeError, Step, load
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 HERE = socket.gethostname()
 THERE = [
     Offer("tcp://10.0.0.1:1", "bench-1", "lab-a.example.org", {"scope": 2, "gpu": 1}),
@@ -207,3 +206,16 @@ def test_a_step_is_refused_exactly_where_no_worker_takes_it(
     for step in steps:
         refused = refusals([step], there, counted)
         assert bool(refused) is not bool(workers_for(step, there, counted))
+
+
+def test_the_reference_shows_what_is_said(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Several machines\n")[2].partition("\n## ")[0]
+    steps, told = re.findall(r"^```\w+\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "soak.yaml").write_text(f"steps:\n{steps}")
+    recipe = load(tmp_path / "recipes" / "soak.yaml", root=tmp_path)
+
+    problems = refusals(recipe.steps, [Offer("tcp://10.0.0.1:1", "bench-2", "lab-a", {})])
+
+    assert f"{RecipeError(problems, recipe.id, recipe.text)}\n".startswith(told)

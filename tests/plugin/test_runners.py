@@ -162,7 +162,7 @@ def test_workers_of_xdist_and_of_dask_do_not_go_together(
 
     assert str(caught.value) == (
         "--recipe-dask has steps run by workers of Dask, and pytest-xdist has recipes run by its "
-        "own: add -n0, and --recipe-jobs=N for steps at the same time"
+        "own: add -n0"
     )
 
 
