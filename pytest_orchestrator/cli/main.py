@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser, each = _parsers(known)
     _complete(parser)
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] and words[0].startswith("-") and words[0] not in _OPTIONS:
+    if not words:
+        parser.error(f"name a verb: {', '.join(known)}; --help tells what each does")
+    if words[0].startswith("-") and words[0] not in _OPTIONS:
         _refuse(parser, words[0])  # else the verb would be missed first
     args, strange = parser.parse_known_args(words)
     # A verb that has verbs of its own says whose arguments these are.

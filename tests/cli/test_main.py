@@ -72,7 +72,9 @@ def test_an_argument_too_many_is_refused(project: Project) -> None:
 def test_no_verb_is_a_mistake(project: Project) -> None:
     told = project.call()
     assert (told.code, told.out) == (2, "")
-    assert told.err.endswith("error: the following arguments are required: VERB\n")
+    assert told.err.endswith(
+        f"error: name a verb: {', '.join(VERBS)}; --help tells what each does\n"
+    )
 
 
 def test_the_version_is_told(project: Project) -> None:

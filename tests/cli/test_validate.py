@@ -112,7 +112,8 @@ def test_a_path_that_is_not_there_gets_the_nearest_one(project: Project) -> None
 def test_no_recipe_at_all_is_a_mistake(project: Project) -> None:
     told = project.call("validate")
     assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(f"error: there is no recipe in {project.path}\n")
+    cure = "pytest-orchestrator new recipe NAME makes one"
+    assert told.err.endswith(f"error: there is no recipe in {project.path}; {cure}\n")
 
 
 def test_a_setting_that_is_none_is_a_mistake(project: Project) -> None:

@@ -42,7 +42,10 @@ def run(args: argparse.Namespace) -> int:
     about = project(args.paths)
     paths = list(about.recipes(args.paths))
     if not paths:
-        raise Mistake(f"there is no recipe in {' or '.join(map(str, args.paths or [about.root]))}")
+        where = " or ".join(map(str, args.paths or [about.root]))
+        raise Mistake(
+            f"there is no recipe in {where}; pytest-orchestrator new recipe NAME makes one"
+        )
     found = list(dict.fromkeys(_findings(paths, about, imports=args.imports)))
     if args.json:
         print(json.dumps(_plain(paths, found, about), indent=2))
