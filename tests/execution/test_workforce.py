@@ -1,6 +1,6 @@
 """Which workers a session uses, as they come and go."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import msgspec
 import pytest
@@ -47,9 +47,8 @@ def force(cluster: Cluster, said: list[str]) -> Workforce:
 
 
 @pytest.fixture
-def always_fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workforce, "_FRESH", 0.0)
-    yield
 
 
 def test_workers_that_are_unlike_are_not_used_and_told_of(
