@@ -129,7 +129,7 @@ def against(about: str, step: Side, other: Side, goal: float, sizes: tuple[int, 
 
 def shell_step() -> Case:
     return against(
-        "CPU of a shell step, and of a hand-written test with subprocess.run",
+        "CPU of a shell step, and of a hand-written test with subprocess.run and a timeout",
         Side("shell steps", "recipe-shell"),
         Side("subprocess.run tests", "subprocess", WITHOUT),
         goal=1.3,

@@ -61,7 +61,7 @@ import subprocess
 SUBPROCESS_TEST = """
 
 def test_{name}():
-    done = subprocess.run(["./noop.sh"], capture_output=True, check=True)
+    done = subprocess.run(["./noop.sh"], capture_output=True, check=True, timeout=3600)
     assert json.loads(done.stdout)["status"] == "ok"
 """
 
