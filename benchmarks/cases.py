@@ -1,60 +1,13 @@
 """The named cases: what is run side by side, and which figures come of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from benchmarks.case import Case, Figure, Run
 from benchmarks.measure import Cost, intercept, slope
 
 WITHOUT = ("-p", "no:orchestrator")
 COLLECT = ("--collect-only",)
-
-
-class Run(NamedTuple):
-    """One pytest process on a generated project.
-
-    Attributes:
-        name: How the table calls it; unique in its case.
-        kind: One of `projects.KINDS`.
-        steps: Steps, items or tests in each file.
-        files: How many files.
-        options: What pytest is given.
-    """
-
-    name: str
-    kind: str
-    steps: int
-    files: int = 1
-    options: tuple[str, ...] = ()
-
-
-class Figure(NamedTuple):
-    """A number that a case is run for.
-
-    Attributes:
-        name: What it says.
-        value: In `unit`.
-        unit: `x` for a ratio.
-        goal: The most that it may be; None where it is only told.
-    """
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None = None
-
-
-class Case(NamedTuple):
-    """A question, the runs that answer it and how.
-
-    Attributes:
-        about: The question.
-        runs: What is measured, in interleaved rounds.
-        figures: Makes the answer of one round from its costs by name of the run.
-    """
-
-    about: str
-    runs: tuple[Run, ...]
-    figures: Callable[[Mapping[str, Cost]], list[Figure]]
 
 
 def startup() -> Case:
@@ -242,6 +195,27 @@ def slow_import() -> Case:
     )
 
 
+def large(kind: str) -> Case:
+    sizes = (50, 450)
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        usual, most = (
+            slope(*(costs[f"{n} steps of {size}"].cpu for n in sizes), between=sizes)
+            for size in ("a small pytest", "one of 300 MB")
+        )
+        return [Figure("CPU per step, of one of 300 MB / of a small one", most / usual, "x", 1.2)]
+
+    return Case(
+        f"cost per step from a pytest of 300 MB ({kind})",
+        tuple(
+            Run(f"{n} steps of {size}", which, n)
+            for size, which in (("a small pytest", kind), ("one of 300 MB", f"{kind}-large"))
+            for n in sizes
+        ),
+        figures,
+    )
+
+
 def steps() -> Case:
     sizes = {
         "function": (200, 2_200),
@@ -286,6 +260,9 @@ CASES: dict[str, Case] = {
     "scaling-shell": scaling("recipe-shell"),
     "journal": journal(),
     "reports": reports(),
+    "large-shell": large("recipe-shell"),
+    "large-python": large("recipe-python"),
+    "large-inline": large("recipe-inline"),
     "idle": idle(),
     "slow-import": slow_import(),
     "steps": steps(),

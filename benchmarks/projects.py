@@ -6,6 +6,9 @@ A project is a mapping of path to text; only `write` touches the disk.
 from collections.abc import Callable
 from pathlib import Path
 
+Project = Callable[[str, int], dict[str, str]]
+"""Lays a file and what belongs to it out, for its name and a number of steps."""
+
 INI = "[pytest]\n"
 
 NOOP_PY = """\
@@ -72,6 +75,10 @@ def test_{name}():
 """
 
 
+LARGE_CONFTEST = """\
+HELD = b"x" * 300_000_000
+"""
+
 UNKEPT_CONFTEST = """\
 from pytest_orchestrator.plugin.keeping import Keeper
 from pytest_orchestrator.run.journal import Journal
@@ -123,6 +130,10 @@ def _unkept(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {"conftest.py": UNKEPT_CONFTEST}
 
 
+def _large(of: Project) -> Project:
+    return lambda file, steps: of(file, steps) | {"conftest.py": LARGE_CONFTEST}
+
+
 def _bare(file: str, steps: int) -> dict[str, str]:
     return {"conftest.py": BARE_CONFTEST, f"{file}.noop": "\n".join(step_names(steps))}
 
@@ -142,13 +153,16 @@ def _empty(file: str, steps: int) -> dict[str, str]:
     return {f"test_{file}.py": "\n\n".join(tests)}
 
 
-KINDS: dict[str, Callable[[str, int], dict[str, str]]] = {
+KINDS: dict[str, Project] = {
     "recipe-python": _recipe_python,
     "recipe-shell": _recipe_shell,
     "recipe-inline": _recipe_inline,
     "recipe-sample": _recipe_sample,
     "recipe-slow-import": _recipe_slow_import,
     "recipe-unkept": _unkept,
+    "recipe-shell-large": _large(_recipe_shell),
+    "recipe-python-large": _large(_recipe_python),
+    "recipe-inline-large": _large(_recipe_inline),
     "bare-item": _bare,
     "function": _function,
     "subprocess": _subprocess,

@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.cases import CASES, Case, Figure, Run
+from benchmarks.case import Case, Figure, Run
+from benchmarks.cases import CASES
 from benchmarks.measure import Cost, WrongRun, adopt_orphans, cost, medians
 from benchmarks.projects import project, write
 

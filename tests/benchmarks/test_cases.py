@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import CASES, Figure
+from benchmarks.case import Figure
+from benchmarks.cases import CASES
 from benchmarks.measure import Cost
 from benchmarks.projects import KINDS
 from benchmarks.run import Judged, figure_rows, judged, run_rows
