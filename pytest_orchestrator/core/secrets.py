@@ -126,6 +126,8 @@ class Masker:
 
     def learn(self, variables: Mapping[str, str]) -> None:
         """Take the values of those environment variables whose names say secret."""
+        if self._plain.issuperset(variables):
+            return
         for name in variables.keys() - self._plain:
             if name in self._declared or self._secret.match(name):
                 value = variables[name]

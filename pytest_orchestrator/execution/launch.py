@@ -73,6 +73,8 @@ def lost(step: ShellStep, env: Environment, code: int | None) -> Failure | None:
 
 def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
     """Return the names of those args whose values are not to be told."""
+    if not step.args:
+        return ()
     given = environment_of(step.args, {})
     env.secrets.learn(given)
     return tuple(name for name, value in given.items() if env.secrets.text(value) != value)

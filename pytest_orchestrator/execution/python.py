@@ -42,7 +42,7 @@ def run(
             target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
-            with contextlib.chdir(env.root), _traced(heap):
+            with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
                 if step.brought:
                     given = custom.performed(target, step, step.brought, context, env, fixtures)
                 else:
@@ -59,14 +59,12 @@ def run(
 
 
 @contextlib.contextmanager
-def _traced(heap: Heap | None) -> Iterator[None]:
-    if heap is not None:
-        heap.start()
+def _traced(heap: Heap) -> Iterator[None]:
+    heap.start()
     try:
         yield
     finally:
-        if heap is not None:
-            heap.stop()
+        heap.stop()
 
 
 def _judged(given: object, own: Own, step: PythonStep, env: Environment) -> Ended:

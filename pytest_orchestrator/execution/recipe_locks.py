@@ -76,6 +76,9 @@ class RecipeLocks:
             LockError: They cannot be had at all.
             ExpressionError: The name of a lock of the recipe has no value.
         """
+        if not (self._has_own or step.locks or step.resources):
+            yield Grip()
+            return
         with contextlib.ExitStack() as stack:
             grip = self._locked(step, stop, on_wait, stack)
             if grip is not None and step.resources:
@@ -91,7 +94,7 @@ class RecipeLocks:
     ) -> Grip | None:
         if self._has_own:
             return self._within_whole(step, stop)
-        if not step.locks:
+        if not step.locks:  # it has resources
             return Grip()
         held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
         if held is None:

@@ -256,10 +256,11 @@ def of_file(path: Path) -> str:
     try:
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if path not in _known or _known[path][0] != stamp:
+        known = _known.get(path)
+        if known is None or known[0] != stamp:
             with path.open("rb") as file:
                 content = file.read(_MOST_BYTES)
-            _known[path] = (stamp, sha256(content).hexdigest())
-        return _known[path][1]
+            known = _known[path] = (stamp, sha256(content).hexdigest())
+        return known[1]
     except OSError:
         return ""
