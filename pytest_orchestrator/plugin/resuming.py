@@ -234,7 +234,9 @@ class Resuming:
 
 
 def _has_run(step: "StepRecord | None") -> bool:
-    return step is not None and step.ended is not None and step.ended.outcome != "skipped"
+    if step is None or step.ended is None or fates.was_cut_off(step):
+        return False
+    return step.ended.outcome != "skipped"
 
 
 class _Owing:

@@ -120,6 +120,20 @@ def test_a_person_decides_of_an_interrupted_step(project: Project, cut: Cut) -> 
     assert (result.ret, project.ran) == (0, ["three", "four", "off"])
 
 
+def test_a_step_of_finally_that_was_interrupted_has_switched_nothing_off(
+    project: Project,
+) -> None:
+    project.write("ending.py", "def run(ctx, params): raise KeyboardInterrupt\n")
+    inline = "type: python, module: ending, function: run, isolation: inline"
+    project.recipe("x", {"one": "", "two": "function: boom"}, {"off": inline})
+    project.spawn()
+
+    assert [step.state for step in last(project).steps] == ["passed", "failed", "failed"]
+    told = header(project.run("--recipe-resume", "--collect-only"))
+    assert [line for line in told if "`finally`" in line] == []
+    assert "1 of 2 steps restored" in told[0]
+
+
 def test_an_idempotent_step_and_what_was_changed_run_again(project: Project, cut: Cut) -> None:
     shutil.copy(project.path / "steps.py", project.path / "others.py")
     other = "type: python, module: others, function: note, params: {name: changed}"
