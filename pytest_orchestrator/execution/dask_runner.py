@@ -92,7 +92,8 @@ class DaskRunner:
         from distributed.utils import get_ip
 
         scheduler = self._scheduler
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", "distributed.client", "distributed.gc"):  # each has its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with _told(scheduler):
             if scheduler.workers is not None:
                 self._cluster = _own_cluster(scheduler.workers)
@@ -283,7 +284,8 @@ def _own_cluster(workers: int) -> Any:
         return distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=None,
+            # Without one it listens all the same, where all other clusters do, and warns of them.
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
 
