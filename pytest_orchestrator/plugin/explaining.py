@@ -7,6 +7,7 @@ import pytest
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.plugin import runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.model import Step
@@ -40,7 +41,8 @@ def options(config: pytest.Config, recipe: Recipe) -> list[str]:
     names = [name for name in given if name in recipe.vars or name in recipe.required]
     told = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
     last = config.getoption("recipe_compare")
-    return [*([f"--recipe-compare={last}"] if last else []), *repeating.options(told)]
+    compared = [f"--recipe-compare={last}"] if last else []
+    return [*runners.options(config), *compared, *repeating.options(told)]
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:

@@ -73,6 +73,12 @@ def told(config: pytest.Config) -> str:
     return f"on this machine and not on Dask: {by}" if by else f"on Dask at {scheduler}"
 
 
+def options(config: pytest.Config) -> list[str]:
+    """Return the options by which steps run where they run in this session."""
+    given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
+    return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
+
+
 def _scheduler(config: pytest.Config) -> "Scheduler | None":
     if not _is_dask(config) or hasattr(config, "workerinput"):
         return None

@@ -6,6 +6,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.execution import locks
@@ -65,6 +66,15 @@ def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
         assert len(grip.files) == 2
         assert free("psu", "scope", "relay") == ["relay"]
     assert free("psu", "scope", "relay") == ["psu", "scope", "relay"]
+
+
+def test_of_resources_those_are_held_that_are_counted_here(bench: Bench) -> None:
+    text = "steps: [{name: a, type: shell, cmd: x, resources: {scope: 2, of_a_worker: 1}}]"
+    env = msgspec.structs.replace(bench.env, resources_there={"scope": 3})
+    run = Serial(bench.recipe(text), bench.context, env)
+    with run.locks.of(run.recipe.step("a")) as grip:
+        assert grip is not None
+        assert len(grip.files) == 2
 
 
 def test_a_step_without_locks_takes_none(bench: Bench) -> None:

@@ -44,6 +44,12 @@ def test_steps_run_here_unless_dask_is_asked_for(
     assert runners.wanted(config("--recipe-runner=local")) is None
 
 
+def test_a_step_is_repeated_where_it_ran(config: Callable[..., pytest.Config]) -> None:
+    assert runners.options(config()) == []
+    given = ["--recipe-runner=dask", "--recipe-dask=lab/scheduler.json"]
+    assert runners.options(config(*given)) == given
+
+
 def test_a_person_who_watches_has_the_steps_here(config: Callable[..., pytest.Config]) -> None:
     for option in ("--pdb", "--trace"):
         watched = config(option, "--recipe-dask=local:2")
