@@ -7,10 +7,10 @@ second time is refused, and a worker that it takes for lost may still tell of wh
 import contextlib
 import logging
 import re
-import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import Work
+from pytest_orchestrator.execution.handing import Handing
 from pytest_orchestrator.execution.offers import Offer, beside
 from pytest_orchestrator.execution.scheduler import Scheduler
 from pytest_orchestrator.execution.workforce import Workforce
@@ -29,15 +30,10 @@ if TYPE_CHECKING:
     import ssl
 
     from pytest_orchestrator.execution.desk import Desk
-    from pytest_orchestrator.execution.tickets import Ticket
 
 _CONNECT: Final = 15.0
 _CUT_OFF: Final = 2.0
 """Seconds without the scheduler after which it is taken for lost."""
-_NOBODY: Final = 60.0
-"""Seconds for which a try waits where no worker is left that can take it."""
-_AGAIN: Final = 3
-"""So many workers may die that were about to claim a try."""
 
 
 MakeDesk = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "Desk"]
@@ -125,7 +121,7 @@ class DaskRunner:
         if isinstance(step, CodeStep):
             step = custom.called(step, env)
         ticket = self._desk.issue(step, context, env)
-        handing = _Handing(self._client, self._force, step, ticket)
+        handing = Handing(partial(self._client.submit, run_on_worker), self._force, step, ticket)
         ticket.tended = handing.tend
         handing.tend()
         return Errand(step, env, ticket, handing.withdraw)
@@ -191,78 +187,6 @@ class DaskRunner:
         self._since = self._since or time.monotonic()
         lost = time.monotonic() - self._since > _CUT_OFF
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
-
-
-class _Handing:
-    """A ticket on its way to a worker: handed out anew where who had it died before a claim.
-
-    Args:
-        client: That of Dask.
-        force: The workers.
-        step: The step.
-        ticket: Its ticket.
-    """
-
-    def __init__(self, client: Any, force: Workforce, step: Step, ticket: "Ticket") -> None:
-        self._client, self._force, self._step, self._ticket = client, force, step, ticket
-        self._lock = threading.Lock()
-        self._future: Any = None
-        self._to: list[str] = []
-        self._times = 0
-        self._nobody: float | None = None
-
-    def tend(self) -> None:
-        """Hand the ticket out, where it is with nobody; called as long as nobody claims it."""
-        with self._lock:
-            if self._future is not None:
-                self._force.look()
-                if self._is_on_its_way():
-                    return
-                self._future.cancel()
-            self._to = self._force.able(self._step)
-            if not self._to:
-                self._wait_for_some()
-                return
-            self._nobody, self._times = None, self._times + 1
-            self._future = future = self._client.submit(
-                run_on_worker,
-                self._ticket.work,
-                key=f"{self._step.name}-{self._ticket.id}-{self._times}",
-                workers=self._to,
-                allow_other_workers=False,
-                resources=self._force.wanted(self._step) or None,
-                pure=False,
-                retries=0,
-            )
-        future.add_done_callback(self._take_note)
-
-    def withdraw(self) -> None:
-        """Take it back."""
-        if self._future is not None:
-            self._future.cancel()
-
-    def _is_on_its_way(self) -> bool:
-        there = {one.address for one in self._force.offers}
-        return not self._future.done() and not there.isdisjoint(self._to)
-
-    def _wait_for_some(self) -> None:
-        self._future = None
-        self._nobody = self._nobody or time.monotonic()
-        self._force.look()
-        if time.monotonic() - self._nobody > _NOBODY:
-            self._ticket.lose("no worker is left that can take it")
-
-    def _take_note(self, future: Any) -> None:
-        """Let the ticket know that Dask does no more for it."""
-        if future is not self._future:
-            return
-        ticket = self._ticket
-        if future.status == "finished":
-            ticket.lose("its worker ended it without a word")
-        elif ticket.claim is not None:
-            ticket.give_up()
-        elif future.status == "error" and self._times >= _AGAIN:
-            ticket.lose(f"Dask gave it up before a worker had it: {future.exception()}")
 
 
 def run_on_worker(work: Work) -> None:
