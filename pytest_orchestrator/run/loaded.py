@@ -27,7 +27,7 @@ class LoadedRun:
         folder: The folder of the run, which paths in the rows are relative to.
         info: The run itself: id, state, verdict, start, seconds, counts.
         steps: A row a step that ran or was to run: recipe, step, state, attempt, start, stop, its
-            figures, kind and reason of a failure.
+            figures, kind and reason of a failure; worker and host where it ran on one.
         context: The values of the session's Context at the end, by key.
         changes: A row a change of a Context: line, ts, key, op, who, by, old, new; scope is the
             recipe whose own Context it is.
