@@ -62,8 +62,8 @@ class Errand:
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
         """Have its body ended; from any thread, and as often as somebody likes."""
-        self._ticket.end(at_once=at_once or late)
-        if self._ticket.claim is None or late:
+        is_claimed = self._ticket.end(at_once=at_once or late)
+        if late or not is_claimed:
             self._withdraw()
             self._ticket.lose("it was ended")
 

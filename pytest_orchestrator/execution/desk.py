@@ -4,6 +4,7 @@ A scheduler may hand a try to a second worker where it takes the first one for l
 refused here, so that no body ever runs twice.
 """
 
+import contextlib
 import secrets
 import threading
 import time
@@ -151,14 +152,17 @@ class Desk:
         for piece in beat.pieces:
             ticket = self._tickets.get(piece.ticket)
             if ticket is not None:
-                ticket.take(piece)
+                with contextlib.suppress(OSError):  # of a full disk, whoever tells the end is told
+                    ticket.take(piece)
         until = time.monotonic() + LONG_POLL
         with self._moved:
             for ticket in self._of(stay):
                 if ticket.id not in beat.running:
-                    ticket.is_unknown()
+                    ticket.is_unknown(beat.number)
             while True:
                 end = {one.id: one.at_once for one in self._of(stay) if one.is_to_end}
+                # What nobody waits for any more, as after a silence, is not to go on there.
+                end |= {one: True for one in beat.running if one not in self._tickets}
                 left = until - time.monotonic()
                 if end or self._is_over or left <= 0:
                     return Answer(end=end, is_over=self._is_over)

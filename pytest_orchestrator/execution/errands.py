@@ -93,12 +93,14 @@ class Claim(msgspec.Struct, frozen=True):
         host: Name of its machine.
         stay: What its process is known by in this session.
         key: Another one for each that claims.
+        beats: Number of its process's last beat that cannot have told of it.
     """
 
     worker: str
     host: str
     stay: str
     key: str
+    beats: int = 0
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,10 +153,12 @@ class Beat(msgspec.Struct, frozen=True):
     """A sign of life of a worker's process.
 
     Attributes:
+        number: From 1; each that is sent anew has another one.
         running: The tries that it has.
         pieces: What was printed meanwhile.
     """
 
+    number: int = 0
     running: tuple[str, ...] = ()
     pieces: tuple[Piece, ...] = ()
 

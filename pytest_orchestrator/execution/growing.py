@@ -6,7 +6,8 @@ from typing import Final
 
 from pytest_orchestrator.execution.errands import Piece
 
-_LARGEST: Final = 1 << 20
+LARGEST: Final = 1 << 20
+"""Bytes of a piece, at most: as JSON it has to go into a request."""
 
 
 class Growing:
@@ -21,12 +22,12 @@ class Growing:
         self._stream, self._path = stream, path
         self._sent = 0
 
-    def pieces(self, ticket: str) -> Iterator[Piece]:
-        """Give the next piece, where there is one."""
+    def pieces(self, ticket: str, most: int = LARGEST) -> Iterator[Piece]:
+        """Give the next piece of so many bytes at most, where there is one."""
         data = b""
         with contextlib.suppress(OSError), open(self._path, "rb") as file:
             file.seek(self._sent)
-            data = file.read(_LARGEST)
+            data = file.read(most)
         if data:
             yield Piece(ticket, self._stream, self._sent, data)
 

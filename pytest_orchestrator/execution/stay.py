@@ -7,7 +7,6 @@ import contextlib
 import errno
 import os
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +16,12 @@ from typing import Final, Protocol
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.alike import root_of_worker
+from pytest_orchestrator.execution import on_site
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     BEAT,
     PATIENCE,
+    STREAMS,
     Answer,
     Beat,
     Claimed,
@@ -32,6 +31,8 @@ from pytest_orchestrator.execution.errands import (
     plain,
     read,
 )
+from pytest_orchestrator.execution.exited import LaneLost
+from pytest_orchestrator.execution.growing import LARGEST
 from pytest_orchestrator.execution.lanes import Lanes
 from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.slot import Program, Slot
@@ -39,8 +40,12 @@ from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
 
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 _ANSWER: Final = 5.0
+_CONNECT: Final = 2.0
+"""Seconds after which a connection is tried anew: the kernel alone would wait ever longer."""
 _PAUSE: Final = 0.2
 _REFUSALS: Final = 3
+_PIECES: Final = 2 << 20
+"""Bytes of all pieces that go with one beat: half of what a request may have, for Base64."""
 
 
 class Running(Protocol):
@@ -50,8 +55,8 @@ class Running(Protocol):
     def id(self) -> str:
         """Its ticket."""
 
-    def pieces(self) -> list[Piece]:
-        """Return what it has printed since that was told last."""
+    def pieces(self, most: int) -> list[Piece]:
+        """Return what it has printed since that was told last, so many bytes of each stream."""
 
     def told(self, pieces: list[Piece]) -> None:
         """Take note of what has arrived."""
@@ -80,23 +85,33 @@ class Stay:
         self._session = session
         self._lock = threading.Lock()
         self._runs: dict[str, Running] = {}
+        self._slots: list[Slot] = []
         self._free: list[Slot] = []
         self._lanes = Lanes()
         self._terms: Terms | None = None
         self._program = Program([], {}, {})
         self._is_told = False
+        self._beats = 0
         self._began = threading.Event()
 
     @contextlib.contextmanager
-    def running(self, run: Running) -> Iterator[None]:
-        """Let the session know that this process has a try."""
+    def running(self, run: Running) -> Iterator[int]:
+        """Let the session know that this process has a try; give the number of the last beat.
+
+        Raises:
+            OSError: The session was not heard; whoever comes later begins anew.
+        """
         with self._lock:
+            if self.is_over:
+                raise OSError("the session is over, or was not heard for too long")
             self._runs[run.id] = run
+            beats = self._beats
         try:
-            yield
+            yield beats
         finally:
             with self._lock:
-                self._runs.pop(run.id, None)
+                if self._runs.get(run.id) is run:
+                    del self._runs[run.id]
 
     def reach(self, work: Work, encrypted: ssl.SSLContext | None) -> None:
         """Find out where the session can be asked: in plain words, for steps on this machine.
@@ -119,7 +134,7 @@ class Stay:
             self._began.wait(PATIENCE)
             return
         self._terms = terms
-        self._program = _program(terms)
+        self._program = on_site.program(terms)
         self._began.set()
         threading.Thread(
             target=self._beat, args=(pulse,), name="session pulse", daemon=True
@@ -129,7 +144,10 @@ class Stay:
     def slot(self) -> Iterator[Slot]:
         """Have a slot while a block runs."""
         with self._lock:
-            slot = self._free.pop() if self._free else Slot(self._lanes, self._program)
+            if not self._free:
+                self._free.append(Slot(self._lanes, self._program))
+                self._slots.append(self._free[-1])
+            slot = self._free.pop()
         try:
             yield slot
         finally:
@@ -137,41 +155,11 @@ class Stay:
                 self._free.append(slot)
 
     def environment(self, claimed: Claimed, folder: Path, slot: Slot) -> Environment:
-        """Return the surroundings of a try.
-
-        Args:
-            claimed: The try.
-            folder: Where its logs may be written.
-            slot: Where it runs.
-        """
-        terms = self._terms
-        assert terms is not None  # noqa: S101  # it has begun
-        secrets = Masker(terms.secret_names)
-        for secret in claimed.secrets:
-            secrets.add(secret)
-        manner = msgspec.structs.replace(
-            terms.manner,
-            cwd=_here(terms, terms.manner.cwd),
-            sys_path=_search_path(terms),
-        )
-        return Environment(
-            root=Path(_here(terms, terms.root)),
-            timeout=terms.timeout,
-            stretch=terms.stretch,
-            slot=slot,
-            environ={**os.environ, **claimed.variables},
-            recipe=_here(terms, claimed.recipe),
-            run=terms.run,
-            logs=folder if claimed.logs else None,
-            resources=folder / "resources" if claimed.samples else None,
-            attempt=claimed.attempt,
-            secrets=secrets,
-            manner=manner,
-            handed={**claimed.handed, ADDRESS: self.address},
-            max_log=terms.max_log,
-            max_artifact=terms.max_artifact,
-            capacity=terms.capacity,
-        )
+        """Return the surroundings of a try; see `on_site`."""
+        assert self._terms is not None  # noqa: S101  # it has begun
+        handed = {**claimed.handed, ADDRESS: self.address}
+        claimed = msgspec.structs.replace(claimed, handed=handed)
+        return on_site.environment(self._terms, claimed, folder, slot)
 
     def _beat(self, token: str) -> None:
         """Be heard until the session is over."""
@@ -179,9 +167,13 @@ class Stay:
         heard, refusals = time.monotonic(), 0
         while not self.is_over:
             try:
-                link = link or RemoteContext.connect(self.address, token, timeout=_ANSWER)
-                self._tell(link)
+                link = link or RemoteContext.connect(
+                    self.address, token, timeout=_ANSWER, patience=_CONNECT
+                )
+                is_busy = self._tell(link)
                 heard, refusals = time.monotonic(), 0
+                if is_busy:  # what has been told to end needs a moment
+                    time.sleep(_PAUSE)
             except RequestRefused:
                 break
             except (OSError, OrchestratorError) as error:
@@ -198,28 +190,43 @@ class Stay:
             link.close()
         self._end()
 
-    def _tell(self, link: RemoteContext) -> None:
+    def _tell(self, link: RemoteContext) -> bool:
+        """Beat once; tell whether there was something to end."""
         with self._lock:
             runs = dict(self._runs)
-        pieces = {name: run.pieces() for name, run in runs.items()}
-        beat = Beat(tuple(runs), tuple(piece for each in pieces.values() for piece in each))
+            self._beats += 1
+            number = self._beats
+        most = min(LARGEST, _PIECES // max(1, len(runs) * len(STREAMS)))
+        pieces = {name: run.pieces(most) for name, run in runs.items()}
+        beat = Beat(number, tuple(runs), tuple(piece for each in pieces.values() for piece in each))
         answer = read(link.request(BEAT, plain(beat)), Answer)
         for name, run in runs.items():
             run.told(pieces[name])
             if name in answer.end:
                 run.end(at_once=answer.end[name])
         self.is_over = answer.is_over
+        return bool(answer.end)
 
     def _end(self) -> None:
         """End all that runs here for the session, and the lanes."""
-        self.is_over = True
+        with self._lock:
+            self.is_over = True
         with _LOCK:
             if _STAYS.get(self._session) is self:
                 del _STAYS[self._session]
-        with self._lock:
-            runs = list(self._runs.values())
-        for run in runs:
-            run.hang_up()
+        while True:  # one that is about to begin does not hear of it at once
+            with self._lock:
+                runs = list(self._runs.values())
+                slots = list(self._slots)
+            if not runs:
+                break
+            for run in runs:
+                run.hang_up()
+            for lane in (lane for slot in slots for lane in (slot.shell, slot.python)):
+                if lane.pid is not None:  # be it about to begin
+                    with contextlib.suppress(LaneLost):
+                        self._lanes.drop(lane.pid, grace=0.0)
+            time.sleep(_PAUSE)
         self._lanes.close()
         if self._relay is not None:
             self._relay.close()
@@ -235,34 +242,3 @@ def stay_of(session: str) -> Stay:
         if session not in _STAYS:
             _STAYS[session] = Stay(session)
         return _STAYS[session]
-
-
-def _here(terms: Terms, path: str) -> str:
-    """Return where something is on this machine."""
-    root = root_of_worker(terms.root)
-    is_below = path == terms.root or path.startswith(f"{terms.root}/")
-    return root + path[len(terms.root) :] if is_below else path
-
-
-def _search_path(terms: Terms) -> list[str]:
-    path = [_here(terms, one) for one in terms.manner.sys_path]
-    return [*path, *(one for one in sys.path if one not in path)]
-
-
-def _program(terms: Terms) -> Program:
-    """Return the lane for Python steps, as it is started on this machine."""
-    folder = str(Path(__file__).parents[2])
-    argv = [sys.executable, *terms.flags, folder]
-    hello = {
-        **terms.hello,
-        "argv": argv,
-        "sys_path": _search_path(terms),
-        "folder": _here(terms, terms.manner.cwd),
-        "arguments": [_argument(terms, one) for one in terms.hello["arguments"]],
-    }
-    return Program(argv, dict(os.environ), hello)
-
-
-def _argument(terms: Terms, one: str) -> str:
-    name, equals, path = one.partition("=")
-    return f"{name}={_here(terms, path)}" if equals and name == "--rootdir" else one

@@ -4,21 +4,19 @@ import contextlib
 import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.execution import artifacts, criteria
+from pytest_orchestrator.execution.arriving import Arriving
 from pytest_orchestrator.execution.carrying import carried
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     CLAIM,
-    COPIES,
     DID,
     DONE,
     NEXT,
     PIECE,
-    STREAMS,
     Claim,
     Claimed,
     Done,
@@ -76,14 +74,14 @@ class Ticket:
         self.at_once = False
         self._desk, self._step, self._context, self._env = desk, step, context, env
         self._moved = threading.Condition()
-        self._handed, self._since = "", 0.0
+        self._handed = ""
         self._given_up = False
         self._lost = ""
         self._is_closed = False
         self._order: Order | None = None
         self._done: list[Done] = []
-        self._files: dict[str, int] = {}
-        self._writing = threading.Lock()
+        self._arriving = Arriving(step.name, env)
+        self.take = self._arriving.take
         self._asks: dict[str, Callable[[Any], Any]] = {
             CLAIM: lambda value: plain(self._claimed(read(value, Claim))),
             PIECE: lambda value: self.take(read(value, Piece)),
@@ -102,9 +100,9 @@ class Ticket:
         """Tell whether a worker's process has claimed it."""
         return self.claim is not None and self.claim.stay == claim.stay
 
-    def is_unknown(self) -> None:
-        """Take note that the process that has claimed it does not run it."""
-        if self.outcome is None and time.monotonic() - self._since > _LOOK:
+    def is_unknown(self, beat: int) -> None:
+        """Take note that the process that has claimed it does not run it, as a beat says."""
+        if self.outcome is None and self.claim is not None and beat > self.claim.beats:
             self.lose(f"{self.whose} has lost it")
 
     @property
@@ -164,10 +162,13 @@ class Ticket:
             self._lost = self._lost or why
             self._moved.notify_all()
 
-    def end(self, *, at_once: bool) -> None:
-        """Have its body ended."""
-        self.is_to_end, self.at_once = True, self.at_once or at_once
+    def end(self, *, at_once: bool) -> bool:
+        """Have its body ended; tell whether there is one: else nobody can claim it any more."""
+        with self._moved:
+            self.is_to_end, self.at_once = True, self.at_once or at_once
+            is_claimed = self.claim is not None
         self._desk.stir()
+        return is_claimed
 
     def asked(self, order: Order) -> Done:
         """Have something done after the body, and wait for that.
@@ -191,42 +192,16 @@ class Ticket:
         self._desk.forget(self)
         for token in filter(None, (self.token, self._handed)):
             self._desk.end(token)
-        with self._writing:
-            while self._files:
-                os.close(self._files.popitem()[1])
-
-    def take(self, piece: Piece) -> None:
-        """Write some bytes of a log, of samples or of a copy to the folder of the run."""
-        path = self._path(piece.stream)
-        with self._writing:
-            if path is None or self._is_closed:
-                return
-            file = self._files.get(piece.stream)
-            if file is None:
-                if os.path.dirname(path):
-                    os.makedirs(os.path.dirname(path), exist_ok=True)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                file = self._files[piece.stream] = os.open(path, flags, 0o666)
-            os.pwrite(file, piece.data, piece.at)
-
-    def _path(self, stream: str) -> str | None:
-        if stream in STREAMS:
-            return self._env.log(self._step.name, stream)
-        if stream == "samples":
-            return self._env.samples(self._step.name)
-        copy = Path(stream.removeprefix(COPIES))
-        if not stream.startswith(COPIES) or copy.is_absolute() or ".." in copy.parts:
-            raise RequestRefused(f"nothing is kept of {stream!r}")
-        return None if self._env.artifacts is None else str(self._env.artifacts / copy)
+        self._arriving.close()
 
     def _claimed(self, claim: Claim) -> Claimed:
         with self._moved:
-            if self.claim is None and (self.is_to_end or self._lost or self._is_closed):
-                raise RequestRefused("it is not to run any more")
             if self.claim not in (None, claim):  # the same one may not have got the answer
                 self.refused.append(claim)
                 raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
-            self.claim, self._since = claim, time.monotonic()
+            if self._lost or self._is_closed or (self.claim is None and self.is_to_end):
+                raise RequestRefused("it is not to run any more")
+            self.claim = claim
         stay = self._desk.stay(claim)
         env, step = self._env, self._step
         self._handed = self._handed or self._desk.let_in(step.name, self._context)
@@ -246,8 +221,10 @@ class Ticket:
         )
 
     def _ended(self, outcome: Outcome) -> None:
+        self._arriving.end_logs()
         with self._moved:
-            self.outcome = self.outcome or outcome
+            if not self._lost:  # that was told, and is not taken back
+                self.outcome = self.outcome or outcome
             self._moved.notify_all()
 
     def _next(self) -> Any:
@@ -278,7 +255,8 @@ class Ticket:
             raise WorkerLost(self._lost)
         if self.claim is not None and self._desk.is_lost(self.claim, given_up=self._given_up):
             silent = self._desk.silence(self.claim)
-            raise WorkerLost(f"{self.whose} was lost: it was not heard for {silent:.0f} s")
+            self._lost = f"{self.whose} was lost: it was not heard for {silent:.0f} s"
+            raise WorkerLost(self._lost)
 
 
 def _of_the_item(env: Environment) -> dict[str, str]:

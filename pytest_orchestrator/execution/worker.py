@@ -11,6 +11,7 @@ import shutil
 import socket
 import ssl
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.result import Ended
+from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution import artifacts, criteria, freshness
 from pytest_orchestrator.execution.bodies import apart
 from pytest_orchestrator.execution.carrying import criterion_of, uncarried
@@ -44,10 +45,12 @@ from pytest_orchestrator.execution.errands import (
     read,
 )
 from pytest_orchestrator.execution.evidence import Before, Evidence
+from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import Growing
 from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.model import CodeStep, Step
 from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
 
 _ANSWER: Final = 30.0
@@ -75,8 +78,8 @@ def perform(work: Work, worker: str, encrypted: ssl.SSLContext | None = None) ->
     stay = stay_of(work.session)
     stay.reach(work, encrypted)
     run = _Run(work, stay)
-    with stay.running(run):
-        claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex())
+    with stay.running(run) as beats:
+        claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex(), beats)
         run.go(claim)
 
 
@@ -87,8 +90,10 @@ class _Run:
         self.id = work.ticket
         self._work, self._stay = work, stay
         self._link: RemoteContext | None = None
-        self._end: tuple[bool] | None = None
-        self._slot: Any = None
+        self._is_to_end = False
+        self._has_pulse = False
+        self._slot: Slot | None = None
+        self._turn = threading.Lock()
         self._growing: tuple[Growing, ...] = ()
 
     def go(self, claim: Claim) -> None:
@@ -98,16 +103,21 @@ class _Run:
                 claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
-            self._stay.begin(claimed.terms, claimed.pulse)
-            with self._folder() as folder:
-                self._perform(claimed, folder)
+            try:
+                self._stay.begin(claimed.terms, claimed.pulse)
+                self._has_pulse = True
+                with self._folder() as folder:
+                    self._perform(claimed, folder)
+            except Exception as error:
+                self._tell_of(error)
+                raise
         finally:
             if self._link is not None:
                 self._link.close()
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self, most: int) -> list[Piece]:
         """Return what was printed since it was last told, some of it."""
-        return [piece for one in self._growing for piece in one.pieces(self.id)]
+        return [piece for one in self._growing for piece in one.pieces(self.id, most)]
 
     def told(self, pieces: list[Piece]) -> None:
         """Take note of what the session has got."""
@@ -117,10 +127,11 @@ class _Run:
 
     def end(self, *, at_once: bool) -> None:
         """End its body; from any thread."""
-        self._end = (at_once,)
-        if self._slot is not None:
-            for lane in (self._slot.shell, self._slot.python):
-                lane.cancel(at_once=at_once)
+        with self._turn:  # so that it is still its own slot
+            self._is_to_end = True
+            if self._slot is not None:
+                for lane in (self._slot.shell, self._slot.python):
+                    lane.cancel(at_once=at_once)
 
     def hang_up(self) -> None:
         """End it: nobody is there who could be told of it."""
@@ -138,10 +149,10 @@ class _Run:
 
     def _perform(self, claimed: Claimed, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)
-        with self._stay.slot() as self._slot:
+        with self._stay.slot() as slot:
             heard: list[dict[str, Any]] = []
             stops: list[tuple[str, int | None]] = []
-            env = self._stay.environment(claimed, folder, self._slot)
+            env = self._stay.environment(claimed, folder, slot)
             env = msgspec.structs.replace(
                 env, hear=heard.append, stop=lambda *words: stops.append(words)
             )
@@ -170,9 +181,20 @@ class _Run:
                 self._obey(step, env, outcome, folder)
 
     def _body(self, step: Step, env: Environment) -> Ended:
-        if self._end is not None:  # between the claim and here
-            env = msgspec.structs.replace(env, timeout=0.001)
-        return apart(step, self._connected(), env)
+        slot, link = slot_of(env), self._connected()
+        if isinstance(step, CodeStep):  # what takes seconds, and cannot be told to end
+            with contextlib.suppress(LaneLost, OSError):  # which is told below
+                slot.python.prepare()
+        with self._turn:
+            if self._is_to_end:  # between the claim and here
+                failure = Failure(kind="interrupted", reason="interrupted after 0.0 s")
+                return Ended(usage=Usage(seconds=0.0), failure=failure)
+            self._slot = slot
+        try:
+            return apart(step, link, env)
+        finally:
+            with self._turn:
+                self._slot = None
 
     def _tell(self, outcome: Outcome) -> None:
         """Send what is left of the logs, then how it ended."""
@@ -223,6 +245,13 @@ class _Run:
             modified.append(os.stat(one.path).st_mtime_ns)
         return Done(artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings)
 
+    def _tell_of(self, error: Exception) -> None:
+        """Tell of what kept this worker from running it; where its end is told, that counts."""
+        reason = f"the worker cannot run it: {type(error).__name__}: {error}"
+        ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
+        with contextlib.suppress(OSError, OrchestratorError):
+            self._ask(DONE, plain(Outcome(ended=ended)))
+
     def _ask(self, op: str, value: Any = None) -> Any:
         """Ask the session; over another connection where one is lost.
 
@@ -250,6 +279,7 @@ class _Run:
                 if self._link is not None:
                     self._link.close()
                     self._link = None
-                if time.monotonic() > until or self._stay.is_over:
+                # Once there is a pulse, that decides for how long the session is waited for.
+                if self._stay.is_over or (not self._has_pulse and time.monotonic() > until):
                     raise
                 time.sleep(_PAUSE)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.belongings import Belongings
     from pytest_orchestrator.recipe.model import Step
 
+_LONGEST = 256 << 20
+"""Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
 MANY = 64
 """Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
 
@@ -122,10 +124,12 @@ def _desk(
 ) -> "Desk":
     """Open where workers claim the steps of a session."""
     from pytest_orchestrator.execution.desk import Desk
-    from pytest_orchestrator.remote.server import Server
+    from pytest_orchestrator.remote.server import Limits, Server
 
     state = state_of(config)
-    server = Server(state.context, host=host if encrypted is None else "127.0.0.1")
+    server = Server(
+        state.context, host=host if encrypted is None else "127.0.0.1", limits=Limits(line=_LONGEST)
+    )
     server.start()
     config.add_cleanup(server.close)
     relay = None
@@ -137,6 +141,7 @@ def _desk(
         config.add_cleanup(relay.close)
     desk = Desk(server, _terms(config), cut_off, relay)
     state.secrets.add(desk.word)
+    config.add_cleanup(desk.close)  # first, so that workers are told
     return desk
 
 

@@ -70,6 +70,7 @@ class RemoteContext(Context):
         token: str | None = None,
         who: str | None = None,
         timeout: float | None = None,
+        patience: float = whereabouts.PATIENCE,
     ) -> "RemoteContext":
         """Use the Context that a server offers.
 
@@ -80,6 +81,7 @@ class RemoteContext(Context):
             token: The server's token; default: from the same place.
             who: Who changes the Context; default: whose the token is.
             timeout: Seconds after which an answer is not waited for any more; default: for ever.
+            patience: Seconds after which nobody is taken to listen.
 
         Returns:
             The Context, to be closed, or used in a ``with`` statement.
@@ -89,7 +91,7 @@ class RemoteContext(Context):
             RequestRefused: The token is wrong.
         """
         where = whereabouts.found(address, token)
-        link = where.connected()
+        link = where.connected(patience)
         link.settimeout(timeout)
         remote = cls(link, None if who is None else checked_who(who), where.token)
         remote._own = link

@@ -13,7 +13,8 @@ from pytest_orchestrator.remote.exchange import ContextUnreachable
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 TOKEN: Final = "ORCHESTRATOR_TOKEN"  # noqa: S105  # the name of a variable
 FILE: Final = ".orchestrator/server.json"
-_PATIENCE: Final = 10.0
+PATIENCE: Final = 10.0
+"""Seconds after which nobody is taken to listen at an address."""
 _CURE: Final = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
 
@@ -30,8 +31,11 @@ class Whereabouts(NamedTuple):
     token: str
     origin: str = ""
 
-    def connected(self) -> socket.socket:
+    def connected(self, patience: float = PATIENCE) -> socket.socket:
         """Connect to the server.
+
+        Args:
+            patience: Seconds after which nobody is taken to listen.
 
         Raises:
             ContextUnreachable: Nobody listens, or the address is none.
@@ -41,7 +45,7 @@ class Whereabouts(NamedTuple):
             if "/" in self.address:
                 return _connected_to_path(self.address)
             host, port = _parts(self.address)
-            link = socket.create_connection((host, port), timeout=_PATIENCE)
+            link = socket.create_connection((host, port), timeout=patience)
         except ValueError:
             raise ContextUnreachable(
                 f"{shown} is no address; write host:port, or the path of a Unix socket"

@@ -1,0 +1,270 @@
+"""A Dask cluster of processes: all on this machine, or each on one of its own.
+
+A machine of its own is a network namespace with a cable to a switch, which can be pulled.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final, Self
+
+import psutil
+
+PATIENCE: Final = 120.0
+"""Seconds for what takes two; a machine may be busy."""
+MARK: Final = "ORCHESTRATOR_CLUSTER"
+"""Names a variable that all processes of a cluster and of its sessions have."""
+_PAUSE: Final = 0.02
+
+
+def until(holds: Callable[[], object], seconds: float = PATIENCE) -> bool:
+    """Wait until something holds; tell whether it does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+class Machine:
+    """Where processes run.
+
+    Attributes:
+        address: Where others reach it.
+        argv: What programs are started with there.
+    """
+
+    address = "127.0.0.1"
+    argv: tuple[str, ...] = ()
+
+    def plug(self, *, is_in: bool) -> None:
+        """Put the cable in, or pull it.
+
+        Raises:
+            RuntimeError: It has none.
+        """
+        raise RuntimeError(f"{self.address} has no cable to be {'put in' if is_in else 'pulled'}")
+
+
+class _Namespace(Machine):
+    def __init__(self, switch: str, number: int) -> None:
+        self.name, self._switch = f"{switch}-{number}", switch
+        self.address = f"10.213.7.{number}"
+        self.argv = ("ip", "netns", "exec", self.name)
+        self._port = f"p{number}"
+        _ip("netns", "add", self.name)
+        peer = ("peer", "name", "eth0", "netns", self.name)
+        _ip("-n", switch, "link", "add", self._port, "type", "veth", *peer)
+        _ip("-n", switch, "link", "set", self._port, "master", "br0", "up")
+        _ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
+        for one in ("lo", "eth0"):
+            _ip("-n", self.name, "link", "set", one, "up")
+
+    def plug(self, *, is_in: bool) -> None:
+        _ip("-n", self._switch, "link", "set", self._port, "up" if is_in else "down")
+
+
+def why_not_apart() -> str:
+    """Say why there can be no machines of their own; empty where they can be."""
+    name = f"orc{os.getpid()}"
+    try:
+        _ip("netns", "add", name)
+        try:
+            _ip("-n", name, "link", "add", "br0", "type", "bridge")
+        finally:
+            _ip("netns", "delete", name)
+    except FileNotFoundError:
+        return "there is no program ip: install iproute2"
+    except subprocess.CalledProcessError as error:
+        return f"network namespaces cannot be made: {error.stderr.strip()}"
+    return ""
+
+
+@contextlib.contextmanager
+def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
+    """Have some machines.
+
+    Args:
+        number: How many.
+        apart: Each has a network of its own.
+    """
+    if not apart:
+        yield [Machine()] * number
+        return
+    switch = f"orc{os.getpid()}"
+    names = [switch, *(f"{switch}-{each}" for each in range(1, number + 1))]
+    try:
+        _ip("netns", "add", switch)
+        _ip("-n", switch, "link", "add", "br0", "type", "bridge")
+        _ip("-n", switch, "link", "set", "br0", "up")
+        yield [_Namespace(switch, each) for each in range(1, number + 1)]
+    finally:
+        for name in names:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _ip("netns", "delete", name)
+
+
+def _ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
+
+
+class Cluster:
+    """A scheduler and workers of one thread each, and what sessions leave behind beside them.
+
+    Args:
+        folder: For what they write.
+        where: The machine of sessions, that of the scheduler, and one for each worker.
+        nanny: Let workers be started anew by a nanny.
+    """
+
+    def __init__(self, folder: Path, where: Sequence[Machine], *, nanny: bool = False) -> None:
+        self.folder, self._nanny = folder, nanny
+        self._here, self._middle, *self._theirs = where
+        self.file = folder / "scheduler.json"
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: list[subprocess.Popen[bytes]] = []
+        self._log: IO[bytes] = (folder / "cluster.log").open("ab")
+        self._environ = os.environ | {
+            MARK: f"{os.getpid()}-{id(self)}",
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), str(folder)]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DASK_DISTRIBUTED__ADMIN__LOG_FORMAT": "%(message)s",
+        }
+        for name in ("PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST", "COVERAGE_PROCESS_CONFIG"):
+            self._environ.pop(name, None)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start a scheduler where none is, and the workers that are missing."""
+        if self.scheduler is None or self.scheduler.poll() is not None:
+            self.file.unlink(missing_ok=True)
+            self.scheduler = self._started(
+                self._middle, "scheduler", "--host", self._middle.address, "--port", "0"
+            )
+            if not until(self.file.exists):
+                raise RuntimeError(f"no scheduler: {(self.folder / 'cluster.log').read_text()}")
+        for number, machine in enumerate(self._theirs, 1):
+            known = self.workers.get(f"w{number}")
+            if known is None or known.poll() is not None:
+                self.workers[f"w{number}"] = self._worker(f"w{number}", machine)
+        if not until(lambda: self._joined() >= len(self._theirs)):
+            raise RuntimeError(f"no workers: {(self.folder / 'cluster.log').read_text()}")
+
+    def _joined(self) -> int:
+        """Count the workers that the scheduler knows; asked on its own machine."""
+        code = (
+            "import sys; from distributed import Client\n"
+            "with Client(scheduler_file=sys.argv[1], timeout=60) as one:\n"
+            "    print(len(one.scheduler_info(n_workers=-1)['workers']))"
+        )
+        argv = [*self._middle.argv, sys.executable, "-c", code, str(self.file)]
+        told = subprocess.run(argv, capture_output=True, check=False, env=self._environ)
+        return int(told.stdout or 0)
+
+    def _worker(self, name: str, machine: Machine) -> "subprocess.Popen[bytes]":
+        kind = "--nanny" if self._nanny else "--no-nanny"
+        own = ("--name", name, "--host", machine.address, kind, "--nthreads", "1")
+        where = ("--local-directory", str(self.folder / "dask"))
+        return self._started(machine, "worker", *own, *where)
+
+    def _started(self, machine: Machine, *args: str) -> "subprocess.Popen[bytes]":
+        argv = [*machine.argv, sys.executable, "-m", "dask", *args, "--no-dashboard"]
+        return subprocess.Popen(
+            [*argv, "--scheduler-file", str(self.file)],
+            env=self._environ,
+            cwd=self.folder,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def session(self, folder: Path, args: Sequence[str], told: Path) -> "subprocess.Popen[bytes]":
+        """Start pytest on the machine of sessions.
+
+        Args:
+            folder: The project.
+            args: Its arguments.
+            told: The file for what it prints.
+        """
+        argv = [*self._here.argv, sys.executable, "-m", "pytest", f"--recipe-dask={self.file}"]
+        with told.open("wb") as file:
+            session = subprocess.Popen(
+                [*argv, *args],
+                env=self._environ,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._sessions.append(session)
+        return session
+
+    def worker_of(self, pid: int) -> tuple[str, psutil.Process]:
+        """Return the worker that has started a process, and its own process.
+
+        Raises:
+            LookupError: None has.
+        """
+        chain = [psutil.Process(pid), *psutil.Process(pid).parents()]
+        for name, worker in self.workers.items():
+            for place, process in enumerate(chain):
+                if process.pid == worker.pid:  # with a nanny, that is one below
+                    return name, chain[place - 1] if self._nanny else process
+        raise LookupError(f"process {pid} is of no worker")
+
+    def cable(self, worker: str, *, is_in: bool) -> None:
+        """Put the cable of a worker's machine in, or pull it."""
+        self._theirs[int(worker[1:]) - 1].plug(is_in=is_in)
+
+    def own_cable(self, *, is_in: bool) -> None:
+        """Put the cable of the sessions' machine in, or pull it."""
+        self._here.plug(is_in=is_in)
+
+    def left(self) -> list[str]:
+        """Return what runs of sessions: all processes but the scheduler's and the workers'."""
+        known = [one.pid for one in (self.scheduler, *self.workers.values()) if one is not None]
+        found = []
+        for one in self._all():
+            with contextlib.suppress(psutil.Error):
+                is_nannys = self._nanny and one.ppid() in known
+                if one.pid in known or is_nannys or one.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                words = " ".join(one.cmdline())
+                if "multiprocessing.resource_tracker" not in words:
+                    found.append(f"{one.pid} {words[:160]}")
+        return found
+
+    def _all(self) -> Iterator[psutil.Process]:
+        mark = f"{MARK}={self._environ[MARK]}".encode()
+        for one in psutil.process_iter():
+            with contextlib.suppress(OSError):
+                if mark in Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0"):
+                    yield one
+
+    def close(self) -> None:
+        """End all of it."""
+        for one in self._all():
+            with contextlib.suppress(psutil.Error):
+                one.send_signal(signal.SIGKILL)
+        for each in (self.scheduler, *self.workers.values(), *self._sessions):
+            if each is not None:
+                each.wait()
+        self._log.close()

@@ -1,0 +1,292 @@
+"""Faults of a cluster in the middle of a session, and what has to become of the session then.
+
+Each is a function that brings one about, waits for the end, and returns what is wrong.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from benchmarks.cluster import PATIENCE, Cluster, until
+from pytest_orchestrator.core.events import ContextChanged
+from pytest_orchestrator.execution.errands import PATIENCE as PATIENCE_OF_WORKERS
+from pytest_orchestrator.execution.errands import SILENCE
+from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.run.record import StepRecord
+from pytest_orchestrator.run.runs import found, load
+
+GRACE: Final = 5.0
+"""Seconds after a session in which nothing of it is left on any machine."""
+WRITES: Final = 5
+_OPTIONS: Final = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "recipe_html=false")
+_SCRIPTLETS: Final = f"""
+import os
+import time
+
+
+def _note(file, text):
+    told = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(told, f"{{text}}\\n".encode())
+    os.close(told)
+
+
+def body(ctx, params):
+    name = params["name"]
+    _note("ran.txt", name)
+    for number in range({WRITES}):
+        ctx.append(name, number)
+        _note("told.txt", f"{{name}} {{number}}")
+    _note(f"{{name}}.pid", os.getpid())
+    end = time.monotonic() + {PATIENCE}
+    while not os.path.exists(f"{{name}}.go") and time.monotonic() < end:
+        time.sleep(0.02)
+    if params.get("late"):
+        ctx.set("late", name)
+    _note(f"{{name}}.done", os.getpid())
+    return {{"status": "ok"}}
+"""
+_RECIPE: Final = """
+steps:
+  - {name: a, type: python, module: bodies, function: body, params: {name: a}}
+  - {name: b, type: python, module: bodies, function: body, params: {name: b}, needs: [a],
+     idempotent: true}
+  - {name: c, type: python, module: bodies, function: body, params: {name: c}, needs: [b]}
+  - {name: d, type: python, module: bodies, function: body, params: {name: d}, needs: [a]}
+"""
+STEPS: Final = "abcd"
+
+
+class Scene:
+    """A project whose step `b` goes on once it is let, and its sessions on a cluster.
+
+    Args:
+        cluster: The cluster.
+        folder: An empty folder for the project.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        (folder / "recipes").mkdir(parents=True)
+        (folder / "recipes" / "x.yaml").write_text(_RECIPE)
+        (folder / "bodies.py").write_text(_SCRIPTLETS)
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        self.let("acd")
+        self._ended = 0.0
+        self._sessions = 0
+        self.start()
+
+    def start(self, *args: str) -> None:
+        """Start a session."""
+        self._sessions += 1
+        self._told = self.folder / f"told-{self._sessions}.log"
+        self._session = self.cluster.session(self.folder, [*_OPTIONS, *args], self._told)
+
+    def let(self, steps: Iterable[str]) -> None:
+        """Let steps go on."""
+        for name in steps:
+            (self.folder / f"{name}.go").touch()
+
+    def pid(self, step: str) -> int:
+        """Wait until a step waits; return its process.
+
+        Raises:
+            RuntimeError: It does not come to it.
+        """
+        file = self.folder / f"{step}.pid"
+        until(lambda: (file.exists() and file.read_text()) or self._session.poll() is not None)
+        if not file.exists():
+            raise RuntimeError(f"step {step} did not begin:\n{self.told}")
+        return int(file.read_text().split()[-1])
+
+    def has(self, name: str) -> bool:
+        """Wait until there is a file."""
+        return until((self.folder / name).exists)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send the session a signal."""
+        os.kill(self._session.pid, number)
+
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler of the cluster."""
+        assert self.cluster.scheduler is not None  # it was started
+        self.cluster.scheduler.kill()
+        self.cluster.scheduler.wait()
+
+    def state(self, step: str) -> str:
+        """Return the state of a step in the last run."""
+        steps = load(found(self.folder / ".orchestrator/runs")).steps
+        return next(one.state for one in steps if one.name == step)
+
+    @property
+    def told(self) -> str:
+        """What the session has printed."""
+        return self._told.read_text(errors="replace")
+
+    def wrong(self, code: int, **states: str) -> list[str]:
+        """Wait for the end of the session; return what is wrong then.
+
+        Args:
+            code: Its exit status.
+            states: For steps, what has to be in the words of their end; others passed.
+        """
+        try:
+            ended = self._session.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._session.wait()
+            return [f"the session hangs:\n{self.told}"]
+        end = time.monotonic()
+        until(lambda: not self.cluster.left(), GRACE + 1.0)
+        late = time.monotonic() - end
+        wrong = [f"left after {late:.1f} s: {one}" for one in self.cluster.left()]
+        if ended != code:
+            wrong.append(f"exit status {ended}, not {code}")
+        wrong += [*self._wrong_in_the_journal(states), *self._ran_too_often()]
+        return [*wrong, self.told] if wrong else []
+
+    def _ran_too_often(self) -> list[str]:
+        """Return the bodies that ran more than once for each session that had to run them."""
+        ran = Counter(_lines(self.folder / "ran.txt"))
+        most = {name: self._sessions if name == "b" else 1 for name in STEPS}
+        return [
+            f"the body of {name} ran {ran[name]} times" for name in most if ran[name] > most[name]
+        ]
+
+    def _wrong_in_the_journal(self, states: dict[str, str]) -> list[str]:
+        run = found(self.folder / ".orchestrator/runs")
+        argv = [sys.executable, "-m", "pytest_orchestrator", "verify", str(run)]
+        verified = subprocess.run(argv, capture_output=True, text=True, check=False)
+        wrong = []
+        if verified.returncode and "lines are as they were written" not in verified.stdout:
+            wrong.append(f"verify: {verified.stdout}{verified.stderr}")
+        for step in load(run).steps:
+            words = f"{step.state} {_told_of(step)}"
+            wanted = states.get(step.name, "passed|restored")
+            if not any(one in words for one in wanted.split("|")):
+                wrong.append(f"step {step.name} is {words!r}, not {wanted!r}")
+        entries = read(run / "journal.jsonl").entries
+        kept = [one.event for one in entries if isinstance(one.event, ContextChanged)]
+        values = Counter(f"{one.key} {one.new}" for one in kept)
+        lost = Counter(_lines(self.folder / "told.txt")) - values
+        if lost and self._sessions == 1:
+            wrong.append(f"acknowledged, and not kept: {dict(lost)}")
+        return wrong
+
+
+def _told_of(step: StepRecord) -> str:
+    about = (step.block or {}).get("step", {})
+    return f"{about.get('kind', '')}: {about.get('reason', '')}"
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def worker_killed(scene: Scene) -> list[str]:
+    """SIGKILL of a worker in the middle of a step."""
+    name, worker = scene.cluster.worker_of(scene.pid("b"))
+    worker.kill()
+    return scene.wrong(1, b=f"crash: worker {name} on ", c="blocked by")
+
+
+def worker_killed_before_claim(scene: Scene) -> list[str]:
+    """SIGKILL of a worker that has got a step from Dask, and was stopped before it claimed it."""
+    (scene.folder / "a.go").unlink()
+    scene.let("b")
+    name, _ = scene.cluster.worker_of(scene.pid("a"))
+    other = next(worker for each, worker in scene.cluster.workers.items() if each != name)
+    os.kill(other.pid, signal.SIGSTOP)  # one of b and d comes to it, most of the time
+    scene.let("a")
+    until(lambda: any((scene.folder / f"{one}.pid").exists() for one in "bd"), GRACE)
+    other.kill()
+    return scene.wrong(0)
+
+
+def worker_killed_after_body(scene: Scene) -> list[str]:
+    """SIGKILL of a worker whose step has ended, and which has not told so."""
+    name, worker = scene.cluster.worker_of(scene.pid("b"))
+    worker.suspend()
+    scene.let("b")
+    done = scene.has("b.done")
+    worker.kill()
+    lost = [] if done else ["the body did not end"]
+    return lost + scene.wrong(1, b=f"crash: worker {name} on ", c="blocked by")
+
+
+def scheduler_killed(scene: Scene) -> list[str]:
+    """SIGKILL of the scheduler; a new one comes, and the run goes on."""
+    scene.pid("b")
+    scene.kill_scheduler()
+    wrong = scene.wrong(2, b="interrupted", c="not run", d="passed|not run|interrupted")
+    if "the scheduler at" not in scene.told or "was lost" not in scene.told:
+        wrong.append(f"nothing is told of the scheduler:\n{scene.told}")
+    return wrong or _resumed(scene)
+
+
+def session_killed(scene: Scene) -> list[str]:
+    """SIGKILL of pytest; another session goes on."""
+    scene.pid("b")
+    scene.kill()
+    wrong = scene.wrong(-signal.SIGKILL, b="interrupted", c="not run", d="passed|not run|inter")
+    return wrong or _resumed(scene)
+
+
+def _resumed(scene: Scene) -> list[str]:
+    again = [step for step in "d" if scene.state(step) == "interrupted"]
+    scene.let("b")
+    scene.cluster.start()
+    scene.start("--recipe-resume", *(f"--recipe-rerun={step}" for step in again))
+    return scene.wrong(0)
+
+
+def worker_stopped(scene: Scene, seconds: float) -> list[str]:
+    """SIGSTOP of a worker in the middle of a step, and SIGCONT."""
+    pid = scene.pid("b")
+    name, worker = scene.cluster.worker_of(pid)
+    worker.suspend()
+    time.sleep(seconds)
+    worker.resume()
+    if seconds < 20:
+        scene.let("b")
+        return scene.wrong(0)
+    gone = until(lambda: not psutil.pid_exists(pid), GRACE)
+    wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
+    return wrong if gone else [*wrong, "the body goes on though its worker was taken for lost"]
+
+
+def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str]:
+    """A worker's machine, or that of pytest, without its cable for some seconds."""
+    pid = scene.pid("b")
+    name, _ = scene.cluster.worker_of(pid)
+    cable = scene.cluster.own_cable if own else partial(scene.cluster.cable, name)
+    cable(is_in=False)
+    lost = seconds > PATIENCE_OF_WORKERS
+    gone = not lost or until(lambda: not psutil.pid_exists(pid), SILENCE)
+    time.sleep(max(0.0, seconds - (SILENCE if lost else 0.0)))
+    cable(is_in=True)
+    scene.let("b")
+    if not lost:
+        return scene.wrong(0)
+    wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
+    return wrong if gone else [*wrong, "the body goes on without the session"]
+
+
+def worker_cut_off_after_body(scene: Scene) -> list[str]:
+    """SIGKILL of a worker whose step has ended while its machine had no cable."""
+    name, worker = scene.cluster.worker_of(scene.pid("b"))
+    scene.cluster.cable(name, is_in=False)
+    scene.let("b")
+    done = scene.has("b.done")
+    worker.kill()
+    scene.cluster.cable(name, is_in=True)
+    wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
+    return wrong if done else ["the body did not end", *wrong]
