@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.controls import CONTROLS
+from pytest_orchestrator.core.opening import READ
 
 _PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -71,13 +72,15 @@ def tail(path: str | Path, most: int) -> Tail | None:
         most: Bytes of a page that it may take; characters that a page escapes take more.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, READ)
     except OSError:
         return None
     try:
         # Once or twice in each step of a run: a file of Python's asks the system eight times.
         size = os.fstat(fd).st_size
-        raw = os.pread(fd, most, max(0, size - most))
+        if size > most:
+            os.lseek(fd, size - most, os.SEEK_SET)
+        raw = os.read(fd, most)
     except OSError:
         return None
     finally:

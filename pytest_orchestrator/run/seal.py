@@ -6,10 +6,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from pytest_orchestrator.core.opening import READ_FILE
 from pytest_orchestrator.run.journal import LOCK, NAME
 
 _PIECE: Final = 1 << 20
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def contents(folder: Path) -> dict[str, tuple[int, str]]:
@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
 
 def _known(path: str) -> tuple[int, str] | None:
     try:
-        fd = os.open(path, _FLAGS)
+        fd = os.open(path, READ_FILE)
     except OSError:  # taken away meanwhile, not ours to read, or a link
         return None
     try:
