@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError, absent, item
@@ -99,6 +99,26 @@ class Steps(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def gist(result: StepResult) -> StepResult:
+    """Return of a result what steps after it may ask for, and nothing that is only reported."""
+    ended = result.ended
+    if ended is not None:
+        code = ended.process.exit_code if ended.process else None
+        process = None if code is None else Process(argv=(), cwd="", alone="", exit_code=code)
+        usage = Usage(seconds=ended.usage.seconds)
+        ended = Ended(usage=usage, value=ended.value, process=process)
+    return StepResult(
+        step=result.step,
+        outcome=result.outcome,
+        failure=result.failure,
+        reason=result.reason,
+        blocked_by=result.blocked_by,
+        meets=result.meets,
+        ended=ended,
+        restored=result.restored,
+    )
 
 
 class Run:

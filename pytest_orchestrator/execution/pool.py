@@ -130,6 +130,13 @@ class Pool(Crew):
         if interrupt is not None:
             raise interrupt
 
+    def shorten(self, step: Step) -> None:
+        """Keep of a step what other steps may ask for alone: all else of it is told."""
+        with self._lock:
+            super().shorten(step)
+            if step.name in self.results:
+                self._jobs.pop(step.name, None)
+
     def over(self) -> list[StepResult]:
         """End what goes on and let go what is held: nobody runs a step of it any more."""
         self.settle()

@@ -14,6 +14,7 @@ from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.lookups import gist
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
@@ -153,6 +154,20 @@ class Serial:
         for result in told:
             self._keep(self.recipe.step(result.step), result)
         return told
+
+    def shorten(self, step: Step) -> None:
+        """Keep of a step what other steps may ask for alone: all else of it is told.
+
+        A service goes on, and its result is completed at its end.
+        """
+        known = self.results.get(step.name)
+        if known is not None and not step.background:
+            self.results[step.name] = gist(known)
+
+    def let_go(self) -> None:
+        """Keep of all steps how they ended alone: the run is over, and nobody asks for more."""
+        for name, known in self.results.items():
+            self.results[name] = msgspec.structs.replace(gist(known), ended=None)
 
     def tell_heard(self, name: str) -> None:
         """Let happen here what a service has logged and warned of since it was ready."""

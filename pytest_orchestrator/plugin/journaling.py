@@ -18,6 +18,7 @@ from pytest_orchestrator.plugin.blocks import carried
 from pytest_orchestrator.plugin.elsewhere import Elsewhere
 from pytest_orchestrator.plugin.tables import LATE
 from pytest_orchestrator.plugin.tested import Tested, uncollected
+from pytest_orchestrator.run.lines import Lines
 from pytest_orchestrator.run.seal import contents
 from pytest_orchestrator.run.surroundings import surroundings
 
@@ -48,6 +49,9 @@ def begin(session: pytest.Session, state: "State") -> None:
         earlier = state.resuming.run if state.resuming else None
         journal = state.folder.open(settings.keep_runs(config), earlier)
         config.add_cleanup(journal.close)
+        state.lines = Lines(journal.path)
+        journal.wrote = state.lines.note
+        config.add_cleanup(state.lines.close)
         failed = [uncollected(report, state) for report in state.uncollected]
         started = config.stash[STARTED] = _started(config, state)
         keeper.begin(journal, [started, *failed])

@@ -28,7 +28,6 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.execution.following import Again, Finished, Tried
 from pytest_orchestrator.execution.lull import LULL
 from pytest_orchestrator.plugin import past
-from pytest_orchestrator.recipe import work
 from pytest_orchestrator.run import texts
 
 if TYPE_CHECKING:
@@ -261,6 +260,13 @@ class Keeper:
             except JournalError:
                 return
 
+    def forget(self, recipe: "Recipe", step: "Step") -> None:
+        """Keep nothing more of a step here: pytest has told of it. A service has an end still."""
+        if not step.background:
+            at = recipe.key, step.name
+            self.blocks.pop(at, None)
+            self._work.pop(at, None)
+
     def waits(self, recipe: "Recipe", tell: "Callable[[Wait], None]", wait: "Wait") -> None:
         """Keep that a step waits for a lock, and tell it."""
         if recipe.key not in self.begun:
@@ -287,14 +293,7 @@ class Keeper:
         with self._lock:
             if recipe.key not in self.begun:
                 about, steps = told_of(self._config, self._state.run(recipe).recipe)
-                files, key = self._files_of(recipe), recipe.key
+                files, key = past.files_of(self._state, recipe), recipe.key
                 self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
                 self.begun.add(recipe.key)
                 self._texts.add(recipe)
-
-    def _files_of(self, recipe: "Recipe") -> dict[str, str]:
-        """Return the digests of the files that the steps of a recipe run, by their paths."""
-        sources = past.surroundings(self._state).sources
-        steps = (*recipe.steps, *recipe.final)
-        files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
-        return {sources.shown(path): work.of_file(path) for path in files}

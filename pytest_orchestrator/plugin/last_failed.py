@@ -37,13 +37,22 @@ class LastFailed:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._told: dict[str, dict[str, Any]] = {}
+        self._before: set[str] = set()
+        self._blocked: set[str] | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of what became of a step."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
-        if block is not None:
-            self._told[report.nodeid] = block["step"]
+        if block is None:
+            return
+        if self._blocked is None:
+            cache = getattr(self._config, "cache", None)
+            self._before = set() if cache is None else set(cache.get(_KEY, []))
+            self._blocked = {*self._before}
+        if block["step"]["state"] == "blocked":
+            self._blocked.add(report.nodeid)
+        else:
+            self._blocked.discard(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self) -> Generator[None, object, object]:
@@ -52,9 +61,5 @@ class LastFailed:
             return (yield)
         finally:
             cache = getattr(self._config, "cache", None)
-            if cache is not None and self._told:
-                before = set(cache.get(_KEY, []))
-                now = {node for node, step in self._told.items() if step["state"] == "blocked"}
-                blocked = sorted((before - set(self._told)) | now)
-                if blocked != sorted(before):
-                    cache.set(_KEY, blocked)
+            if cache is not None and self._blocked is not None and self._blocked != self._before:
+                cache.set(_KEY, sorted(self._blocked))

@@ -42,9 +42,16 @@ def recipe_file(path: Path, parent: pytest.Collector, claim: Claim) -> "RecipeFi
 
 
 class RecipeFile(pytest.Module):
-    """One recipe; its children are its steps, the ``finally`` steps last."""
+    """One recipe; its children are its steps, the ``finally`` steps last.
+
+    Attributes:
+        recipe: The recipe, of a matrix that of the first cell.
+        idle: Stands for what runs a step, before it runs and after it: of that a session would
+            have one for each step otherwise.
+    """
 
     recipe: Recipe
+    idle: Callable[..., Any]
 
     def collect(self) -> "Iterator[StepItem]":
         """Read the recipe; nothing of the user's is imported or run."""
@@ -56,6 +63,7 @@ class RecipeFile(pytest.Module):
 
             validating.check(self.recipe, self.config)
         self.obj = types.ModuleType(self.path.stem)
+        self.idle = callable_of(self.path, "step", 1, asks=False)
         for tag in self.recipe.tags:
             self.add_marker(_mark(self.config, tag))
         if self.recipe.fixtures:
@@ -67,9 +75,9 @@ class RecipeFile(pytest.Module):
     def item(self, recipe: Recipe, step: Step) -> "StepItem":
         """Return a new item for a step of this recipe, or of a cell of its matrix."""
         name = recipe.node(step.name).rpartition("::")[2]
-        asks = bool(recipe.fixtures or step.fixtures)
-        function = callable_of(recipe.source(step).path, name, step.line, asks=asks)
-        if step.fixtures:
+        function: Callable[..., Any] = self.idle
+        if recipe.fixtures or step.fixtures:  # which pytest reads from it
+            function = callable_of(recipe.source(step).path, name, step.line, asks=True)
             pytest.mark.usefixtures(*step.fixtures)(function)
         item: StepItem = StepItem.from_parent(
             self, name=name, callobj=function, recipe=recipe, step=step
@@ -118,7 +126,19 @@ class StepItem(pytest.Function):
         self.step = step
         self._result: StepResult | None = None
         self._serial: Serial | None = None
+
+    def setup(self) -> None:
+        """Make what runs the step, where it is not there yet."""
+        if self.obj is self.parent.idle:
+            self.obj = callable_of(self.source, self.name, self.step.line, asks=False)
         let_perform(self.obj, self.perform)
+        super().setup()
+
+    def forget(self) -> None:
+        """Let go what there was to run the step, and what became of it."""
+        self.result = None
+        if not (self.recipe.fixtures or self.step.fixtures):
+            self.obj = self.parent.idle
 
     @property
     def result(self) -> StepResult | None:

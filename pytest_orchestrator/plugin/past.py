@@ -42,6 +42,16 @@ def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
     return work.digests(read, read.step(step.name), surroundings(state))
 
 
+def files_of(state: "State", recipe: "Recipe") -> dict[str, str]:
+    """Return the digests of the files that the steps of a recipe run, by their paths."""
+    from pytest_orchestrator.recipe import work
+
+    sources = surroundings(state).sources
+    steps = (*recipe.steps, *recipe.final)
+    files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
+    return {sources.shown(path): work.of_file(path) for path in files}
+
+
 def work_of_skipped(state: "State", at: tuple[str, str], result: "StepResult") -> dict[str, str]:
     """Return the digests of a step that was skipped before anything of it ran; else none."""
     if result.outcome != "skipped" or not result.meets:

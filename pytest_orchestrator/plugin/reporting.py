@@ -14,7 +14,9 @@ from pytest_orchestrator.plugin.state import state_of
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
+    from pytest_orchestrator.recipe.model import Step
 
 
 class Blocks:
@@ -23,6 +25,9 @@ class Blocks:
     What pytest makes of an expected failure comes onto a report only after it was made,
     and pytest-json-report asks for the block before all wrappers are through.
     """
+
+    def __init__(self) -> None:
+        self._made: pytest.TestReport | None = None
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_makereport")
     def pytest_runtest_makereport_within(
@@ -35,7 +40,7 @@ class Blocks:
 
             if isinstance(item, StepItem):
                 report.longrepr = item.explained(call.excinfo.value) or report.longrepr
-        item.stash[_REPORT] = report
+        self._made = report
         return report
 
     @pytest.hookimpl(wrapper=True)
@@ -51,6 +56,10 @@ class Blocks:
             if needed:
                 blocks = [block_of(item.config, *one) for one in needed]
                 setattr(report, NEEDED, blocks)
+                selected = state_of(item.config).selected
+                for run, step, _ in needed:
+                    if step.name not in selected.get(run.recipe.key, ()):  # else it is an item
+                        forget_step(item.config, run, step)
                 needed.clear()
         if call.when != "teardown":
             from pytest_orchestrator.plugin.nodes import StepItem
@@ -66,15 +75,10 @@ class Blocks:
         """Give pytest-json-report the block of a step."""
         from pytest_orchestrator.plugin.nodes import StepItem
 
-        if not isinstance(item, StepItem) or call.when == "teardown":
+        if not isinstance(item, StepItem) or call.when == "teardown" or self._made is None:
             return {}
-        _describe(item, item.stash[_REPORT])
-        block = item.stash.get(_BLOCK, None)
+        block = _describe(item, self._made)
         return {} if block is None else {ATTRIBUTE: block}
-
-
-_BLOCK = pytest.StashKey["dict[str, Json]"]()
-_REPORT = pytest.StashKey[pytest.TestReport]()
 
 
 @contextlib.contextmanager
@@ -110,8 +114,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             duration=duration,
         )
         if when == "call":
-            _describe(item, made)
-            extra = {"metadata": {ATTRIBUTE: item.stash[_BLOCK]}}
+            extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
         made.user_properties = list(item.user_properties)
         if state_of(item.config).has_secrets:
@@ -121,10 +124,28 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
     return [report("setup"), report("call", item.told(), seconds), report("teardown")]
 
 
-def _describe(item: "StepItem", report: pytest.TestReport) -> None:
-    """Put a step's block and properties on its report, and note what never ran."""
+def forget(item: pytest.Item) -> None:
+    """Let go what was kept of an item, once all of it is told."""
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+    # With this option the same step may be another item, which is told all of it again.
+    if isinstance(item, StepItem) and not item.config.getoption("keepduplicates", False):
+        item.forget()
+        forget_step(item.config, item.run, item.step)
+
+
+def forget_step(config: pytest.Config, run: "Serial", step: "Step") -> None:
+    """Let go what was kept of a step for reports: the journal has it."""
+    keeper = state_of(config).keeper
+    if keeper is not None:
+        keeper.forget(run.recipe, step)
+    run.shorten(step)
+
+
+def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":
+    """Put a step's block and properties on its report, and note what never ran; return it."""
     if report.when == "setup" and report.passed:
-        return
+        return None
     from pytest_orchestrator.reports import junit
 
     state = None
@@ -146,15 +167,15 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> None:
     keeper = state_of(item.config).keeper
     if keeper is not None:
         keeper.described(item.recipe, item.step, result, block)
-    item.stash[_BLOCK] = block
     setattr(report, ATTRIBUTE, block)
     if junit_file.place(item.config) != "testcase":
-        return
+        return block
     properties = junit.properties(block)
     mine = {name for name, _ in properties}
     others = [pair for pair in item.user_properties if pair[0] not in mine]
     item.user_properties[:] = [*others, *properties]
     report.user_properties = list(item.user_properties)
+    return block
 
 
 def _known(item: "StepItem", result: "StepResult", state: str | None) -> "dict[str, Json] | None":

@@ -71,8 +71,10 @@ class Running:
             raise
         if self._session.shouldfail or self._session.shouldstop:
             self._end()
+        reporting.forget(item)
         for run in self._finals.over_after(item):
             self._over(run)
+            run.let_go()
         return done
 
     @pytest.hookimpl(tryfirst=True)

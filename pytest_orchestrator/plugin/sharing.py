@@ -20,6 +20,7 @@ from pytest_orchestrator.plugin.shared import EVENT, INPUT, KNOWN, LEARNT, SECRE
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.remote.hub import Ask, Hub
 
@@ -99,11 +100,10 @@ def _asks(state: "State") -> "dict[str, Ask]":
     """Return what workers may ask for beside the Context."""
     import msgspec
 
-    from pytest_orchestrator.core.events import AnyEvent, RecipeStarted, StepFinished, StepStarted
+    from pytest_orchestrator.core.events import AnyEvent, RecipeStarted
 
     keeper = state.keeper
     assert keeper is not None  # noqa: S101  # this is the controller
-    known: dict[str, dict[str, StepFinished | None]] = {}
 
     def keep(told: Any) -> None:
         event = msgspec.convert(told, AnyEvent)
@@ -112,17 +112,34 @@ def _asks(state: "State") -> "dict[str, Ask]":
                 return  # a worker that takes the place of another tells it again
             keeper.begun.add(event.recipe)
         keeper.append(event)
-        if isinstance(event, StepStarted | StepFinished):
-            ended = event if isinstance(event, StepFinished) else None
-            known.setdefault(event.recipe, {})[event.step] = ended
 
     return {
         SECRETS: lambda told: _learn(state, told),
         LEARNT: state.secrets.add,
         EVENT: keep,
-        KNOWN: lambda _: {recipe: dict(steps) for recipe, steps in known.items()},
+        KNOWN: lambda _: _known(state),
         SYNC: lambda _: keeper.sync(),
     }
+
+
+def _known(state: "State") -> "dict[str, dict[str, StepFinished | None]]":
+    """Return what the journal tells of each step that a worker began, None where no end of it.
+
+    It is asked for where a worker has died: nobody keeps it for that.
+    """
+    from pytest_orchestrator.core.events import StepFinished, StepStarted
+    from pytest_orchestrator.run.journal import NAME
+    from pytest_orchestrator.run.reader import read
+
+    known: dict[str, dict[str, StepFinished | None]] = {}
+    journal = state.folder.path / NAME
+    for entry in read(journal).entries if journal.exists() else ():
+        match entry.event:
+            case StepStarted(cut_off_in=None, recipe=recipe, step=step):
+                known.setdefault(recipe, {})[step] = None
+            case StepFinished(restored=None, recipe=recipe, step=step) as event:
+                known.setdefault(recipe, {})[step] = event
+    return known
 
 
 def _learn(state: "State", told: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.remote.shared import SharedContext
     from pytest_orchestrator.run.folder import RunFolder
+    from pytest_orchestrator.run.lines import Lines
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class State:
         scopes: The own Contexts of recipes, by their keys.
         slots: Where steps run at the same time, once that was asked for.
         restored: Blocks of steps that do not run in this session, by recipe and name.
+        lines: Reads steps back from the journal; None where this process does not write it.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -58,6 +60,7 @@ class State:
         self.others = 0
         self.scopes: dict[str, Context] = {}
         self.restored: dict[tuple[str, str], dict[str, Any]] = {}
+        self.lines: Lines | None = None
         self._resuming: tuple[Resuming | None] | None = None
         self._context: Context | None = None
         self._follower: following.Follower | None = None

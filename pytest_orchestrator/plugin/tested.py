@@ -27,12 +27,16 @@ class Tested:
         self.counts: dict[str, int] = {}
         self._state = state
         self._reports: dict[tuple[str, str], list[pytest.TestReport]] = {}
+        self._steps: dict[tuple[str, str], tuple[str, str]] = {}
 
     def take(self, report: pytest.TestReport) -> TestReported | None:
         """Take a report; return what is to be told once it is the last one of an item."""
         key = getattr(report, "worker_id", "main"), report.nodeid
         reports = self._reports.setdefault(key, [])
         reports.append(report)
+        block = getattr(report, ATTRIBUTE, None)
+        if block is not None:
+            self._steps[key] = key_of(block), block["step"]["name"]
         # What xdist reports of a worker that died has no stage, and nothing follows it.
         return None if report.when in ("setup", "call") else self._told(key)
 
@@ -50,6 +54,7 @@ class Tested:
 
     def _told(self, key: tuple[str, str]) -> TestReported | None:
         reports = self._reports.pop(key)
+        recipe, step = self._steps.pop(key, (None, None))
         if any(report.outcome == "rerun" for report in reports):  # type: ignore[comparison-overlap]
             return None  # it is about to be run again
         main = next((one for one in reports if _outcome(one) != "passed"), reports[-1])
@@ -57,17 +62,14 @@ class Tested:
             main = next((one for one in reports if one.when == "call"), main)
         outcome = _outcome(main)
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
-        block: dict[str, Any] | None = next(
-            (getattr(one, ATTRIBUTE) for one in reports if hasattr(one, ATTRIBUTE)), None
-        )
         masked = self._state.masked
         text = "\n".join(one.longreprtext for one in reports if one.failed)
         return TestReported(
             node=main.nodeid,
             outcome=outcome,
             seconds=round(sum(one.duration for one in reports), 6),
-            recipe=key_of(block) if block else None,
-            step=block["step"]["name"] if block else None,
+            recipe=recipe,
+            step=step,
             reason=masked(_reason(main)),
             text=masked(text),
             worker=key[0],

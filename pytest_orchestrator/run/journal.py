@@ -28,6 +28,7 @@ class Journal:
     Attributes:
         path: The file.
         failed: Why nothing more can be written; None while all is well.
+        wrote: Is told each event that was written, and where its line begins, in bytes.
     """
 
     def __init__(self, path: Path, chain: Chain | None = None) -> None:
@@ -42,6 +43,7 @@ class Journal:
         """
         self.path = path
         self.failed: JournalError | None = None
+        self.wrote: Callable[[AnyEvent, int], None] | None = None
         self._chain = chain or Chain()
         self._lock = threading.RLock()
         self._busy = False
@@ -95,7 +97,10 @@ class Journal:
         while written < len(line):  # as on a disk that is nearly full
             written += os.write(fd, line[written:])
         self._chain.wrote(line)
-        self._end = (self._end[0] + len(line), self._chain.length, self._chain.hash)
+        offset = self._end[0]
+        self._end = (offset + len(line), self._chain.length, self._chain.hash)
+        if self.wrote is not None:
+            self.wrote(event, offset)
 
     def _take_back(self) -> None:
         """Forget what there may be of a line that was not written to its end."""

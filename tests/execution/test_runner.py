@@ -190,3 +190,36 @@ def test_the_fixtures_of_a_step_reach_its_body(bench: Bench, run: Serial) -> Non
     ended = run.result(bench.python_step(source, fixtures=["psu"]), {"psu": "P"}).ended
     assert ended is not None
     assert ended.value == {"status": "ok", "psu": "P"}
+
+
+def test_of_a_step_that_is_told_what_others_may_ask_for_is_kept(bench: Bench) -> None:
+    recipe = bench.recipe(
+        """\
+        steps:
+          - {name: a, type: shell, cmd: "echo hi; exit 3", parse: text, success: {exit_code: 3}}
+          - {name: b, type: shell, cmd: "echo ${{ steps.a.exit_code }}", parse: text}
+        """
+    )
+    run = Serial(recipe, bench.context, bench.env)
+    whole = run.result(recipe.step("a"))
+    before = run.scope.before(recipe.step("b"), bench.context, 1, {})["steps"]["a"]
+
+    run.shorten(recipe.step("a"))
+
+    short = run.results["a"]
+    assert whole.verdicts
+    assert (short.verdicts, short.measurements, short.changes) == ((), (), ())
+    assert run.scope.before(recipe.step("b"), bench.context, 1, {})["steps"]["a"] == before
+    assert before["exit_code"] == 3
+    assert run.result(recipe.step("b")).outcome == "passed"
+
+
+def test_of_a_run_that_is_over_it_is_kept_how_steps_ended(run: Serial) -> None:
+    run.result(run.recipe.step("free"))
+    run.note(run.recipe.step("a"), "failed", "no bench")
+    before = {name: (one.outcome, one.meets) for name, one in run.results.items()}
+
+    run.let_go()
+
+    assert {name: (one.outcome, one.meets) for name, one in run.results.items()} == before
+    assert not any(one.ended for one in run.results.values())

@@ -1,0 +1,70 @@
+"""Lines of a journal that are read back while it is still written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from pytest_orchestrator.core.events import RunFinished, RunStarted, StepFinished
+from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.lines import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def ended(step: str, outcome: Literal["passed", "failed"] = "passed") -> StepFinished:
+    block = {"step": {"name": step, "state": outcome}, "sign": "Ω"}
+    return StepFinished(recipe="r", step=step, outcome=outcome, meets=True, block=block)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(RunStarted(schema_version="1.0", run="x"))
+    yield journal
+    journal.close()
+
+
+def test_the_last_line_on_a_step_is_read_back(journal: Journal) -> None:
+    lines = Lines(journal.path)
+    journal.wrote = lines.note
+    for event in (ended("a"), ended("b"), ended("a", "failed")):
+        journal.append(event)
+
+    found = {name: lines.take("r", name) for name in "ba"}
+
+    assert {name: line and lines.at(line) for name, line in found.items()} == {
+        "b": ended("b"),
+        "a": ended("a", "failed"),
+    }
+    lines.close()
+
+
+def test_a_line_is_known_to_who_took_it_alone(journal: Journal) -> None:
+    lines = Lines(journal.path)
+    journal.wrote = lines.note
+    journal.append(ended("a"))
+
+    assert lines.take("r", "a") is not None
+    assert lines.take("r", "a") is None
+    assert lines.take("r", "b") is None
+    lines.close()
+
+
+def test_lines_are_read_when_the_journal_is_sealed_and_its_folder_is_gone(
+    journal: Journal,
+) -> None:
+    lines = Lines(journal.path)
+    journal.wrote = lines.note
+    journal.append(ended("a"))
+    journal.seal(lambda count: RunFinished(exit_status=0, lines=count))
+    journal.path.unlink()
+
+    line = lines.take("r", "a")
+
+    assert line is not None
+    assert lines.at(line) == ended("a")
+    lines.close()
