@@ -5,7 +5,7 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.place import Place, Places
 from pytest_orchestrator.recipe import defaults, inline, matrix
 from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.custom import Extensions
@@ -210,7 +210,7 @@ def _is_var(secret: str) -> bool:
 
 def _plain(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple[Step, ...]:
     return tuple(
-        each.model(**each.fields, index=index, is_final=is_final, at=each.at)
+        each.model(**each.fields, index=index, is_final=is_final, at=Places(each.at))
         for index, each in enumerate(drafts, start=before + 1)
     )
 
@@ -223,7 +223,7 @@ def _built(
     ends: list[Step] = []
 
     def flat(each: Draft, *, is_final: bool) -> list[Step]:
-        step = each.model(**each.fields, at=each.at)
+        step = each.model(**each.fields, at=Places(each.at))
         inner = used.get(each.name)
         if not isinstance(step, UseStep) or inner is None:
             return [step]

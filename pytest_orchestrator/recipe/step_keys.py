@@ -1,12 +1,13 @@
 """The keys of steps of every type: frozen values, true from birth."""
 
 import signal
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from msgspec import Struct, field
 
 from pytest_orchestrator import extending
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.place import Place, Places
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.kinds import (
@@ -246,7 +247,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     part: Part | None = None
     index: int = 0
     is_final: bool = False
-    at: dict[str, Place] = {}
+    at: Mapping[str, Place] = Places({})
 
     @property
     def stop_number(self) -> int:

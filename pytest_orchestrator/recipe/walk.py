@@ -1,5 +1,6 @@
 """From the pairs of a mapping to the fields of a Struct: each key by its field's own type."""
 
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from types import UnionType
@@ -95,7 +96,8 @@ def fields_of(
         elif key.reader is not None:
             value = _read(key, key.reader, node, prefix + name, reading)
             if value is not FAILED:
-                values[key.field] = value
+                # Thousands of steps name the same module.
+                values[key.field] = sys.intern(value) if type(value) is str else value
     return values
 
 

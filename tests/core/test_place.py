@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.place import Place, excerpt
+from pytest_orchestrator.core.place import Place, Places, excerpt
 
 TEXT = "".join(f"line {number}\n" for number in range(1, 13))
 
@@ -84,3 +84,21 @@ def test_what_the_carets_mark_is_what_stands_at_the_place(
     assert carets[start:end] == "^" * length
     marked = lines[line - 1][column - 1 : column - 1 + length]
     assert shown[start:end].ljust(length) == marked
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5),
+        st.builds(Place, *(st.integers(min_value=1, max_value=2**32 - 1),) * 3),
+        max_size=5,
+    )
+)
+def test_places_are_those_of_the_dict_that_they_were_made_of(known: dict[str, Place]) -> None:
+    places = Places(known)
+
+    assert dict(places) == known
+    assert list(places) == list(known)
+    assert len(places) == len(known)
+    assert ("no such key" in places, places.get("no such key")) == (False, None)
+    with pytest.raises(KeyError):
+        places["no such key"]
