@@ -23,6 +23,10 @@ from pytest_orchestrator.execution.exited import Exited, Request
 PYTHON = (sys.executable, "-I", "-S", "-c")
 BOUND = 3.0
 """Seconds after its timeout in which everything of a step is gone."""
+GONE = 2.0
+"""Seconds after a kill in which everything of a step is gone."""
+PATIENCE = 60.0
+"""Seconds after which nothing will happen any more, however much else the machine has to do."""
 
 MEGABYTE = 1000 * 1000
 _numbers = itertools.count(1)
@@ -193,13 +197,13 @@ FAULTS = {
         "a loop that ignores TERM",
         shell("trap '' TERM; while :; do sleep $0; done"),
         _timed_out("SIGKILL"),
-        timeout=0.2,
+        timeout=1.0,
     ),
     "forks-on-term": Fault(
         "answers TERM with new children",
         shell("trap 'sleep $0 & sleep $0 &' TERM; while :; do sleep $0; done"),
         _timed_out("SIGKILL"),
-        timeout=0.2,
+        timeout=1.0,
     ),
     "daemon": Fault(
         "a daemon in a session of its own, with an emptied environment",
@@ -225,21 +229,21 @@ FAULTS = {
         "255 processes that ignore TERM, each the parent of two",
         shell(BOMB),
         _timed_out("SIGKILL"),
-        timeout=0.4,
+        timeout=1.0,
         heavy=True,
     ),
     "comets": Fault(
         "processes that ignore TERM, each gone before it can be met, its child in its place",
         brood(4, "while os.fork() == 0: pass"),
         _timed_out("SIGKILL"),
-        timeout=0.3,
+        timeout=0.6,
         heavy=True,
     ),
     "lone-comets": Fault(
         "comets, each in a session of its own",
         brood(4, "while os.fork() == 0: os.setsid()"),
         _timed_out("SIGKILL"),
-        timeout=0.3,
+        timeout=0.6,
         heavy=True,
     ),
     "many-sessions": Fault(
@@ -257,25 +261,25 @@ FAULTS = {
             time.sleep(1000)
         """),
         _timed_out("SIGKILL"),
-        timeout=0.2,
+        timeout=1.0,
     ),
     "stopped": Fault(
         "stops itself",
         shell("kill -STOP $$; sleep $0"),
         _timed_out("SIGTERM"),
-        timeout=0.2,
+        timeout=1.0,
     ),
     "stopped-child": Fault(
         "waits for a child that is stopped and ignores TERM",
         shell("""sh -c 'trap "" TERM; kill -STOP $$; sleep $0' $0; sleep $0"""),
         _timed_out("SIGTERM", "SIGKILL"),
-        timeout=0.2,
+        timeout=1.0,
     ),
     "endless-output": Fault(
         "prints without end",
         ("/usr/bin/yes",),
         _both(_timed_out("SIGTERM"), _cut(MEGABYTE)),
-        timeout=0.3,
+        timeout=1.0,
     ),
     "endless-leftover": Fault(
         "leaves a child that prints without end",
@@ -378,16 +382,19 @@ VICTIMS = {
 """Whom a SIGKILL meets in the middle of three parallel steps, by name."""
 
 
-def killed(victim: str, token: str, *, limited: bool = False) -> tuple[float | None, str]:
+def killed(
+    victim: str, token: str, limit: float = GONE, *, limited: bool = False
+) -> tuple[float | None, str]:
     """Kill somebody in the middle of three parallel steps that ignore TERM.
 
     Args:
         victim: One of `VICTIMS`.
         token: Of the processes of the steps.
+        limit: Seconds that all of them may take to be gone.
         limited: The lanes do with what every system has.
 
     Returns:
-        The seconds until nothing of the steps is alive, None where that took more than two;
+        The seconds until nothing of the steps is alive, None where that took longer;
         and what pytest told where it was left alive.
     """
     root = str(Path(__file__).parents[1])
@@ -403,7 +410,7 @@ def killed(victim: str, token: str, *, limited: bool = False) -> tuple[float | N
             if victim == "stopped-lanes":
                 _signal(lanes, signal.SIGSTOP)
             _signal(met.get(victim, [pytest]), signal.SIGKILL)
-            seconds = seconds_until_gone(token, 2.0)
+            seconds = seconds_until_gone(token, limit)
         finally:
             end(token)
             _signal([keeper] if keeper else [], signal.SIGKILL)

@@ -24,7 +24,7 @@ class Serving(NamedTuple):
 
     def ended(self, by: signal.Signals) -> tuple[int, str]:
         self.process.send_signal(by)
-        told = self.process.communicate(timeout=20)[1]
+        told = self.process.communicate(timeout=60)[1]
         return self.process.returncode, told
 
 
@@ -76,7 +76,7 @@ def test_a_context_outlives_its_process_in_a_file(served: Served, project: Proje
         history = [remote.get_history(key) for key in ("dut", "readings", "gone")]
         twice = project.call("serve", "--file", "state.jsonl")
         first.process.kill()
-        first.process.wait(20)
+        first.process.wait(60)
         with pytest.raises(ContextUnreachable):
             remote.get("dut")
     assert twice.code == 2

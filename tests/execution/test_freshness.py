@@ -70,7 +70,7 @@ def test_a_file_from_the_future_is_not_waited_for(bench: Bench) -> None:
     assert unmet(bench, "true") == (
         "out.csv was not written by this step: it is from 2096-10-02T07:06:40.000Z, in the future"
     )
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 60
 
 
 def test_what_is_written_twice_within_a_tick_is_told_apart(bench: Bench) -> None:
@@ -81,7 +81,7 @@ def test_what_is_written_twice_within_a_tick_is_told_apart(bench: Bench) -> None
         assert unmet(bench, ": > out.csv; printf abc > out.csv") is None
 
 
-@pytest.mark.parametrize(("whole_seconds", "least"), [(False, 0.0), (True, 0.9)])
+@pytest.mark.parametrize(("whole_seconds", "least"), [(False, 0.0), (True, 1.4)])
 def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, whole_seconds: bool, least: float
 ) -> None:
@@ -91,6 +91,9 @@ def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
     if whole_seconds:
         second = int(time.time()) * 1_000_000_000
         os.utime(path, ns=(second, second))
+    # However long it takes to get here.
+    now = path.stat().st_mtime + (0.5 if whole_seconds else 0.001)
+    monkeypatch.setattr(time, "time", lambda: now)
     success = {"files": [{"path": "out.csv", "fresh": True}]}
     noted = freshness.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
     stamp = noted["out.csv"]["out.csv"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import BOUND, alive, new_token, python, shell
+from benchmarks.faults import PATIENCE, alive, new_token, python, shell
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
@@ -242,7 +242,7 @@ def test_a_terminal_that_takes_nothing_holds_up_no_deadline_and_loses_nothing(
     os.close(out)
 
     assert exited.timed_out
-    assert ended[0] < 2.0
+    assert ended[0] < PATIENCE
     assert sum(map(len, rest)) == exited.stdout.size
 
 
@@ -267,7 +267,7 @@ def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: st
     with ThreadPoolExecutor(1) as pool:
         script = "trap 'echo' TERM; echo; while :; do sleep $0 & wait; done"
         running = pool.submit(
-            Runs(lane, tmp_path), *shell(script), token, live=(theirs, theirs), grace=60.0
+            Runs(lane, tmp_path), *shell(script), token, live=(theirs, theirs), grace=2 * PATIENCE
         )
         os.read(out, 1)
         lane.cancel()
@@ -277,7 +277,7 @@ def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: st
         exited = running.result()
 
     assert (exited.cancelled, exited.signal) == (True, "SIGKILL")
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < PATIENCE
     assert alive(token) == []
     os.close(out)
     os.close(theirs)
@@ -434,10 +434,10 @@ def test_a_lane_that_its_program_stops_does_not_keep_the_deadline_from_coming(
     run("true")  # the lane is there
     begun = time.monotonic()
     with pytest.raises(LaneLost) as lost:
-        run(*shell("kill -STOP $PPID; trap '' TERM; sleep $0"), token, timeout=0.1, grace=0.1)
+        run(*shell("kill -STOP $PPID; trap '' TERM; sleep $0"), token, timeout=1.0, grace=0.1)
 
     assert lost.value.timed_out
-    assert time.monotonic() - begun < 0.1 + BOUND
+    assert time.monotonic() - begun < PATIENCE
     assert alive(token) == []
     assert run("true").code == 0
 

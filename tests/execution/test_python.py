@@ -274,17 +274,17 @@ def test_a_signature_that_cannot_be_called_is_shown(bench: Bench) -> None:
 
 @pytest.mark.parametrize("body", ["time.sleep(20)", "while True: pass"])
 def test_a_step_is_interrupted_at_its_timeout(bench: Bench, body: str) -> None:
-    ended = bench.python(f"import time\ndef step():\n    {body}\n", timeout="50ms")
+    ended = bench.python(f"import time\ndef step():\n    {body}\n", timeout="500ms")
     failure = failed(ended)
-    assert (failure.kind, failure.reason) == ("timeout", "timeout: still running after 0.05 s")
-    assert failure.place == Place(6, 14, 6)
+    assert (failure.kind, failure.reason) == ("timeout", "timeout: still running after 0.5 s")
+    assert failure.place == Place(6, 14, 7)
     assert frames_of(failure) == ["step"]
     assert str(failure.exception) == failure.reason
-    assert ended.usage.seconds < 5
+    assert ended.usage.seconds < 15
 
 
 def test_a_module_that_takes_too_long_to_import_is_a_timeout(bench: Bench) -> None:
-    failure = failed(bench.python("import time\ntime.sleep(20)\n", timeout="50ms"))
+    failure = failed(bench.python("import time\ntime.sleep(20)\n", timeout="500ms"))
     assert failure.kind == "timeout"
     assert frames_of(failure) == ["<module>"]
 

@@ -110,11 +110,11 @@ def test_a_file_of_an_earlier_run_makes_no_service_ready(run: Run) -> None:
 
 
 def test_all_that_is_asked_for_has_to_hold(run: Run, port: int) -> None:
-    ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 200ms}}"
+    ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 1.5s}}"
 
     result = run.result("touch up; echo on >&2; echo $$ > pid; exec sleep 600", ready)
 
-    told = f"not ready after 0.2 s: stdout does not match 'up'; port {port} takes no connection"
+    told = f"not ready after 1.5 s: stdout does not match 'up'; port {port} takes no connection"
     assert reason(result) == ("timeout", told)
     assert result.failure is not None
     assert result.failure.detail == ("its stderr ends with:", "  on")
@@ -123,7 +123,7 @@ def test_all_that_is_asked_for_has_to_hold(run: Run, port: int) -> None:
 
 
 def test_what_is_not_ready_in_time_is_ended(run: Run, is_gone: Callable[[int], bool]) -> None:
-    run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 200ms}")
+    run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 1.5s}")
 
     assert is_gone(run.pid())
     assert run.over() == {}
@@ -316,7 +316,7 @@ def test_the_last_service_is_the_first_to_end(run: Run) -> None:
 def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], bool]) -> None:
     result = run.result(
         "echo $$ > pid$(ls pid* | wc -l); test -e pid1 && echo up; exec sleep 600",
-        "ready: {stdout_matches: up, timeout: 500ms}\n    retry: {attempts: 2}",
+        "ready: {stdout_matches: up, timeout: 1.5s}\n    retry: {attempts: 2}",
     )
 
     assert (result.outcome, result.attempt) == ("passed", 2)
@@ -326,7 +326,7 @@ def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], boo
 
 def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run) -> None:
     serial = run.load("ls n || { touch n; echo up; }; exec sleep 600",
-                      "ready: {stdout_matches: up, timeout: 500ms}")  # fmt: skip
+                      "ready: {stdout_matches: up, timeout: 1.5s}")  # fmt: skip
     step = serial.recipe.step("a")
     assert serial.result(step).outcome == "passed"
 

@@ -246,7 +246,7 @@ def test_a_large_stdin_that_nobody_reads_is_no_failure(bench: Bench) -> None:
 @settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_text_arrives_byte_for_byte(bench: Bench, text: str) -> None:
     step = bench.shell_step('printf %s "$T" > told', parse="text")

@@ -196,7 +196,7 @@ def test_a_default_that_ends_a_step_is_shown_where_it_stands(project: Project) -
     project.recipe(
         "x",
         {"slow": "type: shell, cmd: sleep 60"},
-        {"off": "type: shell, cmd: test $A = 1"},
+        {"off": "type: shell, cmd: test $A = 1, timeout: 1m"},
         head="defaults: {timeout: 300ms, parse: text, args: {A: 1}}",
     )
 

@@ -44,26 +44,27 @@ def _calls(project: Project, *args: str) -> list[pytest.TestReport]:
     return [report for report in reports if report.when == "call"]
 
 
-def test_eight_steps_of_half_a_second_end_within_one(project: Project) -> None:
-    project.recipe("x", {name: _command("sleep 0.5") for name in _NAMES})
+def test_eight_steps_run_at_the_same_time(project: Project) -> None:
+    meet = "touch {0}.on; until [ $(ls *.on | wc -l) = 8 ]; do sleep 0.05; done; sleep 0.5"
+    project.recipe("x", {name: _command(meet.format(name)) for name in _NAMES})
 
     calls = _calls(project, "--recipe-jobs=8")
 
     assert [report.nodeid[-1] for report in calls] == list(_NAMES)
-    assert all(report.passed and 0.5 <= report.duration < 0.9 for report in calls)
-    assert max(one.stop for one in calls) - min(one.start for one in calls) < 1.0
+    assert all(report.passed and report.duration >= 0.5 for report in calls)
+    assert max(one.start for one in calls) < min(one.stop for one in calls)
 
 
 def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) -> None:
-    wait = "until [ -e c.over ]; do sleep 0.01; done; sleep 0.2"
+    wait = "until [ -e c.over ]; do sleep 0.01; done; sleep 1"
     project.recipe("x", {"a": _command(wait), "b": _command("true"), "c": _command("touch c.over")})
 
     a, b, c = _calls(project, "--recipe-jobs=3")
 
     assert [one.nodeid for one in (a, b, c)] == [f"recipes/x.yaml::{name}" for name in "abc"]
-    assert a.stop - a.start == pytest.approx(a.duration)
-    assert a.duration > 0.2 > c.duration
-    assert c.start < a.stop
+    assert all(one.stop - one.start == pytest.approx(one.duration, abs=1e-5) for one in (a, b, c))
+    assert a.duration > 1
+    assert c.stop < a.stop
 
 
 def test_lines_printed_at_the_same_time_stay_with_their_step(project: Project) -> None:
@@ -112,29 +113,38 @@ def test_python_steps_keep_their_output_records_and_warnings(project: Project) -
     assert sum("warned by" in line and "UserWarning" in line for line in lines) == 3
 
 
-@pytest.mark.quiet
 def test_figures_are_those_of_a_serial_run(project: Project) -> None:
     project.write(
         "burn.py",
         """
+        import time
+        from pathlib import Path
+
+
         def step(ctx, params):
             total = 0
-            for number in range(1_000_000):
-                total += number * number
+            while time.process_time() < 0.5:
+                total += total * total % 7
+            Path(params["name"]).write_text(str(time.process_time()))
             return {"status": "ok"}
         """,
     )
-    keys = "type: python, module: burn, function: step, needs: []"
-    project.recipe("x", dict.fromkeys(("warm", "one", "two", "three"), keys))
+    keys = "type: python, module: burn, function: step, needs: [], params: {{name: {0}}}"
+    names = ("one", "two", "three")
+    project.recipe("x", {name: keys.format(name) for name in names})
 
-    def used(*args: str) -> float:
+    def told(*args: str) -> list[float]:
+        """Return what is told of each step for what it has used by its own clock."""
         blocks = project.blocks(*args)
-        figures = [blocks[name]["resources"] for name in ("one", "two", "three")]
-        return float(sum(one["cpu_user_seconds"] + one["cpu_system_seconds"] for one in figures))
+        each = [(blocks[name]["resources"], (project.path / name).read_text()) for name in names]
+        return [
+            (used["cpu_user_seconds"] + used["cpu_system_seconds"]) / float(own)
+            for used, own in each
+        ]
 
-    # The clock of a shared machine is not steady: what counts is the same moment.
-    ratios = sorted(used("--recipe-jobs=2") / used() for _ in range(5))
-    assert ratios[2] == pytest.approx(1.0, abs=0.15)
+    parallel, serial = told("--recipe-jobs=2"), told()
+    assert parallel == pytest.approx(serial, abs=0.15)
+    assert serial == pytest.approx([1.0] * 3, abs=0.15)
 
 
 def test_children_that_nobody_samples_count_in_parallel_as_they_do_one_by_one(
@@ -284,10 +294,12 @@ def _pids(project: Project) -> list[int]:
 
 
 def _is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
-@pytest.mark.quiet
 @pytest.mark.parametrize("option", ["-x", "--maxfail=1"])
 def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
     project: Project, option: str
@@ -306,7 +318,7 @@ def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
     begun = time.monotonic()
     result = project.run("--recipe-jobs=3", option)
 
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 60
     result.assert_outcomes(failed=3, passed=1)
     assert any(" stopping after 1 failures " in line for line in result.outlines)
     assert project.ran == ["off"]
@@ -330,7 +342,7 @@ def _interrupted(
         assert process.poll() is None
         time.sleep(0.001)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=12.0)
+    out, _ = process.communicate(timeout=60)
     return process.returncode, out.decode().splitlines()
 
 
@@ -422,7 +434,7 @@ def test_a_kill_of_pytest_ends_all_steps(project: Project) -> None:
     status, _ = _interrupted(project, signal.SIGKILL)
 
     assert status == -signal.SIGKILL
-    until = time.monotonic() + 3.0
+    until = time.monotonic() + 60
     while any(map(_is_alive, _pids(project))):
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -587,9 +599,9 @@ def test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time(project: Projec
     assert _told(project, "--recipe-jobs=2") == f"1 recipe, 2 steps, 2 jobs; {why}"
 
 
-@pytest.mark.quiet
 def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
-    note = "echo {0} >> ran.txt; sleep {1}"
+    # The two that are first wait for each other, so that it is known which they were.
+    note = "echo {0} >> ran.txt; until [ $(wc -l < ran.txt) -ge 2 ]; do sleep 0.01; done; sleep {1}"
     steps = {"a": 0.0, "b": 0.0, "c": 0.3, "d": 0.1}
     project.recipe("x", {name: _command(note.format(name, took)) for name, took in steps.items()})
     args = ("--recipe-jobs=2", "-p", "cacheprovider")
@@ -597,10 +609,11 @@ def test_longest_steps_of_earlier_runs_go_first(project: Project) -> None:
     project.run(*args)
     file = project.path / ".pytest_cache/v/orchestrator/seconds"
     known: dict[str, Any] = json.loads(file.read_text())
+    assert known["recipes/x.yaml::c"] >= 0.3
+    file.write_text(json.dumps({f"recipes/x.yaml::{name}": took for name, took in steps.items()}))
     project.forget()
     project.run(*args)
 
-    assert known["recipes/x.yaml::c"] == pytest.approx(0.3, abs=0.1)
     assert sorted(project.ran[:2]) == ["c", "d"]
 
 

@@ -84,7 +84,7 @@ def bombs(ctx, params):
 """
 _CUT = "before it returned"
 _EXITED = f"its process ended with exit code 0 {_CUT} (os._exit or the like)"
-_TIMEOUT = "timeout: still running after 0.3 s; its whole process tree was ended"
+_TIMEOUT = "timeout: still running after 1.5 s; its whole process tree was ended"
 _TOLD = {
     "exits": _EXITED,
     "exits_with_three": f"its process ended with exit code 3 {_CUT} "
@@ -128,11 +128,11 @@ def _with(token: str) -> list[int]:
 
 
 def _alive(token: str) -> list[int]:
-    """Return those that have not gone within two seconds."""
+    """Return those that do not go."""
     for pid in _with(token):
         with contextlib.suppress(ProcessLookupError):
             gone = os.pidfd_open(pid)
-            select.select([gone], [], [], 2.0)
+            select.select([gone], [], [], 60.0)
             os.close(gone)
     return _with(token)
 
@@ -141,7 +141,7 @@ def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
     """Run each as a recipe of its own, followed by a good one; return what is told of it."""
     project.write("bodies.py", _BODIES)
     for number, name in enumerate(names):
-        timeout = ", timeout: 300ms" if name in ("swallows", "hangs", *_IMPORTS) else ""
+        timeout = ", timeout: 1.5s" if name in ("swallows", "hangs", *_IMPORTS) else ""
         module = name if name in _IMPORTS else "bodies"
         step = f"type: python, module: {module}, function: {name}{timeout}"
         project.recipe(f"r{number:02}a", {name: step})
@@ -194,11 +194,11 @@ def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
     body = "signal.signal(15, signal.SIG_IGN); os.kill(os.getppid(), 19); time.sleep(600)"
     project.write("late.py", f"import os, signal, time\n\ndef x(ctx, params):\n    {body}\n")
     project.recipe(
-        "x", {"one": "type: python, module: late, function: x, timeout: 300ms", "two": "needs: []"}
+        "x", {"one": "type: python, module: late, function: x, timeout: 1.5s", "two": "needs: []"}
     )
 
     told = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.told().items()}
-    assert told == {"one": "timeout: still running after 0.3 s; the lane (pid) was stopped"}
+    assert told == {"one": "timeout: still running after 1.5 s; the lane (pid) was stopped"}
     assert project.ran == ["two"]
     assert _alive(token) == []
 
@@ -206,7 +206,7 @@ def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
 def test_an_import_that_hangs_is_a_timeout(project: Project, token: str) -> None:
     project.write("slow.py", "import time\ntime.sleep(600)\n")
     project.recipe(
-        "x", {"one": "type: python, module: slow, function: x, timeout: 300ms", "two": "needs: []"}
+        "x", {"one": "type: python, module: slow, function: x, timeout: 1.5s", "two": "needs: []"}
     )
 
     assert project.told() == {"one": _TIMEOUT}
@@ -226,7 +226,7 @@ def test_a_module_that_starts_a_thread_is_run_by_fresh_interpreters(project: Pro
         def ask(ctx, params):
             asked.put(params["name"])
             ctx.append("parents", os.getppid())
-            return {"status": "ok", "value": told.get(timeout=5)}
+            return {"status": "ok", "value": told.get(timeout=60)}
         """,
     )
     keys = "type: python, module: pumping, function: ask, params: {name: x}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -159,13 +160,13 @@ def _wait_told(process: subprocess.Popen[bytes]) -> str:
 def test_the_wait_is_told_and_is_no_part_of_the_figures(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.recipe("x", {"a": f"{FREE}, locks: [psu], timeout: 0.3", "b": FREE})
+    project.recipe("x", {"a": f"{FREE}, locks: [psu], timeout: 20", "b": FREE})
     held = had("psu")
-    monkeypatch.setattr(waiting, "teller", lambda _: lambda _: held.release())
+    later = threading.Timer(1.5, held.release)
+    monkeypatch.setattr(waiting, "teller", lambda _: lambda _: later.start())
     blocks = project.blocks()
     assert blocks["a"]["step"]["state"] == "passed"
-    assert 0 < blocks["a"]["time"]["waited_seconds"] < 5
-    assert blocks["a"]["time"]["seconds"] < 0.2
+    assert blocks["a"]["time"]["waited_seconds"] > 1.5 > blocks["a"]["time"]["seconds"]
     assert blocks["b"]["time"]["waited_seconds"] == 0.0
 
 
@@ -264,7 +265,7 @@ def test_ctrl_c_ends_a_wait(project: Project) -> None:
         process = started(project, "-v")
         _wait_told(process)
         process.send_signal(2)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     assert process.returncode == 2
     assert not (project.path / "off").exists()
 
@@ -328,4 +329,5 @@ def test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed(
     assert stubborn.is_running()
     assert taken("psu") is None
     had("psu", wait=True).release()
-    assert not stubborn.is_running() or stubborn.status() == psutil.STATUS_ZOMBIE
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert stubborn.status() == psutil.STATUS_ZOMBIE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -60,9 +61,11 @@ def alive(project: Project) -> list[int]:
     """Return the processes of the service that still live; two of them were started each time."""
     pids = [int(pid) for pid in (project.path / "pids").read_text().split()]
     assert pids
-    _, left = psutil.wait_procs(
-        [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=5
-    )
+    living = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            living.append(psutil.Process(pid))
+    _, left = psutil.wait_procs(living, timeout=60)
     return [one.pid for one in left if one.status() != psutil.STATUS_ZOMBIE]
 
 

@@ -130,7 +130,7 @@ def _gone(*seconds: int) -> None:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.cmdline()[:1] == ["sleep"] and process.cmdline()[1:] <= [str(max(seconds))]:
-                process.wait(10)
+                process.wait(60)
     assert _alive(*seconds) == []
 
 
