@@ -62,6 +62,22 @@ def test_every_option_and_verb_that_a_page_names_is_there() -> None:
     assert verbs - known_verbs().keys() == set()
 
 
+def test_every_name_of_the_old_guide_has_its_row() -> None:
+    page = (ROOT / "docs" / "how-to" / "from-the-old-guide.md").read_text()
+    rows = " ".join(re.findall(r"^\| (.*?) \|", page, re.MULTILINE))
+    names = "runner.py --recipe|run_context_server.py|update_state.sh|orchestrator.context|Context|"
+    names += (
+        "BaseScriptlet|track_resources|get_logger|pytest -q|pytest --json-report|sample_step.py|"
+    )
+    names += "compute_message_length.py|sample.sh|count-lines.sh|simulate_cdu_poll.sh|__main__|"
+    names += (
+        "orchestrator/recipes/|orchestrator/scriptlets/shell/|templates|test_meta|steps|idx|name|"
+    )
+    names += "type|module|class|function|params|cmd|args"
+
+    assert [one for one in names.split("|") if one not in rows] == []
+
+
 def test_the_readme_leads_to_pages_that_are_there() -> None:
     links = re.findall(r"\]\(((?:docs|benchmarks)/[^)#]+)", (ROOT / "README.md").read_text())
 
