@@ -199,7 +199,8 @@ class Ticket:
             if self.claim not in (None, claim):  # the same one may not have got the answer
                 self.refused.append(claim)
                 raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
-            if self._lost or self._is_closed or (self.claim is None and self.is_to_end):
+            is_over = self._lost or self._is_closed or self.outcome is not None
+            if is_over or (self.claim is None and self.is_to_end):
                 raise RequestRefused("it is not to run any more")
             self.claim = claim
         stay = self._desk.stay(claim)

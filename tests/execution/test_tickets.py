@@ -1,0 +1,321 @@
+"""A try of a step that runs elsewhere: claimed once, ended once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Ended, Usage
+from pytest_orchestrator.execution.away import Errand
+from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.errands import (
+    BEAT,
+    CLAIM,
+    DONE,
+    NEXT,
+    PIECE,
+    SILENCE,
+    Answer,
+    Beat,
+    Claim,
+    Outcome,
+    Piece,
+    Terms,
+    plain,
+    read,
+)
+from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
+from pytest_orchestrator.remote.protocol import (
+    Reply,
+    Request,
+    refusal,
+    wrong_token,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.execution.conftest import Bench
+
+TERMS = Terms(
+    session="s",
+    run="r",
+    root="/",
+    manner=Manner(cwd="/", sys_path=[], log_level=30),
+    flags=(),
+    hello={"arguments": []},
+    timeout=None,
+    stretch=1.0,
+    max_log=1000,
+    max_artifact=1000,
+    capacity=1000,
+    secret_names=(),
+)
+
+
+class Door:
+    """Lets those in who have a token, without a network."""
+
+    address = "127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, Callable[[Request], Reply]] = {}
+
+    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
+        assert token is not None
+        self.tokens[token] = answer
+        return token
+
+    def end(self, token: str) -> None:
+        self.tokens.pop(token, None)
+
+    def ask(self, token: str, op: str, value: Any = None) -> Reply:
+        answer = self.tokens.get(token)
+        return refusal(wrong_token(), 0) if answer is None else answer(Request(op=op, value=value))
+
+
+class Scene:
+    """A ticket at a desk, and workers who ask for it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.door = Door()
+        self.desk = Desk(self.door, TERMS)
+        self.step, self.env = bench.shell_step("true"), bench.env
+        self.context = Context()
+        self.ticket = self.desk.issue(self.step, self.context, self.env)
+        self.token = self.ticket.token
+        self.withdrawn: list[bool] = []
+
+    def errand(self) -> Errand:
+        return Errand(self.step, self.env, self.ticket, lambda: self.withdrawn.append(True))
+
+    def claim(self, worker: str, key: str = "1", beats: int = 0) -> Reply:
+        return self.door.ask(self.token, CLAIM, plain(_claim(worker, key, beats)))
+
+    def tell(self, seconds: float) -> Reply:
+        outcome = Outcome(ended=Ended(usage=Usage(seconds=seconds)))
+        return self.door.ask(self.token, DONE, plain(outcome))
+
+    def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Reply:
+        piece = Piece(self.ticket.id, stream, at, data)
+        return self.door.ask(self.token, PIECE, plain(piece))
+
+    def beat(self, worker: str, number: int, *running: str) -> Answer:
+        pulse = self.desk.stay(_claim(worker)).token
+        reply = self.door.ask(pulse, BEAT, plain(Beat(number, running)))
+        assert reply.ok, reply.error
+        return read(reply.value, Answer)
+
+    def look(self) -> None:
+        self.ticket.wait_until(time.monotonic() + 0.1)
+
+    def silence(self, worker: str, seconds: float) -> None:
+        self.desk.stay(_claim(worker)).heard -= seconds
+
+
+def _claim(worker: str, key: str = "1", beats: int = 0) -> Claim:
+    return Claim(worker, f"host-of-{worker}", f"stay-of-{worker}", key, beats)
+
+
+@pytest.fixture
+def scene(bench: Bench) -> Scene:
+    """A ticket that nobody has claimed."""
+    return Scene(bench)
+
+
+def test_it_is_claimed_once_and_whoever_did_not_hear_so_may_ask_again(scene: Scene) -> None:
+    assert scene.claim("a").ok
+    assert scene.claim("a").ok
+    again, other = scene.claim("a", key="2"), scene.claim("b")
+
+    assert [again.error, other.error] == ["it was claimed by worker a"] * 2
+    assert [one.worker for one in scene.ticket.refused] == ["a", "b"]
+
+
+def test_what_was_told_to_be_lost_is_neither_claimed_nor_ended_any_more(scene: Scene) -> None:
+    scene.claim("a")
+    scene.silence("a", SILENCE + 1)
+    with pytest.raises(
+        WorkerLost, match=r"^worker a on host-of-a was lost: it was not heard for \d+ s$"
+    ):
+        scene.ticket.wait()
+
+    assert scene.claim("a").error == "it is not to run any more"  # it has got no answer until now
+    assert scene.tell(1.0).ok
+    with pytest.raises(WorkerLost):
+        scene.ticket.wait()
+
+
+def test_a_scheduler_that_gave_its_worker_up_makes_the_wait_short(scene: Scene) -> None:
+    scene.claim("a")
+    scene.silence("a", 4.0)
+    scene.look()  # it may come back
+
+    scene.ticket.give_up()
+
+    with pytest.raises(WorkerLost, match="was not heard for 4 s"):
+        scene.ticket.wait()
+
+
+def test_the_first_end_that_is_told_counts(scene: Scene) -> None:
+    scene.claim("a")
+    assert scene.tell(1.0).ok
+    assert scene.tell(2.0).ok  # it has not heard the answer
+    scene.silence("a", SILENCE + 1)
+
+    assert scene.ticket.wait().ended.usage.seconds == 1.0
+
+
+def test_a_beat_from_before_a_claim_does_not_lose_it(scene: Scene) -> None:
+    scene.claim("a", beats=7)
+
+    scene.beat("a", 7)  # made before, and held up by the network
+    assert scene.tell(1.0).ok
+    assert scene.ticket.wait().ended.usage.seconds == 1.0
+
+
+def test_a_process_that_does_not_know_of_it_has_lost_it(scene: Scene) -> None:
+    scene.claim("a", beats=7)
+    scene.beat("a", 8, scene.ticket.id)
+    scene.look()
+
+    scene.beat("a", 9)
+
+    with pytest.raises(WorkerLost, match=r"^worker a on host-of-a has lost it$"):
+        scene.ticket.wait()
+
+
+def test_what_nobody_waits_for_is_ended_where_it_runs(scene: Scene) -> None:
+    scene.claim("a")
+    scene.ticket.close()
+
+    answer = scene.beat("a", 1, scene.ticket.id)
+
+    assert answer.end == {scene.ticket.id: True}
+    assert scene.claim("a").error == "the token is wrong or was not given"
+
+
+def test_an_end_that_is_wanted_goes_with_the_next_beat(scene: Scene) -> None:
+    scene.claim("a")
+    errand = scene.errand()
+    errand.cancel(at_once=False, late=False)
+
+    assert scene.beat("a", 1, scene.ticket.id).end == {scene.ticket.id: False}
+    errand.cancel(at_once=True, late=False)
+    assert scene.beat("a", 2, scene.ticket.id).end == {scene.ticket.id: True}
+    assert scene.withdrawn == []
+
+    errand.cancel(at_once=False, late=True)  # it does not hear
+
+    failure = errand.result().failure
+    assert failure is not None
+    assert (failure.kind, scene.withdrawn) == ("interrupted", [True])
+
+
+def test_what_is_ended_before_its_claim_is_not_claimed(scene: Scene) -> None:
+    errand = scene.errand()
+
+    errand.cancel(at_once=False, late=False)
+
+    failure = errand.result().failure
+    assert failure is not None
+    assert (failure.kind, scene.withdrawn) == ("interrupted", [True])
+    assert scene.claim("a").error == "it is not to run any more"
+
+
+def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
+    scene: Scene,
+) -> None:
+    scene.claim("a")
+    for at, data in ((3, b"def"), (0, b"abc"), (3, b"def")):
+        assert scene.print(data, at).ok
+    log = Path(scene.env.log("s", "stdout") or "")
+    assert log.read_bytes() == b"abcdef"
+    scene.tell(1.0)
+
+    assert scene.print(b"abc").ok  # from before it was masked
+
+    log.write_bytes(b"******")
+    assert scene.print(b"abc").ok
+    assert log.read_bytes() == b"******"
+    assert scene.print(b"", stream="artifacts/../x").error == (
+        "nothing is kept of 'artifacts/../x'"
+    )
+
+
+def test_a_worker_waits_for_orders_until_it_may_go(scene: Scene) -> None:
+    scene.claim("a")
+    scene.tell(1.0)
+    scene.ticket.lose("the run is over")
+
+    assert scene.door.ask(scene.token, NEXT).value is None
+
+
+EVENTS = st.one_of(
+    st.tuples(st.just("claim"), st.sampled_from("abc"), st.sampled_from("12")),
+    st.tuples(st.just("tell"), st.integers(0, 9)),
+    st.tuples(st.just("beat"), st.sampled_from("abc"), st.booleans()),
+    st.tuples(st.just("dies"), st.sampled_from("abc")),
+    st.tuples(st.sampled_from(["give up", "lose", "end", "late", "look", "close"])),
+)
+
+
+@given(events=st.lists(EVENTS, max_size=20))
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=150,
+)
+def test_a_body_runs_once_at_most_and_ends_in_one_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.execution.desk.LONG_POLL", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.execution.tickets._LOOK", 0.0)
+    scene, beats = Scene(bench), 0
+    bodies: set[tuple[str, str]] = set()
+    ends: set[str] = set()
+    for what, *about in events:
+        match what:
+            case "claim":
+                reply = scene.claim(about[0], about[1], beats)
+                assert not (ends and reply.ok), "claimed after its end was told"
+                bodies |= {tuple(about)} if reply.ok else set()
+            case "tell" if bodies:
+                scene.tell(about[0])
+            case "beat":
+                beats += 1
+                known = {(about[0], key) for key in "12"} & bodies
+                running = [scene.ticket.id] if known and about[1] else []
+                scene.beat(about[0], beats, *running)
+            case "dies":
+                scene.silence(about[0], SILENCE + 1)
+            case "give up":
+                scene.ticket.give_up()
+            case "lose":
+                scene.ticket.lose("nobody is left")
+            case "end" | "late":
+                scene.errand().cancel(at_once=False, late=what == "late")
+            case "close" if ends:
+                scene.ticket.close()
+        ends |= _seen(scene.ticket)
+    scene.ticket.lose("the run is over")
+    ends |= _seen(scene.ticket, scene.ticket.wait)
+
+    assert len(bodies) <= 1
+    assert len(ends) == 1
+
+
+def _seen(ticket: Ticket, wait: Callable[[], object] | None = None) -> set[str]:
+    """Look once at how it ended; nothing where that is not known."""
+    try:
+        (wait or (lambda: ticket.wait_until(time.monotonic() + 0.001)))()
+    except WorkerLost as lost:
+        return {str(lost)}
+    return set() if ticket.outcome is None else {str(ticket.outcome.ended.usage.seconds)}
