@@ -110,6 +110,18 @@ def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
                 _ip("netns", "delete", name)
 
 
+def reaches(one: Machine, other: Machine) -> bool:
+    """Tell whether a machine gets an answer from another: that nobody listens there is one."""
+    code = (
+        "import socket, sys\n"
+        "with socket.socket() as probe:\n"
+        "    probe.settimeout(1.0)\n"
+        "    sys.exit(probe.connect_ex((sys.argv[1], 9)) not in (0, 111))"
+    )
+    argv = [*one.argv, sys.executable, "-I", "-S", "-c", code, other.address]
+    return subprocess.run(argv, check=False).returncode == 0
+
+
 def _ip(*args: str) -> None:
     subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
 
@@ -154,6 +166,7 @@ class Cluster:
     def start(self) -> None:
         """Start a scheduler where none is, and the workers that are missing."""
         if self.scheduler is None or self.scheduler.poll() is not None:
+            self._let_go()
             self.file.unlink(missing_ok=True)
             self.scheduler = self._started(
                 self._middle, "scheduler", "--host", self._middle.address, "--port", "0"
@@ -166,6 +179,23 @@ class Cluster:
                 self.workers[f"w{number}"] = self._worker(f"w{number}", machine)
         if not until(lambda: self._joined() >= len(self._theirs)):
             raise RuntimeError(f"no workers: {(self.folder / 'cluster.log').read_text()}")
+
+    def _let_go(self) -> None:
+        """Wait for the end of workers that have lost their scheduler, or end them."""
+        until(lambda: all(one.poll() is not None for one in self.workers.values()), 30.0)
+        for one in self.workers.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for each in psutil.Process(one.pid).children(recursive=True):
+                    each.kill()
+            one.kill()
+            one.wait()
+
+    def process(self, worker: str) -> psutil.Process:
+        """Return the process of a worker that runs its steps."""
+        own = psutil.Process(self.workers[worker].pid)
+        if not self._nanny:
+            return own
+        return next(one for one in own.children() if "spawn_main" in " ".join(one.cmdline()))
 
     def _joined(self) -> int:
         """Count the workers that the scheduler knows; asked on its own machine."""
@@ -224,10 +254,10 @@ class Cluster:
             LookupError: None has.
         """
         chain = [psutil.Process(pid), *psutil.Process(pid).parents()]
-        for name, worker in self.workers.items():
-            for place, process in enumerate(chain):
-                if process.pid == worker.pid:  # with a nanny, that is one below
-                    return name, chain[place - 1] if self._nanny else process
+        for name in self.workers:
+            worker = self.process(name)
+            if worker in chain:
+                return name, worker
         raise LookupError(f"process {pid} is of no worker")
 
     def cable(self, worker: str, *, is_in: bool) -> None:

@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
-from benchmarks.cluster import PATIENCE, Cluster, until
+from benchmarks.cluster import PATIENCE, Cluster, machines, until, why_not_apart
 from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.execution.errands import PATIENCE as PATIENCE_OF_WORKERS
 from pytest_orchestrator.execution.errands import SILENCE
@@ -131,11 +131,11 @@ class Scene:
         """What the session has printed."""
         return self._told.read_text(errors="replace")
 
-    def wrong(self, code: int, **states: str) -> list[str]:
+    def wrong(self, *codes: int, **states: str) -> list[str]:
         """Wait for the end of the session; return what is wrong then.
 
         Args:
-            code: Its exit status.
+            codes: Exit statuses that it may have.
             states: For steps, what has to be in the words of their end; others passed.
         """
         try:
@@ -148,8 +148,8 @@ class Scene:
         until(lambda: not self.cluster.left(), GRACE + 1.0)
         late = time.monotonic() - end
         wrong = [f"left after {late:.1f} s: {one}" for one in self.cluster.left()]
-        if ended != code:
-            wrong.append(f"exit status {ended}, not {code}")
+        if ended not in codes:
+            wrong.append(f"exit status {ended}, not {codes}")
         wrong += [*self._wrong_in_the_journal(states), *self._ran_too_often()]
         return [*wrong, self.told] if wrong else []
 
@@ -203,8 +203,8 @@ def worker_killed_before_claim(scene: Scene) -> list[str]:
     (scene.folder / "a.go").unlink()
     scene.let("b")
     name, _ = scene.cluster.worker_of(scene.pid("a"))
-    other = next(worker for each, worker in scene.cluster.workers.items() if each != name)
-    os.kill(other.pid, signal.SIGSTOP)  # one of b and d comes to it, most of the time
+    other = scene.cluster.process(next(one for one in scene.cluster.workers if one != name))
+    other.suspend()  # one of b and d comes to it, most of the time
     scene.let("a")
     until(lambda: any((scene.folder / f"{one}.pid").exists() for one in "bd"), GRACE)
     other.kill()
@@ -260,7 +260,7 @@ def worker_stopped(scene: Scene, seconds: float) -> list[str]:
         return scene.wrong(0)
     gone = until(lambda: not psutil.pid_exists(pid), GRACE)
     wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
-    return wrong if gone else [*wrong, "the body goes on though its worker was taken for lost"]
+    return wrong if gone else ["the body goes on though its worker was taken for lost", *wrong]
 
 
 def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str]:
@@ -269,15 +269,18 @@ def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str
     name, _ = scene.cluster.worker_of(pid)
     cable = scene.cluster.own_cable if own else partial(scene.cluster.cable, name)
     cable(is_in=False)
+    until_back = time.monotonic() + seconds
     lost = seconds > PATIENCE_OF_WORKERS
     gone = not lost or until(lambda: not psutil.pid_exists(pid), SILENCE)
-    time.sleep(max(0.0, seconds - (SILENCE if lost else 0.0)))
+    time.sleep(max(0.0, until_back - time.monotonic()))
     cable(is_in=True)
     scene.let("b")
     if not lost:
         return scene.wrong(0)
-    wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
-    return wrong if gone else [*wrong, "the body goes on without the session"]
+    # Without its own cable the session may find out first that it has no scheduler.
+    end = f"crash: worker {name} on " + "|interrupted" * own
+    wrong = scene.wrong(*(1, 2)[: 1 + own], b=end, c="blocked" + "|not run" * own)
+    return wrong if gone else ["the body goes on without the session", *wrong]
 
 
 def worker_cut_off_after_body(scene: Scene) -> list[str]:
@@ -290,3 +293,62 @@ def worker_cut_off_after_body(scene: Scene) -> list[str]:
     scene.cluster.cable(name, is_in=True)
     wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
     return wrong if done else ["the body did not end", *wrong]
+
+
+FAULTS: Final[dict[str, Callable[[Scene], list[str]]]] = {
+    "worker killed": worker_killed,
+    "before its claim": worker_killed_before_claim,
+    "after the body": worker_killed_after_body,
+    "pytest killed": session_killed,
+    "scheduler killed": scheduler_killed,
+    "worker stopped 10 s": partial(worker_stopped, seconds=10.0),
+    "worker stopped 40 s": partial(worker_stopped, seconds=40.0),
+}
+CABLES: Final[dict[str, Callable[[Scene], list[str]]]] = {
+    "no link 1 s": partial(cable_pulled, seconds=1.0),
+    "no link 10 s": partial(cable_pulled, seconds=10.0),
+    "no link 60 s": partial(cable_pulled, seconds=60.0),
+    "pytest alone 1 s": partial(cable_pulled, seconds=1.0, own=True),
+    "pytest alone 10 s": partial(cable_pulled, seconds=10.0, own=True),
+    "pytest alone 60 s": partial(cable_pulled, seconds=60.0, own=True),
+    "cut off after body": worker_cut_off_after_body,
+}
+CHEAP: Final = ("worker killed", "no link 1 s", "pytest killed", "scheduler killed")
+"""One of each for the gate."""
+
+
+class Round(NamedTuple):
+    """One fault, once.
+
+    Attributes:
+        fault: Its name.
+        seconds: Until all was read that it has left.
+        wrong: What was wrong.
+    """
+
+    fault: str
+    seconds: float
+    wrong: list[str]
+
+
+def rounds(number: int, folder: Path, only: Iterable[str] = ()) -> Iterator[Round]:
+    """Bring about so many faults, one after the other, on clusters with and without nannies.
+
+    Args:
+        number: How many.
+        folder: An empty folder.
+        only: Their names; default: all that can be had on this machine.
+    """
+    apart = not why_not_apart()
+    all_of = FAULTS | (CABLES if apart else {})
+    names = [one for one in only or all_of if one in all_of]
+    for first in range(0, number, len(names)):
+        own = folder / str(first)
+        own.mkdir(parents=True)
+        nanny = bool(first // len(names) % 2)
+        with machines(4, apart=apart) as where, Cluster(own, where, nanny=nanny) as cluster:
+            for each, name in enumerate(names[: number - first]):
+                begun = time.monotonic()
+                cluster.start()
+                wrong = all_of[name](Scene(cluster, own / str(each)))
+                yield Round(name, time.monotonic() - begun, wrong)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import counts, kills, resumes
+from benchmarks import counts, kills, outages, resumes
 from benchmarks.faults import (
     FAULTS,
     GIGABYTES,
@@ -52,6 +52,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
     parser.add_argument("--kills", action="store_true", help="kill whole sessions instead")
     parser.add_argument("--resumes", action="store_true", help="go on from killed sessions instead")
+    parser.add_argument("--dask", action="store_true", help="let clusters of Dask fail instead")
     parser.add_argument("--counts", action="store_true", help="count by many writers instead")
     chosen = parser.parse_args()
     if chosen.counts:
@@ -60,6 +61,8 @@ def main() -> int:
         return 1 if wrong else 0
     if chosen.kills or chosen.resumes:
         return _kills(chosen.rounds, resumes.rounds if chosen.resumes else kills.rounds)
+    if chosen.dask:
+        return _outages(chosen.rounds, set(chosen.only) & {*outages.FAULTS, *outages.CABLES})
     print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")
     failed = 0
     with Lanes() as lanes, tempfile.TemporaryDirectory() as folder:
@@ -79,6 +82,19 @@ def _kills(number: int, rounds: "Callable[[int, Path], list[str]]") -> int:
         wrong = rounds(number, Path(folder))
     print("\n".join([*wrong, f"{number} sessions killed, {len(wrong)} failed"]))
     return 1 if wrong else 0
+
+
+def _outages(number: int, only: set[str]) -> int:
+    by_name: dict[str, list[Round]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for one in outages.rounds(number, Path(folder), sorted(only)):
+            print(f"{one.fault}: {one.seconds:.1f} s", *one.wrong, sep="\n  ", flush=True)
+            told = Round(one.seconds, "; ".join(one.wrong[:-1]) or None)
+            by_name.setdefault(one.fault, []).append(told)
+    print(f"\n{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}")
+    failed = sum(_told(name, "", found) for name, found in by_name.items())
+    print(f"\n{failed or 'nothing'} failed of {number}")
+    return 1 if failed else 0
 
 
 def _rounds(name: str, number: int, lanes: list[Lane], folder: Path) -> Iterator[Round]:
