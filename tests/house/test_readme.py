@@ -1,5 +1,6 @@
 """The README's first five minutes: each command is run and its output compared."""
 
+import ast
 import os
 import re
 import shutil
@@ -44,3 +45,12 @@ def test_the_readme_names_every_sample() -> None:
     rows = re.findall(r"^\| `(\w+\.yaml)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
 
     assert sorted(rows) == sorted(path.name for path in (ROOT / "recipes").glob("[!_]*.yaml"))
+
+
+def test_the_samples_run_without_what_the_tests_of_this_project_need() -> None:
+    body = ast.parse((ROOT / "conftest.py").read_text(encoding="utf-8")).body
+    told = [one.module for one in body if isinstance(one, ast.ImportFrom)]
+    told += [each.name for one in body if isinstance(one, ast.Import) for each in one.names]
+    asked = {str(name).partition(".")[0] for name in told}
+
+    assert asked - sys.stdlib_module_names == {"pytest"}
