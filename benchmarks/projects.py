@@ -78,6 +78,26 @@ def test_{name}():
 LARGE_CONFTEST = """\
 HELD = b"x" * 300_000_000
 """
+SUBMITTED_HEAD = """\
+import pytest
+
+from noop import noop
+
+
+@pytest.fixture(scope="module")
+def client():
+    import distributed
+
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with distributed.Client(cluster) as client:
+            yield client
+"""
+
+SUBMITTED_TEST = """
+
+def test_{name}(client):
+    assert client.submit(noop, {{}}, pure=False).result()["status"] == "ok"
+"""
 
 UNKEPT_CONFTEST = """\
 from pytest_orchestrator.plugin.keeping import Keeper
@@ -126,6 +146,16 @@ def _recipe_sample(file: str, steps: int) -> dict[str, str]:
     return {"sample.sh": SAMPLE_SH.read_text(encoding="utf-8"), f"recipes/{file}.yaml": recipe}
 
 
+def _recipe_apart(file: str, steps: int) -> dict[str, str]:
+    recipe = _recipe(steps, "type: python, module: noop, function: noop, needs: []")
+    return {"noop.py": NOOP_PY, f"recipes/{file}.yaml": recipe}
+
+
+def _submitted(file: str, steps: int) -> dict[str, str]:
+    tests = (SUBMITTED_TEST.format(name=name) for name in step_names(steps))
+    return {"noop.py": NOOP_PY, f"test_{file}.py": SUBMITTED_HEAD + "".join(tests)}
+
+
 def _unkept(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {"conftest.py": UNKEPT_CONFTEST}
 
@@ -160,6 +190,8 @@ KINDS: dict[str, Project] = {
     "recipe-sample": _recipe_sample,
     "recipe-slow-import": _recipe_slow_import,
     "recipe-unkept": _unkept,
+    "recipe-apart": _recipe_apart,
+    "submitted": _submitted,
     "recipe-shell-large": _large(_recipe_shell),
     "recipe-python-large": _large(_recipe_python),
     "recipe-inline-large": _large(_recipe_inline),

@@ -10,12 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import cases, dask_cases
 from benchmarks.case import Case, Figure, Run
-from benchmarks.cases import CASES
 from benchmarks.measure import Cost, WrongRun, adopt_orphans, cost, medians
 from benchmarks.projects import project, write
 
 PLUGIN = "orchestrator"
+CASES = cases.CASES | dask_cases.CASES
+"""All cases; those that need Dask run where they are asked for."""
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
     options = _without_others() if chosen.plugins == "ours" else []
     held = True
     try:
-        for name in chosen.cases or CASES:
+        for name in chosen.cases or cases.CASES:
             case = CASES[name]
             costs = measured(case, chosen.rounds, options)
             found = judged(case, costs)
@@ -47,7 +49,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run")
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"{', '.join(CASES)}; default all")
+    parser.add_argument(
+        "cases", nargs="*", metavar="case", help=f"{', '.join(CASES)}; default: those without Dask"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default 5)")
     parser.add_argument(
         "--plugins",

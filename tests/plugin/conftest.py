@@ -7,10 +7,11 @@ import re
 import sys
 import textwrap
 import warnings
+from collections.abc import Iterator
 from importlib import metadata
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -19,6 +20,10 @@ import pytest_orchestrator
 from pytest_orchestrator.reports import json_report
 from pytest_orchestrator.reports.block_types import Block
 from tests.plugin import installed
+from tests.plugin.under_dask import OTHERWISE, WANTED
+
+if TYPE_CHECKING:
+    from tests.plugin.lab import Lab
 
 # pytester takes away what a run imported: each would import it anew,
 # and libyaml does not come twice into a process.
@@ -242,6 +247,32 @@ def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
         return block
 
     monkeypatch.setattr(json_report, "block", checked)
+
+
+@pytest.fixture(scope="session")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
+    """Two workers of Dask, where the whole suite is tried with them."""
+    from tests.plugin.lab import lab
+
+    with lab(tmp_path_factory.mktemp("lab"), threads=4) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def steps_run_where_they_are_wanted(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hand all steps to the workers of Dask where the whole suite is tried with them."""
+    if not WANTED:
+        return
+    names = (request.path.stem, f"{request.path.stem}::{request.node.originalname}")
+    for why in filter(None, map(OTHERWISE.get, names)):
+        pytest.skip(f"not under Dask: {why}")
+    is_there = WANTED != "dask"
+    address = WANTED if is_there else request.getfixturevalue("workers").address
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # takes the variable away
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--recipe-dask={address}")
 
 
 @pytest.fixture

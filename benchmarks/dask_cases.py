@@ -1,0 +1,101 @@
+"""The cases of steps that workers of Dask run, against tasks of Dask that do nothing."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from benchmarks.case import Case, Figure, Run
+from benchmarks.cases import WITHOUT
+from benchmarks.measure import Cost, slope
+
+_TWO: Final = ("--recipe-dask=local:2",)
+_GOAL: Final = 25.0
+"""Milliseconds that a step may take beyond a task of Dask."""
+_SIZES: Final = (50, 250)
+_KINDS: Final = {"python step": "recipe-python", "shell step": "recipe-shell"}
+_WORKERS: Final = (1, 2, 4, 8)
+_MANY: Final = (50, 650)
+
+
+def overhead() -> Case:
+    """Return what one step more costs, beyond one task more."""
+
+    def each(costs: Mapping[str, Cost], name: str, figure: str) -> float:
+        few, many = (getattr(costs[f"{n} {name}s"], figure) for n in _SIZES)
+        return slope(few, many, between=_SIZES) * 1e3
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        found = []
+        for figure, told in (("seconds", "wall"), ("cpu", "CPU")):
+            task = each(costs, "task", figure)
+            found.append(Figure(f"{told} of a task", task, "ms"))
+            for name in _KINDS:
+                more = each(costs, name, figure) - task
+                found.append(Figure(f"{told} of a {name} beyond that", more, "ms", _GOAL))
+        return found
+
+    tasks = tuple(Run(f"{n} tasks", "submitted", n, options=WITHOUT) for n in _SIZES)
+    steps = tuple(
+        Run(f"{n} {name}s", kind, n, options=_TWO) for name, kind in _KINDS.items() for n in _SIZES
+    )
+    return Case(
+        "a step on a worker of Dask, and a task that does nothing", (*tasks, *steps), figures
+    )
+
+
+def growth() -> Case:
+    """Return what a step costs in a long recipe, against a shorter one."""
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        found = []
+        for figure, told in (("cpu", "CPU"), ("seconds", "wall")):
+            one, some, many = (getattr(costs[f"{n} steps"], figure) for n in (1, 1_000, 10_000))
+            at_some = slope(one, some, between=(1, 1_000)) * 1e3
+            at_many = slope(one, many, between=(1, 10_000)) * 1e3
+            found += [
+                Figure(f"{told} per step at 1,000", at_some, "ms"),
+                Figure(f"{told} per step at 10,000", at_many, "ms"),
+                Figure(f"{told} at 10,000 / at 1,000", at_many / at_some, "x", 1.15),
+            ]
+        return found
+
+    return Case(
+        "cost per step of one long recipe on two workers of Dask",
+        tuple(Run(f"{n} steps", "recipe-apart", n, options=_TWO) for n in (1, 1_000, 10_000)),
+        figures,
+    )
+
+
+def workers() -> Case:
+    """Return how many steps a second one to eight workers do."""
+
+    def name(steps: int, number: int) -> str:
+        return f"{steps} steps, {number} workers"
+
+    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
+        found = []
+        for number in _WORKERS:
+            few, many = (costs[name(n, number)] for n in _MANY)
+            each = slope(few.seconds, many.seconds, between=_MANY)
+            cpu = slope(few.cpu, many.cpu, between=_MANY)
+            found += [
+                Figure(f"steps a second, {number} workers", 1 / each, "/s"),
+                Figure(f"CPU of a step, {number} workers", cpu * 1e3, "ms"),
+            ]
+        return found
+
+    return Case(
+        "python steps that do nothing and need no other, on one to eight workers of Dask",
+        tuple(
+            Run(name(n, number), "recipe-apart", n, options=(f"--recipe-dask=local:{number}",))
+            for number in _WORKERS
+            for n in _MANY
+        ),
+        figures,
+    )
+
+
+CASES: dict[str, Case] = {
+    "dask": overhead(),
+    "dask-growth": growth(),
+    "dask-workers": workers(),
+}
