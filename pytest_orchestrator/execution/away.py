@@ -41,11 +41,19 @@ class Errand:
     ) -> None:
         self._step, self._env, self._ticket, self._withdraw = step, env, ticket, withdraw
         self._begun = time.monotonic()
+        self._submitted = time.time()
 
     @property
     def elsewhere(self) -> Elsewhere:
         """What checks criteria on files on the worker."""
         return self._checked
+
+    @property
+    def started(self) -> float:
+        """When its body began, by the clock of this machine: a claim is seen by both."""
+        outcome = self._ticket.outcome
+        claimed = self._ticket.claimed_at or self._submitted
+        return claimed if outcome is None else claimed + outcome.after
 
     def result(self) -> Ended:
         """Wait for the end of its body; an interrupt ends it first."""

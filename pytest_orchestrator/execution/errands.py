@@ -186,6 +186,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         learnt: What turned out to be secret there.
         before: The files that there were before it.
         began: When it began, by the worker's clock, in seconds since the epoch.
+        after: Seconds from the claim until then.
     """
 
     ended: Ended
@@ -195,6 +196,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     learnt: tuple[str, ...] = ()
     before: Before = {}
     began: float = 0.0
+    after: float = 0.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

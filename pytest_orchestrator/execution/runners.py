@@ -4,6 +4,7 @@ All that comes before and after a body (the graph, retries, locks, the journal) 
 else, and does not know whether it runs beside this process or on another machine.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -28,6 +29,10 @@ class Submitted(Protocol):
     @property
     def elsewhere(self) -> Elsewhere | None:
         """What checks criteria on files where these are; None where that is here."""
+
+    @property
+    def started(self) -> float:
+        """When its body began, in seconds since the epoch; known at its end."""
 
     def result(self) -> Ended:
         """Wait for the end of its body; an interrupt ends it first."""
@@ -85,13 +90,14 @@ class Here:
         body: Runs it to its end.
     """
 
-    __slots__ = ("before", "result")
+    __slots__ = ("before", "result", "started")
 
     elsewhere: Final[Elsewhere | None] = None
 
     def __init__(self, step: Step, env: Environment, body: Callable[[], Ended]) -> None:
         self.before: Before = freshness.noted(step, env.root) if step.success else {}
         self.result = body
+        self.started = time.time()
 
     def collect(self, patterns: Sequence[object], env: Environment) -> artifacts.Kept:
         """Copy the files that globs match into the folder of the run."""

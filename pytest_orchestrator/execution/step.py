@@ -1,7 +1,6 @@
 """One step from its start to its StepResult; nothing of it escapes as an exception."""
 
 import contextlib
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -115,8 +114,7 @@ def execute(
     if missing is not None:
         return failed(step, missing)
     site = own.site = submitted(step, own.context, env, fixtures)
-    started = time.time()
-    ended = site.result()
+    ended, started = site.result(), site.started
     if step.retry is not None and env.attempt < step.retry.attempts:
         own.stage()
     found = Found(ended.failure, ended.verdicts)

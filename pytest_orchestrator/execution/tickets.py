@@ -58,6 +58,7 @@ class Ticket:
         id: What it is known by.
         token: What lets a worker claim it.
         claim: Who has claimed it.
+        claimed_at: When, in seconds since the epoch.
         outcome: How its body ended.
         refused: Who wanted to run it a second time.
         tended: Is called now and then as long as nobody has claimed it.
@@ -67,6 +68,7 @@ class Ticket:
         self.id = os.urandom(8).hex()
         self.token = ""
         self.claim: Claim | None = None
+        self.claimed_at = 0.0
         self.outcome: Outcome | None = None
         self.refused: list[Claim] = []
         self.tended: Callable[[], object] = lambda: None
@@ -202,7 +204,8 @@ class Ticket:
             is_over = self._lost or self._is_closed or self.outcome is not None
             if is_over or (self.claim is None and self.is_to_end):
                 raise RequestRefused("it is not to run any more")
-            self.claim = claim
+            if self.claim is None:
+                self.claim, self.claimed_at = claim, time.time()
         stay = self._desk.stay(claim)
         env, step = self._env, self._step
         self._handed = self._handed or self._desk.let_in(step.name, self._context)

@@ -91,6 +91,7 @@ class _Run:
         self._work, self._stay = work, stay
         self._link: RemoteContext | None = None
         self._is_to_end = False
+        self._claimed = 0.0
         self._has_pulse = False
         self._slot: Slot | None = None
         self._turn = threading.Lock()
@@ -101,6 +102,7 @@ class _Run:
         try:
             try:
                 claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
+                self._claimed = time.monotonic()
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
             try:
@@ -163,6 +165,7 @@ class _Run:
             )
             began = time.time()
             ended = self._body(step, env)
+            gone = time.monotonic() - self._claimed  # a lane may have had to get ready first
             failure = ended.failure
             raised = failure.exception if failure else None
             if failure is not None:
@@ -175,6 +178,7 @@ class _Run:
                 learnt=tuple(one for one in env.secrets.values if one not in known),
                 before=before,
                 began=began,
+                after=max(0.0, gone - ended.usage.seconds),
             )
             self._tell(outcome)
             if claimed.stays:
