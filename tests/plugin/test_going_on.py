@@ -94,7 +94,8 @@ def test_it_waits_for_what_another_selected_step_needs(
 
     result = project.run(jobs, "recipes/x.yaml::report", "recipes/x.yaml::later")
 
-    assert project.ran[:2] == ["off", "report"]
+    assert project.ran[0] == "off"
+    assert "report" in project.ran  # beside `later`, so before it or after
     kept = {"passed": 1, "errors": 1} if function == "refuse" else {"passed": 2}
     assert result.parseoutcomes() == kept
 
