@@ -373,14 +373,14 @@ def test_the_figures_are_those_of_this_process(bench: Bench) -> None:
         import time
         def step():
             start = time.process_time()
-            while time.process_time() - start < 0.2:
+            while time.process_time() - start < 0.4:
                 pass
             return {"status": "ok"}
         """
     ).usage
     cpu = (usage.cpu_user_seconds or 0) + (usage.cpu_system_seconds or 0)
-    assert cpu == pytest.approx(0.2, rel=0.25)
-    assert usage.seconds >= 0.2
+    assert cpu == pytest.approx(0.4, abs=0.15)
+    assert usage.seconds >= 0.4
     assert (usage.max_rss, usage.processes) == (None, None)
     assert usage.source["cpu"] == "times of this process"
 

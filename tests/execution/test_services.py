@@ -134,7 +134,7 @@ def test_it_is_enough_to_live_for_a_moment(run: Run) -> None:
 
     assert result.outcome == "passed"
     assert result.ended is not None
-    assert 0.1 <= result.ended.usage.seconds < 5
+    assert 0.1 <= result.ended.usage.seconds < 60
 
 
 ALIVE = ": it has to live for 60000 ms"
