@@ -50,8 +50,8 @@ def tell_groups(session: pytest.Session) -> None:
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
         group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
-        group = group or _recipe_of(item.nodeid)
-        if group and (group in together or group != _recipe_of(item.nodeid)):
+        group = group or recipe_of(item.nodeid)
+        if group and (group in together or group != recipe_of(item.nodeid)):
             groups[item.nodeid] = together.get(group, group)
     if (groups or runs) and Path(target).parent.is_dir():
         partial = Path(f"{target}.{os.getpid()}")
@@ -105,7 +105,9 @@ class Controller:
         dist = config.getvalue("dist")
         if dist == "each":
             return usual
-        return Whole(usual, _grouping(config, log, dist, self._file), self._with_recipes)
+        from pytest_orchestrator.plugin import grouping
+
+        return Whole(usual, grouping.Grouping(config, log, dist, self._file), self._with_recipes)
 
     def _with_recipes(self) -> None:
         self._late.expected = True
@@ -115,7 +117,7 @@ class Controller:
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Begin the journal before any worker runs a step."""
         state = state_of(node.config)
-        if self._file.exists() or any(map(_recipe_of, ids)):
+        if self._file.exists() or any(map(recipe_of, ids)):
             from pytest_orchestrator.plugin import journaling
 
             self._take_up(state)
@@ -130,7 +132,7 @@ class Controller:
             return
         from pytest_orchestrator.plugin import upstream
 
-        for path in _told(self._file)["recipes"]:
+        for path in told(self._file)["recipes"]:
             for cell in state.cells(state.config.rootpath / path):
                 upstream.link(state.run(cell), state)
         state.resuming.take_up(list(state.runs.values()))
@@ -188,77 +190,12 @@ class Whole:
         return [self._chosen] if self._chosen else [self._usual, self._grouping]
 
 
-def _grouping(config: pytest.Config, log: Any, dist: str, groups: Path) -> Any:
-    from xdist.scheduler import LoadScopeScheduling
-
-    class Grouping(LoadScopeScheduling):
-        """Recipes and those who use them together; other tests as ``--dist`` groups them."""
-
-        _users: dict[str, str] | None = None
-
-        def has_recipes(self) -> bool:
-            """Tell whether a collected item belongs to a recipe."""
-            items: list[str] = next(iter(self.registered_collections.values()), [])
-            return bool(self._marked()) or any(map(_recipe_of, items))
-
-        def remove_node(self, node: Any) -> str | None:
-            """Hand on what a worker has left; return what it died of."""
-            left, died_of = _left(self.assigned_work[node])
-            self.assigned_work[node] = {}
-            super().remove_node(node)
-            self.workqueue.update(left)
-            if died_of is not None:
-                for other in self.assigned_work:
-                    self._reschedule(other)
-            return died_of
-
-        def _reschedule(self, node: Any) -> None:
-            """Give a worker more; one begins an item only when it knows the next."""
-            super()._reschedule(node)
-            work = self.assigned_work
-            while self.workqueue and not node.shutting_down and self._pending_of(work[node]) < 2:
-                self._assign_work_unit(node)
-
-        def _marked(self) -> dict[str, str]:
-            if self._users is None:
-                self._users = _told(groups)["groups"]
-            return self._users
-
-        def _split_scope(self, nodeid: str) -> str:
-            return self._marked().get(nodeid) or _recipe_of(nodeid) or _scope(nodeid, dist)
-
-    return Grouping(config, log)
-
-
-def _told(file: Path) -> Any:
+def told(file: Path) -> Any:
     """Return what a worker has written down; nothing where it has nothing to do with recipes."""
     return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
 
 
-def _left(work: dict[str, dict[str, bool]]) -> tuple[dict[str, dict[str, bool]], str | None]:
-    """Return what of the work of a worker others have to do, and the item that it died of.
-
-    What is done is not handed on: a worker that is given nothing to do waits for ever. Nor is
-    a test that it died of; of a step, those who need it wait to be told what became of it.
-    """
-    items = ((unit, item) for unit in work.values() for item, done in unit.items() if not done)
-    unit, died_of = next(items, ({}, None))
-    if died_of is not None:
-        unit[died_of] = not _recipe_of(died_of)
-    return {scope: unit for scope, unit in work.items() if not all(unit.values())}, died_of
-
-
-def _recipe_of(nodeid: str) -> str:
+def recipe_of(nodeid: str) -> str:
+    """Return the path of the recipe that an item stands in; empty where it is no step."""
     file = nodeid.partition("::")[0]
     return file if file.endswith(SUFFIXES) else ""
-
-
-def _scope(nodeid: str, dist: str) -> str:
-    """Return what xdist keeps together by itself."""
-    if dist == "loadfile":
-        return nodeid.partition("::")[0]
-    if dist == "loadscope":
-        return nodeid.rpartition("::")[0]
-    if dist == "loadgroup" and "@" in nodeid.rpartition("]")[2]:
-        return nodeid.rpartition("@")[2]
-    return nodeid

@@ -73,11 +73,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(serving.Serving(config), "orchestrator-serving")
     monitoring.join(config)
-    if settings.jobs(config) > 1 and not hasattr(config, "workerinput"):
+    is_distributed = config.getoption("dist", "no") != "no"
+    if (settings.jobs(config) > 1 or is_distributed) and not hasattr(config, "workerinput"):
         from pytest_orchestrator.plugin import durations
 
         config.pluginmanager.register(durations.Durations(config), "orchestrator-durations")
-    if config.getoption("dist", "no") != "no":
+    if is_distributed:
         from pytest_orchestrator.plugin import distribution
 
         distribution.join(config)
