@@ -141,6 +141,19 @@ def _recipe_inline(file: str, steps: int) -> dict[str, str]:
     return _recipe_python(file, steps) | {f"recipes/{file}.yaml": _recipe(steps, keys)}
 
 
+SETTING_PY = """\
+def setting(ctx, params):
+    ctx.set("bench.volts", 11.9)
+    ctx.set("bench.channel", {"number": 1, "verdict": "pass"})
+    return {"status": "ok"}
+"""
+
+
+def _recipe_setting(file: str, steps: int) -> dict[str, str]:
+    keys = "type: python, module: setting, function: setting, isolation: inline"
+    return {"setting.py": SETTING_PY, f"recipes/{file}.yaml": _recipe(steps, keys)}
+
+
 def _recipe_sample(file: str, steps: int) -> dict[str, str]:
     recipe = _recipe(steps, "type: shell, cmd: ./sample.sh, args: {MESSAGE: Hi there}")
     return {"sample.sh": SAMPLE_SH.read_text(encoding="utf-8"), f"recipes/{file}.yaml": recipe}
@@ -188,6 +201,7 @@ KINDS: dict[str, Project] = {
     "recipe-shell": _recipe_shell,
     "recipe-inline": _recipe_inline,
     "recipe-sample": _recipe_sample,
+    "recipe-setting": _recipe_setting,
     "recipe-slow-import": _recipe_slow_import,
     "recipe-unkept": _unkept,
     "recipe-apart": _recipe_apart,

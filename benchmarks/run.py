@@ -31,7 +31,7 @@ def main() -> int:
         print("the plugin is not installed here: python -m pip install -e .", file=sys.stderr)
         return 2
     adopt_orphans()
-    options = _without_others() if chosen.plugins == "ours" else []
+    options = without_others() if chosen.plugins == "ours" else []
     held = True
     try:
         for name in chosen.cases or cases.CASES:
@@ -68,7 +68,8 @@ def _arguments() -> argparse.Namespace:
     return chosen
 
 
-def _without_others() -> list[str]:
+def without_others() -> list[str]:
+    """Return options that switch other installed plugins off."""
     names = sorted({point.name for point in entry_points(group="pytest11")} - {PLUGIN})
     return [option for name in names for option in ("-p", f"no:{name}")]
 
@@ -102,9 +103,14 @@ def measured(case: Case, rounds: int, options: list[str]) -> dict[str, list[Cost
 
 def _cost(run: Run, place: Path, options: list[str]) -> Cost:
     argv = [sys.executable, "-m", "pytest", "-q", *options, *run.options]
+    return cost(argv, folder=place, env=environment(), expected=run.steps * run.files)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables for a measured pytest: it runs the package that lies beside this."""
     # Options of this shell would be measured too; PYTHONDONTWRITEBYTECODE alone costs 100 ms.
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
-    return cost(argv, folder=place, env=env, expected=run.steps * run.files)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def run_rows(costs: dict[str, list[Cost]]) -> Iterable[str]:

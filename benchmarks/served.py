@@ -42,10 +42,12 @@ def forked(work: Callable[[int], None]) -> Iterator[str]:
         finally:
             os._exit(0)
     os.close(into)
-    with os.fdopen(out) as told:
-        yield told.readline().strip()
-    os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
+    try:
+        with os.fdopen(out) as told:
+            yield told.readline().strip()
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
 
 
 def echo(into: int) -> None:
