@@ -1,11 +1,29 @@
 """The page of a run and the pictures of its recipes, made of the journal once it is sealed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_orchestrator.run.journal import NAME
+
 _BEFORE = 1_000_000
 """Bytes of the journals of earlier runs that are read for curves, so that the end is quick."""
+
+_LARGE = 8_000_000
+"""Bytes of a journal, of some 5,000 steps, that is not read within pytest: all of it at once
+takes ten times as much memory as pytest has for the steps, and pytest would keep that."""
+
+_APART = f"""\
+import sys
+from pathlib import Path
+from pytest_orchestrator.reports.views import write_all
+try:
+    write_all(Path(sys.argv[1]), {_BEFORE})
+except OSError as error:
+    sys.exit(str(error))
+"""
 
 
 def write(config: pytest.Config, folder: Path) -> None:
@@ -15,15 +33,35 @@ def write(config: pytest.Config, folder: Path) -> None:
     """
     if not config.getini("recipe_html"):
         return
-    from pytest_orchestrator.reports.views import write_page, write_pictures
-    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.reports.views import write_all
 
     try:
-        run = runs.load(folder)
-        write_pictures(run, folder)
-        write_page(run, folder, most_bytes=_BEFORE)
+        if (folder / NAME).stat().st_size > _LARGE:
+            _write_apart(folder)
+        else:
+            write_all(folder, _BEFORE)
     except OSError as error:
         _tell(config, f"report.html could not be written: {error}")
+
+
+def _write_apart(folder: Path) -> None:
+    """Write them in a process of its own.
+
+    Raises:
+        OSError: It could not do so.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _APART, str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise OSError(lines[-1])
 
 
 def _tell(config: pytest.Config, text: str) -> None:

@@ -26,6 +26,10 @@ from pytest_orchestrator.run.verdict import seconds, verdict, verdict_of
 _META: Final = ("test_id", "dut", "station", "operator", "batch", "tester")
 _MOST_TESTS: Final = 2_000
 _MOST_FILES: Final = 20
+_MOST_STEPS: Final = 5_000
+"""Steps that are listed and drawn in timelines: a page of more opens at once no longer."""
+_ELSEWHERE: Final = "steps"
+"""Where links to steps lead that are not listed: the head of the list."""
 
 
 class RecipeView(NamedTuple):
@@ -65,6 +69,9 @@ class Page:
         self.room = room(len(steps), failed, len(run.changes.keys()), values)
         self._files = Files(folder, base)
         self._order = itertools.count(1)
+        ranked = sorted(steps, key=lambda step: look(step.state) == "passed")
+        self._listed = {id(step) for step in ranked[:_MOST_STEPS]}
+        self._bars = _MOST_STEPS
         self.recipes = [
             self._recipe(number, recipe) for number, recipe in enumerate(run.recipes.values())
         ]
@@ -88,6 +95,16 @@ class Page:
     def steps(self) -> list[StepView]:
         """All steps of all recipes."""
         return [step for recipe in self.recipes for step in recipe.steps]
+
+    @cached_property
+    def listed(self) -> list[list[StepView]]:
+        """The steps of each recipe that are listed: where they are too many, the bad ones first."""
+        return [[step for step in one.steps if step.anchor != _ELSEWHERE] for one in self.recipes]
+
+    @property
+    def unlisted(self) -> int:
+        """Number of the steps that are not listed."""
+        return len(self.steps) - sum(map(len, self.listed))
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -176,7 +193,7 @@ class Page:
     def curves(self) -> dict[str, dict[str, Any]]:
         """The curves of the steps by their anchors."""
         found = {}
-        for step in self.steps:
+        for step in itertools.chain.from_iterable(self.listed):
             path = step.samples
             drawn = curves(path, self.room.points) if path else None
             if drawn is not None:
@@ -187,7 +204,14 @@ class Page:
         cell = f"[{recipe.about['cell']}]" if recipe.about.get("cell") else ""
         name = cut(f"{recipe.about.get('name') or recipe.key}{cell}", 200)
         steps = [
-            StepView(f"s{number}-{place}", next(self._order), step, name, self._files, self.room)
+            StepView(
+                f"s{number}-{place}" if id(step) in self._listed else _ELSEWHERE,
+                next(self._order),
+                step,
+                name,
+                self._files,
+                self.room,
+            )
             for place, step in enumerate(recipe.steps.values(), 1)
         ]
         blocks = [step.block for step in steps if step.block]
@@ -196,6 +220,7 @@ class Page:
             for step in steps
         ]
         few = chosen(drawn, MOST)
+        self._bars -= len(steps)
         word = verdict_of(recipe)
         return RecipeView(
             recipe,
@@ -203,7 +228,7 @@ class Page:
             sign(word),
             look(word),
             steps,
-            timeline(recipe, self.run.last),
+            timeline(recipe, self.run.last) if self._bars >= 0 else None,
             critical_path(blocks),
             boxes(few),
             len(drawn) - len(few),

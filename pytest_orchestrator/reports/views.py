@@ -46,6 +46,21 @@ def write_page(
     return page
 
 
+def write_all(folder: Path, most_bytes: int) -> None:
+    """Write the page of a run that is over, and the pictures of its recipes.
+
+    Args:
+        folder: Its folder.
+        most_bytes: How much of the journals of runs before it is read.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    run = runs.load(folder)
+    write_pictures(run, folder)
+    write_page(run, folder, most_bytes=most_bytes)
+
+
 def write_pictures(run: RunRecord, folder: Path) -> None:
     """Write the pictures of the recipes of a run, with what became of their steps.
 

@@ -95,3 +95,15 @@ def test_a_page_shows_what_steps_were_given_without_secrets(project: Project) ->
     assert blocks["say"]["given"] == {"name": "say", "half": 2.5}
     assert blocks["show"]["given"] == {"GAIN": 5, "API_TOKEN": "***"}
     assert "s3cr3t" not in (left(project) / "report.html").read_text()
+
+
+def test_the_page_of_a_large_run_is_made_by_another_process(
+    bench: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.plugin.pages._LARGE", 0)
+
+    result = bench.run("-o", "recipe_html=true", "-k", "one")
+
+    assert "✔ passed" in (left(bench) / "report.html").read_text()
+    assert list((left(bench) / "assets").glob("*.svg"))
+    assert not [one for one in result.outlines if "could not be written" in one]

@@ -207,3 +207,21 @@ def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
     assert len(text.encode()) < 5_000_000
     assert took < 10
     assert text.count('class="step ') == 600
+
+
+def test_of_too_many_steps_the_bad_ones_are_listed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_orchestrator.reports.page._MOST_STEPS", 3)
+    run = psu_run(tmp_path / "20261125T101502Z-7f3a", png=b"\x89PNG")
+    run.seal()
+
+    read = Read(page(run))
+
+    listed = [keys for tag, keys in read.tags if tag == "details" and "data-state" in keys]
+    assert sorted(str(keys["data-state"]) for keys in listed) == ["blocked", "failed", "passed"]
+    assert "3 more steps are not listed here" in read.text
+    assert "✔ passed 4" in " ".join(read.text.split())
+    ids = {found for _, keys in read.tags if (found := keys.get("id"))}
+    links = {link[1:] for link in read.all("a", "href") if link.startswith("#")}
+    assert links - ids == set()
