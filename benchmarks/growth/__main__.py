@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.growth import clients, journal, steps
+from benchmarks.growth import clients, journal, steps, ways
 from benchmarks.growth.tables import Table, held
 from benchmarks.measure import WrongRun, adopt_orphans
 
@@ -19,6 +19,8 @@ PARTS: dict[str, Part] = {
     "longest": lambda _, rounds: steps.longest(rounds),
     "journal": lambda sizes, rounds: journal.measured([one for one in sizes if one > 100], rounds),
     "clients": lambda _, rounds: clients.measured(CLIENTS, 5 * rounds),
+    "ways": lambda _, rounds: ways.measured(rounds),
+    "dask": lambda _, rounds: ways.dask(rounds),
 }
 
 
