@@ -67,6 +67,8 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
     Raises:
         ExpressionError: One outside of them has no value.
     """
+    if not step.templates:
+        return step, {}
     apart = [one for one in step.templates if one.path[0] in ("success", "measurements")]
     rest = tuple(one for one in step.templates if one not in apart)
     step = resolved(msgspec.structs.replace(step, templates=rest), names, late=True)
