@@ -1,6 +1,7 @@
 """The plugin's entry: imports pytest and the standard library alone until a recipe is met."""
 
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     run = needs.recipe_of_mark(mark, metafunc.config)
     if not isinstance(run, str) and run.recipe.context == "recipe":
         metafunc.parametrize("ctx", [run.context], indirect=True, ids=[pytest.HIDDEN_PARAM])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Name the nearest where a recipe or a step is asked for that is not there."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        from pytest_orchestrator.plugin import mistyped
+
+        error.args += tuple(mistyped.hints(session.config))
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)

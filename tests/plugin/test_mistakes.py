@@ -133,3 +133,21 @@ def test_every_kind_of_bad_file_is_told_and_takes_nothing_with_it(project: Proje
     assert project.ran == ["two", "one"]
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*.py:*")
+
+
+def test_a_recipe_or_step_that_is_not_there_gets_the_nearest_one(project: Project) -> None:
+    project.recipe("psu", {"flash": ""})
+    project.recipe("sweep", {"measure": ""}, head="matrix: {gain: [1, 10]}")
+    bad = project.write("recipes/bad.yaml", "steps: 1\n")
+    asked = {
+        "recipes/pus.yaml": "there is no recipes/pus.yaml (did you mean 'recipes/psu.yaml'?)",
+        "recipes/psu.yaml::flahs": "recipes/psu.yaml has no step 'flahs' (did you mean 'flash'?)",
+        "recipes/sweep.yaml::measure[gain:2]": "recipes/sweep.yaml has no step 'measure[gain:2]' "
+        "(did you mean 'measure[gain:1]'?)",
+    }
+    for argument, told in asked.items():
+        result = project.run(argument)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert f"ERROR: {told}" in result.errlines
+    bad_one = project.run(f"{bad}::flash")
+    assert "did you mean" not in bad_one.stderr.str()
