@@ -30,6 +30,7 @@ EMERGENCY = 1.0
 
 _SETTLE = 0.1  # a `tee` that a shell has started ends a moment after the shell
 _PAUSE = 0.005
+_TURNS = 15  # that the lane gets within that moment; on a machine with much to do it is longer
 _TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _GLANCES = 2
 _WITHOUT_PROC = 6
@@ -180,12 +181,13 @@ class Watch:
 
     def _settled(self) -> bool:
         """Give what the program left running a moment to end by itself."""
-        until = time.monotonic() + _SETTLE
+        until, turns = time.monotonic() + _SETTLE, 0
         while not self._descendants.reap():
             self._streams.listen()
-            if time.monotonic() >= until or self._stopped:
+            if self._stopped or (time.monotonic() >= until and turns >= _TURNS):
                 return False
             self._pump(_PAUSE)
+            turns += 1
         return True
 
     def _dead(self) -> bool:
