@@ -72,7 +72,7 @@ class _Namespace(Machine):
 
 def why_not_apart() -> str:
     """Say why there can be no machines of their own; empty where they can be."""
-    name = f"orc{os.getpid()}"
+    name = f"orc-{os.urandom(4).hex()}"
     try:
         _ip("netns", "add", name)
         try:
@@ -97,7 +97,7 @@ def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
     if not apart:
         yield [Machine()] * number
         return
-    switch = f"orc{os.getpid()}"
+    switch = f"orc-{os.urandom(4).hex()}"
     names = [switch, *(f"{switch}-{each}" for each in range(1, number + 1))]
     try:
         _ip("netns", "add", switch)
@@ -173,12 +173,16 @@ class Cluster:
             )
             if not until(self.file.exists):
                 raise RuntimeError(f"no scheduler: {(self.folder / 'cluster.log').read_text()}")
+        if not until(self._is_whole):
+            raise RuntimeError(f"no workers: {(self.folder / 'cluster.log').read_text()}")
+
+    def _is_whole(self) -> bool:
+        """Start the workers that are missing; tell whether the scheduler knows all."""
         for number, machine in enumerate(self._theirs, 1):
             known = self.workers.get(f"w{number}")
             if known is None or known.poll() is not None:
                 self.workers[f"w{number}"] = self._worker(f"w{number}", machine)
-        if not until(lambda: self._joined() >= len(self._theirs)):
-            raise RuntimeError(f"no workers: {(self.folder / 'cluster.log').read_text()}")
+        return self._joined() >= len(self._theirs)
 
     def _let_go(self) -> None:
         """Wait for the end of workers that have lost their scheduler, or end them."""
