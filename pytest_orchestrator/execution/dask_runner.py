@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.desk import Desk
 
 _CONNECT: Final = 15.0
+_ANSWER: Final = 20.0
+"""Seconds for a scheduler or a worker to say what it has; a process may be stopped."""
 _CUT_OFF: Final = 2.0
 """Seconds without the scheduler after which it is taken for lost."""
 
@@ -108,7 +110,8 @@ class DaskRunner:
         self._root, self._files = root, (tuple(files), tuple(modules))
         own = fingerprint(root, *self._files)
         self._force = Workforce(self._seen, self._probe, own, self._counted, self._tell)
-        self._force.look(at_once=True)
+        with _told(scheduler):
+            self._force.look(at_once=True)
         return self._force
 
     def takes(self, step: Step) -> bool:
@@ -137,7 +140,11 @@ class DaskRunner:
         self._client = self._cluster = None
 
     def _seen(self) -> list[Offer]:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        scheduler = self._client.scheduler
+        if scheduler is None:
+            raise ConnectionError("the connection to the scheduler is lost")
+        told = self._client.sync(scheduler.identity, callback_timeout=_ANSWER)
+        workers = told["workers"]
         return [
             Offer(address, str(one["name"]), "", dict(one.get("resources") or {}))
             for address, one in workers.items()
@@ -146,18 +153,29 @@ class DaskRunner:
 
     def _probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
         """Ask workers what they have; who lacks this package cannot even be asked."""
-        found = self._client.run(
+        try:
+            found = self._asked(addresses, _ANSWER)
+        except TimeoutError:  # of one of them; the others are not to blame
+            found = {}
+            for one in addresses:
+                with contextlib.suppress(TimeoutError):
+                    found |= self._asked([one], _ANSWER / 4)
+        return {
+            address: had if isinstance(had, Fingerprint) else _why(had)
+            for address, had in found.items()
+        }
+
+    def _asked(self, addresses: Collection[str], seconds: float) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.run(
             fingerprint,
             self._root,
             *self._files,
             is_worker=True,
             workers=list(addresses),
             on_error="return",
+            callback_timeout=seconds,
         )
-        return {
-            address: had if isinstance(had, Fingerprint) else _why(had)
-            for address, had in found.items()
-        }
+        return found
 
     def _ask_scheduler(self) -> None:
         """See whether tasks can pass through the scheduler, which reads them too.
@@ -197,7 +215,7 @@ def run_on_worker(work: Work) -> None:
     encrypted = None
     if work.is_encrypted:
         encrypted = me.security.get_connection_args("worker")["ssl_context"]
-    worker.perform(work, str(me.name), encrypted)
+    worker.perform(work, str(me.name), encrypted, me.local_directory)
 
 
 def _own_cluster(workers: int) -> Any:

@@ -64,20 +64,23 @@ class NotClaimed(Exception):
     """A try is not this worker's to run."""
 
 
-def perform(work: Work, worker: str, encrypted: ssl.SSLContext | None = None) -> None:
+def perform(
+    work: Work, worker: str, encrypted: ssl.SSLContext | None = None, scratch: str | None = None
+) -> None:
     """Run one try of a step, unless somebody has claimed it.
 
     Args:
         work: Where to claim it.
         worker: The name of this worker.
         encrypted: How its connections are encrypted, where they are.
+        scratch: A folder whose owner clears it away even where this process is killed.
 
     Raises:
         NotClaimed: It is not to be run here.
     """
     stay = stay_of(work.session)
     stay.reach(work, encrypted)
-    run = _Run(work, stay)
+    run = _Run(work, stay, scratch)
     with stay.running(run) as beats:
         claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex(), beats)
         run.go(claim)
@@ -86,9 +89,9 @@ def perform(work: Work, worker: str, encrypted: ssl.SSLContext | None = None) ->
 class _Run:
     """One try that this worker has, or is about to have."""
 
-    def __init__(self, work: Work, stay: Stay) -> None:
+    def __init__(self, work: Work, stay: Stay, scratch: str | None) -> None:
         self.id = work.ticket
-        self._work, self._stay = work, stay
+        self._work, self._stay, self._scratch = work, stay, scratch
         self._link: RemoteContext | None = None
         self._is_to_end = False
         self._claimed = 0.0
@@ -143,7 +146,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[Path]:
-        folder = tempfile.mkdtemp(prefix="orchestrator-")
+        folder = tempfile.mkdtemp(prefix="orchestrator-", dir=self._scratch)
         try:
             yield Path(folder)
         finally:

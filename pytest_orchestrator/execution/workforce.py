@@ -60,11 +60,20 @@ class Workforce:
 
         Args:
             at_once: The session begins: who is not used is told by whoever asks.
+
+        Raises:
+            OSError: Nobody says so, at the beginning.
         """
         with self._lock:
             if not at_once and time.monotonic() - self._looked < _FRESH:
                 return
-            seen = {one.address: one for one in self._seen()}
+            self._looked = time.monotonic()
+            try:
+                seen = {one.address: one for one in self._seen()}
+            except OSError:
+                if at_once:
+                    raise
+                return  # whether the scheduler is lost, its connection tells
             self._offers = {name: one for name, one in self._offers.items() if name in seen}
             fresh = seen.keys() - self._offers.keys()
             had = self._probe(sorted(fresh)) if fresh else {}
