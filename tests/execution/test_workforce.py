@@ -22,8 +22,11 @@ class Cluster:
         self.workers: dict[str, Fingerprint | str] = {}
         self.scopes = 2
         self.probed: list[str] = []
+        self.is_silent = False
 
     def seen(self) -> list[Offer]:
+        if self.is_silent:
+            raise TimeoutError("nobody answers")
         return [Offer(f"tcp://{name}", name, "", {"scope": self.scopes}) for name in self.workers]
 
     def probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
@@ -84,6 +87,22 @@ def test_a_worker_that_comes_later_is_asked_once_and_told_of(
     assert force.able(STEP) == ["tcp://second"]
     assert sorted(cluster.probed) == ["tcp://first", "tcp://odd", "tcp://second"]
     assert said == [f"worker odd is not used: Python 3.9, here {HERE.python}"]
+
+
+@pytest.mark.usefixtures("always_fresh")
+def test_a_scheduler_that_does_not_answer_takes_no_worker_away(
+    cluster: Cluster, force: Workforce
+) -> None:
+    cluster.is_silent = True
+    with pytest.raises(TimeoutError):
+        force.look(at_once=True)
+    cluster.workers, cluster.is_silent = {"first": HERE}, False
+    force.look(at_once=True)
+
+    cluster.is_silent = True
+    force.look()
+
+    assert force.able(STEP) == ["tcp://first"]
 
 
 def test_who_is_there_is_not_asked_anew_for_each_step(cluster: Cluster, force: Workforce) -> None:
