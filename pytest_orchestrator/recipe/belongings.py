@@ -42,7 +42,8 @@ def belongings(recipes: Iterable[tuple[Recipe, Iterable[Step]]], sources: Source
             files |= {sources.shown(path): None for path in run}
             modules |= {name for path in run for name in _imported(path, sources)}
             if isinstance(step, PythonStep) and not run:
-                modules.add(step.module.partition(".")[0])
+                first = step.module.partition(".")[0]
+                modules |= set() if _is_own(first, sources) else {first}
     modules -= {_OURS, *sys.stdlib_module_names}
     return Belongings(tuple(sorted(files)), tuple(sorted(modules)))
 

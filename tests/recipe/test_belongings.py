@@ -44,6 +44,7 @@ def test_recipes_need_their_files_and_what_these_import(tmp_path: Path) -> None:
             "  - {name: py, type: python, module: bench_steps, function: run}\n"
             "  - {name: used, use: recipes/_part.yaml}\n"
             "  - {name: other, type: python, module: strange_five.x, function: run}\n"
+            "  - {name: misspelt, type: python, module: bench_steps.inner, function: run}\n"
             "  - {name: left_out, type: shell, cmd: ./left_out.sh}\n"
         ),
         "recipes/_part.yaml": "steps: [{name: sh, type: shell, cmd: 'scripts/run.sh --fast'}]\n",
