@@ -39,7 +39,7 @@ class Header:
         parts = []
         if self._steps:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
-            jobs = settings.jobs(self._session.config)
+            jobs = settings.jobs(self._session.config, usual=1)
             parts[0] += f", {jobs} jobs" if jobs > 1 else ""
             where = runners.told(self._session.config)
             parts[0] += f", {where}" if where else ""

@@ -14,6 +14,9 @@ _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
 _NAMES = ("local", "dask")
 
+MANY = 64
+"""Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
+
 
 def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
     """Declare the options and the ini keys."""
@@ -54,6 +57,12 @@ def wanted(config: pytest.Config) -> "Scheduler | None":
         pytest.UsageError: A setting is wrong.
     """
     return None if watched(config) else _scheduler(config)
+
+
+def jobs(config: pytest.Config) -> int:
+    """Return the number of steps of a recipe that run at the same time where nobody says one."""
+    scheduler = wanted(config)
+    return 1 if scheduler is None else scheduler.workers or MANY
 
 
 def watched(config: pytest.Config) -> str:

@@ -212,18 +212,18 @@ def max_artifact(config: pytest.Config) -> int:
     return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
 
 
-def jobs(config: pytest.Config, usual: int = 1) -> int:
+def jobs(config: pytest.Config, usual: int | None = None) -> int:
     """Return the number of steps of a recipe that run at the same time.
 
     Args:
         config: The configuration of the session.
-        usual: The number where nobody says one.
+        usual: The number where nobody says one; default: as many as can run where they run.
     """
     given = config.getoption("recipe_jobs")
     name, text = "--recipe-jobs", str(given).strip()
     if given is None:
         name, text = "ini key recipe_jobs", str(config.getini("recipe_jobs")).strip()
-        text = text or str(usual)
+        text = text or str(runners.jobs(config) if usual is None else usual)
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
     return int(text)

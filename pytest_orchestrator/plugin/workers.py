@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 256 << 20
 """Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
-MANY = 64
-"""Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
 
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
@@ -108,12 +106,6 @@ def _refused(
         if problems := refusals(away, force.offers, counted):
             texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
     return "\n\n".join(texts)
-
-
-def jobs(config: pytest.Config) -> int:
-    """Return the number of steps of a recipe that are handed to workers at the same time."""
-    scheduler = runners.wanted(config)
-    return 1 if scheduler is None else scheduler.workers or MANY
 
 
 def _desk(

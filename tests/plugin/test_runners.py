@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution.scheduler import Scheduler
-from pytest_orchestrator.plugin import runners
+from pytest_orchestrator.plugin import runners, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,16 @@ def test_steps_run_here_unless_dask_is_asked_for(
     assert runners.wanted(config()) == Scheduler(workers=3)
     assert runners.wanted(config("--recipe-dask=local:1")) == Scheduler(workers=1)
     assert runners.wanted(config("--recipe-runner=local")) is None
+
+
+def test_as_many_steps_are_handed_out_as_workers_can_take(
+    config: Callable[..., pytest.Config],
+) -> None:
+    assert settings.jobs(config()) == 1
+    assert settings.jobs(config("--recipe-dask=local:3")) == 3
+    assert settings.jobs(config("--recipe-dask=tcp://bench-1:8786")) == runners.MANY
+    assert settings.jobs(config("--recipe-dask=local:3", "--recipe-jobs=2")) == 2
+    assert settings.jobs(config("--recipe-dask=local:3", "--pdb")) == 1
 
 
 def test_a_step_is_repeated_where_it_ran(config: Callable[..., pytest.Config]) -> None:
