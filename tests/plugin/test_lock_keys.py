@@ -127,6 +127,7 @@ def test_a_worker_says_so_in_the_report(project: Project) -> None:
         with turn.open() as file:
             while _is_free(file):
                 assert process.poll() is None
+                time.sleep(0.01)
     out = process.communicate()[0].decode()
     assert f"orchestrator: recipes/x.yaml::a waits for lock 'psu': {OTHER} has held it" in out
 
