@@ -304,7 +304,7 @@ def test_the_next_session_of_the_process_knows_nothing_of_it(bench: Project) -> 
 def test_workers_of_xdist_know_it_too(bench: Project) -> None:
     bench.recipe("x", steps(one="channel: 1, success: {channels: [1]}"))
 
-    bench.spawn("-n2").assert_outcomes(passed=1)
+    bench.spawn("-n1").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])

@@ -178,7 +178,7 @@ def test_what_a_service_changes_is_told_in_the_main_thread(followed: Project) ->
 def test_workers_of_xdist_tell_what_they_run(followed: Project) -> None:
     followed.recipe("x", {"one": "", "two": ""})
 
-    followed.spawn("-n2").assert_outcomes(passed=2)
+    followed.spawn("-n1").assert_outcomes(passed=2)
 
     assert [one for one in short(followed) if "change" not in one] == [
         "start one",

@@ -66,20 +66,24 @@ def _interrupted(
     )
     while not (project.path / "waits").exists():
         assert process.poll() is None
-        time.sleep(0.001)
+        time.sleep(0.01)
     os.killpg(process.pid, number)
     (project.path / "interrupted").touch()
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
 
 
-@pytest.mark.parametrize("step", [_PYTHON, _SHELL])
 @pytest.mark.parametrize(
-    ("number", "cause"),
-    [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")],
+    ("number", "cause", "step"),
+    [
+        (signal.SIGINT, "Ctrl-C", _PYTHON),
+        (signal.SIGINT, "Ctrl-C", _SHELL),
+        (signal.SIGTERM, "SIGTERM", _PYTHON),
+        (signal.SIGHUP, "SIGHUP", _SHELL),
+    ],
 )
 def test_the_step_is_told_and_the_final_ones_run_once(
-    project: Project, step: str, number: signal.Signals, cause: str
+    project: Project, number: signal.Signals, cause: str, step: str
 ) -> None:
     status, lines = _interrupted(project, step, number)
 
@@ -113,7 +117,7 @@ def test_workers_run_the_final_steps_too_and_tell_of_all(
 @pytest.mark.parametrize("phase", ["setup", "call"])
 def test_what_workers_have_reported_is_told_to_all(project: Project, phase: str) -> None:
     project.write("conftest.py", _TELLS_SLOWLY.replace("PHASE", phase))
-    _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "2", "recipes/x.yaml")
+    _, lines = _interrupted(project, _PYTHON, signal.SIGINT, "-n", "1", "recipes/x.yaml")
 
     assert _states(lines) == _STATES
 
@@ -217,7 +221,7 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     for name in ("one", "off", "cool"):
         while not (project.path / f"{name}.on").exists():
             assert process.poll() is None
-            time.sleep(0.001)
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
@@ -257,8 +261,15 @@ def test_no_process_of_an_interrupted_step_lives_on(project: Project) -> None:
         assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize("step", [_PYTHON, _SHELL])
-@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--recipe-jobs=2",)], ids=" ".join)
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [
+        (_PYTHON, ()),
+        (_SHELL, ()),
+        (_PYTHON, ("-n", "1")),
+        (_SHELL, ("--recipe-jobs=2",)),
+    ],
+)
 def test_a_needed_step_that_is_cut_off_in_a_setup_is_reported(
     project: Project, step: str, options: tuple[str, ...]
 ) -> None:

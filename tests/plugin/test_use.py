@@ -49,7 +49,7 @@ def printed(project: Project, step: str, recipe: str = "m") -> str:
     return (logs / f"{step}.1.stdout").read_text().strip()
 
 
-@pytest.mark.parametrize("options", [[], ["--recipe-jobs", "3"], ["-n", "2"]])
+@pytest.mark.parametrize("options", [[], ["--recipe-jobs", "3"], ["-n", "1"]])
 def test_used_steps_run_with_values_of_their_own(used: Project, options: list[str]) -> None:
     used.run(*options).assert_outcomes(passed=7, skipped=3)
 
