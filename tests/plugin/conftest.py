@@ -8,8 +8,9 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
-from itertools import takewhile
+from itertools import starmap, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,7 @@ class Project:
         self.pytester = pytester
         self._measures_lanes = measures_lanes
         self.path = pytester.path
+        self.by_shell = False
         self.write("steps.py", _STEPS)
         self.ini()
 
@@ -125,8 +127,9 @@ class Project:
         Returns:
             The path of the recipe in the project.
         """
-        lines = [head.strip("\n"), "steps:", *(_line(*step) for step in steps.items())]
-        lines += ["finally:", *(_line(*step) for step in final.items())] if final else []
+        line = partial(_line, by_shell=self.by_shell)
+        lines = [head.strip("\n"), "steps:", *starmap(line, steps.items())]
+        lines += ["finally:", *starmap(line, final.items())] if final else []
         path = f"recipes/{name}.yaml"
         self.write(path, "\n".join(line for line in lines if line) + "\n")
         return path
@@ -210,7 +213,10 @@ def _with(args: tuple[str, ...]) -> tuple[str, ...]:
     return (*always, *(() if reruns else _UNLESS_RERUN), *args)
 
 
-def _line(step: str, keys: str) -> str:
+def _line(step: str, keys: str, *, by_shell: bool) -> str:
+    if by_shell and not re.search(r"(type|function|class|module|fixtures|isolation): ", keys):
+        kind = f"type: shell, parse: text, cmd: echo {step} >> ran.txt"
+        return f"  - {{name: {step}, {', '.join(part for part in (kind, keys) if part)}}}"
     kind = "" if "type:" in keys else f"type: python, module: steps, params: {{name: {step}}}"
     if kind and "function:" not in keys and "class:" not in keys:
         kind += ", function: note"
@@ -273,6 +279,15 @@ def steps_run_where_they_are_wanted(
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester")  # takes the variable away
     monkeypatch.setenv("PYTEST_ADDOPTS", f"--recipe-dask={address}")
+
+
+@pytest.fixture
+def noted_by_shell(project: Project) -> None:
+    """Let steps that do no more than to note that they ran be steps of a shell.
+
+    They need no lane for Python, which is half of what a run of them costs.
+    """
+    project.by_shell = True
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.usefixtures("noted_by_shell")
+
 
 @pytest.fixture
 def bench(project: Project) -> Project:

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.usefixtures("noted_by_shell")
+
 jobs = pytest.mark.parametrize("jobs", ["--recipe-jobs=1", "--recipe-jobs=3"])
 _POWER = "needs: [recipes/power.yaml]"
 

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.usefixtures("noted_by_shell")
+
 _THREE = "recipes/chain.yaml::three"
 
 
@@ -153,7 +155,7 @@ def test_a_dangerous_step_never_runs_just_because_it_is_needed(project: Project)
     refused = project.run("recipes/x.yaml::three")
 
     assert project.shown(refused, "ERROR at setup of three").splitlines()[0] == (
-        "recipes/x.yaml:3:97: recipes/x.yaml::three needs step 'power', which was not selected; "
+        "recipes/x.yaml:3:83: recipes/x.yaml::three needs step 'power', which was not selected; "
         "it says `implicit: false`, so it never runs just because another step needs it"
     )
     assert refused.ret == 1
