@@ -79,17 +79,13 @@ _ALWAYS = ("-p", "no:hypothesispytest", "-o", "recipe_html=false")
 _UNLESS_RERUN = ("-p", "no:rerunfailures")
 # A run in a process of its own, for tests that write to it, read from it or send it signals.
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:randomly", *_ALWAYS)
-# Coverage of a child costs a third of a small run. Children do the same in all runs of recipes, so
-# that it is enough to measure them here; with workers of xdist and in `spawn` all are measured.
-_MEASURING_LANES = ("test_failure_text", "test_lanes_", "test_python_", "test_secrets", "test_ssh")
 
 
 class Project:
     """A folder with recipes that pytest is started in."""
 
-    def __init__(self, pytester: pytest.Pytester, *, measures_lanes: bool) -> None:
+    def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
-        self._measures_lanes = measures_lanes
         self.path = pytester.path
         self.by_shell = False
         self.write("steps.py", _STEPS)
@@ -136,11 +132,9 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process."""
-        with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
+        with warnings.catch_warnings():
             # This session's own filters must not reach into that one.
             warnings.resetwarnings()
-            if not self._measures_lanes and "-n" not in args:
-                environment.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
             return self.pytester.runpytest_inprocess("-p", "no:randomly", *_with(args))
 
     def shuffled(self, seed: int, *args: str) -> pytest.RunResult:
@@ -243,6 +237,16 @@ def what_is_installed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def children_are_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count child processes for coverage only where a test is marked so.
+
+    It is a third of what a child costs, and in nearly all runs children do the same.
+    """
+    if request.node.get_closest_marker("measured") is None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold each block that is made in this process against the types of the shipped schema."""
     made = json_report.block
@@ -291,9 +295,7 @@ def noted_by_shell(project: Project) -> None:
 
 
 @pytest.fixture
-def project(
-    request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project with scriptlets and no recipe, in a terminal that cuts no line."""
     monkeypatch.setenv("COLUMNS", "200")
-    return Project(pytester, measures_lanes=request.path.name.startswith(_MEASURING_LANES))
+    return Project(pytester)

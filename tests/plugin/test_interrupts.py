@@ -95,6 +95,7 @@ def test_the_step_is_told_and_the_final_ones_run_once(
     assert any(" 1 failed, 3 passed in " in line for line in lines)
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_run_the_final_steps_too_and_tell_of_all(
     project: Project, number: signal.Signals
@@ -141,6 +142,7 @@ def test_final_steps_that_were_left_out_run_too(project: Project, selection: str
     assert any(" 1 failed, " in line for line in lines)
 
 
+@pytest.mark.measured
 def test_reports_of_an_interrupted_session_are_written(project: Project) -> None:
     status, _ = _interrupted(
         project, _SHELL, signal.SIGTERM, "--json-report", "--junitxml=junit.xml"
@@ -227,6 +229,7 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     return process.returncode, out.decode().splitlines()
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("args", "counts"),
     [((), "3 failed, 1 passed"), (("-k", "one"), "1 failed, 3 deselected, 2 errors")],

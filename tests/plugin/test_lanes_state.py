@@ -19,6 +19,8 @@ from pytest_orchestrator.plugin import lanes
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.measured
+
 _BODIES = """
 import os
 import signal

@@ -13,6 +13,8 @@ from tests.plugin.conftest import PYTEST
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.measured
+
 _SHELL = "type: shell, parse: text"
 _PYTHON = "type: python, module: talks, function: talk"
 _TALKS = """

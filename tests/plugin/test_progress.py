@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.measured
+
 _STEPS = """
 steps:
   - {name: flash, type: shell, cmd: flash}

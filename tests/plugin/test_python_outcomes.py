@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
+
+pytestmark = pytest.mark.measured
 
 _BODIES = """
 import sys

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.run.record import RunRecord
     from tests.plugin.conftest import Project
 
+pytestmark = pytest.mark.measured
+
 _CONFTEST = """
 import json
 from pathlib import Path
