@@ -208,11 +208,10 @@ def _with(args: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _line(step: str, keys: str, *, by_shell: bool) -> str:
+    kind = "" if "type:" in keys else f"type: python, module: steps, params: {{name: {step}}}"
     if by_shell and not re.search(r"(type|function|class|module|fixtures|isolation): ", keys):
         kind = f"type: shell, parse: text, cmd: echo {step} >> ran.txt"
-        return f"  - {{name: {step}, {', '.join(part for part in (kind, keys) if part)}}}"
-    kind = "" if "type:" in keys else f"type: python, module: steps, params: {{name: {step}}}"
-    if kind and "function:" not in keys and "class:" not in keys:
+    elif kind and "function:" not in keys and "class:" not in keys:
         kind += ", function: note"
     return f"  - {{name: {step}, {', '.join(part for part in (kind, keys) if part)}}}"
 
