@@ -255,7 +255,7 @@ def test_the_death_of_a_service_is_told_at_the_end(run: Run) -> None:
     assert result.outcome == "failed"
     assert result.failure is not None
     assert result.failure.kind == "crash"
-    assert result.failure.reason.startswith("the service died after 0.")
+    assert result.failure.reason.startswith("the service died after ")
     assert result.failure.reason.endswith(" s: exit code 3, wanted 0")
     assert result.failure.detail == ("its stderr ends with:", "  no such disk")
 

@@ -257,7 +257,8 @@ def test_a_step_is_told_once_where_its_teardown_ends_the_session(project: Projec
             pytest.exit("enough")
         """,
     )
-    project.recipe("x", {"one": "fixtures: [supply]", "two": ""}, {"off": ""})
+    note = "function: note"
+    project.recipe("x", {"one": "fixtures: [supply]", "two": note}, {"off": note})
 
     result = project.spawn()
 
