@@ -91,11 +91,12 @@ def measured(numbers: Sequence[int], rounds: int) -> Table:
         for turn in range(rounds):
             for number in numbers if turn % 2 else reversed(numbers):
                 with contextlib.ExitStack() as stack:
-                    links = [stack.enter_context(raw(port)) for _ in range(number)]
-                    for link in links:  # each has a thread from then on
-                        link.settimeout(60)
-                        link.sendall(line)
-                        _take(link)
+                    links = []
+                    for _ in range(number):
+                        links.append(stack.enter_context(raw(port)))
+                        links[-1].settimeout(60)
+                        links[-1].sendall(line)  # within seconds, or it is taken for a stranger
+                        _take(links[-1])
                     found[number].append(asked(links, line))
     rows = [
         (number, *(median(part) for part in zip(*found[number], strict=True))) for number in numbers
