@@ -38,7 +38,7 @@ def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
     """
     from pytest_orchestrator.recipe import work
 
-    read = next((one for one in state.cells(recipe.path) if one.key == recipe.key), recipe)
+    read = state.as_read(recipe)
     return work.digests(read, read.step(step.name), surroundings(state))
 
 
