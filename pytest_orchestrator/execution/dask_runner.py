@@ -133,17 +133,18 @@ class DaskRunner:
         """Tell the workers that the session is over, and leave the cluster."""
         if self._desk is not None:
             self._desk.close()
-        for one in (self._client, self._cluster):
+        client, self._client = self._client, None
+        cluster, self._cluster = self._cluster, None
+        for one in (client, cluster):
             if one is not None:
                 with contextlib.suppress(Exception):
                     one.close(timeout=_CONNECT)
-        self._client = self._cluster = None
 
     def _seen(self) -> list[Offer]:
-        scheduler = self._client.scheduler
-        if scheduler is None:
+        client = self._client
+        if client is None or client.status != "running":
             raise ConnectionError("the connection to the scheduler is lost")
-        told = self._client.sync(scheduler.identity, callback_timeout=_ANSWER)
+        told = client.sync(client.scheduler.identity, callback_timeout=_ANSWER)
         workers = told["workers"]
         return [
             Offer(address, str(one["name"]), "", dict(one.get("resources") or {}))
@@ -199,11 +200,12 @@ class DaskRunner:
     def _cut_off(self) -> str:
         """Say where the scheduler is lost."""
         client = self._client
-        if client is None or client.status in ("running", "closing", "closed"):
+        if client is None or client.status == "running":
             self._since = None
             return ""
         self._since = self._since or time.monotonic()
-        lost = time.monotonic() - self._since > _CUT_OFF
+        # After some time it tries no more, and closes itself.
+        lost = client.status == "closed" or time.monotonic() - self._since > _CUT_OFF
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
 
 
