@@ -206,9 +206,11 @@ class Cluster:
         code = (
             "import sys; from distributed import Client\n"
             "with Client(scheduler_file=sys.argv[1], timeout=60) as one:\n"
+            "    one.wait_for_workers(int(sys.argv[2]), timeout=20)\n"
             "    print(len(one.scheduler_info(n_workers=-1)['workers']))"
         )
-        argv = [*self._middle.argv, sys.executable, "-c", code, str(self.file)]
+        wanted = (str(self.file), str(len(self._theirs)))
+        argv = [*self._middle.argv, sys.executable, "-c", code, *wanted]
         told = subprocess.run(argv, capture_output=True, check=False, env=self._environ)
         return int(told.stdout or 0)
 

@@ -71,10 +71,11 @@ class Scene:
     Args:
         cluster: The cluster.
         folder: An empty folder for the project.
+        grace: Seconds after a session in which nothing of it is left on any machine.
     """
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
-        self.cluster, self.folder = cluster, folder
+    def __init__(self, cluster: Cluster, folder: Path, grace: float = GRACE) -> None:
+        self.cluster, self.folder, self._grace = cluster, folder, grace
         (folder / "recipes").mkdir(parents=True)
         (folder / "recipes" / "x.yaml").write_text(_RECIPE)
         (folder / "bodies.py").write_text(_SCRIPTLETS)
@@ -139,13 +140,13 @@ class Scene:
             states: For steps, what has to be in the words of their end; others passed.
         """
         try:
-            ended = self._session.wait(PATIENCE)
+            ended = self._session.wait(3 * PATIENCE)
         except subprocess.TimeoutExpired:
             self.kill()
             self._session.wait()
             return [f"the session hangs:\n{self.told}"]
         end = time.monotonic()
-        until(lambda: not self.cluster.left(), GRACE + 1.0)
+        until(lambda: not self.cluster.left(), self._grace)
         late = time.monotonic() - end
         wrong = [f"left after {late:.1f} s: {one}" for one in self.cluster.left()]
         if ended not in codes:
@@ -331,13 +332,16 @@ class Round(NamedTuple):
     wrong: list[str]
 
 
-def rounds(number: int, folder: Path, only: Iterable[str] = ()) -> Iterator[Round]:
+def rounds(
+    number: int, folder: Path, only: Iterable[str] = (), grace: float = GRACE
+) -> Iterator[Round]:
     """Bring about so many faults, one after the other, on clusters with and without nannies.
 
     Args:
         number: How many.
         folder: An empty folder.
         only: Their names; default: all that can be had on this machine.
+        grace: Seconds after a session in which nothing of it is left on any machine.
     """
     apart = not why_not_apart()
     all_of = FAULTS | (CABLES if apart else {})
@@ -350,5 +354,5 @@ def rounds(number: int, folder: Path, only: Iterable[str] = ()) -> Iterator[Roun
             for each, name in enumerate(names[: number - first]):
                 begun = time.monotonic()
                 cluster.start()
-                wrong = all_of[name](Scene(cluster, own / str(each)))
+                wrong = all_of[name](Scene(cluster, own / str(each), grace))
                 yield Round(name, time.monotonic() - begun, wrong)

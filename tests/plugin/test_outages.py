@@ -12,7 +12,7 @@ def test_whatever_of_a_cluster_fails_a_body_runs_once_and_the_report_says_what_h
 ) -> None:
     faults = [one for one in outages.CHEAP if one in outages.FAULTS or not cluster.why_not_apart()]
 
-    for one in outages.rounds(len(faults), tmp_path, faults):
+    for one in outages.rounds(len(faults), tmp_path, faults, grace=60.0):
         assert not one.wrong, "\n".join([one.fault, *one.wrong])
 
 
