@@ -21,7 +21,7 @@ import pytest_orchestrator
 from pytest_orchestrator.reports import json_report
 from pytest_orchestrator.reports.block_types import Block
 from tests.plugin import installed
-from tests.plugin.under_dask import OTHERWISE, WANTED
+from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST
 
 if TYPE_CHECKING:
     from tests.plugin.lab import Lab
@@ -274,14 +274,19 @@ def steps_run_where_they_are_wanted(
     """Hand all steps to the workers of Dask where the whole suite is tried with them."""
     if not WANTED:
         return
-    names = (request.path.stem, f"{request.path.stem}::{request.node.originalname}")
-    for why in filter(None, map(OTHERWISE.get, names)):
+    file, item = request.path.stem, request.node
+    for why in filter(
+        None, map(OTHERWISE.get, (file, f"{file}::{item.originalname}", f"{file}::{item.name}"))
+    ):
         pytest.skip(f"not under Dask: {why}")
+    if re.search(r"-n ?\d", request.node.name):
+        pytest.skip(f"not under Dask: {XDIST}")
     is_there = WANTED != "dask"
     address = WANTED if is_there else request.getfixturevalue("workers").address
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester")  # takes the variable away
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"--recipe-dask={address}")
+    # One by one, unless a test asks for more: that is what it takes for granted.
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--recipe-dask={address} --recipe-jobs=1")
 
 
 @pytest.fixture

@@ -9,7 +9,33 @@ from typing import Final
 
 WANTED: Final[str] = os.environ.get("TESTED_RUNNER", "")
 
-OTHERWISE: Final[dict[str, str]] = {}
+XDIST: Final = "workers of xdist run their steps themselves"
+_VARIABLES: Final = "a worker has variables of its own"
+
+OTHERWISE: Final[dict[str, str]] = {
+    "test_xdist": XDIST,
+    "test_dask": "it has workers of its own",
+    "test_runners": "it asks for runners itself",
+    "test_interrupts::test_workers_run_the_final_steps_too_and_tell_of_all": XDIST,
+    "test_interrupts::test_what_workers_have_reported_is_told_to_all": XDIST,
+    "test_lock_keys::test_a_worker_says_so_in_the_report": XDIST,
+    "test_lock_keys::test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together": _VARIABLES,
+    "test_lock_keys::test_a_recipe_holds_its_locks_until_its_last_step_of_finally": _VARIABLES,
+    "test_lock_keys::test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed": (
+        "a lock is of pytest's machine, and free some seconds before its worker has noticed"
+    ),
+    "test_resuming::test_workers_go_on_as_one_session": XDIST,
+    "test_resuming::test_what_belongs_together_goes_on_together_whoever_runs_it": XDIST,
+    "test_resuming::test_what_a_killed_run_owes_is_told_and_made_good": _VARIABLES,
+    "test_services::test_nothing_of_it_is_left_after_a_failure[function: refuse-arguments5]": XDIST,
+    "test_services::test_jobs_and_workers_have_it_too[arguments2]": XDIST,
+    "test_services::test_an_interrupted_session_leaves_nothing[2-arguments2]": XDIST,
+    "test_services::test_an_interrupted_session_leaves_nothing[15-arguments2]": XDIST,
+    "test_services::test_workers_and_jobs_tell_the_death_too[arguments0]": XDIST,
+    "test_services::test_what_a_service_left_running_is_told[arguments1]": XDIST,
+    "test_services::test_all_that_a_service_used_is_in_the_report[arguments1]": XDIST,
+    "test_reports::test_junit_has_the_same_as_properties": "worker and host are told, too",
+}
 """Files and tests that are left out, and why."""
 
 if WANTED:  # pytester takes away what a run imported, and that is an import of a second
