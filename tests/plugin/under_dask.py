@@ -10,6 +10,7 @@ from typing import Final
 WANTED: Final[str] = os.environ.get("TESTED_RUNNER", "")
 
 XDIST: Final = "workers of xdist run their steps themselves"
+_TOLD: Final = "it is told that a worker has run it, or where steps run"
 _VARIABLES: Final = "a worker has variables of its own"
 
 OTHERWISE: Final[dict[str, str]] = {
@@ -34,7 +35,26 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_services::test_workers_and_jobs_tell_the_death_too[arguments0]": XDIST,
     "test_services::test_what_a_service_left_running_is_told[arguments1]": XDIST,
     "test_services::test_all_that_a_service_used_is_in_the_report[arguments1]": XDIST,
-    "test_reports::test_junit_has_the_same_as_properties": "worker and host are told, too",
+    "test_reports::test_junit_has_the_same_as_properties": _TOLD,
+    "test_lanes_parity::test_what_is_shown_is_the_same": _TOLD,
+    "test_failure_text::test_criteria_that_do_not_hold_are_told_at_their_lines": _TOLD,
+    "test_failure_text::test_what_was_written_to_the_context_is_told": _TOLD,
+    "test_failure_text::test_an_assertion_is_explained_in_the_frames_of_the_user": _TOLD,
+    "test_header": _TOLD,
+    "test_jobs::test_the_header_says_why_a_recipe_runs_one_step_at_a_time": _TOLD,
+    "test_jobs::test_the_header_says_once_what_holds_for_all_recipes": _TOLD,
+    "test_jobs::test_a_step_that_pytest_holds_back_does_not_run_ahead": _TOLD,
+    "test_jobs::test_a_recipe_that_a_test_uses_first_runs_one_step_at_a_time": _TOLD,
+    "test_jobs::test_the_number_may_stand_in_the_settings": _TOLD,
+    "test_jobs::test_recipes_on_workers_run_their_steps_at_the_same_time": XDIST,
+    "test_journaling::test_workers_tell_of_their_steps": XDIST,
+    "test_matrix::test_cells_do_not_see_each_other[options0]": XDIST,
+    "test_shell_outcomes::test_what_is_left_running_is_told_by_workers_and_known_to_filters": XDIST,
+    "test_secrets::test_a_variable_named_as_a_secret_is_found_nowhere": _VARIABLES,
+    "test_secrets::test_the_block_of_a_step_tells_what_was_masked": _VARIABLES,
+    "test_secrets::test_output_that_is_shown_as_it_comes_is_masked": _VARIABLES,
+    "test_secrets::test_a_recipe_that_ends_early_tells_no_secret": _VARIABLES,
+    "test_secrets::test_where_nothing_is_secret_nothing_is_masked": _VARIABLES,
 }
 """Files and tests that are left out, and why."""
 
