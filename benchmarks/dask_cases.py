@@ -12,8 +12,6 @@ _GOAL: Final = 25.0
 """Milliseconds that a step may take beyond a task of Dask."""
 _SIZES: Final = (50, 250)
 _KINDS: Final = {"python step": "recipe-python", "shell step": "recipe-shell"}
-_WORKERS: Final = (1, 2, 4, 8)
-_MANY: Final = (50, 650)
 
 
 def overhead() -> Case:
@@ -65,37 +63,7 @@ def growth() -> Case:
     )
 
 
-def workers() -> Case:
-    """Return how many steps a second one to eight workers do."""
-
-    def name(steps: int, number: int) -> str:
-        return f"{steps} steps, {number} workers"
-
-    def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        found = []
-        for number in _WORKERS:
-            few, many = (costs[name(n, number)] for n in _MANY)
-            each = slope(few.seconds, many.seconds, between=_MANY)
-            cpu = slope(few.cpu, many.cpu, between=_MANY)
-            found += [
-                Figure(f"steps a second, {number} workers", 1 / each, "/s"),
-                Figure(f"CPU of a step, {number} workers", cpu * 1e3, "ms"),
-            ]
-        return found
-
-    return Case(
-        "python steps that do nothing and need no other, on one to eight workers of Dask",
-        tuple(
-            Run(name(n, number), "recipe-apart", n, options=(f"--recipe-dask=local:{number}",))
-            for number in _WORKERS
-            for n in _MANY
-        ),
-        figures,
-    )
-
-
 CASES: dict[str, Case] = {
     "dask": overhead(),
     "dask-growth": growth(),
-    "dask-workers": workers(),
 }
