@@ -122,9 +122,11 @@ async def _ended(one: asyncio.StreamWriter) -> AsyncIterator[None]:
         yield
     finally:
         one.close()
-        with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(one.wait_closed(), _LAST)
-        one.transport.abort()
+        try:
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(one.wait_closed(), _LAST)
+        finally:  # also where the relay is closed meanwhile
+            one.transport.abort()
 
 
 async def _either(*ways: Coroutine[None, None, None]) -> None:

@@ -1,5 +1,6 @@
 """Connections that are carried between a plain side and an encrypted one."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -139,3 +140,16 @@ def test_nothing_is_left_of_a_relay(front: Relay, gate: Relay, tmp_path: Path) -
     assert "relay" not in [thread.name for thread in threading.enumerate()]
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(_to(gate.address), timeout=10)
+
+
+def test_a_connection_that_is_just_ending_ends_with_the_relay(security: Security) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        relay = Relay(door.getsockname(), connects=_connects(security)).start()
+        with socket.create_connection(_to(relay.address), timeout=60):
+            plain, _ = door.accept()
+            plain.settimeout(60)
+            far = _listens(security).wrap_socket(plain, server_side=True)
+        assert far.recv(1) == b""  # it says that it ends, and waits for the same word
+        relay.close()
+        with far.unwrap() as left, contextlib.suppress(ConnectionError):
+            assert left.recv(1) == b""
