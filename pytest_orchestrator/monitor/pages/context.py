@@ -142,7 +142,8 @@ def refreshed(sight: Sight, value: int, seen: list[Any]) -> tuple[Any, ...]:
     is_live = value >= seen[3] if is_moved else seen[2] is None
     place = None if is_live else value
     fresh = version(sight, place)
-    end = (len(steps), len(steps) if is_live else no_update)
+    # To put it where it is would undo a move that is made before this answer comes.
+    end = (len(steps), len(steps) if is_live and value != len(steps) else no_update)
     if fresh == seen:
         old = _faded(sight.record, seen[0]) if is_live else []
         update = {"update": old} if old else no_update
