@@ -15,6 +15,12 @@ _VARIABLES: Final = "a worker has variables of its own"
 
 OTHERWISE: Final[dict[str, str]] = {
     "test_xdist": XDIST,
+    "test_sharing": XDIST,
+    "test_resources": "what workers offer is refused in words of its own",
+    "test_use::test_used_steps_run_with_values_of_their_own[options2]": XDIST,
+    "test_use::test_what_a_used_file_calls_secret_is_masked": _VARIABLES,
+    "test_lanes_state::test_a_step_has_the_environment_that_the_setup_of_its_item_left": _VARIABLES,
+    "test_lanes_state::test_coverage_counts_the_lines_of_scriptlets[process]": _VARIABLES,
     "test_dask": "it has workers of its own",
     "test_runners": "it asks for runners itself",
     "test_interrupts::test_workers_run_the_final_steps_too_and_tell_of_all": XDIST,
@@ -55,6 +61,10 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_secrets::test_output_that_is_shown_as_it_comes_is_masked": _VARIABLES,
     "test_secrets::test_a_recipe_that_ends_early_tells_no_secret": _VARIABLES,
     "test_secrets::test_where_nothing_is_secret_nothing_is_masked": _VARIABLES,
+    "test_following::test_workers_of_xdist_tell_what_they_run": XDIST,
+    "test_extending::test_workers_of_xdist_know_it_too": XDIST,
+    "test_use::test_a_failure_is_told_at_the_line_of_the_used_file": _TOLD,
+    "test_lanes_state::test_no_step_meets_what_the_one_before_it_did": _VARIABLES,
 }
 """Files and tests that are left out, and why."""
 
