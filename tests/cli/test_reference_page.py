@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,14 @@ def nothing(runs: Runs) -> None:
     ],
 )
 def test_a_command_of_the_page_prints_what_the_page_shows(
-    verb: str, before: Callable[[Runs], None], project: Project, runs: Runs
+    verb: str,
+    before: Callable[[Runs], None],
+    project: Project,
+    runs: Runs,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scriptlets"]:
+        monkeypatch.delitem(sys.modules, name)  # other tests call those of this checkout
     if verb == "init":
         (project.path / "pytest.ini").unlink()
     else:
