@@ -552,20 +552,29 @@ def test_a_second_signal_gives_no_grace(
 ) -> None:
     endless = partial(Request, grace=2 * PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", endless)
-    run = pool(a=("sleep 600", ""), b=("trap '' TERM; touch b; while :; do sleep 600; done", ""))
+    run = pool(
+        a=("touch a; exec sleep 600", ""),
+        b=("trap '' TERM; touch b; while :; do sleep 600; done", ""),
+    )
     sent: list[float] = []
+    is_waiting = threading.Event()
 
     def interrupt() -> None:
-        until((run.env.root / "b").exists)
-        for _ in range(2):
+        for name in ("a", "b"):
+            until((run.env.root / name).exists)
+        while len(sent) < 2 and is_waiting.is_set():  # else it would interrupt the tests
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
             until(lambda: "a" in _over(run))
 
     thread = threading.Thread(target=interrupt)
+    is_waiting.set()
     thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        run.result(run.recipe.step("a"))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.result(run.recipe.step("a"))
+    finally:
+        is_waiting.clear()
     assert time.monotonic() - sent[1] < PATIENCE
     thread.join()
     assert failure_of(run.results["b"])[0] == "interrupted"
