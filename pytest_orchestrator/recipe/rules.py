@@ -56,12 +56,12 @@ identifier = shaped(_IDENTIFIER, "a name of Python")
 dotted = shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
 """A rule for names of modules."""
 
-_HOST = r"[A-Za-z0-9_\[][A-Za-z0-9_.@:%\[\]-]*"
+HOST = r"[A-Za-z0-9_\[][A-Za-z0-9_.@:%\[\]-]*"
 
-host = shaped(_HOST, "the name of a host, as ssh takes it")
+host = shaped(HOST, "the name of a host, as ssh takes it")
 """A rule for names of machines; none of them is an option of a program."""
 
-label = shaped(_HOST, "the name of a worker or a machine, or a resource of a worker")
+label = shaped(HOST, "the name of a worker or a machine, or a resource of a worker")
 """A rule for what says where a step runs."""
 
 _tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")

@@ -48,6 +48,8 @@ LIMITS: Mapping[Any, Schema] = {
     rules.fixture: _none_of(rules.GIVEN, _NAME),
     rules.dotted: {"pattern": rf"^{_NAME}(\.{_NAME})*$"},
     rules.identifier: {"pattern": f"^{_NAME}$"},
+    rules.host: {"pattern": rf"^{rules.HOST}$"},
+    rules.label: {"pattern": rf"^{rules.HOST}$"},
     rules.seconds: {**_DURATION, "exclusiveMinimum": 0, "maximum": rules.YEAR},
     rules.pause: {**_DURATION, "minimum": 0, "maximum": rules.DAY},
     rules.tries: {"minimum": 1, "maximum": rules.MOST},
