@@ -23,11 +23,12 @@ from pytest_orchestrator.execution.errands import (
     Terms,
     plain,
     read,
+    replied,
 )
 from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.tickets import Ticket
 from pytest_orchestrator.recipe.model import Step
-from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, refusal, serve
+from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
 _GRACE: Final = 3.0
 """Seconds without a worker that a scheduler has given up."""
@@ -202,11 +203,7 @@ class Stay:
     def answered(self, request: Request) -> Reply:
         """Answer a beat."""
         self.heard = time.monotonic()
-        try:
-            value = self._done(request)
-        except Exception as error:  # noqa: BLE001  # nothing that is asked ends the server
-            return refusal(error, request.id)
-        return Reply(ok=True, value=value, id=request.id)
+        return replied(request, lambda _: self._done(request))
 
     def _done(self, request: Request) -> Any:
         if request.op == "missed":

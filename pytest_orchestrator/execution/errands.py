@@ -4,6 +4,7 @@ A worker asks, the session answers; both by the protocol of the Context, with th
 beside its own.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Verdict
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.evidence import Before
+from pytest_orchestrator.remote.protocol import Reply, Request, refusal
 
 CLAIM: Final = "claim"
 PIECE: Final = "piece"
@@ -111,7 +113,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
         attempt: Number of the try.
         recipe: Path of the recipe.
         variables: What its environment has beside that of the worker.
-        handed: How its programs reach the Context.
+        handed: What opens the Context to its programs; the worker knows its address.
         secrets: What is masked in what it prints.
         logs: Its logs are wanted.
         samples: Samples of memory and CPU time are.
@@ -233,6 +235,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     modified: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
+
+
+def replied(request: Request, work: Callable[[Any], Any]) -> Reply:
+    """Answer a request with what is done for its value; nothing that is asked ends the server."""
+    try:
+        value = work(request.value)
+    except Exception as error:  # noqa: BLE001  # it is the worker's to know
+        return refusal(error, request.id)
+    return Reply(ok=True, value=value, id=request.id)
 
 
 def plain(value: msgspec.Struct) -> Any:

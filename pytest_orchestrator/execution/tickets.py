@@ -26,9 +26,10 @@ from pytest_orchestrator.execution.errands import (
     Work,
     plain,
     read,
+    replied,
 )
 from pytest_orchestrator.recipe.model import Step
-from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, refusal, serve
+from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,11 +119,7 @@ class Ticket:
         asked = self._asks.get(request.op)
         if asked is None:
             return serve(request, self._context)
-        try:
-            value = asked(request.value)
-        except Exception as error:  # noqa: BLE001  # nothing that is asked ends the server
-            return refusal(error, request.id)
-        return Reply(ok=True, value=value, id=request.id)
+        return replied(request, asked)
 
     def wait(self) -> Outcome:
         """Wait for the end of the body.
@@ -214,7 +211,7 @@ class Ticket:
             attempt=env.attempt,
             recipe=env.recipe,
             variables=_of_the_item(env),
-            handed={"ORCHESTRATOR_ADDRESS": self._desk.address, "ORCHESTRATOR_TOKEN": self._handed},
+            handed={"ORCHESTRATOR_TOKEN": self._handed},
             secrets=tuple(env.secrets.values),
             logs=env.logs is not None,
             samples=env.resources is not None,

@@ -44,9 +44,9 @@ from pytest_orchestrator.execution.errands import (
     plain,
     read,
 )
-from pytest_orchestrator.execution.evidence import Before, Evidence
+from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.growing import Growing
+from pytest_orchestrator.execution.growing import LARGEST, Growing
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
@@ -55,7 +55,6 @@ from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
 
 _ANSWER: Final = 30.0
 _PAUSE: Final = 0.2
-_PIECE: Final = 1 << 20
 
 T = TypeVar("T")
 
@@ -229,9 +228,8 @@ class _Run:
             self._ask(DID, plain(done))
 
     def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
-        criterion = criterion_of(order)
-        before: Before = outcome.before
-        evidence = Evidence(step, self._connected(), outcome.ended, outcome.began, env.root, before)
+        criterion, ended = criterion_of(order), outcome.ended
+        evidence = Evidence(step, self._connected(), ended, outcome.began, env.root, outcome.before)
         try:
             return Done(verdicts=tuple(criteria.CHECKS[criterion.name](criterion, evidence)))
         except Exception as error:  # noqa: BLE001
@@ -245,7 +243,7 @@ class _Run:
         for one in kept.artifacts:
             name = str(Path(one.path).relative_to(into))
             with open(one.path, "rb") as file:
-                while data := file.read(_PIECE):
+                while data := file.read(LARGEST):
                     at = file.tell() - len(data)
                     self._ask(PIECE, plain(Piece(self.id, f"{COPIES}{name}", at, data)))
             found.append(msgspec.structs.replace(one, path=name))
