@@ -52,7 +52,8 @@ class Handing:
             self._nobody, self._times = None, self._times + 1
             self._future = future = self._submit(
                 self._ticket.work,
-                key=f"{self._step.name}-{self._ticket.id}-{self._times}",
+                # What a key begins with is a kind of task to Dask, which never forgets one.
+                key=f"step-{self._times}-{self._ticket.id}-{self._step.name}",
                 workers=self._to,
                 allow_other_workers=False,
                 resources=self._force.wanted(self._step) or None,

@@ -111,6 +111,21 @@ def test_it_is_handed_out_again_where_its_worker_is_gone(dask: Dask, handed: Han
     assert dask.tasks[0][1]["key"] != dask.tasks[1][1]["key"]
 
 
+def test_dask_takes_all_steps_for_tasks_of_one_kind(dask: Dask, ticket: Ticket) -> None:
+    """It keeps something of each kind for ever, on the scheduler and on every worker."""
+    utils = pytest.importorskip("dask.utils")
+    force = Workforce(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
+    force.look()
+
+    for name in ("measure", "log-in", "setup.psu"):
+        step = ShellStep(name=name, cmd="x")
+        Handing(dask.submit, force, step, ticket).tend()  # type: ignore[arg-type]
+
+    keys = [how["key"] for _, how in dask.tasks]
+    assert {utils.key_split(key) for key in keys} == {"step"}
+    assert [key.partition("-t-")[2] for key in keys] == ["measure", "log-in", "setup.psu"]
+
+
 def test_three_workers_may_die_with_it_and_no_more(
     dask: Dask, handed: Handing, ticket: Ticket
 ) -> None:

@@ -1,0 +1,21 @@
+"""Steps that wait for a worker of Dask: none stands behind a long one while another is free."""
+
+from tests.plugin.conftest import Project
+
+_NUMBER = 12
+
+
+def test_no_step_waits_behind_a_long_one_while_a_worker_is_free(project: Project) -> None:
+    """The long one ends once all others have; Dask has learnt before that steps are short."""
+    names = [f"early{number}" for number in range(_NUMBER)]
+    late = [f"late{number}" for number in range(_NUMBER)]
+    until = f"until [ $(wc -l < ran.txt) = {2 * _NUMBER} ]; do sleep 0.1; done"
+    after = f"needs: [{', '.join(names)}]"
+    long = f"type: shell, parse: text, timeout: 60, cmd: '{until}', {after}"
+    project.recipe(
+        "x", dict.fromkeys(names, "needs: []") | {"long": long} | dict.fromkeys(late, after)
+    )
+
+    result = project.spawn("--recipe-dask=local:2", f"--recipe-jobs={_NUMBER + 1}")
+
+    result.assert_outcomes(passed=2 * _NUMBER + 1)
