@@ -70,4 +70,5 @@ def _let_the_tick_pass(stamps: list[Stamp]) -> None:
         for stamp in stamps
         if stamp.modified_ns / _SECOND <= now
     ]
-    time.sleep(max([0.0, *left]))
+    if (longest := max(left, default=0.0)) > 0:
+        time.sleep(longest)

@@ -113,10 +113,15 @@ def test_each_try_must_write_afresh(bench: Bench) -> None:
     assert unmet(bench, "true") is not None
 
 
-def test_nothing_is_noted_of_what_nobody_asks_for(bench: Bench) -> None:
+def test_nothing_is_noted_of_what_nobody_asks_for_nor_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     old(bench)
     step = bench.shell_step("true", success={"files": [{"path": "out.csv", "min_bytes": 1}]})
     assert freshness.noted(step, bench.root) == {}
+    assert waited == []
 
 
 def test_file_systems_of_whole_seconds_lag_more() -> None:
