@@ -17,6 +17,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.execution import on_site
+from pytest_orchestrator.execution.connections import Connections
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     BEAT,
@@ -75,12 +76,14 @@ class Stay:
         id: What the session knows this process by.
         is_over: The session is over, or was not heard for too long.
         address: Where the session can be asked from this machine.
+        connections: Those to the session that wait for the next try.
     """
 
     def __init__(self, session: str) -> None:
         self.id = os.urandom(8).hex()
         self.is_over = False
         self.address = ""
+        self.connections = Connections()
         self._relay: Relay | None = None
         self._session = session
         self._lock = threading.Lock()
@@ -171,6 +174,7 @@ class Stay:
                     self.address, token, timeout=_ANSWER, patience=_CONNECT
                 )
                 is_busy = self._tell(link)
+                self.connections.tidy()
                 heard, refusals = time.monotonic(), 0
                 if is_busy:  # what has been told to end needs a moment
                     time.sleep(_PAUSE)
@@ -228,6 +232,7 @@ class Stay:
                         self._lanes.drop(lane.pid, grace=0.0)
             time.sleep(_PAUSE)
         self._lanes.close()
+        self.connections.close()
         if self._relay is not None:
             self._relay.close()
 

@@ -101,6 +101,7 @@ class _Run:
 
     def go(self, claim: Claim) -> None:
         """Claim it, run it, tell of it."""
+        self._link = self._stay.connections.take(self._work.token)
         try:
             try:
                 claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
@@ -115,9 +116,12 @@ class _Run:
             except Exception as error:
                 self._tell_of(error)
                 raise
-        finally:
+        except BaseException:
             if self._link is not None:
                 self._link.close()
+            raise
+        if self._link is not None:
+            self._stay.connections.keep(self._link)
 
     def pieces(self, most: int) -> list[Piece]:
         """Return what was printed since it was last told, some of it."""

@@ -102,6 +102,10 @@ class RemoteContext(Context):
             raise
         return remote
 
+    def show(self, token: str) -> None:
+        """Be who has another token, from the next request on."""
+        self._exchange.token = token
+
     def close(self) -> None:
         """Close the connection that `connect` has made."""
         if self._own is not None:

@@ -100,6 +100,7 @@ class Exchange:
 
     Attributes:
         connection: What carries the lines; whoever made it closes it.
+        token: What each request shows.
     """
 
     __slots__ = (
@@ -110,13 +111,13 @@ class Exchange:
         "_numbers",
         "_process",
         "_replies",
-        "_token",
         "connection",
+        "token",
     )
 
     def __init__(self, connection: Connection, token: str = "") -> None:
         self.connection = connection
-        self._token = token
+        self.token = token
         self._process: _Process | None = None
         self._lock = threading.RLock()
         self._lines = Lines(_ENDLESS)
@@ -155,7 +156,7 @@ class Exchange:
         if self._process is not _Process.here:
             self._own()
         number = next(self._numbers)
-        known = self._token if token is None else token
+        known = self.token if token is None else token
         line = request_line(Request(number, op, path, value, index, who, known))
         with self._lock:
             replies = self._replies

@@ -1,0 +1,124 @@
+"""A worker's process asks a session over few connections, whatever the number of its tries."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.execution import connections
+from pytest_orchestrator.execution.connections import Connections
+from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.worker import NotClaimed, perform
+from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
+from pytest_orchestrator.remote.server import Server
+from tests.execution.test_tickets import TERMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.execution.conftest import Bench
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(Context("session")) as server:
+        yield server
+
+
+@pytest.fixture
+def link(server: Server) -> Iterator[RemoteContext]:
+    with RemoteContext.connect(server.address, server.token) as link:
+        yield link
+
+
+@pytest.fixture
+def desk(bench: Bench, server: Server) -> Iterator[Desk]:
+    root = str(bench.root)
+    manner = Manner(cwd=root, sys_path=[], log_level=30)
+    terms = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
+    desk = Desk(server, terms)
+    yield desk
+    desk.close()
+    for thread in threading.enumerate():
+        if thread.name == "session pulse":
+            thread.join(20.0)
+
+
+def test_all_tries_of_a_process_share_connections(
+    bench: Bench, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    connect = socket.create_connection
+
+    def counted(address: Any, **how: Any) -> socket.socket:
+        made.append(address)
+        return connect(address, **how)
+
+    monkeypatch.setattr(socket, "create_connection", counted)
+    for number in range(5):
+        ticket = desk.issue(bench.shell_step(f"echo {number}", parse="text"), Context(), bench.env)
+        perform(ticket.work, "a")
+        assert ticket.wait().ended.failure is None
+        ticket.close()
+
+    assert len(made) == 2  # one of the tries, one of the pulse
+
+
+def test_one_that_a_refusal_has_ended_is_not_used_again(bench: Bench, desk: Desk) -> None:
+    first, gone, last = (
+        desk.issue(bench.shell_step("true", parse="text"), Context(), bench.env) for _ in range(3)
+    )
+    perform(first.work, "a")
+    gone.close()
+    with pytest.raises(NotClaimed, match="the token is wrong"):
+        perform(gone.work, "a")
+
+    perform(last.work, "a")
+
+    assert last.wait().ended.failure is None
+
+
+def test_whoever_takes_one_shows_a_token_of_his_own(server: Server, link: RemoteContext) -> None:
+    kept = Connections()
+    assert kept.take(server.token) is None
+    kept.keep(link)
+
+    taken = kept.take(server.token_for("psu"))
+    assert taken is link
+    taken.set("volts", 11.9)
+
+    assert [change["who"] for change in taken.get_history("volts")] == ["psu"]
+    assert kept.take(server.token) is None
+
+
+def test_one_that_is_not_used_is_closed_after_some_time(
+    link: RemoteContext, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Connections()
+    kept.keep(link)
+    kept.tidy()
+    assert kept.take(server.token) is link
+
+    kept.keep(link)
+    monkeypatch.setattr(connections, "IDLE", -1.0)
+    kept.tidy()
+
+    assert kept.take(server.token) is None
+    with pytest.raises(ContextUnreachable):
+        link.keys()
+
+
+def test_none_is_left_at_the_end(link: RemoteContext, server: Server) -> None:
+    kept = Connections()
+    kept.close()
+    kept.keep(link)
+
+    assert kept.take(server.token) is None
+    with pytest.raises(ContextUnreachable):
+        link.keys()
