@@ -189,6 +189,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         before: The files that there were before it.
         began: When it began, by the worker's clock, in seconds since the epoch.
         after: Seconds from the claim until then.
+        pieces: The last bytes of its logs, where they are few.
     """
 
     ended: Ended
@@ -199,6 +200,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     before: Before = {}
     began: float = 0.0
     after: float = 0.0
+    pieces: tuple[Piece, ...] = ()
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

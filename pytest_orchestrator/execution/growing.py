@@ -1,13 +1,14 @@
 """A file that grows, sent in pieces; each is sent again until it is known to have arrived."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from pytest_orchestrator.execution.errands import Piece
 
 LARGEST: Final = 1 << 20
 """Bytes of a piece, at most: as JSON it has to go into a request."""
+_FEW: Final = 1 << 14
 
 
 class Growing:
@@ -35,3 +36,28 @@ class Growing:
         """Take note of a piece that has arrived."""
         if piece.stream == self._stream and piece.at <= self._sent:
             self._sent = max(self._sent, piece.at + len(piece.data))
+
+
+def last_of(
+    files: Iterable[Growing], ticket: str, send: Callable[[Piece], object]
+) -> tuple[Piece, ...]:
+    """Send what has not arrived of files that grow no more, but for their last few bytes.
+
+    Args:
+        files: The files.
+        ticket: Whose they are.
+        send: Sends a piece, and returns once it has arrived.
+
+    Returns:
+        These, to be sent with what comes next.
+    """
+    few = []
+    for file in files:
+        while pieces := list(file.pieces(ticket)):
+            for piece in pieces:
+                if len(piece.data) > _FEW:
+                    send(piece)
+                else:
+                    few.append(piece)
+                file.told(piece)
+    return tuple(few)

@@ -222,6 +222,8 @@ class Ticket:
         )
 
     def _ended(self, outcome: Outcome) -> None:
+        for piece in outcome.pieces:
+            self.take(piece)
         self._arriving.end_logs()
         with self._moved:
             if not self._lost:  # that was told, and is not taken back

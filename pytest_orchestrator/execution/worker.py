@@ -46,7 +46,7 @@ from pytest_orchestrator.execution.errands import (
 )
 from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.growing import LARGEST, Growing
+from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
@@ -153,7 +153,12 @@ class _Run:
         try:
             yield Path(folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            try:  # a few logs, mostly
+                for file in os.listdir(folder):
+                    os.unlink(os.path.join(folder, file))
+                os.rmdir(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _perform(self, claimed: Claimed, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)
@@ -207,17 +212,13 @@ class _Run:
                 self._slot = None
 
     def _tell(self, outcome: Outcome) -> None:
-        """Send what is left of the logs, then how it ended."""
+        """Send what is left of the logs, then how it ended; what is little goes with that."""
         samples = outcome.ended.usage.samples
         files = [*self._growing]
         if samples is not None:
             files.append(Growing("samples", samples))
-        for file in files:
-            while pieces := list(file.pieces(self.id)):
-                for piece in pieces:
-                    self._ask(PIECE, plain(piece))
-                    file.told(piece)
-        self._ask(DONE, plain(outcome))
+        few = last_of(files, self.id, lambda piece: self._ask(PIECE, plain(piece)))
+        self._ask(DONE, plain(msgspec.structs.replace(outcome, pieces=few)))
 
     def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
         """Do what is asked for after the body."""

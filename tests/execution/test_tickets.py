@@ -31,6 +31,7 @@ from pytest_orchestrator.execution.errands import (
     plain,
     read,
 )
+from pytest_orchestrator.execution.growing import Growing, last_of
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.remote.protocol import (
     Reply,
@@ -248,6 +249,30 @@ def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
     assert scene.print(b"", stream="artifacts/../x").error == (
         "nothing is kept of 'artifacts/../x'"
     )
+
+
+def test_the_last_bytes_of_a_log_come_with_its_end(scene: Scene) -> None:
+    scene.claim("a")
+    assert scene.print(b"abc").ok
+    last = (Piece(scene.ticket.id, "stdout", 3, b"def"),)
+    outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), pieces=last)
+
+    assert scene.door.ask(scene.token, DONE, plain(outcome)).ok
+
+    assert Path(scene.env.log("s", "stdout") or "").read_bytes() == b"abcdef"
+
+
+def test_of_files_that_grow_no_more_the_last_few_bytes_are_kept_back(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 3))
+    (tmp_path / "short").write_bytes(b"abc")
+    sent: list[Piece] = []
+    files = [Growing(name, str(tmp_path / name)) for name in ("long", "short", "none")]
+
+    few = last_of(files, "t", sent.append)
+
+    assert [(one.stream, one.at, len(one.data)) for one in sent] == [("long", 0, 1 << 20)]
+    assert few == (Piece("t", "long", 1 << 20, b"xxx"), Piece("t", "short", 0, b"abc"))
+    assert last_of(files, "t", sent.append) == ()
 
 
 def test_a_worker_waits_for_orders_until_it_may_go(scene: Scene) -> None:
