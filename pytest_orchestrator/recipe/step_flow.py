@@ -9,10 +9,8 @@ from pytest_orchestrator.recipe.expressions import OPENING, Expression
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of
+from pytest_orchestrator.recipe.resolve import LATE
 from pytest_orchestrator.recipe.sources import Sources
-
-_LATE = frozenset({"outputs", "measurements", "success", "artifacts"})
-"""Fields whose expressions have their values after the body of the step."""
 
 _SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
 _WRITES = re.compile(
@@ -125,7 +123,7 @@ def _is_plain(text: object) -> bool:
 def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     """Return the expressions of a step, each with whether it is asked after the body."""
     for one in step.templates:
-        is_late = bool(one.path) and one.path[0] in _LATE
+        is_late = bool(one.path) and one.path[0] in LATE
         yield from ((each, is_late) for each in one.expressions)
     if step.if_ is not None:
         yield step.if_, False
