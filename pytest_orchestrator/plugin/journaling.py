@@ -32,10 +32,6 @@ SNAPSHOT = "context.json"
 _METADATA = re.compile(r"^(Name|Version): *(\S+)", re.MULTILINE)
 
 
-STARTED = pytest.StashKey[RunStarted]()
-"""The first event of the journal."""
-
-
 def begin(session: pytest.Session, state: "State") -> None:
     """Make the folder of the run and begin its journal; not in a worker of xdist.
 
@@ -53,7 +49,7 @@ def begin(session: pytest.Session, state: "State") -> None:
         journal.wrote = state.lines.note
         config.add_cleanup(state.lines.close)
         failed = [uncollected(report, state) for report in state.uncollected]
-        started = config.stash[STARTED] = _started(config, state)
+        started = state.started = _started(config, state)
         keeper.begin(journal, [started, *failed])
         if state.resuming is not None:
             state.resuming.write()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.core.events import RunStarted
     from pytest_orchestrator.core.given import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
@@ -48,6 +49,7 @@ class State:
         slots: Where steps run at the same time, once that was asked for.
         restored: Blocks of steps that do not run in this session, by recipe and name.
         lines: Reads steps back from the journal; None where this process does not write it.
+        started: The first event of the journal; None where there is none here.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -61,6 +63,7 @@ class State:
         self.scopes: dict[str, Context] = {}
         self.restored: dict[tuple[str, str], dict[str, Any]] = {}
         self.lines: Lines | None = None
+        self.started: RunStarted | None = None
         self._resuming: tuple[Resuming | None] | None = None
         self._context: Context | None = None
         self._follower: following.Follower | None = None

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin.journaling import STARTED
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.reports import whole_report
 
@@ -22,13 +21,14 @@ def complete(
         config: The configuration of the session.
         recipes: The blocks of the steps, by the key of their recipe.
     """
-    started = config.stash.get(STARTED, None)
+    state = state_of(config)
+    started = state.started
     whole_report.count_flaky(report)
     if recipes or started is not None:
         report["orchestrator"] = whole_report.summary(recipes, started)
     known = report.get("environment") or _of_metadata(config)
     told = whole_report.environment(recipes, started, known)
-    report["environment"] = state_of(config).masked(told)
+    report["environment"] = state.masked(told)
 
 
 def _of_metadata(config: pytest.Config) -> dict[str, Any]:
