@@ -1,12 +1,8 @@
 """pytest-xdist: a recipe stays on one worker, whatever ``--dist`` says.
 
-Tests that ask for a recipe by a marker go where its steps go. Workers know which tests
-these are and the scheduler does not, so the first worker that has collected writes them
-to a file that the controller named.
+Workers know what belongs together, and write it to a file that the controller has named.
 """
 
-import json
-import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -14,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import sharing, tables
-from pytest_orchestrator.plugin.claims import SUFFIXES
+from pytest_orchestrator.plugin import groups, sharing, tables
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
 from pytest_orchestrator.plugin.state import RUN, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.state import State
-
-_INPUT = "orchestrator_groups"
 
 
 def join(config: pytest.Config) -> None:
@@ -34,42 +27,6 @@ def join(config: pytest.Config) -> None:
         config.pluginmanager.register(late, "orchestrator-late-reports")
         config.pluginmanager.register(Controller(late), "orchestrator-distribution")
         config.pluginmanager.register(sharing.Sharing(config), "orchestrator-sharing")
-
-
-def tell_groups(session: pytest.Session) -> None:
-    """On a worker: write down which recipes there are, and which items are kept together."""
-    from pytest_orchestrator.plugin import upstream
-    from pytest_orchestrator.plugin.needs import NEEDS, Needs
-
-    target = getattr(session.config, "workerinput", {}).get(_INPUT)
-    if target is None:
-        return
-    runs = state_of(session.config).runs.values()
-    together = upstream.together(runs)
-    groups = {}
-    for item in session.items:
-        needs = item.stash.get(NEEDS, None)
-        group = needs.run.recipe.id if isinstance(needs, Needs) else _group_of(item)
-        group = group or recipe_of(item.nodeid)
-        if group and (group in together or group != recipe_of(item.nodeid)):
-            groups[item.nodeid] = together.get(group, group)
-    if (groups or runs) and Path(target).parent.is_dir():
-        partial = Path(f"{target}.{os.getpid()}")
-        told = {"groups": groups, "recipes": list(dict.fromkeys(run.recipe.id for run in runs))}
-        partial.write_text(json.dumps(told), encoding="utf-8")
-        partial.replace(target)
-
-
-def _group_of(item: pytest.Item) -> str:
-    """Return the group of a test where ``--dist loadgroup`` is on, else nothing.
-
-    xdist writes it into node ids, which pytest 9.2 does not let it do (pytest-xdist#1386).
-    """
-    if not getattr(item.config.option, "loadgroup", False):
-        return ""
-    marks = item.iter_markers("xdist_group")
-    names = {str(next(iter((*mark.args, *mark.kwargs.values())), "default")) for mark in marks}
-    return f"group {'_'.join(sorted(names))}" if names else ""
 
 
 class Controller:
@@ -90,7 +47,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Name the file that a worker writes to."""
-        node.workerinput[_INPUT] = str(self._file)
+        node.workerinput[groups.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[RUN] = state.folder.path.name
         if state.resuming is not None:
@@ -117,7 +74,7 @@ class Controller:
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Begin the journal before any worker runs a step."""
         state = state_of(node.config)
-        if self._file.exists() or any(map(recipe_of, ids)):
+        if self._file.exists() or any(map(groups.recipe_of, ids)):
             from pytest_orchestrator.plugin import journaling
 
             self._take_up(state)
@@ -132,7 +89,7 @@ class Controller:
             return
         from pytest_orchestrator.plugin import upstream
 
-        for path in told(self._file)["recipes"]:
+        for path in groups.told(self._file)["recipes"]:
             for cell in state.cells(state.config.rootpath / path):
                 upstream.link(state.run(cell), state)
         state.resuming.take_up(list(state.runs.values()))
@@ -188,14 +145,3 @@ class Whole:
 
     def _active(self) -> list[Any]:
         return [self._chosen] if self._chosen else [self._usual, self._grouping]
-
-
-def told(file: Path) -> Any:
-    """Return what a worker has written down; nothing where it has nothing to do with recipes."""
-    return json.loads(file.read_text("utf-8")) if file.exists() else {"groups": {}, "recipes": []}
-
-
-def recipe_of(nodeid: str) -> str:
-    """Return the path of the recipe that an item stands in; empty where it is no step."""
-    file = nodeid.partition("::")[0]
-    return file if file.endswith(SUFFIXES) else ""

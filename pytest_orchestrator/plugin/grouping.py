@@ -7,7 +7,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from pytest_orchestrator.plugin import durations
-from pytest_orchestrator.plugin.distribution import recipe_of, told
+from pytest_orchestrator.plugin.groups import recipe_of, told
 
 
 class Grouping(LoadScopeScheduling):

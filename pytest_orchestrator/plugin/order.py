@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from pytest_orchestrator.plugin import (
-    distribution,
+    groups,
     header,
     needs,
     progress,
@@ -56,7 +56,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
     _note_needs(session, steps, tests, snapshots)
     if resuming is not None:
         resuming.mark(steps)
-    distribution.tell_groups(session)
+    groups.tell(session)
     if not session.config.option.collectonly:
         from pytest_orchestrator.plugin import running
 
