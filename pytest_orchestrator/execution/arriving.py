@@ -1,5 +1,6 @@
 """Files of a try that arrive in pieces, each written where it belongs in the folder of the run."""
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -27,14 +28,15 @@ class Arriving:
     def take(self, piece: Piece) -> None:
         """Write some bytes; a piece may come twice, and in any order.
 
+        Of a log that cannot be written, as on a full disk, nothing is told: the step goes on.
+
         Raises:
             RequestRefused: No such file is kept.
-            OSError: It cannot be written.
+            OSError: A copy cannot be written.
         """
-        path = self._path(piece.stream)
-        with self._lock:
-            late = self._has_logs and not piece.stream.startswith(COPIES)
-            if path is None or late or self._is_closed:
+        path, is_log = self._path(piece.stream), not piece.stream.startswith(COPIES)
+        with self._lock, contextlib.suppress(*((OSError,) if is_log else ())):
+            if path is None or (is_log and self._has_logs) or self._is_closed:
                 return
             file = self._files.get(piece.stream)
             if file is None:

@@ -4,7 +4,6 @@ A scheduler may hand a try to a second worker where it takes the first one for l
 refused here, so that no body ever runs twice.
 """
 
-import contextlib
 import secrets
 import threading
 import time
@@ -153,8 +152,7 @@ class Desk:
         for piece in beat.pieces:
             ticket = self._tickets.get(piece.ticket)
             if ticket is not None:
-                with contextlib.suppress(OSError):  # of a full disk, whoever tells the end is told
-                    ticket.take(piece)
+                ticket.take(piece)
         until = time.monotonic() + LONG_POLL
         with self._moved:
             for ticket in self._of(stay):

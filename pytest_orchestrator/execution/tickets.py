@@ -104,8 +104,8 @@ class Ticket:
         return self.claim is not None and self.claim.stay == claim.stay
 
     def is_unknown(self, beat: int) -> None:
-        """Take note that the process that has claimed it does not run it, as a beat says."""
-        if self.outcome is None and self.claim is not None and beat > self.claim.beats:
+        """Take note that the process that has claimed it has nothing of it, as a beat says."""
+        if self.claim is not None and beat > self.claim.beats:
             self.lose(f"{self.whose} has lost it")
 
     @property

@@ -55,6 +55,7 @@ from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
 
 _ANSWER: Final = 30.0
 _PAUSE: Final = 0.2
+_HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class _Run:
         self.id = work.ticket
         self._work, self._stay, self._scratch = work, stay, scratch
         self._link: RemoteContext | None = None
-        self._is_to_end = False
+        self._told_to_end: float | None = None
         self._claimed = 0.0
         self._has_pulse = False
         self._slot: Slot | None = None
@@ -105,9 +106,9 @@ class _Run:
         try:
             try:
                 claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
-                self._claimed = time.monotonic()
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
+            self._claimed = time.monotonic()
             try:
                 self._stay.begin(claimed.terms, claimed.pulse)
                 self._has_pulse = True
@@ -136,10 +137,13 @@ class _Run:
     def end(self, *, at_once: bool) -> None:
         """End its body; from any thread."""
         with self._turn:  # so that it is still its own slot
-            self._is_to_end = True
+            self._told_to_end = self._told_to_end or time.monotonic()
+            is_late = time.monotonic() - self._told_to_end > _HEARS
             if self._slot is not None:
                 for lane in (self._slot.shell, self._slot.python):
                     lane.cancel(at_once=at_once)
+                    if is_late:
+                        lane.end()
 
     def hang_up(self) -> None:
         """End it: nobody is there who could be told of it."""
@@ -201,7 +205,7 @@ class _Run:
             with contextlib.suppress(LaneLost, OSError):  # which is told below
                 slot.python.prepare()
         with self._turn:
-            if self._is_to_end:  # between the claim and here
+            if self._told_to_end is not None:  # between the claim and here
                 failure = Failure(kind="interrupted", reason="interrupted after 0.0 s")
                 return Ended(usage=Usage(seconds=0.0), failure=failure)
             self._slot = slot
@@ -221,16 +225,14 @@ class _Run:
         self._ask(DONE, plain(msgspec.structs.replace(outcome, pieces=few)))
 
     def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
-        """Do what is asked for after the body."""
-        while (told := self._ask(NEXT)) is not None:
-            order = read(told, Order)
-            if order.patterns is not None:
-                done = self._copied(order, env, folder / "copies")
-            elif order.name is not None:
-                done = self._checked(order, step, env, outcome)
-            else:
-                continue
-            self._ask(DID, plain(done))
+        """Do what is asked for after the body, until the session lets it go."""
+        with contextlib.suppress(RequestRefused):
+            while (told := self._ask(NEXT)) is not None:
+                order = read(told, Order)
+                if order.patterns is not None:
+                    self._ask(DID, plain(self._copied(order, env, folder / "copies")))
+                elif order.name is not None:
+                    self._ask(DID, plain(self._checked(order, step, env, outcome)))
 
     def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
         criterion, ended = criterion_of(order), outcome.ended
@@ -250,7 +252,10 @@ class _Run:
             with open(one.path, "rb") as file:
                 while data := file.read(LARGEST):
                     at = file.tell() - len(data)
-                    self._ask(PIECE, plain(Piece(self.id, f"{COPIES}{name}", at, data)))
+                    try:
+                        self._ask(PIECE, plain(Piece(self.id, f"{COPIES}{name}", at, data)))
+                    except RequestRefused as error:
+                        return Done(error=str(error))
             found.append(msgspec.structs.replace(one, path=name))
             modified.append(os.stat(one.path).st_mtime_ns)
         return Done(artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings)
@@ -263,13 +268,18 @@ class _Run:
             self._ask(DONE, plain(Outcome(ended=ended)))
 
     def _ask(self, op: str, value: Any = None) -> Any:
-        """Ask the session; over another connection where one is lost.
+        """Ask the session, over another connection where one is lost.
 
         Raises:
-            RequestRefused: The session does not want that.
+            RequestRefused: The session does not want that, or cannot do it.
             OSError: It is gone, or was not there for too long.
         """
-        return self._again(lambda link: link.request(op, value))
+        try:
+            return self._again(lambda link: link.request(op, value))
+        except OSError:
+            raise
+        except OrchestratorError as error:
+            raise RequestRefused(str(error)) from None
 
     def _connected(self) -> RemoteContext:
         return self._again(lambda link: link)
@@ -283,9 +293,7 @@ class _Run:
                         self._stay.address, self._work.token, timeout=_ANSWER
                     )
                 return what(self._link)
-            except RequestRefused:
-                raise
-            except (OSError, OrchestratorError):
+            except OSError:  # any other error is an answer
                 if self._link is not None:
                     self._link.close()
                     self._link = None

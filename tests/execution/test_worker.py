@@ -1,0 +1,87 @@
+"""A worker's side of a try, with a session that cannot or will not do all that it asks."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.execution import worker
+from pytest_orchestrator.execution.away import Errand
+from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.remote.server import Server
+from tests.execution.test_tickets import TERMS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_orchestrator.recipe.model import Step
+    from tests.execution.conftest import Bench
+
+Sent = Callable[["Step"], tuple[Errand, threading.Thread]]
+
+
+@pytest.fixture
+def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
+    """Hand a step to a worker in this process."""
+    context = Context()
+    terms = msgspec.structs.replace(TERMS, session=str(tmp_path), root=str(tmp_path))
+    bench.surroundings(artifacts=tmp_path / "kept")
+    threads: list[threading.Thread] = []
+    with Server(context) as server:
+        desk = Desk(server, terms)
+
+        def send(step: Step) -> tuple[Errand, threading.Thread]:
+            ticket = desk.issue(step, context, bench.env)
+            thread = threading.Thread(target=worker.perform, args=(ticket.work, "bench-1"))
+            thread.start()
+            threads.append(thread)
+            return Errand(step, bench.env, ticket, lambda: None), thread
+
+        yield send
+        desk.close()
+        for thread in threads:
+            thread.join()
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_is_full_keeps_no_log_and_no_copy_and_takes_the_end(
+    bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.pwrite", full)
+    step = bench.shell_step("echo a; echo b > b.csv", parse="text", artifacts=["*.csv"])
+    errand, thread = sent(step)
+
+    assert errand.result().failure is None
+    kept = errand.collect(["*.csv"], bench.env)
+    errand.close()
+    thread.join()
+
+    assert kept.artifacts == ()
+    assert [one for one in kept.warnings if "No space left on device" in one]
+
+
+def test_a_lane_that_does_not_hear_is_ended_itself(
+    bench: Bench, sent: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_HEARS", 0.1)
+    monkeypatch.setattr(Lane, "cancel", lambda *_, **__: None)
+    errand, thread = sent(bench.shell_step("touch begun; sleep 600", parse="text"))
+    while not (tmp_path / "begun").exists():
+        assert thread.is_alive()
+
+    errand.cancel(at_once=False, late=False)
+
+    failure = errand.result().failure
+    assert failure is not None
+    assert failure.kind == "crash"
+    errand.close()
