@@ -1,13 +1,15 @@
 """Tracebacks as their author wants them: the frames of the user's code alone."""
 
+import threading
 import types
 from pathlib import Path
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
+_WAITS = threading.__file__  # in which this package waits when a signal's handler raises
 
 
 def users(error: BaseException) -> BaseException:
-    """Take the frames of this package and of the import system out of an exception.
+    """Take the frames of this package, its waits, and the import system out of an exception.
 
     Args:
         error: What was caught; it and the exceptions it came from are changed in place.
@@ -29,14 +31,15 @@ def users(error: BaseException) -> BaseException:
 
 def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:
     kept: list[types.TracebackType] = []
-    loading = False
+    loading = is_ours = False
     while traceback is not None:
         code = traceback.tb_frame.f_code
         name = code.co_filename
         # From a loader's own frames (pytest's rewrites assertions) to the module's first.
         loading = code.co_name == "exec_module" or (loading and code.co_name != "<module>")
         is_importlib = name.startswith("<frozen importlib") or "/importlib/" in name
-        if not (loading or is_importlib or name.startswith(_OURS)):
+        is_ours = name.startswith(_OURS) or (is_ours and name == _WAITS)
+        if not (loading or is_importlib or is_ours):
             kept.append(traceback)
         traceback = traceback.tb_next
     chain: types.TracebackType | None = None

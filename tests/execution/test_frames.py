@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.calling import call
+from pytest_orchestrator.execution.desk import Desk, Stay
+from pytest_orchestrator.execution.errands import Beat, Claim
 from pytest_orchestrator.execution.frames import users
+from tests.execution.test_tickets import TERMS, Door
 
 
 def names(error: BaseException | None) -> list[str]:
@@ -54,6 +58,30 @@ def test_frames_of_ours_are_taken_out() -> None:
     assert names(error) == ["caught", "call", "fail"]
     assert users(error) is error
     assert names(error) == ["caught", "fail"]
+
+
+class Unlocked(threading.Condition):
+    """A wait for it raises at once."""
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_so_is_the_wait_of_ours_in_which_something_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = Desk(Door(), TERMS)
+    monkeypatch.setattr(desk, "_moved", Unlocked())
+
+    with pytest.raises(RuntimeError, match="cannot wait") as told:
+        desk.beaten(Stay(desk, Claim("a", "host", "stay", "1")), Beat())
+
+    here = "test_so_is_the_wait_of_ours_in_which_something_is_raised"
+    assert names(told.value) == [here, "beaten", "wait"]
+    assert names(users(told.value)) == [here]
 
 
 def test_so_they_are_of_what_an_exception_came_from() -> None:
