@@ -21,7 +21,7 @@ import pytest_orchestrator
 from pytest_orchestrator.reports import json_report
 from pytest_orchestrator.reports.block_types import Block
 from tests.plugin import installed
-from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST
+from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 
 if TYPE_CHECKING:
     from tests.plugin.lab import Lab
@@ -202,6 +202,8 @@ class Project:
 
 def _with(args: tuple[str, ...]) -> tuple[str, ...]:
     """Return the arguments of a run with those that take plugins out of it."""
+    if WANTED and asks_for_xdist(args):
+        pytest.skip(f"not under Dask: {XDIST}")
     reruns = any(one.startswith("--reruns") for one in args)
     always = _ALWAYS if "no:orchestrator" not in args else _ALWAYS[:2]  # nobody knows its ini keys
     return (*always, *(() if reruns else _UNLESS_RERUN), *args)
@@ -259,7 +261,7 @@ def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
+def workers_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Lab"]:
     """Two workers of Dask, where the whole suite is tried with them."""
     from tests.plugin.lab import lab
 
@@ -279,10 +281,11 @@ def steps_run_where_they_are_wanted(
         None, map(OTHERWISE.get, (file, f"{file}::{item.originalname}", f"{file}::{item.name}"))
     ):
         pytest.skip(f"not under Dask: {why}")
-    if re.search(r"-n ?\d", request.node.name):
+    given = getattr(item, "callspec", None)
+    if given is not None and any(map(asks_for_xdist, given.params.values())):
         pytest.skip(f"not under Dask: {XDIST}")
     is_there = WANTED != "dask"
-    address = WANTED if is_there else request.getfixturevalue("workers").address
+    address = WANTED if is_there else request.getfixturevalue("workers_of_all").address
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester")  # takes the variable away
     # One by one, unless a test asks for more: that is what it takes for granted.
