@@ -7,13 +7,11 @@ call is refused where the try is claimed.
 
 import contextlib
 import os
-import shutil
 import socket
 import ssl
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -48,6 +46,7 @@ from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
 from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.scratch import scratch
 from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
 from pytest_orchestrator.recipe.model import CodeStep, Step
@@ -112,7 +111,7 @@ class _Run:
             try:
                 self._stay.begin(claimed.terms, claimed.pulse)
                 self._has_pulse = True
-                with self._folder() as folder:
+                with scratch(self._scratch) as folder:
                     self._perform(claimed, folder)
             except Exception as error:
                 self._tell_of(error)
@@ -150,19 +149,6 @@ class _Run:
         self.end(at_once=True)
         if self._link is not None:
             self._link.hang_up()
-
-    @contextlib.contextmanager
-    def _folder(self) -> Iterator[Path]:
-        folder = tempfile.mkdtemp(prefix="orchestrator-", dir=self._scratch)
-        try:
-            yield Path(folder)
-        finally:
-            try:  # a few logs, mostly
-                for file in os.listdir(folder):
-                    os.unlink(os.path.join(folder, file))
-                os.rmdir(folder)
-            except OSError:
-                shutil.rmtree(folder, ignore_errors=True)
 
     def _perform(self, claimed: Claimed, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)
