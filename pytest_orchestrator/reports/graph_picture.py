@@ -1,7 +1,7 @@
 """Pictures of the graph of a recipe, with what became of its steps: SVG, Mermaid, DOT."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports import figures
@@ -21,6 +21,17 @@ _FILLS: Final = {
 }
 
 
+class _Box(NamedTuple):
+    """A step as the template writes it, which takes a microsecond for each value that it fills in."""
+
+    classes: str
+    place: str
+    title: str
+    shown: str
+    told: str
+    href: Any
+
+
 def svg(steps: Steps, *, graphviz: bool = False) -> str:
     """Return a drawing that is a file of its own.
 
@@ -38,21 +49,30 @@ def boxes(steps: Steps, layout: Layout | None = None) -> dict[str, Any]:
     """Return what the template of a drawing shows."""
     layout = layout or laid_out(steps)
     drawn = [
-        {
-            "name": name,
-            "shown": name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1]}…",
-            "x": layout.boxes[name][0],
-            "y": layout.boxes[name][1],
-            "look": look(str(step.get("state", "waiting"))),
-            "told": _told(step),
-            "final": bool(step.get("final")),
-            "href": step.get("href"),
-        }
+        _box(step, name, layout.boxes[name])
         for step in steps
         if (name := str(step["name"])) in layout.boxes
     ]
     size = {"width": layout.width, "height": layout.height, "box_size": (WIDTH, HEIGHT)}
     return size | {"boxes": drawn, "arrows": layout.arrows}
+
+
+def _box(step: Mapping[str, Json], name: str, corner: tuple[float, float]) -> _Box:
+    told, final = _told(step), bool(step.get("final"))
+    x, y = corner
+    return _Box(
+        f"box {look(str(step.get('state', 'waiting')))}{' final' * final}",
+        f"translate({x:.1f} {y:.1f})",
+        f"{name}{f': {told}' if told else ''}{' (finally)' * final}",
+        _shown(name),
+        told,
+        step.get("href"),
+    )
+
+
+def _shown(name: str) -> str:
+    """Return as much of a name as has room in a box."""
+    return name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1]}…"
 
 
 def dot(steps: Steps) -> str:
@@ -66,8 +86,8 @@ def dot(steps: Steps) -> str:
     lines.append(f"  node [width={WIDTH / 72:.3f}, height={HEIGHT / 72:.3f}, fixedsize=true];")
     for step in steps:
         name, told = str(step["name"]), _told(step)
-        shown = name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1]}…"
-        label = _quoted(shown) if not told else f"{_quoted(shown)[:-1]}\\n{_quoted(told)[1:]}"
+        shown = _quoted(_shown(name))
+        label = f"{shown[:-1]}\\n{_quoted(told)[1:]}" if told else shown
         fill = _FILLS.get(look(str(step.get("state", ""))), "#ffffff")
         lines.append(f'  {_quoted(name)} [label={label}, fillcolor="{fill}"];')
     for stop, mine in waits(steps).items():
