@@ -22,7 +22,7 @@ _FILLS: Final = {
 
 
 class _Box(NamedTuple):
-    """A step as the template writes it, which takes a microsecond for each value that it fills in."""
+    """A step as the template writes it, in few values: each takes a microsecond there."""
 
     classes: str
     place: str
