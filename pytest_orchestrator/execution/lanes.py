@@ -106,17 +106,17 @@ class Lanes:
 
     def _running(self) -> Supervision:
         if self._supervisor is not None and self._supervisor.over:
-            self._supervisor.close()
-            self._supervisor = None
+            self._post_mortem(self._supervisor)
         if self._supervisor is None:
             self._supervisor = Supervision(limited=self._limited)
         return self._supervisor
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
         with self._lock:
-            # Who asks for the end of a lane knows the supervisor that has it.
-            supervisor = self._supervisor if "drop" in request else self._running()
-            if supervisor is None:
+            lane = request.get("drop")
+            supervisor = self._supervisor if lane else self._running()
+            # One that was started since then knows nothing of a lane of the one before it.
+            if supervisor is None or (lane and lane not in supervisor.lanes):
                 raise LaneLost(self._end)
             try:
                 wire.send(supervisor.socket, request, fds)
@@ -127,6 +127,8 @@ class Lanes:
                 # Half an exchange: it would answer the next question with this answer.
                 self._post_mortem(supervisor)
                 raise
+            if "pid" in told:
+                supervisor.lanes.add(told["pid"])
             return told
 
     def _post_mortem(self, supervisor: Supervision) -> str:
@@ -150,8 +152,7 @@ class Lane:
         self._lanes = lanes
         self._socket: socket.socket | None = None
         self._sending = threading.Lock()
-        self._number = 0
-        self._running = False
+        self._number, self._running = 0, False
 
     def run(
         self,

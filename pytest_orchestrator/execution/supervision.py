@@ -34,6 +34,7 @@ class Supervision:
     Attributes:
         socket: Questions go by it, answers come by it.
         pid: Of its process.
+        lanes: Pids of the lanes that it has started.
     """
 
     def __init__(self, *, limited: bool) -> None:
@@ -51,6 +52,7 @@ class Supervision:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self.lanes: set[int] = set()
 
     @property
     def over(self) -> bool:

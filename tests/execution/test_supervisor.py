@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,6 +111,23 @@ def test_a_killed_supervisor_is_told_and_replaced(token: str) -> None:
         assert left == []
         assert lane.run(request("true")).code == 0
         assert lanes.start() != first
+
+
+def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(token: str) -> None:
+    with Lanes() as lanes, ThreadPoolExecutor(1) as pool:
+        first, lane = lanes.start(), lanes.shell()
+        script = "trap '' TERM; while :; do sleep $0; done"
+        ending = pool.submit(lane.run, request(*shell(script), token))
+        while not alive(token):
+            time.sleep(0.01)
+        os.kill(first, signal.SIGKILL)
+        while lanes.start() == first:  # long before the program is killed
+            time.sleep(0.01)
+        with pytest.raises(LaneLost) as lost:
+            ending.result()
+
+        assert str(lost.value) == f"the supervisor of the lanes (pid {first}) was ended by SIGKILL"
+        assert alive(token) == []
 
 
 def test_a_supervisor_that_cannot_start_is_told_with_its_last_words(
