@@ -26,6 +26,7 @@ from pytest_orchestrator.execution.deadline import TimeLimitReached
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
+from pytest_orchestrator.plugin.uncaught import Uncaught
 from pytest_orchestrator.recipe.model import PythonStep
 from pytest_orchestrator.remote.client import RemoteContext
 
@@ -205,7 +206,9 @@ class _Body:
         """Run it; raise what it raised, for pytest to explain."""
         __tracebackhide__ = True
         try:
-            self._ended = python.run(self._step, self._context, self._env, {})
+            with Uncaught() as uncaught:
+                self._ended = python.run(self._step, self._context, self._env, {})
+            self._warned_of(uncaught)
         except KeyboardInterrupt as error:  # nobody has pressed Ctrl-C here
             told = python.summary(error)
             failure = Failure(kind="exception", reason=told, exception=frames.users(error))
@@ -213,6 +216,15 @@ class _Body:
         failed = self._ended.failure
         if failed is not None and failed.exception is not None:
             raise failed.exception
+
+    def _warned_of(self, uncaught: Uncaught) -> None:
+        """Warn of what nobody caught; where warnings are errors, a step that passed fails."""
+        try:
+            uncaught.warn()
+        except Warning as error:
+            if self._ended is not None and self._ended.failure is None:
+                failure = Failure(kind="exception", reason=python.summary(error), exception=error)
+                self._ended = msgspec.structs.replace(self._ended, failure=failure, skipped=None)
 
     def encoded(self) -> bytes:
         """Return how it ended without its exception: that is told as pytest shows it."""

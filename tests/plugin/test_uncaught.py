@@ -1,0 +1,87 @@
+"""What threads and finalizers of a step raise is seen, in whatever process it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+_BODIES = """
+import threading
+
+def read():
+    raise ValueError("no supply")
+
+def raises(ctx, params):
+    thread = threading.Thread(target=read, name="reader")
+    thread.start()
+    thread.join()
+    return {"status": params.get("status", "ok")}
+
+class Supply:
+    def __del__(self):
+        raise ValueError("still on")
+
+def forgets(ctx, params):
+    Supply()
+    return {"status": "ok"}
+"""
+_ISOLATIONS = pytest.mark.parametrize("isolation", ["process", "inline"])
+
+
+def _step(project: Project, function: str, isolation: str, more: str = "") -> None:
+    project.write("bodies.py", _BODIES)
+    head = f"type: python, module: bodies, function: {function}"
+    project.recipe("x", {"s": f"{head}, isolation: {isolation}{more}"})
+
+
+@_ISOLATIONS
+@pytest.mark.parametrize(
+    ("function", "category", "told"),
+    [
+        (
+            "raises",
+            "PytestUnhandledThreadExceptionWarning: Exception in thread reader",
+            "no supply",
+        ),
+        ("forgets", "PytestUnraisableExceptionWarning: Exception ignored in", "still on"),
+    ],
+)
+def test_what_nobody_caught_is_a_warning(
+    project: Project, isolation: str, function: str, category: str, told: str
+) -> None:
+    _step(project, function, isolation)
+    result = project.spawn()
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines([f"*{category}*", f"*ValueError: {told}"])
+
+
+@_ISOLATIONS
+@pytest.mark.parametrize("function", ["raises", "forgets"])
+def test_where_warnings_are_errors_the_step_fails(
+    project: Project, isolation: str, function: str
+) -> None:
+    _step(project, function, isolation)
+    result = project.spawn("-W", "error")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Pytest*ExceptionWarning: Exception *"])
+
+
+def test_it_is_told_where_it_was_raised_and_in_the_log(project: Project) -> None:
+    _step(project, "raises", "process")
+    result = project.spawn("-rA")
+
+    result.stdout.fnmatch_lines(["*bodies.py:4: Pytest*Warning: *", "ValueError: no supply"])
+
+
+def test_it_does_not_hide_why_a_step_failed(project: Project) -> None:
+    _step(project, "raises", "process", ", params: {status: off}")
+    result = project.spawn("-W", "error")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E   status 'off', no reason given"])
