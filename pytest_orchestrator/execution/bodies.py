@@ -1,6 +1,8 @@
 """The body of a step: a service, a call in this process, a process beside it, a worker's."""
 
+import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Process
@@ -36,7 +38,22 @@ def _inline(
     step: CodeStep, own: Context, env: Environment, fixtures: Mapping[str, object]
 ) -> Ended:
     env.secrets.learn(env.variables())
-    return python.run(custom.called(step, env), own, env, fixtures)
+    with _guarded(step, env):
+        return python.run(custom.called(step, env), own, env, fixtures)
+
+
+def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
+    """Have pytest ended from outside where a step in it goes on after its time."""
+    guard = env.slot.guard if env.slot is not None else None
+    seconds = env.seconds_for(step.timeout)
+    if guard is None or seconds is None or env.folder is None:
+        return nullcontext()
+    place = step.at.get("timeout") or step.at["name"]
+    reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
+    where = (str(place.line), str(place.column))
+    told = ":".join((os.path.relpath(env.recipe, env.root), *where))
+    told = f"orchestrator: {told}: step '{step.name}': {reason}"
+    return guard.over(seconds, told, (str(env.folder), step.name, reason, *where))
 
 
 def apart(step: Step, own: Context, env: Environment) -> Ended:

@@ -1,12 +1,10 @@
 """A deadline for a step that runs inside this process.
 
 At the deadline the stacks of all threads are written to stderr and the main thread is
-interrupted, wherever it waits. A step that swallows that is ended with the whole process
-ten seconds later: a step that cannot be ended must not hold the bench.
+interrupted, wherever it waits. What cannot be ended so is ended from outside, by `guard`.
 """
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -14,9 +12,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-
-PATIENCE = 10.0
-"""Seconds between the interrupt and the end of the process."""
 
 
 class TimeLimitReached(BaseException):
@@ -43,11 +38,8 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
     def on_alarm(_number: int, frame: FrameType | None) -> None:
         nonlocal expired
-        if expired:
-            _end_process()
         expired = True
         _tell_stacks(frame)
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE)
         raise TimeLimitReached
 
     started = time.monotonic()
@@ -82,13 +74,3 @@ def _tell_stacks(interrupted: FrameType | None) -> None:
     for ident, frame in ((here, interrupted), *others.items()):
         sys.stderr.write(f"\nThread {names.get(ident, ident)} (most recent call last):\n")
         sys.stderr.writelines(traceback.format_stack(frame))
-
-
-def _end_process() -> None:
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            child.kill()
-    os.write(2, b"\norchestrator: a step went on after its timeout; the process is ended\n")
-    os._exit(1)

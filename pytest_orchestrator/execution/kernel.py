@@ -114,6 +114,13 @@ def name_of(pid: int) -> str | None:
     return stat[stat.index(b"(") + 1 : at].decode("utf-8", "backslashreplace")
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped, as by Ctrl-Z or a debugger."""
+    stat = contents(f"/proc/{pid}/stat")
+    at = stat.rfind(b")")
+    return stat[at + 2 : at + 3] in (b"T", b"t")
+
+
 def io_of(used: struct_rusage) -> tuple[int, int] | None:
     """Return the bytes read from and written to storage that an account of the kernel holds.
 

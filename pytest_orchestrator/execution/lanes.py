@@ -1,7 +1,6 @@
 """pytest's side of the lanes: starts the supervisor when one is needed, and talks to both.
 
-Each thread has a lane of its own; the supervisor is shared, under one lock. Whatever is lost
-(a lane, the supervisor) is started anew by the next run.
+Each thread has a lane of its own; the supervisor is shared. Either is started anew where lost.
 """
 
 import contextlib
@@ -27,8 +26,7 @@ class Lanes:
     """
 
     def __init__(self, *, limited: bool = False) -> None:
-        self._limited = limited
-        self._lock = threading.Lock()
+        self._limited, self._lock = limited, threading.Lock()
         self._supervisor: Supervision | None = None
         self._lanes: list[Lane] = []
         self._end = "the lanes were closed"
@@ -88,6 +86,10 @@ class Lanes:
         """
         told = self._ask({"drop": pid, "grace": grace})
         return told["status"], tuple(told["strays"])
+
+    def guard(self, file: int, terminal: int, patience: float) -> None:
+        """Let the supervisor end this process where a `guard.Guard` says so; or raise LaneLost."""
+        self._ask({"guard": patience}, (file, terminal))
 
     def close(self) -> None:
         """End all lanes and the supervisor, and wait for that."""

@@ -10,6 +10,7 @@ from pytest_orchestrator.execution.links import Links
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.guard import Guard
     from pytest_orchestrator.execution.runners import Away, Runner
 
 _START = 60.0  # seconds for the imports of pytest on a machine that has much else to do
@@ -101,6 +102,7 @@ class Slot:
         python: The lane for Python steps.
         links: The connections to other machines; all slots share them.
         runner: What runs bodies of steps elsewhere; None where all run in these lanes.
+        guard: What ends pytest where a step inside it cannot be ended; None where nothing does.
         away: The try that it runs, or ran last.
     """
 
@@ -110,9 +112,11 @@ class Slot:
         program: Program,
         links: Links | None = None,
         runner: "Runner | None" = None,
+        guard: "Guard | None" = None,
     ) -> None:
         self.links = Links() if links is None else links
         self.runner = runner
+        self.guard = guard
         self.away: Away | None = None
         self.shell = lanes.shell()
         self.python = lanes.add(PythonLane(lanes, program))
@@ -121,7 +125,7 @@ class Slot:
 
     def another(self) -> "Slot":
         """Return one more slot beside this one."""
-        return Slot(self._lanes, self._program, self.links, self.runner)
+        return Slot(self._lanes, self._program, self.links, self.runner, self.guard)
 
     def let_go(self, other: "Slot") -> None:
         """Take note that what runs in another slot of this one goes on by itself."""

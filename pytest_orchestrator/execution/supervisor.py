@@ -15,6 +15,7 @@ from _signal import SIGKILL  # type: ignore[import-not-found]
 from _socket import socket
 
 from pytest_orchestrator.execution import kernel, lane, wire
+from pytest_orchestrator.execution.outside import Outside
 from pytest_orchestrator.execution.portable import descendants_by
 from pytest_orchestrator.execution.watch import EMERGENCY
 
@@ -52,6 +53,7 @@ class Supervisor:
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._pidfd = self._watch(pytest)
+        self._outside: Outside | None = None
 
     def serve(self) -> None:
         """Do as pytest asks until it is gone, then end everything."""
@@ -60,11 +62,17 @@ class Supervisor:
                 pass
         finally:
             self._end()
+        if self._outside is not None:
+            self._outside.note()
 
     def _once(self) -> bool:
         """Take what happens next; False where it is the end of pytest."""
-        watched = self._pidfd >= 0
-        happened = {fd for fd, _ in self._poll.poll(None if watched else _LOOK * 1000)}
+        watched, outside = self._pidfd >= 0, self._outside
+        pause = outside.pause if outside is not None else None
+        pause = pause if watched else _LOOK
+        happened = {fd for fd, _ in self._poll.poll(None if pause is None else pause * 1000)}
+        if outside is not None and outside.ends():
+            return False
         if watched and self._pidfd in happened:
             return False
         if not watched or happened - {self._control.fileno()}:
@@ -81,6 +89,12 @@ class Supervisor:
     def _answer(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if "drop" in request:
             return self._dropped(request["drop"], request["grace"])
+        if "guard" in request:
+            if self._outside is not None:
+                self._outside.close()
+            file, terminal = fds
+            self._outside = Outside(self._pytest, file, terminal, request["guard"])
+            return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)
         except OSError as error:
@@ -101,6 +115,8 @@ class Supervisor:
             os.dup2(fd, _CONTROL, inheritable=False)
             os.dup2(self._alive, _ALIVE, inheritable=False)
             ours = [fd, self._control.fileno(), self._alive, self._living, self._pidfd]
+            if self._outside is not None:
+                self._outside.close()
             for one in (*ours, *self._lanes.values()):
                 if one >= 0:
                     os.close(one)

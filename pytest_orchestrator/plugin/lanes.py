@@ -1,6 +1,7 @@
 """The lanes of a session: what their Python side is told of this pytest, and what it tells."""
 
 import builtins
+import contextlib
 import logging
 import os
 import subprocess
@@ -26,6 +27,11 @@ _MAIN = """\
 import sys
 sys.path.append(sys.argv.pop(1))
 from pytest_orchestrator.plugin.lane import main
+main()"""
+_NOTE = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from pytest_orchestrator.run.last_words import main
 main()"""
 _FOLDER = str(Path(__file__).parents[2])
 
@@ -62,6 +68,7 @@ _WITHOUT = (
 
 def slot(config: pytest.Config) -> "Slot":
     """Return the lanes that one step at a time runs in, ended with the session."""
+    from pytest_orchestrator.execution.guard import Guard
     from pytest_orchestrator.execution.lanes import Lanes
     from pytest_orchestrator.execution.slot import Slot
 
@@ -69,9 +76,18 @@ def slot(config: pytest.Config) -> "Slot":
     config.add_cleanup(lanes.close)
     from pytest_orchestrator.plugin import workers
 
-    slot = Slot(lanes, program(config), runner=workers.runner(config))
+    guard = Guard(lanes, (sys.executable, "-c", _NOTE, _FOLDER), lambda: _terminal(config))
+    config.add_cleanup(guard.close)
+    slot = Slot(lanes, program(config), runner=workers.runner(config), guard=guard)
     config.add_cleanup(slot.links.close)
     return slot
+
+
+def _terminal(config: pytest.Config) -> int:
+    """Return a descriptor for what is not captured."""
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        return os.dup(2)
 
 
 def start_early(session: pytest.Session) -> None:

@@ -1,0 +1,84 @@
+"""The end of pytest from outside: the supervisor's half of `guard`."""
+
+from __future__ import annotations
+
+import os
+import time
+from _signal import SIGKILL, SIGSTOP  # type: ignore[import-not-found]
+from marshal import loads
+from struct import Struct
+
+from pytest_orchestrator.execution import kernel
+
+MOMENT = Struct("d")
+"""What the file begins with: a moment of ``time.monotonic``, 0 for none.
+
+Behind it stands, marshalled, what people are told and a program that takes note of it.
+"""
+
+_MOST = 1 << 20
+_LOOKS = 10  # within the patience
+
+
+class Outside:
+    """Ends pytest and all below it where a step inside it goes on after its time.
+
+    Args:
+        pytest: Its pid.
+        file: What `guard.Guard` writes.
+        terminal: Where people are told of it.
+        patience: Seconds after the moment in the file.
+
+    Attributes:
+        pause: Seconds between two looks.
+    """
+
+    def __init__(self, pytest: int, file: int, terminal: int, patience: float) -> None:
+        self._pytest, self._file, self._terminal = pytest, file, terminal
+        self.pause = patience / _LOOKS
+        self._looked = 0.0
+        self._late = 0
+        self._argv: list[str] = []
+
+    def ends(self) -> bool:
+        """Look whether it is time; end everything where it is."""
+        now = time.monotonic()
+        if now < self._looked + self.pause:
+            return False
+        self._looked = now
+        (until,) = MOMENT.unpack(os.pread(self._file, MOMENT.size, 0) or bytes(8))
+        # Who has stopped pytest (Ctrl-Z) does not want it to be ended for that.
+        is_late = 0 < until < now and not kernel.is_stopped(self._pytest)
+        self._late = self._late + 1 if is_late else 0
+        if self._late <= _LOOKS:
+            return False
+        told, self._argv = loads(os.pread(self._file, _MOST, MOMENT.size))  # noqa: S302
+        self._end()
+        os.write(self._terminal, f"\n{told}\n".encode(errors="backslashreplace"))
+        return True
+
+    def note(self) -> None:
+        """Become the program that takes note of it, where there was something to be ended."""
+        if self._argv:
+            os.execv(self._argv[0], self._argv)  # noqa: S606
+
+    def close(self) -> None:
+        """Look no more."""
+        os.close(self._file)
+        os.close(self._terminal)
+
+    def _end(self) -> None:
+        """Kill pytest and what is below it: each is stopped before its children are looked for."""
+        found = [self._pytest]
+        for pid in found:
+            _kill(pid, SIGSTOP)
+            found.extend(one for one in kernel.children(pid) if one != os.getpid())
+        for pid in found:
+            _kill(pid, SIGKILL)
+
+
+def _kill(pid: int, number: int) -> None:
+    try:  # noqa: SIM105 - as in `descendants`
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass

@@ -1,0 +1,108 @@
+"""What cannot be ended inside this process is ended from outside, with all below it."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from marshal import dumps
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.execution import kernel
+from pytest_orchestrator.execution.outside import MOMENT, Outside
+
+STUBBORN = """
+import ctypes, os, signal, subprocess, sys, time
+from pytest_orchestrator.execution import deadline, guard, lanes
+
+def swallows():
+    while True:
+        try:
+            time.sleep(30)
+        except BaseException:
+            pass
+
+def blocks():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    time.sleep(60)
+
+def hangs():
+    lock = ctypes.create_string_buffer(64)
+    for _ in range(2):
+        ctypes.PyDLL(None).pthread_mutex_lock(lock)
+
+def obeys():
+    time.sleep(60)
+
+guard.PATIENCE = 0.2
+note = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+print(subprocess.Popen(["sleep", "60"], stdout=-3, stderr=-3).pid, flush=True)
+with lanes.Lanes() as all_lanes:
+    guarded = guard.Guard(all_lanes, (sys.executable, "-c", note), lambda: os.dup(2))
+    try:
+        for seconds in (None, 60):
+            with guarded.over(seconds, "never", ()):
+                pass
+        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), deadline.deadline(0.1):
+            globals()[sys.argv[1]]()
+    except deadline.TimeLimitReached:
+        print("interrupted", file=sys.stderr)
+"""
+
+
+def run(body: str, note: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-c", STUBBORN, body, str(note)),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("body", ["swallows", "blocks", "hangs"])
+def test_what_cannot_be_interrupted_is_ended_with_all_below_it(
+    body: str, tmp_path: Path, is_gone: Callable[[int], bool]
+) -> None:
+    note = tmp_path / "note"
+    ended = run(body, note)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stderr.endswith("\nit went on\n")
+    assert is_gone(int(ended.stdout))
+    until = time.monotonic() + 60
+    while not (note.exists() and note.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert note.read_text() == "noted"
+
+
+def test_what_ends_in_time_is_let_alone(tmp_path: Path) -> None:
+    ended = run("obeys", tmp_path / "note")
+    os.kill(int(ended.stdout), signal.SIGKILL)
+
+    assert ended.stderr.endswith("\ninterrupted\n")
+    assert ended.returncode == 0
+    assert not (tmp_path / "note").exists()
+
+
+def test_who_is_stopped_is_not_late() -> None:
+    program = subprocess.Popen(("sleep", "60"))
+    with tempfile.TemporaryFile() as file, Path(os.devnull).open("w") as terminal:
+        file.write(MOMENT.pack(1e-9) + dumps(("told", [])))
+        file.flush()
+        outside = Outside(program.pid, file.fileno(), terminal.fileno(), 0.0)
+        os.kill(program.pid, signal.SIGSTOP)
+        while not kernel.is_stopped(program.pid):
+            time.sleep(0.001)
+        assert not any(outside.ends() for _ in range(50))
+
+        os.kill(program.pid, signal.SIGCONT)
+        while not outside.ends():
+            pass
+        assert program.wait() == -signal.SIGKILL

@@ -1,0 +1,59 @@
+"""A journal says of a step for which pytest had to be ended that its time was over."""
+
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
+from pytest_orchestrator.run import last_words
+from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.reader import read
+
+ABOUT = {"name": "x", "path": "recipes/x.yaml", "sha256": "0" * 64, "test_meta": {}}
+STEP = {"name": "hold", "node": "recipes/x.yaml::hold", "index": 1, "type": "python", "line": 2}
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append(RunStarted(schema_version="1.0", run="r1"))
+    journal.append(RecipeStarted(recipe="recipes/x.yaml", about=ABOUT, steps=(STEP,)))
+    journal.append(StepStarted(recipe="recipes/x.yaml", step="hold", attempt=2))
+    journal.close()
+    return path
+
+
+def test_the_step_has_failed_as_any_whose_time_is_over(journal: Path) -> None:
+    assert last_words.add(journal, "hold", "still running", 7, 14)
+
+    reading = read(journal)
+    event = reading.entries[-1].event
+    assert reading.state == "interrupted"
+    assert isinstance(event, StepFinished)
+    assert (event.recipe, event.step, event.outcome) == ("recipes/x.yaml", "hold", "failed")
+    assert event.block["step"] == STEP | {
+        "state": "failed",
+        "attempt": 2,
+        "kind": "timeout",
+        "reason": "still running",
+        "place": {"path": "recipes/x.yaml", "line": 7, "column": 14},
+    }
+
+
+def test_half_a_line_is_taken_away_before(journal: Path) -> None:
+    with journal.open("ab") as file:
+        file.write(b'{"n":4,"ts')
+
+    assert last_words.add(journal, "hold", "still running", 7, 14)
+    assert (read(journal).damage, len(read(journal).entries)) == (None, 4)
+
+
+def test_nothing_is_said_of_another_step_or_for_another_process(journal: Path) -> None:
+    before = journal.read_bytes()
+    assert not last_words.add(journal, "other", "still running", 7, 14)
+
+    writing = Journal(journal, read(journal).chain)
+    assert not last_words.add(journal, "hold", "still running", 7, 14)
+    writing.close()
+    assert journal.read_bytes() == before
