@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import counts, kills, outages, resumes
+from benchmarks import counts, kills, outages, resumes, scopes
 from benchmarks.faults import (
     FAULTS,
     GIGABYTES,
@@ -54,11 +54,14 @@ def main() -> int:
     parser.add_argument("--resumes", action="store_true", help="go on from killed sessions instead")
     parser.add_argument("--dask", action="store_true", help="let clusters of Dask fail instead")
     parser.add_argument("--counts", action="store_true", help="count by many writers instead")
+    parser.add_argument("--scopes", action="store_true", help="share two scopes instead")
     chosen = parser.parse_args()
     if chosen.counts:
         wrong = counts.wrong()
         print("\n".join([*wrong, f"{len(wrong) or 'nothing'} failed"]))
         return 1 if wrong else 0
+    if chosen.scopes:
+        return _scopes()
     if chosen.kills or chosen.resumes:
         return _kills(chosen.rounds, resumes.rounds if chosen.resumes else kills.rounds)
     if chosen.dask:
@@ -82,6 +85,18 @@ def _kills(number: int, rounds: "Callable[[int, Path], list[str]]") -> int:
         wrong = rounds(number, Path(folder))
     print("\n".join([*wrong, f"{number} sessions killed, {len(wrong)} failed"]))
     return 1 if wrong else 0
+
+
+def _scopes() -> int:
+    failed = 0
+    for way in scopes.WAYS:
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.monotonic()
+            wrong = scopes.wrong(way, Path(folder))
+        failed += bool(wrong)
+        what = f"{scopes.STEPS} steps, {time.monotonic() - begun:.1f} s"
+        print(f"{way}: {what}, {scopes.SCOPES} at once at most" if not wrong else "\n".join(wrong))
+    return 1 if failed else 0
 
 
 def _outages(number: int, only: set[str]) -> int:

@@ -229,23 +229,3 @@ def test_a_run_that_is_cut_short_goes_on_later(project: Project, dask: str) -> N
     project.forget()
     assert project.spawn(dask).ret == 7
     assert project.ran == ["one", "off"]
-
-
-@pytest.mark.parametrize("where", ["here", "there"])
-def test_no_more_steps_hold_a_resource_than_there_are(
-    project: Project, request: pytest.FixtureRequest, where: str
-) -> None:
-    cmd = "echo + >> seen; sleep 0.1; echo - >> seen"
-    keys = f"type: shell, parse: text, cmd: '{cmd}', needs: [], resources: {{scope: 1}}"
-    project.recipe("x", {f"s{number}": keys for number in range(8)})
-    if where == "here":
-        result = project.run("--recipe-resource=scope=2", "--recipe-jobs=4")
-    else:
-        result = project.spawn("--recipe-resource=scope=2", request.getfixturevalue("dask"))
-    result.assert_outcomes(passed=8)
-    held = most = 0
-    for line in (project.path / "seen").read_text().split():
-        held += 1 if line == "+" else -1
-        most = max(most, held)
-    assert held == 0
-    assert most <= 2
