@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.leftovers import LeftoverWarning
+from pytest_orchestrator.core.leftovers import LeftoverWarning, named
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution import frames
 from pytest_orchestrator.execution.raised import Raised
@@ -270,7 +270,7 @@ class StepItem(pytest.Function):
         process = result.ended.process if result.ended else None
         if process is not None and process.left:
             warnings.warn_explicit(
-                f"step '{self.name}' left running: {', '.join(process.left)}; ended",
+                f"step '{self.name}' left running: {named(process.left)}; ended",
                 LeftoverWarning,
                 str(self.source),
                 self.step.line,
