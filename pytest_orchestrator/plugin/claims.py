@@ -8,7 +8,7 @@ from typing import Literal
 SUFFIXES = (".yaml", ".yml")
 
 _FOLDER = "recipes"
-_FOREIGN = re.compile(r"\.tavern\.ya?ml$")
+_FOREIGN = (".tavern.yaml", ".tavern.yml")
 
 
 Claim = Literal["must be", "may be"]
@@ -32,7 +32,7 @@ def claim(
     """
     if patterns and _matches(path, root, patterns):
         return "must be"
-    if _FOREIGN.search(path.name):
+    if path.name.endswith(_FOREIGN):
         return None
     if named:
         return "must be"

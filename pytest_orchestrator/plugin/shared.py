@@ -1,7 +1,6 @@
 """pytest-xdist: what a worker has from its controller, the Context and the journal."""
 
 import json
-import socket
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ def joined(config: "pytest.Config") -> "SharedContext | None":
     """
     if not is_shared(config):
         return None
+    import socket  # two milliseconds, in a session that has no workers
+
     from pytest_orchestrator.remote.exchange import ContextUnreachable
     from pytest_orchestrator.remote.shared import SharedContext
 
