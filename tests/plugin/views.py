@@ -82,7 +82,10 @@ def alike(told: Any) -> Any:
             name: alike(one)
             for name, one in told.items()
             # Of a record of the log it is a number.
-            if name not in _OF_THEIR_OWN and (name != "process" or isinstance(one, dict))
+            if name not in _OF_THEIR_OWN
+            and (name != "process" or isinstance(one, dict))
+            # Of a log that has figures in it; of an artifact, which has a type, it counts.
+            and (name != "bytes" or "type" in told)
         }
     if isinstance(told, list | tuple):
         return [alike(one) for one in told]
