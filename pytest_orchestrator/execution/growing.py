@@ -49,15 +49,14 @@ def last_of(
         send: Sends a piece, and returns once it has arrived.
 
     Returns:
-        These, to be sent with what comes next.
+        These, to be sent with what comes next; they are told once that has arrived.
     """
-    few = []
+    few: list[Piece] = []
     for file in files:
         while pieces := list(file.pieces(ticket)):
-            for piece in pieces:
-                if len(piece.data) > _FEW:
-                    send(piece)
-                else:
-                    few.append(piece)
-                file.told(piece)
+            if len(pieces[0].data) <= _FEW:
+                few += pieces
+                break
+            send(pieces[0])
+            file.told(pieces[0])
     return tuple(few)

@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -51,9 +51,11 @@ from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
 from pytest_orchestrator.recipe.model import CodeStep, Step
 from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
+from pytest_orchestrator.remote.protocol import too_long
 
 _ANSWER: Final = 30.0
 _PAUSE: Final = 0.2
+_LARGEST: Final = (4 << 20) - 1024  # bytes of an outcome: no request has more, with its token
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 
 T = TypeVar("T")
@@ -108,14 +110,14 @@ class _Run:
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
             self._claimed = time.monotonic()
-            try:
-                self._stay.begin(claimed.terms, claimed.pulse)
-                self._has_pulse = True
-                with scratch(self._scratch) as folder:
-                    self._perform(claimed, folder)
-            except Exception as error:
-                self._tell_of(error)
-                raise
+            with contextlib.ExitStack() as stack:  # its logs are there until its end is told
+                try:
+                    self._stay.begin(claimed.terms, claimed.pulse)
+                    self._has_pulse = True
+                    self._perform(claimed, stack.enter_context(scratch(self._scratch)))
+                except Exception as error:
+                    self._tell_of(error)
+                    raise
         except BaseException:
             if self._link is not None:
                 self._link.close()
@@ -127,7 +129,7 @@ class _Run:
         """Return what was printed since it was last told, some of it."""
         return [piece for one in self._growing for piece in one.pieces(self.id, most)]
 
-    def told(self, pieces: list[Piece]) -> None:
+    def told(self, pieces: Iterable[Piece]) -> None:
         """Take note of what the session has got."""
         for piece in pieces:
             for one in self._growing:
@@ -208,7 +210,11 @@ class _Run:
         if samples is not None:
             files.append(Growing("samples", samples))
         few = last_of(files, self.id, lambda piece: self._ask(PIECE, plain(piece)))
-        self._ask(DONE, plain(msgspec.structs.replace(outcome, pieces=few)))
+        told = plain(msgspec.structs.replace(outcome, pieces=few))
+        if len(msgspec.json.encode(told)) > _LARGEST:  # the session would hang up, time and again
+            raise too_long(_LARGEST)
+        self._ask(DONE, told)
+        self.told(few)
 
     def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
         """Do what is asked for after the body, until the session lets it go."""
@@ -251,7 +257,10 @@ class _Run:
         reason = f"the worker cannot run it: {type(error).__name__}: {error}"
         ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
         with contextlib.suppress(OSError, OrchestratorError):
-            self._ask(DONE, plain(Outcome(ended=ended)))
+            try:
+                self._tell(Outcome(ended=ended))
+            except RequestRefused:  # its logs are not taken
+                self._ask(DONE, plain(Outcome(ended=ended)))
 
     def _ask(self, op: str, value: Any = None) -> Any:
         """Ask the session, over another connection where one is lost.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,12 +17,12 @@ from pytest_orchestrator.execution import worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.remote.protocol import RequestRefused
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from pytest_orchestrator.execution.errands import Work
     from pytest_orchestrator.recipe.model import Step
     from tests.execution.conftest import Bench
 
@@ -31,7 +33,8 @@ Sent = Callable[["Step"], tuple[Errand, threading.Thread]]
 def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
     """Hand a step to a worker in this process."""
     context = Context()
-    terms = msgspec.structs.replace(TERMS, session=str(tmp_path), root=str(tmp_path))
+    root, most = str(tmp_path), 16 << 20
+    terms = msgspec.structs.replace(TERMS, session=root, root=root, capacity=most, max_log=most)
     bench.surroundings(artifacts=tmp_path / "kept")
     threads: list[threading.Thread] = []
     with Server(context) as server:
@@ -39,7 +42,7 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
 
         def send(step: Step) -> tuple[Errand, threading.Thread]:
             ticket = desk.issue(step, context, bench.env)
-            thread = threading.Thread(target=worker.perform, args=(ticket.work, "bench-1"))
+            thread = threading.Thread(target=performed, args=(ticket.work,))
             thread.start()
             threads.append(thread)
             return Errand(step, bench.env, ticket, lambda: None), thread
@@ -48,6 +51,11 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
         desk.close()
         for thread in threads:
             thread.join()
+
+
+def performed(work: Work) -> None:
+    with contextlib.suppress(RequestRefused):  # which its scheduler is told
+        worker.perform(work, "bench-1")
 
 
 def full(*_: object) -> None:
@@ -85,3 +93,20 @@ def test_a_lane_that_does_not_hear_is_ended_itself(
     assert failure is not None
     assert failure.kind == "crash"
     errand.close()
+
+
+def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
+    bench: Bench, sent: Sent
+) -> None:
+    large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""  # no request has that many bytes
+    step = bench.shell_step(f"{large}; printf 'the end' >&2")
+    errand, thread = sent(step)
+
+    failure = errand.result().failure
+    errand.close()
+    thread.join()
+
+    assert failure is not None
+    assert failure.kind == "crash"
+    assert "RequestRefused" in failure.reason
+    assert Path(bench.env.log("s", "stderr") or "").read_bytes() == b"the end"
