@@ -1,15 +1,17 @@
-"""Runs that were ended before their ``finally`` steps had run: nobody has tidied up after them."""
+"""Runs whose ``finally`` steps did not run to their end: nobody has tidied up after them."""
 
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.fates import is_done
+from pytest_orchestrator.run.fates import is_done, was_cut_off
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
 _END: Final = 1 << 20
+_WHOLE: Final = (b'"exit_status":0,', b'"exit_status":1,')
+_CUT_OFF: Final = (b'"final":true', b'"kind":"interrupted"')
 
 
 class Owed(NamedTuple):
@@ -17,7 +19,7 @@ class Owed(NamedTuple):
 
     Attributes:
         run: Its id.
-        steps: The ``finally`` steps that did not run, by key of their recipe.
+        steps: The ``finally`` steps that did not run to their end, by key of their recipe.
     """
 
     run: str
@@ -25,7 +27,7 @@ class Owed(NamedTuple):
 
 
 def owed(base: Path, most: int = 20) -> Owed | None:
-    """Return what the last run owes that was ended by force; None where none owes anything.
+    """Return what the last run owes that was killed or cut off; None where none owes anything.
 
     Args:
         base: The folder of the runs.
@@ -33,13 +35,13 @@ def owed(base: Path, most: int = 20) -> Owed | None:
     """
     folders = runs.all_of(base)[:most]
     for place, folder in enumerate(folders):
-        if _is_sealed(folder / NAME):
+        if _owes_nothing(folder / NAME):
             continue
         try:
             record = runs.load(folder)
         except runs.NoRun:
             continue
-        if record.state != "interrupted" or record.started is None:
+        if record.state not in ("interrupted", "finished") or record.started is None:
             continue
         steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
         steps = _left({key: names for key, names in steps.items() if names}, folders[:place])
@@ -75,7 +77,7 @@ def _open(recipe: RecipeRecord) -> list[str]:
     return [
         step.name
         for step in steps
-        if step.about.get("final") and (step.is_open or step.ended is None)
+        if step.about.get("final") and (step.ended is None or was_cut_off(step))
     ]
 
 
@@ -96,12 +98,20 @@ def _was_taken_up(base: Path, record: RunRecord) -> bool:
     return False
 
 
-def _is_sealed(path: Path) -> bool:
-    """Tell by its end whether a journal was closed, without reading all of it."""
+def _owes_nothing(path: Path) -> bool:
+    """Tell, without folding it, of a journal that was closed that no ``finally`` step was cut off.
+
+    Ctrl-C and a scheduler that is lost cut off steps and let the session close its journal.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
             last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+            if b'"event":"run_finished"' not in last:
+                return False
+            if any(word in last for word in _WHOLE):
+                return True
+            file.seek(0)
+            return not any(all(word in line for word in _CUT_OFF) for line in file)
     except OSError:
         return True
-    return b'"event":"run_finished"' in last

@@ -422,3 +422,36 @@ def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
     assert header(result)[0] == f"goes on from run {run}: 1 of 2 steps restored"
     assert project.ran == ["off"]
     assert header(project.run("recipes/other.yaml")) == []
+
+
+def test_what_ctrl_c_cut_off_in_finally_is_owed_too(project: Project) -> None:
+    project.write(
+        "kills.py",
+        """
+        import os
+        import signal
+        import time
+
+        def stop(ctx, params):
+            if not os.path.exists("stopped"):
+                open("stopped", "w").close()
+                os.kill(int(os.environ["PYTEST_XDIST_TESTRUNUID"]), signal.SIGINT)
+                time.sleep(60)
+            return {"status": "ok"}
+        """,
+    )
+    project.write(
+        "conftest.py", "import os\nos.environ['PYTEST_XDIST_TESTRUNUID'] = str(os.getpid())"
+    )
+    off = {"off": "type: python, module: kills, function: stop", "cool": ""}
+    project.recipe("x", {"one": ""}, off)
+    assert project.spawn().ret == pytest.ExitCode.INTERRUPTED
+    run = found(runs(project)).name
+    project.recipe("other", {"two": ""})
+    owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
+    owed += f"pytest --recipe-resume={run}"
+
+    assert header(project.run("recipes/other.yaml")) == [owed]
+    result = project.run(f"--recipe-resume={run}", "recipes/x.yaml")
+    assert header(result)[0] == f"goes on from run {run}: 1 of 1 steps restored"
+    assert header(project.run("recipes/other.yaml")) == []
