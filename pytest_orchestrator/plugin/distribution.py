@@ -3,6 +3,7 @@
 Workers know what belongs together, and write it to a file that the controller has named.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pytest_orchestrator.plugin import groups, sharing, tables
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
-from pytest_orchestrator.plugin.state import RUN, state_of
+from pytest_orchestrator.plugin.state import CONTROLLER, RUN, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.state import State
@@ -46,9 +47,10 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Name the file that a worker writes to."""
+        """Name the file that a worker writes to, and who it works for."""
         node.workerinput[groups.INPUT] = str(self._file)
         state = state_of(node.config)
+        node.workerinput[CONTROLLER] = os.getpid()
         node.workerinput[RUN] = state.folder.path.name
         if state.resuming is not None:
             state.resuming.tell(node.workerinput)

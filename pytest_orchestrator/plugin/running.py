@@ -1,5 +1,6 @@
 """A session that has recipes, while it runs: one that ends early leaves nothing undone."""
 
+import os
 import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from pytest_orchestrator.plugin import (
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.nodes import StepItem
-from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin.state import CONTROLLER, state_of
 from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 def start(session: pytest.Session) -> None:
     """Register what a session with recipes needs while it runs."""
+    _end_with_controller(session.config)
     finals = Finals(session)
     last_items = protocol.LastItems(session.config, finals)
     register = session.config.pluginmanager.register
@@ -35,6 +37,18 @@ def start(session: pytest.Session) -> None:
     register(Running(session, finals, last_items), "orchestrator-running")
     register(reporting.Blocks(), "orchestrator-blocks")
     tables.show_tables(session.config)
+
+
+def _end_with_controller(config: pytest.Config) -> None:
+    """Let a worker of xdist be killed once its controller is gone: it waits for steps, not for it.
+
+    One that the controller did not start itself, by way of ssh for example, is left alone. One
+    whose controller is gone by now ends by itself, since nobody hands it any items.
+    """
+    if os.getppid() == getattr(config, "workerinput", {}).get(CONTROLLER):
+        from pytest_orchestrator.execution import kernel
+
+        kernel.end_with_parent()
 
 
 class Running:

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 RUN = "orchestrator_run"
 """Name under which xdist's workers are told the id of the run."""
+CONTROLLER = "orchestrator_controller"
+"""Name under which they are told the pid of their controller."""
 
 
 class State:

@@ -67,28 +67,47 @@ isolated.StepRequest = partial(isolated.StepRequest, grace=600.0)
 lanes.ANSWER = 600.0
 lanes.Lane._hang_up, wait = hang_up, lanes.Lane._hang_up
 """
+# A worker of xdist whose controller is silent interrupts itself after some seconds.
+_NOTED_INTERRUPTS = """
+import signal
+from pathlib import Path
+
+
+def interrupt(*given):
+    Path("interrupted").touch()
+    signal.default_int_handler(*given)
+
+
+signal.signal(signal.SIGINT, interrupt)
+"""
 _PATIENCE = 60.0
 
 
 class Session:
-    """A pytest in the middle of a step."""
+    """A pytest in the middle of a step, or of one on each of two workers."""
 
-    def __init__(self, project: Project, function: str) -> None:
+    def __init__(self, project: Project, function: str, *options: str) -> None:
         self._token = f"token-{project.path}"
         project.write("bodies.py", _BODIES)
         project.write("hanging.py", _HANGS)
         module = "hanging" if function == "hangs" else "bodies"
-        project.recipe("x", {"one": f"type: python, module: {module}, function: {function}"})
+        step = f"type: python, module: {module}, function: {function}"
+        workers = 2 if options else 1
+        for number in range(workers):
+            project.recipe(f"x{number}", {"one": step})
         os.mkfifo(project.path / "ready")
         self.process = subprocess.Popen(
-            PYTEST,
+            [*PYTEST, *options],
             cwd=project.path,
             env=os.environ | {"RECIPE_TOKEN": self._token},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        (project.path / "ready").read_text()  # until the step has written it
+        # A pipe that is open for writing too does not end between two steps.
+        with (project.path / "ready").open("r+b", buffering=0) as pipe:
+            for _ in range(workers):
+                pipe.read(1)
 
     def processes(self) -> list[int]:
         """Return all processes that belong to it."""
@@ -111,7 +130,7 @@ class Session:
 
 @pytest.fixture
 def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]:
-    session = Session(project, request.param)
+    session = Session(project, *request.param.split())
     yield session
     for pid in session.processes():
         with contextlib.suppress(ProcessLookupError):
@@ -119,14 +138,24 @@ def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]
     session.process.wait()
 
 
-@pytest.mark.parametrize("begun", ["obeys", "waits", "hangs"], indirect=True)
-def test_after_sigkill_nothing_is_alive(begun: Session) -> None:
+@pytest.fixture
+def noted_interrupts(project: Project) -> None:
+    """Note whether pytest, or a worker of it, is interrupted."""
+    project.write("conftest.py", _NOTED_INTERRUPTS)
+
+
+@pytest.mark.usefixtures("noted_interrupts")
+@pytest.mark.parametrize(
+    "begun", ["obeys", "waits", "hangs", "obeys -n2", "waits -n2", "hangs -n2"], indirect=True
+)
+def test_after_sigkill_nothing_is_alive(begun: Session, project: Project) -> None:
     assert len(begun.processes()) >= 3
 
     begun.process.kill()
     begun.process.wait()
 
     assert begun.left() == []
+    assert not (project.path / "interrupted").exists()  # no worker lived until it gave up
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
