@@ -78,18 +78,21 @@ def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
 def alike(told: Any) -> Any:
     """Return plain data but for what is of each run alone."""
     if isinstance(told, dict):
-        return {
-            name: alike(one)
-            for name, one in told.items()
-            # Of a record of the log it is a number.
-            if name not in _OF_THEIR_OWN
-            and (name != "process" or isinstance(one, dict))
-            # Of a log that has figures in it; of an artifact, which has a type, it counts.
-            and (name != "bytes" or "type" in told)
-        }
+        return {name: alike(one) for name, one in _shared(told)}
     if isinstance(told, list | tuple):
         return [alike(one) for one in told]
     return _NAMES.sub("", _OURS.sub("", told)) if isinstance(told, str) else told
+
+
+def _shared(told: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give the members of a mapping that two runs of the same steps have alike."""
+    for name, one in told.items():
+        # Of a record of the log a process is a number, and a log may have figures in it; the
+        # bytes of an artifact, which has a type, count.
+        is_own = name == "process" and not isinstance(one, dict)
+        is_own |= name == "bytes" and "type" not in told
+        if name not in _OF_THEIR_OWN and not is_own:
+            yield name, one
 
 
 def _files(record: RunRecord) -> Iterator[str]:
@@ -103,7 +106,7 @@ def _record(told: Any) -> Any:
     if isinstance(told, msgspec.Struct):
         return alike(msgspec.to_builtins(told))
     if isinstance(told, dict):
-        return {name: _record(one) for name, one in told.items() if name not in _OF_THEIR_OWN}
+        return {name: _record(one) for name, one in _shared(told)}
     if isinstance(told, list | tuple):
         return [_record(one) for one in told]
     return _record(vars(told)) if hasattr(told, "__dict__") else alike(told)
