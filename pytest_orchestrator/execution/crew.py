@@ -105,9 +105,10 @@ class Crew(Serial):
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
         if result is not None:
-            job.result = msgspec.structs.replace(result, waited=job.waited)
-            if not job.cut:  # else it is told with who or what has cut it off
-                job.result = self._kept(job.step, job.result)
+            result = msgspec.structs.replace(result, waited=job.waited)
+            # What is cut off is told with who or what has done so. Who waits may take the result
+            # as soon as it is there, so it is kept before.
+            job.result = result if job.cut else self._kept(job.step, result)
 
     def _leave(self, job: Job) -> None:
         """Let others use the slot of a step that waits for a lock."""

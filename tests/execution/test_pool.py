@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import psutil
 import pytest
 
@@ -19,6 +20,7 @@ from benchmarks.faults import PATIENCE
 from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.exited import Request
+from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.pool import Pool
 
 if TYPE_CHECKING:
@@ -104,6 +106,23 @@ def test_steps_that_need_nothing_of_each_other_run_at_the_same_time(
     meet = "touch {0}.met; until [ -e a.met -a -e b.met -a -e c.met ]; do sleep 0.01; done"
     run = pool(a=(meet.format("a"), ""), b=(meet.format("b"), ""), c=(meet.format("c"), ""))
     assert taken(run, "a", "b", "c") == ["passed"] * 3
+
+
+def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("true", ""))
+    bell, seen = run.env.bell, list[str]()
+
+    def keep(what: object) -> None:
+        if isinstance(what, Finished) and not what.step.is_final:
+            seen.append("begins")
+            if threading.current_thread() is not threading.main_thread():
+                bell.ring()  # as any other step does
+                time.sleep(0.2)
+            seen.append("ends")
+
+    run.env = msgspec.structs.replace(run.env, keep=keep)
+    assert taken(run, "a") == ["passed"]
+    assert seen == ["begins", "ends"] * 2
 
 
 def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., Pool]) -> None:
