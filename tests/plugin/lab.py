@@ -58,14 +58,15 @@ def lab(
         resources: What each worker has, as ``dask worker --resources`` takes it.
     """
     told = folder / "scheduler.json"
+    # As for the sessions of tests: on a machine of CI pytest cuts no explanation short.
+    known = {name: one for name, one in os.environ.items() if name not in ("CI", "BUILD_NUMBER")}
+    known |= environ or {}
     with contextlib.ExitStack() as stack:
 
         def start(name: str, module: str, *args: str) -> subprocess.Popen[bytes]:
             with (folder / f"{name}.log").open("wb") as log:
                 argv = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *args]
-                one = subprocess.Popen(
-                    argv, cwd=folder, env={**os.environ, **(environ or {})}, stdout=log, stderr=log
-                )
+                one = subprocess.Popen(argv, cwd=folder, env=known, stdout=log, stderr=log)
             stack.callback(_ended, one)
             return one
 
