@@ -87,8 +87,8 @@ class Descendants:
         """
         if grace and not self.reap():
             for pid in self.living():
-                _kill(pid, first)
-                _kill(pid, SIGCONT)
+                kernel.kill(pid, first)
+                kernel.kill(pid, SIGCONT)
             self._until_gone(time.monotonic() + grace, wait)
         until = time.monotonic() + PATIENCE
         while not self.reap() and time.monotonic() < until:
@@ -114,10 +114,10 @@ class Descendants:
             met = len(stopped)
             for one in map(self._hunted, self.living()):
                 if one not in stopped:
-                    _kill(one, SIGSTOP)
+                    kernel.kill(one, SIGSTOP)
                     stopped.add(one)
         for one in stopped:
-            _kill(one, SIGKILL)
+            kernel.kill(one, SIGKILL)
 
     def _hunted(self, pid: int) -> int:
         """Return what a signal is sent to that is meant for a process.
@@ -131,10 +131,3 @@ class Descendants:
         except OSError:
             return pid
         return -group if group > 1 else pid
-
-
-def _kill(pid: int, number: int) -> None:
-    try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass

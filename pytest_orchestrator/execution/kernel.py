@@ -134,6 +134,14 @@ def is_stopped(pid: int) -> bool:
     return stat[at + 2 : at + 3] in (b"T", b"t")
 
 
+def kill(pid: int, number: int) -> None:
+    """Send a signal to a process, or to the group of a negative number, where that can be."""
+    try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
 def io_of(used: struct_rusage) -> tuple[int, int] | None:
     """Return the bytes read from and written to storage that an account of the kernel holds.
 

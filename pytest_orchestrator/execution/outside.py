@@ -71,14 +71,7 @@ class Outside:
         """Kill pytest and what is below it: each is stopped before its children are looked for."""
         found = [self._pytest]
         for pid in found:
-            _kill(pid, SIGSTOP)
+            kernel.kill(pid, SIGSTOP)
             found.extend(one for one in kernel.children(pid) if one != os.getpid())
         for pid in found:
-            _kill(pid, SIGKILL)
-
-
-def _kill(pid: int, number: int) -> None:
-    try:  # noqa: SIM105 - as in `descendants`
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
+            kernel.kill(pid, SIGKILL)
