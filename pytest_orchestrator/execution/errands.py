@@ -23,6 +23,8 @@ NEXT: Final = "next"
 DID: Final = "did"
 BEAT: Final = "beat"
 
+LONGEST: Final = 256 << 20
+"""Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
 LONG_POLL: Final = 0.5
 """Seconds for which the session holds a beat back where it has nothing to say."""
 PATIENCE: Final = 20.0

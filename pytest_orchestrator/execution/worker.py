@@ -28,6 +28,7 @@ from pytest_orchestrator.execution.errands import (
     COPIES,
     DID,
     DONE,
+    LONGEST,
     NEXT,
     PATIENCE,
     PIECE,
@@ -55,7 +56,7 @@ from pytest_orchestrator.remote.protocol import too_long
 
 _ANSWER: Final = 30.0
 _PAUSE: Final = 0.2
-_LARGEST: Final = (4 << 20) - 1024  # bytes of an outcome: no request has more, with its token
+_LARGEST: Final = LONGEST - 1024  # bytes of an outcome: what is around it has room
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 
 T = TypeVar("T")

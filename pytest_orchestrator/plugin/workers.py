@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.belongings import Belongings
     from pytest_orchestrator.recipe.model import Step
 
-_LONGEST = 256 << 20
-"""Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
-
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
     """Return what runs steps elsewhere; it is left with the session. None where they run here."""
@@ -116,11 +113,12 @@ def _desk(
 ) -> "Desk":
     """Open where workers claim the steps of a session."""
     from pytest_orchestrator.execution.desk import Desk
+    from pytest_orchestrator.execution.errands import LONGEST
     from pytest_orchestrator.remote.server import Limits, Server
 
     state = state_of(config)
     server = Server(
-        state.context, host=host if encrypted is None else "127.0.0.1", limits=Limits(line=_LONGEST)
+        state.context, host=host if encrypted is None else "127.0.0.1", limits=Limits(line=LONGEST)
     )
     server.start()
     config.add_cleanup(server.close)

@@ -17,6 +17,7 @@ from pytest_orchestrator.execution import worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.protocol import RequestRefused
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
@@ -96,8 +97,9 @@ def test_a_lane_that_does_not_hear_is_ended_itself(
 
 
 def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
-    bench: Bench, sent: Sent
+    bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker, "_LARGEST", Limits().line - 1024)  # of the session of this test
     large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""  # no request has that many bytes
     step = bench.shell_step(f"{large}; printf 'the end' >&2")
     errand, thread = sent(step)

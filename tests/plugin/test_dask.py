@@ -229,3 +229,11 @@ def test_a_run_that_is_cut_short_goes_on_later(project: Project, dask: str) -> N
     project.forget()
     assert project.spawn(dask).ret == 7
     assert project.ran == ["one", "off"]
+
+
+def test_a_large_result_comes_from_a_worker_as_from_a_lane(project: Project, dask: str) -> None:
+    """What a step may return beside pytest it may return on a worker: 16 MiB at most."""
+    large = """printf '{"status": "ok", "a": "%015000000d"}' 7"""
+    project.write("large.sh", f"#!/bin/sh\n{large}\n").chmod(0o755)
+    project.write("recipes/x.yaml", "steps: [{name: s, type: shell, cmd: ./large.sh}]\n")
+    project.run(dask).assert_outcomes(passed=1)
