@@ -23,10 +23,14 @@ def step(cmd: str | tuple[str, ...], **keys: Any) -> SshStep:
     return SshStep(name="far", host="bench-3", cmd=cmd, **keys)
 
 
-def far(one: SshStep, mark: str = "abc") -> subprocess.CompletedProcess[bytes]:
-    """Do here what the other machine does with what it is sent."""
+def far(one: SshStep) -> subprocess.CompletedProcess[bytes]:
+    """Do here what the other machine does with what it is sent.
+
+    Its mark is its own, as that of each try is: all that bears it is ended with the step, on
+    the whole machine.
+    """
     command = ssh.argv_of(one, None)[-1]
-    sent = ssh.input_of(one, mark)
+    sent = ssh.input_of(one, ssh.new_mark())
     with subprocess.Popen(
         ["/bin/sh", "-c", command],
         stdin=subprocess.PIPE,
