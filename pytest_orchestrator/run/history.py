@@ -5,6 +5,7 @@ more is kept than its figures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -87,14 +88,10 @@ class History:
             The figures by name, the newest first.
         """
         found: dict[str, list[float]] = {}
-        count = 0
-        for once in self.of(recipe):
-            if count == last:
-                break
-            if once.passed and step in once.steps:
-                count += 1
-                for name, value in once.steps[step].items():
-                    found.setdefault(name, []).append(value)
+        counting = (once for once in self.of(recipe) if once.passed and step in once.steps)
+        for once in islice(counting, last):
+            for name, value in once.steps[step].items():
+                found.setdefault(name, []).append(value)
         return found
 
     def _more(self) -> bool:

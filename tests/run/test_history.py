@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.run import runs as stored
 from pytest_orchestrator.run.history import History
 from pytest_orchestrator.run.pruning import prunable, prune
 from pytest_orchestrator.run.runs import all_of
@@ -12,6 +12,11 @@ from pytest_orchestrator.run.trend import trends
 from tests.run.built import RECIPE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_orchestrator.run.record import RunRecord
     from tests.run.built import Runs
 
 
@@ -42,19 +47,24 @@ def test_a_run_that_goes_on_or_was_changed_does_not_count(runs: Runs) -> None:
     going_on.cut()
 
 
-def test_twenty_runs_of_a_thousand_steps_take_less_than_a_second(runs: Runs) -> None:
-    names = [f"step_{number}" for number in range(250)]
-    for _ in range(4):
-        built = runs.new().begin(*names)
-        for name in names:
-            built.change(name, f"key.{name}", {"a": 1})
-            built.step(name, measured={"x": 1.0})
-        built.seal()
-    before = time.process_time()
-    History(all_of(runs.base)).figures(RECIPE, "step_7", 20)
+def test_each_run_is_read_once_and_none_that_nobody_asks_for(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.history(*map(float, range(20)))
+    load, read = stored.load, []
 
-    # A twentieth of the twenty thousand steps; the bound is generous for a loaded machine.
-    assert time.process_time() - before < 0.25
+    def loaded(folder: Path) -> RunRecord:
+        read.append(folder)
+        return load(folder)
+
+    monkeypatch.setattr(stored, "load", loaded)
+    history = History(all_of(runs.base))
+
+    assert history.figures(RECIPE, "burn_in", 3)["seconds"] == [19.0, 18.0, 17.0]
+    assert read == all_of(runs.base)[:3]
+    history.figures(RECIPE, "burn_in", 20)
+    history.read_all()
+    assert read == all_of(runs.base)
 
 
 def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> None:
