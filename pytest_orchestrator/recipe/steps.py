@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
@@ -36,6 +36,10 @@ _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
     "outputs": nested.outputs,
     "measurements": nested.measurements,
 }
+
+
+_TWINS: Final = {"args": "params", "params": "args"}
+"""What a step is given is called by one name for programs and by another for functions."""
 
 
 class Draft(Struct):
@@ -286,4 +290,8 @@ class _StepReader:
 
     def _foreign(self, name: str, node: Node, owner: str) -> None:
         head = f"'{name}' belongs to {owner} steps"
-        self._problems.add(self._values.place(node), head, f", and this is {self._typed}")
+        twin = _TWINS.get(name, "")
+        hint = f"its values go into '{twin}'" if twin in keys_of(self._model) else ""
+        self._problems.add(
+            self._values.place(node), head, f", and this is {self._typed}", hint=hint
+        )

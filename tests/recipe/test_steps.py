@@ -111,7 +111,17 @@ def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
         ),
         (
             "{name: a, type: shell, cmd: ls, params: {}}",
-            "2:37 'params' belongs to python steps, and this is shell step 'a'",
+            (
+                "2:37 'params' belongs to python steps, and this is shell step 'a' "
+                "(its values go into 'args')"
+            ),
+        ),
+        (
+            "{name: a, type: python, module: m, class: C, args: {}}",
+            (
+                "2:50 'args' belongs to shell steps, and this is python step 'a' "
+                "(its values go into 'params')"
+            ),
         ),
         (
             "{name: a, type: python, module: m, class: C, success: {exit_code: 0}}",
