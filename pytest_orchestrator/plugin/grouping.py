@@ -25,6 +25,7 @@ class Grouping(LoadScopeScheduling):
         self._dist, self._groups = dist, groups
         self._users: dict[str, str] | None = None
         self._places: dict[str, int] | None = None
+        self._closed: dict[str, frozenset[Any]] = {}
 
     def has_recipes(self) -> bool:
         """Tell whether a collected item belongs to a recipe."""
@@ -32,12 +33,18 @@ class Grouping(LoadScopeScheduling):
         return bool(self._marked()) or any(map(recipe_of, items))
 
     def remove_node(self, node: Any) -> str | None:
-        """Hand on what a worker has left; return what it died of."""
+        """Hand on what a worker has left; return what it died of.
+
+        What it had begun is for the worker that takes its place: only one that starts later
+        knows what was done of it, and does not do that again.
+        """
         left, died_of = _left(self.assigned_work[node])
         self.assigned_work[node] = {}
         super().remove_node(node)
         self.workqueue.update(left)
         if died_of is not None:
+            begun = [scope for scope, unit in left.items() if died_of in unit or any(unit.values())]
+            self._closed.update(dict.fromkeys(begun, frozenset(self.assigned_work)))
             for other in self.assigned_work:
                 self._reschedule(other)
         return died_of
@@ -58,7 +65,12 @@ class Grouping(LoadScopeScheduling):
             if self.config.getoption("loadscopereorder", True):
                 for scope in durations.longest_first(durations.known(self.config), self.workqueue):
                     self.workqueue.move_to_end(scope)
-        scope, unit = self.workqueue.popitem(last=False)
+        free = (one for one in self.workqueue if node not in self._closed.get(one, ()))
+        scope = next(free, "")
+        if not scope:  # a worker begins its last item only once it knows that
+            node.shutdown()
+            return
+        unit = self.workqueue.pop(scope)
         self.assigned_work.setdefault(node, {})[scope] = unit
         node.send_runtest_some([self._places[item] for item, done in unit.items() if not done])
 

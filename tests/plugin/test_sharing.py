@@ -157,6 +157,36 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     assert told["d"]["reason"] == "blocked by recipes/x.yaml::b"
 
 
+_WAITS = """
+import time
+from pathlib import Path
+
+def wait(ctx, params):
+    until = time.monotonic() + 60
+    while "b" not in Path("ran.txt").read_text().split():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return {"status": "ok"}
+"""
+
+
+@pytest.mark.parametrize("done", ["", "a"])
+def test_what_a_worker_has_begun_is_done_again_by_no_other(project: Project, done: str) -> None:
+    project.write("dies.py", _DIES)
+    project.write("waits.py", _WAITS)
+    project.write("ran.txt", "")
+    inline = "type: python, isolation: inline, params: {name: %s}, module: dies, function: note"
+    project.recipe("x", {name: inline % name for name in f"{done}bcdef"}, {"last": inline % "last"})
+    for number in range(6):
+        waits = "type: python, module: waits, function: wait"
+        project.recipe(f"y{number}", {"wait": waits, "more": waits})
+
+    result = project.spawn("-n", "2")
+
+    assert result.parseoutcomes() == {"passed": 13 + len(done), "failed": 2, "skipped": 4}
+    assert project.ran == [*done, "b", "last"]
+
+
 def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("dies.py", _DIES.replace('== "b"', '== os.environ.get("DIES")'))
     project.write("test_x.py", "def test_x(ctx):\n    pass\n")
