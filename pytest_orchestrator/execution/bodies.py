@@ -50,9 +50,9 @@ def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:
         return nullcontext()
     place = step.at.get("timeout") or step.at["name"]
     reason = f"timeout: still running after {seconds:g} s; pytest had to be ended for it"
-    where = (str(place.line), str(place.column))
-    told = ":".join((os.path.relpath(env.recipe, env.root), *where))
-    told = f"orchestrator: {told}: step '{step.name}': {reason}"
+    path = step.part.source.id if step.part else os.path.relpath(env.recipe, env.root)
+    where = (path, str(place.line), str(place.column))
+    told = f"orchestrator: {':'.join(where)}: step '{step.name}': {reason}"
     return guard.over(seconds, told, (str(env.folder), step.name, reason, *where))
 
 

@@ -11,10 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from marshal import dumps
+from pathlib import Path
 
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.outside import MOMENT
+from pytest_orchestrator.execution.outside import ENDED, MOMENT, words
 
 PATIENCE = 10.0
 """Seconds that a step gets after it was interrupted at its deadline."""
@@ -28,12 +29,19 @@ class Guard:
         writer: A program that takes note of it: it is run once all is ended, with words that
             the block gives as its last arguments.
         terminal: Returns a descriptor of its own for what people read; it is closed here.
+        path: The file, for a process that outlives this one and asks `ended`; None: for nobody.
     """
 
-    def __init__(self, lanes: Lanes, writer: Sequence[str], terminal: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        writer: Sequence[str],
+        terminal: Callable[[], int],
+        path: Path | None = None,
+    ) -> None:
         self._lanes = lanes
         self._writer = tuple(writer)
-        self._terminal = terminal
+        self._terminal, self._path = terminal, path
         self._file = -1
         self._pid = 0
 
@@ -49,7 +57,7 @@ class Guard:
         if seconds is None or not self._known():
             yield
             return
-        os.pwrite(self._file, dumps((told, [*self._writer, *noted])), MOMENT.size)
+        os.pwrite(self._file, dumps((told, [*self._writer], [*noted])), MOMENT.size)
         os.pwrite(self._file, MOMENT.pack(time.monotonic() + seconds), 0)
         try:
             yield
@@ -68,8 +76,7 @@ class Guard:
             pid = self._lanes.start()
             if pid != self._pid:
                 if self._file < 0:
-                    with tempfile.TemporaryFile() as file:
-                        self._file = os.dup(file.fileno())
+                    self._file = self._opened()
                 terminal = self._terminal()
                 try:
                     self._lanes.guard(self._file, terminal, PATIENCE)
@@ -79,3 +86,32 @@ class Guard:
         except (LaneLost, OSError):
             return False
         return True
+
+    def _opened(self) -> int:
+        if self._path is not None:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+
+
+def ended(path: Path) -> tuple[str, list[str]] | None:
+    """Return what is told of a process that had to be ended.
+
+    Args:
+        path: The file of its guard.
+
+    Returns:
+        What people are told and the words for the program that takes note of it, as they were
+        given to `Guard.over`; None where it was not ended so.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        if os.pread(file, MOMENT.size, 0) != MOMENT.pack(ENDED):
+            return None
+        told, _, noted = words(file)
+        return told, noted
+    finally:
+        os.close(file)

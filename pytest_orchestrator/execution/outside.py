@@ -13,11 +13,21 @@ from pytest_orchestrator.execution import kernel
 MOMENT = Struct("d")
 """What the file begins with: a moment of ``time.monotonic``, 0 for none.
 
-Behind it stands, marshalled, what people are told and a program that takes note of it.
+Behind it stands, marshalled, what people are told, a program that takes note of it, and words
+for that program.
 """
+
+ENDED = -1.0
+"""What stands in the place of the moment once pytest was ended."""
 
 _MOST = 1 << 20
 _LOOKS = 10  # within the patience
+
+
+def words(file: int) -> tuple[str, list[str], list[str]]:
+    """Return what stands in the file behind the moment."""
+    told, writer, noted = loads(os.pread(file, _MOST, MOMENT.size))  # noqa: S302
+    return told, writer, noted
 
 
 class Outside:
@@ -52,7 +62,8 @@ class Outside:
         self._late = self._late + 1 if is_late else 0
         if self._late <= _LOOKS:
             return False
-        told, self._argv = loads(os.pread(self._file, _MOST, MOMENT.size))  # noqa: S302
+        told, writer, noted = words(self._file)
+        self._argv = [*writer, *noted]
         self._end()
         os.write(self._terminal, f"\n{told}\n".encode(errors="backslashreplace"))
         return True
@@ -73,5 +84,6 @@ class Outside:
         for pid in found:
             kernel.kill(pid, SIGSTOP)
             found.extend(one for one in kernel.children(pid) if one != os.getpid())
+        os.pwrite(self._file, MOMENT.pack(ENDED), 0)  # before anybody can miss who is killed
         for pid in found:
             kernel.kill(pid, SIGKILL)

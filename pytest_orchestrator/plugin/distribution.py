@@ -14,7 +14,7 @@ import pytest
 from pytest_orchestrator.plugin import groups, sharing, tables
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
 from pytest_orchestrator.plugin.late_reports import LateReports
-from pytest_orchestrator.plugin.state import CONTROLLER, RUN, state_of
+from pytest_orchestrator.plugin.state import CONTROLLER, GUARD, RUN, state_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.state import State
@@ -51,9 +51,20 @@ class Controller:
         node.workerinput[groups.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
+        node.workerinput[GUARD] = str(self._guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resuming is not None:
             state.resuming.tell(node.workerinput)
+
+    def _guard_of(self, node: Any) -> Path:
+        return self._file.with_name(f"{node.gateway.id}.guard")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, report: Any) -> None:
+        """Tell of a step for which a worker had to be ended that its time was over."""
+        from pytest_orchestrator.plugin import overdue
+
+        overdue.tell(report, self._guard_of(report.node))
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(

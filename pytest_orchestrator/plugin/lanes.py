@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.state import GUARD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
@@ -76,7 +77,10 @@ def slot(config: pytest.Config) -> "Slot":
     config.add_cleanup(lanes.close)
     from pytest_orchestrator.plugin import workers
 
-    guard = Guard(lanes, (sys.executable, "-c", _NOTE, _FOLDER), lambda: _terminal(config))
+    given = getattr(config, "workerinput", {}).get(GUARD)
+    file = Path(given) if given and Path(given).parent.is_dir() else None
+    note = (sys.executable, "-c", _NOTE, _FOLDER)
+    guard = Guard(lanes, note, lambda: _terminal(config), file)
     config.add_cleanup(guard.close)
     slot = Slot(lanes, program(config), runner=workers.runner(config), guard=guard)
     config.add_cleanup(slot.links.close)

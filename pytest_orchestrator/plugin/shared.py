@@ -111,14 +111,23 @@ def take_up(
 
 
 def _told(name: str, event: "dict[str, Any]") -> "StepResult":
+    from pytest_orchestrator.core.place import Place
     from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 
     block = event["block"]
     failure = None
     if event["outcome"] == "failed":
         told = block["step"]
-        failure = Failure(kind=told.get("kind", "crash"), reason=str(told.get("reason", "")))
-    usage = Usage(seconds=block.get("time", {}).get("seconds", 0.0))
+        at = told.get("place")
+        failure = Failure(
+            kind=told.get("kind", "crash"),
+            reason=str(told.get("reason", "")),
+            place=Place(at["line"], at["column"]) if at else None,
+        )
+    ended = None
+    if "time" in block:
+        usage = Usage(seconds=block["time"]["seconds"])
+        ended = Ended(usage=usage, value=event.get("result"), failure=failure)
     return StepResult(
         step=name,
         outcome=event["outcome"],
@@ -126,7 +135,7 @@ def _told(name: str, event: "dict[str, Any]") -> "StepResult":
         reason=str(block["step"].get("reason", "")),
         blocked_by=block["step"].get("blocked_by"),
         meets=event["meets"],
-        ended=Ended(usage=usage, value=event.get("result"), failure=failure),
+        ended=ended,
     )
 
 

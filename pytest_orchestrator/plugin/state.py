@@ -32,6 +32,8 @@ RUN = "orchestrator_run"
 """Name under which xdist's workers are told the id of the run."""
 CONTROLLER = "orchestrator_controller"
 """Name under which they are told the pid of their controller."""
+GUARD = "orchestrator_guard"
+"""Name under which they are told the file that says whether they had to be ended."""
 
 
 class State:

@@ -7,7 +7,9 @@ time is over; the run itself has no end, as one that was killed.
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.errors import JournalError
@@ -18,22 +20,43 @@ from pytest_orchestrator.run.reader import read
 _PATIENCE = 2.0  # seconds within which the kernel has taken away what was killed
 
 
-def add(path: Path, step: str, reason: str, line: int, column: int) -> bool:
+class Told(NamedTuple):
+    """What is told of a step for which pytest had to be ended.
+
+    Attributes:
+        step: Its name.
+        reason: Why it failed, in a line.
+        path: The file that its timeout stands in, from the rootdir.
+        line: Where in that file.
+        column: The same.
+    """
+
+    step: str
+    reason: str
+    path: str
+    line: int
+    column: int
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Told":
+        """Return what the last words of a command say."""
+        step, reason, path, line, column = words
+        return cls(step, reason, path, int(line), int(column))
+
+
+def add(path: Path, told: Told) -> bool:
     """Let the journal say that a step has failed by its timeout.
 
     Args:
         path: The journal.
-        step: Name of the step that was running.
-        reason: Why it failed, in a line.
-        line: Where its timeout stands in the recipe.
-        column: The same.
+        told: What of it.
 
     Returns:
         True where that is written; False where the journal is another process's affair, or is
         not what was written.
     """
     reading = read(path)
-    event = _event(reading.entries, step, reason, line, column)
+    event = finished(reading.entries, told)
     if reading.state != "interrupted" or event is None:
         return False
     os.truncate(path, reading.size)
@@ -47,24 +70,32 @@ def add(path: Path, step: str, reason: str, line: int, column: int) -> bool:
     return True
 
 
-def _event(
-    entries: list[Entry], name: str, reason: str, line: int, column: int
-) -> StepFinished | None:
-    """Return that the try which began last has failed, told as every failed step is."""
-    begun = next((one for one in reversed(entries) if isinstance(one.event, StepStarted)), None)
-    if begun is None or not isinstance(begun.event, StepStarted) or begun.event.step != name:
+def finished(entries: list[Entry], told: Told, worker: str = "main") -> StepFinished | None:
+    """Return that the try which a process began last has failed, as it is told of every step.
+
+    Args:
+        entries: The journal.
+        told: What of it.
+        worker: The process: the id of a worker of xdist, or main.
+
+    Returns:
+        The event; None where that process has begun another step.
+    """
+    events = (one.event for one in reversed(entries))
+    tries = (one for one in events if isinstance(one, StepStarted) and one.worker == worker)
+    try_ = next(tries, None)
+    if try_ is None or try_.step != told.step:
         return None
-    try_ = begun.event
     about = _recipe(entries, try_.recipe)
     run = next(one.event for one in entries if isinstance(one.event, RunStarted))
     if about is None:
         return None
-    step = next((one for one in about.steps if one["name"] == name), {"name": name})
-    place = {"path": about.about["path"], "line": line, "column": column}
-    state = {"state": "failed", "attempt": try_.attempt, "kind": "timeout", "reason": reason}
+    step = next((one for one in about.steps if one["name"] == told.step), {"name": told.step})
+    place = {"path": told.path, "line": told.line, "column": told.column}
+    state = {"state": "failed", "attempt": try_.attempt, "kind": "timeout", "reason": told.reason}
     return StepFinished(
         recipe=try_.recipe,
-        step=name,
+        step=told.step,
         outcome="failed",
         meets=False,
         block={
@@ -85,8 +116,8 @@ def _recipe(entries: list[Entry], key: str) -> RecipeStarted | None:
 
 
 def main() -> None:
-    """Do so for the words that the program was given."""
-    folder, step, reason, line, column = sys.argv[1:]
+    """Do so for the words that the program was given: the folder of the run, and what is told."""
+    folder, *words = sys.argv[1:]
     journal, until = Path(folder, NAME), time.monotonic() + _PATIENCE
-    while not add(journal, step, reason, int(line), int(column)) and time.monotonic() < until:
+    while not add(journal, Told.of(words)) and time.monotonic() < until:
         time.sleep(0.05)

@@ -94,7 +94,7 @@ def test_what_ends_in_time_is_let_alone(tmp_path: Path) -> None:
 def test_who_is_stopped_is_not_late() -> None:
     program = subprocess.Popen(("sleep", "60"))
     with tempfile.TemporaryFile() as file, Path(os.devnull).open("w") as terminal:
-        file.write(MOMENT.pack(1e-9) + dumps(("told", [])))
+        file.write(MOMENT.pack(1e-9) + dumps(("told", [], [])))
         file.flush()
         outside = Outside(program.pid, file.fileno(), terminal.fileno(), 0.0)
         os.kill(program.pid, signal.SIGSTOP)

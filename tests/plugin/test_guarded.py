@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_orchestrator.core.events import StepFinished
 from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.run.runs import found, load
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -33,28 +35,63 @@ steps:
 finally:
   - {name: clean, type: shell, cmd: "true", parse: text}
 """
+_REASON = "timeout: still running after 0.2 s; pytest had to be ended for it"
+
+
+@pytest.fixture
+def held(project: Project) -> Project:
+    """A project with a step that cannot be ended; nobody waits long for it."""
+    project.write("bodies.py", _BODIES)
+    project.write("recipes/x.yaml", _RECIPE)
+    impatient = "from pytest_orchestrator.execution import guard\nguard.PATIENCE = 0.2\n"
+    project.write("impatient.py", impatient)
+    return project
 
 
 @pytest.mark.parametrize("capture", ["fd", "no"])
-def test_the_end_is_told_to_people_and_in_the_journal(project: Project, capture: str) -> None:
-    project.write("bodies.py", _BODIES)
-    project.write("recipes/x.yaml", _RECIPE)
-    project.write("impatient.py", "from pytest_orchestrator.execution import guard\n")
-    with (project.path / "impatient.py").open("a") as file:
-        file.write("guard.PATIENCE = 0.2\n")
-    reason = "timeout: still running after 0.2 s; pytest had to be ended for it"
-
-    ended = project.spawn("-p", "impatient", f"--capture={capture}")
+def test_the_end_is_told_to_people_and_in_the_journal(held: Project, capture: str) -> None:
+    ended = held.spawn("-p", "impatient", f"--capture={capture}")
 
     assert ended.ret == -signal.SIGKILL
-    assert ended.errlines[-1] == f"orchestrator: recipes/x.yaml:7:14: step 'hold': {reason}"
-    journal = project.path / ".orchestrator/runs/latest/journal.jsonl"
+    assert ended.errlines[-1] == f"orchestrator: recipes/x.yaml:7:14: step 'hold': {_REASON}"
+    journal = held.path / ".orchestrator/runs/latest/journal.jsonl"
     until = time.monotonic() + 60
     while not isinstance(event := read(journal).entries[-1].event, StepFinished):
         assert time.monotonic() < until
         time.sleep(0.05)
     step = event.block["step"]
     assert (step["name"], step["state"], step["kind"]) == ("hold", "failed", "timeout")
-    assert step["reason"] == reason
-    told = project.spawn("--collect-only").stdout
+    assert step["reason"] == _REASON
+    told = held.spawn("--collect-only").stdout
     told.fnmatch_lines(["*was ended before `finally` of recipes/x.yaml (clean) had run*"])
+
+
+@pytest.mark.parametrize("restarts", ["0", "1"])
+def test_in_a_worker_of_xdist_it_is_a_step_like_others(held: Project, restarts: str) -> None:
+    held.recipe("y", {"one": "", "two": ""})
+    reports = ("--json-report", "--junitxml=junit.xml")
+
+    ended = held.spawn("-p", "impatient", "-n1", f"--max-worker-restart={restarts}", *reports)
+
+    # xdist tells of the worker, and the worker that takes its place of the step.
+    failures = [f"recipes/x.yaml:7:14: step 'hold': {_REASON}"] * (1 + int(restarts))
+    assert [line for line in ended.outlines if line.startswith("recipes/x.yaml:7:")] == failures
+    assert f"FAILED recipes/x.yaml::hold - {_REASON}" in ended.outlines
+    assert "has died" not in ended.stdout.str()
+    ended.stdout.fnmatch_lines([" hold * failed *"])
+    tests = json.loads((held.path / ".report.json").read_text())["tests"]
+    blocks = {one["nodeid"]: one["metadata"]["orchestrator"] for one in tests}
+    step = blocks["recipes/x.yaml::hold"]["step"]
+    place = {"path": "recipes/x.yaml", "line": 7, "column": 14}
+    assert (step["kind"], step["reason"], step["place"]) == ("timeout", _REASON, place)
+    junit = (held.path / "junit.xml").read_text()
+    assert 'name="recipes/x.yaml::hold.kind" value="timeout"' in junit
+    assert junit.count(f'message="{_REASON}"') == int(restarts)
+    assert f'message="failed on setup with &quot;{_REASON}&quot;"' in junit
+    record = load(found(held.path / ".orchestrator/runs"))
+    told = record.recipes["recipes/x.yaml"].steps["hold"].block
+    assert told is not None
+    assert (told["step"]["kind"], told["step"]["place"]) == ("timeout", place)
+    if restarts == "1":
+        assert ended.parseoutcomes() == {"failed": 2, "passed": 3}
+        assert held.ran == ["one", "two"]

@@ -7,8 +7,10 @@ import pytest
 from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
 from pytest_orchestrator.run import last_words
 from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.last_words import Told
 from pytest_orchestrator.run.reader import read
 
+HOLD = Told("hold", "still running", "recipes/_part.yaml", 7, 14)
 ABOUT = {"name": "x", "path": "recipes/x.yaml", "sha256": "0" * 64, "test_meta": {}}
 STEP = {"name": "hold", "node": "recipes/x.yaml::hold", "index": 1, "type": "python", "line": 2}
 
@@ -25,7 +27,7 @@ def journal(tmp_path: Path) -> Path:
 
 
 def test_the_step_has_failed_as_any_whose_time_is_over(journal: Path) -> None:
-    assert last_words.add(journal, "hold", "still running", 7, 14)
+    assert last_words.add(journal, HOLD)
 
     reading = read(journal)
     event = reading.entries[-1].event
@@ -37,23 +39,30 @@ def test_the_step_has_failed_as_any_whose_time_is_over(journal: Path) -> None:
         "attempt": 2,
         "kind": "timeout",
         "reason": "still running",
-        "place": {"path": "recipes/x.yaml", "line": 7, "column": 14},
+        "place": {"path": "recipes/_part.yaml", "line": 7, "column": 14},
     }
+
+
+def test_of_several_processes_it_is_that_one_whose_step_began_last(journal: Path) -> None:
+    entries = read(journal).entries
+
+    assert last_words.finished(entries, HOLD) is not None
+    assert last_words.finished(entries, HOLD, "gw1") is None
 
 
 def test_half_a_line_is_taken_away_before(journal: Path) -> None:
     with journal.open("ab") as file:
         file.write(b'{"n":4,"ts')
 
-    assert last_words.add(journal, "hold", "still running", 7, 14)
+    assert last_words.add(journal, HOLD)
     assert (read(journal).damage, len(read(journal).entries)) == (None, 4)
 
 
 def test_nothing_is_said_of_another_step_or_for_another_process(journal: Path) -> None:
     before = journal.read_bytes()
-    assert not last_words.add(journal, "other", "still running", 7, 14)
+    assert not last_words.add(journal, HOLD._replace(step="other"))
 
     writing = Journal(journal, read(journal).chain)
-    assert not last_words.add(journal, "hold", "still running", 7, 14)
+    assert not last_words.add(journal, HOLD)
     writing.close()
     assert journal.read_bytes() == before

@@ -1,0 +1,44 @@
+"""pytest-xdist: steps for which a worker had to be ended from outside.
+
+xdist tells that a worker has crashed. Of such a one it is known that the time of its step was
+over, so that this is told, and kept for the worker that takes its place.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pytest_orchestrator.execution import guard
+from pytest_orchestrator.plugin import explaining
+from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED
+from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.run import last_words
+from pytest_orchestrator.run.journal import NAME
+from pytest_orchestrator.run.reader import read
+
+
+def tell(report: Any, guarded: Path) -> None:
+    """Let a report and the journal say for what a worker was ended, where it was.
+
+    Args:
+        report: What xdist is about to tell of the item that the worker was running.
+        guarded: The file of the worker's guard.
+    """
+    word = guard.ended(guarded)
+    if word is None:
+        return
+    state = state_of(report.node.config)
+    text, told = word[0], last_words.Told.of(word[1][1:])
+    shown = explaining.raised(text.removeprefix("orchestrator: ")).getrepr(style="value")
+    explaining.blame(shown, state.config.rootpath / told.path, told.line, told.reason)
+    report.longrepr = shown
+    journal = state.folder.path / NAME
+    entries = read(journal).entries if journal.exists() else []
+    event = last_words.finished(entries, told, report.node.gateway.id)
+    if event is None or state.keeper is None:
+        return
+    state.keeper.tell(event)
+    if event.block["step"]["node"] != report.nodeid:
+        setattr(report, NEEDED, [event.block])
+        return
+    setattr(report, ATTRIBUTE, event.block)
+    report._json_report_extra = {"metadata": {ATTRIBUTE: event.block}}  # noqa: SLF001 - its name
