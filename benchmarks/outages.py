@@ -4,6 +4,7 @@ Each is a function that brings one about, waits for the end, and returns what is
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,8 +63,10 @@ steps:
      idempotent: true}
   - {name: c, type: python, module: bodies, function: body, params: {name: c}, needs: [b]}
   - {name: d, type: python, module: bodies, function: body, params: {name: d}, needs: [a]}
+finally:
+  - {name: e, type: python, module: bodies, function: body, params: {name: e}}
 """
-STEPS: Final = "abcd"
+STEPS: Final = "abcde"
 
 
 class Scene:
@@ -81,7 +84,7 @@ class Scene:
         (folder / "recipes" / "x.yaml").write_text(_RECIPE)
         (folder / "bodies.py").write_text(_SCRIPTLETS)
         (folder / "pytest.ini").write_text("[pytest]\n")
-        self.let("acd")
+        self.let("acde")
         self._ended = 0.0
         self._sessions = 0
         self._again: set[str] = set()
@@ -239,9 +242,11 @@ def scheduler_killed(scene: Scene) -> list[str]:
     """SIGKILL of the scheduler; a new one comes, and the run goes on."""
     scene.pid("b")
     scene.kill_scheduler()
-    wrong = scene.wrong(2, b="interrupted", c="not run", d="passed|not run|interrupted")
-    if "the scheduler at" not in scene.told or "was lost" not in scene.told:
-        wrong.append(f"nothing is told of the scheduler:\n{scene.told}")
+    cut_off = "interrupted"
+    wrong = scene.wrong(2, b=cut_off, c="not run", d=f"passed|not run|{cut_off}", e=cut_off)
+    told = r"finally step 'e' was interrupted after \d+\.\d s: the scheduler at \S+ was lost"
+    if not re.search(told, scene.told):
+        wrong.append(f"it is not told that no scheduler was there for e:\n{scene.told}")
     return wrong or _resumed(scene)
 
 
@@ -249,7 +254,8 @@ def session_killed(scene: Scene) -> list[str]:
     """SIGKILL of pytest; another session goes on."""
     scene.pid("b")
     scene.kill()
-    wrong = scene.wrong(-signal.SIGKILL, b="interrupted", c="not run", d="passed|not run|inter")
+    states = {"b": "interrupted", "c": "not run", "d": "passed|not run|inter", "e": "not run"}
+    wrong = scene.wrong(-signal.SIGKILL, **states)
     return wrong or _resumed(scene)
 
 
@@ -293,7 +299,8 @@ def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str
         return scene.wrong(0)
     # Without its own cable the session may find out first that it has no scheduler.
     end = f"crash: worker {name} on " + "|interrupted" * own
-    wrong = scene.wrong(*(1, 2)[: 1 + own], b=end, c="blocked" + "|not run" * own)
+    last = "passed" + "|interrupted" * own
+    wrong = scene.wrong(*(1, 2)[: 1 + own], b=end, c="blocked" + "|not run" * own, e=last)
     return wrong if gone else ["the body goes on without the session", *wrong]
 
 

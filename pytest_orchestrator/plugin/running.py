@@ -156,7 +156,7 @@ class Running:
         if item.step.is_final:
             left = [step.name for step in self._finals.owed_now()]
             follow = f"; {' and '.join(left)} still to run" if left else ""
-            words = f"Ctrl-C ended finally step '{item.name}'{follow}"
+            words = f"finally step '{item.name}' was {failure.reason}{follow}"
             say(self._session.config, words, after_signal=True)
 
     def _by_hand(self) -> None:

@@ -32,6 +32,7 @@ def wait(ctx, params):
         time.sleep(0.001)
 """
 
+SENT = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
 _STATES = {"one": "passed", "wait": "failed", "off": "passed", "cool": "passed"}
 _TELLS_SLOWLY = """
 import time
@@ -213,18 +214,18 @@ def test_an_interrupted_test_is_followed_by_the_final_steps(project: Project) ->
 
 
 def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
-    """Press Ctrl-C in a step and in two final ones."""
+    """Press Ctrl-C in a step and in a final one, and send SIGTERM in the next."""
     stays = "type: shell, cmd: 'touch {0}.on; sleep 600', parse: text"
     off = {name: stays.format(name) for name in ("off", "cool")}
     project.recipe("x", {"one": stays.format("one")}, {**off, "dark": ""})
     process = project.pytester.popen(
         [*PYTEST, "-rfE", *args], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
-    for name in ("one", "off", "cool"):
+    for name, number in zip(("one", "off", "cool"), SENT, strict=True):
         while not (project.path / f"{name}.on").exists():
             assert process.poll() is None
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
     out, _ = process.communicate()
     return process.returncode, out.decode().splitlines()
 
@@ -234,21 +235,24 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
     ("args", "counts"),
     [((), "3 failed, 1 passed"), (("-k", "one"), "1 failed, 3 deselected, 2 errors")],
 )
-def test_ctrl_c_while_final_steps_run_ends_one_of_them_and_says_so(
+def test_a_signal_while_final_steps_run_ends_one_of_them_and_says_so(
     project: Project, args: tuple[str, ...], counts: str
 ) -> None:
     status, lines = _interrupted_often(project, *args)
 
     assert status == 2
     assert project.ran == ["dark"]
-    assert [line for line in lines if line.startswith("orchestrator: ")] == [
-        "orchestrator: Ctrl-C ended finally step 'off'; cool and dark still to run",
-        "orchestrator: Ctrl-C ended finally step 'cool'; dark still to run",
+    said = [re.sub(r"\d+\.\d s", "N s", line) for line in lines if "orchestrator: " in line]
+    cut_off = "orchestrator: finally step '{}' was interrupted after N s: {} still to run"
+    assert said == [
+        cut_off.format("off", "Ctrl-C; cool and dark"),
+        cut_off.format("cool", "SIGTERM; dark"),
     ]
     told = [line for line in lines if re.match(r"(FAILED|ERROR) ", line)]
     assert len(told) == 3
-    for name, line in zip(("one", "off", "cool"), told, strict=True):
-        ending = rf"\S+::{name} - interrupted after \d+\.\d s: Ctrl-C"
+    causes = ("Ctrl-C", "Ctrl-C", "SIGTERM")
+    for name, cause, line in zip(("one", "off", "cool"), causes, told, strict=True):
+        ending = rf"\S+::{name} - interrupted after \d+\.\d s: {cause}"
         assert re.fullmatch(rf"(FAILED|ERROR) {ending}", line)
     assert any(f" {counts} in " in line for line in lines)
     assert not any("Traceback" in line or "another exception" in line for line in lines)
