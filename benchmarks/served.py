@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from benchmarks import ports
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.server import Server
@@ -71,9 +72,7 @@ def redis() -> Iterator[socket.socket | None]:
     if program is None:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with TemporaryDirectory() as folder:
+    with ports.kept() as port, TemporaryDirectory() as folder:
         command = [program, "--port", str(port), "--save", "", "--dir", folder]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(500):

@@ -1,6 +1,5 @@
 """What can be asked of a served Context on the command line, and what is printed of it."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,10 +98,9 @@ def test_the_script_that_asks_in_bash_is_printed(project: Project) -> None:
 
 
 def test_where_no_context_is_served_it_is_said_what_to_start(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    address = f"127.0.0.1:{port}"
     monkeypatch.setenv(ADDRESS, address)
 
     told = project.call("ctx", "full")

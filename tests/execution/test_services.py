@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -60,13 +59,6 @@ def run(bench: Bench) -> Iterator[Run]:
     run = Run(bench)
     yield run
     run.over()
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def reason(result: StepResult) -> tuple[str, str]:

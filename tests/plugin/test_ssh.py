@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+from benchmarks import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,8 +85,11 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in ("host", "user"):
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(key, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with ports.kept() as port:
+        yield from _listening(found.stdout.strip(), folder, port)
+
+
+def _listening(program: str, folder: Path, port: int) -> Iterator[Path]:
     (folder / "sshd_config").write_text(_SERVER.format(port=port, folder=folder))
     (folder / "config").write_text(_CLIENT.format(port=port, folder=folder))
     host = (folder / "host.pub").read_text().rpartition(" ")[0]
@@ -96,7 +100,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     client.chmod(0o755)
     Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd gives its rights away
     server = subprocess.Popen(
-        [found.stdout.strip(), "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.PIPE
+        [program, "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.PIPE
     )
     try:
         assert server.stderr is not None

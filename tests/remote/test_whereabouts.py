@@ -1,7 +1,6 @@
 """A client finds the server: by argument, environment or file; and is told where it does not."""
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,8 @@ def test_environment_and_file_tell_where_a_context_is_served(
     assert who == ["client", "client", "flash", "sensor", "me"]
 
 
-def test_where_nobody_listens_it_is_said_what_to_start(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        free = f"127.0.0.1:{closed.getsockname()[1]}"
+def test_where_nobody_listens_it_is_said_what_to_start(folder: Path, port: int) -> None:
+    free = f"127.0.0.1:{port}"
     nowhere = f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up"
     assert told() == f"{nowhere}; {CURE}"
     assert told(free, "x") == f"no Context is served at {free}: Connection refused; {CURE}"

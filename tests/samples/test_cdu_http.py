@@ -1,6 +1,5 @@
 """The recipe cdu_http: its unit answers while the recipe runs."""
 
-import socket
 import threading
 import urllib.request
 
@@ -8,13 +7,6 @@ import pytest
 
 from pytest_orchestrator import Context
 from scriptlets.python.steps.cdu_http import ask, serve
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.mark.recipe("recipes/cdu_http.yaml")

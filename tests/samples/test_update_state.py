@@ -1,7 +1,6 @@
 """What the shell scriptlet `update_state.sh` asks of a Context, and says where it cannot."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,9 +109,8 @@ def test_a_wrong_command_line_is_told(ask: Ask, words: tuple[str, ...], told: st
     assert (code, out, err.splitlines()[0]) == (2, "", f"update_state.sh: {told}")
 
 
-def test_where_no_context_is_served_it_says_what_to_start(ask: Ask) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
+def test_where_no_context_is_served_it_says_what_to_start(ask: Ask, port: int) -> None:
+    address = f"127.0.0.1:{port}"
     assert ask("full", **{ADDRESS: address}) == (
         2, "", f"update_state.sh: no Context is served at {address}; {CURE}\n"
     )  # fmt: skip
