@@ -46,15 +46,15 @@ class Guard:
         self._pid = 0
 
     @contextlib.contextmanager
-    def over(self, seconds: float | None, told: str, noted: Sequence[str]) -> Iterator[None]:
+    def over(self, seconds: float, told: str, noted: Sequence[str]) -> Iterator[None]:
         """Guard a block.
 
         Args:
-            seconds: After these, and `PATIENCE`, everything is ended; None is never.
+            seconds: After these, and `PATIENCE`, everything is ended.
             told: What people are told then.
             noted: Words for the program that takes note of it.
         """
-        if seconds is None or not self._known():
+        if not self._known():
             yield
             return
         os.pwrite(self._file, dumps((told, [*self._writer], [*noted])), MOMENT.size)
