@@ -51,6 +51,14 @@ class Machine:
         """
         raise RuntimeError(f"{self.address} has no cable to be {'put in' if is_in else 'pulled'}")
 
+    def reset(self, other: str) -> int:
+        """Reset all connections to another machine; return how many.
+
+        Raises:
+            RuntimeError: It has none of its own.
+        """
+        raise RuntimeError(f"{self.address} is no other machine than {other}")
+
 
 class _Namespace(Machine):
     def __init__(self, switch: str, number: int) -> None:
@@ -65,6 +73,10 @@ class _Namespace(Machine):
         _ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", "eth0")
         for one in ("lo", "eth0"):
             _ip("-n", self.name, "link", "set", one, "up")
+
+    def reset(self, other: str) -> int:
+        told = _ip("netns", "exec", self.name, "ss", "-HtnK", "dst", other)
+        return len(told.splitlines())
 
     def plug(self, *, is_in: bool) -> None:
         _ip("-n", self._switch, "link", "set", self._port, "up" if is_in else "down")
@@ -122,8 +134,8 @@ def reaches(one: Machine, other: Machine) -> bool:
     return subprocess.run(argv, check=False).returncode == 0
 
 
-def _ip(*args: str) -> None:
-    subprocess.run(["ip", *args], check=True, capture_output=True, text=True)
+def _ip(*args: str) -> str:
+    return subprocess.run(["ip", *args], check=True, capture_output=True, text=True).stdout
 
 
 class Cluster:
@@ -269,6 +281,10 @@ class Cluster:
     def cable(self, worker: str, *, is_in: bool) -> None:
         """Put the cable of a worker's machine in, or pull it."""
         self._theirs[int(worker[1:]) - 1].plug(is_in=is_in)
+
+    def reset(self, worker: str) -> int:
+        """Reset all connections of a worker's machine to that of sessions; return how many."""
+        return self._theirs[int(worker[1:]) - 1].reset(self._here.address)
 
     def own_cable(self, *, is_in: bool) -> None:
         """Put the cable of the sessions' machine in, or pull it."""

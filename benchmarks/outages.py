@@ -29,6 +29,7 @@ from pytest_orchestrator.run.runs import found, load
 GRACE: Final = 5.0
 """Seconds after a session in which nothing of it is left on any machine."""
 WRITES: Final = 5
+RESETS: Final = 20
 _OPTIONS: Final = ("-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-o", "recipe_html=false")
 _SCRIPTLETS: Final = f"""
 import os
@@ -51,6 +52,10 @@ def body(ctx, params):
     end = time.monotonic() + {PATIENCE}
     while not os.path.exists(f"{{name}}.go") and time.monotonic() < end:
         time.sleep(0.02)
+        if os.path.exists(f"{{name}}.more"):
+            number += 1
+            ctx.append(name, number)
+            _note("told.txt", f"{{name}} {{number}}")
     if params.get("late"):
         ctx.set("late", name)
     _note(f"{{name}}.done", os.getpid())
@@ -195,6 +200,8 @@ class Scene:
         lost = Counter(_lines(self.folder / "told.txt")) - values
         if lost and self._sessions == 1:
             wrong.append(f"acknowledged, and not kept: {dict(lost)}")
+        if self._sessions == 1:
+            wrong += [f"kept {values[one]} times: {one}" for one in values if values[one] > 1]
         return wrong
 
 
@@ -304,6 +311,18 @@ def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str
     return wrong if gone else ["the body goes on without the session", *wrong]
 
 
+def links_reset(scene: Scene) -> list[str]:
+    """The connections of a worker to pytest are reset, time and again, while a step writes."""
+    name, _ = scene.cluster.worker_of(scene.pid("b"))
+    (scene.folder / "b.more").touch()
+    done = 0
+    for _ in range(RESETS):
+        done += scene.cluster.reset(name)
+        time.sleep(0.1)
+    scene.let("b")
+    return scene.wrong(0) if done else ["no connection could be reset", *scene.wrong(0)]
+
+
 def worker_cut_off_after_body(scene: Scene) -> list[str]:
     """SIGKILL of a worker whose step has ended while its machine had no cable.
 
@@ -336,6 +355,7 @@ CABLES: Final[dict[str, Callable[[Scene], list[str]]]] = {
     "pytest alone 10 s": partial(cable_pulled, seconds=10.0, own=True),
     "pytest alone 60 s": partial(cable_pulled, seconds=60.0, own=True),
     "cut off after body": worker_cut_off_after_body,
+    "links reset": links_reset,
 }
 CHEAP: Final = ("worker killed", "no link 1 s", "pytest killed", "scheduler killed")
 """One of each for the gate."""

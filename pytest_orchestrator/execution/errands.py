@@ -22,6 +22,7 @@ DONE: Final = "done"
 NEXT: Final = "next"
 DID: Final = "did"
 BEAT: Final = "beat"
+ONCE: Final = "once"
 
 LONGEST: Final = 256 << 20
 """Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
@@ -177,6 +178,18 @@ class Answer(msgspec.Struct, frozen=True):
 
     end: dict[str, bool] = {}
     is_over: bool = False
+
+
+class Once(msgspec.Struct, frozen=True):
+    """An operation on the Context, which may be asked for again where its answer was lost.
+
+    Attributes:
+        number: From 1, in the order of the operations of a try.
+        request: The operation.
+    """
+
+    number: int
+    request: Request
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,10 +16,12 @@ from pytest_orchestrator.execution.errands import (
     DID,
     DONE,
     NEXT,
+    ONCE,
     PIECE,
     Claim,
     Claimed,
     Done,
+    Once,
     Order,
     Outcome,
     Piece,
@@ -83,6 +85,7 @@ class Ticket:
         self._is_closed = False
         self._order: Order | None = None
         self._done: list[Done] = []
+        self._last = 0, Reply(ok=True)
         self._arriving = Arriving(step.name, env)
         self.take = self._arriving.take
         self._asks: dict[str, Callable[[Any], Any]] = {
@@ -91,6 +94,7 @@ class Ticket:
             DONE: lambda value: self._ended(read(value, Outcome)),
             NEXT: lambda _: self._next(),
             DID: lambda value: self._did(read(value, Done)),
+            ONCE: lambda value: self._once(read(value, Once)),
         }
 
     @property
@@ -243,6 +247,16 @@ class Ticket:
                 if left <= 0:
                     return {}
                 self._moved.wait(left)
+
+    def _once(self, once: Once) -> Reply:
+        """Do an operation on the Context; of the last one, tell again what became of it."""
+        number, reply = self._last
+        if once.number < number:  # it is of a connection that was given up, and comes late
+            raise RequestRefused("that was asked for on another connection, and is done")
+        if once.number > number:
+            reply = serve(once.request, self._context)
+            self._last = once.number, reply
+        return reply
 
     def _did(self, done: Done) -> None:
         with self._moved:

@@ -11,15 +11,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution import artifacts, criteria, freshness
+from pytest_orchestrator.execution.asking import Asking
 from pytest_orchestrator.execution.bodies import apart
 from pytest_orchestrator.execution.carrying import criterion_of, uncarried
 from pytest_orchestrator.execution.environment import Environment
@@ -28,9 +29,7 @@ from pytest_orchestrator.execution.errands import (
     COPIES,
     DID,
     DONE,
-    LONGEST,
     NEXT,
-    PATIENCE,
     PIECE,
     STREAMS,
     Claim,
@@ -40,7 +39,6 @@ from pytest_orchestrator.execution.errands import (
     Outcome,
     Piece,
     Work,
-    plain,
     read,
 )
 from pytest_orchestrator.execution.evidence import Evidence
@@ -51,15 +49,9 @@ from pytest_orchestrator.execution.scratch import scratch
 from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
 from pytest_orchestrator.recipe.model import CodeStep, Step
-from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
-from pytest_orchestrator.remote.protocol import too_long
+from pytest_orchestrator.remote.client import RequestRefused
 
-_ANSWER: Final = 30.0
-_PAUSE: Final = 0.2
-_LARGEST: Final = LONGEST - 1024  # bytes of an outcome: what is around it has room
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
-
-T = TypeVar("T")
 
 
 class NotClaimed(Exception):
@@ -93,38 +85,34 @@ class _Run:
 
     def __init__(self, work: Work, stay: Stay, scratch: str | None) -> None:
         self.id = work.ticket
-        self._work, self._stay, self._scratch = work, stay, scratch
-        self._link: RemoteContext | None = None
+        self._stay, self._scratch = stay, scratch
+        self._asking = Asking(stay, work.token)
         self._told_to_end: float | None = None
         self._claimed = 0.0
-        self._has_pulse = False
         self._slot: Slot | None = None
         self._turn = threading.Lock()
         self._growing: tuple[Growing, ...] = ()
 
     def go(self, claim: Claim) -> None:
         """Claim it, run it, tell of it."""
-        self._link = self._stay.connections.take(self._work.token)
         try:
             try:
-                claimed = read(self._ask(CLAIM, plain(claim)), Claimed)
+                claimed = read(self._asking.ask(CLAIM, claim), Claimed)
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
             self._claimed = time.monotonic()
             with contextlib.ExitStack() as stack:  # its logs are there until its end is told
                 try:
                     self._stay.begin(claimed.terms, claimed.pulse)
-                    self._has_pulse = True
+                    self._asking.has_pulse = True
                     self._perform(claimed, stack.enter_context(scratch(self._scratch)))
                 except Exception as error:
                     self._tell_of(error)
                     raise
         except BaseException:
-            if self._link is not None:
-                self._link.close()
+            self._asking.close()
             raise
-        if self._link is not None:
-            self._stay.connections.keep(self._link)
+        self._asking.keep()
 
     def pieces(self, most: int) -> list[Piece]:
         """Return what was printed since it was last told, some of it."""
@@ -150,8 +138,7 @@ class _Run:
     def hang_up(self) -> None:
         """End it: nobody is there who could be told of it."""
         self.end(at_once=True)
-        if self._link is not None:
-            self._link.hang_up()
+        self._asking.hang_up()
 
     def _perform(self, claimed: Claimed, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)
@@ -189,7 +176,7 @@ class _Run:
                 self._obey(step, env, outcome, folder)
 
     def _body(self, step: Step, env: Environment) -> Ended:
-        slot, link = slot_of(env), self._connected()
+        slot = slot_of(env)
         if isinstance(step, CodeStep):  # what takes seconds, and cannot be told to end
             with contextlib.suppress(LaneLost, OSError):  # which is told below
                 slot.python.prepare()
@@ -199,7 +186,7 @@ class _Run:
                 return Ended(usage=Usage(seconds=0.0), failure=failure)
             self._slot = slot
         try:
-            return apart(step, link, env)
+            return apart(step, self._asking.context, env)
         finally:
             with self._turn:
                 self._slot = None
@@ -210,26 +197,30 @@ class _Run:
         files = [*self._growing]
         if samples is not None:
             files.append(Growing("samples", samples))
-        few = last_of(files, self.id, lambda piece: self._ask(PIECE, plain(piece)))
-        told = plain(msgspec.structs.replace(outcome, pieces=few))
-        if len(msgspec.json.encode(told)) > _LARGEST:  # the session would hang up, time and again
-            raise too_long(_LARGEST)
-        self._ask(DONE, told)
+        few = last_of(files, self.id, lambda piece: self._asking.ask(PIECE, piece))
+        self._asking.ask(DONE, msgspec.structs.replace(outcome, pieces=few))
         self.told(few)
 
     def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
         """Do what is asked for after the body, until the session lets it go."""
         with contextlib.suppress(RequestRefused):
-            while (told := self._ask(NEXT)) is not None:
+            while (told := self._asking.ask(NEXT)) is not None:
+                if not told:
+                    continue
                 order = read(told, Order)
-                if order.patterns is not None:
-                    self._ask(DID, plain(self._copied(order, env, folder / "copies")))
-                elif order.name is not None:
-                    self._ask(DID, plain(self._checked(order, step, env, outcome)))
+                if order.patterns is None:
+                    done = self._checked(order, step, env, outcome)
+                else:
+                    done = self._copied(order, env, folder / "copies")
+                try:
+                    self._asking.ask(DID, done)
+                except RequestRefused as error:
+                    self._asking.ask(DID, Done(error=str(error)))
 
     def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
         criterion, ended = criterion_of(order), outcome.ended
-        evidence = Evidence(step, self._connected(), ended, outcome.began, env.root, outcome.before)
+        context = self._asking.context
+        evidence = Evidence(step, context, ended, outcome.began, env.root, outcome.before)
         try:
             return Done(verdicts=tuple(criteria.CHECKS[criterion.name](criterion, evidence)))
         except Exception as error:  # noqa: BLE001
@@ -246,7 +237,7 @@ class _Run:
                 while data := file.read(LARGEST):
                     at = file.tell() - len(data)
                     try:
-                        self._ask(PIECE, plain(Piece(self.id, f"{COPIES}{name}", at, data)))
+                        self._asking.ask(PIECE, Piece(self.id, f"{COPIES}{name}", at, data))
                     except RequestRefused as error:
                         return Done(error=str(error))
             found.append(msgspec.structs.replace(one, path=name))
@@ -261,39 +252,4 @@ class _Run:
             try:
                 self._tell(Outcome(ended=ended))
             except RequestRefused:  # its logs are not taken
-                self._ask(DONE, plain(Outcome(ended=ended)))
-
-    def _ask(self, op: str, value: Any = None) -> Any:
-        """Ask the session, over another connection where one is lost.
-
-        Raises:
-            RequestRefused: The session does not want that, or cannot do it.
-            OSError: It is gone, or was not there for too long.
-        """
-        try:
-            return self._again(lambda link: link.request(op, value))
-        except OSError:
-            raise
-        except OrchestratorError as error:
-            raise RequestRefused(str(error)) from None
-
-    def _connected(self) -> RemoteContext:
-        return self._again(lambda link: link)
-
-    def _again(self, what: Callable[[RemoteContext], T]) -> T:
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                if self._link is None:
-                    self._link = RemoteContext.connect(
-                        self._stay.address, self._work.token, timeout=_ANSWER
-                    )
-                return what(self._link)
-            except OSError:  # any other error is an answer
-                if self._link is not None:
-                    self._link.close()
-                    self._link = None
-                # Once there is a pulse, that decides for how long the session is waited for.
-                if self._stay.is_over or (not self._has_pulse and time.monotonic() > until):
-                    raise
-                time.sleep(_PAUSE)
+                self._asking.ask(DONE, Outcome(ended=ended))

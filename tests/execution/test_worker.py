@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import worker
+from pytest_orchestrator.execution import asking, worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.lanes import Lane
 from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import RequestRefused
+from pytest_orchestrator.remote.protocol import RequestRefused, too_long
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
@@ -99,7 +99,7 @@ def test_a_lane_that_does_not_hear_is_ended_itself(
 def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_LARGEST", Limits().line - 1024)  # of the session of this test
+    monkeypatch.setattr(asking, "_LARGEST", Limits().line - 1024)  # of the session of this test
     large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""  # no request has that many bytes
     step = bench.shell_step(f"{large}; printf 'the end' >&2")
     errand, thread = sent(step)
@@ -112,3 +112,19 @@ def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
     assert failure.kind == "crash"
     assert "RequestRefused" in failure.reason
     assert Path(bench.env.log("s", "stderr") or "").read_bytes() == b"the end"
+
+
+def test_copies_whose_list_no_request_holds_are_told_as_missing(
+    bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_LARGEST", 8_000)
+    names = "$(seq -f '%0200g.csv' 100)"
+    errand, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
+    assert errand.result().failure is None
+
+    kept = errand.collect(["*.csv"], bench.env)
+    errand.close()
+    thread.join()
+
+    assert kept.artifacts == ()
+    assert kept.warnings == (f"artifacts: {too_long(8_000)}",)

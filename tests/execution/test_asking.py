@@ -1,0 +1,177 @@
+"""What is asked of the session is done once, whichever connections are cut in the middle of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.execution import asking
+from pytest_orchestrator.execution.asking import Asking
+from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.errands import ONCE, Once
+from pytest_orchestrator.execution.stay import Stay
+from pytest_orchestrator.remote.client import RequestRefused
+from pytest_orchestrator.remote.protocol import Request
+from pytest_orchestrator.remote.server import Server
+from tests.execution.test_tickets import TERMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.execution.tickets import Ticket
+    from tests.execution.conftest import Bench
+
+RESET = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: what is closed is reset."""
+
+
+class Wire:
+    """What lies between, and resets connections: some before a request, some before its answer."""
+
+    def __init__(self, to: str) -> None:
+        host, port = to.split(":")
+        self._to = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "{}:{}".format(*self._listener.getsockname())
+        self.cuts: list[str] = []
+        self.cut = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+
+    def _carry(self, near: socket.socket) -> None:
+        with near, socket.create_connection(self._to) as far:
+            asked, told = near.makefile("rb"), far.makefile("rb")
+            with asked, told:
+                for line in asked:
+                    cut = self.cuts.pop(0) if self.cuts and b'"once"' in line else ""
+                    answer = b""
+                    if cut != "before":
+                        far.sendall(line)
+                        answer = told.readline()
+                    if cut:
+                        self.cut += 1
+                        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                        return
+                    near.sendall(answer)
+
+
+@pytest.fixture
+def changes() -> list[Change]:
+    return []
+
+
+@pytest.fixture
+def context(changes: list[Change]) -> Context:
+    return Context().bound("s", changes.append)
+
+
+@pytest.fixture
+def server(context: Context) -> Iterator[Server]:
+    with Server(context) as server:
+        yield server
+
+
+@pytest.fixture
+def ticket(bench: Bench, server: Server, context: Context) -> Ticket:
+    return Desk(server, TERMS).issue(bench.shell_step("true"), context, bench.env)
+
+
+@pytest.fixture
+def wire(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    monkeypatch.setattr(asking, "_PAUSE", 0.0)
+    wire = Wire(server.address)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def asked(ticket: Ticket, wire: Wire) -> Iterator[Asking]:
+    stay = Stay("s")
+    stay.address = wire.address
+    asked = Asking(stay, ticket.token)
+    yield asked
+    asked.close()
+
+
+CALLS: list[Callable[[Context], Any]] = [
+    lambda ctx: ctx.set("volts", [1, 2]),
+    lambda ctx: ctx.append("volts", 3),
+    lambda ctx: ctx.pop("volts", 0),
+    lambda ctx: ctx.set("n", 1),
+    lambda ctx: ctx.increment("n", 2),
+    lambda ctx: ctx["n"],
+    lambda ctx: ctx.get("none", "default"),
+    lambda ctx: ctx.delete("volts"),
+]
+
+
+@pytest.mark.parametrize("cuts", [["before"], ["after"], ["before", "after", "after", ""]])
+def test_a_change_is_made_once_though_connections_are_cut(
+    asked: Asking, wire: Wire, changes: list[Change], cuts: list[str]
+) -> None:
+    here: list[Change] = []
+    alone = Context().bound("s", here.append)
+    for call in CALLS:
+        wire.cuts = [*cuts, ""]
+        assert call(asked.context) == call(alone)
+
+    assert wire.cut == len(CALLS) * len([cut for cut in cuts if cut])
+    assert [one.as_dict() | {"ts": ""} for one in changes] == [
+        one.as_dict() | {"ts": ""} for one in here
+    ]
+
+
+def test_what_is_refused_is_refused_once_in_the_same_words(asked: Asking, wire: Wire) -> None:
+    wire.cuts = ["after"]
+    with pytest.raises(ContextKeyError, match="volts"):
+        asked.context["volts"]
+    wire.cuts = ["after"]
+    asked.context.set("text", "a")
+    with pytest.raises(ContextTypeError, match="text"):
+        asked.context.increment("text")
+
+    assert wire.cut == 2
+
+
+def test_what_comes_late_by_a_connection_that_was_given_up_changes_nothing(
+    ticket: Ticket, context: Context
+) -> None:
+    first, second = (
+        Request(op=ONCE, value=msgspec.to_builtins(Once(number, Request(op="increment", path="n"))))
+        for number in (1, 2)
+    )
+    assert [ticket.answered(one).ok for one in (first, second, second, first)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert context["n"] == 2
+
+
+def test_what_is_too_much_for_a_request_is_not_sent(
+    asked: Asking, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_LARGEST", 1000)
+    with pytest.raises(RequestRefused, match="a request of more than 1,000 bytes"):
+        asked.context.set("text", "x" * 1000)
+    asked.context.set("text", "x")
+
+    assert wire.cut == 0
