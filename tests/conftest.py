@@ -1,4 +1,4 @@
-"""What all tests have: a port, and laws whose examples may take as long as a busy machine needs."""
+"""What holds for all tests: no law has a deadline, a port is one's own, and no lock is shared."""
 
 from collections.abc import Iterator
 
@@ -19,3 +19,14 @@ def port() -> Iterator[int]:
     """A port that nobody listens on, and that nobody else gets."""
     with ports.kept() as number:
         yield number
+
+
+@pytest.fixture(scope="session", autouse=True)
+def locks_of_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep locks and counted resources apart from those that all users of the machine share.
+
+    Another worker, or another run of these tests, would hold what a test takes to be free.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCHESTRATOR_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))
+        yield
