@@ -24,8 +24,10 @@ def wrong(way: str, folder: Path, steps: int = STEPS, seconds: float = SECONDS) 
         steps: Number of steps, none of which needs another.
         seconds: What the body of each sleeps.
     """
-    keys = "type: shell, parse: text, needs: [], resources: {scope: 1}"
-    cmd = f"{_STAMP} > STEP.begun; sleep {seconds}; {_STAMP} > STEP.ended"
+    keys = "type: shell, parse: text, needs: [], timeout: 60, resources: {scope: 1}"
+    # The first goes on once another one has begun too: else two might miss each other by chance.
+    meet = "until [ $(cat *.begun | wc -l) -ge 2 ]; do sleep 0.01; done"
+    cmd = f"{_STAMP} > STEP.begun; sleep {seconds}; {meet}; {_STAMP} > STEP.ended"
     lines = [
         f"  - {{name: s{number}, {keys}, cmd: '{cmd.replace('STEP', f's{number}')}'}}"
         for number in range(steps)

@@ -79,6 +79,7 @@ def test_who_waits_is_told_of_it_and_gets_it_in_the_end() -> None:
 
 def test_never_more_than_there_are_at_the_same_time() -> None:
     gate, lock = threading.Barrier(12), threading.Lock()
+    pair = threading.Barrier(2)  # nobody lets go before there are two
     running = most = 0
 
     def step() -> None:
@@ -90,6 +91,7 @@ def test_never_more_than_there_are_at_the_same_time() -> None:
             with lock:
                 running += 1
                 most = max(most, running)
+            pair.wait(60)
             threading.Event().wait(0.02)
             with lock:
                 running -= 1
