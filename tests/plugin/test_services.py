@@ -241,9 +241,11 @@ def test_the_report_has_what_a_service_wrote_to_its_end(project: Project) -> Non
 
 _DIES = (
     "type: shell, background: true, ready: {stdout_matches: ^up}, "
-    "cmd: 'mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'"
+    "cmd: 'echo $PPID > lane; mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'"
 )
-_KILLS = "type: shell, parse: text, cmd: 'echo > go; while [ -e go ]; do rm go; done; sleep 0.3'"
+# The lane of a service goes once pytest knows how the service ended.
+_KNOWN = "while kill -0 $(cat lane) 2>/dev/null; do sleep 0.01; done"
+_KILLS = f"type: shell, parse: text, cmd: 'echo > go; {_KNOWN}'"
 
 
 def _shown(project: Project, result: pytest.RunResult, title: str) -> str:
@@ -252,16 +254,16 @@ def _shown(project: Project, result: pytest.RunResult, title: str) -> str:
     return re.sub(r"\(all: .*", "LOG", text)
 
 
-_DEADLY = """\
+_DEADLY = f"""\
 steps:
   - name: serve
     type: shell
-    cmd: mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3
+    cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3
     background: true
-    ready: {stdout_matches: ^up}
+    ready: {{stdout_matches: ^up}}
   - name: kill
     type: shell
-    cmd: echo > go; sleep 0.3
+    cmd: echo > go; {_KNOWN}
     parse: text
   - name: use
     type: shell
@@ -283,7 +285,7 @@ recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit co
      |            ^^^^^^^
 E   needs service 'serve', which has died: exit code 3, wanted 0
     its stderr ends with:
-      no such disk
+      no disk
 repeat     pytest recipes/x.yaml::use
 """
 _DEATH = """\
@@ -291,14 +293,14 @@ recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, want
 
    2 |   - name: serve
    3 |     type: shell
-   4 |     cmd: mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3
-     |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   4 |     cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3
+     |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 E   the service died after N s: exit code 3, wanted 0
 stderr, 1 line   LOG
-  no such disk
+  no disk
 used
 repeat     pytest recipes/x.yaml::serve
-alone      /bin/sh -c 'mkfifo go; echo up; read x < go; echo no such disk >&2; exit 3'
+alone      /bin/sh -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3'
 """
 
 
@@ -337,9 +339,9 @@ def test_the_death_of_a_service_that_was_not_selected_is_told_too(project: Proje
 @pytest.mark.parametrize("arguments", [(), ("-n", "1")])
 def test_what_a_service_left_running_is_told(project: Project, arguments: tuple[str, ...]) -> None:
     service = "type: shell, background: true, ready: {stdout_matches: up}, cmd: "
-    leaves = "'mkfifo go; sleep 600 & echo $! > pids; echo up; read x < go'"
-    kill = "type: shell, parse: text, cmd: 'echo > go; sleep 0.5'"
-    project.recipe("x", {"serve": service + leaves, "kill": kill})
+    is_there = "until grep -qx sleep /proc/$!/comm; do :; done"
+    leaves = f"sleep 600 & {is_there}; echo $! > pids; echo $PPID > lane; mkfifo go; echo up"
+    project.recipe("x", {"serve": f"{service}'{leaves}; read x < go'", "kill": _KILLS})
 
     result = project.run(*arguments)
 
@@ -369,7 +371,7 @@ import logging, os, time, warnings
 from pathlib import Path
 
 def serve(ctx, params):
-    Path("pid").write_text(str(os.getpid()))
+    Path("lane").write_text(str(os.getppid()))
     print("up", flush=True)
     while not Path("go").exists():
         time.sleep(0.005)
@@ -390,7 +392,7 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
     service = "type: python, module: talks, function: serve, background: true"
     ask = "touch go; while [ ! -e said ]; do sleep 0.01; done"
     if dies == "true":
-        ask += "; while kill -0 $(cat pid) 2>/dev/null; do sleep 0.01; done"
+        ask += f"; {_KNOWN}"
     project.recipe(
         "x",
         {
