@@ -7,16 +7,19 @@ import select
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution import python, shell
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.exited import Request
 from pytest_orchestrator.execution.lanes import Lanes
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.slot import Program, Slot
@@ -111,6 +114,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
     """An empty project."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     return Bench(tmp_path, slot)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give services all the time they want for their end."""
+    patient = partial(Request, grace=PATIENCE)
+    monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", patient)
+    monkeypatch.setattr("pytest_orchestrator.execution.service._PATIENCE", 2 * PATIENCE)
 
 
 @pytest.fixture

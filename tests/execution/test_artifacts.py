@@ -230,6 +230,7 @@ def test_the_last_try_leaves_its_files(bench: Bench, base: Path) -> None:
     assert copies(base) == {"a.csv": "x\nx\n"}
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_service_leaves_its_files_when_it_has_ended(bench: Bench, base: Path) -> None:
     cmd = "cmd: trap 'echo 2 >> a.csv; exit' TERM; echo 1 > a.csv; while :; do sleep 0.01; done"
 

@@ -80,8 +80,9 @@ def test_a_criterion_that_does_not_hold_fails_a_try(bench: Bench) -> None:
 
 
 def test_the_timeout_is_for_one_try(bench: Bench) -> None:
-    result = tried(bench, "test -e n || { touch n; exec sleep 60; }", timeout=1.5)
-    assert (result.outcome, result.attempt) == ("passed", 2)
+    # The second is enough, unless the machine stands still for that long.
+    result = tried(bench, "test -e n || { touch n; exec sleep 60; }", 20, timeout=0.8)
+    assert result.outcome == "passed"
     assert result.attempts[0].failure.kind == "timeout"
 
 
@@ -108,7 +109,8 @@ def test_each_try_has_logs_of_its_own(bench: Bench) -> None:
 
 def test_each_try_has_samples_of_its_own(bench: Bench) -> None:
     bench.surroundings(resources=bench.root / "resources")
-    result = tried(bench, "sleep 0.1; false", 2)
+    waits = "until [ -s resources/s.$(wc -l < n).jsonl ]; do sleep 0.01; done"
+    result = tried(bench, f"echo x >> n; {waits}; false", 2)
     assert result.ended is not None
     paths = [one.ended.usage.samples for one in result.attempts] + [result.ended.usage.samples]
     assert paths == [str(bench.root / f"resources/s.{number}.jsonl") for number in (1, 2)]
@@ -146,8 +148,9 @@ def test_the_wait_grows_with_each_try(bench: Bench) -> None:
     tries = attempts(bench, "false", {"attempts": 4, "delay": 100, "backoff": 3})
     assert tries.not_before <= time.monotonic()
     for seconds in (100, 300, 900):
+        before = time.monotonic()
         assert tries.run() is None
-        assert seconds - 1 < tries.not_before - time.monotonic() <= seconds
+        assert before + seconds <= tries.not_before <= time.monotonic() + seconds
     assert tries.run() is not None
 
 
@@ -166,11 +169,19 @@ def test_a_wait_can_be_ended(bench: Bench) -> None:
     assert not tries.wait(stop)
 
 
-def test_ctrl_c_ends_a_wait_and_the_result_says_so(bench: Bench) -> None:
+def test_ctrl_c_ends_a_wait_and_the_result_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     step = bench.shell_step("false", parse="text", retry={"attempts": 2, "delay": "1h"})
     run = run_of(bench)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    waited = Attempts.wait
+
+    def wait(self: Attempts, stop: threading.Event | None = None) -> bool:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        return waited(self, stop)
+
+    monkeypatch.setattr(Attempts, "wait", wait)
     try:
         with pytest.raises(KeyboardInterrupt):
             run.result(step)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -12,13 +13,17 @@ from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.slot import Slot
     from tests.execution.conftest import Bench
+
+
+LateNotBefore: TypeAlias = Callable[[Callable[[], bool]], None]
 
 
 class Run:
@@ -49,6 +54,10 @@ class Run:
         assert self.serial is not None
         return {one.step: one for one in self.serial.over()}
 
+    def wrote(self, name: str) -> bool:
+        path = self.bench.root / name
+        return path.exists() and path.read_text() != ""
+
     def pid(self, name: str = "pid") -> int:
         return int((self.bench.root / name).read_text())
 
@@ -59,6 +68,17 @@ def run(bench: Bench) -> Iterator[Run]:
     run = Run(bench)
     yield run
     run.over()
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> LateNotBefore:
+    """Let no service be late for being ready before a condition holds, however slow it starts."""
+    is_late = Service._is_late  # noqa: SLF001
+
+    def late(condition: Callable[[], bool]) -> None:
+        monkeypatch.setattr(Service, "_is_late", lambda self: condition() and is_late(self))
+
+    return late
 
 
 def reason(result: StepResult) -> tuple[str, str]:
@@ -101,12 +121,13 @@ def test_a_file_of_an_earlier_run_makes_no_service_ready(run: Run) -> None:
     assert reason(result) == ("timeout", "not ready after 0.2 s: file up was not written anew")
 
 
-def test_all_that_is_asked_for_has_to_hold(run: Run, port: int) -> None:
-    ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 1.5s}}"
+def test_all_that_is_asked_for_has_to_hold(run: Run, port: int, late: LateNotBefore) -> None:
+    ready = f"ready: {{file: up, port: {port}, stdout_matches: up, timeout: 300ms}}"
+    late((run.bench.root / "logs/a.1.stderr").exists)
 
-    result = run.result("touch up; echo on >&2; echo $$ > pid; exec sleep 600", ready)
+    result = run.result("touch up; echo on >&2; exec sleep 600", ready)
 
-    told = f"not ready after 1.5 s: stdout does not match 'up'; port {port} takes no connection"
+    told = f"not ready after 0.3 s: stdout does not match 'up'; port {port} takes no connection"
     assert reason(result) == ("timeout", told)
     assert result.failure is not None
     assert result.failure.detail == ("its stderr ends with:", "  on")
@@ -114,8 +135,12 @@ def test_all_that_is_asked_for_has_to_hold(run: Run, port: int) -> None:
     assert result.failure.place.line == 7
 
 
-def test_what_is_not_ready_in_time_is_ended(run: Run, is_gone: Callable[[int], bool]) -> None:
-    run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 1.5s}")
+def test_what_is_not_ready_in_time_is_ended(
+    run: Run, is_gone: Callable[[int], bool], late: LateNotBefore
+) -> None:
+    late(lambda: run.wrote("pid"))
+
+    run.result("echo $$ > pid; exec sleep 600", "ready: {file: never, timeout: 300ms}")
 
     assert is_gone(run.pid())
     assert run.over() == {}
@@ -195,7 +220,7 @@ def died(run: Run) -> None:
     assert run["b"].outcome == "passed"
     services = run.serial.services if run.serial else None
     assert services is not None
-    services._kept["a"]._over.wait(10)  # noqa: SLF001
+    assert services._kept["a"]._over.wait(60)  # noqa: SLF001
 
 
 def test_a_service_that_died_fails_those_that_need_it(run: Run) -> None:
@@ -269,10 +294,11 @@ def test_a_service_is_ended_and_told_as_a_whole(run: Run, is_gone: Callable[[int
     assert run.over() == {}
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize(("name", "told"), [("TERM", "TERM"), ("INT", "INT"), ("SIGUSR1", "USR1")])
 def test_a_service_is_ended_by_its_signal(name: str, told: str, run: Run) -> None:
     traps = "; ".join(f"trap 'echo {each}; exit 0' {each}" for each in ("TERM", "INT", "USR1"))
-    run.result(f"{traps}; echo up; while :; do read x < pipe; done",
+    run.result(f"{traps}; mkfifo pipe; echo up; while :; do read x < pipe; done",
                f"ready: {{stdout_matches: up}}\n    stop_signal: {name}")  # fmt: skip
 
     result = run.over()["a"]
@@ -293,6 +319,7 @@ def test_a_service_that_takes_no_signal_is_killed(run: Run, is_gone: Callable[[i
     assert result.outcome == "passed"
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_the_last_service_is_the_first_to_end(run: Run) -> None:
     ends = "trap 'echo {0} >> ends; exit' TERM; echo up; while :; do sleep 0.01; done"
     service = 'background: true, ready: {{stdout_matches: up}}, name: {0}, cmd: "{1}"'
@@ -305,10 +332,14 @@ def test_the_last_service_is_the_first_to_end(run: Run) -> None:
     assert (run.bench.root / "ends").read_text() == "b\na\n"
 
 
-def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], bool]) -> None:
+def test_each_try_starts_the_service_anew(
+    run: Run, is_gone: Callable[[int], bool], late: LateNotBefore
+) -> None:
+    late(lambda: run.wrote("pid0") and not run.wrote("pid1"))
+
     result = run.result(
         "echo $$ > pid$(ls pid* | wc -l); test -e pid1 && echo up; exec sleep 600",
-        "ready: {stdout_matches: up, timeout: 1.5s}\n    retry: {attempts: 2}",
+        "ready: {stdout_matches: up, timeout: 300ms}\n    retry: {attempts: 2}",
     )
 
     assert (result.outcome, result.attempt) == ("passed", 2)
@@ -316,12 +347,14 @@ def test_each_try_starts_the_service_anew(run: Run, is_gone: Callable[[int], boo
     assert list(run.over()) == ["a"]
 
 
-def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run) -> None:
+def test_what_an_earlier_try_printed_makes_no_service_ready(run: Run, late: LateNotBefore) -> None:
     serial = run.load("ls n || { touch n; echo up; }; exec sleep 600",
-                      "ready: {stdout_matches: up, timeout: 1.5s}")  # fmt: skip
+                      "ready: {stdout_matches: up, timeout: 300ms}")  # fmt: skip
     step = serial.recipe.step("a")
+    late(lambda: False)
     assert serial.result(step).outcome == "passed"
 
+    late((run.bench.root / "logs/a.1.stdout").exists)
     assert serial.result(step, again=True).outcome == "failed"
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
 OK = """echo '{"status": "ok"}'"""
+_SHORT = {True: "200ms", False: "60s"}
+"""Timeouts of steps that are to meet theirs, and of those that are not."""
 _TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
 
 
@@ -71,7 +73,7 @@ def test_another_exit_code_does_not_skip(bench: Bench) -> None:
 
 
 def test_a_timeout_is_told_before_an_exit_code_that_skips(bench: Bench) -> None:
-    ended = bench.shell("trap 'exit 77' TERM; sleep 9 & wait", skip_exit_code=77, timeout=0.3)
+    ended = bench.shell("trap 'exit 77' TERM; sleep 600 & wait", skip_exit_code=77, timeout=0.3)
     assert ended.skipped is None
     assert told(ended)[0] == "timeout"
 
@@ -131,7 +133,7 @@ def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
     ("cmd", "kind", "reason"),
     [
         (
-            f"{OK}; sleep 20",
+            f"{OK}; sleep 600",
             "timeout",
             "timeout: still running after 0.2 s; its whole process tree was ended",
         ),
@@ -153,20 +155,21 @@ def test_text_needs_no_json_and_has_no_limit(bench: Bench) -> None:
 def test_of_several_mistakes_the_first_kind_is_told(
     bench: Bench, cmd: str, kind: str, reason: str
 ) -> None:
-    assert told(bench.shell(cmd, timeout="200ms")) == (kind, reason)
+    assert told(bench.shell(cmd, timeout=_SHORT[kind == "timeout"])) == (kind, reason)
 
 
 @pytest.mark.parametrize(
     ("cmd", "place"),
     [
-        ("sleep 20", Place(5, 14, 7)),
+        ("sleep 600", Place(5, 14, 7)),
         ("kill -9 $$", Place(4, 10, 12)),
         ("exit 3", Place(6, 28, 1)),
         ("/no/such", Place(4, 10, 10)),
     ],
 )
 def test_a_failure_stands_at_the_key_that_is_to_blame(bench: Bench, cmd: str, place: Place) -> None:
-    failure = bench.shell(cmd, timeout="200ms", success={"exit_code": 4}).failure
+    timeout = _SHORT[cmd == "sleep 600"]
+    failure = bench.shell(cmd, timeout=timeout, success={"exit_code": 4}).failure
     assert failure is not None
     assert failure.place == place
 
@@ -218,7 +221,7 @@ def test_timeouts_can_be_switched_off(bench: Bench) -> None:
 
 def test_the_timeout_of_the_run_holds_where_a_step_has_none(bench: Bench) -> None:
     bench.surroundings(timeout=0.1)
-    failure = bench.shell("sleep 20").failure
+    failure = bench.shell("sleep 600").failure
     assert failure is not None
     assert (failure.kind, failure.place) == ("timeout", None)
 

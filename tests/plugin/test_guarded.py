@@ -24,6 +24,14 @@ def holds(ctx, params):
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     time.sleep(60)
 """
+# The step has no time to block it: the deadline may come before its first line.
+_IMPATIENT = """
+import signal
+from pytest_orchestrator.execution import guard
+
+guard.PATIENCE = 0.2
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+"""
 _RECIPE = """
 steps:
   - name: hold
@@ -43,8 +51,7 @@ def held(project: Project) -> Project:
     """A project with a step that cannot be ended; nobody waits long for it."""
     project.write("bodies.py", _BODIES)
     project.write("recipes/x.yaml", _RECIPE)
-    impatient = "from pytest_orchestrator.execution import guard\nguard.PATIENCE = 0.2\n"
-    project.write("impatient.py", impatient)
+    project.write("impatient.py", _IMPATIENT)
     return project
 
 

@@ -153,4 +153,4 @@ def test_fixtures_of_a_step_are_listed(project: Project) -> None:
 def test_durations_are_those_of_steps(project: Project) -> None:
     project.recipe("x", {"one": "type: shell, cmd: 'sleep 0.05', parse: text"})
 
-    project.run("--durations=1").stdout.re_match_lines([r"0\.\d\ds call     recipes/x.yaml::one"])
+    project.run("--durations=1").stdout.re_match_lines([r"\d+\.\d\ds call     recipes/x.yaml::one"])

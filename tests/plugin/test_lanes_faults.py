@@ -143,7 +143,7 @@ def _run(project: Project, names: list[str], *args: str) -> dict[str, str]:
     """Run each as a recipe of its own, followed by a good one; return what is told of it."""
     project.write("bodies.py", _BODIES)
     for number, name in enumerate(names):
-        timeout = ", timeout: 1.5s" if name in ("swallows", "hangs", *_IMPORTS) else ""
+        timeout = ", timeout: 1.5s" if name in ("swallows", "hangs", "wedged") else ""
         module = name if name in _IMPORTS else "bodies"
         step = f"type: python, module: {module}, function: {name}{timeout}"
         project.recipe(f"r{number:02}a", {name: step})
