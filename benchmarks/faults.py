@@ -28,6 +28,11 @@ GONE = 2.0
 PATIENCE = 60.0
 """Seconds after which nothing will happen any more, however much else the machine has to do."""
 
+IS_THERE = "until grep -qx sleep /proc/$!/comm; do :; done"
+"""Has a shell wait until the `sleep` that it started is no longer a shell itself."""
+SEEN = "for look in 1 2; do : > samples; until [ -s samples ]; do :; done; done"
+"""Has a shell wait until its lane, whose samples are in that file, has seen all that it started."""
+
 MEGABYTE = 1000 * 1000
 _numbers = itertools.count(1)
 
@@ -207,7 +212,7 @@ FAULTS = {
     ),
     "daemon": Fault(
         "a daemon in a session of its own, with an emptied environment",
-        shell("setsid env -i sleep $0 </dev/null >/dev/null 2>&1 & sleep 0.05"),
+        shell(f"setsid env -i sleep $0 </dev/null >/dev/null 2>&1 & {IS_THERE}"),
         _left(1),
     ),
     "double-fork": Fault(

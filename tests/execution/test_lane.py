@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import PATIENCE, alive, new_token, python, shell
+from benchmarks.faults import IS_THERE, PATIENCE, SEEN, alive, new_token, python, shell
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
 from pytest_orchestrator.execution.lanes import Lane, Lanes
 
@@ -251,7 +251,9 @@ def test_a_cancel_ends_what_runs_with_a_grace(lanes: Lanes, tmp_path: Path) -> N
     out, theirs = os.pipe()
     with ThreadPoolExecutor(1) as pool:
         script = "trap 'echo bye; exit 4' TERM; echo; while :; do sleep 0.01; done"
-        running = pool.submit(Runs(lane, tmp_path), *shell(script), live=(theirs, theirs))
+        running = pool.submit(
+            Runs(lane, tmp_path), *shell(script), live=(theirs, theirs), grace=PATIENCE
+        )
         os.read(out, 1)
         lane.cancel()
         exited = running.result()
@@ -306,7 +308,7 @@ def test_an_interrupt_gives_all_its_grace_and_the_lane_can_be_used_again(
         while :; do sleep 0.01; done
     """
     with pytest.raises(KeyboardInterrupt):
-        run(*shell(script), token, live=(theirs, theirs))
+        run(*shell(script), token, live=(theirs, theirs), grace=PATIENCE)
 
     assert alive(token) == []
     assert (run.folder / "bye").exists()
@@ -316,7 +318,7 @@ def test_an_interrupt_gives_all_its_grace_and_the_lane_can_be_used_again(
 
 
 def test_leftovers_are_named(run: Runs, token: str) -> None:
-    exited = run(*shell("setsid sleep $0 >/dev/null & echo $!"), token)
+    exited = run(*shell(f"setsid sleep $0 >/dev/null & {IS_THERE}; echo $!"), token)
 
     assert exited.leftovers == [f"sleep (pid {int(exited.stdout.head)})"]
 
@@ -327,9 +329,9 @@ def test_strays_of_two_lanes_are_told_apart(lanes: Lanes, tmp_path: Path) -> Non
 
     def left_by(token: str) -> tuple[list[str], list[str]]:
         run = Runs(lanes.shell(), tmp_path)
-        together.wait()
+        together.wait(PATIENCE)
         # Both leave a daemon at the same time; the first to end must not end the other's.
-        exited = run(*shell("setsid env -i sleep $0 & echo $!; sleep 0.1"), token)
+        exited = run(*shell(f"setsid env -i sleep $0 & {IS_THERE}; echo $!"), token)
         return exited.leftovers, [f"sleep (pid {int(exited.stdout.head)})"]
 
     with ThreadPoolExecutor(2) as pool:
@@ -361,15 +363,18 @@ def test_cpu_is_that_of_all_processes_also_of_orphans(run: Runs) -> None:
 
 def test_memory_is_the_peak_of_the_tree_and_of_its_largest(run: Runs) -> None:
     hold = """
-        import os, sys, time
+        import json, os, time
         held = bytearray(40 << 20)
-        open(sys.argv[1], "x").close()
-        while not os.path.exists(sys.argv[2]):
+        both = 0
+        while both < 80 << 20:  # until they were seen when both had all
             time.sleep(0.01)
-        time.sleep(2.5)  # both have all now, for longer than samples are apart
+            if os.path.exists("samples"):
+                both = max(json.loads(line)["rss"] for line in open("samples"))
     """
-    one, other = (shlex.join([*python(hold), *names]) for names in (("a", "b"), ("b", "a")))
-    both = run("sh", "-c", f"{one} & {other}; wait")
+    one = shlex.join(python(hold))
+    samples = str(run.folder / "samples")
+    both = run("sh", "-c", f"{one} & {one}; wait", samples=samples, timeout=PATIENCE)
+    assert not both.timed_out
 
     assert 40 << 20 < both.largest_rss < 60 << 20
     assert 80 << 20 < both.max_rss < 120 << 20
@@ -384,16 +389,18 @@ def test_memory_of_a_small_program_is_not_that_of_pytest(run: Runs) -> None:
 
 def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
     exited = run(*python("""
-        import time
+        import json, os, time
         held = []
-        while time.process_time() < 0.15:
+        seen = 0
+        while seen < 2:  # samples that differ
             held.append(b"x" * (1 << 20))
-            time.sleep(0.002)
-            for _ in range(100000):
-                pass
-        time.sleep(2.5)  # for longer than samples are apart
-    """))  # fmt: skip
+            time.sleep(0.01)
+            if os.path.exists("samples"):
+                told = [json.loads(line) for line in open("samples")]
+                seen = len({each["cpu_seconds"] for each in told})
+    """), samples=str(run.folder / "samples"), timeout=PATIENCE)  # fmt: skip
 
+    assert not exited.timed_out
     times, rss, cpu = zip(*exited.samples, strict=True)
     assert sorted(times) == list(times)
     assert times[-1] <= exited.seconds
@@ -415,7 +422,10 @@ def test_samples_are_in_their_file_while_the_program_runs(run: Runs, tmp_path: P
 
 
 def test_processes_are_counted(run: Runs) -> None:
-    assert run("sh", "-c", "sleep 0.1 & sleep 0.1 & wait").processes == 3
+    script = f"sleep 600 & one=$!; sleep 600 & {SEEN}; kill $one $!; wait"
+    samples = str(run.folder / "samples")
+
+    assert run("sh", "-c", script, samples=samples, timeout=PATIENCE).processes == 3
 
 
 def test_a_lane_that_its_program_kills_is_told_and_replaced(run: Runs, token: str) -> None:

@@ -65,7 +65,9 @@ def test_a_failed_step_tells_its_tries_and_where_the_whole_stderr_is(project: Pr
 
 
 def test_logs_and_samples_of_each_try_are_in_the_folder_of_the_run(project: Project) -> None:
-    cmd = "cmd: 'sleep 0.1; echo x >> n; echo no >&2; test $(wc -l < n) -ge 2'"
+    sampled = "[ -s .orchestrator/runs/2*/resources/x/a.$(wc -l < n).jsonl ]"
+    waits = f"until {sampled}; do sleep 0.01; done"
+    cmd = f"cmd: 'echo x >> n; {waits}; echo no >&2; test $(wc -l < n) -ge 2'"
     project.recipe("x", {"a": f"type: shell, parse: text, {cmd}, retry: {{attempts: 2}}"})
     block = project.blocks()["a"]
     latest = project.path / ".orchestrator" / "runs" / "latest"
