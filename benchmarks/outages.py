@@ -279,12 +279,14 @@ def worker_stopped(scene: Scene, seconds: float) -> list[str]:
     pid = scene.pid("b")
     name, worker = scene.cluster.worker_of(pid)
     worker.suspend()
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    lost = seconds > PATIENCE_OF_WORKERS
+    gone = not lost or until(lambda: not psutil.pid_exists(pid), SILENCE)
+    time.sleep(max(0.0, end - time.monotonic()))
     worker.resume()
-    if seconds < 20:
+    if not lost:
         scene.let("b")
         return scene.wrong(0)
-    gone = until(lambda: not psutil.pid_exists(pid), GRACE)
     wrong = scene.wrong(1, b=f"crash: worker {name} on ", c="blocked")
     return wrong if gone else ["the body goes on though its worker was taken for lost", *wrong]
 

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.exited import Asked, Exited, LaneLost, exited_of, patience_with
+from pytest_orchestrator.execution.pulse import Pulse
 from pytest_orchestrator.execution.supervision import ANSWER, Supervision, ending
 
 _L = TypeVar("_L", bound="Lane")
@@ -23,13 +24,13 @@ class Lanes:
 
     Args:
         limited: Do with what every system has: no /proc, no subreaper, no pidfd.
+        pulse: The supervisor ends all lanes where it ceases.
     """
 
-    def __init__(self, *, limited: bool = False) -> None:
-        self._limited, self._lock = limited, threading.Lock()
+    def __init__(self, *, limited: bool = False, pulse: Pulse | None = None) -> None:
+        self._limited, self._pulse, self._lock = limited, pulse, threading.Lock()
         self._supervisor: Supervision | None = None
-        self._lanes: list[Lane] = []
-        self._end = "the lanes were closed"
+        self._lanes, self._end = list[Lane](), "the lanes were closed"
 
     def start(self) -> int:
         """Start the supervisor ahead of the first lane; return its pid."""
@@ -110,7 +111,7 @@ class Lanes:
         if self._supervisor is not None and self._supervisor.over:
             self._post_mortem(self._supervisor)
         if self._supervisor is None:
-            self._supervisor = Supervision(limited=self._limited)
+            self._supervisor = Supervision(limited=self._limited, pulse=self._pulse)
         return self._supervisor
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
@@ -151,9 +152,8 @@ class Lane:
 
     def __init__(self, lanes: Lanes) -> None:
         self.pid: int | None = None
-        self._lanes = lanes
+        self._lanes, self._sending = lanes, threading.Lock()
         self._socket: socket.socket | None = None
-        self._sending = threading.Lock()
         self._number, self._running = 0, False
 
     def run(

@@ -35,6 +35,7 @@ from pytest_orchestrator.execution.errands import (
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import LARGEST
 from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.pulse import Pulse
 from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.slot import Program, Slot
 from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
@@ -138,9 +139,12 @@ class Stay:
             return
         self._terms = terms
         self._program = on_site.program(terms)
+        own = Pulse()
+        own.beat(time.monotonic() + PATIENCE)
+        self._lanes = Lanes(pulse=own)
         self._began.set()
         threading.Thread(
-            target=self._beat, args=(pulse,), name="session pulse", daemon=True
+            target=self._beat, args=(pulse, own), name="session pulse", daemon=True
         ).start()
 
     @contextlib.contextmanager
@@ -164,8 +168,8 @@ class Stay:
         claimed = msgspec.structs.replace(claimed, handed=handed)
         return on_site.environment(self._terms, claimed, folder, slot)
 
-    def _beat(self, token: str) -> None:
-        """Be heard until the session is over."""
+    def _beat(self, token: str, own: Pulse) -> None:
+        """Be heard until the session is over; while it hears, the lanes here may go on."""
         link: RemoteContext | None = None
         heard, refusals = time.monotonic(), 0
         while not self.is_over:
@@ -173,7 +177,9 @@ class Stay:
                 link = link or RemoteContext.connect(
                     self.address, token, timeout=_ANSWER, patience=_CONNECT
                 )
+                began = time.monotonic()
                 is_busy = self._tell(link)
+                own.beat(began + PATIENCE)  # then already the session may have heard it last
                 self.connections.tidy()
                 heard, refusals = time.monotonic(), 0
                 if is_busy:  # what has been told to end needs a moment
@@ -193,6 +199,7 @@ class Stay:
         if link is not None:
             link.close()
         self._end()
+        own.close()
 
     def _tell(self, link: RemoteContext) -> bool:
         """Beat once; tell whether there was something to end."""

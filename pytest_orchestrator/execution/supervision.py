@@ -8,6 +8,8 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from pytest_orchestrator.execution import pulse as pulses
+from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.exited import signal_of
 
 ANSWER = 5.0
@@ -30,6 +32,7 @@ class Supervision:
 
     Args:
         limited: Let it do with what every system has: no /proc, no subreaper, no pidfd.
+        pulse: It ends all lanes where that ceases.
 
     Attributes:
         socket: Questions go by it, answers come by it.
@@ -37,7 +40,7 @@ class Supervision:
         lanes: Pids of the lanes that it has started.
     """
 
-    def __init__(self, *, limited: bool) -> None:
+    def __init__(self, *, limited: bool, pulse: pulses.Pulse | None = None) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -53,11 +56,20 @@ class Supervision:
             )
         self.pid = self._process.pid
         self.lanes: set[int] = set()
+        if pulse is not None:
+            self._heed(pulse)
 
     @property
     def over(self) -> bool:
         """True where it has ended."""
         return self._process.poll() is not None
+
+    def _heed(self, pulse: pulses.Pulse) -> None:
+        try:
+            wire.send(self.socket, {"pulse": pulses.GRACE}, (pulse.file,))
+            wire.answer(self.socket)
+        except (EOFError, OSError):  # whoever asks it next is told
+            self._process.kill()
 
     def close(self) -> str:
         """Let it end everything, and tell how it ended."""

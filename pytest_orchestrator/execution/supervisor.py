@@ -17,6 +17,7 @@ from _socket import socket
 from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.outside import Outside
 from pytest_orchestrator.execution.portable import descendants_by
+from pytest_orchestrator.execution.pulse import Listener
 from pytest_orchestrator.execution.watch import EMERGENCY
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ class Supervisor:
         self._poll.register(control, select.POLLIN)
         self._pidfd = self._watch(pytest)
         self._outside: Outside | None = None
+        self._pulse: Listener | None = None
 
     def serve(self) -> None:
         """Do as pytest asks until it is gone, then end everything."""
@@ -67,12 +69,15 @@ class Supervisor:
 
     def _once(self) -> bool:
         """Take what happens next; False where it is the end of pytest."""
-        watched, outside = self._pidfd >= 0, self._outside
-        pause = outside.pause if outside is not None else None
-        pause = pause if watched else _LOOK
+        watched, outside, pulse = self._pidfd >= 0, self._outside, self._pulse
+        pauses = [one.pause for one in (outside, pulse) if one is not None]
+        pause = min(pauses, default=None) if watched else _LOOK
         happened = {fd for fd, _ in self._poll.poll(None if pause is None else pause * 1000)}
         if outside is not None and outside.ends():
             return False
+        if pulse is not None and pulse.misses():
+            for pid in list(self._lanes):
+                self._dropped(pid, 0.0)
         if watched and self._pidfd in happened:
             return False
         if not watched or happened - {self._control.fileno()}:
@@ -95,6 +100,10 @@ class Supervisor:
             file, terminal = fds
             self._outside = Outside(self._pytest, file, terminal, request["guard"])
             return {}
+        if "pulse" in request:
+            (file,) = fds
+            self._pulse = Listener(file, request["pulse"])
+            return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)
         except OSError as error:
@@ -115,8 +124,9 @@ class Supervisor:
             os.dup2(fd, _CONTROL, inheritable=False)
             os.dup2(self._alive, _ALIVE, inheritable=False)
             ours = [fd, self._control.fileno(), self._alive, self._living, self._pidfd]
-            if self._outside is not None:
-                self._outside.close()
+            for other in (self._outside, self._pulse):
+                if other is not None:
+                    other.close()
             for one in (*ours, *self._lanes.values()):
                 if one >= 0:
                     os.close(one)

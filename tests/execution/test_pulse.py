@@ -1,0 +1,90 @@
+"""What lanes run is ended where the process that has them shows no pulse any more."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.execution import pulse
+from pytest_orchestrator.execution.exited import LaneLost, Request
+from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.pulse import Listener, Pulse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TREE = "trap '' TERM; setsid sleep 600 & echo $! > pid; exec sleep 600"
+
+
+def asked(script: str, folder: Path) -> Request:
+    return Request(argv=("sh", "-c", script), env=dict(os.environ), cwd=str(folder))
+
+
+@pytest.fixture
+def beating() -> Iterator[Pulse]:
+    beating = Pulse()
+    yield beating
+    beating.close()
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
+    beating: Pulse,
+    tmp_path: Path,
+    is_gone: Callable[[int], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    limited: bool,
+) -> None:
+    monkeypatch.setattr(pulse, "GRACE", 0.1)
+    with Lanes(limited=limited, pulse=beating) as lanes:
+        lane = lanes.shell()
+        beating.beat(time.monotonic() + 600)
+        assert lane.run(asked("true", tmp_path)).code == 0
+        lost: list[LaneLost] = []
+
+        def run() -> None:
+            with pytest.raises(LaneLost) as caught:
+                lane.run(asked(TREE, tmp_path))
+            lost.append(caught.value)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert thread.is_alive()
+        beating.beat(time.monotonic())
+        thread.join(60)
+
+        assert "was ended by SIGKILL" in str(lost[0])
+        assert limited or is_gone(int((tmp_path / "pid").read_text()))
+        beating.beat(time.monotonic() + 600)
+        assert lane.run(asked("true", tmp_path)).code == 0
+
+
+def test_who_was_frozen_together_with_the_supervisor_may_go_on(
+    beating: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    listener = Listener(beating.file, 5.0)
+    beating.beat(now)
+    now += 600
+    assert not listener.misses()
+    beating.beat(now + 20)
+    looks = 0
+    while not listener.misses():
+        now += 1.0
+        looks += 1
+        assert looks < 60
+    assert 25 <= looks < 28  # twenty seconds, and the grace
+
+
+def test_before_its_first_beat_nobody_is_missed(beating: Pulse) -> None:
+    listener = Listener(beating.file, 0.0)
+
+    assert not any(listener.misses() for _ in range(100))
