@@ -10,6 +10,7 @@ import msgspec
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lockfile import LockError
@@ -25,6 +26,9 @@ class Crew(Serial):
 
     Args:
         slots: As many steps run at the same time; the rest is as for `Serial`.
+
+    Attributes:
+        cutoff: At which failure all ends.
     """
 
     def __init__(
@@ -45,6 +49,11 @@ class Crew(Serial):
         self._ready = Ready()
         self._busy: set[Job] = set()
         self._errors: list[BaseException] = []
+        self.cutoff = Cutoff()
+
+    def _judge(self, job: Job) -> None:
+        """See whether all ends, now that a step has a result; the lock is held."""
+        raise NotImplementedError
 
     def _follow(self, ended: str) -> None:
         """Let those wait in line that waited for the end of a step; the lock is held."""
@@ -83,7 +92,8 @@ class Crew(Serial):
             self._free += job.seat.leave()
             if job.result is not None:
                 self._heed(job.step, job.result)
-            if job.result is None and not self._stop.is_set():
+                self._judge(job)
+            if job.result is None and not (self._stop.is_set() or self.cutoff.is_past(job.step)):
                 job.wait(self._again)  # until there is a slot, too
             else:
                 self._busy.discard(job)
@@ -101,7 +111,8 @@ class Crew(Serial):
                 if grip is None or not self._may_run(job):
                     return
                 result = job.tries.run(grip.files)
-                job.cut = self._stop.is_set()
+                job.runs = False
+                job.cut = self._stop.is_set() or self.cutoff.is_past(job.step)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
         if result is not None:
@@ -122,9 +133,10 @@ class Crew(Serial):
             if self._free and not job.seat.is_taken:
                 job.seat.take(self._free.pop())
             waits = job.collides(self._busy)  # it was prepared, and its locks have other names
-            may = job.seat.is_taken and not waits and not self._stop.is_set()
+            ends = self._stop.is_set() or self.cutoff.is_past(job.step)
+            may = job.seat.is_taken and not waits and not ends
             if may:
-                job.begun = job.begun or time.time()
+                job.begun, job.runs = job.begun or time.time(), True
             return may
 
     def _again(self, job: Job) -> None:
@@ -133,6 +145,7 @@ class Crew(Serial):
             if job.timer is not None:
                 job.timer = None
                 self._busy.discard(job)
-                self._ready.put(job)
+                if not self.cutoff.is_past(job.step):
+                    self._ready.put(job)
                 self._staff()
         self._bell.ring()

@@ -72,6 +72,7 @@ class Job:
         cut: It was to be ended when its try ended.
         timer: Starts its next try.
         begun: Start of its first try, seconds since the epoch.
+        runs: A try of it runs now.
         waited: Seconds that it waited for locks, those that steps beside it had among them.
     """
 
@@ -85,6 +86,7 @@ class Job:
         self.cut = False
         self.timer: threading.Timer | None = None
         self.begun: float | None = None
+        self.runs = False
         self.waited = 0.0
         self._missed: float | None = None
 

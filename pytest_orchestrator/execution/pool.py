@@ -18,6 +18,7 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.ahead import Ahead, Waits
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.crew import Crew
+from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.ending import end
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
@@ -143,8 +144,9 @@ class Pool(Crew):
         return super().over()
 
     def _forget(self, step: Step) -> None:
-        super()._forget(step)
-        self._jobs.pop(step.name, None)
+        with self._lock:
+            super()._forget(step)
+            self._jobs.pop(step.name, None)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
         """Wait for the end of a step."""
@@ -186,6 +188,37 @@ class Pool(Crew):
             interrupt = self._end_all(f"{self.recipe.id}::{self.stopper} failed")
             if interrupt is not None:
                 raise interrupt
+        elif self.cutoff.is_known and any(map(self._is_late, (*self._busy,))):
+            interrupt = self._end_these(self._is_late, self.cutoff.cause)
+            if interrupt is not None:
+                raise interrupt
+
+    def _is_late(self, job: Job) -> bool:
+        """Tell whether a step runs that comes after the failure at which all ends."""
+        return job.runs and self.cutoff.is_past(job.step)
+
+    def _judge(self, job: Job) -> None:
+        """Let nothing begin that comes after a failure at which all ends; the lock is held."""
+        if self._fails(job):
+            untold = [one for one in self._jobs.values() if one.step.name not in self.results]
+            self.cutoff.judge(one.step for one in untold if self._fails(one))
+            for one in self._ready.keep(lambda one: not self.cutoff.is_past(one.step)):
+                if not one.begun:
+                    self._jobs.pop(one.step.name, None)
+
+    def _fails(self, job: Job) -> bool:
+        result = job.result
+        if job.cut or result is None or result.outcome != "failed":
+            return False
+        return not self._is_expected(job.step, result)
+
+    def _go_on(self) -> None:
+        """Let steps run that come after the end, since somebody asks for one; the lock is held."""
+        self.cutoff = Cutoff()
+        self._ready.keep(lambda _: False)
+        for name, job in [*self._jobs.items()]:
+            if job.result is None and job not in self._busy:
+                del self._jobs[name]
 
     def _end_all(self, cause: str) -> BaseException | None:
         """End all that runs ahead; return what Ctrl-C raised meanwhile."""
@@ -193,10 +226,17 @@ class Pool(Crew):
         with self._lock:
             self._clear()
             self._ready.keep(lambda _: False)
-            self._busy -= {job for job in self._busy if job.stop_waiting()}
-        interrupt = end(self._busy, self._bell)
+        interrupt = self._end_these(lambda _: True, cause)
         self._stop.clear()
-        for job in self._jobs.values():
+        return interrupt
+
+    def _end_these(self, which: Callable[[Job], bool], cause: str) -> BaseException | None:
+        """End some of what runs ahead; return what Ctrl-C raised meanwhile."""
+        with self._lock:
+            self._busy -= {job for job in self._busy if which(job) and job.stop_waiting()}
+            jobs = list(filter(which, self._jobs.values()))
+        interrupt = end(lambda: list(filter(which, (*self._busy,))), self._bell)
+        for job in jobs:
             if job.begun:
                 job.result, job.cut = job.cut_off(cause), False
         return interrupt
@@ -206,6 +246,8 @@ class Pool(Crew):
         with self._lock:
             # pytest changes it between two items, while other threads would read it.
             self._environ = dict(os.environ)
+            if self.cutoff.is_past(step):
+                self._go_on()
             if self._ahead is not None and not self.begun:
                 for name in self._ahead.ready(self.known):
                     self._push(self.recipe.step(name))
@@ -234,7 +276,8 @@ class Pool(Crew):
     def _follow(self, ended: str) -> None:
         """Start what waited for the end of a step; the lock is held."""
         for name in self._ahead.ready(self.known, ended) if self._ahead and self.begun else ():
-            self._push(self.recipe.step(name))
+            if not self.cutoff.is_past(step := self.recipe.step(name)):
+                self._push(step)
         self._staff()
 
     def _clear(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.execution.ahead import Waits
+from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.plugin import durations
 from pytest_orchestrator.plugin.late_reports import beside, later
@@ -48,8 +49,17 @@ def start(session: pytest.Session) -> "dict[str, str]":
         nodes = {step.name: pool.recipe.node(step.name) for step in pool.recipe.steps}
         seconds = {name: known[node] for name, node in nodes.items() if node in known}
         pool.plan(uses.waits(pool), seconds)
+        pool.cutoff = _cutoff(session, uses.counted(pool))
     session.config.pluginmanager.register(Jobs(session, pools), "orchestrator-jobs")
     return uses.serial
+
+
+def _cutoff(session: pytest.Session, counted: set[str]) -> Cutoff:
+    """Return where ``-x`` and ``--maxfail`` end the steps of a recipe."""
+    most: int = session.config.getoption("maxfail")
+    if not most:
+        return Cutoff()
+    return Cutoff(counted, lambda: most - session.testsfailed, f"stopping after {most} failures")
 
 
 def _why_serial(config: pytest.Config) -> str:
@@ -118,6 +128,15 @@ class _Uses:
             )
             for step in wanted
         }
+
+    def counted(self, pool: Pool) -> set[str]:
+        """Return the steps whose failures count: pytest tells of them, and runs none again."""
+        if self._config.getoption("reruns", 0) or (
+            self._config.pluginmanager.has_plugin("rerunfailures") and self._config.getini("reruns")
+        ):
+            return set()
+        items = self._steps.get(pool.recipe.key, ())
+        return {item.step.name for item in items if not item.get_closest_marker("flaky")}
 
     def why_serial(self, pool: Pool) -> str:
         """Return what keeps a recipe from running steps at the same time; empty for nothing."""

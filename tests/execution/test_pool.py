@@ -18,6 +18,7 @@ import pytest
 from benchmarks.faults import PATIENCE, alive, new_token
 from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
+from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.exited import Request
 from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.pool import Pool
@@ -38,7 +39,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
     # Steps that wait for one another in vain fail.
     bench.surroundings(timeout=PATIENCE)
     made: list[Pool] = []
-    slots = [slot, slot.another(), slot.another()]
+    slots = [slot, *(slot.another() for _ in range(3))]
 
     def pool(
         seconds: dict[str, float] | None = None,
@@ -70,6 +71,9 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
 
 def _noting(name: str, more: str = "") -> str:
     return f"echo {name} >> ran; {more}"
+
+
+_ENDS = "trap 'touch {}.over; exit 1' TERM; {}; while :; do sleep 0.01; done"
 
 
 def ran(run: Pool) -> list[str]:
@@ -224,6 +228,54 @@ def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(pool: Callable[..
     assert taken(run, "locked_goes_on", "bad", "locked") == ["failed", "failed", "blocked"]
     assert failure_of(run.results["locked_goes_on"])[0] == "interrupted"
     assert ran(run) == ["begun"]
+
+
+def test_nothing_goes_on_after_the_failure_at_which_all_ends(
+    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Wait] = []
+    monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
+    bench.surroundings(waiting=waits.append)
+    run = pool(
+        a=("until [ -e c.over -a -e retried.over ]; do sleep 0.01; done", ""),
+        b=("until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3", ""),
+        c=(_ENDS.format("c", "touch c.met"), ""),
+        retried=(_ENDS.format("retried", _noting("retried", "touch a.met")), ""),
+        d=(_noting("d"), ""),
+        locked_e=(_noting("e"), ""),
+        jobs=4,
+    )
+    held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+    assert held is not None
+    run.cutoff = Cutoff({"a", "b"}, lambda: 1, "that was it")
+
+    assert taken(run, "a", "b") == ["passed", "failed"]
+    run.cancel("the session is over")
+
+    held.release()
+    assert (ran(run), waits) == (["retried"], [])
+    assert run.untaken == ["c", "retried"]
+    kind, reason = failure_of(run.results["c"])
+    assert kind == "interrupted"
+    assert reason.endswith(" s: that was it")
+
+
+def test_who_goes_on_after_that_failure_has_all_run(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("exit 3", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"), jobs=1)
+    run.cutoff = Cutoff({"a", "b", "c"}, lambda: 1)
+
+    assert taken(run, "a") == ["failed"]
+    assert ran(run) == []
+    assert taken(run, "b", "c") == ["passed", "passed"]
+    assert ran(run) == ["b", "c"]
+
+
+def test_a_failure_that_does_not_count_ends_nothing(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("exit 3", ""), b=(_noting("b"), ""), jobs=1)
+    run.cutoff = Cutoff({"b"}, lambda: 1)
+    taken(run, "a")
+
+    until(lambda: ran(run) == ["b"])
 
 
 def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., Pool]) -> None:

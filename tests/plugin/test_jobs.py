@@ -329,6 +329,32 @@ def test_the_first_failure_ends_what_sleeps_beside_it_at_once(
     assert not any(map(_is_alive, _pids(project)))
 
 
+@pytest.mark.parametrize(("option", "failures"), [("-x", 1), ("--maxfail=2", 2), ("-x -n1", 1)])
+def test_a_failure_ends_what_comes_after_it_while_an_earlier_item_runs(
+    project: Project, option: str, failures: int
+) -> None:
+    fails = "until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3"
+    ends = "trap 'touch c.over; exit 1' TERM; touch c.met; while :; do sleep 0.01; done"
+    project.recipe(
+        "x",
+        {
+            "a": _command("touch a.met; until [ -e c.over ]; do sleep 0.01; done"),
+            **{f"b{number}": _command(fails) for number in range(failures)},
+            "c": _command(ends),
+            # Until the last of the failures there is nothing to keep it from running.
+            "d": _command("echo d >> ran.txt", "" if failures == 1 else "c"),
+        },
+        {"off": _command("echo off >> ran.txt")},
+    )
+
+    result = project.run(f"--recipe-jobs={2 + failures}", *option.split(), "-rf")
+
+    result.assert_outcomes(failed=failures + 1, passed=2)
+    assert project.ran == ["off"]
+    cause = rf"interrupted after \d+\.\d s: stopping after {failures} failures"
+    assert re.search(rf"FAILED recipes/x.yaml::c - {cause}", result.stdout.str())
+
+
 def _interrupted(
     project: Project, number: signal.Signals, c: str = _command(_SLEEPS.format("c"))
 ) -> tuple[int, list[str]]:
