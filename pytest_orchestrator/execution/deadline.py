@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Iterator
 from types import FrameType
 
+from pytest_orchestrator.execution import frames
+
 
 class TimeLimitReached(BaseException):
     """Raised in the main thread at the deadline; not an Exception, so that few swallow it."""
@@ -63,7 +65,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
 
 def _tell_stacks(interrupted: FrameType | None) -> None:
-    """Write the stacks of all threads, that of the main thread (this one) first.
+    """Write the stacks of all threads with code of the user, the main thread (this one) first.
 
     Not by faulthandler: it stops after a hundred threads, and the oldest come last.
     """
@@ -72,5 +74,9 @@ def _tell_stacks(interrupted: FrameType | None) -> None:
     here = threading.get_ident()
     del others[here]
     for ident, frame in ((here, interrupted), *others.items()):
-        sys.stderr.write(f"\nThread {names.get(ident, ident)} (most recent call last):\n")
-        sys.stderr.writelines(traceback.format_stack(frame))
+        lines = frames.stack(frame, called=ident == here)
+        if ident == here:
+            lines = lines or traceback.format_stack(frame)
+        if lines:
+            sys.stderr.write(f"\nThread {names.get(ident, ident)} (most recent call last):\n")
+            sys.stderr.writelines(lines)

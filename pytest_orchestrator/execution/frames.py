@@ -1,10 +1,17 @@
 """Tracebacks as their author wants them: the frames of the user's code alone."""
 
+import itertools
+import sys
 import threading
+import traceback
 import types
 from pathlib import Path
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
+_OUR_NAME = __name__.partition(".")[0]
+_RUNNERS = {_OUR_NAME, "pytest", "_pytest", "pluggy", "xdist", "execnet", "importlib"}
+"""Packages that lead to the user's code, and run in threads of their own."""
+_NOBODYS = _RUNNERS | sys.stdlib_module_names
 _WAITS = threading.__file__  # in which this package waits when a signal's handler raises
 
 
@@ -27,6 +34,29 @@ def users(error: BaseException) -> BaseException:
         one.__traceback__ = _without_ours(one.__traceback__)
         queue += [one.__cause__, one.__context__]
     return error
+
+
+def stack(frame: types.FrameType | None, *, called: bool = False) -> list[str]:
+    """Return the lines of a stack from the user's first frame on, the most recent call last.
+
+    Args:
+        frame: Where the thread is.
+        called: This package has called what runs there: all before that is not the user's.
+
+    Returns:
+        The lines, without those of this package and of pytest; none where nothing of the
+        user's runs in the thread.
+    """
+    frames = [(*one, _package_of(one[0])) for one in traceback.walk_stack(frame)][::-1]
+    ours = [place for place, (*_, package) in enumerate(frames) if package == _OUR_NAME]
+    first = ours[0] if called and ours else 0
+    users = itertools.dropwhile(lambda one: one[2] in _NOBODYS, frames[first:])
+    kept = ((one, line) for one, line, package in users if package not in _RUNNERS)
+    return traceback.StackSummary.extract(kept).format()
+
+
+def _package_of(frame: types.FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:

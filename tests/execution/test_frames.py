@@ -1,10 +1,13 @@
 """Tracebacks have the frames of the user's code alone, in every exception of a chain."""
 
 import importlib
+import inspect
+import re
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from pytest_orchestrator.core.calling import call
 from pytest_orchestrator.execution.desk import Desk, Stay
 from pytest_orchestrator.execution.errands import Beat, Claim
-from pytest_orchestrator.execution.frames import users
+from pytest_orchestrator.execution.frames import stack, users
 from tests.execution.test_tickets import TERMS, Door
 
 
@@ -109,3 +112,32 @@ def test_the_way_through_the_import_system_is_taken_out(
         "outer_of_frames.py",
         "inner_of_frames.py",
     ]
+
+
+def test_a_stack_begins_where_the_users_code_was_called_and_has_that_alone() -> None:
+    told: list[str] = []
+
+    def within() -> None:
+        told.extend(stack(inspect.currentframe(), called=True))
+
+    def body() -> None:
+        call(within, None, None)
+
+    call(body, None, None)
+
+    assert [re.findall(r", in (\w+)\n", one) for one in told] == [["body"], ["within"]]
+
+
+def test_a_thread_without_the_users_code_has_no_stack() -> None:
+    over = threading.Event()
+    ours = threading.Thread(target=call, args=(over.wait, None, None))
+    ours.start()
+    with ThreadPoolExecutor(1) as idle:
+        idle.submit(str).result()
+        there = sys._current_frames()  # noqa: SLF001
+        others = [there[one.ident or 0] for one in (ours, *idle._threads)]  # noqa: SLF001
+        told = [stack(one) for one in others]
+    over.set()
+    ours.join()
+
+    assert told == [[], []]
