@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _signal import SIGCONT, SIGKILL  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,12 +47,16 @@ class Abilities:
     def adopt_orphans(self, name: bytes) -> None:
         """Become the parent of all descendants whose own parents are gone.
 
+        Once its own parent is gone this process is woken, where somebody has stopped it: it would
+        not notice otherwise.
+
         Args:
             name: What this process is called in lists of processes, at most 15 bytes.
         """
         self.adopts = self.adopts and _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
         if self.adopts:
             _prctl(_PR_SET_NAME, name)
+            _prctl(_PR_SET_PDEATHSIG, SIGCONT)
 
 
 def end_with_parent() -> None:
@@ -61,9 +66,7 @@ def end_with_parent() -> None:
     ended by it.
     """
     if sys.platform == "linux":
-        import signal  # a lane does without it
-
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _prctl(option: int, argument: int | bytes) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,6 +121,22 @@ def test_a_killed_supervisor_is_told_and_replaced(token: str) -> None:
         assert left == []
         assert lane.run(request("true")).code == 0
         assert lanes.start() != first
+
+
+def test_a_stopped_lane_ends_with_its_supervisor_and_so_does_what_it_runs(
+    token: str, is_gone: Callable[[int], bool]
+) -> None:
+    with Lanes() as lanes:
+        first, lane = lanes.start(), lanes.shell()
+        lane.run(request("true"))
+        pid = lane.pid
+        assert pid is not None
+        script = f"kill -STOP $PPID; kill -KILL {first}; setsid sleep $0 & sleep $0"
+        with pytest.raises(LaneLost):
+            lane.run(request(*shell(script), token, timeout=2.0))
+
+        assert is_gone(pid)
+        assert alive(token) == []
 
 
 def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(token: str) -> None:
