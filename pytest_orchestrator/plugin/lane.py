@@ -75,7 +75,7 @@ class Served(StepCalls):
     """The plugin that makes a pytest session run steps and collect nothing."""
 
     def __init__(self, hello: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__(hello["warns"])
         self._hello = hello
 
     def pytest_configure(self, config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin import masking, uncaught
 from pytest_orchestrator.plugin.state import GUARD
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ _WITHOUT = (
     "monkeypatch",
     "recwarn",
     "subtests",
-    "threadexception",
-    "unraisableexception",
+    *uncaught.PLUGINS,
 )
 
 
@@ -148,6 +147,7 @@ def program(config: pytest.Config) -> "Program":
             "options": {name: value for name, value in options.items() if value is not None},
             "argv": argv,
             "forks": FORKS,
+            "warns": [name for name in uncaught.PLUGINS if config.pluginmanager.has_plugin(name)],
         },
     )
 

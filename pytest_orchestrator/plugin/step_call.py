@@ -12,7 +12,7 @@ import socket
 import threading
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,9 +38,13 @@ class StepCalls:
 
     All of them run within the protocol of that item: pytest's filters of warnings and its
     explanations of assertions are in place once and for all.
+
+    Args:
+        warns: Plugins of pytest in whose place a step warns of what nobody has caught.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, warns: Collection[str]) -> None:
+        self._warns = warns
         self._item: Any = None
         self._report: pytest.TestReport | None = None
         self._raised: BaseException | None = None
@@ -127,7 +131,7 @@ class StepCalls:
         for event in events:
             self._tell(event)
         before = set(threading.enumerate())
-        body = _Body(step, RemoteContext(channel), _surroundings(request, error))
+        body = _Body(step, RemoteContext(channel), _surroundings(request, error), self._warns)
         self._item.body = body.run
         end: dict[str, Any] = {"op": "end", "exit": None}
         try:
@@ -198,15 +202,17 @@ def _nothing() -> dict[str, str]:
 class _Body:
     """The body of a step, and how it ended."""
 
-    def __init__(self, step: PythonStep, context: RemoteContext, env: Environment) -> None:
-        self._step, self._context, self._env = step, context, env
+    def __init__(
+        self, step: PythonStep, context: RemoteContext, env: Environment, warns: Collection[str]
+    ) -> None:
+        self._step, self._context, self._env, self._warns = step, context, env, warns
         self._ended: Ended | None = None
 
     def run(self) -> None:
         """Run it; raise what it raised, for pytest to explain."""
         __tracebackhide__ = True
         try:
-            with Uncaught() as uncaught:
+            with Uncaught(self._warns) as uncaught:
                 self._ended = python.run(self._step, self._context, self._env, {})
             self._warned_of(uncaught)
         except KeyboardInterrupt as error:  # nobody has pressed Ctrl-C here

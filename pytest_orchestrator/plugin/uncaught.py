@@ -13,21 +13,32 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import TracebackType
 
 
-class Uncaught:
-    """Collects what nobody catches while a block runs; it is printed as ever, too."""
+PLUGINS = IN_THREADS, IGNORED = ("threadexception", "unraisableexception")
+"""Those plugins of pytest."""
 
-    def __init__(self) -> None:
+
+class Uncaught:
+    """Collects what nobody catches while a block runs; it is printed as ever, too.
+
+    Args:
+        plugins: Those in whose place that is done; who switches one off wants no warnings.
+    """
+
+    def __init__(self, plugins: "Collection[str]") -> None:
+        self._plugins = plugins
         self._found: list[tuple[type[Warning], str, TracebackType | None]] = []
         self._hooks = (threading.excepthook, sys.unraisablehook)
 
     def __enter__(self) -> Self:
         in_thread, ignored = self._hooks
-        threading.excepthook = self._kept(in_thread, self._in_thread)
-        sys.unraisablehook = self._kept(ignored, self._ignored)
+        if IN_THREADS in self._plugins:
+            threading.excepthook = self._kept(in_thread, self._in_thread)
+        if IGNORED in self._plugins:
+            sys.unraisablehook = self._kept(ignored, self._ignored)
         return self
 
     def __exit__(self, *_: object) -> None:

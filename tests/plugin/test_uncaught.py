@@ -72,6 +72,19 @@ def test_where_warnings_are_errors_the_step_fails(
     result.stdout.fnmatch_lines(["*Pytest*ExceptionWarning: Exception *"])
 
 
+@_ISOLATIONS
+@pytest.mark.parametrize(
+    ("function", "plugin"), [("raises", "threadexception"), ("forgets", "unraisableexception")]
+)
+def test_who_switches_that_plugin_of_pytest_off_is_not_warned(
+    project: Project, isolation: str, function: str, plugin: str
+) -> None:
+    _step(project, function, isolation)
+    result = project.spawn("-p", f"no:{plugin}", "-W", "error")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_it_is_told_where_it_was_raised_and_in_the_log(project: Project) -> None:
     _step(project, "raises", "process")
     result = project.spawn("-rA")
