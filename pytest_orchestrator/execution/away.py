@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.where import Where
+from pytest_orchestrator.execution import lockfile
 from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.carrying import order_of
 from pytest_orchestrator.execution.environment import Environment
@@ -58,15 +59,27 @@ class Errand:
     def result(self) -> Ended:
         """Wait for the end of its body; an interrupt ends it first."""
         try:
-            try:
+            with self._away():
                 outcome = self._ticket.wait()
-            except BaseException as end:
-                if not isinstance(end, WorkerLost):
-                    self._end_it()
-                raise
         except WorkerLost as lost:
             return self._of_lost(lost)
         return self._ended(outcome)
+
+    @contextlib.contextmanager
+    def _away(self) -> Iterator[None]:
+        """Let its locks outlast this process, as long as its body may; an interrupt ends it."""
+        for file in self._env.locks:
+            lockfile.goes_away(file)
+        try:
+            yield
+        except WorkerLost:
+            raise
+        except BaseException:
+            self._end_it()
+            raise
+        finally:
+            for file in self._env.locks if self._ticket.is_over else ():
+                lockfile.is_back(file)
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
         """Have its body ended; from any thread, and as often as somebody likes."""

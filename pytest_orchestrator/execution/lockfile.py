@@ -9,6 +9,7 @@ import fcntl
 import os
 import re
 import stat
+import threading
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -24,7 +25,11 @@ SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # see what is re
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATIENCE: Final = 1.0
 _MOST_TEXT: Final = 4096
-_open: Final[set[int]] = set()
+_open: Final[dict[int, int]] = {}  # how many tries with it may run on other machines
+_counting: Final = threading.Lock()
+
+GONE: Final = 30.0
+"""Seconds after which nothing of a process that is gone runs on another machine any more."""
 
 
 class LockError(OrchestratorError):
@@ -33,7 +38,7 @@ class LockError(OrchestratorError):
     slug = "lock"
 
 
-class Owner(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who has a lock, as it stands in the lock's file.
 
     Attributes:
@@ -43,6 +48,9 @@ class Owner(msgspec.Struct, frozen=True):
         run: Id of the run.
         step: Node id of the step or recipe.
         since: When, in ISO 8601 UTC.
+        is_away: Something for which it has it may run on another machine.
+        free_at: It has let go and may run there still, until then, in seconds since the epoch; 0
+            where nobody has found that out.
     """
 
     pid: int
@@ -51,6 +59,8 @@ class Owner(msgspec.Struct, frozen=True):
     run: str
     step: str
     since: str
+    is_away: bool = False
+    free_at: float = 0.0
 
     @classmethod
     def here(cls, run: str, step: str) -> "Owner":
@@ -81,7 +91,8 @@ def locked(path: str) -> int | None:
     """Lock a file, which is made where there is none.
 
     Returns:
-        Its descriptor, to be closed by `closed`; None where somebody else has it locked.
+        Its descriptor, to be closed by `close`; None where somebody else has it locked, or what
+        somebody had it locked for may still run on another machine.
 
     Raises:
         LockError: The file cannot be used.
@@ -90,12 +101,14 @@ def locked(path: str) -> int | None:
         fd = None
         try:
             fd = _opened(path)
-            _open.add(fd)
+            _open[fd] = 0
             found = os.fstat(fd)
             _refuse(path, found)
             _share(fd, found)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_at(path, found):
+                if _is_awaited(fd):
+                    return None
                 kept, fd = fd, None
                 return kept
         except BlockingIOError:
@@ -111,7 +124,7 @@ def locked(path: str) -> int | None:
 def close(fd: int) -> None:
     """Close what `locked` gave; in a fork of this process that is done."""
     with contextlib.suppress(KeyError):
-        _open.remove(fd)
+        del _open[fd]
         os.close(fd)
 
 
@@ -123,20 +136,63 @@ def write_owner(fd: int, owner: Owner) -> None:
         os.ftruncate(fd, len(line))
 
 
+def goes_away(fd: int) -> None:
+    """Take note that a try begins on another machine, which this process may not outlive."""
+    with _counting:
+        if fd in _open:
+            _open[fd] += 1
+            _note_away(fd, is_away=True)
+
+
+def is_back(fd: int) -> None:
+    """Take note that nothing of a try runs there any more."""
+    with _counting:
+        if fd in _open:
+            _open[fd] -= 1
+            if not _open[fd]:
+                _note_away(fd, is_away=False)
+
+
 def owner_of(path: str) -> Owner | None:
     """Read who has a lock, if that can be known; any user may have written it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            line = os.read(fd, _MOST_TEXT).partition(b"\n")[0]
+            return _owner_in(fd)
         finally:
             os.close(fd)
+    except OSError:
+        return None
+
+
+def _owner_in(fd: int) -> Owner | None:
+    try:
+        line = os.pread(fd, _MOST_TEXT, 0).partition(b"\n")[0]
         owner = msgspec.json.decode(line, type=Owner)
         owner.age()
     except (OSError, ValueError, RecursionError):
         return None
     texts = (owner.host, owner.user, owner.run, owner.step)
     return owner if "".join(texts).isprintable() else None
+
+
+def _note_away(fd: int, *, is_away: bool) -> None:
+    owner = _owner_in(fd)
+    if owner is not None:
+        write_owner(fd, msgspec.structs.replace(owner, is_away=is_away))
+
+
+def _is_awaited(fd: int) -> bool:
+    """Tell of a lock that nobody has whether something of its last owner may run elsewhere."""
+    owner = _owner_in(fd)
+    if owner is None or not owner.is_away:
+        return False
+    now = time.time()
+    if not 0 < owner.free_at <= now + GONE:  # nobody has seen it, or the clock was set back
+        owner = msgspec.structs.replace(owner, free_at=now + GONE)
+        write_owner(fd, owner)
+        return _owner_in(fd) == owner  # else the disk takes nothing, and would for ever
+    return owner.free_at > now
 
 
 def _opened(path: str) -> int:

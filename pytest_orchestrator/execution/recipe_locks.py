@@ -178,7 +178,7 @@ class RecipeLocks:
 
     def _refuse_to_wait_for_ourselves(self, lock: str, owner: Owner | None) -> None:
         """Say so where a run that is not over in this session would be waited for."""
-        if owner is None or "::" in owner.step:
+        if owner is None or "::" in owner.step or owner.free_at:
             return
         here = Owner.here(self._env.run, self._recipe.key)
         if (owner.pid, owner.host, owner.run) == (here.pid, here.host, here.run):

@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.errands import (
     NEXT,
     ONCE,
     PIECE,
+    SILENCE,
     Claim,
     Claimed,
     Done,
@@ -80,7 +81,7 @@ class Ticket:
         self._desk, self._step, self._context, self._env = desk, step, context, env
         self._moved = threading.Condition()
         self._handed = ""
-        self._given_up = False
+        self._given_up = self._is_unknown = False
         self._lost = ""
         self._is_closed = False
         self._order: Order | None = None
@@ -107,9 +108,17 @@ class Ticket:
         """Tell whether a worker's process has claimed it."""
         return self.claim is not None and self.claim.stay == claim.stay
 
+    @property
+    def is_over(self) -> bool:
+        """True where nothing of its body runs; asked once nobody waits for that any more."""
+        if self.claim is None or self.outcome is not None or self._is_unknown:
+            return True
+        return self._desk.silence(self.claim) > SILENCE
+
     def is_unknown(self, beat: int) -> None:
         """Take note that the process that has claimed it has nothing of it, as a beat says."""
         if self.claim is not None and beat > self.claim.beats:
+            self._is_unknown = True
             self.lose(f"{self.whose} has lost it")
 
     @property
@@ -135,6 +144,7 @@ class Ticket:
         while True:
             with self._moved:
                 if self.outcome is None:
+                    self._raise_if_cut_off()
                     self._raise_if_lost()
                     self._moved.wait(_LOOK)
                 if self.outcome is not None:
@@ -144,6 +154,8 @@ class Ticket:
 
     def wait_until(self, moment: float) -> None:
         """Wait for the end of the body, but not beyond a moment of ``time.monotonic``.
+
+        A worker may tell of it though the scheduler is lost.
 
         Raises:
             WorkerLost: Nobody will tell of it any more.
@@ -183,6 +195,7 @@ class Ticket:
             self._order = order
             self._moved.notify_all()
             while not self._done:
+                self._raise_if_cut_off()
                 self._raise_if_lost()
                 self._moved.wait(_LOOK)
             return self._done.pop()
@@ -265,9 +278,11 @@ class Ticket:
                 self._done.append(done)
             self._moved.notify_all()
 
-    def _raise_if_lost(self) -> None:
+    def _raise_if_cut_off(self) -> None:
         if cut_off := self._desk.cut_off():
             raise KeyboardInterrupt(cut_off)
+
+    def _raise_if_lost(self) -> None:
         if self._lost:
             raise WorkerLost(self._lost)
         if self.claim is not None and self._desk.is_lost(self.claim, given_up=self._given_up):

@@ -1,5 +1,6 @@
 """A lock is held by one at a time, whoever asks, and however the one before has ended."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -379,3 +380,75 @@ def test_two_users_exclude_each_other(
             nobody.goes_on()
             assert nobody.says() == "waits"
         assert nobody.says() == "waited"
+
+
+KILLED = """
+from pytest_orchestrator.execution import lockfile
+held = take("psu")
+lockfile.goes_away(*held.filenos())
+{}
+told("holds")
+sys.stdin.readline()
+"""
+
+
+def killed(other: Callable[[str], Other], more: str = "") -> None:
+    """Let an owner be killed that has let something run on another machine."""
+    owner = other(KILLED.format(more))
+    assert owner.says() == "holds"
+    assert not is_free("psu")
+    owner.process.send_signal(signal.SIGKILL)
+    owner.ends()
+
+
+def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
+    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Owner | None] = []
+    killed(other)
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    assert [is_free("psu") for _ in range(3)] == [False] * 3
+    monkeypatch.setattr(lockfile, "GONE", 0.5)  # as if the clock had been set back
+
+    held = take("psu", waiting=lambda _, owner, __: waits.append(owner))
+
+    assert held.waited > 0.4
+    assert waits[-1] is not None
+    assert 0 < waits[-1].free_at <= time.time()
+    held.release()
+    assert is_free("psu")
+
+
+def test_what_is_over_elsewhere_is_waited_for_by_nobody(
+    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    killed(other, "lockfile.is_back(*held.filenos())")
+
+    assert is_free("psu")
+
+
+def test_of_two_that_run_elsewhere_the_last_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    for ended, is_over in ((1, False), (2, True)):
+        with take(f"psu {ended}") as held:
+            (fd,) = held.filenos()
+            for _ in range(2):
+                lockfile.goes_away(fd)
+            for _ in range(ended):
+                lockfile.is_back(fd)
+        lockfile.is_back(fd)  # which is another file by now, or none
+        assert is_free(f"psu {ended}") is is_over
+
+
+def test_where_nothing_can_be_noted_a_lock_is_free_at_once(
+    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(other)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+
+    assert is_free("psu")

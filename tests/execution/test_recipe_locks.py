@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution import lockfile, locks
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.lockfile import Owner
 from pytest_orchestrator.execution.runner import Serial
@@ -135,6 +136,11 @@ def test_a_wait_is_told_in_one_line() -> None:
         "recipes/x.yaml::b waits for lock 'psu': recipes/y.yaml::m has held it for 12 s "
         "(pid 7, ada@bench3, run run-2)"
     )
+    gone = msgspec.structs.replace(owner, free_at=time.time() + 20.2)
+    assert str(Wait(who="recipes/x.yaml", lock="psu", owner=gone, seconds=9.0)) == (
+        "recipes/x.yaml waits for lock 'psu': what recipes/y.yaml::m has left on a worker may run "
+        "for 20 s more (ada@bench3, run run-2)"
+    )
     nobody = Wait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
     assert str(nobody) == "recipes/x.yaml waits for lock 'psu'"
 
@@ -203,6 +209,24 @@ def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
         "let nothing that uses that recipe come after this step"
     )
     assert result.failure.place == second.recipe.at["locks"]
+
+
+def test_a_session_waits_for_what_it_has_lost_on_another_machine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lockfile, "GONE", 0.2)
+    first = run_of(bench, WHOLE)
+    with first.locks.of(first.recipe.step("c")) as grip:
+        assert grip is not None
+        for file in grip.files:
+            lockfile.goes_away(file)
+    first.over()
+    second = run_of(bench, WHOLE)
+    result = second.result(second.recipe.step("c"))
+    second.over()
+
+    assert result.failure is None
+    assert result.waited >= 0.2
 
 
 def test_a_lock_that_cannot_be_had_fails_the_step(

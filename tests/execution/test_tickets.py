@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Usage
+from pytest_orchestrator.execution import lockfile, locks
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.environment import Manner
@@ -348,3 +350,60 @@ def _seen(ticket: Ticket, wait: Callable[[], object] | None = None) -> set[str]:
     except WorkerLost as lost:
         return {str(lost)}
     return set() if ticket.outcome is None else {str(ticket.outcome.ended.usage.seconds)}
+
+
+def _told(scene: Scene) -> None:
+    scene.tell(1.0)
+
+
+def _silent(scene: Scene) -> None:
+    scene.silence("a", SILENCE + 1)
+
+
+def _unknown(scene: Scene) -> None:
+    scene.beat("a", 8)
+
+
+def _given_up(scene: Scene) -> None:
+    scene.silence("a", 4.0)
+    scene.ticket.give_up()
+
+
+def _does_not_hear(scene: Scene) -> None:
+    scene.ticket.end(at_once=True)
+    scene.ticket.lose("it was ended")
+
+
+@pytest.mark.parametrize(
+    ("end", "is_over"),
+    [(_told, True), (_silent, True), (_unknown, True), (_given_up, False), (_does_not_hear, False)],
+)
+def test_its_locks_are_free_once_nothing_of_its_body_can_run(
+    bench: Bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Scene], None],
+    *,
+    is_over: bool,
+) -> None:
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    folder, stop = str(tmp_path / "locks"), threading.Event()
+    held = locks.taken(["psu"], run="r", step="s", folder=folder)
+    assert held is not None
+    bench.surroundings(locks=held.filenos())
+    scene = Scene(bench)
+    scene.claim("a", beats=7)
+    end(scene)
+
+    scene.errand().result()
+    held.release()
+
+    stop.set()
+    again = locks.taken(["psu"], run="r", step="s", folder=folder, stop=stop)
+    assert (again is not None) is is_over
+    if again is not None:
+        again.release()
+
+
+def test_who_is_gone_for_good_is_silent_for_no_longer_than_its_locks_are_kept() -> None:
+    assert lockfile.GONE >= SILENCE
