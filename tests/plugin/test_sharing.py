@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -223,3 +224,46 @@ def test_what_a_worker_learns_to_be_secret_is_nowhere(project: Project) -> None:
     files = [path for path in project.path.rglob("*") if path.is_file()]
     told = [path for path in files if b"canary-of-args" in path.read_bytes()]
     assert [path.relative_to(project.path).parts[0] for path in told] == ["recipes"]
+
+
+_ASKS = """
+import ctypes
+import os
+
+PR_GET_PDEATHSIG = 2
+
+def ask(ctx, params):
+    number = ctypes.c_int()
+    ctypes.CDLL(None).prctl(PR_GET_PDEATHSIG, ctypes.byref(number))
+    ctx.set("told", [os.getppid(), number.value])
+    return {"status": "ok"}
+"""
+
+
+_SAYS_WHO = """
+import os
+
+def pytest_report_header():
+    return f"I am {os.getpid()}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "is_controllers", "number"),
+    [
+        (("-n1",), True, signal.SIGKILL),
+        (("--dist=load", "--px=id=proxy//popen", "--tx=popen//via=proxy"), False, 0),
+    ],
+)
+def test_a_worker_ends_with_its_parent_where_that_is_the_controller(
+    project: Project, options: tuple[str, ...], is_controllers: bool, number: int
+) -> None:
+    project.write("asks.py", _ASKS)
+    project.write("conftest.py", _SAYS_WHO)
+    project.recipe("x", {"ask": "type: python, module: asks, function: ask, isolation: inline"})
+
+    result = project.spawn(*options)
+    parent, asked_for = load(found(project.path / ".orchestrator/runs")).changes.values()["told"]
+
+    assert result.parseoutcomes() == {"passed": 1}
+    assert (f"I am {parent}" in result.outlines, asked_for) == (is_controllers, number)

@@ -78,7 +78,7 @@ OTHERWISE: Final[dict[str, str]] = {
 def asks_for_xdist(value: object) -> bool:
     """Tell whether arguments of pytest, one or many, ask for workers of xdist."""
     several = value if isinstance(value, list | tuple) else (value,)
-    return any(isinstance(one, str) and re.match(r"-n ?\d*$", one) for one in several)
+    return any(isinstance(one, str) and re.match(r"-n ?\d*$|--dist=", one) for one in several)
 
 
 if WANTED:  # pytester takes away what a run imported, and that is an import of a second
