@@ -44,15 +44,45 @@ def _calls(project: Project, *args: str) -> list[pytest.TestReport]:
     return [report for report in reports if report.when == "call"]
 
 
-def test_eight_steps_run_at_the_same_time(project: Project) -> None:
-    meet = "touch {0}.on; until [ $(ls *.on | wc -l) = 8 ]; do sleep 0.05; done; sleep 0.5"
-    project.recipe("x", {name: _command(meet.format(name)) for name in _NAMES})
+_MEETS = """
+import sys
+import time
+from pathlib import Path
+
+def meet(ctx, params):
+    name, begun = params["name"], time.monotonic()
+    Path(f"{name}.on").touch()
+    while len([*Path().glob("*.on")]) < 8:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    Path(f"{name}.times").write_text(f"{begun} {time.monotonic()}")
+    return {"status": "ok"}
+
+if __name__ == "__main__":
+    meet(None, {"name": sys.argv[1]})
+"""
+
+
+@pytest.mark.parametrize("kind", ["python", "shell"])
+def test_eight_steps_run_at_the_same_time(project: Project, kind: str) -> None:
+    project.ini("recipe_timeout = 60s")  # for them to wait for one another
+    project.write("meets.py", _MEETS)
+    python = "type: python, module: meets, function: meet, needs: [], params: {{name: {0}}}"
+    step = python if kind == "python" else _command(f"{sys.executable} meets.py {{0}}")
+    project.recipe("x", {name: step.format(name) for name in _NAMES})
 
     calls = _calls(project, "--recipe-jobs=8")
 
     assert [report.nodeid[-1] for report in calls] == list(_NAMES)
     assert all(report.passed and report.duration >= 0.5 for report in calls)
     assert max(one.start for one in calls) < min(one.stop for one in calls)
+    told = [(project.path / f"{name}.times").read_text().split() for name in _NAMES]
+    begun, over = (list(map(float, times)) for times in zip(*told, strict=True))
+    # All have begun before the first one pauses for its half second: eight take as long as one.
+    assert max(begun) + 0.5 <= min(over)
+    # What is told of each is its own time.
+    for report, first, last in zip(calls, begun, over, strict=True):
+        assert last - first <= report.duration
 
 
 def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) -> None:

@@ -1,0 +1,124 @@
+"""A timeout ends a program within three seconds, whatever it does, by the clock of its lane.
+
+That clock is one that moves by what the lane waits, so that it does not matter what else the
+machine does: a lane that waits too long, or for too many things, is late by it at any time.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+
+from benchmarks.faults import BOUND, PATIENCE
+
+TIMEOUT = 1.0
+LANE = """
+import json, os, select, sys
+from contextlib import suppress
+from socket import socketpair
+from types import SimpleNamespace
+from _signal import SIGKILL, SIGTERM
+from msgspec import structs
+from pytest_orchestrator.execution import descendants, kernel, program, watch
+from pytest_orchestrator.execution.exited import Request
+
+script, deadly, limit = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
+now, told = 0.0, []
+send = kernel.kill
+
+class Poll:
+    def __init__(self):
+        real = self.real = select.poll()
+        self.register, self.unregister = real.register, real.unregister
+
+    def poll(self, pause):
+        global now
+        if any(number in deadly for _, number in told):
+            with suppress(ChildProcessError):
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        found = self.real.poll(0)
+        if not found:
+            now += pause / 1000
+        return found
+
+def kill(whom, number):
+    told.append((round(now, 3), number))
+    if number != SIGKILL or number in deadly:
+        send(whom, number)
+
+def start(request, stdout, stderr):
+    pid = program.started(request, stdout, stderr)
+    os.close(9)
+    assert os.read(ready, 1) == b"!"
+    return pid
+
+clock = SimpleNamespace(monotonic=lambda: now)
+watch.time = descendants.time = clock
+watch.select = SimpleNamespace(poll=Poll, POLLIN=select.POLLIN)
+kernel.kill = kill
+ready, theirs = os.pipe()
+os.dup2(theirs, 9)
+os.close(theirs)
+abilities = kernel.Abilities()
+abilities.adopt_orphans(b"test")
+control, other = socketpair()
+alive, living = os.pipe()
+argv = ("/bin/sh", "-c", f"{script}; printf ! >&9; exec sleep 60")
+asked = Request(argv=argv, env=dict(os.environ), cwd="/", timeout=limit)
+below = descendants.Descendants()
+run = watch.Watch(structs.asdict(asked) | {"id": 1}, [], control=control, alive=alive,
+                  abilities=abilities, descendants=below)
+reply = run.run(start)
+print(json.dumps([told, now, reply["timed_out"], reply["seconds"], len(reply["unended"])]))
+sys.stdout.flush()
+kernel.kill = send
+for one in kernel.children(os.getpid()):
+    send(one, SIGKILL)
+"""
+
+
+def ended(script: str, deadly: int | None) -> tuple[list[list[float]], float, float, int]:
+    """Run a program beyond its timeout; only one signal ends it, or none.
+
+    Returns:
+        When which signals were sent, when the lane was through, how long it says that the
+        program ran, and how many processes it could not end.
+    """
+    words = (script, json.dumps([deadly] if deadly else []), str(TIMEOUT))
+    out = subprocess.check_output(
+        (sys.executable, "-c", LANE, *words),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=PATIENCE,
+    )
+    told, now, timed_out, seconds, unended = json.loads(out)
+    assert timed_out
+    return told, now, seconds, unended
+
+
+def test_a_program_that_obeys_ends_at_its_deadline() -> None:
+    told, now, seconds, unended = ended(":", SIGTERM)
+
+    assert told[:1] == [[TIMEOUT, SIGTERM]]
+    assert {number for _, number in told} == {SIGTERM, SIGCONT}
+    assert TIMEOUT <= seconds <= now < TIMEOUT + 0.1
+    assert unended == 0
+
+
+def test_a_program_that_does_not_is_killed_two_seconds_later() -> None:
+    told, now, seconds, unended = ended("trap '' TERM", SIGKILL)
+
+    asked, killed = told[0], [when for when, number in told if number == SIGKILL]
+    assert asked == [TIMEOUT, SIGTERM]
+    assert set(killed) == {TIMEOUT + 2}
+    assert told.index([TIMEOUT + 2, SIGSTOP]) < told.index([TIMEOUT + 2, SIGKILL])
+    assert TIMEOUT + 2 <= seconds <= now < TIMEOUT + BOUND
+    assert unended == 0
+
+
+def test_a_program_that_the_kernel_holds_on_to_is_left_in_time() -> None:
+    told, now, seconds, unended = ended("trap '' TERM", None)
+
+    assert [TIMEOUT + 2, SIGKILL] in told
+    assert unended
+    assert seconds <= now < TIMEOUT + BOUND
