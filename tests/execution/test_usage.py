@@ -1,7 +1,9 @@
 """Figures of this process, and what the system tells of any."""
 
+import gc
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,15 @@ from pytest_orchestrator.execution.kernel import KEEPS_IO, io_of
 from pytest_orchestrator.execution.usage import Own, resident
 
 
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Let no garbage of other tests be given back meanwhile."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
 def test_memory_that_is_held_is_growth() -> None:
     own = Own()
     held = b"x" * 50_000_000

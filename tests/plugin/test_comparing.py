@@ -9,12 +9,15 @@ RECIPE = "recipes/x.yaml"
 
 
 def earlier(project: Project, **figures: float) -> None:
-    """Leave four runs in which the step took and measured about this."""
+    """Leave four runs in which the step measured about this.
+
+    It took so long that it is not out of the usual on any machine.
+    """
     runs = Runs(project.path)
     for noise in (0.9, 1.0, 1.1, 1.0):
         measured = {"volts": figures.get("volts", 12.0) * noise}
-        built = runs.new(RECIPE).begin("a", "b").step("b", seconds=0.001)
-        built.step("a", seconds=figures.get("seconds", 1.0) * noise, measured=measured).seal()
+        built = runs.new(RECIPE).begin("a", "b").step("b", seconds=1000.0)
+        built.step("a", seconds=1000.0 * noise, measured=measured).seal()
 
 
 @pytest.fixture

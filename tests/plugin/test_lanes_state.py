@@ -229,7 +229,10 @@ def test_where_a_step_runs(
 
 
 @pytest.mark.parametrize("isolation", ["process", "inline"])
-def test_coverage_counts_the_lines_of_scriptlets(project: Project, isolation: str) -> None:
+def test_coverage_counts_the_lines_of_scriptlets(
+    project: Project, isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COVERAGE_FILE", raising=False)
     project.write(".coveragerc", "[run]\npatch = subprocess, _exit, fork\nsource = .\n")
     keys = f"isolation: {isolation}"
     project.recipe("x", {"one": keys, "two": keys})

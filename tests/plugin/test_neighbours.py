@@ -78,25 +78,34 @@ def test_a_step_that_pytest_timeout_cuts_off_is_told_without_frames_of_ours(
         "conftest.py",
         """
         import signal
+        import threading
+        import time
+        from pathlib import Path
+
         import pytest
 
         def expired(number, frame):
             pytest.fail("Timeout (>0.5s) from a plugin.")
+
+        def expire():
+            while not Path("begun").exists():
+                time.sleep(0.01)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
 
         @pytest.hookimpl(wrapper=True)
         def pytest_runtest_call(item):
             if item.name != "slow":
                 return (yield)
             before = signal.signal(signal.SIGALRM, expired)
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            threading.Thread(target=expire).start()
             try:
                 return (yield)
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
         """,
     )
-    project.recipe("a", {"slow": "type: shell, cmd: sleep 60, parse: text", "next": "needs: []"})
+    slow = "type: shell, cmd: touch begun; sleep 60, parse: text"
+    project.recipe("a", {"slow": slow, "next": "needs: []"})
 
     result = project.run()
 

@@ -9,7 +9,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,12 +170,10 @@ def test_the_recipe_that_they_are_made_from_is_good(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
-    path.write_bytes(GOOD.encode() + b"# " + b"x" * (8 << 20))
-    began = time.process_time()
+    path.write_bytes(GOOD.encode())
+    os.truncate(path, 1 << 40)  # which no memory could hold
     with pytest.raises(RecipeError, match="above the limit of 1,048,576"):
         load(path, root=tmp_path)
-
-    assert time.process_time() - began < 0.5
 
 
 _LOADS = """
