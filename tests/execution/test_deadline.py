@@ -89,7 +89,8 @@ def test_the_stacks_of_all_threads_are_told_the_interrupted_first(
     first, *rest = capsys.readouterr().err.split("\nThread ")[1:]
     place = re.escape(f'File "{__file__}"')
     assert re.fullmatch(
-        rf"MainThread \(most recent call last\):\n  {place}, line \d+, in has_its_end\n    .*\n", first
+        rf"MainThread \(most recent call last\):\n  {place}, line \d+, in has_its_end\n    .*\n",
+        first,
     )
     told = {stack.partition(" (")[0] for stack in rest if ", in wait_in_a_thread\n" in stack}
     assert told == {thread.name for thread in threads}
