@@ -181,7 +181,7 @@ class Lane:
         Raises:
             OSError: It cannot be started; the filename tells what is missing.
             ValueError: An argument or a variable holds what none can hold.
-            LaneLost: The lane or the supervisor died, or was stopped.
+            LaneLost: The lane or the supervisor died, or did not answer in time.
         """
         fds = (*kept, *(live or ()), *handed)
         connection, pid = self._connected()
@@ -279,7 +279,7 @@ class Lane:
         except LaneLost as lost:
             lost.timed_out = timed_out
             return lost
-        reason = f"the lane (pid {pid}) {'was stopped' if timed_out else ending(status)}"
+        reason = f"the lane (pid {pid}) {'did not answer' if timed_out else ending(status)}"
         return LaneLost(reason, timed_out=timed_out, strays=strays)
 
     def _hang_up(self, connection: socket.socket, pid: int) -> None:

@@ -104,7 +104,7 @@ _IMPORTS = {
     "killed": ("import os\nos.kill(os.getpid(), 9)\n", "was ended by SIGKILL"),
     "wedged": (
         "import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, {14, 15})\ntime.sleep(99)\n",
-        "was stopped",
+        "did not answer",
     ),
 }
 
@@ -200,7 +200,7 @@ def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
     )
 
     told = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.told().items()}
-    assert told == {"one": "timeout: still running after 1.5 s; the lane (pid) was stopped"}
+    assert told == {"one": "timeout: still running after 1.5 s; the lane (pid) did not answer"}
     assert project.ran == ["two"]
     assert _alive(token) == []
 
