@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from benchmarks import ports
+from benchmarks.faults import PATIENCE, alive, new_token, seconds_until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,14 +61,14 @@ steps:
     type: ssh
     host: bench
     parse: text
-    cmd: 'setsid sleep 7613 & trap "" TERM; sleep 7612; sleep 7614'
+    cmd: 'setsid sleep TOKEN & trap "" TERM; sleep TOKEN; sleep TOKEN'
     timeout: 1s
     needs: []
   - name: lost
     type: ssh
     host: bench
     parse: text
-    cmd: kill -9 $(ps -o ppid= -p $PPID); sleep 7615
+    cmd: kill -9 $(ps -o ppid= -p $PPID); sleep TOKEN
     timeout: 20s
     needs: []
   - {name: again, type: ssh, host: bench, parse: text, cmd: 'true', needs: []}
@@ -119,27 +118,9 @@ def bench(project: Project, sshd: Path, monkeypatch: pytest.MonkeyPatch) -> Proj
     return project
 
 
-def _alive(*seconds: int) -> list[str]:
-    """Return the sleeps of a length that go on."""
-    wanted = {str(one) for one in seconds}
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[:1] == ["sleep"] and set(words[1:]) & wanted:
-            found.append(" ".join(words))
-    return found
-
-
-def _gone(*seconds: int) -> None:
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cmdline()[:1] == ["sleep"] and process.cmdline()[1:] <= [str(max(seconds))]:
-                process.wait(60)
-    assert _alive(*seconds) == []
-
-
 def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
-    bench.write("recipes/far.yaml", _RECIPE)
+    token = new_token()
+    bench.write("recipes/far.yaml", _RECIPE.replace("TOKEN", token))
     blocks = bench.blocks("-p", "no:randomly")
 
     told = {
@@ -165,26 +146,28 @@ def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
     assert blocks["lost"]["step"]["kind"] == "crash"
     assert blocks["told"]["resources"]["source"] == {"cpu": "unavailable", "memory": "unavailable"}
     assert blocks["told"]["resources"].keys() == {"seconds", "source"}
-    _gone(7612, 7613, 7614, 7615)
+    assert seconds_until_gone(token, PATIENCE) is not None
 
 
 def test_nothing_goes_on_over_there_when_pytest_is_killed(bench: Project) -> None:
+    token, up = new_token(), bench.path / "up"
     bench.write(
         "recipes/far.yaml",
         "steps:\n  - {name: a, type: ssh, host: bench, parse: text, "
-        f"cmd: 'mkfifo {bench.path}/up; echo > {bench.path}/up; sleep 7622'}}\n",
+        f"cmd: 'mkfifo {up}; sleep {token} & echo > {up}; wait'}}\n",
     )
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly"],
         cwd=bench.path,
         stdout=subprocess.DEVNULL,
     ) as process:
-        while not (bench.path / "up").exists():
+        while not up.exists():
             assert process.poll() is None
-        with (bench.path / "up").open() as up:
-            up.read()
+        with up.open() as told:
+            told.read()
+        assert alive(token)
         process.send_signal(signal.SIGKILL)
-    _gone(7622)
+    assert seconds_until_gone(token, PATIENCE) is not None
 
 
 def test_what_cannot_be_asked_over_there_is_a_mistake_in_the_recipe(bench: Project) -> None:
