@@ -405,5 +405,27 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
         again.release()
 
 
+def test_a_worker_is_waited_for_that_ends_a_body_though_the_scheduler_is_lost(
+    scene: Scene,
+) -> None:
+    lost = "the scheduler at tcp://bench-0:8786 was lost"
+    scene.claim("a")
+
+    def worker() -> None:
+        while not scene.beat("a", 1, scene.ticket.id).end:
+            pass
+        scene.tell(1.0)
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    scene.desk.cut_off = lambda: lost
+    with pytest.raises(KeyboardInterrupt, match=lost):
+        scene.errand().result()
+    is_over = scene.ticket.is_over
+    thread.join()
+
+    assert is_over
+
+
 def test_who_is_gone_for_good_is_silent_for_no_longer_than_its_locks_are_kept() -> None:
     assert lockfile.GONE >= SILENCE

@@ -31,11 +31,9 @@ OTHERWISE: Final[dict[str, str]] = {
     "test_lock_keys::test_a_worker_says_so_in_the_report": XDIST,
     "test_lock_keys::test_two_pytests_with_fifty_steps_each_never_hold_a_lock_together": _VARIABLES,
     "test_lock_keys::test_a_recipe_holds_its_locks_until_its_last_step_of_finally": _VARIABLES,
-    "test_lock_keys::test_a_lock_is_held_until_the_processes_are_gone_though_pytest_was_killed": (
-        "a lock is of pytest's machine, and free some seconds before its worker has noticed"
-    ),
     "test_resuming::test_what_belongs_together_goes_on_together_whoever_runs_it": XDIST,
     "test_resuming::test_what_a_killed_run_owes_is_told_and_made_good": _VARIABLES,
+    "test_resuming::test_what_ctrl_c_cut_off_in_finally_is_owed_too": _VARIABLES,
     "test_reports::test_junit_has_the_same_as_properties": _TOLD,
     "test_lanes_parity::test_what_is_shown_is_the_same": _TOLD,
     "test_failure_text::test_criteria_that_do_not_hold_are_told_at_their_lines": _TOLD,
