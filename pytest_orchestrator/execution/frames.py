@@ -11,7 +11,6 @@ _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 _OUR_NAME = __name__.partition(".")[0]
 _RUNNERS = {_OUR_NAME, "pytest", "_pytest", "pluggy", "xdist", "execnet", "importlib"}
 """Packages that lead to the user's code, and run in threads of their own."""
-_NOBODYS = _RUNNERS | sys.stdlib_module_names
 _WAITS = threading.__file__  # in which this package waits when a signal's handler raises
 
 
@@ -50,9 +49,16 @@ def stack(frame: types.FrameType | None, *, called: bool = False) -> list[str]:
     frames = [(*one, _package_of(one[0])) for one in traceback.walk_stack(frame)][::-1]
     ours = [place for place, (*_, package) in enumerate(frames) if package == _OUR_NAME]
     first = ours[0] if called and ours else 0
-    users = itertools.dropwhile(lambda one: one[2] in _NOBODYS, frames[first:])
+    users = itertools.dropwhile(lambda one: _is_nobodys(one[2]), frames[first:])
     kept = ((one, line) for one, line, package in users if package not in _RUNNERS)
     return traceback.StackSummary.extract(kept).format()
+
+
+def _is_nobodys(package: str) -> bool:
+    """Tell whether a stack may begin in a package that is not the user's: plugins have threads."""
+    return (
+        package in _RUNNERS or package in sys.stdlib_module_names or package.startswith("pytest_")
+    )
 
 
 def _package_of(frame: types.FrameType) -> str:

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,14 +131,19 @@ def test_a_stack_begins_where_the_users_code_was_called_and_has_that_alone() -> 
 
 def test_a_thread_without_the_users_code_has_no_stack() -> None:
     over = threading.Event()
+    names: dict[str, Any] = {"__name__": "pytest_reruns", "wait": over.wait}
+    exec("def serve(): wait()", names)
     ours = threading.Thread(target=call, args=(over.wait, None, None))
+    plugins = threading.Thread(target=names["serve"])
     ours.start()
+    plugins.start()
     with ThreadPoolExecutor(1) as idle:
         idle.submit(str).result()
         there = sys._current_frames()  # noqa: SLF001
-        others = [there[one.ident or 0] for one in (ours, *idle._threads)]  # noqa: SLF001
+        others = [there[one.ident or 0] for one in (ours, plugins, *idle._threads)]  # noqa: SLF001
         told = [stack(one) for one in others]
     over.set()
     ours.join()
+    plugins.join()
 
-    assert told == [[], []]
+    assert told == [[], [], []]
