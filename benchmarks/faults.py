@@ -2,7 +2,8 @@
 
 The gate runs each a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred.
 Every process of a fault has its token among its arguments, whatever becomes of its
-environment, its session and its parents: by that it is found alive.
+environment, its session and its parents: by that it is found alive. One that ignores TERM
+prints a line as soon as it does.
 """
 
 import contextlib
@@ -134,6 +135,7 @@ def brood(number: int, each: str, parent: str = "signal.pause()") -> tuple[str, 
     return python(f"""
         import os, signal, sys
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(1, b"\\n")
         for _ in range({number}):
             if os.fork() == 0:
                 {each}
@@ -187,7 +189,7 @@ def _signalled(name: str) -> Callable[[Exited], str | None]:
 
 
 BOMB = """
-trap '' TERM
+trap '' TERM; echo
 f() { [ $1 -eq 0 ] || { f $(($1 - 1)) & f $(($1 - 1)) & }; sleep $0; }
 f 7
 """
@@ -200,13 +202,13 @@ FAULTS = {
     ),
     "ignores-term": Fault(
         "a loop that ignores TERM",
-        shell("trap '' TERM; while :; do sleep $0; done"),
+        shell("trap '' TERM; echo; while :; do sleep $0; done"),
         _timed_out("SIGKILL"),
         timeout=1.0,
     ),
     "forks-on-term": Fault(
         "answers TERM with new children",
-        shell("trap 'sleep $0 & sleep $0 &' TERM; while :; do sleep $0; done"),
+        shell("trap 'sleep $0 & sleep $0 &' TERM; echo; while :; do sleep $0; done"),
         _timed_out("SIGKILL"),
         timeout=1.0,
     ),
@@ -261,8 +263,9 @@ FAULTS = {
     "blocked-signals": Fault(
         "a sleep in C with all signals blocked",
         python("""
-            import signal, sys, time
+            import os, signal, sys, time
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            os.write(1, b"\\n")
             time.sleep(1000)
         """),
         _timed_out("SIGKILL"),
