@@ -16,7 +16,17 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from benchmarks.faults import IS_THERE, PATIENCE, SEEN, alive, end, killed, new_token, shell
+from benchmarks.faults import (
+    IS_THERE,
+    PATIENCE,
+    SEEN,
+    alive,
+    end,
+    killed,
+    new_token,
+    seconds_until_gone,
+    shell,
+)
 from pytest_orchestrator.execution import supervision, wire
 from pytest_orchestrator.execution.exited import LaneLost, Request
 from pytest_orchestrator.execution.lanes import Lane, Lanes
@@ -139,6 +149,27 @@ def test_a_stopped_lane_ends_with_its_supervisor_and_so_does_what_it_runs(
 
         assert is_gone(pid)
         assert alive(token) == []
+
+
+_ALL_STOPPED = """
+import os, sys
+from pytest_orchestrator.execution.exited import Request
+from pytest_orchestrator.execution.lanes import Lanes
+
+with Lanes() as lanes:
+    stops = f"kill -STOP {lanes.start()} $PPID; kill -KILL {os.getpid()}; sleep $0"
+    argv = ("/bin/sh", "-c", stops, sys.argv[1])
+    lanes.shell().run(Request(argv=argv, env=dict(os.environ), cwd="/"))
+"""
+
+
+def test_a_stopped_supervisor_ends_with_pytest_and_so_do_its_stopped_lanes(token: str) -> None:
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = (sys.executable, "-c", _ALL_STOPPED, token)
+    ended = subprocess.run(argv, env=env, check=False, timeout=PATIENCE)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert seconds_until_gone(token, PATIENCE) is not None
 
 
 def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(token: str) -> None:
