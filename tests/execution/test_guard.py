@@ -20,14 +20,14 @@ import ctypes, os, signal, subprocess, sys, time
 from pytest_orchestrator.execution import deadline, guard, lanes
 
 def swallows():
-    while True:
-        try:
-            time.sleep(30)
-        except BaseException:
-            pass
+    try:
+        signal.raise_signal(signal.SIGALRM)  # as the timer does
+    except BaseException:
+        time.sleep(60)
 
 def blocks():
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.raise_signal(signal.SIGALRM)
     time.sleep(60)
 
 def hangs():
@@ -38,7 +38,8 @@ def hangs():
 def obeys():
     time.sleep(60)
 
-guard.PATIENCE = 0.2
+obedient = sys.argv[1] == "obeys"
+guard.PATIENCE, limit = (60.0, 0.1) if obedient else (0.2, 60.0)
 note = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 print(subprocess.Popen(["sleep", "60"], stdout=-3, stderr=-3).pid, flush=True)
 with lanes.Lanes() as all_lanes:
@@ -46,7 +47,7 @@ with lanes.Lanes() as all_lanes:
     try:
         with guarded.over(60, "never", ()):
             pass
-        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), deadline.deadline(0.1):
+        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), deadline.deadline(limit):
             globals()[sys.argv[1]]()
     except deadline.TimeLimitReached:
         print("interrupted", file=sys.stderr)

@@ -129,14 +129,15 @@ def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: s
     assert told[0].owner.step == "recipes/y.yaml::m"
 
 
-def test_a_wait_is_told_in_one_line() -> None:
+def test_a_wait_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner(7, "bench3", "ada", "run-2", "recipes/y.yaml::m", "2026-11-25T10:15:11.430Z")
     wait = Wait(who="recipes/x.yaml::b", lock="psu", owner=owner, seconds=11.7)
     assert str(wait) == (
         "recipes/x.yaml::b waits for lock 'psu': recipes/y.yaml::m has held it for 12 s "
         "(pid 7, ada@bench3, run run-2)"
     )
-    gone = msgspec.structs.replace(owner, free_at=time.time() + 20.2)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    gone = msgspec.structs.replace(owner, free_at=1e9 + 20.2)
     assert str(Wait(who="recipes/x.yaml", lock="psu", owner=gone, seconds=9.0)) == (
         "recipes/x.yaml waits for lock 'psu': what recipes/y.yaml::m has left on a worker may run "
         "for 20 s more (ada@bench3, run run-2)"
