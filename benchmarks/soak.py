@@ -25,7 +25,8 @@ from benchmarks.faults import (
     new_token,
 )
 from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.lanes import Lanes
 
 GRACE = 2.0
 AT_ONCE = 4

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.lanes import Lanes
 from pytest_orchestrator.execution.links import Links
 
 if TYPE_CHECKING:

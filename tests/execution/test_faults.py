@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks.faults import FAULTS, PATIENCE, TOLD, VICTIMS, Fault, alive, end, killed, new_token
 from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.lanes import Lanes
 
 ROUNDS = 5
 GRACE = 0.2

@@ -16,7 +16,8 @@ import pytest
 
 from benchmarks.faults import IS_THERE, PATIENCE, SEEN, alive, new_token, python, shell
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
-from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.lanes import Lanes
 
 MARK = b"\n[cut here: the log is limited to 10 bytes]\n"
 

@@ -29,7 +29,8 @@ from benchmarks.faults import (
 )
 from pytest_orchestrator.execution import supervision, wire
 from pytest_orchestrator.execution.exited import LaneLost, Request
-from pytest_orchestrator.execution.lanes import Lane, Lanes
+from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.lanes import Lanes
 
 
 @pytest.fixture

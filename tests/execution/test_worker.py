@@ -16,7 +16,7 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.execution import asking, worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
-from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.execution.lane_client import Lane
 from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.protocol import RequestRefused, too_long
 from pytest_orchestrator.remote.server import Server

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.lanes import Lane
+from pytest_orchestrator.execution.lane_client import Lane
 from pytest_orchestrator.execution.slot import PythonLane
 
 if TYPE_CHECKING:
