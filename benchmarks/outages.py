@@ -292,8 +292,9 @@ def worker_stopped(scene: Scene, seconds: float) -> list[str]:
 
 
 def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str]:
-    """A worker's machine, or that of pytest, without its cable for some seconds."""
+    """A worker, or pytest, without the cable of its machine for some seconds, while a step writes."""
     pid = scene.pid("b")
+    (scene.folder / "b.more").touch()
     scene.is_told("d")  # what is on its way when the cable is pulled may come to either end
     name, _ = scene.cluster.worker_of(pid)
     cable = scene.cluster.own_cable if own else partial(scene.cluster.cable, name)

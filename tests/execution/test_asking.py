@@ -47,6 +47,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # or its thread would wait on
         self._listener.close()
 
     def _accept(self) -> None:
