@@ -292,7 +292,7 @@ def worker_stopped(scene: Scene, seconds: float) -> list[str]:
 
 
 def cable_pulled(scene: Scene, seconds: float, *, own: bool = False) -> list[str]:
-    """A worker, or pytest, without the cable of its machine for some seconds, while a step writes."""
+    """A worker or pytest without the cable of its machine for some seconds; a step writes."""
     pid = scene.pid("b")
     (scene.folder / "b.more").touch()
     scene.is_told("d")  # what is on its way when the cable is pulled may come to either end
