@@ -20,7 +20,7 @@ def test_machines_have_networks_of_their_own() -> None:
     if why := cluster.why_not_apart():
         pytest.skip(why)
     with cluster.machines(2, apart=True) as (one, other):
-        assert cluster.reaches(one, other)
+        assert cluster.until(lambda: cluster.reaches(one, other))
         other.plug(is_in=False)
         assert not cluster.reaches(one, other)
         other.plug(is_in=True)
