@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from _signal import SIGKILL, SIGSTOP  # type: ignore[import-not-found]
 from marshal import loads
@@ -22,6 +23,7 @@ ENDED = -1.0
 
 _MOST = 1 << 20
 _LOOKS = 10  # within the patience
+_TELLS = 1.0  # seconds that a terminal may take nothing
 
 
 def words(file: int) -> tuple[str, list[str], list[str]]:
@@ -64,8 +66,7 @@ class Outside:
             return False
         told, writer, noted = words(self._file)
         self._argv = [*writer, *noted]
-        self._end()
-        os.write(self._terminal, f"\n{told}\n".encode(errors="backslashreplace"))
+        self._end(told)
         return True
 
     def note(self) -> None:
@@ -78,12 +79,27 @@ class Outside:
         os.close(self._file)
         os.close(self._terminal)
 
-    def _end(self) -> None:
-        """Kill pytest and what is below it: each is stopped before its children are looked for."""
+    def _end(self, told: str) -> None:
+        """Kill pytest and what is below it: each is stopped before its children are looked for.
+
+        Whoever waits for that end finds all that is told of it.
+        """
         found = [self._pytest]
         for pid in found:
             kernel.kill(pid, SIGSTOP)
             found.extend(one for one in kernel.children(pid) if one != os.getpid())
-        os.pwrite(self._file, MOMENT.pack(ENDED), 0)  # before anybody can miss who is killed
+        os.pwrite(self._file, MOMENT.pack(ENDED), 0)
+        self._tell(told)
         for pid in found:
             kernel.kill(pid, SIGKILL)
+
+    def _tell(self, told: str) -> None:
+        """Tell people, unless their terminal or pipe takes nothing: nobody is to live for that."""
+        line = f"\n{told}\n".encode(errors="backslashreplace")
+        terminal = select.poll()
+        terminal.register(self._terminal, select.POLLOUT)
+        if terminal.poll(_TELLS * 1000):
+            try:
+                os.write(self._terminal, line[: select.PIPE_BUF])
+            except OSError:  # it is gone
+                return

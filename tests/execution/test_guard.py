@@ -1,18 +1,19 @@
 """What cannot be ended inside this process is ended from outside, with all below it."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from marshal import dumps
 from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution import kernel
+from pytest_orchestrator.execution import kernel, outside
 from pytest_orchestrator.execution.outside import MOMENT, Outside
 
 STUBBORN = """
@@ -96,13 +97,67 @@ def test_who_is_stopped_is_not_late() -> None:
     with tempfile.TemporaryFile() as file, Path(os.devnull).open("w") as terminal:
         file.write(MOMENT.pack(1e-9) + dumps(("told", [], [])))
         file.flush()
-        outside = Outside(program.pid, file.fileno(), terminal.fileno(), 0.0)
+        one = Outside(program.pid, file.fileno(), terminal.fileno(), 0.0)
         os.kill(program.pid, signal.SIGSTOP)
         while not kernel.is_stopped(program.pid):
             time.sleep(0.001)
-        assert not any(outside.ends() for _ in range(50))
+        assert not any(one.ends() for _ in range(50))
 
         os.kill(program.pid, signal.SIGCONT)
-        while not outside.ends():
+        while not one.ends():
             pass
         assert program.wait() == -signal.SIGKILL
+
+
+Late = tuple[subprocess.Popen[bytes], int, tuple[int, int]]
+
+
+@pytest.fixture
+def late() -> Iterator[Late]:
+    """A program that is late, the file that says so, and a pipe for what people are told."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with tempfile.TemporaryFile() as file, subprocess.Popen(("sleep", "60")) as program:
+        file.write(MOMENT.pack(1e-9) + dumps(("told", [], [])))
+        file.flush()
+        yield program, file.fileno(), (reader, writer)
+        program.kill()
+    for one in (reader, writer):
+        os.close(one)
+
+
+def test_people_are_told_before_anybody_can_miss_who_is_ended(
+    late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, file, (reader, writer) = late
+    kill, told = kernel.kill, []
+
+    def killed(pid: int, number: int) -> None:
+        if number == signal.SIGKILL:
+            told.append(os.read(reader, 99))
+        kill(pid, number)
+
+    monkeypatch.setattr(kernel, "kill", killed)
+    one = Outside(program.pid, file, writer, 0.0)
+    while not one.ends():
+        pass
+
+    assert told == [b"\ntold\n"]
+    assert program.wait() == -signal.SIGKILL
+
+
+def test_a_pipe_that_nobody_empties_keeps_nobody_alive(
+    late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, file, (_, writer) = late
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    monkeypatch.setattr(outside, "_TELLS", 0.01)
+    one = Outside(program.pid, file, writer, 0.0)
+    while not one.ends():
+        pass
+
+    assert program.wait() == -signal.SIGKILL
