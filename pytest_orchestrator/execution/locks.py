@@ -91,6 +91,8 @@ def taken(
     locks = [_Lock(name, lockfile.path_of(where, name)) for name in sorted(set(names))]
     report = _Report(waiting)
     try:
+        if (busy := _busy(locks)) is not None:
+            _look_at([lock for lock in locks if lock is not busy])
         while (busy := _busy(locks)) is not None:
             report.of(busy)
             if paused(time.monotonic() - begun, stop):
@@ -155,6 +157,16 @@ def _busy(locks: list[_Lock]) -> _Lock | None:
             locks.sort(key=lambda one: (one is not lock, one.name))
             return lock
     return None
+
+
+def _look_at(locks: list[_Lock]) -> None:
+    """See each once: for what a killed owner has left elsewhere a lock is kept from then on.
+
+    Else several locks of one owner would be waited for one after the other.
+    """
+    for lock in locks:
+        lock.take()
+        lock.leave()
 
 
 def _held(locks: list[_Lock], owner: Owner, waited: float) -> Held:

@@ -419,6 +419,24 @@ def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
     assert is_free("psu")
 
 
+def test_all_locks_of_an_owner_that_was_killed_are_waited_for_at_the_same_time(
+    other: Callable[[str], Other],
+) -> None:
+    killed(other, more='held = take("load", "meter"); [*map(lockfile.goes_away, held.filenos())]')
+    paths = [f"{lockfile.path_of(lockfile.default_folder(), n)}.lock" for n in ("load", "meter")]
+    ends: list[list[float]] = []
+
+    def waiting(*_: object) -> None:
+        owners = [lockfile.owner_of(path) for path in paths]
+        ends.append([owner.free_at for owner in owners if owner is not None])
+        stop.set()
+
+    stop = threading.Event()
+    assert locks.taken(("meter", "load"), run="r", step="s", waiting=waiting, stop=stop) is None
+    assert len(ends[0]) == len(paths)
+    assert all(ends[0])
+
+
 def test_what_is_over_elsewhere_is_waited_for_by_nobody(
     other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
 ) -> None:
