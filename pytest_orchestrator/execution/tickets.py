@@ -211,6 +211,7 @@ class Ticket:
         self._arriving.close()
 
     def _claimed(self, claim: Claim) -> Claimed:
+        stay = self._desk.stay(claim)  # whoever has a claim is asked for its silence
         with self._moved:
             if self.claim not in (None, claim):  # the same one may not have got the answer
                 self.refused.append(claim)
@@ -220,7 +221,6 @@ class Ticket:
                 raise RequestRefused("it is not to run any more")
             if self.claim is None:
                 self.claim, self.claimed_at = claim, time.time()
-        stay = self._desk.stay(claim)
         env, step = self._env, self._step
         self._handed = self._handed or self._desk.let_in(step.name, self._context)
         return Claimed(

@@ -133,6 +133,20 @@ def scene(bench: Bench) -> Scene:
     return Scene(bench)
 
 
+def test_whoever_looks_while_a_new_worker_claims_it_takes_nobody_for_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = scene.desk.stay
+
+    def stay(claim: Claim) -> Any:
+        scene.look()
+        return real(claim)
+
+    monkeypatch.setattr(scene.desk, "stay", stay)
+
+    assert scene.claim("a").ok
+
+
 def test_it_is_claimed_once_and_whoever_did_not_hear_so_may_ask_again(scene: Scene) -> None:
     assert scene.claim("a").ok
     assert scene.claim("a").ok
