@@ -81,8 +81,9 @@ class Asking:
 
     def hang_up(self) -> None:
         """Let nobody wait for an answer any more; from any thread."""
-        if self._link is not None:
-            self._link.hang_up()
+        link = self._link  # whose thread may just be giving it up
+        if link is not None:
+            link.hang_up()
 
     def _again(self, what: Callable[[RemoteContext], T]) -> T:
         until = time.monotonic() + PATIENCE

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import pytest
@@ -176,3 +176,26 @@ def test_what_is_too_much_for_a_request_is_not_sent(
     asked.context.set("text", "x")
 
     assert wire.cut == 0
+
+
+def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: Ticket) -> None:
+    hung_up: list[bool] = []
+
+    class Link:
+        def hang_up(self) -> None:
+            hung_up.append(True)
+
+    class Losing(Asking):
+        links: ClassVar[list[Any]] = [None, Link()]  # the last one is seen first
+
+        @property
+        def _link(self) -> Any:
+            return self.links.pop()
+
+        @_link.setter
+        def _link(self, link: Any) -> None:
+            pass
+
+    Losing(Stay("s"), ticket.token).hang_up()
+
+    assert hung_up == [True]
