@@ -22,7 +22,7 @@ class Lanes:
 
     Args:
         limited: Do with what every system has: no /proc, no subreaper, no pidfd.
-        pulse: The supervisor ends all lanes where it ceases.
+        pulse: Where it ceases the supervisor ends, and all lanes with it.
     """
 
     def __init__(self, *, limited: bool = False, pulse: Pulse | None = None) -> None:

@@ -58,17 +58,14 @@ class Listener:
         self._late = 0
 
     def misses(self) -> bool:
-        """Look whether the pulse is gone; true once, and again only after as long a time."""
+        """Look whether the pulse is gone."""
         now = time.monotonic()
         if now < self._looked + self.pause:
             return False
         self._looked = now
         (until,) = MOMENT.unpack(os.pread(self._file, MOMENT.size, 0))
         self._late = self._late + 1 if 0 < until < now else 0
-        if self._late <= _LOOKS:
-            return False
-        self._late = 0
-        return True
+        return self._late > _LOOKS
 
     def close(self) -> None:
         """Listen no more."""

@@ -32,7 +32,7 @@ class Supervision:
 
     Args:
         limited: Let it do with what every system has: no /proc, no subreaper, no pidfd.
-        pulse: It ends all lanes where that ceases.
+        pulse: Where that ceases it ends, and all lanes with it.
 
     Attributes:
         socket: Questions go by it, answers come by it.

@@ -68,16 +68,13 @@ class Supervisor:
             self._outside.note()
 
     def _once(self) -> bool:
-        """Take what happens next; False where it is the end of pytest."""
+        """Take what happens next; False where it is the end of pytest, or of its pulse."""
         watched, outside, pulse = self._pidfd >= 0, self._outside, self._pulse
         pauses = [one.pause for one in (outside, pulse) if one is not None]
         pause = min(pauses, default=None) if watched else _LOOK
         happened = {fd for fd, _ in self._poll.poll(None if pause is None else pause * 1000)}
-        if outside is not None and outside.ends():
+        if (outside is not None and outside.ends()) or (pulse is not None and pulse.misses()):
             return False
-        if pulse is not None and pulse.misses():
-            for pid in list(self._lanes):
-                self._dropped(pid, 0.0)
         if watched and self._pidfd in happened:
             return False
         if not watched or happened - {self._control.fileno()}:
