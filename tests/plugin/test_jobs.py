@@ -385,6 +385,29 @@ def test_a_failure_ends_what_comes_after_it_while_an_earlier_item_runs(
     assert re.search(rf"FAILED recipes/x.yaml::c - {cause}", result.stdout.str())
 
 
+def test_a_failure_that_a_mark_expects_ends_nothing(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            items[0].add_marker(pytest.mark.xfail(reason="known"))
+        """,
+    )
+    waits = "touch b.met; until [ -e c.met ]; do sleep 0.01; done"
+    fails = "until [ -e b.met ]; do sleep 0.01; done; exit 3"
+    project.recipe(
+        "x",
+        {
+            "a": _command(fails),
+            "b": _command(waits),
+            "c": _command("touch c.met", more=", after: [a]"),
+        },
+    )
+    project.run("--recipe-jobs=2", "-x").assert_outcomes(xfailed=1, passed=2)
+
+
 def _interrupted(
     project: Project, number: signal.Signals, c: str = _command(_SLEEPS.format("c"))
 ) -> tuple[int, list[str]]:
