@@ -30,7 +30,7 @@ class Ahead:
         self._waits = dict(waits)
         self._users: dict[str, list[str]] = {}
         for name, awaited in self._waits.items():
-            for other in (*awaited.needs, *awaited.after):
+            for other in {*awaited.needs, *awaited.after}:
                 self._users.setdefault(other, []).append(name)
         self._weights = self._paths(seconds)
 

@@ -1,8 +1,9 @@
 """Threads that try steps, each in a slot of its own, while somebody else waits for them."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -51,8 +52,8 @@ class Crew(Serial):
         self._errors: list[BaseException] = []
         self.cutoff = Cutoff()
 
-    def _judge(self, job: Job) -> None:
-        """See whether all ends, now that a step has a result; the lock is held."""
+    def _judge(self, job: Job, result: StepResult) -> None:
+        """See whether all ends by what became of a step, which nobody may take yet."""
         raise NotImplementedError
 
     def _follow(self, ended: str) -> None:
@@ -83,17 +84,16 @@ class Crew(Serial):
 
     def _work(self, job: Job) -> None:
         """Try a step once, in a thread of its own, then let others use the slot."""
-        try:
-            self._try(job)
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
-            self._errors.append(error)
-            self._stop.set()
-        with self._lock:
+        result = None
+        with self._raised():
+            result = self._try(job)
+        with self._raised(), self._lock:
             self._free += job.seat.leave()
-            if job.result is not None:
-                self._heed(job.step, job.result)
-                self._judge(job)
-            if job.result is None and not (self._stop.is_set() or self.cutoff.is_past(job.step)):
+            if result is not None:
+                self._judge(job, result)
+                job.result = result
+                self._heed(job.step, result)
+            if result is None and not (self._stop.is_set() or self.cutoff.is_past(job.step)):
                 job.wait(self._again)  # until there is a slot, too
             else:
                 self._busy.discard(job)
@@ -101,25 +101,34 @@ class Crew(Serial):
                 self._follow(job.step.name)
         self._bell.ring()
 
-    def _try(self, job: Job) -> None:
-        job.result = job.tries.prepare() if job.tries.number == 1 else None
-        if job.result is not None:
-            return
+    @contextlib.contextmanager
+    def _raised(self) -> Iterator[None]:
+        """Let what a thread raises be raised where somebody waits."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - there
+            self._errors.append(error)
+            self._stop.set()
+
+    def _try(self, job: Job) -> StepResult | None:
+        result = job.tries.prepare() if job.tries.number == 1 else None
+        if result is not None:
+            return result
         try:
             with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as grip:
                 job.waited += grip.waited if grip else 0.0
                 if grip is None or not self._may_run(job):
-                    return
+                    return None
                 result = job.tries.run(grip.files)
                 job.runs = False
                 job.cut = self._stop.is_set() or self.cutoff.is_past(job.step)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
-        if result is not None:
-            result = msgspec.structs.replace(result, waited=job.waited)
-            # What is cut off is told with who or what has done so. Who waits may take the result
-            # as soon as it is there, so it is kept before.
-            job.result = result if job.cut else self._kept(job.step, result)
+        if result is None:
+            return None
+        result = msgspec.structs.replace(result, waited=job.waited)
+        # What is cut off is told with who or what has done so.
+        return result if job.cut else self._kept(job.step, result)
 
     def _leave(self, job: Job) -> None:
         """Let others use the slot of a step that waits for a lock."""
@@ -141,7 +150,7 @@ class Crew(Serial):
 
     def _again(self, job: Job) -> None:
         """Let a step be tried again, its wait being over."""
-        with self._lock:
+        with self._raised(), self._lock:
             if job.timer is not None:
                 job.timer = None
                 self._busy.discard(job)

@@ -197,17 +197,17 @@ class Pool(Crew):
         """Tell whether a step runs that comes after the failure at which all ends."""
         return job.runs and self.cutoff.is_past(job.step)
 
-    def _judge(self, job: Job) -> None:
+    def _judge(self, job: Job, result: StepResult) -> None:
         """Let nothing begin that comes after a failure at which all ends; the lock is held."""
-        if self._fails(job):
-            untold = [one for one in self._jobs.values() if one.step.name not in self.results]
-            self.cutoff.judge(one.step for one in untold if self._fails(one))
+        if self._fails(job, result):
+            others = [one for one in self._jobs.values() if one.step.name not in self.results]
+            failed = [one.step for one in others if self._fails(one, one.result)]
+            self.cutoff.judge([*failed, job.step])
             for one in self._ready.keep(lambda one: not self.cutoff.is_past(one.step)):
                 if not one.begun:
                     self._jobs.pop(one.step.name, None)
 
-    def _fails(self, job: Job) -> bool:
-        result = job.result
+    def _fails(self, job: Job, result: StepResult | None) -> bool:
         if job.cut or result is None or result.outcome != "failed":
             return False
         return not self._is_expected(job.step, result)

@@ -129,6 +129,21 @@ def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., Pool]) -> N
     assert seen == ["begins", "ends"] * 2
 
 
+def test_what_a_failure_ends_is_known_before_it_can_be_taken(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("exit 3", ""))
+    bell, seen = run.env.bell, list[bool]()
+
+    def left() -> int:
+        bell.ring()  # as any other step does
+        time.sleep(0.2)
+        seen.append("a" in run.results)
+        return 1
+
+    run.cutoff = Cutoff({"a"}, left)
+    assert taken(run, "a") == ["failed"]
+    assert seen == [False]
+
+
 def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., Pool]) -> None:
     alone = "mkdir one || exit 3; sleep 0.05; rmdir one"
     run = pool(jobs=1, a=(alone, ""), b=(alone, ""), c=(alone, ""))
@@ -162,6 +177,29 @@ def test_a_step_that_comes_after_others_waits_for_their_end_alone(
     ]
     assert ran(run)[:2] == ["a", "a-over"]
     assert sorted(ran(run)[2:]) == ["c", "d"]
+
+
+def test_a_step_may_need_the_one_that_it_comes_after(pool: Callable[..., Pool]) -> None:
+    run = pool(a=("true", ""), b_after_a=(_noting("b"), "a"))
+    assert taken(run, "a", "b_after_a") == ["passed", "passed"]
+    assert ran(run) == ["b"]
+
+
+def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
+    pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "recipe step b":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    run = pool(a=("true", ""), b=(_noting("b"), "a"))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        taken(run, "a")
+    assert run.results["a"].outcome == "passed"
 
 
 def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., Pool]) -> None:
