@@ -114,6 +114,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             duration=duration,
         )
         if when == "call":
+            _excuse(item, made)
             extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
         made.user_properties = list(item.user_properties)
@@ -122,6 +123,22 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         return made
 
     return [report("setup"), report("call", item.told(), seconds), report("teardown")]
+
+
+def _excuse(item: "StepItem", report: pytest.TestReport) -> None:
+    """Let a report say, as pytest would, that a step was skipped or is expected to fail."""
+    result = item.result
+    if result is not None and result.outcome == "skipped":
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, (line or 0) + 1, f"Skipped: {result.reason}")
+        return
+    is_cut = result is not None and result.failure and result.failure.kind == "interrupted"
+    if item.step.xfail is None or is_cut or item.config.getoption("runxfail", False):
+        return
+    report.wasxfail = item.step.xfail
+    if report.failed:
+        report.outcome = "skipped"
 
 
 def forget(item: pytest.Item) -> None:

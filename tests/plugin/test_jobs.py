@@ -459,6 +459,37 @@ def _stopped(project: Project, *args: str) -> dict[str, dict[str, Any]]:
     return project.blocks("--recipe-jobs=3", "-p", "cacheprovider", "--junitxml=j.xml", *args)
 
 
+@pytest.mark.parametrize("option", ["-x", "-x -n1"])
+def test_what_ran_ahead_is_told_as_skipped_or_expected_as_in_its_turn(
+    project: Project, option: str
+) -> None:
+    waits = "until [ -e all.over ]; do sleep 0.01; done; exit 3"
+    project.recipe(
+        "x",
+        {
+            "a": _command(waits),
+            "fails": _command("exit 3", more=", xfail: known"),
+            "passes": _command("true", more=", xfail: known"),
+            "skips": _command("""echo '{"status": "skip", "reason": "no bench"}'""").replace(
+                "parse: text", "parse: json"
+            ),
+            "last": _command(_SLEEPS.format("b"), more=", after: [fails, passes, skips]"),
+            "over": _command("until [ -s b.pid ]; do sleep 0.01; done; touch all.over"),
+        },
+    )
+
+    result = project.run("--recipe-jobs=3", "-rsxX", *option.split())
+
+    result.assert_outcomes(failed=2, xfailed=1, xpassed=1, skipped=1, passed=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "SKIPPED * recipes/x.yaml:*: no bench",
+            "XFAIL recipes/x.yaml::fails - known",
+            "XPASS recipes/x.yaml::passes - known*",
+        ]
+    )
+
+
 @pytest.mark.parametrize("option", ["-x", "--sw", "-x -n1"])
 def test_what_ran_ahead_of_a_session_that_stops_is_in_all_reports(
     project: Project, option: str
