@@ -78,8 +78,9 @@ class Errand:
             self._end_it()
             raise
         finally:
-            for file in self._env.locks if self._ticket.is_over else ():
-                lockfile.is_back(file)
+            note = lockfile.is_back if self._ticket.is_over else lockfile.is_lost
+            for file in self._env.locks:
+                note(file)
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
         """Have its body ended; from any thread, and as often as somebody likes."""

@@ -26,6 +26,7 @@ _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATIENCE: Final = 1.0
 _MOST_TEXT: Final = 4096
 _open: Final[dict[int, int]] = {}  # how many tries with it may run on other machines
+_lost: Final[dict[int, float]] = {}  # when the last of them that nobody hears of is over
 _counting: Final = threading.Lock()
 
 GONE: Final = 30.0
@@ -125,6 +126,7 @@ def close(fd: int) -> None:
     """Close what `locked` gave; in a fork of this process that is done."""
     with contextlib.suppress(KeyError):
         del _open[fd]
+        _lost.pop(fd, None)
         os.close(fd)
 
 
@@ -149,8 +151,27 @@ def is_back(fd: int) -> None:
     with _counting:
         if fd in _open:
             _open[fd] -= 1
-            if not _open[fd]:
+            if not _open[fd] and fd not in _lost:
                 _note_away(fd, is_away=False)
+
+
+def is_lost(fd: int) -> None:
+    """Take note that of a try nobody will hear any more: it may run there for some time."""
+    with _counting:
+        if fd in _open:
+            _open[fd] -= 1
+            _lost[fd] = time.monotonic() + GONE
+
+
+def left_of_lost(fd: int) -> float:
+    """Return for how many seconds a try that was lost may run yet; 0 where none may."""
+    with _counting:
+        left = _lost.get(fd, 0.0) - time.monotonic()
+        if left > 0:
+            return left
+        if _lost.pop(fd, None) is not None and not _open.get(fd, 1):
+            _note_away(fd, is_away=False)
+        return 0.0
 
 
 def owner_of(path: str) -> Owner | None:

@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from pytest_orchestrator.execution import locks, resources
+import msgspec
+
+from pytest_orchestrator.execution import lockfile, locks, resources
 from pytest_orchestrator.execution.early_locks import early_locks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lockfile import LockError, Owner
@@ -151,10 +153,27 @@ class RecipeLocks:
                     if more is None:
                         return None
                     self._whole.append(more)
+            if not self._is_left_alone(stop):
+                return None
             files = tuple(file for held in self._whole for file in held.filenos())
         finally:
             self._one_at_a_time.release()
         return Grip(files, time.monotonic() - begun)
+
+    def _is_left_alone(self, stop: threading.Event | None) -> bool:
+        """Wait until nothing that a worker was lost with may run; False where `stop` came first."""
+        begun, told = time.monotonic(), ""
+        for held in self._whole:
+            for name, file in zip(held.names, held.filenos(), strict=True):
+                while left := lockfile.left_of_lost(file):
+                    if told != name:
+                        told, who = name, self._recipe.key
+                        owner = Owner.here(self._env.run, who)
+                        owner = msgspec.structs.replace(owner, free_at=time.time() + left)
+                        self._env.waiting(Wait(who=who, lock=name, owner=owner, seconds=0.0))
+                    if locks.paused(time.monotonic() - begun, stop):
+                        return False
+        return True
 
     @property
     def _names(self) -> set[str]:

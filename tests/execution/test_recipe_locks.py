@@ -230,6 +230,39 @@ def test_a_session_waits_for_what_it_has_lost_on_another_machine(
     assert result.waited > 0.1
 
 
+def test_no_step_shares_the_locks_of_its_recipe_with_what_a_worker_was_lost_with(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[Wait] = []
+    bench.env = msgspec.structs.replace(bench.env, waiting=waits.append)
+    run = run_of(bench, WHOLE)
+    step, stop = run.recipe.step("c"), threading.Event()
+    stop.set()
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    with run.locks.of(step) as first:
+        assert first is not None
+        for file in first.files:
+            lockfile.goes_away(file)
+            lockfile.is_lost(file)
+    with run.locks.of(step, stop) as second:
+        assert second is None
+    assert [wait.owner is not None and wait.owner.free_at > 0 for wait in waits] == [True]
+    monkeypatch.setattr(lockfile, "GONE", 0.2)
+    for file in first.files:
+        lockfile.goes_away(file)
+        lockfile.is_lost(file)
+    with run.locks.of(step, threading.Event()) as third:
+        assert third is not None
+        assert third.waited > 0.1
+    run.over()
+
+    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    again = run_of(bench, WHOLE)
+    with again.locks.of(step, stop) as fourth:
+        assert fourth is not None  # nobody waits for it a second time
+    again.over()
+
+
 def test_a_lock_that_cannot_be_had_fails_the_step(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

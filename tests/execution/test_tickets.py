@@ -410,6 +410,8 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
     end(scene)
 
     scene.errand().result()
+    (file,) = held.filenos()
+    assert (lockfile.left_of_lost(file) > 0) is not is_over
     held.release()
 
     stop.set()
