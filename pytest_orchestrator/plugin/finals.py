@@ -24,6 +24,15 @@ class Finals:
         self._worker = hasattr(session.config, "workerinput")
         self._files: dict[str, RecipeFile] = {}
         self._due = self._last_users()
+        # Nothing has run here yet: what has begun did so in another worker of xdist.
+        runs = state_of(session.config).runs.values()
+        self._elsewhere = {run.recipe.key for run in runs if run.begun}
+
+    def begin(self, item: pytest.Item) -> None:
+        """Take note that an item runs here: what its recipe owes is owed here from now on."""
+        run = _run_of(item)
+        if run is not None:
+            self._elsewhere.discard(run.recipe.key)
 
     def before(self, item: pytest.Item) -> list[StepItem]:
         """Return the steps that were not selected and come before a selected one."""
@@ -44,8 +53,9 @@ class Finals:
 
     def owed_now(self) -> list[StepItem]:
         """Return all steps that are owed, because the session ends early."""
-        runs = state_of(self._session.config).runs.values()
-        return [step for run in runs if _owes(run) for step in self._owed(run)]
+        runs = [run for run in state_of(self._session.config).runs.values() if _owes(run)]
+        ours = [run for run in runs if run.recipe.key not in self._elsewhere]
+        return [step for run in ours for step in self._owed(run)]
 
     def is_owed(self, item: StepItem) -> bool:
         """Tell whether a step still has to run: its recipe ran, and it did not."""

@@ -78,6 +78,7 @@ class Running:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Look after each item whether the session goes on, and which recipes are over."""
+        self._finals.begin(item)
         try:
             done = yield
         except protocol.INTERRUPTS:

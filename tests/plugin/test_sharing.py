@@ -188,6 +188,40 @@ def test_what_a_worker_has_begun_is_done_again_by_no_other(project: Project, don
     assert project.ran == [*done, "b", "last"]
 
 
+_OUTLASTS = """
+import time
+from pathlib import Path
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "workerinput"):
+        Path("ended").touch()
+
+
+def outlast(ctx, params):
+    while not Path("ended").exists():
+        time.sleep(0.01)
+    with open("ran.txt", "a") as file:
+        file.write("outlast\\n")
+    return {"status": "ok"}
+"""
+
+
+def test_what_another_worker_runs_is_not_ended_by_one_that_came_later(project: Project) -> None:
+    project.write("dies.py", _DIES)
+    project.write("conftest.py", _OUTLASTS)
+    inline = "type: python, isolation: inline, timeout: 20s"
+    note = f"{inline}, module: dies, function: note, params: {{name: %s}}"
+    outlast = f"{inline}, module: conftest, function: outlast"
+    project.recipe("x", {"b": note % "b", "c": f"{note % 'c'}, needs: []"}, {"over": note % "over"})
+    project.recipe("y", {"first": note % "first", "outlast": outlast}, {"off": note % "off"})
+
+    result = project.spawn("-n", "2")
+
+    assert result.parseoutcomes() == {"passed": 5, "failed": 2}
+    assert project.ran[-4:] == ["c", "over", "outlast", "off"]
+
+
 def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.write("dies.py", _DIES.replace('== "b"', '== os.environ.get("DIES")'))
     project.write("test_x.py", "def test_x(ctx):\n    pass\n")
