@@ -67,8 +67,12 @@ def _follow(state: "State", recipe: Recipe, logs: Path) -> "Follow | None":
         told.append(partial(state.follower.happened, recipe))
     shown = progress.of(state.config)
     if shown is not None:
-        told.append(partial(shown.happened, recipe, logs))
+        told.append(partial(shown.happened, recipe, logs, partial(_is_over, state, recipe)))
     return following.together(told)
+
+
+def _is_over(state: "State", recipe: Recipe, step: str) -> bool:
+    return state.run(recipe).known(step) is not None
 
 
 def _slots(state: "State", number: int, first: "Slot") -> "list[Slot]":

@@ -28,11 +28,15 @@ _DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
 
 
 class _Now(NamedTuple):
-    """A step that runs: its name, when it began, and where its logs are, without their ends."""
+    """A step that runs: its name, when it began, and where its logs are, without their ends.
+
+    It may have ended meanwhile beside another one that is waited for.
+    """
 
     name: str
     since: float
     logs: str
+    is_over: Callable[[], bool]
 
 
 def join(session: pytest.Session, nodes: set[str]) -> None:
@@ -108,8 +112,17 @@ class Progress:
         self._beaten = 0.0
         self._is_broken = False
 
-    def happened(self, recipe: "Recipe", logs: Path, what: "Happening") -> None:
-        """Take note of what happens to a step."""
+    def happened(
+        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], what: "Happening"
+    ) -> None:
+        """Take note of what happens to a step.
+
+        Args:
+            recipe: The recipe.
+            logs: The folder of its logs.
+            is_over: Tells whether it is known what became of a step.
+            what: What happens.
+        """
         from pytest_orchestrator.execution.following import Finished, Started
 
         key = (recipe.key, what.step.name)
@@ -117,7 +130,8 @@ class Progress:
             if _is_inline(recipe, what.step):
                 self._stop()
                 return
-            self._running[key] = _Now(what.step.name, monotonic(), f"{logs}/{what.step.name}")
+            name = what.step.name
+            self._running[key] = _Now(name, monotonic(), f"{logs}/{name}", lambda: is_over(name))
             self._start()
         elif isinstance(what, Finished):
             self._running.pop(key, None)
@@ -184,24 +198,28 @@ class Progress:
 
     def tell(self) -> None:
         """Write what runs now, if it is time for that."""
-        running = min(self._running.copy().values(), key=lambda one: one.since, default=None)
+        all_running = [one for one in self._running.copy().values() if not one.is_over()]
+        running = min(all_running, key=lambda one: one.since, default=None)
         now = monotonic()
         if running is None or now - running.since < _EACH:
             self._erase()
-        elif self._is_terminal:
-            self._show(running, now - running.since)
+            return
+        more = len(all_running) - 1
+        named = f"{running.name} and {more} more" if more else running.name
+        if self._is_terminal:
+            self._show(running, named, now - running.since)
         elif now - max(running.since, self._beaten) >= _BEAT:
             from pytest_orchestrator.reports.status_line import heartbeat
 
             self._beaten = now
             counts = len(self._done & self._nodes), len(self._nodes)
-            line = heartbeat(self._named(running), now - running.since, *counts)
+            line = heartbeat(named, now - running.since, *counts)
             # pytest does not know that its row of dots was broken, and says so until it goes on.
             is_new = self._is_broken or self._column() == 0
             self._write(f"{'' if is_new else chr(10)}{line}\n")
             self._is_broken = True
 
-    def _show(self, running: _Now, seconds: float) -> None:
+    def _show(self, running: _Now, named: str, seconds: float) -> None:
         import shutil
 
         from pytest_orchestrator.reports.status_line import last_line, status
@@ -210,13 +228,9 @@ class Progress:
         place = f"{min(len(self._done & self._nodes) + 1, total)}/{total}"
         width = shutil.get_terminal_size().columns - 1
         printed = last_line(_tail(running.logs))
-        line = status(place, self._named(running), seconds, _memory(), printed, width)
+        line = status(place, named, seconds, _memory(), printed, width)
         self._write(_DOWN.decode() + line + self._back())
         self._is_shown = True
-
-    def _named(self, running: _Now) -> str:
-        more = len(self._running) - 1
-        return f"{running.name} and {more} more" if more > 0 else running.name
 
     def _erase(self) -> None:
         if self._is_shown:

@@ -41,13 +41,17 @@ class Bench:
         self.recipe, self.logs, self.now, self._written = recipe, logs, 100.0, written
         self.nodes = {recipe.node(step.name) for step in recipe.steps}
         self.progress = Progress(self.nodes, out, lambda: 7)
+        self.over: set[str] = set()
 
     def start(self, name: str) -> None:
-        self.progress.happened(self.recipe, self.logs, Started(self.recipe.step(name)))
+        self._happened(Started(self.recipe.step(name)))
 
     def finish(self, name: str) -> None:
         result = StepResult(step=name, outcome="passed")
-        self.progress.happened(self.recipe, self.logs, Finished(self.recipe.step(name), result))
+        self._happened(Finished(self.recipe.step(name), result))
+
+    def _happened(self, what: Started | Finished) -> None:
+        self.progress.happened(self.recipe, self.logs, self.over.__contains__, what)
 
     def told(self, seconds: float) -> str:
         """Let time go by; return what is written then."""
@@ -122,6 +126,18 @@ def test_a_file_gets_a_line_each_thirty_seconds(bench: Bench) -> None:
     bench.start("burn_in")
     assert bench.told(29.9) == ""
     assert bench.told(0.1) == "\norchestrator: burn_in runs for 00:30 (0 of 3 done)\n"
+
+
+@pytest.mark.parametrize("bench", ["file"], indirect=True)
+def test_what_has_ended_beside_a_step_that_is_waited_for_runs_no_more(bench: Bench) -> None:
+    bench.start("burn_in")
+    bench.now += 1
+    bench.start("flash")
+    bench.over.add("burn_in")
+
+    assert bench.told(30) == "\norchestrator: flash runs for 00:30 (0 of 3 done)\n"
+    bench.over.add("flash")
+    assert bench.told(60) == ""
 
 
 def test_nothing_is_told_while_the_users_code_runs_in_this_process(bench: Bench) -> None:
