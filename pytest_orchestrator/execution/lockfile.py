@@ -11,12 +11,12 @@ import re
 import stat
 import threading
 import time
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.execution import lock_owner
 
 VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
 # Not the user's own: an instrument is there once for all users of the machine.
@@ -24,7 +24,6 @@ SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # see what is re
 
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATIENCE: Final = 1.0
-_MOST_TEXT: Final = 4096
 _open: Final[dict[int, int]] = {}  # how many tries with it may run on other machines
 _lost: Final[dict[int, float]] = {}  # when the last of them that nobody hears of is over
 _counting: Final = threading.Lock()
@@ -37,41 +36,6 @@ class LockError(OrchestratorError):
     """A lock that can be neither had nor waited for: its file cannot be used."""
 
     slug = "lock"
-
-
-class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who has a lock, as it stands in the lock's file.
-
-    Attributes:
-        pid: The process that took it; its lanes may hold it longer.
-        host: Name of the machine, which a container has of its own.
-        user: Login name, or number where there is none.
-        run: Id of the run.
-        step: Node id of the step or recipe.
-        since: When, in ISO 8601 UTC.
-        is_away: Something for which it has it may run on another machine.
-        free_at: It has let go and may run there still, until then, in seconds since the epoch; 0
-            where nobody has found that out.
-    """
-
-    pid: int
-    host: str
-    user: str
-    run: str
-    step: str
-    since: str
-    is_away: bool = False
-    free_at: float = 0.0
-
-    @classmethod
-    def here(cls, run: str, step: str) -> "Owner":
-        """Describe this process, as the owner from now on."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return cls(os.getpid(), os.uname().nodename, _user(os.geteuid()), run, step, now)
-
-    def age(self) -> float:
-        """Return for how many seconds it has been held, by the clock of the wall."""
-        return max(time.time() - datetime.fromisoformat(self.since).timestamp(), 0.0)
 
 
 def default_folder() -> str:
@@ -130,14 +94,6 @@ def close(fd: int) -> None:
         os.close(fd)
 
 
-def write_owner(fd: int, owner: Owner) -> None:
-    """Write into a locked file who has it; a full disk does not make it less locked."""
-    line = msgspec.json.encode(owner) + b"\n"
-    with contextlib.suppress(OSError):
-        os.pwrite(fd, line, 0)
-        os.ftruncate(fd, len(line))
-
-
 def goes_away(fd: int) -> None:
     """Take note that a try begins on another machine, which this process may not outlive."""
     with _counting:
@@ -151,8 +107,7 @@ def is_back(fd: int) -> None:
     with _counting:
         if fd in _open:
             _open[fd] -= 1
-            if not _open[fd] and fd not in _lost:
-                _note_away(fd, is_away=False)
+            _note_rest(fd)
 
 
 def is_lost(fd: int) -> None:
@@ -161,6 +116,7 @@ def is_lost(fd: int) -> None:
         if fd in _open:
             _open[fd] -= 1
             _lost[fd] = time.monotonic() + GONE
+            _note_rest(fd)
 
 
 def left_of_lost(fd: int) -> float:
@@ -169,50 +125,34 @@ def left_of_lost(fd: int) -> float:
         left = _lost.get(fd, 0.0) - time.monotonic()
         if left > 0:
             return left
-        if _lost.pop(fd, None) is not None and not _open.get(fd, 1):
-            _note_away(fd, is_away=False)
+        if _lost.pop(fd, None) is not None:
+            _note_rest(fd)
         return 0.0
 
 
-def owner_of(path: str) -> Owner | None:
-    """Read who has a lock, if that can be known; any user may have written it."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            return _owner_in(fd)
-        finally:
-            os.close(fd)
-    except OSError:
-        return None
+def _note_rest(fd: int) -> None:
+    """Note, once no try goes on that is heard of, until when one may that was lost."""
+    if not _open.get(fd, 1):
+        left = _lost.get(fd, 0.0) - time.monotonic()
+        _note_away(fd, is_away=left > 0, free_at=time.time() + left if left > 0 else 0.0)
 
 
-def _owner_in(fd: int) -> Owner | None:
-    try:
-        line = os.pread(fd, _MOST_TEXT, 0).partition(b"\n")[0]
-        owner = msgspec.json.decode(line, type=Owner)
-        owner.age()
-    except (OSError, ValueError, RecursionError):
-        return None
-    texts = (owner.host, owner.user, owner.run, owner.step)
-    return owner if "".join(texts).isprintable() else None
-
-
-def _note_away(fd: int, *, is_away: bool) -> None:
-    owner = _owner_in(fd)
+def _note_away(fd: int, *, is_away: bool, free_at: float = 0.0) -> None:
+    owner = lock_owner.read(fd)
     if owner is not None:
-        write_owner(fd, msgspec.structs.replace(owner, is_away=is_away))
+        lock_owner.write(fd, msgspec.structs.replace(owner, is_away=is_away, free_at=free_at))
 
 
 def _is_awaited(fd: int) -> bool:
     """Tell of a lock that nobody has whether something of its last owner may run elsewhere."""
-    owner = _owner_in(fd)
+    owner = lock_owner.read(fd)
     if owner is None or not owner.is_away:
         return False
     now = time.time()
     if not 0 < owner.free_at <= now + GONE:  # nobody has seen it, or the clock was set back
         owner = msgspec.structs.replace(owner, free_at=now + GONE)
-        write_owner(fd, owner)
-        return _owner_in(fd) == owner  # else the disk takes nothing, and would for ever
+        lock_owner.write(fd, owner)
+        return lock_owner.read(fd) == owner  # else the disk takes nothing, and would for ever
     return owner.free_at > now
 
 
@@ -277,15 +217,6 @@ def _error(path: str, what: str) -> LockError:
         f"a lock cannot be had by {path}: {what}; put that right, or name another folder "
         f"by {VARIABLE}, the same for all who share the machine"
     )
-
-
-def _user(number: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
 
 
 def _forget() -> None:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Self, TypeAlias
 
-from pytest_orchestrator.execution import lockfile
-from pytest_orchestrator.execution.lockfile import LockError, Owner
+from pytest_orchestrator.execution import lock_owner, lockfile
+from pytest_orchestrator.execution.lock_owner import Owner
+from pytest_orchestrator.execution.lockfile import LockError
 
 __all__ = ["Held", "LockError", "Owner", "Waiting", "paused", "taken"]
 
@@ -174,7 +175,7 @@ def _held(locks: list[_Lock], owner: Owner, waited: float) -> Held:
     fds = []
     for lock in locks:
         if lock.fd is not None:
-            lockfile.write_owner(lock.fd, owner)
+            lock_owner.write(lock.fd, owner)
             fds.append(lock.fd)
         lock.pass_turn()
     return Held(tuple(lock.name for lock in locks), fds, waited)
@@ -200,7 +201,7 @@ class _Report:
     def of(self, busy: _Lock) -> None:
         if self._waiting is None:
             return
-        owner = lockfile.owner_of(busy.path)
+        owner = lock_owner.of(busy.path)
         now = time.monotonic()
         if (busy.name, owner) != self._told or now - self._when >= _REMINDER:
             self._told, self._when = (busy.name, owner), now

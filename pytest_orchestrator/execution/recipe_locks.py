@@ -16,7 +16,8 @@ import msgspec
 from pytest_orchestrator.execution import lockfile, locks, resources
 from pytest_orchestrator.execution.early_locks import early_locks
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.lockfile import LockError, Owner
+from pytest_orchestrator.execution.lock_owner import Owner
+from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.wait import Wait
 from pytest_orchestrator.recipe.model import Recipe, Step

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from pytest_orchestrator.execution import lockfile
-from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution import lock_owner, lockfile
+from pytest_orchestrator.execution.lock_owner import Owner
 from pytest_orchestrator.execution.locks import Held, Waiting, paused
 
 _REMINDER: Final = 10.0
@@ -54,7 +54,7 @@ def taken(
             if not lacking:
                 owner = Owner.here(run, step)
                 for fd in fds:
-                    lockfile.write_owner(fd, owner)
+                    lock_owner.write(fd, owner)
                 return Held(tuple(sorted(wanted)), fds, time.monotonic() - begun)
         except BaseException:
             _let_go(fds)
@@ -63,7 +63,7 @@ def taken(
         now = time.monotonic()
         if waiting is not None and now - reminded >= _REMINDER:
             reminded = now
-            owner_of = lockfile.owner_of(f"{_path(folder, lacking, 0)}.lock")
+            owner_of = lock_owner.of(f"{_path(folder, lacking, 0)}.lock")
             waiting(f"{lacking} (resource)", owner_of, owner_of.age() if owner_of else 0.0)
         if paused(now - begun, stop):
             return None

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution.lock_owner import Owner
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):

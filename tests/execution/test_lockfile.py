@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution import lockfile
-from pytest_orchestrator.execution.lockfile import LockError, Owner
+from pytest_orchestrator.execution import lock_owner, lockfile
+from pytest_orchestrator.execution.lock_owner import Owner
+from pytest_orchestrator.execution.lockfile import LockError
 
 
 @pytest.fixture
@@ -230,14 +231,14 @@ def test_a_file_that_somebody_removes_meanwhile_is_not_what_is_locked(
 def test_an_owner_that_cannot_be_known_is_none(tmp_path: Path, record: bytes) -> None:
     (tmp_path / "psu").write_bytes(record)
 
-    assert lockfile.owner_of(str(tmp_path / "psu")) is None
-    assert lockfile.owner_of(str(tmp_path / "scope")) is None
+    assert lock_owner.of(str(tmp_path / "psu")) is None
+    assert lock_owner.of(str(tmp_path / "scope")) is None
 
 
 def test_to_ask_for_an_owner_waits_for_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "psu")
 
-    assert lockfile.owner_of(str(tmp_path / "psu")) is None
+    assert lock_owner.of(str(tmp_path / "psu")) is None
 
 
 def test_the_record_of_an_owner_is_replaced_by_a_shorter_one(
@@ -246,10 +247,10 @@ def test_the_record_of_an_owner_is_replaced_by_a_shorter_one(
     path = tmp_path / "psu"
     fd = lock(path)
     assert fd is not None
-    lockfile.write_owner(fd, Owner.here("r" * 100, "s"))
+    lock_owner.write(fd, Owner.here("r" * 100, "s"))
     owner = Owner.here("r", "s")
-    lockfile.write_owner(fd, owner)
+    lock_owner.write(fd, owner)
 
-    assert lockfile.owner_of(str(path)) == owner
+    assert lock_owner.of(str(path)) == owner
     assert path.read_bytes().splitlines() == [path.read_bytes().strip()]
     assert 0 <= owner.age() < 20

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution import lockfile, locks
+from pytest_orchestrator.execution import lock_owner, lockfile, locks
 from pytest_orchestrator.execution.locks import Held, Owner
 
 NEEDS_TWO_USERS = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
@@ -244,7 +244,7 @@ def test_a_wait_is_told_again_when_the_owner_is_another() -> None:
         runs.append(owner.run)
         if len(runs) == 2:
             stop.set()
-        lockfile.write_owner(held.filenos()[0], Owner.here("run-9", "s"))
+        lock_owner.write(held.filenos()[0], Owner.here("run-9", "s"))
 
     with take("psu") as held:
         begun = time.monotonic()
@@ -427,7 +427,7 @@ def test_all_locks_of_an_owner_that_was_killed_are_waited_for_at_the_same_time(
     ends: list[list[float]] = []
 
     def waiting(*_: object) -> None:
-        owners = [lockfile.owner_of(path) for path in paths]
+        owners = [lock_owner.of(path) for path in paths]
         ends.append([owner.free_at for owner in owners if owner is not None])
         stop.set()
 
@@ -457,6 +457,30 @@ def test_of_two_that_run_elsewhere_the_last_one_counts(monkeypatch: pytest.Monke
                 lockfile.is_back(fd)
         lockfile.is_back(fd)  # which is another file by now, or none
         assert is_free(f"psu {ended}") is is_over
+
+
+def test_what_was_lost_elsewhere_is_over_in_time_though_nobody_has_looked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = time.time()
+    with take("psu") as held:
+        for step in (lockfile.goes_away, lockfile.is_lost):
+            step(*held.filenos())
+    assert not is_free("psu")
+    monkeypatch.setattr(time, "time", lambda: now + lockfile.GONE + 1)
+
+    assert is_free("psu")
+
+
+def test_a_try_after_one_that_was_lost_is_waited_for_as_any(
+    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    again = "lockfile.is_lost(*held.filenos()); lockfile.goes_away(*held.filenos())"
+    killed(other, again)
+    monkeypatch.setattr(time, "time", lambda: now + lockfile.GONE + 60)
+
+    assert not is_free("psu")
 
 
 def test_where_nothing_can_be_noted_a_lock_is_free_at_once(

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_orchestrator.execution import lockfile, locks
 from pytest_orchestrator.execution.attempts import Attempts
-from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution.lock_owner import Owner
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.wait import Wait

@@ -10,7 +10,7 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import AnyEvent, ContextChanged, StepWaits
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.lockfile import Owner
+from pytest_orchestrator.execution.lock_owner import Owner
 from pytest_orchestrator.execution.wait import Wait
 from pytest_orchestrator.plugin.keeping import Keeper
 from pytest_orchestrator.recipe import load
