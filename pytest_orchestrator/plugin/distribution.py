@@ -37,7 +37,7 @@ class Controller:
         self._late = late
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._session: pytest.Session | None = None
-        self._restore: Callable[[], object] = lambda: None
+        self._restore: Callable[[], None] = lambda: None
 
     @property
     def _file(self) -> Path:

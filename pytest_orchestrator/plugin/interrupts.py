@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 _ENDS = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
-def interrupt_on_sigterm() -> Callable[[], object]:
+def interrupt_on_sigterm() -> Callable[[], None]:
     """Raise KeyboardInterrupt at SIGTERM and SIGHUP, unless somebody handles them already.
 
     Returns:
@@ -20,10 +20,14 @@ def interrupt_on_sigterm() -> Callable[[], object]:
     def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
+    def restore() -> None:
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
+
     free = [one for one in _handled(*_ENDS) if signal.getsignal(one) is signal.SIG_DFL]
     for number in free:
         signal.signal(number, interrupt)
-    return lambda: [signal.signal(number, signal.SIG_DFL) for number in free]
+    return restore
 
 
 @contextlib.contextmanager

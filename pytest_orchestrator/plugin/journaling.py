@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import SCHEMA_VERSION, RunFinished, RunStar
 from pytest_orchestrator.plugin import pages, settings
 from pytest_orchestrator.plugin.blocks import carried
 from pytest_orchestrator.plugin.elsewhere import Elsewhere
+from pytest_orchestrator.plugin.interrupts import interrupts_wait
 from pytest_orchestrator.plugin.tables import LATE
 from pytest_orchestrator.plugin.tested import Tested, uncollected
 from pytest_orchestrator.run.lines import Lines
@@ -95,6 +96,7 @@ class Journaling:
         self._tested = Tested(state)
         self._elsewhere = Elsewhere(state, keeper)
         self._cause = ""
+        self._ending = contextlib.ExitStack()
         # Workers that run everything each share nothing with this process but their reports.
         self._each = session.config.getoption("dist", "no") == "each"
         keeper.failed = self._fail
@@ -129,6 +131,11 @@ class Journaling:
         """Take note of who has ended the session."""
         self._cause = str(excinfo.value) or "Ctrl-C"
 
+    @pytest.hookimpl(specname="pytest_sessionfinish")
+    def pytest_sessionfinish_reports(self) -> None:
+        """Let an interrupt wait for the reports, now that all steps have run."""
+        self._ending.enter_context(interrupts_wait())
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Seal the journal when all reports are made."""
@@ -144,6 +151,10 @@ class Journaling:
                 self._tell_failed(session, self._journal.failed)
             else:
                 pages.write(session.config, self._state.folder.path)
+            try:
+                self._ending.close()
+            except KeyboardInterrupt as end:
+                pytest.exit(str(end) or "Ctrl-C", returncode=pytest.ExitCode.INTERRUPTED)
 
     def _seal(self) -> None:
         session, folder = self._session, self._state.folder.path

@@ -62,7 +62,7 @@ class Running:
         self._last_items = last_items
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
-        self._restore = interrupt_on_sigterm()
+        session.config.add_cleanup(interrupt_on_sigterm())
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -108,7 +108,6 @@ class Running:
         self._by_hand()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
-        self._restore()
 
     def _over(self, run: "Serial") -> None:
         """Let a run be over, and tell of its services: what they used, and who died."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from pytest_orchestrator.run.runs import found, load
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -161,6 +162,35 @@ def test_reports_of_an_interrupted_session_are_written(project: Project) -> None
     kinds = [test["metadata"]["orchestrator"]["step"].get("kind") for test in tests]
     assert kinds == [None, "interrupted", None, None]
     assert '::wait.kind" value="interrupted"' in (project.path / "junit.xml").read_text()
+
+
+_SUMMARY = """
+import os, signal
+
+def pytest_terminal_summary():
+    os.kill(os.getpid(), signal.SIGNAL)
+    print("it goes on")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+@pytest.mark.parametrize(("number", "cause"), [("SIGINT", "Ctrl-C"), ("SIGTERM", "SIGTERM")])
+def test_a_signal_waits_until_reports_are_written(
+    project: Project, number: str, cause: str, workers: tuple[str, ...]
+) -> None:
+    project.recipe("x", {"one": ""}, {"off": ""})
+    project.write("conftest.py", _SUMMARY.replace("SIGNAL", number))
+
+    result = project.spawn(*workers, "--junitxml=junit.xml", "-o", "recipe_html=true")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert result.errlines == [f"Exit: {cause}"]
+    assert "it goes on" in result.outlines
+    assert result.outlines[-1].startswith("=")
+    run = found(project.path / ".orchestrator/runs")
+    assert load(run).state == "finished"
+    assert (run / "report.html").exists()
+    assert (project.path / "junit.xml").exists()
 
 
 def test_fixtures_are_torn_down_around_the_final_steps(project: Project) -> None:
