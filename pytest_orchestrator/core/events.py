@@ -227,6 +227,7 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
         reason: Why it ended early, where it did.
         counts: Number of items by what pytest says of them.
         files: Size in bytes and SHA-256 of each file in the folder of the run, by path.
+        owed: Number of the steps of finally that nobody was left to run.
     """
 
     exit_status: int
@@ -234,6 +235,7 @@ class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
     reason: str = ""
     counts: dict[str, int] = {}
     files: dict[str, tuple[int, str]] = {}
+    owed: int = 0
 
 
 AnyEvent: TypeAlias = (

@@ -97,6 +97,8 @@ class Journaling:
         self._elsewhere = Elsewhere(state, keeper)
         self._cause = ""
         self._ending = contextlib.ExitStack()
+        self._dead: list[str] = []
+        self._owed = 0
         # Workers that run everything each share nothing with this process but their reports.
         self._each = session.config.getoption("dist", "no") == "each"
         keeper.failed = self._fail
@@ -126,6 +128,19 @@ class Journaling:
         late = getattr(node, "workeroutput", {}).get(LATE, ()) if self._each else ()
         for block in late if self._each else ():
             self._elsewhere.finished(block)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, report: Any) -> None:
+        """Take note of a worker that died in the middle of an item."""
+        self._dead.append(report.node.gateway.id)
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
+    def pytest_sessionfinish_abandoned(self) -> None:
+        """Tell what workers have left, now that all of them are gone and nothing is reported."""
+        if self._dead and not self._each:
+            from pytest_orchestrator.plugin import abandoned
+
+            self._owed = abandoned.tell(self._state, self._keeper, self._dead)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Take note of who has ended the session."""
@@ -169,6 +184,7 @@ class Journaling:
                 reason=self._state.masked(reason),
                 counts=self._tested.counts,
                 files=files,
+                owed=self._owed,
             )
         )
 

@@ -123,3 +123,10 @@ def keep(config: pytest.Config, report: pytest.TestReport) -> None:
     tables = config.pluginmanager.get_plugin(_TABLES)
     if tables is not None:
         tables.keep(report)
+
+
+def keep_block(config: pytest.Config, block: dict[str, Any]) -> None:
+    """Show the block of a step that no report tells of."""
+    tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
+    if tables is not None:
+        tables.told.keep(block)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.errors import JournalError
@@ -71,7 +71,7 @@ def add(path: Path, told: Told) -> bool:
 
 
 def finished(entries: list[Entry], told: Told, worker: str = "main") -> StepFinished | None:
-    """Return that the try which a process began last has failed, as it is told of every step.
+    """Return that the try which a process began last has failed by its timeout.
 
     Args:
         entries: The journal.
@@ -79,30 +79,56 @@ def finished(entries: list[Entry], told: Told, worker: str = "main") -> StepFini
         worker: The process: the id of a worker of xdist, or main.
 
     Returns:
-        The event; None where that process has begun another step.
+        The event, as it is told of every step; None where that process has begun another step.
     """
-    events = (one.event for one in reversed(entries))
-    tries = (one for one in events if isinstance(one, StepStarted) and one.worker == worker)
-    try_ = next(tries, None)
+    try_ = _last_try(entries, worker)
     if try_ is None or try_.step != told.step:
         return None
+    place = {"path": told.path, "line": told.line, "column": told.column}
+    return _failed(entries, try_, {"kind": "timeout", "reason": told.reason, "place": place})
+
+
+def unfinished(entries: list[Entry], worker: str, reason: str) -> StepFinished | None:
+    """Return that the try which a process began last has failed by its end.
+
+    Args:
+        entries: The journal.
+        worker: The process, as in `finished`.
+        reason: Why it failed, in a line.
+
+    Returns:
+        The event; None where it is known what became of that step.
+    """
+    try_ = _last_try(entries, worker)
+    if try_ is None:
+        return None
+    ended = (one.event for one in reversed(entries) if isinstance(one.event, StepFinished))
+    if any((one.recipe, one.step) == (try_.recipe, try_.step) for one in ended):
+        return None
+    return _failed(entries, try_, {"kind": "crash", "reason": reason})
+
+
+def _last_try(entries: list[Entry], worker: str) -> StepStarted | None:
+    events = (one.event for one in reversed(entries))
+    return next((e for e in events if isinstance(e, StepStarted) and e.worker == worker), None)
+
+
+def _failed(entries: list[Entry], try_: StepStarted, how: dict[str, Any]) -> StepFinished | None:
     about = _recipe(entries, try_.recipe)
     run = next(one.event for one in entries if isinstance(one.event, RunStarted))
     if about is None:
         return None
-    step = next((one for one in about.steps if one["name"] == told.step), {"name": told.step})
-    place = {"path": told.path, "line": told.line, "column": told.column}
-    state = {"state": "failed", "attempt": try_.attempt, "kind": "timeout", "reason": told.reason}
+    step = next((one for one in about.steps if one["name"] == try_.step), {"name": try_.step})
     return StepFinished(
         recipe=try_.recipe,
-        step=told.step,
+        step=try_.step,
         outcome="failed",
         meets=False,
         block={
             "schema_version": run.schema_version,
             "run": {"id": run.run, "worker": try_.worker},
             "recipe": about.about,
-            "step": step | state | {"place": place},
+            "step": step | {"state": "failed", "attempt": try_.attempt} | how,
             "criteria": [],
             "context": {"writes": []},
         },

@@ -11,6 +11,7 @@ from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
 _END: Final = 1 << 20
 _WHOLE: Final = (b'"exit_status":0,', b'"exit_status":1,')
+_NOT_RUN: Final = b'"owed":'
 _CUT_OFF: Final = (b'"final":true', b'"kind":"interrupted"')
 
 
@@ -43,11 +44,20 @@ def owed(base: Path, most: int = 20) -> Owed | None:
             continue
         if record.state not in ("interrupted", "finished") or record.started is None:
             continue
-        steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
-        steps = _left({key: names for key, names in steps.items() if names}, folders[:place])
+        steps = _left(open_in(record), folders[:place])
         if steps and not _was_taken_up(base, record):
             return Owed(record.id, steps)
     return None
+
+
+def open_in(record: RunRecord) -> dict[str, list[str]]:
+    """Return the ``finally`` steps that are owed in a run and did not run to their end.
+
+    Returns:
+        Their names, by key of their recipe.
+    """
+    steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
+    return {key: names for key, names in steps.items() if names}
 
 
 def _left(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
@@ -108,6 +118,8 @@ def _owes_nothing(path: Path) -> bool:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
             last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
             if b'"event":"run_finished"' not in last:
+                return False
+            if _NOT_RUN in last:
                 return False
             if any(word in last for word in _WHOLE):
                 return True

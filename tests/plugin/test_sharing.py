@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,38 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     }
     assert told["b"]["reason"] == "the worker of pytest-xdist that ran it has died"
     assert told["d"]["reason"] == "blocked by recipes/x.yaml::b"
+
+
+def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: Project) -> None:
+    project.write("dies.py", _DIES)
+    inline = "type: python, isolation: inline, params: {name: %s}, module: dies, function: note"
+    project.recipe("x", {name: inline % name for name in "abc"}, {"last": inline % "last"})
+
+    result = project.spawn("-n", "1", "--max-worker-restart=0", "--json-report")
+
+    assert project.ran == ["a", "b"]
+    folder = found(project.path / ".orchestrator/runs")
+    cure = f"pytest --recipe-resume={folder.name}"
+    result.stdout.fnmatch_lines(
+        [
+            f"orchestrator: no worker was left for `finally` of recipes/x.yaml (last): {cure}",
+            "*- recipes/x.yaml: failed -*",
+            " a *passed *",
+            " b *failed *",
+        ]
+    )
+    step = load(folder).recipes["recipes/x.yaml"].steps["b"]
+    assert step.block is not None
+    told = step.block["step"]
+    assert (told["kind"], told["reason"]) == (
+        "crash",
+        "worker gw0 of pytest-xdist has died, and none took its place",
+    )
+    report = json.loads((project.path / ".report.json").read_text())
+    assert report["orchestrator"]["steps"] == {"passed": 1, "failed": 1}
+    project.spawn("--collect-only").stdout.fnmatch_lines(
+        [f"*was ended before `finally` of recipes/x.yaml (last) had run: {cure}"]
+    )
 
 
 _WAITS = """

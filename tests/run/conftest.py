@@ -64,8 +64,8 @@ class Past:
         node = f"{RECIPE}::{by}" if by else ""
         self.add(ContextChanged(key=key, op=op, who="x", new=new, by=node, scope=scope))
 
-    def seal(self, status: int = 0) -> Path:
-        self.journal.seal(lambda lines: RunFinished(exit_status=status, lines=lines))
+    def seal(self, status: int = 0, owed: int = 0) -> Path:
+        self.journal.seal(lambda lines: RunFinished(exit_status=status, lines=lines, owed=owed))
         return self.folder
 
     def killed(self) -> Path:

@@ -50,6 +50,23 @@ def test_of_several_processes_it_is_that_one_whose_step_began_last(journal: Path
     assert last_words.finished(entries, HOLD, "gw1") is None
 
 
+def test_a_step_that_its_process_has_not_ended_has_failed_by_its_end(journal: Path) -> None:
+    entries = read(journal).entries
+    event = last_words.unfinished(entries, "main", "it has died")
+
+    assert event is not None
+    told = event.block["step"]
+    assert (event.step, told["state"], told["kind"], told["reason"]) == (
+        "hold",
+        "failed",
+        "crash",
+        "it has died",
+    )
+    assert last_words.unfinished(entries, "gw1", "it has died") is None
+    assert last_words.add(journal, HOLD)
+    assert last_words.unfinished(read(journal).entries, "main", "it has died") is None
+
+
 def test_half_a_line_is_taken_away_before(journal: Path) -> None:
     with journal.open("ab") as file:
         file.write(b'{"n":4,"ts')

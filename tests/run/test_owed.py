@@ -67,3 +67,12 @@ def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> No
     past.step("off")
     past.seal(2)
     assert owed(tmp_path) is None
+
+
+def test_what_nobody_was_left_to_run_is_owed_though_the_run_ended_as_runs_do(
+    tmp_path: Path,
+) -> None:
+    first = "20261125T101502Z-7f3a"
+    begun(tmp_path, first).seal(1, owed=1)
+
+    assert owed(tmp_path) == Owed(first, {RECIPE: ["off"]})
