@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.outside import ENDED, MOMENT, words
+from pytest_orchestrator.execution.moment import MOMENT
+from pytest_orchestrator.execution.outside import ENDED, words
 
 PATIENCE = 10.0
 """Seconds that a step gets after it was interrupted at its deadline."""

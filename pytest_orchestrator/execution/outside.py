@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import os
 import select
-import time
 from _signal import SIGKILL, SIGSTOP  # type: ignore[import-not-found]
 from marshal import loads
-from struct import Struct
 
 from pytest_orchestrator.execution import kernel
-
-MOMENT = Struct("d")
-"""What the file begins with: a moment of ``time.monotonic``, 0 for none.
-
-Behind it stands, marshalled, what people are told, a program that takes note of it, and words
-for that program.
-"""
+from pytest_orchestrator.execution.moment import MOMENT, Overdue
 
 ENDED = -1.0
 """What stands in the place of the moment once pytest was ended."""
@@ -27,7 +19,10 @@ _TELLS = 1.0  # seconds that a terminal may take nothing
 
 
 def words(file: int) -> tuple[str, list[str], list[str]]:
-    """Return what stands in the file behind the moment."""
+    """Return what stands, marshalled, in the file behind the moment.
+
+    That is what people are told, a program that takes note of it, and words for that program.
+    """
     told, writer, noted = loads(os.pread(file, _MOST, MOMENT.size))  # noqa: S302
     return told, writer, noted
 
@@ -47,22 +42,14 @@ class Outside:
 
     def __init__(self, pytest: int, file: int, terminal: int, patience: float) -> None:
         self._pytest, self._file, self._terminal = pytest, file, terminal
-        self.pause = patience / _LOOKS
-        self._looked = 0.0
-        self._late = 0
+        self._overdue = Overdue(file, patience, _LOOKS)
+        self.pause = self._overdue.pause
         self._argv: list[str] = []
 
     def ends(self) -> bool:
         """Look whether it is time; end everything where it is."""
-        now = time.monotonic()
-        if now < self._looked + self.pause:
-            return False
-        self._looked = now
-        (until,) = MOMENT.unpack(os.pread(self._file, MOMENT.size, 0) or bytes(8))
         # Who has stopped pytest (Ctrl-Z) does not want it to be ended for that.
-        is_late = 0 < until < now and not kernel.is_stopped(self._pytest)
-        self._late = self._late + 1 if is_late else 0
-        if self._late <= _LOOKS:
+        if not self._overdue.is_seen(lambda: kernel.is_stopped(self._pytest)):
             return False
         told, writer, noted = words(self._file)
         self._argv = [*writer, *noted]
@@ -76,7 +63,7 @@ class Outside:
 
     def close(self) -> None:
         """Look no more."""
-        os.close(self._file)
+        self._overdue.close()
         os.close(self._terminal)
 
     def _end(self, told: str) -> None:

@@ -7,9 +7,8 @@ supervisor can, and looks now and then at the moment until which the pulse is go
 from __future__ import annotations
 
 import os
-import time
 
-from pytest_orchestrator.execution.outside import MOMENT
+from pytest_orchestrator.execution.moment import MOMENT, Overdue
 
 GRACE = 5.0
 """Seconds beyond that moment: whoever was frozen together with the supervisor may go on."""
@@ -40,36 +39,14 @@ class Pulse:
         os.close(self.file)
 
 
-class Listener:
-    """The supervisor's half.
+def listener(file: int, grace: float) -> Overdue:
+    """Return what the supervisor looks at the pulse by.
 
     Args:
         file: What the pulse writes.
         grace: Seconds beyond its moment.
-
-    Attributes:
-        pause: Seconds between two looks.
     """
-
-    def __init__(self, file: int, grace: float) -> None:
-        self._file = file
-        self.pause = grace / _LOOKS
-        self._looked = 0.0
-        self._late = 0
-
-    def misses(self) -> bool:
-        """Look whether the pulse is gone."""
-        now = time.monotonic()
-        if now < self._looked + self.pause:
-            return False
-        self._looked = now
-        (until,) = MOMENT.unpack(os.pread(self._file, MOMENT.size, 0))
-        self._late = self._late + 1 if 0 < until < now else 0
-        return self._late > _LOOKS
-
-    def close(self) -> None:
-        """Listen no more."""
-        os.close(self._file)
+    return Overdue(file, grace, _LOOKS)
 
 
 def _file() -> int:

@@ -17,13 +17,15 @@ from _socket import socket
 from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.outside import Outside
 from pytest_orchestrator.execution.portable import descendants_by
-from pytest_orchestrator.execution.pulse import Listener
+from pytest_orchestrator.execution.pulse import listener
 from pytest_orchestrator.execution.watch import EMERGENCY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
     from typing import Any
+
+    from pytest_orchestrator.execution.moment import Overdue
 
 _CONTROL, _ALIVE = 3, 4  # what a lane has open beside its standard streams
 _GRACE = 1.0  # for the strays of a dead lane
@@ -55,7 +57,7 @@ class Supervisor:
         self._poll.register(control, select.POLLIN)
         self._pidfd = self._watch(pytest)
         self._outside: Outside | None = None
-        self._pulse: Listener | None = None
+        self._pulse: Overdue | None = None
 
     def serve(self) -> None:
         """Do as pytest asks until it is gone, then end everything."""
@@ -73,7 +75,7 @@ class Supervisor:
         pauses = [one.pause for one in (outside, pulse) if one is not None]
         pause = min(pauses, default=None) if watched else _LOOK
         happened = {fd for fd, _ in self._poll.poll(None if pause is None else pause * 1000)}
-        if (outside is not None and outside.ends()) or (pulse is not None and pulse.misses()):
+        if (outside is not None and outside.ends()) or (pulse is not None and pulse.is_seen()):
             return False
         if watched and self._pidfd in happened:
             return False
@@ -99,7 +101,7 @@ class Supervisor:
             return {}
         if "pulse" in request:
             (file,) = fds
-            self._pulse = Listener(file, request["pulse"])
+            self._pulse = listener(file, request["pulse"])
             return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)

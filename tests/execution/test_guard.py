@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.execution import kernel, outside
-from pytest_orchestrator.execution.outside import MOMENT, Outside
+from pytest_orchestrator.execution.moment import MOMENT
+from pytest_orchestrator.execution.outside import Outside
 
 STUBBORN = """
 import ctypes, os, signal, subprocess, sys, time

@@ -13,7 +13,7 @@ import pytest
 from pytest_orchestrator.execution import pulse
 from pytest_orchestrator.execution.exited import LaneLost, Request
 from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.pulse import Listener, Pulse
+from pytest_orchestrator.execution.pulse import Pulse, listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,13 +75,13 @@ def test_who_was_frozen_together_with_the_supervisor_may_go_on(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    listener = Listener(beating.file, 5.0)
+    heard = listener(beating.file, 5.0)
     beating.beat(now)
     now += 600
-    assert not listener.misses()
+    assert not heard.is_seen()
     beating.beat(now + 20)
     looks = 0
-    while not listener.misses():
+    while not heard.is_seen():
         now += 1.0
         looks += 1
         assert looks < 60
@@ -89,6 +89,6 @@ def test_who_was_frozen_together_with_the_supervisor_may_go_on(
 
 
 def test_before_its_first_beat_nobody_is_missed(beating: Pulse) -> None:
-    listener = Listener(beating.file, 0.0)
+    heard = listener(beating.file, 0.0)
 
-    assert not any(listener.misses() for _ in range(100))
+    assert not any(heard.is_seen() for _ in range(100))
