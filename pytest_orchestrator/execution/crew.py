@@ -93,7 +93,7 @@ class Crew(Serial):
                 self._judge(job, result)
                 job.result = result
                 self._heed(job.step, result)
-            if result is None and not (self._stop.is_set() or self.cutoff.is_past(job.step)):
+            if result is None and not self._ends(job):
                 job.wait(self._again)  # until there is a slot, too
             else:
                 self._busy.discard(job)
@@ -121,7 +121,7 @@ class Crew(Serial):
                     return None
                 result = job.tries.run(grip.files)
                 job.runs = False
-                job.cut = self._stop.is_set() or self.cutoff.is_past(job.step)
+                job.cut = self._ends(job)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
         if result is None:
@@ -129,6 +129,10 @@ class Crew(Serial):
         result = msgspec.structs.replace(result, waited=job.waited)
         # What is cut off is told with who or what has done so.
         return result if job.cut else self._kept(job.step, result)
+
+    def _ends(self, job: Job) -> bool:
+        """Tell whether a step is not to go on."""
+        return self._stop.is_set() or self.cutoff.is_past(job.step)
 
     def _leave(self, job: Job) -> None:
         """Let others use the slot of a step that waits for a lock."""
@@ -142,8 +146,7 @@ class Crew(Serial):
             if self._free and not job.seat.is_taken:
                 job.seat.take(self._free.pop())
             waits = job.collides(self._busy)  # it was prepared, and its locks have other names
-            ends = self._stop.is_set() or self.cutoff.is_past(job.step)
-            may = job.seat.is_taken and not waits and not ends
+            may = job.seat.is_taken and not waits and not self._ends(job)
             if may:
                 job.begun, job.runs = job.begun or time.time(), True
             return may

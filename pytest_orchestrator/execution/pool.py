@@ -184,14 +184,13 @@ class Pool(Crew):
         """Raise what a thread has raised; end what runs beside a failure that stops all."""
         if self._errors:
             raise self._errors.pop()
+        interrupt = None
         if self._stop.is_set():
             interrupt = self._end_all(f"{self.recipe.id}::{self.stopper} failed")
-            if interrupt is not None:
-                raise interrupt
         elif self.cutoff.is_known and any(map(self._is_late, (*self._busy,))):
             interrupt = self._end_these(self._is_late, self.cutoff.cause)
-            if interrupt is not None:
-                raise interrupt
+        if interrupt is not None:
+            raise interrupt
 
     def _is_late(self, job: Job) -> bool:
         """Tell whether a step runs that comes after the failure at which all ends."""
