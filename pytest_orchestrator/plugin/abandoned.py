@@ -7,7 +7,7 @@ from pytest_orchestrator.plugin import tables
 from pytest_orchestrator.plugin.waiting import say
 from pytest_orchestrator.run import last_words, runs
 from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.owed import open_in
+from pytest_orchestrator.run.owed import open_in, told
 from pytest_orchestrator.run.reader import read
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def tell(state: "State", keeper: "Keeper", workers: Iterable[str]) -> int:
             tables.keep_block(state.config, event.block)
     owed = open_in(runs.load(folder))
     if owed:
-        listed = "; ".join(f"{recipe} ({', '.join(names)})" for recipe, names in owed.items())
+        listed = "; ".join(told(owed))
         cure = f"pytest --recipe-resume={folder.name}"
         words = f"no worker was left for `finally` of {listed}: {cure}"
         say(state.config, words, after_signal=True)

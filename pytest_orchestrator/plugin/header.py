@@ -66,13 +66,13 @@ class Header:
         """Tell of the last run that was ended before it could tidy up."""
         if not self._steps:
             return []
-        from pytest_orchestrator.run.owed import owed
+        from pytest_orchestrator.run import owed
 
         config = self._session.config
-        found, resuming = owed(settings.run_dir(config)), state_of(config).resuming
+        found, resuming = owed.owed(settings.run_dir(config)), state_of(config).resuming
         if found is None or (resuming is not None and resuming.run == found.run):
             return []
-        told = [f"{recipe} ({', '.join(names)})" for recipe, names in found.steps.items()]
+        told = owed.told(found.steps)
         listed = "; ".join(told[:_MOST]) + (" ..." if told[_MOST:] else "")
         head = f"run {found.run} was ended before `finally` of {listed} had run"
         return [f"{head}: pytest --recipe-resume={found.run}"]

@@ -60,6 +60,11 @@ def open_in(record: RunRecord) -> dict[str, list[str]]:
     return {key: names for key, names in steps.items() if names}
 
 
+def told(steps: dict[str, list[str]]) -> list[str]:
+    """Return what is owed as it is told: for each recipe its key, and its steps in brackets."""
+    return [f"{recipe} ({', '.join(names)})" for recipe, names in steps.items()]
+
+
 def _left(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
     """Return those of some steps that no later run has run to their end."""
     for folder in later if steps else ():
