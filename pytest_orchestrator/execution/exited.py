@@ -124,7 +124,9 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True):
     """A program that is gone, with all that was seen of it and of what it started.
 
     Attributes:
-        status: As ``wait`` tells it; None where the kernel holds on to the program.
+        pid: Of the one process that was started, which all that is said of the end is about.
+        status: As ``wait`` returns it; None where it is not known: the kernel holds on to the
+            program, or something else has waited for it.
         seconds: From before its start to its end.
         user: CPU seconds in user mode, of all processes that were waited for.
         system: The same in the kernel.
@@ -143,6 +145,7 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True):
         stderr: What it logged.
     """
 
+    pid: int
     status: int | None
     seconds: float
     user: float
@@ -172,6 +175,19 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True):
     def signal(self) -> str | None:
         """The name of the signal that ended it."""
         return None if self.status is None else signal_of(self.status)
+
+    @property
+    def wrong(self) -> str | None:
+        """Why it did not end by itself with exit code 0, in words; None where it did."""
+        if self.timed_out:
+            return "its process was ended at its timeout"
+        if self.cancelled:
+            return "its process was interrupted"
+        if self.status is None:
+            return "the exit status of its process is not known"
+        if self.signal:
+            return f"its process was ended by {self.signal}"
+        return f"its process ended with exit code {self.code}" if self.code else None
 
 
 def exited_of(request: Asked, told: dict[str, Any]) -> Exited:

@@ -1,18 +1,20 @@
 """The body of a Python step in a process of its own, forked by a lane that knows its module.
 
 While it runs, the Context is served to it here; log records and warnings come as they
-happen, and what became of the body comes last.
+happen, and the report of how the body ended comes last. The report counts where it is the only
+one of the process that the lane has started, and that process then ends with exit code 0.
 """
 
 import select
 import socket
+import sys
 import time
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.result import Ended, Failure, Process, Usage
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution import wire
 from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment, Manner
@@ -27,6 +29,9 @@ from pytest_orchestrator.remote.protocol import Conversation
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16
+_PROOF = getattr(socket, "SO_PASSCRED", None)  # the kernel says who sent a message: Linux
+_PID = 4  # bytes, the first of the three numbers of a sender
+_ROOM = socket.CMSG_SPACE(3 * _PID)
 
 
 def run(step: PythonStep, context: Context, env: Environment) -> Ended:
@@ -74,9 +79,10 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         talk.to_the_end()
         look_at(exited, env.door)
-    if talk.end is not None and talk.end["exit"] is not None:
-        env.stop(*talk.end["exit"])
-    return _ended(step, exited, talk.end, env)
+    word = talk.reports.word(exited.pid)
+    if word.end is not None and word.end.get("exit") is not None:
+        _stop(env, exited, *word.end["exit"])
+    return _ended(step, exited, word, env)
 
 
 def process_of(step: PythonStep) -> Process:
@@ -84,15 +90,102 @@ def process_of(step: PythonStep) -> Process:
     return Process(argv=(step.module, str(step.class_ or step.function)), cwd="", alone="")
 
 
+class Word(NamedTuple):
+    """What the process of a step has reported of its end.
+
+    Attributes:
+        end: Its first report; None where there is none.
+        wrong: Why nothing that it sent counts, in words; None where it does.
+        others: Pids of other processes that reported in its place.
+    """
+
+    end: dict[str, Any] | None
+    wrong: str | None
+    others: tuple[int, ...]
+
+
+class Reports:
+    """What comes by the connection of a step, each sender's apart.
+
+    Forks of a step have the connection too. The kernel says which process sent a message and
+    never joins messages of two in one read, so that no process can report in the place of
+    another, and none can tear the frames of another. Where the kernel does not say it (macOS),
+    a report counts for the process whose pid it holds.
+
+    Args:
+        source: The end of the connection that is read here.
+    """
+
+    def __init__(self, source: socket.socket) -> None:
+        self._source = source
+        self._pieces: dict[int | None, bytearray] = {}
+        self._torn: set[int | None] = set()
+        self._ends: dict[int | None, list[dict[str, Any]]] = {}
+        if _PROOF is not None:
+            source.setsockopt(socket.SOL_SOCKET, _PROOF, 1)
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the events that are whole by now; reports of ends are kept.
+
+        Raises:
+            EOFError: No process has the other end any more.
+            OSError: The connection is broken.
+        """
+        try:
+            data, proof, _, _ = self._source.recvmsg(_CHUNK, _ROOM, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise EOFError
+        sender = int.from_bytes(proof[0][2][:_PID], sys.byteorder) if proof else None
+        if sender in self._torn:
+            return []
+        pieces = self._pieces.pop(sender, None) or bytearray()
+        pieces += data
+        events = []
+        try:
+            for event in wire.frames(pieces):
+                if event["op"] == "end":
+                    who = event["pid"] if sender is None else sender
+                    self._ends.setdefault(who, []).append(event)
+                events.append(event)
+        except (EOFError, LookupError, TypeError, ValueError):
+            self._torn.add(sender)
+            return events
+        if pieces:
+            self._pieces[sender] = pieces
+        return events
+
+    def word(self, pid: int) -> Word:
+        """Return what a process has reported of its end, once all of it has come.
+
+        Args:
+            pid: Of the process that was started for the step.
+        """
+        ends = self._ends.get(pid, [])
+        wrong = None
+        if len(ends) > 1:
+            wrong = f"its process reported {len(ends)} times how it ended, so none of that counts"
+        elif {pid, None} & (self._torn | self._pieces.keys()):
+            wrong = "its process sent something else than its report, so that does not count"
+        others = tuple(one for one in self._ends if one is not None and one != pid)
+        return Word(ends[0] if ends else None, wrong, others)
+
+
 class _Talk:
-    """The two connections to the child of one step."""
+    """The two connections to the child of one step.
+
+    Attributes:
+        reports: What it has sent.
+        importing: The module that is imported at the moment; empty where none is.
+    """
 
     def __init__(self, context: Context, env: Environment) -> None:
         self._env = env
         self._conversation = Conversation(context)
         self._context, self._their_context = socket.socketpair()
         self._events, self._their_events = socket.socketpair()
-        self.end: dict[str, Any] | None = None
+        self.reports = Reports(self._events)
         self.importing = ""
         self._poll = select.poll()
         self._poll.register(self._context, select.POLLIN)
@@ -171,57 +264,94 @@ class _Talk:
 
     def _hear(self) -> None:
         try:
-            event, _ = wire.receive(self._events)
-        except (EOFError, OSError, ValueError):
+            events = self.reports.take()
+        except (EOFError, OSError):
             self._hang_up(self._events)
             return
-        if self._env.door is not None:
-            for told in event.values():
-                is_large = isinstance(told, bytes)
-                self._env.door.seen(told if is_large else repr(told).encode(errors="replace"))
-        if event["op"] == "end":
-            self.end = event
-        elif event["op"] == "importing":
-            self.importing = event["module"]
-        else:
-            self._env.hear(event)
+        for event in events:
+            if self._env.door is not None:
+                for told in event.values():
+                    is_large = isinstance(told, bytes)
+                    self._env.door.seen(told if is_large else repr(told).encode(errors="replace"))
+            if event["op"] == "importing":
+                self.importing = event["module"]
+            elif event["op"] != "end":
+                self._env.hear(event)
 
     def _hang_up(self, one: socket.socket) -> None:
         self._poll.unregister(one)
         one.close()
 
 
-def _ended(step: PythonStep, exited: Exited, end: dict[str, Any] | None, env: Environment) -> Ended:
+def _stop(env: Environment, exited: Exited, reason: str, status: int | None) -> None:
+    """Stop the run as a step has asked for; not as a success where its process then failed."""
+    if exited.wrong is None:
+        env.stop(reason, status)
+    else:
+        env.stop(f"{reason} (and then {exited.wrong})", status or None)
+
+
+def _ended(step: PythonStep, exited: Exited, word: Word, env: Environment) -> Ended:
     figures = usage(exited, env.samples(step.name))
-    process = _process(step, exited, end, shown=env.live is not None)
-    told = None if end is None else end.get("ended")
-    if exited.timed_out or exited.cancelled or told is None:
-        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout))
+    process = _process(step, exited, word.end, shown=env.live is not None)
+    told = None if word.end is None else word.end.get("ended")
+    if exited.timed_out or exited.cancelled or word.end is None or told is None:
+        cut_off = _cut_off(step, exited, env.seconds_for(step.timeout), word)
         return Ended(usage=figures, failure=cut_off, process=process)
-    inner = msgspec.json.decode(told, type=Ended)
-    failure = inner.failure
-    report = end["shown"] if end else None
-    if failure is not None and report is not None:
+    try:
+        inner = msgspec.json.decode(told, type=Ended)
+    except msgspec.DecodeError as error:
+        unread = Failure(kind="protocol", reason=f"its report cannot be read: {error}")
+        return Ended(usage=figures, failure=unread, process=process)
+    failure, report = inner.failure, word.end.get("shown")
+    if failure is None:
+        failure = _undone(exited, word, "returned ok" if inner.skipped is None else "was skipped")
+    elif report is not None:
         raised = Raised.there(failure.reason, report)
         failure = msgspec.structs.replace(failure, exception=raised)
     return msgspec.structs.replace(
-        inner, usage=_with_own(figures, inner.usage), failure=failure, process=process
+        inner,
+        usage=_with_own(figures, inner.usage),
+        failure=failure,
+        skipped=None if failure else inner.skipped,
+        process=process,
     )
 
 
-def _cut_off(step: PythonStep, exited: Exited, timeout: float | None) -> Failure:
-    """Say why a child ended without telling what became of its body."""
+def _undone(exited: Exited, word: Word, what: str) -> Failure | None:
+    """Return the failure of a step that did well until its process ended; None where it did."""
+    if word.wrong is not None:
+        return Failure(kind="protocol", reason=word.wrong)
+    if exited.wrong is None:
+        return None
+    kind: Kind = "signal" if exited.signal else "crash"
+    return Failure(kind=kind, reason=f"{what}, and then {exited.wrong}")
+
+
+def _cut_off(step: PythonStep, exited: Exited, timeout: float | None, word: Word) -> Failure:
+    """Say why a child ended without a report of its body that counts."""
     if exited.timed_out:
         return _timeout(step, timeout)
     if exited.cancelled:
         return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
     if exited.signal:
-        return Failure(kind="signal", reason=f"ended by {exited.signal}")
+        return Failure(kind="signal", reason=f"ended by {exited.signal}{_instead(word)}")
+    if word.wrong is not None:
+        return Failure(kind="protocol", reason=word.wrong)
+    if exited.status is None:
+        reason = f"the exit status of its process is not known{_instead(word)}"
+        return Failure(kind="crash", reason=reason)
     how = "os._exit or the like" if exited.code == 0 else "a crash, os._exit or the like"
-    return Failure(
-        kind="crash",
-        reason=f"its process ended with exit code {exited.code} before it returned ({how})",
-    )
+    end = f"its process ended with exit code {exited.code} before it returned ({how})"
+    return Failure(kind="crash", reason=f"{end}{_instead(word)}")
+
+
+def _instead(word: Word) -> str:
+    """Say that other processes have reported in the place of the step's; empty where none did."""
+    if not word.others:
+        return ""
+    pids = ", ".join(map(str, word.others))
+    return f"; what its child (pid {pids}) reported in its place does not count"
 
 
 def _timeout(step: PythonStep, timeout: float | None) -> Failure:

@@ -4,8 +4,11 @@ import contextlib
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from os import _exit, getpid
 from types import ModuleType
+from typing import Self
 
 from pytest_orchestrator.core import missing, values
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
@@ -35,11 +38,20 @@ def run(
     Returns:
         How it ended; only what the surroundings let through comes out as an exception.
     """
+    with OneProcess() as copy:
+        ended = copy.ended = _run(step, context, env, fixtures)
+    return ended
+
+
+def _run(
+    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
+) -> Ended:
     heap = Heap() if step.heap else None
     own = Own(heap, io=not env.watched)
     try:
         with deadline(env.seconds_for(step.timeout)):
-            target = _target(step, env)
+            with OneProcess():  # else what forks while it is imported would run twice
+                target = _target(step, env)
             if isinstance(target, Failure):
                 return Ended(usage=own.usage(), failure=target)
             with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
@@ -56,6 +68,41 @@ def run(
     except BaseException as error:
         return Ended(usage=own.usage(), failure=_raised(step, error, env))
     return _judged(given, own, step, env)
+
+
+class OneProcess:
+    """Let a process that code of a step has forked end where it leaves that code.
+
+    It is a copy of this one: else it would go on and report, clean up and run what comes next,
+    beside the process that was started for that. It ends as a program whose main function the
+    code is: with 0 where that returned, with the code of ``sys.exit``, and with 1 and a
+    traceback where it raised. Functions of ``atexit`` are those of the other process.
+
+    Attributes:
+        ended: How the code of a step ended, which then raises nothing itself.
+    """
+
+    def __init__(self) -> None:
+        self.ended: Ended | None = None
+        self._pid = getpid()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        if getpid() == self._pid:
+            return
+        code = 1
+        try:
+            failure = self.ended.failure if self.ended is not None else None
+            error = failure.exception if failure is not None else raised
+            code = 0 if error is None and failure is None else 1
+            if isinstance(error, SystemExit):
+                code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            elif error is not None:
+                traceback.print_exception(error)
+        finally:
+            _exit(code & 0xFF)
 
 
 @contextlib.contextmanager

@@ -207,6 +207,7 @@ class Watch:
         if self._pidfd >= 0:
             os.close(self._pidfd)
         return {
+            "pid": self._pid,
             "status": self._status,
             "seconds": (self._exited or time.monotonic()) - self._started,
             "timed_out": self._stopped == "timeout",

@@ -15,7 +15,7 @@ from marshal import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
 _HEAD = 4
@@ -82,6 +82,24 @@ def answer(source: socket) -> Any:
         return loads(_whole(source, data[_HEAD:], size))  # noqa: S302 - our own process
     except ConnectionError:
         raise EOFError from None
+
+
+def frames(pieces: bytearray) -> Iterator[Any]:
+    """Take the values out of what has come so far that are whole; leave what follows them.
+
+    Args:
+        pieces: The bytes of one sender, in their order.
+
+    Raises:
+        EOFError, TypeError, ValueError: They are no values of `send`.
+    """
+    while len(pieces) >= _HEAD:
+        end = _HEAD + int.from_bytes(pieces[:_HEAD], "big")
+        if len(pieces) < end:
+            return
+        body = bytes(pieces[_HEAD:end])
+        del pieces[:end]
+        yield loads(body)  # noqa: S302 - its type is looked at before it counts for anything
 
 
 def _whole(source: socket, data: bytes, size: int) -> bytes:

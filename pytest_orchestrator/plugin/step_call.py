@@ -8,6 +8,7 @@ import builtins
 import contextlib
 import faulthandler
 import logging
+import os
 import socket
 import threading
 import types
@@ -100,7 +101,7 @@ class StepCalls:
     def imports(self, module: str, imported: Imported) -> None:
         """Import a module as the body of a step would do it."""
         self._tell = imported.events.append
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), python.OneProcess():
             try:
                 pytest.register_assert_rewrite(module)
                 __import__(module)
@@ -133,7 +134,7 @@ class StepCalls:
         before = set(threading.enumerate())
         body = _Body(step, RemoteContext(channel), _surroundings(request, error), self._warns)
         self._item.body = body.run
-        end: dict[str, Any] = {"op": "end", "exit": None}
+        end: dict[str, Any] = {"op": "end", "pid": os.getpid(), "exit": None}
         try:
             self._call()
         except pytest.exit.Exception as stop:

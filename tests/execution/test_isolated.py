@@ -1,0 +1,145 @@
+"""Reports of a step's process: each sender's frames are its own, whoever else sends some."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution import isolated, wire
+from pytest_orchestrator.execution.isolated import Reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+END: dict[str, Any] = {"op": "end", "exit": None, "ended": b"", "threads": [], "shown": None}
+TORN = "its process sent something else than its report, so that does not count"
+
+
+class Connection:
+    """A connection of a step, and a process that sends by it."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.reports = Reports(self.ours)
+
+    def sent_by_a_child(self, send: Callable[[], object]) -> int:
+        """Let a child send something; return its pid once that has come and it has ended."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                send()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        return pid
+
+    def taken(self) -> list[dict[str, Any]]:
+        """Take all that has come."""
+        self.theirs.close()
+        events = []
+        while True:
+            try:
+                events += self.reports.take()
+            except EOFError:
+                return events
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    connection = Connection()
+    yield connection
+    connection.ours.close()
+    connection.theirs.close()
+
+
+def test_a_report_is_of_the_process_that_sent_it_whatever_pid_it_holds(
+    connection: Connection,
+) -> None:
+    forged = END | {"pid": os.getpid()}
+    child = connection.sent_by_a_child(lambda: wire.send(connection.theirs, forged))
+
+    connection.taken()
+
+    assert connection.reports.word(os.getpid()) == (None, None, (child,))
+    assert connection.reports.word(child) == (forged, None, ())
+
+
+def test_frames_of_two_processes_that_are_sent_in_pieces_are_whole_for_each(
+    connection: Connection,
+) -> None:
+    log = {"op": "log", "record": "x" * 1000}
+    body = marshal.dumps(log)
+    frame = len(body).to_bytes(4, "big") + body
+    own = END | {"pid": os.getpid()}
+
+    connection.theirs.sendall(frame[:7])
+    connection.sent_by_a_child(lambda: connection.theirs.sendall(frame[:100]))
+    connection.theirs.sendall(frame[7:])
+    connection.sent_by_a_child(lambda: connection.theirs.sendall(b"\xff" * 9))
+    wire.send(connection.theirs, own)
+
+    assert connection.taken() == [log, own]
+    assert connection.reports.word(os.getpid()) == (own, None, ())
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\0", b"\0\0\0\1", b"\0\0\0\1?", b"\0\0\0\5\xe9\1\0\0\0", b"\0" * 4]
+)
+def test_a_process_that_sends_something_else_has_no_word(
+    connection: Connection, rest: bytes
+) -> None:
+    own = END | {"pid": os.getpid()}
+    wire.send(connection.theirs, own)
+    connection.theirs.sendall(rest)
+
+    connection.taken()
+
+    assert connection.reports.word(os.getpid()) == (own, TORN, ())
+
+
+def test_a_second_report_takes_the_first_one_its_worth(connection: Connection) -> None:
+    own = END | {"pid": os.getpid()}
+    wire.send(connection.theirs, own)
+    wire.send(connection.theirs, own | {"ended": b"better"})
+
+    connection.taken()
+
+    wrong = "its process reported 2 times how it ended, so none of that counts"
+    assert connection.reports.word(os.getpid()) == (own, wrong, ())
+
+
+def test_where_the_kernel_does_not_say_who_sent_it_a_report_names_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(isolated, "_PROOF", None)
+    connection = Connection()
+    child = connection.sent_by_a_child(
+        lambda: wire.send(connection.theirs, END | {"pid": os.getpid()})
+    )
+    own = END | {"pid": os.getpid()}
+    wire.send(connection.theirs, own)
+
+    connection.taken()
+    connection.ours.close()
+
+    assert connection.reports.word(os.getpid()) == (own, None, (child,))
+
+
+def test_a_large_report_is_read_piece_by_piece_and_never_waited_for(
+    connection: Connection,
+) -> None:
+    assert connection.reports.take() == []
+
+    large = END | {"ended": b"x" * (1 << 20)}
+    pid = os.fork()
+    if pid == 0:
+        wire.send(connection.theirs, large | {"pid": os.getpid()})
+        os._exit(0)
+    connection.taken()
+    os.waitpid(pid, 0)
+
+    assert connection.reports.word(pid).end == large | {"pid": pid}

@@ -1,0 +1,232 @@
+"""A step passes by the word and the end of the one process that was started for it alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import lanes
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+pytestmark = pytest.mark.measured
+
+_BODIES = """
+import atexit
+import ctypes
+import os
+import sys
+import threading
+
+import pytest
+
+OK = {"status": "ok"}
+
+
+def forked():
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return pid == 0
+
+def child_says_ok(ctx, params):
+    return OK if forked() else {"status": "error", "reason": "no supply"}
+
+def child_says_ok_then_killed(ctx, params):
+    if forked():
+        return OK
+    os.kill(os.getpid(), 9)
+
+def child_says_ok_then_exit(ctx, params):
+    if forked():
+        return OK
+    os._exit(1)
+
+def becomes_a_daemon(ctx, params):
+    if os.fork():
+        os._exit(0)
+    return OK
+
+def child_skips(ctx, params):
+    if forked():
+        pytest.skip("not today")
+    return {"status": "error", "reason": "no supply"}
+
+def child_stops_the_session(ctx, params):
+    if forked():
+        pytest.exit("from a child", 0)
+    return {"status": "error", "reason": "no supply"}
+
+def child_forges(ctx, params):
+    if os.fork() == 0:
+        forge()
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+
+def reports_twice(ctx, params):
+    forge()
+    return OK
+
+def tears_its_report(ctx, params):
+    os.write(connection().fileno(), b"\\\\0\\\\0")
+    return OK
+
+def crashes_at_its_end(ctx, params):
+    atexit.register(lambda: ctypes.string_at(0))
+    return OK
+
+def exits_at_its_end(ctx, params):
+    atexit.register(lambda: os._exit(3))
+    return OK
+
+def skips_and_exits(ctx, params):
+    atexit.register(lambda: os._exit(3))
+    return {"status": "skip", "reason": "nothing to do"}
+
+def thread_kills_at_its_end(ctx, params):
+    ends = threading.Event()
+    thread = threading.Thread(target=lambda: ends.wait() and os.kill(os.getpid(), 9))
+    thread.start()
+    atexit.register(lambda: (ends.set(), thread.join(), threading.Event().wait()))
+    return OK
+
+def fails_and_crashes(ctx, params):
+    atexit.register(lambda: ctypes.string_at(0))
+    return {"status": "error", "reason": "no supply"}
+
+def connection():
+    frame = sys._getframe()
+    while frame.f_code.co_name != "perform" or "connections" not in frame.f_locals:
+        frame = frame.f_back
+    return frame.f_locals["connections"][1]
+
+def forge():
+    from pytest_orchestrator.execution import wire
+
+    ended = b'{"usage": {"seconds": 0}, "value": {"status": "ok"}}'
+    end = {"op": "end", "pid": os.getppid(), "exit": None, "ended": ended, "threads": []}
+    wire.send(connection(), end | {"shown": None})
+"""
+_CUT = "its process ended with exit code 0 before it returned (os._exit or the like)"
+_TOLD = {
+    "child_says_ok": "status 'error': no supply",
+    "child_says_ok_then_killed": "ended by SIGKILL",
+    "child_says_ok_then_exit": "its process ended with exit code 1 before it returned "
+    "(a crash, os._exit or the like)",
+    "becomes_a_daemon": _CUT,
+    "child_skips": "status 'error': no supply",
+    "child_stops_the_session": "status 'error': no supply",
+    "child_forges": f"{_CUT}; what its child (pid N) reported in its place does not count",
+    "reports_twice": "its process reported 2 times how it ended, so none of that counts",
+    "tears_its_report": "its process sent something else than its report, so that does not count",
+    "crashes_at_its_end": "returned ok, and then its process was ended by SIGSEGV",
+    "exits_at_its_end": "returned ok, and then its process ended with exit code 3",
+    "skips_and_exits": "was skipped, and then its process ended with exit code 3",
+    "thread_kills_at_its_end": "returned ok, and then its process was ended by SIGKILL",
+    "fails_and_crashes": "status 'error': no supply",
+}
+
+
+def _write(project: Project, names: list[str]) -> None:
+    project.write("bodies.py", _BODIES)
+    step = "type: python, module: bodies, needs: [], function"
+    project.recipe("x", {name: f"{step}: {name}" for name in names})
+
+
+def _told(project: Project, *args: str) -> dict[str, str]:
+    told = project.told("-vv", *args)
+    return {name: re.sub(r"pid \d+", "pid N", how) for name, how in told.items()}
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2"), ("--recipe-jobs", "2")])
+def test_a_python_step_passes_by_the_word_and_the_end_of_its_own_process_alone(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    _write(project, list(_TOLD))
+
+    assert _told(project, *options) == _TOLD
+
+
+def test_the_same_holds_for_a_fresh_interpreter(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "FORKS", False)
+    _write(project, list(_TOLD))
+
+    assert _told(project) == _TOLD
+
+
+def test_a_child_that_leaves_the_code_of_a_step_ends_as_its_code_ended_and_runs_no_exits(
+    project: Project,
+) -> None:
+    project.write(
+        "bodies.py",
+        """
+        import atexit, os, sys
+        from pathlib import Path
+
+        def step(ctx, params):
+            atexit.register(lambda: Path("exits").open("a").write("x"))
+            codes = []
+            for how in ("returns", "leaves", "raises"):
+                pid = os.fork()
+                if pid == 0:
+                    if how == "leaves":
+                        sys.exit(4)
+                    return {"status": "ok"} if how == "returns" else 1 / 0
+                codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            ctx.set("codes", codes)
+            return {"status": "ok"}
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: step"})
+    project.write("test_x.py", "def test_x(ctx):\n    assert ctx.get('codes') == [0, 4, 1]\n")
+
+    result = project.run("-rP", "recipes/x.yaml", "test_x.py")
+
+    result.assert_outcomes(passed=2)
+    assert (project.path / "exits").read_text() == "x"
+    assert result.stdout.str().count("\nZeroDivisionError: ") == 1
+
+
+def test_an_import_that_forks_leaves_one_lane(project: Project) -> None:
+    project.write(
+        "forks.py",
+        """
+        import os
+        os.fork()
+
+        def step(ctx, params):
+            ctx.append("ran", os.getpid())
+            return {"status": "ok"}
+        """,
+    )
+    step = "type: python, module: forks, function: step"
+    project.recipe("x", {"one": step, "two": step})
+    project.write("test_x.py", "def test_x(ctx):\n    assert len(set(ctx.get('ran'))) == 2\n")
+
+    project.run("recipes/x.yaml", "test_x.py").assert_outcomes(passed=3)
+
+
+def test_pytest_exit_of_a_step_whose_process_then_fails_is_no_success(project: Project) -> None:
+    project.write(
+        "bodies.py",
+        """
+        import atexit, os, pytest
+
+        def step(ctx, params):
+            atexit.register(lambda: os._exit(3))
+            pytest.exit("power is off", 0)
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: bodies, function: step", "two": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "power is off (and then its process ended with exit code 3)" in result.stdout.str()
+    assert project.ran == []
