@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import select
 from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
     SIG_IGN,
+    SIGCHLD,
     SIGHUP,
     SIGINT,
     SIGQUIT,
@@ -31,10 +33,17 @@ if TYPE_CHECKING:
 
 SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
 """Those that a lane outlives; programs that are started get them as they were."""
+DEFAULTS = (*SIGNALS, SIGCHLD)
+"""Those that a program is started with as the system sets them."""
 
 
 def outlive_signals() -> None:
-    """Take no notice of signals; programs that are started get them as they were."""
+    """Take no notice of signals; programs that are started get them as they were.
+
+    But SIGCHLD: whoever has started pytest may ignore it, or a module that a lane has imported,
+    and then the kernel keeps no exit status of any child.
+    """
+    signal(SIGCHLD, SIG_DFL)
     for number in SIGNALS:
         if getsignal(number) != SIG_IGN:
             # Not SIG_IGN, which a program would inherit.

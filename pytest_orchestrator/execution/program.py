@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from _signal import (  # type: ignore[import-not-found]
+    SIGCHLD,
     SIGHUP,
     SIGINT,
     SIGPIPE,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-# Python ignores the last two; the lane outlives the others.
-_DEFAULTS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGXFSZ)
+# Python ignores SIGPIPE and SIGXFSZ; the lane outlives the others.
+_DEFAULTS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGPIPE, SIGXFSZ)
 
 
 def started(request: dict[str, Any], stdout: int, stderr: int) -> int:

@@ -203,6 +203,8 @@ def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | Non
         )
     if exited.cancelled:
         return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+    if exited.status is None:
+        return Failure(kind="crash", reason=exited.wrong or "", place=step.at["cmd"])
     return None
 
 

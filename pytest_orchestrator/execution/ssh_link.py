@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _signal import SIG_DFL, SIGCHLD, SIGTERM, signal  # type: ignore[import-not-found]
 
 _PIECE = 1 << 16
 
@@ -21,6 +22,7 @@ def main(role: str, argv: list[str]) -> int:
     Returns:
         Its exit code, or the negative number of the signal that ended it.
     """
+    signal(SIGCHLD, SIG_DFL)  # where pytest ignores it, this process would never know the end
     reader, writer = os.pipe2(os.O_CLOEXEC)
     if role == "master":
         os.close(reader)
@@ -49,7 +51,6 @@ def _feed(writer: int) -> None:
 def _end_with_input(client: int) -> None:
     """Wait until nobody holds the other end of the input, or the client is gone."""
     import select
-    import signal
 
     gone = os.pidfd_open(client)
     poll = select.poll()
@@ -57,7 +58,7 @@ def _end_with_input(client: int) -> None:
     poll.register(gone, select.POLLIN)
     while gone not in dict(poll.poll()):
         if not os.read(0, 1):
-            os.kill(client, signal.SIGTERM)
+            os.kill(client, SIGTERM)
             return
 
 

@@ -30,6 +30,27 @@ def interrupt_on_sigterm() -> Callable[[], None]:
     return restore
 
 
+def keep_statuses() -> Callable[[], None]:
+    """Have the kernel keep how children end, where SIGCHLD is ignored.
+
+    Who starts pytest may ignore it, and a `conftest.py`: then ``subprocess`` returns 0 for
+    whatever a step inside pytest has started, and for programs of our own.
+
+    Returns:
+        A function that puts the former handling back.
+    """
+    ignored = [one for one in _handled("SIGCHLD") if signal.getsignal(one) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+
+    def restore() -> None:
+        for number in ignored:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, signal.SIG_IGN)
+
+    return restore
+
+
 @contextlib.contextmanager
 def interrupts_wait() -> Iterator[None]:
     """Let an interrupt wait until something is whole; a second one does not wait."""

@@ -212,7 +212,7 @@ class Lane(Served):
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(fds)],
                 setsid=True,
                 setsigmask=(),
-                setsigdef=lane.SIGNALS,
+                setsigdef=lane.DEFAULTS,
             )
 
 

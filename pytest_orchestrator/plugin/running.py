@@ -18,7 +18,7 @@ from pytest_orchestrator.plugin import (
     workers,
 )
 from pytest_orchestrator.plugin.finals import Finals
-from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
+from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm, keep_statuses
 from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.state import CONTROLLER, state_of
 from pytest_orchestrator.plugin.waiting import say
@@ -63,6 +63,7 @@ class Running:
         self._worker = hasattr(session.config, "workerinput")
         self._ending = False
         session.config.add_cleanup(interrupt_on_sigterm())
+        session.config.add_cleanup(keep_statuses())
 
     @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
     def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:

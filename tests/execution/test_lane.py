@@ -96,6 +96,22 @@ def test_a_program_has_its_signals_as_a_shell_gives_them_whoever_blocks_some(
     assert exited.stdout.head.split() == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16]
 
 
+def test_exit_statuses_are_known_where_whoever_starts_the_lanes_ignores_sigchld(
+    tmp_path: Path,
+) -> None:
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Lanes() as lanes:
+            run = Runs(lanes.shell(), tmp_path)
+            ends = [run("sh", "-c", cmd).status for cmd in ("exit 3", "kill -9 $$")]
+            ignored = run("grep", "^SigIgn", "/proc/self/status").stdout.head
+    finally:
+        signal.signal(signal.SIGCHLD, former)
+
+    assert ends == [3 << 8, signal.SIGKILL]
+    assert ignored.split() == [b"SigIgn:", b"0" * 16]
+
+
 def test_a_program_is_looked_for_where_its_own_path_says(run: Runs, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "mine"

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
 from pytest_orchestrator.execution import shell
+from pytest_orchestrator.execution.slot import slot_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.execution.exited import Exited
     from tests.execution.conftest import Bench
 
 OK = """echo '{"status": "ok"}'"""
@@ -315,3 +317,22 @@ def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[st
     assert again.stdout == ended.stdout.text
     assert again.stdout == f"""{bench.root}/sub|[1,"it's"]|unset|{{"a":"$x"}}"""
     assert again.returncode == ended.exit_code
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{}, {"parse": "text"}, {"parse": "data"}, {"success": {"exit_code": "nonzero"}}],
+)
+def test_a_command_whose_exit_status_is_not_known_has_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
+) -> None:
+    def without_a_status(*given: Any, **more: Any) -> Exited:
+        return msgspec.structs.replace(run(*given, **more), status=None)
+
+    run = slot_of(bench.env).shell.run
+    monkeypatch.setattr(slot_of(bench.env).shell, "run", without_a_status)
+
+    ended = bench.shell(OK, skip_exit_code=3, **keys)
+
+    assert told(ended) == ("crash", "the exit status of its process is not known")
+    assert ended.skipped is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_orchestrator.execution import ssh
+from pytest_orchestrator.execution import ssh, ssh_link
 from pytest_orchestrator.execution.links import refused
 from pytest_orchestrator.recipe.model import SshStep
 
@@ -142,3 +144,18 @@ def test_it_is_said_why_a_host_lets_nobody_in(
     failure = refused("bench-3", said)
 
     assert (failure.kind, failure.reason, failure.detail) == ("not_found", reason, detail)
+
+
+@pytest.mark.parametrize("role", ["step", "master"])
+def test_what_feeds_a_client_ends_as_it_does_where_pytest_ignores_sigchld(role: str) -> None:
+    program = (sys.executable, ssh_link.__file__, role, "sh", "-c", "exit 3")
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with subprocess.Popen(program, stdin=subprocess.PIPE) as feeding:
+            signal.signal(signal.SIGCHLD, former)
+            assert feeding.stdin is not None
+            if role == "step":
+                feeding.stdin.close()
+            assert feeding.wait() == 3
+    finally:
+        signal.signal(signal.SIGCHLD, former)

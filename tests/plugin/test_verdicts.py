@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_orchestrator.plugin import lanes
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.plugin.conftest import Project
 
 pytestmark = pytest.mark.measured
@@ -230,3 +235,83 @@ def test_pytest_exit_of_a_step_whose_process_then_fails_is_no_success(project: P
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "power is off (and then its process ended with exit code 3)" in result.stdout.str()
     assert project.ran == []
+
+
+_BY_STATUS = {
+    "exit_code": "type: shell, parse: text, cmd: exit 1",
+    "killed": "type: shell, parse: text, cmd: kill -9 $$",
+    "says_ok": """type: shell, cmd: "echo '{\\"status\\": \\"ok\\"}'; exit 3" """,
+    "inner": "type: python, module: bodies, function: inner",
+    "inside": "type: python, module: bodies, function: inner, isolation: inline",
+    "dies": "type: python, module: bodies, function: dies",
+}
+_LOST_STATUS = {
+    "exit_code": "exit code 1, wanted 0",
+    "killed": "ended by SIGKILL",
+    "says_ok": "exit code 3, wanted 0",
+    "inner": "subprocess.CalledProcessError: Command '['false']' returned non-zero exit status 1.",
+    "inside": "subprocess.CalledProcessError: Command '['false']' returned non-zero exit status 1.",
+    "dies": "returned ok, and then its process ended with exit code 3",
+}
+_INNER = """
+import atexit, os, signal, subprocess
+
+def inner(ctx, params):
+    subprocess.run(["false"], check=True)
+    return {"status": "ok"}
+
+def dies(ctx, params):
+    atexit.register(lambda: os._exit(3))
+    return {"status": "ok"}
+"""
+_IGNORE = "import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+
+
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """Ignore SIGCHLD in this process, which is pytest's own."""
+    former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, former)
+
+
+def _with_statuses(project: Project) -> None:
+    project.write("bodies.py", _INNER)
+    project.recipe("x", {name: f"needs: [], {keys}" for name, keys in _BY_STATUS.items()})
+
+
+@pytest.mark.usefixtures("ignored")
+def test_exit_statuses_are_known_where_whoever_starts_pytest_ignores_sigchld(
+    project: Project,
+) -> None:
+    _with_statuses(project)
+
+    assert _told(project) == _LOST_STATUS
+    assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+
+
+def test_exit_statuses_are_known_where_the_conftest_ignores_sigchld(project: Project) -> None:
+    project.write("conftest.py", _IGNORE)
+    _with_statuses(project)
+    argv = [*PYTEST, "-q", "-rf", "-vv"]
+
+    done = subprocess.run(argv, cwd=project.path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "6 failed" in done.stdout
+
+
+def test_exit_statuses_are_known_where_a_module_ignores_sigchld(project: Project) -> None:
+    project.write("ignores.py", f"{_IGNORE}\n{_INNER}")
+    step = "type: python, module: ignores, needs: [], function"
+    project.recipe("x", {"inner": f"{step}: inner", "dies": f"{step}: dies"})
+
+    assert _told(project) == {name: _LOST_STATUS[name] for name in ("inner", "dies")}
+
+
+def test_a_service_that_fails_is_told_where_sigchld_is_ignored(
+    project: Project, ignored: None
+) -> None:
+    project.recipe("x", {"bad": "type: shell, background: true, parse: text, cmd: exit 7"})
+
+    assert _told(project)["bad"].startswith("exit code 7, wanted 0, before the service was ready")
