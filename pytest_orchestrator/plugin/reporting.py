@@ -40,6 +40,7 @@ class Blocks:
 
             if isinstance(item, StepItem):
                 report.longrepr = item.explained(call.excinfo.value) or report.longrepr
+        _unproven(item, report, raised=call.excinfo is not None)
         self._made = report
         return report
 
@@ -49,6 +50,7 @@ class Blocks:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put the block of a step on the report of its call, or of its failed setup."""
         report = yield
+        _unproven(item, report, raised=call.excinfo is not None)
         if call.when == "setup":
             from pytest_orchestrator.plugin.needs import RESULTS
 
@@ -115,6 +117,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
         )
         if when == "call":
             _excuse(item, made)
+            _unproven(item, made, raised=longrepr is not None)
             extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
             setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
         made.user_properties = list(item.user_properties)
@@ -157,6 +160,43 @@ def forget_step(config: pytest.Config, run: "Serial", step: "Step") -> None:
     if keeper is not None:
         keeper.forget(run.recipe, step)
     run.shorten(step)
+
+
+def _unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
+    """Fail a step whose call passed for pytest, while no result says that the step passed.
+
+    pytest takes a call that raises nothing for one that passed, whatever was called.
+    """
+    from pytest_orchestrator.plugin.nodes import StepItem
+
+    if report.when != "call" or not report.passed or not isinstance(item, StepItem):
+        return
+    result = item.result
+    if result is None:
+        item.result = item.run.note(item.step, "failed", _unasked(item))
+    elif raised or result.outcome == "passed":  # who changes the report of a failure means to
+        return
+    elif result.failure is None:
+        why = f"it was {result.outcome} ({result.reason}), which a plugin has kept from pytest"
+        item.result = item.run.note(item.step, "failed", why)
+    report.outcome, report.longrepr = "failed", item.told()
+    vars(report).pop("wasxfail", None)
+
+
+def _unasked(item: "StepItem") -> str:
+    """Return why pytest's call of a step did not run it, as far as that can be seen."""
+    if not item.config.pluginmanager.has_plugin("python"):
+        cause = "pytest's own plugin 'python' calls it, which `-p no:python` switches off"
+    else:
+        found = (one for one in item.ihook.pytest_pyfunc_call.get_hookimpls() if not _wraps(one))
+        names = [one.plugin_name for one in found if one.plugin_name != "python"]
+        cause = "another plugin has handled `pytest_pyfunc_call` in the place of pytest"
+        cause += f": {' or '.join(names)}" if names else ""
+    return f"no step ran, though pytest calls this passed; {cause}"
+
+
+def _wraps(hook: Any) -> bool:
+    return bool(hook.wrapper or hook.hookwrapper)
 
 
 def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":

@@ -315,3 +315,82 @@ def test_a_service_that_fails_is_told_where_sigchld_is_ignored(
     project.recipe("x", {"bad": "type: shell, background: true, parse: text, cmd: exit 7"})
 
     assert _told(project)["bad"].startswith("exit code 7, wanted 0, before the service was ready")
+
+
+_HANDLES = "def pytest_pyfunc_call(pyfuncitem):\n    return True\n"
+_SWALLOWS = """
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except BaseException:
+        return None
+"""
+_NONE = "no step ran, though pytest calls this passed; "
+_NO_PYTHON = f"{_NONE}pytest's own plugin 'python' calls it, which `-p no:python` switches off"
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2"), ("--recipe-jobs", "2")])
+def test_a_step_that_no_plugin_has_called_fails(project: Project, options: tuple[str, ...]) -> None:
+    project.recipe("x", {"one": "", "two": "needs: [], xfail: known"}, {"last": ""})
+
+    told = _told(project, "-p", "no:python", *options)
+
+    assert told == dict.fromkeys(("one", "two", "last"), _NO_PYTHON)
+    assert project.ran == []
+
+
+def test_a_step_that_another_plugin_has_called_in_the_place_of_pytest_fails(
+    project: Project,
+) -> None:
+    path = project.write("conftest.py", _HANDLES)
+    project.recipe("x", {"one": ""})
+
+    told = _told(project)
+
+    hook = "another plugin has handled `pytest_pyfunc_call` in the place of pytest"
+    assert told == {"one": f"{_NONE}{hook}: {path}"}
+
+
+def test_a_step_whose_failure_a_plugin_keeps_from_pytest_fails(project: Project) -> None:
+    project.write("conftest.py", _SWALLOWS)
+    keys = "type: python, module: steps, function: refuse, params: {name: x}, needs: []"
+    pause = "type: python, module: steps, function: pause, params: {name: x}, needs: []"
+    project.recipe(
+        "x", {"one": keys, "two": f"{keys}, xfail: known", "three": pause, "four": "needs: []"}
+    )
+
+    told = _told(project)
+
+    kept = "it was skipped (nothing to do), which a plugin has kept from pytest"
+    off = "status 'off': the bench is off"
+    assert told == {"one": off, "two": off, "three": kept}
+
+
+def test_a_needed_step_runs_whoever_calls_items(project: Project) -> None:
+    project.recipe("x", {"one": "", "two": ""})
+
+    result = project.run("-p", "no:python", "recipes/x.yaml::two")
+
+    result.assert_outcomes(failed=1)
+    assert project.ran == ["one"]
+
+
+def test_a_report_that_a_plugin_changes_on_purpose_stays_as_it_is(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            report.outcome = "passed"
+            return report
+        """,
+    )
+    project.recipe("x", {"one": "type: python, module: steps, function: refuse, params: {name: x}"})
+
+    project.run().assert_outcomes(passed=1)
