@@ -1,0 +1,127 @@
+"""Takes each cure of a false verdict out, and asks whether the law of verdicts finds that.
+
+`scripts/mutants` copies the package and its tests, changes the copy, and runs the law there; what
+it does not find within its examples is an error.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+LAW = "tests/execution/test_verdict_law.py"
+PACKAGE = "pytest_orchestrator"
+
+
+class Change(NamedTuple):
+    """What is put in the place of a text that a file of the package has once."""
+
+    file: str
+    old: str
+    new: str
+
+
+_ANY_SENDER = Change(
+    "execution/isolated.py",
+    "ends = self._ends.get(pid, [])",
+    "ends = [one for all_ in self._ends.values() for one in all_][-1:]",
+)
+_NO_PROOF = Change("execution/isolated.py", 'getattr(socket, "SO_PASSCRED", None)', "None")
+_COPIES_REPORT = Change(
+    "execution/python.py",
+    "with OneProcess() as copy:\n        ended = copy.ended = _run(",
+    "if copy := OneProcess():\n        ended = copy.ended = _run(",
+)
+_COPIES_SERVE = Change(
+    "plugin/step_call.py",
+    "with warnings.catch_warnings(), python.OneProcess():",
+    "with warnings.catch_warnings():",
+)
+_ANY_END = Change(
+    "execution/isolated.py",
+    "    if exited.wrong is None:\n        return None\n",
+    "    if exited.status is not None or exited.wrong is None:\n        return None\n",
+)
+_MANY_REPORTS = Change("execution/isolated.py", "if len(ends) > 1:", "if len(ends) > 99:")
+_IGNORED = Change("execution/lane.py", "    signal(SIGCHLD, SIG_DFL)\n", "")
+_UNKNOWN_IS_GOOD = (
+    Change("execution/shell.py", "if exited.status is None:", "if exited.status == -1:"),
+    Change(
+        "execution/exited.py",
+        "if self.status is None:\n            return",
+        "if self.status == -1:\n            return",
+    ),
+    Change(
+        "execution/isolated.py", "    if exited.status is None:\n", "    if exited.status == -1:\n"
+    ),
+)
+
+MUTANTS = {
+    "a1": (_ANY_SENDER, _COPIES_REPORT),
+    "a1-claimed": (_NO_PROOF, _COPIES_REPORT),
+    "a1-twice": (_MANY_REPORTS,),
+    "a1-import": (_COPIES_SERVE,),
+    "a2": (_IGNORED, *_UNKNOWN_IS_GOOD),
+    "a2-unknown": (_IGNORED,),
+    "a5": (_ANY_END,),
+}
+"""The cures of `docs/explanation/guarantees.md`, "Passed", by the number of what each cures."""
+
+
+def found(changes: tuple[Change, ...], examples: int) -> str | None:
+    """Return what the law says of a package without a cure; None where it finds nothing."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder)
+        for name in (PACKAGE, "tests", "benchmarks"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("conftest.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, copy)
+        for change in changes:
+            path = copy / PACKAGE / change.file
+            text = path.read_text(encoding="utf-8")
+            if text.count(change.old) != 1:
+                raise SystemExit(f"{change.file} does not have once: {change.old!r}")
+            path.write_text(text.replace(change.old, change.new), encoding="utf-8")
+        env = os.environ | {
+            "PYTHONPATH": folder,
+            "VERDICT_EXAMPLES": str(examples),
+            "VERDICT_FIRST": "",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", LAW],
+            cwd=copy,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode == 0:
+        return None
+    return next(
+        iter(re.findall(r"^E +(?:AssertionError: )?(.+)", done.stdout, re.MULTILINE)), done.stdout
+    )
+
+
+def main() -> int:
+    """Try the mutants that the command line names, or all; return 1 if the law misses one."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/mutants")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MUTANTS))
+    parser.add_argument("--examples", type=int, default=400)
+    asked = parser.parse_args()
+    missed = 0
+    for name in asked.names or MUTANTS:
+        words = found(MUTANTS[name], asked.examples)
+        missed += words is None
+        print(f"{name:12} {'NOT FOUND' if words is None else f'found: {words[:150]}'}", flush=True)
+    print(f"\n{missed or 'none'} not found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
