@@ -93,3 +93,98 @@ def test_a_test_names_the_cell_that_it_uses(matrix: Project) -> None:
     for found, gain in (("3 cells", 2), ("no cell", 3)):
         told = f"matrix={{'gain': {gain}}} of this test means {found} of recipes/m.yaml"
         assert f"{told}; its cells are {cells}" in result.outlines
+
+
+def _benches(project: Project, cells: str = '[1, 2, "3-x.y"]') -> None:
+    """Write a recipe of which a cell fails, with a part, and a recipe that fails beside it."""
+    project.write(
+        "recipes/_part.yaml", "steps:\n- {name: in, type: shell, parse: text, cmd: ':'}\n"
+    )
+    project.write(
+        "recipes/m.yaml",
+        f"""
+        matrix: {{g: {cells}, h: [a.b, c-d]}}
+        steps:
+        - name: a
+          type: shell
+          parse: text
+          args: {{G: "${{{{ matrix.g }}}}"}}
+          cmd: '[ "$G" != 2 ]'
+        - {{name: part, use: recipes/_part.yaml, needs: []}}
+        """,
+    )
+    project.recipe("z", {"alone": "function: refuse"})
+
+
+_FAILED = [
+    "recipes/m.yaml::a[g:2,h:a.b]",
+    "recipes/m.yaml::a[g:2,h:c-d]",
+    "recipes/z.yaml::alone",
+]
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]])
+def test_last_failed_runs_the_cells_that_failed_and_no_others(
+    project: Project, options: list[str]
+) -> None:
+    _benches(project)
+    project.run(*options)
+
+    assert project.outcomes("--lf", *options) == dict.fromkeys(_FAILED, "failed")
+
+
+def test_last_failed_knows_the_cells_where_nothing_else_failed(project: Project) -> None:
+    _benches(project)
+    project.run("recipes/m.yaml")
+
+    assert project.outcomes("--lf", "recipes/m.yaml") == dict.fromkeys(_FAILED[:2], "failed")
+
+
+def test_failed_first_begins_with_the_cells_that_failed(project: Project) -> None:
+    _benches(project)
+    project.run()
+
+    ran = list(project.outcomes("--ff"))
+
+    assert ran[:5] == [
+        _FAILED[0],
+        _node("part.in", "g:2,h:a.b"),
+        _FAILED[1],
+        _node("part.in", "g:2,h:c-d"),
+        _FAILED[2],
+    ]
+    assert len(ran) == 13
+
+
+def _node(step: str, cell: str) -> str:
+    return f"recipes/m.yaml::{step}[{cell}]"
+
+
+def test_new_first_begins_with_the_cells_that_are_new(project: Project) -> None:
+    _benches(project, cells="[1, 5]")
+    project.run("recipes/m.yaml")
+    _benches(project, cells="[1, 5, 4]")
+
+    assert list(project.outcomes("--nf", "recipes/m.yaml"))[:4] == [
+        _node(step, cell) for cell in ("g:4,h:a.b", "g:4,h:c-d") for step in ("a", "part.in")
+    ]
+
+
+def test_stepwise_goes_on_at_the_cell_that_failed(project: Project) -> None:
+    _benches(project)
+    first = list(project.outcomes("--sw"))
+
+    assert first[-1] == _FAILED[0]
+    assert project.run("--sw").parseoutcomes() == {"failed": 1, "deselected": 4}
+
+
+def test_stepwise_passes_over_a_cell_that_failed_if_so_asked(project: Project) -> None:
+    _benches(project)
+    project.run("--sw")
+
+    assert list(project.outcomes("--sw", "--sw-skip")) == [
+        _FAILED[0],
+        _node("part.in", "g:2,h:a.b"),
+        _FAILED[1],
+    ]
+    assert project.run("--sw").parseoutcomes() == {"failed": 1, "deselected": 6}
