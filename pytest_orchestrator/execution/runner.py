@@ -29,7 +29,7 @@ class Serial:
     """Runs the steps of one recipe here and now, each at most once unless asked again.
 
     Attributes:
-        recipe: The recipe.
+        recipe: The recipe, as it was read.
         context: The Context that it runs on.
         env: The surroundings of the run; its logs go to the recipe's own folder.
         locks: The locks of its steps and its own.
@@ -69,9 +69,21 @@ class Serial:
         self.owes_finally = False
         self.needed: tuple[Serial, ...] = ()
         self.stopper: str | None = None
-        with contextlib.suppress(ExpressionError):  # each step will tell of it
-            origins = {name: one.origin for name, one in env.given.items()}
-            self.recipe = for_reports(recipe, self.scope.early(), origins)
+        self._reported: Recipe | None = None
+
+    @property
+    def reported(self) -> Recipe:
+        """The recipe as reports show it; its vars are evaluated when this is first asked for.
+
+        That is never while pytest collects: `run.port` makes a file in the folder of the run.
+        """
+        if self._reported is None:
+            found = self.recipe
+            with contextlib.suppress(ExpressionError):  # each step reports it
+                origins = {name: one.origin for name, one in self.env.given.items()}
+                found = for_reports(found, self.scope.early(), origins)
+            self._reported = found
+        return self._reported
 
     def known(self, name: str) -> StepResult | None:
         """Return what became of a step, None where that is not known yet."""

@@ -62,7 +62,7 @@ def block_of(
         return session.restored[run.recipe.key, step.name]
     worker = getattr(config, "workerinput", {}).get("workerid", "main")
     return json_report.block(
-        _masked_recipe(session, run.recipe),
+        _masked_recipe(session, run.reported),
         _masked_step(session, step),
         session.masked(result),
         root=config.rootpath,

@@ -292,7 +292,7 @@ class Keeper:
 
         with self._lock:
             if recipe.key not in self.begun:
-                about, steps = told_of(self._config, self._state.run(recipe).recipe)
+                about, steps = told_of(self._config, self._state.run(recipe).reported)
                 files, key = past.files_of(self._state, recipe), recipe.key
                 self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
                 self.begun.add(recipe.key)

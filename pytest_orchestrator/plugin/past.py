@@ -33,13 +33,12 @@ def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
 
     Args:
         state: The session.
-        recipe: Its recipe; whatever was made of its vars since it was read does not count.
+        recipe: Its recipe, as it was read.
         step: The step.
     """
     from pytest_orchestrator.recipe import work
 
-    read = state.as_read(recipe)
-    return work.digests(read, read.step(step.name), surroundings(state))
+    return work.digests(recipe, step, surroundings(state))
 
 
 def files_of(state: "State", recipe: "Recipe") -> dict[str, str]:

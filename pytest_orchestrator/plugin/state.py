@@ -76,7 +76,6 @@ class State:
         self._environment: Environment | None = None
         self._folder: RunFolder | None = None
         self._cells: dict[Path, list[Recipe]] = {}
-        self._read: dict[str, Recipe] = {}
         self._given: Mapping[str, Given] | None = None
         self.slots: list[Slot] = []
         self._extensions: tuple[tuple[object, ...], Extensions] | None = None
@@ -249,12 +248,7 @@ class State:
             if problems:
                 raise RecipeError(problems, recipe.id, recipe.text)
             self._cells[path] = found
-            self._read |= {one.key: one for one in found}
         return self._cells[path]
-
-    def as_read(self, recipe: "Recipe") -> "Recipe":
-        """Return a recipe as it was read: of a large matrix each step of each cell asks."""
-        return self._read.get(recipe.key, recipe)
 
     @property
     def given(self) -> "Mapping[str, Given]":

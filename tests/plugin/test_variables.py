@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,3 +146,45 @@ def test_a_recipe_that_cannot_be_read_may_have_any_var(shown: Project) -> None:
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["recipes/bad.yaml:2:8: 'steps' has no step in it"])
     assert not [line for line in result.errlines if line.startswith("ERROR: ")]
+
+
+_PORTS = """
+vars: {port: "${{ run.port('web') }}"}
+test_meta: {at: "${{ run.port('web') }}"}
+matrix: {gain: [1, 2]}
+steps:
+  - name: show
+    type: shell
+    parse: text
+    cmd: 'echo "$PORT"'
+    args: {PORT: "${{ vars.port }}"}
+    success: {assert: ["vars.port == run.port('web')"]}
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"], ["--recipe-jobs", "2"]])
+def test_a_port_in_vars_and_test_meta_is_one_in_all_recipes_of_a_run(
+    project: Project, options: list[str]
+) -> None:
+    project.write("recipes/a.yaml", _PORTS)
+    project.write("recipes/b.yaml", _PORTS)
+
+    project.blocks(*options)
+
+    tests = json.loads((project.path / "report.json").read_text())["tests"]
+    recipes = [test["metadata"]["orchestrator"]["recipe"] for test in tests]
+    logs = (project.path / ".orchestrator/runs/latest/logs").rglob("show.1.stdout")
+    printed = [path.read_text() for path in logs]
+    assert len(recipes) == len(printed) == 4
+    port = int(printed[0])
+    assert printed == [f"{port}\n"] * 4
+    assert [recipe["test_meta"] for recipe in recipes] == [{"at": port}] * 4
+    assert [recipe["vars"]["port"]["value"] for recipe in recipes] == [port] * 4
+
+
+def test_collecting_evaluates_no_vars_and_writes_nothing(project: Project) -> None:
+    project.write("recipes/a.yaml", _PORTS)
+
+    project.run("--collect-only").assert_outcomes()
+
+    assert not (project.path / ".orchestrator").exists()
