@@ -30,8 +30,7 @@ class Finals:
 
     def begin(self, item: pytest.Item) -> None:
         """Take note that an item runs here: what its recipe owes is owed here from now on."""
-        run = _run_of(item)
-        if run is not None:
+        for run in _runs_of(item):
             self._elsewhere.discard(run.recipe.key)
 
     def before(self, item: pytest.Item) -> list[StepItem]:
@@ -44,7 +43,7 @@ class Finals:
     def owed_after(self, item: pytest.Item) -> list[StepItem]:
         """Return the steps that were not selected and have to run after an item."""
         due = self._due.get(item.nodeid, [])
-        runs = [run for run in due if _owes(run) or run is _run_of(item)]
+        runs = [run for run in due if _owes(run) or run in _runs_of(item)]
         return [step for run in runs for step in self._owed(run) if not self.selected(step)]
 
     def over_after(self, item: pytest.Item) -> "list[Serial]":
@@ -73,8 +72,7 @@ class Finals:
         """Return for the node id of an item the runs that nobody uses after it."""
         items, last = self._session.items, {}
         for index, item in enumerate(items):
-            run = _run_of(item)
-            if run is not None:
+            for run in _runs_of(item):
                 last[run.recipe.key] = (index, run)
         due: dict[str, list[Serial]] = {}
         for index, run in last.values():
@@ -114,11 +112,11 @@ def _owes(run: "Serial") -> bool:
 
 def is_used(run: "Serial", session: pytest.Session) -> bool:
     """Tell whether an item uses a run, and so brings it to its end."""
-    return any(_run_of(item) is run for item in session.items)
+    return any(run in _runs_of(item) for item in session.items)
 
 
-def _run_of(item: pytest.Item) -> "Serial | None":
+def _runs_of(item: pytest.Item) -> "tuple[Serial, ...]":
     if isinstance(item, StepItem):
-        return item.run
+        return (item.run,)
     needs = item.stash.get(NEEDS, None)
-    return needs.run if isinstance(needs, Needs) else None
+    return needs.used if isinstance(needs, Needs) else ()

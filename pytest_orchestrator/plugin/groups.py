@@ -28,7 +28,9 @@ def tell(session: pytest.Session) -> None:
     if target is None:
         return
     runs = state_of(session.config).runs.values()
-    together = upstream.together(runs)
+    known = [item.stash.get(NEEDS, None) for item in session.items]
+    used = [needs.used for needs in known if isinstance(needs, Needs)]
+    together = upstream.together(runs, used)
     groups = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)

@@ -83,12 +83,10 @@ class Header:
         found: set[tuple[str, str]] = set()
         for item in self._session.items:
             needs = item.stash.get(NEEDS, None)
-            if isinstance(needs, Needs) and not needs.refused:
-                asked = [(run, run.recipe.steps) for run in needs.first]
-                for run, steps in [*asked, (needs.run, needs.steps)]:
-                    recipe = run.recipe.key
-                    found |= {(recipe, step.name) for step in steps}
-                    found -= {(recipe, name) for name in selected.get(recipe, ())}
+            for run, steps in needs.asked if isinstance(needs, Needs) else ():
+                recipe = run.recipe.key
+                found |= {(recipe, step.name) for step in steps}
+                found -= {(recipe, name) for name in selected.get(recipe, ())}
         return found
 
 

@@ -97,13 +97,10 @@ class _Uses:
         self._first.setdefault(recipe, item)
         if not isinstance(needs, Needs):
             return
-        for run in needs.first if not needs.refused else ():
+        for run, steps in needs.asked:
             self._first.setdefault(run.recipe.key, item)
-            names = {step.name for step in run.recipe.steps}
-            self._needed.setdefault(run.recipe.key, set()).update(names)
-        if not needs.refused:
-            self._needed.setdefault(recipe, set()).update(step.name for step in needs.steps)
-        elif isinstance(item, StepItem):
+            self._needed.setdefault(run.recipe.key, set()).update(step.name for step in steps)
+        if needs.refused and isinstance(item, StepItem):
             self._refused.setdefault(recipe, set()).add(item.step.name)
 
     def _wanted(self, pool: Pool) -> "list[Step]":

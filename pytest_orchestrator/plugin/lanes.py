@@ -119,7 +119,8 @@ def _needs_python(item: pytest.Item) -> bool:
     from pytest_orchestrator.recipe.model import CodeStep
 
     needs = item.stash.get(NEEDS, None)
-    steps = list(needs.steps) if isinstance(needs, Needs) and not needs.refused else []
+    asked = needs.asked if isinstance(needs, Needs) else []
+    steps = [step for _, steps in asked for step in steps]
     if isinstance(item, StepItem):
         steps += [item.step] * (not item.recipe.fixtures)
     return any(

@@ -31,6 +31,8 @@ class Needs:
         steps: The steps, in the order they run.
         needed: Names of those that must have passed; the others must have ended.
         first: The runs of whole recipes that have to be through before.
+        also: Those among them that a test has asked for by marks of their own: they are brought
+            to their end after their last test, as that of ``run`` is.
         refused: What keeps the item from running at all, as a message; empty if nothing.
     """
 
@@ -39,6 +41,18 @@ class Needs:
     needed: frozenset[str]
     refused: str = ""
     first: "tuple[Serial, ...]" = ()
+    also: "tuple[Serial, ...]" = ()
+
+    @property
+    def used(self) -> "tuple[Serial, ...]":
+        """The runs that the item uses, the nearest one first."""
+        return (self.run, *reversed(self.also))
+
+    @property
+    def asked(self) -> "list[tuple[Serial, tuple[Step, ...]]]":
+        """The runs with those steps that have to run before the item, in order."""
+        whole = [(run, run.recipe.steps) for run in self.first]
+        return [] if self.refused else [*whole, (self.run, self.steps)]
 
 
 NEEDS = pytest.StashKey[Needs | str]()
@@ -248,6 +262,18 @@ def request_fixture(item: pytest.Item) -> None:
         own = {*item.recipe.fixtures, *item.step.fixtures, "request"}
         place = next((at for at, name in enumerate(names) if name in own), len(names))
     names.insert(place, FIXTURE)
+
+
+def recipes_of_marks(item: pytest.Item) -> "tuple[Serial, ...] | str":
+    """Return the runs that a test asks for, that of the nearest mark last, or why one is not."""
+    found: dict[Serial, None] = {}
+    for mark in reversed([*item.iter_markers("recipe")]):
+        run = recipe_of_mark(mark, item.config)
+        if isinstance(run, str):
+            return run
+        found.pop(run, None)
+        found[run] = None
+    return tuple(found)
 
 
 def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":

@@ -16,7 +16,13 @@ from pytest_orchestrator.plugin import (
     shared,
     upstream,
 )
-from pytest_orchestrator.plugin.needs import NEEDS, Needs, recipe_of_mark, refusal, request_fixture
+from pytest_orchestrator.plugin.needs import (
+    NEEDS,
+    Needs,
+    recipes_of_marks,
+    refusal,
+    request_fixture,
+)
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
@@ -109,7 +115,7 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
 def _note_needs(
     session: pytest.Session,
     steps: "list[StepItem]",
-    marked: "list[tuple[pytest.Item, Serial | str]]",
+    marked: "list[tuple[pytest.Item, tuple[Serial, ...] | str]]",
     snapshots: "Snapshots | None",
 ) -> None:
     """Tell each item which steps have to run in its setup."""
@@ -135,22 +141,24 @@ def _note_needs(
                 continue
             asked = tuple(_before(item, needed, others[item.recipe.key]))
             _ask(item, item.run, asked, first, {*needed})
-    for test, run in marked:
-        if isinstance(run, str):
-            test.stash[NEEDS] = run
+    for test, used in marked:
+        if isinstance(used, str):
+            test.stash[NEEDS] = used
             request_fixture(test)
         else:
-            steps_of = run.recipe.steps
-            _ask(test, run, steps_of, upstream.of(run), {step.name for step in steps_of})
+            *farther, run = used
+            before = [each for one in used for each in (*upstream.of(one), one)]
+            first = [one for one in dict.fromkeys(before) if one is not run]
+            names = {step.name for step in run.recipe.steps}
+            _ask(test, run, run.recipe.steps, first, names, tuple(farther))
 
 
-def _linked(test: pytest.Item) -> "Serial | str":
-    """Return the run that a test asks for by its mark, or why there is none."""
-    mark = test.get_closest_marker("recipe")
-    run = recipe_of_mark(mark, test.config) if mark else ""
-    if not isinstance(run, str):
+def _linked(test: pytest.Item) -> "tuple[Serial, ...] | str":
+    """Return the runs that a test asks for by its marks, or why there is none."""
+    runs = recipes_of_marks(test)
+    for run in runs if not isinstance(runs, str) else ():
         upstream.link(run, state_of(test.config))
-    return run
+    return runs
 
 
 def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
@@ -199,6 +207,7 @@ def _ask(
     steps: "tuple[Step, ...]",
     first: "list[Serial]",
     needed: set[str],
+    also: "tuple[Serial, ...]" = (),
 ) -> None:
     steps = tuple(step for step in steps if step.name not in run.results)
     if not steps and not first:
@@ -210,5 +219,5 @@ def _ask(
         refused = refused or refusal(each, others, item.nodeid, item.config)
         if resuming is not None:
             refused = refused or resuming.refusals(each.recipe, others)
-    item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first))
+    item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first), also)
     request_fixture(item)

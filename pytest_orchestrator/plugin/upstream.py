@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.state import State
@@ -92,11 +92,17 @@ def _before(run: "Serial") -> "Iterator[Serial]":
         yield other
 
 
-def together(runs: "Iterable[Serial]") -> dict[str, str]:
-    """Return for each recipe that needs others, or is needed, a name of all these together."""
+def together(runs: "Iterable[Serial]", used: "Iterable[Sequence[Serial]]") -> dict[str, str]:
+    """Return for each recipe that has to be with others a name of all these together.
+
+    Args:
+        runs: All runs; with each are those that it needs.
+        used: The runs that one test uses, for each test.
+    """
     names: dict[str, str] = {}
-    for run in runs:
-        linked = [run.recipe.id, *(other.recipe.id for other in of(run))]
+    needed = ((run, *of(run)) for run in runs)
+    for group in dict.fromkeys((*needed, *map(tuple, used))):
+        linked = list(dict.fromkeys(run.recipe.id for run in group))
         if len(linked) == 1:
             continue
         joined = {names.get(each, each) for each in linked}

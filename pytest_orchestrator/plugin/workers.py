@@ -64,16 +64,14 @@ def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
     found: dict[str, tuple[Recipe, dict[str, Step]]] = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
+        asked: list[tuple[Recipe, tuple[Step, ...]]] = []
         if isinstance(item, StepItem):
-            recipe, steps = item.recipe, [item.step]
-        elif isinstance(needs, Needs):
-            recipe, steps = needs.run.recipe, []
-        else:
-            continue
-        if isinstance(needs, Needs) and not needs.refused:
-            steps = [*steps, *needs.steps]
-        kept = found.setdefault(recipe.key, (recipe, {}))[1]
-        kept.update((step.name, step) for step in (*steps, *recipe.final))
+            asked.append((item.recipe, (item.step,)))
+        if isinstance(needs, Needs):
+            asked += [(run.recipe, steps) for run, steps in needs.asked]
+        for recipe, steps in asked:
+            kept = found.setdefault(recipe.key, (recipe, {}))[1]
+            kept.update((step.name, step) for step in (*steps, *recipe.final))
     return [(recipe, list(steps.values())) for recipe, steps in found.values()]
 
 

@@ -202,3 +202,75 @@ def test_without_needs_a_marked_test_still_has_its_recipe(marked: Project) -> No
 def test_collecting_marked_tests_runs_nothing(marked: Project) -> None:
     assert marked.items("test_x.py") == ["test_x.py::test_0", "test_x.py::test_1"]
     assert marked.ran == []
+
+
+_TWO = """
+import pytest
+
+
+@pytest.mark.recipe("recipes/a.yaml")
+class TestBench:
+    @pytest.mark.recipe("recipes/b.yaml")
+    @pytest.mark.recipe("recipes/c.yaml")
+    def test_all(self, ctx, orchestrator_context):
+        with open("ran.txt", "a") as file:
+            file.write("test\\n")
+        assert ctx.get("done.c1") and ctx.get("done.a1")
+        assert [key for key in orchestrator_context.keys()] == ["done.a1", "done.b1"]
+"""
+
+
+@pytest.fixture
+def several(project: Project) -> Project:
+    """A project with a test that asks for three recipes, the nearest with a Context of its own."""
+    for name, head in (("a", ""), ("b", ""), ("c", "context: recipe")):
+        project.recipe(name, {f"{name}1": ""}, {f"{name}2": ""}, head=head)
+    project.write("test_x.py", _TWO)
+    return project
+
+
+@pytest.mark.parametrize("options", [[], ["--recipe-jobs", "2"], ["-n", "2"]])
+def test_all_recipes_of_a_test_run_and_the_nearest_is_the_last(
+    several: Project, options: list[str]
+) -> None:
+    several.run("test_x.py", *options).assert_outcomes(passed=1)
+
+    assert several.ran == ["a1", "b1", "c1", "test", "c2", "b2", "a2"]
+
+
+def test_all_recipes_of_a_test_stay_with_it_on_one_worker(several: Project) -> None:
+    result = several.run("-n", "3", "-p", "no:randomly", "test_x.py", "recipes")
+
+    result.assert_outcomes(passed=7)
+    assert sorted(several.ran) == ["a1", "a2", "b1", "b2", "c1", "c2", "test"]
+
+
+def test_the_header_counts_the_steps_of_all_recipes_of_a_test(several: Project) -> None:
+    assert "3 needed steps" in "\n".join(several.run("test_x.py").outlines[:12])
+
+
+@pytest.mark.parametrize("failing", ["a", "b", "c"])
+def test_a_recipe_of_several_that_fails_is_an_error_of_the_test(
+    several: Project, failing: str
+) -> None:
+    several.recipe(failing, {f"{failing}1": "function: refuse"}, {f"{failing}2": ""})
+
+    result = several.run("test_x.py")
+
+    said = f"Failed: needed step recipes/{failing}.yaml::{failing}1 did not pass"
+    assert [line for line in result.outlines if line.startswith("ERROR")] == [
+        f"ERROR test_x.py::TestBench::test_all - {said}"
+    ]
+    ran = [f"{name}1" for name in "abc" if name <= failing]
+    assert several.ran == [*ran, *(f"{name[0]}2" for name in reversed(ran))]
+
+
+def test_a_recipe_of_several_that_is_not_there_is_named(several: Project) -> None:
+    several.write("test_x.py", _TWO.replace("recipes/b.yaml", "recipes/bb.yaml"))
+
+    result = several.run("test_x.py")
+
+    assert "the recipe of this test is not there: recipes/bb.yaml" in several.shown(
+        result, "ERROR at setup of TestBench.test_all"
+    )
+    assert several.ran == []
