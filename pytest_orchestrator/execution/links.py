@@ -35,7 +35,10 @@ class Links:
             host: As OpenSSH's configuration knows it.
         """
         with self._lock:
-            socket = self._socket(host)
+            try:
+                socket = self._socket(host)
+            except OSError as error:
+                return Failure(kind="not_found", reason=f"ssh cannot be started: {error}")
             if self._is_up(host):
                 return socket
             return self._connected(host, socket)
@@ -57,10 +60,10 @@ class Links:
 
     def _socket(self, host: str) -> Path:
         if self._folder is None:
-            import tempfile
+            from pytest_orchestrator.core.opening import private_folder
 
             # OpenSSH adds to the name while it makes the socket, and sockets have short paths.
-            self._folder = tempfile.TemporaryDirectory(prefix="orc-")
+            self._folder = private_folder()
         return Path(self._folder.name, re.sub(r"\W", "_", host)[:20])
 
     def _is_up(self, host: str) -> bool:

@@ -39,12 +39,12 @@ def joined(config: "pytest.Config") -> "SharedContext | None":
 
     from pytest_orchestrator.remote.exchange import ContextUnreachable
     from pytest_orchestrator.remote.shared import SharedContext
+    from pytest_orchestrator.remote.whereabouts import Whereabouts
 
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
     name, told = given["workerid"], given[INPUT]
     try:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(told["bell"])
+        with Whereabouts(told["bell"], told["word"]).connected() as link:
             link.sendall(json.dumps({"word": told["word"], "name": name}).encode())
             link.shutdown(socket.SHUT_WR)
             answer = json.loads(link.makefile("rb").read())

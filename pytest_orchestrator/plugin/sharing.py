@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import socket
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from pytest_orchestrator.plugin.shared import EVENT, INPUT, KNOWN, LEARNT, SECRE
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    import tempfile
+
     from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.remote.hub import Ask, Hub
@@ -43,20 +44,24 @@ class Sharing:
         """Tell a worker where to ring; one that takes the place of another too."""
         if self._config.getvalue("dist") == "each":  # each runs all by itself
             return
-        told = {"bell": str(self._listening()), "word": self._word}
+        told = {"bell": self._listening(), "word": self._word}
         node.workerinput[INPUT] = told
 
-    def _listening(self) -> Path:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="orchestrator-")
-            self._bell = socket.socket(socket.AF_UNIX)
-            self._bell.bind(str(Path(self._folder.name, "bell")))
-            self._bell.listen(64)
+    def _listening(self) -> str:
+        from pytest_orchestrator.core.opening import private_folder
+        from pytest_orchestrator.remote import listening
+
+        if self._bell is None:
+            try:
+                self._folder = private_folder()
+                self._bell = listening.at_path(Path(self._folder.name, "bell"))
+            except OSError:  # sockets are for more than a path has room for
+                self._bell = listening.at("127.0.0.1", 0)
             self._thread = threading.Thread(
                 target=self._answer, args=(self._bell,), name="context-bell", daemon=True
             )
             self._thread.start()
-        return Path(self._folder.name, "bell")
+        return listening.address(self._bell)
 
     def _answer(self, bell: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed
@@ -75,9 +80,9 @@ class Sharing:
             from pytest_orchestrator.remote.hub import Hub
             from pytest_orchestrator.remote.server import Limits, Server
 
-            assert self._folder is not None  # noqa: S101  # somebody has rung
             state = state_of(self._config)
-            unix = Path(self._folder.name, "hub")
+            bell = self._listening()
+            unix = Path(bell).with_name("hub") if "/" in bell else None
             server = Server(state.context, unix=unix, limits=Limits(idle=None))
             server.start()
             self._hub = Hub(server, state.context, _asks(state), state.scopes)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import socket
 from pathlib import Path
 from typing import Final
@@ -52,7 +53,7 @@ def at_path(path: Path) -> socket.socket:
     Raises:
         CannotListen: It is taken, too long, or its folder is not there.
     """
-    if len(str(path).encode()) > _LONGEST_PATH:
+    if len(os.fsencode(path)) > _LONGEST_PATH:
         raise CannotListen(
             f"cannot serve at {path}: the path of a socket has at most {_LONGEST_PATH} bytes"
         )

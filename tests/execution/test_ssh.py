@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from pytest_orchestrator.core import opening
+from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution import ssh, ssh_link
-from pytest_orchestrator.execution.links import refused
+from pytest_orchestrator.execution.links import Links, refused
 from pytest_orchestrator.recipe.model import SshStep
 
 if TYPE_CHECKING:
@@ -159,3 +161,15 @@ def test_what_feeds_a_client_ends_as_it_does_where_pytest_ignores_sigchld(role: 
             assert feeding.wait() == 3
     finally:
         signal.signal(signal.SIGCHLD, former)
+
+
+def test_a_connection_that_has_no_place_for_its_socket_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening, "_bases", lambda: iter(["/gone"]))
+
+    assert Links().to("bench-3") == Failure(
+        kind="not_found",
+        reason="ssh cannot be started: there is no place for a socket: "
+        "/gone: No such file or directory",
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core import opening
 from pytest_orchestrator.run.runs import found, load
 
 if TYPE_CHECKING:
@@ -334,3 +335,26 @@ def test_a_worker_ends_with_its_parent_where_that_is_the_controller(
 
     assert result.parseoutcomes() == {"passed": 1}
     assert (f"I am {parent}" in result.outlines, asked_for) == (is_controllers, number)
+
+
+@pytest.mark.parametrize("length", [80, 200])
+def test_workers_share_the_context_wherever_temporary_files_are(
+    counting: Project, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = counting.path / ("x" * length)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+
+    counting.spawn("-n", "2").assert_outcomes(passed=8)
+
+    assert json.loads((counting.path / "context.json").read_text())["count"] == 450
+
+
+def test_workers_share_the_context_where_no_socket_may_be_a_file(
+    counting: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_bases", lambda: iter(["/" + "x" * 60]))
+
+    counting.run("-n", "2").assert_outcomes(passed=8)
+
+    assert json.loads((counting.path / "context.json").read_text())["count"] == 450
