@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_orchestrator.core.controls import encodable
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import KNOWN, AnyEvent
 
@@ -88,7 +89,11 @@ class Chain:
         if second != self._second:
             self._second = second
             self._told = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-        number, rest_of_it = self.length + 1, _encode(event)[1:-1]
+        try:
+            text = _encode(event)
+        except UnicodeEncodeError:  # names of files, mostly
+            text = _encode(encodable(msgspec.to_builtins(event)))
+        number, rest_of_it = self.length + 1, text[1:-1]
         body = b'{"n":%d,"ts":"%b.%06dZ",%b' % (number, self._told, rest, rest_of_it)
         proof = sha256(self.hash.encode() + body).hexdigest()
         return b'%b,"hash":"%b"}\n' % (body, proof.encode())

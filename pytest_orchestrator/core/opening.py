@@ -1,7 +1,8 @@
-"""How files are opened, and where Unix sockets are, as far as this system has them."""
+"""How files are opened and named in data, and where Unix sockets are."""
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,43 @@ READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BI
 READ_FILE: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """The same, of what has this very name, and without waiting for the other end of a pipe."""
 
+_ESCAPABLE: Final = re.compile("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
+_ESCAPED: Final = re.compile(r"(\\+)x([89a-f][0-9a-f])")
+
 _LONGEST_FOLDER: Final = 50
 """The most bytes of a folder that has a socket somewhere below it: macOS takes 103 in all."""
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    r"""Return a path as text for data: a byte that is not of UTF-8 becomes ``\xff``.
+
+    No two paths have the same text: in a name that has such letters the backslash is doubled.
+    """
+    text = os.fspath(path)
+    if text.isascii() and "\\x" not in text:
+        return text
+    doubled = _ESCAPABLE.sub(r"\1\1", text)
+    return doubled.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def is_utf8(path: str) -> bool:
+    """Tell whether all bytes of a path are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def path_of(text: str) -> str:
+    """Return the path that `path_text` made a text of."""
+    return _ESCAPED.sub(_unescaped, text) if "\\x" in text else text
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    half, is_byte = divmod(len(found[1]), 2)
+    code = found[2]
+    return "\\" * half + (chr(0xDC00 + int(code, 16)) if is_byte else f"x{code}")
 
 
 def private_folder() -> "tempfile.TemporaryDirectory[str]":

@@ -16,6 +16,7 @@ from numbers import Integral, Real
 
 import msgspec
 
+from pytest_orchestrator.core.controls import in_utf8
 from pytest_orchestrator.core.values import Json
 
 _DEEPEST = 50
@@ -87,7 +88,7 @@ class _Conversion:
     def _mapping(self, items: Iterable[tuple[object, object]]) -> dict[str, Json]:
         result: dict[str, Json] = {}
         for key, item in items:
-            name = _text(key) if isinstance(key, str) else _text(str(key))
+            name = in_utf8(key) if isinstance(key, str) else in_utf8(str(key))
             while name in result:  # 1 and "1" are two keys
                 name += "'"
             result[name] = self.of(item)
@@ -100,7 +101,7 @@ def _scalar(value: object) -> Json:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _text(value)
+        return in_utf8(value)
     if isinstance(value, Integral):
         number = int(value)
         long = number.bit_length() > _LONGEST_INT
@@ -110,7 +111,7 @@ def _scalar(value: object) -> Json:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode(errors="backslashreplace")
     if isinstance(value, os.PathLike):
-        return _text(os.fsdecode(value))
+        return in_utf8(os.fsdecode(value))
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, (datetime.timedelta, decimal.Decimal, uuid.UUID)):
@@ -124,14 +125,9 @@ def _float(value: float) -> Json:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _text(value: str) -> str:
-    # The encoder is str's own, so that nothing of a subclass is asked.
-    return str.encode(value, errors="backslashreplace").decode()
-
-
 def _shown(value: object) -> str:
     try:
-        text = _text(repr(value))
+        text = in_utf8(repr(value))
     except Exception:  # noqa: BLE001  # the object's own code: no report may fail by it
         text = f"<{type(value).__name__} whose repr fails>"
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + _CUT

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.core.artifact import Artifact
+from pytest_orchestrator.core.opening import is_utf8, path_text
 from pytest_orchestrator.execution.criteria_files import matching, missing
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError
@@ -132,7 +133,9 @@ class _Collector:
                 words = f"has {seen.st_size:,} bytes, and recipe_max_artifact is {self._most:,}"
                 self._warn(words, path)
             else:
-                name = self._free(os.path.basename(path)) if is_outside else inside
+                name = os.path.basename(path) if is_outside else inside
+                # The copy has a name that reports and archives can have, and no other copy has.
+                name = self._free(name if is_utf8(name) else path_text(name))
                 self._taken.add(name)
                 self.found[real] = self._copied(real, seen, self._into / name)
         except OSError as error:
@@ -146,7 +149,7 @@ class _Collector:
         return Artifact(path=str(to), type=kind, bytes=to.stat().st_size)
 
     def _free(self, name: str) -> str:
-        """Return a name that no other file from outside the rootdir has here."""
+        """Return a name that no other copy has: of files from outside, or that is not UTF-8."""
         stem, suffix = os.path.splitext(name)
         number = 1
         while name in self._taken:
@@ -157,7 +160,8 @@ class _Collector:
     def _warn(self, why: str, path: str) -> None:
         shown = os.path.relpath(path, self._root) if os.path.isabs(path) else path
         self.warnings.append(
-            f"artifacts: {path if shown.startswith(os.pardir) else shown} {why}; it is left out"
+            f"artifacts: {path_text(path if shown.startswith(os.pardir) else shown)} {why}; "
+            "it is left out"
         )
 
 

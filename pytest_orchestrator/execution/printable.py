@@ -1,6 +1,6 @@
 """Bytes and text of a step as a person may safely see them."""
 
-from pytest_orchestrator.core.controls import CONTROLS
+from pytest_orchestrator.core.controls import CONTROLS, in_utf8
 
 _LONGEST = 300
 _QUOTED = 80
@@ -17,7 +17,7 @@ def shown(raw: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Return what a step says as one line of at most 300 characters, as safe to see."""
-    line = " ".join(shown(text.encode("utf-8", "backslashreplace")).split())
+    line = " ".join(shown(in_utf8(text).encode()).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.opening import is_utf8, path_text
 from pytest_orchestrator.plugin import lanes, resources, runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.waiting import say
@@ -47,6 +48,11 @@ def start(session: pytest.Session) -> None:
 
     config = session.config
     recipes = _steps(session)
+    if not is_utf8(str(config.rootpath)):
+        raise pytest.UsageError(
+            "--recipe-dask: workers are told paths in UTF-8, and that of this project is not: "
+            f"{path_text(config.rootpath)}"
+        )
     try:
         force = made.start(str(config.rootpath), *_needs(config, recipes))
     except DaskError as error:

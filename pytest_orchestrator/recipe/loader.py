@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pytest_orchestrator.core.opening import path_text
 from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.document import Document
 from pytest_orchestrator.recipe.model import Recipe
@@ -55,7 +56,7 @@ class _Files:
             RecipeError: It is no good recipe.
         """
         root = self._root
-        identity = path.relative_to(root) if path.is_relative_to(root) else path
+        identity = path_text(path.relative_to(root) if path.is_relative_to(root) else path)
         problems = Problems()
         uses = Uses(root, (*users, Path(os.path.normpath(path))), self._use, problems)
         try:
@@ -64,9 +65,9 @@ class _Files:
                 loader = Document(decoded(data, problems), problems, uses, self._known)
                 fields = loader.fields()
         except Refused:
-            raise RecipeError(problems.found, identity.as_posix(), problems.text) from None
+            raise RecipeError(problems.found, identity, problems.text) from None
         return Recipe(
-            id=identity.as_posix(),
+            id=identity,
             path=path,
             text=problems.text,
             sha256=hashlib.sha256(data).hexdigest(),

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_orchestrator.core.missing import files
+from pytest_orchestrator.core.opening import path_text
 
 _MOST_BYTES = 1 << 20
 _MOST_IMPORTS = 100  # files that one module brings; each is looked at whenever a step is
@@ -132,9 +133,7 @@ class Sources:
 
     def shown(self, path: Path) -> str:
         """Return a path as messages show it: relative to the rootdir where it is below."""
-        return (
-            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        )
+        return path_text(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     @cached_property
     def has_ways_of_its_own(self) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import field
 
 from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.opening import path_text
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.kinds import FilePath, Json, key
 from pytest_orchestrator.recipe.model import Recipe
@@ -119,7 +120,7 @@ class Uses:
                 )
 
     def _shown(self, path: Path) -> str:
-        return os.path.relpath(path, self._root)
+        return path_text(os.path.relpath(path, self._root))
 
     def _near(self, path: Path) -> str:
         folder = path.parent

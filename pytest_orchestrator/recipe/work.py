@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from pytest_orchestrator.core.given import Given
+from pytest_orchestrator.core.opening import path_text
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.custom import CustomStep
@@ -212,7 +213,7 @@ _path = lru_cache(maxsize=4096)(Path)  # one object for a file, which knows its 
 
 @lru_cache(maxsize=4096)
 def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return path_text(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.core.controls import CONTROLS
+from pytest_orchestrator.core.controls import CONTROLS, in_utf8
 from pytest_orchestrator.core.opening import READ
 
 _PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
@@ -35,7 +35,7 @@ def shown(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     text = _COLOURS.sub("", text).replace("\r\n", "\n").translate(CONTROLS)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return in_utf8(text)
 
 
 def cut(text: str, most: int) -> str:

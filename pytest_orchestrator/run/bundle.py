@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.core.opening import path_of
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.proof import files_of
 from pytest_orchestrator.run.record import RunRecord
@@ -78,7 +79,7 @@ def write(
         files: dict[str, tuple[int, str]] = {}
         when = _moment(run.first)
         for name in sorted([NAME, *files_of(folder)]):
-            files[RUN + name] = _copy(archive, RUN + name, folder / name, when)
+            files[RUN + name] = _copy(archive, RUN + name, folder / path_of(name), when)
         for name, data in sorted(more.items()):
             files[name] = _add(archive, name, data, when)
         sums = "".join(f"{digest}  {name}\n" for name, (_, digest) in sorted(files.items()))

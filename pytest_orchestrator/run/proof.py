@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.events import RunFinished
+from pytest_orchestrator.core.opening import path_of, path_text
 from pytest_orchestrator.run.journal import LOCK, NAME
 from pytest_orchestrator.run.reader import Reading, State, read
 
@@ -107,7 +108,7 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Give the paths of all regular files of a run but those of its journal, in order.
+    """Give the paths of all regular files of a run but those of its journal, as text, in order.
 
     Args:
         folder: The folder that the paths are relative to.
@@ -116,7 +117,7 @@ def files_of(folder: Path) -> Iterator[str]:
     for place, _, names in os.walk(folder):
         paths = (Path(place, name) for name in names)
         found += [path for path in paths if stat.S_ISREG(path.lstat().st_mode)]
-    known = sorted(path.relative_to(folder).as_posix() for path in found)
+    known = sorted(path_text(path.relative_to(folder)) for path in found)
     yield from (name for name in known if name not in _OWN)
 
 
@@ -137,7 +138,7 @@ def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[F
         if name not in sealed:
             yield Flaw(name, "it came after the run had ended")
             continue
-        why = _unlike(folder / name, *sealed[name])
+        why = _unlike(folder / path_of(name), *sealed[name])
         if why:
             yield Flaw(name, why)
 

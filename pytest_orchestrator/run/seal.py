@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.core.opening import READ_FILE
+from pytest_orchestrator.core.opening import READ_FILE, path_text
 from pytest_orchestrator.run.journal import LOCK, NAME
 
 _PIECE: Final = 1 << 20
@@ -25,7 +25,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
         for name in names:
             # As text, and without a buffer for each: there are thousands of small logs.
             path = f"{place}/{name}"
-            told = path[above:]
+            told = path_text(path[above:])
             if told not in (NAME, LOCK) and (known := _known(path)):
                 found[told] = known
     return dict(sorted(found.items()))

@@ -1,10 +1,13 @@
 """Where Unix sockets are made: in a folder of the user's own, by a path that is short enough."""
 
+import os
 import socket
 import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_orchestrator.core import opening
 
@@ -59,3 +62,31 @@ def test_where_no_folder_is_short_enough_each_is_named(monkeypatch: pytest.Monke
     assert str(error.value) == (
         f"there is no place for a socket: /{'x' * 60} is too long; /gone: No such file or directory"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (b"a b/\xc3\xa9.txt", "a b/é.txt"),
+        (b"a\xffb.txt", r"a\xffb.txt"),
+        (rb"a\xffb.txt", r"a\\xffb.txt"),
+        (b"a\\\xff", r"a\\\xff"),
+        (rb"c:\xray", r"c:\xray"),
+        (b"\xc3", r"\xc3"),
+    ],
+)
+def test_a_byte_that_is_not_utf8_is_escaped_in_the_text_of_a_path(path: bytes, text: str) -> None:
+    assert opening.path_text(os.fsdecode(path)) == text
+    assert os.fsencode(opening.path_of(text)) == path
+
+
+_NAMES = st.text(st.sampled_from(["\\", "x", "f", "8", "é", "\udcff", "\udc80"]))
+
+
+@given(st.lists(_NAMES | st.binary().map(os.fsdecode), min_size=2, max_size=2, unique=True))
+def test_no_two_paths_have_the_same_text(paths: list[str]) -> None:
+    one, other = map(opening.path_text, paths)
+
+    assert one != other
+    assert (one.encode().decode(), other.encode().decode()) == (one, other)
+    assert [opening.path_of(one), opening.path_of(other)] == paths

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_orchestrator.core.controls import encodable, in_utf8
 from pytest_orchestrator.core.plain import plain
 
 json_values = st.recursive(
@@ -153,3 +154,10 @@ def test_a_mapping_whose_items_fail_is_shown_by_its_repr() -> None:
             raise OSError
 
     assert plain([Broken(a=1)]) == ["{'a': 1}"]
+
+
+def test_bytes_of_names_are_escaped_and_all_else_stays() -> None:
+    told: Any = {"a\udcff": ["é", {"b": "c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
+
+    assert encodable(told) == {r"a\xff": ["é", {"b": r"c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
+    assert in_utf8("x\udcff") == r"x\xff"

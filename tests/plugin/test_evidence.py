@@ -1,8 +1,10 @@
 """What a session leaves is listed, proved, bundled and read, as it stands on disk."""
 
 import json
+import subprocess
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -11,7 +13,7 @@ from pytest_orchestrator.cli.main import main
 from pytest_orchestrator.run.past_context import at_step
 from pytest_orchestrator.run.proof import proved
 from pytest_orchestrator.run.runs import load
-from tests.plugin.conftest import Project
+from tests.plugin.conftest import PYTEST, Project
 
 RECIPE = """
 vars: {volts: 12, pin: '4711-abcd'}
@@ -79,3 +81,78 @@ def test_one_changed_byte_in_any_file_of_the_run_is_named(folder: Path) -> None:
         assert flaw.where.partition(":")[0] == path.relative_to(folder).as_posix()
         path.write_bytes(data)
     assert proved(folder).holds
+
+
+_ODD = r"""
+defaults: {parse: text}
+steps:
+  - name: made
+    type: shell
+    cmd: |
+      printf 1 > "$(printf 'out/a\377b.txt')"
+      printf 2 > 'out/a\xffb.txt'
+      printf 3 > "$(printf '.orchestrator/runs/latest/mine\377')"
+      cp "$(command -v sleep)" "$(printf 'out/left\377')"
+      "$(printf 'out/left\377')" 60 &
+    artifacts: ["out/*.txt"]
+  - {name: bad, type: python, module: steps_of_it, function: bad}
+  - {name: inline, type: python, module: steps_of_it, function: bad, isolation: inline, needs: []}
+  - {name: there, type: shell, cmd: ':', after: [made], success: {files_absent: ['out/a?b.txt']}}
+"""
+
+
+@pytest.mark.parametrize("folder", ["good", "p\udcffq"])
+def test_names_that_are_not_utf8_are_escaped_wherever_they_are_told(
+    project: Project, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project.write(f"{folder}/pytest.ini", "[pytest]\n").parent
+    project.write(f"{folder}/recipes/odd.yaml", _ODD)
+    project.write(
+        f"{folder}/steps_of_it.py",
+        """
+        def bad(ctx, params):
+            raise ValueError(__file__)
+        """,
+    )
+    (root / "out").mkdir()
+    options = ("--json-report", "--junitxml=junit.xml", "-o", "recipe_html=true", "-q")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
+
+    ended = subprocess.run([*PYTEST, *options], cwd=root, capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert b"3 failed, 1 passed" in ended.stdout
+    run = root / ".orchestrator/runs/latest"
+    block = next(step.block for step in load(run).steps if step.name == "made")
+    assert block is not None
+    kept = {one["path"]: (run / one["path"]).read_text() for one in block["artifacts"]}
+    assert kept == {
+        r"artifacts/odd/out/a\xffb.txt": "2",
+        r"artifacts/odd/out/a\xffb.2.txt": "1",
+    }
+    assert proved(run).holds
+    tests = json.loads((root / ".report.json").read_text())["tests"]
+    blocks = json.dumps([one["metadata"] for one in tests], ensure_ascii=False).encode()
+    assert rb"left\\xff" in blocks
+    assert rb"out/a?b.txt matches out/a\\xffb.txt" in blocks
+    assert (rb"p\\xffq" in blocks) == (folder != "good")
+    assert "made" in (run / "report.html").read_text(encoding="utf-8")
+    assert ElementTree.parse(root / "junit.xml").getroot().tag == "testsuites"
+    monkeypatch.chdir(root)
+    assert main(["report", "--bundle", "evidence.zip"]) == 0
+    assert main(["verify", "evidence.zip"]) == 0
+
+
+def test_a_recipe_whose_own_name_is_not_utf8_runs_and_is_resumed(project: Project) -> None:
+    project.write("recipes/caf\udce9.yaml", _ODD.replace("printf 3", ":"))
+    project.write("steps_of_it.py", "def bad(ctx, params):\n    1 / 0\n")
+    (project.path / "out").mkdir()
+
+    project.run("-p", "no:cacheprovider").assert_outcomes(passed=1, failed=3)
+    result = project.run("-p", "no:cacheprovider", "--recipe-resume")
+
+    result.assert_outcomes(skipped=1, failed=3)
+    assert load_run(project.path / ".orchestrator/runs/latest").steps[0]["recipe"] == (
+        r"recipes/caf\xe9.yaml"
+    )

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_orchestrator.execution.scheduler import Scheduler
 from pytest_orchestrator.plugin import runners, settings
+from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,3 +193,18 @@ def test_the_header_names_the_scheduler_and_the_help_the_options(project: Projec
         "import sys, pytest_orchestrator.plugin.hooks as _; sys.exit('distributed' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_project_whose_path_is_not_utf8_has_no_workers_of_dask(project: Project) -> None:
+    root = project.write("p\udcff/pytest.ini", "[pytest]\n").parent
+    project.write("p\udcff/recipes/a.yaml", "steps: [{name: a, type: shell, cmd: ':'}]\n")
+
+    ended = subprocess.run(
+        [*PYTEST, "--recipe-dask=local:1"], cwd=root, capture_output=True, check=False
+    )
+
+    assert (ended.returncode, ended.stderr.decode()) == (
+        pytest.ExitCode.USAGE_ERROR,
+        "ERROR: --recipe-dask: workers are told paths in UTF-8, and that of this project is not: "
+        rf"{project.path}/p\xff" + "\n\n",
+    )

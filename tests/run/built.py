@@ -16,6 +16,7 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.history import stamp
+from pytest_orchestrator.core.opening import path_text
 from pytest_orchestrator.run.journal import Journal
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Built:
     def seal(self, exit_status: int = 0) -> Path:
         """End the run as a session does."""
         files = {
-            path.relative_to(self.folder).as_posix(): (
+            path_text(path.relative_to(self.folder)): (
                 path.stat().st_size,
                 sha256(path.read_bytes()).hexdigest(),
             )

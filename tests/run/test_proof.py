@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.run import bundle
+from pytest_orchestrator.run.bundle_proof import proved_bundle
 from pytest_orchestrator.run.proof import Flaw, proved
+from pytest_orchestrator.run.runs import load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +80,23 @@ def test_a_cut_journal_is_not_taken_for_a_whole_one(run: Path) -> None:
     assert str(flaw) == (
         "journal.jsonl:3: it says that it is line 4: lines before it are gone or were moved"
     )
+
+
+def test_files_whose_names_are_not_utf8_are_sealed_and_told_apart(
+    runs: Runs, tmp_path: Path
+) -> None:
+    built = runs.new().begin("flash")
+    names = [os.fsdecode(name) for name in (b"a\xff.txt", rb"a\xff.txt", b"caf\xe9/b.txt")]
+    for name in names:
+        built.write(name, "what is in it\n")
+    run = built.step("flash").seal()
+    bundle.write(run, load(run), tmp_path / "b.zip")
+
+    assert (proved(run).holds, proved(run).files) == (True, 3)
+    assert proved_bundle(tmp_path / "b.zip").holds
+    (run / names[0]).write_text("something else\n")
+    (run / names[2]).unlink()
+    assert [str(flaw) for flaw in proved(run).flaws] == [
+        r"a\xff.txt: it has 15 bytes, and had 14",
+        r"caf\xe9/b.txt: it is gone",
+    ]
