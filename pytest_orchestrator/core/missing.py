@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.opening import content
 
 _SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "dist"}
 _MOST = 5000
@@ -90,14 +91,13 @@ def files(root: Path, suffix: str) -> Iterator[Path]:
             count += 1
             if count > _MOST:
                 return
-            if name.endswith(suffix):
+            if name.endswith(suffix) and os.path.isfile(f"{folder}/{name}"):
                 yield Path(folder, name)
 
 
 def _interpreter(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            first = file.readline(256)
+        first = content(path, 256, whole=False).partition(b"\n")[0]
     except OSError:
         return ""
     return first[2:].decode("utf-8", "replace").strip(" \t\n") if first.startswith(b"#!") else ""

@@ -1,13 +1,16 @@
 """How files are opened and named in data, and where Unix sockets are."""
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import tempfile
+    from io import BufferedReader
 
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """To read bytes, in this process alone."""
@@ -15,11 +18,61 @@ READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BI
 READ_FILE: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """The same, of what has this very name, and without waiting for the other end of a pipe."""
 
+_LARGEST: Final = 16 << 20
+_PIECE: Final = 1 << 20
+
 _ESCAPABLE: Final = re.compile("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
 _ESCAPED: Final = re.compile(r"(\\+)x([89a-f][0-9a-f])")
 
 _LONGEST_FOLDER: Final = 50
 """The most bytes of a folder that has a socket somewhere below it: macOS takes 103 in all."""
+
+
+def regular(path: str | os.PathLike[str]) -> "BufferedReader":
+    """Open a file of a project to read; no pipe, device or file of the kernel is waited for.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    fd = os.open(path, READ | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+    return os.fdopen(fd, "rb")
+
+
+def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool = True) -> bytes:
+    """Read a file that `regular` opens.
+
+    Args:
+        path: The file, or a link to one.
+        most: The most bytes that are read.
+        whole: Refuse a file that has more; else what is beyond is left out.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, has nothing yet, or has more bytes.
+    """
+    with regular(path) as file:
+        pieces, left = [], most + whole
+        while left > 0 and (piece := os.read(file.fileno(), min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    if whole and left <= 0:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", os.fspath(path))
+    return b"".join(pieces)
+
+
+def text(
+    path: str | os.PathLike[str], most: int = _LARGEST, *, encoding: str = "utf-8", errors: str = ""
+) -> str:
+    """Read a file of a project as `content` does, as text with ends of lines of one kind.
+
+    Raises:
+        OSError: It cannot be read as `content` says.
+        UnicodeDecodeError: It is in another encoding.
+    """
+    found = content(path, most).decode(encoding, errors or "strict")
+    return found.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def path_text(path: str | os.PathLike[str]) -> str:

@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from pytest_orchestrator.core.opening import regular
+
 ROOT: Final = "ORCHESTRATOR_ROOT"
 """The environment variable that says on a worker where the project is."""
 
@@ -153,7 +155,7 @@ def _version_of_module(name: str) -> str | None:
 
 def _of_file(path: str | Path) -> str:
     try:
-        with open(path, "rb") as file:
+        with regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
     except (OSError, ValueError):
         return ""

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from pytest_orchestrator.core.opening import content
+
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
 """The cure of a text that names no scheduler."""
 
@@ -72,7 +74,7 @@ def _file(text: str, base: Path) -> Path:
     """
     path = base / text
     try:
-        told = msgspec.json.decode(path.read_bytes())
+        told = msgspec.json.decode(content(path))
     except FileNotFoundError:
         raise ValueError(
             f"{text!r} is no address, and there is no such file; {SUCH}. "

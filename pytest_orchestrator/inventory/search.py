@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pytest_orchestrator.core.opening import content
 from pytest_orchestrator.core.walk import files_below
 from pytest_orchestrator.inventory import conventions, python_files, scripts
 from pytest_orchestrator.inventory.model import Inventory, Note, Scriptlet, Use
@@ -56,7 +57,7 @@ def _of_python(
         return [], []
     module = sources.at(path)
     if module.tree is None:
-        why = module.error or "it is no text in UTF-8, or above 1 MiB"
+        why = module.error or "it is no file with text in UTF-8, or above 1 MiB"
         line = getattr(why, "lineno", None) or 1
         return _unread(path.stem, shown, line, f"cannot be read: {getattr(why, 'msg', why)}")
     found = python_files.scriptlets_of(module, shown, named=called, every=every)
@@ -70,7 +71,7 @@ def _of_script(
     if not (every or called):
         return [], []
     try:
-        data = path.read_bytes()
+        data = content(path)
     except OSError as error:
         return _unread(path.name, shown, 1, f"cannot be read: {error.strerror}", "script")
     start = data[:80].decode("utf-8", "replace")
@@ -92,7 +93,7 @@ def _unread(
 
 def _names_base(path: Path) -> bool:
     try:
-        return python_files.BASE.encode() in path.read_bytes()
+        return python_files.BASE.encode() in content(path)
     except OSError:
         return False
 

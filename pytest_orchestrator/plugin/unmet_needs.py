@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_orchestrator.core import opening
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep, SshStep, Step, needed
 
@@ -62,4 +63,7 @@ def _writes(step: Step, key: str, root: Path) -> bool:
             file = root / step.cmd[0]
         case _:
             return False
-    return file.is_file() and key in file.read_text(encoding="utf-8", errors="replace")
+    try:
+        return key in opening.text(file, errors="replace")
+    except (OSError, ValueError):
+        return False

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pytest_orchestrator.core import opening
 from pytest_orchestrator.core.missing import files
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.place import Place
@@ -87,7 +88,10 @@ class Dataflow:
         found: dict[str, str] = {}
         for path in files(self.sources.root, ".py"):
             name = "" if _TESTS.fullmatch(path.name) else self.sources.shown(path)
-            text = path.read_text(encoding="utf-8", errors="replace")
+            try:
+                text = opening.text(path, errors="replace")
+            except OSError:
+                continue
             for _, key in _IN_SOURCE.findall(text):
                 if found.get(key) != "":
                     found[key] = name

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import yaml
 
+from pytest_orchestrator.core.opening import content
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.syntax import explained
@@ -101,7 +102,7 @@ def read(path: Path, max_bytes: int, problems: Problems) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             _refuse(problems, "this is no regular file")
         if status.st_size <= max_bytes:
-            return path.read_bytes()
+            return content(path, max_bytes)
         size = f"{status.st_size:,} bytes, above the limit of {max_bytes:,}"
         _refuse(problems, f"the file has {size}", hint="the ini key recipe_max_size sets it")
     except OSError as error:

@@ -9,6 +9,7 @@ from importlib.machinery import all_suffixes
 from importlib.util import find_spec
 from pathlib import Path
 
+from pytest_orchestrator.core import opening
 from pytest_orchestrator.core.missing import files
 from pytest_orchestrator.core.opening import path_text
 
@@ -205,8 +206,6 @@ def _path(name: str | None) -> Path | None:
 
 def _text(path: Path) -> str | None:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return None
-        return path.read_text(encoding="utf-8")
+        return opening.text(path, _MOST_BYTES)
     except (OSError, UnicodeDecodeError):
         return None

@@ -1,5 +1,6 @@
 """Files of values for vars: YAML, JSON or dotenv, by their ending."""
 
+import io
 from pathlib import Path
 
 from yaml import MappingNode
@@ -31,7 +32,7 @@ def vars_of(path: Path) -> dict[str, Json]:
         if not text.strip():
             return {}
         if path.suffix == ".env" or path.name == ".env":
-            return _dotenv(path, problems)
+            return _dotenv(text, problems)
         return _json(text, problems) if path.suffix == ".json" else _yaml(text, problems)
     except Refused:
         raise RecipeError(problems.found, str(path), problems.text) from None
@@ -65,16 +66,15 @@ def _json(text: str, problems: Problems) -> dict[str, Json]:
     return found
 
 
-def _dotenv(path: Path, problems: Problems) -> dict[str, Json]:
+def _dotenv(text: str, problems: Problems) -> dict[str, Json]:
     from dotenv.parser import parse_stream
 
     found: dict[str, Json] = {}
-    with path.open(encoding="utf-8-sig") as stream:
-        for each in parse_stream(stream):
-            if each.error:
-                problems.add(Place(each.original.line, 1), "this is no NAME=value")
-            elif each.key is not None:
-                found[each.key] = each.value or ""
+    for each in parse_stream(io.StringIO(text)):
+        if each.error:
+            problems.add(Place(each.original.line, 1), "this is no NAME=value")
+        elif each.key is not None:
+            found[each.key] = each.value or ""
     if problems.found:
         raise Refused
     return found

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from pytest_orchestrator.core.given import Given
-from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.core.opening import content, path_text
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.custom import CustomStep
@@ -259,9 +259,8 @@ def of_file(path: Path) -> str:
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         known = _known.get(path)
         if known is None or known[0] != stamp:
-            with path.open("rb") as file:
-                content = file.read(_MOST_BYTES)
-            known = _known[path] = (stamp, sha256(content).hexdigest())
+            read = content(path, _MOST_BYTES, whole=False)
+            known = _known[path] = (stamp, sha256(read).hexdigest())
         return known[1]
     except OSError:
         return ""

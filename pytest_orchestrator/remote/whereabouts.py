@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pytest_orchestrator.core import opening
 from pytest_orchestrator.remote.exchange import ContextUnreachable
 
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
@@ -165,7 +166,7 @@ def _file(folder: Path) -> Path | None:
 
 def _read(path: Path) -> Whereabouts:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(opening.text(path))
         return Whereabouts(str(told["address"]), str(told["token"]), f"of {path}")
     except OSError as error:
         raise ContextUnreachable(f"{path} cannot be read: {error.strerror}") from None

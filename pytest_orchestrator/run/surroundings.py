@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pytest_orchestrator.core import opening
+
 _LARGEST = 512 * 1024
 _PATIENCE = 2.0
 
@@ -46,7 +48,7 @@ def revision(root: Path) -> dict[str, Any]:
         if found is None:
             return {}
         folder, common = found
-        head = (folder / "HEAD").read_text(encoding="utf-8").strip()
+        head = opening.text(folder / "HEAD").strip()
         told: dict[str, Any] = {}
         name = head.removeprefix("ref: ")
         if name != head:
@@ -67,10 +69,10 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
         if git.is_dir():
             return git, git
         if git.is_file():
-            folder = place / git.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
+            folder = place / opening.text(git).strip().removeprefix("gitdir: ")
             shared = folder / "commondir"
             if shared.is_file():
-                return folder, folder / shared.read_text(encoding="utf-8").strip()
+                return folder, folder / opening.text(shared).strip()
             return folder, folder
     return None
 
@@ -78,10 +80,10 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
 def _commit(name: str, *folders: Path) -> str:
     for folder in folders:
         if (folder / name).is_file():
-            return (folder / name).read_text(encoding="utf-8").strip()
+            return opening.text(folder / name).strip()
     packed = folders[-1] / "packed-refs"
     if packed.is_file():
-        text = packed.read_text(encoding="utf-8")
+        text = opening.text(packed)
         if match := re.search(rf"^([0-9a-f]+) {re.escape(name)}$", text, re.MULTILINE):
             return match[1]
     return ""

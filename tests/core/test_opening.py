@@ -1,7 +1,9 @@
 """Where Unix sockets are made: in a folder of the user's own, by a path that is short enough."""
 
+import errno
 import os
 import socket
+import stat
 import tempfile
 from pathlib import Path
 
@@ -90,3 +92,43 @@ def test_no_two_paths_have_the_same_text(paths: list[str]) -> None:
     assert one != other
     assert (one.encode().decode(), other.encode().decode()) == (one, other)
     assert [opening.path_of(one), opening.path_of(other)] == paths
+
+
+def test_a_file_is_read_to_its_end_or_as_far_as_it_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"a\r\nb\rc\n")
+
+    assert opening.content(path) == opening.content(path, 7) == b"a\r\nb\rc\n"
+    assert opening.content(path, 2, whole=False) == b"a\r"
+    assert opening.text(path) == "a\nb\nc\n"
+    with pytest.raises(OSError, match="it has more than 6 bytes") as error:
+        opening.content(path, 6)
+    assert error.value.errno == errno.EFBIG
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_regular_file_is_not_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+
+    with pytest.raises(OSError, match="it is no regular file"):
+        opening.content(path)
+
+
+def test_a_file_that_has_nothing_yet_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc/kmsg is: the kernel calls it a regular file, and its reader waits."""
+    path = tmp_path / "x"
+    os.mkfifo(path)
+    held = os.open(path, os.O_RDWR)
+    monkeypatch.setattr(stat, "S_ISREG", lambda _: True)
+
+    with pytest.raises(BlockingIOError):
+        opening.content(path)
+    os.close(held)

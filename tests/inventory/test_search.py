@@ -163,3 +163,19 @@ def test_no_text_of_a_file_is_an_error_of_the_listing(
         inventory = project.take()
         assert as_text(inventory)
         assert as_json(inventory)["rootdir"] == folder
+
+
+def test_pipes_among_the_files_of_a_project_are_not_waited_for(project: Project) -> None:
+    project.write("scriptlets/a.py", "def one(ctx, params): pass\n")
+    for name in ("x.py", "scriptlets/b.py", "scriptlets/c.sh", "conftest.py", "recipes/d.yaml"):
+        path = project.root / name
+        path.parent.mkdir(exist_ok=True)
+        os.mkfifo(path)
+
+    found = {one.name: one.error for one in project.take().scriptlets}
+
+    assert found == {
+        "one": None,
+        "b": "cannot be read: it is no file with text in UTF-8, or above 1 MiB",
+        "c.sh": "cannot be read: it is no regular file",
+    }

@@ -174,3 +174,15 @@ def test_the_parser_in_python_reads_the_same(
     assert slow[0] == fast[0]
     assert fast[1] == ["1:1005 more than 100 levels of nesting"]
     assert slow[1] == ["1:104 more than 100 levels of nesting"]
+
+
+def test_a_file_that_became_a_pipe_while_it_was_opened_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regular, pipe = tmp_path / "y.yaml", tmp_path / "x.yaml"
+    regular.write_text(GOOD)
+    os.mkfifo(pipe)
+    seen = regular.stat()
+    monkeypatch.setattr(Path, "stat", lambda _, **__: seen)
+
+    assert refusal(pipe) == "x.yaml:1:1: the file cannot be read: it is no regular file"
