@@ -262,3 +262,31 @@ def test_the_supervisor_may_be_killed(project: Project, token: str) -> None:
     )
     assert project.ran == ["two"]
     assert _alive(token) == []
+
+
+_FORKING = """
+import os
+
+CHILD = os.fork() == 0
+{then}
+
+def good(ctx, params):
+    ctx.set("is_a_copy", CHILD)
+    return {{"status": "ok"}}
+"""
+
+
+@pytest.mark.parametrize("then", ["", "if CHILD:\n    raise SystemExit(3)"])
+def test_a_module_that_forks_while_it_is_imported_leaves_one_process_that_answers(
+    project: Project, then: str
+) -> None:
+    project.write("forking.py", _FORKING.format(then=then))
+    call = "type: python, module: forking, function: good"
+    after = "success: {assert: [not ctx.is_a_copy]}"
+    names = [f"s{number}" for number in range(6)]
+    steps = {name: call if number % 2 == 0 else after for number, name in enumerate(names)}
+    project.recipe("x", steps)
+
+    project.run().assert_outcomes(passed=6)
+
+    assert project.ran == names[1::2]
