@@ -99,6 +99,7 @@ class Journaling:
         self._ending = contextlib.ExitStack()
         self._dead: list[str] = []
         self._owed = 0
+        self._told = ""
         # Workers that run everything each share nothing with this process but their reports.
         self._each = session.config.getoption("dist", "no") == "each"
         keeper.failed = self._fail
@@ -141,6 +142,36 @@ class Journaling:
             from pytest_orchestrator.plugin import abandoned
 
             self._owed = abandoned.tell(self._state, self._keeper, self._dead)
+
+    @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
+    def pytest_sessionfinish_checked(self, session: pytest.Session) -> None:
+        """Report a journal that was lost after the last step, while reports are still written."""
+        if self._journal.failed is None:
+            try:
+                self._journal.check()
+            except JournalError as error:
+                path = os.path.relpath(self._journal.path, session.config.rootpath)
+                session.config.hook.pytest_runtest_logreport(
+                    report=pytest.TestReport(
+                        nodeid=path,
+                        location=(path, 0, "journal"),
+                        keywords={},
+                        outcome="failed",
+                        longrepr=str(error),
+                        when="teardown",
+                    )
+                )
+                self._keeper.fail(error)
+        if self._journal.failed is not None and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say first that the journal is not whole: what follows is all that there is."""
+        if self._journal.failed is not None:
+            self._told = str(self._journal.failed)
+            terminalreporter.ensure_newline()
+            terminalreporter.write_line(f"orchestrator: {self._told}", red=True)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Take note of who has ended the session."""
@@ -200,7 +231,7 @@ class Journaling:
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         terminal: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and session.shouldfail != str(error):
+        if terminal is not None and self._told != str(error):
             terminal.ensure_newline()
             terminal.write_line(f"orchestrator: {error}", red=True)
 

@@ -59,6 +59,7 @@ class Keeper:
         failed: Is told, once, that they cannot be kept any more.
         begun: Keys of the recipes that are known there.
         blocks: What was told last of each step, by recipe and name: the result and its block.
+        has_failed: The journal cannot be written any more, or is gone.
         ignored: The thread whose changes of the Context are not kept: it restores one.
     """
 
@@ -74,7 +75,7 @@ class Keeper:
         self.begun, self._lock = set[str](), threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
         self._texts = texts.Waiting(lambda: state.folder.path, state.masked)
-        self._has_failed = False
+        self.has_failed = False
         self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets
         self._secrets.learn(os.environ)  # of a controller no recipe makes it do so
@@ -112,12 +113,12 @@ class Keeper:
         try:
             self.sink.append(event, moment)
         except JournalError as error:
-            self._fail(error)
+            self.fail(error)
             raise
 
     def tell(self, event: AnyEvent) -> None:
         """Keep an event for somebody who cannot do anything about a journal that has failed."""
-        if not self._has_failed:
+        if not self.has_failed:
             with contextlib.suppress(JournalError):
                 self.append(event)
 
@@ -150,12 +151,13 @@ class Keeper:
                 self.sink.sync()
                 self._synced = time.monotonic()
         except JournalError as error:
-            self._fail(error)
+            self.fail(error)
             raise
 
-    def _fail(self, error: JournalError) -> None:
-        if not self._has_failed:
-            self._has_failed = True
+    def fail(self, error: JournalError) -> None:
+        """Keep nothing more: the journal cannot be written, or is gone."""
+        if not self.has_failed:
+            self.has_failed = True
             self.failed(error)
 
     def changed(self, event: ContextChanged, moment: int) -> None:
@@ -254,7 +256,7 @@ class Keeper:
     ) -> None:
         """Keep what pytest has made of a result, where that is more than is kept already."""
         at = recipe.key, step.name
-        if at in self.blocks and self.blocks[at][1] != block and not self._has_failed:
+        if at in self.blocks and self.blocks[at][1] != block and not self.has_failed:
             try:
                 self._keep(at, result, block)
             except JournalError:

@@ -1,7 +1,8 @@
 """What was told of the steps of a session: in the journal, from where it is read to be shown."""
 
+import contextlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -49,10 +50,20 @@ class Ledger(Mapping[str, list[Block]]):
             recipe.unkept.pop(name, None)
 
     def __getitem__(self, key: str) -> list[Block]:
-        recipe, lines = self._recipes[key], self._state.lines
-        read = (lines.at(line).block for line in recipe.lines) if lines else ()
+        recipe = self._recipes[key]
+        read = self._read(recipe.lines)
         steps = {block["step"]["name"]: block for block in read} | recipe.unkept
         return sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
+
+    def _read(self, lines: Iterable[int]) -> Iterator[Block]:
+        from pytest_orchestrator.core.chain import JournalDamaged
+
+        journal = self._state.lines
+        if journal is None:
+            return
+        for line in lines:
+            with contextlib.suppress(JournalDamaged, OSError):  # the session says that it is
+                yield journal.at(line).block
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipes)

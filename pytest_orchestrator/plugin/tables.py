@@ -99,7 +99,9 @@ class Tables:
                 terminalreporter.write(f"{row.after}\n")
             for line in terminal.closing(blocks, folder, width):
                 terminalreporter.write_line(line)
-        if self._config.getini("recipe_html"):  # which is made once all else is told
+        keeper = state_of(self._config).keeper
+        is_whole = keeper is None or not keeper.has_failed
+        if is_whole and self._config.getini("recipe_html"):  # made once all else is told
             terminalreporter.write_line(f"report {folder}/report.html")
 
 

@@ -14,12 +14,19 @@ from typing import Final, NoReturn
 
 from pytest_orchestrator.core.chain import Chain
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import AnyEvent, RunFinished
+from pytest_orchestrator.core.events import AnyEvent, RunFinished, StepFinished
 
 __all__ = ["LOCK", "NAME", "Journal", "JournalError", "is_written"]
 
 NAME: Final = "journal.jsonl"
 LOCK: Final = "journal.lock"
+
+
+_AT_END: Final = "at the end of the session"
+
+
+class JournalLost(JournalError):
+    """The journal is not any more what was written."""
 
 
 class Journal:
@@ -80,9 +87,15 @@ class Journal:
                 return
             self._busy = True
             try:
+                if isinstance(event, StepFinished):
+                    self._check(f"after step '{event.step}' of {event.recipe}")
+                elif isinstance(event, RunFinished):
+                    self._check(_AT_END)
                 self._write(self._fd, event, moment)
                 while self._later:
                     self._write(self._fd, *self._later.pop(0))
+            except JournalLost as error:
+                self._lose(error)
             except OSError as error:
                 self._fail(error)
             except BaseException:  # Ctrl-C: what was not written to its end has not happened
@@ -101,6 +114,47 @@ class Journal:
         self._end = (offset + len(line), self._chain.length, self._chain.hash)
         if self.wrote is not None:
             self.wrote(event, offset)
+
+    def check(self) -> None:
+        """Look at the end of a session whether the journal is still what was written.
+
+        Raises:
+            JournalError: It is not, or could not be written earlier.
+        """
+        with self._lock:
+            if self._fd is not None:
+                try:
+                    self._check(_AT_END)
+                except JournalLost as error:
+                    self._lose(error)
+            self._refuse()
+
+    def _check(self, when: str) -> None:
+        """Look whether the file is what was written, and where it was: a step may remove it.
+
+        Raises:
+            JournalLost: It is not.
+        """
+        why = "" if self._fd is None else self._lost(self._fd)
+        if why:
+            raise JournalLost(f"the journal {self.path} {why}, as was noticed {when}")
+
+    def _lose(self, error: JournalLost) -> NoReturn:
+        """Write no more; what is in the place of the journal is left alone."""
+        self.failed = JournalError(str(error))
+        self.close()
+        raise self.failed from None
+
+    def _lost(self, fd: int) -> str:
+        own, written = os.fstat(fd), self._end[0]
+        if own.st_size != written:
+            return f"has {own.st_size:,} bytes, and {written:,} were written"
+        try:
+            there = self.path.stat()
+        except OSError as error:
+            return f"was taken away ({_told(error)})"
+        same = (there.st_ino, there.st_dev) == (own.st_ino, own.st_dev)
+        return "" if same else "was replaced by another file"
 
     def _take_back(self) -> None:
         """Forget what there may be of a line that was not written to its end."""

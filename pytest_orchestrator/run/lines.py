@@ -6,7 +6,7 @@ line begins.
 
 from pathlib import Path
 
-from pytest_orchestrator.core.chain import entry_of
+from pytest_orchestrator.core.chain import JournalDamaged, entry_of
 from pytest_orchestrator.core.events import AnyEvent, StepFinished
 
 
@@ -59,7 +59,8 @@ class Lines:
         """
         self._file.seek(offset)
         event = entry_of(self._file.readline().rstrip(b"\n")).event
-        assert isinstance(event, StepFinished)  # noqa: S101  # such lines alone are noted
+        if not isinstance(event, StepFinished):  # such lines alone are noted
+            raise JournalDamaged.at(0, "it is no line on a step any more")
         return event
 
     def close(self) -> None:

@@ -343,3 +343,67 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(project: Project) -> None
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert project.ran == []
     assert "the folder of this run cannot be made" in result.stderr.str()
+
+
+_RUN = ".orchestrator/runs/latest"
+_HARMS = {
+    "removed": ("rm -rf .orchestrator", "was taken away (No such file or directory)"),
+    "moved": ("mv .orchestrator old", "was taken away (No such file or directory)"),
+    "replaced": (
+        f"cp {_RUN}/journal.jsonl copy; mv copy {_RUN}/journal.jsonl",
+        "was replaced by another file",
+    ),
+    "emptied": (f": > {_RUN}/journal.jsonl", "has 0 bytes, and * were written"),
+}
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "1"], ["--recipe-jobs", "2"]])
+@pytest.mark.parametrize("how", _HARMS)
+def test_a_step_that_does_away_with_the_journal_ends_the_session_red(
+    project: Project, how: str, options: list[str]
+) -> None:
+    harm, why = _HARMS[how]
+    shell = f"type: shell, parse: text, cmd: '{harm}', needs: [one]"
+    project.recipe("x", {"one": "", "harm": shell, "three": "needs: [harm]"}, final={"off": ""})
+
+    html = ("-o", "recipe_html=true")
+    result = project.run("--json-report", "--junitxml=junit.xml", *html, *options)
+
+    assert (result.ret, project.ran) == (1, ["one", "off"])
+    told = f"the journal {project.path}/*/journal.jsonl {why}, as was noticed after step 'harm' of "
+    result.stdout.fnmatch_lines(
+        [f"orchestrator: {told}recipes/x.yaml", "-* recipes/x.yaml: failed *"]
+    )
+    assert not any(line.startswith("report .orch") for line in result.outlines)
+    assert "as was noticed after step" in (project.path / "junit.xml").read_text()
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    assert {one["nodeid"]: one["outcome"] for one in tests}["recipes/x.yaml::harm"] == "failed"
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "1"]])
+def test_a_journal_that_is_gone_after_the_last_step_is_an_error_in_all_reports(
+    project: Project, options: list[str]
+) -> None:
+    project.recipe("x", {"one": ""})
+    project.write(
+        "test_z.py",
+        """
+        import shutil
+
+        import pytest
+
+
+        @pytest.mark.recipe("recipes/x.yaml")
+        def test_it():
+            shutil.rmtree(".orchestrator")
+        """,
+    )
+
+    result = project.run("test_z.py", "--json-report", "--junitxml=junit.xml", *options)
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+    assert "as was noticed at the end of the session" in (project.path / "junit.xml").read_text()
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    assert [one["outcome"] for one in tests] == ["passed", "error"]
+    assert tests[1]["nodeid"].endswith("/journal.jsonl")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted
+from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted, StepFinished
 from pytest_orchestrator.run.journal import Journal, JournalError, is_written
 from pytest_orchestrator.run.reader import Tail, read
 
@@ -247,3 +247,73 @@ def test_ctrl_c_and_a_handler_that_writes_leave_a_whole_journal(
         change("within"),
         change(3),
     ]
+
+
+_HARMS = {
+    "removed": "was taken away (No such file or directory)",
+    "moved": "was taken away (No such file or directory)",
+    "replaced": "was replaced by another file",
+    "emptied": "has 0 bytes, and {size:,} were written",
+    "longer": "has {more:,} bytes, and {size:,} were written",
+}
+
+
+def _harm(path: Path, how: str) -> None:
+    match how:
+        case "removed":
+            path.unlink()
+        case "moved":
+            path.rename(path.with_name("elsewhere"))
+        case "replaced":
+            copy = path.with_name("copy")
+            copy.write_bytes(path.read_bytes())
+            copy.rename(path)
+        case "emptied":
+            path.write_bytes(b"")
+        case _:
+            with path.open("ab") as file:
+                file.write(b"x")
+
+
+@pytest.mark.parametrize("how", _HARMS)
+def test_a_journal_that_is_not_what_was_written_takes_no_more_steps(path: Path, how: str) -> None:
+    journal = Journal(path)
+    journal.append(RunStarted(schema_version="1.0", run="r"))
+    journal.append(finished("one"))
+    size = path.stat().st_size
+    _harm(path, how)
+    left = path.read_bytes() if path.exists() else None
+
+    with pytest.raises(JournalError) as caught:
+        journal.append(finished("two"))
+
+    why = _HARMS[how].format(size=size, more=size + 1)
+    told = f"the journal {path} {why}, as was noticed after step 'two' of recipes/a.yaml"
+    assert str(caught.value) == str(journal.failed) == told
+    assert (path.read_bytes() if path.exists() else None) == left
+    with pytest.raises(JournalError):
+        journal.append(change(1))
+
+
+@pytest.mark.parametrize("how", _HARMS)
+def test_a_journal_that_is_not_what_was_written_is_not_sealed(path: Path, how: str) -> None:
+    journal = Journal(path)
+    journal.append(RunStarted(schema_version="1.0", run="r"))
+    journal.check()
+    size = path.stat().st_size
+    _harm(path, how)
+
+    with pytest.raises(JournalError) as checked:
+        journal.check()
+    with pytest.raises(JournalError):
+        journal.seal(lambda lines: RunFinished(exit_status=0, lines=lines))
+
+    why = _HARMS[how].format(size=size, more=size + 1)
+    told = f"the journal {path} {why}, as was noticed at the end of the session"
+    assert str(checked.value) == told
+
+
+def finished(step: str) -> StepFinished:
+    return StepFinished(
+        recipe="recipes/a.yaml", step=step, outcome="passed", meets=True, block={}, result=None
+    )
