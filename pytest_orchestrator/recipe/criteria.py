@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
 from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.recipe import schemas
-from pytest_orchestrator.recipe.custom import Extensions, as_json
+from pytest_orchestrator.recipe.custom import Extensions, as_json, checked
 from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.model import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.names import AFTER
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.readers import Reader
 from pytest_orchestrator.recipe.reading import Reading
-from pytest_orchestrator.recipe.success import OF_SHELL, FileRules
+from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.templates import Templates, has_template
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
 from pytest_orchestrator.recipe.words import quoted, shortened
@@ -63,25 +65,23 @@ class _Criteria:
                 self._foreign(name, key)
             field = self._keys[name].field if name in self._keys else ""
             if field in wanted:
-                starts[field] = (
-                    number,
-                    isinstance(wanted[field], tuple) and name not in self._brought,
-                )
+                starts[field] = (number, self._is_several(name, wanted[field]))
                 found = self._plain(name, wanted[field], node)
             else:
                 found = self._own(name, node, number)
             for each in found:
                 number += 1
                 yield each
-        for one in own.found:
-            if str(one.path[0]) not in starts:
-                head = "a list is wanted here, with an expression for each item"
-                reading.problems.add(one.place, head, reading.where)
         self._reading.templates.move(own, lambda path: _moved(path, starts))
+
+    def _is_several(self, name: str, value: Any) -> bool:
+        """Tell whether a list of things makes as many criteria."""
+        one = name in self._brought or name in OF_SHELL
+        return isinstance(value, tuple) and not one
 
     def _plain(self, name: str, value: Any, node: Node) -> Iterator[Criterion]:
         place = self._reading.values.place
-        if name in self._brought or not isinstance(value, tuple):
+        if not self._is_several(name, value):
             yield Criterion(name, as_json(value), place(node), brought=self._brought.get(name))
             return
         for each, item in zip(value, node.value, strict=True):
@@ -99,6 +99,8 @@ class _Criteria:
         if type(node) is not SequenceNode:
             self._reading.mismatch(node, "success.files", "a list")
             return
+        if not node.value:
+            self._reading.wrong(node, "success.files", " is [], should have an entry in it")
         for at, entry in enumerate(node.value):
             found = self._file(entry, f"files[{at}]", ("success", number, "wanted"))
             if found:
@@ -172,11 +174,71 @@ def _moved(
     path: tuple[str | int, ...], starts: dict[str, tuple[int, bool]]
 ) -> tuple[str | int, ...]:
     """Return where in the criteria of a step a value of ``success`` is."""
-    number, is_list = starts.get(str(path[0]), (0, False))
+    number, is_several = starts.get(str(path[0]), (0, False))
     rest = path[1:]
-    if is_list:  # a list of things makes as many criteria
-        number, rest = number + int(rest[0]), rest[1:]
+    if is_several:
+        number += int(rest[0])
     return ("success", number, "wanted", *rest)
+
+
+def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criterion:
+    """Return a criterion with the value of an expression in what it asks for.
+
+    Args:
+        one: The criterion; `spread` looks at that of a plugin as a whole.
+        way: The keys and places that lead to the expression in what is written.
+        value: The value. A list in the place of a list becomes a tuple; see `spread`.
+
+    Raises:
+        ValueError: The criterion does not take it; the text says why.
+    """
+    if one.brought or one.name == "result_schema":
+        return msgspec.structs.replace(one, wanted=_put(one.wanted, way, value))
+    if one.name != "files":
+        taken = _taken(keys_of(Success)[one.name].reader, one.name, way, value)
+        is_part = one.name in OF_SHELL and way
+        wanted = _put(one.wanted, way, taken) if is_part else taken
+        return msgspec.structs.replace(one, wanted=wanted)
+    rule = str(way[0])
+    taken = _taken(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
+    return msgspec.structs.replace(one, wanted=_put(one.wanted, way, as_json(taken)))
+
+
+def _taken(reader: Reader | None, title: str, way: tuple[str | int, ...], value: Any) -> Any:
+    """Return a value as the reader of its key takes it, that of an item where a way leads on."""
+    for number in way:
+        reader, title = reader and reader.item, f"{title}[{number}]"
+    assert reader is not None  # noqa: S101  # a list was read there
+    try:
+        return reader.taken(value, title)
+    except ValueError as error:
+        if not way or not isinstance(value, list):
+            raise
+        raise ValueError(f"{error} (write the expression in the place of the list)") from None
+
+
+def _put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
+    """Return a copy of JSON with another value somewhere in it."""
+    if not way:
+        return value
+    copy = into.copy()
+    copy[way[0]] = _put(into[way[0]], way[1:], value)
+    return copy
+
+
+def spread(one: Criterion) -> Iterator[Criterion]:
+    """Return the criteria that a list makes which an expression gave; else the criterion.
+
+    Raises:
+        ValueError: It is a plugin's, which does not take what it asks for now.
+    """
+    if one.brought:
+        checked(one.brought.type, one.name, one.wanted)
+    if not isinstance(one.wanted, tuple):
+        yield one
+        return
+    for each in one.wanted:
+        yield msgspec.structs.replace(one, wanted=each)
 
 
 def _nodes(node: Node, way: schemas.Way) -> Iterator[tuple[schemas.Way, Node]]:

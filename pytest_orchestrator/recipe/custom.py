@@ -5,6 +5,7 @@ other type is read as JSON, and msgspec says what is wrong with it. Until its ex
 have values a key holds what was read, so its own type is that of the plugin's class alone.
 """
 
+import json
 from collections.abc import Mapping
 from functools import partial
 from types import NoneType, UnionType
@@ -22,6 +23,7 @@ from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import STEP_TYPES, CodeStep
 from pytest_orchestrator.recipe.success import Success
 from pytest_orchestrator.recipe.walk import keys_of, said_of
+from pytest_orchestrator.recipe.words import shortened
 
 _WORDS = {kind.__name__: word for kind, word in WORDS.items()}
 _WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
@@ -130,6 +132,19 @@ def as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: as_json(each) for name, each in value.items()}
     return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def checked(hint: Any, name: str, value: Any) -> None:
+    """Check what a key of a plugin's criterion asks for, now that its expressions have values.
+
+    Raises:
+        ValueError: It is not of its type; the text says why.
+    """
+    try:
+        _checked(hint, value)
+    except ValueError as error:
+        shown = shortened(json.dumps(value, ensure_ascii=False))
+        raise ValueError(f"'{name}' is {shown}, {error}") from None
 
 
 def refused(model: type[CustomStep], own: Mapping[str, Any]) -> str:

@@ -38,6 +38,11 @@ class Reader(Protocol):
         """What such a value is, in words."""
         ...
 
+    @property
+    def item(self) -> "Reader | None":
+        """The reader of the items where a list may stand; None where none may."""
+        ...
+
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         """The value of a node, or `FAILED` with its problem noted."""
         ...
@@ -53,6 +58,8 @@ class Reader(Protocol):
 
 class _Scalar:
     """A text, a number, a boolean, or one of several words."""
+
+    item = None
 
     def __init__(self, kinds: tuple[Any, ...]) -> None:
         self._choices = [
@@ -97,19 +104,19 @@ class _List:
     wanted = "a list"
 
     def __init__(self, item: Reader) -> None:
-        self._item = item
+        self.item: Reader = item
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not SequenceNode:
             return reading.mismatch(node, key, self.wanted)
-        read = self._item.read
+        read = self.item.read
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
         return FAILED if FAILED in items else items
 
     def taken(self, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):
             raise _other(key, value, self.wanted)
-        return tuple([self._item.taken(each, f"{key}[{n}]") for n, each in enumerate(value)])
+        return tuple([self.item.taken(each, f"{key}[{n}]") for n, each in enumerate(value)])
 
 
 class _Either:
@@ -118,6 +125,7 @@ class _Either:
     def __init__(self, scalar: Reader, several: Reader) -> None:
         self._scalar = scalar
         self._several = several
+        self.item = several.item
         self.wanted = f"{scalar.wanted}, or {several.wanted}"
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
@@ -139,6 +147,7 @@ class _Json:
     """Anything that JSON has."""
 
     wanted = "any value"
+    item = None
 
     def read(self, node: Node, _key: str, reading: Reading) -> Any:
         return reading.values.json(node)
@@ -151,6 +160,7 @@ class _Condition:
     """A bare expression; what YAML takes for a boolean or a number is itself."""
 
     wanted = "an expression"
+    item = None
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not ScalarNode or not node.value.strip():
@@ -168,6 +178,7 @@ class _Mapping:
     """A mapping whose keys and values are the user's."""
 
     wanted = "a mapping"
+    item = None
 
     def __init__(self, name: Any, value: Any) -> None:
         self._name = _rule(name) or str
@@ -209,6 +220,7 @@ class _Ruled:
         self._plain = plain
         self._rule = rule
         self.wanted = plain.wanted
+        self.item = plain.item
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         before = len(reading.problems.found)
@@ -245,8 +257,8 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, int | float):
-        return shortened(str(value))
-    return "[]" if value == () else kind(list(value) if isinstance(value, tuple) else value)
+        return shortened(json.dumps(value))
+    return "[]" if value in ((), []) else kind(list(value) if isinstance(value, tuple) else value)
 
 
 def _extras(hint: Any) -> list[dict[str, Any]]:

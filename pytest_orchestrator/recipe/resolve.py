@@ -5,11 +5,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import command_line, rules
+from pytest_orchestrator.recipe.criteria import spread, with_value
 from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text
-from pytest_orchestrator.recipe.model import Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.model import Criterion, Recipe, ShellStep, Step
 from pytest_orchestrator.recipe.names import EARLY, FUNCTIONS
-from pytest_orchestrator.recipe.success import Success
+from pytest_orchestrator.recipe.success import OF_SHELL
 from pytest_orchestrator.recipe.walk import Key, keys_of
 
 _S = TypeVar("_S", bound=Step)
@@ -36,7 +38,7 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     """
     if not step.templates:
         return step
-    due = [one for one in step.templates if (one.path[0] in LATE) == late]
+    due = [one for one in step.templates if is_late(step, one) == late]
     commands = [one for one in due if isinstance(step, ShellStep) and one.path[0] == "cmd"]
     changed: dict[str, Any] = {}
     for one in due:
@@ -81,7 +83,32 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
             errors[key] = error
         else:
             step = msgspec.structs.replace(found, templates=step.templates)
-    return step, errors
+    return _spread(step, errors, {one.path[1]: one.place for one in apart})
+
+
+def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:
+    """Return a step that has a criterion for each item of the lists that expressions gave."""
+    told: list[Criterion] = []
+    moved = {way: error for way, error in errors.items() if way[0] != "success"}
+    for at, one in enumerate(step.success):
+        error = errors.get(("success", at))
+        if error is None and at in places:
+            try:
+                told += spread(one)
+                continue
+            except ValueError as wrong:
+                error = ExpressionError(str(wrong), places[at])
+        if error is not None:
+            moved["success", len(told)] = error
+        told.append(one)
+    return msgspec.structs.replace(step, success=tuple(told)), moved
+
+
+def is_late(step: Step, one: Template) -> bool:
+    """Tell whether an expression is evaluated after the body; a wanted exit code is not."""
+    if one.path[0] == "success" and step.success[cast(int, one.path[1])].name in OF_SHELL:
+        return False
+    return one.path[0] in LATE
 
 
 def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
@@ -249,6 +276,11 @@ def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
 def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:
     """Return a copy of a value with another one somewhere in it."""
     at, rest = path[0], path[1:]
+    if isinstance(into, Criterion):
+        try:
+            return with_value(into, path[1:], value)
+        except ValueError as error:
+            raise ExpressionError(str(error), one.place) from None
     if isinstance(into, msgspec.Struct):
         inner = _put(getattr(into, str(at)), one, rest, value) if rest else value
         return _with(into, str(at), inner, one)
@@ -267,18 +299,6 @@ def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgs
     try:
         if key is not None and key.reader is not None:
             value = key.reader.taken(value, field)
-        elif field == "wanted":
-            value = _wanted(str(getattr(struct, "name", "")), value)
     except ValueError as error:
         raise ExpressionError(str(error), one.place) from None
     return msgspec.structs.replace(struct, **{field: value})
-
-
-def _wanted(name: str, value: Any) -> Any:
-    """Return what a criterion of that name asks for."""
-    key = keys_of(Success).get(name)
-    if key is None or key.reader is None:
-        return value
-    if isinstance(value, list) or key.reader.wanted != "a list":
-        return key.reader.taken(value, name)
-    return key.reader.taken([value], name)[0]

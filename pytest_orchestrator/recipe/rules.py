@@ -7,6 +7,7 @@ ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 import re
 import signal
 from collections.abc import Callable
+from typing import Any
 
 from pytest_orchestrator.core.errors import ContextKeyError
 from pytest_orchestrator.core.nearest import nearest
@@ -196,9 +197,34 @@ def skip_codes(codes: int | tuple[int, ...]) -> tuple[int, ...]:
     return (codes,) if isinstance(codes, int) else codes
 
 
+def some(what: str) -> Callable[[Any], Any]:
+    """Return a rule for lists that are not empty: a criterion over nothing would always hold.
+
+    Args:
+        what: The kind of item, in words.
+    """
+
+    def rule(items: Any) -> Any:
+        if not items:
+            raise ValueError(f"should have {what} in it")
+        return items
+
+    return rule
+
+
+some_keys = some("a key")
+"""A rule for lists of keys of the Context."""
+
+some_paths = some("a path")
+"""A rule for lists of paths and globs."""
+
+some_expressions = some("an expression")
+"""A rule for lists of expressions."""
+
+
 def texts(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """One text that says something, or several."""
-    return filled(value) if isinstance(value, str) else value
+    return filled(value) if isinstance(value, str) else some("a text")(value)
 
 
 def pattern(text: str) -> str:
@@ -213,7 +239,7 @@ def pattern(text: str) -> str:
 
 def patterns(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """One regular expression, or several."""
-    return pattern(value) if isinstance(value, str) else value
+    return pattern(value) if isinstance(value, str) else some("a regular expression")(value)
 
 
 def positive(number: float) -> float:

@@ -24,6 +24,7 @@ OPENING = rf"(^|[^$]){_OPENING}"
 
 _NO_EXPRESSION = rf"^(?!(?:[\s\S]*[^$])?{_OPENING})"
 _FILLED: Schema = {"pattern": r"\S"}
+_SOME: Schema = {"minItems": 1}
 _CODE: Schema = {"minimum": 0, "maximum": 255}
 _DURATION: Schema = {"pattern": r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$"}
 _WORD = "[A-Za-z_][A-Za-z0-9_]*"
@@ -38,9 +39,12 @@ def _none_of(words: frozenset[str], pattern: str) -> Schema:
 LIMITS: Mapping[Any, Schema] = {
     rules.filled: _FILLED,
     rules.filled_word: _FILLED,
-    rules.texts: _FILLED,
+    rules.texts: {**_FILLED, "minItems": 1},
     rules.pattern: _FILLED,
-    rules.patterns: _FILLED,
+    rules.patterns: {**_FILLED, "minItems": 1},
+    rules.some_keys: _SOME,
+    rules.some_paths: _SOME,
+    rules.some_expressions: _SOME,
     rules.command: {**_FILLED, "minItems": 1},
     rules.context_path: {"pattern": r"^[^.]+(\.[^.]+)*$"},
     rules.secret: {"pattern": rf"^((env|vars)\.{_WORD}|ctx(\.[^.]+)+)$"},

@@ -9,7 +9,7 @@ from pytest_orchestrator.recipe.expressions import OPENING, Expression
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of
-from pytest_orchestrator.recipe.resolve import LATE
+from pytest_orchestrator.recipe.resolve import is_late
 from pytest_orchestrator.recipe.sources import Sources
 
 _SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
@@ -123,8 +123,8 @@ def _is_plain(text: object) -> bool:
 def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
     """Return the expressions of a step, each with whether it is asked after the body."""
     for one in step.templates:
-        is_late = bool(one.path) and one.path[0] in LATE
-        yield from ((each, is_late) for each in one.expressions)
+        is_asked_after = bool(one.path) and is_late(step, one)
+        yield from ((each, is_asked_after) for each in one.expressions)
     if step.if_ is not None:
         yield step.if_, False
     if step.retry is not None:

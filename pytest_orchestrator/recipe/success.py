@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe.kinds import (
     Text,
     key,
 )
-from pytest_orchestrator.recipe.names import AFTER
+from pytest_orchestrator.recipe.names import AFTER, BEFORE
 
 OF_SHELL = frozenset({"exit_code"})
 """Criteria that only a step with a command can be asked for."""
@@ -41,6 +41,8 @@ OF_A_PROCESS = frozenset(
 _key = partial(key, names=AFTER)
 
 _TEXTS = {"written": str | tuple[Text, ...], "rule": rules.texts}
+_KEYS = {"written": tuple[ContextPath, ...], "rule": rules.some_keys}
+_PATHS = {"written": tuple[FilePath, ...], "rule": rules.some_paths}
 _NUMBER = {"written": int | float, "rule": rules.positive}
 _PATTERNS = {"written": str | tuple[Pattern, ...], "rule": rules.patterns}
 
@@ -75,28 +77,33 @@ class Success(Struct, frozen=True, kw_only=True):
     """The keys that ``success`` may have."""
 
     ctx_has_keys: Annotated[
-        tuple[ContextPath, ...],
-        _key("Keys that the Context must have.", ["sample.message_v1"]),
-    ] = ()
+        Json,
+        _key("Keys that the Context must have.", ["sample.message_v1"], **_KEYS),
+    ] = None
     ctx_lacks_keys: Annotated[
-        tuple[ContextPath, ...],
-        _key("Keys that the Context must not have.", ["session.token_v1"]),
-    ] = ()
+        Json,
+        _key("Keys that the Context must not have.", ["session.token_v1"], **_KEYS),
+    ] = None
     assert_: Annotated[
         tuple[Expression, ...],
-        _key("Expressions that must be true.", ["result.mean > 2.5"]),
+        _key(
+            "Expressions that must be true.",
+            ["result.mean > 2.5"],
+            rule=rules.some_expressions,
+        ),
     ] = field(default=(), name="assert")
     files_exist: Annotated[
-        tuple[FilePath, ...],
+        Json,
         _key(
             "Files that must be there: paths or globs, relative to the rootdir.",
             ["out/report.csv", "out/*.json"],
+            **_PATHS,
         ),
-    ] = ()
+    ] = None
     files_absent: Annotated[
-        tuple[FilePath, ...],
-        _key("Files that must not be there: paths or globs.", ["out/*.tmp"]),
-    ] = ()
+        Json,
+        _key("Files that must not be there: paths or globs.", ["out/*.tmp"], **_PATHS),
+    ] = None
     files: Annotated[
         Json,
         key(
@@ -107,10 +114,11 @@ class Success(Struct, frozen=True, kw_only=True):
     ] = None
     exit_code: Annotated[
         Json,
-        _key(
+        key(
             "The exit code of a shell step, a list of those that are as good, or `nonzero`. "
             "The default is 0.",
             0,
+            names=BEFORE,
             written=int | Literal["nonzero"] | tuple[ExitCode, ...],
             rule=rules.exit_codes,
         ),
@@ -160,10 +168,11 @@ class Success(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     leftover_processes: Annotated[
-        int | None,
+        Json,
         _key(
             "How many processes the step may leave running; they are ended.",
             0,
+            written=int,
             rule=rules.not_negative,
         ),
     ] = None

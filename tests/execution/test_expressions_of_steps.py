@@ -252,3 +252,152 @@ def test_what_is_secret_is_read_as_it_is(bench: Bench) -> None:
     assert result.failure is None
     assert bench.context["key"] == "sesame-open"
     assert b"sesame" not in (bench.root / "logs/s.1.stdout").read_bytes()
+
+
+def wanted(bench: Bench, success: dict[str, Any], cmd: str = "echo ERROR; touch x") -> list[Any]:
+    """Return what became of each criterion of a step: its name, its value, what is told of it."""
+    bench.context.set("bad", ["ERROR", "FATAL"])
+    result = bench.result(bench.shell_step(cmd, parse="text", success=success))
+    return [(one.name, one.wanted, one.unmet, one.errs) for one in result.verdicts]
+
+
+@pytest.mark.parametrize("name", ["stdout_not_contains", "stderr_not_contains"])
+def test_each_text_of_a_list_that_an_expression_gives_is_a_criterion(
+    bench: Bench, name: str
+) -> None:
+    stream = name.partition("_")[0]
+    found = wanted(bench, {name: "${{ ctx.bad }}"}, "echo ERROR; echo ERROR >&2")
+
+    told = f"'ERROR' is in line 1 of {stream}"
+    assert found == [(name, "ERROR", told, False), (name, "FATAL", None, False)]
+
+
+@pytest.mark.parametrize(
+    ("success", "told"),
+    [
+        ({"files_absent": "${{ ['x', 'y'] }}"}, ["x is there", None]),
+        ({"files_exist": "${{ ['x', 'y'] }}"}, [None, "y is not there"]),
+        (
+            {"ctx_lacks_keys": "${{ ['bad', 'good'] }}"},
+            ["the context has the key 'bad', written by user", None],
+        ),
+        ({"stdout_contains": "${{ ['ERROR', 'RR'] }}"}, [None, None]),
+        (
+            {"stdout_matches": "${{ ['^E', '^R'] }}"},
+            [None, "no match of '^R' in stdout, which ends with 'ERROR'"],
+        ),
+        (
+            {"files": [{"path": "x", "not_contains": "${{ ctx.bad }}"}]},
+            [None, None],
+        ),
+        ({"leftover_processes": "${{ 0 }}"}, [None]),
+    ],
+)
+def test_a_list_of_an_expression_is_checked_item_by_item(
+    bench: Bench, success: dict[str, Any], told: list[str | None]
+) -> None:
+    assert [unmet for _, _, unmet, _ in wanted(bench, success)] == told
+
+
+IN_PLACE = " (write the expression in the place of the list)"
+
+
+@pytest.mark.parametrize(
+    ("success", "told"),
+    [
+        (
+            {"files_absent": ["a", "${{ ['x'] }}"]},
+            f"'files_absent[1]' is a list, should be text{IN_PLACE}",
+        ),
+        ({"files_absent": "${{ 'x' }}"}, "'files_absent' is 'x', should be a list"),
+        ({"files_absent": "${{ [['x']] }}"}, "'files_absent[0]' is a list, should be text"),
+        ({"files_absent": "${{ [] }}"}, "'files_absent' is [], should have a path in it"),
+        ({"ctx_lacks_keys": "${{ [] }}"}, "'ctx_lacks_keys' is [], should have a key in it"),
+        (
+            {"ctx_lacks_keys": ["${{ 'a..b' }}"]},
+            ("'ctx_lacks_keys[0]' is 'a..b', should be a key of the Context such as dut.serial_v1"),
+        ),
+        (
+            {"stdout_not_contains": "${{ [] }}"},
+            "'stdout_not_contains' is [], should have a text in it",
+        ),
+        (
+            {"stderr_matches": "${{ [] }}"},
+            "'stderr_matches' is [], should have a regular expression in it",
+        ),
+        (
+            {"stdout_not_contains": "${{ {'a': 1} }}"},
+            "'stdout_not_contains' is a mapping, should be text, or a list",
+        ),
+        ({"max_seconds": "${{ true }}"}, "'max_seconds' is true, should be a number"),
+        ({"leftover_processes": "${{ [0] }}"}, "'leftover_processes' is a list, {whole}"),
+        (
+            {"files": [{"path": "x", "not_contains": "${{ none }}"}]},
+            "'files.not_contains' is null, should be text",
+        ),
+        (
+            {"files": [{"path": "x", "not_contains": "${{ {'a': 1} }}"}]},
+            "'files.not_contains' is a mapping, should be text, or a list",
+        ),
+        (
+            {"files": [{"path": "x", "not_contains": ["${{ ['x'] }}"]}]},
+            f"'files.not_contains[0]' is a list, should be text{IN_PLACE}",
+        ),
+        (
+            {"files": [{"path": "x", "contains": "${{ [] }}"}]},
+            "'files.contains' is [], should have a text in it",
+        ),
+        (
+            {"files": [{"path": "x", "matches": ["x", "${{ '(' }}"]}]},
+            (
+                "'files.matches[1]' is '(', no regular expression: "
+                "missing ), unterminated subpattern, at character 1"
+            ),
+        ),
+        (
+            {"files": [{"path": "x", "sha256": "${{ 'abc' }}"}]},
+            "'files.sha256' is 'abc', should be 64 digits of hexadecimal",
+        ),
+        (
+            {"files": [{"path": "x", "min_bytes": "${{ true }}"}]},
+            "'files.min_bytes' is true, {whole}",
+        ),
+        (
+            {"files": [{"path": "x", "max_bytes": "${{ 1.5 }}"}]},
+            "'files.max_bytes' is 1.5, {whole}",
+        ),
+        ({"files": [{"path": "${{ ['x'] }}"}]}, "'files.path' is a list, should be text"),
+        (
+            {"files": [{"path": "x", "fresh": "${{ 'yes' }}"}]},
+            "'files.fresh' is 'yes', should be true or false",
+        ),
+    ],
+)
+def test_a_criterion_refuses_what_is_none_of_its_types_at_the_expression(
+    bench: Bench, success: dict[str, Any], told: str
+) -> None:
+    step = bench.shell_step("touch x", parse="text", success=success)
+    result = bench.result(step)
+
+    (name,) = success
+    told = told.format(whole="should be a whole number")
+    assert failure(result) == ("validation", f"{name}: {told}")
+    assert result.failure is not None
+    assert result.failure.place == step.templates[0].place
+
+
+@pytest.mark.parametrize("code", ["${{ ctx.code }}", [1, "${{ 3 }}"], "${{ [3, 4] }}"])
+def test_the_exit_code_that_is_wanted_may_be_an_expression(bench: Bench, code: Any) -> None:
+    bench.context.set("code", 3)
+    step = bench.shell_step("exit 3", parse="text", success={"exit_code": code})
+
+    assert bench.result(step).outcome == "passed"
+
+
+def test_no_body_runs_where_the_exit_code_that_is_wanted_is_none(bench: Bench) -> None:
+    success = {"exit_code": "${{ 'three' }}"}
+    step = bench.shell_step("touch ran", parse="text", success=success)
+
+    told = "'exit_code' is 'three', should be a whole number or 'nonzero'"
+    assert failure(bench.result(step)) == ("validation", told)
+    assert not (bench.root / "ran").exists()

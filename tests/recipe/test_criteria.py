@@ -179,3 +179,31 @@ def test_what_an_entry_of_files_cannot_say(written: str, told: str, problems: Pr
 )
 def test_what_cannot_be_asked_for_is_told_once(written: str, told: str, problems: Problems) -> None:
     assert problems(shell(written)) == [told]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{files_absent: []}", "'success.files_absent' in shell step 'a' is [], {} a path in it"),
+        ("{ctx_has_keys: []}", "'success.ctx_has_keys' in shell step 'a' is [], {} a key in it"),
+        ("{assert: []}", "'success.assert' in shell step 'a' is [], {} an expression in it"),
+        (
+            "{stdout_contains: []}",
+            "'success.stdout_contains' in shell step 'a' is [], {} a text in it",
+        ),
+        (
+            "{stdout_matches: []}",
+            "'success.stdout_matches' in shell step 'a' is [], {} a regular expression in it",
+        ),
+        ("{files: []}", "'success.files' in shell step 'a' is [], {} an entry in it"),
+    ],
+)
+def test_a_criterion_over_nothing_is_refused(written: str, told: str, problems: Problems) -> None:
+    (found,) = problems(shell(written))
+    assert found.partition(" ")[2] == told.format("should have")
+
+
+def test_only_an_exit_code_is_wanted_before_the_body_has_run(problems: Problems) -> None:
+    (found,) = problems(shell("{exit_code: '${{ result.code }}'}"))
+    told = "'result' is known only after the body of the step in shell step 'a'"
+    assert found == f"5:24 {told}"

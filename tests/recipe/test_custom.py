@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
 from pytest_orchestrator.recipe import BUILT_IN, CustomStep, Extensions, RecipeError, load, schema
+from pytest_orchestrator.recipe.resolve import checkable
 from pytest_orchestrator.recipe.walk import keys_of
 
 Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
@@ -282,3 +283,31 @@ def test_a_criterion_that_cannot_be_one_is_refused(given: Criterion, told: str) 
         BUILT_IN.with_criterion(given)
 
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ("'${{ vars.x }}'", "'codes' is \"three\", should be a list, got text"),
+        (
+            "[1, '${{ vars.x }}']",
+            "'codes' is [1, \"three\"], should be a whole number, got text at [1]",
+        ),
+    ],
+)
+def test_a_criterion_of_a_plugin_refuses_what_is_none_of_its_type(
+    codes: str, told: str, tmp_path: Path
+) -> None:
+    step = "{name: a, type: shell, cmd: 'true'"
+    text = f"vars: {{x: 1}}\nsteps:\n- {step}, success: {{codes: {codes}}}}}\n"
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    step_ = load(path, root=tmp_path, known=KNOWN).steps[0]
+    found, errors = checkable(step_, {"vars": {"x": "three"}})
+
+    (error,) = errors.values()
+    assert (str(error), error.place) == (told, step_.templates[0].place)
+    assert len(found.success) == 1
+    good, errors = checkable(step_, {"vars": {"x": 3 if "[" in codes else [3]}})
+    assert errors == {}
+    assert list(good.success[0].wanted) in ([3], [1, 3])  # type: ignore[arg-type]
