@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.opening import is_utf8, path_text
-from pytest_orchestrator.execution.criteria_files import matching, missing
+from pytest_orchestrator.execution.criteria_files import missing, named
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Step
@@ -109,7 +109,7 @@ class _Collector:
         if not isinstance(pattern, str) or not pattern.strip():
             self._warn("a glob is a text that says something", str(pattern))
             return
-        names = sorted(matching(pattern, self._root))
+        names = sorted(named(pattern, self._root))
         if not names:
             self.warnings.append(f"artifacts: {missing(pattern, self._root)}")
         for name in names:

@@ -11,6 +11,7 @@ from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.recipe.model import Criterion
 
 _SHOWN = 3
+_NOWHERE = "which leads to nothing"
 
 
 def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
@@ -35,7 +36,15 @@ def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
 
 
 def matching(name: str, root: Path) -> list[str]:
-    """Return what a path or glob leads to, each relative to the rootdir where the name is."""
+    """Return the files that a path or glob leads to, relative to the rootdir where the name is.
+
+    Links are followed: one that leads to nothing is no file.
+    """
+    return [one for one in named(name, root) if os.path.exists(os.path.join(root, one))]
+
+
+def named(name: str, root: Path) -> list[str]:
+    """Return the entries of folders that a path or glob names, broken links among them."""
     if os.path.lexists(os.path.join(root, name)):
         return [name]
     # The rootdir is no pattern, whatever its name.
@@ -44,6 +53,10 @@ def matching(name: str, root: Path) -> list[str]:
 
 def missing(name: str, root: Path) -> str:
     """Say what is there instead of a file that is not."""
+    found = sorted(named(name, root))
+    if found and os.path.islink(link := os.path.join(root, found[0])):
+        told = f"{found[0]} is a link to {os.readlink(link)!r}, {_NOWHERE}"
+        return told if found == [name] else f"no file matches {name}: {told}"
     if glob.has_magic(name):
         return f"no file matches {name}"
     folder, last = os.path.split(os.path.join(root, name))
