@@ -24,9 +24,11 @@ _LARGEST = 128 * 1024 - 64
 
 _PREFIX = "RECIPE_VALUE_"
 _SHELL = r"(?:\S*/)?(?:ba|da|a|k|z)?sh"
-_CODE = re.compile(
-    rf"""(?:^|[\s;&|(`])(?:eval\s[^;&|\n]*|{_SHELL}\s(?:-\S+\s+)*-\w*c\s+(?:"[^"]*|[^\s"']*))$"""
-)
+_ENDS_AS_SHELL = re.compile(r"(?:^|[;&|(`/])(?:ba|da|a|k|z)?sh$")
+_EVAL = re.compile(r"(?:^|[\s;&|(`])eval\s")
+_NEAR = 4096
+"""Characters before an expression among which another shell is looked for."""
+
 _SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
 # Words that only a shell knows; a program of that name, if there is one, does not do the same.
 _BUILTINS = frozenset(
@@ -78,9 +80,28 @@ def problem(template: Template, command: str | tuple[str, ...]) -> str | None:
             where, cure = _CURES[context]
             written = f"${{{{ {piece.text} }}}}"
             return f"an expression {where}: {cure.format(written)}"
-        if _CODE.search(line[:end]):
+        if _is_code(line, end):
             return _OTHER_SHELL
     return None
+
+
+def _is_code(line: str, end: int) -> bool:
+    """Tell whether a place stands in what `eval` or another shell reads; each part once."""
+    begin = max(0, *(line.rfind(char, 0, end) for char in ";&|\n"))
+    if _EVAL.search(line, begin, end):
+        return True
+    near = line[max(0, end - _NEAR) : end]
+    ends = [near.rfind(char) for char in " \t\n\"'"]
+    return any(_follows_shell(near[:at]) for at in (max(ends) + 1, near.rfind('"')) if at > 0)
+
+
+def _follows_shell(before: str) -> bool:
+    """Tell whether a text ends with a shell, its options and the one for code, as `sh -c `."""
+    *words, last = before.split() or [""]
+    if before == before.rstrip() or not re.fullmatch(r"-\w*c", last):
+        return False
+    shell = next((word for word in reversed(words) if not word.startswith("-")), "")
+    return bool(_ENDS_AS_SHELL.search(shell))
 
 
 def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

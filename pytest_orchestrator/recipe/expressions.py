@@ -5,6 +5,7 @@ it gives is a value and never read as an expression, as YAML or as a command aga
 """
 
 import json
+import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,14 @@ else:
 
 OPENING = "${{"
 _CLOSING = "}}"
-_MOST_CLOSINGS = 50
+MOST = 1_000
+"""Expressions in one text."""
+
+# A text that is not closed goes on to the end; possessive, so that nothing is read twice.
+_TOKEN = re.compile(
+    r"""(?s)'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][(){}]"""
+)
+_LEVELS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 class ExpressionError(ValueError):
@@ -177,45 +185,56 @@ def template(text: str, place: Place) -> "Template | str":
 
 
 def _pieces(text: str, place: Place) -> Iterator[str | Expression]:
-    said = ""
-    while True:
-        before, opening, rest = text.partition(OPENING)
-        said += before
-        if not opening:
-            break
-        if before.endswith("$"):  # `$${{` is a literal
-            said = said[:-1] + OPENING
-            text = rest
+    said: list[str] = []
+    at, number = 0, 0
+    while (opening := text.find(OPENING, at)) >= 0:
+        after = opening + len(OPENING)
+        if opening > at and text[opening - 1] == "$":  # `$${{` is a literal
+            said.append(text[at : opening - 1] + OPENING)
+            at = after
             continue
-        if said:
-            yield said
-            said = ""
-        expression, text = _closed(rest, place)
-        yield expression
-    if said:
-        yield said
+        said.append(text[at:opening])
+        if before := "".join(said):
+            yield before
+        said, number = [], number + 1
+        if number > MOST:
+            raise ExpressionError(f"more than {MOST:,} expressions in one text", place)
+        end = _end(text, after, place)
+        yield Expression(text[after:end].strip(), place)
+        at = end + len(_CLOSING)
+    said.append(text[at:])
+    if rest := "".join(said):
+        yield rest
 
 
-def _closed(rest: str, place: Place) -> tuple[Expression, str]:
-    """Return the expression that a text begins with, and what comes after it.
+def _end(text: str, begin: int, place: Place) -> int:
+    """Return where the ``}}`` of an expression stands: behind its texts and closed brackets.
 
-    Braces may stand in an expression, so the first ``}}`` that makes it one ends it.
+    Raises:
+        ExpressionError: There is none, or what stands before it is no expression.
     """
-    first: ValueError | None = None
-    end = rest.find(_CLOSING)
-    for _ in range(_MOST_CLOSINGS):
-        if end < 0:
-            break
-        text = rest[:end].strip()
-        try:
-            _parsed(text)
-            return Expression(text, place), rest[end + len(_CLOSING) :]
-        except ValueError as error:
-            first = first or error
-        end = rest.find(_CLOSING, end + 1)
-    if first is None:
+    first = text.find(_CLOSING, begin)
+    if first < 0:
         raise ExpressionError("an expression that is not closed by }}", place)
-    raise ExpressionError(f"no expression: {first}", place)
+    reason = ""
+    for end in (_balanced(text, begin), first):
+        try:
+            _parsed(text[begin:end].strip())
+        except ValueError as error:
+            reason = str(error)
+        else:
+            return end
+    raise ExpressionError(f"no expression: {reason}", place)
+
+
+def _balanced(text: str, begin: int) -> int:
+    """Return where the first ``}}`` outside of texts and brackets stands, else the end."""
+    depth = 0
+    for found in _TOKEN.finditer(text, begin):
+        if not depth and text.startswith(_CLOSING, found.start()):
+            return found.start()
+        depth += _LEVELS.get(found[0], 0)
+    return len(text)
 
 
 def bare(text: str, place: Place) -> Expression:

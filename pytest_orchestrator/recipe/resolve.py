@@ -19,6 +19,8 @@ _S = TypeVar("_S", bound=Step)
 LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
 """Fields whose expressions are evaluated after the body."""
 
+_APART = frozenset({"success", "measurements"})
+
 Errors = Mapping[tuple[str | int, ...], ExpressionError]
 """Why expressions have no value, by field and key of what they stand in."""
 
@@ -39,11 +41,11 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     if not step.templates:
         return step
     due = [one for one in step.templates if is_late(step, one) == late]
-    commands = [one for one in due if isinstance(step, ShellStep) and one.path[0] == "cmd"]
+    commands = [one for one in due if _is_command(step, one)]
     changed: dict[str, Any] = {}
     for one in due:
         field = str(one.path[0])
-        if one not in commands:
+        if not _is_command(step, one):
             value = one.value(names)
             if len(one.path) > 1:
                 value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
@@ -52,7 +54,7 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
         changed[field] = _taken(step, field, changed[field], due)
     for one in commands:  # last: the variables that they refer to stand beside those of `args`
         changed |= _command(cast(ShellStep, step), one, names, changed)
-    left = tuple(one for one in step.templates if one not in due)
+    left = tuple(one for one in step.templates if is_late(step, one) != late)
     return msgspec.structs.replace(step, **changed, templates=left)
 
 
@@ -71,19 +73,33 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
     """
     if not step.templates:
         return step, {}
-    apart = [one for one in step.templates if one.path[0] in ("success", "measurements")]
-    rest = tuple(one for one in step.templates if one not in apart)
+    apart = [one for one in step.templates if one.path[0] in _APART]
+    rest = tuple(one for one in step.templates if one.path[0] not in _APART)
     step = resolved(msgspec.structs.replace(step, templates=rest), names, late=True)
     errors: dict[tuple[str | int, ...], ExpressionError] = {}
-    for key in dict.fromkeys(one.path[:2] for one in apart):
-        own = tuple(one for one in apart if one.path[:2] == key)
+    for key, own in _grouped(apart, 2).items():
         try:
             found = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
         except ExpressionError as error:
             errors[key] = error
         else:
             step = msgspec.structs.replace(found, templates=step.templates)
-    return _spread(step, errors, {one.path[1]: one.place for one in apart})
+    places = {one.path[1]: one.place for one in apart if one.path[0] == "success"}
+    return _spread(step, errors, places)
+
+
+def _grouped(
+    templates: Iterable[Template], size: int
+) -> dict[tuple[str | int, ...], tuple[Template, ...]]:
+    """Return expressions by the first keys of their paths."""
+    found: dict[tuple[str | int, ...], list[Template]] = {}
+    for one in templates:
+        found.setdefault(one.path[:size], []).append(one)
+    return {path: tuple(each) for path, each in found.items()}
+
+
+def _is_command(step: Step, one: Template) -> bool:
+    return isinstance(step, ShellStep) and one.path[0] == "cmd"
 
 
 def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:

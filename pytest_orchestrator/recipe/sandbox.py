@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, nodes
-from jinja2.lexer import string_re
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -34,6 +33,10 @@ _DEEPEST = 50
 
 _TOO_DEEP = "it is nested too deep"
 _DATA = (str, int, float, list, tuple, dict, type(None))
+# A text that is not closed goes on to the end; possessive, so that nothing is read twice.
+_STRING = re.compile(
+    r"""(?s)'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)"""
+)
 _ESCAPE = re.compile(r"\\(?![\\'\"abfnrtvxuUN0-7\n])")
 _SLIPS = {
     "char '&'": "write `and`",
@@ -147,7 +150,7 @@ def parsed(text: str) -> nodes.Expr:
     if len(text) > _LONGEST:
         raise ValueError(f"it has {len(text):,} characters; {_LONGEST:,} are the most")
     try:
-        parser = Parser(LANGUAGE, string_re.sub(_exact, text), state="variable")
+        parser = Parser(LANGUAGE, _STRING.sub(_exact, text), state="variable")
         found = parser.parse_expression()
         if not parser.stream.eos:
             raise ValueError(_words(f"unexpected '{parser.stream.current.value}'"))

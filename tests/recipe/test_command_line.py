@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,3 +225,24 @@ def test_what_only_looks_like_code_is_none(cmd: str) -> None:
 )
 def test_a_line_without_syntax_needs_no_shell(line: str, needs: bool) -> None:
     assert command_line.needs_shell(line) is needs
+
+
+AS_ARGUMENT = "hand it over as an argument, as in: sh -c 'echo \"$1\"' sh ${{ … }}"
+
+
+@pytest.mark.parametrize(
+    ("again", "told"),
+    [
+        ("eval a ", f"an expression within code for another shell: {AS_ARGUMENT}"),
+        ("eval a ;", None),
+        ("sh -a -a -c a ", None),
+        ("/a", None),
+    ],
+)
+def test_what_reads_code_is_found_in_one_look(again: str, told: str | None) -> None:
+    line = again * 50_000 + " ${{ vars.x }}" * 100
+    found = template(line, Place(1, 1))
+    assert isinstance(found, Template)
+    before = time.process_time()
+    assert command_line.problem(found, line) == told
+    assert time.process_time() - before < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import sandbox
 from pytest_orchestrator.recipe.expressions import (
     Expression,
     ExpressionError,
@@ -174,3 +176,65 @@ def test_what_is_nested_too_deep_is_told_at_its_place(problems: Callable[[str], 
     assert problems(text % "+".join("1" * 1000)) == [
         "5:24 'success.assert[0]' in shell step 'a' is no expression: it is nested too deep"
     ]
+
+
+def first_that_is_one(text: str) -> int | None:
+    """Return where the first ``}}`` stands that ends an expression, by trying all of them."""
+    end = text.find("}}")
+    while end >= 0:
+        try:
+            sandbox.parsed(text[:end].strip())
+        except ValueError:
+            end = text.find("}}", end + 1)
+        else:
+            return end
+    return None
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from("{}[]()'\"\\ab1,:.|~ "), max_size=24).map("".join))
+def test_an_expression_ends_at_the_first_braces_that_make_it_one(inner: str) -> None:
+    text = f"{inner}}}}} rest"
+    end = first_that_is_one(text)
+    try:
+        found = template(f"${{{{{text}", PLACE)
+    except ExpressionError:
+        assert end is None
+    else:
+        assert isinstance(found, Template)
+        assert end is not None
+        assert found.expressions[0].text == text[:end].strip()
+        assert "".join(one for one in found.pieces if isinstance(one, str)) == text[end + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("${{1}}" * 150_000, "more than 1,000 expressions in one text"),
+        ("$${{" * 250_000, None),
+        ("${{" * 300_000, "an expression that is not closed by }}"),
+        (
+            "${{'" + r"\'" * 500_000 + "}}",
+            "no expression: it has 1,000,001 characters; 10,000 are the most",
+        ),
+        (
+            "${{" + "(" * 1_000_000 + "}}",
+            "no expression: it has 1,000,000 characters; 10,000 are the most",
+        ),
+        ("${{ 1 " + "}} }" * 250_000, None),
+        ("${{'" + "}}" * 500_000, 'no expression: unexpected char "\'" at 0'),
+    ],
+)
+def test_a_long_text_is_read_once(text: str, reason: str | None) -> None:
+    before = time.process_time()
+    if reason is None:
+        template(text, PLACE)
+    else:
+        assert told(text) == reason
+    assert time.process_time() - before < 5
+
+
+def test_a_text_has_a_thousand_expressions_at_most() -> None:
+    found = template("${{1}}" * 1_000, PLACE)
+    assert isinstance(found, Template)
+    assert len(found.expressions) == 1_000

@@ -1,8 +1,10 @@
 """In which quotes of the shell something stands: read from the line, to its end."""
 
+import time
+
 import pytest
 
-from pytest_orchestrator.recipe.shell_quotes import MARK, contexts
+from pytest_orchestrator.recipe.shell_quotes import MARK, PLAIN, contexts
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,21 @@ def test_each_mark_stands_in_its_quotes(line: str, wanted: str) -> None:
 @pytest.mark.parametrize("line", ["'@", '"@', "$(@", "`@", "<<E\n@", "${@", "@)", "@}", "@ esac"])
 def test_a_line_that_no_shell_would_take_is_followed_to_its_end(line: str) -> None:
     assert len(contexts(line.replace("@", MARK))) == 1
+
+
+@pytest.mark.parametrize(
+    ("begins", "again", "found"),
+    [
+        ("", "${", PLAIN),
+        ("${" * 100_000, "`", PLAIN),
+        ("", "(", PLAIN),
+        ("", "case ", PLAIN),
+        ('"', "$(case x in ", PLAIN),
+        ("", "$((", "arithmetic"),
+    ],
+)
+def test_a_long_line_is_read_once(begins: str, again: str, found: str) -> None:
+    line = begins + again * 100_000 + "x" * 100_000 + MARK
+    before = time.process_time()
+    assert contexts(line) == [found]
+    assert time.process_time() - before < 10
