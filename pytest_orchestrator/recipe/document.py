@@ -29,10 +29,21 @@ _WANTED = "a recipe has a list of 'steps'"
 
 
 class Document:
-    """Reads the document of one file."""
+    """Reads the document of one file.
 
-    def __init__(self, text: str, problems: Problems, uses: Uses, known: Extensions) -> None:
+    Args:
+        text: The whole text, without a byte order mark.
+        problems: Takes what is wrong.
+        uses: The files that are used.
+        known: The types of steps and criteria that there are.
+        max_bytes: The limit of the size of a file.
+    """
+
+    def __init__(
+        self, text: str, problems: Problems, uses: Uses, known: Extensions, max_bytes: int
+    ) -> None:
         self._text = text
+        self._max_bytes = max_bytes
         self._uses = uses
         self._known = known
         self._problems = problems
@@ -162,7 +173,7 @@ class Document:
             self._problems.add(Place(1, 1), "the file is empty", hint=_WANTED)
             raise Refused
         if type(root) is MappingNode:
-            Check(self._text, self._problems).visit(root)
+            Check(self._text, self._problems, self._max_bytes).visit(root)
             return root
         found = "a list" if type(root) is SequenceNode else "one text or number"
         head = f"the file is {found}, should be a mapping"

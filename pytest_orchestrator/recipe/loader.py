@@ -62,7 +62,8 @@ class _Files:
         try:
             data = read(path, self._max_bytes, problems)
             with _collector_paused():
-                loader = Document(decoded(data, problems), problems, uses, self._known)
+                text = decoded(data, problems)
+                loader = Document(text, problems, uses, self._known, self._max_bytes)
                 fields = loader.fields()
         except Refused:
             raise RecipeError(problems.found, identity, problems.text) from None

@@ -7,6 +7,7 @@ deeper than `MAX_DEPTH`, so what walks over it may recurse.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
@@ -16,6 +17,8 @@ from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain
 from pytest_orchestrator.recipe.source import (
     MAPPING,
+    MAX_BYTES,
+    MAX_COPIES,
     MAX_DEPTH,
     MAX_NODES,
     PLAIN,
@@ -36,7 +39,7 @@ _COLLECTION: dict[type[Node], frozenset[str]] = {
     MappingNode: frozenset({MAPPING, _CORE + "map"}),
 }
 _TEXT = frozenset({QUOTED, _CORE + "str"})
-_OPEN = (0, 0)
+_OPEN = (0, 0, 0)
 _WIDEST = 80
 _WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
 
@@ -76,14 +79,16 @@ class Check:
         text: The whole text, without a byte order mark.
         problems: Takes what is wrong: duplicate keys, keys that are no text, tags that a
             recipe cannot have.
+        max_bytes: The limit of the size of the file; see `MAX_COPIES`.
     """
 
-    def __init__(self, text: str, problems: Problems) -> None:
+    def __init__(self, text: str, problems: Problems, max_bytes: int = MAX_BYTES) -> None:
         self._text = text
         self._problems = problems
-        self._seen: dict[int, tuple[int, int]] = {}
+        self._most = MAX_COPIES * max_bytes
+        self._seen: dict[int, tuple[int, int, int]] = {}
 
-    def visit(self, node: Node) -> tuple[int, int]:
+    def visit(self, node: Node) -> tuple[int, int, int]:
         """Look at a node and all below it.
 
         Anchors stand before their aliases, so what an alias leads to was looked at before
@@ -93,7 +98,8 @@ class Check:
             node: A node as it was composed, or one that was looked at before.
 
         Returns:
-            The number of nodes once all aliases are followed, and the levels below.
+            Once all aliases are followed the number of nodes, the levels below, and the
+            number of characters in scalars.
 
         Raises:
             Refused: An alias stands within its own anchor, or a limit is exceeded.
@@ -112,27 +118,35 @@ class Check:
         self._seen[id(node)] = found
         return found
 
-    def _all(self, parent: Node, nodes: list[Node], keys: int = 0) -> tuple[int, int]:
-        count, height = 1 + keys, 0
+    def _all(
+        self, parent: Node, nodes: list[Node], keys: Sequence[Node] = ()
+    ) -> tuple[int, int, int]:
+        count, height = 1 + len(keys), 0
+        size = sum([len(key.value) for key in keys if type(key) is ScalarNode])
         for node in nodes:
             if type(node) is ScalarNode:
                 count += 1
+                size += len(node.value)
                 if node.tag not in _SCALAR:
                     self._tag(node)
             else:
-                below, levels = self.visit(node)
+                below, levels, letters = self.visit(node)
                 count += below
+                size += letters
                 height = max(height, levels)
             # Here, not at the end: merging alone could cost minutes until then.
             if count > MAX_NODES:
                 self._refuse(
                     parent, f"the file has more than {MAX_NODES:,} nodes, aliases followed"
                 )
-        return count, height + 1
+            if size > self._most:
+                head = f"the file has more than {self._most:,} characters of text, aliases followed"
+                self._refuse(parent, head)
+        return count, height + 1, size
 
-    def _mapping(self, node: MappingNode) -> tuple[int, int]:
+    def _mapping(self, node: MappingNode) -> tuple[int, int, int]:
         values = [value for _, value in node.value]
-        found = self._all(node, values, keys=len(values))
+        found = self._all(node, values, keys=[key for key, _ in node.value])
         written: Pairs = {}
         for key, value in node.value:
             if type(key) is not ScalarNode:

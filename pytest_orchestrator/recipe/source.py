@@ -16,6 +16,9 @@ from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.syntax import explained
 
 MAX_BYTES = 1 << 20
+MAX_COPIES = 16
+"""Times the largest file that its text may have once aliases are followed."""
+
 MAX_NODES = 250_000
 MAX_DEPTH = 100
 

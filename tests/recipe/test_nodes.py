@@ -1,11 +1,12 @@
 """Every node is looked at once: keys, tags, aliases, and how much it all is."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError
+from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError, load
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]
@@ -162,6 +163,29 @@ def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
     wide = "x-0: &a {" + ", ".join(f"k{n}: v" for n in range(10_000)) + "}\n"
     text = wide + "x-1:\n" + "  - <<: *a\n" * 50_000
     assert problems(text) == ["3:3 the file has more than 250,000 nodes, aliases followed"]
+
+
+def test_text_behind_aliases_is_counted_each_time(read: Read, problems: Problems) -> None:
+    # 104 x 160,000 of x-a, then the keys and values of the step and both other keys.
+    head = f"x-a: [&t {'x' * 160_000}{', *t' * 103}]\n"
+    step = "steps: [{name: a, type: shell, cmd: ls}]\n"
+    rest = 16 * 2**20 - 104 * 160_000 - len("x-ax-bstepsnameatypeshellcmdls")
+
+    assert read(f"{head}x-b: {'y' * rest}\n{step}").steps
+    told = "the file has more than 16,777,216 characters of text, aliases followed"
+    assert problems(f"{head}x-b: {'y' * (rest + 1)}\n{step}") == [f"1:1 {told}"]
+    assert problems(f"x-a: [&t {'x' * 900_000}{', *t' * 1_000}]\n{step}") == [f"1:6 {told}"]
+
+
+def test_a_larger_file_may_have_more_text_behind_aliases(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    step = "steps: [{name: a, type: shell, cmd: ls}]\n"
+    path.write_text(f"x-a: [&t {'x' * 10_000}{', *t' * 20}]\n{step}")
+    assert load(path, root=tmp_path, max_bytes=20_000).steps
+    with pytest.raises(RecipeError) as caught:
+        load(path, root=tmp_path, max_bytes=11_000)
+    (found,) = caught.value.problems
+    assert found.text == "the file has more than 176,000 characters of text, aliases followed"
 
 
 def test_the_limit_counts_each_alias_and_each_key(read: Read, problems: Problems) -> None:
