@@ -15,7 +15,7 @@ from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import printed
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.expressions import ExpressionError, at_collection, within
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import later, value_of
@@ -54,7 +54,8 @@ class Scope:
         with self._lock:
             if self._early is None:
                 try:
-                    self._early = self._evaluated()
+                    with within(self._env.seconds_for(None), is_shared=True):
+                        self._early = self._evaluated()
                 except ExpressionError as error:
                     self._early = error
             if isinstance(self._early, ExpressionError):
@@ -139,7 +140,8 @@ def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
     if not recipe.matrix:
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
-    names["vars"] = _vars(recipe, given, names, but=later(recipe.templates))
+    with at_collection():
+        names["vars"] = _vars(recipe, given, names, but=later(recipe.templates))
     return names
 
 

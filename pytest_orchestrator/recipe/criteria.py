@@ -234,10 +234,11 @@ def spread(one: Criterion) -> Iterator[Criterion]:
     """
     if one.brought:
         checked(one.brought.type, one.name, one.wanted)
-    if not isinstance(one.wanted, tuple):
+    wanted: Any = one.wanted
+    if not isinstance(wanted, tuple):
         yield one
         return
-    for each in one.wanted:
+    for each in wanted:
         yield msgspec.structs.replace(one, wanted=each)
 
 

@@ -7,7 +7,7 @@ it gives is a value and never read as an expression, as YAML or as a command aga
 import json
 import re
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.late import Late
 from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import budget
 from pytest_orchestrator.recipe.words import shortened
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.chains import Chain
 else:
     Json = Any
+
+COLLECTION = 1.0
+"""Seconds that the expressions of a recipe may take which collection evaluates."""
+
+within = budget.within
+"""Evaluates expressions within some time; see `budget.within`."""
+
+at_collection = partial(budget.within, COLLECTION, is_shared=True)
+"""Evaluates those of a matrix, and the vars that it reads."""
 
 OPENING = "${{"
 _CLOSING = "}}"
@@ -49,6 +59,10 @@ class ExpressionError(ValueError):
 
 class AbsentError(ExpressionError):
     """An expression that asks for what is not there."""
+
+
+class TimeoutExpressionError(ExpressionError):
+    """An expression whose time is over."""
 
 
 class Expression(Struct, frozen=True):
@@ -95,16 +109,25 @@ class Expression(Struct, frozen=True):
 
         Raises:
             AbsentError: It asks for what is not there.
+            TimeoutExpressionError: Its time is over.
             ExpressionError: It has no value for another reason.
         """
         from jinja2 import UndefinedError
 
         try:
-            given = _plain(_compiled(self.text)(self._due(names)))
+            budget.begin()
+            given = _compiled(self.text)(self._due(names))
+            if isinstance(given, budget.LONG):
+                budget.deep("value", given)
+            given = _plain(given)
         except UndefinedError as error:
             raise AbsentError(self._told(str(error)), self.place) from None
+        except budget.TimeUp as error:
+            raise TimeoutExpressionError(self._told(str(error)), self.place) from None
         except ExpressionError as error:
             raise ExpressionError(self._told(str(error)), self.place) from None
+        except OverflowError as error:
+            raise ExpressionError(self._told(f"OverflowError: {error}"), self.place) from None
         except Exception as error:  # noqa: BLE001 - whatever a filter or a fixture raises
             told = self._told(f"{type(error).__name__}: {error}")
             raise ExpressionError(told, self.place) from None
@@ -153,9 +176,15 @@ class Template(Struct, frozen=True):
         """
         if self.is_whole:
             return self.expressions[0].value(names)
-        return "".join(
-            one if isinstance(one, str) else as_text(one.value(names)) for one in self.pieces
-        )
+        told: list[str] = []
+        size = 0
+        for one in self.pieces:
+            told.append(one if isinstance(one, str) else as_text(one.value(names)))
+            size += len(told[-1])
+            if size > budget.MOST:
+                reason = f"a text of more than {budget.MOST:,} characters"
+                raise ExpressionError(reason, self.place)
+        return "".join(told)
 
 
 def as_text(value: Json) -> str:

@@ -10,7 +10,7 @@ from yaml import MappingNode, Node, SequenceNode
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.recipe.expressions import ExpressionError, as_text
+from pytest_orchestrator.recipe.expressions import ExpressionError, as_text, at_collection
 from pytest_orchestrator.recipe.model import Cell, Recipe
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.reading import Reading
@@ -77,9 +77,10 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
     if not recipe.matrix:
         return [recipe]
     axes: dict[str, list[Json]] = {}
-    for name, value in recipe.matrix.items():
-        given = value_of(recipe, ("matrix", name), value, names)
-        axes[name] = _listed(recipe, name, given)
+    with at_collection():
+        for name, value in recipe.matrix.items():
+            given = value_of(recipe, ("matrix", name), value, names)
+            axes[name] = _listed(recipe, name, given)
     include, exclude = (_entries(recipe, name, axes.pop(name, [])) for name in _OWN)
     found = list(_combined(recipe, axes, include, exclude))
     if not found:

@@ -8,7 +8,7 @@ import msgspec
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import command_line, rules
 from pytest_orchestrator.recipe.criteria import spread, with_value
-from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text
+from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text, within
 from pytest_orchestrator.recipe.model import Criterion, Recipe, ShellStep, Step
 from pytest_orchestrator.recipe.names import EARLY, FUNCTIONS
 from pytest_orchestrator.recipe.success import OF_SHELL
@@ -41,6 +41,14 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
     if not step.templates:
         return step
     due = [one for one in step.templates if is_late(step, one) == late]
+    with within(None, is_shared=True):
+        changed = _changed(step, due, names)
+    left = tuple(one for one in step.templates if is_late(step, one) != late)
+    return msgspec.structs.replace(step, **changed, templates=left)
+
+
+def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a step that have other values now."""
     commands = [one for one in due if _is_command(step, one)]
     changed: dict[str, Any] = {}
     for one in due:
@@ -54,8 +62,7 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
         changed[field] = _taken(step, field, changed[field], due)
     for one in commands:  # last: the variables that they refer to stand beside those of `args`
         changed |= _command(cast(ShellStep, step), one, names, changed)
-    left = tuple(one for one in step.templates if is_late(step, one) != late)
-    return msgspec.structs.replace(step, **changed, templates=left)
+    return changed
 
 
 def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:

@@ -17,14 +17,12 @@ from jinja2.visitor import NodeTransformer
 
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.recipe import budget, functions
 from pytest_orchestrator.recipe.chains import unrolled
 from pytest_orchestrator.recipe.names import FUNCTIONS
 
 CONTEXT = "ctx"
 _VALUE = "value"
-_MOST = 1 << 24
-"""Items of a text or list that an expression repeats, and bits of a power."""
-
 _LONGEST = 10_000
 """Characters of one expression."""
 
@@ -65,14 +63,19 @@ class Missing(StrictUndefined):
 class _Language(ImmutableSandboxedEnvironment):
     """The environment of all expressions."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
 
     def __init__(self) -> None:
         # What Jinja works out ahead it writes as Python, and infinity cannot be written so.
         super().__init__(undefined=Missing, cache_size=0, optimized=False)
-        functions = {name: self.globals[name] for name in FUNCTIONS}
+        known = {name: self.globals[name] for name in FUNCTIONS}
         self.globals.clear()
-        self.globals.update(functions)
+        self.globals.update(known)
+        for name, call in self.filters.items():
+            self.filters[name] = functions.bounded(name, call)
+        tests: dict[str, Any] = self.tests
+        for name, test in tests.items():
+            tests[name] = functions.checked(name, test)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look up what is called: a function among data, else a method."""
@@ -80,12 +83,19 @@ class _Language(ImmutableSandboxedEnvironment):
             return obj
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
-        return self._found(obj, attribute, super().getattr(obj, attribute))
+        found = self._found(obj, attribute, super().getattr(obj, attribute))
+        if isinstance(found, Undefined) or not functions.is_data(obj, attribute):
+            return found
+        method = functions.method(self, obj, attribute, getattr(obj, attribute))
+        return self._refused(obj, attribute) if method is None else method
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Look an item up; data have no methods here, so `result.items` is the key or nothing."""
         if isinstance(obj, Undefined):
             return obj
+        budget.check()
+        if isinstance(argument, slice) and isinstance(obj, str | list | tuple):
+            budget.take("[:]", len(obj), each=1 if isinstance(obj, str) else budget.ITEM)
         if not isinstance(obj, (*_DATA, Mapping)):
             return self._found(obj, argument, super().getitem(obj, argument))
         try:
@@ -93,16 +103,34 @@ class _Language(ImmutableSandboxedEnvironment):
         except (LookupError, TypeError):
             return self._absent(obj, argument)
 
+    def call(self, context: Context, called: Any, *args: Any, **named: Any) -> Any:
+        """Call a function, as long as there is time."""
+        budget.check()
+        found = super().call(context, called, *args, **named)
+        if isinstance(called, Mapping):  # the Context gives copies
+            budget.hold(CONTEXT, found)
+        return found
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Refuse what would fill the memory of the whole run."""
-        if isinstance(left, int) and isinstance(right, int):
-            bits = left.bit_length() * right if operator == "**" else 0
-        else:
-            sizes = [one if isinstance(one, int) else _length(one) for one in (left, right)]
-            bits = sizes[0] * sizes[1]
-        if bits > _MOST:
-            raise OverflowError("a value that is too large")
+        budget.arithmetic(operator, left, right)
         return super().call_binop(context, operator, left, right)
+
+    def compared(self, value: Any) -> Any:
+        """Return a value that is about to be compared, once it is known not to be too large."""
+        if isinstance(value, budget.LONG):
+            budget.deep("==", value)
+        return value
+
+    def told(self, value: Any) -> Any:
+        """Return a value that is about to become a part of a text, likewise."""
+        budget.take("~", budget.deep("~", value))
+        return value
+
+    def _refused(self, obj: Any, name: str) -> Undefined:
+        cure = functions.CURES.get(name, "")
+        hint = f"`{name}` of {kind(obj)} cannot be called here{cure and f': write {cure}'}"
+        return self.undefined(hint=hint, obj=obj, name=name)
 
     def _found(self, obj: Any, key: Any, found: Any) -> Any:
         # What is there and may not be had says so when it is used.
@@ -111,10 +139,6 @@ class _Language(ImmutableSandboxedEnvironment):
 
     def _absent(self, obj: Any, key: object) -> Undefined:
         return self.undefined(hint=_lacks(obj, key), obj=obj, name=str(key))
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, str | list | tuple) else 0
 
 
 def _lacks(obj: object, key: object) -> str:
@@ -216,6 +240,20 @@ class _Paths(NodeTransformer):
             one.value = self.visit(one.value)
         return node
 
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        """Look at the size of what is compared."""
+        self.generic_visit(node)
+        node.expr = _through("compared", node.expr)
+        for one in node.ops:
+            one.expr = _through("compared", one.expr)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        """Look at the size of what becomes text."""
+        self.generic_visit(node)
+        node.nodes = [_through("told", one) for one in node.nodes]
+        return node
+
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
         """Look the whole path up at once."""
         return self._looked_up(node)
@@ -236,6 +274,13 @@ class _Paths(NodeTransformer):
         for part in parts:
             found = nodes.Getitem(found, part, "load")
         return found
+
+
+def _through(name: str, node: nodes.Expr) -> nodes.Expr:
+    """Return the call of a method of the environment with a value."""
+    if isinstance(node, nodes.Const):
+        return node
+    return nodes.Call(nodes.EnvironmentAttribute(name), [node], [], None, None)
 
 
 def _ends_path(part: nodes.Expr) -> bool:

@@ -97,3 +97,29 @@ def test_what_is_wrong_with_its_values_is_told(read: Read, matrix: str, told: st
 
     assert str(caught.value) == told
     assert caught.value.place is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (
+            "[range(100000) | map('center', 100000000) | map('length') | sum]",
+            "OverflowError: `center` would give 100,000,000 characters; 16,777,216 are the most",
+        ),
+        (
+            "['%3000000000s' | format(1)]",
+            "OverflowError: `format` would give 3,000,000,014 characters; 16,777,216 are the most",
+        ),
+        ("range(100000) | reject('in', vars.many) | list", "still evaluating after 1 s"),
+    ],
+)
+def test_a_matrix_is_evaluated_within_a_second_and_its_memory(
+    read: Read, value: str, told: str
+) -> None:
+    many = list(range(100_000))
+    with pytest.raises(ExpressionError) as caught:
+        names(read, f'{{g: "${{{{ {value} }}}}"}}', many=many)
+
+    assert str(caught.value).endswith(f"`: {told}")
+    assert caught.value.place is not None
+    assert caught.value.place.column == 13

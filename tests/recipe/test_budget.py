@@ -1,0 +1,322 @@
+"""Expressions are bounded: in the time that they take, and in what their functions build."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.recipe import budget, functions
+from pytest_orchestrator.recipe.expressions import (
+    Expression,
+    ExpressionError,
+    Template,
+    TimeoutExpressionError,
+    template,
+)
+from pytest_orchestrator.recipe.sandbox import LANGUAGE
+
+PLACE = Place(1, 1)
+MOST = "16,777,216 are the most"
+
+
+def value(text: str, **names: Any) -> Any:
+    return Expression(text, PLACE).value(names)
+
+
+def told(text: str, **names: Any) -> str:
+    with pytest.raises(ExpressionError) as caught:
+        value(text, **names)
+    assert caught.value.place == PLACE
+    return str(caught.value).partition("`: ")[2].removeprefix("OverflowError: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("'%3000000000s' | format(1)", "`format` would give 3,000,000,014 characters"),
+        ("'%3000000000s' % 1", "`%` would give 3,000,000,014 characters"),
+        ("'%.3000000000f' % 1", "`%` would give 3,000,000,015 characters"),
+        ("'%*d' % (3000000000, 1)", "`%` would give 6,000,000,017 characters"),
+        ("'%(a(b))3000000000s' % {'a(b)': 1}", "`%` would give 3,000,000,026 characters"),
+        ("'{:>3000000000}'.format(1)", "`format` would give 3,000,000,000 characters"),
+        ("'{:{w}}'.format(1, w=3000000000)", "`format` would give 3,000,000,000 characters"),
+        ("'{a:3000000000}'.format_map({'a': 1})", "`format` would give 3,000,000,000 characters"),
+        ("'a' * 10**10", "`*` would give 10,000,000,000 characters"),
+        ("[1] * 10**10", "`*` would give 10,000,000,000 items"),
+        ("10**10 * 'a'", "`*` would give 10,000,000,000 characters"),
+        ("'a' | center(10**10)", "`center` would give 10,000,000,000 characters"),
+        ("'a'.center(10**10)", "`center` would give 10,000,000,000 characters"),
+        ("'a'.ljust(10**10)", "`ljust` would give 10,000,000,000 characters"),
+        ("'a'.rjust(10**10)", "`rjust` would give 10,000,000,000 characters"),
+        ("'a'.zfill(10**10)", "`zfill` would give 10,000,000,000 characters"),
+        ("('a' | attr('zfill'))(10**10)", "`zfill` would give 10,000,000,000 characters"),
+        (r"'\t'.expandtabs(10**10)", "`expandtabs` would give 10,000,000,001 characters"),
+        ("'a' | indent(10**9, true)", "`indent` would give 2,000,000,003 characters"),
+        ("'a' | indent(width=10**9)", "`indent` would give 2,000,000,003 characters"),
+        ("x | replace('a', x)", "`replace` would give 1,000,000,000,000 characters"),
+        ("x.replace('a', x)", "`replace` would give 1,000,000,000,000 characters"),
+        ("range(1000) | join(x)", "`join` would give 1,000,004,708 characters"),
+        ("x.join(['a'] * 1000)", "`join` would give 1,000,001,000 characters"),
+        ("{'a': 1} | tojson(10**9)", "`tojson` would give 5,000,000,020 characters"),
+        ("x | wordwrap", "`wordwrap` would take 1,000,000 steps; 131,072 are the most"),
+        ("'aaa' | wordwrap(1, wrapstring=x * 10)", "`wordwrap` would give 30,000,003 characters"),
+        ("x | striptags", "`striptags` would take 1,000,000 steps; 131,072 are the most"),
+        ("x | urlize", "`urlize` would take 1,000,000 steps; 131,072 are the most"),
+        ("[x] | pprint", "`pprint` would take 1,000,002 steps; 131,072 are the most"),
+        ("{'a': x} | xmlattr", "`xmlattr` would take 1,000,004 steps; 131,072 are the most"),
+        ("('<' * 10**7) | escape", "`escape` would give 50,000,000 characters"),
+        ("[1] | batch(10**10, 0) | list", "`batch` would give 80,000,000,000 characters"),
+        ("3 ** 100000", "`**` would give a number of 200,000 bits; 65,536 are the most"),
+        ("3**30000 * 3**30000", "`*` would give a number of 95,098 bits; 65,536 are the most"),
+        ("1 | round(10**9, 'ceil')", "`round` would take 1,000,000,000 steps; 1,000 are the most"),
+        ("1 | int | round(-10**9)", "`round` would take 1,000,000,000 steps; 1,000 are the most"),
+        ("x | int(0, 16)", "`int` would take 1,000,000 steps; 16,384 are the most"),
+        (
+            "x.rfind('b' ~ x)",
+            "`rfind` would take 1,000,001,000,000 steps; 1,073,741,824 are the most",
+        ),
+        (
+            "x | trim('b' ~ x)",
+            "`strip` would take 1,000,001,000,000 steps; 1,073,741,824 are the most",
+        ),
+        ("'a'.translate({97: x})", "`translate` of text cannot be called here: write `replace`"),
+        (
+            "(1).to_bytes(10**10, 'big')",
+            "`to_bytes` of a number cannot be called here: write `'%x' % n`",
+        ),
+        ("dict.fromkeys([1])", "`fromkeys` of a type cannot be called here"),
+        (
+            "range(100000) | map('center', 100000000) | map('length') | sum",
+            "`center` would give 100,000,000 characters",
+        ),
+        (
+            "range(100000) | map('center', 100000) | map('length') | sum",
+            "`center` would give 100,000 characters more, and an expression builds 256 MiB at most",
+        ),
+        (
+            f"[{', '.join(['x * 16'] * 17)}]",
+            "`*` would give 16,000,000 characters more, and an expression builds 256 MiB at most",
+        ),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_before_it_is_built(text: str, reason: str) -> None:
+    found = told(text, x="a" * 1_000_000)
+    assert found in (reason, f"{reason}; {MOST}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x == y",
+        "1 in x",
+        "x is eq(y)",
+        "x | string | length",
+        "x | tojson | length",
+        "x ~ ''",
+        "'%s' % (x,)",
+        "'%s' % [x]",
+        "'{}'.format(x)",
+        "'{!r}'.format(x)",
+        "[x, x] | sort",
+        "x",
+    ],
+)
+def test_a_value_is_counted_as_often_as_it_stands_in_another(text: str) -> None:
+    def folded() -> list[Any]:
+        return [[[0] * 1_000] * 1_000] * 1_000
+
+    found = told(text, x=folded(), y=folded())
+    assert found.endswith(" has more than 16,777,216 items and characters to read")
+
+
+def test_a_text_of_several_expressions_is_bounded_as_a_whole() -> None:
+    found = template("${{ x }} ${{ x }}", PLACE)
+    assert isinstance(found, Template)
+    with pytest.raises(ExpressionError, match="a text of more than 16,777,216 characters"):
+        found.value({"x": "a" * 10_000_000})
+
+
+def test_all_expressions_of_a_matrix_share_what_they_may_build() -> None:
+    one = Expression("x * 16", PLACE)
+    names = {"x": "a" * 1_000_000}
+    texts = (one.evaluated(names) for _ in range(17))
+    with budget.within(None, is_shared=True), pytest.raises(ExpressionError) as caught:
+        list(texts)
+    assert str(caught.value).endswith("and an expression builds 256 MiB at most")
+    for _ in range(17):
+        one.evaluated(names)
+
+
+def endless(text: str) -> str:
+    before = time.process_time()
+    with pytest.raises(TimeoutExpressionError) as caught, budget.within(0.05):
+        value(text, x=list(range(100_000)))
+    assert time.process_time() - before < 20
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "range(100000) | map('round') | select('in', x) | list",
+        "range(100000) | map('string') | select('in', x) | list",
+        "range(100000) | reject('in', x) | list | length",
+        "[] | slice(10**9) | list",
+    ],
+)
+def test_an_expression_ends_when_its_time_is_over(text: str) -> None:
+    assert endless(text) == f"`{text}`: still evaluating after 0.05 s"
+
+
+def test_what_is_left_of_a_time_around_another_holds_too() -> None:
+    now = time.monotonic()
+    one = Expression("1", PLACE)
+    late = pytest.raises(TimeoutExpressionError, match="after 5 s")
+    with late, budget.within(5, begun=now - 6), budget.within(60):
+        one.value({})
+    late = pytest.raises(TimeoutExpressionError, match="after 5 s")
+    with late, budget.within(60), budget.within(5, begun=now - 6):
+        one.value({})
+    assert one.value({}) == 1
+
+
+TEXT = st.text("ab\t\n <&é\u2028%", max_size=12)
+WIDTH = st.integers(-3, 40)
+PAD = ["center", "ljust", "rjust"]
+
+
+@settings(deadline=None)
+@given(TEXT, WIDTH, st.sampled_from([*PAD, "zfill", "expandtabs"]))
+def test_a_text_that_is_padded_is_what_python_makes_of_it(text: str, width: int, name: str) -> None:
+    assert value(f"x.{name}(n)", x=text, n=width) == getattr(text, name)(width)
+    assert value("x | center(n)", x=text, n=width) == text.center(width)
+
+
+@settings(deadline=None)
+@given(TEXT, st.integers(1 << 24, 1 << 80), st.sampled_from([*PAD, "zfill"]))
+def test_a_text_that_would_be_padded_beyond_the_limit_is_refused(
+    text: str, width: int, name: str
+) -> None:
+    wanted = f"`{name}` would give {width + 1:,} characters; {MOST}"
+    assert told(f"x.{name}(n + 1)", x=text, n=width) == wanted
+
+
+FORMATS = st.lists(
+    st.sampled_from(["%d", "%5d", "%-7.3f", "%s", "%+08d", "%x", "%e", "%r", "%%", "é"]),
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(FORMATS, st.data())
+def test_a_format_is_what_python_makes_of_it_and_no_longer_than_it_was_taken_for(
+    pieces: list[str], data: st.DataObject
+) -> None:
+    pattern = "".join(pieces)
+    count = sum(one not in ("%%", "é") for one in pieces)
+    numbers = data.draw(st.lists(st.integers(-1000, 1000), min_size=count, max_size=count))
+    wanted = pattern % tuple(numbers)
+    assert value("p % n", p=pattern, n=tuple(numbers)) == wanted
+    assert value("p | format(*n)", p=pattern, n=numbers) == wanted
+    assert len(wanted) <= budget.percent(pattern, tuple(numbers)) + 12 * count
+
+
+SPECS = st.sampled_from(["{}", "{:>9}", "{:<3}", "{:^+12.3f}", "{:08}", "{!r:>5}", "{{}}"])
+
+
+@settings(deadline=None)
+@given(st.lists(SPECS, max_size=4).map("".join), st.lists(st.integers(), min_size=4, max_size=4))
+def test_a_format_of_fields_is_what_python_makes_of_it(pattern: str, numbers: list[int]) -> None:
+    wanted = pattern.format(*numbers)
+    assert value("p.format(*n)", p=pattern, n=numbers) == wanted
+
+
+CALLS: list[tuple[str, st.SearchStrategy[tuple[Any, ...]]]] = [
+    ("center", st.tuples(TEXT, WIDTH)),
+    ("indent", st.tuples(TEXT, st.integers(0, 9) | TEXT, st.booleans(), st.booleans())),
+    ("replace", st.tuples(TEXT, st.text("ab", max_size=2), TEXT, st.none() | st.integers(0, 3))),
+    ("escape", st.tuples(TEXT)),
+    ("urlencode", st.tuples(TEXT)),
+    ("truncate", st.tuples(TEXT, st.integers(3, 9), st.booleans())),
+    ("wordwrap", st.tuples(TEXT, st.integers(1, 9))),
+    ("tojson", st.tuples(st.lists(st.lists(st.integers(0, 9)), min_size=1), st.integers(0, 3))),
+    ("upper", st.tuples(st.text("abé", max_size=9))),
+    ("trim", st.tuples(TEXT, st.text("ab ", max_size=2))),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(CALLS).flatmap(lambda one: st.tuples(st.just(one[0]), one[1])))
+def test_no_filter_gives_more_than_it_was_taken_for(
+    call: tuple[str, tuple[Any, ...]],
+) -> None:
+    name, given = call
+    found = LANGUAGE.call_filter(name, given[0], given[1:])
+    assert len(str(found)) <= functions.FILTERS[name](*given)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(), max_size=3), max_size=5))
+def test_lists_are_added_as_by_python(lists: list[list[int]]) -> None:
+    flat = [one for each in lists for one in each]
+    assert value("x | sum(start=[])", x=lists) == flat
+    assert (
+        value("x | map(attribute='a') | sum(start=[])", x=[{"a": each} for each in lists]) == flat
+    )
+    assert value("x | sum('a', start=[])", x=[{"a": each} for each in lists]) == flat
+    assert value("x | map('sum') | sum", x=lists) == sum(flat)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(JSON, JSON)
+def test_values_are_compared_and_joined_as_by_python(one: Any, other: Any) -> None:
+    assert value("x == y", x=one, y=other) == (one == other)
+    assert value("x in [y, x]", x=one, y=other) is True
+    assert value("x ~ y", x=one, y=other) == f"{one}{other}"
+    assert value("x is eq(y)", x=one, y=other) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[1, 2, 3] | batch(linecount=2, fill_with=0)", [[1, 2], [3, 0]]),
+        ("'a' | center(width=3)", " a "),
+        ("'a\\nb' | indent(width='> ', first=true)", "> a\n> b"),
+        ("'aab' | replace(old='a', new='c', count=1)", "cab"),
+        ("'a b c'.rsplit(sep=' ', maxsplit=1)", ["a b", "c"]),
+        ("'a b c'.split(maxsplit=1)", ["a", "b c"]),
+        ("1.55 | round(precision=1, method='floor')", 1.5),
+        ("'ff' | int(base=16)", 255),
+        ("{'a': [1]} | tojson(indent=1)", '{\n "a": [\n  1\n ]\n}'),
+        ("[{'a': 2}, {'a': 1}] | join(d='-', attribute='a')", "2-1"),
+        ("[{'a': 2}, {'a': 1}] | sum(attribute='a')", 3),
+        ("'abc' | truncate(length=2, end='', leeway=0)", "ab"),
+        ("'a' | list", ["a"]),
+        ("'%s-%s' | format('a', 1)", "a-1"),
+        ("'%(x)s' | format(x='a')", "a"),
+        ("'{x[0]}{y}'.format(x=['a'], y=1)", "a1"),
+        ("'{a}'.format_map({'a': 1})", "1"),
+        ("'-'.join(['a', 'b'])", "a-b"),
+        ("(255).bit_length()", 8),
+        ("{'a': 1}.get('b', 2)", 2),
+        ("('a' | escape).upper()", "A"),
+        ("range(3) | map('string') | join", "012"),
+        ("2 ** 10 // 3 % 7 - 1.5", 3.5),
+        ("[1] + [2]", [1, 2]),
+        ("1 < 2 < 3", True),
+    ],
+)
+def test_functions_take_what_they_took(text: str, wanted: Any) -> None:
+    assert value(text) == wanted
