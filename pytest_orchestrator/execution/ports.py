@@ -17,7 +17,8 @@ def port(folder: Path, name: str) -> int:
     """
     ports = folder / "ports"
     kept = ports / hashlib.sha256(name.encode()).hexdigest()
-    ports.mkdir(parents=True, exist_ok=True)
+    # For this user alone: whoever can open the lock can hold it, and all would wait.
+    ports.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (ports / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):

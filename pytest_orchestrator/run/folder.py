@@ -1,21 +1,24 @@
 """The folder of one run, and those of the runs before it."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.run.journal import NAME, Journal, is_written
+from pytest_orchestrator.run.journal import NAME, Journal, JournalError, is_written
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model import Recipe
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"
+_DRAFT = ".new-"
+_DAY = 86_400.0
 
 
 def new_id() -> str:
@@ -67,9 +70,7 @@ class RunFolder:
             JournalError: The journal cannot be made.
         """
         self._base.mkdir(parents=True, exist_ok=True)
-        with _alone(self._base):
-            self.path.mkdir()
-            journal = Journal(self.path / NAME)
+        journal = self._begun()
         ignored = self._base.parent / ".gitignore"
         if self._base.parent.name == ".orchestrator" and not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
@@ -90,6 +91,39 @@ class RunFolder:
         """Return the folder for the files that the steps of a recipe left."""
         return self.path.joinpath("artifacts", *_parts(recipe))
 
+    def _begun(self) -> Journal:
+        """Make the folder and its journal elsewhere, and move both here in one step.
+
+        So no other session sees a folder without a locked journal, which it would remove as an
+        old one. No lock is asked for that anybody who may read the project could hold, and until
+        the journal is locked no other user gets to it.
+        """
+        draft = self._base / f"{_DRAFT}{os.urandom(4).hex()}"
+        made, taken = draft / self.path.name, os.strerror(errno.EEXIST)
+        try:
+            draft.mkdir(mode=0o700)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
+        try:
+            made.mkdir()
+            journal = Journal(made / NAME)
+            try:
+                if self.path.exists():  # an empty folder would be replaced
+                    raise FileExistsError(errno.EEXIST, taken, str(self.path))
+                made.rename(self.path)
+            except OSError as error:
+                journal.close()
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise FileExistsError(errno.EEXIST, taken, str(self.path)) from None
+                raise
+        except JournalError as error:
+            raise JournalError(str(error).replace(str(made), str(self.path))) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        journal.path = self.path / NAME
+        return journal
+
     def _point_to(self) -> None:
         """Set the link in one step: whoever follows it finds one run or the other."""
         fresh = self._base / f".{_LATEST}.{os.getpid()}"
@@ -102,27 +136,12 @@ class RunFolder:
         # Those with a later id are older nevertheless: the clock was set back.
         runs = sorted(all_runs, key=lambda path: (path.name <= own, path.name))
         for path in (path for path in runs[:-keep] if path.name != spared):
-            with _alone(self._base):  # else a folder may be so new that it has no journal yet
-                goes_on = is_written(path / NAME)
-            if not goes_on:
+            if not is_written(path / NAME):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _alone(base: Path) -> Iterator[None]:
-    """Let no other session begin a run meanwhile, where the file system can do that."""
-    try:
-        import fcntl
-    except ImportError:  # of Windows, where runs are read and none begins
-        yield
-        return
-    fd = os.open(base, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+        for draft in self._base.glob(f"{_DRAFT}*"):  # of a session that was killed as it began
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _DAY:
+                    shutil.rmtree(draft, ignore_errors=True)
 
 
 def parts(path: str, cell: str | None = None) -> tuple[str, ...]:

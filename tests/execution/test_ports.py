@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +33,17 @@ def test_the_same_name_has_the_same_port_and_another_run_another(tmp_path: Path)
     assert ports.port(tmp_path / "a", "dut") == first
     assert isinstance(ports.port(tmp_path / "b", "dut"), int)
     assert any(is_free(ports.port(tmp_path / "a", name)) for name in "abc")  # unless taken by now
+
+
+def test_the_lock_of_the_ports_is_out_of_reach_for_other_users(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        ports.port(tmp_path / "run", "dut")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "run" / "ports").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o777
 
 
 def is_free(port: int) -> bool:

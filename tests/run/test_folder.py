@@ -1,5 +1,7 @@
 """Folders of runs: each is one session's alone, and none that goes on is taken away."""
 
+import fcntl
+import os
 import threading
 import time
 from pathlib import Path
@@ -8,9 +10,9 @@ import pytest
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
-from pytest_orchestrator.run import folder
+from pytest_orchestrator.run import folder, runs
 from pytest_orchestrator.run.folder import RunFolder, free_id
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.run.journal import Journal, JournalError, is_written
 from pytest_orchestrator.run.reader import read
 from pytest_orchestrator.run.surroundings import revision, surroundings
 
@@ -67,6 +69,83 @@ def test_the_oldest_runs_go_but_for_those_that_go_on(tmp_path: Path) -> None:
     goes_on.append(ContextChanged(key="a", op="set", who="x", new=1))
     goes_on.close()
     assert len(read(goes_on.path).entries) == 1
+
+
+def test_no_lock_that_a_reader_of_the_project_can_hold_keeps_a_session_from_beginning(
+    tmp_path: Path,
+) -> None:
+    for number in range(3):
+        over(tmp_path, number)
+    held = [os.open(path, os.O_RDONLY) for path in (tmp_path, tmp_path.parent, tmp_path / run(2))]
+    for fd in held:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+    beginning = threading.Thread(target=over, args=(tmp_path, 3, 2), daemon=True)
+    beginning.start()
+    beginning.join(30)
+    has_begun = not beginning.is_alive()
+    for fd in held:
+        os.close(fd)
+
+    assert has_begun
+    assert sorted(path.name for path in tmp_path.iterdir()) == [run(2), run(3), "latest"]
+
+
+def test_a_session_that_prunes_leaves_a_run_alone_that_is_just_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = folder.Journal, []
+
+    def make(path: Path) -> Journal:
+        monkeypatch.setattr(folder, "Journal", real)
+        over(tmp_path, 2, keep=1)
+        seen.extend(one.name for one in runs.all_of(tmp_path))
+        return real(path)
+
+    monkeypatch.setattr(folder, "Journal", make)
+    journal = RunFolder(tmp_path, run(1)).open(0)
+
+    assert seen == [run(2)]
+    assert is_written(tmp_path / run(1) / "journal.jsonl")
+    assert journal.path == tmp_path / run(1) / "journal.jsonl"
+    assert journal.path.is_file()
+    journal.close()
+
+
+def test_what_a_session_left_that_was_killed_as_it_began_goes_after_a_day(tmp_path: Path) -> None:
+    for name, age in (("old", 90_000), ("young", 80_000)):
+        draft = tmp_path / f".new-{name}" / run(0)
+        draft.mkdir(parents=True)
+        os.utime(draft.parent, (time.time() - age,) * 2)
+
+    over(tmp_path, 1, keep=5)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {".new-young", run(1), "latest"}
+
+
+def test_a_folder_that_cannot_be_made_is_named_by_the_path_that_it_was_to_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    def fail(path: Path) -> Journal:
+        raise JournalError(f"the journal {path} cannot be made: No space left on device")
+
+    monkeypatch.setattr(folder, "Journal", fail)
+    with pytest.raises(JournalError) as full:
+        RunFolder(tmp_path, run(1)).open(0)
+    monkeypatch.setattr(Path, "mkdir", lambda *a, **k: None if k.get("parents") else refuse(*a))
+    with pytest.raises(PermissionError) as denied:
+        RunFolder(tmp_path, run(1)).open(0)
+
+    own = tmp_path / run(1)
+    assert str(full.value) == (
+        f"the journal {own}/journal.jsonl cannot be made: No space left on device"
+    )
+    assert str(denied.value) == f"[Errno 13] Permission denied: '{own}'"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_of_before_a_clock_was_set_back_go_first(tmp_path: Path) -> None:
