@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 
 _MOST_TEXT: Final = 4096
+_BEGIN: Final = b'{"pid":'
+"""How each record begins; `read` is not asked, since a host may have a name that is not shown."""
 
 
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,8 +51,22 @@ def write(fd: int, owner: Owner) -> None:
     """Write into a locked file who has it; a full disk does not make it less locked."""
     line = msgspec.json.encode(owner) + b"\n"
     with contextlib.suppress(OSError):
-        os.pwrite(fd, line, 0)
-        os.ftruncate(fd, len(line))
+        written = os.pwrite(fd, line, 0)
+        os.ftruncate(fd, len(line) if written == len(line) else 0)
+
+
+def is_record(fd: int) -> bool:
+    """Return False for a file that holds something else than what `write` writes.
+
+    An empty file and one of zeros, as a power cut leaves it, hold nothing that could be lost.
+    """
+    try:
+        line = os.pread(fd, _MOST_TEXT, 0)
+        return line.startswith(_BEGIN) or (
+            not line.strip(b"\0") and os.fstat(fd).st_size == len(line)
+        )
+    except OSError:
+        return False
 
 
 def read(fd: int) -> Owner | None:

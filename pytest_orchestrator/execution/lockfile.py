@@ -1,7 +1,9 @@
 """The files that locks are: opened with care, since other users share their folder.
 
-Whoever may write to the folder may put anything there. A link, a pipe or a second name of
-some other file is refused before anything is written to it.
+Other users may put anything into the folder, also a file of this user that they moved there. A
+link, a pipe, a second name of some other file, and a file with another content than a record of
+an owner are refused before anything is written to them, and the mode of a file is set by the
+process alone that has made it.
 """
 
 import contextlib
@@ -23,6 +25,7 @@ VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
 SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # see what is refused
 
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+_MODE: Final = 0o666
 _PATIENCE: Final = 1.0
 _open: Final[dict[int, int]] = {}  # how many tries with it may run on other machines
 _lost: Final[dict[int, float]] = {}  # when the last of them that nobody hears of is over
@@ -69,9 +72,10 @@ def locked(path: str) -> int | None:
             _open[fd] = 0
             found = os.fstat(fd)
             _refuse(path, found)
-            _share(fd, found)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, found):
+            if _is_at(path, found) and not _is_half_made(path, fd, found):
+                if not lock_owner.is_record(fd):
+                    raise _error(path, "it has something else in it than the record of a lock")
                 if _is_awaited(fd):
                     return None
                 kept, fd = fd, None
@@ -83,7 +87,7 @@ def locked(path: str) -> int | None:
         finally:
             if fd is not None:
                 close(fd)
-        # Somebody has removed the file meanwhile, and others lock another one.
+        # The file was removed meanwhile, and others lock another one.
 
 
 def close(fd: int) -> None:
@@ -179,7 +183,11 @@ def _make(path: str) -> None:
     folder = os.path.dirname(path)
     _make_folder(folder)
     with contextlib.suppress(FileExistsError, FileNotFoundError):
-        os.close(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o666))
+        fd = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, _MODE)
+        try:
+            os.fchmod(fd, _MODE)  # the umask had its say
+        finally:
+            os.close(fd)
 
 
 def _make_folder(folder: str) -> None:
@@ -195,9 +203,17 @@ def _make_folder(folder: str) -> None:
         os.chmod(folder, 0o1777)  # noqa: S103  # the umask had its say when it was made
 
 
-def _share(fd: int, found: os.stat_result) -> None:
-    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != 0o666:
-        os.fchmod(fd, 0o666)
+def _is_half_made(path: str, fd: int, found: os.stat_result) -> bool:
+    """Remove an empty file whose maker was ended before others could use it; it is made anew.
+
+    Its mode is not widened: it may be a file of another program that is about to write to it. It
+    is locked by this process, so no other one has it as a lock.
+    """
+    is_own = found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _MODE
+    if is_own and not os.fstat(fd).st_size:
+        os.unlink(path)
+        return True
+    return False
 
 
 def _refuse(path: str, found: os.stat_result) -> None:

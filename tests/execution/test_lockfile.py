@@ -4,6 +4,9 @@ import fcntl
 import os
 import re
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +114,7 @@ def test_a_file_that_is_there_is_never_opened_to_be_made(
 ) -> None:
     # In a folder for all users Linux refuses O_CREAT for the file of somebody else.
     (tmp_path / "psu").touch()
+    (tmp_path / "psu").chmod(0o666)
     flags: list[int] = []
     real = os.open
 
@@ -166,6 +170,104 @@ def test_what_is_no_plain_file_of_its_own_is_refused(
     assert mine.read_text() == "precious"
     assert stat.S_IMODE(mine.stat().st_mode) == 0o600
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "psu"}
+
+
+@pytest.mark.parametrize("content", ["precious", '{"x": 1}', "\0" * 4097, "\0key"])
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
+def test_a_file_with_another_content_than_a_record_is_refused_as_it_is(
+    tmp_path: Path, lock: Callable[[Path], int | None], content: str, mode: int
+) -> None:
+    # As another user moves a file here out of a folder that both may write to.
+    (tmp_path / "psu").write_text(content)
+    (tmp_path / "psu").chmod(mode)
+
+    with pytest.raises(LockError) as caught:
+        lock(tmp_path / "psu")
+
+    assert str(caught.value) == (
+        f"a lock cannot be had by {tmp_path / 'psu'}: it has something else in it than the record "
+        "of a lock; put that right, or name another folder by ORCHESTRATOR_LOCK_DIR, the same "
+        "for all who share the machine"
+    )
+    assert (tmp_path / "psu").read_text() == content
+    assert stat.S_IMODE((tmp_path / "psu").stat().st_mode) == mode
+
+
+def test_a_file_that_is_open_elsewhere_is_never_made_readable_for_others(
+    tmp_path: Path, lock: Callable[[Path], int | None]
+) -> None:
+    # A program has made it for itself alone, and writes to it once another user has moved it.
+    mine = os.open(tmp_path / "psu", os.O_CREAT | os.O_RDWR, 0o600)
+
+    assert lock(tmp_path / "psu")
+
+    os.write(mine, b"precious")
+    assert stat.S_IMODE(os.fstat(mine).st_mode) == 0o600
+    os.close(mine)
+    assert (tmp_path / "psu").read_bytes() == b""
+
+
+@pytest.mark.parametrize("left", ["", "\0" * 200, '{"pid":1,"host":"\N{ZERO WIDTH JOINER}","us'])
+def test_what_a_crash_left_of_a_record_is_no_reason_to_refuse_a_lock(
+    tmp_path: Path, lock: Callable[[Path], int | None], left: str
+) -> None:
+    (tmp_path / "psu").write_text(left)
+    (tmp_path / "psu").chmod(0o666)
+
+    assert lock(tmp_path / "psu")
+
+
+def test_a_record_that_a_full_disk_took_in_part_is_none(
+    tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd, real = lock(tmp_path / "psu"), os.pwrite
+    assert fd is not None
+    monkeypatch.setattr(os, "pwrite", lambda fd, line, at: real(fd, line[:5], at))
+
+    lock_owner.write(fd, Owner.here("r", "s"))
+
+    assert (tmp_path / "psu").read_bytes() == b""
+
+
+AS_ANOTHER = """
+import os, sys
+from pytest_orchestrator.execution import lockfile
+os.setgid(65534)
+os.setuid(65534)
+for path in sys.argv[1:]:
+    try:
+        print(lockfile.locked(path))
+    except lockfile.LockError as error:
+        print(str(error).split("; ")[0])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
+def test_a_file_that_another_user_moved_here_is_neither_shown_to_him_nor_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # nothing to write it with
+    with tempfile.TemporaryDirectory() as shared:
+        paths = [Path(shared, name) for name in ("psu.lock", "psu.lock.turn")]
+        for path in paths:
+            path.write_text("precious")
+            path.chmod(0o600)
+            os.chown(path, 65534, 65534)
+        Path(shared).chmod(0o777)
+
+        run = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER, *map(str, paths)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        why = "it has something else in it than the record of a lock"
+        assert run.stdout.splitlines() == [
+            f"a lock cannot be had by {path}: {why}" for path in paths
+        ]
+        assert [path.read_text() for path in paths] == ["precious"] * 2
+        assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600] * 2
 
 
 def test_a_refusal_says_why_and_what_to_do(
