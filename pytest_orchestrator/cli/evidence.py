@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def _recipe(folder: Path, recipe: "RecipeRecord") -> dict[str, Any] | None:
     """Return a recipe as it was; None where its text was not kept or is of another version."""
     from pytest_orchestrator.recipe.plain_keys import plain_recipe
 
-    loaded, about = _loaded(folder, recipe.about["path"]), recipe.about
+    loaded, about = _loaded(folder, recipe.about.get("path")), recipe.about
     if loaded is None:
         return None
     told = plain_recipe(loaded)
@@ -78,20 +79,27 @@ def _recipe(folder: Path, recipe: "RecipeRecord") -> dict[str, Any] | None:
     return told
 
 
-def _loaded(folder: Path, name: str) -> "Recipe | None":
-    """Read the text of a recipe that was kept with a run."""
+def _loaded(folder: Path, name: object) -> "Recipe | None":
+    """Read the text of a recipe that was kept with a run; it uses kept ones alone."""
     from pytest_orchestrator.cli.recipes import extensions_of
     from pytest_orchestrator.recipe import RecipeError, load
     from pytest_orchestrator.run import texts
+    from pytest_orchestrator.run.folder import RunFile, RunFiles
 
-    path, root = texts.place_of(folder, name), folder / texts.FOLDER
-    if not path.is_file():
+    path, root = texts.place_of(folder, name), folder.resolve() / texts.FOLDER
+    if path is None or not path.is_file():
         return None
+    kept = RunFiles(root)
+
+    def is_kept(used: Path) -> bool:
+        return kept.at(RunFile(os.path.relpath(used, root))) is not None
+
     try:
-        return load(path, root=root)
+        return load(path, root=root, may_use=is_kept)
     except (RecipeError, OSError):
         # Perhaps one with steps of a plugin, which take longer to be asked for.
         try:
-            return load(path, root=root, known=extensions_of(project()))
+            known = extensions_of(project())
+            return load(path, root=root, known=known, may_use=is_kept)
         except (RecipeError, OSError, Mistake):
             return None

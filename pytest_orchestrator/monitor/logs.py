@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from pytest_orchestrator.monitor.watch import Sight
 from pytest_orchestrator.reports.safe_text import shown
-from pytest_orchestrator.run.folder import parts
+from pytest_orchestrator.run.folder import RunFile, parts
 from pytest_orchestrator.run.record import StepRecord
 
 STREAMS: Final = ("stdout", "stderr")
@@ -35,28 +35,17 @@ def log_of(sight: Sight, step: StepRecord, stream: str) -> Path | None:
         step: The step.
         stream: One of `STREAMS`.
     """
-    told = (step.block or {}).get("logs", {}).get(stream)
+    told = step.logs.get(stream)
     name = f"{step.name}.{step.attempt or 1}.{stream}"
-    path = told["path"] if told else Path("logs", *_parts(sight, step), name)
-    return inside(sight.folder, path)
+    file = told.file if told else RunFile(str(Path("logs", *_parts(sight, step), name)))
+    return file.inside(sight.folder)
 
 
 def samples_of(sight: Sight, step: StepRecord) -> Path | None:
     """Return the file with what a step used over time; None where it is in no run folder."""
-    told = (step.block or {}).get("resources", {}).get("samples")
     name = f"{step.name}.{step.attempt or 1}.jsonl"
-    return inside(sight.folder, told or Path("resources", *_parts(sight, step), name))
-
-
-def inside(folder: Path, path: str | Path) -> Path | None:
-    """Return a file of a run, and of nothing else: a journal may say what it likes.
-
-    Args:
-        folder: The folder of the run.
-        path: The path that is told, relative to it.
-    """
-    found = (folder / path).resolve()
-    return found if found.is_relative_to(folder.resolve()) else None
+    file = step.samples or RunFile(str(Path("resources", *_parts(sight, step), name)))
+    return file.inside(sight.folder)
 
 
 def part(path: Path | None, offset: int | None, *, is_open: bool) -> Part | None:

@@ -3,21 +3,27 @@
 import gc
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.document import Document
 from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+from pytest_orchestrator.recipe.problems import Problem, Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.source import MAX_BYTES, decoded, read
 from pytest_orchestrator.recipe.use import Uses
 
 
 def load(
-    path: Path, *, root: Path, max_bytes: int = MAX_BYTES, known: Extensions = BUILT_IN
+    path: Path,
+    *,
+    root: Path,
+    max_bytes: int = MAX_BYTES,
+    known: Extensions = BUILT_IN,
+    may_use: Callable[[Path], bool] = lambda _: True,
 ) -> Recipe:
     """Read a recipe. Nothing is imported, run or written.
 
@@ -26,6 +32,7 @@ def load(
         root: The rootdir of pytest.
         max_bytes: A larger file is refused before it is read.
         known: The types of steps and the criteria that there are.
+        may_use: Returns False for a file that is not to be opened, whatever `use` says.
 
     Returns:
         The recipe.
@@ -33,14 +40,17 @@ def load(
     Raises:
         RecipeError: The file cannot be read or is no good recipe; it has all problems.
     """
-    return _Files(root, max_bytes, known).load(path, ())
+    return _Files(root, max_bytes, known, may_use).load(path, ())
 
 
 class _Files:
     """Reads the files of one recipe, those that it uses among them, each once."""
 
-    def __init__(self, root: Path, max_bytes: int, known: Extensions) -> None:
+    def __init__(
+        self, root: Path, max_bytes: int, known: Extensions, may_use: Callable[[Path], bool]
+    ) -> None:
         self._root = root
+        self._may_use = may_use
         self._max_bytes = max_bytes
         self._known = known
         self._used: dict[Path, Recipe | RecipeError] = {}
@@ -76,6 +86,9 @@ class _Files:
         )
 
     def _use(self, path: Path, users: Sequence[Path]) -> Recipe:
+        if path not in self._used and not self._may_use(path):
+            why = Problem(Place(1, 1), "it lies where nothing is to be opened")
+            self._used[path] = RecipeError((why,), path.as_posix())
         if path not in self._used:
             try:
                 self._used[path] = self.load(path, users)

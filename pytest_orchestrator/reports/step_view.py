@@ -12,7 +12,7 @@ from pytest_orchestrator.reports.limits import Limits, limits
 from pytest_orchestrator.reports.room import Room
 from pytest_orchestrator.reports.safe_text import cut, shown, tail, told
 from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.run.record import StepRecord
+from pytest_orchestrator.run.record import LogFile, StepRecord, logs_in
 
 _FIGURES: Final = {
     "seconds": ("wall time", "s"),
@@ -32,9 +32,10 @@ _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image
 
 
 class Log(NamedTuple):
-    """A log of a step: its end, and where the whole is."""
+    """A log of a step: its end, and a link to the whole, which only a file of the run has."""
 
     name: str
+    path: str
     text: str
     bytes: int
     href: str
@@ -43,9 +44,10 @@ class Log(NamedTuple):
 
 
 class Attachment(NamedTuple):
-    """A file that a step left; `picture` is what its thumbnail is read from."""
+    """A file that a step left; `picture` is the source of its thumbnail."""
 
     name: str
+    path: str
     type: str
     bytes: int
     href: str
@@ -246,23 +248,22 @@ class StepView:
         """The ends of its logs."""
         bad = self.look == "failed"
         most = self._room.failed_log if bad else self._room.log
-        return list(self._logs(self.block.get("logs", {}), most))
+        return list(self._logs(self.step.logs, most))
 
     @property
     def attempts(self) -> Iterator[dict[str, Any]]:
         """The tries before the last one."""
         for one in self.block.get("attempts", ())[:_MOST]:
-            logs = self._logs(one.get("logs", {}), 0)
+            logs = self._logs(logs_in(one), 0)
             yield one | {"logs": list(logs), "reason": cut(one.get("reason", ""), 300)}
 
     @property
     def attachments(self) -> Iterator[Attachment]:
         """The files that it left."""
-        for one in self.block.get("artifacts", ())[:_MOST]:
-            kind, path = one.get("type") or "", one["path"]
-            picture = self._files.picture(path, kind) if kind in _PICTURES else ""
-            name = cut(path.rpartition("/")[2], 200)
-            yield Attachment(name, cut(kind, 60), one["bytes"], self._files.href(path), picture)
+        for file, kind, size in self.step.artifacts[:_MOST]:
+            picture = self._files.picture(file, kind) if kind in _PICTURES else ""
+            name, path = cut(file.told.rpartition("/")[2], 200), cut(file.told, 200)
+            yield Attachment(name, path, cut(kind, 60), size, self._files.href(file), picture)
 
     @property
     def warnings(self) -> list[str]:
@@ -272,8 +273,7 @@ class StepView:
     @property
     def samples(self) -> Path | None:
         """The file with its samples."""
-        found = self.used.get("samples")
-        return self._files.folder / found if found else None
+        return self._files.at(self.step.samples) if self.step.samples else None
 
     @property
     def _writes(self) -> list[dict[str, Any]]:
@@ -293,8 +293,10 @@ class StepView:
         bar = limits(one)
         return Measurement(one["name"], value, unit, wanted, margin, verdict, one.get("line"), bar)
 
-    def _logs(self, logs: Mapping[str, Any], most: int) -> Iterator[Log]:
+    def _logs(self, logs: Mapping[str, LogFile], most: int) -> Iterator[Log]:
         for name, one in logs.items():
-            found = tail(f"{self._files.folder}/{one['path']}", most) if most else None
+            path = self._files.at(one.file) if most else None
+            found = tail(path, most) if path else None
             text, whole = (found.text, found.is_whole) if found else ("", False)
-            yield Log(name, text, one["bytes"], self._files.href(one["path"]), whole, one["cut"])
+            href = self._files.href(one.file)
+            yield Log(name, cut(one.file.told, 200), text, one.size, href, whole, one.cut)

@@ -10,7 +10,7 @@ from pytest_orchestrator.reports.graph_picture import PICTURES, Steps
 from pytest_orchestrator.reports.html import NAME, html
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.folder import parts
+from pytest_orchestrator.run.folder import RunFile, parts
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
 ASSETS: Final = "assets"
@@ -68,7 +68,10 @@ def write_pictures(run: RunRecord, folder: Path) -> None:
         OSError: They cannot be written.
     """
     for recipe in run.recipes.values():
-        path = folder.joinpath(ASSETS, *parts(recipe.about.get("path", recipe.key), _cell(recipe)))
+        way = parts(recipe.about.get("path", recipe.key), _cell(recipe))
+        path = RunFile("/".join((ASSETS, *way))).inside(folder)
+        if path is None:
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         for suffix, draw in PICTURES.items():
             _replace(path.with_name(f"{path.name}.{suffix}"), draw(steps_of(recipe)))
@@ -94,7 +97,9 @@ def _replace(path: Path, text: str) -> None:
     """Write a file in one step: whoever opens it has the old one or the new one."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+        fresh.unlink(missing_ok=True)  # perhaps a link that leads elsewhere
+        with fresh.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
         fresh.replace(path)
     finally:
         with contextlib.suppress(OSError):

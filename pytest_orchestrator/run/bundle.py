@@ -5,6 +5,7 @@ file and, in ``sha256``, that of itself without that field; ``SHA256SUMS`` is fo
 have nothing but `sha256sum`.
 """
 
+import errno
 import hashlib
 import os
 import zipfile
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.opening import path_of
+from pytest_orchestrator.run.folder import RunFile
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.proof import files_of
 from pytest_orchestrator.run.record import RunRecord
@@ -79,7 +80,11 @@ def write(
         files: dict[str, tuple[int, str]] = {}
         when = _moment(run.first)
         for name in sorted([NAME, *files_of(folder)]):
-            files[RUN + name] = _copy(archive, RUN + name, folder / path_of(name), when)
+            path = RunFile(name).inside(folder)
+            if path is None:
+                why = "it is no file of this run, not opened"
+                raise OSError(errno.ELOOP, why, str(folder / name))
+            files[RUN + name] = _copy(archive, RUN + name, path, when)
         for name, data in sorted(more.items()):
             files[name] = _add(archive, name, data, when)
         sums = "".join(f"{digest}  {name}\n" for name, (_, digest) in sorted(files.items()))

@@ -1,15 +1,17 @@
-"""The folder of one run, and those of the runs before it."""
+"""The folder of one run, its files, and the runs before it."""
 
 import contextlib
 import errno
 import os
 import re
 import shutil
+import stat
 import time
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.core.opening import path_of
 from pytest_orchestrator.run.journal import NAME, Journal, JournalError, is_written
 
 if TYPE_CHECKING:
@@ -41,6 +43,78 @@ def free_id(base: Path) -> str:
 def is_run(path: Path) -> bool:
     """Tell by its name whether a folder is that of a run."""
     return _ID.fullmatch(path.name) is not None
+
+
+class RunFile:
+    """A file as a journal names it, which is text until `RunFiles` says where it is.
+
+    Attributes:
+        told: The path as the journal has it; empty where that is no text.
+    """
+
+    __slots__ = ("told",)
+
+    def __init__(self, told: object) -> None:
+        self.told = told if isinstance(told, str) else ""
+
+    def inside(self, folder: Path) -> Path | None:
+        """Return the path of the file, as `RunFiles.at` does."""
+        return RunFiles(folder).at(self)
+
+
+class RunFiles:
+    """The files of a run: the only way from a path in a journal to a file that is opened.
+
+    A journal may come from anywhere. Only regular files inside the folder of its run are files of
+    the run, however they are named and whatever links lead there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Look at nothing so far.
+
+        Args:
+            folder: The folder of the run.
+        """
+        self._folder = folder
+        self._base = os.path.realpath(folder)
+        self._parents: dict[str, str | None] = {}
+
+    def at(self, file: RunFile) -> Path | None:
+        """Return the path of a file, all links resolved; there may be none yet.
+
+        Args:
+            file: What the journal names.
+
+        Returns:
+            None where that is outside of the folder, or is no regular file.
+        """
+        name = os.path.normpath(path_of(file.told)) if file.told else ""
+        if not name or name.startswith(("/", "../")) or name in (".", ".."):
+            return None
+        try:
+            parent, last = os.path.split(name)
+            if parent not in self._parents:
+                self._parents[parent] = self._resolved(parent)
+            real = self._parents[parent]
+            return None if real is None else self._regular(f"{real}/{last}")
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+
+    def _regular(self, path: str) -> Path | None:
+        try:
+            mode = os.lstat(path).st_mode
+            if stat.S_ISLNK(mode):
+                resolved = self._resolved(path.removeprefix(f"{self._base}/"))
+                if resolved is None:
+                    return None
+                path, mode = resolved, os.lstat(resolved).st_mode
+        except FileNotFoundError:
+            return Path(path)
+        return Path(path) if stat.S_ISREG(mode) else None
+
+    def _resolved(self, path: str) -> str | None:
+        found = os.path.realpath(f"{self._base}/{path}")
+        return found if f"{found}/".startswith(f"{self._base.rstrip('/')}/") else None
 
 
 class RunFolder:
@@ -153,7 +227,7 @@ def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
     """
     way = PurePosixPath(path.strip("/"))
     below = (cell.replace(":", "="),) if cell else ()
-    if way.parts[0] == "recipes" and way.suffix == ".yaml":
+    if way.parts[:1] == ("recipes",) and way.suffix == ".yaml":
         return (*way.with_suffix("").parts[1:], *below)
     return (*way.parts, *below)  # the whole path of what may be a twin
 

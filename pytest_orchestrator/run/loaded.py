@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pytest_orchestrator.run import runs
+from pytest_orchestrator.run.folder import RunFiles
 from pytest_orchestrator.run.journal import NAME
 from pytest_orchestrator.run.reader import read
 from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord
@@ -37,6 +38,7 @@ class LoadedRun:
 
     def __init__(self, folder: Path, record: RunRecord) -> None:
         self.folder = folder
+        self._record = record
         self.info: dict[str, Any] = summary(record, folder.name)
         self.steps = [_step(step) for step in record.steps if step.state not in UNTOUCHED]
         self.context: dict[str, Any] = record.changes.values()
@@ -50,7 +52,9 @@ class LoadedRun:
 
         They are read when they are asked for; a file that is not there any more has none.
         """
-        return [row for step in self.steps for row in _samples(self.folder, step)]
+        files = RunFiles(self.folder)
+        touched = (step for step in self._record.steps if step.state not in UNTOUCHED)
+        return [row for step in touched for row in _samples(files, step)]
 
     def __repr__(self) -> str:
         return f"<LoadedRun {self.info['id']}: {self.info['verdict']}, {len(self.steps)} steps>"
@@ -127,12 +131,11 @@ def _test(test: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 
-def _samples(folder: Path, step: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    name = step.get("samples")
-    path = folder / name if name else None
+def _samples(files: RunFiles, step: StepRecord) -> Iterator[dict[str, Any]]:
+    path = files.at(step.samples) if step.samples else None
     if path is None or not path.is_file():
         return
-    about = {name: step[name] for name in ("recipe", "step")}
+    about = {"recipe": step.recipe, "step": step.name}
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.events import RunFinished
-from pytest_orchestrator.core.opening import path_of, path_text
+from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.run.folder import RunFile, RunFiles
 from pytest_orchestrator.run.journal import LOCK, NAME
 from pytest_orchestrator.run.reader import Reading, State, read
 
@@ -133,12 +134,14 @@ def _of_the_journal(reading: Reading) -> Iterator[Flaw]:
 
 
 def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Flaw]:
+    files = RunFiles(folder)
     there = {name for name in files_of(folder) if name.partition("/")[0] not in _VIEWS}
     for name in sorted(there | sealed.keys()):
         if name not in sealed:
             yield Flaw(name, "it came after the run had ended")
             continue
-        why = _unlike(folder / path_of(name), *sealed[name])
+        path = files.at(RunFile(name))
+        why = _unlike(path, *sealed[name]) if path else "it is no file of this run, not opened"
         if why:
             yield Flaw(name, why)
 

@@ -3,7 +3,8 @@
 It is folded line by line, so that a run that still goes on is the same thing as one of last year.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.events import (
@@ -20,11 +21,40 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.run.changes import Changes
+from pytest_orchestrator.run.folder import RunFile
 from pytest_orchestrator.run.reader import State
 
 GOING_ON: Final = frozenset({"running", "locked", "retrying"})
 UNTOUCHED: Final = frozenset({"waiting", "not run"})
 """States of steps of which nothing is known, in runs that go on and that are over."""
+
+
+class LogFile(NamedTuple):
+    """A log that a journal names, its size in bytes, and whether it ends at its limit."""
+
+    file: RunFile
+    size: int
+    cut: bool
+
+
+class Artifact(NamedTuple):
+    """A file that a step has left, as a journal names it; its media type and size in bytes."""
+
+    file: RunFile
+    type: str
+    size: int
+
+
+def logs_in(told: Mapping[str, Any]) -> dict[str, LogFile]:
+    """Return the logs that a block, or an attempt in it, names; by stream.
+
+    Args:
+        told: The block or the attempt.
+    """
+    return {
+        stream: LogFile(RunFile(one["path"]), one["bytes"], one["cut"])
+        for stream, one in told.get("logs", {}).items()
+    }
 
 
 class StepRecord:
@@ -79,6 +109,25 @@ class StepRecord:
         """The ``worker`` that ran its last try, and its ``host``; empty where it ran here."""
         found: dict[str, str] = (self.block or {}).get("where", {})
         return found
+
+    @property
+    def logs(self) -> dict[str, LogFile]:
+        """The logs of its last try, by stream."""
+        return logs_in(self.block or {})
+
+    @property
+    def samples(self) -> RunFile | None:
+        """The file of what it used over time; None where there is none."""
+        told = (self.block or {}).get("resources", {}).get("samples")
+        return RunFile(told) if told else None
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The files that it has left."""
+        return [
+            Artifact(RunFile(one["path"]), one.get("type") or "", one["bytes"])
+            for one in (self.block or {}).get("artifacts", ())
+        ]
 
     def fold(
         self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed

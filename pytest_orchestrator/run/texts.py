@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.run.folder import RunFile
 
 FOLDER: Final = "sources"
 """Where the texts stand in the folder of a run, by their paths from the rootdir."""
@@ -26,7 +27,7 @@ def keep(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
             texts.setdefault(step.part.source.id, step.part.source.text)
     for name, text in texts.items():
         path = place_of(folder, name)
-        if not path.exists():
+        if path is not None and not path.exists():
             with contextlib.suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(masked(text), encoding="utf-8")
@@ -59,11 +60,12 @@ class Waiting:
                 keep(self._folder(), self._recipes.pop(), self._masked)
 
 
-def place_of(folder: Path, name: str) -> Path:
-    """Return where the text of a file is kept.
+def place_of(folder: Path, name: object) -> Path | None:
+    """Return the path at which the text of a file is kept; None outside of the run's folder.
 
     Args:
         folder: The folder of the run.
-        name: Path of the file, relative to the rootdir or absolute.
+        name: Path of the file, relative to the rootdir or absolute, as a journal has it.
     """
-    return folder / FOLDER / name.strip("/")
+    kept = RunFile(name).told.strip("/")
+    return RunFile(f"{FOLDER}/{kept}").inside(folder) if kept else None

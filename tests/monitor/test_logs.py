@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.monitor.logs import inside, log_of, part, samples_of
+from pytest_orchestrator.monitor.logs import log_of, part, samples_of
 from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.run.folder import RunFile
 from tests.monitor.conftest import RUN
 
 
@@ -41,8 +42,10 @@ def test_what_lies_elsewhere_is_not_read(path: str, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "link").symlink_to(tmp_path / "secret")
 
-    assert inside(folder, path) is None
-    assert part(inside(folder, path), None, is_open=False) is None
+    found = RunFile(path).inside(folder)
+
+    assert found is None
+    assert part(found, None, is_open=False) is None
 
 
 def test_a_step_that_goes_on_has_its_files_where_it_will_have_them(bench: Path) -> None:

@@ -94,13 +94,13 @@ def test_no_lock_that_a_reader_of_the_project_can_hold_keeps_a_session_from_begi
 def test_a_session_that_prunes_leaves_a_run_alone_that_is_just_being_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = folder.Journal, []
+    seen: list[str] = []
 
     def make(path: Path) -> Journal:
-        monkeypatch.setattr(folder, "Journal", real)
+        monkeypatch.setattr(folder, "Journal", Journal)
         over(tmp_path, 2, keep=1)
         seen.extend(one.name for one in runs.all_of(tmp_path))
-        return real(path)
+        return Journal(path)
 
     monkeypatch.setattr(folder, "Journal", make)
     journal = RunFolder(tmp_path, run(1)).open(0)

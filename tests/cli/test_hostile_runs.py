@@ -1,0 +1,190 @@
+"""A run that was copied from elsewhere may say anything: no verb opens a file for it."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Project
+from tests.reports.sample_run import psu_run
+
+CANARY = "CANARY-7f3a"
+RUNS = ".orchestrator/runs"
+SPY = """
+import contextlib, os, sys
+outside, *rest = sys.argv[1:]
+
+def spy(event, args):
+    if event.partition(".")[0] in ("open", "os", "shutil") and args:
+        for each in args[:2]:
+            if isinstance(each, (str, bytes, os.PathLike)):
+                way = os.fsdecode(each)
+                if event == "open":
+                    way = os.path.realpath(way)
+                else:  # of a link itself
+                    way = os.path.join(os.path.realpath(os.path.dirname(way)), "it")
+                if f"{way}/".startswith(f"{outside}/"):
+                    print("SPY", event, os.fsdecode(each), file=sys.stderr)
+
+sys.addaudithook(spy)
+from pytest_orchestrator.cli.main import main
+from pytest_orchestrator.run.loaded import load_run
+
+for line in sys.stdin.read().splitlines():
+    with contextlib.suppress(SystemExit):
+        main(line.split(" "))
+    with contextlib.suppress(Exception):
+        print(load_run(rest[0]).samples)
+"""
+
+
+def told(value: Any, path: str, key: str = "") -> Any:
+    """Return a part of a journal in which each path is another one."""
+    if isinstance(value, dict):
+        return {name: told(one, path, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [told(one, path) for one in value]
+    return path if key in ("path", "samples") and isinstance(value, str) else value
+
+
+def rewritten(folder: Path, path: str, *, sealed: bool) -> None:
+    """Write the journal of a run anew, all its hashes right."""
+    lines, before = [], "0" * 64
+    for line in (folder / "journal.jsonl").read_text().splitlines():
+        event = told(json.loads(line), path)
+        del event["hash"]
+        if event["event"] == "run_finished":
+            if not sealed:
+                break
+            event["files"] = {path: [11, "0" * 64]}
+        body = json.dumps(event, separators=(",", ":"))[:-1]
+        before = sha256(f"{before}{body}".encode()).hexdigest()
+        lines.append(f'{body},"hash":"{before}"}}\n')
+    (folder / "journal.jsonl").write_text("".join(lines))
+
+
+@pytest.fixture
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that no run has anything to do with."""
+    folder = tmp_path_factory.mktemp("outside").resolve()
+    text = f"version: 1\nsteps: [{{name: a, type: shell, cmd: echo {CANARY}}}]\n"
+    (folder / "secret.yaml").write_text(text)
+    sample = json.dumps({"seconds": 1.5, "rss": 1, "cpu_seconds": 0.5, "x": CANARY})
+    (folder / "samples.jsonl").write_text(f"{sample}\n" * 3)
+    (folder / "more.png").write_bytes(CANARY.encode())
+    return folder
+
+
+WAYS: dict[str, Callable[[Path, Path], str]] = {
+    "up": lambda out, run: os.path.relpath(out / "secret.yaml", run),
+    "samples": lambda out, run: os.path.relpath(out / "samples.jsonl", run),
+    "more than up": lambda out, run: "../" * 40 + str(out / "more.png")[1:],
+    "sources": lambda out, run: os.path.relpath(out / "secret.yaml", run / "sources"),
+    "absolute": lambda out, run: str(out / "secret.yaml"),
+    "new": lambda out, run: os.path.relpath(out / "new", run / "assets"),
+    "link": lambda out, run: "link",
+    "folder": lambda out, run: "ring/secret.yaml",
+    "assets": lambda out, run: "recipes/ring/new.yaml",
+    "pipe": lambda out, run: "pipe",
+    "null": lambda out, run: "logs/\0",
+    "nothing": lambda out, run: "",
+    "long": lambda out, run: "x" * 5000,
+    "surrogate": lambda out, run: "\ud800",
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["ended", "killed"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_verb_opens_or_writes_a_file_outside_of_the_folder_of_a_run(
+    project: Project, outside: Path, way: str, sealed: bool
+) -> None:
+    folder = (project.path / RUNS / "20261125T101502Z-7f3a").resolve()
+    psu_run(folder, png=b"png").seal()
+    (folder / "link").symlink_to(outside / "secret.yaml")
+    (folder / "ring").symlink_to(outside)
+    (folder / "assets").mkdir()
+    (folder / "assets" / "ring").symlink_to(outside)
+    (folder / "report.html").symlink_to(outside / "report.html")
+    os.mkfifo(folder / "pipe")
+    path = WAYS[way](outside, folder)
+    rewritten(folder, path, sealed=sealed)
+    before = {one.name: one.read_bytes() for one in outside.iterdir()}
+    verbs = ["report", "report -o page.html", "report --bundle out.zip", "verify", "runs"]
+    verbs += ["runs show", "runs --trend", "compare latest latest", "ctx --run latest all"]
+    verbs += ["graph psu_burn_in --run latest", "verify out.zip"]
+
+    run = subprocess.run(
+        [sys.executable, "-c", SPY, str(outside), str(folder)],
+        input="\n".join(verbs),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert [line for line in run.stderr.splitlines() if line.startswith("SPY")] == []
+    assert "Traceback" not in run.stderr
+    assert CANARY not in run.stdout + run.stderr
+    assert {one.name: one.read_bytes() for one in outside.iterdir()} == before
+    assert CANARY not in (project.path / "page.html").read_text()
+    with zipfile.ZipFile(project.path / "out.zip") as bundle:
+        assert not [name for name in bundle.namelist() if CANARY.encode() in bundle.read(name)]
+
+
+def test_a_page_shows_a_path_that_leads_elsewhere_and_says_that_it_was_not_opened(
+    project: Project,
+) -> None:
+    folder = project.path / RUNS / "20261125T101502Z-7f3a"
+    psu_run(folder, png=b"png").seal()
+    rewritten(folder, "../../../../../../etc/passwd", sealed=True)
+
+    assert project.call("report").code == 0
+
+    page = (folder / "report.html").read_text()
+    assert (
+        "<b>stderr</b> <code>../../../../../../etc/passwd</code>, no file of this run, not opened"
+    ) in page
+    assert (
+        "<li><code>../../../../../../etc/passwd</code>, no file of this run, not opened"
+    ) in page
+    assert 'href="../' not in page
+    assert "root:" not in page
+    assert project.call("verify", "latest").out == (
+        f"{folder.name}: ../../../../../../etc/passwd: it is no file of this run, not opened "
+        "(and 5 more)\n"
+    )
+
+
+def test_a_journal_that_is_a_link_is_no_evidence(project: Project, tmp_path: Path) -> None:
+    folder = project.path / RUNS / "20261125T101502Z-7f3a"
+    folder.mkdir(parents=True)
+    (tmp_path / "secret").write_text(CANARY)
+    (folder / "journal.jsonl").symlink_to(tmp_path / "secret")
+
+    told = project.call("report", "--bundle", "out.zip")
+
+    assert told.code == 2
+    assert told.err.endswith("journal.jsonl: it is no file of this run, not opened\n")
+    assert not (project.path / "out.zip").exists()
+
+
+def test_the_evidence_of_a_run_has_no_recipe_that_a_kept_text_leads_to(
+    project: Project, outside: Path
+) -> None:
+    folder = project.path / RUNS / "20261125T101502Z-7f3a"
+    run = psu_run(folder)
+    uses = f"steps: [{{name: a, use: {outside / 'secret.yaml'}}}]\n"
+    run.write("sources/recipes/psu_burn_in.yaml", f"version: 1\n{uses}".encode())
+    run.seal()
+
+    assert project.call("report", "--bundle", "out.zip").code == 0
+
+    with zipfile.ZipFile(project.path / "out.zip") as bundle:
+        assert not [name for name in bundle.namelist() if CANARY.encode() in bundle.read(name)]
