@@ -5,7 +5,8 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from typing import Final
+from urllib.parse import quote
 
 from pytest_orchestrator.core.secret_stream import MASK
 
@@ -17,6 +18,25 @@ _LEAST_LINE = 6
 _END = 4
 """Characters of the beginning or the end of a form that are not there by chance."""
 
+_LEAST_HEX = 8
+"""The same of hexadecimal digits: a number of fewer may be anything."""
+
+_SAFE: Final = ("/", "", "!*'()", "!*()", "!#$&'()*+,/:;=?@")
+"""Characters that libraries leave as they are in a URL: Python, JavaScript (a component, a whole
+address) and .NET.
+"""
+
+_QUOTES: Final = (
+    ('"', "'"),
+    ("&quot;", "&#x27;"),
+    ("&quot;", "&#39;"),
+    ("&quot;", "&apos;"),
+    ("&quot;", "'"),
+    ("&#34;", "&#39;"),
+)
+"""How writers of HTML and XML have the two quotes: only in attributes they need to be escaped."""
+
+_ESCAPED: Final = re.compile("%[0-9A-F]{2}")
 _CUT = re.compile(r"\n?(?:\.\.\.|…)\n?")
 
 
@@ -28,12 +48,15 @@ def forms_of(secret: str) -> list[str]:
 
     Returns:
         The value; it and each of its longer lines in base64 (whatever stands before and
-        after it there), in a URL, in JSON, as Python and a shell quote it. Without twins.
+        after it there), in hexadecimal, in a URL, in HTML and XML, in JSON, as Python and a
+        shell quote it. Without duplicates.
     """
     forms = dict.fromkeys([secret, secret.strip()])
     for text in [*forms, *_lines(secret)]:
-        found = dict.fromkeys([text, *_quoted(text), *_in_base64(text)])
+        found = dict.fromkeys([text, *_quoted(text), *_in_a_url(text), *_in_markup(text)])
+        found |= dict.fromkeys(_in_base64(text))
         forms |= {form: None for form in found if len(form) >= _LEAST}
+        forms |= {form: None for form in _in_hex(text) if len(form) >= _LEAST_HEX}
     return list(forms)
 
 
@@ -94,9 +117,29 @@ def _quoted(text: str) -> Iterator[str]:
     yield raw.decode("ascii", errors="backslashreplace")
     yield repr(raw)[2:-1]
     yield shlex.quote(text).removeprefix("'").removesuffix("'")
-    for safe in ("/", ""):
-        yield quote(raw, safe=safe)
-        yield quote_plus(raw, safe=safe)
+
+
+def _in_a_url(text: str) -> Iterator[str]:
+    raw = text.encode(errors="surrogateescape")
+    for safe in _SAFE:
+        upper = quote(raw, safe=safe)
+        for form in (upper, upper.replace("%20", "+")):
+            yield form
+            yield _ESCAPED.sub(lambda found: found[0].lower(), form)
+
+
+def _in_markup(text: str) -> Iterator[str]:
+    found = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for double, single in _QUOTES:
+        form = found.replace('"', double).replace("'", single)
+        yield form
+        yield form.encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _in_hex(text: str) -> Iterator[str]:
+    form = text.encode(errors="surrogateescape").hex()
+    yield form
+    yield form.upper()
 
 
 def _in_base64(text: str) -> Iterator[str]:

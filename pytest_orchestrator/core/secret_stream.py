@@ -7,6 +7,9 @@ import re
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import AnyStr, TypeAlias
+
+    Groups: TypeAlias = dict[AnyStr, list[AnyStr]]
 
 MASK = "***"
 _MASK = MASK.encode()
@@ -26,6 +29,7 @@ class SecretStream:
     def __init__(self, forms: tuple[bytes, ...]) -> None:
         self.replaced: list[tuple[int, bytes]] = []
         self._forms = forms
+        self._groups, self._heads = _indexed(forms)
         self._held = b""
         self._sent = 0
 
@@ -40,21 +44,25 @@ class SecretStream:
 
     def _begun(self, data: bytes) -> int:
         """Return how many bytes at the end may be the beginning of a secret."""
-        most, size = 0, len(data)
-        for form in self._forms:
-            at = data.find(form[:1], max(0, size - len(form) + 1), size - most)
+        most, size, last = 0, len(data), data[-1:]
+        for head, forms in self._heads:
+            # Two bytes are found far less often than one; one alone can only be the last.
+            if not most and last == head[:1]:
+                most = 1
+            at = data.find(head, max(0, size - len(forms[0]) + 1), size - most + 1)
             while at >= 0:
-                if form.startswith(data[at:]):
+                begun = data[at:]
+                if any(form.startswith(begun) and form != begun for form in forms):
                     most = size - at
                     break
-                at = data.find(form[:1], at + 1, size - most)
+                at = data.find(head, at + 1, size - most + 1)
         return most
 
     def _masked(self, data: bytes, end: int) -> bytes:
         """Mask what begins before the end; the rest is held."""
         pieces: list[bytes] = []
         at = 0
-        if any(form in data for form in self._forms):
+        if has_any(data, self._groups):
             for hit in _pattern(self._forms).finditer(data):
                 if hit.start() >= end:
                     break
@@ -70,6 +78,58 @@ class SecretStream:
     def _send(self, pieces: list[bytes], piece: bytes) -> None:
         pieces.append(piece)
         self._sent += len(piece)
+
+
+def _indexed(
+    forms: tuple[bytes, ...],
+) -> tuple[dict[bytes, list[bytes]], list[tuple[bytes, list[bytes]]]]:
+    """Return forms as `grouped` does, and by their first two bytes; mostly it is known."""
+    known = _index.get(forms)
+    if known is None:
+        _index.clear()
+        heads: dict[bytes, list[bytes]] = {}
+        for form in forms:  # the longest is the first of its group
+            if len(form) > 1:
+                heads.setdefault(form[:2], []).append(form)
+        known = grouped(forms, re.compile(QUOTED.encode()), b""), list(heads.items())
+        _index[forms] = known
+    return known
+
+
+_index: dict[
+    tuple[bytes, ...], tuple[dict[bytes, list[bytes]], list[tuple[bytes, list[bytes]]]]
+] = {}
+
+
+QUOTED = r"%[0-9A-Fa-f]{2}|&#?\w+;|\\."
+"""One character as a URL, HTML or a string of JSON has it."""
+
+
+def grouped(forms: Iterable[AnyStr], quoted: re.Pattern[AnyStr], rest: AnyStr) -> Groups[AnyStr]:
+    """Return forms by the first quoted character of each one.
+
+    Most forms have one: where a text does not have that, no form of the group is looked for.
+
+    Args:
+        forms: Texts or bytes.
+        quoted: The expression `QUOTED`.
+        rest: The key of forms without one; it is empty.
+    """
+    groups: dict[AnyStr, list[AnyStr]] = {}
+    for form in forms:
+        found = quoted.search(form)
+        groups.setdefault(found[0] if found else rest, []).append(form)
+    return groups
+
+
+def has_any(data: AnyStr, groups: Groups[AnyStr]) -> bool:
+    """Return True where one of the forms that `grouped` was given is in a text."""
+    for mark, forms in groups.items():
+        if mark in data:
+            for form in forms:
+                if form in data:
+                    return True
+    return False
 
 
 def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:

@@ -1,7 +1,8 @@
 """The one masker: what is secret in a session, and text, bytes and values without it.
 
-A value is masked in the forms in which programs print it: as it is, in base64, in a URL, in
-JSON, as Python and a shell quote it. Text and values are masked; names, keys and paths never.
+A value is masked in the forms in which programs print it: as it is, in base64, in hexadecimal, in
+a URL, in HTML, in JSON, as Python and a shell quote it. Text and values are masked, the keys of
+mappings in values among them; names, keys of the Context and of recipes, and paths never.
 """
 
 import fnmatch
@@ -16,14 +17,24 @@ import msgspec
 
 from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.paths import ABSENT, into
+from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.core.secret_forms import ends_masked, forms_of
-from pytest_orchestrator.core.secret_stream import MASK, SecretStream, expression
+from pytest_orchestrator.core.secret_stream import (
+    MASK,
+    QUOTED,
+    SecretStream,
+    expression,
+    grouped,
+    has_any,
+)
 from pytest_orchestrator.core.values import Json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
 
 T = TypeVar("T")
+
+_QUOTED = re.compile(QUOTED)
 
 NAMES = ("*TOKEN*", "*SECRET*", "*PASSW*", "*API_KEY*", "*PRIVATE_KEY*", "*CREDENTIAL*")
 """Names of environment variables whose values are secret, whatever their case."""
@@ -44,9 +55,12 @@ _KEPT = {
     "name",
     "op",
 }
-_KEPT |= {"outcome", "place", "step", "ts", "usage", "who"}
+_KEPT |= {"outcome", "place", "step", "ts", "usage"}
 _KEPT |= {"attempt", "exit_code", "number", "size", "started", "waited"}
 """Fields of results that are ids, keys, paths and figures."""
+
+_OF_THE_USER = {"equals", "measured", "new", "old", "value"}
+"""Fields of results that hold what a step has made: keys of mappings in it are text of the user."""
 
 
 class _Known:
@@ -61,6 +75,7 @@ class _Known:
     def __init__(self, values: Mapping[str, list[str]]) -> None:
         found = dict.fromkeys(form for forms in values.values() for form in forms)
         self.forms = tuple(sorted(found, key=len, reverse=True))
+        self.groups = grouped(self.forms, _QUOTED, "")
         self.data = tuple(form.encode(errors="surrogateescape") for form in self.forms)
         self.numbers = frozenset(value for value in values if _is_number(value))
 
@@ -175,7 +190,7 @@ class Masker:
             return text
         known = self._all()
         # To look for each is cheaper than the expression, and mostly there is none.
-        if any(form in text for form in known.forms):
+        if has_any(text, known.groups):
             text = known.pattern.sub(MASK, text)
         if "..." in text or "…" in text:
             text = ends_masked(text, known.forms)
@@ -202,7 +217,24 @@ class Masker:
         """
         return self._of(value) if self._values else value
 
-    def _of(self, value: Any) -> Any:
+    def value(self, value: T) -> T:
+        """Mask a value that a step or a test has made: the keys of mappings in it as well.
+
+        Args:
+            value: JSON.
+        """
+        return self._of(value, keys=True) if self._values else value
+
+    def who(self, who: str, node: str = "") -> str:
+        """Mask the name of a writer; that of a step stays, as in its node id.
+
+        Args:
+            who: As it calls itself.
+            node: The node id, or the name, of the step or test that writes; empty for another.
+        """
+        return who if node.rpartition("::")[2] == who else self.text(who)
+
+    def _of(self, value: Any, *, keys: bool = False) -> Any:
         kind = type(value)
         if kind is str:
             return self.text(value)
@@ -211,18 +243,39 @@ class Masker:
         if kind is bytes:
             return self.data(value)
         if kind in (list, tuple):
-            return kind(map(self._of, value))
+            return kind([self._of(one, keys=keys) for one in value])
         if kind is dict:
+            if keys:
+                return self._of_mapping(value)
             return {key: self._of(one) for key, one in value.items()}
         if isinstance(value, msgspec.Struct):
             return self._of_struct(value)
         return value
 
-    def _of_struct(self, value: msgspec.Struct) -> msgspec.Struct:
+    def _of_mapping(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        """Mask a mapping of the user; keys that become the same one are numbered."""
+        masked: dict[Any, Any] = {}
+        for key, one in value.items():
+            shown = name = self.text(key) if type(key) is str else key
+            number = 1
+            while name in masked or (name is not key and name in value):
+                number += 1
+                name = f"{shown} ({number})"
+            masked[name] = self._of(one, keys=True)
+        return masked
+
+    def _of_struct(self, value: msgspec.Struct, step: str = "") -> msgspec.Struct:
         names = [name for name in value.__struct_fields__ if name not in _KEPT]
-        fields = {name: self._of(getattr(value, name)) for name in names}
-        if isinstance(value, Change) and (fields["old"], fields["new"]) != (value.old, value.new):
-            fields["masked"] = True
+        if isinstance(value, StepResult):
+            names = [name for name in names if name not in ("changes", "given")]
+        fields = {name: self._of(getattr(value, name), keys=name in _OF_THE_USER) for name in names}
+        if isinstance(value, StepResult):
+            fields["changes"] = tuple(self._of_struct(one, value.step) for one in value.changes)
+            fields["given"] = {name: self.value(one) for name, one in value.given.items()}
+        elif isinstance(value, Change):
+            fields["who"] = self.who(value.who, step)
+            if (fields["old"], fields["new"]) != (value.old, value.new):
+                fields["masked"] = True
         return msgspec.structs.replace(value, **fields)
 
     def _all(self) -> _Known:

@@ -66,9 +66,13 @@ class Follower:
         self._change(change, {"recipe": None, "node": None, "step": None})
 
     def _change(self, change: "Change", names: dict[str, Any]) -> None:
+        from msgspec.structs import replace
+
         from pytest_orchestrator.plugin.state import state_of
 
         known = state_of(self._config).masked(change)
+        if change.who == names["step"]:
+            known = replace(known, who=change.who)
         told = {"key": known.key, **known.as_dict()}
         told |= {"masked": True} if known.masked else {}
         self._call(_CHANGE, names | {"change": told})

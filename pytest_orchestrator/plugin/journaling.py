@@ -221,10 +221,16 @@ class Journaling:
 
     def _snapshot(self) -> dict[str, Any]:
         """Return the values of the Context at the end, those of recipes' own among them."""
-        told: dict[str, Any] = {"values": self._state.context.to_dict()}
+
+        def values(context: Any) -> dict[str, Any]:
+            masked = self._state.masked_value
+            return {key: masked(value) for key, value in context.to_dict().items()}
+
         scopes = [*self._state.scopes.items()]
-        told["scopes"] = {key: context.to_dict() for key, context in scopes}
-        return self._state.masked(told)
+        return {
+            "values": values(self._state.context),
+            "scopes": {key: values(context) for key, context in scopes},
+        }
 
     def _tell_failed(self, session: pytest.Session, error: JournalError) -> None:
         """Let the session fail, and say why where the terminal has not yet."""

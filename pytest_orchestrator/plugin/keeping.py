@@ -169,11 +169,20 @@ class Keeper:
         if self.ignored == threading.get_ident():
             return
         event = event if event.by else past.by_test(event)
-        if self._secrets and event.op != "pop":
-            masked = self._secrets.of(event.new)
+        if self._secrets:
+            event = self._masked(event)
+        self.append(event, moment)
+
+    def _masked(self, event: ContextChanged) -> ContextChanged:
+        assert self._secrets is not None  # noqa: S101  # asked before
+        who = self._secrets.who(event.who, event.by)
+        if who != event.who:
+            event = msgspec.structs.replace(event, who=who)
+        if event.op != "pop":
+            masked = self._secrets.value(event.new)
             if masked != event.new:
                 event = msgspec.structs.replace(event, new=masked, masked=True)
-        self.append(event, moment)
+        return event
 
     def told_by(self, env: "Environment", recipe: "Recipe") -> "Environment":
         """Return the surroundings of a run that tells here what happens to its steps."""
@@ -245,7 +254,7 @@ class Keeper:
                 outcome=result.outcome,
                 meets=result.meets,
                 block=block,
-                result=self._state.masked(result.ended.value) if result.ended else None,
+                result=self._state.masked_value(result.ended.value) if result.ended else None,
                 digests=self._work.get(at) or past.work_of_skipped(self._state, at, result),
             )
         )

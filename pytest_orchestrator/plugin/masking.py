@@ -32,7 +32,7 @@ def mask(report: pytest.TestReport | pytest.CollectReport, secrets: "Masker") ->
     if report.user_properties:
         mine = _of_step(report)
         report.user_properties = [
-            pair if pair in mine else (pair[0], secrets.of(pair[1]))
+            pair if pair in mine else (pair[0], secrets.value(pair[1]))
             for pair in report.user_properties
         ]
     # The name is pytest-json-report's.
@@ -56,7 +56,7 @@ def fields(
 def record(told: dict[str, Any], secrets: "Masker") -> dict[str, Any]:
     """Mask a log record, given as plain data."""
     return {
-        name: value if name in _OF_RECORD else secrets.of(value) for name, value in told.items()
+        name: value if name in _OF_RECORD else secrets.value(value) for name, value in told.items()
     }
 
 
@@ -74,7 +74,7 @@ def _stage(name: str, stage: Any, secrets: "Masker") -> Any:
     if not isinstance(stage, dict):
         return secrets.of(stage)
     if name == "metadata":
-        return {key: one if key == _BLOCK else secrets.of(one) for key, one in stage.items()}
+        return {key: one if key == _BLOCK else secrets.value(one) for key, one in stage.items()}
     return {
         key: [record(each, secrets) for each in one] if key == "log" else secrets.of(one)
         for key, one in stage.items()

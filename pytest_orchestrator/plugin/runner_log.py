@@ -71,5 +71,5 @@ def _value(config: pytest.Config, node: str, step: str) -> Any:
         if run.recipe.node(step) == node:
             result = run.known(step)
             ended = result.ended if result is not None else None
-            return state.masked(ended.value) if ended is not None else None
+            return state.masked_value(ended.value) if ended is not None else None
     return None

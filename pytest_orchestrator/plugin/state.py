@@ -158,6 +158,10 @@ class State:
         """Return a value without what is secret in it."""
         return value if self._secrets is None else self._secrets.of(value)
 
+    def masked_value(self, value: T) -> T:
+        """Return a value that a step has made without what is secret in it, keys included."""
+        return value if self._secrets is None else self._secrets.value(value)
+
     @property
     def environment(self) -> "Environment":
         """What all steps of the session are given."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -19,7 +21,7 @@ FRESH = "bench-key-5f0d77c1"
 REPORTS = ("--json-report", "--json-report-file=out/report.json", "--junitxml=out/junit.xml")
 
 _LEAKY = """
-import base64, json, logging, os, sys, urllib.parse, warnings
+import base64, html, json, logging, os, re, sys, urllib.parse, warnings, xml.sax.saxutils
 
 log = logging.getLogger("leaky")
 
@@ -31,6 +33,12 @@ def forms(value):
         yield base64.urlsafe_b64encode(f"{before}{value}.".encode()).decode()
     yield "https://bench/?k=" + urllib.parse.quote(value)
     yield "https://bench/?k=" + urllib.parse.quote_plus(value, safe="")
+    yield re.sub("%..", lambda found: found[0].lower(), urllib.parse.quote(value, safe=""))
+    yield html.escape(value)
+    yield html.escape(value, quote=False)
+    yield xml.sax.saxutils.quoteattr(value, {"'": "&apos;"})
+    yield value.encode().hex()
+    yield value.encode().hex().upper()
     yield json.dumps({"k": value})
     yield json.dumps({"k": value}, ensure_ascii=False)
     yield repr([value])
@@ -48,7 +56,10 @@ def passes(ctx, params):
     spill(os.environ["BENCH_TOKEN"])
     ctx.set("used", {"key": os.environ["BENCH_TOKEN"]})
     ctx.set("all", list(forms(os.environ["BENCH_TOKEN"])))
-    return {"status": "ok", "note": os.environ["BENCH_TOKEN"]}
+    token = os.environ["BENCH_TOKEN"]
+    ctx.set("as_key", {token: [{f"a {token}": 1}]}, who=token)
+    ctx.set("by_name", 1, who=f"the {token}")
+    return {"status": "ok", "note": token, "keys": {token: {token: 1}}, token: 2}
 
 
 def fails(ctx, params):
@@ -101,6 +112,9 @@ def spellings(value: str) -> list[str]:
     """Return the texts that a search is for; in base64 the middle, whatever is before."""
     found = [value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]]
     found += [quote(value), quote(value, safe=""), quote_plus(value), repr(value)[1:-1]]
+    found += [html.escape(value), html.escape(value, quote=False)]
+    found.append(re.sub("%..", lambda one: one[0].lower(), quote(value, safe="")))
+    found += [value.encode().hex(), value.encode().hex().upper()]
     for before in ("", "u", "u:"):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             found.append(encode(f"{before}{value}".encode()).decode()[4:-4])
