@@ -36,6 +36,9 @@ _QUOTES: Final = (
 )
 """How writers of HTML and XML have the two quotes: only in attributes they need to be escaped."""
 
+_BLANKS: Final = {code: f"&#{code};" for code in (9, 10, 13)}
+"""How XML has what would be a blank in an attribute."""
+
 _ESCAPED: Final = re.compile("%[0-9A-F]{2}")
 _CUT = re.compile(r"\n?(?:\.\.\.|…)\n?")
 
@@ -132,8 +135,9 @@ def _in_markup(text: str) -> Iterator[str]:
     found = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for double, single in _QUOTES:
         form = found.replace('"', double).replace("'", single)
-        yield form
-        yield form.encode("ascii", "xmlcharrefreplace").decode()
+        for each in (form, form.translate(_BLANKS)):
+            yield each
+            yield each.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _in_hex(text: str) -> Iterator[str]:

@@ -298,6 +298,7 @@ LISTED: list[Callable[[str], str]] = [
 )
 @example("&#39;'\"'<b>", "", 1)
 @example("a/b+c d", "%2f", 3)
+@example("00\r0\n\t", "", 1)
 def test_no_output_holds_a_listed_form_of_a_secret(secret: str, around: str, size: int) -> None:
     one = masker(secret)
 
