@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
 
@@ -54,7 +55,7 @@ def write(name: str, out: Path) -> int:
         count = bundle.write(folder, found, out, dict(_resolved(folder, found)))
     except OSError as error:
         raise Mistake(f"{error.filename or out}: {error.strerror}") from None
-    print(f"{out}: {count} files of run {folder.name}")
+    say(f"{out}: {count} files of run {folder.name}")
     return 0
 
 

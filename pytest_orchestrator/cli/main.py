@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.examples import PROGRAM, with_example
 from pytest_orchestrator.cli.mistakes import Mistake, Parser
 from pytest_orchestrator.core.nearest import nearest
@@ -129,5 +130,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import pytest_orchestrator
 
-        print(f"{PROGRAM} {pytest_orchestrator.__version__}")
+        say(f"{PROGRAM} {pytest_orchestrator.__version__}")
         parser.exit()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
+from pytest_orchestrator.cli.columns import IN_A_LINE
 from pytest_orchestrator.core.nearest import nearest
 
 
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
             names = re.findall(r"[\w-]+", choice[3])
             what = choice[1].lower() if choice[1].isalpha() else "word"
             message = f"no {what} '{choice[2]}'{nearest_of(choice[2], names)}"
-        super().error(message)
+        super().error(message.translate(IN_A_LINE))
 
 
 def nearest_of(name: str, names: Collection[str]) -> str:

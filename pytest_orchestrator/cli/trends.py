@@ -1,11 +1,10 @@
 """`runs --trend`: what steps took and measured from run to run, as text or JSON."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake
 
 if TYPE_CHECKING:
@@ -31,10 +30,9 @@ def show(name: str, *, as_json: bool) -> int:
         known = {word for one in trends(folders) for word in (one.step, one.figure)}
         raise Mistake(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
     if as_json:
-        print(json.dumps({"trends": [_plain(one) for one in found]}, indent=2))
+        say_json({"trends": [_plain(one) for one in found]})
         return 0
-    for line in _lines(found, points=bool(name)):
-        print(line)
+    say(*_lines(found, points=bool(name)))
     return 0
 
 
@@ -45,7 +43,8 @@ def _lines(found: "Sequence[Trend]", *, points: bool) -> Iterator[str]:
     head = ("recipe", "step", "figure", "runs", "median", "spread", "last", "")
     yield from aligned([head, *map(_row, found)], frozenset({3, 4, 5, 6}))
     for one in found if points else ():
-        yield f"\n{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}"
+        yield ""
+        yield f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}"
         rows = [
             (f"  {each.run}", shown(each.value, one.unit), "" if each.passed else "recipe failed")
             for each in one.points

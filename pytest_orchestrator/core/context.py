@@ -13,7 +13,7 @@ from pytest_orchestrator.core.errors import ContextTypeError
 from pytest_orchestrator.core.events import Op
 from pytest_orchestrator.core.history import Change, Recorder, Written, stamp
 from pytest_orchestrator.core.layered import Layer
-from pytest_orchestrator.core.state import State, checked_who, item_of, total
+from pytest_orchestrator.core.state import State, checked_who, item_of, named, total
 from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
 
 __all__ = ["Change", "Context", "ContextLike"]
@@ -39,7 +39,7 @@ class Context:
     ) -> None:
         self._state = state
         self._values = state.values
-        self._who = checked_who(who)
+        self._who = named(who)
         self._by = by
         self._on_change = on_change
         self._missed: dict[str, None] = {}

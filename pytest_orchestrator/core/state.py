@@ -1,8 +1,9 @@
 """The values and the history that all handles on one Context share, and their lock."""
 
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from pytest_orchestrator.core.controls import CONTROLS
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.events import Op
 from pytest_orchestrator.core.history import History
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 __tracebackhide__ = True
+
+MOST_WHO: Final = 200
+"""Characters of the name that a writer gives itself."""
+_NO_NAME: Final = frozenset({*CONTROLS, 9, 10})
 
 
 class State:
@@ -58,7 +63,24 @@ class State:
 
 
 def checked_who(who: str) -> str:
-    """Return a name of a writer that can be written down; a plain one at once.
+    """Return the name that a writer gives itself, if it can be shown on a line; mostly at once.
+
+    Raises:
+        ContextTypeError: It is not text, is too long, or has control characters.
+        NotJson: It has lone surrogates.
+    """
+    if type(who) is str and len(who) <= MOST_WHO and who.isascii() and who.isprintable():
+        return who
+    who = named(who)
+    if len(who) > MOST_WHO:
+        raise ContextTypeError(f"who is a name of at most {MOST_WHO} characters, not {len(who):,}")
+    if not _NO_NAME.isdisjoint(map(ord, who)):
+        raise ContextTypeError(f"who is a name without control characters, not {who!a}")
+    return who
+
+
+def named(who: str) -> str:
+    """Return the name of a handle, which a recipe or pytest gives it.
 
     Raises:
         ContextTypeError: It is not text.

@@ -1,6 +1,12 @@
-"""Tells GitHub of a run while one of its workflows runs pytest; a worker of xdist tells nothing."""
+"""Annotations and a job summary for GitHub while a workflow runs pytest; workers have none.
+
+GitHub obeys each line of the log that begins with ``::``, whatever blanks are before it, and each
+one with ``##[``. Where pytest shows the output of tests, commands are stopped by a token that no
+test knows.
+"""
 
 import os
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,7 +23,10 @@ def join(config: pytest.Config) -> None:
     if os.environ.get("GITHUB_ACTIONS") != "true" or hasattr(config, "workerinput"):
         return
     if config.getini("recipe_github"):
-        config.pluginmanager.register(GitHub(config), "orchestrator-github")
+        github, stopped = GitHub(config), _Stopped()
+        config.pluginmanager.register(github, "orchestrator-github")
+        config.pluginmanager.register(_Shown(github, stopped), "orchestrator-github-shown")
+        config.pluginmanager.register(_Between(stopped), "orchestrator-github-between")
 
 
 class GitHub:
@@ -60,6 +69,13 @@ class GitHub:
             for line in self._told():
                 print(line, flush=True)  # noqa: T201 - a command of the workflow
 
+    @property
+    def tells(self) -> bool:
+        """There is something to annotate, or to sum up."""
+        from pytest_orchestrator.plugin import tables
+
+        return bool(self._problems or tables.recipes_of(self._config))
+
     def _told(self) -> list[str]:
         """Write the summary of the job; return the annotations."""
         from pytest_orchestrator.plugin import tables
@@ -91,3 +107,62 @@ class GitHub:
             return ""
         below = self._config.rootpath.relative_to(workspace).as_posix()
         return "" if below == "." else f"{below}/"
+
+
+class _Stopped:
+    """GitHub's commands, which are stopped and go on again; each time with another token."""
+
+    def __init__(self) -> None:
+        self.is_used = False
+        self._token = ""
+
+    def stop(self, terminal: Any) -> None:
+        """Let GitHub obey no line from here on."""
+        from secrets import token_hex
+
+        self._token = token_hex(16)
+        terminal.ensure_newline()
+        terminal.write_line(f"::stop-commands::{self._token}")
+
+    def go_on(self, terminal: Any) -> None:
+        """Let GitHub obey again."""
+        terminal.ensure_newline()
+        terminal.write_line(f"::{self._token}::")
+
+
+class _Shown:
+    """Stops commands before pytest shows failures, and at the end has them go on."""
+
+    def __init__(self, github: GitHub, stopped: _Stopped) -> None:
+        self._github, self._stopped = github, stopped
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
+        """Begin before all others, the reporter of pytest among them, and end after them."""
+        if not self._github.tells:
+            return (yield)
+        self._stopped.is_used = True
+        self._stopped.stop(terminalreporter)
+        try:
+            return (yield)
+        finally:
+            self._stopped.is_used = False
+            self._stopped.go_on(terminalreporter)
+
+
+class _Between:
+    """Has commands go on while plugins write, after the failures and before the short summary."""
+
+    def __init__(self, stopped: _Stopped) -> None:
+        self._stopped = stopped
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Iterator[None]:
+        """Begin after the reporter of pytest, and end before it goes on."""
+        if not self._stopped.is_used:
+            return (yield)
+        self._stopped.go_on(terminalreporter)
+        try:
+            return (yield)
+        finally:
+            self._stopped.stop(terminalreporter)

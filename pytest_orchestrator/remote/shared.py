@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_orchestrator.core.context import Change
 from pytest_orchestrator.core.history import Recorder, Written
-from pytest_orchestrator.core.state import checked_who
+from pytest_orchestrator.core.state import named
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.hub import LAYER, OPEN, Opening
 from pytest_orchestrator.remote.protocol import Reply
@@ -63,7 +63,7 @@ class SharedContext(RemoteContext):
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> Self:
         """Make another handle on the same state."""
-        return self._handle(OPEN, Opening(who=checked_who(who), by=by), on_change)
+        return self._handle(OPEN, Opening(who=named(who), by=by), on_change)
 
     def layer(self, scope: str = "") -> Self:
         """Make a Context for a recipe: reads fall through to this one, changes end with it."""

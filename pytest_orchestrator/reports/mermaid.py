@@ -5,6 +5,7 @@ Ids are numbers, so no name of a step can be a word of Mermaid's.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pytest_orchestrator.core.controls import CONTROLS
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.reports.states import SIGNS, look
 
@@ -16,6 +17,8 @@ MOST = 150
 """Steps that are drawn where no other number is asked for; nobody reads more."""
 
 _WIDEST = 60
+_LABEL = CONTROLS | {9: " ", 10: " ", 34: "#quot;", 60: "#lt;", 62: "#gt;"}
+"""Names in journals may be anything; Mermaid has its own way to write a character."""
 _MOST_ARROWS = 400
 # A drawing of more than 500 arrows or 50,000 characters is refused by Mermaid itself.
 
@@ -64,6 +67,7 @@ def _box(step: Mapping[str, Json], ids: Mapping[str, str]) -> str:
     name, state = str(step["name"]), step.get("state")
     words = f"{SIGNS.get(str(state), '')} {state}".strip() if state else ""
     shown = name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1]}…"
+    shown = shown.translate(_LABEL)
     told = f"{shown}<br/>{words}" if words else shown
     look = _look(step)
     return f'{ids[name]}["{told}"]' + (f":::{look}" if look else "")

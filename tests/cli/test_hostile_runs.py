@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from pytest_orchestrator.core.controls import CONTROLS
 from tests.cli.conftest import Project
 from tests.reports.sample_run import psu_run
+from tests.run.built import Runs
 
 CANARY = "CANARY-7f3a"
 RUNS = ".orchestrator/runs"
@@ -45,6 +47,20 @@ for line in sys.stdin.read().splitlines():
 """
 
 
+ODD = "\x1b[2J\x9b\u202e\x7f\r\nFORGED"
+_WORDS = {"event", "ts", "op", "outcome", "verdict", "state", "kind", "start", "stop", "started"}
+_WORDS |= {"schema_version", "sha256", "status", "type"}
+
+
+def odd(value: Any, key: str = "") -> Any:
+    """Return a part of a journal in which each text, and each key of a mapping, is an odd one."""
+    if isinstance(value, dict):
+        return {name: odd(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [odd(one, key) for one in value]
+    return f"{value}{ODD}" if isinstance(value, str) and key not in _WORDS else value
+
+
 def told(value: Any, path: str, key: str = "") -> Any:
     """Return a part of a journal in which each path is another one."""
     if isinstance(value, dict):
@@ -55,10 +71,15 @@ def told(value: Any, path: str, key: str = "") -> Any:
 
 
 def rewritten(folder: Path, path: str, *, sealed: bool) -> None:
-    """Write the journal of a run anew, all its hashes right."""
+    """Write the journal of a run anew, with another path in the place of each."""
+    write(folder, lambda event: told(event, path), path, sealed=sealed)
+
+
+def write(folder: Path, new: Callable[[Any], Any], path: str, *, sealed: bool = True) -> None:
+    """Write a journal anew, all its hashes right; the path is that of a file of its seal."""
     lines, before = [], "0" * 64
     for line in (folder / "journal.jsonl").read_text().splitlines():
-        event = told(json.loads(line), path)
+        event = new(json.loads(line))
         del event["hash"]
         if event["event"] == "run_finished":
             if not sealed:
@@ -160,6 +181,49 @@ def test_a_page_shows_a_path_that_leads_elsewhere_and_says_that_it_was_not_opene
         f"{folder.name}: ../../../../../../etc/passwd: it is no file of this run, not opened "
         "(and 5 more)\n"
     )
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
+def test_nothing_in_a_journal_moves_the_cursor_of_a_terminal_or_forges_a_line(
+    project: Project, as_json: tuple[str, ...]
+) -> None:
+    name = "20261125T101502Z-7f3a"
+    folder = project.path / RUNS / name
+    psu_run(folder).seal()
+    write(folder, odd, f"logs/{ODD}")
+    recipe = f"recipes/psu_burn_in.yaml{ODD}"
+    key = f"psu.ripple_mv{ODD}"
+    bundle = ["report", "--bundle", "out.zip"], ["verify", "out.zip", *as_json]
+    runs = ["runs", *as_json], ["runs", "show", name, *as_json], ["runs", "--trend", *as_json]
+    context = ["ctx", "--run", name, *as_json, "full"], ["ctx", "--run", name, *as_json, "keys"]
+    of_key = [["ctx", "--run", name, *as_json, word, key] for word in ("who", "history")]
+    graph = ["graph", recipe, "--run", name], ["graph", "no", "--run", name]
+    wrong = ["ctx", "--run", name, "get", "no"], ["ctx", "--run", name, "--recipe", "x", "full"]
+    step = ["ctx", "--run", name, "--after", "x", "full"], ["runs", "--trend", "x"]
+    verify, compare = ["verify", name, *as_json], ["compare", name, name, *as_json]
+
+    shown = ""
+    for words in (*bundle, *runs, *context, *of_key, *graph, *wrong, *step, verify, compare):
+        _, out, err = project.call(*words)
+        shown += out + err
+        assert set(out + err) & {chr(one) for one in CONTROLS} == set(), words
+        assert not [line for line in (out + err).splitlines() if line.startswith("FORGED")], words
+        if as_json and as_json[0] in words and not err:
+            json.loads(out)
+    assert "\\x1b[2J" in shown
+    assert shown.count("FORGED") > 30
+
+
+def test_a_text_of_a_context_is_read_as_it_is_and_shown_safely_at_a_terminal(
+    project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.new().begin("a")
+    run.change("a", "text", "one\x1b[2J\ntwo")
+    name = run.step("a").seal().name
+
+    assert project.call("ctx", "--run", name, "get", "text").out == "one\x1b[2J\ntwo\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert project.call("ctx", "--run", name, "get", "text").out == "one\\x1b[2J\ntwo\n"
 
 
 def test_a_journal_that_is_a_link_is_no_evidence(project: Project, tmp_path: Path) -> None:

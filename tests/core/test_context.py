@@ -243,6 +243,16 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
         ),
         (lambda ctx: ctx.set("a", 1, who=3), ContextTypeError, "who is text, not a number"),
         (
+            lambda ctx: ctx.append("c", 1, who="x" * 1_000_000),
+            ContextTypeError,
+            "who is a name of at most 200 characters, not 1,000,000",
+        ),
+        (
+            lambda ctx: ctx.set("a", 1, who="é\n\x1b[2J"),
+            ContextTypeError,
+            "who is a name without control characters, not '\\xe9\\n\\x1b[2J'",
+        ),
+        (
             lambda ctx: ctx.set("a", 1, who="\ud800"),
             NotJson,
             (

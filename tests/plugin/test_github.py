@@ -29,7 +29,81 @@ def summary(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _annotations(result: pytest.RunResult) -> list[str]:
-    return [line for line in result.outlines if line.startswith("::")]
+    """Return the commands that GitHub obeys; it reads lines as its runner does."""
+    obeyed, token = [], ""
+    for line in map(str.strip, result.outlines):
+        if token:
+            token = "" if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.rpartition("::")[2]
+        elif line.startswith("::") or "##[" in line:
+            obeyed.append(line)
+    assert not token
+    return obeyed
+
+
+FORGED = """
+::stop-commands::x
+::error file=forged.py,line=1::forged
+  ::add-mask::passed
+##[error]forged
+::x::
+"""
+SAYS = f"""
+import sys, warnings
+
+def says(ctx, params):
+    print({FORGED!r})
+    print({FORGED!r}, file=sys.stderr)
+    warnings.warn({FORGED!r})
+    assert params.get("good"), {FORGED!r}
+    return {{"status": "ok"}}
+
+def stops(ctx, params):
+    return {{"status": "bad", "reason": {FORGED!r}}}
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-rA",), ("-n", "1"), ("--tb=line",), ("-vv", "-rfE")])
+def test_what_a_step_prints_is_no_command_of_github(
+    project: Project, summary: Path, options: tuple[str, ...]
+) -> None:
+    project.write("says.py", SAYS)
+    project.write("said.txt", FORGED)
+    project.write(
+        "test_hand.py",
+        f"def test_it():\n    print({FORGED!r})\n    assert 0, {FORGED!r}\n",
+    )
+    python = "type: python, module: says, needs: [], function"
+    steps = {
+        "good": f"{python}: says, params: {{good: true}}",
+        "bad": f"{python}: says",
+        "off": f"{python}: stops",
+        "text": "type: shell, cmd: 'cat said.txt; cat said.txt >&2; exit 3', needs: []",
+    }
+    project.recipe("forged", steps)
+
+    result = project.run("recipes/forged.yaml", "test_hand.py", *options)
+
+    result.assert_outcomes(passed=1, failed=4)
+    assert "forged.py" in result.stdout.str()
+    lines = _annotations(result)
+    where = f"::error file={project.path.name}/recipes/forged.yaml,line="
+    assert [line[: len(where)] for line in lines] == [where] * 3
+    assert not [line for line in lines if "\n" in line or "file=forged" in line.split("::")[1]]
+
+
+def test_commands_of_other_plugins_are_obeyed_still(project: Project, summary: Path) -> None:
+    text = "def pytest_terminal_summary(terminalreporter):\n"
+    project.write("conftest.py", f"{text}    terminalreporter.write_line('::notice::mine')\n")
+
+    assert _annotations(project.run("recipes/a.yaml::s1"))[0] == "::notice::mine"
+
+
+def test_without_a_recipe_nothing_is_stopped(project: Project, summary: Path) -> None:
+    project.write("test_hand.py", "def test_it(): pass\n")
+
+    assert "stop-commands" not in project.run("test_hand.py").stdout.str()
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")])

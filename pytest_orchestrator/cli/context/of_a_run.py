@@ -72,8 +72,8 @@ def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
     return list(context_difference(past.record(args.a), past.record(args.b)))
 
 
-def difference_told(found: list[dict[str, Any]]) -> str:
-    """Write a difference as text, one line a key."""
+def difference_told(found: list[dict[str, Any]]) -> list[str]:
+    """Return the lines of a difference, one a key."""
     from pytest_orchestrator.cli.verbs.compare import of_key
 
-    return "\n".join(aligned([of_key(one) for one in found])) or "no difference"
+    return list(aligned([of_key(one) for one in found])) or ["no difference"]

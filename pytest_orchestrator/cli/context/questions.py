@@ -15,7 +15,7 @@ class Question(NamedTuple):
         about: What it does, in a few words.
         declare: Says which arguments it has.
         ask: Asks a Context; gives what is to be printed.
-        told: Writes that as text; None where it is a value of the Context.
+        told: Returns the lines of that as text; None where it is a value of the Context.
         changes: It changes the Context.
         example: What may follow it, for a Context in which the steps have measured.
     """
@@ -23,7 +23,7 @@ class Question(NamedTuple):
     about: str
     declare: Callable[[argparse.ArgumentParser], None]
     ask: Callable[[ContextLike, argparse.Namespace], Any]
-    told: Callable[[Any], str] | None = None
+    told: Callable[[Any], list[str]] | None = None
     changes: bool = False
     example: str = ""
 
@@ -100,7 +100,7 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _history_told(changes: list[dict[str, Any]]) -> str:
+def _history_told(changes: list[dict[str, Any]]) -> list[str]:
     rows = []
     for change in changes:
         place = f"[{change['index']}]" if "index" in change else ""
@@ -109,16 +109,16 @@ def _history_told(changes: list[dict[str, Any]]) -> str:
         what = {"append": f"+ {new}", "pop": f"- {old}", "delete": f"- {old}"}
         shown = what.get(change["op"], f"{old} -> {new}")
         rows.append(f"{change['ts']}  {change['who']}  {change['op']}{place}  {shown}")
-    return "\n".join(rows)
+    return rows
 
 
-def _full_told(values: dict[str, Any]) -> str:
-    return "\n".join(f"{key} = {_compact(value)}" for key, value in values.items())
+def _full_told(values: dict[str, Any]) -> list[str]:
+    return [f"{key} = {_compact(value)}" for key, value in values.items()]
 
 
-def _who_told(last: dict[str, Any]) -> str:
+def _who_told(last: dict[str, Any]) -> list[str]:
     step = f"  {last['by']}" if "by" in last else ""
-    return f"{last['who']}  {last['ts']}  {last['op']}{step}"
+    return [f"{last['who']}  {last['ts']}  {last['op']}{step}"]
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -161,7 +161,7 @@ QUESTIONS: Final[dict[str, Question]] = {
         example="metrics.readings_v1",
     ),
     "full": Question("print all values", _no_argument, lambda ctx, _: ctx.to_dict(), _full_told),
-    "keys": Question("print all keys", _no_argument, lambda ctx, _: ctx.keys(), "\n".join),
+    "keys": Question("print all keys", _no_argument, lambda ctx, _: ctx.keys(), list),
     "history": Question(
         "print all changes of a key, oldest first",
         _key,

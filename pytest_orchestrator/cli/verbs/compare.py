@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake
 
 EXAMPLE = "compare"
@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         lambda recipe, step: history.figures(recipe, step, _LAST),
         factor,
     )
-    print(json.dumps(told, indent=2) if args.json else "\n".join(_lines(told, factor)))
+    if args.json:
+        say_json(told)
+    else:
+        say(*_lines(told, factor))
     return 1 if told["worse"] else 0
 
 
@@ -77,10 +80,10 @@ def _lines(told: Mapping[str, Any], factor: float) -> Iterator[str]:
     }
     for title, lines in parts.items():
         if lines:
-            yield f"\n{title}"
+            yield from ("", title)
             yield from (f"  {line}" for line in aligned(lines))
     if not any(parts.values()):
-        yield "\nno difference but that of noise"
+        yield from ("", "no difference but that of noise")
 
 
 def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pytest_orchestrator.cli.columns import say, say_json, say_value
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
 
@@ -68,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.word == "diff":
         found = of_a_run.difference(args)
-        print(_json(found) if args.json else of_a_run.difference_told(found))
+        if args.json:
+            say_json(found, None)
+        else:
+            say(*of_a_run.difference_told(found))
         return 1 if found else 0
     if args.word is None and args.run is None:
         raise Mistake(f"say what: {', '.join(QUESTIONS)}, diff, script")
@@ -76,14 +80,22 @@ def run(args: argparse.Namespace) -> int:
     try:
         answer = _of_run(question, args) if args.run else _served(question, args)
     except OrchestratorError as error:
-        print(f"pytest-orchestrator ctx: {error}", file=sys.stderr)
+        say(f"pytest-orchestrator ctx: {error}", err=True)
         return 2 if error.slug == "context-unreachable" else 1
     if answer is not NOTHING:
-        told = _json if args.json else question.told or _value
-        shown = told(answer)
-        if shown or not isinstance(answer, (list, dict)):
-            print(shown)
+        _print(question, answer, as_json=args.json)
     return 0
+
+
+def _print(question: "Question", answer: Any, *, as_json: bool) -> None:
+    if as_json:
+        say_json(answer, None)
+    elif question.told is not None:
+        say(*question.told(answer))
+    elif isinstance(answer, str):
+        say_value(answer)
+    else:
+        say(json.dumps(answer, ensure_ascii=False))
 
 
 def _served(question: "Question", args: argparse.Namespace) -> Any:
@@ -102,12 +114,3 @@ def _of_run(question: "Question", args: argparse.Namespace) -> Any:
     if question.changes:
         raise Mistake(f"what was is not changed: '{args.word}' needs a Context that is served")
     return question.ask(cast("ContextLike", of_a_run.context_of(args)), args)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _value(value: Any) -> str:
-    """Write a value for people and scripts: a text as it is, all else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

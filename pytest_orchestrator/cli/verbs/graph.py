@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.core.nearest import nearest
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise Mistake(f"{output} ends in none of {', '.join(known)}")
     steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
     if output is None:
-        print(mermaid(steps), end="")
+        say(*mermaid(steps).splitlines())
         return 0
     text = svg(steps, graphviz=True) if output.suffix == ".svg" else known[output.suffix](steps)
     try:

@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
 
 EXAMPLE = "init bench --ci github"
@@ -51,17 +52,17 @@ def run(args: argparse.Namespace) -> int:
     is_new = False
     for draft in drafts:
         if (root / draft.path).exists():
-            print(f"unchanged {draft.path}")
+            say(f"unchanged {draft.path}")
             continue
         is_new = True
         if not args.dry_run:
             draft.write(root)
         word = "would create" if args.dry_run else "created"
-        print(f"{word} {draft.path:<33} {draft.note}".rstrip())
+        say(f"{word} {draft.path:<33} {draft.note}".rstrip())
     for one in todo:
-        print(f"left to you: {one.path}: {one.what}")
-        print("".join(f"    {line}\n" for line in one.text.splitlines()), end="")
+        say(f"left to you: {one.path}: {one.what}")
+        say(*(f"    {line}" for line in one.text.splitlines()))
     sys.stdout.flush()
     if is_new and not args.dry_run:
-        print(_NEXT.format("" if root == Path.cwd() else f"cd {args.folder}; "), file=sys.stdout)
+        say(*_NEXT.format("" if root == Path.cwd() else f"cd {args.folder}; ").split("\n"))
     return 0

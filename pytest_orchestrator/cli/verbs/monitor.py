@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import existing
 from pytest_orchestrator.core.errors import OrchestratorError
 
@@ -52,5 +53,5 @@ def run(args: argparse.Namespace) -> int:
             until=sys.stdin.buffer if args.until_input_ends else None,
         )
     except OrchestratorError as error:
-        print(error, file=sys.stderr)
+        say(str(error), err=True)
         return 2

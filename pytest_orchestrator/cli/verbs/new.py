@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
 from pytest_orchestrator.cli.project import Project, project
@@ -68,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
             raise Mistake(f"there is a {draft.path} already; nothing was written")
     for draft in drafts:
         draft.write(about.root)
-        print(f"created {draft.path}")
+        say(f"created {draft.path}")
     first = drafts[0].path
     if args.kind == "step":
-        print(f"next:  pytest {drafts[1].path}")
-        print(f"       pytest-orchestrator new recipe {args.name} --step {first}")
+        say(f"next:  pytest {drafts[1].path}")
+        say(f"       pytest-orchestrator new recipe {args.name} --step {first}")
     else:
-        print(f"next:  pytest {first}")
+        say(f"next:  pytest {first}")
     return 0
 
 

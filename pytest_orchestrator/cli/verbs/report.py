@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from pytest_orchestrator.cli import evidence, past
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
 
 EXAMPLE = "report latest -o report.html"
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if found.state == "interrupted":
             write_pictures(found, folder)
-        print(os.path.relpath(write_page(found, folder, args.output)))
+        say(os.path.relpath(write_page(found, folder, args.output)))
     except OSError as error:
         raise Mistake(f"{args.output or folder}: {error.strerror}") from None
     return 0

@@ -1,14 +1,13 @@
 """List what was run, newest first; show one run, trends over many, take old ones away."""
 
 import argparse
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
 
@@ -67,12 +66,11 @@ def _list(args: argparse.Namespace) -> int:
 
     told = [_summary(folder) for folder in runs.all_of(past.base())]
     if args.json:
-        print(json.dumps({"folder": str(past.base()), "runs": told}, indent=2))
+        say_json({"folder": str(past.base()), "runs": told})
     elif told:
-        for line in aligned([_HEAD, *map(_row, told)], frozenset({4})):
-            print(line)
+        say(*aligned([_HEAD, *map(_row, told)], frozenset({4})))
     else:
-        print(f"no run in {past.base()}")
+        say(f"no run in {past.base()}")
     return 0
 
 
@@ -111,22 +109,21 @@ def _show(args: argparse.Namespace) -> int:
     told = summary(found, folder.name)
     steps = [step_row(step) for step in found.steps if step.state not in UNTOUCHED]
     if args.json:
-        print(json.dumps({**told, "folder": str(folder), "rows": steps}, indent=2))
+        say_json({**told, "folder": str(folder), "rows": steps})
         return 0
     took = f"{told['seconds']:.1f} s"
-    print(f"{told['id']}: {told['verdict']}, {told['state']}, {moment(found.first)}, {took}")
+    say(f"{told['id']}: {told['verdict']}, {told['state']}, {moment(found.first)}, {took}")
     for name in ("dut", "resumed_from"):
         if name in told:
-            print(f"{name.replace('_', ' ')} {told[name]}")
+            say(f"{name.replace('_', ' ')} {told[name]}")
     workers = any("worker" in one for one in steps)
     for recipe in found.recipes:
-        print(f"\n{recipe}")
+        say("", recipe)
         rows = [_step(one, workers=workers) for one in steps if one["recipe"] == recipe]
         head = ("  step", "state", "seconds", "peak MB", *_of(workers, "worker"), "reason")
-        for line in aligned([head, *rows], frozenset({2, 3})):
-            print(line)
+        say(*aligned([head, *rows], frozenset({2, 3})))
     where = os.path.relpath(folder)
-    print(f"\ncontext {len(found.changes.keys())} keys   {where}")
+    say("", f"context {len(found.changes.keys())} keys   {where}")
     return 0
 
 
@@ -152,12 +149,11 @@ def _prune(args: argparse.Namespace) -> int:
     keep = _kept() if args.keep is None else args.keep
     gone = prunable(past.base(), keep) if args.dry_run else prune(past.base(), keep)
     if args.json:
-        print(json.dumps({"dry_run": args.dry_run, "runs": [str(path) for path in gone]}, indent=2))
+        say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
         return 0
-    for path in gone:
-        print(path)
+    say(*map(str, gone))
     what = "would go" if args.dry_run else "are gone"
-    print(
+    say(
         f"{len(gone)} {what}, the newest {keep} stay" if keep else "recipe_keep_runs is 0: all stay"
     )
     return 0

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
 
@@ -82,7 +83,8 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
             _say(f"{notice.path} cannot be written: {error.strerror}")
             return 1
         try:
-            print(f"the Context is served at {server.address}", flush=True)
+            say(f"the Context is served at {server.address}")
+            sys.stdout.flush()
             _say(f"address and token are in {notice.path}; Ctrl-C ends it")
             if not args.host.startswith(_LOOPBACK):
                 _say("other machines may ask it too: token and values go there as they are")
@@ -132,4 +134,4 @@ def _token(path: Path | None) -> str | None:
 
 
 def _say(words: str) -> None:
-    print(f"pytest-orchestrator serve: {words}", file=sys.stderr, flush=True)
+    say(f"pytest-orchestrator serve: {words}", err=True)

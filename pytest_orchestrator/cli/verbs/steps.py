@@ -5,9 +5,8 @@ and classes below BaseScriptlet wherever they are. With --strict a warning is a 
 """
 
 import argparse
-import json
-import sys
 
+from pytest_orchestrator.cli.columns import say, say_json
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "steps"
@@ -38,6 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
         inventory = with_types(inventory, extensions_of(about))
     for path in inventory.unread:
-        print(f"{path} is no YAML; pytest-orchestrator validate says why", file=sys.stderr)
-    print(json.dumps(as_json(inventory), indent=2) if args.json else as_text(inventory))
+        say(f"{path} is no YAML; pytest-orchestrator validate says why", err=True)
+    if args.json:
+        say_json(as_json(inventory))
+    else:
+        say(*as_text(inventory).split("\n"))
     return 1 if inventory.has_error or (args.strict and inventory.notes) else 0

@@ -6,11 +6,11 @@ modules, classes, functions and programs that are not there.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_orchestrator.cli.columns import say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import Project, project
 
@@ -48,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
         )
     found = list(dict.fromkeys(_findings(paths, about, imports=args.imports)))
     if args.json:
-        print(json.dumps(_plain(paths, found, about), indent=2))
+        say_json(_plain(paths, found, about))
     else:
         for each in found:
-            print(each.render(), end="\n\n")
-        print(_summary(len(paths), found))
+            say(*each.render().split("\n"), "")
+        say(_summary(len(paths), found))
     return 1 if any(each.severity == "error" for each in found) else 0
 
 

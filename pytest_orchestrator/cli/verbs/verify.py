@@ -4,11 +4,11 @@ Names the first line of the journal, or the first file, that was changed, is gon
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli.columns import say, say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.run.proof import Proof
@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     proof = _proof(args.run)
     if args.json:
         flaws = [flaw._asdict() for flaw in proof.flaws]
-        print(json.dumps({**proof._asdict(), "flaws": flaws, "holds": proof.holds}, indent=2))
+        say_json({**proof._asdict(), "flaws": flaws, "holds": proof.holds})
     else:
-        print(_told(proof))
+        say(_told(proof))
     return 0 if proof.holds else 1
 
 
