@@ -85,6 +85,7 @@ _RULED: Mapping[Any, str] = {
     _rule(kinds.StepName): "name of a step",
     _rule(kinds.Sha256): "64 hexadecimal digits",
     rules.command: "command line, or list of texts",
+    rules.shell: "`sh`, `bash`, `python`, or list of texts",
     rules.context_path: "key of the Context",
     rules.dotted: "dotted name",
     rules.exit_code: "exit code",

@@ -53,6 +53,17 @@ class Project(NamedTuple):
         except ValueError as error:
             raise Mistake(f"ini key recipe_max_size: {error}") from None
 
+    @property
+    def shell(self) -> str | tuple[str, ...] | None:
+        """What runs command lines of recipes that name no shell; None where nothing says so."""
+        from pytest_orchestrator.recipe import rules
+
+        text = str(self.settings.get("recipe_shell", "")).strip()
+        try:
+            return rules.shell_setting(text) if text else None
+        except ValueError as error:
+            raise Mistake(f"ini key recipe_shell: {text!r} {error}") from None
+
     def shown(self, path: Path) -> str:
         """Return a path as messages show it: relative to the rootdir where it is below."""
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()

@@ -24,7 +24,7 @@ class Recipes:
     def at(self, path: Path) -> Recipe | RecipeError:
         """Return a recipe, or what is wrong with it."""
         if path not in self._read:
-            found = self._loaded(path, BUILT_IN)
+            found = self._loaded(path, BUILT_IN.with_shell(self._about.shell))
             # Asking pytest for its plugins takes longer than most commands; few recipes need it.
             if isinstance(found, RecipeError) and _may_be_of_plugins(found):
                 found = self._loaded(path, self._extensions)

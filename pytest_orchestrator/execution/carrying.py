@@ -10,7 +10,7 @@ from pytest_orchestrator.execution.errands import Order, plain, read
 from pytest_orchestrator.execution.step_request import packed, unpacked
 from pytest_orchestrator.recipe.model import Criterion, PythonStep, ShellStep, Step
 
-_OF_A_COMMAND: Final = ("name", "cmd", "args", "stdin", "parse", "skip_exit_code", "cwd")
+_OF_A_COMMAND: Final = ("name", "cmd", "shell", "args", "stdin", "parse", "skip_exit_code", "cwd")
 _OF_EACH: Final = ("timeout", "stop_signal")
 
 
@@ -40,7 +40,7 @@ def uncarried(told: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
         return unpacked(rest), fresh
     rest["at"] = {key: Place(*place) for key, place in rest["at"].items()}
     rest["success"] = tuple(map(_criterion, rest["success"]))
-    for name in ("cmd", "skip_exit_code"):
+    for name in ("cmd", "shell", "skip_exit_code"):
         rest[name] = tuple(rest[name]) if isinstance(rest[name], list) else rest[name]
     return ShellStep(**rest), fresh
 

@@ -1,38 +1,73 @@
 """From a recipe's ``cmd`` to the argument list and environment of a process.
 
-A command line without shell syntax is executed directly, as make does; the program of a
-directly executed command stands relative to the rootdir, wherever the command then runs.
+A command line without shell syntax is executed directly, as make does, unless a shell is named;
+the program of a directly executed command stands relative to the rootdir, wherever the command
+then runs.
 """
 
 import json
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution.script import SCRIPT
 from pytest_orchestrator.recipe.command_line import needs_shell
 
 SHELL = "/bin/sh"
+Shell = str | tuple[str, ...] | None
 _HERE = Path()
+_SHELLS = {
+    "sh": (SHELL, "-e", "-c"),
+    "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+    "python": (sys.executable, "-c"),
+}
+_FAR_SHELLS = {**_SHELLS, "python": ("python3", "-c")}
 
 
-def argv_of(cmd: str | tuple[str, ...], root: Path) -> tuple[str, ...]:
+def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tuple[str, ...]:
     """Return the argument list that a command stands for.
 
     Args:
         cmd: A command line, or a list that is taken as it is.
         root: The folder that a program given by a relative path is looked for in.
+        shell: What runs a command line; None where that is not said.
+
+    Returns:
+        The words; `SCRIPT` among them stands for the path of a file that holds the line.
     """
-    if isinstance(cmd, str):
-        words = cmd.split()
-        if needs_shell(cmd):
-            return (SHELL, "-c", cmd)
-        cmd = tuple(words)
-    program = cmd[0]
+    words = _written(cmd, shell)
+    if words is None:
+        return (*_SHELLS[str(shell or "sh")], str(cmd))
+    program = words[0]
     if "/" in program:
         program = os.path.normpath(os.path.join(root, program))
-    return (program, *cmd[1:])
+    return (program, *words[1:], *((SCRIPT,) if takes_file(cmd, shell) else ()))
+
+
+def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
+    """Return the same for another machine, where each command line needs a shell."""
+    if not isinstance(cmd, str):
+        return cmd
+    if isinstance(shell, tuple):
+        return (*shell, SCRIPT)
+    return (*_FAR_SHELLS[shell or "sh"], cmd)
+
+
+def takes_file(cmd: str | tuple[str, ...], shell: Shell) -> bool:
+    """Tell whether a command line is handed over as a file, whose path is the last word."""
+    return isinstance(shell, tuple) and isinstance(cmd, str)
+
+
+def _written(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None:
+    """Return the words that begin with a program of the recipe; None where a shell runs it."""
+    if not isinstance(cmd, str):
+        return cmd
+    if isinstance(shell, tuple):
+        return shell
+    return None if shell is not None or needs_shell(cmd) else tuple(cmd.split())
 
 
 def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[str, str]:
@@ -67,18 +102,20 @@ def alone(
     args: Mapping[str, Json],
     cwd: str | None = None,
     stdin: Json = None,
+    shell: Shell = None,
 ) -> str:
     """Return a line that does the same when pasted into any shell at the rootdir.
 
     It neither ends that shell nor moves it elsewhere.
     """
-    words = argv_of(cmd, _HERE)
-    program = (cmd.split() if isinstance(cmd, str) else cmd)[0]
-    if words[0] == os.path.normpath(program) and "/" in program and not os.path.isabs(program):
+    words = argv_of(cmd, _HERE, shell)
+    program = (_written(cmd, shell) or words)[0]
+    if "/" in program and not os.path.isabs(program):
         # What relpath does costs more than all of this, in each step.
         path = words[0] if cwd is None else os.path.relpath(program, cwd)
         words = (path if "/" in path else f"./{path}", *words[1:])
-    line = shlex.join(words)
+    is_file = takes_file(cmd, shell)
+    line = for_file(words) if is_file else shlex.join(words)
     unset = [f"-u {name}" for name, value in args.items() if value is None]
     given = [
         shlex.quote(f"{name}={value if isinstance(value, str) else compact(value)}")
@@ -87,8 +124,21 @@ def alone(
     ]
     if unset or given:
         line = " ".join(["env", *unset, *given, line])
+    if is_file:
+        line = with_script(str(cmd), line)
     if stdin is not None:
         line = (
             f"printf %s {shlex.quote(stdin if isinstance(stdin, str) else compact(stdin))} | {line}"
         )
     return f"(cd {shlex.quote(cwd)} && {line})" if cwd is not None else line
+
+
+def for_file(words: tuple[str, ...]) -> str:
+    """Return words as a line for a shell, in which `$f` is the path of the script."""
+    return f'{shlex.join(words[:-1])} "$f"'
+
+
+def with_script(cmd: str, line: str) -> str:
+    """Return a line that has a file `$f` with a command line in it while it runs."""
+    made = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
+    return f'({made} && printf %s {shlex.quote(cmd)} >"$f" && {line})'

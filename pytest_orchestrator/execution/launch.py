@@ -57,9 +57,9 @@ def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None =
         argv = argv or ssh.argv_of(step, None)
         return Process(argv=argv, cwd=str(env.root), alone=ssh.alone(step), masked=masked)
     return Process(
-        argv=argv_of(step.cmd, env.root),
+        argv=argv_of(step.cmd, env.root, step.shell),
         cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
-        alone=alone(step.cmd, step.args, step.cwd, step.stdin),
+        alone=alone(step.cmd, step.args, step.cwd, step.stdin, step.shell),
         masked=masked,
     )
 

@@ -12,10 +12,10 @@ import time
 import msgspec
 
 from pytest_orchestrator.core import missing
-from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import oversized, status
-from pytest_orchestrator.execution.command import SHELL, environment_of
+from pytest_orchestrator.execution.command import SHELL, environment_of, far_argv_of
 from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
@@ -23,6 +23,7 @@ from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, s
 from pytest_orchestrator.execution.launch import Launch, lost, prepared
 from pytest_orchestrator.execution.lull import waits
 from pytest_orchestrator.execution.output import Parse, parsed
+from pytest_orchestrator.execution.script import MISSING, FailingLine, ScriptFiles
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import Criterion, ShellStep, SshStep
 
@@ -46,28 +47,34 @@ def run(step: ShellStep, env: Environment) -> Ended:
     if isinstance(launch, Failure):
         return Ended(usage=Usage(seconds=0.0), failure=launch)
     process, started = launch.process, time.monotonic()
-    told = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}.json"
+    base = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}"
+    told, script = f"{base}.json", ScriptFiles(step, base)
     try:
         try:
-            exited = _start(step, env, launch, told)
+            exited = _start(step, env, launch, told, script)
         except LaneLost as gone:
             failure = lost_failure(gone, step, env.seconds_for(step.timeout))
             return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
         except OSError as error:
             return _not_started(step, error, process, env)
         raw = _written(told, env.capacity)
+        line = script.line()
     finally:
+        script.remove()
         with contextlib.suppress(OSError):
             os.unlink(told)
-    return _ended(step, env, exited, process, raw)
+    return _ended(step, env, exited, process, raw, line)
 
 
-def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exited:
+def _start(
+    step: ShellStep, env: Environment, launch: Launch, told: str, script: ScriptFiles
+) -> Exited:
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: told}
     env.secrets.learn(variables)
     if not step.args.keys() & env.handed.keys():  # who names another server wants that one
         variables |= env.handed
+    argv, variables = script.given(process.argv, variables)
     with contextlib.ExitStack() as stack:
         stdin = None
         if text is not None:
@@ -87,13 +94,13 @@ def _start(step: ShellStep, env: Environment, launch: Launch, told: str) -> Exit
             return exited
 
         try:
-            return started(process.argv)
+            return started(argv)
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
             # A script whose first line names no interpreter: a shell runs it so.
-            found = shutil.which(process.argv[0], path=variables.get("PATH"))
-            return started((SHELL, found or process.argv[0], *process.argv[1:]))
+            found = shutil.which(argv[0], path=variables.get("PATH"))
+            return started((SHELL, found or argv[0], *argv[1:]))
 
 
 def _request(
@@ -125,6 +132,7 @@ def _ended(
     exited: Exited,
     process: Process,
     raw: bytes | Failure,
+    line: int | None,
 ) -> Ended:
     process = msgspec.structs.replace(
         process,
@@ -140,11 +148,12 @@ def _ended(
     verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
     read = None if isinstance(value, Failure) else value
     failure, skipped = _cut_off(step, env, exited) or lost(step, env, exited.code), None
+    failure = failure or _no_shell(step, env, exited)
     if failure is None and exited.code in step.skip_exit_code:
         verdicts = ()
         skipped = status.skip_of(read) or _told(f"exit code {exited.code}", _last_line(exited, env))
     elif failure is None:
-        failure = _failure(step, env, exited, value, verdict)
+        failure = _failure(step, env, exited, value, verdict, line)
         # In data a status means nothing.
         skipped = None if failure or step.parse == "data" else status.skip_of(read)
     return Ended(
@@ -208,8 +217,24 @@ def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | Non
     return None
 
 
+def _no_shell(step: ShellStep, env: Environment, exited: Exited) -> Failure | None:
+    """Return the failure of a step whose shell is missing on the other machine."""
+    if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
+        return None
+    shell = far_argv_of(step.cmd, step.shell)[0]
+    if _last_line(exited, env) != MISSING.format(shell):
+        return None
+    reason = f"shell {shell} was not found on {step.host}"
+    return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
+
+
 def _failure(
-    step: ShellStep, env: Environment, exited: Exited, value: Json | Failure, verdict: Verdict
+    step: ShellStep,
+    env: Environment,
+    exited: Exited,
+    value: Json | Failure,
+    verdict: Verdict,
+    line: int | None,
 ) -> Failure | None:
     """Choose what is told where several things are wrong: the first of these."""
     if exited.signal:
@@ -219,23 +244,24 @@ def _failure(
         if said and isinstance(value, dict) and "status" in value:
             return said
     if verdict.unmet:
-        return _wrong_code(step, env, exited, verdict)
+        return _wrong_code(step, env, exited, verdict, line)
     if isinstance(value, Failure):
         return value
     return status.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
 
 
-def _wrong_code(step: ShellStep, env: Environment, exited: Exited, verdict: Verdict) -> Failure:
-    reason = verdict.unmet or ""
+def _wrong_code(
+    step: ShellStep, env: Environment, exited: Exited, verdict: Verdict, recorded: int | None
+) -> Failure:
+    line = FailingLine(step, exited.code, stream(exited.stderr).text, recorded)
+    kind: Kind = "exit_code"
+    reason, place = verdict.unmet or "", verdict.place
     if exited.code in _NOT_FOUND and not _criterion(step):
-        reason = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
-        told = _told(reason, _last_line(exited, env))
-        return Failure(kind="not_found", reason=told, place=step.at["cmd"])
-    return Failure(
-        kind="exit_code",
-        reason=reason,
-        place=verdict.place,
-    )
+        said = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
+        kind, place = "not_found", step.at["cmd"]
+        reason = _told(said, _last_line(exited, env))
+    reason = "; ".join(filter(None, [reason, line.text]))
+    return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
 
 
 def _last_line(exited: Exited, env: Environment) -> str:
@@ -283,8 +309,12 @@ def _not_started(step: ShellStep, error: OSError, process: Process, env: Environ
         return Ended(usage=Usage(seconds=0.0), failure=large, process=process)
     folders = os.get_exec_path(variables)
     code, reason, place = missing.program(process.argv[0], process.cwd, error, env.root, folders)
-    skips = code in step.skip_exit_code
-    good = skips or _wants(step, code)
+    is_shell = step.shell is not None and isinstance(step.cmd, str)
+    if is_shell and place == "cmd":  # then nothing of the script ran, so its code means nothing
+        reason = f"shell {reason.removeprefix('program ')}"
+        place = "shell" if "shell" in step.at else "cmd"
+    skips = code in step.skip_exit_code and not is_shell
+    good = skips or (_wants(step, code) and not is_shell)
     return Ended(
         usage=Usage(seconds=0.0),
         failure=None if good else Failure(kind="not_found", reason=reason, place=step.at[place]),

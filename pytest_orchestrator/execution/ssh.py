@@ -13,7 +13,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.execution.command import compact, stdin_of
+from pytest_orchestrator.execution.command import (
+    compact,
+    far_argv_of,
+    for_file,
+    stdin_of,
+    takes_file,
+    with_script,
+)
+from pytest_orchestrator.execution.script import MISSING
+from pytest_orchestrator.recipe.command_line import needs_shell
 from pytest_orchestrator.recipe.model import SshStep
 
 CLIENT: Final = "ssh"
@@ -24,6 +33,16 @@ _ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
 _FIRST: Final = (
     """exec /bin/sh -c 'IFS= read -r s; eval "$(printf %s "$s" | base64 -d)"' orchestrator"""
 )
+
+_SCRIPT: Final = """\
+f=$(mktemp) || exit 126
+trap 'rm -f "$f"' EXIT
+trap 'exit 143' HUP INT TERM
+printf %s "$1" >"$f" || exit 126
+shift
+"$@" "$f"
+"""
+"""Gives a shell that is a list of words the script as a file, and ends as that does."""
 
 
 def link(role: str) -> tuple[str, ...]:
@@ -61,6 +80,7 @@ def input_of(step: SshStep, mark: str) -> bytes:
         f"mark={mark} size={len(data)} dir={shlex.quote(step.cwd or '')}",
         "run() {",
         *_variables(step),
+        *_found(step),
         f'    ORCHESTRATOR_MARK={mark} exec "$@" {_command(step)}',
         "}",
         _far_side(),
@@ -71,7 +91,12 @@ def input_of(step: SshStep, mark: str) -> bytes:
 def alone(step: SshStep) -> str:
     """Return a line that does the same when pasted into a shell."""
     variables = "; ".join(line.strip() for line in _variables(step))
-    command = step.cmd if isinstance(step.cmd, str) else shlex.join(step.cmd)
+    words = far_argv_of(step.cmd, step.shell)
+    command = shlex.join(words)
+    if takes_file(step.cmd, step.shell):
+        command = with_script(str(step.cmd), for_file(words))
+    elif isinstance(step.cmd, str) and step.shell is None and not needs_shell(step.cmd):
+        command = step.cmd
     place = f"cd {shlex.quote(step.cwd)} && " if step.cwd else ""
     far = f"{place}{variables}; {command}" if variables else f"{place}{command}"
     line = shlex.join([CLIENT, step.host, far])
@@ -80,9 +105,19 @@ def alone(step: SshStep) -> str:
 
 
 def _command(step: SshStep) -> str:
-    if isinstance(step.cmd, str):
-        return shlex.join(["/bin/sh", "-c", step.cmd])
-    return shlex.join(step.cmd)
+    words = far_argv_of(step.cmd, step.shell)
+    if not takes_file(step.cmd, step.shell):
+        return shlex.join(words)
+    return shlex.join(["/bin/sh", "-c", _SCRIPT, "orchestrator", str(step.cmd), *words[:-1]])
+
+
+def _found(step: SshStep) -> list[str]:
+    """Return the lines that end the step where its shell is not there."""
+    if step.shell in (None, "sh") or not isinstance(step.cmd, str):
+        return []
+    shell = far_argv_of(step.cmd, step.shell)[0]
+    said = shlex.quote(MISSING.format(shell))
+    return [f"    command -v {shlex.quote(shell)} >/dev/null || {{ echo {said} >&2; exit 127; }}"]
 
 
 def _variables(step: SshStep) -> list[str]:

@@ -24,14 +24,15 @@ def bringers(config: pytest.Config) -> tuple[object, ...]:
 
 
 def found(config: pytest.Config) -> "Extensions":
-    """Ask all plugins for what they bring.
+    """Ask all plugins for what they bring; the session's own settings are beside it.
 
     Raises:
         pytest.UsageError: Something of it cannot be used; the text names the plugin.
     """
+    from pytest_orchestrator.plugin.settings import shell
     from pytest_orchestrator.recipe.custom import BUILT_IN
 
-    known = BUILT_IN
+    known = BUILT_IN.with_shell(shell(config))
     for name, plugin, given in _each(config, _TYPES):
         try:
             known = known.with_type(_checked(given), _file_of(given, plugin))

@@ -27,6 +27,7 @@ _INI = (
     ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
     ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
     ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
+    ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
     (
         "recipe_timeout",
         "1h",
@@ -149,6 +150,7 @@ def check(config: pytest.Config) -> None:
 
         _ = state_of(config).extensions
     size_limit(config)
+    shell(config)
     timeout(config)
     keep_runs(config)
     if config.getoption("recipe_var") or config.getoption("recipe_vars_file"):
@@ -174,6 +176,19 @@ def check(config: pytest.Config) -> None:
 def size_limit(config: pytest.Config) -> int:
     """Return the largest size of a recipe file in bytes."""
     return int(_number(config, "recipe_max_size", SIZES, "1MiB, 500kB or a number of bytes"))
+
+
+def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
+    """Return what runs command lines of recipes that name no shell; None where nothing says so."""
+    text = str(config.getini("recipe_shell")).strip()
+    if not text:
+        return None
+    from pytest_orchestrator.recipe import rules
+
+    try:
+        return rules.shell_setting(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key recipe_shell: {text!r} {error}") from None
 
 
 def timeout(config: pytest.Config) -> float | None:

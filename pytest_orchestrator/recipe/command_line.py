@@ -39,7 +39,14 @@ _BUILTINS = frozenset(
         type ulimit umask unalias unset until wait while""",
     )
 )
-
+_BUILTINS_AND_PROGRAMS = frozenset(
+    re.findall(
+        r"\S+",
+        """[ : bind builtin caller compgen complete compopt declare dirs disown echo enable exit
+        false function help history kill let logout mapfile popd printf pushd pwd readarray shopt
+        source suspend test true typeset""",
+    )
+)
 
 WHOLE = (
     "the whole command line is an expression that gives no list: write the program as text, "
@@ -48,6 +55,12 @@ WHOLE = (
 _OTHER_SHELL = (
     "an expression within code for another shell: hand it over as an argument, "
     "as in: sh -c 'echo \"$1\"' sh ${{ … }}"
+)
+
+
+_FOREIGN = (
+    "an expression in a command line that {} runs, where its value would be read as code: "
+    "hand it over by 'args', as an environment variable"
 )
 
 
@@ -62,18 +75,25 @@ _CURES = {
 }
 
 
-def problem(template: Template, command: str | tuple[str, ...]) -> str | None:
+def problem(
+    template: Template,
+    command: str | tuple[str, ...],
+    shell: str | tuple[str, ...] | None = None,
+) -> str | None:
     """Say what is wrong with the expressions of a command; None where nothing is.
 
     Args:
         template: The command line, or a word of a list, with its path in the step.
         command: The line or the list as it is written.
+        shell: The shell that is to run the line, where one is named.
     """
     if not isinstance(command, str):
         at = cast(int, template.path[1])
         is_code = at > 1 and re.fullmatch(r"-\w*c", command[at - 1])
         return _OTHER_SHELL if is_code and re.fullmatch(_SHELL, command[0]) else None
-    line = _marked(template)
+    if isinstance(shell, tuple) or shell == "python":
+        return _FOREIGN.format(shell if isinstance(shell, str) else shell[0])
+    line = marked(template)
     ends = [at for at, char in enumerate(line) if char == MARK]
     for piece, context, end in zip(template.expressions, contexts(line), ends, strict=True):
         if context in _CURES:
@@ -111,7 +131,7 @@ def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, s
         ExpressionError: An expression has no value, or one that is too long for a variable.
     """
     variables: dict[str, str] = {}
-    places = iter(contexts(_marked(template)))
+    places = iter(contexts(marked(template)))
     told = ""
     for piece in template.pieces:
         if isinstance(piece, str):
@@ -132,7 +152,7 @@ def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
     values = iter([_word(one, names) for one in template.expressions])
     return tuple(
         "".join(next(values) if char == MARK else char for char in word)
-        for word in _marked(template).split()
+        for word in marked(template).split()
     )
 
 
@@ -152,12 +172,18 @@ def needs_shell(line: str) -> bool:
     return bool(_SYNTAX.search(line)) or (bool(words) and words[0] in _BUILTINS)
 
 
+def is_builtin(word: str) -> bool:
+    """Tell whether a shell knows a command by itself: sh, or bash."""
+    return word in _BUILTINS or word in _BUILTINS_AND_PROGRAMS
+
+
 def template_needs_shell(template: Template) -> bool:
     """Tell the same of a command line with expressions, whatever their values are."""
     return needs_shell("".join(one if isinstance(one, str) else "x" for one in template.pieces))
 
 
-def _marked(template: Template) -> str:
+def marked(template: Template) -> str:
+    """Return a command line with a `MARK` in the place of each expression."""
     return "".join(one if isinstance(one, str) else MARK for one in template.pieces)
 
 

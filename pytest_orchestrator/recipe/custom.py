@@ -20,7 +20,7 @@ from pytest_orchestrator.recipe.kinds import key
 from pytest_orchestrator.recipe.names import AFTER, BEFORE
 from pytest_orchestrator.recipe.reading import WORDS
 from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import STEP_TYPES, CodeStep
+from pytest_orchestrator.recipe.step_types import STEP_TYPES, CodeStep, Shell
 from pytest_orchestrator.recipe.success import Success
 from pytest_orchestrator.recipe.walk import keys_of, said_of
 from pytest_orchestrator.recipe.words import shortened
@@ -50,17 +50,23 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
 
 
 class Extensions(Struct, frozen=True, kw_only=True):
-    """All types of steps and criteria that recipes may use.
+    """All types of steps and criteria that recipes may use, and what else their project says.
 
     Attributes:
         step_types: The Struct of each type of steps.
         success: The keys that ``success`` may have.
         criteria: The criteria that plugins have brought.
+        shell: What runs command lines of recipes that name no shell (ini key `recipe_shell`).
     """
 
     step_types: Mapping[str, type[Step]] = msgspec.field(default_factory=lambda: STEP_TYPES)
     success: type[Success] = Success
     criteria: Mapping[str, extending.Criterion] = {}
+    shell: Shell = None
+
+    def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
+        """Return these with what runs command lines of recipes that name no shell."""
+        return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
 
     def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
         """Return these and one more type of steps.

@@ -20,6 +20,7 @@ from pytest_orchestrator.recipe.step_types import (
     CodeStep,
     Isolation,
     Parse,
+    Shell,
     WorkingDirectory,
 )
 from pytest_orchestrator.recipe.walk import fields_of, keys_of
@@ -37,6 +38,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     isolation: Isolation = "process"
     args: Args = field(default_factory=dict)
     parse: Parse = "json"
+    shell: Shell = None
     cwd: WorkingDirectory = None
     host: Label = None
     resources: Resources = field(default_factory=dict)

@@ -273,7 +273,7 @@ def _command(
         return _words(_put(given, one, one.path[1:], command_line.word(one, names)), one)
     if not any(isinstance(piece, str) and piece.strip() for piece in one.pieces):
         return _words(_listed(one, names), one)
-    if not command_line.template_needs_shell(one):
+    if step.shell is None and not command_line.template_needs_shell(one):
         return _words(command_line.words(one, names), one)
     line, variables = command_line.line(one, names)
     args = changed.get("args", step.args)

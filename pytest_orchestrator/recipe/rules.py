@@ -114,6 +114,27 @@ def command(cmd: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return cmd
 
 
+SHELLS = ("sh", "bash", "python")
+"""Shells that have a name; any other one is a list of words."""
+
+
+def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """What runs a command line: the name of a shell, or a program and its arguments."""
+    if not isinstance(value, str):
+        return command(value)
+    if value in SHELLS:
+        return value
+    words = f", or a list of words: [{', '.join(value.split())}]" if value.strip() else ""
+    raise ValueError(f"should be sh, bash or python{words}{nearest(value, SHELLS)}")
+
+
+def shell_setting(text: str) -> str | tuple[str, ...]:
+    """The same as the text of a setting, where a list stands in brackets as in a recipe."""
+    if text.startswith("[") and text.endswith("]"):
+        return shell(tuple(each.strip().strip("\"'") for each in text[1:-1].split(",")))
+    return shell(text)
+
+
 def environment(value: Json) -> Json:
     """A value that can stand in an environment variable, as text or as JSON."""
     if _has_nul(value):

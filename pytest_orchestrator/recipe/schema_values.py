@@ -46,6 +46,7 @@ LIMITS: Mapping[Any, Schema] = {
     rules.some_paths: _SOME,
     rules.some_expressions: _SOME,
     rules.command: {**_FILLED, "minItems": 1},
+    rules.shell: {"pattern": f"^({'|'.join(rules.SHELLS)})$", "minItems": 1},
     rules.context_path: {"pattern": r"^[^.]+(\.[^.]+)*$"},
     rules.secret: {"pattern": rf"^((env|vars)\.{_WORD}|ctx(\.[^.]+)+)$"},
     rules.tag: _none_of(rules.MARKS, "[A-Za-z][A-Za-z0-9_]*"),

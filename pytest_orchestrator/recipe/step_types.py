@@ -43,6 +43,16 @@ Parse = Annotated[
         "last-line",
     ),
 ]
+Shell = Annotated[
+    str | tuple[str, ...] | None,
+    key(
+        "What runs a command line: `sh` (`/bin/sh -e`), `bash` (`bash --noprofile --norc -eo "
+        "pipefail`), `python`, or a list of words that the path of the script is appended to.",
+        "bash",
+        written=str | tuple[Word, ...],
+        rule=rules.shell,
+    ),
+]
 WorkingDirectory = Annotated[
     FilePath | None,
     key(
@@ -137,6 +147,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
             names=BEFORE,
         ),
     ]
+    shell: Shell = None
     args: Args = field(default_factory=dict)
     stdin: Annotated[
         Json,

@@ -145,7 +145,7 @@ class _StepReader:
         if self._model is UseStep:
             self._check_use()
         self._check_missing(given)
-        self._check_command(fields)
+        self._check_command(given, fields)
         if self._model is PythonStep:
             self._check_callable()
         if issubclass(self._model, CustomStep):
@@ -271,12 +271,21 @@ class _StepReader:
         if type(given) is ScalarNode:
             self._reading.mismatch(given, "with", "a mapping")
 
-    def _check_command(self, fields: dict[str, Any]) -> None:
+    def _check_command(self, given: Pairs, fields: dict[str, Any]) -> None:
         command = fields.get("cmd")
         if not issubclass(self._model, ShellStep) or not command:
             return
+        shell = fields.setdefault("shell", None if "shell" in given else self._known.shell)
+        if not isinstance(command, str):  # it is executed as it is
+            if "shell" in self._pairs:
+                key = self._pairs["shell"][0]
+                hint = "a list is executed as it is: leave 'shell' out, or write cmd as text"
+                self._note(key, "'shell' beside a 'cmd' that is a list", hint)
+            shell = fields["shell"] = None
         for one in self._templates.found:
-            wrong = command_line.problem(one, command) if one.path[0] == "cmd" else None
+            if one.path[0] != "cmd":
+                continue
+            wrong = command_line.problem(one, command, shell)
             if wrong:
                 self._problems.add(one.place, wrong, self._where)
 

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,31 @@ ROOT = Path("/project")
         ("scripts/run.sh 3", ("/project/scripts/run.sh", "3")),
         (("scripts/../run.sh", "a b"), ("/project/run.sh", "a b")),
         ("/usr/bin/env x", ("/usr/bin/env", "x")),
-        ("a | b", ("/bin/sh", "-c", "a | b")),
-        ("echo $HOME", ("/bin/sh", "-c", "echo $HOME")),
-        ("A=1 run", ("/bin/sh", "-c", "A=1 run")),
-        ("exit 3", ("/bin/sh", "-c", "exit 3")),
-        ("one\ntwo", ("/bin/sh", "-c", "one\ntwo")),
+        ("a | b", ("/bin/sh", "-e", "-c", "a | b")),
+        ("echo $HOME", ("/bin/sh", "-e", "-c", "echo $HOME")),
+        ("A=1 run", ("/bin/sh", "-e", "-c", "A=1 run")),
+        ("exit 3", ("/bin/sh", "-e", "-c", "exit 3")),
+        ("one\ntwo", ("/bin/sh", "-e", "-c", "one\ntwo")),
     ],
 )
 def test_only_shell_syntax_asks_for_a_shell(cmd: str, argv: tuple[str, ...]) -> None:
     assert argv_of(cmd, ROOT) == argv
+
+
+@pytest.mark.parametrize(
+    ("shell", "argv"),
+    [
+        ("sh", ("/bin/sh", "-e", "-c", "x y")),
+        ("bash", ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", "x y")),
+        ("python", (sys.executable, "-c", "x y")),
+        (("node", "-r", "./x"), ("node", "-r", "./x", "{script}")),
+        (("tools/../run",), ("/project/run", "{script}")),
+    ],
+)
+def test_a_shell_that_is_named_runs_every_line(
+    shell: str | tuple[str, ...], argv: tuple[str, ...]
+) -> None:
+    assert argv_of("x y", ROOT, shell) == argv
 
 
 def test_args_are_text_json_or_taken_away() -> None:
@@ -54,11 +71,28 @@ def test_stdin_is_text_as_it_is_and_json_else() -> None:
             {"cmd": "scripts/run.sh", "args": {"A": "b c", "X": None}},
             "env -u X 'A=b c' scripts/run.sh",
         ),
-        ({"cmd": "exit 3"}, "/bin/sh -c 'exit 3'"),
-        ({"cmd": "echo $A | cat", "args": {"A": 1}}, "env A=1 /bin/sh -c 'echo $A | cat'"),
+        ({"cmd": "exit 3"}, "/bin/sh -e -c 'exit 3'"),
+        ({"cmd": "echo $A | cat", "args": {"A": 1}}, "env A=1 /bin/sh -e -c 'echo $A | cat'"),
         ({"cmd": ("a", "b c")}, "a 'b c'"),
         ({"cmd": "scripts/run.sh 3", "cwd": "a b"}, "(cd 'a b' && ../scripts/run.sh 3)"),
         ({"cmd": "scripts/run.sh 3", "cwd": "scripts"}, "(cd scripts && ./run.sh 3)"),
+        (
+            {"cmd": "run x", "cwd": "sub", "args": {"A": 1}, "shell": "bash"},
+            "(cd sub && env A=1 bash --noprofile --norc -eo pipefail -c 'run x')",
+        ),
+        (
+            {
+                "cmd": "it's",
+                "cwd": "sub",
+                "args": {"A": 1},
+                "stdin": "y",
+                "shell": ("bin/x", "a b"),
+            },
+            (
+                """(cd sub && printf %s y | (f=$(mktemp) && trap 'rm -f "$f"' EXIT && """
+                """printf %s 'it'"'"'s' >"$f" && env A=1 ../bin/x 'a b' "$f"))"""
+            ),
+        ),
         ({"cmd": "cat -n", "cwd": "sub", "stdin": [1]}, "(cd sub && printf %s '[1]' | cat -n)"),
     ],
 )

@@ -42,9 +42,9 @@ def test_code_0_and_a_good_status_pass(bench: Bench) -> None:
     ended = bench.shell("""echo '{"status":"ok","v":1}'; echo log >&2""")
     assert (ended.failure, ended.skipped, ended.value) == (None, None, {"status": "ok", "v": 1})
     assert process(ended) == Process(
-        argv=("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2"""),
+        argv=("/bin/sh", "-e", "-c", """echo '{"status":"ok","v":1}'; echo log >&2"""),
         cwd=str(bench.root),
-        alone=shlex.join(("/bin/sh", "-c", """echo '{"status":"ok","v":1}'; echo log >&2""")),
+        alone=shlex.join(("/bin/sh", "-e", "-c", """echo '{"status":"ok","v":1}'; echo log >&2""")),
         exit_code=0,
         stdout=Stream('{"status":"ok","v":1}\n', 22, str(bench.root / "logs/s.1.stdout"), kept=22),
         stderr=Stream("log\n", 4, str(bench.root / "logs/s.1.stderr"), kept=4),

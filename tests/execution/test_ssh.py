@@ -105,7 +105,47 @@ def test_a_line_does_the_same_by_hand() -> None:
 
     assert ssh.alone(one) == (
         "printf %s 'x y' | ssh bench-3 "
-        "'cd work && export A='\"'\"'b c'\"'\"'; unset D; run | tee x'"
+        "'cd work && export A='\"'\"'b c'\"'\"'; unset D; "
+        "/bin/sh -e -c '\"'\"'run | tee x'\"'\"''"
+    )
+    assert ssh.alone(step("run x")) == "ssh bench-3 'run x'"
+
+
+@pytest.mark.parametrize("named", [None, "sh", "bash", ("bash", "-e")])
+def test_a_line_that_fails_ends_the_script_there(named: str | tuple[str, ...] | None) -> None:
+    one = step("echo a\ncat\nfalse\necho b", stdin="in", shell=named)
+    done = far(one)
+
+    assert (done.returncode, done.stdout) == (1, b"a\nin")
+    by_hand = ssh.alone(one).replace("ssh bench-3", "sh -c", 1)
+    again = subprocess.run(by_hand, shell=True, capture_output=True, check=False)
+    assert (again.returncode, again.stdout) == (1, b"a\nin")
+
+
+def test_each_shell_runs_its_own_language() -> None:
+    assert far(step("[[ a == a* ]] && false | true", shell="bash")).returncode == 1
+    assert far(step("print(input())", stdin="x", shell="python")).stdout == b"x\n"
+    args = {"A": AWKWARD}
+    done = far(step(f"{AWKWARD}\n", args=args, stdin="|<", shell=("sh", "-c", 'cat "$1" -', "sh")))
+    assert done.stdout.decode() == f"{AWKWARD}\n|<"
+
+
+def test_the_file_of_a_script_is_gone_with_it(tmp_path: Path) -> None:
+    one = step('echo "$0"; exit 3', shell=("sh",), args={"TMPDIR": str(tmp_path)})
+    done = far(one)
+    assert done.returncode == 3
+    assert done.stdout.decode().startswith(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "program"), [("bash", "bash"), ("python", "python3"), (("no-such",), "no-such")]
+)
+def test_a_shell_that_is_missing_there_is_told(named: str | tuple[str, ...], program: str) -> None:
+    done = far(step("true", shell=named, args={"PATH": "/nowhere"}))
+    assert done.returncode == 127
+    assert (
+        done.stderr.decode().splitlines()[-1] == f"orchestrator: the shell {program} was not found"
     )
 
 

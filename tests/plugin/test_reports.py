@@ -107,7 +107,7 @@ def test_the_json_block_tells_criteria_and_process(psu: Project) -> None:
         {"name": "files_exist", "line": 11, "held": True, "wanted": "steps.py"},
     ]
     assert block["process"] == {
-        "argv": ["/bin/sh", "-c", "echo warm >&2; exit 3"],
+        "argv": ["/bin/sh", "-e", "-c", "echo warm >&2; exit 3"],
         "cwd": ".",
         "stdout_bytes": 0,
         "stderr_bytes": 5,

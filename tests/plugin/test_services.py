@@ -115,6 +115,7 @@ def test_the_last_failed_step_starts_it_again(project: Project) -> None:
     recipe(project, "", last="function: refuse")
     project.run()
     project.forget()
+    (project.path / "pids").unlink()
 
     project.run("--lf").assert_outcomes(failed=1)
 
@@ -258,7 +259,7 @@ _DEADLY = f"""\
 steps:
   - name: serve
     type: shell
-    cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3
+    cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3
     background: true
     ready: {{stdout_matches: ^up}}
   - name: kill
@@ -285,7 +286,7 @@ recipes/x.yaml:14:12: step 'use': needs service 'serve', which has died: exit co
      |            ^^^^^^^
 E   needs service 'serve', which has died: exit code 3, wanted 0
     its stderr ends with:
-      no disk
+      hot
 repeat     pytest recipes/x.yaml::use
 """
 _DEATH = """\
@@ -293,14 +294,14 @@ recipes/x.yaml:4:10: step 'serve': the service died after N s: exit code 3, want
 
    2 |   - name: serve
    3 |     type: shell
-   4 |     cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3
-     |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   4 |     cmd: mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3
+     |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 E   the service died after N s: exit code 3, wanted 0
 stderr, 1 line   LOG
-  no disk
+  hot
 used
 repeat     pytest recipes/x.yaml::serve
-alone      /bin/sh -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; echo no disk >&2; exit 3'
+alone      /bin/sh -e -c 'mkfifo go; echo $PPID > lane; echo up; read x < go; echo hot >&2; exit 3'
 """
 
 
@@ -410,3 +411,24 @@ def test_what_a_service_logs_once_it_is_ready_is_told_at_its_end(
     said = "WARNING  psu:talks.py:9 fan 3 stands still"
     assert said in (project.path / "all.log").read_text()
     assert (said in result.outlines) is (dies == "true")
+
+
+@pytest.mark.parametrize(
+    ("shell", "told"),
+    [
+        ("sh", "exit code 1, wanted 0, before the service was ready: stdout does not match '^up'"),
+        (
+            "bash",
+            (
+                "exit code 1, wanted 0; line 1 of cmd: false, before the service was ready: "
+                "stdout does not match '^up'"
+            ),
+        ),
+    ],
+)
+def test_a_service_whose_script_fails_is_not_ready(project: Project, shell: str, told: str) -> None:
+    keys = f'shell: {shell}, cmd: "false\\necho up\\nsleep 600"'
+    service = f"type: shell, background: true, ready: {{stdout_matches: ^up}}, {keys}"
+    project.recipe("x", {"serve": service})
+
+    assert project.told() == {"serve": told}

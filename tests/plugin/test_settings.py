@@ -21,6 +21,17 @@ _SIZE = "write 1MiB, 500kB or a number of bytes"
         ("recipe_timeout = -1", f"recipe_timeout: '-1' is no size or time; {_TIME}"),
         ("recipe_timeout = 3 days", f"recipe_timeout: '3 days' is no size or time; {_TIME}"),
         ("recipe_max_size = big", f"recipe_max_size: 'big' is no size or time; {_SIZE}"),
+        (
+            "recipe_shell = bsh",
+            (
+                "recipe_shell: 'bsh' should be sh, bash or python, or a list of words: [bsh] "
+                "(did you mean 'bash'?)"
+            ),
+        ),
+        (
+            "recipe_shell = []",
+            "recipe_shell: '[]' should begin with a program, not with an empty text",
+        ),
         ("recipe_max_size =", f"recipe_max_size: '' is no size or time; {_SIZE}"),
     ],
 )
@@ -165,3 +176,19 @@ def test_fixtures_are_listed(project: Project) -> None:
 
     lines.fnmatch_lines(["ctx [[]session scope] -- *", "*The Context that all recipes *"])
     lines.fnmatch_lines(["orchestrator_context [[]session scope] -- *"])
+
+
+@pytest.mark.parametrize("value", ["bash", "[bash, -eo, pipefail]"])
+def test_the_project_names_the_shell_of_all_command_lines(project: Project, value: str) -> None:
+    project.ini(f"recipe_shell = {value}")
+    project.recipe(
+        "x",
+        {
+            "own": "type: shell, needs: [], parse: text, cmd: '[[ a == a* ]]'",
+            "piped": "type: shell, needs: [], parse: text, cmd: 'false | true'",
+            "sh": "type: shell, needs: [], parse: text, shell: sh, cmd: 'false | true'",
+            "listed": "type: shell, needs: [], parse: text, cmd: [echo, '[[']",
+        },
+    )
+
+    assert project.told() == {"piped": "exit code 1, wanted 0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -237,3 +238,80 @@ def test_a_leftover_that_is_an_error_is_shown_without_our_frames(
     project.recipe("x", {"one": "type: shell, cmd: 'sleep 60 &', parse: text"})
 
     project.run("-W", "error", f"--tb={style}").stdout.no_fnmatch_line("*.py:*")
+
+
+def test_a_script_ends_at_the_line_that_fails(project: Project) -> None:
+    project.write(
+        "recipes/x.yaml",
+        """
+        steps:
+          - name: flash
+            type: shell
+            parse: text
+            cmd: |
+              dfu-util -D fw.bin
+              echo flashed
+        """,
+    )
+    result = project.run()
+
+    assert result.ret == 1
+    said = "/bin/sh: 1: dfu-util: not found"
+    shown = re.sub(r"runs/[^/]+", "runs/latest", project.shown(result, "flash")).splitlines()
+    assert shown[:10] == [
+        (
+            "recipes/x.yaml:5:10: step 'flash': exit code 127: a program was not found: "
+            f"{said}; line 1 of cmd: dfu-util -D fw.bin"
+        ),
+        "",
+        "   2 |   - name: flash",
+        "   3 |     type: shell",
+        "   4 |     parse: text",
+        "   5 |     cmd: |",
+        "     |          ^",
+        f"E   exit code 127: a program was not found: {said}; line 1 of cmd: dfu-util -D fw.bin",
+        "    ended by -e at line 1: the lines after it did not run",
+        "stderr, 1 line   (all: .orchestrator/runs/latest/logs/x/flash.1.stderr)",
+    ]
+    step = project.blocks()["flash"]
+    assert (step["step"]["kind"], step["process"]["exit_code"]) == ("not_found", 127)
+    assert step["process"]["argv"][:3] == ["/bin/sh", "-e", "-c"]
+
+
+def test_each_step_has_the_shell_that_it_names(project: Project) -> None:
+    project.script("tool", "#!/bin/sh\ncat $1 >&2\nexit 5\n")
+    text = "parse: text"
+
+    assert _told(
+        project,
+        {
+            "sh": f"{text}, shell: sh, cmd: 'false | true'",
+            "bash": f'{text}, shell: bash, cmd: "[[ a ]]\\nfalse | true\\ntrue"',
+            "python": f'{text}, shell: python, cmd: "x = 1\\nassert x == 2\\n"',
+            "listed": f"{text}, shell: [./tool], cmd: x",
+            "missing": f"{text}, shell: [no-such-shell], cmd: x, success: {{exit_code: nonzero}}",
+        },
+    ) == {
+        "bash": "exit code 1, wanted 0; line 2 of cmd: false | true",
+        "python": "exit code 1, wanted 0; line 2 of cmd: assert x == 2",
+        "listed": "exit code 5, wanted 0",
+        "missing": "shell no-such-shell was not found",
+    }
+    argv = {name: block["process"]["argv"] for name, block in project.blocks().items()}
+    assert argv["bash"][:-1] == ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
+    assert argv["listed"] == ["tool", "{script}"]
+
+
+def test_a_step_that_passed_runs_again_under_another_shell(project: Project) -> None:
+    def recipe(shell: str) -> None:
+        one = f"type: shell, parse: text, {shell} cmd: 'echo one >> ran.txt'"
+        project.recipe("x", {"one": one, "two": "type: shell, parse: text, cmd: test -e go"})
+
+    recipe("")
+    project.run()
+    recipe("")
+    project.run("--recipe-resume")
+    assert project.ran == ["one"]
+    recipe("shell: bash,")
+    project.run("--recipe-resume")
+    assert project.ran == ["one", "one"]

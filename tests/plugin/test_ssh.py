@@ -73,6 +73,18 @@ steps:
     needs: []
   - {name: again, type: ssh, host: bench, parse: text, cmd: 'true', needs: []}
   - {name: stranger, type: ssh, host: stranger, parse: text, cmd: 'true', needs: []}
+  - {name: ended, type: ssh, host: bench, parse: text, needs: [], cmd: "true\\nno-such -x\\ntrue"}
+  - {name: piped, type: ssh, host: bench, parse: text, needs: [], shell: bash, cmd: 'false | true'}
+  - {name: code, type: ssh, host: bench, parse: text, needs: [], shell: python, cmd: 'print(1 / 1)'}
+  - {name: listed, type: ssh, host: bench, needs: [], parse: text, shell: [sh], cmd: 'exit 6'}
+  - name: shell
+    type: ssh
+    host: bench
+    needs: []
+    parse: text
+    shell: [no-such-shell]
+    cmd: "true"
+    success: {exit_code: nonzero}
 """
 
 
@@ -142,7 +154,19 @@ def test_steps_on_another_machine_are_steps_like_others(bench: Project) -> None:
             "failed",
             "no connection to stranger: its host key is not known, or is another one than before",
         ),
+        "ended": (
+            "failed",
+            (
+                "exit code 127: a program was not found: /bin/sh: 2: no-such: not found; "
+                "line 2 of cmd: no-such -x"
+            ),
+        ),
+        "piped": ("failed", "exit code 1, wanted 0"),
+        "code": ("passed", None),
+        "listed": ("failed", "exit code 6, wanted 0"),
+        "shell": ("failed", "shell no-such-shell was not found on bench"),
     }
+    assert blocks["shell"]["step"]["kind"] == "not_found"
     assert blocks["lost"]["step"]["kind"] == "crash"
     assert blocks["told"]["resources"]["source"] == {"cpu": "unavailable", "memory": "unavailable"}
     assert blocks["told"]["resources"].keys() == {"seconds", "source"}

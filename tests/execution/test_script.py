@@ -1,0 +1,358 @@
+"""The rule of `-e`: which scripts fail under which shell, and what is said of the line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.execution.carrying import carried, uncarried
+from pytest_orchestrator.execution.script import FailingLine, ScriptFiles
+from pytest_orchestrator.recipe.model import ShellStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import Ended
+    from tests.execution.conftest import Bench
+
+_E = "ended by -e: no command runs after one that fails"
+_CURE = "`shell: bash` names the line"
+
+
+def told(ended: Ended) -> tuple[str, str, tuple[str, ...]] | None:
+    failure = ended.failure
+    return None if failure is None else (failure.kind, failure.reason, failure.detail)
+
+
+def at(number: int) -> str:
+    return f"ended by -e at line {number}: the lines after it did not run"
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, which has a name that a shell would split."""
+    folder = tmp_path / "it's scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("named", [None, "sh", "bash"])
+@pytest.mark.parametrize(
+    ("cmd", "code"),
+    [
+        ("false\ntrue", 1),
+        ("true\nfalse", 1),
+        ("false; true", 1),
+        ("true && false", 1),
+        ("false && true\ntrue", 0),
+        ("false || true", 0),
+        ("true || false\ntrue", 0),
+        ("! true\ntrue", 0),
+        ("if false; then :; fi\ntrue", 0),
+        ("while false; do :; done\ntrue", 0),
+        ("false | true", 0),
+        ("true | false\ntrue", 1),
+        ("set +e\nfalse\ntrue", 0),
+        ("set +e\nfalse", 1),
+        ("(exit 5)\ntrue", 5),
+        ("( false\n true )\ntrue", 1),
+        ("f() {\n false\n true\n}\nf\ntrue", 1),
+        ("f() {\n false\n true\n}\nf || true", 0),
+        ("x=$(false)\ntrue", 1),
+        ('printf "%s" "$(false)"', 0),
+        ("for i in 1 2; do\n false\ndone\ntrue", 1),
+        ("cat <<E\nfalse\nE\ntrue", 0),
+        ("cat <<E >&2\nx\nE\nfalse\ntrue", 1),
+        ("trap 'exit 4' EXIT\nfalse\ntrue", 4),
+        ("trap 'true' EXIT\nfalse\ntrue", 1),
+        ("exit 3\ntrue", 3),
+        ("no-such-program\ntrue", 127),
+        ("sh -c 'kill -9 $$'\ntrue", 137),
+        ("fi\ntrue", 2),
+        ("\n\ntrue\n", 0),
+    ],
+)
+def test_what_the_shell_ends_by_e_is_red(
+    cmd: str, code: int, named: str | None, bench: Bench
+) -> None:
+    if named == "bash" and cmd == "false | true":
+        code = 1  # pipefail
+    keys = {} if named is None else {"shell": named}
+    ended = bench.shell(cmd, parse="text", **keys)
+
+    assert ended.process is not None
+    assert (ended.process.exit_code, ended.failure is None) == (code, code == 0)
+    again = subprocess.run(
+        ended.process.alone, shell=True, cwd=bench.root, capture_output=True, check=False
+    )
+    assert again.returncode == code, "the line to repeat it by hand ends as it did"
+
+
+@pytest.mark.parametrize(
+    ("cmd", "reason", "detail"),
+    [
+        ("true\n  false -x\ntrue", "; line 2 of cmd: false -x", (at(2),)),
+        ("\n\nfalse\ntrue", "; line 3 of cmd: false", (at(3),)),
+        ("true\nfalse\n# done\n", "; line 2 of cmd: false", ()),
+        ("false |\n  true\ntrue", "; line 2 of cmd: true", (at(2),)),
+        ("for i in 1; do\n  false\ndone", "; line 2 of cmd: false", ()),
+        ("( true\n  false\n)\ntrue", "", (_E,)),
+        ("f() {\n  false\n  true\n}\nf", "", (_E,)),
+        ("false; true", "", (_E,)),
+        ("trap : ERR\nfalse\ntrue", "", (_E,)),
+        ("set +e\nfalse\nset -e\nfalse\ntrue", "; line 4 of cmd: false", (at(4),)),
+        ("set +e\ntrue\nfalse", "", ()),
+        ("false || exit 1\ntrue", "", ()),
+        (f"false {'x' * 100}\ntrue", f"; line 1 of cmd: false {'x' * 73}…", (at(1),)),
+    ],
+)
+def test_bash_names_the_line(
+    cmd: str, reason: str, detail: tuple[str, ...], bench: Bench, scratch: Path
+) -> None:
+    ended = bench.shell(cmd, parse="text", shell="bash")
+
+    assert told(ended) == ("exit_code", f"exit code 1, wanted 0{reason}", detail)
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cmd", "reason", "detail"),
+    [
+        ("true\nfalse\ntrue", "exit code 1, wanted 0", (_E, _CURE)),
+        ("false; true", "exit code 1, wanted 0", (_E,)),
+        ("false", "exit code 1, wanted 0", ()),
+        ("true\nexit 3", "exit code 3, wanted 0", ()),
+        ("set +e\nfalse", "exit code 1, wanted 0", ()),
+    ],
+)
+def test_sh_does_not_name_it(cmd: str, reason: str, detail: tuple[str, ...], bench: Bench) -> None:
+    assert told(bench.shell(cmd, parse="text")) == ("exit_code", reason, detail)
+
+
+@pytest.mark.parametrize("named", ["sh", "bash"])
+def test_a_program_that_is_missing_has_its_line(named: str, bench: Bench) -> None:
+    ended = bench.shell("true\ndfu-util -D fw.bin\necho flashed", parse="text", shell=named)
+
+    assert ended.failure is not None
+    assert ended.failure.kind == "not_found"
+    assert ended.failure.reason.startswith("exit code 127: a program was not found: ")
+    assert ended.failure.reason.endswith("; line 2 of cmd: dfu-util -D fw.bin")
+    assert ended.failure.detail == (at(2),)
+
+
+def test_a_message_of_an_earlier_line_is_not_the_cause(bench: Bench) -> None:
+    ended = bench.shell("no-such-program || true\nfalse\ntrue", parse="text")
+    assert told(ended) == ("exit_code", "exit code 1, wanted 0", (_E, _CURE))
+
+
+@pytest.mark.parametrize(
+    ("stderr", "code", "number"),
+    [
+        ("/bin/sh: 2: a: not found", 127, 2),
+        ("bash: line 3: a: command not found", 127, 3),
+        ("sh: line 3: ./a: Permission denied", 126, 3),
+        ('sh: 2: Syntax error: "fi" unexpected', 2, 2),
+        ("sh: 2: A: parameter not set", 2, 2),
+        ("sh: 2: a: not found", 1, None),
+        ("sh: 2: a: not found\nmore", 127, None),
+        ("a: 2: not found", 127, None),
+        ("", 127, None),
+    ],
+)
+def test_the_last_message_of_a_shell_has_its_line(
+    stderr: str, code: int, number: int | None
+) -> None:
+    step = ShellStep(name="a", cmd="one\ntwo\nthree\nfour")
+    line = FailingLine(step, code, f"noise\n{stderr}\n", None).text
+    names = dict(enumerate(["one", "two", "three"], start=1))
+    assert line == ("" if number is None else f"line {number} of cmd: {names[number]}")
+
+
+def test_an_expression_in_the_line_is_shown_as_one() -> None:
+    step = ShellStep(name="a", cmd='a "${RECIPE_VALUE_1}" "x ${RECIPE_VALUE_2} y"\nb')
+    line = FailingLine(step, 1, "", 1).text
+    assert line == 'line 1 of cmd: a ${{ … }} "x ${{ … }} y"'
+
+
+def test_bash_leaves_no_trace_of_how_it_names_the_line(bench: Bench) -> None:
+    script = """
+        test -z "${BASH_ENV+set}"
+        test -z "$(bash -c 'trap -p ERR')"
+        echo $LINENO $0 $# "$-"
+        false | cat
+        """
+    ended = bench.shell(script, parse="text", shell="bash")
+    assert ended.process is not None
+    plain = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.process.stdout.text == plain.stdout
+    assert ended.process.stderr.text == plain.stderr
+    assert ended.process.argv[-2:] == ("-c", script)
+
+
+def test_a_startup_file_of_the_users_own_is_read(bench: Bench) -> None:
+    bench.write("own.sh", "greeting=hello\n")
+    cmd = 'echo "$greeting"\ntrue\nfalse\ntrue'
+    ended = bench.shell(cmd, parse="text", shell="bash", args={"BASH_ENV": "own.sh"})
+    assert ended.process is not None
+    assert ended.process.stdout.text == "hello\n"
+    assert told(ended) == ("exit_code", "exit code 1, wanted 0", (_E,))
+
+
+def test_python_is_that_of_this_process_and_names_the_line(bench: Bench) -> None:
+    cmd = "import os, sys\nprint(sys.executable, os.environ['A'], sys.stdin.read())\n1/0\nprint(2)"
+    ended = bench.shell(cmd, parse="text", shell="python", args={"A": "x"}, stdin="in")
+
+    assert ended.process is not None
+    assert ended.process.stdout.text == f"{sys.executable} x in\n"
+    assert told(ended) == ("exit_code", "exit code 1, wanted 0; line 3 of cmd: 1/0", ())
+    assert bench.shell("import sys; sys.exit(0)", parse="text", shell="python").failure is None
+    assert told(bench.shell("import sys\nsys.exit(3)", parse="text", shell="python")) == (
+        "exit_code",
+        "exit code 3, wanted 0",
+        (),
+    )
+
+
+def test_a_list_is_given_the_path_of_the_script(bench: Bench, scratch: Path) -> None:
+    bench.write("bin/run", """#!/bin/sh\nprintf '%s|%s|' "$PWD" "$1"\nshift\ncat "$1" -\n""", 0o755)
+    (bench.root / "sub").mkdir()
+    cmd = "it's\n$HOME " + "x" * 200_000
+    keys: dict[str, Any] = {"shell": ["bin/run", "a b"], "stdin": "<in>", "cwd": "sub"}
+    ended = bench.shell(cmd, parse="text", **keys)
+
+    assert ended.failure is None
+    assert ended.process is not None
+    log = ended.process.stdout.log
+    assert log is not None
+    wanted = f"{bench.root}/sub|a b|{cmd}<in>"
+    assert Path(log).read_text(encoding="utf-8") == wanted
+    assert ended.process.argv == (f"{bench.root}/bin/run", "a b", "{script}")
+    assert list(scratch.iterdir()) == []
+    short = bench.shell("it's\n$HOME", parse="text", **keys, args={"A": "1"})
+    assert short.process is not None
+    again = subprocess.run(
+        short.process.alone, shell=True, cwd=bench.root, capture_output=True, text=True, check=True
+    )
+    assert again.stdout == short.process.stdout.text
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_list_ends_as_its_program_does(bench: Bench) -> None:
+    assert bench.shell("false\ntrue", parse="text", shell=["sh"]).failure is None
+    ended = bench.shell("false\ntrue", parse="text", shell=["sh", "-e"])
+    assert told(ended) == ("exit_code", "exit code 1, wanted 0", ())
+
+
+@pytest.mark.parametrize(
+    ("keys", "program"),
+    [
+        ({"shell": "bash", "args": {"PATH": "/nowhere"}}, "bash"),
+        ({"shell": ["no-such-shell", "-e"]}, "no-such-shell"),
+        ({"shell": ["no-such-shell"], "success": {"exit_code": "nonzero"}}, "no-such-shell"),
+        ({"shell": ["no-such-shell"], "skip_exit_code": 127}, "no-such-shell"),
+    ],
+)
+def test_a_shell_that_is_missing_is_not_found(
+    keys: dict[str, Any], program: str, bench: Bench
+) -> None:
+    ended = bench.shell("true", parse="text", **keys)
+    width = len(program) + 2 if isinstance(keys["shell"], str) else None
+    assert ended.skipped is None
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.failure.reason) == (
+        "not_found",
+        f"shell {program} was not found",
+    )
+    place = ended.failure.place
+    assert place is not None
+    assert (place.line, place.column) == (6, 12)
+    assert width is None or place.length == width
+
+
+def test_only_a_line_without_a_shell_is_executed_directly(bench: Bench) -> None:
+    bench.write("bin/x", "#!/bin/sh\n", 0o755)
+    (bench.root / "sub").mkdir()
+
+    def found(**keys: Any) -> str | None:
+        failure = bench.shell("bin/x", parse="text", cwd="sub", **keys).failure
+        return None if failure is None else failure.kind
+
+    assert found() is None, "from the rootdir"
+    assert found(shell="sh") == "not_found", "from where the shell is"
+
+
+@pytest.mark.parametrize(
+    ("code", "keys", "outcome"),
+    [
+        (77, {"skip_exit_code": 77}, (None, "exit code 77: cold")),
+        (3, {"success": {"exit_code": "nonzero"}}, (None, None)),
+        (3, {"success": {"exit_code": [0, 3]}}, (None, None)),
+        (
+            4,
+            {"success": {"exit_code": 3}},
+            ("exit code 4, wanted 3; line 2 of cmd: (exit 4)", None),
+        ),
+    ],
+)
+def test_a_line_that_fails_may_be_what_is_wanted(
+    code: int, keys: dict[str, Any], outcome: tuple[str | None, str | None], bench: Bench
+) -> None:
+    ended = bench.shell(f"echo cold >&2\n(exit {code})\ntrue", parse="text", shell="bash", **keys)
+    assert (ended.failure and ended.failure.reason, ended.skipped) == outcome
+
+
+def test_a_value_is_one_word_in_the_shell_that_is_named(bench: Bench) -> None:
+    text = """
+vars: {x: "a  b; $(touch hacked) 'c'"}
+steps:
+  - {name: s, type: shell, shell: bash, parse: text, cmd: CMD}
+""".replace("CMD", '"[[ ${{ vars.x }} == a* ]]\\nprintf %s ${{ vars.x }}"')
+    result = bench.result(bench.recipe(text).step("s"))
+    assert result.outcome == "passed"
+    assert result.ended is not None
+    assert result.ended.process is not None
+    assert result.ended.process.stdout.text == "a  b; $(touch hacked) 'c'"
+    assert not (bench.root / "hacked").exists()
+
+
+@pytest.mark.parametrize("named", ["sh", "bash", "python"])
+def test_a_script_that_is_too_large_for_a_word_says_so(named: str, bench: Bench) -> None:
+    failure = bench.shell(f"# {'x' * 140_000}\n", parse="text", shell=named).failure
+    assert failure == Failure(
+        kind="validation",
+        reason=(
+            "the command line has 140,003 bytes; 128 KiB are the most for one: "
+            "hand it over by stdin"
+        ),
+        place=Place(4, 10, 140_006),
+    )
+
+
+def test_a_script_that_cannot_be_written_starts_nothing(tmp_path: Path) -> None:
+    step = ShellStep(name="a", cmd="x", shell=("node",))
+    files = ScriptFiles(step, f"{tmp_path}/none/x")
+    with pytest.raises(FileNotFoundError):
+        files.given(("node", "{script}"), dict(os.environ))
+    files.remove()
+
+
+@pytest.mark.parametrize("named", [None, "bash", ("node", "-x")])
+def test_a_worker_is_told_the_shell(named: str | tuple[str, ...] | None) -> None:
+    step = ShellStep(name="a", cmd="x", shell=named, at={"cmd": Place(1, 1)})
+    told = msgspec.json.decode(msgspec.json.encode(carried(step)))
+    found, _ = uncarried(told)
+    assert isinstance(found, ShellStep)
+    assert found.shell == named
