@@ -50,7 +50,26 @@ def look(tmp_path: Path) -> Look:
         "type: shell, cmd: bench/query.sh --all",
         "type: shell, cmd: [bench/query.sh]",
         "type: shell, cmd: sh -c x",
-        "type: shell, cmd: 'nowhere/x.sh | sort'",
+        "type: shell, cmd: 'nowhere/x.sh; sort'",
+        "type: shell, shell: bash, cmd: 'nowhere/x.sh | sort'",
+        "type: shell, shell: sh, cmd: 'echo x | sort; printf y | sort'",
+        "type: shell, cmd: 'if no_such | sort; then :; fi; ! no_such | sort; no_such | sort || :'",
+        'type: shell, cmd: "set -o pipefail\\nls | sort"',
+        "type: shell, cmd: 'ls | sort; if then'",
+        "type: shell, cmd: 'PATH=/opt:$PATH; no_such'",
+        "type: shell, cmd: 'export PATH=/opt:$PATH; no_such'",
+        "type: shell, cmd: '. ./env.sh; no_such'",
+        "type: shell, cmd: 'no_such() { :; }; no_such'",
+        "type: shell, cmd: 'command -v no_such >&2 && no_such'",
+        "type: shell, cmd: 'no_such || echo none; if no_such; then :; fi'",
+        "type: shell, cmd: '$TOOL x; ${{ env.TOOL }} y; ${{ env.TOOL }}-cli z'",
+        "type: shell, cmd: './build/x; [ -f y ] && test -f z; : ok'",
+        "type: shell, cmd: 'no_such; x', args: {PATH: /opt}",
+        "type: shell, shell: [no/such/shell], cmd: x",
+        "type: shell, shell: python, cmd: 'no_such; x'",
+        "type: ssh, host: h, cmd: 'no_such; x'",
+        "type: ssh, host: h, cmd: no_such",
+        "type: ssh, host: h, shell: [no_such], cmd: x",
         "type: shell, cmd: '${{ env.TOOL }}/x y'",
         "type: shell, cmd: there_is_no_such, args: {PATH: /opt}",
     ],
@@ -99,6 +118,39 @@ def test_what_is_there_or_may_be_is_left_alone(step: str, look: Look) -> None:
         (
             "type: shell, cmd: there_is_no_such x",
             "there_is_no_such x warning: there is no program 'there_is_no_such' on this machine",
+        ),
+        (
+            "type: shell, cmd: 'A=1 no_such x > log; no_such y'",
+            (
+                "'A=1 no_such x > log; no_such y' warning: "
+                "there is no program 'no_such' on this machine"
+            ),
+        ),
+        (
+            'type: shell, cmd: "# flash\\necho a\\nno_such -D fw.bin &&\\n  echo b\\n"',
+            (
+                r""""# flash\necho a\nno_such -D fw.bin &&\n  echo b\n" warning: """
+                "there is no program 'no_such' on this machine (line 3 of cmd)"
+            ),
+        ),
+        (
+            "type: shell, shell: bash, cmd: no_such",
+            "no_such warning: there is no program 'no_such' on this machine",
+        ),
+        (
+            "type: shell, shell: [no_such, -e], cmd: x",
+            "[no_such, -e] warning: there is no program 'no_such' on this machine",
+        ),
+        (
+            "type: shell, cmd: 'ls -l | sort'",
+            "'ls -l | sort' warning: sh does not see 'ls' fail in a pipeline (`shell: bash` does)",
+        ),
+        (
+            'type: ssh, host: h, shell: sh, cmd: "cd x\\nno_such | sort | uniq\\n"',
+            (
+                r""""cd x\nno_such | sort | uniq\n" warning: """
+                "sh does not see 'no_such' fail in a pipeline (line 2 of cmd) (`shell: bash` does)"
+            ),
         ),
     ],
 )
