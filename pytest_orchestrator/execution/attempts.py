@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.following import Again, Started, Tried
 from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.expressions import ExpressionError, within
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.resolve import resolved
 from pytest_orchestrator.recipe.retry import Retry
@@ -71,23 +71,32 @@ class Attempts:
         Returns:
             What became of the step where it is not to run at all.
         """
-        step = self._written
         try:
-            false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
-            if false is None:
-                own, number = self._own.context, self.number
-                self._names = self._scope.before(step, own, number, self._fixtures)
-                if step.if_ is not None and number == 1 and not step.if_.holds(self._names):
-                    false = step.if_.text
-            if false is not None:
-                self.result = StepResult(
-                    step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
-                )
-                return self.result
-            self.step = self._scope.locked(resolved(step, self._names))
+            with within(self._env.seconds_for(self._written.timeout)):
+                return self._prepared()
         except ExpressionError as error:
-            self.result = self._last(failed(step, invalid(error)))
+            self.result = self._last(failed(self._written, invalid(error)))
             return self.result
+
+    def _prepared(self) -> StepResult | None:
+        """Evaluate it.
+
+        Raises:
+            ExpressionError: Something has no value.
+        """
+        step = self._written
+        false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
+        if false is None:
+            own, number = self._own.context, self.number
+            self._names = self._scope.before(step, own, number, self._fixtures)
+            if step.if_ is not None and number == 1 and not step.if_.holds(self._names):
+                false = step.if_.text
+        if false is not None:
+            self.result = StepResult(
+                step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
+            )
+            return self.result
+        self.step = self._scope.locked(resolved(step, self._names))
         return None
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
@@ -114,9 +123,9 @@ class Attempts:
 
     def _tried(self, env: Environment) -> StepResult | None:
         try:
-            return self._kept(
-                self._judged(execute(self.step, self._own, env, self._fixtures, self._names))
-            )
+            tried = execute(self.step, self._own, env, self._fixtures, self._names)
+            with within(env.seconds_for(self.step.timeout)):
+                return self._kept(self._judged(tried))
         finally:
             if self._own.site is not None:
                 self._own.site.close()

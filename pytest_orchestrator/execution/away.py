@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
 from pytest_orchestrator.execution.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.searching import SearchTimeout
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.recipe.model import Criterion, Step
 
@@ -116,6 +117,8 @@ class Errand:
 
     def _checked(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
         done: Done = self._ticket.asked(order_of(criterion))
+        if done.late is not None:
+            raise SearchTimeout(done.error, done.late)
         if done.error:
             raise RuntimeError(done.error)
         return done.verdicts

@@ -1,5 +1,6 @@
 """What must hold after a step: each criterion checked, all that do not hold told."""
 
+import contextlib
 from collections.abc import Iterator
 
 import msgspec
@@ -19,7 +20,8 @@ from pytest_orchestrator.execution import (
 )
 from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.execution.searching import Query, SearchInterrupted, SearchTimeout
+from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError
 from pytest_orchestrator.recipe.model import Criterion
 
 CHECKS: dict[str, Check] = {
@@ -79,6 +81,18 @@ def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
     return CHECKS.get(criterion.name)
 
 
+def queries(evidence: Evidence) -> Iterator[Query]:
+    """Return all patterns that the criteria of a step search on this machine."""
+    for index, one in enumerate(evidence.step.success):
+        if ("success", index) in evidence.errors or one.brought is not None:
+            continue
+        with contextlib.suppress(OSError):  # the check itself tells of it
+            if one.name != "files":
+                yield from criteria_output.queries(one, evidence)
+            elif evidence.elsewhere is None:
+                yield from criteria_contents.queries(one, evidence)
+
+
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:
     """Check the criteria of a step whose body did as wanted.
 
@@ -87,6 +101,11 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
 
     Returns:
         Their verdicts, in the order of the recipe.
+
+    Raises:
+        SearchTimeout: The time of the step is over, and one is still searching.
+        SearchInterrupted: The step was ended.
+        TimeoutExpressionError: The time of the step is over, and one is still evaluated.
     """
     verdicts: list[Verdict] = []
     for index, criterion in enumerate(evidence.step.success):
@@ -96,11 +115,15 @@ def checked(evidence: Evidence) -> tuple[Verdict, ...]:
         wrong = evidence.errors.get(("success", index))
         try:
             verdicts += () if wrong else check(criterion, evidence)
+        except (SearchTimeout, SearchInterrupted):
+            raise
         except ExpressionError as error:
             wrong = error
         except Exception as error:  # noqa: BLE001
             reason = one_line(f"{type(error).__name__}: {error}")
             verdicts.append(verdict(criterion, f"cannot be checked: {reason}"))
+        if isinstance(wrong, TimeoutExpressionError):
+            raise wrong
         if wrong:
             place = wrong.place or criterion.place
             verdicts.append(verdict(criterion, one_line(str(wrong)), place=place, errs=True))

@@ -10,10 +10,11 @@ from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import distance
 from pytest_orchestrator.execution.criteria_files import matching, missing
-from pytest_orchestrator.execution.criteria_output import found
+from pytest_orchestrator.execution.criteria_output import found, query_of
 from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.execution.freshness import lag, stamp_of
 from pytest_orchestrator.execution.search import file_of
+from pytest_orchestrator.execution.searching import Query
 from pytest_orchestrator.recipe.model import Criterion
 
 _SHORT = 12
@@ -21,17 +22,39 @@ _SHORT = 12
 
 def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
     """Each file that a path or glob leads to keeps all the rules of its entry."""
-    rules = dict(criterion.wanted) if isinstance(criterion.wanted, dict) else {}
-    path = str(rules.pop("path", ""))
-    if not rules.get("fresh"):
-        rules.pop("fresh", None)
+    path, rules = _asked(criterion)
     names = matching(path, evidence.root)
-    there = [name for name in names if os.path.isfile(os.path.join(evidence.root, name))]
+    there = _files(names, evidence.root)
     if not there or not rules:
         yield verdict(criterion, None if there else _no_file(path, names, evidence.root))
         return
     for one, rule, wanted in _rules(criterion, path, rules):
         yield _worst([_CHECKS[rule](one, name, wanted, evidence) for name in sorted(there)])
+
+
+def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
+    """Return the patterns that a criterion searches in files."""
+    path, rules = _asked(criterion)
+    if "matches" not in rules:
+        return
+    there = _files(matching(path, evidence.root), evidence.root)
+    for one, _, wanted in _rules(criterion, path, {"matches": rules["matches"]}):
+        for name in there:
+            where = file_of(os.path.join(evidence.root, name), name)
+            yield query_of(one, str(wanted), where)
+
+
+def _asked(criterion: Criterion) -> tuple[str, dict[str, Json]]:
+    """Return the path of an entry, and its rules."""
+    rules = dict(criterion.wanted) if isinstance(criterion.wanted, dict) else {}
+    path = str(rules.pop("path", ""))
+    if not rules.get("fresh"):
+        rules.pop("fresh", None)
+    return path, rules
+
+
+def _files(names: list[str], root: Path) -> list[str]:
+    return [name for name in names if os.path.isfile(os.path.join(root, name))]
 
 
 def _rules(
@@ -74,7 +97,7 @@ def _no_file(path: str, names: list[str], root: Path) -> str:
 def _searched(rule: str) -> Callable[[Criterion, str, Json, Evidence], Verdict]:
     def check(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
         where = file_of(os.path.join(evidence.root, name), name)
-        return found(criterion, rule, str(wanted), where)
+        return found(criterion, rule, str(wanted), where, evidence.searches)
 
     return check
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from pytest_orchestrator.core import patterns
 from pytest_orchestrator.core.result import Stream, Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.execution.printable import quoted
 from pytest_orchestrator.execution.printed import searched
 from pytest_orchestrator.execution.search import Searched
+from pytest_orchestrator.execution.searching import Query, Searches
 from pytest_orchestrator.recipe.model import Criterion
+
+STREAMS = ("stdout", "stderr")
 
 
 def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
@@ -17,10 +19,27 @@ def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         return
     name, _, rule = criterion.name.partition("_")
     stream: Stream = getattr(evidence.ended.process, name)
-    yield found(criterion, rule, str(criterion.wanted), searched(stream, name))
+    wanted = str(criterion.wanted)
+    yield found(criterion, rule, wanted, searched(stream, name), evidence.searches)
 
 
-def found(criterion: Criterion, rule: str, wanted: str, where: Searched) -> Verdict:
+def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
+    """Return the pattern that a criterion searches, where it is one on the output."""
+    name, _, rule = criterion.name.partition("_")
+    if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
+        stream: Stream = getattr(evidence.ended.process, name)
+        yield query_of(criterion, str(criterion.wanted), searched(stream, name))
+
+
+def query_of(criterion: Criterion, pattern: str, where: Searched) -> Query:
+    """Return the search of a pattern for a criterion."""
+    rule = "files.matches" if criterion.name == "files" else criterion.name
+    return Query(where, pattern, rule, criterion.place)
+
+
+def found(
+    criterion: Criterion, rule: str, wanted: str, where: Searched, searches: Searches
+) -> Verdict:
     """Search and judge.
 
     Args:
@@ -28,8 +47,13 @@ def found(criterion: Criterion, rule: str, wanted: str, where: Searched) -> Verd
         rule: ``contains``, ``not_contains`` or ``matches``.
         wanted: The text or the pattern.
         where: What is searched.
+        searches: Searches patterns.
     """
-    hit = where.pattern(patterns.compiled(wanted)) if rule == "matches" else where.text(wanted)
+    if rule == "matches":
+        match = searches.first(query_of(criterion, wanted, where))
+        hit = match and match.hit
+    else:
+        hit = where.text(wanted)
     lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
     if rule == "not_contains":
         if hit is None:

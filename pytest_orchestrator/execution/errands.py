@@ -245,6 +245,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
         modified: When they were changed last, in nanoseconds since the epoch, likewise.
         warnings: What was left out, and why.
         error: Why there is nothing of it.
+        late: Where the pattern stands that was still searched when the time of the step was over.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -252,6 +253,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     modified: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
+    late: Place | None = None
 
 
 def replied(request: Request, work: Callable[[Any], Any]) -> Reply:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.execution.searching import Searches
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Criterion, Step
 
@@ -39,6 +40,7 @@ class Evidence(NamedTuple):
         names: What the names of expressions mean.
         errors: Why expressions in what a criterion asks for have no value.
         elsewhere: What checks criteria on files, where these are not on this machine.
+        searches: Searches patterns within the time of the step.
     """
 
     step: Step
@@ -50,6 +52,7 @@ class Evidence(NamedTuple):
     names: Mapping[str, Any] = {}
     errors: Mapping[tuple[str | int, ...], ExpressionError] = {}
     elsewhere: Elsewhere | None = None
+    searches: Searches = Searches()
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]

@@ -82,7 +82,7 @@ def serve(
                 abilities=abilities,
                 descendants=descendants,
             )
-            reply = watch.run(start)
+            reply = watch.run(program.forked if "module" in request else start)
             if watch.gone:
                 return
             for fd in kept:

@@ -7,7 +7,11 @@ from typing import Any
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.values import Json, kind
 from pytest_orchestrator.execution.printable import one_line
-from pytest_orchestrator.recipe.expressions import AbsentError, ExpressionError
+from pytest_orchestrator.recipe.expressions import (
+    AbsentError,
+    ExpressionError,
+    TimeoutExpressionError,
+)
 from pytest_orchestrator.recipe.measurement import Measurement
 from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.resolve import Errors
@@ -54,6 +58,8 @@ def _one(
         if error is not None:
             raise error
         value = _value(one, names)
+    except TimeoutExpressionError:
+        raise
     except ExpressionError as wrong:
         return Measured(
             name=name,

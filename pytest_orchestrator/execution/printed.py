@@ -2,7 +2,7 @@
 
 from pytest_orchestrator.core.result import Stream
 from pytest_orchestrator.core.secret_stream import restored
-from pytest_orchestrator.execution.search import Searched, bytes_of, file_of
+from pytest_orchestrator.execution.search import Searched, bytes_of, file_of, opened
 from pytest_orchestrator.recipe.expressions import ExpressionError
 
 
@@ -57,8 +57,8 @@ def _whole(stream: Stream, limit: int) -> bytes | None:
     if stream.size > limit or where.lost:
         return None
     pieces = []
-    for opener, size in where.pieces:
-        with opener() as file:
+    for source, size in where.pieces:
+        with opened(source) as file:
             pieces.append(file.read(size))
     if stream.edges == (b"", b""):
         return restored(b"".join(pieces), stream.replaced)

@@ -1,4 +1,4 @@
-"""Starting the program of a request in a session of its own, by posix_spawn.
+"""Starting the program of a request in a session of its own, by posix_spawn; or a fork of the lane.
 
 posix_spawn shares the memory of the lane until the program runs: no copy, and the error of
 a program that cannot be started is the call's own. The lane's own input is empty.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
     SIGCHLD,
     SIGHUP,
     SIGINT,
@@ -16,6 +18,7 @@ from _signal import (  # type: ignore[import-not-found]
     SIGQUIT,
     SIGTERM,
     SIGXFSZ,
+    signal,
 )
 
 TYPE_CHECKING = False
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 # Python ignores SIGPIPE and SIGXFSZ; the lane outlives the others.
 _DEFAULTS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGPIPE, SIGXFSZ)
+_MOST_FILES = 256  # a lane has some ten
 
 
 def started(request: dict[str, Any], stdout: int, stderr: int) -> int:
@@ -53,6 +57,44 @@ def started(request: dict[str, Any], stdout: int, stderr: int) -> int:
                 os.close(stdin)
     finally:
         os.chdir("/")  # no step's folder is held while no step runs
+
+
+def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
+    """Fork a process that works something out, so that it can be ended as a program is.
+
+    Args:
+        request: Its ``module``, whose function ``answer`` is called with ``given`` and with the
+            one descriptor ``handed``, which the answer is written to; and the ``sys_path`` for
+            that, None where the standard library is enough.
+        stdout: Where its standard output goes.
+        stderr: Where its standard error goes.
+
+    Returns:
+        Its pid.
+    """
+    (answer,) = request["handed"]
+    path = request["sys_path"]
+    if path is None:
+        # Once for all forks, but not before one asks: it would double the start of a lane.
+        __import__(request["module"])
+    pid = os.fork()
+    if pid:
+        os.close(answer)
+        return pid
+    try:
+        os.setsid()
+        for number in _DEFAULTS:
+            signal(number, SIG_DFL)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        os.closerange(3, answer)
+        os.closerange(answer + 1, _MOST_FILES)
+        sys.path[:] = path or sys.path
+        __import__(request["module"], fromlist=["answer"]).answer(request["given"], answer)
+    except BaseException as error:  # noqa: BLE001 - the copy of the lane must not go on
+        os.write(2, f"{type(error).__name__}: {error}".encode(errors="backslashreplace"))
+        os._exit(1)
+    os._exit(0)
 
 
 def _spawned(argv: list[str], env: dict[str, str], streams: tuple[int, int, int]) -> int:

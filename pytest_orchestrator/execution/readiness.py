@@ -4,8 +4,8 @@ Nothing is taken for the service's that was there before it was started.
 """
 
 import contextlib
-import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_orchestrator.recipe.model import Ready
@@ -22,10 +22,14 @@ class Readiness:
         ready: What the recipe asks for.
         root: The folder that paths start from.
         stdout: The log of what the service prints.
+        matches: Tells whether a pattern matches something in a text.
     """
 
-    def __init__(self, ready: Ready, root: Path, stdout: Path) -> None:
+    def __init__(
+        self, ready: Ready, root: Path, stdout: Path, matches: Callable[[str, str], bool]
+    ) -> None:
         self._ready = ready
+        self._matching = matches
         self._file = root / (ready.file or "")
         self._before = _identity(self._file)
         self._stdout = stdout
@@ -56,7 +60,7 @@ class Readiness:
             if new:
                 self._printed += new
                 text = self._printed.decode("utf-8", "replace").replace("\r\n", "\n")
-                self._matches = bool(re.search(pattern, text, re.MULTILINE))
+                self._matches = self._matching(pattern, text)
                 self._printed = self._printed[-_KEPT:]
         return self._matches
 

@@ -1,10 +1,16 @@
-"""Texts and patterns in files and output of any size, a bounded part in memory at a time."""
+"""Texts and patterns in files and output of any size, a bounded part in memory at a time.
+
+A lane imports it for what it is asked to search, so it imports the standard library alone.
+"""
 
 import io
+import marshal
 import os
 import re
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from pytest_orchestrator.core.patterns import compiled
 
 PART = 4 << 20
 """Bytes that a pattern sees at a time."""
@@ -25,17 +31,30 @@ class Hit(NamedTuple):
     text: str
 
 
+class Found(NamedTuple):
+    """How a pattern matches first.
+
+    Attributes:
+        hit: The place.
+        value: Its first group, or all of it without one; None where the group has no part in it.
+    """
+
+    hit: Hit
+    value: str | None
+
+
 class Searched(NamedTuple):
     """What is searched.
 
     Attributes:
         name: What messages call it, such as ``stdout``.
-        pieces: Opens each contiguous piece; with the number of bytes that count of it.
+        pieces: The path of each contiguous piece, or the piece itself, and the number of bytes
+            that count of it.
         lost: Bytes between the first piece and the last that were not kept.
     """
 
     name: str
-    pieces: tuple[tuple[Callable[[], BinaryIO], int], ...]
+    pieces: tuple[tuple[str | bytes, int], ...]
     lost: int = 0
 
     def text(self, wanted: str) -> Hit | None:
@@ -44,25 +63,28 @@ class Searched(NamedTuple):
         return self._first(len(needle), lambda part: _text(part, needle))
 
     def pattern(self, wanted: re.Pattern[str]) -> Hit | None:
-        """Return where a pattern matches first, None where it does not.
+        """Return where a pattern matches first, None where it does not; see `first`."""
+        found = self.first(wanted)
+        return None if found is None else found.hit
+
+    def first(self, wanted: re.Pattern[str]) -> Found | None:
+        """Return how a pattern matches first, None where it does not.
 
         Of what is larger than `PART` it sees parts that overlap by `OVERLAP`.
         """
-        return self._first(OVERLAP, lambda part: _pattern(part, wanted))
-
-    def match(self, wanted: re.Pattern[str]) -> re.Match[str] | None:
-        """Return how a pattern matches first, None where it does not; see `pattern`."""
-        for opener, size in self.pieces:
-            with opener() as file:
+        for number, (source, size) in enumerate(self.pieces):
+            with opened(source) as file:
                 for part in _parts(file, size, OVERLAP):
                     if (match := _match(part, wanted)) is not None:
-                        return match
+                        hit = _hit(part, match)
+                        value = match[1] if match.re.groups else match[0]
+                        return Found(hit._replace(line=0) if number else hit, value)
         return None
 
     def end(self) -> str:
         """Return the last line that says something; empty where there is none."""
-        opener, size = self.pieces[-1]
-        with opener() as file:
+        source, size = self.pieces[-1]
+        with opened(source) as file:
             file.seek(max(0, size - 4096))
             lines = _decoded(file.read(min(size, 4096))).split("\n")
         return next((line for line in reversed(lines) if line.strip()), "")
@@ -73,8 +95,8 @@ class Searched(NamedTuple):
         return sum(size for _, size in self.pieces)
 
     def _first(self, overlap: int, found: Callable[["_Part"], Hit | None]) -> Hit | None:
-        for number, (opener, size) in enumerate(self.pieces):
-            with opener() as file:
+        for number, (source, size) in enumerate(self.pieces):
+            with opened(source) as file:
                 hits = (found(part) for part in _parts(file, size, overlap))
                 hit = next((hit for hit in hits if hit), None)
             if hit:
@@ -84,16 +106,17 @@ class Searched(NamedTuple):
 
 def file_of(path: str, name: str) -> Searched:
     """Return a file as something to be searched, as long as it is now."""
-    return Searched(name, ((lambda: open(path, "rb"), os.path.getsize(path)),))
+    return Searched(name, ((path, os.path.getsize(path)),))
 
 
 def bytes_of(*pieces: bytes, name: str, lost: int = 0) -> Searched:
     """Return pieces of an output that are in memory."""
-    return Searched(name, tuple(map(_in_memory, pieces)), lost)
+    return Searched(name, tuple((piece, len(piece)) for piece in pieces), lost)
 
 
-def _in_memory(piece: bytes) -> tuple[Callable[[], BinaryIO], int]:
-    return (lambda: io.BytesIO(piece)), len(piece)
+def opened(source: str | bytes) -> BinaryIO:
+    """Open a piece of what is searched."""
+    return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
 class _Part(NamedTuple):
@@ -143,10 +166,7 @@ def _text(part: _Part, needle: bytes) -> Hit | None:
     return Hit(part.line + part.data.count(b"\n", 0, at), _decoded(row))
 
 
-def _pattern(part: _Part, wanted: re.Pattern[str]) -> Hit | None:
-    match = _match(part, wanted)
-    if match is None:
-        return None
+def _hit(part: _Part, match: re.Match[str]) -> Hit:
     text = match.string
     start = text.rfind("\n", 0, match.start()) + 1
     line = part.line + text.count("\n", match.pos, match.start())
@@ -170,3 +190,38 @@ def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
 
 def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
+
+
+_BEGUN = b"\0"
+_SIZE = 8
+
+
+def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
+    """Write the answers to searches, one after the other; each is told when it begins.
+
+    Args:
+        searches: What is searched, as `Searched` has it, and the pattern.
+        fd: Where they are written.
+    """
+    for given, pattern in searches:
+        os.write(fd, _BEGUN)
+        found = Searched(*given).first(compiled(pattern))
+        body = marshal.dumps(None if found is None else (*found.hit, found.value))
+        rest = memoryview(len(body).to_bytes(_SIZE, "big") + body)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
+
+def answers(data: bytes) -> tuple[list[Found | None], bool]:
+    """Return the answers that were written, and whether another search had begun."""
+    told: list[Found | None] = []
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at + 1 : at + 1 + _SIZE], "big")
+        body = data[at + 1 + _SIZE :][:size]
+        if len(data) < at + 1 + _SIZE or len(body) < size:
+            return told, True
+        found = marshal.loads(body)  # noqa: S302 - our own process
+        told.append(None if found is None else Found(Hit(*found[:2]), found[2]))
+        at += 1 + _SIZE + size
+    return told, False

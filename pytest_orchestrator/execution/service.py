@@ -18,6 +18,13 @@ from pytest_orchestrator.execution.lane_result import stream
 from pytest_orchestrator.execution.logfile import EDGE
 from pytest_orchestrator.execution.masked_logs import masked_afterwards
 from pytest_orchestrator.execution.readiness import Readiness
+from pytest_orchestrator.execution.search import bytes_of
+from pytest_orchestrator.execution.searching import (
+    Query,
+    Searches,
+    SearchInterrupted,
+    SearchTimeout,
+)
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import CodeStep, Ready, Step
 
@@ -71,7 +78,7 @@ class Service:
         self._logs = [Path(str(env.log(step.name, name))) for name in ("stdout", "stderr")]
         for log in self._logs:
             log.unlink(missing_ok=True)  # of an earlier try
-        self._ready = Readiness(step.ready or Ready(), env.root, self._logs[0])
+        self._ready = Readiness(step.ready or Ready(), env.root, self._logs[0], self._matches)
         self._body = body
         self._process = process
         self._begun: float | None = None
@@ -179,8 +186,20 @@ class Service:
             return [f"it has to live for {_ALIVE * 1000:g} ms"]
         return self._ready.unmet()
 
+    def _matches(self, pattern: str, text: str) -> bool:
+        """Search what it printed, in the lane that waits for it and no longer than that."""
+        searches = Searches(self._outer.slot, self._limit(), spent=self._seconds())
+        where = bytes_of(text.encode(), name="stdout")
+        try:
+            return bool(searches.first(Query(where, pattern, "ready.stdout_matches", None)))
+        except (SearchTimeout, SearchInterrupted):
+            return False
+
+    def _limit(self) -> float | None:
+        return self._outer.seconds_for((self.step.ready or Ready()).timeout)
+
     def _is_late(self) -> bool:
-        limit = self._outer.seconds_for((self.step.ready or Ready()).timeout)
+        limit = self._limit()
         return limit is not None and self._seconds() > limit
 
     def _so_far(self) -> Ended:
@@ -207,7 +226,7 @@ class Service:
         )
 
     def _late(self, unmet: list[str]) -> Ended:
-        limit = self._outer.seconds_for((self.step.ready or Ready()).timeout)
+        limit = self._limit()
         tail = self.tail()
         self.stop()
         assert self.ended is not None  # noqa: S101

@@ -25,8 +25,14 @@ from pytest_orchestrator.execution import (
 from pytest_orchestrator.execution.bodies import submitted
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.following import Changed, Follow
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.execution.searching import Searches, SearchInterrupted, SearchTimeout
+from pytest_orchestrator.recipe.expressions import (
+    ExpressionError,
+    TimeoutExpressionError,
+    within,
+)
 from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.resolve import checkable
 
@@ -121,10 +127,17 @@ def execute(
     if ended.skipped is None and (ended.failure is None or ended.verdicts):
         known = scope.after(names, ended, own.view, env.capacity)
         evidence = Evidence(
-            step, own.view, ended, started, env.root, site.before, known, elsewhere=site.elsewhere
+            step,
+            own.view,
+            ended,
+            started,
+            env.root,
+            site.before,
+            known,
+            elsewhere=site.elsewhere,
+            searches=Searches(env.slot, env.seconds_for(step.timeout), spent=ended.usage.seconds),
         )
-        good = ended.failure is None
-        found = _checked(evidence, own, env) if good else _beside(evidence)
+        found = _found(evidence, own, env)
     outcome: Outcome = (
         "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
     )
@@ -163,14 +176,38 @@ class Found(msgspec.Struct, frozen=True):
     measured: tuple[Measured, ...] = ()
 
 
+def _found(evidence: Evidence, own: Handle, env: Environment) -> Found:
+    """Find out what holds, within what is left of the time of the step."""
+    ended, searches = evidence.ended, evidence.searches
+    try:
+        with within(searches.seconds, begun=searches.begun):
+            good = ended.failure is None
+            return _checked(evidence, own, env) if good else _beside(evidence)
+    except TimeoutExpressionError as error:
+        failure = invalid(error)
+    except SearchTimeout as error:
+        failure = Failure(kind="timeout", reason=str(error), place=error.place)
+    except SearchInterrupted:
+        reason = f"interrupted after {ended.usage.seconds:.1f} s"
+        failure = Failure(kind="interrupted", reason=reason)
+    except LaneLost as lost:
+        failure = Failure(kind="crash", reason=f"its process was lost: {lost}")
+    return Found(ended.failure or failure, ended.verdicts)
+
+
 def _checked(evidence: Evidence, own: Handle, env: Environment) -> Found:
     """Write the outputs, take the measurements, check all criteria."""
-    ended, names = evidence.ended, evidence.names
+    ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
         step, errors = checkable(evidence.step, names)
-        values = outputs.found(step, ended, env.capacity)
+        evidence = evidence._replace(step=step, errors=errors)
+        asked = list(outputs.queries(step, ended, env.capacity))
+        searches.ahead([*asked, *criteria.queries(evidence)])
+        values = outputs.found(step, asked, searches)
         if isinstance(values, Failure):
             return Found(values, ended.verdicts)
+    except TimeoutExpressionError:
+        raise
     except ExpressionError as error:
         return Found(invalid(error), ended.verdicts)
     own.write(values)
@@ -178,7 +215,7 @@ def _checked(evidence: Evidence, own: Handle, env: Environment) -> Found:
     verdicts = (
         *ended.verdicts,
         *measurements.verdicts(measured),
-        *criteria.checked(evidence._replace(step=step, errors=errors)),
+        *criteria.checked(evidence),
         *(env.judge(step, ended, measured) if env.judge else ()),
     )
     return Found(_unmet(verdicts), verdicts, measured)
@@ -192,7 +229,9 @@ def _beside(evidence: Evidence) -> Found:
         # What the others ask of the result may have no value now.
         with contextlib.suppress(ExpressionError):
             step, errors = checkable(evidence.step, evidence.names)
-            others = criteria.checked(evidence._replace(step=step, errors=errors))
+            evidence = evidence._replace(step=step, errors=errors)
+            evidence.searches.ahead(criteria.queries(evidence))
+            others = criteria.checked(evidence)
             verdicts += tuple(one for one in others if not one.errs)
     failure = ended.failure
     if failure is not None and failure.kind == "exit_code":
@@ -203,6 +242,8 @@ def _beside(evidence: Evidence) -> Found:
 
 def invalid(error: ExpressionError) -> Failure:
     """Return the failure of a step one of whose expressions has no value."""
+    if isinstance(error, TimeoutExpressionError):
+        return Failure(kind="timeout", reason=f"timeout: {error}", place=error.place)
     return Failure(kind="validation", reason=str(error), place=error.place)
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import artifacts, criteria, freshness
+from pytest_orchestrator.execution import artifacts, criteria, criteria_contents, freshness
 from pytest_orchestrator.execution.asking import Asking
 from pytest_orchestrator.execution.bodies import apart
 from pytest_orchestrator.execution.carrying import criterion_of, uncarried
@@ -46,6 +46,7 @@ from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.scratch import scratch
+from pytest_orchestrator.execution.searching import Searches, SearchTimeout
 from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
 from pytest_orchestrator.recipe.model import CodeStep, Step
@@ -220,9 +221,16 @@ class _Run:
     def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
         criterion, ended = criterion_of(order), outcome.ended
         context = self._asking.context
-        evidence = Evidence(step, context, ended, outcome.began, env.root, outcome.before)
+        searches = Searches(env.slot, env.seconds_for(step.timeout))
+        evidence = Evidence(
+            step, context, ended, outcome.began, env.root, outcome.before, searches=searches
+        )
         try:
+            if criterion.name == "files":
+                searches.ahead(criteria_contents.queries(criterion, evidence))
             return Done(verdicts=tuple(criteria.CHECKS[criterion.name](criterion, evidence)))
+        except SearchTimeout as error:
+            return Done(error=str(error), late=error.place)
         except Exception as error:  # noqa: BLE001
             return Done(error=f"{type(error).__name__}: {error}")
 

@@ -1,0 +1,93 @@
+"""The errors of a value against a JSON Schema, as plain data; here or in a fork of a lane."""
+
+import json
+import marshal
+import os
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pytest_orchestrator.execution import distance
+from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.recipe import schemas
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+    from pytest_orchestrator.core.values import Json
+
+_SHOWN = 3
+_MOST = 1_000
+_WIDEST = 60
+_LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+_OF_KEYS = {"required", "additionalProperties", "unevaluatedProperties", "dependentRequired"}
+_LONG = {"$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties", "uniqueItems"}
+
+
+def may_be_long(schema: object) -> bool:
+    """Tell whether a schema has something in it that may take more time than the value is long."""
+    if isinstance(schema, dict):
+        return not _LONG.isdisjoint(schema) or any(map(may_be_long, schema.values()))
+    return isinstance(schema, list) and any(map(may_be_long, schema))
+
+
+def answer(given: tuple[dict[str, Any], Any], fd: int) -> None:
+    """Write what `found` tells to a file."""
+    rest = memoryview(marshal.dumps(found(*given)))
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Return what a value has against a schema.
+
+    Returns:
+        ``rows``, the errors in words, none where it keeps the schema; ``way``, the keys that
+        lead to the rule of the first; ``measured``, what was found there, if it is no list or
+        mapping. Or ``fault``, the way and what is wrong with the schema itself.
+    """
+    try:
+        all_of_it = schemas.validator(schema).iter_errors(value)
+        errors = [schemas.cause(error) for error in islice(all_of_it, _MOST)]
+    except Exception:
+        fault = next(schemas.faults(schema), None)
+        if fault is None:
+            raise
+        # The values of its expressions were not known when it was read.
+        return {"fault": (list(fault[0]), fault[1])}
+    if not errors:
+        return {"rows": []}
+    rest = len(errors) - _SHOWN
+    count = f"{rest:,}" if len(errors) < _MOST else f"at least {rest:,}"
+    rows = [_told(error) for error in errors[:_SHOWN]] + ([f"and {count} more"] if rest > 0 else [])
+    first = errors[0].instance
+    return {
+        "rows": rows,
+        "way": [str(part) for part in errors[0].absolute_schema_path],
+        "measured": None if isinstance(first, dict | list) else first,
+    }
+
+
+def _told(error: "ValidationError") -> str:
+    where = _way(error.absolute_path)
+    rule = str(error.validator)
+    found: Any = error.instance
+    wanted: Any = error.validator_value
+    if isinstance(error.schema, bool) or rule in _OF_KEYS:
+        return f"{where}: {one_line(error.message)}"
+    if rule in _LIMITS and found != wanted:
+        _, rest = distance.measured(found, wanted, "")
+        return f"{where} is {_json(found)}, {rule} {rest.removeprefix('limit ')}"
+    return f"{where} is {_json(found)}, wanted {rule} {_json(wanted)}"
+
+
+def _way(parts: Iterable[str | int]) -> str:
+    return "result" + "".join(
+        f"[{part!r}]" if isinstance(part, int) or not part.isidentifier() else f".{part}"
+        for part in parts
+    )
+
+
+def _json(value: "Json") -> str:
+    shown = one_line(json.dumps(value, ensure_ascii=False))
+    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
