@@ -17,6 +17,7 @@ from pytest_orchestrator.execution import asking, worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.lane_client import Lane
+from pytest_orchestrator.execution.searching import SearchTimeout
 from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.protocol import RequestRefused, too_long
 from pytest_orchestrator.remote.server import Server
@@ -128,3 +129,20 @@ def test_copies_whose_list_no_request_holds_are_told_as_missing(
 
     assert kept.artifacts == ()
     assert kept.warnings == (f"artifacts: {too_long(8_000)}",)
+
+
+def test_a_worker_searches_files_within_the_time_of_the_step(bench: Bench, sent: Sent) -> None:
+    success = {"files": [{"path": "out.txt", "matches": ["a+", "(a+)+$"]}]}
+    step = bench.shell_step(
+        f"echo {'a' * 40}! > out.txt", parse="text", timeout="1s", success=success
+    )
+    errand, thread = sent(step)
+    assert errand.result().failure is None
+    with pytest.raises(SearchTimeout) as caught:
+        errand.elsewhere(step.success[0], errand.started)
+    errand.close()
+    thread.join()
+
+    why = "its pattern backtracks: '(a+)+$'"
+    assert str(caught.value) == f"timeout: `files.matches` was still searching after 1 s ({why})"
+    assert caught.value.place == step.success[0].at["matches/1"]
