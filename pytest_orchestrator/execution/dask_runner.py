@@ -220,18 +220,54 @@ def run_on_worker(work: Work) -> None:
     worker.perform(work, str(me.name), encrypted, me.local_directory)
 
 
+_ROUTES: Final = "distributed.{}.http.routes"
+
+
 def _own_cluster(workers: int) -> Any:
+    """Start a scheduler and workers that take orders from this session alone.
+
+    All users of a machine reach its loopback, and who reaches a scheduler runs code as its user.
+    So each connection needs a certificate, of a key that is made here and kept in memory: Dask
+    hands it to its workers by pipes. Nothing listens for browsers.
+
+    Raises:
+        DaskError: Certificates cannot be made.
+    """
     import dask
     import distributed
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        return distributed.LocalCluster(
+    try:
+        security = distributed.Security.temporary()
+    except ImportError:
+        raise DaskError(
+            f"local:{workers} needs cryptography: python -m pip install 'pytest-orchestrator[dask]'"
+        ) from None
+    settings: dict[str, Any] = {_ROUTES.format(one): [] for one in ("scheduler", "worker")}
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0, **settings}):
+        cluster = distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
+            security=security,
+            protocol="tls://",
+            preload=[__name__],
             # Without one it listens all the same, where all other clusters do, and warns of them.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
+        cluster.sync(_listen_no_more, cluster.scheduler)
+        return cluster
+
+
+async def dask_setup(worker: Any) -> None:
+    """Close what a worker of this session's own cluster listens at for browsers.
+
+    Dask calls this by its name when it has started the worker.
+    """
+    await _listen_no_more(worker)
+
+
+async def _listen_no_more(node: Any) -> None:
+    node.http_server.stop()
 
 
 def _why(error: object) -> str:

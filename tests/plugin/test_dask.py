@@ -237,3 +237,102 @@ def test_a_large_result_comes_from_a_worker_as_from_a_lane(project: Project, das
     project.write("large.sh", f"#!/bin/sh\n{large}\n").chmod(0o755)
     project.write("recipes/x.yaml", "steps: [{name: s, type: shell, cmd: ./large.sh}]\n")
     project.run(dask).assert_outcomes(passed=1)
+
+
+STRANGER = """
+import asyncio, json, os, sys
+from distributed import Security
+from distributed.core import connect
+
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+async def asked(address, **how):
+    comm = await connect(address, **how)
+    await comm.write({"op": "identity", "reply": True})
+    return str(await comm.read())
+
+
+async def obeyed(address, **how):
+    try:
+        return await asyncio.wait_for(asked(address, **how), 10)
+    except Exception:
+        return ""
+
+
+async def answered(port):
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+        line = await asyncio.wait_for(reader.readline(), 1)
+        return line.decode(errors="replace") if line.startswith(b"HTTP") else ""
+    except (OSError, TimeoutError):
+        return ""
+
+
+async def tried(port):
+    own = Security.temporary().get_connection_args("client")
+    return {
+        "tcp": await obeyed(f"tcp://127.0.0.1:{port}"),
+        "tls": await obeyed(f"tls://127.0.0.1:{port}", **own),
+        "http": await answered(port),
+    }
+
+
+async def main():
+    ports = sys.argv[1:]
+    print(json.dumps(dict(zip(ports, await asyncio.gather(*map(tried, ports))))), flush=True)
+    os._exit(0)  # whatever a connection waits for
+
+asyncio.run(main())
+"""
+
+LOCAL = """
+import json, os, subprocess, sys, tempfile
+from pathlib import Path
+
+import psutil
+
+
+def attacked(ctx, params):
+    session = psutil.Process(int(os.environ["OF_PYTEST"]))
+    tree = [session, *session.children(recursive=True)]
+    ports = {
+        each.laddr.port
+        for one in tree
+        for each in one.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+    stranger = subprocess.run(
+        [sys.executable, "stranger.py", *map(str, ports)], capture_output=True, text=True
+    )
+    assert not stranger.returncode, stranger.stderr
+    word = b"PRIVATE " + b"KEY"
+    told = [Path(f"/proc/{one.pid}/{name}") for one in tree for name in ("cmdline", "environ")]
+    kept = [path for path in Path(tempfile.gettempdir()).rglob("dask.pem")]
+    got_in = [each for each in json.loads(stranger.stdout).items() if any(each[1].values())]
+    assert len(ports) > 4
+    assert got_in == []
+    assert [str(path) for path in told if path.exists() and word in path.read_bytes()] == []
+    assert [str(path) for path in kept if path.exists()] == []
+    return {"status": "ok"}
+"""
+
+
+def test_no_other_user_of_the_machine_gets_into_a_local_cluster(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))  # of this session alone
+    project.write("local.py", LOCAL)
+    project.write("stranger.py", STRANGER)
+    project.write(
+        "conftest.py",
+        "import os\ndef pytest_configure(config): os.environ['OF_PYTEST'] = str(os.getpid())\n",
+    )
+    project.recipe("a", {"one": "type: python, module: local, function: attacked"})
+
+    result = project.spawn("--recipe-dask=local:2", "-vv")
+
+    result.assert_outcomes(passed=1)

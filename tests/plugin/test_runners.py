@@ -169,6 +169,19 @@ def test_without_dask_it_says_what_to_install(
     assert not (project.path / "ran.txt").exists()
 
 
+def test_without_cryptography_a_local_cluster_says_what_to_install(project: Project) -> None:
+    project.write("conftest.py", "import sys\nsys.modules['cryptography'] = None\n")
+    project.recipe("a", {"one": ""})
+
+    result = project.spawn("--recipe-dask=local:2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        "ERROR: *local:2 needs cryptography: python -m pip install 'pytest-orchestrator[[]dask]'"
+    )
+    assert not (project.path / "ran.txt").exists()
+
+
 def test_workers_of_xdist_and_of_dask_do_not_go_together(
     config: Callable[..., pytest.Config],
 ) -> None:
