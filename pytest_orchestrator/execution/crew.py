@@ -18,6 +18,7 @@ from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.ready import Ready
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.slot import Slot
+from pytest_orchestrator.execution.step import failed, lacking
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
 
@@ -76,15 +77,32 @@ class Crew(Serial):
             thread = threading.Thread(target=self._work, args=(job,), name=name, daemon=True)
             try:
                 thread.start()
-            except BaseException:
+            except BaseException as error:
                 if not thread.is_alive():
                     self._busy.discard(job)
                     self._free += job.seat.leave()
-                raise
+                if lacking(error) is None:
+                    raise
+                # There are fewer threads than slots: the job waits for one that ends.
+                self._ready.put(job)
+                return
+
+    def _run_waiting(self) -> None:
+        """Run a job here where none runs and no thread can be started for one."""
+        with self._lock:
+            self._staff()
+            job = None
+            if not self._busy and not self._stop.is_set() and self._free:
+                job = self._ready.take(())
+            if job is None:
+                return
+            job.seat.take(self._free.pop())
+            self._busy.add(job)
+        self._work(job)
 
     def _work(self, job: Job) -> None:
         """Try a step once, in a thread of its own, then let others use the slot."""
-        result = None
+        result, waits = None, False
         with self._raised():
             result = self._try(job)
         with self._raised(), self._lock:
@@ -93,12 +111,15 @@ class Crew(Serial):
                 self._judge(job, result)
                 job.result = result
                 self._heed(job.step, result)
-            if result is None and not self._ends(job):
-                job.wait(self._again)  # until there is a slot, too
+            waits = result is None and not self._ends(job)
+            if waits:
+                waits = not job.wait(self._again)  # until there is a slot, too
             else:
                 self._busy.discard(job)
             if not self._stop.is_set():
                 self._follow(job.step.name)
+        if waits and job.rest():  # no thread can be started that would
+            self._again(job)
         self._bell.ring()
 
     @contextlib.contextmanager
@@ -124,6 +145,11 @@ class Crew(Serial):
                 job.cut = self._ends(job)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(job.step, error)
+        except (OSError, RuntimeError) as error:
+            lack = lacking(error)
+            if lack is None:
+                raise
+            job.runs, result = False, failed(job.step, lack)
         if result is None:
             return None
         result = msgspec.structs.replace(result, waited=job.waited)

@@ -110,12 +110,21 @@ class Job:
             self.waited += time.monotonic() - self._missed
             self._missed = None
 
-    def wait(self, then: Callable[["Job"], None]) -> None:
-        """Have something called when the next try may begin."""
+    def wait(self, then: Callable[["Job"], None]) -> bool:
+        """Have something called when the next try may begin; False where that needs `rest`."""
         delay = max(0.0, self.tries.not_before - time.monotonic())
         self.timer = threading.Timer(delay, then, (self,))
         self.timer.daemon = True
-        self.timer.start()
+        try:
+            self.timer.start()
+        except RuntimeError:  # there is no thread to be had
+            return False
+        return True
+
+    def rest(self) -> bool:
+        """Wait in this thread for the next try; tell whether it may still begin."""
+        timer = self.timer
+        return timer is not None and not timer.finished.wait(timer.interval)
 
     @property
     def is_known(self) -> bool:

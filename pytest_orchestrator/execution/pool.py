@@ -109,10 +109,12 @@ class Pool(Crew):
         while self._busy or self._ready:
             try:
                 self._mind()
+                self._run_waiting()
             except BaseException as error:
                 self.cancel(cause_of(error))
                 raise
-            self._bell.wait()
+            if self._busy:
+                self._bell.wait()
 
     def cancel(self, cause: str) -> None:
         """End all steps that run ahead, and keep the results of those that ended before.
@@ -159,7 +161,9 @@ class Pool(Crew):
             self._mind()
             job = self._asked(step)
             while job.result is None:
-                self._bell.wait()
+                self._run_waiting()
+                if job.result is None:
+                    self._bell.wait()
                 self._mind()
                 if self.stopper is not None and not job.is_known:
                     self.block(step, self.stopper)

@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.services import Services
-from pytest_orchestrator.execution.step import failed, invalid
+from pytest_orchestrator.execution.step import failed, invalid, lacking
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.model import Recipe, Step
 from pytest_orchestrator.recipe.resolve import for_reports
@@ -243,8 +243,11 @@ class Serial:
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(step, error)
         except BaseException as end:
-            result = tries.interrupted(started, cause_of(end))
-            raise
+            lack = lacking(end)
+            if lack is None:
+                result = tries.interrupted(started, cause_of(end))
+                raise
+            result = failed(step, lack)
         finally:
             if result is not None:
                 self._heed(step, result)

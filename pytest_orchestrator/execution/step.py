@@ -1,6 +1,7 @@
 """One step from its start to its StepResult; nothing of it escapes as an exception."""
 
 import contextlib
+import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,14 @@ from pytest_orchestrator.recipe.resolve import checkable
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runners import Submitted
+
+_NO_THREAD = "can't start new thread"
+_LACKING = {
+    errno.EMFILE: "pytest has all files open that `ulimit -n` allows",
+    errno.ENFILE: "the machine has no room for one more open file",
+    errno.EAGAIN: "the user has all processes and threads that `ulimit -u` allows",
+    errno.ENOMEM: "the machine has no memory left",
+}
 
 
 class Handle:
@@ -95,6 +104,20 @@ class Handle:
         self.changes.append(change)
         if self._follow:
             self._follow(Changed(self._step, change))
+
+
+def lacking(error: BaseException) -> Failure | None:
+    """Return the failure of a step for which the system has nothing left; None for other errors.
+
+    Args:
+        error: What was raised while it was to be run.
+    """
+    why = ""
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        why = _LACKING[errno.EAGAIN]
+    elif isinstance(error, OSError):
+        why = _LACKING.get(error.errno or 0, "")
+    return Failure(kind="crash", reason=f"it cannot be run: {why}") if why else None
 
 
 def execute(

@@ -1,9 +1,18 @@
 """Figures of this process, and what the system tells of one process."""
 
+import contextlib
 import os
 import sys
 import time
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+from resource import (
+    RLIM_INFINITY,
+    RLIMIT_NOFILE,
+    RLIMIT_NPROC,
+    RUSAGE_CHILDREN,
+    RUSAGE_SELF,
+    getrlimit,
+    getrusage,
+)
 
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Usage
@@ -76,3 +85,51 @@ def resident(pid: int | None = None) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
+
+
+_EACH = {"ulimit -n": 6, "ulimit -u": 4}
+"""Open files, and processes and threads, that one more step at the same time takes at most."""
+_FAR = 4096
+_BESIDE = 40
+"""The same, for all that is beside the steps."""
+
+
+def room(wanted: int) -> tuple[int, str]:
+    """Return how many steps the system lets run at the same time, and the limit that says so.
+
+    Args:
+        wanted: The most that is of interest: nothing is counted where a limit is far above.
+    """
+    found = {}
+    for name, limit, used in (
+        ("ulimit -n", RLIMIT_NOFILE, open_files),
+        ("ulimit -u", RLIMIT_NPROC, processes),
+    ):
+        most = getrlimit(limit)[0]
+        is_far = most == RLIM_INFINITY or most > _FAR + wanted * _EACH[name]
+        if not is_far and (limit != RLIMIT_NPROC or os.geteuid() != 0):  # root has none of these
+            found[name] = (most - used() - _BESIDE) // _EACH[name]
+    least = min(found, key=lambda name: found[name], default="")
+    return (found[least], least) if least else (sys.maxsize, "")
+
+
+def open_files() -> int:
+    """Count the open files of this process; 0 where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 0
+
+
+def processes() -> int:
+    """Count the processes and threads of the user; 0 where the system does not tell."""
+    own, count = os.getuid(), 0
+    try:
+        pids = [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == own:
+                count += len(os.listdir(f"/proc/{pid}/task"))
+    return count

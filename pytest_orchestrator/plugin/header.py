@@ -39,8 +39,7 @@ class Header:
         parts = []
         if self._steps:
             parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
-            jobs = settings.jobs(self._session.config, usual=1)
-            parts[0] += f", {jobs} jobs" if jobs > 1 else ""
+            parts[0] += _jobs(self._session.config)
             where = runners.told(self._session.config)
             parts[0] += f", {where}" if where else ""
         needed = self._needed()
@@ -88,6 +87,16 @@ class Header:
                 found |= {(recipe, step.name) for step in steps}
                 found -= {(recipe, name) for name in selected.get(recipe, ())}
         return found
+
+
+def _jobs(config: pytest.Config) -> str:
+    """Tell how many steps run at the same time, where that is said to be more than one."""
+    wanted = settings.jobs(config, usual=1)
+    if wanted == 1:
+        return ""
+    jobs, limit = settings.slots(config, usual=1)
+    less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
+    return f", {_count(jobs, 'job')}{less}"
 
 
 def _count(number: int, noun: str) -> str:

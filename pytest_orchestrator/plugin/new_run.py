@@ -27,7 +27,7 @@ def new_run(state: "State", recipe: Recipe) -> Serial:
     """
     context, env = _context(state, recipe), _environment(state, recipe)
     logs, resources = state.folder.logs(recipe), state.folder.resources(recipe)
-    number, first = settings.jobs(state.config), env.slot
+    number, first = settings.slots(state.config)[0], env.slot
     if number == 1 or first is None:
         return Serial(recipe, context, env, logs, resources)
     from pytest_orchestrator.execution.pool import Pool

@@ -178,8 +178,10 @@ class Progress:
     def _start(self) -> None:
         if self._thread is None:
             self._over.clear()
-            self._thread = threading.Thread(target=self._go_on, name=NAME, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._go_on, name=NAME, daemon=True)
+            with contextlib.suppress(RuntimeError):  # no thread is to be had, and so no line
+                thread.start()
+                self._thread = thread
 
     def _stop(self) -> None:
         self._over.set()

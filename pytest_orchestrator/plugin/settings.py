@@ -244,6 +244,30 @@ def jobs(config: pytest.Config, usual: int | None = None) -> int:
     return int(text)
 
 
+_ROOM = pytest.StashKey[tuple[int, str]]()
+
+
+def slots(config: pytest.Config, usual: int | None = None) -> tuple[int, str]:
+    """Return how many of the `jobs` can run: each needs open files, threads and processes.
+
+    Args:
+        config: The configuration of the session.
+        usual: As for `jobs`.
+
+    Returns:
+        The number, and the limit of the system that allows no more; empty where none does.
+    """
+    wanted = jobs(config, usual)
+    if wanted == 1:
+        return 1, ""
+    if _ROOM not in config.stash:
+        from pytest_orchestrator.execution.usage import room
+
+        config.stash[_ROOM] = room(wanted)
+    most, limit = config.stash[_ROOM]
+    return (wanted, "") if wanted <= most else (max(1, most), limit)
+
+
 def serve_at(config: pytest.Config) -> tuple[str, int] | None:
     """Return host and port where the Context is served; None where it is not."""
     given = config.getoption("recipe_serve")

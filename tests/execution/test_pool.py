@@ -192,12 +192,12 @@ def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
 
     def refused(thread: threading.Thread) -> None:
         if thread.name == "recipe step b":
-            raise RuntimeError("can't start new thread")
+            raise RuntimeError("the interpreter ends")
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     run = pool(a=("true", ""), b=(_noting("b"), "a"))
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    with pytest.raises(RuntimeError, match="the interpreter ends"):
         taken(run, "a")
     assert run.results["a"].outcome == "passed"
 
@@ -707,3 +707,30 @@ def test_locks_that_expressions_name_keep_steps_apart_too(
     run.plan({step.name: Waits() for step in recipe.steps})
     assert taken(run, "s0", "s1", "s2") == ["passed"] * 3
     run.over()
+
+
+class _Threads:
+    """Lets a number of threads be alive, as ``ulimit -u`` does, and starts no others."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        start, alive = threading.Thread.start, threading.active_count()
+
+        def refused(thread: threading.Thread) -> None:
+            if threading.active_count() - alive >= most:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refused)
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_where_threads_are_short_fewer_steps_run_at_the_same_time(
+    pool: Callable[..., Pool], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"s{number}" for number in range(12)]
+    run = pool(**{name: (_noting(name), "") for name in names}, retried=("[ -e x ] || ! >x", ""))
+    _Threads(monkeypatch, most)
+
+    assert taken(run, *names, "retried", "off") == ["passed"] * 14
+    assert sorted(ran(run)) == sorted([*names, "off"])
+    assert run.results["retried"].attempt == 2

@@ -2,7 +2,10 @@
 
 import gc
 import os
+import resource
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +103,41 @@ def test_what_children_write_counts_as_proc_counts_it(tmp_path: Path) -> None:
     assert written in (0, *range(3_000_000, 4_000_000))  # none where it is memory
     assert io_of(used) == (read, written)
     assert (own.usage().write_bytes or 0) >= written
+
+
+@pytest.mark.parametrize(
+    ("files", "processes", "told"),
+    [
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, (sys.maxsize, "")),
+        (1 << 20, 1 << 20, (sys.maxsize, "")),
+        (256, 1 << 20, ((256 - 16 - 40) // 6, "ulimit -n")),
+        (256, 100, ((100 - 30 - 40) // 4, "ulimit -u")),
+        (20, 100, ((20 - 16 - 40) // 6, "ulimit -n")),
+    ],
+)
+def test_the_system_has_room_for_a_number_of_steps(
+    files: int, processes: int, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {resource.RLIMIT_NOFILE: files, resource.RLIMIT_NPROC: processes}
+    monkeypatch.setattr(usage, "getrlimit", lambda which: (limits[which], 0))
+    monkeypatch.setattr(usage, "open_files", lambda: 16)
+    monkeypatch.setattr(usage, "processes", lambda: 30)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    assert usage.room(64) == told
+
+
+def test_open_files_and_threads_of_this_process_are_counted() -> None:
+    files, before = usage.open_files(), usage.processes()
+    read, write = os.pipe()
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+
+    assert usage.open_files() >= files + 2
+    assert usage.processes() >= 2
+    assert before >= 1
+    over.set()
+    thread.join()
+    os.close(read)
+    os.close(write)

@@ -775,3 +775,56 @@ def test_needed_steps_find_the_fixtures_that_nobody_names(project: Project, jobs
 
     assert ran == ["up", "one", "two", "three", "down"]
     assert len(told) == jobs - 1
+
+
+def _with_files(project: Project, most: int, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest where it may have so many files open."""
+    return subprocess.run(
+        ["sh", "-c", f'ulimit -n {most} && exec "$@"', "sh", *PYTEST, *options],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_more_jobs_than_files_are_fewer_and_the_header_says_so(project: Project) -> None:
+    steps = {f"s{number}": "needs: []" for number in range(40)}
+    project.recipe("x", steps)
+
+    ended = _with_files(project, 128, "--recipe-jobs", "64")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert re.search(r", 1?\d jobs of 64 \(`ulimit -n` allows no more\)\n", ended.stdout)
+    assert sorted(project.ran) == sorted(steps)
+
+
+def test_a_step_for_which_no_file_is_left_fails_in_words(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import os
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def greedy(request):
+            held = []
+            while request.node.name == "two":
+                try:
+                    held.append(os.dup(2))
+                except OSError:
+                    break
+            yield
+            for fd in held:
+                os.close(fd)
+        """,
+    )
+    project.recipe("x", {"one": "", "two": "needs: []", "three": "needs: []"})
+
+    ended = _with_files(project, 200)
+
+    assert ended.returncode == 1
+    said = "it cannot be run: pytest has all files open that `ulimit -n` allows"
+    assert f"FAILED recipes/x.yaml::two - {said}\n" in ended.stdout
+    assert "2 passed" in ended.stdout
+    assert project.ran == ["one", "three"]
