@@ -23,6 +23,7 @@ from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, s
 from pytest_orchestrator.execution.launch import Launch, lost, prepared
 from pytest_orchestrator.execution.lull import waits
 from pytest_orchestrator.execution.output import Parse, parsed
+from pytest_orchestrator.execution.scratch import private_path
 from pytest_orchestrator.execution.script import MISSING, FailingLine, ScriptFiles
 from pytest_orchestrator.execution.slot import slot_of
 from pytest_orchestrator.recipe.model import Criterion, ShellStep, SshStep
@@ -47,7 +48,7 @@ def run(step: ShellStep, env: Environment) -> Ended:
     if isinstance(launch, Failure):
         return Ended(usage=Usage(seconds=0.0), failure=launch)
     process, started = launch.process, time.monotonic()
-    base = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}"
+    base = private_path()
     told, script = f"{base}.json", ScriptFiles(step, base)
     try:
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +110,36 @@ def test_a_mistake_in_the_file_is_told_by_its_name(bench: Bench) -> None:
 def test_what_is_no_file_is_told(bench: Bench, made: str) -> None:
     ended = bench.shell(f'{made} "$ORCHESTRATOR_RESULT"; {OK}')
     assert told(ended) == ("protocol", "what $ORCHESTRATOR_RESULT names is not a file")
+
+
+def test_no_other_user_can_read_the_file_whatever_the_umask_of_the_step(bench: Bench) -> None:
+    looks = 'stat -c "%a %u" "${ORCHESTRATOR_RESULT%/*}" >&2'
+    folders = 'echo "${ORCHESTRATOR_RESULT%/*}" >&2'
+    ended = bench.shell(f'umask 0; {OK} > "$ORCHESTRATOR_RESULT"; {looks}; {folders}')
+
+    rights, folder = process(ended).stderr.text.splitlines()
+    assert rights == f"700 {os.geteuid()}"
+    assert process(bench.shell(f"{OK}; {folders}")).stderr.text.strip() == folder
+    Path(folder).chmod(0o755)
+    fresh = process(bench.shell(f"{OK}; {looks}; {folders}")).stderr.text.splitlines()
+    assert fresh[0] == rights
+    assert fresh[1] != folder
+    shutil.rmtree(folder)
+
+
+def test_the_folder_of_the_file_goes_with_its_process_and_not_with_a_fork() -> None:
+    script = (
+        "import os, sys; from pytest_orchestrator.execution.scratch import private_path\n"
+        "folder = os.path.dirname(private_path())\n"
+        "if not os.fork(): sys.exit()\n"
+        "os.wait()\n"
+        "print(folder, os.path.isdir(folder))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    folder, was_there = run.stdout.split()
+    assert was_there == "True"
+    assert not Path(folder).exists()
 
 
 def test_the_file_is_gone_afterwards(bench: Bench) -> None:
