@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -10,13 +11,14 @@ from collections.abc import Callable, Iterator
 from http.cookiejar import CookieJar
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_orchestrator.cli.main import main
 from tests.house.dash import ROOT, more
 
 Process = subprocess.Popen[str]
-Start = Callable[[int], tuple[Process, int, str]]
+Start = Callable[..., tuple[Process, int, str]]
 
 _COMMAND = (sys.executable, "-m", "pytest_orchestrator", "monitor")
 
@@ -26,11 +28,11 @@ def start(bench: Path) -> Iterator[Start]:
     """Start a monitor at a port; return its process, its port and its link."""
     started: list[Process] = []
 
-    def begin(port: int) -> tuple[Process, int, str]:
+    def begin(port: int, *more_options: str, **environ: str) -> tuple[Process, int, str]:
         path = os.pathsep.join([str(ROOT), *more()])
         process = subprocess.Popen(
-            [*_COMMAND, str(bench), f"--port={port}", "--until-input-ends"],
-            env=os.environ | {"PYTHONPATH": path},
+            [*_COMMAND, str(bench), f"--port={port}", "--until-input-ends", *more_options],
+            env=os.environ | {"PYTHONPATH": path} | environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -65,6 +67,48 @@ def test_it_serves_until_it_is_told_to_end(start: Start) -> None:
     assert second.stdin is not None
     second.stdin.close()  # whoever started it is gone
     assert (first.returncode, second.wait(30)) == (0, 0)
+
+
+BROWSER = """#!/bin/sh
+{ printf '%s\\n' "$@"; stat -c %a "${1#file://}"; cat "${1#file://}"; } > "$SEEN.part"
+mv "$SEEN.part" "$SEEN"
+"""
+
+
+def test_a_browser_is_led_on_by_a_file_that_no_other_user_can_read(
+    start: Start, bench: Path, tmp_path: Path
+) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(BROWSER)
+    browser.chmod(0o700)
+
+    one, _, link = start(0, "--open", BROWSER=f"{browser} %s", SEEN=str(seen))
+    while not seen.exists():
+        assert one.poll() is None
+
+    uri, mode, *page = seen.read_text().splitlines()
+    assert uri.startswith(f"file://{bench.parent}/.monitor-")
+    assert mode == "600"
+    assert f'content="0; url={link}"' in "".join(page)
+    assert Path(uri.removeprefix("file://")).exists()
+    one.send_signal(signal.SIGINT)
+    assert one.wait(30) == 0
+    assert not Path(uri.removeprefix("file://")).exists()
+
+
+def test_connections_that_ask_for_nothing_take_few_threads_and_give_way(start: Start) -> None:
+    one, port, link = start(0)
+    idle = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(200)]
+    idle[-1].sendall(b"GET / HTTP/1.1\r\n")
+
+    for each in idle[:136]:  # all but the last 64 are closed, the oldest first
+        assert each.recv(1) == b""
+    assert psutil.Process(one.pid).num_threads() < 100
+    jar = urllib.request.HTTPCookieProcessor(CookieJar())
+    with urllib.request.build_opener(jar).open(link, timeout=30) as answer:
+        assert answer.status == 200
+    for each in idle:
+        each.close()
 
 
 def test_without_dash_one_line_says_what_to_install(
