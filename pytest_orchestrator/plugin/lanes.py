@@ -79,14 +79,14 @@ def slot(config: pytest.Config) -> "Slot":
     given = getattr(config, "workerinput", {}).get(GUARD)
     file = Path(given) if given and Path(given).parent.is_dir() else None
     note = (sys.executable, "-c", _NOTE, _FOLDER)
-    guard = Guard(lanes, note, lambda: _terminal(config), file)
+    guard = Guard(lanes, note, lambda: terminal(config), file)
     config.add_cleanup(guard.close)
     slot = Slot(lanes, program(config), runner=workers.runner(config), guard=guard)
     config.add_cleanup(slot.links.close)
     return slot
 
 
-def _terminal(config: pytest.Config) -> int:
+def terminal(config: pytest.Config) -> int:
     """Return a descriptor for what is not captured."""
     capture = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():

@@ -17,6 +17,7 @@ from pytest_orchestrator.plugin import (
     tables,
     workers,
 )
+from pytest_orchestrator.plugin.early_ends import EarlyEnds
 from pytest_orchestrator.plugin.finals import Finals
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm, keep_statuses
 from pytest_orchestrator.plugin.nodes import StepItem
@@ -25,6 +26,8 @@ from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runner import Serial
+
+_EARLY_ENDS = "orchestrator-early-ends"
 
 
 def start(session: pytest.Session) -> None:
@@ -97,6 +100,9 @@ class Running:
     def pytest_runtestloop(self) -> None:
         """Make the folder of the run, while what steps run in gets ready."""
         config = self._session.config
+        if not self._worker and not config.pluginmanager.has_plugin(_EARLY_ENDS):
+            ends = EarlyEnds(self._session, lanes.terminal(config))
+            config.pluginmanager.register(ends, _EARLY_ENDS)
         workers.start(self._session)
         if not self._session.testsfailed and not self._worker:
             lanes.start_early(self._session)
