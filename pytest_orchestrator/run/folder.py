@@ -108,7 +108,7 @@ class RunFiles:
                 if resolved is None:
                     return None
                 path, mode = resolved, os.lstat(resolved).st_mode
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return Path(path)
         return Path(path) if stat.S_ISREG(mode) else None
 
