@@ -4,6 +4,7 @@ import json
 import marshal
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +47,13 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
         lead to the rule of the first; ``measured``, what was found there, if it is no list or
         mapping. Or ``fault``, the way and what is wrong with the schema itself.
     """
-    try:
-        all_of_it = schemas.validator(schema).iter_errors(value)
-        errors = [schemas.cause(error) for error in islice(all_of_it, _MOST)]
-    except Exception:
-        fault = next(schemas.faults(schema), None)
-        if fault is None:
-            raise
-        # The values of its expressions were not known when it was read.
+    # The values of its expressions were not known when it was read, and a check by a schema that
+    # is none may hold: it reads `required: text` letter by letter.
+    fault = _fault(json.dumps(schema))
+    if fault is not None:
         return {"fault": (list(fault[0]), fault[1])}
+    all_of_it = schemas.validator(schema).iter_errors(value)
+    errors = [schemas.cause(error) for error in islice(all_of_it, _MOST)]
     if not errors:
         return {"rows": []}
     rest = len(errors) - _SHOWN
@@ -66,6 +65,12 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
         "way": [str(part) for part in errors[0].absolute_schema_path],
         "measured": None if isinstance(first, dict | list) else first,
     }
+
+
+@lru_cache(maxsize=64)
+def _fault(schema: str) -> tuple[schemas.Way, str] | None:
+    """Return the first thing that is wrong with a schema, given as JSON; None where it is one."""
+    return next(schemas.faults(json.loads(schema)), None)
 
 
 def _told(error: "ValidationError") -> str:

@@ -139,3 +139,29 @@ def test_a_schema_may_have_expressions(bench: Bench) -> None:
     bench.context.set("limit", "five")
     (found,) = bench.result(step).verdicts
     assert found.unmet == "no JSON Schema in properties.v.maximum: 'five' is not of type 'number'"
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"required": "${{ '' }}"}, "no JSON Schema in required: '' is not of type 'array'"),
+        ({"allOf": "${{ {} }}"}, "no JSON Schema in allOf: {} is not of type 'array'"),
+        (
+            {"uniqueItems": "${{ '' }}"},
+            "no JSON Schema in uniqueItems: '' is not of type 'boolean'",
+        ),
+        (
+            {"properties": {"none": {"minimum": "${{ '5' }}"}}},
+            "no JSON Schema in properties.none.minimum: '5' is not of type 'number'",
+        ),
+    ],
+)
+def test_a_schema_that_expressions_made_none_never_holds(
+    bench: Bench, schema: dict[str, Any], told: str
+) -> None:
+    step = bench.shell_step('echo \'{"status": "ok"}\'', success={"result_schema": schema})
+
+    result = bench.result(step)
+
+    assert result.failure is not None
+    assert (result.failure.kind, result.verdicts[-1].unmet) == ("validation", told)
