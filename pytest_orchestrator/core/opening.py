@@ -32,16 +32,15 @@ def regular(path: str | os.PathLike[str]) -> "BufferedReader":
     """Open a file of a project to read; no pipe, device or file of the kernel is waited for.
 
     Raises:
-        IsADirectoryError: It is a folder.
         OSError: It cannot be opened, or is no regular file.
     """
     fd = os.open(path, READ | getattr(os, "O_NONBLOCK", 0))
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         os.close(fd)
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+        code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        why = os.strerror(code) if stat.S_ISDIR(mode) else "it is no regular file"
+        raise OSError(code, why, os.fspath(path))
     return os.fdopen(fd, "rb")
 
 

@@ -106,18 +106,18 @@ def test_a_file_is_read_to_its_end_or_as_far_as_it_may_be(tmp_path: Path) -> Non
     assert error.value.errno == errno.EFBIG
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_what_is_no_regular_file_is_not_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     if kind == "pipe":
         os.mkfifo(path)
-    elif kind == "folder":
-        path.mkdir()
     else:
         path.symlink_to("/dev/zero")
 
     with pytest.raises(OSError, match="it is no regular file"):
         opening.content(path)
+    with pytest.raises(IsADirectoryError, match="Is a directory"):
+        opening.content(tmp_path)
 
 
 def test_a_file_that_has_nothing_yet_is_not_waited_for(
