@@ -25,6 +25,7 @@ trap 'case $- in *e*) { echo $LINENO >|%s; } 2>/dev/null || :;; esac' ERR
 unset BASH_ENV
 """
 _SAID: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
+_SYNTAX: Final = re.compile(r"(?i)syntax error")
 _NOT_FOUND: Final = re.compile(r"not found|[Pp]ermission denied|No such file")
 _FRAME: Final = re.compile(r'^ *File "<string>", line (\d+)', re.MULTILINE)
 _VALUE: Final = re.compile(r'"?\$\{RECIPE_VALUE_\d+\}"?')
@@ -104,6 +105,8 @@ class FailingLine:
         self._cmd = step.cmd if isinstance(step.cmd, str) else ""
         self._shell = "sh" if step.shell is None else step.shell
         self._number = None
+        # bash shows the line below the message.
+        self._is_read = not _SYNTAX.search("\n".join(stderr.rstrip().splitlines()[-2:]))
         if self._cmd and isinstance(self._shell, str):
             self._number = recorded or self._said(code, stderr.rstrip())
 
@@ -122,7 +125,7 @@ class FailingLine:
     @property
     def detail(self) -> tuple[str, ...]:
         """The lines that say what `-e` did; none where it did nothing, or that is not known."""
-        if not self._cmd or self._shell not in ("sh", "bash"):
+        if not self._cmd or self._shell not in ("sh", "bash") or not self._is_read:
             return ()
         script = commands_of(self._cmd)
         if self.text:

@@ -176,6 +176,14 @@ def test_the_last_message_of_a_shell_has_its_line(
     assert line == ("" if number is None else f"line {number} of cmd: {names[number]}")
 
 
+@pytest.mark.parametrize("named", ["sh", "bash"])
+def test_a_script_that_the_shell_cannot_read_is_not_ended_by_e(named: str, bench: Bench) -> None:
+    ended = bench.shell("echo a\nif then\necho b", parse="text", shell=named)
+
+    assert ended.failure is not None
+    assert (ended.failure.kind, ended.failure.detail) == ("exit_code", ())
+
+
 def test_an_expression_in_the_line_is_shown_as_one() -> None:
     step = ShellStep(name="a", cmd='a "${RECIPE_VALUE_1}" "x ${RECIPE_VALUE_2} y"\nb')
     line = FailingLine(step, 1, "", 1).text
