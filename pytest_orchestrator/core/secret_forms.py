@@ -132,12 +132,13 @@ def _in_a_url(text: str) -> Iterator[str]:
 
 
 def _in_markup(text: str) -> Iterator[str]:
-    found = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for double, single in _QUOTES:
-        form = found.replace('"', double).replace("'", single)
-        for each in (form, form.translate(_BLANKS)):
-            yield each
-            yield each.encode("ascii", "xmlcharrefreplace").decode()
+    opened = text.replace("&", "&amp;").replace("<", "&lt;")
+    for found in dict.fromkeys((opened.replace(">", "&gt;"), opened)):  # XML asks for no `&gt;`
+        for double, single in _QUOTES:
+            form = found.replace('"', double).replace("'", single)
+            for each in (form, form.translate(_BLANKS)):
+                yield each
+                yield each.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _in_hex(text: str) -> Iterator[str]:

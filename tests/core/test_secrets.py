@@ -275,6 +275,7 @@ LISTED: list[Callable[[str], str]] = [
     lambda text: lower(quote_plus(text)),
     html.escape,
     lambda text: html.escape(text, quote=False),
+    lambda text: text.replace("&", "&amp;").replace("<", "&lt;"),
     lambda text: str(markupsafe.escape(text)),
     escape,
     lambda text: quoteattr(text)[1:-1],
