@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_orchestrator.execution.exited import Exited, Request
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, CommandResult
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 BOUND = 3.0
@@ -53,15 +53,15 @@ class Fault(NamedTuple):
 
     about: str
     argv: tuple[str, ...]
-    wanted: Callable[[Exited], str | None]
+    wanted: Callable[[CommandResult], str | None]
     timeout: float | None = None
     own: float = 0.5
     max_log: int = MEGABYTE
     heavy: bool = False
 
-    def request(self, token: str, folder: Path, grace: float) -> Request:
+    def request(self, token: str, folder: Path, grace: float) -> CommandRequest:
         """Return what a lane is asked for."""
-        return Request(
+        return CommandRequest(
             argv=(*self.argv, token),
             env=dict(os.environ),
             cwd=str(folder),
@@ -144,16 +144,16 @@ def brood(number: int, each: str, parent: str = "signal.pause()") -> tuple[str, 
     """)
 
 
-def _ended_well(exited: Exited) -> str | None:
+def _ended_well(exited: CommandResult) -> str | None:
     return _of(exited, code=0, leftovers=0)
 
 
-def _left(number: int) -> Callable[[Exited], str | None]:
+def _left(number: int) -> Callable[[CommandResult], str | None]:
     return lambda exited: _of(exited, code=0, leftovers=number)
 
 
-def _timed_out(*signals: str) -> Callable[[Exited], str | None]:
-    def wanted(exited: Exited) -> str | None:
+def _timed_out(*signals: str) -> Callable[[CommandResult], str | None]:
+    def wanted(exited: CommandResult) -> str | None:
         if not exited.timed_out or exited.signal not in signals:
             return f"timed_out={exited.timed_out} signal={exited.signal} code={exited.code}"
         return None
@@ -161,14 +161,14 @@ def _timed_out(*signals: str) -> Callable[[Exited], str | None]:
     return wanted
 
 
-def _of(exited: Exited, *, code: int, leftovers: int) -> str | None:
+def _of(exited: CommandResult, *, code: int, leftovers: int) -> str | None:
     if exited.code != code or len(exited.leftovers) != leftovers or exited.unended:
         return f"code={exited.code} {exited.signal} leftovers={exited.leftovers} {exited.unended}"
     return None
 
 
-def _cut(size: int, most: int = MEGABYTE) -> Callable[[Exited], str | None]:
-    def wanted(exited: Exited) -> str | None:
+def _cut(size: int, most: int = MEGABYTE) -> Callable[[CommandResult], str | None]:
+    def wanted(exited: CommandResult) -> str | None:
         log = exited.stdout.log
         kept = Path(log).stat().st_size if log else 0
         if exited.stdout.size < size or not exited.stdout.cut or kept > most + 100:
@@ -179,12 +179,12 @@ def _cut(size: int, most: int = MEGABYTE) -> Callable[[Exited], str | None]:
 
 
 def _both(
-    one: Callable[[Exited], str | None], other: Callable[[Exited], str | None]
-) -> Callable[[Exited], str | None]:
+    one: Callable[[CommandResult], str | None], other: Callable[[CommandResult], str | None]
+) -> Callable[[CommandResult], str | None]:
     return lambda exited: one(exited) or other(exited)
 
 
-def _signalled(name: str) -> Callable[[Exited], str | None]:
+def _signalled(name: str) -> Callable[[CommandResult], str | None]:
     return lambda exited: None if exited.signal == name else f"{exited.code} {exited.signal}"
 
 
@@ -343,8 +343,8 @@ GIGABYTES = {
 
 VICTIM = """
 import os, sys, threading
-from pytest_orchestrator.execution.exited import LaneLost, Request
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
+from pytest_orchestrator.execution.lanes.lane import Lanes
 
 token, victim = os.environ["TOKEN"], sys.argv[1]
 script = '''trap '' TERM; setsid env -i sleep $0 >/dev/null 2>&1 & echo; sleep $0'''
@@ -353,7 +353,8 @@ started = os.pipe()
 def run(lane):
     argv = ("/bin/sh", "-c", script, token)
     try:
-        lane.run(Request(argv=argv, env=dict(os.environ), cwd="/"), live=(started[1], started[1]))
+        request = CommandRequest(argv=argv, env=dict(os.environ), cwd="/")
+        lane.run(request, live=(started[1], started[1]))
     except LaneLost as lost:
         os.write(1, f"{lost}\\n".encode())
 

@@ -49,11 +49,11 @@ _ANY_END = Change(
     "    if exited.status is not None or exited.wrong is None:\n        return None\n",
 )
 _MANY_REPORTS = Change("execution/isolated.py", "if len(ends) > 1:", "if len(ends) > 99:")
-_IGNORED = Change("execution/lane.py", "    signal(SIGCHLD, SIG_DFL)\n", "")
+_IGNORED = Change("execution/supervision/lane_process.py", "    signal(SIGCHLD, SIG_DFL)\n", "")
 _UNKNOWN_IS_GOOD = (
     Change("execution/shell.py", "if exited.status is None:", "if exited.status == -1:"),
     Change(
-        "execution/exited.py",
+        "execution/lanes/messages.py",
         "if self.status is None:\n            return",
         "if self.status == -1:\n            return",
     ),

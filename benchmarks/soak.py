@@ -24,9 +24,8 @@ from benchmarks.faults import (
     killed,
     new_token,
 )
-from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
+from pytest_orchestrator.execution.lanes.messages import LaneLost
 
 GRACE = 2.0
 AT_ONCE = 4

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_orchestrator.core.alone import main
     from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
-    from pytest_orchestrator.core.context import Change, Context, ContextLike
+    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.core.context_like import ContextLike
     from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
+    from pytest_orchestrator.core.history import Change
     from pytest_orchestrator.core.leftovers import LeftoverWarning
     from pytest_orchestrator.core.logs import get_logger
     from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
     from pytest_orchestrator.core.values import NotJson
-    from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
+    from pytest_orchestrator.remote.client import RemoteContext
+    from pytest_orchestrator.remote.exchange import ContextUnreachable
     from pytest_orchestrator.run.loaded import load_run
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
@@ -24,12 +27,14 @@ __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJso
 __all__ += ["OrchestratorError", "RemoteContext", "SignatureError", "ValidationFailed"]
 __all__ += ["get_logger", "load_run", "main", "track_resources"]
 
-_HOMES = {"main": "alone", "get_logger": "logs", "track_resources": "tracking", "NotJson": "values"}
-_HOMES |= dict.fromkeys(("Change", "Context", "ContextLike"), "context")
-_HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "errors")
-_HOMES |= {"SignatureError": "calling", "ValidationFailed": "calling"}
-_HOMES |= {"BaseScriptlet": "scriptlet", "LeftoverWarning": "leftovers", "load_run": "run.loaded"}
-_HOMES |= {"ContextUnreachable": "remote.exchange", "RemoteContext": "remote.client"}
+_HOMES = {"BaseScriptlet": "core.scriptlet", "Change": "core.history"}
+_HOMES |= {"Context": "core.context", "ContextLike": "core.context_like"}
+_HOMES |= {"ContextUnreachable": "remote.exchange", "LeftoverWarning": "core.leftovers"}
+_HOMES |= {"NotJson": "core.values", "RemoteContext": "remote.client"}
+_HOMES |= {"get_logger": "core.logs", "load_run": "run.loaded", "main": "core.alone"}
+_HOMES |= {"track_resources": "core.tracking"}
+_HOMES |= dict.fromkeys(("SignatureError", "ValidationFailed"), "core.calling")
+_HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors")
 
 
 def __getattr__(name: str) -> Any:
@@ -37,8 +42,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("pytest-orchestrator")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "" if "." in _HOMES[name] else "core."
-    return getattr(import_module(f"{__name__}.{room}{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -38,7 +38,7 @@ def not_imported(
 ) -> "Iterator[Finding]":
     """Return what of a recipe cannot be imported, and was not found before."""
     from pytest_orchestrator.recipe.findings import finding
-    from pytest_orchestrator.recipe.model import PythonStep
+    from pytest_orchestrator.recipe.step_types import PythonStep
 
     told_of = {each.problem.place for each in known if each.severity == "error"}
     steps = [

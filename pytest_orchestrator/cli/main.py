@@ -46,7 +46,7 @@ def known_verbs() -> dict[str, Verb]:
     # What pkgutil has for that imports inspect, which takes as long as all verbs together.
     files = Path(verbs.__path__[0]).glob("[!_]*.py")
     names = sorted(file.stem for file in files)
-    return {name: cast(Verb, import_module(f"{verbs.__name__}.{name}")) for name in names}
+    return {name: cast("Verb", import_module(f"{verbs.__name__}.{name}")) for name in names}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -134,7 +134,7 @@ class _Given:
         first = next(iter(parameters.values()), None)
         if first is not None and first.kind is inspect.Parameter.VAR_POSITIONAL:
             chosen[first.name] = tuple(self.by_name[role] for role in left)
-        return inspect.BoundArguments(signature, cast(Any, chosen))
+        return inspect.BoundArguments(signature, cast("Any", chosen))
 
     def _unfit(
         self, name: str, signature: inspect.Signature, free: list[inspect.Parameter]

@@ -128,9 +128,9 @@ class Context:
 
     def __contains__(self, key: object) -> bool:
         with self._state.lock:
-            is_there = paths.found(self._values, cast(str, key)) is not paths.ABSENT
+            is_there = paths.found(self._values, cast("str", key)) is not paths.ABSENT
         if not is_there:
-            self._miss(cast(str, key))
+            self._miss(cast("str", key))
         return is_there
 
     def __iter__(self) -> Iterator[str]:
@@ -150,7 +150,7 @@ class Context:
             if not isinstance(items, list):
                 raise ContextTypeError(f"append needs a list; {key!r} is {kind(items)}")
             change = self._note(key, who, "append", None, item, len(items))
-            cast(list[Json], self._values.setdefault(key, [])).append(item)
+            cast("list[Json]", self._values.setdefault(key, [])).append(item)
         self._tell(change)
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
@@ -168,7 +168,7 @@ class Context:
             raise ContextTypeError(f"increment needs a number; by is {kind(step)}")
         with self._state.lock:
             key = self._state.writable(key)
-            new = total(key, self._values.get(key, 0), cast(float, step))
+            new = total(key, self._values.get(key, 0), cast("float", step))
             change = self._note(key, who, "increment", self._values.get(key), new)
             self._values[key] = new
         self._tell(change)
@@ -207,7 +207,7 @@ class Context:
             key = self._state.existing(key)
             items, place = item_of(key, self._values[key], index)
             change = self._note(key, who, "pop", items[place], None, place)
-            item = cast(list[Json], self._values[key]).pop(place)
+            item = cast("list[Json]", self._values[key]).pop(place)
         self._tell(change)
         return item
 
@@ -219,7 +219,7 @@ class Context:
     def to_dict(self) -> dict[str, Any]:
         """Return all values by key, flat, as an own copy."""
         with self._state.lock:
-            return cast(dict[str, Any], unshared(dict(self._values)))
+            return cast("dict[str, Any]", unshared(dict(self._values)))
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
         """Return every change of a key, oldest first, of a deleted one too.

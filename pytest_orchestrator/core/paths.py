@@ -132,6 +132,6 @@ def _below(values: Mapping[str, Json], prefix: str) -> Json | Absent:
         depth = next((n for n in range(last) if prefix + ".".join(parts[: n + 1]) in values), last)
         node = tree
         for part in parts[:depth]:
-            node = cast(dict[str, Json], node.setdefault(part, {}))
+            node = cast("dict[str, Json]", node.setdefault(part, {}))
         node[".".join(parts[depth:])] = values[key]
     return tree or ABSENT

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from pytest_orchestrator.core.artifact import Artifact
-from pytest_orchestrator.core.context import Change
+from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.where import Where
 

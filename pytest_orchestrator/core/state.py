@@ -90,7 +90,7 @@ def named(who: str) -> str:
         return who
     if not isinstance(who, str):
         raise ContextTypeError(f"who is text, not {kind(who)}")
-    return cast(str, copied(str.__str__(who), "who"))
+    return cast("str", copied(str.__str__(who), "who"))
 
 
 def total(key: str, old: Json, by: float) -> int | float:
@@ -103,7 +103,7 @@ def total(key: str, old: Json, by: float) -> int | float:
     if type(old) not in (int, float):
         raise ContextTypeError(f"increment needs a number; {key!r} is {kind(old)}")
     try:
-        return cast(float, copied(cast(float, old) + by, "the sum"))
+        return cast("float", copied(cast("float", old) + by, "the sum"))
     except OverflowError:  # of an integer beyond all floats and a float
         raise NotJson("the sum is too large for a number with a point; store integers") from None
 

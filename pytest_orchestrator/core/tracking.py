@@ -52,7 +52,7 @@ def track_resources(
     if func is None:
         return functools.partial(track_resources, logger=logger)
     if isinstance(func, (classmethod, staticmethod)):
-        return cast(Callable[..., Any], type(func)(track_resources(func.__func__, logger=logger)))
+        return cast("Callable[..., Any]", type(func)(track_resources(func.__func__, logger=logger)))
     name = func.__qualname__
     log = logger or get_logger(func.__module__)
 

@@ -116,9 +116,9 @@ def _walked(value: object, path: list[object], parents: list[object], depth: int
         path.append(None)
         copy: Json
         if issubclass(type(value), list):
-            copy = _walked_list(cast(list[object], value), path, parents, depth)
+            copy = _walked_list(cast("list[object]", value), path, parents, depth)
         else:
-            copy = _walked_dict(cast(dict[object, object], value), path, parents, depth)
+            copy = _walked_dict(cast("dict[object, object]", value), path, parents, depth)
         path.pop()
         parents.pop()
         return copy
@@ -131,7 +131,7 @@ def _walked(value: object, path: list[object], parents: list[object], depth: int
             raise NotJson(f"{_place(path)} is {value}, {_LACKED}; use None or leave it out")
     elif type(value) not in SCALARS:
         raise NotJson(f"{_place(path)} is {cures.what(value)}, {_LACKED}; {cures.cure(value)}")
-    return cast(Json, value)
+    return cast("Json", value)
 
 
 def _walked_list(

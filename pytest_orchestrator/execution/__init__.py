@@ -1,1 +1,1 @@
-"""Execution: one step in, one StepResult out, whatever the step does."""
+"""Execution engine: one step in, one StepResult out."""

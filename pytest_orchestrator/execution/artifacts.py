@@ -18,8 +18,8 @@ from pytest_orchestrator.core.opening import is_utf8, path_text
 from pytest_orchestrator.execution.criteria_files import missing, named
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.resolve import resolved
+from pytest_orchestrator.recipe.step_keys import Step
 
 _PIECE = 1 << 20
 _UNKNOWN = "application/octet-stream"

@@ -13,8 +13,8 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.execution.errands import LONGEST, ONCE, PATIENCE, Once, read
-from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
-from pytest_orchestrator.remote.protocol import Reply, Request, too_long
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, too_long
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.stay import Stay

@@ -8,7 +8,7 @@ from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe.expressions import Expression, ExpressionError
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 _MOST = 6
 _WIDEST = 80

@@ -20,9 +20,9 @@ from pytest_orchestrator.execution.masked_logs import mask_logs
 from pytest_orchestrator.execution.scope import Scope, after
 from pytest_orchestrator.execution.step import Handle, execute, failed, invalid
 from pytest_orchestrator.recipe.expressions import ExpressionError, within
-from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.resolve import resolved
 from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.step_keys import Step
 
 _ONCE = Retry(attempts=1)
 

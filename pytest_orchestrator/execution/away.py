@@ -17,10 +17,10 @@ from pytest_orchestrator.execution.carrying import order_of
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
 from pytest_orchestrator.execution.evidence import Before, Elsewhere
+from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.raised import Raised
-from pytest_orchestrator.execution.searching import SearchTimeout
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
-from pytest_orchestrator.recipe.model import Criterion, Step
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
 
 _PATIENCE: Final = 4.0
 """Seconds in which a worker that hears has ended what it runs."""

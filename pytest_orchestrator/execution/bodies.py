@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Process
 from pytest_orchestrator.execution import custom, isolated, launch, python, shell
-from pytest_orchestrator.execution.door import opened
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lanes.context_access import opened
 from pytest_orchestrator.execution.runners import Here, Submitted
 from pytest_orchestrator.execution.services import Services
-from pytest_orchestrator.recipe.model import CodeStep, ShellStep, Step
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep, ShellStep
 
 
 def submitted(

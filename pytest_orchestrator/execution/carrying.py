@@ -7,8 +7,9 @@ import msgspec
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.execution.errands import Order, plain, read
-from pytest_orchestrator.execution.step_request import packed, unpacked
-from pytest_orchestrator.recipe.model import Criterion, PythonStep, ShellStep, Step
+from pytest_orchestrator.execution.lanes.messages import packed, unpacked
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
 
 _OF_A_COMMAND: Final = ("name", "cmd", "shell", "args", "stdin", "parse", "skip_exit_code", "cwd")
 _OF_EACH: Final = ("timeout", "stop_signal")

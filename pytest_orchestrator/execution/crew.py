@@ -14,13 +14,14 @@ from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
+from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.ready import Ready
 from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.step import failed, lacking
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Crew(Serial):

@@ -19,10 +19,14 @@ from pytest_orchestrator.execution import (
     status,
 )
 from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
+from pytest_orchestrator.execution.lanes.pattern_search import (
+    Query,
+    SearchInterrupted,
+    SearchTimeout,
+)
 from pytest_orchestrator.execution.printable import one_line
-from pytest_orchestrator.execution.searching import Query, SearchInterrupted, SearchTimeout
 from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 CHECKS: dict[str, Check] = {
     "assert": assertion.check,

@@ -13,9 +13,9 @@ from pytest_orchestrator.execution.criteria_files import matching, missing
 from pytest_orchestrator.execution.criteria_output import found, query_of
 from pytest_orchestrator.execution.evidence import Evidence, verdict
 from pytest_orchestrator.execution.freshness import lag, stamp_of
+from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.search import file_of
-from pytest_orchestrator.execution.searching import Query
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 _SHORT = 12
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 
 def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 _SHOWN = 3
 _NOWHERE = "which leads to nothing"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.execution import distance
 from pytest_orchestrator.execution.evidence import Evidence, verdict
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 _MEGA = 1_000_000
 

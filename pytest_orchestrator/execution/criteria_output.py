@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from pytest_orchestrator.core.result import Stream, Verdict
 from pytest_orchestrator.execution.evidence import Evidence, verdict
+from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.execution.printable import quoted
 from pytest_orchestrator.execution.printed import searched
 from pytest_orchestrator.execution.search import Searched
-from pytest_orchestrator.execution.searching import Query, Searches
-from pytest_orchestrator.recipe.model import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion
 
 STREAMS = ("stdout", "stderr")
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.extending import StepEnvironment
 from pytest_orchestrator.recipe.custom import CustomStep
-from pytest_orchestrator.recipe.model import Brought, CodeStep, PythonStep
+from pytest_orchestrator.recipe.step_types import Brought, CodeStep, PythonStep
 
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from math import inf
 
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Cutoff:

@@ -24,7 +24,8 @@ from pytest_orchestrator.execution.handing import Handing
 from pytest_orchestrator.execution.offers import Offer, beside
 from pytest_orchestrator.execution.scheduler import Scheduler
 from pytest_orchestrator.execution.workforce import Workforce
-from pytest_orchestrator.recipe.model import CodeStep, Step
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep
 
 if TYPE_CHECKING:
     import ssl

@@ -26,7 +26,7 @@ from pytest_orchestrator.execution.errands import (
 )
 from pytest_orchestrator.execution.relay import Relay
 from pytest_orchestrator.execution.tickets import Ticket
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
 _GRACE: Final = 3.0

@@ -16,15 +16,15 @@ import msgspec
 from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.bell import Bell
-from pytest_orchestrator.execution.slot import Slot
 from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
-    from pytest_orchestrator.execution.door import Door
     from pytest_orchestrator.execution.following import Follow, Keep
+    from pytest_orchestrator.execution.lanes.context_access import ContextAccess
+    from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.services import Services
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
 
     Judge = Callable[[Step, Ended, tuple[Measured, ...]], tuple[Verdict, ...]]
 
@@ -115,7 +115,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         waiting: Is told of a step that waits for a lock, and who has that.
         follow: Is told what happens to steps, in the thread of the bell; None where nobody is.
         keep: Keeps what happens to steps, in the thread where it happens; None where nobody does.
-        lull: Is called once while a step in a process of its own goes on for longer than `LULL`.
+        lull: Is called once while a step in a process of its own goes on for longer than
+            `IDLE_AFTER`.
         bell: Wakes the thread that asks for steps.
         live: Where what a step prints to stdout and stderr is shown as it comes; None is nowhere.
         secrets: What is masked in such output; reports mask by the same.
@@ -138,7 +139,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     stop: Callable[[str, int | None], None] = _nothing
     watched: bool = False
     inline: bool = False
-    slot: Slot | None = None
+    slot: "Slot | None" = None
     environ: Mapping[str, str] | None = None
     given: Mapping[str, Given] = {}
     folder: Path | None = None
@@ -159,7 +160,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     bell: Bell = msgspec.field(default_factory=Bell)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
-    door: "Door | None" = None
+    door: "ContextAccess | None" = None
     manner: Manner | None = None
     handed: Mapping[str, str] = {}
     max_log: int = 100_000_000

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
-from pytest_orchestrator.execution.searching import Searches
+from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Criterion, Step
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
 
 
 class Stamp(NamedTuple):

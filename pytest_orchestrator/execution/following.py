@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pytest_orchestrator.core.context import Change
+from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.result import Failure, StepResult
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Started(NamedTuple):

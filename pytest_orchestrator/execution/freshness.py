@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pytest_orchestrator.execution.criteria_files import matching
 from pytest_orchestrator.execution.evidence import Before, Stamp
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 _TICK = 0.011
 _COARSE = 2.0

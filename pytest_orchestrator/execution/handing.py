@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.execution.workforce import Workforce
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.tickets import Ticket

@@ -15,16 +15,21 @@ import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
-from pytest_orchestrator.execution import wire
-from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment, Manner
-from pytest_orchestrator.execution.exited import Exited, LaneLost
-from pytest_orchestrator.execution.lane_result import lost_failure, stream, usage
-from pytest_orchestrator.execution.lull import LULL
+from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, look_at
+from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.lanes.messages import (
+    CommandResult,
+    LaneLost,
+    StepRequest,
+    lost_failure,
+    packed,
+    stream,
+    usage,
+)
 from pytest_orchestrator.execution.raised import Raised
-from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.execution.step_request import StepRequest, packed
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.execution.supervision import framing
+from pytest_orchestrator.recipe.step_types import PythonStep
 from pytest_orchestrator.remote.protocol import Conversation
 
 _A_DAY = 86_400.0
@@ -144,7 +149,7 @@ class Reports:
         pieces += data
         events = []
         try:
-            for event in wire.frames(pieces):
+            for event in framing.frames(pieces):
                 if event["op"] == "end":
                     who = event["pid"] if sender is None else sender
                     self._ends.setdefault(who, []).append(event)
@@ -215,7 +220,7 @@ class _Talk:
         self._their_context.close()
         self._their_events.close()
         self._poll.register(lane, select.POLLIN)
-        lull, rest = self._env.lull, time.monotonic() + LULL
+        lull, rest = self._env.lull, time.monotonic() + IDLE_AFTER
         while True:
             now = time.monotonic()
             if lull is not None and now >= rest:
@@ -283,7 +288,7 @@ class _Talk:
         one.close()
 
 
-def _stop(env: Environment, exited: Exited, reason: str, status: int | None) -> None:
+def _stop(env: Environment, exited: CommandResult, reason: str, status: int | None) -> None:
     """Stop the run as a step has asked for; not as a success where its process then failed."""
     if exited.wrong is None:
         env.stop(reason, status)
@@ -291,7 +296,7 @@ def _stop(env: Environment, exited: Exited, reason: str, status: int | None) -> 
         env.stop(f"{reason} (and then {exited.wrong})", status or None)
 
 
-def _ended(step: PythonStep, exited: Exited, word: Word, env: Environment) -> Ended:
+def _ended(step: PythonStep, exited: CommandResult, word: Word, env: Environment) -> Ended:
     figures = usage(exited, env.samples(step.name))
     process = _process(step, exited, word.end, shown=env.live is not None)
     told = None if word.end is None else word.end.get("ended")
@@ -318,7 +323,7 @@ def _ended(step: PythonStep, exited: Exited, word: Word, env: Environment) -> En
     )
 
 
-def _undone(exited: Exited, word: Word, what: str) -> Failure | None:
+def _undone(exited: CommandResult, word: Word, what: str) -> Failure | None:
     """Return the failure of a step that did well until its process ended; None where it did."""
     if word.wrong is not None:
         return Failure(kind="protocol", reason=word.wrong)
@@ -328,7 +333,7 @@ def _undone(exited: Exited, word: Word, what: str) -> Failure | None:
     return Failure(kind=kind, reason=f"{what}, and then {exited.wrong}")
 
 
-def _cut_off(step: PythonStep, exited: Exited, timeout: float | None, word: Word) -> Failure:
+def _cut_off(step: PythonStep, exited: CommandResult, timeout: float | None, word: Word) -> Failure:
     """Say why a child ended without a report of its body that counts."""
     if exited.timed_out:
         return _timeout(step, timeout)
@@ -371,7 +376,7 @@ def _lost(lost: LaneLost, step: PythonStep, timeout: float | None, importing: st
 
 
 def _process(
-    step: PythonStep, exited: Exited, end: dict[str, Any] | None, *, shown: bool
+    step: PythonStep, exited: CommandResult, end: dict[str, Any] | None, *, shown: bool
 ) -> Process:
     return msgspec.structs.replace(
         process_of(step),

@@ -11,9 +11,9 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.scope import Scope
-from pytest_orchestrator.execution.slot import Slot
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Seat(Slot):

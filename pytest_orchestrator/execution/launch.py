@@ -9,8 +9,8 @@ from pytest_orchestrator.core.result import Failure, Process
 from pytest_orchestrator.execution import ssh
 from pytest_orchestrator.execution.command import alone, argv_of, environment_of, stdin_of
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import ShellStep, SshStep
+from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.recipe.step_types import ShellStep, SshStep
 
 
 class Launch(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 _PIECE = 1 << 20
 

@@ -13,8 +13,8 @@ from pytest_orchestrator.recipe.expressions import (
     TimeoutExpressionError,
 )
 from pytest_orchestrator.recipe.measurement import Measurement
-from pytest_orchestrator.recipe.model import Step
 from pytest_orchestrator.recipe.resolve import Errors
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 def taken(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:

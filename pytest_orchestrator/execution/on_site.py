@@ -10,7 +10,7 @@ from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.alike import root_of_worker
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import Claimed, Terms
-from pytest_orchestrator.execution.slot import Program, Slot
+from pytest_orchestrator.execution.lanes.lane import Program, Slot
 
 
 def environment(terms: Terms, claimed: Claimed, folder: Path, slot: Slot) -> Environment:

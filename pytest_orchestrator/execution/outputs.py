@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.core.result import Ended, Failure, Stream
 from pytest_orchestrator.execution import printed
-from pytest_orchestrator.execution.searching import Query, Searches
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.recipe.output import Output, Search
+from pytest_orchestrator.recipe.step_keys import Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.recipe.model import ShellStep
+from pytest_orchestrator.recipe.step_types import ShellStep
 
 _LARGEST = 128 * 1024
 """Bytes of one word or variable with its name, a zero byte at the end among them."""

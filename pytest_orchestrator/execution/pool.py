@@ -22,9 +22,11 @@ from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.ending import end
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
+from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.runner import cause_of
-from pytest_orchestrator.execution.slot import Slot
-from pytest_orchestrator.recipe.model import CodeStep, Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep
 
 
 class Pool(Crew):

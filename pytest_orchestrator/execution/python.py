@@ -21,7 +21,7 @@ from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.execution.usage import Own
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.step_types import PythonStep
 
 
 def run(

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_orchestrator.recipe.model import Ready
+from pytest_orchestrator.recipe.ready import Ready
 
 _HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _PATIENCE = 0.5  # seconds; this machine answers itself at once

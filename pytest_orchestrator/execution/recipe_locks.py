@@ -20,7 +20,8 @@ from pytest_orchestrator.execution.lock_owner import Owner
 from pytest_orchestrator.execution.lockfile import LockError
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.wait import Wait
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
 
 _PAUSE = 0.02
 

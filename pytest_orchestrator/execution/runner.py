@@ -21,8 +21,9 @@ from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.execution.step import failed, invalid, lacking
 from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.resolve import for_reports
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Serial:

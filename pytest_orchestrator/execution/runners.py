@@ -13,7 +13,7 @@ from pytest_orchestrator.core.result import Ended
 from pytest_orchestrator.execution import artifacts, freshness
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Before, Elsewhere
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.workforce import Workforce

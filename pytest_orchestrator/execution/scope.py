@@ -16,9 +16,10 @@ from pytest_orchestrator.execution import printed
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lookups import ContextNames, Inner, Known, Run, Steps, about
 from pytest_orchestrator.recipe.expressions import ExpressionError, at_collection, within
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.resolve import later, value_of
+from pytest_orchestrator.recipe.step_keys import Step
 
 _OUTERMOST = Step(name="_")
 _NOTHING = Stream()

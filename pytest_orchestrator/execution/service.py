@@ -13,20 +13,21 @@ import msgspec
 
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.exited import LaneLost, Output
-from pytest_orchestrator.execution.lane_result import stream
-from pytest_orchestrator.execution.logfile import EDGE
-from pytest_orchestrator.execution.masked_logs import masked_afterwards
-from pytest_orchestrator.execution.readiness import Readiness
-from pytest_orchestrator.execution.search import bytes_of
-from pytest_orchestrator.execution.searching import (
+from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, stream
+from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     Searches,
     SearchInterrupted,
     SearchTimeout,
 )
-from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import CodeStep, Ready, Step
+from pytest_orchestrator.execution.masked_logs import masked_afterwards
+from pytest_orchestrator.execution.readiness import Readiness
+from pytest_orchestrator.execution.search import bytes_of
+from pytest_orchestrator.execution.supervision.capture import EDGE
+from pytest_orchestrator.recipe.ready import Ready
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep
 
 Body = Callable[[Environment], Ended]
 Complete = Callable[[StepResult], StepResult]

@@ -10,7 +10,8 @@ from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.service import Body, Complete, Service
 from pytest_orchestrator.recipe.graph import needed
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Services:

@@ -16,17 +16,24 @@ from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import oversized, status
 from pytest_orchestrator.execution.command import SHELL, environment_of, far_argv_of
-from pytest_orchestrator.execution.door import look_at
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
-from pytest_orchestrator.execution.lane_result import elsewhere, lost_failure, stream, usage
+from pytest_orchestrator.execution.lanes.context_access import lane_waiter, look_at
+from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.lanes.messages import (
+    CommandRequest,
+    CommandResult,
+    LaneLost,
+    elsewhere,
+    lost_failure,
+    stream,
+    usage,
+)
 from pytest_orchestrator.execution.launch import Launch, lost, prepared
-from pytest_orchestrator.execution.lull import waits
 from pytest_orchestrator.execution.output import Parse, parsed
 from pytest_orchestrator.execution.scratch import private_path
 from pytest_orchestrator.execution.script import MISSING, FailingLine, ScriptFiles
-from pytest_orchestrator.execution.slot import slot_of
-from pytest_orchestrator.recipe.model import Criterion, ShellStep, SshStep
+from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.step_types import ShellStep, SshStep
 
 RESULT = "ORCHESTRATOR_RESULT"
 """Name of the variable that holds the path of a file a script may write its object to."""
@@ -69,7 +76,7 @@ def run(step: ShellStep, env: Environment) -> Ended:
 
 def _start(
     step: ShellStep, env: Environment, launch: Launch, told: str, script: ScriptFiles
-) -> Exited:
+) -> CommandResult:
     process, text = launch.process, launch.stdin
     variables = launch.variables | {RESULT: told}
     env.secrets.learn(variables)
@@ -84,12 +91,12 @@ def _start(
             file.flush()
             stdin = file.name
 
-        def started(command: tuple[str, ...]) -> Exited:
+        def started(command: tuple[str, ...]) -> CommandResult:
             exited = slot_of(env).shell.run(
                 _request(step, env, command, process.cwd, variables, stdin),
                 live=env.live_now(),
                 kept=env.locks,
-                meanwhile=waits(env.lull, env.door),
+                meanwhile=lane_waiter(env.lull, env.door),
             )
             look_at(exited, env.door)
             return exited
@@ -111,8 +118,8 @@ def _request(
     cwd: str,
     variables: dict[str, str],
     stdin: str | None,
-) -> Request:
-    return Request(
+) -> CommandRequest:
+    return CommandRequest(
         argv=argv,
         env=variables,
         cwd=cwd,
@@ -130,7 +137,7 @@ def _request(
 def _ended(
     step: ShellStep,
     env: Environment,
-    exited: Exited,
+    exited: CommandResult,
     process: Process,
     raw: bytes | Failure,
     line: int | None,
@@ -187,7 +194,7 @@ def _too_large(what: str, most: int) -> Failure:
 
 
 def _value(
-    step: ShellStep, exited: Exited, raw: bytes | Failure, env: Environment
+    step: ShellStep, exited: CommandResult, raw: bytes | Failure, env: Environment
 ) -> Json | Failure:
     if step.parse == "text":
         return parsed(b"", "text")
@@ -202,7 +209,7 @@ def _value(
     return parsed(printed, step.parse, mask=env.secrets.data)
 
 
-def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | None:
+def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
     """Return the failure of a command that did not end by itself."""
     if exited.timed_out:
         seconds = env.seconds_for(step.timeout)
@@ -218,7 +225,7 @@ def _cut_off(step: ShellStep, env: Environment, exited: Exited) -> Failure | Non
     return None
 
 
-def _no_shell(step: ShellStep, env: Environment, exited: Exited) -> Failure | None:
+def _no_shell(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
     """Return the failure of a step whose shell is missing on the other machine."""
     if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
         return None
@@ -232,7 +239,7 @@ def _no_shell(step: ShellStep, env: Environment, exited: Exited) -> Failure | No
 def _failure(
     step: ShellStep,
     env: Environment,
-    exited: Exited,
+    exited: CommandResult,
     value: Json | Failure,
     verdict: Verdict,
     line: int | None,
@@ -252,7 +259,7 @@ def _failure(
 
 
 def _wrong_code(
-    step: ShellStep, env: Environment, exited: Exited, verdict: Verdict, recorded: int | None
+    step: ShellStep, env: Environment, exited: CommandResult, verdict: Verdict, recorded: int | None
 ) -> Failure:
     line = FailingLine(step, exited.code, stream(exited.stderr).text, recorded)
     kind: Kind = "exit_code"
@@ -265,7 +272,7 @@ def _wrong_code(
     return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
 
 
-def _last_line(exited: Exited, env: Environment) -> str:
+def _last_line(exited: CommandResult, env: Environment) -> str:
     return env.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
 
 

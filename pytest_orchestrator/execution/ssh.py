@@ -23,7 +23,7 @@ from pytest_orchestrator.execution.command import (
 )
 from pytest_orchestrator.execution.script import MISSING
 from pytest_orchestrator.recipe.command_line import needs_shell
-from pytest_orchestrator.recipe.model import SshStep
+from pytest_orchestrator.recipe.step_types import SshStep
 
 CLIENT: Final = "ssh"
 OPTIONS: Final = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")

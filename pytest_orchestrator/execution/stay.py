@@ -32,13 +32,14 @@ from pytest_orchestrator.execution.errands import (
     plain,
     read,
 )
-from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import LARGEST
-from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.pulse import Pulse
+from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.links import Links
 from pytest_orchestrator.execution.relay import Relay
-from pytest_orchestrator.execution.slot import Program, Slot
-from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
+from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.protocol import RequestRefused
 
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 _ANSWER: Final = 5.0
@@ -139,7 +140,7 @@ class Stay:
             return
         self._terms = terms
         self._program = on_site.program(terms)
-        own = Pulse()
+        own = HeartbeatFile()
         own.beat(time.monotonic() + PATIENCE)
         self._lanes = Lanes(pulse=own)
         self._began.set()
@@ -152,7 +153,7 @@ class Stay:
         """Have a slot while a block runs."""
         with self._lock:
             if not self._free:
-                self._free.append(Slot(self._lanes, self._program))
+                self._free.append(Slot(self._lanes, self._program, Links()))
                 self._slots.append(self._free[-1])
             slot = self._free.pop()
         try:
@@ -168,7 +169,7 @@ class Stay:
         claimed = msgspec.structs.replace(claimed, handed=handed)
         return on_site.environment(self._terms, claimed, folder, slot)
 
-    def _beat(self, token: str, own: Pulse) -> None:
+    def _beat(self, token: str, own: HeartbeatFile) -> None:
         """Be heard until the session is over; while it hears, the lanes here may go on."""
         link: RemoteContext | None = None
         heard, refusals = time.monotonic(), 0

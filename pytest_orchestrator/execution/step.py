@@ -7,35 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.core.result import (
-    Ended,
-    Failure,
-    Measured,
-    Outcome,
-    StepResult,
-    Verdict,
-)
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.core.result import Ended, Failure, Measured, Outcome, StepResult, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import (
-    criteria,
-    measurements,
-    outputs,
-    scope,
-)
+from pytest_orchestrator.execution import criteria, measurements, outputs, scope
 from pytest_orchestrator.execution.bodies import submitted
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.evidence import Evidence
-from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.following import Changed, Follow
-from pytest_orchestrator.execution.searching import Searches, SearchInterrupted, SearchTimeout
-from pytest_orchestrator.recipe.expressions import (
-    ExpressionError,
-    TimeoutExpressionError,
-    within,
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.pattern_search import (
+    Searches,
+    SearchInterrupted,
+    SearchTimeout,
 )
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError, within
 from pytest_orchestrator.recipe.resolve import checkable
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.runners import Submitted

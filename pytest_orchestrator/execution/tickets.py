@@ -31,7 +31,7 @@ from pytest_orchestrator.execution.errands import (
     read,
     replied,
 )
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from resource import (
 
 from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Usage
-from pytest_orchestrator.execution import kernel
+from pytest_orchestrator.execution.supervision import os_support
 
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -43,7 +43,7 @@ class Own:
         user, system, read, written = (
             now - was for now, was in zip(_accounts(), self._before, strict=True)
         )
-        io = self._io and kernel.KEEPS_IO
+        io = self._io and os_support.KEEPS_IO
         return Usage(
             seconds=seconds,
             cpu_user_seconds=user,
@@ -68,8 +68,8 @@ def _accounts() -> tuple[float, float, float, float]:
     return (
         own.ru_utime + theirs.ru_utime,
         own.ru_stime + theirs.ru_stime,
-        (own.ru_inblock + theirs.ru_inblock) * kernel.BLOCK,
-        (own.ru_oublock + theirs.ru_oublock) * kernel.BLOCK,
+        (own.ru_inblock + theirs.ru_inblock) * os_support.BLOCK,
+        (own.ru_oublock + theirs.ru_oublock) * os_support.BLOCK,
     )
 
 
@@ -77,7 +77,7 @@ def resident(pid: int | None = None) -> int:
     """Return the resident memory of a process in bytes, 0 where it is gone."""
     if _LINUX:
         # Twice in each Python step: a tenth of what psutil takes for it.
-        told = kernel.contents(f"/proc/{pid or 'self'}/statm").split()
+        told = os_support.contents(f"/proc/{pid or 'self'}/statm").split()
         return int(told[1]) * _PAGE if told else 0
     import psutil
 

@@ -42,15 +42,16 @@ from pytest_orchestrator.execution.errands import (
     read,
 )
 from pytest_orchestrator.execution.evidence import Evidence
-from pytest_orchestrator.execution.exited import LaneLost
 from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
+from pytest_orchestrator.execution.lanes.lane import Slot, slot_of
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.scratch import scratch
-from pytest_orchestrator.execution.searching import Searches, SearchTimeout
-from pytest_orchestrator.execution.slot import Slot, slot_of
 from pytest_orchestrator.execution.stay import Stay, stay_of
-from pytest_orchestrator.recipe.model import CodeStep, Step
-from pytest_orchestrator.remote.client import RequestRefused
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.remote.protocol import RequestRefused
 
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 

@@ -9,7 +9,7 @@ import msgspec
 
 from pytest_orchestrator.execution.alike import Fingerprint, differences
 from pytest_orchestrator.execution.offers import Offer, workers_for
-from pytest_orchestrator.recipe.model import Step
+from pytest_orchestrator.recipe.step_keys import Step
 
 _FRESH: Final = 5.0
 """Seconds for which it is good to know who is there."""

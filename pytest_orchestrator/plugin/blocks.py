@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Recipe, Step
+    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.step_keys import Step
 
 ATTRIBUTE = BLOCK
 """Attribute of a report that carries the block of its step."""

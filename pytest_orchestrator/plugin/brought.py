@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_orchestrator.inventory import Inventory, Param, Scriptlet
+from pytest_orchestrator.inventory.model import Inventory, Param, Scriptlet
 from pytest_orchestrator.inventory.sections import cleaned
 from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys
 from pytest_orchestrator.recipe.walk import keys_of

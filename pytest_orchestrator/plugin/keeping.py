@@ -26,7 +26,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
 )
 from pytest_orchestrator.execution.following import Again, Finished, Tried
-from pytest_orchestrator.execution.lull import LULL
+from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER
 from pytest_orchestrator.plugin import past
 from pytest_orchestrator.run import texts
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.wait import Wait
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Recipe, Step
+    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Sink(Protocol):
@@ -136,7 +137,7 @@ class Keeper:
         """
         self._texts.keep()
         self._unsynced = True
-        if time.monotonic() - self._synced >= LULL:
+        if time.monotonic() - self._synced >= IDLE_AFTER:
             self.sync()
 
     def sync(self) -> None:

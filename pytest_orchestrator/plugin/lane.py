@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_orchestrator.execution import kernel, lane, wire
 from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
-from pytest_orchestrator.execution.step_request import unpacked
+from pytest_orchestrator.execution.lanes.messages import unpacked
+from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
 from pytest_orchestrator.plugin.step_call import StepCalls
 from pytest_orchestrator.plugin.step_process import (
     Imported,
@@ -32,7 +32,7 @@ from pytest_orchestrator.plugin.step_process import (
     run_exits,
     take_over,
 )
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.step_types import PythonStep
 
 _CONTROL, _ALIVE = 3, 4
 _CONTEXT, _EVENTS = 3, 4  # of a fresh interpreter
@@ -49,12 +49,12 @@ def main() -> None:
     if sys.argv[1:] == [_ALONE]:
         _run_alone()
     connection = socket.socket(fileno=_CONTROL)
-    lane.outlive_signals()
-    hello, _ = wire.receive(connection)
+    lane_process.outlive_signals()
+    hello, _ = framing.receive(connection)
     served = Lane(connection, hello)
     words = _session(hello, served)
     if not served.ready:
-        wire.send(connection, {"failed": words})
+        framing.send(connection, {"failed": words})
 
 
 def _session(hello: dict[str, Any], plugin: "Served") -> str:
@@ -116,13 +116,13 @@ class Lane(Served):
 
     def serve(self) -> None:
         """Serve until the other end is gone."""
-        abilities = kernel.Abilities()
+        abilities = os_support.SystemFeatures()
         abilities.adopt_orphans(b"recipe-lane-py")
         for _ in range(_REHEARSALS):
             self.rehearse()
         self.ready = True
-        wire.send(self._connection, {"ready": os.getpid()})
-        lane.serve(self._connection, _ALIVE, abilities, self._started)
+        framing.send(self._connection, {"ready": os.getpid()})
+        lane_process.serve(self._connection, _ALIVE, abilities, self._started)
 
     def _started(self, request: dict[str, Any], out: int, err: int) -> int:
         """Start a child for a step; what it needs is imported here first."""
@@ -157,15 +157,15 @@ class Lane(Served):
         imported = Imported()
         with socket.socket(fileno=os.dup(request["handed"][1])) as events:
             # It may take the lane with it.
-            wire.send(events, {"op": "importing", "module": step.module})
+            framing.send(events, {"op": "importing", "module": step.module})
             with (
                 imported.printed(),
                 contextlib.suppress(TimeLimitReached),
                 deadline(request["timeout"]),
             ):
                 self.imports(step.module, imported)
-            wire.send(events, {"op": "importing", "module": ""})
-        lane.outlive_signals()
+            framing.send(events, {"op": "importing", "module": ""})
+        lane_process.outlive_signals()
         os.umask(self._umask)
         take_over(request)
         return imported
@@ -212,7 +212,7 @@ class Lane(Served):
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate(fds)],
                 setsid=True,
                 setsigmask=(),
-                setsigdef=lane.DEFAULTS,
+                setsigdef=lane_process.DEFAULTS,
             )
 
 

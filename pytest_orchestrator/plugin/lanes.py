@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.execution.links import Links
 from pytest_orchestrator.plugin import masking, uncaught
 from pytest_orchestrator.plugin.state import GUARD
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
-    from pytest_orchestrator.execution.slot import Program, Slot
+    from pytest_orchestrator.execution.lanes.lane import Program, Slot
 
 FORKS = sys.platform == "linux"
 """A lane may fork itself for a step; elsewhere libraries of the system do not bear that."""
@@ -68,9 +69,8 @@ _WITHOUT = (
 
 def slot(config: pytest.Config) -> "Slot":
     """Return the lanes that one step at a time runs in, ended with the session."""
-    from pytest_orchestrator.execution.guard import Guard
-    from pytest_orchestrator.execution.lanes import Lanes
-    from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
+    from pytest_orchestrator.execution.lanes.watchdog import Watchdog
 
     lanes = Lanes()
     config.add_cleanup(lanes.close)
@@ -79,9 +79,9 @@ def slot(config: pytest.Config) -> "Slot":
     given = getattr(config, "workerinput", {}).get(GUARD)
     file = Path(given) if given and Path(given).parent.is_dir() else None
     note = (sys.executable, "-c", _NOTE, _FOLDER)
-    guard = Guard(lanes, note, lambda: terminal(config), file)
+    guard = Watchdog(lanes, note, lambda: terminal(config), file)
     config.add_cleanup(guard.close)
-    slot = Slot(lanes, program(config), runner=workers.runner(config), guard=guard)
+    slot = Slot(lanes, program(config), Links(), runner=workers.runner(config), guard=guard)
     config.add_cleanup(slot.links.close)
     return slot
 
@@ -116,7 +116,7 @@ def _needs_python(item: pytest.Item) -> bool:
     """Tell whether a Python step in a process of its own runs for an item."""
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import CodeStep
+    from pytest_orchestrator.recipe.step_types import CodeStep
 
     needs = item.stash.get(NEEDS, None)
     asked = needs.asked if isinstance(needs, Needs) else []
@@ -131,7 +131,7 @@ def _needs_python(item: pytest.Item) -> bool:
 
 def program(config: pytest.Config) -> "Program":
     """Return the program that is a lane for Python steps of this session."""
-    from pytest_orchestrator.execution.slot import Program
+    from pytest_orchestrator.execution.lanes.lane import Program
 
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     argv = [sys.executable, *flags, "-c", _MAIN, _FOLDER]

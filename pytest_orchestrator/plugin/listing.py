@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.inventory import as_text, take
+from pytest_orchestrator.inventory.listing import as_text
+from pytest_orchestrator.inventory.search import take
 from pytest_orchestrator.plugin.brought import with_types
 from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.state import state_of

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.runner import Serial
-    from pytest_orchestrator.recipe.model import Recipe, Step
+    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.step_keys import Step
 
 _MOST = 20
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.following import Follow
-    from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.plugin.state import State
 
 

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pytest_orchestrator.plugin import (
-    groups,
-    header,
-    needs,
-    progress,
-    settings,
-    shared,
-    upstream,
-)
+from pytest_orchestrator.plugin import groups, header, needs, progress, settings, shared, upstream
 from pytest_orchestrator.plugin.needs import (
     NEEDS,
     Needs,
@@ -30,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
     from pytest_orchestrator.remote.shared import SharedContext
 
 

@@ -7,7 +7,7 @@ over, so that this is told, and kept for the worker that takes its place.
 from pathlib import Path
 from typing import Any
 
-from pytest_orchestrator.execution import guard
+from pytest_orchestrator.execution.lanes import watchdog
 from pytest_orchestrator.plugin import explaining
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED
 from pytest_orchestrator.plugin.state import state_of
@@ -23,7 +23,7 @@ def tell(report: Any, guarded: Path) -> None:
         report: What xdist is about to tell of the item that the worker was running.
         guarded: The file of the worker's guard.
     """
-    word = guard.ended(guarded)
+    word = watchdog.ended_by_watchdog(guarded)
     if word is None:
         return
     state = state_of(report.node.config)

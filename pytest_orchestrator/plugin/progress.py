@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.following import Happening
     from pytest_orchestrator.recipe import Recipe
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
 
 NAME = "orchestrator-progress"
 
@@ -273,16 +273,16 @@ def _tail(logs: str) -> bytes:
 
 def _memory() -> int | None:
     """Return the bytes in memory of all processes of steps: those below supervisor and lanes."""
-    from pytest_orchestrator.execution import kernel
+    from pytest_orchestrator.execution.supervision import os_support
 
     with contextlib.suppress(OSError, ValueError):
         below = [os.getpid()]
         for _ in range(3):
-            below = [child for pid in below for child in kernel.children(pid)]
+            below = [child for pid in below for child in os_support.children(pid)]
         found = list(below)
         for pid in found:
-            found.extend(kernel.children(pid))
-        sizes = (kernel.contents(f"/proc/{pid}/statm").split() for pid in found)
+            found.extend(os_support.children(pid))
+        sizes = (os_support.contents(f"/proc/{pid}/statm").split() for pid in found)
         pages = [int(size[1]) for size in sizes if size]
         return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
     return None

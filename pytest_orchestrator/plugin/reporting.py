@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
 
 
 class Blocks:

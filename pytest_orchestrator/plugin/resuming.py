@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.runner import Serial
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import Recipe, Step
+    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.step_keys import Step
     from pytest_orchestrator.run.record import RunRecord, StepRecord
 
 _OPTION = "--recipe-resume"

@@ -49,9 +49,9 @@ def _end_with_controller(config: pytest.Config) -> None:
     whose controller is gone by now ends by itself, since nobody hands it any items.
     """
     if os.getppid() == getattr(config, "workerinput", {}).get(CONTROLLER):
-        from pytest_orchestrator.execution import kernel
+        from pytest_orchestrator.execution.supervision import os_support
 
-        kernel.end_with_parent()
+        os_support.end_with_parent()
 
 
 class Running:

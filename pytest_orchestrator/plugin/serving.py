@@ -25,7 +25,7 @@ ADDRESS, TOKEN = "ORCHESTRATOR_ADDRESS", "ORCHESTRATOR_TOKEN"
 
 
 class StepDoor:
-    """Lets the programs of steps ask the Context; see `execution.door`.
+    """Lets the programs of steps ask the Context; see `execution.lanes.context_access`.
 
     A socket listens from the first step on. The server behind it, and all that it imports, comes
     with a knock, and goes with the last step that may knock: then no thread is left here, and

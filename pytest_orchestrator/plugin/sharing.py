@@ -78,7 +78,8 @@ class Sharing:
     def _started(self) -> "Hub":
         if self._hub is None:
             from pytest_orchestrator.remote.hub import Hub
-            from pytest_orchestrator.remote.server import Limits, Server
+            from pytest_orchestrator.remote.limits import Limits
+            from pytest_orchestrator.remote.server import Server
 
             state = state_of(self._config)
             bell = self._listening()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.given import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.runner import Serial
-    from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError

@@ -22,13 +22,14 @@ import pytest
 
 from pytest_orchestrator.core.plain import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import frames, python, wire
+from pytest_orchestrator.execution import frames, python
 from pytest_orchestrator.execution.deadline import TimeLimitReached
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
 from pytest_orchestrator.plugin.uncaught import Uncaught
-from pytest_orchestrator.recipe.model import PythonStep
+from pytest_orchestrator.recipe.step_types import PythonStep
 from pytest_orchestrator.remote.client import RemoteContext
 
 _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
@@ -179,7 +180,7 @@ class StepCalls:
     def _send(self, event: dict[str, Any]) -> None:
         if self._events is not None:
             with contextlib.suppress(OSError):
-                wire.send(self._events, event)
+                framing.send(self._events, event)
 
     def _shown(self) -> dict[str, Any] | None:
         """Return the report of an exception, as pytest sends reports between processes."""

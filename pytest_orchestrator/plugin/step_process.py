@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_orchestrator.execution import lane
+from pytest_orchestrator.execution.supervision import lane_process
 
 
 class Imported:
@@ -94,7 +94,7 @@ def own_process(*, traced: bool) -> None:
         traced: Who is ended by TERM tells where it hung.
     """
     # Not by signal, whose names for numbers cost each child fifty pages of memory.
-    for number in lane.SIGNALS:
+    for number in lane_process.SIGNALS:
         if _signal.getsignal(number) != _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

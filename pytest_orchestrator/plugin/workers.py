@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.workforce import Workforce
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.belongings import Belongings
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
 
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
@@ -118,7 +118,8 @@ def _desk(
     """Open where workers claim the steps of a session."""
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.execution.errands import LONGEST
-    from pytest_orchestrator.remote.server import Limits, Server
+    from pytest_orchestrator.remote.limits import Limits
+    from pytest_orchestrator.remote.server import Server
 
     state = state_of(config)
     server = Server(

@@ -12,16 +12,11 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.likeness import looks_like_recipe
     from pytest_orchestrator.recipe.loader import load
     from pytest_orchestrator.recipe.matrix import cells
-    from pytest_orchestrator.recipe.model import (
-        Criterion,
-        PythonStep,
-        Recipe,
-        ShellStep,
-        SshStep,
-        Step,
-    )
+    from pytest_orchestrator.recipe.model import Recipe
     from pytest_orchestrator.recipe.problems import Problem, RecipeError
     from pytest_orchestrator.recipe.source import MAX_BYTES
+    from pytest_orchestrator.recipe.step_keys import Criterion, Step
+    from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep, SshStep
 
 __all__ = [
     "BUILT_IN",
@@ -42,12 +37,12 @@ __all__ = [
     "needed",
 ]
 
-_HOMES = {"load": "loader", "looks_like_recipe": "likeness", "needed": "graph", "cells": "matrix"}
+_HOMES = {"MAX_BYTES": "source", "Recipe": "model", "cells": "matrix", "load": "loader"}
+_HOMES |= {"looks_like_recipe": "likeness", "needed": "graph"}
 _HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "custom")
-_HOMES |= dict.fromkeys(
-    ("Criterion", "PythonStep", "Recipe", "ShellStep", "SshStep", "Step"), "model"
-)
-_HOMES |= {"Problem": "problems", "RecipeError": "problems", "MAX_BYTES": "source"}
+_HOMES |= dict.fromkeys(("Problem", "RecipeError"), "problems")
+_HOMES |= dict.fromkeys(("Criterion", "Step"), "step_keys")
+_HOMES |= dict.fromkeys(("PythonStep", "ShellStep", "SshStep"), "step_types")
 
 
 def __getattr__(name: str) -> Any:

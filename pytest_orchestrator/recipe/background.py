@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.graph import upstream
-from pytest_orchestrator.recipe.model import CodeStep, ShellStep
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.step_types import CodeStep, ShellStep
 from pytest_orchestrator.recipe.steps import Draft
 
 _AT_THE_END = frozenset(

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_orchestrator.recipe import work
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep
 
 _OURS = "pytest_orchestrator"
 

@@ -88,7 +88,7 @@ def problem(
         shell: The shell that is to run the line, where one is named.
     """
     if not isinstance(command, str):
-        at = cast(int, template.path[1])
+        at = cast("int", template.path[1])
         is_code = at > 1 and re.fullmatch(r"-\w*c", command[at - 1])
         return _OTHER_SHELL if is_code and re.fullmatch(_SHELL, command[0]) else None
     if isinstance(shell, tuple) or shell == "python":

@@ -10,11 +10,12 @@ from yaml import MappingNode, Node, SequenceNode
 from pytest_orchestrator.recipe import schemas
 from pytest_orchestrator.recipe.custom import Extensions, as_json, checked
 from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.model import CodeStep, Criterion, Step
 from pytest_orchestrator.recipe.names import AFTER
 from pytest_orchestrator.recipe.nodes import BROKEN, Pairs, pairs
 from pytest_orchestrator.recipe.readers import Reader
 from pytest_orchestrator.recipe.reading import Reading
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.step_types import CodeStep
 from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.templates import Templates, has_template
 from pytest_orchestrator.recipe.walk import fields_of, keys_of

@@ -18,10 +18,11 @@ from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import existence
 from pytest_orchestrator.recipe.findings import Finding, Severity, finding
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.python_flow import ANY, flow_of_all
 from pytest_orchestrator.recipe.sources import Sources
 from pytest_orchestrator.recipe.step_flow import UNSEEN, StepFlow, Wanted, Write, step_flow
+from pytest_orchestrator.recipe.step_keys import Step
 
 _IN_SOURCE = re.compile(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
 _AROUND = ""

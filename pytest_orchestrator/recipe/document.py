@@ -10,7 +10,7 @@ from pytest_orchestrator.recipe import defaults, inline, matrix
 from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.custom import Extensions
 from pytest_orchestrator.recipe.kinds import FilePath
-from pytest_orchestrator.recipe.model import Need, Recipe, Step
+from pytest_orchestrator.recipe.model import Need, Recipe
 from pytest_orchestrator.recipe.nodes import Check, Pairs, pairs
 from pytest_orchestrator.recipe.order import Order
 from pytest_orchestrator.recipe.problems import Problems, Refused
@@ -18,6 +18,7 @@ from pytest_orchestrator.recipe.readers import reader
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.reads import Reads
 from pytest_orchestrator.recipe.source import compose
+from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.steps import Draft, draft
 from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.use import MOST, Uses, UseStep, ends_of, expanded, numbered

@@ -14,9 +14,10 @@ from pytest_orchestrator.recipe.command_line import (
 )
 from pytest_orchestrator.recipe.expressions import OPENING
 from pytest_orchestrator.recipe.findings import Finding, finding
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, SshStep
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.shell_script import Command, Script, commands_of
 from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep, SshStep
 
 _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
 """Commands after which a name may be anything."""

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Struct
 
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
+from pytest_orchestrator.recipe.step_keys import Step
 
 Severity = Literal["error", "warning"]
 

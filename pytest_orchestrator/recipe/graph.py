@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
 
 _CIRCLES = 20
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-from pytest_orchestrator.recipe.model import CodeStep, SshStep
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems
+from pytest_orchestrator.recipe.step_types import CodeStep, SshStep
 from pytest_orchestrator.recipe.steps import Draft
 from pytest_orchestrator.recipe.success import OF_A_PROCESS, OF_SHELL
 from pytest_orchestrator.recipe.values import Values

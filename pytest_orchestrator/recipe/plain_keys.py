@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.model import Criterion, Need, Recipe, Step
+from pytest_orchestrator.recipe.model import Need, Recipe
 from pytest_orchestrator.recipe.output import Output
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.walk import keys_of
 
 

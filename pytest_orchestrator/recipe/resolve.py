@@ -9,8 +9,10 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe import command_line, rules
 from pytest_orchestrator.recipe.criteria import spread, with_value
 from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text, within
-from pytest_orchestrator.recipe.model import Criterion, Recipe, ShellStep, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.names import EARLY, FUNCTIONS
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.step_types import ShellStep
 from pytest_orchestrator.recipe.success import OF_SHELL
 from pytest_orchestrator.recipe.walk import Key, keys_of
 
@@ -61,7 +63,7 @@ def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[
     for field in changed.keys() - LATE:
         changed[field] = _taken(step, field, changed[field], due)
     for one in commands:  # last: the variables that they refer to stand beside those of `args`
-        changed |= _command(cast(ShellStep, step), one, names, changed)
+        changed |= _command(cast("ShellStep", step), one, names, changed)
     return changed
 
 
@@ -129,7 +131,7 @@ def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tupl
 
 def is_late(step: Step, one: Template) -> bool:
     """Tell whether an expression is evaluated after the body; a wanted exit code is not."""
-    if one.path[0] == "success" and step.success[cast(int, one.path[1])].name in OF_SHELL:
+    if one.path[0] == "success" and step.success[cast("int", one.path[1])].name in OF_SHELL:
         return False
     return one.path[0] in LATE
 
@@ -232,7 +234,7 @@ def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple
                 given = reader.taken([value] if len(one.path) > 1 else value, "locks")
             except ValueError as error:
                 raise ExpressionError(str(error), one.place) from None
-            told += cast(tuple[str, ...], given)
+            told += cast("tuple[str, ...]", given)
     return tuple(told)
 
 
@@ -269,7 +271,7 @@ def _command(
     step: ShellStep, one: Template, names: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> dict[str, Any]:
     if len(one.path) > 1:
-        given = cast(tuple[str, ...], changed.get("cmd", step.cmd))
+        given = cast("tuple[str, ...]", changed.get("cmd", step.cmd))
         return _words(_put(given, one, one.path[1:], command_line.word(one, names)), one)
     if not any(isinstance(piece, str) and piece.strip() for piece in one.pieces):
         return _words(_listed(one, names), one)
@@ -312,7 +314,7 @@ def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> A
     if isinstance(into, dict):
         return into | {at: new}
     items = [*into]
-    items[cast(int, at)] = new
+    items[cast("int", at)] = new
     return type(into)(items)
 
 

@@ -99,7 +99,7 @@ class _Language(ImmutableSandboxedEnvironment):
         if not isinstance(obj, (*_DATA, Mapping)):
             return self._found(obj, argument, super().getitem(obj, argument))
         try:
-            return cast(Any, obj)[argument]
+            return cast("Any", obj)[argument]
         except (LookupError, TypeError):
             return self._absent(obj, argument)
 

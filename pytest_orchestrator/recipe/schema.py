@@ -15,12 +15,13 @@ from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.kinds import ContextPath, Text
 from pytest_orchestrator.recipe.measurement import Measurement, Within
-from pytest_orchestrator.recipe.model import CodeStep, Recipe
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.output import Search
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
 from pytest_orchestrator.recipe.schema_values import OPENING, Schema, schema_of
 from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep
 from pytest_orchestrator.recipe.success import OF_SHELL, FileRules, Success
 from pytest_orchestrator.recipe.use import OWN, UseStep
 from pytest_orchestrator.recipe.walk import keys_of

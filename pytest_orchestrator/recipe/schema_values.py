@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
 
-from pytest_orchestrator.recipe import expressions as language
+from pytest_orchestrator.recipe import expressions as recipe_expressions
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.words import either
 
 Schema = dict[str, Any]
 
 _TYPES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
-_OPENING = re.escape(language.OPENING)
+_OPENING = re.escape(recipe_expressions.OPENING)
 OPENING = rf"(^|[^$]){_OPENING}"
 """A pattern for texts with an expression in them; `$${{` is a literal."""
 
@@ -111,7 +111,7 @@ def _plain(hint: Any, *, expressions: bool) -> Schema:
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}
-    if hint is language.Expression:
+    if hint is recipe_expressions.Expression:
         return {"type": ["string", "boolean", "number"], **_FILLED}
     if origin is Annotated:
         return _annotated(

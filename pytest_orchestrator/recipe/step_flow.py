@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.recipe.expressions import OPENING, Expression
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.resolve import is_late
 from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep, SshStep
 
 _SPEAKS = re.compile(r"update_state|pytest[-_]orchestrator")
 _WRITES = re.compile(

@@ -12,12 +12,13 @@ from pytest_orchestrator.recipe import command_line, defaults, nested
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys, refused
 from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
 from pytest_orchestrator.recipe.nodes import Pairs, pairs
 from pytest_orchestrator.recipe.problems import Problems
 from pytest_orchestrator.recipe.reading import Reading
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
 from pytest_orchestrator.recipe.templates import Templates
 from pytest_orchestrator.recipe.use import OWN, UseStep
 from pytest_orchestrator.recipe.values import Values

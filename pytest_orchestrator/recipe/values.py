@@ -60,7 +60,7 @@ class Values:
             value is of no use.
         """
         if type(node) is ScalarNode:
-            return cast(Json, self.scalar(node))
+            return cast("Json", self.scalar(node))
         if type(node) is MappingNode:
             found = {}
             for name, (key, value) in pairs(node).items():

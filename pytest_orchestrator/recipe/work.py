@@ -20,9 +20,11 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.values import SCALARS
 from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
-from pytest_orchestrator.recipe.model import PythonStep, Recipe, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep, SshStep
 
 STEP: Final = "step"
 """Name of the digest of what the recipe says of a step."""

@@ -12,13 +12,14 @@ from typing import Any, Final, Self, cast
 from msgspec import UNSET
 
 from pytest_orchestrator.core import snapshots
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import (
     ContextKeyError,
     ContextTypeError,
     JournalError,
     OrchestratorError,
 )
+from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.paths import checked_key
 from pytest_orchestrator.core.state import checked_who
 from pytest_orchestrator.core.values import MAX_DEPTH, NotJson, copied, kind
@@ -182,7 +183,7 @@ class RemoteContext(Context):
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
         """Add to the number under a key and return the sum."""
-        return cast(float, self._ask("increment", key, copied(by, "by"), who=who).value)
+        return cast("float", self._ask("increment", key, copied(by, "by"), who=who).value)
 
     def delete(self, key: str, who: str | None = None) -> None:
         """Remove a key and its value."""
@@ -196,23 +197,23 @@ class RemoteContext(Context):
 
     def keys(self) -> list[str]:
         """Return all keys."""
-        return cast(list[str], self._ask("keys").value)
+        return cast("list[str]", self._ask("keys").value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all values by key."""
-        return cast(dict[str, Any], self._ask("full").value)
+        return cast("dict[str, Any]", self._ask("full").value)
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
         """Return every change of a key, oldest first."""
-        return cast(list[dict[str, Any]], self._ask("history", key).value or [])
+        return cast("list[dict[str, Any]]", self._ask("history", key).value or [])
 
     def last_modified(self, key: str) -> str | None:
         """Return when a key was changed last, in ISO 8601 UTC."""
-        return cast(str | None, self._ask("last_modified", key).value)
+        return cast("str | None", self._ask("last_modified", key).value)
 
     def snapshot(self) -> dict[str, Any]:
         """Return values and history as plain JSON."""
-        return cast(dict[str, Any], self._ask("snapshot").value)
+        return cast("dict[str, Any]", self._ask("snapshot").value)
 
     def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
         """Make the values those of a snapshot."""
@@ -252,11 +253,11 @@ def _plain_path(path: object) -> Path:
     if isinstance(path, str):
         return str.__str__(path)
     if path is None or type(path) in (bool, int):
-        return cast(Path, path)
-    return checked_key(cast(str, path))
+        return cast("Path", path)
+    return checked_key(cast("str", path))
 
 
 def _plain_who(who: object) -> Path:
     if type(who) in (bool, int):
-        return cast(Path, who)
-    return checked_who(cast(str, who))
+        return cast("Path", who)
+    return checked_who(cast("str", who))

@@ -30,7 +30,7 @@ class Talk(Conversation):
     __slots__ = ("_grant", "_grants")
 
     def __init__(self, grants: Grants, max_line: int) -> None:
-        super().__init__(cast(Askable, None), max_line=max_line)
+        super().__init__(cast("Askable", None), max_line=max_line)
         self._grants = grants
         self._grant: Grant | None = None
 

@@ -5,13 +5,16 @@ is told what its requests have changed; and it adds to the journal of the sessio
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, refusal, serve
 from pytest_orchestrator.remote.server import Server
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.history import Change
 
 OPEN: Final = "open"
 LAYER: Final = "layer"

@@ -11,12 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import (
-    RequestRefused,
-    refusal_line,
-    request_of,
-    too_long,
-)
+from pytest_orchestrator.remote.protocol import RequestRefused, refusal_line, request_of, too_long
 
 _CHUNK: Final = 1 << 16
 _LEAVING: Final = 1.0

@@ -241,18 +241,18 @@ _WITHOUT_PATH: Final[dict[str, _Work]] = {
     "restore": lambda context, ask: context.restore(_value(ask), ask.who),
 }
 _WITH_PATH: Final[dict[str, _Work]] = {
-    "get": lambda context, ask: context.get(cast(str, ask.path), _NOTHING),
-    "item": lambda context, ask: context[cast(str, ask.path)],
+    "get": lambda context, ask: context.get(cast("str", ask.path), _NOTHING),
+    "item": lambda context, ask: context[cast("str", ask.path)],
     "contains": lambda context, ask: ask.path in context,
-    "set": lambda context, ask: context.set(cast(str, ask.path), _value(ask), ask.who),
-    "append": lambda context, ask: context.append(cast(str, ask.path), _value(ask), ask.who),
+    "set": lambda context, ask: context.set(cast("str", ask.path), _value(ask), ask.who),
+    "append": lambda context, ask: context.append(cast("str", ask.path), _value(ask), ask.who),
     "increment": lambda context, ask: context.increment(
-        cast(str, ask.path), 1 if ask.value is UNSET else ask.value, ask.who
+        cast("str", ask.path), 1 if ask.value is UNSET else ask.value, ask.who
     ),
-    "delete": lambda context, ask: context.delete(cast(str, ask.path), ask.who),
-    "pop": lambda context, ask: context.pop(cast(str, ask.path), ask.index, ask.who),
-    "history": lambda context, ask: context.get_history(cast(str, ask.path)),
-    "last_modified": lambda context, ask: context.last_modified(cast(str, ask.path)),
+    "delete": lambda context, ask: context.delete(cast("str", ask.path), ask.who),
+    "pop": lambda context, ask: context.pop(cast("str", ask.path), ask.index, ask.who),
+    "history": lambda context, ask: context.get_history(cast("str", ask.path)),
+    "last_modified": lambda context, ask: context.last_modified(cast("str", ask.path)),
 }
 OPERATIONS: Final = (*_WITHOUT_PATH, *_WITH_PATH)
 

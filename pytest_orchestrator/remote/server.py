@@ -15,12 +15,7 @@ from pytest_orchestrator.remote.grants import Grants
 from pytest_orchestrator.remote.guests import Guest, Talk
 from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.porch import Porch
-from pytest_orchestrator.remote.protocol import (
-    Askable,
-    Reply,
-    Request,
-    serve,
-)
+from pytest_orchestrator.remote.protocol import Askable, Reply, Request, serve
 
 __all__ = ["Limits", "Server"]
 
@@ -161,7 +156,7 @@ class Server:
         if callable(self._context):
             return self._context(who)
         bound = getattr(self._context, "bound", None)
-        return cast(Askable, bound(who)) if bound else self._context
+        return cast("Askable", bound(who)) if bound else self._context
 
     def _enter(self, connection: socket.socket, said: bytes) -> None:
         guest = Guest(connection, Talk(self._grants, self._limits.line), self._limits)

@@ -6,8 +6,7 @@ from typing import Any, Self
 
 import msgspec
 
-from pytest_orchestrator.core.context import Change
-from pytest_orchestrator.core.history import Recorder, Written
+from pytest_orchestrator.core.history import Change, Recorder, Written
 from pytest_orchestrator.core.state import named
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.hub import LAYER, OPEN, Opening

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_orchestrator.core.context import Change
+from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.result import Attempt, Measured, Process, StepResult, Usage, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.recipe.model import Recipe, Step
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.reports.failure import place_of
 
 SCHEMA_VERSION = "1.0"

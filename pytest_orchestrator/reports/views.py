@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_orchestrator.reports.graph_picture import PICTURES, Steps
+from pytest_orchestrator.reports.graph_layout import Steps
+from pytest_orchestrator.reports.graph_picture import PICTURES
 from pytest_orchestrator.reports.html import NAME, html
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.run import runs

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.opening import path_of
-from pytest_orchestrator.run.journal import NAME, Journal, JournalError, is_written
+from pytest_orchestrator.run.journal import NAME, Journal, is_written
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model import Recipe

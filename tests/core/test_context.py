@@ -2,13 +2,17 @@
 
 import enum
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context, ContextLike
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
 from pytest_orchestrator.core.values import NotJson
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.context_like import ContextLike
+    from pytest_orchestrator.core.history import Change
 
 
 @pytest.fixture

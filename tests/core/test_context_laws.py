@@ -2,13 +2,16 @@
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.history import Change
 
 values = st.recursive(
     st.none()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.history import Change
 
 THREADS = 16
 ROUNDS = 200

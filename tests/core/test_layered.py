@@ -2,16 +2,19 @@
 
 import json
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.remote.protocol import Conversation
 from tests.core.test_context_laws import applied, apply, operations
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.history import Change
 
 
 def plainly(ctx: Context) -> str:

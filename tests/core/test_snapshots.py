@@ -1,13 +1,16 @@
 """A Context becomes one piece of plain JSON, and comes back from it or not at all."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextTypeError
 from pytest_orchestrator.core.values import MAX_DEPTH, NotJson
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.history import Change
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution import python, shell
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.exited import Request
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
+from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.links import Links
 from pytest_orchestrator.execution.scope import Scope
-from pytest_orchestrator.execution.slot import Program, Slot
 from pytest_orchestrator.recipe import Recipe, load
-from pytest_orchestrator.recipe.model import PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
 
 _numbers = itertools.count()
 
@@ -106,7 +107,7 @@ class Bench:
 def slot() -> Iterator[Slot]:
     """Lanes for programs; steps of Python run in this process."""
     with Lanes() as lanes:
-        yield Slot(lanes, Program([], {}, {}))
+        yield Slot(lanes, Program([], {}, {}), Links())
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give services all the time they want for their end."""
-    patient = partial(Request, grace=PATIENCE)
+    patient = partial(CommandRequest, grace=PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", patient)
     monkeypatch.setattr("pytest_orchestrator.execution.service._PATIENCE", 2 * PATIENCE)
 

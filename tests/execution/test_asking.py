@@ -18,8 +18,7 @@ from pytest_orchestrator.execution.asking import Asking
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.errands import ONCE, Once
 from pytest_orchestrator.execution.stay import Stay
-from pytest_orchestrator.remote.client import RequestRefused
-from pytest_orchestrator.remote.protocol import Request
+from pytest_orchestrator.remote.protocol import Request, RequestRefused
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 

@@ -15,7 +15,8 @@ from pytest_orchestrator.execution.connections import Connections
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.worker import NotClaimed, perform
-from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.exchange import ContextUnreachable
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 

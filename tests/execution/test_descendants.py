@@ -11,8 +11,8 @@ import pytest_orchestrator
 
 _BEGINNING = """
     import os, signal, time
-    from pytest_orchestrator.execution import kernel
-    from pytest_orchestrator.execution.descendants import Descendants
+    from pytest_orchestrator.execution.supervision import os_support
+    from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
 
     def child(*first):
         pid = os.fork()
@@ -27,7 +27,7 @@ _BEGINNING = """
         return descendants.end(0.0, lambda seconds: time.sleep(seconds) or True)
 
     ready = os.pipe()
-    kernel.Abilities().adopt_orphans(b"test")
+    os_support.SystemFeatures().adopt_orphans(b"test")
 """
 
 
@@ -47,7 +47,7 @@ def test_a_group_is_ended_whoever_of_it_is_met(is_gone: Callable[[int], bool]) -
             os.setsid()
             os.write(1, b"%d\\n" % child())
 
-        class Short(Descendants):
+        class Short(ProcessTree):
             def living(self):
                 return [met]
 
@@ -68,7 +68,7 @@ def test_a_lane_that_left_its_session_meets_neither_itself_nor_those_in_it(
     pids = pids_told_by("""
         lane = os.fork()
         if lane == 0:
-            descendants = Descendants()
+            descendants = ProcessTree()
             before = child()
             os.setsid()
             print(before, child(), child(os.setsid), flush=True)

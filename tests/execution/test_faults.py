@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults import FAULTS, PATIENCE, TOLD, VICTIMS, Fault, alive, end, killed, new_token
-from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
+from pytest_orchestrator.execution.lanes.messages import LaneLost
 
 ROUNDS = 5
 GRACE = 0.2

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pytest_orchestrator.execution import kernel
-from pytest_orchestrator.execution.figures import Figures
+from pytest_orchestrator.execution.supervision import os_support
+from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
 
 if TYPE_CHECKING:
     from resource import struct_rusage
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def test_the_first_pages_of_a_program_are_no_peak(
     mark: int, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "contents", lambda _: b"VmHWM:\t%8d kB\n" % mark)
+    monkeypatch.setattr(os_support, "contents", lambda _: b"VmHWM:\t%8d kB\n" % mark)
     used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=9 << 10)
     used.ru_inblock = used.ru_oublock = 0
-    figures = Figures()
+    figures = TreeUsage()
     figures.started(1)
     figures.glance(1)
     figures.reaped(1, cast("struct_rusage", used))

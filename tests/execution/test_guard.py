@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution import kernel, outside
-from pytest_orchestrator.execution.moment import MOMENT
-from pytest_orchestrator.execution.outside import Outside
+from pytest_orchestrator.execution.supervision import os_support, watchdog
+from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, WatchdogKiller
 
 STUBBORN = """
 import ctypes, os, signal, subprocess, sys, time
-from pytest_orchestrator.execution import deadline, guard, lanes
+from pytest_orchestrator.execution import deadline
+from pytest_orchestrator.execution.lanes import lane, watchdog
 
 def swallows():
     try:
@@ -41,11 +41,11 @@ def obeys():
     time.sleep(60)
 
 obedient = sys.argv[1] == "obeys"
-guard.PATIENCE, limit = (60.0, 0.1) if obedient else (0.2, 60.0)
+watchdog.PATIENCE, limit = (60.0, 0.1) if obedient else (0.2, 60.0)
 note = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 print(subprocess.Popen(["sleep", "60"], stdout=-3, stderr=-3).pid, flush=True)
-with lanes.Lanes() as all_lanes:
-    guarded = guard.Guard(all_lanes, (sys.executable, "-c", note), lambda: os.dup(2))
+with lane.Lanes() as all_lanes:
+    guarded = watchdog.Watchdog(all_lanes, (sys.executable, "-c", note), lambda: os.dup(2))
     try:
         with guarded.over(60, "never", ()):
             pass
@@ -96,11 +96,11 @@ def test_what_ends_in_time_is_let_alone(tmp_path: Path) -> None:
 def test_who_is_stopped_is_not_late() -> None:
     program = subprocess.Popen(("sleep", "60"))
     with tempfile.TemporaryFile() as file, Path(os.devnull).open("w") as terminal:
-        file.write(MOMENT.pack(1e-9) + dumps(("told", [], [])))
+        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("told", [], [])))
         file.flush()
-        one = Outside(program.pid, file.fileno(), terminal.fileno(), 0.0)
+        one = WatchdogKiller(program.pid, file.fileno(), terminal.fileno(), 0.0)
         os.kill(program.pid, signal.SIGSTOP)
-        while not kernel.is_stopped(program.pid):
+        while not os_support.is_stopped(program.pid):
             time.sleep(0.001)
         assert not any(one.ends() for _ in range(50))
 
@@ -119,7 +119,7 @@ def late() -> Iterator[Late]:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     with tempfile.TemporaryFile() as file, subprocess.Popen(("sleep", "60")) as program:
-        file.write(MOMENT.pack(1e-9) + dumps(("told", [], [])))
+        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("told", [], [])))
         file.flush()
         yield program, file.fileno(), (reader, writer)
         program.kill()
@@ -131,15 +131,15 @@ def test_people_are_told_before_anybody_can_miss_who_is_ended(
     late: Late, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, file, (reader, writer) = late
-    kill, told = kernel.kill, []
+    kill, told = os_support.kill, []
 
     def killed(pid: int, number: int) -> None:
         if number == signal.SIGKILL:
             told.append(os.read(reader, 99))
         kill(pid, number)
 
-    monkeypatch.setattr(kernel, "kill", killed)
-    one = Outside(program.pid, file, writer, 0.0)
+    monkeypatch.setattr(os_support, "kill", killed)
+    one = WatchdogKiller(program.pid, file, writer, 0.0)
     while not one.ends():
         pass
 
@@ -156,8 +156,8 @@ def test_a_pipe_that_nobody_empties_keeps_nobody_alive(
         while True:
             os.write(writer, bytes(4096))
     os.set_blocking(writer, True)
-    monkeypatch.setattr(outside, "_TELLS", 0.01)
-    one = Outside(program.pid, file, writer, 0.0)
+    monkeypatch.setattr(watchdog, "_TELLS", 0.01)
+    one = WatchdogKiller(program.pid, file, writer, 0.0)
     while not one.ends():
         pass
 

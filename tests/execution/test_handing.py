@@ -10,7 +10,7 @@ from pytest_orchestrator.execution.alike import fingerprint
 from pytest_orchestrator.execution.handing import Handing
 from pytest_orchestrator.execution.offers import Offer
 from pytest_orchestrator.execution.workforce import Workforce
-from pytest_orchestrator.recipe.model import ShellStep
+from pytest_orchestrator.recipe.step_types import ShellStep
 
 HERE = fingerprint("/nowhere", ())
 

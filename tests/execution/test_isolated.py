@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution import isolated, wire
+from pytest_orchestrator.execution import isolated
 from pytest_orchestrator.execution.isolated import Reports
+from pytest_orchestrator.execution.supervision import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def test_a_report_is_of_the_process_that_sent_it_whatever_pid_it_holds(
     connection: Connection,
 ) -> None:
     forged = END | {"pid": os.getpid()}
-    child = connection.sent_by_a_child(lambda: wire.send(connection.theirs, forged))
+    child = connection.sent_by_a_child(lambda: framing.send(connection.theirs, forged))
 
     connection.taken()
 
@@ -80,7 +81,7 @@ def test_frames_of_two_processes_that_are_sent_in_pieces_are_whole_for_each(
     connection.sent_by_a_child(lambda: connection.theirs.sendall(frame[:100]))
     connection.theirs.sendall(frame[7:])
     connection.sent_by_a_child(lambda: connection.theirs.sendall(b"\xff" * 9))
-    wire.send(connection.theirs, own)
+    framing.send(connection.theirs, own)
 
     assert connection.taken() == [log, own]
     assert connection.reports.word(os.getpid()) == (own, None, ())
@@ -93,7 +94,7 @@ def test_a_process_that_sends_something_else_has_no_word(
     connection: Connection, rest: bytes
 ) -> None:
     own = END | {"pid": os.getpid()}
-    wire.send(connection.theirs, own)
+    framing.send(connection.theirs, own)
     connection.theirs.sendall(rest)
 
     connection.taken()
@@ -103,8 +104,8 @@ def test_a_process_that_sends_something_else_has_no_word(
 
 def test_a_second_report_takes_the_first_one_its_worth(connection: Connection) -> None:
     own = END | {"pid": os.getpid()}
-    wire.send(connection.theirs, own)
-    wire.send(connection.theirs, own | {"ended": b"better"})
+    framing.send(connection.theirs, own)
+    framing.send(connection.theirs, own | {"ended": b"better"})
 
     connection.taken()
 
@@ -118,10 +119,10 @@ def test_where_the_kernel_does_not_say_who_sent_it_a_report_names_its_process(
     monkeypatch.setattr(isolated, "_PROOF", None)
     connection = Connection()
     child = connection.sent_by_a_child(
-        lambda: wire.send(connection.theirs, END | {"pid": os.getpid()})
+        lambda: framing.send(connection.theirs, END | {"pid": os.getpid()})
     )
     own = END | {"pid": os.getpid()}
-    wire.send(connection.theirs, own)
+    framing.send(connection.theirs, own)
 
     connection.taken()
     connection.ours.close()
@@ -137,7 +138,7 @@ def test_a_large_report_is_read_piece_by_piece_and_never_waited_for(
     large = END | {"ended": b"x" * (1 << 20)}
     pid = os.fork()
     if pid == 0:
-        wire.send(connection.theirs, large | {"pid": os.getpid()})
+        framing.send(connection.theirs, large | {"pid": os.getpid()})
         os._exit(0)
     connection.taken()
     os.waitpid(pid, 0)

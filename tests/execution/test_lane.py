@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import IS_THERE, PATIENCE, SEEN, alive, new_token, python, shell
-from pytest_orchestrator.execution.exited import Exited, LaneLost, Request
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, CommandResult, LaneLost
 
 MARK = b"\n[cut here: the log is limited to 10 bytes]\n"
 
@@ -29,9 +28,11 @@ class Runs:
         self.lane = lane
         self.folder = folder
 
-    def __call__(self, *argv: str, live: tuple[int, int] | None = None, **given: Any) -> Exited:
+    def __call__(
+        self, *argv: str, live: tuple[int, int] | None = None, **given: Any
+    ) -> CommandResult:
         given = {"env": dict(os.environ), "cwd": str(self.folder), **given}
-        return self.lane.run(Request(argv=argv, **given), live=live)
+        return self.lane.run(CommandRequest(argv=argv, **given), live=live)
 
 
 @pytest.fixture(scope="module")

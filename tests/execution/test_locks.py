@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.execution import lock_owner, lockfile, locks
-from pytest_orchestrator.execution.locks import Held, Owner
+from pytest_orchestrator.execution.lock_owner import Owner
+from pytest_orchestrator.execution.locks import Held
 
 NEEDS_TWO_USERS = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
 HEAD = """

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution.lull import waits
+from pytest_orchestrator.execution.lanes.context_access import lane_waiter
 
 
 class Door:
@@ -41,8 +41,8 @@ def lanes() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_where_nothing_is_to_be_done_nobody_waits() -> None:
-    assert waits(None) is None
-    assert waits(None, None) is None
+    assert lane_waiter(None) is None
+    assert lane_waiter(None, None) is None
 
 
 def test_a_knock_is_answered_and_the_lull_used_before_the_lane_tells(
@@ -58,7 +58,7 @@ def test_a_knock_is_answered_and_the_lull_used_before_the_lane_tells(
             with socket.create_connection(listener.getsockname()):
                 pass
 
-        wait = waits(lull, door)
+        wait = lane_waiter(lull, door)
         assert wait is not None
         wait(ours, time.monotonic() + 20)
     assert told == ["lull", "knock"]
@@ -68,7 +68,7 @@ def test_a_lane_that_tells_nothing_in_time_is_given_up(
     lanes: tuple[socket.socket, socket.socket],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        wait = waits(None, Door(listener, [], lanes[1]))
+        wait = lane_waiter(None, Door(listener, [], lanes[1]))
         assert wait is not None
         with pytest.raises(TimeoutError):
             wait(lanes[0], time.monotonic() + 0.02)

@@ -19,16 +19,16 @@ from benchmarks.faults import PATIENCE, alive, new_token
 from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.cutoff import Cutoff
-from pytest_orchestrator.execution.exited import Request
 from pytest_orchestrator.execution.following import Finished
+from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks import Held
-    from pytest_orchestrator.execution.slot import Slot
     from pytest_orchestrator.execution.wait import Wait
     from tests.execution.conftest import Bench
 
@@ -657,7 +657,7 @@ def test_a_cancel_ends_waits_for_locks(
 def test_a_second_signal_gives_no_grace(
     pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endless = partial(Request, grace=2 * PATIENCE)
+    endless = partial(CommandRequest, grace=2 * PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", endless)
     run = pool(
         a=("touch a; exec sleep 600", ""),

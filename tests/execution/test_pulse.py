@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution import pulse
-from pytest_orchestrator.execution.exited import LaneLost, Request
-from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.pulse import Pulse, listener
+from pytest_orchestrator.execution.lanes.lane import Lanes
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
+from pytest_orchestrator.execution.supervision import watchdog
+from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile, heartbeat_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 TREE = "trap '' TERM; {} sleep 600 & echo $$ $! > pids; exec sleep 600"
 
 
-def asked(script: str, folder: Path) -> Request:
-    return Request(argv=("sh", "-c", script), env=dict(os.environ), cwd=str(folder))
+def asked(script: str, folder: Path) -> CommandRequest:
+    return CommandRequest(argv=("sh", "-c", script), env=dict(os.environ), cwd=str(folder))
 
 
 @pytest.fixture
-def beating() -> Iterator[Pulse]:
-    beating = Pulse()
+def beating() -> Iterator[HeartbeatFile]:
+    beating = HeartbeatFile()
     yield beating
     beating.close()
 
 
 @pytest.mark.parametrize("limited", [False, True])
 def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
-    beating: Pulse,
+    beating: HeartbeatFile,
     tmp_path: Path,
     is_gone: Callable[[int], bool],
     monkeypatch: pytest.MonkeyPatch,
     *,
     limited: bool,
 ) -> None:
-    monkeypatch.setattr(pulse, "GRACE", 0.1)
+    monkeypatch.setattr(watchdog, "HEARTBEAT_GRACE", 0.1)
     with Lanes(limited=limited, pulse=beating) as lanes:
         lane = lanes.shell()
         beating.beat(time.monotonic() + 600)
@@ -71,11 +71,11 @@ def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
 
 
 def test_who_was_frozen_together_with_the_supervisor_may_go_on(
-    beating: Pulse, monkeypatch: pytest.MonkeyPatch
+    beating: HeartbeatFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    heard = listener(beating.file, 5.0)
+    heard = heartbeat_reader(beating.file, 5.0)
     beating.beat(now)
     now += 600
     assert not heard.is_seen()
@@ -88,7 +88,7 @@ def test_who_was_frozen_together_with_the_supervisor_may_go_on(
     assert 25 <= looks < 28  # twenty seconds, and the grace
 
 
-def test_before_its_first_beat_nobody_is_missed(beating: Pulse) -> None:
-    heard = listener(beating.file, 0.0)
+def test_before_its_first_beat_nobody_is_missed(beating: HeartbeatFile) -> None:
+    heard = heartbeat_reader(beating.file, 0.0)
 
     assert not any(heard.is_seen() for _ in range(100))

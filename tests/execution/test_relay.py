@@ -12,7 +12,8 @@ from distributed.security import Security
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.execution.relay import Relay, To
-from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.exchange import ContextUnreachable
 from pytest_orchestrator.remote.server import Server
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution import resources
-from pytest_orchestrator.execution.locks import LockError
+from pytest_orchestrator.execution.lockfile import LockError
 
 if TYPE_CHECKING:
     from pathlib import Path

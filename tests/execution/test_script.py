@@ -16,7 +16,7 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.carrying import carried, uncarried
 from pytest_orchestrator.execution.script import FailingLine, ScriptFiles
-from pytest_orchestrator.recipe.model import ShellStep
+from pytest_orchestrator.recipe.step_types import ShellStep
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended

@@ -10,19 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.patterns import compiled
-from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.execution.search import Searched, bytes_of
-from pytest_orchestrator.execution.searching import (
+from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     Searches,
     SearchInterrupted,
     SearchTimeout,
     is_quick,
 )
+from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.search import Searched, bytes_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.exited import Exited
-    from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.lanes.messages import CommandResult
     from tests.execution.conftest import Bench
 
 ENDLESS = "(a+)+$"
@@ -106,7 +106,7 @@ def test_all_searches_of_a_step_are_one_request(
     lane = bench.env.slot.shell
     run, requests = lane.run, list[object]()
 
-    def noted(request: Any, **more: Any) -> Exited:
+    def noted(request: Any, **more: Any) -> CommandResult:
         requests.append(request)
         return run(request, **more)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.slot import Slot
+    from pytest_orchestrator.execution.lanes.lane import Slot
     from tests.execution.conftest import Bench
 
 

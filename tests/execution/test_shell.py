@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
 from pytest_orchestrator.execution import shell
-from pytest_orchestrator.execution.slot import slot_of
+from pytest_orchestrator.execution.lanes.lane import slot_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.exited import Exited
+    from pytest_orchestrator.execution.lanes.messages import CommandResult
     from tests.execution.conftest import Bench
 
 OK = """echo '{"status": "ok"}'"""
@@ -358,7 +358,7 @@ def test_the_pasted_line_does_what_the_step_did(bench: Bench, cmd: str | list[st
 def test_a_command_whose_exit_status_is_not_known_has_failed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
-    def without_a_status(*given: Any, **more: Any) -> Exited:
+    def without_a_status(*given: Any, **more: Any) -> CommandResult:
         return msgspec.structs.replace(run(*given, **more), status=None)
 
     run = slot_of(bench.env).shell.run

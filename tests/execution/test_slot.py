@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from pytest_orchestrator.execution.exited import LaneLost, Request
-from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.slot import Program, Slot
+from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
+from pytest_orchestrator.execution.links import Links
 
 LONG = {"words": "x" * 10_000_000}
 """More than a socket takes without a reader: whoever sends it learns that nobody reads."""
@@ -19,11 +19,11 @@ LONG = {"words": "x" * 10_000_000}
 def test_a_lane_that_dies_before_it_is_ready_is_lost(hello: dict[str, str], early: bool) -> None:
     argv = [sys.executable, "-ISc", "raise SystemExit(3)"]
     with Lanes() as lanes:
-        lane = Slot(lanes, Program(argv, dict(os.environ), hello)).python
+        lane = Slot(lanes, Program(argv, dict(os.environ), hello), Links()).python
         if early:
             lane.start()
         with pytest.raises(LaneLost) as lost:
-            lane.run(Request(argv=(), env={}, cwd="/"))
+            lane.run(CommandRequest(argv=(), env={}, cwd="/"))
 
     assert re.fullmatch(r"the lane \(pid \d+\) ended with exit code 3", str(lost.value))
     assert lane.pid is None

@@ -27,10 +27,10 @@ from benchmarks.faults import (
     seconds_until_gone,
     shell,
 )
-from pytest_orchestrator.execution import supervision, wire
-from pytest_orchestrator.execution.exited import LaneLost, Request
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes import supervisor_client
+from pytest_orchestrator.execution.lanes.lane import Lane, Lanes
+from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
+from pytest_orchestrator.execution.supervision import framing
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def lane(request: pytest.FixtureRequest) -> Iterator[Lane]:
         yield lanes.shell()
 
 
-def request(*argv: str, grace: float = 0.3, **given: Any) -> Request:
+def request(*argv: str, grace: float = 0.3, **given: Any) -> CommandRequest:
     given = {"cwd": "/", **given}
-    return Request(argv=argv, env=dict(os.environ), grace=grace, **given)
+    return CommandRequest(argv=argv, env=dict(os.environ), grace=grace, **given)
 
 
 def descriptors() -> Counter[str]:
@@ -72,8 +72,8 @@ def test_nothing_starts_before_it_is_needed_and_nothing_stays() -> None:
 
 
 def test_the_supervisor_loads_the_standard_library_alone_and_little_of_it() -> None:
-    source = supervision.MAIN.replace("main()", "print(*sorted(sys.modules))")
-    package = Path(supervision.__file__).parents[1]
+    source = supervisor_client.MAIN.replace("main()", "print(*sorted(sys.modules))")
+    package = Path(supervisor_client.__file__).parents[2]
     argv = [sys.executable, "-I", "-S", "-c", source, str(package)]
     loaded = set(subprocess.check_output(argv, text=True).split())
 
@@ -154,13 +154,13 @@ def test_a_stopped_lane_ends_with_its_supervisor_and_so_does_what_it_runs(
 
 _ALL_STOPPED = """
 import os, sys
-from pytest_orchestrator.execution.exited import Request
-from pytest_orchestrator.execution.lanes import Lanes
+from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.lanes.lane import Lanes
 
 with Lanes() as lanes:
     stops = f"kill -STOP {lanes.start()} $PPID; kill -KILL {os.getpid()}; sleep $0"
     argv = ("/bin/sh", "-c", stops, sys.argv[1])
-    lanes.shell().run(Request(argv=argv, env=dict(os.environ), cwd="/"))
+    lanes.shell().run(CommandRequest(argv=argv, env=dict(os.environ), cwd="/"))
 """
 
 
@@ -193,7 +193,7 @@ def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(tok
 def test_a_supervisor_that_cannot_start_is_told_with_its_last_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(supervision, "MAIN", "raise SystemExit('no more')")
+    monkeypatch.setattr(supervisor_client, "MAIN", "raise SystemExit('no more')")
     with Lanes() as lanes, pytest.raises(LaneLost) as lost:
         lanes.shell().run(request("true"))
 
@@ -216,9 +216,9 @@ def test_a_cancel_that_comes_too_late_meets_nothing() -> None:
     with Lanes() as lanes:
         connection, _ = lanes.connect()
         asked = structs.asdict(request("sh", "-c", "exit 5"))
-        wire.send(connection, {"cancel": 1, "at_once": True})
-        wire.send(connection, asked | {"id": 2})
-        told = wire.answer(connection)
+        framing.send(connection, {"cancel": 1, "at_once": True})
+        framing.send(connection, asked | {"id": 2})
+        told = framing.answer(connection)
         connection.close()
 
     assert (told["status"], told["cancelled"]) == (5 << 8, False)

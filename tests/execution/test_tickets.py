@@ -35,12 +35,7 @@ from pytest_orchestrator.execution.errands import (
 )
 from pytest_orchestrator.execution.growing import Growing, last_of
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
-from pytest_orchestrator.remote.protocol import (
-    Reply,
-    Request,
-    refusal,
-    wrong_token,
-)
+from pytest_orchestrator.remote.protocol import Reply, Request, refusal, wrong_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution import figures, kernel, usage
-from pytest_orchestrator.execution.descendants import Descendants
-from pytest_orchestrator.execution.figures import Figures
-from pytest_orchestrator.execution.kernel import KEEPS_IO, io_of
+from pytest_orchestrator.execution import usage
+from pytest_orchestrator.execution.supervision import os_support, resource_usage
+from pytest_orchestrator.execution.supervision.os_support import KEEPS_IO, io_of
+from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
+from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
 from pytest_orchestrator.execution.usage import Own, resident
 
 
@@ -63,13 +64,13 @@ def test_memory_is_told_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_proc_there_are_no_samples_and_the_peak_is_that_of_the_largest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(figures, "_LINUX", False)
-    monkeypatch.setattr(kernel, "contents", lambda path: b"")
-    taken = Figures()
+    monkeypatch.setattr(resource_usage, "_LINUX", False)
+    monkeypatch.setattr(os_support, "contents", lambda path: b"")
+    taken = TreeUsage()
     with subprocess.Popen(("sleep", "60")) as process:
-        monkeypatch.setattr(Descendants, "living", lambda _: [process.pid])
+        monkeypatch.setattr(ProcessTree, "living", lambda _: [process.pid])
         taken.started(process.pid)
-        taken.sample(0.1, Descendants())
+        taken.sample(0.1, ProcessTree())
         process.kill()
         _, _, used = os.wait4(process.pid, 0)
         process.returncode = 0

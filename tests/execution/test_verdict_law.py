@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from pytest_orchestrator.execution.environment import Manner
-from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.slot import Slot
-from pytest_orchestrator.plugin import lanes as of_a_session
+from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
+from pytest_orchestrator.execution.links import Links
+from pytest_orchestrator.plugin import lanes as plugin_lanes
 from tests.execution import verdict_actor
 from tests.execution.conftest import Bench
 
@@ -168,7 +168,7 @@ class Ground:
     """Lanes, and a project whose steps run in them."""
 
     def __init__(self, root: Path, lanes: Lanes, config: pytest.Config) -> None:
-        program = of_a_session.program(config)
+        program = plugin_lanes.program(config)
         fresh = program.hello | {"forks": False}
         self.diary = Diary(root / "diary")
         self.benches = {}
@@ -176,7 +176,7 @@ class Ground:
             folder = root / way
             folder.mkdir()
             again = type(program)(program.argv, program.env, hello)
-            bench = self.benches[way] = Bench(folder, Slot(lanes, again))
+            bench = self.benches[way] = Bench(folder, Slot(lanes, again, Links()))
             shutil.copy(verdict_actor.__file__, folder)
             manner = Manner.here(folder)
             bench.surroundings(inline=False, manner=manner)

@@ -20,12 +20,17 @@ from socket import socketpair
 from types import SimpleNamespace
 from _signal import SIGKILL, SIGTERM
 from msgspec import structs
-from pytest_orchestrator.execution import descendants, kernel, program, watch
-from pytest_orchestrator.execution.exited import Request
+from pytest_orchestrator.execution.supervision import (
+    lane_process,
+    os_support,
+    process_tree,
+    run_loop,
+)
+from pytest_orchestrator.execution.lanes.messages import CommandRequest
 
 script, deadly, limit = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
 now, told = 0.0, []
-send = kernel.kill
+send = os_support.kill
 
 class Poll:
     def __init__(self):
@@ -48,32 +53,32 @@ def kill(whom, number):
         send(whom, number)
 
 def start(request, stdout, stderr):
-    pid = program.started(request, stdout, stderr)
+    pid = lane_process.start_program(request, stdout, stderr)
     os.close(9)
     assert os.read(ready, 1) == b"!"
     return pid
 
 clock = SimpleNamespace(monotonic=lambda: now)
-watch.time = descendants.time = clock
-watch.select = SimpleNamespace(poll=Poll, POLLIN=select.POLLIN)
-kernel.kill = kill
+run_loop.time = process_tree.time = clock
+run_loop.select = SimpleNamespace(poll=Poll, POLLIN=select.POLLIN)
+os_support.kill = kill
 ready, theirs = os.pipe()
 os.dup2(theirs, 9)
 os.close(theirs)
-abilities = kernel.Abilities()
+abilities = os_support.SystemFeatures()
 abilities.adopt_orphans(b"test")
 control, other = socketpair()
 alive, living = os.pipe()
 argv = ("/bin/sh", "-c", f"{script}; printf ! >&9; exec sleep 60")
-asked = Request(argv=argv, env=dict(os.environ), cwd="/", timeout=limit)
-below = descendants.Descendants()
-run = watch.Watch(structs.asdict(asked) | {"id": 1}, [], control=control, alive=alive,
+asked = CommandRequest(argv=argv, env=dict(os.environ), cwd="/", timeout=limit)
+below = process_tree.ProcessTree()
+run = run_loop.CommandLoop(structs.asdict(asked) | {"id": 1}, [], control=control, alive=alive,
                   abilities=abilities, descendants=below)
 reply = run.run(start)
 print(json.dumps([told, now, reply["timed_out"], reply["seconds"], len(reply["unended"])]))
 sys.stdout.flush()
-kernel.kill = send
-for one in kernel.children(os.getpid()):
+os_support.kill = send
+for one in os_support.children(os.getpid()):
     send(one, SIGKILL)
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution import wire
+from pytest_orchestrator.execution.supervision import framing
 
 
 class _Overtaken(socket.socket):
@@ -18,7 +18,7 @@ class _Overtaken(socket.socket):
 
     def sendmsg(self, *given: Any) -> int:
         sent = super().sendmsg(*given)
-        self.taken = wire.receive(self.other)
+        self.taken = framing.receive(self.other)
         self.other.close()
         return sent
 
@@ -28,8 +28,8 @@ def test_a_value_comes_whole_and_what_follows_waits(files: Sequence[int]) -> Non
     one, other = socket.socketpair()
     with one, other:
         for value in ({"argv": ["a"], "env": {"B": "\udcff"}}, [b"\xff", None]):
-            wire.send(one, value, files)
-        first, second = wire.receive(other), wire.receive(other)
+            framing.send(one, value, files)
+        first, second = framing.receive(other), framing.receive(other)
     for fd in (*first[1], *second[1]):
         os.close(fd)
     assert first[0] == {"argv": ["a"], "env": {"B": "\udcff"}}
@@ -42,7 +42,7 @@ def test_who_has_sent_all_is_not_told_that_it_did_not_arrive() -> None:
     one, other = socket.socketpair()
     with _Overtaken(fileno=one.detach()) as sender:
         sender.other = other
-        wire.send(sender, "request", [0])
+        framing.send(sender, "request", [0])
         value, files = sender.taken
     for fd in files:
         os.close(fd)
@@ -54,6 +54,6 @@ def test_who_sends_to_nobody_is_told() -> None:
     other.close()
     with one:
         with pytest.raises(BrokenPipeError):
-            wire.send(one, "request", [0])
+            framing.send(one, "request", [0])
         with pytest.raises(EOFError):
-            wire.answer(one)
+            framing.answer(one)

@@ -16,8 +16,8 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.execution import asking, worker
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.searching import SearchTimeout
+from pytest_orchestrator.execution.lanes.lane import Lane
+from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.protocol import RequestRefused, too_long
 from pytest_orchestrator.remote.server import Server
@@ -25,7 +25,7 @@ from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.errands import Work
-    from pytest_orchestrator.recipe.model import Step
+    from pytest_orchestrator.recipe.step_keys import Step
     from tests.execution.conftest import Bench
 
 Sent = Callable[["Step"], tuple[Errand, threading.Thread]]

@@ -9,7 +9,7 @@ from pytest_orchestrator.execution import workforce
 from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
 from pytest_orchestrator.execution.offers import Offer
 from pytest_orchestrator.execution.workforce import Workforce
-from pytest_orchestrator.recipe.model import ShellStep
+from pytest_orchestrator.recipe.step_types import ShellStep
 
 HERE = fingerprint("/nowhere", ())
 STEP = ShellStep(name="x", cmd="x", resources={"scope": 2, "psu": 1})

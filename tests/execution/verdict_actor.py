@@ -145,12 +145,12 @@ class Play:
 
     def reports(self, pid: int | None = None) -> None:
         """Send a report of one's own."""
-        from pytest_orchestrator.execution import wire
+        from pytest_orchestrator.execution.supervision import framing
 
         self.note("says ok")
         ended = b'{"usage": {"seconds": 0}, "value": {"status": "ok"}}'
         end = {"op": "end", "pid": pid or os.getpid(), "exit": None, "ended": ended}
-        wire.send(self._connection, end | {"threads": [], "shown": None})
+        framing.send(self._connection, end | {"threads": [], "shown": None})
 
     def tears(self, piece: str) -> None:
         """Send what is no frame, or half of one."""

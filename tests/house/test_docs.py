@@ -19,10 +19,11 @@ from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks, specs
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.measurement import Measurement, Within
-from pytest_orchestrator.recipe.model import STEP_TYPES, Recipe
+from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.output import Search
 from pytest_orchestrator.recipe.ready import Ready
 from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.step_types import STEP_TYPES
 from pytest_orchestrator.recipe.success import FileRules, Success
 from pytest_orchestrator.recipe.use import UseStep
 from pytest_orchestrator.recipe.walk import keys_of

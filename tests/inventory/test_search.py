@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.inventory import Inventory, Scriptlet, Use, as_json, as_text, take
+from pytest_orchestrator.inventory.listing import as_json, as_text
+from pytest_orchestrator.inventory.model import Inventory, Scriptlet, Use
+from pytest_orchestrator.inventory.search import take
 from pytest_orchestrator.inventory.sections import NAMES
 
 STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    return params['x']\n"
@@ -19,7 +21,7 @@ STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    r
 _TAKES = """
 import sys, time
 from pathlib import Path
-from pytest_orchestrator.inventory import take
+from pytest_orchestrator.inventory.search import take
 
 before = time.process_time()
 found = {one.name: one for one in take(Path(sys.argv[1]), []).scriptlets}

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.run import record as records
+from pytest_orchestrator.run import record
 from pytest_orchestrator.run.runs import NoRun
 from tests.monitor.conftest import OLDER, RUN
 from tests.run.built import Built
@@ -36,13 +36,13 @@ def test_a_run_is_followed_until_its_process_is_gone(bench: Path) -> None:
 
 def test_all_pages_share_one_reader(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folded: list[int] = []
-    fold = records.RunRecord.fold
+    fold = record.RunRecord.fold
 
-    def noted(run: records.RunRecord, entry: Entry) -> None:
+    def noted(run: record.RunRecord, entry: Entry) -> None:
         folded.append(entry.n)
         fold(run, entry)
 
-    monkeypatch.setattr(records.RunRecord, "fold", noted)
+    monkeypatch.setattr(record.RunRecord, "fold", noted)
     watch = Watch(bench)
     for _ in range(20):
         watch.see(OLDER, states)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.lane_client import Lane
-from pytest_orchestrator.execution.slot import PythonLane
+from pytest_orchestrator.execution.lanes.lane import Lane, PythonLane
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -114,7 +113,7 @@ def test_workers_start_none_before_they_have_a_recipe(project: Project) -> None:
         """
         from pathlib import Path
 
-        from pytest_orchestrator.execution.slot import PythonLane
+        from pytest_orchestrator.execution.lanes.lane import PythonLane
 
         PythonLane.start = lambda self: Path("early").touch()
         """,
@@ -150,7 +149,7 @@ def test_a_lane_that_cannot_start_is_told_by_the_step(
     def connect(self: object, **program: object) -> None:
         raise OSError(11, "Resource temporarily unavailable", "sh")
 
-    monkeypatch.setattr("pytest_orchestrator.execution.lanes.Lanes.connect", connect)
+    monkeypatch.setattr("pytest_orchestrator.execution.lanes.lane.Lanes.connect", connect)
     project.recipe("x", {"one": ""})
 
     told = project.run()

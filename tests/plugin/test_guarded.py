@@ -27,9 +27,9 @@ def holds(ctx, params):
 # The step has no time to block it: the deadline may come before its first line.
 _IMPATIENT = """
 import signal
-from pytest_orchestrator.execution import guard
+from pytest_orchestrator.execution.lanes import watchdog
 
-guard.PATIENCE = 0.2
+watchdog.PATIENCE = 0.2
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 """
 _RECIPE = """

@@ -55,7 +55,8 @@ _ENDLESS_GRACE = """
 from functools import partial
 from pathlib import Path
 
-from pytest_orchestrator.execution import isolated, lanes
+from pytest_orchestrator.execution import isolated
+from pytest_orchestrator.execution.lanes import lane
 
 
 def hang_up(*given):
@@ -63,9 +64,9 @@ def hang_up(*given):
     wait(*given)
 
 
-isolated.StepRequest = partial(isolated.StepRequest, grace=600.0)
-lanes.ANSWER = 600.0
-lanes.Lane._hang_up, wait = hang_up, lanes.Lane._hang_up
+messages.StepRequest = partial(messages.StepRequest, grace=600.0)
+lane.ANSWER = 600.0
+lane.Lane._hang_up, wait = hang_up, lane.Lane._hang_up
 """
 # A worker of xdist whose controller is silent interrupts itself after some seconds.
 _NOTED_INTERRUPTS = """

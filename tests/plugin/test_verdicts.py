@@ -110,11 +110,11 @@ def connection():
     return frame.f_locals["connections"][1]
 
 def forge():
-    from pytest_orchestrator.execution import wire
+    from pytest_orchestrator.execution.supervision import framing
 
     ended = b'{"usage": {"seconds": 0}, "value": {"status": "ok"}}'
     end = {"op": "end", "pid": os.getppid(), "exit": None, "ended": ended, "threads": []}
-    wire.send(connection(), end | {"shown": None})
+    framing.send(connection(), end | {"shown": None})
 """
 _CUT = "its process ended with exit code 0 before it returned (os._exit or the like)"
 _TOLD = {

@@ -5,16 +5,20 @@ import re
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context, ContextLike
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
 from pytest_orchestrator.core.values import NotJson
-from pytest_orchestrator.remote.client import RemoteContext, RequestRefused
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.protocol import RequestRefused
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.context_like import ContextLike
 
 
 class Key(enum.StrEnum):

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.client import ContextUnreachable, Pipes, RemoteContext
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.exchange import ContextUnreachable, Pipes
 from pytest_orchestrator.remote.protocol import Conversation
 
 THREADS = 16

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.remote.client import RequestRefused
 from pytest_orchestrator.remote.hub import Hub
-from pytest_orchestrator.remote.server import Limits, Server
+from pytest_orchestrator.remote.limits import Limits
+from pytest_orchestrator.remote.protocol import RequestRefused
+from pytest_orchestrator.remote.server import Server
 from pytest_orchestrator.remote.shared import SharedContext
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_orchestrator.core.events import ContextChanged
+    from pytest_orchestrator.core.history import Change
 
 
 class Session:

@@ -7,14 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.remote.protocol import (
-    MAX_DEPTH,
-    OPERATIONS,
-    Conversation,
-    Request,
-    serve,
-)
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.remote.protocol import MAX_DEPTH, OPERATIONS, Conversation, Request, serve
 
 
 @pytest.fixture

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks import counts
-from pytest_orchestrator.core.context import Change, Context
-from pytest_orchestrator.remote.client import ContextUnreachable, RemoteContext, RequestRefused
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.remote.exchange import ContextUnreachable
+from pytest_orchestrator.remote.limits import Limits
 from pytest_orchestrator.remote.listening import CannotListen
-from pytest_orchestrator.remote.server import Limits, Server
+from pytest_orchestrator.remote.protocol import RequestRefused
+from pytest_orchestrator.remote.server import Server
 
 
 @pytest.fixture

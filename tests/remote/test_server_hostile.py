@@ -19,7 +19,8 @@ MIB = 1 << 20
 SERVER = """
 import resource, sys
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.server import Limits, Server
+from pytest_orchestrator.remote.limits import Limits
+from pytest_orchestrator.remote.server import Server
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 soft = int(sys.argv[1]) if hard < 0 else min(int(sys.argv[1]), hard)

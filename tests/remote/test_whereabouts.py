@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator import Context, ContextUnreachable, RemoteContext
-from pytest_orchestrator.remote.client import RequestRefused
+from pytest_orchestrator.remote.protocol import RequestRefused
 from pytest_orchestrator.remote.server import Server
 from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE, TOKEN, Notice
 

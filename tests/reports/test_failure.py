@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import (
     Attempt,
@@ -27,6 +27,7 @@ from pytest_orchestrator.reports.failure import place_of, text
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_orchestrator.core.history import Change
     from pytest_orchestrator.recipe import Recipe
 
 ALONE = "env GAIN=2 scriptlets/ripple.sh 3"

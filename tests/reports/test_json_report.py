@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Change, Context
+from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
@@ -25,6 +25,7 @@ from pytest_orchestrator.reports.json_report import block
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_orchestrator.core.history import Change
     from pytest_orchestrator.recipe import Recipe
 
 

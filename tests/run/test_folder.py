@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
 from pytest_orchestrator.run import folder, runs
 from pytest_orchestrator.run.folder import RunFolder, free_id
-from pytest_orchestrator.run.journal import Journal, JournalError, is_written
+from pytest_orchestrator.run.journal import Journal, is_written
 from pytest_orchestrator.run.reader import read
 from pytest_orchestrator.run.surroundings import revision, surroundings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.run import runs as stored
+from pytest_orchestrator.run import runs as run_runs
 from pytest_orchestrator.run.history import History
 from pytest_orchestrator.run.pruning import prunable, prune
 from pytest_orchestrator.run.runs import all_of
@@ -51,13 +51,13 @@ def test_each_run_is_read_once_and_none_that_nobody_asks_for(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.history(*map(float, range(20)))
-    load, read = stored.load, []
+    load, read = run_runs.load, []
 
     def loaded(folder: Path) -> RunRecord:
         read.append(folder)
         return load(folder)
 
-    monkeypatch.setattr(stored, "load", loaded)
+    monkeypatch.setattr(run_runs, "load", loaded)
     history = History(all_of(runs.base))
 
     assert history.figures(RECIPE, "burn_in", 3)["seconds"] == [19.0, 18.0, 17.0]

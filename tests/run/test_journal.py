@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted, StepFinished
-from pytest_orchestrator.run.journal import Journal, JournalError, is_written
+from pytest_orchestrator.run.journal import Journal, is_written
 from pytest_orchestrator.run.reader import Tail, read
 
 if TYPE_CHECKING:

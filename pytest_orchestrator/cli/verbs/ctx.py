@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "ctx get metrics.mean_v1"
 
-_SCRIPT = Path(__file__).parents[1] / "context" / "update_state.sh"
+_SCRIPT = Path(__file__).parents[1] / "templates" / "update_state.sh"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.core.nearest import nearest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.graph_picture import Steps
+    from pytest_orchestrator.reports.graph_layout import Steps
 
 EXAMPLE = "graph recipes/example.yaml -o example.svg"
 
@@ -36,7 +36,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw it."""
-    from pytest_orchestrator.reports.graph_picture import dot, mermaid, svg
+    from pytest_orchestrator.reports.graph_picture import dot, svg
+    from pytest_orchestrator.reports.mermaid import mermaid
 
     output: Path | None = args.output
     known = {".svg": svg, ".mmd": mermaid, ".dot": dot}

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages import context, graph, log, resources, steps
-from pytest_orchestrator.monitor.pages import measurements as measured
-from pytest_orchestrator.monitor.pages import timeline as over_time
+from pytest_orchestrator.monitor.pages import (
+    context,
+    graph,
+    log,
+    measurements,
+    resources,
+    steps,
+    timeline,
+)
 from pytest_orchestrator.monitor.pages.drawer import drawer, view
 from pytest_orchestrator.monitor.pages.footer import footer, told
 from pytest_orchestrator.monitor.pages.tab import Asked, found, look_at
@@ -23,11 +29,11 @@ if TYPE_CHECKING:
 
 _TABS: Final[dict[str, ModuleType]] = {
     "graph": graph,
-    "timeline": over_time,
+    "timeline": timeline,
     "steps": steps,
     "context": context,
     "resources": resources,
-    "measurements": measured,
+    "measurements": measurements,
     "log": log,
 }
 _NONE: Final = "Select a step in the graph, the timeline or the table."

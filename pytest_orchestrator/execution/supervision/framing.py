@@ -1,9 +1,9 @@
-"""Frames between pytest, its supervisor and its lanes: four bytes of length, then one value.
+"""Message framing: a length of four bytes, then one marshalled value.
 
-The values are marshalled. Both ends are one interpreter, started by itself; marshal carries
-bytes and names that are not UTF-8, and needs no import where json (with re) and socket (with
-selectors) would double the start of the supervisor. For the same reason nothing that the
-supervisor loads imports typing while it runs.
+Both ends are one interpreter, started by itself; marshal carries bytes and names that are not
+UTF-8, and needs no import where json (with re) and socket (with selectors) would double the
+start of the supervisor. For the same reason nothing that the supervisor loads imports typing
+while it runs.
 """
 
 from __future__ import annotations

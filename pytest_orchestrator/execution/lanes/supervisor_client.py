@@ -1,4 +1,4 @@
-"""The supervisor as pytest has it: a process, a socket, and the file of its last words."""
+"""Client of the supervisor process: its start, its socket, its last words."""
 
 import os
 import socket
@@ -8,9 +8,8 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from pytest_orchestrator.execution import pulse as pulses
-from pytest_orchestrator.execution import wire
-from pytest_orchestrator.execution.exited import signal_of
+from pytest_orchestrator.execution.lanes.messages import signal_of
+from pytest_orchestrator.execution.supervision import framing, watchdog
 
 ANSWER = 5.0
 """Seconds within which the supervisor answers; to drop a lane takes it three at most."""
@@ -22,12 +21,12 @@ MAIN = """\
 import sys
 face = sys.modules['pytest_orchestrator'] = type(sys)('pytest_orchestrator')
 face.__path__ = [sys.argv[1]]
-from pytest_orchestrator.execution.supervisor import main
+from pytest_orchestrator.execution.supervision.supervisor import main
 main()"""
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[2])
 
 
-class Supervision:
+class SupervisorClient:
     """A supervisor that runs.
 
     Args:
@@ -40,7 +39,7 @@ class Supervision:
         lanes: Pids of the lanes that it has started.
     """
 
-    def __init__(self, *, limited: bool, pulse: pulses.Pulse | None = None) -> None:
+    def __init__(self, *, limited: bool, pulse: watchdog.HeartbeatFile | None = None) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -64,10 +63,10 @@ class Supervision:
         """True where it has ended."""
         return self._process.poll() is not None
 
-    def _heed(self, pulse: pulses.Pulse) -> None:
+    def _heed(self, pulse: watchdog.HeartbeatFile) -> None:
         try:
-            wire.send(self.socket, {"pulse": pulses.GRACE}, (pulse.file,))
-            wire.answer(self.socket)
+            framing.send(self.socket, {"pulse": watchdog.HEARTBEAT_GRACE}, (pulse.file,))
+            framing.answer(self.socket)
         except (EOFError, OSError):  # whoever asks it next is told
             self._process.kill()
 

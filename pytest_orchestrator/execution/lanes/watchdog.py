@@ -1,4 +1,4 @@
-"""What ends pytest from outside where a step that runs inside it cannot be ended.
+"""Watchdog for steps that run inside pytest: lets the supervisor end a stuck session.
 
 A step may hold the interpreter's lock, block signals or swallow all exceptions: then nothing
 in this process can do anything any more. So the supervisor looks, now and then, into a file
@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from marshal import dumps
 from pathlib import Path
 
-from pytest_orchestrator.execution.exited import LaneLost
-from pytest_orchestrator.execution.lanes import Lanes
-from pytest_orchestrator.execution.moment import MOMENT
-from pytest_orchestrator.execution.outside import ENDED, words
+from pytest_orchestrator.execution.lanes.lane import Lanes
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, ENDED, watchdog_words
 
 PATIENCE = 10.0
 """Seconds that a step gets after it was interrupted at its deadline."""
 
 
-class Guard:
+class Watchdog:
     """Has this process and all below it ended by the supervisor, where a block takes too long.
 
     Args:
@@ -30,7 +29,8 @@ class Guard:
         writer: A program that takes note of it: it is run once all is ended, with words that
             the block gives as its last arguments.
         terminal: Returns a descriptor of its own for what people read; it is closed here.
-        path: The file, for a process that outlives this one and asks `ended`; None: for nobody.
+        path: The file, for a process that outlives this one and asks `ended_by_watchdog`; None:
+            for nobody.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Guard:
         if not self._known():
             yield
             return
-        os.pwrite(self._file, dumps((told, [*self._writer], [*noted])), MOMENT.size)
-        os.pwrite(self._file, MOMENT.pack(time.monotonic() + seconds), 0)
+        os.pwrite(self._file, dumps((told, [*self._writer], [*noted])), DEADLINE_CELL.size)
+        os.pwrite(self._file, DEADLINE_CELL.pack(time.monotonic() + seconds), 0)
         try:
             yield
         finally:
-            os.pwrite(self._file, MOMENT.pack(0.0), 0)
+            os.pwrite(self._file, DEADLINE_CELL.pack(0.0), 0)
 
     def close(self) -> None:
         """Guard nothing any more."""
@@ -95,7 +95,7 @@ class Guard:
             return os.dup(file.fileno())
 
 
-def ended(path: Path) -> tuple[str, list[str]] | None:
+def ended_by_watchdog(path: Path) -> tuple[str, list[str]] | None:
     """Return what is told of a process that had to be ended.
 
     Args:
@@ -103,16 +103,16 @@ def ended(path: Path) -> tuple[str, list[str]] | None:
 
     Returns:
         What people are told and the words for the program that takes note of it, as they were
-        given to `Guard.over`; None where it was not ended so.
+        given to `Watchdog.over`; None where it was not ended so.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        if os.pread(file, MOMENT.size, 0) != MOMENT.pack(ENDED):
+        if os.pread(file, DEADLINE_CELL.size, 0) != DEADLINE_CELL.pack(ENDED):
             return None
-        told, _, noted = words(file)
+        told, _, noted = watchdog_words(file)
         return told, noted
     finally:
         os.close(file)

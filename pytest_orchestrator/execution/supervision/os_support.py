@@ -1,4 +1,4 @@
-"""What this system's kernel can do for a lane, and the few calls that Python does not have.
+"""Operating system support: subreaper, pidfd, /proc, signals.
 
 Linux keeps the descendants of a process together (subreaper), lists them (/proc) and tells
 when one ends (pidfd). Where one of these is missing the lanes do with less, as the files
@@ -27,7 +27,7 @@ KEEPS_IO = os.path.exists("/proc/self/io")
 """The kernel counts that for each process."""
 
 
-class Abilities:
+class SystemFeatures:
     """What may be used of the system.
 
     Attributes:
@@ -79,7 +79,7 @@ def _prctl(option: int, argument: int | bytes) -> int:
     return result
 
 
-def watched(pid: int) -> int:
+def open_pidfd(pid: int) -> int:
     """Return a descriptor that becomes readable when the process ends, -1 where there is none."""
     try:
         return os.pidfd_open(pid)

@@ -1,4 +1,7 @@
-"""Starting the program of a request in a session of its own, by posix_spawn; or a fork of the lane.
+"""Lane process: runs one program at a time and adopts all it leaves behind.
+
+It ends, with everything below it, as soon as pytest or the supervisor is gone. Signals do not
+end it: what a continuous integration sends to all processes is for pytest to answer.
 
 posix_spawn shares the memory of the lane until the program runs: no copy, and the error of
 a program that cannot be started is the call's own. The lane's own input is empty.
@@ -8,9 +11,11 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 from _signal import (  # type: ignore[import-not-found]
     SIG_DFL,
+    SIG_IGN,
     SIGCHLD,
     SIGHUP,
     SIGINT,
@@ -18,20 +23,29 @@ from _signal import (  # type: ignore[import-not-found]
     SIGQUIT,
     SIGTERM,
     SIGXFSZ,
+    getsignal,
     signal,
 )
 
+from pytest_orchestrator.execution.supervision import framing
+from pytest_orchestrator.execution.supervision.process_tree import process_tree_of
+from pytest_orchestrator.execution.supervision.run_loop import CommandLoop
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Iterator
     from typing import Any
+
+    from pytest_orchestrator.execution.supervision.os_support import SystemFeatures
+    from pytest_orchestrator.execution.supervision.run_loop import Start
 
 # Python ignores SIGPIPE and SIGXFSZ; the lane outlives the others.
 _DEFAULTS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGPIPE, SIGXFSZ)
 _MOST_FILES = 256  # a lane has some ten
 
 
-def started(request: dict[str, Any], stdout: int, stderr: int) -> int:
+def start_program(request: dict[str, Any], stdout: int, stderr: int) -> int:
     """Start the program of a request.
 
     Args:
@@ -125,3 +139,64 @@ def _candidates(program: str, env: dict[str, str]) -> Iterator[str]:
     folders = env.get("PATH", os.defpath).split(os.pathsep)
     paths = (f"{folder or '.'}/{program}" for folder in folders)
     return (path for path in paths if os.path.exists(path))
+
+
+SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
+"""Those that a lane outlives; programs that are started get them as they were."""
+DEFAULTS = (*SIGNALS, SIGCHLD)
+"""Those that a program is started with as the system sets them."""
+
+
+def outlive_signals() -> None:
+    """Take no notice of signals; programs that are started get them as they were.
+
+    But SIGCHLD: whoever has started pytest may ignore it, or a module that a lane has imported,
+    and then the kernel keeps no exit status of any child.
+    """
+    signal(SIGCHLD, SIG_DFL)
+    for number in SIGNALS:
+        if getsignal(number) != SIG_IGN:
+            # Not SIG_IGN, which a program would inherit.
+            signal(number, lambda *_: None)
+
+
+def serve(
+    control: socket, alive: int, abilities: SystemFeatures, start: Start = start_program
+) -> None:
+    """Run what is asked for until nobody asks any more.
+
+    Args:
+        control: Requests come by it, replies go by it.
+        alive: Its end tells that the supervisor is gone.
+        abilities: What may be used of the system.
+        start: Starts the program of a request.
+    """
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(alive, select.POLLIN)
+    descendants = process_tree_of(abilities)
+    while all(fd != alive for fd, _ in poll.poll()):
+        try:
+            request, fds = framing.receive(control)
+            kept = request["kept"] = [fds.pop(0) for _ in range(request.get("kept", 0))]
+            # The last of the files are the program's own, the others copies of its output.
+            live = len(fds) - request.get("handed", 0)
+            request["handed"] = fds[live:]
+            if "cancel" in request:  # it came too late
+                continue
+            watch = CommandLoop(
+                request,
+                fds[:live],
+                control=control,
+                alive=alive,
+                abilities=abilities,
+                descendants=descendants,
+            )
+            reply = watch.run(forked if "module" in request else start)
+            if watch.gone:
+                return
+            for fd in kept:
+                os.close(fd)
+            framing.send(control, reply)
+        except (EOFError, ConnectionError):
+            return

@@ -1,4 +1,4 @@
-"""Searches of patterns in a lane, which ends those that take longer than their step may.
+"""Pattern search in a lane, which ends a search that takes too long.
 
 A pattern may backtrack for years, and nothing can interrupt it in the process that searches.
 All searches of a step go in one request, so that they cost one fork.
@@ -17,10 +17,10 @@ import msgspec
 from pytest_orchestrator.core import patterns
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.execution import search
-from pytest_orchestrator.execution.exited import Exited, LaneLost
+from pytest_orchestrator.execution.lanes.lane import Slot
+from pytest_orchestrator.execution.lanes.messages import CommandResult, LaneLost
 from pytest_orchestrator.execution.printable import quoted
 from pytest_orchestrator.execution.search import Found, Searched
-from pytest_orchestrator.execution.slot import Slot
 
 LEAST: Final = 1.0
 """Seconds for what is checked after a body that took nearly all of its time."""
@@ -165,7 +165,7 @@ class Searches:
 
     def _forked(
         self, slot: Slot, module: str, given: Any, sys_path: list[str] | None = None
-    ) -> tuple[Exited | None, bytes]:
+    ) -> tuple[CommandResult | None, bytes]:
         """Have something worked out; return no end where its time was over, and its answer."""
         left = None
         if self.seconds is not None:
@@ -192,7 +192,7 @@ def is_quick(pattern: str) -> bool:
     return len(pattern) <= _SHORT and _BACKTRACKS.isdisjoint(pattern)
 
 
-def _end_of(exited: Exited) -> str:
+def _end_of(exited: CommandResult) -> str:
     if exited.signal:
         return f"was ended by {exited.signal}"
     told = exited.stderr.head.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The loop over one program, from its start until nothing of it is left.
+"""Command loop: one program from its start until its whole tree is gone.
 
 One poll reads both streams, hears of the program's end, of a cancel and of the end of pytest;
 between two polls the deadline and the samples are due.
@@ -10,9 +10,9 @@ import os
 import select
 import time
 
-from pytest_orchestrator.execution import kernel, wire
-from pytest_orchestrator.execution.figures import Figures
-from pytest_orchestrator.execution.streams import Streams
+from pytest_orchestrator.execution.supervision import framing, os_support
+from pytest_orchestrator.execution.supervision.capture import OutputPipes
+from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from resource import struct_rusage
     from typing import Any
 
-    from pytest_orchestrator.execution.descendants import Descendants
+    from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
 
     Start = Callable[[dict[str, Any], int, int], int]
 
@@ -37,7 +37,7 @@ _WITHOUT_PROC = 6
 _WITHOUT_PIDFD = 0.02
 
 
-class Watch:
+class CommandLoop:
     """One run of one program.
 
     Args:
@@ -59,16 +59,16 @@ class Watch:
         *,
         control: socket,
         alive: int,
-        abilities: kernel.Abilities,
-        descendants: Descendants,
+        abilities: os_support.SystemFeatures,
+        descendants: ProcessTree,
     ) -> None:
         self.gone = False
         self._request = request
         self._control, self._alive = control, alive
         self._abilities, self._descendants = abilities, descendants
         self._poll = select.poll()
-        self._streams = Streams(request, fds, self._poll)
-        self._figures = Figures(request.get("samples"))
+        self._streams = OutputPipes(request, fds, self._poll)
+        self._figures = TreeUsage(request.get("samples"))
         self._pid, self._pidfd = 0, -1
         self._status: int | None = None
         self._exited: float | None = None
@@ -118,7 +118,7 @@ class Watch:
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(self._alive, select.POLLIN)
         if self._abilities.pidfd:
-            self._pidfd = kernel.watched(self._pid)
+            self._pidfd = os_support.open_pidfd(self._pid)
         if self._pidfd >= 0:
             self._poll.register(self._pidfd, select.POLLIN)
 
@@ -166,7 +166,7 @@ class Watch:
     def _hear(self, fd: int) -> None:
         """Take a word of pytest's, or learn that it is gone."""
         try:
-            word = wire.receive(self._control)[0] if fd != self._alive else None
+            word = framing.receive(self._control)[0] if fd != self._alive else None
         except (EOFError, OSError):
             word = None
         if word is None:

@@ -1,8 +1,7 @@
-"""The supervisor: starts lanes, and ends everything when pytest is gone, however it went.
+"""Supervisor process: starts lanes and ends everything when pytest is gone.
 
-A small fresh interpreter with one thread, started by `lanes`. A child of it that is no lane
-is a stray of a lane that died, and is ended. What runs here is the standard library alone,
-and as little of it as will do.
+A small fresh interpreter with one thread. A child of it that is no lane is a stray of a lane
+that died, and is ended. It imports the standard library alone, and as little of it as possible.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ import time
 from _signal import SIGKILL  # type: ignore[import-not-found]
 from _socket import socket
 
-from pytest_orchestrator.execution import kernel, lane, wire
-from pytest_orchestrator.execution.outside import Outside
-from pytest_orchestrator.execution.portable import descendants_by
-from pytest_orchestrator.execution.pulse import listener
-from pytest_orchestrator.execution.watch import EMERGENCY
+from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
+from pytest_orchestrator.execution.supervision.process_tree import process_tree_of
+from pytest_orchestrator.execution.supervision.run_loop import EMERGENCY
+from pytest_orchestrator.execution.supervision.watchdog import WatchdogKiller, heartbeat_reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
     from typing import Any
 
-    from pytest_orchestrator.execution.moment import Overdue
+    from pytest_orchestrator.execution.supervision.watchdog import DeadlineReader
 
 _CONTROL, _ALIVE = 3, 4  # what a lane has open beside its standard streams
 _GRACE = 1.0  # for the strays of a dead lane
@@ -42,7 +40,7 @@ class Supervisor:
         abilities: What may be used of the system.
     """
 
-    def __init__(self, control: socket, pytest: int, abilities: kernel.Abilities) -> None:
+    def __init__(self, control: socket, pytest: int, abilities: os_support.SystemFeatures) -> None:
         self._control = control
         self._pytest = pytest
         self._abilities = abilities
@@ -51,13 +49,13 @@ class Supervisor:
         self._strays: dict[int, list[str]] = {}
         # Lanes have the one end; they learn from it that the other has closed.
         self._alive, self._living = os.pipe()
-        self._descendants = descendants_by(abilities)
+        self._descendants = process_tree_of(abilities)
         self._descendants.reaped = self._reaped
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._pidfd = self._watch(pytest)
-        self._outside: Outside | None = None
-        self._pulse: Overdue | None = None
+        self._outside: WatchdogKiller | None = None
+        self._pulse: DeadlineReader | None = None
 
     def serve(self) -> None:
         """Do as pytest asks until it is gone, then end everything."""
@@ -84,8 +82,8 @@ class Supervisor:
         if self._control.fileno() not in happened:
             return True
         try:
-            request, fds = wire.receive(self._control)
-            wire.send(self._control, self._answer(request, fds))
+            request, fds = framing.receive(self._control)
+            framing.send(self._control, self._answer(request, fds))
         except (EOFError, ConnectionError):
             return False
         return True
@@ -97,11 +95,11 @@ class Supervisor:
             if self._outside is not None:
                 self._outside.close()
             file, terminal = fds
-            self._outside = Outside(self._pytest, file, terminal, request["guard"])
+            self._outside = WatchdogKiller(self._pytest, file, terminal, request["guard"])
             return {}
         if "pulse" in request:
             (file,) = fds
-            self._pulse = listener(file, request["pulse"])
+            self._pulse = heartbeat_reader(file, request["pulse"])
             return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)
@@ -130,7 +128,7 @@ class Supervisor:
                 if one >= 0:
                     os.close(one)
             self._abilities.adopt_orphans(b"recipe-lane")
-            lane.serve(socket(fileno=_CONTROL), _ALIVE, self._abilities)
+            lane_process.serve(socket(fileno=_CONTROL), _ALIVE, self._abilities)
         except BaseException:  # noqa: BLE001 - the copy of the supervisor must not go on
             sys.excepthook(*sys.exc_info())
             os._exit(1)
@@ -184,7 +182,7 @@ class Supervisor:
             os.close(fd)
 
     def _watch(self, pid: int) -> int:
-        fd = kernel.watched(pid) if self._abilities.pidfd else -1
+        fd = os_support.open_pidfd(pid) if self._abilities.pidfd else -1
         if fd >= 0:
             self._poll.register(fd, select.POLLIN)
         return fd
@@ -197,12 +195,12 @@ def _wait(seconds: float) -> bool:
 
 def main() -> None:
     """Serve the pytest that started this process: its socket is the standard input."""
-    lane.outlive_signals()
+    lane_process.outlive_signals()
     while (null := os.open(os.devnull, os.O_RDWR)) < _ALIVE:
         pass  # the numbers of a lane's descriptors are never those of the supervisor's
     control = socket(fileno=os.dup(0))
     os.dup2(null, 0)
-    abilities = kernel.Abilities(limited=sys.argv[3:] == ["limited"])
+    abilities = os_support.SystemFeatures(limited=sys.argv[3:] == ["limited"])
     abilities.adopt_orphans(b"recipe-supervis")
     Supervisor(control, int(sys.argv[2]), abilities).serve()
     os._exit(0)  # nothing here needs the interpreter's own end

@@ -1,4 +1,4 @@
-"""What a step and all below it used: sums of the kernel's own accounts, and samples while it runs.
+"""Resource usage of a process tree: kernel accounts and samples.
 
 A peak from ``wait4`` cannot be below that of the process that started the child (Linux copies
 the starter's mark when the child executes its program), so it counts only where it is above;
@@ -12,13 +12,13 @@ import os
 import sys
 from resource import RUSAGE_SELF, getrusage
 
-from pytest_orchestrator.execution import kernel
+from pytest_orchestrator.execution.supervision import os_support
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from resource import struct_rusage
 
-    from pytest_orchestrator.execution.descendants import Descendants
+    from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
 
 _LINUX = sys.platform == "linux"
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -28,7 +28,7 @@ _BLUR = 1 << 20  # the kernel counts pages per processor, and adds up now and th
 _MOST_SAMPLES = 500
 
 
-class Figures:
+class TreeUsage:
     """The sums over one step.
 
     Args:
@@ -65,7 +65,7 @@ class Figures:
         self.user += used.ru_utime
         self.system += used.ru_stime
         self._largest_waited = max(self._largest_waited, used.ru_maxrss * _RSS_UNIT)
-        io = kernel.io_of(used)
+        io = os_support.io_of(used)
         if io is not None:
             self.read = (self.read or 0) + io[0]
             self.written = (self.written or 0) + io[1]
@@ -75,7 +75,7 @@ class Figures:
         self._marked(pid)
         self._tree_peak = max(self._tree_peak, self._largest_sampled)
 
-    def sample(self, seconds: float, descendants: Descendants) -> None:
+    def sample(self, seconds: float, descendants: ProcessTree) -> None:
         """Look at all that live.
 
         Args:
@@ -117,7 +117,7 @@ class Figures:
 
     def _marked(self, pid: int) -> int:
         """Return the high-water mark of a process that lives."""
-        status = kernel.contents(f"/proc/{pid}/status")
+        status = os_support.contents(f"/proc/{pid}/status")
         at = status.find(b"VmHWM:")
         mark = int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
         if mark < _BLUR:
@@ -157,7 +157,7 @@ class Figures:
 
 def _of(pid: int) -> tuple[int, float]:
     """Return resident bytes and CPU seconds, those of waited children among them."""
-    stat = kernel.contents(f"/proc/{pid}/stat")
+    stat = os_support.contents(f"/proc/{pid}/stat")
     fields = stat[stat.rfind(b")") + 2 :].split()
     if len(fields) < 22:
         return 0, 0.0

@@ -1,15 +1,22 @@
-"""What a lane is asked for, and what it tells of a program that is gone."""
+"""Requests to a lane and its responses, and their translation into results."""
 
+import contextlib
+import json
 import os
 import signal
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.secret_stream import restored
+from pytest_orchestrator.execution.printable import shown
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import Brought, PythonStep
 
 
-class Asked(Protocol):
+class LaneRequest(Protocol):
     """What every request has, whatever it asks of a lane; all its fields go to the lane."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
@@ -36,7 +43,7 @@ _GRACE = 2.0  # that of steps
 _LATE = 0.5  # after a timeout and the grace; a lane needs milliseconds, or its patience
 
 
-def patience_with(request: Asked) -> float | None:
+def patience_with(request: LaneRequest) -> float | None:
     """Return the seconds after which a lane is given up; None is never.
 
     A step is gone three seconds after its timeout, whether its lane gets that done or not.
@@ -47,7 +54,7 @@ def patience_with(request: Asked) -> float | None:
     return limit + max(request.grace, _GRACE) + _LATE
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A program to run.
 
     Attributes:
@@ -120,7 +127,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         return restored(logged, self.replaced) if self.replaced else logged
 
 
-class Exited(msgspec.Struct, frozen=True, kw_only=True):
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """A program that is gone, with all that was seen of it and of what it started.
 
     Attributes:
@@ -190,7 +197,7 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True):
         return f"its process ended with exit code {self.code}" if self.code else None
 
 
-def exited_of(request: Asked, told: dict[str, Any]) -> Exited:
+def command_result(request: LaneRequest, told: dict[str, Any]) -> CommandResult:
     """Return what a lane told of a program.
 
     Raises:
@@ -203,7 +210,7 @@ def exited_of(request: Asked, told: dict[str, Any]) -> Exited:
         raise OSError(error["errno"], error["strerror"], error["filename"])
     told["stdout"] = Output(log=request.stdout_log, **told["stdout"])
     told["stderr"] = Output(log=request.stderr_log, **told["stderr"])
-    return Exited(**told)
+    return CommandResult(**told)
 
 
 class LaneLost(Exception):
@@ -231,3 +238,116 @@ def signal_of(status: int) -> str | None:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
+
+
+_OF_A_BODY = ("name", "module", "class_", "function", "params", "heap", "timeout", "background")
+
+
+class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A Python step to run, as its lane takes it."""
+
+    step: dict[str, Any]
+    recipe: str
+    root: str
+    env: dict[str, str]
+    cwd: str
+    sys_path: list[str]
+    log_level: int
+    timeout: float | None
+    grace: float = 2.0
+    stdout_log: str | None = None
+    stderr_log: str | None = None
+    samples: str | None = None
+    max_log: int = 100 * 1000 * 1000
+    secrets: tuple[bytes, ...] = ()
+    handed: int = 2
+    end_signal: int = int(signal.SIGTERM)
+
+
+def packed(step: PythonStep) -> dict[str, Any]:
+    """Return what a body needs of its step, as frames carry it; all else stays on this side."""
+    told = {name: getattr(step, name) for name in _OF_A_BODY}
+    told["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
+    told["brought"] = step.brought and msgspec.structs.asdict(step.brought)
+    return told
+
+
+def unpacked(told: dict[str, Any]) -> PythonStep:
+    """Return the step of a body."""
+    at = {key: Place(*place) for key, place in told["at"].items()}
+    brought = told["brought"] and Brought(**told["brought"])
+    return PythonStep(**told | {"at": at, "brought": brought})
+
+
+def stream(output: Output) -> Stream:
+    """Return the head and tail of an output as text for people."""
+    left_out = output.size - len(output.head) - len(output.tail)
+    if left_out:
+        head, tail = shown(output.head), shown(output.tail)
+        text = f"{head}\n… {left_out} bytes are left out here …\n{tail}"
+    else:
+        text = shown(output.head + output.tail)
+    return Stream(
+        text=text,
+        size=output.size,
+        log=output.log if output.size else None,
+        cut=output.cut,
+        kept=output.kept,
+        edges=(b"", b"") if output.kept == output.size else (output.head, output.tail),
+        replaced=tuple((at, raw) for at, raw in output.replaced),
+    )
+
+
+def usage(exited: CommandResult, samples: str | None) -> Usage:
+    """Return the figures of a program that ran in a lane.
+
+    Args:
+        exited: What the lane told.
+        samples: The path for what was sampled while it ran; None is nowhere.
+    """
+    source = {"cpu": "wait4", "memory": exited.memory_source}
+    if exited.read_bytes is not None:
+        source["io"] = "wait4"
+    return Usage(
+        seconds=exited.seconds,
+        cpu_user_seconds=exited.user,
+        cpu_system_seconds=exited.system,
+        max_rss=exited.max_rss or None,
+        largest_rss=exited.largest_rss or None,
+        read_bytes=exited.read_bytes,
+        write_bytes=exited.write_bytes,
+        processes=exited.processes,
+        samples=_written(exited.samples, samples),
+        source=source,
+    )
+
+
+def elsewhere(exited: CommandResult) -> Usage:
+    """Return the figures of a program that ran on another machine: how long it took, no more."""
+    source = {"cpu": "unavailable", "memory": "unavailable"}
+    return Usage(seconds=exited.seconds, source=source)
+
+
+def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
+    """Write samples as JSON lines; a program that was gone before the first has none."""
+    if path is None or not samples:
+        return None
+    rows = [
+        {"seconds": round(seconds, 6), "rss": rss, "cpu_seconds": round(cpu, 6)}
+        for seconds, rss, cpu in samples
+    ]
+    with contextlib.suppress(OSError):  # a full disk fails no step
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+        return path
+    return None
+
+
+def lost_failure(lost: LaneLost, step: Step, timeout: float | None) -> Failure:
+    """Return the failure of a step whose lane was lost."""
+    if lost.timed_out:
+        reason = f"timeout: still running after {timeout:g} s; {lost}"
+        return Failure(kind="timeout", reason=reason, place=step.at.get("timeout"))
+    reason = f"its process was lost: {lost}"
+    return Failure(kind="crash", reason=reason, place=step.at.get("cmd"))

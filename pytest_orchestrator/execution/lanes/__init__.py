@@ -1,0 +1,1 @@
+"""Lanes as pytest uses them: clients, messages, watchdog, Context access."""
