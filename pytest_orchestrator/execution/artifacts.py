@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.opening import is_utf8, path_text
-from pytest_orchestrator.execution.criteria_files import missing, named
+from pytest_orchestrator.execution.criteria.files import missing, named
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import ExpressionError
 from pytest_orchestrator.recipe.resolve import resolved

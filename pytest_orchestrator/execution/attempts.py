@@ -13,7 +13,8 @@ import msgspec
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
-from pytest_orchestrator.execution import artifacts, assertion
+from pytest_orchestrator.execution import artifacts
+from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.following import Again, Started, Tried
 from pytest_orchestrator.execution.masked_logs import mask_logs
@@ -171,7 +172,7 @@ class Attempts:
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
         try:
-            told = assertion.unmet(until, self._known(tried), self._own.view)
+            told = result_checks.unmet(until, self._known(tried), self._own.view)
         except ExpressionError as error:
             failure = invalid(error)
         else:

@@ -11,13 +11,13 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.where import Where
-from pytest_orchestrator.execution import lockfile
 from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.carrying import order_of
+from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
-from pytest_orchestrator.execution.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
+from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.raised import Raised
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
@@ -70,7 +70,7 @@ class Errand:
     def _away(self) -> Iterator[None]:
         """Let its locks outlast this process, as long as its body may; an interrupt ends it."""
         for file in self._env.locks:
-            lockfile.goes_away(file)
+            lock_file.goes_away(file)
         try:
             yield
         except WorkerLost:
@@ -79,7 +79,7 @@ class Errand:
             self._end_it()
             raise
         finally:
-            note = lockfile.is_back if self._ticket.is_over else lockfile.is_lost
+            note = lock_file.is_back if self._ticket.is_over else lock_file.is_lost
             for file in self._env.locks:
                 note(file)
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.job import Job
 from pytest_orchestrator.execution.lanes.lane import Slot
-from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.locks.lock_file import LockError
 from pytest_orchestrator.execution.ready import Ready
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.step import failed, lacking

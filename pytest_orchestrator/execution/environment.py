@@ -16,13 +16,13 @@ import msgspec
 from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.bell import Bell
-from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.execution.following import Follow, Keep
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from pytest_orchestrator.execution.services import Services
     from pytest_orchestrator.recipe.step_keys import Step
 
@@ -153,7 +153,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     locks: tuple[int, ...] = ()
     resources_there: Mapping[str, int] = {}
-    waiting: Callable[[Wait], None] = _nothing
+    waiting: "Callable[[LockWait], None]" = _nothing
     follow: "Follow | None" = None
     keep: "Keep | None" = None
     lull: Callable[[], None] | None = None

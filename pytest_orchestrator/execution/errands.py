@@ -12,8 +12,8 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.execution.criteria.evidence import Before
 from pytest_orchestrator.execution.environment import Manner
-from pytest_orchestrator.execution.evidence import Before
 from pytest_orchestrator.remote.protocol import Reply, Request, refusal
 
 CLAIM: Final = "claim"

@@ -13,10 +13,10 @@ from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.following import Finished
-from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.execution.locks.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.lookups import gist
 from pytest_orchestrator.execution.raised import Raised
-from pytest_orchestrator.execution.recipe_locks import RecipeLocks
 from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.execution.services import Services
 from pytest_orchestrator.execution.step import failed, invalid, lacking

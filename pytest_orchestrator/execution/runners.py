@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended
-from pytest_orchestrator.execution import artifacts, freshness
+from pytest_orchestrator.execution import artifacts
+from pytest_orchestrator.execution.criteria import files as criteria_files
+from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.evidence import Before, Elsewhere
 from pytest_orchestrator.recipe.step_keys import Step
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Here:
     elsewhere: Final[Elsewhere | None] = None
 
     def __init__(self, step: Step, env: Environment, body: Callable[[], Ended]) -> None:
-        self.before: Before = freshness.noted(step, env.root) if step.success else {}
+        self.before: Before = criteria_files.noted(step, env.root) if step.success else {}
         self.result = body
         self.started = time.time()
 

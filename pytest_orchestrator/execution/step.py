@@ -11,10 +11,11 @@ from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.history import Change
 from pytest_orchestrator.core.result import Ended, Failure, Measured, Outcome, StepResult, Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import criteria, measurements, outputs, scope
+from pytest_orchestrator.execution import outputs, scope
 from pytest_orchestrator.execution.bodies import submitted
+from pytest_orchestrator.execution.criteria import check, measurements
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.following import Changed, Follow
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import (
@@ -215,7 +216,7 @@ def _checked(evidence: Evidence, own: Handle, env: Environment) -> Found:
         step, errors = checkable(evidence.step, names)
         evidence = evidence._replace(step=step, errors=errors)
         asked = list(outputs.queries(step, ended, env.capacity))
-        searches.ahead([*asked, *criteria.queries(evidence)])
+        searches.ahead([*asked, *check.queries(evidence)])
         values = outputs.found(step, asked, searches)
         if isinstance(values, Failure):
             return Found(values, ended.verdicts)
@@ -224,11 +225,11 @@ def _checked(evidence: Evidence, own: Handle, env: Environment) -> Found:
     except ExpressionError as error:
         return Found(invalid(error), ended.verdicts)
     own.write(values)
-    measured = measurements.taken(step, names, errors)
+    measured = measurements.take_measurements(step, names, errors)
     verdicts = (
         *ended.verdicts,
-        *measurements.verdicts(measured),
-        *criteria.checked(evidence),
+        *measurements.measurement_verdicts(measured),
+        *check.checked(evidence),
         *(env.judge(step, ended, measured) if env.judge else ()),
     )
     return Found(_unmet(verdicts), verdicts, measured)
@@ -243,8 +244,8 @@ def _beside(evidence: Evidence) -> Found:
         with contextlib.suppress(ExpressionError):
             step, errors = checkable(evidence.step, evidence.names)
             evidence = evidence._replace(step=step, errors=errors)
-            evidence.searches.ahead(criteria.queries(evidence))
-            others = criteria.checked(evidence)
+            evidence.searches.ahead(check.queries(evidence))
+            others = check.checked(evidence)
             verdicts += tuple(one for one in others if not one.errs)
     failure = ended.failure
     if failure is not None and failure.kind == "exit_code":

@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import artifacts, criteria
+from pytest_orchestrator.execution import artifacts
 from pytest_orchestrator.execution.arriving import Arriving
 from pytest_orchestrator.execution.carrying import carried
+from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     CLAIM,
@@ -233,7 +234,7 @@ class Ticket:
             logs=env.logs is not None,
             samples=env.resources is not None,
             stays=artifacts.are_wanted(step)
-            or any(one.name in criteria.ON_FILES for one in step.success),
+            or any(one.name in check.ON_FILES for one in step.success),
             pulse=stay.token,
             terms=None if stay.has_begun else self._desk.terms,
         )

@@ -19,10 +19,13 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import artifacts, criteria, criteria_contents, freshness
+from pytest_orchestrator.execution import artifacts
 from pytest_orchestrator.execution.asking import Asking
 from pytest_orchestrator.execution.bodies import apart
 from pytest_orchestrator.execution.carrying import criterion_of, uncarried
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria import files as criteria_files
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import (
     CLAIM,
@@ -41,7 +44,6 @@ from pytest_orchestrator.execution.errands import (
     Work,
     read,
 )
-from pytest_orchestrator.execution.evidence import Evidence
 from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
 from pytest_orchestrator.execution.lanes.lane import Slot, slot_of
 from pytest_orchestrator.execution.lanes.messages import LaneLost
@@ -152,7 +154,7 @@ class _Run:
                 env, hear=heard.append, stop=lambda *words: stops.append(words)
             )
             known = set(claimed.secrets)
-            before = freshness.noted(msgspec.structs.replace(step, success=fresh), env.root)
+            before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)
             self._growing = tuple(
                 Growing(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
             )
@@ -228,8 +230,8 @@ class _Run:
         )
         try:
             if criterion.name == "files":
-                searches.ahead(criteria_contents.queries(criterion, evidence))
-            return Done(verdicts=tuple(criteria.CHECKS[criterion.name](criterion, evidence)))
+                searches.ahead(criteria_files.queries(criterion, evidence))
+            return Done(verdicts=tuple(check.CHECKS[criterion.name](criterion, evidence)))
         except SearchTimeout as error:
             return Done(error=str(error), late=error.place)
         except Exception as error:  # noqa: BLE001

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.wait import Wait
+    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Recipe
     from pytest_orchestrator.recipe.step_keys import Step
@@ -279,7 +279,7 @@ class Keeper:
             self.blocks.pop(at, None)
             self._work.pop(at, None)
 
-    def waits(self, recipe: "Recipe", tell: "Callable[[Wait], None]", wait: "Wait") -> None:
+    def waits(self, recipe: "Recipe", tell: "Callable[[LockWait], None]", wait: "LockWait") -> None:
         """Keep that a step waits for a lock, and tell it."""
         if recipe.key not in self.begun:
             try:

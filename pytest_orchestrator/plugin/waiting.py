@@ -11,16 +11,16 @@ from pytest_orchestrator.plugin import progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_orchestrator.execution.wait import Wait
+    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
 
 
-def teller(config: pytest.Config) -> "Callable[[Wait], None]":
+def teller(config: pytest.Config) -> "Callable[[LockWait], None]":
     """Return what writes one line for each wait; with ``-q`` it writes none.
 
     A worker of xdist has no terminal: there it is part of what the item prints.
     """
 
-    def tell(wait: "Wait") -> None:
+    def tell(wait: "LockWait") -> None:
         if hasattr(config, "workerinput"):
             print(f"orchestrator: {wait}", file=sys.stderr)  # noqa: T201 - it is in the report
         elif config.get_verbosity() >= 0:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.recipe import load
 
@@ -47,7 +47,7 @@ def reasons(result: StepResult) -> list[str]:
 def is_free(name: str) -> bool:
     stop = threading.Event()
     stop.set()
-    held = locks.taken([name], run="", step="", stop=stop)
+    held = locks.acquire([name], run="", step="", stop=stop)
     if held is not None:
         held.release()
     return held is not None

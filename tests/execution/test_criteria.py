@@ -8,8 +8,8 @@ import pytest
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Usage, Verdict
-from pytest_orchestrator.execution import criteria
-from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Step
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def checked(bench: Bench, step: Step) -> tuple[Verdict, ...]:
     ended = Ended(usage=Usage(seconds=1.0))
-    return criteria.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    return check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
 
 
 def unmet(bench: Bench, **success: Any) -> list[str | None]:
@@ -93,7 +93,7 @@ def test_a_check_that_breaks_is_a_criterion_that_does_not_hold(
     def broken(*_: object) -> None:
         raise OSError("no\nbench")
 
-    monkeypatch.setitem(criteria.CHECKS, "files_exist", broken)
+    monkeypatch.setitem(check.CHECKS, "files_exist", broken)
     assert unmet(bench, files_exist=["a"], files_absent=["b"]) == [
         "cannot be checked: OSError: no bench",
         None,

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Process, Usage, Verdict
-from pytest_orchestrator.execution import criteria
-from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -22,7 +22,7 @@ def checked(
 ) -> tuple[Verdict, ...]:
     step = bench.step(type="shell", cmd="true", success=success)
     ended = Ended(usage=usage, process=process)
-    return criteria.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    return check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
 
 
 @pytest.mark.parametrize(

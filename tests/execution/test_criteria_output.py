@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.result import Ended, Process, Stream, Usage
-from pytest_orchestrator.execution import criteria, search
-from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution import search
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -20,7 +21,7 @@ def unmet(bench: Bench, stdout: Stream, **success: Any) -> list[str | None]:
         usage=Usage(seconds=0.0), process=Process(argv=("x",), cwd="/", alone="", stdout=stdout)
     )
     evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
-    return [verdict.unmet for verdict in criteria.checked(evidence)]
+    return [verdict.unmet for verdict in check.checked(evidence)]
 
 
 def logged(bench: Bench, data: bytes) -> Stream:

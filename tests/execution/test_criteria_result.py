@@ -8,8 +8,8 @@ import pytest
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Usage, Verdict
-from pytest_orchestrator.execution import criteria
-from pytest_orchestrator.execution.evidence import Evidence
+from pytest_orchestrator.execution.criteria import check
+from pytest_orchestrator.execution.criteria.evidence import Evidence
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -19,7 +19,7 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
     step = bench.step(type="shell", cmd="true", success={"result_schema": schema})
     ended = Ended(usage=Usage(seconds=1.0), value=value)
     evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
-    (found,) = criteria.checked(evidence)
+    (found,) = check.checked(evidence)
     return found
 
 

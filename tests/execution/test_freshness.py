@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution import freshness
-from pytest_orchestrator.execution.evidence import Stamp
+from pytest_orchestrator.execution.criteria import files
+from pytest_orchestrator.execution.criteria.evidence import Stamp
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -95,9 +95,9 @@ def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
     now = path.stat().st_mtime + (0.5 if whole_seconds else 0.001)
     monkeypatch.setattr(time, "time", lambda: now)
     success = {"files": [{"path": "out.csv", "fresh": True}]}
-    noted = freshness.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
+    noted = files.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
     stamp = noted["out.csv"]["out.csv"]
-    assert max(least, 0.0) < sum(waited) <= freshness.lag(stamp)
+    assert max(least, 0.0) < sum(waited) <= files.lag(stamp)
 
 
 def test_of_a_glob_every_file_must_be_fresh(bench: Bench) -> None:
@@ -120,10 +120,10 @@ def test_nothing_is_noted_of_what_nobody_asks_for_nor_waited_for(
     monkeypatch.setattr(time, "sleep", waited.append)
     old(bench)
     step = bench.shell_step("true", success={"files": [{"path": "out.csv", "min_bytes": 1}]})
-    assert freshness.noted(step, bench.root) == {}
+    assert files.noted(step, bench.root) == {}
     assert waited == []
 
 
 def test_file_systems_of_whole_seconds_lag_more() -> None:
-    assert freshness.lag(Stamp(1, 1, 1, 5_000_000_000)) == 2.0
-    assert freshness.lag(Stamp(1, 1, 1, 5_000_000_001)) == 0.011
+    assert files.lag(Stamp(1, 1, 1, 5_000_000_000)) == 2.0
+    assert files.lag(Stamp(1, 1, 1, 5_000_000_001)) == 0.011

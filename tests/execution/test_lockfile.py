@@ -15,16 +15,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution import lock_owner, lockfile
-from pytest_orchestrator.execution.lock_owner import Owner
-from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.locks import lock_file
+from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
 
 
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of all users, in another place."""
     monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
-    monkeypatch.setattr(lockfile, "SHARED", str(tmp_path / "shared"))
+    monkeypatch.setattr(lock_file, "SHARED", str(tmp_path / "shared"))
     return tmp_path / "shared"
 
 
@@ -34,22 +33,22 @@ def lock() -> Iterator[Callable[[Path], int | None]]:
     fds: list[int] = []
 
     def lock(path: Path) -> int | None:
-        fd = lockfile.locked(str(path))
+        fd = lock_file.locked(str(path))
         fds.extend([] if fd is None else [fd])
         return fd
 
     yield lock
     for fd in fds:
-        lockfile.close(fd)
+        lock_file.close(fd)
 
 
 def test_locks_are_in_one_folder_for_all_users_or_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
-    assert lockfile.default_folder() == "/tmp/pytest-orchestrator-locks"
+    assert lock_file.default_folder() == "/tmp/pytest-orchestrator-locks"
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", "/run/bench")
-    assert lockfile.default_folder() == "/run/bench"
+    assert lock_file.default_folder() == "/run/bench"
 
 
 names = st.text(max_size=300)
@@ -58,16 +57,16 @@ names = st.text(max_size=300)
 @example("x" * 300, "x" * 299)
 @given(names, names)
 def test_every_name_has_a_safe_file_of_its_own(one: str, other: str) -> None:
-    path = lockfile.path_of("/locks", one)
+    path = lock_file.path_of("/locks", one)
     file = Path(path)
 
     assert str(file.parent) == "/locks"
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{1,90}", file.name)
-    assert (path.lower() == lockfile.path_of("/locks", other).lower()) == (one == other)
+    assert (path.lower() == lock_file.path_of("/locks", other).lower()) == (one == other)
 
 
 def test_the_file_of_a_lock_can_be_told_by_its_name() -> None:
-    path = lockfile.path_of("/locks", "psu 1/scope: \N{OHM SIGN}")
+    path = lock_file.path_of("/locks", "psu 1/scope: \N{OHM SIGN}")
 
     assert path.startswith("/locks/psu_1_scope-")
 
@@ -224,20 +223,20 @@ def test_a_record_that_a_full_disk_took_in_part_is_none(
     assert fd is not None
     monkeypatch.setattr(os, "pwrite", lambda fd, line, at: real(fd, line[:5], at))
 
-    lock_owner.write(fd, Owner.here("r", "s"))
+    lock_file.write_owner(fd, Owner.here("r", "s"))
 
     assert (tmp_path / "psu").read_bytes() == b""
 
 
 AS_ANOTHER = """
 import os, sys
-from pytest_orchestrator.execution import lockfile
+from pytest_orchestrator.execution.locks import lock_file
 os.setgid(65534)
 os.setuid(65534)
 for path in sys.argv[1:]:
     try:
-        print(lockfile.locked(path))
-    except lockfile.LockError as error:
+        print(lock_file.locked(path))
+    except lock_file.LockError as error:
         print(str(error).split("; ")[0])
 """
 
@@ -333,14 +332,14 @@ def test_a_file_that_somebody_removes_meanwhile_is_not_what_is_locked(
 def test_an_owner_that_cannot_be_known_is_none(tmp_path: Path, record: bytes) -> None:
     (tmp_path / "psu").write_bytes(record)
 
-    assert lock_owner.of(str(tmp_path / "psu")) is None
-    assert lock_owner.of(str(tmp_path / "scope")) is None
+    assert lock_file.owner_of(str(tmp_path / "psu")) is None
+    assert lock_file.owner_of(str(tmp_path / "scope")) is None
 
 
 def test_to_ask_for_an_owner_waits_for_nobody(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "psu")
 
-    assert lock_owner.of(str(tmp_path / "psu")) is None
+    assert lock_file.owner_of(str(tmp_path / "psu")) is None
 
 
 def test_the_record_of_an_owner_is_replaced_by_a_shorter_one(
@@ -349,10 +348,10 @@ def test_the_record_of_an_owner_is_replaced_by_a_shorter_one(
     path = tmp_path / "psu"
     fd = lock(path)
     assert fd is not None
-    lock_owner.write(fd, Owner.here("r" * 100, "s"))
+    lock_file.write_owner(fd, Owner.here("r" * 100, "s"))
     owner = Owner.here("r", "s")
-    lock_owner.write(fd, owner)
+    lock_file.write_owner(fd, owner)
 
-    assert lock_owner.of(str(path)) == owner
+    assert lock_file.owner_of(str(path)) == owner
     assert path.read_bytes().splitlines() == [path.read_bytes().strip()]
     assert 0 <= owner.age() < 20

@@ -15,20 +15,21 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution import lock_owner, lockfile, locks
-from pytest_orchestrator.execution.lock_owner import Owner
-from pytest_orchestrator.execution.locks import Held
+from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.locks.lock_file import Owner
+from pytest_orchestrator.execution.locks.locks import LockSet
 
 NEEDS_TWO_USERS = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
 HEAD = """
 import os, sys
-from pytest_orchestrator.execution.locks import taken
+from pytest_orchestrator.execution.locks.locks import acquire
 
 def told(*words):
     print(*words, flush=True)
 
 def take(*names):
-    return taken(names, run="run-2", step="recipes/x.yaml::flash", waiting=lambda *_: told("waits"))
+    step, waiting = "recipes/x.yaml::flash", lambda *_: told("waits")
+    return acquire(names, run="run-2", step=step, waiting=waiting)
 """
 
 
@@ -75,8 +76,8 @@ def other() -> Iterator[Callable[[str], Other]]:
         one.process.communicate()
 
 
-def take(*names: str, **more: Any) -> Held:
-    held = locks.taken(names, run="run-1", step="recipes/x.yaml::measure", **more)
+def take(*names: str, **more: Any) -> LockSet:
+    held = locks.acquire(names, run="run-1", step="recipes/x.yaml::measure", **more)
     assert held is not None
     return held
 
@@ -84,7 +85,7 @@ def take(*names: str, **more: Any) -> Held:
 def is_free(*names: str) -> bool:
     stop = threading.Event()
     stop.set()
-    held = locks.taken(names, run="", step="", stop=stop)
+    held = locks.acquire(names, run="", step="", stop=stop)
     if held is not None:
         held.release()
     return held is not None
@@ -231,7 +232,7 @@ def test_a_wait_is_told_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> N
             stop.set()
 
     with take("psu"):
-        assert locks.taken(["psu"], run="", step="", waiting=waiting, stop=stop) is None
+        assert locks.acquire(["psu"], run="", step="", waiting=waiting, stop=stop) is None
     assert len(ages) == 3
     assert ages == sorted(ages)
 
@@ -245,11 +246,11 @@ def test_a_wait_is_told_again_when_the_owner_is_another() -> None:
         runs.append(owner.run)
         if len(runs) == 2:
             stop.set()
-        lock_owner.write(held.filenos()[0], Owner.here("run-9", "s"))
+        lock_file.write_owner(held.filenos()[0], Owner.here("run-9", "s"))
 
     with take("psu") as held:
         begun = time.monotonic()
-        assert locks.taken(["psu"], run="", step="", waiting=waiting, stop=stop) is None
+        assert locks.acquire(["psu"], run="", step="", waiting=waiting, stop=stop) is None
     assert runs == ["run-1", "run-9"]
     assert time.monotonic() - begun < locks._REMINDER  # noqa: SLF001  # not told as a reminder
 
@@ -271,10 +272,12 @@ def test_a_wait_ends_when_it_is_stopped() -> None:
     stop = threading.Event()
     before = open_files()
     with take("psu"):
-        done: list[Held | None] = []
+        done: list[LockSet | None] = []
         thread = threading.Thread(
             target=lambda: done.append(
-                locks.taken(["a", "psu"], run="", step="", stop=stop, waiting=lambda *_: stop.set())
+                locks.acquire(
+                    ["a", "psu"], run="", step="", stop=stop, waiting=lambda *_: stop.set()
+                )
             )
         )
         thread.start()
@@ -384,9 +387,9 @@ def test_two_users_exclude_each_other(
 
 
 KILLED = """
-from pytest_orchestrator.execution import lockfile
+from pytest_orchestrator.execution.locks import lock_file
 held = take("psu")
-lockfile.goes_away(*held.filenos())
+lock_file.goes_away(*held.filenos())
 {}
 told("holds")
 sys.stdin.readline()
@@ -407,9 +410,9 @@ def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
 ) -> None:
     waits: list[Owner | None] = []
     killed(other)
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
     assert [is_free("psu") for _ in range(3)] == [False] * 3
-    monkeypatch.setattr(lockfile, "GONE", 0.5)  # as if the clock had been set back
+    monkeypatch.setattr(lock_file, "GONE", 0.5)  # as if the clock had been set back
 
     held = take("psu", waiting=lambda _, owner, __: waits.append(owner))
 
@@ -423,17 +426,17 @@ def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
 def test_all_locks_of_an_owner_that_was_killed_are_waited_for_at_the_same_time(
     other: Callable[[str], Other],
 ) -> None:
-    killed(other, more='held = take("load", "meter"); [*map(lockfile.goes_away, held.filenos())]')
-    paths = [f"{lockfile.path_of(lockfile.default_folder(), n)}.lock" for n in ("load", "meter")]
+    killed(other, more='held = take("load", "meter"); [*map(lock_file.goes_away, held.filenos())]')
+    paths = [f"{lock_file.path_of(lock_file.default_folder(), n)}.lock" for n in ("load", "meter")]
     ends: list[list[float]] = []
 
     def waiting(*_: object) -> None:
-        owners = [lock_owner.of(path) for path in paths]
+        owners = [lock_file.owner_of(path) for path in paths]
         ends.append([owner.free_at for owner in owners if owner is not None])
         stop.set()
 
     stop = threading.Event()
-    assert locks.taken(("meter", "load"), run="r", step="s", waiting=waiting, stop=stop) is None
+    assert locks.acquire(("meter", "load"), run="r", step="s", waiting=waiting, stop=stop) is None
     assert len(ends[0]) == len(paths)
     assert all(ends[0])
 
@@ -441,22 +444,22 @@ def test_all_locks_of_an_owner_that_was_killed_are_waited_for_at_the_same_time(
 def test_what_is_over_elsewhere_is_waited_for_by_nobody(
     other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
-    killed(other, "lockfile.is_back(*held.filenos())")
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
+    killed(other, "lock_file.is_back(*held.filenos())")
 
     assert is_free("psu")
 
 
 def test_of_two_that_run_elsewhere_the_last_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
     for ended, is_over in ((1, False), (2, True)):
         with take(f"psu {ended}") as held:
             (fd,) = held.filenos()
             for _ in range(2):
-                lockfile.goes_away(fd)
+                lock_file.goes_away(fd)
             for _ in range(ended):
-                lockfile.is_back(fd)
-        lockfile.is_back(fd)  # which is another file by now, or none
+                lock_file.is_back(fd)
+        lock_file.is_back(fd)  # which is another file by now, or none
         assert is_free(f"psu {ended}") is is_over
 
 
@@ -465,11 +468,11 @@ def test_what_was_lost_elsewhere_is_over_in_time_though_nobody_has_looked(
 ) -> None:
     now = time.time()
     with take("psu") as held:
-        for step in (lockfile.goes_away, lockfile.is_lost):
+        for step in (lock_file.goes_away, lock_file.is_lost):
             step(*held.filenos())
     free = []
     for late in (-1, 20):
-        monkeypatch.setattr(time, "time", lambda late=late: now + lockfile.GONE + late)
+        monkeypatch.setattr(time, "time", lambda late=late: now + lock_file.GONE + late)
         free.append(is_free("psu"))
 
     assert free == [False, True]
@@ -479,9 +482,9 @@ def test_a_try_after_one_that_was_lost_is_waited_for_as_any(
     other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time()
-    again = "lockfile.is_lost(*held.filenos()); lockfile.goes_away(*held.filenos())"
+    again = "lock_file.is_lost(*held.filenos()); lock_file.goes_away(*held.filenos())"
     killed(other, again)
-    monkeypatch.setattr(time, "time", lambda: now + lockfile.GONE + 60)
+    monkeypatch.setattr(time, "time", lambda: now + lock_file.GONE + 60)
 
     assert not is_free("psu")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution import measurements
+from pytest_orchestrator.execution.criteria import measurements
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -47,7 +47,7 @@ def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
-    measured = measurements.taken(step, {"fixtures": {"x": float("nan")}}, {})
+    measured = measurements.take_measurements(step, {"fixtures": {"x": float("nan")}}, {})
 
     assert [one.verdict for one in measured] == ["unset"]
 
@@ -56,7 +56,7 @@ def test_a_margin_that_is_not_finite_is_none(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}
     )
-    (measured,) = measurements.taken(step, {"fixtures": {"x": float("inf")}}, {})
+    (measured,) = measurements.take_measurements(step, {"fixtures": {"x": float("inf")}}, {})
 
     assert (measured.value, measured.verdict, measured.margin) == ("inf", "fail", None)
 

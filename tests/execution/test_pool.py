@@ -16,11 +16,11 @@ import msgspec
 import pytest
 
 from benchmarks.faults import PATIENCE, alive, new_token
-from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.cutoff import Cutoff
 from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
+from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.pool import Pool
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.locks import Held
-    from pytest_orchestrator.execution.wait import Wait
+    from pytest_orchestrator.execution.locks.locks import LockSet
+    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from tests.execution.conftest import Bench
 
 
@@ -271,7 +271,7 @@ def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(pool: Callable[..
 def test_nothing_goes_on_after_the_failure_at_which_all_ends(
     bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[Wait] = []
+    waits: list[LockWait] = []
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     bench.surroundings(waiting=waits.append)
     run = pool(
@@ -283,7 +283,7 @@ def test_nothing_goes_on_after_the_failure_at_which_all_ends(
         locked_e=(_noting("e"), ""),
         jobs=4,
     )
-    held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+    held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
     run.cutoff = Cutoff({"a", "b"}, lambda: 1, "that was it")
 
@@ -533,13 +533,13 @@ def test_a_wait_for_a_lock_is_told_where_somebody_listens(
     bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: set[tuple[str, bool]] = set()
-    held = locks.taken(
+    held = locks.acquire(
         ["psu"], run="run-2", step="recipes/y.yaml::m", folder=str(bench.root / "locks")
     )
     assert held is not None
     later = threading.Timer(0.2, held.release)
 
-    def waiting(wait: Wait) -> None:
+    def waiting(wait: LockWait) -> None:
         if not told:
             later.start()
         told.add((wait.lock, threading.current_thread() is threading.main_thread()))
@@ -583,17 +583,17 @@ def test_others_use_the_slot_of_a_step_that_waits_for_one_beside_it(
 
 
 @pytest.fixture
-def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LockSet]:
     """A lock that somebody else has."""
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
-    held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+    held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
     with held:
         yield held
 
 
 def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
-    bench: Bench, pool: Callable[..., Pool], psu: Held
+    bench: Bench, pool: Callable[..., Pool], psu: LockSet
 ) -> None:
     run = pool(
         jobs=1,
@@ -619,7 +619,7 @@ def _runs(run: Pool, name: str) -> bool:
 
 
 def test_a_lock_is_not_held_while_there_is_no_slot(
-    bench: Bench, pool: Callable[..., Pool], psu: Held
+    bench: Bench, pool: Callable[..., Pool], psu: LockSet
 ) -> None:
     run = pool(jobs=1, locked_a=("true", ""), b=("until [ -e over ]; do sleep 0.01; done", ""))
 
@@ -627,7 +627,7 @@ def test_a_lock_is_not_held_while_there_is_no_slot(
         until(lambda: _runs(run, "b"))
         psu.release()
         until(lambda: run._jobs["locked_a"] in {job for *_, job in run._ready._heap})  # noqa: SLF001
-        held = locks.taken(["psu"], run="run-2", step="recipes/y.yaml::m")
+        held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
         (bench.root / "over").touch()
         assert held is not None
         held.release()
@@ -640,7 +640,7 @@ def test_a_lock_is_not_held_while_there_is_no_slot(
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_cancel_ends_waits_for_locks(
-    bench: Bench, pool: Callable[..., Pool], psu: Held, whole: bool
+    bench: Bench, pool: Callable[..., Pool], psu: LockSet, whole: bool
 ) -> None:
     run = pool(top="locks: [psu]\n" * whole, locked_a=("true", ""), b=("true", ""), c=("true", ""))
     threads = set(threading.enumerate())

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution import lockfile, locks
 from pytest_orchestrator.execution.attempts import Attempts
-from pytest_orchestrator.execution.lock_owner import Owner
+from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.locks.lock_file import Owner
+from pytest_orchestrator.execution.locks.recipe_locks import LockWait
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.scope import Scope
-from pytest_orchestrator.execution.wait import Wait
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.execution.locks import Held
+    from pytest_orchestrator.execution.locks.locks import LockSet
     from tests.execution.conftest import Bench
 
 STEPS = """
@@ -43,11 +43,11 @@ def run_of(bench: Bench, text: str) -> Serial:
     return Serial(bench.recipe(text), bench.context, bench.env)
 
 
-def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> Held | None:
+def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> LockSet | None:
     stop = threading.Event()
     if stopped:
         stop.set()
-    return locks.taken(names, run="run-2", step=step, stop=stop)
+    return locks.acquire(names, run="run-2", step=step, stop=stop)
 
 
 def free(*names: str) -> list[str]:
@@ -109,11 +109,11 @@ def test_a_step_that_runs_after_all_takes_the_locks_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("text", [STEPS, WHOLE])
 def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: str) -> None:
-    told: list[Wait] = []
+    told: list[LockWait] = []
     held = taken("psu")
     assert held is not None
 
-    def waiting(wait: Wait) -> None:
+    def waiting(wait: LockWait) -> None:
         told.append(wait)
         held.release()
 
@@ -131,18 +131,18 @@ def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: s
 
 def test_a_wait_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner(7, "bench3", "ada", "run-2", "recipes/y.yaml::m", "2026-11-25T10:15:11.430Z")
-    wait = Wait(who="recipes/x.yaml::b", lock="psu", owner=owner, seconds=11.7)
+    wait = LockWait(who="recipes/x.yaml::b", lock="psu", owner=owner, seconds=11.7)
     assert str(wait) == (
         "recipes/x.yaml::b waits for lock 'psu': recipes/y.yaml::m has held it for 12 s "
         "(pid 7, ada@bench3, run run-2)"
     )
     monkeypatch.setattr(time, "time", lambda: 1e9)
     gone = msgspec.structs.replace(owner, free_at=1e9 + 20.2)
-    assert str(Wait(who="recipes/x.yaml", lock="psu", owner=gone, seconds=9.0)) == (
+    assert str(LockWait(who="recipes/x.yaml", lock="psu", owner=gone, seconds=9.0)) == (
         "recipes/x.yaml waits for lock 'psu': what recipes/y.yaml::m has left on a worker may run "
         "for 20 s more (ada@bench3, run run-2)"
     )
-    nobody = Wait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
+    nobody = LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
     assert str(nobody) == "recipes/x.yaml waits for lock 'psu'"
 
 
@@ -215,12 +215,12 @@ def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
 def test_a_session_waits_for_what_it_has_lost_on_another_machine(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lockfile, "GONE", 0.2)
+    monkeypatch.setattr(lock_file, "GONE", 0.2)
     first = run_of(bench, WHOLE)
     with first.locks.of(first.recipe.step("c")) as grip:
         assert grip is not None
         for file in grip.files:
-            lockfile.goes_away(file)
+            lock_file.goes_away(file)
     first.over()
     second = run_of(bench, WHOLE)
     result = second.result(second.recipe.step("c"))
@@ -233,30 +233,30 @@ def test_a_session_waits_for_what_it_has_lost_on_another_machine(
 def test_no_step_shares_the_locks_of_its_recipe_with_what_a_worker_was_lost_with(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[Wait] = []
+    waits: list[LockWait] = []
     bench.env = msgspec.structs.replace(bench.env, waiting=waits.append)
     run = run_of(bench, WHOLE)
     step, stop = run.recipe.step("c"), threading.Event()
     stop.set()
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
     with run.locks.of(step) as first:
         assert first is not None
         for file in first.files:
-            lockfile.goes_away(file)
-            lockfile.is_lost(file)
+            lock_file.goes_away(file)
+            lock_file.is_lost(file)
     with run.locks.of(step, stop) as second:
         assert second is None
     assert [wait.owner is not None and wait.owner.free_at > 0 for wait in waits] == [True]
-    monkeypatch.setattr(lockfile, "GONE", 0.2)
+    monkeypatch.setattr(lock_file, "GONE", 0.2)
     for file in first.files:
-        lockfile.goes_away(file)
-        lockfile.is_lost(file)
+        lock_file.goes_away(file)
+        lock_file.is_lost(file)
     with run.locks.of(step, threading.Event()) as third:
         assert third is not None
         assert third.waited > 0.1
     run.over()
 
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
     again = run_of(bench, WHOLE)
     with again.locks.of(step, stop) as fourth:
         assert fourth is not None  # nobody waits for it a second time
@@ -278,7 +278,7 @@ def test_a_lock_that_cannot_be_had_fails_the_step(
 
 
 def test_ctrl_c_ends_a_wait_and_nothing_is_owed(bench: Bench) -> None:
-    def interrupt(_wait: Wait) -> None:
+    def interrupt(_wait: LockWait) -> None:
         signal.raise_signal(signal.SIGINT)
 
     bench.surroundings(waiting=interrupt)
@@ -350,7 +350,7 @@ def test_a_late_name_that_comes_last_is_waited_for(bench: Bench) -> None:
     assert held is not None
     told: list[str] = []
 
-    def waiting(wait: Wait) -> None:
+    def waiting(wait: LockWait) -> None:
         told.append(f"{wait.who} {wait.lock}")
         held.release()
 

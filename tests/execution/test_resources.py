@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution import resources
-from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.execution.locks.lock_file import LockError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.execution.locks import Held
+    from pytest_orchestrator.execution.locks.locks import LockSet
 
 THERE = {"scope": 2, "licence": 3}
 
@@ -25,11 +25,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def now(**wanted: int) -> Held | None:
+def now(**wanted: int) -> LockSet | None:
     """Take what is free now."""
     stop = threading.Event()
     stop.set()
-    return resources.taken(wanted, THERE, run="r", step="x.yaml::a", stop=stop)
+    return locks.acquire_resources(wanted, THERE, run="r", step="x.yaml::a", stop=stop)
 
 
 def test_as_many_as_there_are_can_be_held() -> None:
@@ -59,11 +59,11 @@ def test_who_waits_is_told_of_it_and_gets_it_in_the_end() -> None:
         told.append((name, getattr(owner, "step", None)))
         waits.set()
 
-    found: list[Held | None] = []
+    found: list[LockSet | None] = []
 
     def take() -> None:
         found.append(
-            resources.taken({"scope": 1}, THERE, run="r", step="x.yaml::b", waiting=waiting)
+            locks.acquire_resources({"scope": 1}, THERE, run="r", step="x.yaml::b", waiting=waiting)
         )
 
     thread = threading.Thread(target=take)
@@ -85,7 +85,7 @@ def test_never_more_than_there_are_at_the_same_time() -> None:
     def step() -> None:
         nonlocal running, most
         gate.wait()
-        held = resources.taken({"scope": 1}, THERE, run="r", step="x.yaml::a")
+        held = locks.acquire_resources({"scope": 1}, THERE, run="r", step="x.yaml::a")
         assert held is not None
         with held:
             with lock:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_orchestrator.execution import locks
 from pytest_orchestrator.execution.ahead import Waits
+from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.pool import Pool
 from pytest_orchestrator.execution.runner import Serial
 from pytest_orchestrator.execution.service import Service
@@ -389,7 +389,7 @@ def test_criteria_are_checked_when_the_service_is_ready(run: Run) -> None:
 def is_free(name: str) -> bool:
     stop = threading.Event()
     stop.set()
-    held = locks.taken([name], run="", step="", stop=stop)
+    held = locks.acquire([name], run="", step="", stop=stop)
     if held is not None:
         held.release()
     return held is not None

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Usage
-from pytest_orchestrator.execution import lockfile, locks
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.desk import Desk
 from pytest_orchestrator.execution.environment import Manner
@@ -34,6 +33,7 @@ from pytest_orchestrator.execution.errands import (
     read,
 )
 from pytest_orchestrator.execution.growing import Growing, last_of
+from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.remote.protocol import Reply, Request, refusal, wrong_token
 
@@ -395,9 +395,9 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
     *,
     is_over: bool,
 ) -> None:
-    monkeypatch.setattr(lockfile, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "GONE", 600.0)
     folder, stop = str(tmp_path / "locks"), threading.Event()
-    held = locks.taken(["psu"], run="r", step="s", folder=folder)
+    held = locks.acquire(["psu"], run="r", step="s", folder=folder)
     assert held is not None
     bench.surroundings(locks=held.filenos())
     scene = Scene(bench)
@@ -406,11 +406,11 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
 
     scene.errand().result()
     (file,) = held.filenos()
-    assert (lockfile.left_of_lost(file) > 0) is not is_over
+    assert (lock_file.left_of_lost(file) > 0) is not is_over
     held.release()
 
     stop.set()
-    again = locks.taken(["psu"], run="r", step="s", folder=folder, stop=stop)
+    again = locks.acquire(["psu"], run="r", step="s", folder=folder, stop=stop)
     assert (again is not None) is is_over
     if again is not None:
         again.release()
@@ -439,4 +439,4 @@ def test_a_worker_is_waited_for_that_ends_a_body_though_the_scheduler_is_lost(
 
 
 def test_who_is_gone_for_good_is_silent_for_no_longer_than_its_locks_are_kept() -> None:
-    assert lockfile.GONE >= SILENCE
+    assert lock_file.GONE >= SILENCE

@@ -10,8 +10,8 @@ import pytest
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import AnyEvent, ContextChanged, StepWaits
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.lock_owner import Owner
-from pytest_orchestrator.execution.wait import Wait
+from pytest_orchestrator.execution.locks.lock_file import Owner
+from pytest_orchestrator.execution.locks.recipe_locks import LockWait
 from pytest_orchestrator.plugin.keeping import Keeper
 from pytest_orchestrator.recipe import load
 
@@ -86,11 +86,11 @@ def test_a_wait_is_kept_with_its_step_and_told(tmp_path: Path) -> None:
     path.write_text("steps:\n  - {name: a, type: shell, cmd: 'true', locks: [bench]}\n")
     recipe = load(path, root=tmp_path)
     one, sink = keeper(), Sink()
-    told: list[Wait] = []
+    told: list[LockWait] = []
     one.begin(sink, [])
     one.begun.add(recipe.key)
     owner = Owner.here("20261125T101500Z-7f3a", "recipes/y.yaml::b")
-    wait = Wait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
+    wait = LockWait(who="recipes/x.yaml::a", lock="bench", owner=owner, seconds=1.0)
 
     one.waits(recipe, told.append, wait)
 

@@ -65,7 +65,7 @@ def hang_up(*given):
 
 
 messages.StepRequest = partial(messages.StepRequest, grace=600.0)
-lane.ANSWER = 600.0
+supervisor_client.ANSWER = 600.0
 lane.Lane._hang_up, wait = hang_up, lane.Lane._hang_up
 """
 # A worker of xdist whose controller is silent interrupts itself after some seconds.

@@ -16,15 +16,15 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
-from pytest_orchestrator.execution import locks
-from pytest_orchestrator.execution.wait import Wait
+from pytest_orchestrator.execution.locks import locks
+from pytest_orchestrator.execution.locks.recipe_locks import LockWait
 from pytest_orchestrator.plugin import waiting
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.execution.locks import Held
+    from pytest_orchestrator.execution.locks.locks import LockSet
     from tests.plugin.conftest import Project
 
 OTHER = "recipes/other.yaml::measure"
@@ -36,14 +36,14 @@ def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(project.path / "locks"))
 
 
-def taken(name: str, *, wait: bool = False) -> Held | None:
+def taken(name: str, *, wait: bool = False) -> LockSet | None:
     stop = threading.Event()
     if not wait:
         stop.set()
-    return locks.taken([name], run="run-1", step=OTHER, stop=stop)
+    return locks.acquire([name], run="run-1", step=OTHER, stop=stop)
 
 
-def had(name: str, *, wait: bool = False) -> Held:
+def had(name: str, *, wait: bool = False) -> LockSet:
     held = taken(name, wait=wait)
     assert held is not None
     return held
@@ -129,7 +129,7 @@ def test_a_worker_says_so_in_the_report(project: Project) -> None:
         """
         from pathlib import Path
 
-        from pytest_orchestrator.execution import locks
+        from pytest_orchestrator.execution.locks import locks
 
         def paused(*given):
             Path("waits").touch()
@@ -151,7 +151,7 @@ def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
     config.get_verbosity.return_value = verbosity
     plugins = {"terminalreporter": Mock(), "capturemanager": None}
     config.pluginmanager.get_plugin.side_effect = plugins.get
-    waiting.teller(config)(Wait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0))
+    waiting.teller(config)(LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0))
     assert plugins["terminalreporter"].write_line.call_count == lines  # type: ignore[union-attr]
 
 
@@ -188,14 +188,14 @@ def test_the_wait_is_told_and_is_no_part_of_the_figures(
 _LOOK = """
 import threading
 
-from pytest_orchestrator.execution import locks
+from pytest_orchestrator.execution.locks import locks
 
 
 def look(ctx, params):
     stop = threading.Event()
     stop.set()
     for name in ("bench", "psu"):
-        held = locks.taken([name], run="", step="", stop=stop)
+        held = locks.acquire([name], run="", step="", stop=stop)
         if held:
             ctx.append(f"free.{params['at']}", name)
             held.release()

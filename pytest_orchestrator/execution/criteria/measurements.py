@@ -17,7 +17,7 @@ from pytest_orchestrator.recipe.resolve import Errors
 from pytest_orchestrator.recipe.step_keys import Step
 
 
-def taken(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:
+def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:
     """Take the measurements of a step whose body did as wanted.
 
     Args:
@@ -34,7 +34,7 @@ def taken(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measure
     )
 
 
-def verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
+def measurement_verdicts(measured: tuple[Measured, ...]) -> tuple[Verdict, ...]:
     """Return measurements as criteria, for what lists all that does not hold."""
     return tuple(
         Verdict(

@@ -1,4 +1,4 @@
-"""What must hold after a step: each criterion checked, all that do not hold told."""
+"""Evaluation of all success criteria of a step."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,17 +8,9 @@ import msgspec
 from pytest_orchestrator import extending
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.execution import (
-    assertion,
-    criteria_contents,
-    criteria_context,
-    criteria_files,
-    criteria_limits,
-    criteria_output,
-    criteria_result,
-    status,
-)
-from pytest_orchestrator.execution.evidence import Check, Evidence, verdict
+from pytest_orchestrator.execution import status
+from pytest_orchestrator.execution.criteria import files, result_checks, simple
+from pytest_orchestrator.execution.criteria.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     SearchInterrupted,
@@ -29,23 +21,23 @@ from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpre
 from pytest_orchestrator.recipe.step_keys import Criterion
 
 CHECKS: dict[str, Check] = {
-    "assert": assertion.check,
-    "ctx_has_keys": criteria_context.has_key,
-    "ctx_lacks_keys": criteria_context.lacks_key,
-    "files_exist": criteria_files.exists,
-    "files_absent": criteria_files.absent,
-    "files": criteria_contents.files,
-    "stdout_contains": criteria_output.output,
-    "stdout_not_contains": criteria_output.output,
-    "stdout_matches": criteria_output.output,
-    "stderr_contains": criteria_output.output,
-    "stderr_not_contains": criteria_output.output,
-    "stderr_matches": criteria_output.output,
-    "result_schema": criteria_result.result_schema,
-    "max_seconds": criteria_limits.max_seconds,
-    "max_cpu_seconds": criteria_limits.max_cpu_seconds,
-    "max_rss_mb": criteria_limits.max_rss_mb,
-    "leftover_processes": criteria_limits.leftover_processes,
+    "assert": result_checks.check,
+    "ctx_has_keys": simple.has_key,
+    "ctx_lacks_keys": simple.lacks_key,
+    "files_exist": files.exists,
+    "files_absent": files.absent,
+    "files": files.files,
+    "stdout_contains": simple.output,
+    "stdout_not_contains": simple.output,
+    "stdout_matches": simple.output,
+    "stderr_contains": simple.output,
+    "stderr_not_contains": simple.output,
+    "stderr_matches": simple.output,
+    "result_schema": result_checks.result_schema,
+    "max_seconds": simple.max_seconds,
+    "max_cpu_seconds": simple.max_cpu_seconds,
+    "max_rss_mb": simple.max_rss_mb,
+    "leftover_processes": simple.leftover_processes,
 }
 """How each criterion is checked; ``exit_code`` apart, which belongs to the body."""
 
@@ -92,9 +84,9 @@ def queries(evidence: Evidence) -> Iterator[Query]:
             continue
         with contextlib.suppress(OSError):  # the check itself tells of it
             if one.name != "files":
-                yield from criteria_output.queries(one, evidence)
+                yield from simple.queries(one, evidence)
             elif evidence.elsewhere is None:
-                yield from criteria_contents.queries(one, evidence)
+                yield from files.queries(one, evidence)
 
 
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:

@@ -1,4 +1,4 @@
-"""What the criteria of a step are checked against, and what a check gives."""
+"""Evidence that criteria are checked against, and the verdict of one."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

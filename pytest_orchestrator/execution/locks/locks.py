@@ -1,21 +1,21 @@
-"""Locks that all processes of this machine respect, each the name of what there is once.
+"""Lock sets: all-or-nothing acquisition of locks and counted resources.
 
 A lock is a file with `flock` on it, so it is free when the last process that has it open is
 gone, however that ended. Nobody waits for a lock while holding another: all that somebody
 needs are taken at once, or none.
+
+Each piece is a lock of its own, so that all processes of the machine count together, and what
+a dead process held is free. Nobody waits for pieces while holding others.
 """
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self, TypeAlias
 
-from pytest_orchestrator.execution import lock_owner, lockfile
-from pytest_orchestrator.execution.lock_owner import Owner
-from pytest_orchestrator.execution.lockfile import LockError
-
-__all__ = ["Held", "LockError", "Owner", "Waiting", "paused", "taken"]
+from pytest_orchestrator.execution.locks import lock_file
+from pytest_orchestrator.execution.locks.lock_file import Owner
 
 Waiting: TypeAlias = Callable[[str, Owner | None, float], None]
 """Is told a name, who has it as far as that is known, and since how many seconds."""
@@ -25,7 +25,7 @@ _LONGEST: Final = 0.025
 _REMINDER: Final = 10.0
 
 
-class Held:
+class LockSet:
     """Locks that are held until they are released, by whom they were handed to as well.
 
     Attributes:
@@ -52,7 +52,7 @@ class Held:
         """Let go; whoever was handed a lock keeps it. A second time does nothing."""
         while self._fds:
             with contextlib.suppress(IndexError):  # another thread was quicker
-                lockfile.close(self._fds.pop())
+                lock_file.close(self._fds.pop())
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +61,7 @@ class Held:
         self.release()
 
 
-def taken(
+def acquire(
     names: Iterable[str],
     *,
     run: str,
@@ -69,7 +69,7 @@ def taken(
     folder: str | None = None,
     waiting: Waiting | None = None,
     stop: threading.Event | None = None,
-) -> Held | None:
+) -> LockSet | None:
     """Take locks, all at once, and wait until that can be.
 
     Args:
@@ -88,8 +88,8 @@ def taken(
         LockError: The file of a lock cannot be used.
     """
     begun = time.monotonic()
-    where = folder or lockfile.default_folder()
-    locks = [_Lock(name, lockfile.path_of(where, name)) for name in sorted(set(names))]
+    where = folder or lock_file.default_folder()
+    locks = [_Lock(name, lock_file.path_of(where, name)) for name in sorted(set(names))]
     report = _Report(waiting)
     try:
         if (busy := _busy(locks)) is not None:
@@ -125,22 +125,22 @@ class _Lock:
     def take(self) -> bool:
         """Take the turn and then the lock, without waiting for either."""
         if self.turn is None:
-            self.turn = lockfile.locked(f"{self.path}.turn")
+            self.turn = lock_file.locked(f"{self.path}.turn")
         if self.turn is not None and self.fd is None:
-            self.fd = lockfile.locked(self.path)
+            self.fd = lock_file.locked(self.path)
         return self.fd is not None
 
     def leave(self) -> None:
         """Give up lock and turn."""
         if self.fd is not None:
-            lockfile.close(self.fd)
+            lock_file.close(self.fd)
             self.fd = None
         self.pass_turn()
 
     def pass_turn(self) -> None:
         """Let somebody else be the next."""
         if self.turn is not None:
-            lockfile.close(self.turn)
+            lock_file.close(self.turn)
             self.turn = None
 
 
@@ -170,15 +170,15 @@ def _look_at(locks: list[_Lock]) -> None:
         lock.leave()
 
 
-def _held(locks: list[_Lock], owner: Owner, waited: float) -> Held:
+def _held(locks: list[_Lock], owner: Owner, waited: float) -> LockSet:
     locks.sort(key=lambda lock: lock.name)
     fds = []
     for lock in locks:
         if lock.fd is not None:
-            lock_owner.write(lock.fd, owner)
+            lock_file.write_owner(lock.fd, owner)
             fds.append(lock.fd)
         lock.pass_turn()
-    return Held(tuple(lock.name for lock in locks), fds, waited)
+    return LockSet(tuple(lock.name for lock in locks), fds, waited)
 
 
 def paused(waited: float, stop: threading.Event | None) -> bool:
@@ -201,8 +201,84 @@ class _Report:
     def of(self, busy: _Lock) -> None:
         if self._waiting is None:
             return
-        owner = lock_owner.of(busy.path)
+        owner = lock_file.owner_of(busy.path)
         now = time.monotonic()
         if (busy.name, owner) != self._told or now - self._when >= _REMINDER:
             self._told, self._when = (busy.name, owner), now
             self._waiting(busy.name, owner, owner.age() if owner else 0.0)
+
+
+def acquire_resources(
+    wanted: Mapping[str, int],
+    there: Mapping[str, int],
+    *,
+    run: str,
+    step: str,
+    waiting: Waiting | None = None,
+    stop: threading.Event | None = None,
+) -> LockSet | None:
+    """Take as many pieces of each resource as are wanted, and wait until that can be.
+
+    Args:
+        wanted: Number of pieces by the name of the resource; never more than there are.
+        there: Number of all pieces, likewise.
+        run: Id of the run, for those who wait for this one.
+        step: Node id of the step, for the same.
+        waiting: Is called when there is a wait, and every ten seconds.
+        stop: Ends the wait when it is set.
+
+    Returns:
+        What is held; None where `stop` was set before.
+
+    Raises:
+        LockError: The file of a piece cannot be used.
+    """
+    begun, reminded = time.monotonic(), 0.0
+    folder = lock_file.default_folder()
+    while True:
+        fds: list[int] = []
+        lacking = ""
+        try:
+            for name in sorted(wanted):
+                if not _take(folder, name, wanted[name], there[name], fds):
+                    lacking = name
+                    break
+            if not lacking:
+                owner = Owner.here(run, step)
+                for fd in fds:
+                    lock_file.write_owner(fd, owner)
+                return LockSet(tuple(sorted(wanted)), fds, time.monotonic() - begun)
+        except BaseException:
+            _let_go(fds)
+            raise
+        _let_go(fds)
+        now = time.monotonic()
+        if waiting is not None and now - reminded >= _REMINDER:
+            reminded = now
+            owner_of = lock_file.owner_of(f"{_path(folder, lacking, 0)}.lock")
+            waiting(f"{lacking} (resource)", owner_of, owner_of.age() if owner_of else 0.0)
+        if paused(now - begun, stop):
+            return None
+
+
+def _take(folder: str, name: str, wanted: int, there: int, fds: list[int]) -> bool:
+    """Take pieces of one resource that are free; tell whether there were enough."""
+    lacking = wanted
+    for number in range(there):
+        if not lacking:
+            break
+        fd = lock_file.locked(f"{_path(folder, name, number)}.lock")
+        if fd is not None:
+            fds.append(fd)
+            lacking -= 1
+    return not lacking
+
+
+def _path(folder: str, name: str, number: int) -> str:
+    # A lock of the user's never has a name with a null in it.
+    return lock_file.path_of(folder, f"resource {name}\0{number}")
+
+
+def _let_go(fds: list[int]) -> None:
+    while fds:
+        lock_file.close(fds.pop())

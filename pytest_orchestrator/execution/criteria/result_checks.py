@@ -1,17 +1,18 @@
-"""An expression that should be true: what its names were where it is not."""
+"""Criteria on the result: JSON Schema, and `assert` expressions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.execution.evidence import Evidence, verdict
+from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
 from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe.expressions import Expression, ExpressionError
 from pytest_orchestrator.recipe.step_keys import Criterion
 
-_MOST = 6
-_WIDEST = 80
+_MOST_VALUES = 6
+_WIDEST_OPERAND = 80
 
 
 def unmet(expression: Expression, names: Mapping[str, Any], context: Context) -> str | None:
@@ -31,7 +32,7 @@ def unmet(expression: Expression, names: Mapping[str, Any], context: Context) ->
     if expression.holds(names):
         return None
     values = list(dict.fromkeys(_values(expression, names, context)))
-    told = ", ".join(values[:_MOST])
+    told = ", ".join(values[:_MOST_VALUES])
     return f"`{expression.text}` is false{': ' * bool(told)}{told}"
 
 
@@ -51,12 +52,12 @@ def _values(expression: Expression, names: Mapping[str, Any], context: Context) 
             value = Expression(text, expression.place).value(names)
         except ExpressionError:
             continue
-        shown = one_line(repr(value) if isinstance(value, str) else _json(value))
-        shown = shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+        shown = one_line(repr(value) if isinstance(value, str) else _as_json(value))
+        shown = shown if len(shown) <= _WIDEST_OPERAND else f"{shown[: _WIDEST_OPERAND - 1]}…"
         yield f"{text} = {shown}{_written(chain.parts, context) if chain.root == 'ctx' else ''}"
 
 
-def _json(value: Any) -> str:
+def _as_json(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False)
@@ -71,3 +72,38 @@ def _written(parts: tuple[Any, ...], context: Context) -> str:
             last = history[-1]
             return f" (written by {last['who']} at {last['ts']})"
     return ""
+
+
+def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """What the step returned, or said, keeps the schema."""
+    schema = criterion.wanted if isinstance(criterion.wanted, dict) else {}
+    found = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
+    if "fault" in found:
+        way, fault = found["fault"]
+        where = f" in {'.'.join(map(str, way))}" if way else ""
+        place = criterion.at.get("/".join(map(str, way)), criterion.place)
+        yield verdict(criterion, f"no JSON Schema{where}: {fault}", place=place, errs=True)
+        return
+    if not found["rows"]:
+        yield verdict(criterion)
+        return
+    yield verdict(
+        criterion,
+        "; ".join(found["rows"]),
+        place=_place(criterion, found["way"]),
+        measured=found["measured"],
+    )
+
+
+def _place(criterion: Criterion, way: list[str]) -> Place:
+    """Return where the rule stands, or the reference that leads to it."""
+    way = [*way]
+    at = criterion.at
+    if "/".join(way) in at:
+        return at["/".join(way)]
+    while way:  # what a reference leads to is told without it
+        way.pop()
+        for key in ("/".join([*way, "$ref"]), "/".join(way)):
+            if key in at:
+                return at[key]
+    return criterion.place

@@ -1,4 +1,4 @@
-"""The locks of one run of a recipe: those of its own, and those of its steps.
+"""Locks of one recipe run: those of the recipe, those of its steps, waits.
 
 A recipe that has locks of its own holds them from its first step until its run is over, and
 the locks of all its steps with them, as far as their names are known then. So whoever holds
@@ -10,23 +10,27 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_orchestrator.execution import lockfile, locks, resources
-from pytest_orchestrator.execution.early_locks import early_locks
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.lock_owner import Owner
-from pytest_orchestrator.execution.lockfile import LockError
+from pytest_orchestrator.execution.locks import lock_file, locks
+from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
 from pytest_orchestrator.execution.scope import Scope
-from pytest_orchestrator.execution.wait import Wait
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.step_keys import Step
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pytest_orchestrator.execution.lookups import Inner, Steps
+    from pytest_orchestrator.recipe.part import Part
 
 _PAUSE = 0.02
 
 
-class Grip:
+class StepLocks:
     """The locks that a step has while it runs.
 
     Attributes:
@@ -56,7 +60,7 @@ class RecipeLocks:
             one.path[0] == "locks" for one in recipe.templates
         )
         self._one_at_a_time = threading.Lock()
-        self._whole: list[locks.Held] = []
+        self._whole: list[locks.LockSet] = []
 
     @contextlib.contextmanager
     def of(
@@ -64,7 +68,7 @@ class RecipeLocks:
         step: Step,
         stop: threading.Event | None = None,
         on_wait: Callable[[], None] = lambda: None,
-    ) -> Iterator[Grip | None]:
+    ) -> Iterator[StepLocks | None]:
         """Hold the locks of a step while a block runs.
 
         Args:
@@ -81,7 +85,7 @@ class RecipeLocks:
             ExpressionError: The name of a lock of the recipe has no value.
         """
         if not (self._has_own or step.locks or step.resources):
-            yield Grip()
+            yield StepLocks()
             return
         with contextlib.ExitStack() as stack:
             grip = self._locked(step, stop, on_wait, stack)
@@ -95,16 +99,16 @@ class RecipeLocks:
         stop: threading.Event | None,
         on_wait: Callable[[], None],
         stack: contextlib.ExitStack,
-    ) -> Grip | None:
+    ) -> StepLocks | None:
         if self._has_own:
             return self._within_whole(step, stop)
         if not step.locks:  # it has resources
-            return Grip()
+            return StepLocks()
         held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
         if held is None:
             return None
         stack.enter_context(held)
-        return Grip(held.filenos(), held.waited)
+        return StepLocks(held.filenos(), held.waited)
 
     def _with_resources(
         self,
@@ -112,17 +116,17 @@ class RecipeLocks:
         stop: threading.Event | None,
         on_wait: Callable[[], None],
         stack: contextlib.ExitStack,
-        grip: Grip,
-    ) -> Grip | None:
+        grip: StepLocks,
+    ) -> StepLocks | None:
         """Take the resources of a step, after its locks: who has any waits for no lock."""
         who = self._recipe.node(step.name)
 
         def waiting(name: str, owner: Owner | None, seconds: float) -> None:
             on_wait()
-            self._env.waiting(Wait(who=who, lock=name, owner=owner, seconds=seconds))
+            self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
 
         there = self._env.resources_there
-        held = resources.taken(
+        held = locks.acquire_resources(
             # What nobody counts here is what the worker has that runs the step.
             {name: number for name, number in step.resources.items() if name in there},
             there,
@@ -134,7 +138,7 @@ class RecipeLocks:
         if held is None:
             return None
         stack.enter_context(held)
-        return Grip((*grip.files, *held.filenos()), grip.waited + held.waited)
+        return StepLocks((*grip.files, *held.filenos()), grip.waited + held.waited)
 
     def release(self) -> None:
         """Let the recipe's own locks go: its run is over."""
@@ -142,7 +146,7 @@ class RecipeLocks:
             while self._whole:
                 self._whole.pop().release()
 
-    def _within_whole(self, step: Step, stop: threading.Event | None) -> Grip | None:
+    def _within_whole(self, step: Step, stop: threading.Event | None) -> StepLocks | None:
         begun = time.monotonic()
         while not self._one_at_a_time.acquire(timeout=_PAUSE):
             if stop is not None and stop.is_set():
@@ -160,19 +164,19 @@ class RecipeLocks:
             files = tuple(file for held in self._whole for file in held.filenos())
         finally:
             self._one_at_a_time.release()
-        return Grip(files, time.monotonic() - begun)
+        return StepLocks(files, time.monotonic() - begun)
 
     def _is_left_alone(self, stop: threading.Event | None) -> bool:
         """Wait until nothing that a worker was lost with may run; False where `stop` came first."""
         begun, told = time.monotonic(), ""
         for held in self._whole:
             for name, file in zip(held.names, held.filenos(), strict=True):
-                while left := lockfile.left_of_lost(file):
+                while left := lock_file.left_of_lost(file):
                     if told != name:
                         told, who = name, self._recipe.key
                         owner = Owner.here(self._env.run, who)
                         owner = msgspec.structs.replace(owner, free_at=time.time() + left)
-                        self._env.waiting(Wait(who=who, lock=name, owner=owner, seconds=0.0))
+                        self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=0.0))
                     if locks.paused(time.monotonic() - begun, stop):
                         return False
         return True
@@ -188,14 +192,14 @@ class RecipeLocks:
         who: str,
         stop: threading.Event | None,
         on_wait: Callable[[], None] = lambda: None,
-    ) -> locks.Held | None:
+    ) -> locks.LockSet | None:
         def waiting(lock: str, owner: Owner | None, seconds: float) -> None:
             self._refuse_to_wait_for_ourselves(lock, owner)
             self._refuse_to_wait_for_ever(min(names), lock)
             on_wait()
-            self._env.waiting(Wait(who=who, lock=lock, owner=owner, seconds=seconds))
+            self._env.waiting(LockWait(who=who, lock=lock, owner=owner, seconds=seconds))
 
-        return locks.taken(names, run=self._env.run, step=who, waiting=waiting, stop=stop)
+        return locks.acquire(names, run=self._env.run, step=who, waiting=waiting, stop=stop)
 
     def _refuse_to_wait_for_ourselves(self, lock: str, owner: Owner | None) -> None:
         """Say so where a run that is not over in this session would be waited for."""
@@ -217,3 +221,89 @@ class RecipeLocks:
                 f"locks; to wait for it while '{held}' is held might be for ever: let its name "
                 "depend on vars, env, matrix, run or recipe alone"
             )
+
+
+def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
+    """Return the names of locks that are known before anything runs.
+
+    A name that cannot be known yet, or that has no value, is left to its step.
+
+    Args:
+        recipe: The recipe.
+        names: What the names of its expressions mean before anything runs.
+
+    Raises:
+        ExpressionError: A name among the recipe's own has no value.
+    """
+    from pytest_orchestrator.execution.lookups import Inner, Steps
+    from pytest_orchestrator.recipe.expressions import ExpressionError
+    from pytest_orchestrator.recipe.resolve import is_early, lock_names, plain_locks
+
+    told = {*plain_locks(recipe.locks, recipe.templates), *lock_names(recipe.templates, names)}
+    steps = Steps(recipe, lambda _: None)
+    inner: dict[str, Inner | None] = {}
+    for step in (*recipe.steps, *recipe.final):
+        told.update(plain_locks(step.locks, step.templates))
+        known = names
+        if step.part is not None:
+            if step.part.name not in inner:
+                inner[step.part.name] = _inner(step.part, names, steps)
+            within = inner[step.part.name]
+            if within is None:
+                continue
+            told.update(within.locks)
+            known = within.names(names)
+        for one in filter(is_early, step.templates):
+            with contextlib.suppress(ExpressionError):  # its step will tell of it
+                told.update(lock_names([one], known))
+    return told
+
+
+def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
+    """Return what a used file knows before anything runs; None where that comes later."""
+    from pytest_orchestrator.execution.lookups import Inner
+    from pytest_orchestrator.recipe.expressions import ExpressionError
+    from pytest_orchestrator.recipe.resolve import is_early
+
+    templates = (*part.templates, *part.given_templates, *part.locks)
+    if not all(map(is_early, templates)):
+        return None
+    outer = None
+    if part.outer is not None:
+        outer = _inner(part.outer, names, steps)
+        if outer is None:
+            return None
+    with contextlib.suppress(ExpressionError):  # its steps will tell of it
+        return Inner(msgspec.structs.replace(part, condition=None), names, steps, outer)
+    return None
+
+
+class LockWait(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is told while a step waits.
+
+    Attributes:
+        who: Node id of the step, or the recipe's id where its own locks are waited for.
+        lock: Name of the lock.
+        owner: Who has it; None where that is not known.
+        seconds: How long that one has had it.
+    """
+
+    who: str
+    lock: str
+    owner: Owner | None
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.owner is None:
+            return f"{self.who} waits for lock '{self.lock}'"
+        owner = self.owner
+        if owner.free_at:
+            left = max(0.0, owner.free_at - time.time())
+            return (
+                f"{self.who} waits for lock '{self.lock}': what {owner.step} has left on a worker "
+                f"may run for {left:.0f} s more ({owner.user}@{owner.host}, run {owner.run})"
+            )
+        return (
+            f"{self.who} waits for lock '{self.lock}': {owner.step} has held it for "
+            f"{self.seconds:.0f} s (pid {owner.pid}, {owner.user}@{owner.host}, run {owner.run})"
+        )

@@ -1,21 +1,88 @@
-"""The criterion on what is in files, how large they are, and who has written them."""
+"""Criteria on files: existence, contents, size, freshness.
 
+A file is another one afterwards if its identity, its size or the time of its last change
+is. File systems tell that time in ticks: a file that was written within the present tick
+could be written again and look the same, so the step waits until the tick is over.
+"""
+
+import contextlib
+import glob
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import distance
-from pytest_orchestrator.execution.criteria_files import matching, missing
-from pytest_orchestrator.execution.criteria_output import found, query_of
-from pytest_orchestrator.execution.evidence import Evidence, verdict
-from pytest_orchestrator.execution.freshness import lag, stamp_of
+from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, Stamp, verdict
+from pytest_orchestrator.execution.criteria.simple import found, query_of
 from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.search import file_of
-from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
+
+_TICK = 0.011
+_COARSE = 2.0
+_SECOND = 1_000_000_000
+
+
+def noted(step: Step, root: Path) -> Before:
+    """Return the files that the step is to write afresh, as they are now.
+
+    Args:
+        step: The step, right before it begins.
+        root: The folder that paths start from.
+    """
+    paths = [
+        str(one.wanted["path"])
+        for one in step.success
+        if one.name == "files" and isinstance(one.wanted, dict) and one.wanted.get("fresh")
+    ]
+    found = {path: _stamps(path, root) for path in paths}
+    _let_the_tick_pass([stamp for stamps in found.values() for stamp in stamps.values()])
+    return found
+
+
+def stamp_of(path: str) -> Stamp:
+    """Return by what a file is known.
+
+    Raises:
+        OSError: It is not there.
+    """
+    seen = os.stat(path)
+    return Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+
+
+def lag(stamp: Stamp) -> float:
+    """Return by how many seconds the time of a change may be behind the clock.
+
+    File systems that keep whole seconds alone do so by two of them at most.
+    """
+    return _TICK if stamp.modified_ns % _SECOND else _COARSE
+
+
+def _stamps(path: str, root: Path) -> dict[str, Stamp]:
+    found = {}
+    for name in matching(path, root):
+        with contextlib.suppress(OSError):  # gone this moment, or a link that leads nowhere
+            found[name] = stamp_of(os.path.join(root, name))
+    return found
+
+
+def _let_the_tick_pass(stamps: list[Stamp]) -> None:
+    now = time.time()
+    # What is from the future comes from another clock, and is not waited for.
+    left = [
+        stamp.modified_ns / _SECOND + lag(stamp) - now
+        for stamp in stamps
+        if stamp.modified_ns / _SECOND <= now
+    ]
+    if (longest := max(left, default=0.0)) > 0:
+        time.sleep(longest)
+
 
 _SHORT = 12
 
@@ -165,3 +232,57 @@ _CHECKS: dict[str, Callable[[Criterion, str, Json, Evidence], Verdict]] = {
     "max_bytes": _max_bytes,
     "fresh": _fresh,
 }
+
+_SHOWN = 3
+_NOWHERE = "which leads to nothing"
+
+
+def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to something, or a glob matches something."""
+    name = str(criterion.wanted)
+    found = matching(name, evidence.root)
+    yield verdict(criterion, None if found else missing(name, evidence.root))
+
+
+def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to nothing, a glob matches nothing."""
+    name = str(criterion.wanted)
+    found = matching(name, evidence.root)
+    if not found:
+        yield verdict(criterion)
+    elif found == [name]:
+        yield verdict(criterion, f"{name} is there", measured=1)
+    else:
+        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+        shown = ", ".join(sorted(found)[:_SHOWN])
+        yield verdict(criterion, f"{name} matches {shown}{more}", measured=len(found))
+
+
+def matching(name: str, root: Path) -> list[str]:
+    """Return the files that a path or glob leads to, relative to the rootdir where the name is.
+
+    Links are followed: one that leads to nothing is no file.
+    """
+    return [one for one in named(name, root) if os.path.exists(os.path.join(root, one))]
+
+
+def named(name: str, root: Path) -> list[str]:
+    """Return the entries of folders that a path or glob names, broken links among them."""
+    if os.path.lexists(os.path.join(root, name)):
+        return [name]
+    # The rootdir is no pattern, whatever its name.
+    return glob.glob(name, root_dir=root, recursive=True) if glob.has_magic(name) else []
+
+
+def missing(name: str, root: Path) -> str:
+    """Say what is there instead of a file that is not."""
+    found = sorted(named(name, root))
+    if found and os.path.islink(link := os.path.join(root, found[0])):
+        told = f"{found[0]} is a link to {os.readlink(link)!r}, {_NOWHERE}"
+        return told if found == [name] else f"no file matches {name}: {told}"
+    if glob.has_magic(name):
+        return f"no file matches {name}"
+    folder, last = os.path.split(os.path.join(root, name))
+    if not os.path.isdir(folder):
+        return f"{name} is not there, nor is its folder"
+    return f"{name} is not there{nearest(last, os.listdir(folder))}"

@@ -1,0 +1,1 @@
+"""Success criteria: what must hold after a step."""

@@ -1,0 +1,170 @@
+"""Criteria on Context keys, resource limits and printed output."""
+
+from collections.abc import Iterator
+
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.result import Stream, Verdict
+from pytest_orchestrator.execution import distance
+from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
+from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
+from pytest_orchestrator.execution.printable import quoted
+from pytest_orchestrator.execution.printed import searched
+from pytest_orchestrator.execution.search import Searched
+from pytest_orchestrator.recipe.step_keys import Criterion
+
+STREAMS = ("stdout", "stderr")
+
+
+def output(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A text or a pattern is found on a stream, or is not; the criterion's name says which."""
+    if evidence.ended.process is None:
+        return
+    name, _, rule = criterion.name.partition("_")
+    stream: Stream = getattr(evidence.ended.process, name)
+    wanted = str(criterion.wanted)
+    yield found(criterion, rule, wanted, searched(stream, name), evidence.searches)
+
+
+def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
+    """Return the pattern that a criterion searches, where it is one on the output."""
+    name, _, rule = criterion.name.partition("_")
+    if rule == "matches" and name in STREAMS and evidence.ended.process is not None:
+        stream: Stream = getattr(evidence.ended.process, name)
+        yield query_of(criterion, str(criterion.wanted), searched(stream, name))
+
+
+def query_of(criterion: Criterion, pattern: str, where: Searched) -> Query:
+    """Return the search of a pattern for a criterion."""
+    rule = "files.matches" if criterion.name == "files" else criterion.name
+    return Query(where, pattern, rule, criterion.place)
+
+
+def found(
+    criterion: Criterion, rule: str, wanted: str, where: Searched, searches: Searches
+) -> Verdict:
+    """Search and judge.
+
+    Args:
+        criterion: The criterion.
+        rule: ``contains``, ``not_contains`` or ``matches``.
+        wanted: The text or the pattern.
+        where: What is searched.
+        searches: Searches patterns.
+    """
+    if rule == "matches":
+        match = searches.first(query_of(criterion, wanted, where))
+        hit = match and match.hit
+    else:
+        hit = where.text(wanted)
+    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
+    if rule == "not_contains":
+        if hit is None:
+            unmet = f"nobody knows whether {quoted(wanted)} is in {where.name}{lost}"
+            return verdict(criterion, unmet if lost else None)
+        line = f"line {hit.line:,}" if hit.line else "a line near the end"
+        told = "" if hit.text.strip() == wanted.strip() else f": {quoted(hit.text)}"
+        unmet = f"{quoted(wanted)} is in {line} of {where.name}{told}"
+        return verdict(criterion, unmet, measured=hit.text)
+    if hit is not None:
+        return verdict(criterion)
+    end = where.end()
+    tail = f"which ends with {quoted(end)}" if end else "which says nothing"
+    what = "no match of " if rule == "matches" else "no "
+    return verdict(criterion, f"{what}{quoted(wanted)} in {where.name}, {tail}{lost}")
+
+
+def has_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to something."""
+    key, context = str(criterion.wanted), evidence.context
+    if key in context:
+        yield verdict(criterion)
+        return
+    keys = context.keys()
+    near = nearest(key, keys)
+    there = "" if near else f"; it has {_listed(keys)}"
+    yield verdict(criterion, f"the context has no key '{key}'{near}{there}")
+
+
+def lacks_key(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """A path leads to nothing."""
+    key, context = str(criterion.wanted), evidence.context
+    if key not in context:
+        yield verdict(criterion)
+        return
+    history = context.get_history(key)
+    by = f", written by {history[-1]['who']}" if history else ""
+    yield verdict(criterion, f"the context has the key '{key}'{by}")
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "none at all"
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+_MEGA = 1_000_000
+
+
+def max_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """The body of the try took no longer, the start of its process included."""
+    yield _at_most(criterion, evidence.ended.usage.seconds, "s", "took {}")
+
+
+def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """All processes of the step together used no more CPU time."""
+    if evidence.ended.process is None:
+        return
+    usage = evidence.ended.usage
+    if usage.cpu_user_seconds is None or usage.cpu_system_seconds is None:
+        yield verdict(criterion, "no CPU time was measured")
+        return
+    used = usage.cpu_user_seconds + usage.cpu_system_seconds
+    yield _at_most(criterion, used, "s", "used {} of CPU")
+
+
+def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """All processes of the step together never had more memory."""
+    if evidence.ended.process is None:
+        return
+    peak = evidence.ended.usage.max_rss
+    if peak is None:
+        yield verdict(criterion, "no memory was measured")
+        return
+    yield _at_most(criterion, peak / _MEGA, "MB", "had {} at its peak", digits=1)
+
+
+def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """No more processes were left running."""
+    process = evidence.ended.process
+    if process is None:
+        return
+    found = _at_most(criterion, len(process.leftovers), "", "left {} running")
+    if found.unmet is None:
+        yield found
+        return
+    names = ", ".join(process.leftovers[:5])
+    more = f" and {len(process.leftovers) - 5} more" if len(process.leftovers) > 5 else ""
+    yield verdict(
+        criterion,
+        f"{found.unmet}: {names}{more}",
+        measured=found.measured,
+        distance=found.distance,
+    )
+
+
+def _at_most(
+    criterion: Criterion, value: float, unit: str, said: str, *, digits: int = 2
+) -> Verdict:
+    limit = criterion.wanted
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        return verdict(criterion, "the limit is no number", measured=value, unit=unit)
+    if value <= limit:
+        return verdict(criterion, measured=value, unit=unit)
+    figure, rest = distance.measured(value, limit, unit, digits=digits)
+    return verdict(
+        criterion,
+        f"{said.format(figure)}, {rest}",
+        measured=value,
+        unit=unit,
+        distance=value - limit,
+    )

@@ -1,0 +1,1 @@
+"""Locks and counted resources among all processes of a machine."""
