@@ -28,13 +28,15 @@ class Change(NamedTuple):
 
 
 _ANY_SENDER = Change(
-    "execution/isolated.py",
+    "execution/steps/python_process.py",
     "ends = self._ends.get(pid, [])",
     "ends = [one for all_ in self._ends.values() for one in all_][-1:]",
 )
-_NO_PROOF = Change("execution/isolated.py", 'getattr(socket, "SO_PASSCRED", None)', "None")
+_NO_PROOF = Change(
+    "execution/steps/python_process.py", 'getattr(socket, "SO_PASSCRED", None)', "None"
+)
 _COPIES_REPORT = Change(
-    "execution/python.py",
+    "execution/steps/python_inline.py",
     "with OneProcess() as copy:\n        ended = copy.ended = _run(",
     "if copy := OneProcess():\n        ended = copy.ended = _run(",
 )
@@ -44,21 +46,25 @@ _COPIES_SERVE = Change(
     "with warnings.catch_warnings():",
 )
 _ANY_END = Change(
-    "execution/isolated.py",
+    "execution/steps/python_process.py",
     "    if exited.wrong is None:\n        return None\n",
     "    if exited.status is not None or exited.wrong is None:\n        return None\n",
 )
-_MANY_REPORTS = Change("execution/isolated.py", "if len(ends) > 1:", "if len(ends) > 99:")
+_MANY_REPORTS = Change(
+    "execution/steps/python_process.py", "if len(ends) > 1:", "if len(ends) > 99:"
+)
 _IGNORED = Change("execution/supervision/lane_process.py", "    signal(SIGCHLD, SIG_DFL)\n", "")
 _UNKNOWN_IS_GOOD = (
-    Change("execution/shell.py", "if exited.status is None:", "if exited.status == -1:"),
+    Change("execution/steps/shell.py", "if exited.status is None:", "if exited.status == -1:"),
     Change(
         "execution/lanes/messages.py",
         "if self.status is None:\n            return",
         "if self.status == -1:\n            return",
     ),
     Change(
-        "execution/isolated.py", "    if exited.status is None:\n", "    if exited.status == -1:\n"
+        "execution/steps/python_process.py",
+        "    if exited.status is None:\n",
+        "    if exited.status == -1:\n",
     ),
 )
 

@@ -11,14 +11,14 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.where import Where
-from pytest_orchestrator.execution.artifacts import Kept
 from pytest_orchestrator.execution.carrying import order_of
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
-from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts
 from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 
@@ -90,16 +90,16 @@ class Errand:
             self._withdraw()
             self._ticket.lose("it was ended")
 
-    def collect(self, patterns: Sequence[object], env: Environment) -> Kept:
+    def collect(self, patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
         """Have the files that globs match sent into the folder of the run."""
         if env.artifacts is None:
-            return Kept()
+            return CopiedArtifacts()
         try:
             done = self._ticket.asked(Order(patterns=tuple(patterns)))
         except WorkerLost as lost:
-            return Kept(warnings=(f"artifacts: {lost}",))
+            return CopiedArtifacts(warnings=(f"artifacts: {lost}",))
         if done.error:
-            return Kept(warnings=(f"artifacts: {done.error}",))
+            return CopiedArtifacts(warnings=(f"artifacts: {done.error}",))
         found = []
         for one, modified in zip(done.artifacts, done.modified, strict=True):
             path = env.artifacts / one.path
@@ -109,7 +109,7 @@ class Errand:
             with contextlib.suppress(OSError):
                 os.utime(path, ns=(modified, modified))
             found.append(Artifact(path=str(path), type=one.type, bytes=one.bytes))
-        return Kept(tuple(found), done.warnings)
+        return CopiedArtifacts(tuple(found), done.warnings)
 
     def close(self) -> None:
         """Let the worker go."""

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import custom, worker
+from pytest_orchestrator.execution import worker
 from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
 from pytest_orchestrator.execution.away import Errand
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.errands import Work
 from pytest_orchestrator.execution.handing import Handing
-from pytest_orchestrator.execution.offers import Offer, beside
-from pytest_orchestrator.execution.scheduler import Scheduler
+from pytest_orchestrator.execution.scheduling.cluster import Scheduler
+from pytest_orchestrator.execution.scheduling.placement import Offer, beside
+from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep

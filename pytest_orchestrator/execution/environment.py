@@ -1,4 +1,4 @@
-"""What every step of a run is given, and what the engine asks of its door.
+"""Settings and callbacks that all steps of a run share.
 
 The engine knows no test runner: what it needs of one (which exceptions mean *skip*, how
 a module's assertions get rewritten) comes in here.
@@ -15,15 +15,15 @@ import msgspec
 
 from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.bell import Bell
+from pytest_orchestrator.execution.notifications import MainThreadQueue
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
-    from pytest_orchestrator.execution.following import Follow, Keep
     from pytest_orchestrator.execution.lanes.context_access import ContextAccess
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-    from pytest_orchestrator.execution.services import Services
+    from pytest_orchestrator.execution.notifications import Follow, Keep
+    from pytest_orchestrator.execution.steps.services import Services
     from pytest_orchestrator.recipe.step_keys import Step
 
     Judge = Callable[[Step, Ended, tuple[Measured, ...]], tuple[Verdict, ...]]
@@ -157,7 +157,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     follow: "Follow | None" = None
     keep: "Keep | None" = None
     lull: Callable[[], None] | None = None
-    bell: Bell = msgspec.field(default_factory=Bell)
+    bell: MainThreadQueue = msgspec.field(default_factory=MainThreadQueue)
     live: tuple[int, int] | None = None
     secrets: Masker = msgspec.field(default_factory=Masker)
     door: "ContextAccess | None" = None

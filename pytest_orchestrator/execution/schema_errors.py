@@ -1,4 +1,4 @@
-"""The errors of a value against a JSON Schema, as plain data; here or in a fork of a lane."""
+"""JSON Schema errors of a value as plain data, and how far a figure is beyond its limit."""
 
 import json
 import marshal
@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.execution import distance
 from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe import schemas
 
@@ -81,7 +80,7 @@ def _told(error: "ValidationError") -> str:
     if isinstance(error.schema, bool) or rule in _OF_KEYS:
         return f"{where}: {one_line(error.message)}"
     if rule in _LIMITS and found != wanted:
-        _, rest = distance.measured(found, wanted, "")
+        _, rest = measured(found, wanted, "")
         return f"{where} is {_json(found)}, {rule} {rest.removeprefix('limit ')}"
     return f"{where} is {_json(found)}, wanted {rule} {_json(wanted)}"
 
@@ -96,3 +95,40 @@ def _way(parts: Iterable[str | int]) -> str:
 def _json(value: "Json") -> str:
     shown = one_line(json.dumps(value, ensure_ascii=False))
     return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+
+
+def measured(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
+    """Tell a figure that is beyond a limit, and how far.
+
+    Args:
+        value: The figure.
+        limit: What it should not be above, or not below.
+        unit: What both are in; may be empty.
+        digits: How many decimals are shown, unless the distance needs more.
+
+    Returns:
+        The figure, such as ``4.02 s``; the rest of the sentence, such as
+        ``limit 3 s (over by 1.02 s, 34 %)``.
+    """
+    distance = abs(value - limit)
+    while digits < 9 and distance and not float(f"{distance:.{digits}f}"):
+        digits += 1
+    if isinstance(value, int) and isinstance(limit, int):
+        digits = 0
+    side = "over" if value > limit else "under"
+    share = f", {_percent(100 * distance / abs(limit))}" if limit else ""
+    beyond = _in(unit, f"{distance:,.{digits}f}")
+    rest = f"limit {_in(unit, f'{limit:,.15g}')} ({side} by {beyond}{share})"
+    return _in(unit, f"{value:,.{digits}f}"), rest
+
+
+def _in(unit: str, figure: str) -> str:
+    if figure == "1" and len(unit) > 1:
+        unit = unit.removesuffix("s")
+    return f"{figure} {unit}" if unit else figure
+
+
+def _percent(share: float) -> str:
+    if share >= 1:
+        return f"{share:,.0f} %"
+    return f"{share:.2f} %" if share >= 0.01 else "less than 0.01 %"

@@ -35,8 +35,8 @@ from pytest_orchestrator.execution.errands import (
 from pytest_orchestrator.execution.growing import LARGEST
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
-from pytest_orchestrator.execution.links import Links
 from pytest_orchestrator.execution.relay import Relay
+from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.protocol import RequestRefused

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import artifacts
 from pytest_orchestrator.execution.arriving import Arriving
 from pytest_orchestrator.execution.carrying import carried
 from pytest_orchestrator.execution.criteria import check
@@ -32,6 +31,7 @@ from pytest_orchestrator.execution.errands import (
     read,
     replied,
 )
+from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
@@ -233,7 +233,7 @@ class Ticket:
             secrets=tuple(env.secrets.values),
             logs=env.logs is not None,
             samples=env.resources is not None,
-            stays=artifacts.are_wanted(step)
+            stays=artifacts.wants_artifacts(step)
             or any(one.name in check.ON_FILES for one in step.success),
             pulse=stay.token,
             terms=None if stay.has_begun else self._desk.terms,

@@ -19,9 +19,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import artifacts
 from pytest_orchestrator.execution.asking import Asking
-from pytest_orchestrator.execution.bodies import apart
 from pytest_orchestrator.execution.carrying import criterion_of, uncarried
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
@@ -48,9 +46,11 @@ from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
 from pytest_orchestrator.execution.lanes.lane import Slot, slot_of
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
-from pytest_orchestrator.execution.raised import Raised
-from pytest_orchestrator.execution.scratch import scratch
+from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.stay import Stay, stay_of
+from pytest_orchestrator.execution.steps import artifacts
+from pytest_orchestrator.execution.steps.dispatch import apart
+from pytest_orchestrator.execution.temp_folders import scratch
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep
 from pytest_orchestrator.remote.protocol import RequestRefused

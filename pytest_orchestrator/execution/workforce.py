@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from pytest_orchestrator.execution.alike import Fingerprint, differences
-from pytest_orchestrator.execution.offers import Offer, workers_for
+from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.step_keys import Step
 
 _FRESH: Final = 5.0

@@ -11,7 +11,7 @@ from pytest_orchestrator.plugin.state import state_of
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Recipe
     from pytest_orchestrator.recipe.step_keys import Step
@@ -41,7 +41,7 @@ def carried(report: pytest.TestReport) -> list[dict[str, Any]]:
 
 def block_of(
     config: pytest.Config,
-    run: "Serial",
+    run: "RecipeRun",
     step: "Step",
     result: "StepResult",
     *,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.raised import Raised
+from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.plugin import runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe import Recipe

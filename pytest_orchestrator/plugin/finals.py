@@ -13,7 +13,7 @@ from pytest_orchestrator.plugin.nodes import RecipeFile, StepItem
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
 
 class Finals:
@@ -46,7 +46,7 @@ class Finals:
         runs = [run for run in due if _owes(run) or run in _runs_of(item)]
         return [step for run in runs for step in self._owed(run) if not self.selected(step)]
 
-    def over_after(self, item: pytest.Item) -> "list[Serial]":
+    def over_after(self, item: pytest.Item) -> "list[RecipeRun]":
         """Return the runs that nobody uses any more once an item is through."""
         return self._due.get(item.nodeid, [])
 
@@ -64,17 +64,17 @@ class Finals:
         """Tell whether pytest was asked for a step: then it is counted like any item."""
         return item.step.name in state_of(item.config).selected.get(item.recipe.key, set())
 
-    def item(self, run: "Serial", name: str) -> StepItem:
+    def item(self, run: "RecipeRun", name: str) -> StepItem:
         """Return a new item for a step of a run."""
         return self._file(run).item(run.recipe, run.recipe.step(name))
 
-    def _last_users(self) -> "dict[str, list[Serial]]":
+    def _last_users(self) -> "dict[str, list[RecipeRun]]":
         """Return for the node id of an item the runs that nobody uses after it."""
         items, last = self._session.items, {}
         for index, item in enumerate(items):
             for run in _runs_of(item):
                 last[run.recipe.key] = (index, run)
-        due: dict[str, list[Serial]] = {}
+        due: dict[str, list[RecipeRun]] = {}
         for index, run in last.values():
             due.setdefault(items[self._settled(index)].nodeid, []).append(run)
         return due
@@ -88,11 +88,11 @@ class Finals:
             index += 1
         return index
 
-    def _owed(self, run: "Serial") -> list[StepItem]:
+    def _owed(self, run: "RecipeRun") -> list[StepItem]:
         steps = [step for step in run.recipe.final if step.name not in run.results]
         return [self._file(run).item(run.recipe, step) for step in steps] if steps else []
 
-    def _file(self, run: "Serial") -> RecipeFile:
+    def _file(self, run: "RecipeRun") -> RecipeFile:
         """Return the node of a recipe; a recipe that only a marker named has none yet."""
         if run.recipe.key not in self._files:
             for item in self._session.items:
@@ -105,17 +105,17 @@ class Finals:
         return self._files[run.recipe.key]
 
 
-def _owes(run: "Serial") -> bool:
+def _owes(run: "RecipeRun") -> bool:
     """Tell whether steps of a recipe ran, be it in the run that this one goes on from."""
     return run.begun or run.owes_finally
 
 
-def is_used(run: "Serial", session: pytest.Session) -> bool:
+def is_used(run: "RecipeRun", session: pytest.Session) -> bool:
     """Tell whether an item uses a run, and so brings it to its end."""
     return any(run in _runs_of(item) for item in session.items)
 
 
-def _runs_of(item: pytest.Item) -> "tuple[Serial, ...]":
+def _runs_of(item: pytest.Item) -> "tuple[RecipeRun, ...]":
     if isinstance(item, StepItem):
         return (item.run,)
     needs = item.stash.get(NEEDS, None)

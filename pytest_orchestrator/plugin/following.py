@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_orchestrator.core.history import Change
-    from pytest_orchestrator.execution.following import Follow, Happening
+    from pytest_orchestrator.execution.notifications import Follow, Happening
     from pytest_orchestrator.recipe import Recipe
 
 _START, _FINISH = "pytest_recipe_step_start", "pytest_recipe_step_finish"
@@ -45,7 +45,7 @@ class Follower:
 
     def happened(self, recipe: "Recipe", what: "Happening") -> None:
         """Tell what happens to a step of a recipe."""
-        from pytest_orchestrator.execution.following import Changed, Started
+        from pytest_orchestrator.execution.notifications import Changed, Started
 
         step = what.step
         names = {"recipe": recipe.id, "node": recipe.node(step.name), "step": step.name}

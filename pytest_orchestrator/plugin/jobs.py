@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.ahead import Waits
-from pytest_orchestrator.execution.cutoff import Cutoff
-from pytest_orchestrator.execution.pool import Pool
+from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
+from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
 from pytest_orchestrator.plugin import durations
 from pytest_orchestrator.plugin.late_reports import beside, later
 from pytest_orchestrator.plugin.needs import NEEDS, Needs, has_snapshot
@@ -36,7 +35,7 @@ def start(session: pytest.Session) -> "dict[str, str]":
     Returns:
         Why recipes run one step at a time, by their ids.
     """
-    pools = [run for run in state_of(session.config).runs.values() if isinstance(run, Pool)]
+    pools = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
     if not pools:
         return {}
     uses = _Uses(session)
@@ -54,12 +53,12 @@ def start(session: pytest.Session) -> "dict[str, str]":
     return uses.serial
 
 
-def _cutoff(session: pytest.Session, counted: set[str]) -> Cutoff:
+def _cutoff(session: pytest.Session, counted: set[str]) -> FailFast:
     """Return where ``-x`` and ``--maxfail`` end the steps of a recipe."""
     most: int = session.config.getoption("maxfail")
     if not most:
-        return Cutoff()
-    return Cutoff(counted, lambda: most - session.testsfailed, f"stopping after {most} failures")
+        return FailFast()
+    return FailFast(counted, lambda: most - session.testsfailed, f"stopping after {most} failures")
 
 
 def _why_serial(config: pytest.Config) -> str:
@@ -103,7 +102,7 @@ class _Uses:
         if needs.refused and isinstance(item, StepItem):
             self._refused.setdefault(recipe, set()).add(item.step.name)
 
-    def _wanted(self, pool: Pool) -> "list[Step]":
+    def _wanted(self, pool: ParallelRun) -> "list[Step]":
         """Return the steps that were selected or are needed, in the order they run."""
         recipe = pool.recipe
         chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
@@ -113,20 +112,20 @@ class _Uses:
         restored = pool.results
         return [step for step in recipe.steps if step.name in names and step.name not in restored]
 
-    def waits(self, pool: Pool) -> dict[str, Waits]:
+    def waits(self, pool: ParallelRun) -> dict[str, StepDependencies]:
         """Return the steps that may run ahead, each with what counts of all it waits for."""
         wanted = self._wanted(pool)
         counts = {step.name for step in wanted} | self._refused.get(pool.recipe.key, set())
         alone = self._config.getoption("recipe_needs") == "none"
         return {
-            step.name: Waits(
+            step.name: StepDependencies(
                 needs=[need for need in step.needs if need in counts or not alone],
                 after=[other for other in step.after if other in counts],
             )
             for step in wanted
         }
 
-    def counted(self, pool: Pool) -> set[str]:
+    def counted(self, pool: ParallelRun) -> set[str]:
         """Return the steps whose failures count: pytest tells of them, and runs none again."""
         if self._config.getoption("reruns", 0) or (
             self._config.pluginmanager.has_plugin("rerunfailures") and self._config.getini("reruns")
@@ -136,7 +135,7 @@ class _Uses:
         marks = ("flaky", "xfail")  # known to end nothing
         return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
 
-    def why_serial(self, pool: Pool) -> str:
+    def why_serial(self, pool: ParallelRun) -> str:
         """Return what keeps a recipe from running steps at the same time; empty for nothing."""
         recipe = pool.recipe
         if recipe.fixtures:
@@ -172,11 +171,11 @@ def _held_back(item: StepItem) -> str:
 class Jobs:
     """Follows a session in which steps run at the same time."""
 
-    def __init__(self, session: pytest.Session, pools: list[Pool]) -> None:
+    def __init__(self, session: pytest.Session, pools: list[ParallelRun]) -> None:
         self._session = session
         self._pools = pools
         self._late: dict[str, str] = {}
-        self._last: Pool | None = None
+        self._last: ParallelRun | None = None
         self._stopped = False
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -220,7 +219,12 @@ class Jobs:
         if fixturedef.scope != "function" or not isinstance(item, StepItem):
             return
         run = item.run
-        if isinstance(run, Pool) and run.is_ahead and not run.begun and _is_users(fixturedef.func):
+        if (
+            isinstance(run, ParallelRun)
+            and run.is_ahead
+            and not run.begun
+            and _is_users(fixturedef.func)
+        ):
             run.one_by_one()
             self._late[item.recipe.key] = f"fixture '{fixturedef.argname}' is set up for each step"
 
@@ -263,14 +267,14 @@ class Jobs:
                         later(item.config, report) if worker else tell(report=report)
 
 
-def _pool_of(item: pytest.Item) -> Pool | None:
+def _pool_of(item: pytest.Item) -> ParallelRun | None:
     needs = item.stash.get(NEEDS, None)
     run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
-    return run if isinstance(run, Pool) else None
+    return run if isinstance(run, ParallelRun) else None
 
 
 def _ran_ahead(item: StepItem) -> bool:
-    return isinstance(item.run, Pool) and item.run.is_ahead and not item.step.is_final
+    return isinstance(item.run, ParallelRun) and item.run.is_ahead and not item.step.is_final
 
 
 def _is_users(function: Any) -> bool:

@@ -25,8 +25,8 @@ from pytest_orchestrator.core.events import (
     StepStarted,
     StepWaits,
 )
-from pytest_orchestrator.execution.following import Again, Finished, Tried
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER
+from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
 from pytest_orchestrator.plugin import past
 from pytest_orchestrator.run import texts
 
@@ -194,7 +194,7 @@ class Keeper:
             waiting=partial(self.waits, recipe, env.waiting),
         )
 
-    def happened(self, recipe: "Recipe", what: Tried | Again | Finished) -> None:
+    def happened(self, recipe: "Recipe", what: AttemptStarted | RetryScheduled | Finished) -> None:
         """Keep what happens to a step of a recipe.
 
         Raises:
@@ -205,9 +205,9 @@ class Keeper:
             if key not in self.begun:
                 self.began(recipe)
             match what:
-                case Tried():
+                case AttemptStarted():
                     self._started(recipe, what)
-                case Again():
+                case RetryScheduled():
                     self.append(
                         AttemptFailed(
                             recipe=key,
@@ -221,7 +221,7 @@ class Keeper:
                 case Finished():
                     self._finished(recipe, step, what.result)
 
-    def _started(self, recipe: "Recipe", what: Tried) -> None:
+    def _started(self, recipe: "Recipe", what: AttemptStarted) -> None:
         name = what.step.name
         if what.attempt == 1:
             self._work[recipe.key, name] = past.work_of(self._state, recipe, recipe.step(name))

@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.lanes.messages import unpacked
+from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached, deadline
 from pytest_orchestrator.execution.supervision import framing, lane_process, os_support
 from pytest_orchestrator.plugin.step_call import StepCalls
 from pytest_orchestrator.plugin.step_process import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.links import Links
+from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.plugin import masking, uncaught
 from pytest_orchestrator.plugin.state import GUARD
 

@@ -108,7 +108,7 @@ def _walked(shown: Any, secrets: "Masker") -> Any:
 
 def learn_args(recipe: "Recipe", secrets: "Masker") -> None:
     """Take the values of ``args`` whose names say secret, as they are written in a recipe."""
-    from pytest_orchestrator.execution.command import environment_of
+    from pytest_orchestrator.execution.steps.command import environment_of
 
     for step in (*recipe.steps, *recipe.final):
         args = getattr(step, "args", None)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.recipe.model import Recipe
     from pytest_orchestrator.recipe.step_keys import Step
 
@@ -37,20 +37,20 @@ class Needs:
         refused: What keeps the item from running at all, as a message; empty if nothing.
     """
 
-    run: "Serial"
+    run: "RecipeRun"
     steps: "tuple[Step, ...]"
     needed: frozenset[str]
     refused: str = ""
-    first: "tuple[Serial, ...]" = ()
-    also: "tuple[Serial, ...]" = ()
+    first: "tuple[RecipeRun, ...]" = ()
+    also: "tuple[RecipeRun, ...]" = ()
 
     @property
-    def used(self) -> "tuple[Serial, ...]":
+    def used(self) -> "tuple[RecipeRun, ...]":
         """The runs that the item uses, the nearest one first."""
         return (self.run, *reversed(self.also))
 
     @property
-    def asked(self) -> "list[tuple[Serial, tuple[Step, ...]]]":
+    def asked(self) -> "list[tuple[RecipeRun, tuple[Step, ...]]]":
         """The runs with those steps that have to run before the item, in order."""
         whole = [(run, run.recipe.steps) for run in self.first]
         return [] if self.refused else [*whole, (self.run, self.steps)]
@@ -62,7 +62,7 @@ NEEDS = pytest.StashKey[Needs | str]()
 SNAPSHOT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 """Restores the Context that stands for what an item needs, where that does not run."""
 
-RESULTS = pytest.StashKey["list[tuple[Serial, Step, StepResult]]"]()
+RESULTS = pytest.StashKey["list[tuple[RecipeRun, Step, StepResult]]"]()
 """What became of the steps that ran in the setup of an item."""
 
 
@@ -91,7 +91,9 @@ def has_snapshot(item: pytest.Item) -> bool:
 
 
 def _run_whole(
-    request: pytest.FixtureRequest, run: "Serial", told: "list[tuple[Serial, Step, StepResult]]"
+    request: pytest.FixtureRequest,
+    run: "RecipeRun",
+    told: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> None:
     """Run all steps of a recipe, and bring it to its end where no item does that."""
     from pytest_orchestrator.plugin.finals import is_used
@@ -110,7 +112,9 @@ def _run_whole(
 
 
 def _end(
-    request: pytest.FixtureRequest, run: "Serial", told: "list[tuple[Serial, Step, StepResult]]"
+    request: pytest.FixtureRequest,
+    run: "RecipeRun",
+    told: "list[tuple[RecipeRun, Step, StepResult]]",
 ) -> list[str]:
     """Run the ``finally`` steps of a recipe that were not yet; return what went wrong."""
     wrong: list[str] = []
@@ -130,9 +134,9 @@ def _end(
 
 def _run_one(
     request: pytest.FixtureRequest,
-    run: "Serial",
+    run: "RecipeRun",
     step: "Step",
-    told: "list[tuple[Serial, Step, StepResult]]",
+    told: "list[tuple[RecipeRun, Step, StepResult]]",
     *,
     must_meet: bool = True,
 ) -> None:
@@ -157,7 +161,7 @@ def _run_one(
         pytest.fail(_text(request.config, run, step, result), pytrace=False)
 
 
-def _is_told_by_an_item(config: pytest.Config, run: "Serial", result: "StepResult") -> bool:
+def _is_told_by_an_item(config: pytest.Config, run: "RecipeRun", result: "StepResult") -> bool:
     """A blocked step is no error of its own where its blocker is an item that tells it."""
     selected = state_of(config).selected
     chosen = {*selected.get(run.recipe.key, set()), *selected}
@@ -189,7 +193,7 @@ def cut_off(item: pytest.Item) -> pytest.TestReport | None:
     return report
 
 
-def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResult") -> str:
+def _text(config: pytest.Config, run: "RecipeRun", step: "Step", result: "StepResult") -> str:
     from pytest_orchestrator.plugin.explaining import failure_text
 
     head = f"needed step {run.recipe.node(step.name)} did not pass"
@@ -203,7 +207,7 @@ def _text(config: pytest.Config, run: "Serial", step: "Step", result: "StepResul
 
 def _explanation(config: pytest.Config, raised: BaseException) -> str:
     """Return the last lines of what there is to say of an exception in a needed step."""
-    from pytest_orchestrator.execution.raised import Raised
+    from pytest_orchestrator.execution.outcome import Raised
     from pytest_orchestrator.plugin.explaining import explained_there
 
     if isinstance(raised, Raised):
@@ -213,7 +217,7 @@ def _explanation(config: pytest.Config, raised: BaseException) -> str:
     return "\n".join(lines[-_MOST:])
 
 
-def refusal(run: "Serial", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
+def refusal(run: "RecipeRun", steps: "tuple[Step, ...]", who: str, config: pytest.Config) -> str:
     """Say why needed steps may not run by themselves; empty where they may.
 
     Args:
@@ -265,9 +269,9 @@ def request_fixture(item: pytest.Item) -> None:
     names.insert(place, FIXTURE)
 
 
-def recipes_of_marks(item: pytest.Item) -> "tuple[Serial, ...] | str":
+def recipes_of_marks(item: pytest.Item) -> "tuple[RecipeRun, ...] | str":
     """Return the runs that a test asks for, that of the nearest mark last, or why one is not."""
-    found: dict[Serial, None] = {}
+    found: dict[RecipeRun, None] = {}
     for mark in reversed([*item.iter_markers("recipe")]):
         run = recipe_of_mark(mark, item.config)
         if isinstance(run, str):
@@ -277,7 +281,7 @@ def recipes_of_marks(item: pytest.Item) -> "tuple[Serial, ...] | str":
     return tuple(found)
 
 
-def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "Serial | str":
+def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str":
     """Return the run that a test's ``recipe`` marker asks for, or why there is none."""
     from pytest_orchestrator.plugin import unrunnable, upstream
     from pytest_orchestrator.recipe import RecipeError

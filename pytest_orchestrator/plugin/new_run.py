@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import comparing, following, progress, settings
 from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.execution.environment import Environment
-    from pytest_orchestrator.execution.following import Follow
     from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.notifications import Follow
     from pytest_orchestrator.plugin.state import State
 
 
-def new_run(state: "State", recipe: Recipe) -> Serial:
+def new_run(state: "State", recipe: Recipe) -> RecipeRun:
     """Return a run of a recipe.
 
     Args:
@@ -29,10 +29,10 @@ def new_run(state: "State", recipe: Recipe) -> Serial:
     logs, resources = state.folder.logs(recipe), state.folder.resources(recipe)
     number, first = settings.slots(state.config)[0], env.slot
     if number == 1 or first is None:
-        return Serial(recipe, context, env, logs, resources)
-    from pytest_orchestrator.execution.pool import Pool
+        return RecipeRun(recipe, context, env, logs, resources)
+    from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
 
-    return Pool(
+    return ParallelRun(
         recipe,
         context,
         env,

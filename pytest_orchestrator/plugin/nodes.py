@@ -16,9 +16,9 @@ import pytest
 
 from pytest_orchestrator.core.leftovers import LeftoverWarning, named
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution import frames
-from pytest_orchestrator.execution.raised import Raised
-from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution import outcome
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.plugin import explaining, fixtures, upstream
 from pytest_orchestrator.plugin.callables import callable_of, let_perform, nothing_named
 from pytest_orchestrator.plugin.claims import Claim
@@ -126,7 +126,7 @@ class StepItem(pytest.Function):
         self.recipe = recipe
         self.step = step
         self._result: StepResult | None = None
-        self._serial: Serial | None = None
+        self._serial: RecipeRun | None = None
 
     @cached_property  # reports keep it, three for each step
     def id(self) -> Any:
@@ -161,7 +161,7 @@ class StepItem(pytest.Function):
         self._result = state_of(self.config).masked(result)
 
     @property
-    def run(self) -> Serial:
+    def run(self) -> RecipeRun:
         """The run of the recipe that this step belongs to."""
         if self._serial is None:
             self._serial = state_of(self.config).run(self.recipe)
@@ -198,7 +198,7 @@ class StepItem(pytest.Function):
             except (KeyboardInterrupt, pytest.exit.Exception, pytest.fail.Exception) as interrupt:
                 self.result = run.results.get(self.step.name)
                 # pytest names the last frame: the line of the recipe, not one of ours.
-                raise frames.users(interrupt)  # noqa: B904
+                raise outcome.user_frames(interrupt)  # noqa: B904
             tell_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
                 root = self.config.rootpath
@@ -288,7 +288,7 @@ class StepItem(pytest.Function):
             )
 
 
-def fixtures_of(fixture: Callable[[str], object], run: Serial, step: Step) -> dict[str, object]:
+def fixtures_of(fixture: Callable[[str], object], run: RecipeRun, step: Step) -> dict[str, object]:
     """Return the values of the fixtures that a step names, by name."""
     names = dict.fromkeys((*run.recipe.fixtures, *step.fixtures))
     return {name: fixture(name) for name in names}

@@ -18,7 +18,7 @@ from pytest_orchestrator.plugin.needs import (
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
@@ -69,7 +69,7 @@ def _take_up_of_others(state: "State") -> None:
     """In a worker that takes the place of one that died: know what has been done."""
     for run, result in shared.take_up(cast("SharedContext", state.context), state.runs.values()):
         assert state.keeper is not None  # noqa: S101  # it relays to the controller
-        from pytest_orchestrator.execution.following import Finished
+        from pytest_orchestrator.execution.notifications import Finished
 
         state.keeper.happened(run.recipe, Finished(run.recipe.step(result.step), result))
 
@@ -107,7 +107,7 @@ def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
 def _note_needs(
     session: pytest.Session,
     steps: "list[StepItem]",
-    marked: "list[tuple[pytest.Item, tuple[Serial, ...] | str]]",
+    marked: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",
     snapshots: "Snapshots | None",
 ) -> None:
     """Tell each item which steps have to run in its setup."""
@@ -145,7 +145,7 @@ def _note_needs(
             _ask(test, run, run.recipe.steps, first, names, tuple(farther))
 
 
-def _linked(test: pytest.Item) -> "tuple[Serial, ...] | str":
+def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
     """Return the runs that a test asks for by its marks, or why there is none."""
     runs = recipes_of_marks(test)
     for run in runs if not isinstance(runs, str) else ():
@@ -187,7 +187,7 @@ def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step
     return sorted(found.values(), key=lambda step: step.index)
 
 
-def _is_selected(run: "Serial", state: "State") -> bool:
+def _is_selected(run: "RecipeRun", state: "State") -> bool:
     """Tell whether all steps of a recipe are items."""
     chosen = state.selected.get(run.recipe.key, set())
     return all(step.name in chosen for step in run.recipe.steps)
@@ -195,11 +195,11 @@ def _is_selected(run: "Serial", state: "State") -> bool:
 
 def _ask(
     item: pytest.Item,
-    run: "Serial",
+    run: "RecipeRun",
     steps: "tuple[Step, ...]",
-    first: "list[Serial]",
+    first: "list[RecipeRun]",
     needed: set[str],
-    also: "tuple[Serial, ...]" = (),
+    also: "tuple[RecipeRun, ...]" = (),
 ) -> None:
     steps = tuple(step for step in steps if step.name not in run.results)
     if not steps and not first:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.context import Context
     from pytest_orchestrator.core.events import AnyEvent, ContextChanged
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Recipe
@@ -131,7 +131,7 @@ def keep(state: "State", recipes: "Iterable[Recipe]", events: "Iterable[AnyEvent
 
 
 def take_over(
-    state: "State", run: "Serial", step: "Step", record: "RunRecord", old: "StepRecord"
+    state: "State", run: "RecipeRun", step: "Step", record: "RunRecord", old: "StepRecord"
 ) -> None:
     """Let a step have the result that it had in an earlier run.
 

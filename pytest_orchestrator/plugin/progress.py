@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.following import Happening
+    from pytest_orchestrator.execution.notifications import Happening
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.step_keys import Step
 
@@ -123,7 +123,7 @@ class Progress:
             is_over: Tells whether it is known what became of a step.
             what: What happens.
         """
-        from pytest_orchestrator.execution.following import Finished, Started
+        from pytest_orchestrator.execution.notifications import Finished, Started
 
         key = (recipe.key, what.step.name)
         if isinstance(what, Started):

@@ -14,7 +14,7 @@ from pytest_orchestrator.plugin.state import state_of
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.step_keys import Step
 
@@ -154,7 +154,7 @@ def forget(item: pytest.Item) -> None:
         forget_step(item.config, item.run, item.step)
 
 
-def forget_step(config: pytest.Config, run: "Serial", step: "Step") -> None:
+def forget_step(config: pytest.Config, run: "RecipeRun", step: "Step") -> None:
     """Let go what was kept of a step for reports: the journal has it."""
     keeper = state_of(config).keeper
     if keeper is not None:

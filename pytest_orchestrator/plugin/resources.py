@@ -56,13 +56,13 @@ def check(
             says that there is of is what these have.
     """
     from pytest_orchestrator.core.nearest import nearest
-    from pytest_orchestrator.execution import offers
+    from pytest_orchestrator.execution.scheduling import placement
     from pytest_orchestrator.recipe import Problem
 
     steps = (*recipe.steps, *recipe.final)
-    yield from offers.misplaced(steps, recipe.fixtures, elsewhere=elsewhere)
+    yield from placement.misplaced(steps, recipe.fixtures, elsewhere=elsewhere)
     for step in steps:
-        is_elsewhere = elsewhere and not offers.beside(step, recipe.fixtures)
+        is_elsewhere = elsewhere and not placement.beside(step, recipe.fixtures)
         for name, wanted in step.resources.items():
             if there.get(name, 0) >= wanted or (is_elsewhere and name not in there):
                 continue
@@ -70,4 +70,4 @@ def check(
             near = "" if name in there else nearest(name, there)
             cure = near.strip(" ()") or f"{_OPTION} {name}={wanted}"
             head = f"step '{step.name}' needs {wanted} of '{name}', and {has}"
-            yield offers.placed(step, Problem(step.at["resources"], head, hint=cure))
+            yield placement.placed(step, Problem(step.at["resources"], head, hint=cure))

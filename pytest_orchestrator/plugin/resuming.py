@@ -14,7 +14,7 @@ from pytest_orchestrator.run.reader import read
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.model import Recipe
     from pytest_orchestrator.recipe.step_keys import Step
@@ -93,7 +93,7 @@ class Resuming:
         """Let a worker of xdist go on from the same run: the last one is soon another."""
         workerinput[_INPUT] = str(self._folder)
 
-    def take_up(self, found: "Sequence[Serial]") -> None:
+    def take_up(self, found: "Sequence[RecipeRun]") -> None:
         """Decide what becomes of each step, and restore what holds still.
 
         Args:
@@ -129,7 +129,7 @@ class Resuming:
             register(_Closing(self))
         self._restore(found)
 
-    def _restore(self, found: "Sequence[Serial]") -> None:
+    def _restore(self, found: "Sequence[RecipeRun]") -> None:
         """Make the Contexts what they were; no change of them is told to anybody."""
         state = state_of(self._config)
         if shared.is_shared(self._config):
@@ -243,7 +243,7 @@ def _has_run(step: "StepRecord | None") -> bool:
 class _Owing:
     """Lets recipes owe their ``finally`` steps: at once, in a worker once it runs one of them."""
 
-    def __init__(self, config: pytest.Config, due: "Sequence[Serial]") -> None:
+    def __init__(self, config: pytest.Config, due: "Sequence[RecipeRun]") -> None:
         self._due = {run.recipe.key: run for run in due}
         if not hasattr(config, "workerinput"):
             for run in due:

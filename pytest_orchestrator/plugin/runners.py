@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.scheduler import Scheduler
+    from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 
 _RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
 _RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
@@ -100,7 +100,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
             f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
             "run by its own: add -n0"
         )
-    from pytest_orchestrator.execution import scheduler
+    from pytest_orchestrator.execution.scheduling import cluster
 
     given = config.getoption("recipe_dask")
     name = _DASK if given is not None else f"ini key {_DASK_INI}"
@@ -112,7 +112,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
             f"a scheduler file, or {_DASK}=local:2 for two workers on this machine"
         )
     try:
-        return scheduler.parsed(text, Path(base))
+        return cluster.parsed(text, Path(base))
     except ValueError as error:
         raise pytest.UsageError(f"{name}: {error}") from None
 

@@ -25,7 +25,7 @@ from pytest_orchestrator.plugin.state import CONTROLLER, state_of
 from pytest_orchestrator.plugin.waiting import say
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
 _EARLY_ENDS = "orchestrator-early-ends"
 
@@ -116,7 +116,7 @@ class Running:
         for run in state_of(self._session.config).runs.values():
             self._over(run)
 
-    def _over(self, run: "Serial") -> None:
+    def _over(self, run: "RecipeRun") -> None:
         """Let a run be over, and tell of its services: what they used, and who died."""
         for result in run.over():
             item = self._finals.item(run, result.step)

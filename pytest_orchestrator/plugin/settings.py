@@ -261,7 +261,7 @@ def slots(config: pytest.Config, usual: int | None = None) -> tuple[int, str]:
     if wanted == 1:
         return 1, ""
     if _ROOM not in config.stash:
-        from pytest_orchestrator.execution.usage import room
+        from pytest_orchestrator.execution.steps.python_inline import room
 
         config.stash[_ROOM] = room(wanted)
     most, limit = config.stash[_ROOM]

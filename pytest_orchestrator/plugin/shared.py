@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.events import AnyEvent
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.core.values import Json
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.remote.shared import SharedContext
 
 INPUT = "orchestrator_context"
@@ -87,8 +87,8 @@ class Relay:
 
 
 def take_up(
-    context: "SharedContext", runs: "Iterable[Serial]"
-) -> "list[tuple[Serial, StepResult]]":
+    context: "SharedContext", runs: "Iterable[RecipeRun]"
+) -> "list[tuple[RecipeRun, StepResult]]":
     """Let runs of recipes know what other workers have done of them: one has died.
 
     Args:

@@ -19,7 +19,7 @@ from pytest_orchestrator.run import before, resume, runs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.step_keys import Step
     from pytest_orchestrator.run.record import RunRecord
@@ -37,7 +37,9 @@ class Snapshots:
         self._told: dict[str, list[str]] = {}
         self._restored: dict[tuple[str, str], Any] = {}
 
-    def instead(self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[Serial]") -> None:
+    def instead(
+        self, item: "StepItem", steps: "Sequence[Step]", first: "Sequence[RecipeRun]"
+    ) -> None:
         """Let an item have a Context restored, instead of what it needs run.
 
         Args:
@@ -74,7 +76,7 @@ class Snapshots:
     def _found(
         self,
         item: "StepItem",
-        needs: "Sequence[tuple[Serial, Step]]",
+        needs: "Sequence[tuple[RecipeRun, Step]]",
         services: "Sequence[Step]",
     ) -> before.Before | str:
         wanted = before.Wanted(
@@ -113,14 +115,16 @@ class Snapshots:
             f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
         )
 
-    def _write(self, found: before.Before, needed: "Sequence[Serial]") -> None:
+    def _write(self, found: before.Before, needed: "Sequence[RecipeRun]") -> None:
         """Keep the steps that are taken over, so that a later run may go on from this one."""
         recipes = {run.recipe.key: run.recipe for run in needed}
         run = self._state.folder.path.name
         events = [resume.taken(found.record, old, run) for old in found.steps.values()]
         past.keep(self._state, recipes.values(), events)
 
-    def _restore(self, item: "StepItem", found: before.Before, needed: "Sequence[Serial]") -> None:
+    def _restore(
+        self, item: "StepItem", found: before.Before, needed: "Sequence[RecipeRun]"
+    ) -> None:
         """Make the Contexts what they were before a step."""
         self._write(found, needed)
         for scope, told in found.contexts.items():

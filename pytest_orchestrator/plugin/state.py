@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.lane import Slot
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
@@ -59,7 +59,7 @@ class State:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.recipes: dict[Path, Recipe | RecipeError] = {}
-        self.runs: dict[str, Serial] = {}
+        self.runs: dict[str, RecipeRun] = {}
         self.selected: dict[str, set[str]] = {}
         self.tags: set[str] = set()
         self.uncollected: list[pytest.CollectReport] = []
@@ -227,7 +227,7 @@ class State:
             RecipeError: The file is no good recipe, or lacks a value from outside.
         """
         if path not in self._cells:
-            from pytest_orchestrator.execution.scope import collected
+            from pytest_orchestrator.execution.expression_scope import collected
             from pytest_orchestrator.recipe import Problem, RecipeError, cells
             from pytest_orchestrator.recipe.expressions import ExpressionError
 
@@ -272,7 +272,7 @@ class State:
             if shared.is_shared(self.config):
                 shared.tell_secrets(cast("SharedContext", self.context), secrets, given)
 
-    def run(self, recipe: "Recipe") -> "Serial":
+    def run(self, recipe: "Recipe") -> "RecipeRun":
         """Return the run of a recipe; there is one in a session."""
         if recipe.key not in self.runs:
             from pytest_orchestrator.plugin.new_run import new_run

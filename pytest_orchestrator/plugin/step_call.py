@@ -22,9 +22,10 @@ import pytest
 
 from pytest_orchestrator.core.plain import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution import frames, python
-from pytest_orchestrator.execution.deadline import TimeLimitReached
+from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.steps import python_inline
+from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
@@ -102,7 +103,7 @@ class StepCalls:
     def imports(self, module: str, imported: Imported) -> None:
         """Import a module as the body of a step would do it."""
         self._tell = imported.events.append
-        with warnings.catch_warnings(), python.OneProcess():
+        with warnings.catch_warnings(), python_inline.OneProcess():
             try:
                 pytest.register_assert_rewrite(module)
                 __import__(module)
@@ -215,11 +216,11 @@ class _Body:
         __tracebackhide__ = True
         try:
             with Uncaught(self._warns) as uncaught:
-                self._ended = python.run(self._step, self._context, self._env, {})
+                self._ended = python_inline.run(self._step, self._context, self._env, {})
             self._warned_of(uncaught)
         except KeyboardInterrupt as error:  # nobody has pressed Ctrl-C here
-            told = python.summary(error)
-            failure = Failure(kind="exception", reason=told, exception=frames.users(error))
+            told = python_inline.summary(error)
+            failure = Failure(kind="exception", reason=told, exception=outcome.user_frames(error))
             self._ended = Ended(usage=Usage(seconds=0.0), failure=failure)
         failed = self._ended.failure
         if failed is not None and failed.exception is not None:
@@ -231,7 +232,9 @@ class _Body:
             uncaught.warn()
         except Warning as error:
             if self._ended is not None and self._ended.failure is None:
-                failure = Failure(kind="exception", reason=python.summary(error), exception=error)
+                failure = Failure(
+                    kind="exception", reason=python_inline.summary(error), exception=error
+                )
                 self._ended = msgspec.structs.replace(self._ended, failure=failure, skipped=None)
 
     def encoded(self) -> bytes:

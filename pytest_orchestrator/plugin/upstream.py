@@ -9,7 +9,7 @@ from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_orchestrator.execution.runner import Serial
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Need
 
@@ -72,7 +72,7 @@ def _path(need: "Need", state: "State") -> Path:
     return Path(os.path.normpath(state.config.rootpath / need.path))
 
 
-def link(run: "Serial", state: "State") -> None:
+def link(run: "RecipeRun", state: "State") -> None:
     """Tell a run which runs have to be through before it, and these likewise."""
     if run.recipe.needs and not run.needed:
         paths = dict.fromkeys(_path(need, state) for need in run.recipe.needs)
@@ -81,18 +81,18 @@ def link(run: "Serial", state: "State") -> None:
             link(other, state)
 
 
-def of(run: "Serial") -> "list[Serial]":
+def of(run: "RecipeRun") -> "list[RecipeRun]":
     """Return all runs that have to be through before one, in the order in which they run."""
     return list(dict.fromkeys(_before(run)))
 
 
-def _before(run: "Serial") -> "Iterator[Serial]":
+def _before(run: "RecipeRun") -> "Iterator[RecipeRun]":
     for other in run.needed:
         yield from _before(other)
         yield other
 
 
-def together(runs: "Iterable[Serial]", used: "Iterable[Sequence[Serial]]") -> dict[str, str]:
+def together(runs: "Iterable[RecipeRun]", used: "Iterable[Sequence[RecipeRun]]") -> dict[str, str]:
     """Return for each recipe that has to be with others a name of all these together.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask_runner import DaskRunner
     from pytest_orchestrator.execution.desk import Desk
     from pytest_orchestrator.execution.errands import Terms
-    from pytest_orchestrator.execution.runners import Runner
+    from pytest_orchestrator.execution.steps.dispatch import Runner
     from pytest_orchestrator.execution.workforce import Workforce
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.belongings import Belongings
@@ -95,7 +95,7 @@ def _refused(
     counted: "Collection[str]",
 ) -> str:
     """Return what no worker can take, for people; empty where there is nothing."""
-    from pytest_orchestrator.execution.offers import refusals
+    from pytest_orchestrator.execution.scheduling.placement import refusals
     from pytest_orchestrator.execution.workforce import told
     from pytest_orchestrator.recipe import RecipeError
 

@@ -16,13 +16,13 @@ import pytest
 from benchmarks.faults import PATIENCE
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
-from pytest_orchestrator.execution import python, shell
-from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
-from pytest_orchestrator.execution.links import Links
-from pytest_orchestrator.execution.scope import Scope
+from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.steps import python_inline, shell
+from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.recipe import Recipe, load
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
@@ -88,7 +88,7 @@ class Bench:
     ) -> Ended:
         """Run the body of a python step."""
         step = self.python_step(source, **keys)
-        return python.run(step, self.context, self.env, fixtures or {})
+        return python_inline.run(step, self.context, self.env, fixtures or {})
 
     def result(self, step: Step) -> StepResult:
         """Run a whole step."""
@@ -97,10 +97,10 @@ class Bench:
         assert result is not None
         return result
 
-    def tries(self, step: Step) -> Attempts:
+    def tries(self, step: Step) -> RetryLoop:
         """Return the tries of a step of the recipe that was written last."""
         recipe = load(self.root / "recipes" / "x.yaml", root=self.root)
-        return Attempts(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
+        return RetryLoop(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +121,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give services all the time they want for their end."""
     patient = partial(CommandRequest, grace=PATIENCE)
-    monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", patient)
-    monkeypatch.setattr("pytest_orchestrator.execution.service._PATIENCE", 2 * PATIENCE)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.Request", patient)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LANE_PATIENCE", 2 * PATIENCE)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.artifacts import Kept, collected, kept
-from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts, collected, copy_artifacts
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
@@ -27,9 +27,11 @@ def base(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def taken(bench: Bench, *globs: str) -> Kept:
+def taken(bench: Bench, *globs: str) -> CopiedArtifacts:
     step = bench.shell_step("true", artifacts=list(globs))
-    return kept(step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}}, collected)
+    return copy_artifacts(
+        step, bench.env, lambda: {"result": {"name": "out/b.csv", "number": 3}}, collected
+    )
 
 
 def copies(base: Path) -> dict[str, str]:
@@ -206,7 +208,7 @@ def test_expressions_are_those_of_the_end(bench: Bench, base: Path) -> None:
 
 def run(bench: Bench, *keys: str) -> StepResult:
     lines = ["steps:", "  - name: a", "    type: shell", *(f"    {key}" for key in keys), ""]
-    serial = Serial(bench.recipe("\n".join(lines)), bench.context, bench.env)
+    serial = RecipeRun(bench.recipe("\n".join(lines)), bench.context, bench.env)
     serial.result(serial.recipe.step("a"))
     serial.over()
     return serial.results["a"]

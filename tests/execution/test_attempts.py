@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution.attempts import Attempts
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe import load
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 THIRD = "echo try >&2; echo x >> n; test $(wc -l < n) -ge 3"
 
 
-def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> Attempts:
+def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> RetryLoop:
     step = bench.shell_step(cmd, **{"parse": "text", "retry": retry} | keys)
     return bench.tries(step)
 
 
-def run_of(bench: Bench) -> Serial:
+def run_of(bench: Bench) -> RecipeRun:
     recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
-    return Serial(recipe, bench.context, bench.env)
+    return RecipeRun(recipe, bench.context, bench.env)
 
 
 def tried(bench: Bench, cmd: str, number: int = 5, **keys: Any) -> StepResult:
@@ -175,13 +175,13 @@ def test_ctrl_c_ends_a_wait_and_the_result_says_so(
     step = bench.shell_step("false", parse="text", retry={"attempts": 2, "delay": "1h"})
     run = run_of(bench)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    waited = Attempts.wait
+    waited = RetryLoop.wait
 
-    def wait(self: Attempts, stop: threading.Event | None = None) -> bool:
+    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         return waited(self, stop)
 
-    monkeypatch.setattr(Attempts, "wait", wait)
+    monkeypatch.setattr(RetryLoop, "wait", wait)
     try:
         with pytest.raises(KeyboardInterrupt):
             run.result(step)
@@ -198,14 +198,14 @@ def test_a_wait_holds_no_lock_and_no_lane(bench: Bench, monkeypatch: pytest.Monk
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     step = bench.shell_step(THIRD, parse="text", locks=["psu"], retry={"attempts": 3})
     free: list[bool] = []
-    waited = Attempts.wait
+    waited = RetryLoop.wait
 
-    def wait(self: Attempts, stop: threading.Event | None = None) -> bool:
+    def wait(self: RetryLoop, stop: threading.Event | None = None) -> bool:
         bench.shell("true", parse="text")
         free.append(is_free("psu"))
         return waited(self, stop)
 
-    monkeypatch.setattr(Attempts, "wait", wait)
+    monkeypatch.setattr(RetryLoop, "wait", wait)
     run = run_of(bench)
     assert run.result(step).attempt == 3
     assert free == [True] * 3

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pytest_orchestrator.execution.bell import Bell
+from pytest_orchestrator.execution.notifications import MainThreadQueue
 
 
 def elsewhere(act: object, *given: object) -> None:
@@ -16,13 +16,13 @@ def elsewhere(act: object, *given: object) -> None:
 def test_what_is_relayed_at_home_is_done_at_once() -> None:
     done: list[int] = []
 
-    Bell().relayed(done.append)(1)
+    MainThreadQueue().relayed(done.append)(1)
 
     assert done == [1]
 
 
 def test_what_another_thread_relays_is_done_by_who_waits() -> None:
-    bell, done = Bell(), list[int]()
+    bell, done = MainThreadQueue(), list[int]()
     elsewhere(bell.relayed(done.append), 1)
     assert done == []
 
@@ -32,7 +32,7 @@ def test_what_another_thread_relays_is_done_by_who_waits() -> None:
 
 
 def test_all_is_done_in_the_order_in_which_it_was_relayed() -> None:
-    bell, done = Bell(), list[int]()
+    bell, done = MainThreadQueue(), list[int]()
     act = bell.relayed(done.append)
     elsewhere(act, 1)
     bell.ring()
@@ -44,7 +44,7 @@ def test_all_is_done_in_the_order_in_which_it_was_relayed() -> None:
 
 
 def test_a_ring_wakes_and_does_nothing() -> None:
-    bell = Bell()
+    bell = MainThreadQueue()
     elsewhere(bell.ring)
 
     bell.wait()
@@ -55,7 +55,7 @@ def test_what_is_raised_on_behalf_of_others_is_raised_here() -> None:
     def act(_: int) -> None:
         raise KeyboardInterrupt
 
-    bell = Bell()
+    bell = MainThreadQueue()
     elsewhere(bell.relayed(act), 1)
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution.command import alone, argv_of, environment_of, stdin_of
+from pytest_orchestrator.execution.steps.command import alone, argv_of, environment_of, stdin_of
 
 ROOT = Path("/project")
 

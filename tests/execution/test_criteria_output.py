@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.core.result import Ended, Process, Stream, Usage
-from pytest_orchestrator.execution import search
+from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.evidence import Evidence
 
@@ -120,7 +120,7 @@ def test_the_whole_output_of_a_step_is_searched(bench: Bench, size: int) -> None
     result = bench.result(step)
     assert [(one.name, one.unmet) for one in result.verdicts if one.unmet] == []
     assert len(result.verdicts) == 6
-    assert (size > search.PART) == (size == 10_000_000)
+    assert (size > text_search.PART) == (size == 10_000_000)
 
 
 def test_an_output_above_the_limit_of_the_log_is_not_known_whole(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_orchestrator.core.calling import call
-from pytest_orchestrator.execution.deadline import TimeLimitReached, deadline
+from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached, deadline
 
 
 def spin() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_orchestrator.execution.distance import measured
+from pytest_orchestrator.execution.schema_errors import measured
 
 
 @pytest.mark.parametrize(

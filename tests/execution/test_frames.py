@@ -16,7 +16,7 @@ import pytest
 from pytest_orchestrator.core.calling import call
 from pytest_orchestrator.execution.desk import Desk, Stay
 from pytest_orchestrator.execution.errands import Beat, Claim
-from pytest_orchestrator.execution.frames import stack, users
+from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from tests.execution.test_tickets import TERMS, Door
 
 
@@ -60,7 +60,7 @@ def fail_in_a_circle() -> None:
 def test_frames_of_ours_are_taken_out() -> None:
     error = caught(fail)
     assert names(error) == ["caught", "call", "fail"]
-    assert users(error) is error
+    assert user_frames(error) is error
     assert names(error) == ["caught", "fail"]
 
 
@@ -85,18 +85,18 @@ def test_so_is_the_wait_of_ours_in_which_something_is_raised(
 
     here = "test_so_is_the_wait_of_ours_in_which_something_is_raised"
     assert names(told.value) == [here, "beaten", "wait"]
-    assert names(users(told.value)) == [here]
+    assert names(user_frames(told.value)) == [here]
 
 
 def test_so_they_are_of_what_an_exception_came_from() -> None:
-    error = users(caught(fail_from_another))
+    error = user_frames(caught(fail_from_another))
     assert names(error.__cause__) == ["fail_from_another", "fail"]
-    error = users(caught(fail_after_another))
+    error = user_frames(caught(fail_after_another))
     assert names(error.__context__) == ["fail_after_another", "fail"]
 
 
 def test_a_circle_of_causes_ends() -> None:
-    assert names(users(caught(fail_in_a_circle))) == ["caught", "fail_in_a_circle"]
+    assert names(user_frames(caught(fail_in_a_circle))) == ["caught", "fail_in_a_circle"]
 
 
 def test_the_way_through_the_import_system_is_taken_out(
@@ -107,7 +107,7 @@ def test_the_way_through_the_import_system_is_taken_out(
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(ZeroDivisionError) as caught:
         importlib.import_module("outer_of_frames")
-    frames = traceback.extract_tb(users(caught.value).__traceback__)
+    frames = traceback.extract_tb(user_frames(caught.value).__traceback__)
     assert [Path(frame.filename).name for frame in frames] == [
         "test_frames.py",
         "outer_of_frames.py",
@@ -119,7 +119,7 @@ def test_a_stack_begins_where_the_users_code_was_called_and_has_that_alone() -> 
     told: list[str] = []
 
     def within() -> None:
-        told.extend(stack(inspect.currentframe(), called=True))
+        told.extend(user_stack(inspect.currentframe(), called=True))
 
     def body() -> None:
         call(within, None, None)
@@ -141,7 +141,7 @@ def test_a_thread_without_the_users_code_has_no_stack() -> None:
         idle.submit(str).result()
         there = sys._current_frames()  # noqa: SLF001
         others = [there[one.ident or 0] for one in (ours, plugins, *idle._threads)]  # noqa: SLF001
-        told = [stack(one) for one in others]
+        told = [user_stack(one) for one in others]
     over.set()
     ours.join()
     plugins.join()

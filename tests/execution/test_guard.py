@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, Wa
 
 STUBBORN = """
 import ctypes, os, signal, subprocess, sys, time
-from pytest_orchestrator.execution import deadline
+from pytest_orchestrator.execution.steps import python_inline
 from pytest_orchestrator.execution.lanes import lane, watchdog
 
 def swallows():
@@ -49,9 +49,9 @@ with lane.Lanes() as all_lanes:
     try:
         with guarded.over(60, "never", ()):
             pass
-        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), deadline.deadline(limit):
+        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), python_inline.deadline(limit):
             globals()[sys.argv[1]]()
-    except deadline.TimeLimitReached:
+    except python_inline.TimeLimitReached:
         print("interrupted", file=sys.stderr)
 """
 

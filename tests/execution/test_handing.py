@@ -8,7 +8,7 @@ import pytest
 from pytest_orchestrator.execution import handing, workforce
 from pytest_orchestrator.execution.alike import fingerprint
 from pytest_orchestrator.execution.handing import Handing
-from pytest_orchestrator.execution.offers import Offer
+from pytest_orchestrator.execution.scheduling.placement import Offer
 from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.step_types import ShellStep
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.execution import isolated
-from pytest_orchestrator.execution.isolated import Reports
+from pytest_orchestrator.execution.steps import python_process
+from pytest_orchestrator.execution.steps.python_process import Reports
 from pytest_orchestrator.execution.supervision import framing
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_a_second_report_takes_the_first_one_its_worth(connection: Connection) -
 def test_where_the_kernel_does_not_say_who_sent_it_a_report_names_its_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(isolated, "_PROOF", None)
+    monkeypatch.setattr(python_process, "_PROOF", None)
     connection = Connection()
     child = connection.sent_by_a_child(
         lambda: framing.send(connection.theirs, END | {"pid": os.getpid()})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.secrets import Masker
-from pytest_orchestrator.execution.masked_logs import mask_logs
+from pytest_orchestrator.execution.steps.artifacts import mask_logs
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench

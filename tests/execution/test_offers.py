@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution import offers
-from pytest_orchestrator.execution.offers import Offer, refusals, workers_for
+from pytest_orchestrator.execution.scheduling import placement
+from pytest_orchestrator.execution.scheduling.placement import Offer, refusals, workers_for
 from pytest_orchestrator.recipe import Recipe, RecipeError, Step, load
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ def test_what_runs_beside_pytest_says_why(tmp_path: Path) -> None:
         "  - {name: service, type: shell, cmd: x, background: true}\n"
     )
     recipe = load(tmp_path / "x.yaml", root=tmp_path)
-    away = {step.name: offers.beside(step) for step in recipe.steps}
+    away = {step.name: placement.beside(step) for step in recipe.steps}
 
     assert away == {
         "away": "",
@@ -165,8 +165,8 @@ def test_what_runs_beside_pytest_says_why(tmp_path: Path) -> None:
         "far": "ssh steps are started beside pytest",
         "service": "services run beside pytest",
     }
-    assert offers.beside(recipe.step("away"), ["lab"]) == "its fixture 'lab' is beside pytest"
-    assert [one.text for one in offers.misplaced(recipe.steps, elsewhere=True)] == [
+    assert placement.beside(recipe.step("away"), ["lab"]) == "its fixture 'lab' is beside pytest"
+    assert [one.text for one in placement.misplaced(recipe.steps, elsewhere=True)] == [
         f"step '{name}' is to run on 'moon', and runs on '{HERE}': {why} (host: {HERE})"
         for name, why in away.items()
         if why and name != "far"

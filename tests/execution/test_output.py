@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.output import Parse, parsed
+from pytest_orchestrator.execution.steps.json_output import Parse, parsed
 
 PARSES: tuple[Parse, ...] = ("json", "last-line", "data")
 

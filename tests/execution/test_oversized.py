@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution import shell
+from pytest_orchestrator.execution.steps import shell
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench

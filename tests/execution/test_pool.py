@@ -16,12 +16,11 @@ import msgspec
 import pytest
 
 from benchmarks.faults import PATIENCE, alive, new_token
-from pytest_orchestrator.execution.ahead import Waits
-from pytest_orchestrator.execution.cutoff import Cutoff
-from pytest_orchestrator.execution.following import Finished
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.pool import Pool
+from pytest_orchestrator.execution.notifications import Finished
+from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
+from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
     """Return a pool of shell steps, from the commands and needs of the steps."""
     # Steps that wait for one another in vain fail.
     bench.surroundings(timeout=PATIENCE)
-    made: list[Pool] = []
+    made: list[ParallelRun] = []
     slots = [slot, *(slot.another() for _ in range(3))]
 
     def pool(
@@ -46,7 +45,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
         jobs: int = 3,
         top: str = "",
         **steps: tuple[str, str],
-    ) -> Pool:
+    ) -> ParallelRun:
         lines = [
             f"  - {{name: {name}, type: shell, parse: text, needs: [{needs}]"
             + (", retry: {attempts: 2, delay: 0.2}" if name == "retried" else "")
@@ -59,8 +58,10 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
         ]
         final = "finally:\n  - {name: off, type: shell, parse: text, cmd: echo off >> ran}\n"
         recipe = bench.recipe(top + "\n".join(["steps:", *lines, final]))
-        run = Pool(recipe, bench.context, bench.env, slots=slots[:jobs])
-        run.plan({step.name: Waits(step.needs, step.after) for step in recipe.steps}, seconds)
+        run = ParallelRun(recipe, bench.context, bench.env, slots=slots[:jobs])
+        run.plan(
+            {step.name: StepDependencies(step.needs, step.after) for step in recipe.steps}, seconds
+        )
         made.append(run)
         return run
 
@@ -76,12 +77,12 @@ def _noting(name: str, more: str = "") -> str:
 _ENDS = "trap 'touch {}.over; exit 1' TERM; {}; while :; do sleep 0.01; done"
 
 
-def ran(run: Pool) -> list[str]:
+def ran(run: ParallelRun) -> list[str]:
     path = run.env.root / "ran"
     return path.read_text().split() if path.exists() else []
 
 
-def taken(run: Pool, *names: str) -> list[str]:
+def taken(run: ParallelRun, *names: str) -> list[str]:
     """Take the results of steps as items do."""
     found: list[str] = []
     for name in names:
@@ -105,14 +106,14 @@ def failure_of(result: StepResult) -> tuple[str, str]:
 
 
 def test_steps_that_need_nothing_of_each_other_run_at_the_same_time(
-    pool: Callable[..., Pool],
+    pool: Callable[..., ParallelRun],
 ) -> None:
     meet = "touch {0}.met; until [ -e a.met -a -e b.met -a -e c.met ]; do sleep 0.01; done"
     run = pool(a=(meet.format("a"), ""), b=(meet.format("b"), ""), c=(meet.format("c"), ""))
     assert taken(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., Pool]) -> None:
+def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""))
     bell, seen = run.env.bell, list[str]()
 
@@ -129,7 +130,9 @@ def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., Pool]) -> N
     assert seen == ["begins", "ends"] * 2
 
 
-def test_what_a_failure_ends_is_known_before_it_can_be_taken(pool: Callable[..., Pool]) -> None:
+def test_what_a_failure_ends_is_known_before_it_can_be_taken(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(a=("exit 3", ""))
     bell, seen = run.env.bell, list[bool]()
 
@@ -139,18 +142,18 @@ def test_what_a_failure_ends_is_known_before_it_can_be_taken(pool: Callable[...,
         seen.append("a" in run.results)
         return 1
 
-    run.cutoff = Cutoff({"a"}, left)
+    run.cutoff = FailFast({"a"}, left)
     assert taken(run, "a") == ["failed"]
     assert seen == [False]
 
 
-def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., Pool]) -> None:
+def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., ParallelRun]) -> None:
     alone = "mkdir one || exit 3; sleep 0.05; rmdir one"
     run = pool(jobs=1, a=(alone, ""), b=(alone, ""), c=(alone, ""))
     assert taken(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., Pool]) -> None:
+def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., ParallelRun]) -> None:
     run = pool(
         a=(_noting("a", "sleep 0.1; echo a-over >> ran"), ""),
         b=(_noting("b"), ""),
@@ -161,7 +164,7 @@ def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., Poo
 
 
 def test_a_step_that_comes_after_others_waits_for_their_end_alone(
-    pool: Callable[..., Pool],
+    pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
         a=(_noting("a", "sleep 0.1; echo a-over >> ran; exit 3"), ""),
@@ -179,14 +182,14 @@ def test_a_step_that_comes_after_others_waits_for_their_end_alone(
     assert sorted(ran(run)[2:]) == ["c", "d"]
 
 
-def test_a_step_may_need_the_one_that_it_comes_after(pool: Callable[..., Pool]) -> None:
+def test_a_step_may_need_the_one_that_it_comes_after(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b_after_a=(_noting("b"), "a"))
     assert taken(run, "a", "b_after_a") == ["passed", "passed"]
     assert ran(run) == ["b"]
 
 
 def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
-    pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
 
@@ -202,13 +205,13 @@ def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
     assert run.results["a"].outcome == "passed"
 
 
-def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., Pool]) -> None:
+def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("exit 3", ""), b=("true", "a"), c_after_b=(_noting("c"), ""))
     assert taken(run, "a", "b") == ["failed", "blocked"]
     until(lambda: ran(run) == ["c"])
 
 
-def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., Pool]) -> None:
+def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., ParallelRun]) -> None:
     run = pool(
         a_goes_on=("exit 3", ""),
         b=("until [ -e d ]; do sleep 0.01; done", ""),
@@ -220,7 +223,9 @@ def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., Pool]) ->
 _EVER = "echo begun >> ran; sleep 60"
 
 
-def test_a_failure_that_stops_all_ends_what_runs_beside_it(pool: Callable[..., Pool]) -> None:
+def test_a_failure_that_stops_all_ends_what_runs_beside_it(
+    pool: Callable[..., ParallelRun],
+) -> None:
     wait = "until grep -q begun ran; do sleep 0.01; done; exit 3"
     run = pool(
         top="stop_on_failure: true\n",
@@ -239,7 +244,9 @@ def test_a_failure_that_stops_all_ends_what_runs_beside_it(pool: Callable[..., P
     assert ran(run) == ["begun", "off"]
 
 
-def test_what_never_began_is_blocked_by_a_failure_further_down(pool: Callable[..., Pool]) -> None:
+def test_what_never_began_is_blocked_by_a_failure_further_down(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(
         {"slow": 1.0, "bad": 2.0},
         top="stop_on_failure: true\n",
@@ -253,7 +260,9 @@ def test_what_never_began_is_blocked_by_a_failure_further_down(pool: Callable[..
     assert ran(run) == []
 
 
-def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(pool: Callable[..., Pool]) -> None:
+def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(
+    pool: Callable[..., ParallelRun],
+) -> None:
     wait = "until grep -q begun ran && [ -e tried ]; do sleep 0.01; done; exit 3"
     run = pool(
         top="stop_on_failure: true\n",
@@ -269,7 +278,7 @@ def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(pool: Callable[..
 
 
 def test_nothing_goes_on_after_the_failure_at_which_all_ends(
-    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[LockWait] = []
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
@@ -285,7 +294,7 @@ def test_nothing_goes_on_after_the_failure_at_which_all_ends(
     )
     held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
-    run.cutoff = Cutoff({"a", "b"}, lambda: 1, "that was it")
+    run.cutoff = FailFast({"a", "b"}, lambda: 1, "that was it")
 
     assert taken(run, "a", "b") == ["passed", "failed"]
     run.cancel("the session is over")
@@ -298,9 +307,9 @@ def test_nothing_goes_on_after_the_failure_at_which_all_ends(
     assert reason.endswith(" s: that was it")
 
 
-def test_who_goes_on_after_that_failure_has_all_run(pool: Callable[..., Pool]) -> None:
+def test_who_goes_on_after_that_failure_has_all_run(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("exit 3", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"), jobs=1)
-    run.cutoff = Cutoff({"a", "b", "c"}, lambda: 1)
+    run.cutoff = FailFast({"a", "b", "c"}, lambda: 1)
 
     assert taken(run, "a") == ["failed"]
     assert ran(run) == []
@@ -308,15 +317,15 @@ def test_who_goes_on_after_that_failure_has_all_run(pool: Callable[..., Pool]) -
     assert ran(run) == ["b", "c"]
 
 
-def test_a_failure_that_does_not_count_ends_nothing(pool: Callable[..., Pool]) -> None:
+def test_a_failure_that_does_not_count_ends_nothing(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("exit 3", ""), b=(_noting("b"), ""), jobs=1)
-    run.cutoff = Cutoff({"b"}, lambda: 1)
+    run.cutoff = FailFast({"b"}, lambda: 1)
     taken(run, "a")
 
     until(lambda: ran(run) == ["b"])
 
 
-def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., Pool]) -> None:
+def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., ParallelRun]) -> None:
     run = pool(
         top="stop_on_failure: true\n",
         first=("until grep -q begun ran; do sleep 0.01; done", ""),
@@ -330,7 +339,7 @@ def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., Pool]) -> None:
 
 
 def test_a_stopped_step_that_is_run_again_lets_others_run(
-    bench: Bench, pool: Callable[..., Pool]
+    bench: Bench, pool: Callable[..., ParallelRun]
 ) -> None:
     run = pool(top="stop_on_failure: true\n", bad=("test -e good", ""), next=("true", "bad"))
     assert taken(run, "bad", "next") == ["failed", "blocked"]
@@ -341,14 +350,16 @@ def test_a_stopped_step_that_is_run_again_lets_others_run(
     assert run.result(run.recipe.step("next"), again=True).outcome == "passed"
 
 
-def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., Pool]) -> None:
+def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("until [ -e b ]; do sleep 0.01; done", ""), b=("touch b", ""))
     assert taken(run, "a") == ["passed"]
     assert list(run.results) == ["a"]
     assert taken(run, "b") == ["passed"]
 
 
-def test_all_that_need_a_failed_step_name_it_as_their_blocker(pool: Callable[..., Pool]) -> None:
+def test_all_that_need_a_failed_step_name_it_as_their_blocker(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(
         a=("exit 3", ""),
         b=(_noting("b"), "a"),
@@ -367,7 +378,7 @@ def test_all_that_need_a_failed_step_name_it_as_their_blocker(pool: Callable[...
     assert ran(run) == ["free", "off"]
 
 
-def test_a_rerun_that_passes_lets_its_dependants_run(pool: Callable[..., Pool]) -> None:
+def test_a_rerun_that_passes_lets_its_dependants_run(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("[ -e good ]", ""), b=(_noting("b"), "a"))
     assert taken(run, "a") == ["failed"]
     (run.env.root / "good").touch()
@@ -377,17 +388,17 @@ def test_a_rerun_that_passes_lets_its_dependants_run(pool: Callable[..., Pool]) 
 
 
 def test_a_step_that_was_left_out_of_the_plan_runs_only_when_asked_for(
-    pool: Callable[..., Pool],
+    pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
-    run.plan({"a": Waits()})
+    run.plan({"a": StepDependencies()})
     assert taken(run, "a") == ["passed"]
     run.settle()
     assert ran(run) == ["a"]
     assert taken(run, "b") == ["passed"]
 
 
-def test_the_longest_path_goes_first(pool: Callable[..., Pool]) -> None:
+def test_the_longest_path_goes_first(pool: Callable[..., ParallelRun]) -> None:
     steps = {name: (_noting(name), "") for name in ("first", "short", "long", "head")}
     steps["tail"] = (_noting("tail"), "head")
     seconds = {"first": 9.0, "short": 0.1, "long": 3.0, "head": 1.0, "tail": 4.0}
@@ -396,13 +407,15 @@ def test_the_longest_path_goes_first(pool: Callable[..., Pool]) -> None:
     assert ran(run) == ["first", "head", "tail", "long", "short"]
 
 
-def test_final_steps_begin_when_nothing_runs_any_more(pool: Callable[..., Pool]) -> None:
+def test_final_steps_begin_when_nothing_runs_any_more(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b=("sleep 0.2; echo b >> ran", ""))
     assert taken(run, "a", "off") == ["passed", "passed"]
     assert ran(run) == ["b", "off"]
 
 
-def test_a_step_whose_setup_failed_holds_back_what_needs_it(pool: Callable[..., Pool]) -> None:
+def test_a_step_whose_setup_failed_holds_back_what_needs_it(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(jobs=1, a=("true", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"))
     run.note(run.recipe.step("b"), "failed", "no bench")
     assert taken(run, "a", "c") == ["passed", "blocked"]
@@ -410,13 +423,13 @@ def test_a_step_whose_setup_failed_holds_back_what_needs_it(pool: Callable[..., 
     assert ran(run) == []
 
 
-def test_a_waiting_retry_holds_no_slot(pool: Callable[..., Pool]) -> None:
+def test_a_waiting_retry_holds_no_slot(pool: Callable[..., ParallelRun]) -> None:
     run = pool(jobs=1, retried=("[ -e good ]", ""), b=("touch good", ""))
     assert taken(run, "retried", "b") == ["passed", "passed"]
     assert run.results["retried"].attempt == 2
 
 
-def test_output_stays_with_its_step(pool: Callable[..., Pool]) -> None:
+def test_output_stays_with_its_step(pool: Callable[..., ParallelRun]) -> None:
     lines = "i=0; while [ $i -lt 9000 ]; do echo {0}; echo {0} >&2; i=$((i + 1)); done"
     run = pool(**{name: (lines.format(name * 8), "") for name in "abc"})
     assert taken(run, "a", "b", "c") == ["passed"] * 3
@@ -428,7 +441,7 @@ def test_output_stays_with_its_step(pool: Callable[..., Pool]) -> None:
 
 
 def test_a_cancel_ends_what_runs_and_keeps_what_ended(
-    pool: Callable[..., Pool], is_gone: Callable[[int], bool]
+    pool: Callable[..., ParallelRun], is_gone: Callable[[int], bool]
 ) -> None:
     sleep = "echo $$ > {0}; exec sleep 600"
     run = pool(
@@ -450,11 +463,11 @@ def test_a_cancel_ends_what_runs_and_keeps_what_ended(
     assert is_gone(int(path.read_text()))
 
 
-def _ended(run: Pool, name: str) -> bool:
+def _ended(run: ParallelRun, name: str) -> bool:
     return run._jobs[name].result is not None  # noqa: SLF001
 
 
-def test_a_cancel_leaves_what_has_not_begun_as_it_was(pool: Callable[..., Pool]) -> None:
+def test_a_cancel_leaves_what_has_not_begun_as_it_was(pool: Callable[..., ParallelRun]) -> None:
     run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_noting("c"), ""))
     assert taken(run, "a") == ["passed"]
     until((run.env.root / "b").exists)
@@ -464,7 +477,7 @@ def test_a_cancel_leaves_what_has_not_begun_as_it_was(pool: Callable[..., Pool])
     assert taken(run, "off") == ["passed"]
 
 
-def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., Pool]) -> None:
+def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), retried_late=("echo >> tried; exit 3", ""))
     assert taken(run, "a") == ["passed"]
     until(lambda: run._jobs["retried_late"].timer is not None)  # noqa: SLF001
@@ -478,7 +491,9 @@ def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., Pool]) ->
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
-def test_a_signal_wakes_who_waits_and_ends_all_steps(pool: Callable[..., Pool], trap: str) -> None:
+def test_a_signal_wakes_who_waits_and_ends_all_steps(
+    pool: Callable[..., ParallelRun], trap: str
+) -> None:
     token = new_token()
     commands = {name: f"touch {name}; sleep {token}" for name in "abc"}
     commands["b"] = trap + commands["b"]
@@ -502,7 +517,7 @@ def test_a_signal_wakes_who_waits_and_ends_all_steps(pool: Callable[..., Pool], 
     assert alive(token) == []
 
 
-def test_threads_are_gone_when_nothing_runs(pool: Callable[..., Pool]) -> None:
+def test_threads_are_gone_when_nothing_runs(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b=("true", ""), c=("true", "a, b"))
     assert taken(run, "a", "b", "c") == ["passed"] * 3
     run.settle()
@@ -511,7 +526,7 @@ def test_threads_are_gone_when_nothing_runs(pool: Callable[..., Pool]) -> None:
 
 
 def test_steps_have_the_environment_that_was_when_the_graph_began(
-    pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH", "early")
     run = pool(jobs=1, a=("true", ""), b=("sleep 0.1", ""), c=("echo $BENCH >> ran", ""))
@@ -521,7 +536,9 @@ def test_steps_have_the_environment_that_was_when_the_graph_began(
     assert ran(run) == ["early"]
 
 
-def test_without_a_plan_steps_run_one_by_one_when_asked_for(pool: Callable[..., Pool]) -> None:
+def test_without_a_plan_steps_run_one_by_one_when_asked_for(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
     run.one_by_one()
     assert taken(run, "b", "a") == ["passed", "passed"]
@@ -530,7 +547,7 @@ def test_without_a_plan_steps_run_one_by_one_when_asked_for(pool: Callable[..., 
 
 
 def test_a_wait_for_a_lock_is_told_where_somebody_listens(
-    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: set[tuple[str, bool]] = set()
     held = locks.acquire(
@@ -554,7 +571,7 @@ def test_a_wait_for_a_lock_is_told_where_somebody_listens(
 
 @pytest.mark.parametrize("top", ["", "locks: [bench]\n"])
 def test_a_step_waits_for_the_lock_of_one_beside_it(
-    bench: Bench, pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch, top: str
+    bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch, top: str
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     alone = "mkdir one || exit 3; sleep 0.5; rmdir one"
@@ -566,12 +583,12 @@ def test_a_step_waits_for_the_lock_of_one_beside_it(
     assert waited[2] >= 0.2
 
 
-def run_names(run: Pool) -> list[str]:
+def run_names(run: ParallelRun) -> list[str]:
     return [step.name for step in run.recipe.steps]
 
 
 def test_others_use_the_slot_of_a_step_that_waits_for_one_beside_it(
-    pool: Callable[..., Pool],
+    pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
         jobs=2,
@@ -593,7 +610,7 @@ def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LockSet]:
 
 
 def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
-    bench: Bench, pool: Callable[..., Pool], psu: LockSet
+    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
 ) -> None:
     run = pool(
         jobs=1,
@@ -613,13 +630,13 @@ def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
     thread.join()
 
 
-def _runs(run: Pool, name: str) -> bool:
+def _runs(run: ParallelRun, name: str) -> bool:
     job = run._jobs.get(name)  # noqa: SLF001
     return job is not None and job.seat.is_taken
 
 
 def test_a_lock_is_not_held_while_there_is_no_slot(
-    bench: Bench, pool: Callable[..., Pool], psu: LockSet
+    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
 ) -> None:
     run = pool(jobs=1, locked_a=("true", ""), b=("until [ -e over ]; do sleep 0.01; done", ""))
 
@@ -640,7 +657,7 @@ def test_a_lock_is_not_held_while_there_is_no_slot(
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_cancel_ends_waits_for_locks(
-    bench: Bench, pool: Callable[..., Pool], psu: LockSet, whole: bool
+    bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet, whole: bool
 ) -> None:
     run = pool(top="locks: [psu]\n" * whole, locked_a=("true", ""), b=("true", ""), c=("true", ""))
     threads = set(threading.enumerate())
@@ -655,10 +672,10 @@ def test_a_cancel_ends_waits_for_locks(
 
 
 def test_a_second_signal_gives_no_grace(
-    pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = partial(CommandRequest, grace=2 * PATIENCE)
-    monkeypatch.setattr("pytest_orchestrator.execution.shell.Request", endless)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.Request", endless)
     run = pool(
         a=("touch a; exec sleep 600", ""),
         b=("trap '' TERM; touch b; while :; do sleep 600; done", ""),
@@ -687,7 +704,7 @@ def test_a_second_signal_gives_no_grace(
     assert failure_of(run.results["b"])[0] == "interrupted"
 
 
-def _over(run: Pool) -> set[str]:
+def _over(run: ParallelRun) -> set[str]:
     return set(run._jobs) - {job.step.name for job in run._busy}  # noqa: SLF001
 
 
@@ -703,8 +720,10 @@ def test_locks_that_expressions_name_keep_steps_apart_too(
     ]
     head = "locks: [bench]\nvars: {psu: left, supply: left}\nsteps:\n"
     recipe = bench.recipe(head + "\n".join(lines) + "\n")
-    run = Pool(recipe, bench.context, bench.env, slots=[slot, slot.another(), slot.another()])
-    run.plan({step.name: Waits() for step in recipe.steps})
+    run = ParallelRun(
+        recipe, bench.context, bench.env, slots=[slot, slot.another(), slot.another()]
+    )
+    run.plan({step.name: StepDependencies() for step in recipe.steps})
     assert taken(run, "s0", "s1", "s2") == ["passed"] * 3
     run.over()
 
@@ -725,7 +744,7 @@ class _Threads:
 
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_where_threads_are_short_fewer_steps_run_at_the_same_time(
-    pool: Callable[..., Pool], most: int, monkeypatch: pytest.MonkeyPatch
+    pool: Callable[..., ParallelRun], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"s{number}" for number in range(12)]
     run = pool(**{name: (_noting(name), "") for name in names}, retried=("[ -e x ] || ! >x", ""))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution import ports
+from pytest_orchestrator.execution import expression_scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,24 +21,26 @@ if TYPE_CHECKING:
 ASK = """
 import sys
 from pathlib import Path
-from pytest_orchestrator.execution.ports import port
+from pytest_orchestrator.execution.expression_scope import port
 sys.stdin.read()
 print(*[port(Path(sys.argv[1]), f"name {number % 8}") for number in range(24)])
 """
 
 
 def test_the_same_name_has_the_same_port_and_another_run_another(tmp_path: Path) -> None:
-    first = ports.port(tmp_path / "a", "dut")
+    first = expression_scope.port(tmp_path / "a", "dut")
 
-    assert ports.port(tmp_path / "a", "dut") == first
-    assert isinstance(ports.port(tmp_path / "b", "dut"), int)
-    assert any(is_free(ports.port(tmp_path / "a", name)) for name in "abc")  # unless taken by now
+    assert expression_scope.port(tmp_path / "a", "dut") == first
+    assert isinstance(expression_scope.port(tmp_path / "b", "dut"), int)
+    assert any(
+        is_free(expression_scope.port(tmp_path / "a", name)) for name in "abc"
+    )  # unless taken by now
 
 
 def test_the_lock_of_the_ports_is_out_of_reach_for_other_users(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        ports.port(tmp_path / "run", "dut")
+        expression_scope.port(tmp_path / "run", "dut")
     finally:
         os.umask(before)
 
@@ -55,11 +57,11 @@ def is_free(port: int) -> bool:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "é😀", "x" * 5000, "\n", ".lock", ".draft"])
 def test_any_text_is_a_name(tmp_path: Path, name: str) -> None:
-    number = ports.port(tmp_path, name)
+    number = expression_scope.port(tmp_path, name)
 
     assert 0 < number < 65536
-    assert ports.port(tmp_path, name) == number
-    assert ports.port(tmp_path, name + "?") != number
+    assert expression_scope.port(tmp_path, name) == number
+    assert expression_scope.port(tmp_path, name + "?") != number
 
 
 def test_a_number_that_is_taken_by_another_name_is_not_given_again(
@@ -76,7 +78,7 @@ def test_a_number_that_is_taken_by_another_name_is_not_given_again(
 
     monkeypatch.setattr(socket, "socket", Probe)
 
-    assert [ports.port(tmp_path, name) for name in "ab"] == [4001, 4002]
+    assert [expression_scope.port(tmp_path, name) for name in "ab"] == [4001, 4002]
 
 
 def test_all_processes_and_threads_of_a_run_agree(tmp_path: Path) -> None:
@@ -88,7 +90,9 @@ def test_all_processes_and_threads_of_a_run_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         told = [one.split() for one, _ in pool.map(lambda each: each.communicate(""), asking)]
         names = [f"name {number % 8}" for number in range(24)]
-        own = [str(one) for one in pool.map(lambda name: ports.port(tmp_path, name), names)]
+        own = [
+            str(one) for one in pool.map(lambda name: expression_scope.port(tmp_path, name), names)
+        ]
 
     assert [one == own for one in told] == [True] * 4
     assert len(set(own)) == 8

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution.attempts import Attempts
+from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.execution.scope import Scope
+from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +39,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(tmp_path / "locks"))
 
 
-def run_of(bench: Bench, text: str) -> Serial:
-    return Serial(bench.recipe(text), bench.context, bench.env)
+def run_of(bench: Bench, text: str) -> RecipeRun:
+    return RecipeRun(bench.recipe(text), bench.context, bench.env)
 
 
 def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> LockSet | None:
@@ -72,7 +72,7 @@ def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
 def test_of_resources_those_are_held_that_are_counted_here(bench: Bench) -> None:
     text = "steps: [{name: a, type: shell, cmd: x, resources: {scope: 2, of_a_worker: 1}}]"
     env = msgspec.structs.replace(bench.env, resources_there={"scope": 3})
-    run = Serial(bench.recipe(text), bench.context, env)
+    run = RecipeRun(bench.recipe(text), bench.context, env)
     with run.locks.of(run.recipe.step("a")) as grip:
         assert grip is not None
         assert len(grip.files) == 2
@@ -414,7 +414,7 @@ def test_a_step_of_a_used_file_alone_holds_the_locks_of_the_file(bench: Bench) -
         "recipes/_rack.yaml", f'vars: {{n: 1}}\nlocks: ["r_${{{{ vars.n }}}}"]\nsteps: [{inner}]'
     )
     run = run_of(bench, "steps: [{name: out, use: recipes/_rack.yaml, with: {n: 7}}]")
-    tries = Attempts(
+    tries = RetryLoop(
         run.recipe.step("out.in.set"),
         bench.context,
         bench.env,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.runner import Serial
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench
@@ -26,18 +26,18 @@ finally:
 
 
 @pytest.fixture
-def run(bench: Bench) -> Serial:
+def run(bench: Bench) -> RecipeRun:
     bench.write("code", "0")
     bench.write("interrupted_step.py", "def step(): raise KeyboardInterrupt\n")
-    return Serial(bench.recipe(RECIPE), bench.context, bench.env)
+    return RecipeRun(bench.recipe(RECIPE), bench.context, bench.env)
 
 
-def ran(run: Serial) -> str:
+def ran(run: RecipeRun) -> str:
     path = run.env.root / "ran"
     return path.read_text().replace("\n", " ").strip() if path.exists() else ""
 
 
-def outcomes(run: Serial, *names: str) -> list[str]:
+def outcomes(run: RecipeRun, *names: str) -> list[str]:
     found: list[str] = []
     for name in names:
         step = run.recipe.step(name)
@@ -47,14 +47,14 @@ def outcomes(run: Serial, *names: str) -> list[str]:
     return found
 
 
-def test_steps_run_in_their_order_once_each(run: Serial) -> None:
+def test_steps_run_in_their_order_once_each(run: RecipeRun) -> None:
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     first = run.results["a"]
     assert run.result(run.recipe.step("a")) is first
     assert ran(run) == "a b c"
 
 
-def test_a_step_runs_again_where_it_is_asked_to(run: Serial) -> None:
+def test_a_step_runs_again_where_it_is_asked_to(run: RecipeRun) -> None:
     first = run.result(run.recipe.step("a"))
     second = run.result(run.recipe.step("a"), again=True)
     assert first is not second
@@ -62,7 +62,7 @@ def test_a_step_runs_again_where_it_is_asked_to(run: Serial) -> None:
     assert ran(run) == "a a"
 
 
-def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run: Serial) -> None:
+def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run: RecipeRun) -> None:
     bench.write("code", "3")
     assert outcomes(run, "a", "b", "c", "free", "off") == [
         "failed",
@@ -76,13 +76,13 @@ def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run:
     assert ran(run) == "a free off"
 
 
-def test_a_step_waits_for_one_that_has_not_run(run: Serial) -> None:
+def test_a_step_waits_for_one_that_has_not_run(run: RecipeRun) -> None:
     assert run.blocker(run.recipe.step("b")) == "a"
     assert run.blocker(run.recipe.step("b"), needs=[]) is None
     assert run.blocker(run.recipe.step("free")) is None
 
 
-def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: Serial) -> None:
+def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: RecipeRun) -> None:
     bench.write("code", "3")
     run.result(run.recipe.step("a"))
     bench.write("code", "0")
@@ -90,7 +90,7 @@ def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: Serial) 
     assert run.blocker(run.recipe.step("b")) is None
 
 
-def test_finally_steps_are_owed_once_anything_was_run(run: Serial) -> None:
+def test_finally_steps_are_owed_once_anything_was_run(run: RecipeRun) -> None:
     run.block(run.recipe.step("b"), "a")
     run.note(run.recipe.step("a"), "failed", "no bench")
     assert not run.begun
@@ -98,7 +98,7 @@ def test_finally_steps_are_owed_once_anything_was_run(run: Serial) -> None:
     assert run.begun
 
 
-def test_an_interrupted_step_has_a_result_that_says_so(run: Serial) -> None:
+def test_an_interrupted_step_has_a_result_that_says_so(run: RecipeRun) -> None:
     with pytest.raises(KeyboardInterrupt):
         run.result(run.recipe.step("interrupted"))
     result = run.results["interrupted"]
@@ -118,7 +118,7 @@ def test_others_go_on_after_a_failure_that_says_so(bench: Bench) -> None:
           - {name: b, type: shell, parse: text, cmd: echo b >> ran, locks: [x]}
         """
     )
-    run = Serial(recipe, bench.context, bench.env)
+    run = RecipeRun(recipe, bench.context, bench.env)
     assert outcomes(run, "a", "b") == ["failed", "passed"]
     assert run.note(recipe.step("a"), "failed", "no bench").meets
     assert not run.note(recipe.step("a"), "skipped", "no bench").meets
@@ -140,7 +140,7 @@ finally:
 
 def test_a_failure_may_stop_all_but_finally(bench: Bench) -> None:
     bench.write("code", "3")
-    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     assert outcomes(run, "odd", "expected", "bad", "free", "next", "wrong", "off") == [
         *["failed"] * 3,
         *["blocked"] * 2,
@@ -152,7 +152,7 @@ def test_a_failure_may_stop_all_but_finally(bench: Bench) -> None:
 
 
 def test_a_setup_that_failed_stops_too(bench: Bench) -> None:
-    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     run.note(run.recipe.step("bad"), "skipped", "no bench")
     assert run.stopper is None
     run.note(run.recipe.step("bad"), "failed", "no bench")
@@ -161,7 +161,7 @@ def test_a_setup_that_failed_stops_too(bench: Bench) -> None:
 
 def test_a_rerun_that_passes_lets_the_recipe_go_on(bench: Bench) -> None:
     bench.write("code", "3")
-    run = Serial(bench.recipe(STOPPING), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     assert outcomes(run, "bad") == ["failed"]
     bench.write("code", "0")
     assert run.blocker(run.recipe.step("bad")) is None
@@ -177,7 +177,7 @@ def test_a_rerun_that_passes_lets_the_recipe_go_on(bench: Bench) -> None:
     ],
 )
 def test_a_step_whose_setup_ended_it_has_a_result(
-    run: Serial, outcome: str, failure: Failure | None, reason: str
+    run: RecipeRun, outcome: str, failure: Failure | None, reason: str
 ) -> None:
     result = run.note(run.recipe.step("a"), outcome, "no bench")
     assert (result.outcome, result.failure, result.reason) == (outcome, failure, reason)
@@ -185,7 +185,7 @@ def test_a_step_whose_setup_ended_it_has_a_result(
     assert run.blocker(run.recipe.step("b")) == "a"
 
 
-def test_the_fixtures_of_a_step_reach_its_body(bench: Bench, run: Serial) -> None:
+def test_the_fixtures_of_a_step_reach_its_body(bench: Bench, run: RecipeRun) -> None:
     source = "def step(psu): return {'status': 'ok', 'psu': psu}\n"
     ended = run.result(bench.python_step(source, fixtures=["psu"]), {"psu": "P"}).ended
     assert ended is not None
@@ -200,7 +200,7 @@ def test_of_a_step_that_is_told_what_others_may_ask_for_is_kept(bench: Bench) ->
           - {name: b, type: shell, cmd: "echo ${{ steps.a.exit_code }}", parse: text}
         """
     )
-    run = Serial(recipe, bench.context, bench.env)
+    run = RecipeRun(recipe, bench.context, bench.env)
     whole = run.result(recipe.step("a"))
     before = run.scope.before(recipe.step("b"), bench.context, 1, {})["steps"]["a"]
 
@@ -214,7 +214,7 @@ def test_of_a_step_that_is_told_what_others_may_ask_for_is_kept(bench: Bench) ->
     assert run.result(recipe.step("b")).outcome == "passed"
 
 
-def test_of_a_run_that_is_over_it_is_kept_how_steps_ended(run: Serial) -> None:
+def test_of_a_run_that_is_over_it_is_kept_how_steps_ended(run: RecipeRun) -> None:
     run.result(run.recipe.step("free"))
     run.note(run.recipe.step("a"), "failed", "no bench")
     before = {name: (one.outcome, one.meets) for name, one in run.results.items()}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.patterns import compiled
-from pytest_orchestrator.execution import search
-from pytest_orchestrator.execution.search import Hit, bytes_of, file_of
+from pytest_orchestrator.execution import text_search
+from pytest_orchestrator.execution.text_search import Hit, bytes_of, file_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 64 bytes that overlap by 16."""
-    monkeypatch.setattr(search, "PART", 64)
-    monkeypatch.setattr(search, "OVERLAP", 16)
+    monkeypatch.setattr(text_search, "PART", 64)
+    monkeypatch.setattr(text_search, "OVERLAP", 16)
 
 
 def text(data: bytes, wanted: str) -> Hit | None:

@@ -17,8 +17,8 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchTimeout,
     is_quick,
 )
-from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.execution.search import Searched, bytes_of
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.text_search import Searched, bytes_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -214,7 +214,7 @@ def test_the_readiness_of_a_service_is_searched_within_its_time(bench: Bench) ->
         f"cmd: \"echo '{LINE}'; exec sleep 60\", "
         f"ready: {{stdout_matches: '{ENDLESS}', timeout: 0.5s}}}}\n"
     )
-    run = Serial(bench.recipe(text), bench.context, bench.env)
+    run = RecipeRun(bench.recipe(text), bench.context, bench.env)
     failure = run.result(run.recipe.step("a")).failure
     run.over()
     assert failure is not None

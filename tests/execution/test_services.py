@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_orchestrator.execution.ahead import Waits
 from pytest_orchestrator.execution.locks import locks
-from pytest_orchestrator.execution.pool import Pool
-from pytest_orchestrator.execution.runner import Serial
-from pytest_orchestrator.execution.service import Service
+from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
+from pytest_orchestrator.execution.scheduling.queue import StepDependencies
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.steps.services import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,13 +31,13 @@ class Run:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.serial: Serial | None = None
+        self.serial: RecipeRun | None = None
 
-    def load(self, cmd: str, keys: str = "", *steps: str) -> Serial:
+    def load(self, cmd: str, keys: str = "", *steps: str) -> RecipeRun:
         lines = ["steps:", "  - name: a", "    type: shell", "    background: true"]
         lines += [f"    cmd: |\n      {cmd}", *([f"    {keys}"] if keys else [])]
         lines += [f"  - {{type: shell, parse: text, {step}}}" for step in steps]
-        self.serial = Serial(
+        self.serial = RecipeRun(
             self.bench.recipe("\n".join([*lines, ""])), self.bench.context, self.bench.env
         )
         return self.serial
@@ -182,7 +182,7 @@ def test_what_ends_before_it_is_ready_has_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Long enough for a machine on which even `exit 3` takes more than the usual 100 ms.
-    monkeypatch.setattr("pytest_orchestrator.execution.service._ALIVE", 60.0)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.services._ALIVE", 60.0)
     result = run.result(cmd, keys)
 
     assert reason(result) == (kind, f"{told}, before the service was ready{more}")
@@ -438,14 +438,14 @@ steps:
 
 
 @pytest.fixture
-def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
+def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
     """Return a pool that has room for one step at a time."""
-    made: list[Pool] = []
+    made: list[ParallelRun] = []
 
-    def pool(keys: str, more: str = "") -> Pool:
+    def pool(keys: str, more: str = "") -> ParallelRun:
         recipe = bench.recipe(POOLED.replace("KEYS", keys).replace("MORE", more))
-        run = Pool(recipe, bench.context, bench.env, slots=[slot.another()])
-        run.plan({step.name: Waits(step.needs) for step in recipe.steps})
+        run = ParallelRun(recipe, bench.context, bench.env, slots=[slot.another()])
+        run.plan({step.name: StepDependencies(step.needs) for step in recipe.steps})
         made.append(run)
         return run
 
@@ -456,7 +456,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., Pool]]:
 
 
 def test_a_service_keeps_no_other_step_from_running(
-    pool: Callable[..., Pool], bench: Bench, is_gone: Callable[[int], bool]
+    pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: pid}")
 
@@ -466,7 +466,7 @@ def test_a_service_keeps_no_other_step_from_running(
 
 
 def test_a_service_that_is_not_ready_is_ended_with_the_pool(
-    pool: Callable[..., Pool], bench: Bench, is_gone: Callable[[int], bool]
+    pool: Callable[..., ParallelRun], bench: Bench, is_gone: Callable[[int], bool]
 ) -> None:
     run = pool("ready: {file: never}", f"kill -INT {os.getpid()};")
 
@@ -480,7 +480,7 @@ def test_a_service_that_is_not_ready_is_ended_with_the_pool(
 
 
 def test_steps_that_are_ended_leave_a_ready_service_alone(
-    pool: Callable[..., Pool], bench: Bench
+    pool: Callable[..., ParallelRun], bench: Bench
 ) -> None:
     run = pool("ready: {file: pid}")
     run.result(run.recipe.step("a"))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
-from pytest_orchestrator.execution import shell
 from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.steps import shell
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.lanes.messages import CommandResult
@@ -129,7 +129,7 @@ def test_no_other_user_can_read_the_file_whatever_the_umask_of_the_step(bench: B
 
 def test_the_folder_of_the_file_goes_with_its_process_and_not_with_a_fork() -> None:
     script = (
-        "import os, sys; from pytest_orchestrator.execution.scratch import private_path\n"
+        "import os, sys; from pytest_orchestrator.execution.temp_folders import private_path\n"
         "folder = os.path.dirname(private_path())\n"
         "if not os.fork(): sys.exit()\n"
         "os.wait()\n"

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLost
-from pytest_orchestrator.execution.links import Links
+from pytest_orchestrator.execution.steps.ssh import Links
 
 LONG = {"words": "x" * 10_000_000}
 """More than a socket takes without a reader: whoever sends it learns that nobody reads."""

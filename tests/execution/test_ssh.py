@@ -15,8 +15,8 @@ import pytest
 
 from pytest_orchestrator.core import opening
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution import ssh, ssh_link
-from pytest_orchestrator.execution.links import Links, refused
+from pytest_orchestrator.execution.steps import ssh, ssh_link
+from pytest_orchestrator.execution.steps.ssh import Links, refused
 from pytest_orchestrator.recipe.step_types import SshStep
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution.status import failure_of, skip_of
+from pytest_orchestrator.execution.outcome import failure_of, skip_of
 
 
 @pytest.mark.parametrize("status", ["ok", "success", "skip"])

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.execution import usage
+from pytest_orchestrator.execution.steps import python_inline
+from pytest_orchestrator.execution.steps.python_inline import ProcessUsage, resident
 from pytest_orchestrator.execution.supervision import os_support, resource_usage
 from pytest_orchestrator.execution.supervision.os_support import KEEPS_IO, io_of
 from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
 from pytest_orchestrator.execution.supervision.resource_usage import TreeUsage
-from pytest_orchestrator.execution.usage import Own, resident
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def uncollected() -> Iterator[None]:
 
 @pytest.mark.usefixtures("uncollected")
 def test_memory_that_is_held_is_growth() -> None:
-    own = Own()
+    own = ProcessUsage()
     held = b"x" * 50_000_000
     used = own.usage()
     assert used.rss_delta == pytest.approx(len(held), rel=0.1)
@@ -37,7 +37,7 @@ def test_memory_that_is_held_is_growth() -> None:
 
 
 def test_cpu_of_children_counts() -> None:
-    own = Own()
+    own = ProcessUsage()
     subprocess.run(
         ("/bin/sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"), check=True
     )
@@ -47,15 +47,15 @@ def test_cpu_of_children_counts() -> None:
 
 
 def test_what_is_not_measured_is_absent() -> None:
-    assert "max_rss" not in Own().usage().as_dict()
-    assert "heap_peak" not in Own().usage().as_dict()
-    assert "read_bytes" not in Own(io=False).usage().as_dict()
-    assert "io" not in Own(io=False).usage().source
+    assert "max_rss" not in ProcessUsage().usage().as_dict()
+    assert "heap_peak" not in ProcessUsage().usage().as_dict()
+    assert "read_bytes" not in ProcessUsage(io=False).usage().as_dict()
+    assert "io" not in ProcessUsage(io=False).usage().source
 
 
 def test_memory_is_told_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     there = resident()
-    monkeypatch.setattr(usage, "_LINUX", False)
+    monkeypatch.setattr(python_inline, "_LINUX", False)
 
     assert resident() == pytest.approx(there, rel=0.1)
     assert resident(2**22 + 1) == 0
@@ -92,7 +92,7 @@ def test_a_process_that_is_gone_has_no_memory() -> None:
 def test_what_children_write_counts_as_proc_counts_it(tmp_path: Path) -> None:
     argv = ("dd", "if=/dev/zero", f"of={tmp_path}/written", "bs=1M", "count=3", "conv=fsync")
 
-    own = Own()
+    own = ProcessUsage()
     child = os.posix_spawnp("dd", argv, os.environ, file_actions=[(os.POSIX_SPAWN_CLOSE, 2)])
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     told = Path(f"/proc/{child}/io").read_text(encoding="ascii")
@@ -120,23 +120,23 @@ def test_the_system_has_room_for_a_number_of_steps(
     files: int, processes: int, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = {resource.RLIMIT_NOFILE: files, resource.RLIMIT_NPROC: processes}
-    monkeypatch.setattr(usage, "getrlimit", lambda which: (limits[which], 0))
-    monkeypatch.setattr(usage, "open_files", lambda: 16)
-    monkeypatch.setattr(usage, "processes", lambda: 30)
+    monkeypatch.setattr(python_inline, "getrlimit", lambda which: (limits[which], 0))
+    monkeypatch.setattr(python_inline, "open_files", lambda: 16)
+    monkeypatch.setattr(python_inline, "processes", lambda: 30)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
-    assert usage.room(64) == told
+    assert python_inline.room(64) == told
 
 
 def test_open_files_and_threads_of_this_process_are_counted() -> None:
-    files, before = usage.open_files(), usage.processes()
+    files, before = python_inline.open_files(), python_inline.processes()
     read, write = os.pipe()
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()
 
-    assert usage.open_files() >= files + 2
-    assert usage.processes() >= 2
+    assert python_inline.open_files() >= files + 2
+    assert python_inline.processes() >= 2
     assert before >= 1
     over.set()
     thread.join()

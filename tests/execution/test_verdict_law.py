@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
-from pytest_orchestrator.execution.links import Links
+from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.plugin import lanes as plugin_lanes
 from tests.execution import verdict_actor
 from tests.execution.conftest import Bench

@@ -55,7 +55,7 @@ _ENDLESS_GRACE = """
 from functools import partial
 from pathlib import Path
 
-from pytest_orchestrator.execution import isolated
+from pytest_orchestrator.execution.steps import python_process
 from pytest_orchestrator.execution.lanes import lane
 
 

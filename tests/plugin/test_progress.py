@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.result import StepResult
-from pytest_orchestrator.execution.following import Finished, Started
+from pytest_orchestrator.execution.notifications import Finished, Started
 from pytest_orchestrator.plugin import progress
 from pytest_orchestrator.plugin.progress import Progress
 from pytest_orchestrator.recipe import load

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.execution.scheduler import Scheduler
+from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.plugin import runners, settings
 from tests.plugin.conftest import PYTEST
 

@@ -8,7 +8,7 @@ import msgspec
 from pytest_orchestrator import extending
 from pytest_orchestrator.core import values
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.execution import status
+from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.criteria import files, result_checks, simple
 from pytest_orchestrator.execution.criteria.evidence import Check, Evidence, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import (
@@ -64,7 +64,7 @@ def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         ),
     )
     if told is not None and not isinstance(told, str):
-        raise TypeError(f"its check returned {status.kind_of(told)}, not None or one line")
+        raise TypeError(f"its check returned {outcome.kind_of(told)}, not None or one line")
     yield verdict(criterion, None if told is None else one_line(told))
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution import distance
+from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import found, query_of
 from pytest_orchestrator.execution.lanes.pattern_search import Query
-from pytest_orchestrator.execution.search import file_of
+from pytest_orchestrator.execution.text_search import file_of
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 
 _TICK = 0.011
@@ -194,7 +194,7 @@ def _size(
         return verdict(criterion, "the limit is no whole number", measured=size, unit="bytes")
     if (size - limit) * sign <= 0:
         return verdict(criterion, measured=size, unit="bytes")
-    figure, rest = distance.measured(size, limit, "bytes")
+    figure, rest = schema_errors.measured(size, limit, "bytes")
     return verdict(
         criterion,
         f"{name} has {figure}, {rest}",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Stream, Verdict
-from pytest_orchestrator.execution import distance
+from pytest_orchestrator.execution import schema_errors
+from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.execution.printable import quoted
-from pytest_orchestrator.execution.printed import searched
-from pytest_orchestrator.execution.search import Searched
+from pytest_orchestrator.execution.text_search import Searched
 from pytest_orchestrator.recipe.step_keys import Criterion
 
 STREAMS = ("stdout", "stderr")
@@ -160,7 +160,7 @@ def _at_most(
         return verdict(criterion, "the limit is no number", measured=value, unit=unit)
     if value <= limit:
         return verdict(criterion, measured=value, unit=unit)
-    figure, rest = distance.measured(value, limit, unit, digits=digits)
+    figure, rest = schema_errors.measured(value, limit, unit, digits=digits)
     return verdict(
         criterion,
         f"{said.format(figure)}, {rest}",

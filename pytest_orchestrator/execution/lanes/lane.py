@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.watchdog import Watchdog
-    from pytest_orchestrator.execution.links import Links
-    from pytest_orchestrator.execution.runners import Away, Runner
+    from pytest_orchestrator.execution.steps.dispatch import Away, Runner
+    from pytest_orchestrator.execution.steps.ssh import Links
     from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
 

@@ -16,11 +16,11 @@ import msgspec
 
 from pytest_orchestrator.core import patterns
 from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.execution import search
+from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.lanes.messages import CommandResult, LaneLost
 from pytest_orchestrator.execution.printable import quoted
-from pytest_orchestrator.execution.search import Found, Searched
+from pytest_orchestrator.execution.text_search import Found, Searched
 
 LEAST: Final = 1.0
 """Seconds for what is checked after a body that took nearly all of its time."""
@@ -153,8 +153,8 @@ class Searches:
 
     def _found(self, slot: Slot, queries: Sequence[Query]) -> list[Found | None]:
         given = tuple((tuple(one.where), one.pattern) for one in queries)
-        exited, data = self._forked(slot, search.__name__, given)
-        found, has_begun = search.answers(data)
+        exited, data = self._forked(slot, text_search.__name__, given)
+        found, has_begun = text_search.answers(data)
         if exited is None:
             late = queries[min(len(found), len(queries) - 1)]
             why = f"its pattern backtracks: {quoted(late.pattern)}"

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
-from pytest_orchestrator.execution.scope import Scope
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.step_keys import Step
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from pytest_orchestrator.execution.lookups import Inner, Steps
+    from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.part import Part
 
 _PAUSE = 0.02
@@ -235,7 +235,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
     Raises:
         ExpressionError: A name among the recipe's own has no value.
     """
-    from pytest_orchestrator.execution.lookups import Inner, Steps
+    from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.expressions import ExpressionError
     from pytest_orchestrator.recipe.resolve import is_early, lock_names, plain_locks
 
@@ -261,7 +261,7 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
 
 def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
     """Return what a used file knows before anything runs; None where that comes later."""
-    from pytest_orchestrator.execution.lookups import Inner
+    from pytest_orchestrator.execution.expression_scope import Inner
     from pytest_orchestrator.recipe.expressions import ExpressionError
     from pytest_orchestrator.recipe.resolve import is_early
 

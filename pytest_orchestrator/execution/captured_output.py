@@ -1,0 +1,66 @@
+"""Captured output of a step, read from memory or from its log."""
+
+from pytest_orchestrator.core.result import Stream
+from pytest_orchestrator.core.secret_stream import restored
+from pytest_orchestrator.execution.text_search import Searched, bytes_of, file_of, opened
+from pytest_orchestrator.recipe.expressions import ExpressionError
+
+
+def searched(stream: Stream, name: str) -> Searched:
+    """Return a stream as something to be searched; what is secret may be masked there.
+
+    Args:
+        stream: The stream.
+        name: What messages call it.
+    """
+    head, tail = stream.edges
+    if stream.log is not None and stream.kept == stream.size:
+        return file_of(stream.log, name)
+    if stream.size == len(head) + len(tail):
+        return bytes_of(head + tail, name=name)
+    lost = stream.size - len(tail) - max(stream.kept, len(head))
+    rest = bytes_of(head, tail, name=name, lost=max(0, lost))
+    if stream.log is None or stream.kept <= len(head):
+        return rest
+    log = file_of(stream.log, name).pieces[0]
+    return rest._replace(pieces=((log[0], stream.kept), rest.pieces[1]))
+
+
+def unmasked(stream: Stream, name: str, limit: int) -> Searched:
+    """Return a stream as something to be searched, with what is secret in it.
+
+    Args:
+        stream: The stream.
+        name: What messages call it.
+        limit: The most bytes that are read for that; of a larger one masks stay.
+    """
+    raw = _whole(stream, limit) if stream.replaced else None
+    return searched(stream, name) if raw is None else bytes_of(raw, name=name)
+
+
+def text(stream: Stream, name: str, limit: int) -> str:
+    """Return all of a stream; bytes that are no UTF-8 are replaced.
+
+    Raises:
+        ExpressionError: It is larger than the limit, or was not kept.
+    """
+    raw = _whole(stream, limit)
+    if raw is None:
+        why = f"above {limit >> 20} MiB" if stream.size > limit else "not all in its log"
+        cure = f"{name}_contains and {name}_matches see all that was kept"
+        raise ExpressionError(f"{name} is {why}, so no expression can read it; {cure}")
+    return raw.decode("utf-8", "replace")
+
+
+def _whole(stream: Stream, limit: int) -> bytes | None:
+    where = searched(stream, "")
+    if stream.size > limit or where.lost:
+        return None
+    pieces = []
+    for source, size in where.pieces:
+        with opened(source) as file:
+            pieces.append(file.read(size))
+    if stream.edges == (b"", b""):
+        return restored(b"".join(pieces), stream.replaced)
+    is_in_log = len(pieces) > 1 and stream.kept > len(stream.edges[0])
+    return None if is_in_log and stream.replaced else b"".join(pieces)

@@ -1,0 +1,415 @@
+"""Evaluation scope of expressions: Context, earlier steps, run, free ports."""
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.given import Given
+from pytest_orchestrator.core.late import Late
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import captured_output
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.recipe.expressions import (
+    ExpressionError,
+    absent,
+    at_collection,
+    item,
+    within,
+)
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.part import Part
+from pytest_orchestrator.recipe.resolve import later, lock_names, value_of, valued
+from pytest_orchestrator.recipe.step_keys import Step
+
+_ABSENT = object()
+
+Known = Callable[[str], StepResult | None]
+"""Gives what became of a step, None where that is not known yet."""
+
+
+class ContextNames(Mapping[str, Any]):
+    """The Context as expressions see it; `ctx.a.b` is a call with ``a`` and ``b``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(self, *parts: object) -> Any:
+        """Look a path up."""
+        path = ".".join(str(part) for part in parts)
+        value = self._context.get(path, _ABSENT)
+        if value is not _ABSENT:
+            return value
+        last = parts[-1]
+        if isinstance(last, int) and len(parts) > 1:  # perhaps one that counts from the end
+            items = self._context.get(".".join(str(part) for part in parts[:-1]))
+            if isinstance(items, list):
+                return item(items, last)
+        keys = self._context.keys()
+        there = nearest(path, keys) or _listed(keys)
+        return absent(f"the context has no key '{path}'{there}")
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._context.get(key, _ABSENT)
+        if value is _ABSENT:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._context.keys())
+
+    def __len__(self) -> int:
+        return len(self._context.keys())
+
+
+def _listed(keys: list[str]) -> str:
+    if not keys:
+        return "; it has none at all"
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return f"; it has {', '.join(keys[:5])}{more}"
+
+
+class Steps(Mapping[str, Any]):
+    """What became of the steps before one.
+
+    Args:
+        recipe: The recipe.
+        known: Gives what became of a step of it.
+        prefix: In front of the names, for the steps of a used file.
+    """
+
+    def __init__(self, recipe: Recipe, known: Known, prefix: str = "") -> None:
+        self._recipe = recipe
+        self._known = known
+        self._prefix = prefix
+
+    def below(self, prefix: str) -> "Steps":
+        """Return those of a used file, by the names that they have there."""
+        return Steps(self._recipe, self._known, prefix)
+
+    def __getitem__(self, name: str) -> Any:
+        result = self._known(self._prefix + name)
+        if result is None:
+            raise KeyError(name)
+        ended = result.ended
+        process = ended.process if ended else None
+        return {
+            "outcome": result.outcome,
+            "result": ended.value if ended else None,
+            "exit_code": process.exit_code if process else None,
+            "seconds": ended.usage.seconds if ended else 0.0,
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        steps = (*self._recipe.steps, *self._recipe.final)
+        names = (step.name for step in steps if step.name.startswith(self._prefix))
+        return (name[len(self._prefix) :] for name in names if self._known(name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def gist(result: StepResult) -> StepResult:
+    """Return of a result what steps after it may ask for, and nothing that is only reported."""
+    ended = result.ended
+    if ended is not None:
+        code = ended.process.exit_code if ended.process else None
+        process = None if code is None else Process(argv=(), cwd="", alone="", exit_code=code)
+        usage = Usage(seconds=ended.usage.seconds)
+        ended = Ended(usage=usage, value=ended.value, process=process)
+    return StepResult(
+        step=result.step,
+        outcome=result.outcome,
+        failure=result.failure,
+        reason=result.reason,
+        blocked_by=result.blocked_by,
+        meets=result.meets,
+        ended=ended,
+        restored=result.restored,
+    )
+
+
+class Run:
+    """The run itself."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self.id = env.run
+        self.dir = str(env.folder or "")
+
+    def port(self, name: str) -> int:
+        """Return a free TCP port, the same for the same name in a run."""
+        if self._env.folder is None:
+            raise ExpressionError("there is no run folder to keep ports in")
+
+        return port(Path(self._env.folder), str(name))
+
+
+class Inner:
+    """What the steps of a used file know.
+
+    Args:
+        part: The use of the file.
+        names: What the names of the recipe mean.
+        steps: What became of the steps of the recipe.
+        outer: What the user of the file knows, where that is itself used.
+
+    Attributes:
+        skipped: The condition that lets none of its steps run; None where they do.
+        locks: Locks of all its steps whose names are expressions.
+    """
+
+    def __init__(
+        self, part: Part, names: Mapping[str, Any], steps: Steps, outer: "Inner | None"
+    ) -> None:
+        known = dict(names) if outer is None else outer.names(names)
+        where = f"in step '{part.name}' that uses {part.source.id}"
+        self.skipped: str | None = None if outer is None else outer.skipped
+        self.locks: tuple[str, ...] = () if outer is None else outer.locks
+        self._own: dict[str, Any] = {
+            "steps": steps.below(f"{part.name}."),
+            "recipe": about(part.title, part.source.path),
+            "vars": {},
+        }
+        try:
+            if self.skipped is None and part.condition and not part.condition.holds(known):
+                self.skipped = part.condition.text
+            if self.skipped is None:
+                self._own["vars"] = self._vars(part, known)
+                self.locks += lock_names(part.locks, self.names(names))
+        except ExpressionError as error:
+            raise ExpressionError(f"{where}: {error}") from None
+
+    @property
+    def vars(self) -> Mapping[str, Json]:
+        """The vars of the file; none where its steps are skipped."""
+        own: Mapping[str, Json] = self._own["vars"]
+        return own
+
+    def _vars(self, part: Part, known: Mapping[str, Any]) -> dict[str, Json]:
+        told: dict[str, Json] = {
+            name: valued(part.given_templates, ("with_", name), value, known)
+            for name, value in part.given.items()
+        }
+        for name, value in part.vars.items():
+            if name not in part.given:
+                names = {**known, **self._own, "vars": told}
+                told[name] = valued(part.templates, ("vars", name), value, names)
+        return told
+
+    def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the names within, over those of the recipe."""
+        return {**outermost, **self._own}
+
+
+def about(name: str | None, path: Path) -> dict[str, str]:
+    """Return what expressions can ask of a recipe."""
+    return {"name": name or path.stem, "path": str(path), "dir": str(path.parent)}
+
+
+_OUTERMOST = Step(name="_")
+_NOTHING = Stream()
+
+
+class Scope:
+    """The names of one run of a recipe.
+
+    Args:
+        recipe: The recipe.
+        env: The surroundings of the run.
+        known: Gives what became of a step of it.
+    """
+
+    def __init__(self, recipe: Recipe, env: Environment, known: Known) -> None:
+        self._recipe = recipe
+        self._env = env
+        self._known = known
+        self._early: dict[str, Any] | ExpressionError | None = None
+        self._inner: dict[str, Inner] = {}
+        self._lock = threading.RLock()
+
+    def node(self, step: Step) -> str:
+        """Return the node id of a step."""
+        return self._recipe.node(step.name)
+
+    def early(self) -> dict[str, Any]:
+        """Return the names that there are before anything runs.
+
+        Raises:
+            ExpressionError: A var has no value.
+        """
+        with self._lock:
+            if self._early is None:
+                try:
+                    with within(self._env.seconds_for(None), is_shared=True):
+                        self._early = self._evaluated()
+                except ExpressionError as error:
+                    self._early = error
+            if isinstance(self._early, ExpressionError):
+                raise self._early.with_traceback(None)
+            return self._early
+
+    def _evaluated(self) -> dict[str, Any]:
+        names: dict[str, Any] = {
+            "env": self._env.variables(),
+            "matrix": self._recipe.cell.values if self._recipe.cell else {},
+            "run": Run(self._env),
+            "recipe": about(self._recipe.name, self._recipe.path),
+        }
+        names["vars"] = _vars(self._recipe, self._env.given, names)
+        self._env.secrets.declare(self._recipe.secrets, names["vars"])
+        return names
+
+    def before(
+        self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]
+    ) -> dict[str, Any]:
+        """Return the names that there are before the body of a step.
+
+        Args:
+            step: The step.
+            own: The step's own handle on the Context.
+            attempt: Number of the try, from 1.
+            fixtures: Values of the step's fixtures.
+
+        Raises:
+            ExpressionError: A var has no value.
+        """
+        names = {
+            **self.early(),
+            "ctx": ContextNames(own),
+            "env": self._env.variables(),
+            "fixtures": fixtures,
+            "steps": Steps(self._recipe, self._known),
+            "attempt": attempt,
+        }
+        return names if step.part is None else self._within(step.part, names).names(names)
+
+    def locked(self, step: Step) -> Step:
+        """Return a step with the locks that the files it comes from have for all their steps.
+
+        Args:
+            step: The step, when the names are known that there are before its body.
+        """
+        locks = self._inner[step.part.name].locks if step.part else ()
+        return msgspec.structs.replace(step, locks=(*step.locks, *locks)) if locks else step
+
+    def skipped(self, step: Step, own: Context) -> str | None:
+        """Return the condition of a use that a step is of and that is false; None where none is.
+
+        Raises:
+            ExpressionError: A var or a condition has no value.
+        """
+        if step.part is None:
+            return None
+        return self._within(step.part, self.before(_OUTERMOST, own, 1, {})).skipped
+
+    def _within(self, part: Part, names: dict[str, Any]) -> Inner:
+        """Return what a used file knows; evaluated once, when its first step runs."""
+        with self._lock:
+            if part.name not in self._inner:
+                outer = self._within(part.outer, names) if part.outer else None
+                steps = Steps(self._recipe, self._known)
+                inner = self._inner[part.name] = Inner(part, names, steps, outer)
+                self._env.secrets.declare(part.secrets, inner.vars)
+            return self._inner[part.name]
+
+
+def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
+    """Return the names that there are at collection, for the lists of a matrix.
+
+    Args:
+        recipe: The recipe.
+        given: Values of vars that come from outside.
+
+    Raises:
+        ExpressionError: A var has no value.
+    """
+    if not recipe.matrix:
+        return {}
+    names: dict[str, Any] = {"env": dict(os.environ)}
+    with at_collection():
+        names["vars"] = _vars(recipe, given, names, but=later(recipe.templates))
+    return names
+
+
+def _vars(
+    recipe: Recipe,
+    given: Mapping[str, Given],
+    names: Mapping[str, Any],
+    but: Collection[str] = (),
+) -> dict[str, Json]:
+    """Return the values of a recipe's vars: each may read those before it."""
+    told: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
+    for name, value in recipe.vars.items():
+        if name in given:
+            told[name] = given[name].value
+        elif name not in but:
+            told[name] = value_of(recipe, ("vars", name), value, {**names, "vars": told})
+    return told
+
+
+def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> dict[str, Any]:
+    """Return the names that there are after the body of a step.
+
+    Args:
+        names: Those that there were before.
+        ended: How the body ended.
+        view: The Context as it is seen then.
+        limit: The most bytes of what was printed that expressions can read.
+    """
+    process = ended.process
+    return {
+        **names,
+        "ctx": ContextNames(view),
+        "result": ended.value,
+        **{name: _printed(process, name, limit) for name in ("stdout", "stderr")},
+        "exit_code": process.exit_code if process else None,
+    }
+
+
+def _printed(process: Process | None, name: str, limit: int) -> Late:
+    stream = _NOTHING if process is None else getattr(process, name)
+    return Late(lambda: captured_output.text(stream, name, limit))
+
+
+def port(folder: Path, name: str) -> int:
+    """Return the port of a name; a free one where nobody asked for it before.
+
+    Args:
+        folder: The folder of the run.
+        name: The name, any text.
+    """
+    import contextlib
+    import fcntl
+    import hashlib
+
+    ports = folder / "ports"
+    kept = ports / hashlib.sha256(name.encode()).hexdigest()
+    # For this user alone: whoever can open the lock can hold it, and all would wait.
+    ports.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (ports / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            return int(kept.read_text())
+        number = _free({int(each.read_text()) for each in ports.glob("[!.]*")})
+        draft = ports / ".draft"
+        draft.write_text(str(number))
+        os.replace(draft, kept)
+    return number
+
+
+def _free(taken: set[int]) -> int:
+    import socket
+
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number: int = probe.getsockname()[1]
+        if number not in taken:
+            return number

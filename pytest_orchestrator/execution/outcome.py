@@ -1,0 +1,172 @@
+"""Outcome of Python code: returned status, exceptions, trimmed tracebacks."""
+
+import itertools
+import sys
+import threading
+import traceback
+import types
+from pathlib import Path
+from typing import Any, Self
+
+from pytest_orchestrator.core import cures
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution.printable import one_line
+
+_OURS = str(Path(__file__).resolve().parents[1]) + "/"
+_OUR_NAME = __name__.partition(".")[0]
+_RUNNERS = {_OUR_NAME, "pytest", "_pytest", "pluggy", "xdist", "execnet", "importlib"}
+"""Packages that lead to the user's code, and run in threads of their own."""
+_WAITS = threading.__file__  # in which this package waits when a signal's handler raises
+
+
+def user_frames(error: BaseException) -> BaseException:
+    """Take the frames of this package, its waits, and the import system out of an exception.
+
+    Args:
+        error: What was caught; it and the exceptions it came from are changed in place.
+
+    Returns:
+        The same exception.
+    """
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        one = queue.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = _without_ours(one.__traceback__)
+        queue += [one.__cause__, one.__context__]
+    return error
+
+
+def user_stack(frame: types.FrameType | None, *, called: bool = False) -> list[str]:
+    """Return the lines of a stack from the user's first frame on, the most recent call last.
+
+    Args:
+        frame: Where the thread is.
+        called: This package has called what runs there: all before that is not the user's.
+
+    Returns:
+        The lines, without those of this package and of pytest; none where nothing of the
+        user's runs in the thread.
+    """
+    frames = [(*one, _package_of(one[0])) for one in traceback.walk_stack(frame)][::-1]
+    ours = [place for place, (*_, package) in enumerate(frames) if package == _OUR_NAME]
+    first = ours[0] if called and ours else 0
+    users = itertools.dropwhile(lambda one: _is_nobodys(one[2]), frames[first:])
+    kept = ((one, line) for one, line, package in users if package not in _RUNNERS)
+    return traceback.StackSummary.extract(kept).format()
+
+
+def _is_nobodys(package: str) -> bool:
+    """Tell whether a stack may begin in a package that is not the user's: plugins have threads."""
+    return (
+        package in _RUNNERS or package in sys.stdlib_module_names or package.startswith("pytest_")
+    )
+
+
+def _package_of(frame: types.FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    kept: list[types.TracebackType] = []
+    loading = is_ours = False
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        name = code.co_filename
+        # From a loader's own frames (pytest's rewrites assertions) to the module's first.
+        loading = code.co_name == "exec_module" or (loading and code.co_name != "<module>")
+        is_importlib = name.startswith("<frozen importlib") or "/importlib/" in name
+        is_ours = name.startswith(_OURS) or (is_ours and name == _WAITS)
+        if not (loading or is_importlib or is_ours):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    chain: types.TracebackType | None = None
+    for entry in reversed(kept):
+        chain = types.TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return chain
+
+
+_EXAMPLE = '{"status": "ok"}'
+
+
+def failure_of(value: Json, what: str) -> Failure | None:
+    """Return the failure that a step's object tells, or None where it is content.
+
+    Args:
+        value: The object; a mapping.
+        what: Where the object comes from, for the message (``run`` or ``stdout``).
+
+    Returns:
+        None for the statuses ``ok``, ``success`` and ``skip``.
+    """
+    if not isinstance(value, dict):
+        return Failure(
+            kind="protocol",
+            reason=f"{what} is {kind_of(value)}; a mapping with a status is wanted, "
+            f"such as {_EXAMPLE}",
+        )
+    status = value.get("status")
+    if status in ("ok", "success", "skip"):
+        return None
+    told = value.get("reason", value.get("error", value.get("message")))
+    if "status" not in value:
+        keys = ", ".join(sorted(value)[:8]) or "none"
+        return Failure(
+            kind="status",
+            reason=f"{what} has no status (its keys: {one_line(keys)}); "
+            "ok, success or skip is wanted",
+        )
+    said = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
+    reason = one_line(f"{said}: {told}" if told else f"{said}, no reason given")
+    return Failure(kind="status", reason=reason)
+
+
+def skip_of(value: Json) -> str | None:
+    """Return the reason of a step that skipped itself, or None."""
+    if isinstance(value, dict) and value.get("status") == "skip":
+        return one_line(str(value.get("reason") or "the step says skip"))
+    return None
+
+
+def kind_of(value: object) -> str:
+    """Name the kind of a value in the words of a person."""
+    names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
+    names |= {int: "a number", float: "a number", type(None): "None"}
+    return names.get(type(value)) or cures.a(type(value).__name__)
+
+
+class Raised(Exception):
+    """What a step raised in its own process.
+
+    Attributes:
+        report: The report of it, as pytest sends reports between processes.
+    """
+
+    def __init__(self, reason: str, report: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.report = report
+
+    @property
+    def is_expected(self) -> bool:
+        """Tell whether the step itself said that it was expected to fail."""
+        return self.report["wasxfail"] is not None
+
+    @classmethod
+    def there(cls, reason: str, report: dict[str, Any]) -> Self:
+        """Return what stands here for an exception that was raised there.
+
+        Plugins tell a failed assertion from other exceptions by its type, and show its name.
+
+        Args:
+            reason: The exception as one line: its kind and the first line of its text.
+            report: The report of it.
+        """
+        name = report["type"]
+        bases = (cls, AssertionError) if report["asserts"] else (cls,)
+        kind = type(name, bases, {"__module__": "builtins"})
+        raised: Self = kind(reason.removeprefix(f"{name}: "), report)
+        return raised

@@ -1,0 +1,1 @@
+"""Scheduling: sequential and parallel runs of a recipe, retries, task queue."""

@@ -1,0 +1,362 @@
+"""One attempt of a step: from its start to its StepResult."""
+
+import contextlib
+import errno
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.core.result import (
+    Ended,
+    Failure,
+    Measured,
+    Outcome,
+    StepResult,
+    Stream,
+    Verdict,
+)
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import captured_output, expression_scope
+from pytest_orchestrator.execution.criteria import check, measurements
+from pytest_orchestrator.execution.criteria.evidence import Evidence
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lanes.messages import LaneLost
+from pytest_orchestrator.execution.lanes.pattern_search import (
+    Query,
+    Searches,
+    SearchInterrupted,
+    SearchTimeout,
+)
+from pytest_orchestrator.execution.notifications import Changed, Follow
+from pytest_orchestrator.execution.steps.dispatch import submitted
+from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError, within
+from pytest_orchestrator.recipe.output import Output, Search
+from pytest_orchestrator.recipe.resolve import checkable
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.steps.dispatch import Submitted
+    from pytest_orchestrator.execution.text_search import Searched
+
+_NO_THREAD = "can't start new thread"
+_LACKING = {
+    errno.EMFILE: "pytest has all files open that `ulimit -n` allows",
+    errno.ENFILE: "the machine has no room for one more open file",
+    errno.EAGAIN: "the user has all processes and threads that `ulimit -u` allows",
+    errno.ENOMEM: "the machine has no memory left",
+}
+
+
+class Handle:
+    """A step's own handle on the Context, and what was changed by it.
+
+    Attributes:
+        context: The handle.
+        changes: What was changed, in order.
+        site: Where the body of the last try ran; None where none did.
+
+    Args:
+        step: The step.
+        context: The Context that the recipe runs on.
+        follow: Is told of each change.
+        by: Node id of the step.
+    """
+
+    def __init__(
+        self, step: Step, context: Context, follow: Follow | None = None, by: str = ""
+    ) -> None:
+        self.changes: list[Change] = []
+        self.site: Submitted | None = None
+        self._step, self._follow = step, follow
+        self.context = context.bound(step.name, self._note, by)
+        self._staged: Context | None = None
+        self._outputs: dict[str, Json] = {}
+
+    @property
+    def view(self) -> Context:
+        """The Context as what comes after the body sees it: with the outputs of this try."""
+        return self._staged or self.context
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Paths that were asked for and not there."""
+        return tuple(dict.fromkeys((*self.context.missed, *self.view.missed)))
+
+    def stage(self) -> None:
+        """Let outputs be seen, and written only when it is known that no try follows."""
+        self._staged = self.context.layer()
+
+    def write(self, outputs: dict[str, Json]) -> None:
+        """Write outputs, as far as the view."""
+        for key, value in outputs.items():
+            self.view.set(key, value)
+        self._outputs = outputs if self._staged else {}
+
+    def settle(self, *, is_last: bool) -> None:
+        """End a try: write its outputs where it is the last one, else forget them."""
+        outputs, self._outputs, self._staged = self._outputs, {}, None
+        if is_last:
+            self.write(outputs)
+
+    def _note(self, change: Change) -> None:
+        self.changes.append(change)
+        if self._follow:
+            self._follow(Changed(self._step, change))
+
+
+def lacking(error: BaseException) -> Failure | None:
+    """Return the failure of a step for which the system has nothing left; None for other errors.
+
+    Args:
+        error: What was raised while it was to be run.
+    """
+    why = ""
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        why = _LACKING[errno.EAGAIN]
+    elif isinstance(error, OSError):
+        why = _LACKING.get(error.errno or 0, "")
+    return Failure(kind="crash", reason=f"it cannot be run: {why}") if why else None
+
+
+def execute(
+    step: Step,
+    own: Handle,
+    env: Environment,
+    fixtures: Mapping[str, object],
+    names: Mapping[str, Any],
+) -> StepResult:
+    """Run a step and check what must hold afterwards.
+
+    Args:
+        step: The step, with the values of the expressions that its body needs.
+        own: Its handle on the Context.
+        env: The surroundings of the run.
+        fixtures: Values for the step's fixtures, by name.
+        names: What the names of expressions mean before the body.
+
+    Returns:
+        What became of it.
+    """
+    missing = env.services.missing(step) if env.services else None
+    if missing is not None:
+        return failed(step, missing)
+    site = own.site = submitted(step, own.context, env, fixtures)
+    ended, started = site.result(), site.started
+    if step.retry is not None and env.attempt < step.retry.attempts:
+        own.stage()
+    found = StepFindings(ended.failure, ended.verdicts)
+    if ended.skipped is None and (ended.failure is None or ended.verdicts):
+        known = expression_scope.after(names, ended, own.view, env.capacity)
+        evidence = Evidence(
+            step,
+            own.view,
+            ended,
+            started,
+            env.root,
+            site.before,
+            known,
+            elsewhere=site.elsewhere,
+            searches=Searches(env.slot, env.seconds_for(step.timeout), spent=ended.usage.seconds),
+        )
+        found = _found(evidence, own, env)
+    outcome: Outcome = (
+        "failed" if found.failure else "passed" if ended.skipped is None else "skipped"
+    )
+    return StepResult(
+        step=step.name,
+        outcome=outcome,
+        failure=found.failure,
+        reason=ended.skipped or "",
+        meets=found.failure is None or step.continue_on_error,
+        verdicts=found.verdicts,
+        measurements=found.measured,
+        changes=tuple(own.changes),
+        missed=own.missed,
+        ended=ended,
+        started=started,
+        given=_given(step),
+    )
+
+
+def _given(step: Step) -> dict[str, Any]:
+    """Return what a body was given besides the Context."""
+    match step:
+        case PythonStep():
+            return step.params
+        case ShellStep():
+            return {**step.args}
+        case _:
+            return {}
+
+
+class StepFindings(msgspec.Struct, frozen=True):
+    """What was found after a body that did as wanted."""
+
+    failure: Failure | None
+    verdicts: tuple[Verdict, ...]
+    measured: tuple[Measured, ...] = ()
+
+
+def _found(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
+    """Find out what holds, within what is left of the time of the step."""
+    ended, searches = evidence.ended, evidence.searches
+    try:
+        with within(searches.seconds, begun=searches.begun):
+            good = ended.failure is None
+            return _checked(evidence, own, env) if good else _beside(evidence)
+    except TimeoutExpressionError as error:
+        failure = invalid(error)
+    except SearchTimeout as error:
+        failure = Failure(kind="timeout", reason=str(error), place=error.place)
+    except SearchInterrupted:
+        reason = f"interrupted after {ended.usage.seconds:.1f} s"
+        failure = Failure(kind="interrupted", reason=reason)
+    except LaneLost as lost:
+        failure = Failure(kind="crash", reason=f"its process was lost: {lost}")
+    return StepFindings(ended.failure or failure, ended.verdicts)
+
+
+def _checked(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
+    """Write the outputs, take the measurements, check all criteria."""
+    ended, names, searches = evidence.ended, evidence.names, evidence.searches
+    try:
+        step, errors = checkable(evidence.step, names)
+        evidence = evidence._replace(step=step, errors=errors)
+        asked = list(queries(step, ended, env.capacity))
+        searches.ahead([*asked, *check.queries(evidence)])
+        values = outputs_of(step, asked, searches)
+        if isinstance(values, Failure):
+            return StepFindings(values, ended.verdicts)
+    except TimeoutExpressionError:
+        raise
+    except ExpressionError as error:
+        return StepFindings(invalid(error), ended.verdicts)
+    own.write(values)
+    measured = measurements.take_measurements(step, names, errors)
+    verdicts = (
+        *ended.verdicts,
+        *measurements.measurement_verdicts(measured),
+        *check.checked(evidence),
+        *(env.judge(step, ended, measured) if env.judge else ()),
+    )
+    return StepFindings(_unmet(verdicts), verdicts, measured)
+
+
+def _beside(evidence: Evidence) -> StepFindings:
+    """Check the other criteria of a step that did not end with the exit code that it asks for."""
+    ended = evidence.ended
+    verdicts = ended.verdicts
+    if any(verdict.unmet for verdict in verdicts):
+        # What the others ask of the result may have no value now.
+        with contextlib.suppress(ExpressionError):
+            step, errors = checkable(evidence.step, evidence.names)
+            evidence = evidence._replace(step=step, errors=errors)
+            evidence.searches.ahead(check.queries(evidence))
+            others = check.checked(evidence)
+            verdicts += tuple(one for one in others if not one.errs)
+    failure = ended.failure
+    if failure is not None and failure.kind == "exit_code":
+        reason = f"{failure.reason}{_more(verdicts)}"
+        failure = msgspec.structs.replace(failure, reason=reason)
+    return StepFindings(failure, verdicts)
+
+
+def invalid(error: ExpressionError) -> Failure:
+    """Return the failure of a step one of whose expressions has no value."""
+    if isinstance(error, TimeoutExpressionError):
+        return Failure(kind="timeout", reason=f"timeout: {error}", place=error.place)
+    return Failure(kind="validation", reason=str(error), place=error.place)
+
+
+def failed(
+    step: Step, failure: Failure, ended: Ended | None = None, started: float = 0.0
+) -> StepResult:
+    """Return what became of a step that its own body did not end."""
+    return StepResult(
+        step=step.name,
+        outcome="failed",
+        failure=failure,
+        meets=step.continue_on_error,
+        ended=ended,
+        started=started,
+    )
+
+
+def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
+    unmet = [verdict for verdict in verdicts if verdict.unmet]
+    if not unmet:
+        return None
+    # What cannot be evaluated is a mistake of the recipe, which goes before what was found.
+    first = next((verdict for verdict in unmet if verdict.errs), unmet[0])
+    reason = f"{first.told}{_more(verdicts)}"
+    return Failure(
+        kind="validation" if first.errs else "criterion", reason=reason, place=first.place
+    )
+
+
+def _more(verdicts: tuple[Verdict, ...]) -> str:
+    """Return how many criteria do not hold beside the first, for one line; empty where none."""
+    count = sum(1 for verdict in verdicts if verdict.unmet) - 1
+    return f" (and {count} more)" if count > 0 else ""
+
+
+def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
+    """Return the patterns that the outputs of a step search.
+
+    Args:
+        step: The step, with the values of the expressions in its outputs.
+        ended: How its body ended; what it printed is searched.
+        limit: The most bytes of that of which what is secret is known.
+    """
+    streams: dict[str, Searched] = {}
+    for one in step.outputs:
+        if isinstance(one.value, Search):
+            name = one.value.from_
+            if name not in streams:
+                stream = getattr(ended.process, name, Stream())
+                streams[name] = captured_output.unmasked(stream, name, limit)
+            yield Query(streams[name], one.value.regex, f"outputs.{one.key}", one.value.at["regex"])
+
+
+def outputs_of(
+    step: Step, asked: Iterable[Query], searches: Searches
+) -> "dict[str, Json] | Failure":
+    """Return the outputs of a step by their keys.
+
+    Args:
+        step: The step, with the values of the expressions in its outputs.
+        asked: The searches that its outputs ask for; see `queries`.
+        searches: Searches patterns.
+
+    Returns:
+        All of them, or why one has no value.
+    """
+    values: dict[str, Json] = {}
+    queue = iter(asked)
+    for one in step.outputs:
+        value = one.value
+        if isinstance(value, Search):
+            value = _searched(one, value, next(queue), searches)
+        if isinstance(value, Failure):
+            return value
+        values[one.key] = value
+    return values
+
+
+def _searched(one: Output, search: Search, query: Query, searches: Searches) -> Any:
+    match, name, where = searches.first(query), search.from_, query.where
+    if match is not None:
+        hit = match.value
+        return hit and hit.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if "default" in search.at:
+        return search.default
+    lost = f"; {where.lost:,} bytes of it were not kept" if where.lost else ""
+    return Failure(
+        kind="criterion",
+        reason=f"outputs.{one.key}: nothing in {name} matches {search.regex!r}{lost}",
+        place=search.at["regex"],
+    )

@@ -1,0 +1,169 @@
+"""Placement: what workers offer, and which of them can take a step."""
+
+import socket
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.recipe.problems import Problem, RecipeError
+from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.step_types import CodeStep, SshStep
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What one worker offers.
+
+    Attributes:
+        address: How the scheduler knows it.
+        name: Its name.
+        host: The name of its machine.
+        resources: How many it has of what steps may ask for, by the name.
+    """
+
+    address: str
+    name: str
+    host: str
+    resources: Mapping[str, float] = {}
+
+    def answers_to(self, label: str | None) -> bool:
+        """Tell whether a step that names where it runs may run there."""
+        if label is None or label in (self.name, self.address) or label in self.resources:
+            return True
+        return label.lower() in _names(self.host) or (is_here(label) and is_here(self.host))
+
+
+def is_here(label: str) -> bool:
+    """Tell whether a label is that of this machine."""
+    return label.lower() in {"localhost", *_names(socket.gethostname())}
+
+
+def beside(step: Step, fixtures: Collection[str] = ()) -> str:
+    """Say why a step runs beside pytest, whoever runs the others; empty where it does not.
+
+    Args:
+        step: The step.
+        fixtures: Those that all steps of its recipe have.
+    """
+    if step.background:
+        return "services run beside pytest"
+    if isinstance(step, SshStep):
+        return "ssh steps are started beside pytest"
+    if isinstance(step, CodeStep) and step.isolation == "inline":
+        return "its isolation is inline"
+    if isinstance(step, CodeStep) and (step.fixtures or fixtures):
+        return f"its fixture '{(*step.fixtures, *fixtures)[0]}' is beside pytest"
+    return ""
+
+
+def misplaced(
+    steps: Iterable[Step], fixtures: Collection[str] = (), *, elsewhere: bool = False
+) -> Iterator[Problem]:
+    """Give the steps that run on this machine and name another one.
+
+    Args:
+        steps: The steps.
+        fixtures: Those that all of them have.
+        elsewhere: Workers elsewhere run what need not be run beside pytest.
+    """
+    for step in steps:
+        label = step.host
+        if label is None or isinstance(step, SshStep) or is_here(label):
+            continue
+        here, why = socket.gethostname(), beside(step, fixtures)
+        if not elsewhere:
+            head = f"step '{step.name}' is to run on '{label}', and this machine is '{here}'"
+            hint = f"host: {here}" if why else f"--recipe-runner=dask, or host: {here}"
+            yield placed(step, Problem(step.at["host"], head, hint=hint))
+        elif why:
+            head = f"step '{step.name}' is to run on '{label}', and runs on '{here}': {why}"
+            yield placed(step, Problem(step.at["host"], head, hint=f"host: {here}"))
+
+
+def workers_for(step: Step, offers: Iterable[Offer], counted: Collection[str] = ()) -> list[str]:
+    """Return the addresses of the workers that can take a step.
+
+    Args:
+        step: The step.
+        offers: What there is.
+        counted: Names of resources that the session counts itself, whoever runs the step.
+    """
+    wanted = _wanted(step, counted)
+    return [one.address for one in offers if one.answers_to(step.host) and _has(one, wanted)]
+
+
+def refusals(
+    steps: Iterable[Step], offers: Sequence[Offer], counted: Collection[str] = ()
+) -> list[Problem]:
+    """Return what no worker can take.
+
+    Args:
+        steps: The steps that workers run.
+        offers: What there is.
+        counted: Names of resources that the session counts itself, whoever runs the steps.
+    """
+    return [
+        placed(step, _refusal(step, offers, _wanted(step, counted)))
+        for step in steps
+        if not workers_for(step, offers, counted)
+    ]
+
+
+def placed(step: Step, problem: Problem) -> Problem:
+    """Return a problem of a step as the file of its recipe has it.
+
+    Args:
+        step: The step.
+        problem: What is wrong, at a place of the file that the step stands in.
+    """
+    if step.part is None:
+        return problem
+    outermost, source = step.part, step.part.source
+    while outermost.outer is not None:
+        outermost = outermost.outer
+    cause = RecipeError([problem], source.id, source.text)
+    return Problem(outermost.place, f"'{source.id}' has a step that cannot run", cause=cause)
+
+
+def _names(host: str) -> set[str]:
+    """Return what a machine is called: its whole name, and that without its domain."""
+    return {host.lower(), host.lower().partition(".")[0]}
+
+
+def _wanted(step: Step, counted: Collection[str]) -> dict[str, int]:
+    return {name: number for name, number in step.resources.items() if name not in counted}
+
+
+def _has(offer: Offer, wanted: Mapping[str, int]) -> bool:
+    return all(offer.resources.get(name, 0) >= number for name, number in wanted.items())
+
+
+def _refusal(step: Step, offers: Sequence[Offer], wanted: Mapping[str, int]) -> Problem:
+    start = f"step '{step.name}'"
+    if not offers:
+        return Problem(step.at[""], f"{start} has no worker: there is none", hint="dask worker")
+    there = [one for one in offers if one.answers_to(step.host)]
+    if not there and step.host is not None:
+        known = [name for one in offers for name in (one.name, one.host, *one.resources)]
+        head = f"{start} is to run on '{step.host}', and no worker has that name, host or resource"
+        near = nearest(step.host, known).strip(" ()")
+        return Problem(step.at["host"], head, hint=near or f"dask worker --name {step.host}")
+    at = "" if step.host is None else f" on '{step.host}'"
+    for name, number in wanted.items():
+        most = max(one.resources.get(name, 0) for one in there)
+        if most >= number:
+            continue
+        head = f"{start} needs {number} of '{name}', and no worker{at} has "
+        near = "" if most else nearest(name, {key for one in there for key in one.resources})
+        head += f"more than {most:g}" if most else "any"
+        cure = near.strip(" ()") or _cure({name: number})
+        return Problem(step.at["resources"], head, hint=cure)
+    needs = " and ".join(f"{number} of '{name}'" for name, number in wanted.items())
+    head = f"{start} needs {needs}, and no worker{at} has all of that"
+    return Problem(step.at["resources"], head, hint=_cure(wanted))
+
+
+def _cure(wanted: Mapping[str, int]) -> str:
+    """Return how a worker is started that has what is wanted."""
+    told = " ".join(f"{name}={number}" for name, number in wanted.items())
+    return f'dask worker --resources "{told}"'

@@ -1,0 +1,276 @@
+"""Retry loop of one step; the caller waits between attempts.
+
+Between two tries nothing is held here: no lane, no lock, no thread.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
+from pytest_orchestrator.execution.criteria import result_checks
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.expression_scope import Scope, after
+from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
+from pytest_orchestrator.execution.scheduling.attempt import Handle, execute, failed, invalid
+from pytest_orchestrator.execution.steps import artifacts
+from pytest_orchestrator.execution.steps.artifacts import mask_logs
+from pytest_orchestrator.recipe.expressions import ExpressionError, within
+from pytest_orchestrator.recipe.resolve import resolved
+from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.step_keys import Step
+
+_ONCE = Retry(attempts=1)
+
+
+class RetryLoop:
+    """A step that is tried until it does not fail, or as often as its recipe says.
+
+    Args:
+        step: The step.
+        context: The Context that the recipe runs on.
+        env: The surroundings of the run.
+        fixtures: Values for the step's fixtures, by name.
+        scope: What the names of its expressions mean.
+
+    Attributes:
+        step: The step with the values of its expressions, once it is prepared.
+        number: The try that comes next, or runs now; from 1.
+        not_before: The moment of ``time.monotonic`` at which the next try may begin.
+        result: What became of the step; None as long as there is another try to come.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        context: Context,
+        env: Environment,
+        fixtures: Mapping[str, object],
+        scope: Scope,
+    ) -> None:
+        self.number = 1
+        self.not_before = 0.0
+        self.result: StepResult | None = None
+        self.step = step
+        self._written = step
+        self._own = Handle(step, context, env.follow, scope.node(step))
+        self._scope = scope
+        self._names: dict[str, Any] = {}
+        self._env = env
+        self._fixtures = fixtures
+        self._plan = step.retry or _ONCE
+        self._failed: list[Attempt] = []
+
+    def prepare(self) -> StepResult | None:
+        """Evaluate what the next try needs: its `if` first.
+
+        Returns:
+            What became of the step where it is not to run at all.
+        """
+        try:
+            with within(self._env.seconds_for(self._written.timeout)):
+                return self._prepared()
+        except ExpressionError as error:
+            self.result = self._last(failed(self._written, invalid(error)))
+            return self.result
+
+    def _prepared(self) -> StepResult | None:
+        """Evaluate it.
+
+        Raises:
+            ExpressionError: Something has no value.
+        """
+        step = self._written
+        false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
+        if false is None:
+            own, number = self._own.context, self.number
+            self._names = self._scope.before(step, own, number, self._fixtures)
+            if step.if_ is not None and number == 1 and not step.if_.holds(self._names):
+                false = step.if_.text
+        if false is not None:
+            self.result = StepResult(
+                step=step.name, outcome="skipped", reason=f"if: {false}", meets=True
+            )
+            return self.result
+        self.step = self._scope.locked(resolved(step, self._names))
+        return None
+
+    def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
+        """Try the step once.
+
+        Args:
+            locks: Open files that are the step's locks.
+
+        Returns:
+            What became of the step; None where it is to be tried again, at `not_before`.
+        """
+        env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
+        if self.number > 1 and self.prepare() is not None:
+            return self.result
+        if env.keep:
+            env.keep(AttemptStarted(self.step, self.number))
+        if self.number == 1 and env.follow:
+            env.follow(Started(self.step))
+        secrets = env.secrets.forms
+        result = self._tried(env)
+        if env.secrets.forms is not secrets and not self.step.background:
+            mask_logs(self.step, env)  # nobody reads them any more for what was printed
+        return result
+
+    def _tried(self, env: Environment) -> StepResult | None:
+        try:
+            tried = execute(self.step, self._own, env, self._fixtures, self._names)
+            with within(env.seconds_for(self.step.timeout)):
+                return self._kept(self._judged(tried))
+        finally:
+            if self._own.site is not None:
+                self._own.site.close()
+
+    def _kept(self, tried: StepResult) -> StepResult | None:
+        """Keep a try: as the last one, or as one before another."""
+        services = self._env.services
+        if tried.failure is not None and self.step.background and services:
+            ended = services.ended(self.step.name) or tried.ended
+            tried = msgspec.structs.replace(tried, ended=ended)
+        if tried.failure is None or tried.ended is None or self._is_last(tried):
+            self._own.settle(is_last=True)
+            tried = msgspec.structs.replace(tried, changes=tuple(self._own.changes))
+            self.result = self._last(self._with_artifacts(tried))
+            return self.result
+        self._own.settle(is_last=False)
+        self._failed.append(
+            Attempt(
+                number=self.number,
+                failure=msgspec.structs.replace(tried.failure, exception=None),
+                ended=_essential(tried.ended),
+                started=tried.started,
+            )
+        )
+        pause = self._plan.pause(self.number)
+        if self._env.keep:
+            self._env.keep(RetryScheduled(self.step, self.number, tried.failure, pause))
+        self.not_before = time.monotonic() + pause
+        self.number += 1
+        return None
+
+    def _known(self, tried: StepResult) -> dict[str, Any]:
+        """Return what `until` and `abort_if` may ask for."""
+        kind = tried.failure.kind if tried.failure else None
+        return {**self._after(tried.ended, self._own.view), "kind": kind} if tried.ended else {}
+
+    def _after(self, ended: Ended, view: Context) -> dict[str, Any]:
+        return after(self._names, ended, view, self._env.capacity)
+
+    def _judged(self, tried: StepResult) -> StepResult:
+        """Let a try fail where `until` does not hold."""
+        until = self._plan.until
+        if until is None or tried.failure is not None or tried.outcome != "passed":
+            return tried
+        try:
+            told = result_checks.unmet(until, self._known(tried), self._own.view)
+        except ExpressionError as error:
+            failure = invalid(error)
+        else:
+            if told is None:
+                return tried
+            failure = Failure(kind="criterion", reason=f"until: {told}", place=until.place)
+        return msgspec.structs.replace(
+            tried, outcome="failed", failure=failure, meets=self.step.continue_on_error
+        )
+
+    def _is_last(self, tried: StepResult) -> bool:
+        if self.number >= self._plan.attempts:
+            return True
+        abort = self._plan.abort_if
+        if abort is None:
+            return False
+        try:
+            return abort.holds(self._known(tried))
+        except ExpressionError:
+            return True  # nobody can tell whether another try is wanted
+
+    def wait(self, stop: threading.Event | None = None) -> bool:
+        """Wait until the next try may begin; Ctrl-C ends that.
+
+        Args:
+            stop: Ends the wait when it is set.
+
+        Returns:
+            False where `stop` is set.
+        """
+        seconds = max(0.0, self.not_before - time.monotonic())
+        if stop is not None:
+            return not stop.wait(seconds)
+        if seconds:
+            time.sleep(seconds)
+        return True
+
+    def interrupted(self, started: float, reason: str) -> StepResult:
+        """Return what became of a step that was cut off, in a try or between two of them.
+
+        Args:
+            started: Its start, seconds since the epoch.
+            reason: Who or what ended it.
+        """
+        seconds = time.time() - started
+        failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
+        ended = Ended(usage=Usage(seconds=seconds))
+        cut_off = failed(self.step, failure, ended, started)
+        with contextlib.suppress(KeyboardInterrupt):  # a second one
+            cut_off = self._with_artifacts(cut_off)
+        return self._last(cut_off)
+
+    def _last(self, tried: StepResult) -> StepResult:
+        """Return the last try with what is known of those before it."""
+        if not self._failed:
+            return tried
+        if tried.failure is not None and tried.failure.exception is not None:
+            tried.failure.exception.add_note(f"try {self.number} of {self._plan.attempts}")
+        return msgspec.structs.replace(
+            tried,
+            attempt=self.number,
+            attempts=tuple(self._failed),
+        )
+
+    def _with_artifacts(self, tried: StepResult) -> StepResult:
+        """Return a try with copies of its files; those of a service are taken at its end."""
+        services = self._env.services
+        if services and services.at_end(self.step.name, self._complete):
+            return tried
+        return self._complete(tried)
+
+    def _complete(self, tried: StepResult) -> StepResult:
+        """Return a try with all that it left, now that nothing of it goes on."""
+        if tried.ended is None:
+            return tried
+        ended, context = tried.ended, self._own.context
+        collect = artifacts.collected if self._own.site is None else self._own.site.collect
+        kept = artifacts.copy_artifacts(
+            self.step, self._env, lambda: self._after(ended, context), collect
+        )
+        if kept is artifacts.NOTHING:
+            changes = tuple(self._own.changes)
+            return msgspec.structs.replace(tried, changes=changes) if changes else tried
+        return msgspec.structs.replace(
+            tried,
+            changes=tuple(self._own.changes),
+            artifacts=kept.artifacts,
+            warnings=kept.warnings,
+        )
+
+
+def _essential(ended: Ended) -> Ended:
+    """Return the end of a body without what it printed: its logs have that."""
+    process = ended.process
+    if process is not None:
+        process = msgspec.structs.replace(
+            process,
+            stdout=msgspec.structs.replace(process.stdout, text="", replaced=()),
+            stderr=msgspec.structs.replace(process.stderr, text="", replaced=()),
+        )
+    return msgspec.structs.replace(ended, process=process, value=None, verdicts=())

@@ -1,0 +1,298 @@
+"""Sequential run of a recipe: results of steps, and what a step waits for."""
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.core.errors import JournalError
+from pytest_orchestrator.core.result import Failure, StepResult
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.expression_scope import Scope, gist
+from pytest_orchestrator.execution.locks.lock_file import LockError
+from pytest_orchestrator.execution.locks.recipe_locks import RecipeLocks
+from pytest_orchestrator.execution.notifications import Finished
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, lacking
+from pytest_orchestrator.execution.scheduling.retry import RetryLoop
+from pytest_orchestrator.execution.steps.services import Services
+from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.resolve import for_reports
+from pytest_orchestrator.recipe.step_keys import Step
+
+
+class RecipeRun:
+    """Runs the steps of one recipe here and now, each at most once unless asked again.
+
+    Attributes:
+        recipe: The recipe, as it was read.
+        context: The Context that it runs on.
+        env: The surroundings of the run; its logs go to the recipe's own folder.
+        locks: The locks of its steps and its own.
+        services: What goes on in its background.
+        results: What became of each step so far, by its name.
+        scope: What the names of expressions mean.
+        begun: True once any step was run: from then on the ``finally`` steps are owed.
+        owes_finally: Steps of it ran in an earlier run that this one goes on from, so the
+            ``finally`` steps are owed before any step runs.
+        needed: The runs of the recipes that must have passed before.
+        stopper: Name of the step whose failure lets no other step of the recipe run.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        context: Context,
+        env: Environment,
+        logs: Path | None = None,
+        resources: Path | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.context = context
+        self.services = Services(recipe)
+        self.env = msgspec.structs.replace(
+            env,
+            services=self.services,
+            recipe=str(recipe.path),
+            logs=logs or env.logs,
+            resources=resources or env.resources,
+            follow=env.follow and env.bell.relayed(env.follow),
+        )
+        self.results: dict[str, StepResult] = {}
+        self.scope = Scope(recipe, self.env, self.known)
+        self.locks = RecipeLocks(recipe, self.env, self.scope)
+        self.begun = False
+        self.owes_finally = False
+        self.needed: tuple[RecipeRun, ...] = ()
+        self.stopper: str | None = None
+        self._reported: Recipe | None = None
+
+    @property
+    def reported(self) -> Recipe:
+        """The recipe as reports show it; its vars are evaluated when this is first asked for.
+
+        That is never while pytest collects: `run.port` makes a file in the folder of the run.
+        """
+        if self._reported is None:
+            found = self.recipe
+            with contextlib.suppress(ExpressionError):  # each step reports it
+                origins = {name: one.origin for name, one in self.env.given.items()}
+                found = for_reports(found, self.scope.early(), origins)
+            self._reported = found
+        return self._reported
+
+    def known(self, name: str) -> StepResult | None:
+        """Return what became of a step, None where that is not known yet."""
+        return self.results.get(name)
+
+    def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
+        """Return the name of the step, or of the recipe, that keeps a step from running, or None.
+
+        A step that is itself blocked passes on the name of its own blocker, so that
+        everybody names the cause.
+
+        Args:
+            step: The step.
+            needs: The needs that count, where these are not all of the step's.
+        """
+        if not self.begun and not step.is_final and (recipe := self._unmet_recipe()):
+            return recipe
+        if self.services.missing(step) and not self._is_stopped(step):  # it fails, and says so
+            return None
+        for need in step.needs if needs is None else needs:
+            result = self.results.get(need)
+            if result is None:
+                return need
+            if not result.meets:
+                return result.blocked_by or need
+        return self.stopper if self._is_stopped(step) else None
+
+    def _unmet_recipe(self) -> str | None:
+        """Return the name of a recipe that must have passed before and did not."""
+        for run in self.needed:
+            cause = run._unmet_recipe()  # noqa: SLF001  # of the same class
+            if cause or run._has_failed():  # noqa: SLF001
+                return cause or run.recipe.key
+        return None
+
+    def _has_failed(self) -> bool:
+        """Tell whether a step failed, or is blocked by one, other than expected."""
+        steps = {step.name: step for step in (*self.recipe.steps, *self.recipe.final)}
+        expected = {
+            name
+            for name, result in self.results.items()
+            if result.failure is not None and self._is_expected(steps[name], result)
+        }
+        return any(
+            (result.outcome == "failed" and name not in expected)
+            or (result.outcome == "blocked" and result.blocked_by not in expected)
+            for name, result in self.results.items()
+        )
+
+    def result(
+        self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
+    ) -> StepResult:
+        """Return what became of a step; run it where that is not known yet.
+
+        Args:
+            step: A step of this recipe.
+            fixtures: Values for the step's fixtures, by name.
+            again: Run it even though there is a result (a rerun).
+        """
+        if step.name in self.results:
+            if not again:
+                return self.results[step.name]
+            self._forget(step)
+        self._run(step, fixtures or {})
+        return self.results[step.name]
+
+    def start_early(self) -> None:
+        """Start further lanes that the run will need at once; here steps run one by one."""
+
+    def over(self) -> list[StepResult]:
+        """End what goes on and let go what is held: nobody runs a step of it any more.
+
+        Returns:
+            The results of the services, now that they are complete.
+        """
+        try:
+            told = self.services.over(self.results)
+        finally:
+            self.locks.release()
+        for result in told:
+            self._keep(self.recipe.step(result.step), result)
+        return told
+
+    def shorten(self, step: Step) -> None:
+        """Keep of a step what other steps may ask for alone: all else of it is told.
+
+        A service goes on, and its result is completed at its end.
+        """
+        known = self.results.get(step.name)
+        if known is not None and not step.background:
+            self.results[step.name] = gist(known)
+
+    def let_go(self) -> None:
+        """Keep of all steps how they ended alone: the run is over, and nobody asks for more."""
+        for name, known in self.results.items():
+            self.results[name] = msgspec.structs.replace(gist(known), ended=None)
+
+    def tell_heard(self, name: str) -> None:
+        """Let happen here what a service has logged and warned of since it was ready."""
+        for event in self.services.heard.pop(name, ()):
+            self.env.hear(event)
+
+    def _keep(self, step: Step, result: StepResult) -> None:
+        """Keep what became of a step, and tell of it."""
+        known = self.results.get(step.name)
+        result = self.results[step.name] = self._kept(step, result)
+        if self.env.follow and result != known:
+            self.env.follow(Finished(step, result))
+
+    def _kept(self, step: Step, result: StepResult) -> StepResult:
+        """Let the result of a step be kept elsewhere; where it cannot be, the step fails."""
+        if self.env.keep is not None:
+            try:
+                self.env.keep(Finished(step, result))
+            except JournalError as error:
+                return self._unlocked(step, error) if result.failure is None else result
+        return result
+
+    def _forget(self, step: Step) -> None:
+        """Let a step run again; it has a result, and nothing of it runs now."""
+        self.services.ended(step.name)
+        del self.results[step.name]
+        if self.stopper == step.name:
+            self.stopper = None
+
+    def _is_stopped(self, step: Step) -> bool:
+        return self.stopper not in (None, step.name) and not step.is_final
+
+    def _heed(self, step: Step, result: StepResult) -> bool:
+        """Take note of a failure; tell whether it is the one that stops the recipe."""
+        stops = self.recipe.stop_on_failure and not step.is_final and not result.meets
+        if not stops or self.stopper is not None or result.failure is None:
+            return False
+        if self._is_expected(step, result):
+            return False
+        self.stopper = step.name
+        return True
+
+    def _is_expected(self, step: Step, result: StepResult) -> bool:
+        raised = result.failure.exception if result.failure else None
+        if isinstance(raised, Raised):
+            return bool(step.xfail) or raised.is_expected
+        return bool(step.xfail) or isinstance(raised, self.env.expected)
+
+    def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
+        """Run a step to its end and keep its result, also where the run itself is ended."""
+        tries = RetryLoop(step, self.context, self.env, fixtures, self.scope)
+        started, waited = time.time(), 0.0
+        try:
+            result = tries.prepare()
+            while result is None and tries.wait():
+                with self.locks.of(tries.step) as grip:
+                    assert grip is not None  # noqa: S101  # nobody stops a wait here
+                    waited += grip.waited
+                    self._begin()
+                    result = tries.run(grip.files)
+        except (LockError, ExpressionError, JournalError) as error:
+            result = self._unlocked(step, error)
+        except BaseException as end:
+            lack = lacking(end)
+            if lack is None:
+                result = tries.interrupted(started, cause_of(end))
+                raise
+            result = failed(step, lack)
+        finally:
+            if result is not None:
+                self._heed(step, result)
+                self._keep(step, msgspec.structs.replace(result, waited=waited))
+
+    def _begin(self) -> None:
+        """Take note that a step runs: from now on there may be something to clean up."""
+        if not self.begun and self.env.logs is not None:
+            self.env.logs.mkdir(parents=True, exist_ok=True)
+        self.begun = True
+
+    def _unlocked(
+        self, step: Step, error: LockError | ExpressionError | JournalError
+    ) -> StepResult:
+        if isinstance(error, ExpressionError):
+            return failed(step, invalid(error))
+        place = None
+        if isinstance(error, LockError):
+            place = step.at.get("locks") or self.recipe.at.get("locks")
+        return failed(step, Failure(kind="exception", reason=str(error), place=place))
+
+    def block(self, step: Step, blocker: str) -> StepResult:
+        """Keep and return the result of a step that may not run."""
+        is_recipe = blocker not in (other.name for other in self.recipe.steps + self.recipe.final)
+        result = StepResult(
+            step=step.name,
+            outcome="blocked",
+            reason=f"blocked by {blocker if is_recipe else self.recipe.node(blocker)}",
+            blocked_by=blocker,
+        )
+        self._keep(step, result)
+        return result
+
+    def note(self, step: Step, outcome: str, reason: str) -> StepResult:
+        """Keep the result of a step whose body never ran: its setup failed or skipped it."""
+        result = (
+            failed(step, Failure(kind="exception", reason=reason))
+            if outcome == "failed"
+            else StepResult(step=step.name, outcome="skipped", reason=reason)
+        )
+        self._heed(step, result)
+        self._keep(step, result)
+        return result
+
+
+def cause_of(end: BaseException) -> str:
+    """Return in a few words who or what ended a run."""
+    return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

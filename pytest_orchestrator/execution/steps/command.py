@@ -1,0 +1,186 @@
+"""Command line and environment of a shell step, and the limits of exec.
+
+A command line without shell syntax is executed directly, as make does, unless a shell is named;
+the program of a directly executed command stands relative to the rootdir, wherever the command
+then runs.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution.steps.script import SCRIPT
+from pytest_orchestrator.recipe.command_line import needs_shell
+from pytest_orchestrator.recipe.step_types import ShellStep
+
+SHELL = "/bin/sh"
+Shell = str | tuple[str, ...] | None
+_HERE = Path()
+_SHELLS = {
+    "sh": (SHELL, "-e", "-c"),
+    "bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+    "python": (sys.executable, "-c"),
+}
+_FAR_SHELLS = {**_SHELLS, "python": ("python3", "-c")}
+
+
+def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tuple[str, ...]:
+    """Return the argument list that a command stands for.
+
+    Args:
+        cmd: A command line, or a list that is taken as it is.
+        root: The folder that a program given by a relative path is looked for in.
+        shell: What runs a command line; None where that is not said.
+
+    Returns:
+        The words; `SCRIPT` among them stands for the path of a file that holds the line.
+    """
+    words = _written(cmd, shell)
+    if words is None:
+        return (*_SHELLS[str(shell or "sh")], str(cmd))
+    program = words[0]
+    if "/" in program:
+        program = os.path.normpath(os.path.join(root, program))
+    return (program, *words[1:], *((SCRIPT,) if takes_file(cmd, shell) else ()))
+
+
+def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
+    """Return the same for another machine, where each command line needs a shell."""
+    if not isinstance(cmd, str):
+        return cmd
+    if isinstance(shell, tuple):
+        return (*shell, SCRIPT)
+    return (*_FAR_SHELLS[shell or "sh"], cmd)
+
+
+def takes_file(cmd: str | tuple[str, ...], shell: Shell) -> bool:
+    """Tell whether a command line is handed over as a file, whose path is the last word."""
+    return isinstance(shell, tuple) and isinstance(cmd, str)
+
+
+def _written(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None:
+    """Return the words that begin with a program of the recipe; None where a shell runs it."""
+    if not isinstance(cmd, str):
+        return cmd
+    if isinstance(shell, tuple):
+        return shell
+    return None if shell is not None or needs_shell(cmd) else tuple(cmd.split())
+
+
+def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a step: the base, with the step's ``args`` over it.
+
+    Text goes as it is, numbers and booleans as JSON, lists and mappings as compact JSON;
+    null takes the variable away.
+    """
+    env = dict(base)
+    for name, value in args.items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value if isinstance(value, str) else compact(value)
+    return env
+
+
+def stdin_of(value: Json) -> bytes | None:
+    """Return the bytes for a step's standard input; None where it has none."""
+    if value is None:
+        return None
+    return (value if isinstance(value, str) else compact(value)).encode()
+
+
+def compact(value: Json) -> str:
+    """Return a value as JSON text without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def alone(
+    cmd: str | tuple[str, ...],
+    args: Mapping[str, Json],
+    cwd: str | None = None,
+    stdin: Json = None,
+    shell: Shell = None,
+) -> str:
+    """Return a line that does the same when pasted into any shell at the rootdir.
+
+    It neither ends that shell nor moves it elsewhere.
+    """
+    words = argv_of(cmd, _HERE, shell)
+    program = (_written(cmd, shell) or words)[0]
+    if "/" in program and not os.path.isabs(program):
+        # What relpath does costs more than all of this, in each step.
+        path = words[0] if cwd is None else os.path.relpath(program, cwd)
+        words = (path if "/" in path else f"./{path}", *words[1:])
+    is_file = takes_file(cmd, shell)
+    line = for_file(words) if is_file else shlex.join(words)
+    unset = [f"-u {name}" for name, value in args.items() if value is None]
+    given = [
+        shlex.quote(f"{name}={value if isinstance(value, str) else compact(value)}")
+        for name, value in args.items()
+        if value is not None
+    ]
+    if unset or given:
+        line = " ".join(["env", *unset, *given, line])
+    if is_file:
+        line = with_script(str(cmd), line)
+    if stdin is not None:
+        line = (
+            f"printf %s {shlex.quote(stdin if isinstance(stdin, str) else compact(stdin))} | {line}"
+        )
+    return f"(cd {shlex.quote(cwd)} && {line})" if cwd is not None else line
+
+
+def for_file(words: tuple[str, ...]) -> str:
+    """Return words as a line for a shell, in which `$f` is the path of the script."""
+    return f'{shlex.join(words[:-1])} "$f"'
+
+
+def with_script(cmd: str, line: str) -> str:
+    """Return a line that has a file `$f` with a command line in it while it runs."""
+    made = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
+    return f'({made} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
+
+
+_LARGEST = 128 * 1024
+"""Bytes of one word or variable with its name, a zero byte at the end among them."""
+
+_CURE = "hand it over by stdin"
+
+
+def failure(step: ShellStep, argv: Sequence[str], env: Mapping[str, str]) -> Failure:
+    """Say what the system did not take.
+
+    Args:
+        step: The step.
+        argv: The words that it was to be started with.
+        env: Its variables.
+    """
+    sizes = [*_words(step, argv), *_variables(step, env)]
+    size, what, key = max(sizes)
+    if size + 1 > _LARGEST:
+        reason = f"{what} has {size:,} bytes; 128 KiB are the most for one: {_CURE}"
+    else:
+        total = sum(each for each, _, _ in sizes)
+        reason = (
+            f"arguments and variables of {total:,} bytes are more than the system takes;"
+            f" {what} is the largest with {size:,}: {_CURE}"
+        )
+    return Failure(kind="validation", reason=reason, place=step.at.get(key) or step.at["cmd"])
+
+
+def _words(step: ShellStep, argv: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    is_line = isinstance(step.cmd, str)
+    for number, word in enumerate(argv, start=1):
+        what = "the command line" if is_line else f"word {number} of 'cmd'"
+        yield len(os.fsencode(word)), what, "cmd"
+
+
+def _variables(step: ShellStep, env: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
+    for name, value in env.items():
+        size = len(os.fsencode(f"{name}={value}"))
+        yield size, f"the variable {name}", "args" if name in step.args else "cmd"

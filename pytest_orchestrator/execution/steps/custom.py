@@ -1,0 +1,109 @@
+"""Step of a type that a plugin registered: calls the plugin's class."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from pytest_orchestrator.core import values
+from pytest_orchestrator.core.calling import ValidationFailed
+from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.extending import StepEnvironment
+from pytest_orchestrator.recipe.custom import CustomStep
+from pytest_orchestrator.recipe.step_types import Brought, CodeStep, PythonStep
+
+_SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
+
+
+def called(step: CodeStep, env: Environment) -> PythonStep:
+    """Return the Python step that a step is when it runs.
+
+    Args:
+        step: The step, with the values of its expressions.
+        env: The surroundings of the run.
+    """
+    if not isinstance(step, CustomStep):
+        assert isinstance(step, PythonStep)  # noqa: S101
+        return step
+    kind = step.kind
+    place = step.at["type"]
+    told = Brought(
+        type=step.type,
+        file=step.file,
+        timeout=env.seconds_for(step.timeout),
+        logs=str(env.logs) if env.logs else None,
+        attempt=env.attempt,
+        recipe=env.recipe,
+    )
+    shared: dict[str, Any] = {name: getattr(step, name) for name in _SHARED}
+    shared["at"] = {**step.at, "module": place, "class": place}
+    return PythonStep(
+        **shared,
+        module=kind.__module__,
+        class_=kind.__name__,
+        params=step.own,
+        brought=told,
+    )
+
+
+def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleType]) -> ModuleType:
+    """Return the module of a plugin's class.
+
+    A `conftest` may be none that can be imported, or another one of the same name may come
+    first: then it is loaded by its path.
+
+    Args:
+        step: The step.
+        brought: What tells the path.
+        imported: Imports the module by its name.
+    """
+    spec = importlib.util.spec_from_file_location(step.module, brought.file)
+    try:
+        found = imported()
+    except ModuleNotFoundError as error:
+        if spec is None or not f"{step.module}.".startswith(f"{error.name}."):
+            raise
+    else:
+        if spec is None or os.path.abspath(str(found.__file__)) == brought.file:
+            return found
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def performed(
+    kind: Any,
+    step: PythonStep,
+    brought: Brought,
+    context: ContextLike,
+    env: Environment,
+    fixtures: Mapping[str, object],
+) -> object:
+    """Let a plugin's class run a step.
+
+    Returns:
+        What it returned.
+
+    Raises:
+        ValidationFailed: Its keys are none for the class.
+    """
+    try:
+        keys = msgspec.convert(values.unshared(step.params), kind.Keys)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(f"{brought.type} step '{step.name}': {error}") from None
+    surroundings = StepEnvironment(
+        step=step.name,
+        recipe=brought.recipe,
+        root=env.root,
+        timeout=brought.timeout,
+        logs=Path(brought.logs) if brought.logs else None,
+        attempt=brought.attempt,
+        fixtures=fixtures,
+    )
+    return kind().run(keys, context, surroundings)

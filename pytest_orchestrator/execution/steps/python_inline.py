@@ -1,0 +1,434 @@
+"""Python step inside pytest: call, deadline, usage of this process.
+
+At the deadline the stacks of all threads are written to stderr and the main thread is
+interrupted, wherever it waits. What cannot be ended so is ended from outside, by `guard`.
+"""
+
+import contextlib
+import importlib
+import inspect
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from os import _exit, getpid
+from resource import (
+    RLIM_INFINITY,
+    RLIMIT_NOFILE,
+    RLIMIT_NPROC,
+    RUSAGE_CHILDREN,
+    RUSAGE_SELF,
+    getrlimit,
+    getrusage,
+)
+from types import FrameType, ModuleType
+from typing import Self
+
+from pytest_orchestrator.core import missing, values
+from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
+from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.core.heap import Heap
+from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.execution import outcome
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.execution.steps import custom
+from pytest_orchestrator.execution.supervision import os_support
+from pytest_orchestrator.recipe.step_types import PythonStep
+
+_LINUX = sys.platform == "linux"
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class ProcessUsage:
+    """Figures of this process between two moments: for a step that runs inside pytest.
+
+    Args:
+        heap: Measures the Python heap; None where nobody asked for that.
+        io: Measure what is read from storage and written to it.
+    """
+
+    def __init__(self, heap: Heap | None = None, *, io: bool = True) -> None:
+        self._heap = heap
+        self._rss = resident()
+        self._io = io
+        self._before = _accounts()
+        self._started = time.perf_counter()
+
+    def usage(self) -> Usage:
+        """Return what this process used since the object was made."""
+        seconds = time.perf_counter() - self._started
+        user, system, read, written = (
+            now - was for now, was in zip(_accounts(), self._before, strict=True)
+        )
+        io = self._io and os_support.KEEPS_IO
+        return Usage(
+            seconds=seconds,
+            cpu_user_seconds=user,
+            cpu_system_seconds=system,
+            rss_delta=resident() - self._rss,
+            heap_current=self._heap.current if self._heap else None,
+            heap_peak=self._heap.peak if self._heap else None,
+            read_bytes=int(read) if io else None,
+            write_bytes=int(written) if io else None,
+            source={"cpu": "times of this process", "memory": "growth of this process"}
+            | ({"io": "getrusage"} if io else {})
+            | ({"heap": "tracemalloc"} if self._heap else {}),
+        )
+
+
+def _accounts() -> tuple[float, float, float, float]:
+    """Return CPU seconds in user mode and in the kernel, bytes read and written, so far.
+
+    Those of the children that were waited for are among them.
+    """
+    own, theirs = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
+    return (
+        own.ru_utime + theirs.ru_utime,
+        own.ru_stime + theirs.ru_stime,
+        (own.ru_inblock + theirs.ru_inblock) * os_support.BLOCK,
+        (own.ru_oublock + theirs.ru_oublock) * os_support.BLOCK,
+    )
+
+
+def resident(pid: int | None = None) -> int:
+    """Return the resident memory of a process in bytes, 0 where it is gone."""
+    if _LINUX:
+        # Twice in each Python step: a tenth of what psutil takes for it.
+        told = os_support.contents(f"/proc/{pid or 'self'}/statm").split()
+        return int(told[1]) * _PAGE if told else 0
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+_EACH = {"ulimit -n": 6, "ulimit -u": 4}
+"""Open files, and processes and threads, that one more step at the same time takes at most."""
+_FAR = 4096
+_BESIDE = 40
+"""The same, for all that is beside the steps."""
+
+
+def room(wanted: int) -> tuple[int, str]:
+    """Return how many steps the system lets run at the same time, and the limit that says so.
+
+    Args:
+        wanted: The most that is of interest: nothing is counted where a limit is far above.
+    """
+    found = {}
+    for name, limit, used in (
+        ("ulimit -n", RLIMIT_NOFILE, open_files),
+        ("ulimit -u", RLIMIT_NPROC, processes),
+    ):
+        most = getrlimit(limit)[0]
+        is_far = most == RLIM_INFINITY or most > _FAR + wanted * _EACH[name]
+        if not is_far and (limit != RLIMIT_NPROC or os.geteuid() != 0):  # root has none of these
+            found[name] = (most - used() - _BESIDE) // _EACH[name]
+    least = min(found, key=lambda name: found[name], default="")
+    return (found[least], least) if least else (sys.maxsize, "")
+
+
+def open_files() -> int:
+    """Count the open files of this process; 0 where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 0
+
+
+def processes() -> int:
+    """Count the processes and threads of the user; 0 where the system does not tell."""
+    own, count = os.getuid(), 0
+    try:
+        pids = [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == own:
+                count += len(os.listdir(f"/proc/{pid}/task"))
+    return count
+
+
+def run(
+    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
+) -> Ended:
+    """Call what a step names.
+
+    Args:
+        step: The step.
+        context: The step's own handle on the Context.
+        env: The surroundings of the run.
+        fixtures: Values that are passed by keyword where the callable takes them.
+
+    Returns:
+        How it ended; only what the surroundings let through comes out as an exception.
+    """
+    with OneProcess() as copy:
+        ended = copy.ended = _run(step, context, env, fixtures)
+    return ended
+
+
+def _run(
+    step: PythonStep, context: ContextLike, env: Environment, fixtures: Mapping[str, object]
+) -> Ended:
+    heap = Heap() if step.heap else None
+    own = ProcessUsage(heap, io=not env.watched)
+    try:
+        with deadline(env.seconds_for(step.timeout)):
+            with OneProcess():  # else what forks while it is imported would run twice
+                target = _target(step, env)
+            if isinstance(target, Failure):
+                return Ended(usage=own.usage(), failure=target)
+            with contextlib.chdir(env.root), _traced(heap) if heap else contextlib.nullcontext():
+                if step.brought:
+                    given = custom.performed(target, step, step.brought, context, env, fixtures)
+                else:
+                    given = call(target, context, values.unshared(step.params), fixtures)
+    except env.skips as skipped:
+        return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
+    except KeyboardInterrupt:
+        raise
+    except env.passes_through:
+        raise
+    except BaseException as error:
+        return Ended(usage=own.usage(), failure=_raised(step, error, env))
+    return _judged(given, own, step, env)
+
+
+class OneProcess:
+    """Let a process that code of a step has forked end where it leaves that code.
+
+    It is a copy of this one: else it would go on and report, clean up and run what comes next,
+    beside the process that was started for that. It ends as a program whose main function the
+    code is: with 0 where that returned, with the code of ``sys.exit``, and with 1 and a
+    traceback where it raised. Functions of ``atexit`` are those of the other process.
+
+    Attributes:
+        ended: How the code of a step ended, which then raises nothing itself.
+    """
+
+    def __init__(self) -> None:
+        self.ended: Ended | None = None
+        self._pid = getpid()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, raised: BaseException | None, __: object) -> None:
+        if getpid() == self._pid:
+            return
+        code = 1
+        try:
+            failure = self.ended.failure if self.ended is not None else None
+            error = failure.exception if failure is not None else raised
+            code = 0 if error is None and failure is None else 1
+            if isinstance(error, SystemExit):
+                code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            elif error is not None:
+                traceback.print_exception(error)
+        finally:
+            _exit(code & 0xFF)
+
+
+@contextlib.contextmanager
+def _traced(heap: Heap) -> Iterator[None]:
+    heap.start()
+    try:
+        yield
+    finally:
+        heap.stop()
+
+
+def _judged(given: object, own: ProcessUsage, step: PythonStep, env: Environment) -> Ended:
+    usage = own.usage()
+    name = step.function or f"{step.class_}.run"
+    strange = _strange(given, name)
+    if strange is not None:
+        return Ended(usage=usage, failure=strange)
+    try:
+        value = values.copied(given, "result")
+    except values.NotJson as error:
+        return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
+    size = len(values.encode(value))
+    if size > env.capacity:
+        reason = f"what {name} returned is above {env.capacity >> 20} MiB; a result is smaller"
+        return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
+    failure = outcome.failure_of(value, f"what {name} returned")
+    skipped = None if failure else outcome.skip_of(value)
+    return Ended(usage=usage, failure=failure, skipped=skipped, value=value)
+
+
+def _strange(given: object, name: str) -> Failure | None:
+    """Say what to return where a callable gave none of that."""
+    if type(given) is dict:
+        return None
+    cure = 'return a mapping with a status, such as {"status": "ok"}'
+    if inspect.iscoroutine(given):
+        given.close()
+        return Failure(kind="protocol", reason=f"{name} is an async function; {cure} without await")
+    if inspect.isgenerator(given):
+        return Failure(kind="protocol", reason=f"{name} is a generator, it yields; {cure}")
+    if not isinstance(given, Mapping):
+        return Failure(kind="protocol", reason=f"{name} returned {outcome.kind_of(given)}; {cure}")
+    return None
+
+
+def _target(step: PythonStep, env: Environment) -> object:
+    """Import the module of a step and find its class or function there."""
+    root = str(env.root)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    try:
+        module = _imported(step, env)
+    except (Exception, SystemExit) as error:
+        return _not_imported(step, error, env)
+    kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
+    found = getattr(module, str(name), None)
+    if found is None:
+        near = nearest(str(name), _public(module, want_class=kind == "class"))
+        return Failure(
+            kind="not_found",
+            reason=f"module '{step.module}' has no {kind} '{name}'{near}",
+            place=step.at[kind],
+        )
+    return found
+
+
+def _imported(step: PythonStep, env: Environment) -> ModuleType:
+    def imported() -> ModuleType:
+        if step.module not in sys.modules:
+            env.before_import(step.module)
+        return importlib.import_module(step.module)
+
+    return imported() if step.brought is None else custom.module_of(step, step.brought, imported)
+
+
+def _public(module: object, *, want_class: bool) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if inspect.isclass(value) == want_class and callable(value) and not name.startswith("_")
+    ]
+
+
+def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+    place = step.at["module"]
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if name is not None and f"{step.module}.".startswith(f"{name}."):
+        near = missing.module(step.module, env.root)
+        return Failure(kind="not_found", reason=f"no module '{step.module}'{near}", place=place)
+    return Failure(
+        kind="not_found",
+        reason=f"module '{step.module}' cannot be imported: {summary(error)}",
+        place=place,
+        exception=outcome.user_frames(error),
+    )
+
+
+def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure:
+    if isinstance(error, TimeLimitReached):
+        reason = f"timeout: still running after {env.seconds_for(step.timeout):g} s"
+        error.args = (reason,)
+        return Failure(
+            kind="timeout",
+            reason=reason,
+            place=step.at.get("timeout"),
+            exception=outcome.user_frames(error),
+        )
+    if isinstance(error, SignatureError):
+        return Failure(kind="exception", reason=str(error), place=step.at["module"])
+    if isinstance(error, ValidationFailed):
+        cause = error.__cause__
+        return Failure(
+            kind="validation",
+            reason=str(error),
+            exception=outcome.user_frames(cause) if cause is not None else None,
+        )
+    if isinstance(error, SystemExit):
+        reason = f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
+        error.add_note(f"{reason}: a step ends by returning a mapping with a status")
+        return Failure(kind="exception", reason=reason, exception=outcome.user_frames(error))
+    return Failure(kind="exception", reason=summary(error), exception=outcome.user_frames(error))
+
+
+def summary(error: BaseException) -> str:
+    """Return an exception as one line: its kind and the first line of its text."""
+    try:
+        first = one_line(str(error).strip().partition("\n")[0])
+    except Exception:
+        first = "its text cannot be had"
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+class TimeLimitReached(BaseException):
+    """Raised in the main thread at the deadline; not an Exception, so that few swallow it."""
+
+    __module__ = "pytest_orchestrator"
+
+
+@contextlib.contextmanager
+def deadline(seconds: float | None) -> Iterator[None]:
+    """Interrupt the block when its time is over.
+
+    Args:
+        seconds: The time it has; None is for ever. Without effect outside the main thread.
+
+    Raises:
+        TimeLimitReached: In the block, at the deadline; and after it, where the block
+            swallowed that.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    expired = False
+
+    def on_alarm(_number: int, frame: FrameType | None) -> None:
+        nonlocal expired
+        expired = True
+        _tell_stacks(frame)
+        raise TimeLimitReached
+
+    started = time.monotonic()
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    others, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if expired:
+            raise TimeLimitReached from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if others:
+            # Whoever else watches the time (pytest-timeout) goes on to do so.
+            left = others - (time.monotonic() - started)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+    if expired:
+        raise TimeLimitReached
+
+
+def _tell_stacks(interrupted: FrameType | None) -> None:
+    """Write the stacks of all threads with code of the user, the main thread (this one) first.
+
+    Not by faulthandler: it stops after a hundred threads, and the oldest come last.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    others = sys._current_frames()  # noqa: SLF001
+    here = threading.get_ident()
+    del others[here]
+    for ident, frame in ((here, interrupted), *others.items()):
+        lines = outcome.user_stack(frame, called=ident == here)
+        if ident == here:
+            lines = lines or traceback.format_stack(frame)
+        if lines:
+            sys.stderr.write(f"\nThread {names.get(ident, ident)} (most recent call last):\n")
+            sys.stderr.writelines(lines)

@@ -1,0 +1,414 @@
+"""Shell step: start, wait, parse what it printed."""
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from pytest_orchestrator.core import missing
+from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
+from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.execution import outcome
+from pytest_orchestrator.execution.environment import Environment
+from pytest_orchestrator.execution.lanes.context_access import lane_waiter, look_at
+from pytest_orchestrator.execution.lanes.lane import slot_of
+from pytest_orchestrator.execution.lanes.messages import (
+    CommandRequest,
+    CommandResult,
+    LaneLost,
+    elsewhere,
+    lost_failure,
+    stream,
+    usage,
+)
+from pytest_orchestrator.execution.steps import command as step_command
+from pytest_orchestrator.execution.steps import ssh
+from pytest_orchestrator.execution.steps.command import (
+    SHELL,
+    alone,
+    argv_of,
+    environment_of,
+    far_argv_of,
+    stdin_of,
+)
+from pytest_orchestrator.execution.steps.json_output import Parse, parsed
+from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
+from pytest_orchestrator.execution.temp_folders import private_path
+from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.step_types import ShellStep, SshStep
+
+
+class Launch(NamedTuple):
+    """What is started.
+
+    Attributes:
+        process: The program and its arguments.
+        variables: Its environment.
+        stdin: What it reads; None where it reads nothing.
+    """
+
+    process: Process
+    variables: dict[str, str]
+    stdin: bytes | None
+
+
+def prepared(step: ShellStep, env: Environment) -> Launch | Failure:
+    """Return what is started for a step; for another machine once that is connected.
+
+    Args:
+        step: The step.
+        env: The surroundings of the run.
+    """
+    if not isinstance(step, SshStep):
+        variables = environment_of(step.args, env.variables())
+        return Launch(process_of(step, env), variables, stdin_of(step.stdin))
+    socket = slot_of(env).links.to(step.host)
+    if isinstance(socket, Failure):
+        return msgspec.structs.replace(socket, place=step.at["host"])
+    process = process_of(step, env, ssh.argv_of(step, socket))
+    return Launch(process, env.variables(), ssh.input_of(step, ssh.new_mark()))
+
+
+def process_of(step: ShellStep, env: Environment, argv: tuple[str, ...] | None = None) -> Process:
+    """Return what is started for a step, without its end.
+
+    Args:
+        step: The step.
+        env: The surroundings of the run.
+        argv: Program and arguments, where they are not those of the command.
+    """
+    masked = _secret_args(step, env)
+    if isinstance(step, SshStep):
+        argv = argv or ssh.argv_of(step, None)
+        return Process(argv=argv, cwd=str(env.root), alone=ssh.alone(step), masked=masked)
+    return Process(
+        argv=argv_of(step.cmd, env.root, step.shell),
+        cwd=os.path.normpath(os.path.join(env.root, step.cwd or ".")),
+        alone=alone(step.cmd, step.args, step.cwd, step.stdin, step.shell),
+        masked=masked,
+    )
+
+
+def lost(step: ShellStep, env: Environment, code: int | None) -> Failure | None:
+    """Return the failure of a step whose machine went away; None where it did not."""
+    if not isinstance(step, SshStep) or code != 255 or not slot_of(env).links.is_lost(step.host):
+        return None
+    return Failure(kind="crash", reason=f"the connection to {step.host} was lost")
+
+
+def _secret_args(step: ShellStep, env: Environment) -> tuple[str, ...]:
+    """Return the names of those args whose values are not to be told."""
+    if not step.args:
+        return ()
+    given = environment_of(step.args, {})
+    env.secrets.learn(given)
+    return tuple(name for name, value in given.items() if env.secrets.text(value) != value)
+
+
+RESULT = "ORCHESTRATOR_RESULT"
+"""Name of the variable that holds the path of a file a script may write its object to."""
+
+_NOT_FOUND = {126: "may not be run", 127: "was not found"}
+
+
+def run(step: ShellStep, env: Environment) -> Ended:
+    """Run the command of a step.
+
+    Args:
+        step: The step.
+        env: The surroundings of the run.
+
+    Returns:
+        How it ended; nothing that the command does comes out as an exception.
+    """
+    launch = prepared(step, env)
+    if isinstance(launch, Failure):
+        return Ended(usage=Usage(seconds=0.0), failure=launch)
+    process, started = launch.process, time.monotonic()
+    base = private_path()
+    told, script = f"{base}.json", ScriptFiles(step, base)
+    try:
+        try:
+            exited = _start(step, env, launch, told, script)
+        except LaneLost as gone:
+            failure = lost_failure(gone, step, env.seconds_for(step.timeout))
+            return Ended(usage=Usage(seconds=time.monotonic() - started), failure=failure)
+        except OSError as error:
+            return _not_started(step, error, process, env)
+        raw = _written(told, env.capacity)
+        line = script.line()
+    finally:
+        script.remove()
+        with contextlib.suppress(OSError):
+            os.unlink(told)
+    return _ended(step, env, exited, process, raw, line)
+
+
+def _start(
+    step: ShellStep, env: Environment, launch: Launch, told: str, script: ScriptFiles
+) -> CommandResult:
+    process, text = launch.process, launch.stdin
+    variables = launch.variables | {RESULT: told}
+    env.secrets.learn(variables)
+    if not step.args.keys() & env.handed.keys():  # who names another server wants that one
+        variables |= env.handed
+    argv, variables = script.given(process.argv, variables)
+    with contextlib.ExitStack() as stack:
+        stdin = None
+        if text is not None:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="orchestrator-"))
+            file.write(text)
+            file.flush()
+            stdin = file.name
+
+        def started(command: tuple[str, ...]) -> CommandResult:
+            exited = slot_of(env).shell.run(
+                _request(step, env, command, process.cwd, variables, stdin),
+                live=env.live_now(),
+                kept=env.locks,
+                meanwhile=lane_waiter(env.lull, env.door),
+            )
+            look_at(exited, env.door)
+            return exited
+
+        try:
+            return started(argv)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script whose first line names no interpreter: a shell runs it so.
+            found = shutil.which(argv[0], path=variables.get("PATH"))
+            return started((SHELL, found or argv[0], *argv[1:]))
+
+
+def _request(
+    step: ShellStep,
+    env: Environment,
+    argv: tuple[str, ...],
+    cwd: str,
+    variables: dict[str, str],
+    stdin: str | None,
+) -> CommandRequest:
+    return CommandRequest(
+        argv=argv,
+        env=variables,
+        cwd=cwd,
+        stdin=stdin,
+        timeout=env.seconds_for(step.timeout),
+        stdout_log=env.log(step.name, "stdout"),
+        stderr_log=env.log(step.name, "stderr"),
+        samples=None if isinstance(step, SshStep) else env.samples(step.name),
+        max_log=env.max_log,
+        end_signal=step.stop_number,
+        secrets=env.masked_forms,
+    )
+
+
+def _ended(
+    step: ShellStep,
+    env: Environment,
+    exited: CommandResult,
+    process: Process,
+    raw: bytes | Failure,
+    line: int | None,
+) -> Ended:
+    process = msgspec.structs.replace(
+        process,
+        exit_code=exited.code,
+        signal=exited.signal,
+        stdout=stream(exited.stdout),
+        stderr=stream(exited.stderr),
+        leftovers=tuple(exited.leftovers),
+        shown=env.live is not None,
+    )
+    value = _value(step, exited, raw, env)
+    verdict = _exit_verdict(step, exited.code)
+    verdicts = (verdict,) if _criterion(step) and exited.code is not None else ()
+    read = None if isinstance(value, Failure) else value
+    failure, skipped = _cut_off(step, env, exited) or lost(step, env, exited.code), None
+    failure = failure or _no_shell(step, env, exited)
+    if failure is None and exited.code in step.skip_exit_code:
+        verdicts = ()
+        skipped = outcome.skip_of(read) or _told(
+            f"exit code {exited.code}", _last_line(exited, env)
+        )
+    elif failure is None:
+        failure = _failure(step, env, exited, value, verdict, line)
+        # In data a status means nothing.
+        skipped = None if failure or step.parse == "data" else outcome.skip_of(read)
+    return Ended(
+        usage=elsewhere(exited)
+        if isinstance(step, SshStep)
+        else usage(exited, env.samples(step.name)),
+        failure=failure,
+        skipped=skipped,
+        value=read,
+        process=process,
+        verdicts=verdicts,
+    )
+
+
+def _written(told: str, most: int) -> bytes | Failure:
+    """Read what a script wrote to the file for its object; nothing where there is none."""
+    try:
+        mode = os.stat(told).st_mode
+    except OSError:  # most scripts print it
+        return b""
+    if not stat.S_ISREG(mode):
+        return Failure(kind="protocol", reason=f"what ${RESULT} names is not a file")
+    with open(told, "rb") as file:
+        raw = file.read(most + 1)
+    return raw if len(raw) <= most else _too_large(f"${RESULT}", most)
+
+
+def _too_large(what: str, most: int) -> Failure:
+    return Failure(kind="protocol", reason=f"{what} is above {most >> 20} MiB; a result is smaller")
+
+
+def _value(
+    step: ShellStep, exited: CommandResult, raw: bytes | Failure, env: Environment
+) -> Json | Failure:
+    if step.parse == "text":
+        return parsed(b"", "text")
+    if isinstance(raw, Failure):
+        return raw
+    if raw.strip():
+        kind: Parse = "data" if step.parse == "data" else "json"
+        return parsed(raw, kind, f"${RESULT}", env.secrets.data)
+    printed = exited.stdout.whole(env.capacity)
+    if printed is None:
+        return _too_large("stdout", env.capacity)
+    return parsed(printed, step.parse, mask=env.secrets.data)
+
+
+def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
+    """Return the failure of a command that did not end by itself."""
+    if exited.timed_out:
+        seconds = env.seconds_for(step.timeout)
+        return Failure(
+            kind="timeout",
+            reason=f"timeout: still running after {seconds:g} s; its whole process tree was ended",
+            place=step.at.get("timeout"),
+        )
+    if exited.cancelled:
+        return Failure(kind="interrupted", reason=f"interrupted after {exited.seconds:.1f} s")
+    if exited.status is None:
+        return Failure(kind="crash", reason=exited.wrong or "", place=step.at["cmd"])
+    return None
+
+
+def _no_shell(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:
+    """Return the failure of a step whose shell is missing on the other machine."""
+    if not isinstance(step, SshStep) or step.shell is None or exited.code != 127:
+        return None
+    shell = far_argv_of(step.cmd, step.shell)[0]
+    if _last_line(exited, env) != MISSING.format(shell):
+        return None
+    reason = f"shell {shell} was not found on {step.host}"
+    return Failure(kind="not_found", reason=reason, place=step.at.get("shell", step.at["cmd"]))
+
+
+def _failure(
+    step: ShellStep,
+    env: Environment,
+    exited: CommandResult,
+    value: Json | Failure,
+    verdict: Verdict,
+    line: int | None,
+) -> Failure | None:
+    """Choose what is told where several things are wrong: the first of these."""
+    if exited.signal:
+        return Failure(kind="signal", reason=f"ended by {exited.signal}", place=step.at["cmd"])
+    if not isinstance(value, Failure) and step.parse in ("json", "last-line"):
+        said = outcome.failure_of(value, "the object")
+        if said and isinstance(value, dict) and "status" in value:
+            return said
+    if verdict.unmet:
+        return _wrong_code(step, env, exited, verdict, line)
+    if isinstance(value, Failure):
+        return value
+    return outcome.failure_of(value, "the object") if step.parse in ("json", "last-line") else None
+
+
+def _wrong_code(
+    step: ShellStep, env: Environment, exited: CommandResult, verdict: Verdict, recorded: int | None
+) -> Failure:
+    line = FailingLine(step, exited.code, stream(exited.stderr).text, recorded)
+    kind: Kind = "exit_code"
+    reason, place = verdict.unmet or "", verdict.place
+    if exited.code in _NOT_FOUND and not _criterion(step):
+        said = f"exit code {exited.code}: a program {_NOT_FOUND[exited.code]}"
+        kind, place = "not_found", step.at["cmd"]
+        reason = _told(said, _last_line(exited, env))
+    reason = "; ".join(filter(None, [reason, line.text]))
+    return Failure(kind=kind, reason=reason, place=place, detail=line.detail)
+
+
+def _last_line(exited: CommandResult, env: Environment) -> str:
+    return env.secrets.text(stream(exited.stderr).text.strip().rpartition("\n")[2])[:300]
+
+
+def _told(reason: str, last: str) -> str:
+    return f"{reason}: {last}" if last else reason
+
+
+def _criterion(step: ShellStep) -> Criterion | None:
+    return next((one for one in step.success if one.name == "exit_code"), None)
+
+
+def _exit_verdict(step: ShellStep, code: int | None) -> Verdict:
+    criterion = _criterion(step)
+    wanted: Json = criterion.wanted if criterion else 0
+    if wanted == "nonzero":
+        held, words = bool(code), "a code that is not 0"
+    else:
+        codes = wanted if isinstance(wanted, list) else [wanted]
+        held, words = code in codes, " or ".join(map(str, codes))
+    unmet = None if held or code is None else f"exit code {code}{_by_signal(code)}, wanted {words}"
+    return Verdict(
+        name="exit_code",
+        wanted=wanted,
+        place=criterion.place if criterion else step.at["cmd"],
+        measured=code,
+        unmet=unmet,
+    )
+
+
+def _by_signal(code: int) -> str:
+    """A shell tells of a child that a signal ended by 128 and the signal's number."""
+    try:
+        return f" ({signal.Signals(code - 128).name} in a child)" if code > 128 else ""
+    except ValueError:
+        return ""
+
+
+def _not_started(step: ShellStep, error: OSError, process: Process, env: Environment) -> Ended:
+    variables = environment_of(step.args, env.variables())
+    if error.errno == errno.E2BIG:
+        large = step_command.failure(step, process.argv, variables)
+        return Ended(usage=Usage(seconds=0.0), failure=large, process=process)
+    folders = os.get_exec_path(variables)
+    code, reason, place = missing.program(process.argv[0], process.cwd, error, env.root, folders)
+    is_shell = step.shell is not None and isinstance(step.cmd, str)
+    if is_shell and place == "cmd":  # then nothing of the script ran, so its code means nothing
+        reason = f"shell {reason.removeprefix('program ')}"
+        place = "shell" if "shell" in step.at else "cmd"
+    skips = code in step.skip_exit_code and not is_shell
+    good = skips or (_wants(step, code) and not is_shell)
+    return Ended(
+        usage=Usage(seconds=0.0),
+        failure=None if good else Failure(kind="not_found", reason=reason, place=step.at[place]),
+        skipped=reason if skips else None,
+        process=msgspec.structs.replace(process, exit_code=code),
+    )
+
+
+def _wants(step: ShellStep, code: int) -> bool:
+    return bool(_criterion(step)) and _exit_verdict(step, code).unmet is None

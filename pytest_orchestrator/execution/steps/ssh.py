@@ -1,0 +1,284 @@
+"""SSH step: OpenSSH command lines, remote script, shared connections to hosts.
+
+The command, its variables and its input go through the connection and not through the command
+line of the client, which everybody on this machine can read.
+"""
+
+import base64
+import contextlib
+import functools
+import os
+import re
+import shlex
+import sys
+import threading
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.execution.printable import shown
+from pytest_orchestrator.execution.steps.command import (
+    compact,
+    far_argv_of,
+    for_file,
+    stdin_of,
+    takes_file,
+    with_script,
+)
+from pytest_orchestrator.execution.steps.script import MISSING
+from pytest_orchestrator.recipe.command_line import needs_shell
+from pytest_orchestrator.recipe.step_types import SshStep
+
+if TYPE_CHECKING:
+    import subprocess
+    import tempfile
+
+_PATIENCE: Final = 60.0
+"""Seconds until a connection must be there; OpenSSH itself gives up before."""
+_MOST: Final = 4096
+
+
+class Links:
+    """Opens connections when steps need them, and closes them with the session."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._masters: dict[str, subprocess.Popen[bytes]] = {}
+
+    def to(self, host: str) -> Path | Failure:
+        """Return the socket of the connection to a host, which is there or is made now.
+
+        Args:
+            host: As OpenSSH's configuration knows it.
+        """
+        with self._lock:
+            try:
+                socket = self._socket(host)
+            except OSError as error:
+                return Failure(kind="not_found", reason=f"ssh cannot be started: {error}")
+            if self._is_up(host):
+                return socket
+            return self._connected(host, socket)
+
+    def is_lost(self, host: str) -> bool:
+        """Tell whether the connection to a host has ended."""
+        with self._lock:
+            return not self._is_up(host)
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            for master in self._masters.values():
+                self._end(master)
+            self._masters.clear()
+            if self._folder is not None:
+                self._folder.cleanup()
+                self._folder = None
+
+    def _socket(self, host: str) -> Path:
+        if self._folder is None:
+            from pytest_orchestrator.core.opening import private_folder
+
+            # OpenSSH adds to the name while it makes the socket, and sockets have short paths.
+            self._folder = private_folder()
+        return Path(self._folder.name, re.sub(r"\W", "_", host)[:20])
+
+    def _is_up(self, host: str) -> bool:
+        master = self._masters.get(host)
+        return master is not None and master.poll() is None and self._socket(host).exists()
+
+    def _connected(self, host: str, socket: Path) -> Path | Failure:
+        import subprocess
+        import tempfile
+
+        old = self._masters.pop(host, None)
+        if old is not None:
+            self._end(old)
+        socket.unlink(missing_ok=True)
+        with tempfile.TemporaryFile() as told:
+            try:
+                master = subprocess.Popen(
+                    master_of(host, socket),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=told,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return Failure(kind="not_found", reason=f"ssh cannot be started: {error.strerror}")
+            until = time.monotonic() + _PATIENCE
+            while not socket.exists() and master.poll() is None and time.monotonic() < until:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    master.wait(0.01)
+            if socket.exists() and master.poll() is None:
+                self._masters[host] = master
+                return socket
+            self._end(master)
+            told.seek(0)
+            return refused(host, shown(told.read(_MOST)))
+
+    def _end(self, master: "subprocess.Popen[bytes]") -> None:
+        import subprocess
+
+        assert master.stdin is not None  # noqa: S101  # it is a pipe
+        with contextlib.suppress(OSError):
+            master.stdin.close()
+        try:
+            master.wait(5)
+        except subprocess.TimeoutExpired:
+            master.kill()
+            master.wait()
+
+
+_CURES: Final = {
+    r"Host key verification failed|No .* host key is known": (
+        "its host key is not known, or is another one than before",
+        "compare it with the one of the machine, and connect once by hand: ssh {host}",
+    ),
+    r"Permission denied": (
+        "it lets nobody in with the keys that are here",
+        "a step cannot be asked for a password: ssh-copy-id {host}",
+    ),
+    r"Could not resolve hostname": (
+        "nobody knows that name",
+        "see HostName in ~/.ssh/config",
+    ),
+    r"Connection refused|timed out|No route to host|Network is unreachable": (
+        "it does not answer",
+        "try by hand: ssh {host} true",
+    ),
+}
+
+
+def refused(host: str, told: str) -> Failure:
+    """Return the failure of a step whose host cannot be connected to.
+
+    Args:
+        host: The host.
+        told: What OpenSSH said.
+    """
+    lines = [line for line in told.replace("\r", "").splitlines() if line.strip("@ ")]
+    head, last = f"no connection to {host}", lines[-1] if lines else "ssh said nothing"
+    for pattern, (why, cure) in _CURES.items():
+        if re.search(pattern, told):
+            said = (f"ssh: {line.removeprefix('ssh: ')}" for line in lines[-3:])
+            detail = (*said, cure.format(host=host))
+            return Failure(kind="not_found", reason=f"{head}: {why}", detail=detail)
+    return Failure(kind="not_found", reason=f"{head}: {last.removeprefix('ssh: ')}")
+
+
+CLIENT: Final = "ssh"
+OPTIONS: Final = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
+"""Nobody is there to be asked for a password."""
+
+_ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+_FIRST: Final = (
+    """exec /bin/sh -c 'IFS= read -r s; eval "$(printf %s "$s" | base64 -d)"' orchestrator"""
+)
+
+_SCRIPT: Final = """\
+f=$(mktemp) || exit 126
+trap 'rm -f "$f"' EXIT
+trap 'exit 143' HUP INT TERM
+printf %s "$1" >"$f" || exit 126
+shift
+"$@" "$f"
+"""
+"""Gives a shell that is a list of words the script as a file, and ends as that does."""
+
+
+def link(role: str) -> tuple[str, ...]:
+    """Return the program that keeps a client; see `ssh_link`."""
+    return (sys.executable, "-I", "-S", str(Path(__file__).with_name("ssh_link.py")), role)
+
+
+def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
+    """Return what is started here for a step.
+
+    Args:
+        step: The step.
+        socket: That of a connection which is there; None is a new one.
+    """
+    shared = () if socket is None else ("-o", f"ControlPath={socket}", "-o", "ControlMaster=no")
+    client = (CLIENT, "-T", *OPTIONS, *_ALIVE, *shared, "--", step.host, _FIRST)
+    return (*link("step"), *client)
+
+
+def master_of(host: str, socket: Path) -> tuple[str, ...]:
+    """Return what is started here for the connection that the steps of a host share."""
+    shared = ("-o", f"ControlPath={socket}", "-o", "ControlMaster=yes", "-N", "-T")
+    return (*link("master"), CLIENT, *OPTIONS, *_ALIVE, *shared, "--", host)
+
+
+def input_of(step: SshStep, mark: str) -> bytes:
+    """Return what the far side is sent: a script in one line, and the input of the command.
+
+    Args:
+        step: The step.
+        mark: What all its processes bear in their environment.
+    """
+    data = stdin_of(step.stdin) or b""
+    lines = [
+        f"mark={mark} size={len(data)} dir={shlex.quote(step.cwd or '')}",
+        "run() {",
+        *_variables(step),
+        *_found(step),
+        f'    ORCHESTRATOR_MARK={mark} exec "$@" {_command(step)}',
+        "}",
+        _far_side(),
+    ]
+    return base64.b64encode("\n".join(lines).encode()) + b"\n" + data
+
+
+def alone(step: SshStep) -> str:
+    """Return a line that does the same when pasted into a shell."""
+    variables = "; ".join(line.strip() for line in _variables(step))
+    words = far_argv_of(step.cmd, step.shell)
+    command = shlex.join(words)
+    if takes_file(step.cmd, step.shell):
+        command = with_script(str(step.cmd), for_file(words))
+    elif isinstance(step.cmd, str) and step.shell is None and not needs_shell(step.cmd):
+        command = step.cmd
+    place = f"cd {shlex.quote(step.cwd)} && " if step.cwd else ""
+    far = f"{place}{variables}; {command}" if variables else f"{place}{command}"
+    line = shlex.join([CLIENT, step.host, far])
+    data = stdin_of(step.stdin)
+    return line if data is None else f"printf %s {shlex.quote(data.decode())} | {line}"
+
+
+def _command(step: SshStep) -> str:
+    words = far_argv_of(step.cmd, step.shell)
+    if not takes_file(step.cmd, step.shell):
+        return shlex.join(words)
+    return shlex.join(["/bin/sh", "-c", _SCRIPT, "orchestrator", str(step.cmd), *words[:-1]])
+
+
+def _found(step: SshStep) -> list[str]:
+    """Return the lines that end the step where its shell is not there."""
+    if step.shell in (None, "sh") or not isinstance(step.cmd, str):
+        return []
+    shell = far_argv_of(step.cmd, step.shell)[0]
+    said = shlex.quote(MISSING.format(shell))
+    return [f"    command -v {shlex.quote(shell)} >/dev/null || {{ echo {said} >&2; exit 127; }}"]
+
+
+def _variables(step: SshStep) -> list[str]:
+    return [
+        f"    unset {name}"
+        if value is None
+        else f"    export {name}={shlex.quote(value if isinstance(value, str) else compact(value))}"
+        for name, value in step.args.items()
+    ]
+
+
+@functools.cache
+def _far_side() -> str:
+    return (files(__package__) / "ssh_far.sh").read_text(encoding="utf-8")
+
+
+def new_mark() -> str:
+    """Return a mark that no other step has."""
+    return os.urandom(12).hex()
