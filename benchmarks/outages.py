@@ -19,8 +19,8 @@ import psutil
 
 from benchmarks.cluster import PATIENCE, Cluster, machines, until, why_not_apart
 from pytest_orchestrator.core.events import ContextChanged
-from pytest_orchestrator.execution.errands import PATIENCE as PATIENCE_OF_WORKERS
-from pytest_orchestrator.execution.errands import SILENCE
+from pytest_orchestrator.execution.dask.messages import PATIENCE as PATIENCE_OF_WORKERS
+from pytest_orchestrator.execution.dask.messages import SILENCE
 from pytest_orchestrator.run.fates import was_cut_off
 from pytest_orchestrator.run.reader import read
 from pytest_orchestrator.run.record import StepRecord

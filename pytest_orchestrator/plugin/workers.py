@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection
 
-    from pytest_orchestrator.execution.dask_runner import DaskRunner
-    from pytest_orchestrator.execution.desk import Desk
-    from pytest_orchestrator.execution.errands import Terms
+    from pytest_orchestrator.execution.dask.broker import AttemptBroker
+    from pytest_orchestrator.execution.dask.messages import SessionConfig
+    from pytest_orchestrator.execution.dask.registry import WorkerRegistry
+    from pytest_orchestrator.execution.dask.runner import DaskRunner
     from pytest_orchestrator.execution.steps.dispatch import Runner
-    from pytest_orchestrator.execution.workforce import Workforce
     from pytest_orchestrator.recipe import Recipe
     from pytest_orchestrator.recipe.belongings import Belongings
     from pytest_orchestrator.recipe.step_keys import Step
@@ -30,7 +30,7 @@ def runner(config: pytest.Config) -> "DaskRunner | None":
     scheduler = runners.wanted(config)
     if scheduler is None:
         return None
-    from pytest_orchestrator.execution.dask_runner import DaskRunner
+    from pytest_orchestrator.execution.dask.runner import DaskRunner
 
     there = resources.there(config)
     made = DaskRunner(partial(_desk, config), scheduler, there, partial(say, config))
@@ -44,7 +44,7 @@ def start(session: pytest.Session) -> None:
     made = None if slot is None else slot.runner
     if made is None or session.config.getoption("setuponly", False):
         return
-    from pytest_orchestrator.execution.dask_runner import DaskError
+    from pytest_orchestrator.execution.dask.runner import DaskError
 
     config = session.config
     recipes = _steps(session)
@@ -90,17 +90,17 @@ def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") ->
 
 def _refused(
     made: "Runner",
-    force: "Workforce",
+    force: "WorkerRegistry",
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
 ) -> str:
     """Return what no worker can take, for people; empty where there is nothing."""
+    from pytest_orchestrator.execution.dask.registry import unused_workers
     from pytest_orchestrator.execution.scheduling.placement import refusals
-    from pytest_orchestrator.execution.workforce import told
     from pytest_orchestrator.recipe import RecipeError
 
     if force.unlike:
-        return "\n".join(told(force.unlike))
+        return "\n".join(unused_workers(force.unlike))
     texts = []
     for recipe, steps in recipes:
         away = [step for step in steps if made.takes(step)]
@@ -114,10 +114,10 @@ def _desk(
     host: str,
     cut_off: "Callable[[], str]",
     encrypted: "ssl.SSLContext | None",
-) -> "Desk":
+) -> "AttemptBroker":
     """Open where workers claim the steps of a session."""
-    from pytest_orchestrator.execution.desk import Desk
-    from pytest_orchestrator.execution.errands import LONGEST
+    from pytest_orchestrator.execution.dask.broker import AttemptBroker
+    from pytest_orchestrator.execution.dask.messages import LONGEST
     from pytest_orchestrator.remote.limits import Limits
     from pytest_orchestrator.remote.server import Server
 
@@ -129,20 +129,20 @@ def _desk(
     config.add_cleanup(server.close)
     relay = None
     if encrypted is not None:
-        from pytest_orchestrator.execution.relay import Relay
+        from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 
         port = int(server.address.rpartition(":")[2])
-        relay = Relay(("127.0.0.1", port), host=host, listens=encrypted).start()
+        relay = TlsProxy(("127.0.0.1", port), host=host, listens=encrypted).start()
         config.add_cleanup(relay.close)
-    desk = Desk(server, _terms(config), cut_off, relay)
+    desk = AttemptBroker(server, _terms(config), cut_off, relay)
     state.secrets.add(desk.word)
     config.add_cleanup(desk.close)  # first, so that workers are told
     return desk
 
 
-def _terms(config: pytest.Config) -> "Terms":
+def _terms(config: pytest.Config) -> "SessionConfig":
+    from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.environment import Manner
-    from pytest_orchestrator.execution.errands import Terms
 
     env = state_of(config).environment
     program = lanes.program(config)
@@ -150,7 +150,7 @@ def _terms(config: pytest.Config) -> "Terms":
     root = str(env.root)
     below = [one for one in here.sys_path if one == root or one.startswith(f"{root}/")]
     hello = {name: value for name, value in program.hello.items() if name != "sys_path"}
-    return Terms(
+    return SessionConfig(
         session=os.urandom(8).hex(),
         run=env.run,
         root=root,

@@ -120,7 +120,7 @@ class RemoteContext(Context):
                 self._own.shutdown(socket.SHUT_RDWR)
 
     def request(self, name: str, value: Any = None) -> Any:
-        """Ask who keeps the Context for something else; see `hub` and `execution.errands`.
+        """Ask who keeps the Context for something else; see `hub` and `execution.dask.messages`.
 
         Args:
             name: What for.

@@ -11,8 +11,8 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution import alike
-from pytest_orchestrator.execution.alike import Fingerprint, differences, fingerprint
+from pytest_orchestrator.execution.dask import registry
+from pytest_orchestrator.execution.dask.registry import Fingerprint, differences, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,5 +107,5 @@ def test_a_process_tells_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyP
     worker = fingerprint(str(tmp_path), names, is_worker=True)
     assert (worker.root, worker.is_there, worker.files["a.yaml"]) == ("/not/there", False, "")
     monkeypatch.delenv("ORCHESTRATOR_ROOT")
-    assert alike.root_of_worker("/lab") == "/lab"
+    assert registry.root_of_worker("/lab") == "/lab"
     assert fingerprint(os.fspath(tmp_path), names, is_worker=True).files == found.files

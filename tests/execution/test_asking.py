@@ -13,11 +13,11 @@ import pytest
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.execution import asking
-from pytest_orchestrator.execution.asking import Asking
-from pytest_orchestrator.execution.desk import Desk
-from pytest_orchestrator.execution.errands import ONCE, Once
-from pytest_orchestrator.execution.stay import Stay
+from pytest_orchestrator.execution.dask import client
+from pytest_orchestrator.execution.dask.agent import WorkerAgent
+from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.client import BrokerClient
+from pytest_orchestrator.execution.dask.messages import ONCE, NumberedRequest
 from pytest_orchestrator.remote.protocol import Request, RequestRefused
 from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_orchestrator.core.history import Change
-    from pytest_orchestrator.execution.tickets import Ticket
+    from pytest_orchestrator.execution.dask.broker import RemoteAttempt
     from tests.execution.conftest import Bench
 
 RESET = struct.pack("ii", 1, 0)
@@ -89,23 +89,23 @@ def server(context: Context) -> Iterator[Server]:
 
 
 @pytest.fixture
-def ticket(bench: Bench, server: Server, context: Context) -> Ticket:
-    return Desk(server, TERMS).issue(bench.shell_step("true"), context, bench.env)
+def ticket(bench: Bench, server: Server, context: Context) -> RemoteAttempt:
+    return AttemptBroker(server, TERMS).issue(bench.shell_step("true"), context, bench.env)
 
 
 @pytest.fixture
 def wire(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    monkeypatch.setattr(asking, "_PAUSE", 0.0)
+    monkeypatch.setattr(client, "_PAUSE", 0.0)
     wire = Wire(server.address)
     yield wire
     wire.close()
 
 
 @pytest.fixture
-def asked(ticket: Ticket, wire: Wire) -> Iterator[Asking]:
-    stay = Stay("s")
+def asked(ticket: RemoteAttempt, wire: Wire) -> Iterator[BrokerClient]:
+    stay = WorkerAgent("s")
     stay.address = wire.address
-    asked = Asking(stay, ticket.token)
+    asked = BrokerClient(stay, ticket.token)
     yield asked
     asked.close()
 
@@ -124,7 +124,7 @@ CALLS: list[Callable[[Context], Any]] = [
 
 @pytest.mark.parametrize("cuts", [["before"], ["after"], ["before", "after", "after", ""]])
 def test_a_change_is_made_once_though_connections_are_cut(
-    asked: Asking, wire: Wire, changes: list[Change], cuts: list[str]
+    asked: BrokerClient, wire: Wire, changes: list[Change], cuts: list[str]
 ) -> None:
     here: list[Change] = []
     alone = Context().bound("s", here.append)
@@ -138,7 +138,7 @@ def test_a_change_is_made_once_though_connections_are_cut(
     ]
 
 
-def test_what_is_refused_is_refused_once_in_the_same_words(asked: Asking, wire: Wire) -> None:
+def test_what_is_refused_is_refused_once_in_the_same_words(asked: BrokerClient, wire: Wire) -> None:
     wire.cuts = ["after"]
     with pytest.raises(ContextKeyError, match="volts"):
         asked.context["volts"]
@@ -151,10 +151,13 @@ def test_what_is_refused_is_refused_once_in_the_same_words(asked: Asking, wire: 
 
 
 def test_what_comes_late_by_a_connection_that_was_given_up_changes_nothing(
-    ticket: Ticket, context: Context
+    ticket: RemoteAttempt, context: Context
 ) -> None:
     first, second = (
-        Request(op=ONCE, value=msgspec.to_builtins(Once(number, Request(op="increment", path="n"))))
+        Request(
+            op=ONCE,
+            value=msgspec.to_builtins(NumberedRequest(number, Request(op="increment", path="n"))),
+        )
         for number in (1, 2)
     )
     assert [ticket.answered(one).ok for one in (first, second, second, first)] == [
@@ -167,9 +170,9 @@ def test_what_comes_late_by_a_connection_that_was_given_up_changes_nothing(
 
 
 def test_what_is_too_much_for_a_request_is_not_sent(
-    asked: Asking, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    asked: BrokerClient, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_LARGEST", 1000)
+    monkeypatch.setattr(client, "_LARGEST", 1000)
     with pytest.raises(RequestRefused, match="a request of more than 1,000 bytes"):
         asked.context.set("text", "x" * 1000)
     asked.context.set("text", "x")
@@ -177,14 +180,14 @@ def test_what_is_too_much_for_a_request_is_not_sent(
     assert wire.cut == 0
 
 
-def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: Ticket) -> None:
+def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: RemoteAttempt) -> None:
     hung_up: list[bool] = []
 
     class Link:
         def hang_up(self) -> None:
             hung_up.append(True)
 
-    class Losing(Asking):
+    class Losing(BrokerClient):
         links: ClassVar[list[Any]] = [None, Link()]  # the last one is seen first
 
         @property
@@ -195,6 +198,6 @@ def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: Ticket) -
         def _link(self, link: Any) -> None:
             pass
 
-    Losing(Stay("s"), ticket.token).hang_up()
+    Losing(WorkerAgent("s"), ticket.token).hang_up()
 
     assert hung_up == [True]

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import connections
-from pytest_orchestrator.execution.connections import Connections
-from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.dask import agent
+from pytest_orchestrator.execution.dask.agent import ConnectionPool
+from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.worker import NotClaimed, perform
 from pytest_orchestrator.execution.environment import Manner
-from pytest_orchestrator.execution.worker import NotClaimed, perform
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.exchange import ContextUnreachable
 from pytest_orchestrator.remote.server import Server
@@ -39,11 +39,11 @@ def link(server: Server) -> Iterator[RemoteContext]:
 
 
 @pytest.fixture
-def desk(bench: Bench, server: Server) -> Iterator[Desk]:
+def desk(bench: Bench, server: Server) -> Iterator[AttemptBroker]:
     root = str(bench.root)
     manner = Manner(cwd=root, sys_path=[], log_level=30)
     terms = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
-    desk = Desk(server, terms)
+    desk = AttemptBroker(server, terms)
     yield desk
     desk.close()
     for thread in threading.enumerate():
@@ -52,7 +52,7 @@ def desk(bench: Bench, server: Server) -> Iterator[Desk]:
 
 
 def test_all_tries_of_a_process_share_connections(
-    bench: Bench, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, desk: AttemptBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []
     port = int(desk.address.rpartition(":")[2])
@@ -73,7 +73,7 @@ def test_all_tries_of_a_process_share_connections(
     assert len(made) == 2  # one of the tries, one of the pulse
 
 
-def test_one_that_a_refusal_has_ended_is_not_used_again(bench: Bench, desk: Desk) -> None:
+def test_one_that_a_refusal_has_ended_is_not_used_again(bench: Bench, desk: AttemptBroker) -> None:
     first, gone, last = (
         desk.issue(bench.shell_step("true", parse="text"), Context(), bench.env) for _ in range(3)
     )
@@ -88,7 +88,7 @@ def test_one_that_a_refusal_has_ended_is_not_used_again(bench: Bench, desk: Desk
 
 
 def test_whoever_takes_one_shows_a_token_of_his_own(server: Server, link: RemoteContext) -> None:
-    kept = Connections()
+    kept = ConnectionPool()
     assert kept.take(server.token) is None
     kept.keep(link)
 
@@ -103,13 +103,13 @@ def test_whoever_takes_one_shows_a_token_of_his_own(server: Server, link: Remote
 def test_one_that_is_not_used_is_closed_after_some_time(
     link: RemoteContext, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Connections()
+    kept = ConnectionPool()
     kept.keep(link)
     kept.tidy()
     assert kept.take(server.token) is link
 
     kept.keep(link)
-    monkeypatch.setattr(connections, "IDLE", -1.0)
+    monkeypatch.setattr(agent, "IDLE", -1.0)
     kept.tidy()
 
     assert kept.take(server.token) is None
@@ -118,7 +118,7 @@ def test_one_that_is_not_used_is_closed_after_some_time(
 
 
 def test_none_is_left_at_the_end(link: RemoteContext, server: Server) -> None:
-    kept = Connections()
+    kept = ConnectionPool()
     kept.close()
     kept.keep(link)
 

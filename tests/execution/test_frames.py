@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.calling import call
-from pytest_orchestrator.execution.desk import Desk, Stay
-from pytest_orchestrator.execution.errands import Beat, Claim
+from pytest_orchestrator.execution.dask.broker import AttemptBroker, WorkerSession
+from pytest_orchestrator.execution.dask.messages import ClaimRequest, Heartbeat
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from tests.execution.test_tickets import TERMS, Door
 
@@ -77,11 +77,11 @@ class Unlocked(threading.Condition):
 def test_so_is_the_wait_of_ours_in_which_something_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    desk = Desk(Door(), TERMS)
+    desk = AttemptBroker(Door(), TERMS)
     monkeypatch.setattr(desk, "_moved", Unlocked())
 
     with pytest.raises(RuntimeError, match="cannot wait") as told:
-        desk.beaten(Stay(desk, Claim("a", "host", "stay", "1")), Beat())
+        desk.beaten(WorkerSession(desk, ClaimRequest("a", "host", "stay", "1")), Heartbeat())
 
     here = "test_so_is_the_wait_of_ours_in_which_something_is_raised"
     assert names(told.value) == [here, "beaten", "wait"]

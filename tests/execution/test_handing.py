@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.execution import handing, workforce
-from pytest_orchestrator.execution.alike import fingerprint
-from pytest_orchestrator.execution.handing import Handing
+from pytest_orchestrator.execution.dask import registry, runner
+from pytest_orchestrator.execution.dask.registry import WorkerRegistry, fingerprint
+from pytest_orchestrator.execution.dask.runner import Submitter
 from pytest_orchestrator.execution.scheduling.placement import Offer
-from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.step_types import ShellStep
 
 HERE = fingerprint("/nowhere", ())
@@ -74,7 +73,7 @@ class Dask:
 
 @pytest.fixture
 def dask(monkeypatch: pytest.MonkeyPatch) -> Dask:
-    monkeypatch.setattr(workforce, "_FRESH", 0.0)
+    monkeypatch.setattr(registry, "_FRESH", 0.0)
     return Dask()
 
 
@@ -84,14 +83,16 @@ def ticket() -> Ticket:
 
 
 @pytest.fixture
-def handed(dask: Dask, ticket: Ticket) -> Handing:
-    force = Workforce(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
+def handed(dask: Dask, ticket: Ticket) -> Submitter:
+    force = WorkerRegistry(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
     force.look()
     step = ShellStep(name="x", cmd="x")
-    return Handing(dask.submit, force, step, ticket)  # type: ignore[arg-type]
+    return Submitter(dask.submit, force, step, ticket)  # type: ignore[arg-type]
 
 
-def test_a_try_is_handed_out_once_to_workers_that_may_have_it(dask: Dask, handed: Handing) -> None:
+def test_a_try_is_handed_out_once_to_workers_that_may_have_it(
+    dask: Dask, handed: Submitter
+) -> None:
     for _ in range(3):
         handed.tend()
 
@@ -101,7 +102,7 @@ def test_a_try_is_handed_out_once_to_workers_that_may_have_it(dask: Dask, handed
     assert (how["pure"], how["retries"], how["resources"]) == (False, 0, None)
 
 
-def test_it_is_handed_out_again_where_its_worker_is_gone(dask: Dask, handed: Handing) -> None:
+def test_it_is_handed_out_again_where_its_worker_is_gone(dask: Dask, handed: Submitter) -> None:
     handed.tend()
     dask.workers = {"b"}
     handed.tend()
@@ -114,12 +115,12 @@ def test_it_is_handed_out_again_where_its_worker_is_gone(dask: Dask, handed: Han
 def test_dask_takes_all_steps_for_tasks_of_one_kind(dask: Dask, ticket: Ticket) -> None:
     """It keeps something of each kind for ever, on the scheduler and on every worker."""
     utils = pytest.importorskip("dask.utils")
-    force = Workforce(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
+    force = WorkerRegistry(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
     force.look()
 
     for name in ("measure", "log-in", "setup.psu"):
         step = ShellStep(name=name, cmd="x")
-        Handing(dask.submit, force, step, ticket).tend()  # type: ignore[arg-type]
+        Submitter(dask.submit, force, step, ticket).tend()  # type: ignore[arg-type]
 
     keys = [how["key"] for _, how in dask.tasks]
     assert {utils.key_split(key) for key in keys} == {"step"}
@@ -127,7 +128,7 @@ def test_dask_takes_all_steps_for_tasks_of_one_kind(dask: Dask, ticket: Ticket) 
 
 
 def test_three_workers_may_die_with_it_and_no_more(
-    dask: Dask, handed: Handing, ticket: Ticket
+    dask: Dask, handed: Submitter, ticket: Ticket
 ) -> None:
     for _ in range(3):
         assert ticket.said == []
@@ -138,7 +139,7 @@ def test_three_workers_may_die_with_it_and_no_more(
 
 
 def test_of_a_claimed_try_the_worker_is_heard_and_not_dask(
-    dask: Dask, handed: Handing, ticket: Ticket
+    dask: Dask, handed: Submitter, ticket: Ticket
 ) -> None:
     handed.tend()
     ticket.claim = object()
@@ -148,7 +149,7 @@ def test_of_a_claimed_try_the_worker_is_heard_and_not_dask(
 
 
 def test_a_worker_that_ends_without_a_word_has_lost_it(
-    dask: Dask, handed: Handing, ticket: Ticket
+    dask: Dask, handed: Submitter, ticket: Ticket
 ) -> None:
     handed.tend()
     dask.tasks[-1][0].end("finished")
@@ -157,7 +158,7 @@ def test_a_worker_that_ends_without_a_word_has_lost_it(
 
 
 def test_it_waits_for_a_worker_and_not_for_ever(
-    dask: Dask, handed: Handing, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+    dask: Dask, handed: Submitter, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handed.tend()
     dask.workers = set()
@@ -165,12 +166,12 @@ def test_it_waits_for_a_worker_and_not_for_ever(
     handed.tend()
     assert ticket.said == []
 
-    monkeypatch.setattr(handing, "_NOBODY", 0.0)
+    monkeypatch.setattr(runner, "_NOBODY", 0.0)
     handed.tend()
     assert ticket.said == ["no worker is left that can take it"]
 
 
-def test_what_is_withdrawn_is_taken_back(dask: Dask, handed: Handing) -> None:
+def test_what_is_withdrawn_is_taken_back(dask: Dask, handed: Submitter) -> None:
     handed.withdraw()
     handed.tend()
     handed.withdraw()

@@ -11,7 +11,7 @@ import pytest
 from distributed.security import Security
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution.relay import Relay, To
+from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy, To
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.exchange import ContextUnreachable
 from pytest_orchestrator.remote.server import Server
@@ -49,20 +49,20 @@ def _to(address: str) -> To:
 
 
 @pytest.fixture
-def front(server: Server, security: Security) -> Iterator[Relay]:
-    relay = Relay(_to(server.address), listens=_listens(security)).start()
+def front(server: Server, security: Security) -> Iterator[TlsProxy]:
+    relay = TlsProxy(_to(server.address), listens=_listens(security)).start()
     yield relay
     relay.close()
 
 
 @pytest.fixture
-def gate(front: Relay, security: Security) -> Iterator[Relay]:
-    relay = Relay(_to(front.address), connects=_connects(security)).start()
+def gate(front: TlsProxy, security: Security) -> Iterator[TlsProxy]:
+    relay = TlsProxy(_to(front.address), connects=_connects(security)).start()
     yield relay
     relay.close()
 
 
-def test_a_context_is_asked_through_both_sides(gate: Relay, context: Context) -> None:
+def test_a_context_is_asked_through_both_sides(gate: TlsProxy, context: Context) -> None:
     large = "x" * 3_000_000
     with RemoteContext.connect(gate.address, "t") as remote:
         remote.set("a", large)
@@ -75,12 +75,12 @@ def test_a_context_is_asked_through_both_sides(gate: Relay, context: Context) ->
 
 
 def test_what_is_between_the_sides_says_nothing_in_plain_words(
-    front: Relay, security: Security, context: Context
+    front: TlsProxy, security: Security, context: Context
 ) -> None:
     heard = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as tap:
         threading.Thread(target=_tapped, args=(tap, _to(front.address), heard)).start()
-        relay = Relay(tap.getsockname(), connects=_connects(security)).start()
+        relay = TlsProxy(tap.getsockname(), connects=_connects(security)).start()
         with RemoteContext.connect(relay.address, "t") as remote:
             remote.set("a", "a word that nobody is to read")
         relay.close()
@@ -109,8 +109,10 @@ def _copied(source: socket.socket, to: socket.socket, heard: bytearray) -> None:
         pass
 
 
-def test_who_does_not_belong_to_the_cluster_is_not_let_in(front: Relay, context: Context) -> None:
-    stranger = Relay(_to(front.address), connects=_connects(Security.temporary())).start()
+def test_who_does_not_belong_to_the_cluster_is_not_let_in(
+    front: TlsProxy, context: Context
+) -> None:
+    stranger = TlsProxy(_to(front.address), connects=_connects(Security.temporary())).start()
     with pytest.raises(ContextUnreachable):
         RemoteContext.connect(stranger.address, "t")
     stranger.close()
@@ -121,7 +123,7 @@ def test_who_does_not_belong_to_the_cluster_is_not_let_in(front: Relay, context:
 
 
 def test_a_session_that_has_gone_is_told_from_one_that_does_not_answer(
-    front: Relay, gate: Relay
+    front: TlsProxy, gate: TlsProxy
 ) -> None:
     assert not gate.is_refused
     front.close()
@@ -131,7 +133,7 @@ def test_a_session_that_has_gone_is_told_from_one_that_does_not_answer(
     assert gate.is_refused
 
 
-def test_nothing_is_left_of_a_relay(front: Relay, gate: Relay, tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_relay(front: TlsProxy, gate: TlsProxy, tmp_path: Path) -> None:
     with RemoteContext.connect(gate.address, "t") as remote:
         gate.close()
         with pytest.raises(OSError, match=r"closed|reset|broken"):
@@ -145,7 +147,7 @@ def test_nothing_is_left_of_a_relay(front: Relay, gate: Relay, tmp_path: Path) -
 
 def test_a_connection_that_is_just_ending_ends_with_the_relay(security: Security) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        relay = Relay(door.getsockname(), connects=_connects(security)).start()
+        relay = TlsProxy(door.getsockname(), connects=_connects(security)).start()
         with socket.create_connection(_to(relay.address), timeout=60):
             plain, _ = door.accept()
             plain.settimeout(60)

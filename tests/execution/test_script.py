@@ -14,7 +14,7 @@ import pytest
 
 from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.carrying import carried, uncarried
+from pytest_orchestrator.execution.dask.messages import carried, uncarried
 from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles
 from pytest_orchestrator.recipe.step_types import ShellStep
 

@@ -13,28 +13,27 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.result import Ended, Usage
-from pytest_orchestrator.execution.away import Errand
-from pytest_orchestrator.execution.desk import Desk
-from pytest_orchestrator.execution.environment import Manner
-from pytest_orchestrator.execution.errands import (
+from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
+from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
+from pytest_orchestrator.execution.dask.messages import (
     BEAT,
     CLAIM,
     DONE,
     NEXT,
     PIECE,
     SILENCE,
-    Answer,
-    Beat,
-    Claim,
+    Chunk,
+    ClaimRequest,
+    Heartbeat,
+    HeartbeatReply,
     Outcome,
-    Piece,
-    Terms,
+    SessionConfig,
     plain,
     read,
 )
-from pytest_orchestrator.execution.growing import Growing, last_of
+from pytest_orchestrator.execution.dask.submission import Submission
+from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.remote.protocol import Reply, Request, refusal, wrong_token
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     from tests.execution.conftest import Bench
 
-TERMS = Terms(
+TERMS = SessionConfig(
     session="s",
     run="r",
     root="/",
@@ -84,15 +83,15 @@ class Scene:
 
     def __init__(self, bench: Bench) -> None:
         self.door = Door()
-        self.desk = Desk(self.door, TERMS)
+        self.desk = AttemptBroker(self.door, TERMS)
         self.step, self.env = bench.shell_step("true"), bench.env
         self.context = Context()
         self.ticket = self.desk.issue(self.step, self.context, self.env)
         self.token = self.ticket.token
         self.withdrawn: list[bool] = []
 
-    def errand(self) -> Errand:
-        return Errand(self.step, self.env, self.ticket, lambda: self.withdrawn.append(True))
+    def errand(self) -> Submission:
+        return Submission(self.step, self.env, self.ticket, lambda: self.withdrawn.append(True))
 
     def claim(self, worker: str, key: str = "1", beats: int = 0) -> Reply:
         return self.door.ask(self.token, CLAIM, plain(_claim(worker, key, beats)))
@@ -102,14 +101,14 @@ class Scene:
         return self.door.ask(self.token, DONE, plain(outcome))
 
     def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Reply:
-        piece = Piece(self.ticket.id, stream, at, data)
+        piece = Chunk(self.ticket.id, stream, at, data)
         return self.door.ask(self.token, PIECE, plain(piece))
 
-    def beat(self, worker: str, number: int, *running: str) -> Answer:
+    def beat(self, worker: str, number: int, *running: str) -> HeartbeatReply:
         pulse = self.desk.stay(_claim(worker)).token
-        reply = self.door.ask(pulse, BEAT, plain(Beat(number, running)))
+        reply = self.door.ask(pulse, BEAT, plain(Heartbeat(number, running)))
         assert reply.ok, reply.error
-        return read(reply.value, Answer)
+        return read(reply.value, HeartbeatReply)
 
     def look(self) -> None:
         self.ticket.wait_until(time.monotonic() + 0.1)
@@ -118,8 +117,8 @@ class Scene:
         self.desk.stay(_claim(worker)).heard -= seconds
 
 
-def _claim(worker: str, key: str = "1", beats: int = 0) -> Claim:
-    return Claim(worker, f"host-of-{worker}", f"stay-of-{worker}", key, beats)
+def _claim(worker: str, key: str = "1", beats: int = 0) -> ClaimRequest:
+    return ClaimRequest(worker, f"host-of-{worker}", f"stay-of-{worker}", key, beats)
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_whoever_looks_while_a_new_worker_claims_it_takes_nobody_for_lost(
 ) -> None:
     real = scene.desk.stay
 
-    def stay(claim: Claim) -> Any:
+    def stay(claim: ClaimRequest) -> Any:
         scene.look()
         return real(claim)
 
@@ -265,7 +264,7 @@ def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
 def test_the_last_bytes_of_a_log_come_with_its_end(scene: Scene) -> None:
     scene.claim("a")
     assert scene.print(b"abc").ok
-    last = (Piece(scene.ticket.id, "stdout", 3, b"def"),)
+    last = (Chunk(scene.ticket.id, "stdout", 3, b"def"),)
     outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), pieces=last)
 
     assert scene.door.ask(scene.token, DONE, plain(outcome)).ok
@@ -276,17 +275,17 @@ def test_the_last_bytes_of_a_log_come_with_its_end(scene: Scene) -> None:
 def test_of_files_that_grow_no_more_the_last_few_bytes_are_kept_back(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 3))
     (tmp_path / "short").write_bytes(b"abc")
-    sent: list[Piece] = []
-    files = [Growing(name, str(tmp_path / name)) for name in ("long", "short", "none")]
+    sent: list[Chunk] = []
+    files = [ChunkSender(name, str(tmp_path / name)) for name in ("long", "short", "none")]
 
-    few = last_of(files, "t", sent.append)
+    few = send_rest(files, "t", sent.append)
 
     assert [(one.stream, one.at, len(one.data)) for one in sent] == [("long", 0, 1 << 20)]
-    assert few == (Piece("t", "long", 1 << 20, b"xxx"), Piece("t", "short", 0, b"abc"))
-    assert last_of(files, "t", sent.append) == few  # nobody has said that they arrived
+    assert few == (Chunk("t", "long", 1 << 20, b"xxx"), Chunk("t", "short", 0, b"abc"))
+    assert send_rest(files, "t", sent.append) == few  # nobody has said that they arrived
     for file, piece in zip(files, few, strict=False):
         file.told(piece)
-    assert last_of(files, "t", sent.append) == ()
+    assert send_rest(files, "t", sent.append) == ()
     assert len(sent) == 1
 
 
@@ -316,8 +315,8 @@ EVENTS = st.one_of(
 def test_a_body_runs_once_at_most_and_ends_in_one_way(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.execution.desk.LONG_POLL", 0.0)
-    monkeypatch.setattr("pytest_orchestrator.execution.tickets._LOOK", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker.LONG_POLL", 0.0)
+    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._LOOK", 0.0)
     scene, beats = Scene(bench), 0
     bodies: set[tuple[str, str]] = set()
     ends: set[str] = set()
@@ -352,7 +351,7 @@ def test_a_body_runs_once_at_most_and_ends_in_one_way(
     assert len(ends) == 1
 
 
-def _seen(ticket: Ticket, wait: Callable[[], object] | None = None) -> set[str]:
+def _seen(ticket: RemoteAttempt, wait: Callable[[], object] | None = None) -> set[str]:
     """Look once at how it ended; nothing where that is not known."""
     try:
         (wait or (lambda: ticket.wait_until(time.monotonic() + 0.001)))()

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import asking, worker
-from pytest_orchestrator.execution.away import Errand
-from pytest_orchestrator.execution.desk import Desk
+from pytest_orchestrator.execution.dask import client, worker
+from pytest_orchestrator.execution.dask.broker import AttemptBroker
+from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.remote.limits import Limits
@@ -24,11 +24,11 @@ from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.errands import Work
+    from pytest_orchestrator.execution.dask.messages import AttemptRef
     from pytest_orchestrator.recipe.step_keys import Step
     from tests.execution.conftest import Bench
 
-Sent = Callable[["Step"], tuple[Errand, threading.Thread]]
+Sent = Callable[["Step"], tuple[Submission, threading.Thread]]
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
     bench.surroundings(artifacts=tmp_path / "kept")
     threads: list[threading.Thread] = []
     with Server(context) as server:
-        desk = Desk(server, terms)
+        desk = AttemptBroker(server, terms)
 
-        def send(step: Step) -> tuple[Errand, threading.Thread]:
+        def send(step: Step) -> tuple[Submission, threading.Thread]:
             ticket = desk.issue(step, context, bench.env)
             thread = threading.Thread(target=performed, args=(ticket.work,))
             thread.start()
             threads.append(thread)
-            return Errand(step, bench.env, ticket, lambda: None), thread
+            return Submission(step, bench.env, ticket, lambda: None), thread
 
         yield send
         desk.close()
@@ -55,7 +55,7 @@ def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
             thread.join()
 
 
-def performed(work: Work) -> None:
+def performed(work: AttemptRef) -> None:
     with contextlib.suppress(RequestRefused):  # which its scheduler is told
         worker.perform(work, "bench-1")
 
@@ -100,7 +100,7 @@ def test_a_lane_that_does_not_hear_is_ended_itself(
 def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_LARGEST", Limits().line - 1024)  # of the session of this test
+    monkeypatch.setattr(client, "_LARGEST", Limits().line - 1024)  # of the session of this test
     large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""  # no request has that many bytes
     step = bench.shell_step(f"{large}; printf 'the end' >&2")
     errand, thread = sent(step)
@@ -118,7 +118,7 @@ def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
 def test_copies_whose_list_no_request_holds_are_told_as_missing(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "_LARGEST", 8_000)
+    monkeypatch.setattr(client, "_LARGEST", 8_000)
     names = "$(seq -f '%0200g.csv' 100)"
     errand, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
     assert errand.result().failure is None

@@ -5,10 +5,9 @@ from collections.abc import Collection
 import msgspec
 import pytest
 
-from pytest_orchestrator.execution import workforce
-from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
+from pytest_orchestrator.execution.dask import registry
+from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.scheduling.placement import Offer
-from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.step_types import ShellStep
 
 HERE = fingerprint("/nowhere", ())
@@ -45,17 +44,17 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def force(cluster: Cluster, said: list[str]) -> Workforce:
-    return Workforce(cluster.seen, cluster.probe, HERE, {"psu"}, said.append)
+def force(cluster: Cluster, said: list[str]) -> WorkerRegistry:
+    return WorkerRegistry(cluster.seen, cluster.probe, HERE, {"psu"}, said.append)
 
 
 @pytest.fixture
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workforce, "_FRESH", 0.0)
+    monkeypatch.setattr(registry, "_FRESH", 0.0)
 
 
 def test_workers_that_are_unlike_are_not_used_and_told_of(
-    cluster: Cluster, force: Workforce, said: list[str]
+    cluster: Cluster, force: WorkerRegistry, said: list[str]
 ) -> None:
     cluster.workers = {
         "good": HERE,
@@ -65,7 +64,7 @@ def test_workers_that_are_unlike_are_not_used_and_told_of(
     force.look(at_once=True)
 
     assert force.able(STEP) == ["tcp://good"]
-    assert list(workforce.told(force.unlike)) == [
+    assert list(registry.unused_workers(force.unlike)) == [
         "worker bare would not run the same:",
         "  package pytest_orchestrator is missing",
         "worker old would not run the same:",
@@ -76,7 +75,7 @@ def test_workers_that_are_unlike_are_not_used_and_told_of(
 
 @pytest.mark.usefixtures("always_fresh")
 def test_a_worker_that_comes_later_is_asked_once_and_told_of(
-    cluster: Cluster, force: Workforce, said: list[str]
+    cluster: Cluster, force: WorkerRegistry, said: list[str]
 ) -> None:
     cluster.workers = {"first": HERE}
     force.look(at_once=True)
@@ -91,7 +90,7 @@ def test_a_worker_that_comes_later_is_asked_once_and_told_of(
 
 @pytest.mark.usefixtures("always_fresh")
 def test_a_scheduler_that_does_not_answer_takes_no_worker_away(
-    cluster: Cluster, force: Workforce
+    cluster: Cluster, force: WorkerRegistry
 ) -> None:
     cluster.is_silent = True
     with pytest.raises(TimeoutError):
@@ -105,7 +104,9 @@ def test_a_scheduler_that_does_not_answer_takes_no_worker_away(
     assert force.able(STEP) == ["tcp://first"]
 
 
-def test_who_is_there_is_not_asked_anew_for_each_step(cluster: Cluster, force: Workforce) -> None:
+def test_who_is_there_is_not_asked_anew_for_each_step(
+    cluster: Cluster, force: WorkerRegistry
+) -> None:
     cluster.workers = {"first": HERE}
     force.look()
     cluster.workers["second"] = HERE
@@ -114,7 +115,9 @@ def test_who_is_there_is_not_asked_anew_for_each_step(cluster: Cluster, force: W
     assert force.able(STEP) == ["tcp://first"]
 
 
-def test_what_the_session_counts_is_asked_of_no_worker(cluster: Cluster, force: Workforce) -> None:
+def test_what_the_session_counts_is_asked_of_no_worker(
+    cluster: Cluster, force: WorkerRegistry
+) -> None:
     cluster.workers = {"good": HERE}
     cluster.scopes = 1
     force.look()

@@ -28,7 +28,7 @@ from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep, ShellStep
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.workforce import Workforce
+    from pytest_orchestrator.execution.dask.registry import WorkerRegistry
 
 
 class Submitted(Protocol):
@@ -59,7 +59,7 @@ class Submitted(Protocol):
 class Runner(Protocol):
     """Runs bodies of steps elsewhere, any number at the same time."""
 
-    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> "Workforce":
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> "WorkerRegistry":
         """Reach those that run them, before the first step.
 
         Args:

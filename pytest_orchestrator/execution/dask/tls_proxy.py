@@ -1,4 +1,4 @@
-"""Carries connections between a plain side and an encrypted one, byte by byte.
+"""TLS proxy: carries connections between a plain and an encrypted side.
 
 Beside the session it takes in encrypted what workers say; beside a worker it takes in plain what
 steps say, who are no further than the loopback.
@@ -22,7 +22,7 @@ _TURNS: Final = 5
 To = tuple[str, int]
 
 
-class Relay:
+class TlsProxy:
     """Listens at one address, and carries each connection to another.
 
     Args:

@@ -1,4 +1,4 @@
-"""One try of a step on a worker, as the rest of the engine sees it."""
+"""Submitted attempt, as the rest of the engine sees it."""
 
 import contextlib
 import os
@@ -11,22 +11,27 @@ import msgspec
 from pytest_orchestrator.core.artifact import Artifact
 from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
 from pytest_orchestrator.core.where import Where
-from pytest_orchestrator.execution.carrying import order_of
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
+from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
+from pytest_orchestrator.execution.dask.messages import (
+    STREAMS,
+    FollowUp,
+    FollowUpReply,
+    Outcome,
+    follow_up_of,
+)
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.errands import STREAMS, Done, Order, Outcome
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts
-from pytest_orchestrator.execution.tickets import Ticket, WorkerLost
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 
 _PATIENCE: Final = 4.0
 """Seconds in which a worker that hears has ended what it runs."""
 
 
-class Errand:
+class Submission:
     """A try that some worker runs.
 
     Args:
@@ -39,7 +44,7 @@ class Errand:
     before: Final[Before] = {}
 
     def __init__(
-        self, step: Step, env: Environment, ticket: Ticket, withdraw: Callable[[], object]
+        self, step: Step, env: Environment, ticket: RemoteAttempt, withdraw: Callable[[], object]
     ) -> None:
         self._step, self._env, self._ticket, self._withdraw = step, env, ticket, withdraw
         self._begun = time.monotonic()
@@ -95,7 +100,7 @@ class Errand:
         if env.artifacts is None:
             return CopiedArtifacts()
         try:
-            done = self._ticket.asked(Order(patterns=tuple(patterns)))
+            done = self._ticket.asked(FollowUp(patterns=tuple(patterns)))
         except WorkerLost as lost:
             return CopiedArtifacts(warnings=(f"artifacts: {lost}",))
         if done.error:
@@ -116,7 +121,7 @@ class Errand:
         self._ticket.close()
 
     def _checked(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
-        done: Done = self._ticket.asked(order_of(criterion))
+        done: FollowUpReply = self._ticket.asked(follow_up_of(criterion))
         if done.late is not None:
             raise SearchTimeout(done.error, done.late)
         if done.error:

@@ -1,16 +1,18 @@
-"""Files of a try that arrive in pieces, each written where it belongs in the folder of the run."""
+"""Chunked file transfer: growing files sent in chunks until acknowledged."""
 
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
+from pytest_orchestrator.execution.dask.messages import COPIES, LARGEST, STREAMS, Chunk
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.errands import COPIES, STREAMS, Piece
 from pytest_orchestrator.remote.protocol import RequestRefused
 
 
-class Arriving:
+class ChunkReceiver:
     """What one try sends: logs, samples and copies of files.
 
     Args:
@@ -25,7 +27,7 @@ class Arriving:
         self._is_closed = False
         self._has_logs = False
 
-    def take(self, piece: Piece) -> None:
+    def take(self, piece: Chunk) -> None:
         """Write some bytes; a piece may come twice, and in any order.
 
         Of a log that cannot be written, as on a full disk, nothing is told: the step goes on.
@@ -70,3 +72,57 @@ class Arriving:
         if not stream.startswith(COPIES) or copy.is_absolute() or ".." in copy.parts:
             raise RequestRefused(f"nothing is kept of {stream!r}")
         return None if self._env.artifacts is None else str(self._env.artifacts / copy)
+
+
+_FEW: Final = 1 << 14
+
+
+class ChunkSender:
+    """A file from its beginning.
+
+    Args:
+        stream: What it is called where it arrives.
+        path: Where it is; it may not be there yet.
+    """
+
+    def __init__(self, stream: str, path: str) -> None:
+        self._stream, self._path = stream, path
+        self._sent = 0
+
+    def pieces(self, ticket: str, most: int = LARGEST) -> Iterator[Chunk]:
+        """Give the next piece of so many bytes at most, where there is one."""
+        data = b""
+        with contextlib.suppress(OSError), open(self._path, "rb") as file:
+            file.seek(self._sent)
+            data = file.read(most)
+        if data:
+            yield Chunk(ticket, self._stream, self._sent, data)
+
+    def told(self, piece: Chunk) -> None:
+        """Take note of a piece that has arrived."""
+        if piece.stream == self._stream and piece.at <= self._sent:
+            self._sent = max(self._sent, piece.at + len(piece.data))
+
+
+def send_rest(
+    files: Iterable[ChunkSender], ticket: str, send: Callable[[Chunk], object]
+) -> tuple[Chunk, ...]:
+    """Send what has not arrived of files that grow no more, but for their last few bytes.
+
+    Args:
+        files: The files.
+        ticket: Whose they are.
+        send: Sends a piece, and returns once it has arrived.
+
+    Returns:
+        These, to be sent with what comes next; they are told once that has arrived.
+    """
+    few: list[Chunk] = []
+    for file in files:
+        while pieces := list(file.pieces(ticket)):
+            if len(pieces[0].data) <= _FEW:
+                few += pieces
+                break
+            send(pieces[0])
+            file.told(pieces[0])
+    return tuple(few)

@@ -1,10 +1,10 @@
-"""What goes between a session and the workers that run bodies of its steps: plain values.
+"""Messages between a session and its workers, and steps as JSON.
 
 A worker asks, the session answers; both by the protocol of the Context, with these operations
 beside its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,6 +14,9 @@ from pytest_orchestrator.core.place import Place
 from pytest_orchestrator.core.result import Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
 from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.lanes.messages import packed, unpacked
+from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
 from pytest_orchestrator.remote.protocol import Reply, Request, refusal
 
 CLAIM: Final = "claim"
@@ -40,7 +43,7 @@ COPIES: Final = "artifacts/"
 T = TypeVar("T")
 
 
-class Work(msgspec.Struct, frozen=True):
+class AttemptRef(msgspec.Struct, frozen=True):
     """Where a worker claims one try of a step; no more goes through a scheduler.
 
     Attributes:
@@ -58,7 +61,7 @@ class Work(msgspec.Struct, frozen=True):
     is_encrypted: bool = False
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What all tries of a session have in common.
 
     Attributes:
@@ -90,7 +93,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     secret_names: tuple[str, ...]
 
 
-class Claim(msgspec.Struct, frozen=True):
+class ClaimRequest(msgspec.Struct, frozen=True):
     """Who is about to run a try.
 
     Attributes:
@@ -108,7 +111,7 @@ class Claim(msgspec.Struct, frozen=True):
     beats: int = 0
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
     """A try, to whom has claimed it: nobody else gets it.
 
     Attributes:
@@ -135,10 +138,10 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     samples: bool
     stays: bool
     pulse: str
-    terms: Terms | None
+    terms: SessionConfig | None
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True):
     """Some bytes of a file that grows.
 
     Attributes:
@@ -154,7 +157,7 @@ class Piece(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Beat(msgspec.Struct, frozen=True):
+class Heartbeat(msgspec.Struct, frozen=True):
     """A sign of life of a worker's process.
 
     Attributes:
@@ -165,10 +168,10 @@ class Beat(msgspec.Struct, frozen=True):
 
     number: int = 0
     running: tuple[str, ...] = ()
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[Chunk, ...] = ()
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HeartbeatReply(msgspec.Struct, frozen=True):
     """What a worker's process is told after a beat.
 
     Attributes:
@@ -180,7 +183,7 @@ class Answer(msgspec.Struct, frozen=True):
     is_over: bool = False
 
 
-class Once(msgspec.Struct, frozen=True):
+class NumberedRequest(msgspec.Struct, frozen=True):
     """An operation on the Context, which may be asked for again where its answer was lost.
 
     Attributes:
@@ -215,10 +218,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     before: Before = {}
     began: float = 0.0
     after: float = 0.0
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[Chunk, ...] = ()
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a worker after a body; nothing where it may go.
 
     Attributes:
@@ -236,7 +239,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     patterns: tuple[Any, ...] | None = None
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker answers to an order.
 
     Attributes:
@@ -277,3 +280,70 @@ def read(value: Any, kind: type[T]) -> T:
         msgspec.ValidationError: It is something else.
     """
     return msgspec.convert(value, kind)
+
+
+_OF_A_COMMAND: Final = ("name", "cmd", "shell", "args", "stdin", "parse", "skip_exit_code", "cwd")
+_OF_EACH: Final = ("timeout", "stop_signal")
+
+
+def carried(step: Step) -> dict[str, Any]:
+    """Return what a body needs of its step, as JSON carries it.
+
+    Args:
+        step: A Python step or a shell step.
+    """
+    if isinstance(step, PythonStep):
+        return {"type": "python"} | packed(step) | {"fresh": _fresh(step)}
+    told = {name: getattr(step, name) for name in (*_OF_A_COMMAND, *_OF_EACH)}
+    codes = [_of_criterion(one) for one in step.success if one.name == "exit_code"]
+    at = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
+    return {"type": "shell"} | told | {"at": at, "success": codes, "fresh": _fresh(step)}
+
+
+def uncarried(told: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
+    """Return the step that `carried` was given, as far as a body needs it.
+
+    Returns:
+        The step, and its criteria on what it writes afresh.
+    """
+    rest = dict(told)
+    kind, fresh = rest.pop("type"), tuple(map(_criterion, rest.pop("fresh")))
+    if kind == "python":
+        return unpacked(rest), fresh
+    rest["at"] = {key: Place(*place) for key, place in rest["at"].items()}
+    rest["success"] = tuple(map(_criterion, rest["success"]))
+    for name in ("cmd", "shell", "skip_exit_code"):
+        rest[name] = tuple(rest[name]) if isinstance(rest[name], list) else rest[name]
+    return ShellStep(**rest), fresh
+
+
+def follow_up_of(criterion: Criterion) -> FollowUp:
+    """Return the order to check a criterion on files."""
+    return FollowUp(
+        name=criterion.name, wanted=criterion.wanted, place=criterion.place, at=criterion.at
+    )
+
+
+def criterion_of(order: FollowUp) -> Criterion:
+    """Return the criterion that an order asks for."""
+    return Criterion(order.name or "", order.wanted, order.place, order.at)
+
+
+def _fresh(step: Step) -> list[Any]:
+    return [
+        _of_criterion(one)
+        for one in step.success
+        if one.name == "files" and isinstance(one.wanted, dict) and one.wanted.get("fresh")
+    ]
+
+
+def _of_criterion(criterion: Criterion) -> Any:
+    return plain(follow_up_of(criterion))
+
+
+def _criterion(told: Any) -> Criterion:
+    return criterion_of(read(told, FollowUp))
+
+
+LARGEST: Final = 1 << 20
+"""Bytes of a piece, at most: as JSON it has to go into a request."""

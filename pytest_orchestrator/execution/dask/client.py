@@ -1,4 +1,4 @@
-"""What a worker asks the session for one try, over another connection where one is lost.
+"""Client of the attempt broker; repeats a request over a new connection.
 
 Whoever is cut off in the middle does not know whether it was done. So all that is asked may be
 asked again: what is told counts once, and operations on the Context are numbered.
@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.execution.errands import LONGEST, ONCE, PATIENCE, Once, read
+from pytest_orchestrator.execution.dask.messages import (
+    LONGEST,
+    ONCE,
+    PATIENCE,
+    NumberedRequest,
+    read,
+)
 from pytest_orchestrator.remote.client import RemoteContext
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, too_long
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.execution.stay import Stay
+    from pytest_orchestrator.execution.dask.agent import WorkerAgent
 
 _ANSWER: Final = 30.0
 _PAUSE: Final = 0.2
@@ -26,7 +32,7 @@ _LARGEST: Final = LONGEST - 1024  # bytes of what is told: what is around it has
 T = TypeVar("T")
 
 
-class Asking:
+class BrokerClient:
     """Asks the session; one thread at a time.
 
     Args:
@@ -38,7 +44,7 @@ class Asking:
         context: The Context of the session, for the body.
     """
 
-    def __init__(self, stay: "Stay", token: str) -> None:
+    def __init__(self, stay: "WorkerAgent", token: str) -> None:
         self.has_pulse = False
         self.context = _Lasting(self.ask)
         self._stay, self._token = stay, token
@@ -118,4 +124,4 @@ class _Lasting(RemoteContext):
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
         asked = Request(op=op, path=path, value=value, index=index, who=who)
-        return read(self._ask_for(ONCE, Once(next(self._numbers), asked)), Reply)
+        return read(self._ask_for(ONCE, NumberedRequest(next(self._numbers), asked)), Reply)

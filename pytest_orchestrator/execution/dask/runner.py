@@ -1,4 +1,4 @@
-"""Dask as what runs steps on other machines, or in processes of this one.
+"""Dask runner: cluster connection, task submission.
 
 Dask runs a task at least once. Here it only carries where a try may be claimed, so what it does a
 second time is refused, and a worker that it takes for lost may still tell of what it has done.
@@ -7,6 +7,7 @@ second time is refused, and a worker that it takes for lost may still tell of wh
 import contextlib
 import logging
 import re
+import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,23 +16,21 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution import worker
-from pytest_orchestrator.execution.alike import Fingerprint, fingerprint
-from pytest_orchestrator.execution.away import Errand
+from pytest_orchestrator.execution.dask import worker
+from pytest_orchestrator.execution.dask.messages import AttemptRef
+from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
+from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.errands import Work
-from pytest_orchestrator.execution.handing import Handing
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.execution.scheduling.placement import Offer, beside
 from pytest_orchestrator.execution.steps import custom
-from pytest_orchestrator.execution.workforce import Workforce
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep
 
 if TYPE_CHECKING:
     import ssl
 
-    from pytest_orchestrator.execution.desk import Desk
+    from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
 
 _CONNECT: Final = 15.0
 _ANSWER: Final = 20.0
@@ -40,7 +39,7 @@ _CUT_OFF: Final = 2.0
 """Seconds without the scheduler after which it is taken for lost."""
 
 
-MakeDesk = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "Desk"]
+MakeDesk = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "AttemptBroker"]
 
 
 class DaskError(Exception):
@@ -67,14 +66,14 @@ class DaskRunner:
     ) -> None:
         self._make_desk, self._scheduler = desk, scheduler
         self._counted, self._tell = counted, tell
-        self._desk: Desk | None = None
+        self._desk: AttemptBroker | None = None
         self._client: Any = None
         self._cluster: Any = None
         self._since: float | None = None
         self._files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._root = ""
 
-    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> Workforce:
+    def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> WorkerRegistry:
         """Connect to the cluster, and see who is there.
 
         Args:
@@ -111,7 +110,7 @@ class DaskRunner:
         self._ask_scheduler()
         self._root, self._files = root, (tuple(files), tuple(modules))
         own = fingerprint(root, *self._files)
-        self._force = Workforce(self._seen, self._probe, own, self._counted, self._tell)
+        self._force = WorkerRegistry(self._seen, self._probe, own, self._counted, self._tell)
         with _told(scheduler):
             self._force.look(at_once=True)
         return self._force
@@ -120,16 +119,16 @@ class DaskRunner:
         """Tell whether a step runs on a worker: services and ssh steps run beside pytest."""
         return not beside(step)
 
-    def submit(self, step: Step, context: Context, env: Environment) -> Errand:
+    def submit(self, step: Step, context: Context, env: Environment) -> Submission:
         """Let the try of a step be run by a worker."""
         assert self._desk is not None  # noqa: S101  # it was started
         if isinstance(step, CodeStep):
             step = custom.called(step, env)
         ticket = self._desk.issue(step, context, env)
-        handing = Handing(partial(self._client.submit, run_on_worker), self._force, step, ticket)
+        handing = Submitter(partial(self._client.submit, run_on_worker), self._force, step, ticket)
         ticket.tended = handing.tend
         handing.tend()
-        return Errand(step, env, ticket, handing.withdraw)
+        return Submission(step, env, ticket, handing.withdraw)
 
     def close(self) -> None:
         """Tell the workers that the session is over, and leave the cluster."""
@@ -211,7 +210,7 @@ class DaskRunner:
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
 
 
-def run_on_worker(work: Work) -> None:
+def run_on_worker(work: AttemptRef) -> None:
     """Be the task that Dask runs."""
     from distributed import get_worker
 
@@ -285,3 +284,83 @@ def _told(scheduler: Scheduler) -> Iterator[None]:
     except OSError as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DaskError(f"no scheduler can be reached at {scheduler}: {why}") from None
+
+
+_NOBODY: Final = 60.0
+"""Seconds for which a try waits where no worker is left that can take it."""
+_AGAIN: Final = 3
+"""So many workers may die that were about to claim a try."""
+
+
+class Submitter:
+    """A ticket on its way to a worker: handed out anew where who had it died before a claim.
+
+    Args:
+        submit: Hands a task out; as ``Client.submit`` of Dask, but for the task itself.
+        force: The workers.
+        step: The step.
+        ticket: Its ticket.
+    """
+
+    def __init__(
+        self, submit: Callable[..., Any], force: WorkerRegistry, step: Step, ticket: "RemoteAttempt"
+    ) -> None:
+        self._submit, self._force, self._step, self._ticket = submit, force, step, ticket
+        self._lock = threading.Lock()
+        self._future: Any = None
+        self._to: list[str] = []
+        self._times = 0
+        self._nobody: float | None = None
+
+    def tend(self) -> None:
+        """Hand the ticket out, where it is with nobody; called as long as nobody claims it."""
+        with self._lock:
+            if self._future is not None:
+                self._force.look()
+                if self._is_on_its_way():
+                    return
+                self._future.cancel()
+            self._to = self._force.able(self._step)
+            if not self._to:
+                self._wait_for_some()
+                return
+            self._nobody, self._times = None, self._times + 1
+            self._future = future = self._submit(
+                self._ticket.work,
+                # What a key begins with is a kind of task to Dask, which never forgets one.
+                key=f"step-{self._times}-{self._ticket.id}-{self._step.name}",
+                workers=self._to,
+                allow_other_workers=False,
+                resources=self._force.wanted(self._step) or None,
+                pure=False,
+                retries=0,
+            )
+        future.add_done_callback(self._take_note)
+
+    def withdraw(self) -> None:
+        """Take it back."""
+        if self._future is not None:
+            self._future.cancel()
+
+    def _is_on_its_way(self) -> bool:
+        there = {one.address for one in self._force.offers}
+        return not self._future.done() and not there.isdisjoint(self._to)
+
+    def _wait_for_some(self) -> None:
+        self._future = None
+        self._nobody = self._nobody or time.monotonic()
+        self._force.look()
+        if time.monotonic() - self._nobody > _NOBODY:
+            self._ticket.lose("no worker is left that can take it")
+
+    def _take_note(self, future: Any) -> None:
+        """Let the ticket know that Dask does no more for it."""
+        if future is not self._future:
+            return
+        ticket = self._ticket
+        if future.status == "finished":
+            ticket.lose("its worker ended it without a word")
+        elif ticket.claim is not None:
+            ticket.give_up()
+        elif future.status == "error" and self._times >= _AGAIN:
+            ticket.lose(f"Dask gave it up before a worker had it: {future.exception()}")

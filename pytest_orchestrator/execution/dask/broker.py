@@ -1,44 +1,51 @@
-"""One try of a step that runs elsewhere, as the session sees it."""
+"""Attempt broker: each attempt is claimed once; its worker is watched by heartbeats.
+
+A scheduler may hand a try to a second worker where it takes the first one for lost. That one is
+refused here, so that no body ever runs twice.
+"""
 
 import contextlib
 import os
+import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.execution.arriving import Arriving
-from pytest_orchestrator.execution.carrying import carried
 from pytest_orchestrator.execution.criteria import check
-from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.errands import (
+from pytest_orchestrator.execution.dask.chunks import ChunkReceiver
+from pytest_orchestrator.execution.dask.messages import (
+    BEAT,
     CLAIM,
     DID,
     DONE,
+    LONG_POLL,
     NEXT,
     ONCE,
     PIECE,
     SILENCE,
-    Claim,
-    Claimed,
-    Done,
-    Once,
-    Order,
+    AttemptRef,
+    Chunk,
+    ClaimReply,
+    ClaimRequest,
+    FollowUp,
+    FollowUpReply,
+    Heartbeat,
+    HeartbeatReply,
+    NumberedRequest,
     Outcome,
-    Piece,
-    Work,
+    SessionConfig,
+    carried,
     plain,
     read,
     replied,
 )
+from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
+from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_orchestrator.execution.desk import Desk
 
 _POLL: Final = 10.0
 """Seconds for which a worker that waits for orders is held back."""
@@ -50,7 +57,7 @@ class WorkerLost(Exception):
     """The worker that ran a try is gone, or was never there."""
 
 
-class Ticket:
+class RemoteAttempt:
     """A try: claimed by one worker, ended by its outcome, or lost.
 
     Args:
@@ -69,13 +76,15 @@ class Ticket:
         tended: Is called now and then as long as nobody has claimed it.
     """
 
-    def __init__(self, desk: "Desk", step: Step, context: Context, env: Environment) -> None:
+    def __init__(
+        self, desk: "AttemptBroker", step: Step, context: Context, env: Environment
+    ) -> None:
         self.id = os.urandom(8).hex()
         self.token = ""
-        self.claim: Claim | None = None
+        self.claim: ClaimRequest | None = None
         self.claimed_at = 0.0
         self.outcome: Outcome | None = None
-        self.refused: list[Claim] = []
+        self.refused: list[ClaimRequest] = []
         self.tended: Callable[[], object] = lambda: None
         self.is_to_end = False
         self.at_once = False
@@ -85,27 +94,27 @@ class Ticket:
         self._given_up = self._is_unknown = False
         self._lost = ""
         self._is_closed = False
-        self._order: Order | None = None
-        self._done: list[Done] = []
+        self._order: FollowUp | None = None
+        self._done: list[FollowUpReply] = []
         self._last = 0, Reply(ok=True)
-        self._arriving = Arriving(step.name, env)
+        self._arriving = ChunkReceiver(step.name, env)
         self.take = self._arriving.take
         self._asks: dict[str, Callable[[Any], Any]] = {
-            CLAIM: lambda value: plain(self._claimed(read(value, Claim))),
-            PIECE: lambda value: self.take(read(value, Piece)),
+            CLAIM: lambda value: plain(self._claimed(read(value, ClaimRequest))),
+            PIECE: lambda value: self.take(read(value, Chunk)),
             DONE: lambda value: self._ended(read(value, Outcome)),
             NEXT: lambda _: self._next(),
-            DID: lambda value: self._did(read(value, Done)),
-            ONCE: lambda value: self._once(read(value, Once)),
+            DID: lambda value: self._did(read(value, FollowUpReply)),
+            ONCE: lambda value: self._once(read(value, NumberedRequest)),
         }
 
     @property
-    def work(self) -> Work:
+    def work(self) -> AttemptRef:
         """What a worker must know to claim it."""
         desk = self._desk
-        return Work(desk.terms.session, self.id, desk.address, self.token, desk.is_encrypted)
+        return AttemptRef(desk.terms.session, self.id, desk.address, self.token, desk.is_encrypted)
 
-    def is_with(self, claim: Claim) -> bool:
+    def is_with(self, claim: ClaimRequest) -> bool:
         """Tell whether a worker's process has claimed it."""
         return self.claim is not None and self.claim.stay == claim.stay
 
@@ -186,7 +195,7 @@ class Ticket:
         self._desk.stir()
         return is_claimed
 
-    def asked(self, order: Order) -> Done:
+    def asked(self, order: FollowUp) -> FollowUpReply:
         """Have something done after the body, and wait for that.
 
         Raises:
@@ -211,7 +220,7 @@ class Ticket:
             self._desk.end(token)
         self._arriving.close()
 
-    def _claimed(self, claim: Claim) -> Claimed:
+    def _claimed(self, claim: ClaimRequest) -> ClaimReply:
         stay = self._desk.stay(claim)  # whoever has a claim is asked for its silence
         with self._moved:
             if self.claim not in (None, claim):  # the same one may not have got the answer
@@ -224,7 +233,7 @@ class Ticket:
                 self.claim, self.claimed_at = claim, time.time()
         env, step = self._env, self._step
         self._handed = self._handed or self._desk.let_in(step.name, self._context)
-        return Claimed(
+        return ClaimReply(
             step=carried(step),
             attempt=env.attempt,
             recipe=env.recipe,
@@ -262,7 +271,7 @@ class Ticket:
                     return {}
                 self._moved.wait(left)
 
-    def _once(self, once: Once) -> Reply:
+    def _once(self, once: NumberedRequest) -> Reply:
         """Do an operation on the Context; of the last one, tell again what became of it."""
         number, reply = self._last
         if once.number < number:  # it is of a connection that was given up, and comes late
@@ -272,7 +281,7 @@ class Ticket:
             self._last = once.number, reply
         return reply
 
-    def _did(self, done: Done) -> None:
+    def _did(self, done: FollowUpReply) -> None:
         with self._moved:
             if self._order is not None:  # else it did not get the answer, and tells again
                 self._order = None
@@ -299,3 +308,186 @@ def _of_the_item(env: Environment) -> dict[str, str]:
     with contextlib.suppress(KeyError):
         return {name: variables[name]}
     return {}
+
+
+_GRACE: Final = 3.0
+"""Seconds without a worker that a scheduler has given up."""
+
+
+class Reception(Protocol):
+    """Lets those in who have a token; see `remote.server`."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+
+    def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
+        """Make a token for somebody whose requests are answered one at a time."""
+
+    def end(self, token: str) -> None:
+        """Refuse a token from now on."""
+
+
+class AttemptBroker:
+    """The session's side of all tries that run elsewhere.
+
+    Args:
+        reception: Lets workers in.
+        terms: The terms of the session.
+        cut_off: Says by what the session is cut off from all workers; empty where it is not.
+        relay: What listens in its place, for encrypted connections.
+
+    Attributes:
+        address: Where it listens.
+        terms: The terms of the session.
+        word: What all its tokens begin with; a secret of the session.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        terms: SessionConfig,
+        cut_off: Callable[[], str] = lambda: "",
+        relay: TlsProxy | None = None,
+    ) -> None:
+        self.terms = terms
+        self.cut_off = cut_off
+        self.word = secrets.token_hex(16)
+        self._moved = threading.Condition()
+        self._reception, self._relay = reception, relay
+        self._number = 0
+        self._tickets: dict[str, RemoteAttempt] = {}
+        self._stays: dict[str, WorkerSession] = {}
+        self._is_over = False
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self._reception.address if self._relay is None else self._relay.address
+
+    @property
+    def is_encrypted(self) -> bool:
+        """True where connections to it are."""
+        return self._relay is not None
+
+    def issue(self, step: Step, context: Context, env: Environment) -> RemoteAttempt:
+        """Make a ticket for a try of a step.
+
+        Args:
+            step: The step, with the values of its expressions.
+            context: Its own handle on the Context.
+            env: The surroundings of the run.
+        """
+        ticket = RemoteAttempt(self, step, context, env)
+        with self._moved:
+            self._tickets[ticket.id] = ticket
+        ticket.token = self.admit(step.name, ticket.answered)
+        return ticket
+
+    def forget(self, ticket: RemoteAttempt) -> None:
+        """Let nobody do anything for a ticket any more."""
+        with self._moved:
+            self._tickets.pop(ticket.id, None)
+
+    def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
+        """Make a token."""
+        with self._moved:
+            self._number += 1
+            token = f"{self.word}.{self._number}"
+        return self._reception.admit(who, answer, token)
+
+    def let_in(self, step: str, context: Context) -> str:
+        """Make a token for the programs of a step."""
+        return self.admit(step, lambda request: serve(request, context))
+
+    def end(self, token: str) -> None:
+        """Refuse a token from now on."""
+        self._reception.end(token)
+
+    def stay(self, claim: ClaimRequest) -> "WorkerSession":
+        """Return what is known of a worker's process, which was heard just now."""
+        known = self._stays.get(claim.stay)
+        if known is None:
+            fresh = WorkerSession(self, claim)
+            known = self._stays.setdefault(claim.stay, fresh)
+            if known is fresh:
+                known.token = self.admit(claim.worker, known.answered)
+        known.heard = time.monotonic()
+        return known
+
+    def silence(self, claim: ClaimRequest) -> float:
+        """Return for how many seconds a worker's process was not heard."""
+        return time.monotonic() - self._stays[claim.stay].heard
+
+    def is_lost(self, claim: ClaimRequest, *, given_up: bool) -> bool:
+        """Tell whether a worker has to be taken for lost.
+
+        Args:
+            claim: Its claim.
+            given_up: The scheduler has done so.
+        """
+        return self.silence(claim) > (_GRACE if given_up else SILENCE)
+
+    def beaten(self, stay: "WorkerSession", beat: Heartbeat) -> HeartbeatReply:
+        """Take what a worker's process brings; answer once there is something to say."""
+        for piece in beat.pieces:
+            ticket = self._tickets.get(piece.ticket)
+            if ticket is not None:
+                ticket.take(piece)
+        until = time.monotonic() + LONG_POLL
+        with self._moved:
+            for ticket in self._of(stay):
+                if ticket.id not in beat.running:
+                    ticket.is_unknown(beat.number)
+            while True:
+                end = {one.id: one.at_once for one in self._of(stay) if one.is_to_end}
+                # What nobody waits for any more, as after a silence, is not to go on there.
+                end |= {one: True for one in beat.running if one not in self._tickets}
+                left = until - time.monotonic()
+                if end or self._is_over or left <= 0:
+                    return HeartbeatReply(end=end, is_over=self._is_over)
+                self._moved.wait(left)
+
+    def _of(self, stay: "WorkerSession") -> list[RemoteAttempt]:
+        return [one for one in self._tickets.values() if one.is_with(stay.claim)]
+
+    def stir(self) -> None:
+        """Let all beats be answered: there is something to say."""
+        with self._moved:
+            self._moved.notify_all()
+
+    def close(self) -> None:
+        """Tell all workers that the session is over."""
+        self._is_over = True
+        self.stir()
+
+
+class WorkerSession:
+    """One process of a worker, for as long as a session lasts.
+
+    Attributes:
+        claim: Its first claim.
+        heard: When it was heard last, by ``time.monotonic``.
+        token: What its beats show.
+        has_begun: It has beaten, so it has the terms of the session.
+    """
+
+    def __init__(self, desk: AttemptBroker, claim: ClaimRequest) -> None:
+        self.claim = claim
+        self.heard = time.monotonic()
+        self.token = ""
+        self.has_begun = False
+        self._desk = desk
+
+    def answered(self, request: Request) -> Reply:
+        """Answer a beat."""
+        self.heard = time.monotonic()
+        return replied(request, lambda _: self._done(request))
+
+    def _done(self, request: Request) -> Any:
+        if request.op == "missed":
+            return []
+        if request.op != BEAT:
+            raise RequestRefused(f"unknown op {request.op!r}")
+        self.has_begun = True
+        return plain(self._desk.beaten(self, read(request.value, Heartbeat)))

@@ -1,4 +1,4 @@
-"""A worker's side of tries of steps: claims one, runs its body, tells what became of it.
+"""Worker side of an attempt: claim, run, report the outcome.
 
 The body runs as it does beside pytest, in lanes of this process; its Context is that of the
 session, asked over the network. Whatever engine calls this, it may call it twice: the second
@@ -19,35 +19,37 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
-from pytest_orchestrator.execution.asking import Asking
-from pytest_orchestrator.execution.carrying import criterion_of, uncarried
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.evidence import Evidence
-from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.errands import (
+from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_of
+from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
+from pytest_orchestrator.execution.dask.client import BrokerClient
+from pytest_orchestrator.execution.dask.messages import (
     CLAIM,
     COPIES,
     DID,
     DONE,
+    LARGEST,
     NEXT,
     PIECE,
     STREAMS,
-    Claim,
-    Claimed,
-    Done,
-    Order,
+    AttemptRef,
+    Chunk,
+    ClaimReply,
+    ClaimRequest,
+    FollowUp,
+    FollowUpReply,
     Outcome,
-    Piece,
-    Work,
+    criterion_of,
     read,
+    uncarried,
 )
-from pytest_orchestrator.execution.growing import LARGEST, Growing, last_of
+from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.lane import Slot, slot_of
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.lanes.pattern_search import Searches, SearchTimeout
 from pytest_orchestrator.execution.outcome import Raised
-from pytest_orchestrator.execution.stay import Stay, stay_of
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.execution.temp_folders import scratch
@@ -63,7 +65,10 @@ class NotClaimed(Exception):
 
 
 def perform(
-    work: Work, worker: str, encrypted: ssl.SSLContext | None = None, scratch: str | None = None
+    work: AttemptRef,
+    worker: str,
+    encrypted: ssl.SSLContext | None = None,
+    scratch: str | None = None,
 ) -> None:
     """Run one try of a step, unless somebody has claimed it.
 
@@ -76,32 +81,32 @@ def perform(
     Raises:
         NotClaimed: It is not to be run here.
     """
-    stay = stay_of(work.session)
+    stay = agent_of(work.session)
     stay.reach(work, encrypted)
     run = _Run(work, stay, scratch)
     with stay.running(run) as beats:
-        claim = Claim(worker, socket.gethostname(), stay.id, os.urandom(8).hex(), beats)
+        claim = ClaimRequest(worker, socket.gethostname(), stay.id, os.urandom(8).hex(), beats)
         run.go(claim)
 
 
 class _Run:
     """One try that this worker has, or is about to have."""
 
-    def __init__(self, work: Work, stay: Stay, scratch: str | None) -> None:
+    def __init__(self, work: AttemptRef, stay: WorkerAgent, scratch: str | None) -> None:
         self.id = work.ticket
         self._stay, self._scratch = stay, scratch
-        self._asking = Asking(stay, work.token)
+        self._asking = BrokerClient(stay, work.token)
         self._told_to_end: float | None = None
         self._claimed = 0.0
         self._slot: Slot | None = None
         self._turn = threading.Lock()
-        self._growing: tuple[Growing, ...] = ()
+        self._growing: tuple[ChunkSender, ...] = ()
 
-    def go(self, claim: Claim) -> None:
+    def go(self, claim: ClaimRequest) -> None:
         """Claim it, run it, tell of it."""
         try:
             try:
-                claimed = read(self._asking.ask(CLAIM, claim), Claimed)
+                claimed = read(self._asking.ask(CLAIM, claim), ClaimReply)
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
             self._claimed = time.monotonic()
@@ -118,11 +123,11 @@ class _Run:
             raise
         self._asking.keep()
 
-    def pieces(self, most: int) -> list[Piece]:
+    def pieces(self, most: int) -> list[Chunk]:
         """Return what was printed since it was last told, some of it."""
         return [piece for one in self._growing for piece in one.pieces(self.id, most)]
 
-    def told(self, pieces: Iterable[Piece]) -> None:
+    def told(self, pieces: Iterable[Chunk]) -> None:
         """Take note of what the session has got."""
         for piece in pieces:
             for one in self._growing:
@@ -144,7 +149,7 @@ class _Run:
         self.end(at_once=True)
         self._asking.hang_up()
 
-    def _perform(self, claimed: Claimed, folder: Path) -> None:
+    def _perform(self, claimed: ClaimReply, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)
         with self._stay.slot() as slot:
             heard: list[dict[str, Any]] = []
@@ -156,7 +161,7 @@ class _Run:
             known = set(claimed.secrets)
             before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)
             self._growing = tuple(
-                Growing(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
+                ChunkSender(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
             )
             began = time.time()
             ended = self._body(step, env)
@@ -200,8 +205,8 @@ class _Run:
         samples = outcome.ended.usage.samples
         files = [*self._growing]
         if samples is not None:
-            files.append(Growing("samples", samples))
-        few = last_of(files, self.id, lambda piece: self._asking.ask(PIECE, piece))
+            files.append(ChunkSender("samples", samples))
+        few = send_rest(files, self.id, lambda piece: self._asking.ask(PIECE, piece))
         self._asking.ask(DONE, msgspec.structs.replace(outcome, pieces=few))
         self.told(few)
 
@@ -211,7 +216,7 @@ class _Run:
             while (told := self._asking.ask(NEXT)) is not None:
                 if not told:
                     continue
-                order = read(told, Order)
+                order = read(told, FollowUp)
                 if order.patterns is None:
                     done = self._checked(order, step, env, outcome)
                 else:
@@ -219,9 +224,11 @@ class _Run:
                 try:
                     self._asking.ask(DID, done)
                 except RequestRefused as error:
-                    self._asking.ask(DID, Done(error=str(error)))
+                    self._asking.ask(DID, FollowUpReply(error=str(error)))
 
-    def _checked(self, order: Order, step: Step, env: Environment, outcome: Outcome) -> Done:
+    def _checked(
+        self, order: FollowUp, step: Step, env: Environment, outcome: Outcome
+    ) -> FollowUpReply:
         criterion, ended = criterion_of(order), outcome.ended
         context = self._asking.context
         searches = Searches(env.slot, env.seconds_for(step.timeout))
@@ -231,13 +238,13 @@ class _Run:
         try:
             if criterion.name == "files":
                 searches.ahead(criteria_files.queries(criterion, evidence))
-            return Done(verdicts=tuple(check.CHECKS[criterion.name](criterion, evidence)))
+            return FollowUpReply(verdicts=tuple(check.CHECKS[criterion.name](criterion, evidence)))
         except SearchTimeout as error:
-            return Done(error=str(error), late=error.place)
+            return FollowUpReply(error=str(error), late=error.place)
         except Exception as error:  # noqa: BLE001
-            return Done(error=f"{type(error).__name__}: {error}")
+            return FollowUpReply(error=f"{type(error).__name__}: {error}")
 
-    def _copied(self, order: Order, env: Environment, into: Path) -> Done:
+    def _copied(self, order: FollowUp, env: Environment, into: Path) -> FollowUpReply:
         kept = artifacts.collected(
             order.patterns or (), msgspec.structs.replace(env, artifacts=into)
         )
@@ -248,12 +255,14 @@ class _Run:
                 while data := file.read(LARGEST):
                     at = file.tell() - len(data)
                     try:
-                        self._asking.ask(PIECE, Piece(self.id, f"{COPIES}{name}", at, data))
+                        self._asking.ask(PIECE, Chunk(self.id, f"{COPIES}{name}", at, data))
                     except RequestRefused as error:
-                        return Done(error=str(error))
+                        return FollowUpReply(error=str(error))
             found.append(msgspec.structs.replace(one, path=name))
             modified.append(os.stat(one.path).st_mtime_ns)
-        return Done(artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings)
+        return FollowUpReply(
+            artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings
+        )
 
     def _tell_of(self, error: Exception) -> None:
         """Tell of what kept this worker from running it; where its end is told, that counts."""

@@ -1,0 +1,1 @@
+"""Steps on Dask workers: broker, worker agent, messages, file transfer."""
