@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.run.journal import Journal
 
 ROUNDS = 15

@@ -5,8 +5,8 @@ import sys
 import threading
 from itertools import pairwise
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.server import Server
 
 THREADS, SETS = 16, 100_000
 PROCESSES, APPENDS = 4, 10_000

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.protocol import Conversation
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import Conversation
 
 ROUNDS = 25
 CALLS = 1_000

@@ -19,10 +19,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks import ports
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.server import Server
-from pytest_orchestrator.remote.whereabouts import ADDRESS, TOKEN
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ADDRESS, TOKEN
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.server import Server
 
 ROUNDS = 25
 CALLS = 500

@@ -11,8 +11,8 @@ from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 from pytest_orchestrator import Context, recipe
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.recipe.walk import keys_of
-from pytest_orchestrator.remote.server import Server
 
 ROOT = Path(__file__).parents[1]
 STEP = "name: example\ntype: shell\ncmd: bench\n"

@@ -7,19 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.context.context import Context, ContextLike
+    from pytest_orchestrator.context.rpc.address import ContextUnreachable
+    from pytest_orchestrator.context.rpc.client import RemoteContext
     from pytest_orchestrator.core.alone import main
     from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
-    from pytest_orchestrator.core.context import Context
-    from pytest_orchestrator.core.context_like import ContextLike
     from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
-    from pytest_orchestrator.core.history import Change
-    from pytest_orchestrator.core.leftovers import LeftoverWarning
+    from pytest_orchestrator.core.events import Change
+    from pytest_orchestrator.core.json_values import NotJson
     from pytest_orchestrator.core.logs import get_logger
+    from pytest_orchestrator.core.result import LeftoverWarning
     from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
-    from pytest_orchestrator.core.values import NotJson
-    from pytest_orchestrator.remote.client import RemoteContext
-    from pytest_orchestrator.remote.exchange import ContextUnreachable
     from pytest_orchestrator.run.loaded import load_run
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
@@ -27,12 +26,12 @@ __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJso
 __all__ += ["OrchestratorError", "RemoteContext", "SignatureError", "ValidationFailed"]
 __all__ += ["get_logger", "load_run", "main", "track_resources"]
 
-_HOMES = {"BaseScriptlet": "core.scriptlet", "Change": "core.history"}
-_HOMES |= {"Context": "core.context", "ContextLike": "core.context_like"}
-_HOMES |= {"ContextUnreachable": "remote.exchange", "LeftoverWarning": "core.leftovers"}
-_HOMES |= {"NotJson": "core.values", "RemoteContext": "remote.client"}
+_HOMES = {"BaseScriptlet": "core.scriptlet", "Change": "core.events"}
+_HOMES |= {"ContextUnreachable": "context.rpc.address", "LeftoverWarning": "core.result"}
+_HOMES |= {"NotJson": "core.json_values", "RemoteContext": "context.rpc.client"}
 _HOMES |= {"get_logger": "core.logs", "load_run": "run.loaded", "main": "core.alone"}
 _HOMES |= {"track_resources": "core.tracking"}
+_HOMES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
 _HOMES |= dict.fromkeys(("SignatureError", "ValidationFailed"), "core.calling")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors")
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.context.context import ContextLike
 
 __all__ = ["VERSION", "Criterion", "Evidence", "HookWarning", "StepEnvironment", "StepType"]
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from benchmarks.growth.tables import Table
 from benchmarks.served import forked, raw
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import Request, request_line
-from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.handshake import Limits
+from pytest_orchestrator.context.rpc.protocol import Request, request_line
+from pytest_orchestrator.context.rpc.server import Server
 
 SECONDS = 1.0
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pytest_orchestrator.core.controls import CONTROLS
+from pytest_orchestrator.core.text import CONTROLS
 
 IN_A_LINE: Final = CONTROLS | {10: "\\n"}
 """A table for `str.translate`: ends of lines are escaped too."""
@@ -61,15 +61,15 @@ def aligned(rows: Sequence[Sequence[str]], right: frozenset[int] = _NONE) -> Ite
         rows: The words of each line.
         right: Columns, from 0, that are numbers.
     """
-    from pytest_orchestrator.reports.columns import columns
+    from pytest_orchestrator.core.text import display_width
     from pytest_orchestrator.reports.safe_text import shown
 
     safe = [[" ".join(shown(word).splitlines()) for word in row] for row in rows]
     most = range(max(map(len, safe), default=0))
-    widths = [max(columns(row[at]) for row in safe if at < len(row)) for at in most]
+    widths = [max(display_width(row[at]) for row in safe if at < len(row)) for at in most]
     for row in safe:
         words = []
         for at, word in enumerate(row):
-            room = " " * (widths[at] - columns(word))
+            room = " " * (widths[at] - display_width(word))
             words.append(f"{room}{word}" if at in right else f"{word}{room}")
         yield "  ".join(words).rstrip()

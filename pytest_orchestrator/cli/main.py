@@ -15,7 +15,7 @@ from pytest_orchestrator.cli import verbs
 from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.examples import PROGRAM, with_example
 from pytest_orchestrator.cli.mistakes import Mistake, Parser
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 
 _OPTIONS = ("-h", "--help", "--version")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_orchestrator.cli.columns import IN_A_LINE
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 
 
 class Mistake(Exception):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_orchestrator.cli.drafts import Draft, rendered
 from pytest_orchestrator.cli.mistakes import Mistake
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 
 if TYPE_CHECKING:
     from pytest_orchestrator.inventory.model import Scriptlet

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.mistakes import Mistake
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files
 from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.quantities import SIZES, quantity
 
@@ -149,7 +149,7 @@ def _set_up(folder: Path) -> Project | None:
 def _settings(path: Path) -> Mapping[str, Any] | None:
     """Return the settings of pytest in a file; None where it is not about pytest."""
     try:
-        text = opening.text(path)
+        text = files.text(path)
         return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
     except (OSError, ValueError) as error:
         raise Mistake(f"{path} cannot be read: {error}") from None

@@ -20,7 +20,7 @@ def show(name: str, *, as_json: bool) -> int:
     Raises:
         Mistake: No run has a step or a measurement of that name.
     """
-    from pytest_orchestrator.core.nearest import nearest
+    from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.run import runs
     from pytest_orchestrator.run.trend import trends
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.calling import ValidationFailed, call
-from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.place import Place, excerpt
-from pytest_orchestrator.core.values import NotJson, copied, kind
+from pytest_orchestrator.core.json_values import NotJson, json_copy, kind
+from pytest_orchestrator.core.location import Place, excerpt
 
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
 _GOOD = ("ok", "success", "skip")
@@ -110,7 +110,7 @@ def _asked(target: object, name: str, argv: Sequence[str] | None) -> tuple[dict[
 def _mapping(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-        copy = copied(value, "value")
+        copy = json_copy(value, "value")
     except json.JSONDecodeError as error:
         raise argparse.ArgumentTypeError(
             f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}\n"
@@ -168,7 +168,7 @@ def _answer(given: object) -> dict[str, Any]:
         given.close()  # so that nobody is warned that it was never awaited
     if not isinstance(given, Mapping):
         raise NotJson(f"returned {kind(given)}; {_CURE}")
-    answer = copied(dict(given), "result")
+    answer = json_copy(dict(given), "result")
     return answer if isinstance(answer, dict) else {}
 
 

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core.controls import encodable
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import KNOWN, AnyEvent
+from pytest_orchestrator.core.text import encodable
 
 GENESIS: Final = "0" * 64
 """What the first line has for the hash before it."""

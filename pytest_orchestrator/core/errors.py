@@ -1,4 +1,4 @@
-"""The one base of all errors of this package, and the kinds that several files raise.
+"""Base class of all errors of this package, and the errors that several modules raise.
 
 Each kind has a slug of its own, which is its heading in the documentation.
 """

@@ -1,4 +1,4 @@
-"""What can happen in a run: frozen values, each one line of the journal.
+"""Events of a run and the changes of its Context; each is one line of the journal.
 
 Names of fields are the format of the journal: one that is added has a default, and none is
 renamed or taken away while `SCHEMA_VERSION` has the same first number.
@@ -7,6 +7,8 @@ renamed or taken away while `SCHEMA_VERSION` has the same first number.
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
+
+from pytest_orchestrator.core.json_values import Json
 
 Op: TypeAlias = Literal["set", "append", "increment", "delete", "pop", "restore"]
 
@@ -254,3 +256,34 @@ AnyEvent: TypeAlias = (
 
 KNOWN: Final = frozenset(one.__struct_config__.tag for one in get_args(AnyEvent))
 """What may stand in the field ``event``; a reader passes by what it does not know."""
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One change of one key.
+
+    Attributes:
+        key: The key.
+        ts: When, in ISO 8601 UTC with microseconds; unique and rising within a Context, so
+            it orders changes made by several threads.
+        who: Who made it: a step's name, or what the writer calls itself.
+        op: The operation.
+        old: The value before, for pop the item; None where there was none, and for append.
+        new: The value after, for append the item; None for delete and pop.
+        index: Place of the item in the list, for append and pop alone.
+        masked: Something secret in old or new is replaced by ``***``.
+    """
+
+    key: str
+    ts: str
+    who: str
+    op: Op
+    old: Any
+    new: Any
+    index: int | None = None
+    masked: bool = False
+
+    def as_dict(self) -> dict[str, Json]:
+        """Return ``{ts, who, op, old, new}``, for append and pop with ``index``."""
+        told: dict[str, Json] = {"ts": self.ts, "who": self.who, "op": self.op}
+        told |= {"old": self.old, "new": self.new}
+        return told if self.index is None else {**told, "index": self.index}

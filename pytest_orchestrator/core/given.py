@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
 else:
     # msgspec cannot look into a type that contains itself.
     Json = Any

@@ -1,23 +1,53 @@
-"""What became of one step: a frozen value from the body's end to the last report.
+"""Result of a step: usage, streams, process, failure, artifacts; frozen values.
 
 Nothing later writes to it. An exception that a step raised is part of the value
 (``Failure.exception``) and is raised again only at the door to pytest.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from pytest_orchestrator.core.artifact import Artifact
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.where import Where
+from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.location import Place
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
 else:
     # msgspec cannot look into a type that contains itself.
     Json = Any
+
+
+class Where(msgspec.Struct, frozen=True):
+    """A worker that ran a body elsewhere.
+
+    Attributes:
+        worker: Its name.
+        host: The name of its machine.
+    """
+
+    worker: str
+    host: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as plain data."""
+        return {"worker": self.worker, "host": self.host}
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was copied into the folder of the run.
+
+    Attributes:
+        path: Of the copy, absolute.
+        type: What its name says it is, such as ``image/png``.
+        bytes: Its size.
+    """
+
+    path: str
+    type: str
+    bytes: int
+
 
 Outcome = Literal["passed", "failed", "skipped", "blocked"]
 
@@ -293,3 +323,19 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     def unmet(self) -> tuple[Verdict, ...]:
         """Return the criteria that do not hold."""
         return tuple(verdict for verdict in self.verdicts if verdict.unmet)
+
+
+_MOST = 5
+
+
+class LeftoverWarning(UserWarning):
+    """A step ended and left processes running; they were ended."""
+
+    # Filters and other processes look it up by this name.
+    __module__ = "pytest_orchestrator"
+
+
+def named(left: Sequence[str]) -> str:
+    """Return what was left running as part of a sentence: of a fork bomb the first few."""
+    shown = ", ".join(left[:_MOST])
+    return shown if len(left) <= _MOST else f"{shown} and {len(left) - _MOST} more"

@@ -1,7 +1,7 @@
 """Captured output of a step, read from memory or from its log."""
 
+from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Stream
-from pytest_orchestrator.core.secret_stream import restored
 from pytest_orchestrator.execution.text_search import Searched, bytes_of, file_of, opened
 from pytest_orchestrator.recipe.expressions import ExpressionError
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.given import Given
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.late import Late
-from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.recipe.expressions import (

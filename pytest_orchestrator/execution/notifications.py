@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.recipe.step_keys import Step
 

@@ -8,10 +8,10 @@ import types
 from pathlib import Path
 from typing import Any, Self
 
-from pytest_orchestrator.core import cures
+from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.values import Json
-from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.core.text import one_line
 
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 _OUR_NAME = __name__.partition(".")[0]
@@ -136,7 +136,7 @@ def kind_of(value: object) -> str:
     """Name the kind of a value in the words of a person."""
     names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
     names |= {int: "a number", float: "a number", type(None): "None"}
-    return names.get(type(value)) or cures.a(type(value).__name__)
+    return names.get(type(value)) or json_values.with_article(type(value).__name__)
 
 
 class Raised(Exception):

@@ -8,13 +8,13 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.recipe import schemas
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
 
 _SHOWN = 3
 _MOST = 1_000

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from pytest_orchestrator.core.patterns import compiled
+from pytest_orchestrator.core.text import compile_pattern
 
 PART = 4 << 20
 """Bytes that a pattern sees at a time."""
@@ -205,7 +205,7 @@ def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
     """
     for given, pattern in searches:
         os.write(fd, _BEGUN)
-        found = Searched(*given).first(compiled(pattern))
+        found = Searched(*given).first(compile_pattern(pattern))
         body = marshal.dumps(None if found is None else (*found.hit, found.value))
         rest = memoryview(len(body).to_bytes(_SIZE, "big") + body)
         while rest:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pytest_orchestrator.core.opening import content
-from pytest_orchestrator.core.walk import files_below
+from pytest_orchestrator.core.files import content
+from pytest_orchestrator.core.suggestions import files_below
 from pytest_orchestrator.inventory import conventions, python_files, scripts
 from pytest_orchestrator.inventory.model import Inventory, Note, Scriptlet, Use
 from pytest_orchestrator.recipe.mentions import Mention, mentions

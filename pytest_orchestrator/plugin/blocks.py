@@ -9,8 +9,8 @@ from pytest_orchestrator.plugin.plain_reports import BLOCK
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.model import Recipe

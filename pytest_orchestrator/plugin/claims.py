@@ -66,7 +66,7 @@ def claimed(
 
 def walked(folder: Path) -> Iterator[Path]:
     """Return the YAML files below a folder, in order, past what pytest passes by as well."""
-    from pytest_orchestrator.core.walk import files_below
+    from pytest_orchestrator.core.suggestions import files_below
 
     return (path for path in files_below(folder) if path.name.endswith(SUFFIXES))
 

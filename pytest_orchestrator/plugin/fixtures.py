@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
 from pytest_orchestrator.recipe.step_keys import Step
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.execution.notifications import Follow, Happening
     from pytest_orchestrator.recipe import Recipe
 

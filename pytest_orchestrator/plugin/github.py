@@ -47,7 +47,7 @@ class GitHub:
         """Keep what pytest shows of the first steps that failed."""
         is_step = hasattr(report, plain_reports.BLOCK)
         if report.failed and is_step and report.nodeid not in self._shown:
-            from pytest_orchestrator.core.controls import in_utf8
+            from pytest_orchestrator.core.text import in_utf8
 
             known = len(self._shown) < _MOST_SHOWN
             self._shown[report.nodeid] = in_utf8(report.longreprtext) if known else ""

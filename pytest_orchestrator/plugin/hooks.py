@@ -18,7 +18,7 @@ from pytest_orchestrator.plugin import (
 )
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
 
 _PLACES = ("testcase", "testsuite", "none")
 

@@ -33,8 +33,8 @@ from pytest_orchestrator.run import texts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from pytest_orchestrator.plugin.state import State

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.plugin.claims import SUFFIXES
 
 
@@ -28,9 +28,9 @@ def hints(config: pytest.Config) -> Iterator[str]:
 
 
 def _recipe(name: str, here: Path) -> str:
-    from pytest_orchestrator.core import missing
+    from pytest_orchestrator.core import suggestions
 
-    return missing.recipe(name, here)
+    return suggestions.recipe_hint(name, here)
 
 
 def _items(path: Path, config: pytest.Config) -> list[str]:

@@ -301,9 +301,9 @@ def recipe_of_mark(mark: pytest.Mark, config: pytest.Config) -> "RecipeRun | str
         )
     path = Path(config.rootpath, mark.args[0])
     if not path.is_file():
-        from pytest_orchestrator.core import missing
+        from pytest_orchestrator.core import suggestions
 
-        near = missing.recipe(str(mark.args[0]), config.rootpath)
+        near = suggestions.recipe_hint(str(mark.args[0]), config.rootpath)
         return f"the recipe of this test is not there: {mark.args[0]}{near}"
     try:
         cells = state_of(config).cells(path)

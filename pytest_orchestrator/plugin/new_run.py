@@ -11,7 +11,7 @@ from pytest_orchestrator.plugin import comparing, following, progress, settings
 from pytest_orchestrator.recipe import Recipe
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.lane import Slot
     from pytest_orchestrator.execution.notifications import Follow

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.leftovers import LeftoverWarning, named
-from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.core.result import LeftoverWarning, StepResult, named
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun

@@ -18,12 +18,12 @@ from pytest_orchestrator.plugin.needs import (
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
     from pytest_orchestrator.recipe.step_keys import Step
-    from pytest_orchestrator.remote.shared import SharedContext
 
 
 def keep_recipes_whole(session: pytest.Session) -> None:

@@ -15,7 +15,7 @@ from pytest_orchestrator.run import resume
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.core.events import AnyEvent, ContextChanged
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
@@ -108,7 +108,7 @@ def restore(state: "State", context: "Context", snapshot: dict[str, Any], run: s
     Returns:
         The journal has nothing of it; else it has each change.
     """
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
 
     with quiet(state):
         context.bound(f"run {run}").restore(snapshot)

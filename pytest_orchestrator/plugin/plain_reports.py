@@ -76,7 +76,7 @@ class Plain:
 def _plain(value: Any) -> Any:
     if _is_plain(value):
         return value
-    from pytest_orchestrator.core.plain import plain
+    from pytest_orchestrator.core.jsonable import plain
 
     return plain(value)
 

@@ -12,8 +12,8 @@ from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.state import state_of
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.step_keys import Step

@@ -55,7 +55,7 @@ def check(
         elsewhere: Workers elsewhere run what need not be run beside pytest, and what nobody
             says that there is of is what these have.
     """
-    from pytest_orchestrator.core.nearest import nearest
+    from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.execution.scheduling import placement
     from pytest_orchestrator.recipe import Problem
 

@@ -143,7 +143,7 @@ class Resuming:
                 self._lost += told.lost
 
     def _rerun(self) -> "list[tuple[str, str]]":
-        from pytest_orchestrator.core.nearest import nearest
+        from pytest_orchestrator.core.suggestions import nearest
 
         steps = [
             (recipe, step) for recipe in self._recipes for step in (*recipe.steps, *recipe.final)

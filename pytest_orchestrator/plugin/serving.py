@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.context.rpc.protocol import Reply, Request
+    from pytest_orchestrator.context.rpc.server import Server
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.remote.protocol import Reply, Request
-    from pytest_orchestrator.remote.server import Server
 
 ADDRESS, TOKEN = "ORCHESTRATOR_ADDRESS", "ORCHESTRATOR_TOKEN"
 
@@ -55,7 +55,7 @@ class StepDoor:
         if self._is_seen:
             return ()
         if not self._forms:
-            from pytest_orchestrator.core.secret_forms import forms_of
+            from pytest_orchestrator.core.secrets import forms_of
 
             forms = sorted(forms_of(self._word), key=len, reverse=True)
             self._forms = tuple(form.encode() for form in forms)
@@ -92,7 +92,7 @@ class StepDoor:
 
     def answer(self) -> None:
         """Answer from now on, in threads."""
-        from pytest_orchestrator.remote.server import Server
+        from pytest_orchestrator.context.rpc.server import Server
 
         with self._lock:
             if self._server is not None:
@@ -114,18 +114,18 @@ class StepDoor:
         if self._server is not None:
             self._server.close()
         if self._listener is not None:
-            from pytest_orchestrator.remote import listening
+            from pytest_orchestrator.context.rpc import address
 
-            listening.close(self._listener)
+            address.close_listener(self._listener)
         self._listener = None
 
     def _listen(self) -> None:
-        from pytest_orchestrator.remote import listening
+        from pytest_orchestrator.context.rpc import address
 
         with self._lock:
             if self._listener is None:
-                listener = listening.at("127.0.0.1", 0)
-                self._address = listening.address(listener)
+                listener = address.listen_tcp("127.0.0.1", 0)
+                self._address = address.address(listener)
                 self._listener = listener
 
     def _admit(self, server: "Server", token: str) -> None:
@@ -133,8 +133,8 @@ class StepDoor:
         server.admit(step, self._answering(context), token)
 
     def _answering(self, context: "Context") -> "Callable[[Request], Reply]":
-        from pytest_orchestrator.core.values import encode
-        from pytest_orchestrator.remote.protocol import serve
+        from pytest_orchestrator.context.rpc.protocol import serve
+        from pytest_orchestrator.core.json_values import encode
 
         def answered(request: "Request") -> "Reply":
             if not self._is_seen and request.op in ("set", "append", "restore"):
@@ -165,9 +165,8 @@ class Serving:
             raise pytest.UsageError(
                 "--recipe-serve: a Context is served on Linux and macOS, on Windows in WSL"
             )
-        from pytest_orchestrator.remote.listening import CannotListen
-        from pytest_orchestrator.remote.server import Server
-        from pytest_orchestrator.remote.whereabouts import FILE, Notice
+        from pytest_orchestrator.context.rpc.address import FILE, AddressFile, CannotListen
+        from pytest_orchestrator.context.rpc.server import Server
 
         state = state_of(self._config)
         server = Server(partial(_handle, state), host=where[0], port=where[1])
@@ -175,7 +174,7 @@ class Serving:
         try:
             server.start()
             self._config.add_cleanup(server.close)
-            notice = Notice(self._config.rootpath / FILE, server.address, server.token)
+            notice = AddressFile(self._config.rootpath / FILE, server.address, server.token)
             notice.put_up()
             self._config.add_cleanup(notice.take_down)
         except (CannotListen, OSError) as error:

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import AnyEvent
+    from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.core.result import StepResult
-    from pytest_orchestrator.core.values import Json
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
-    from pytest_orchestrator.remote.shared import SharedContext
 
 INPUT = "orchestrator_context"
 SECRETS, LEARNT, EVENT, SYNC, KNOWN = "secrets", "learnt", "event", "sync", "known"
@@ -37,14 +37,13 @@ def joined(config: "pytest.Config") -> "SharedContext | None":
         return None
     import socket  # two milliseconds, in a session that has no workers
 
-    from pytest_orchestrator.remote.exchange import ContextUnreachable
-    from pytest_orchestrator.remote.shared import SharedContext
-    from pytest_orchestrator.remote.whereabouts import Whereabouts
+    from pytest_orchestrator.context.rpc.address import ContextUnreachable, ServerAddress
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
 
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
     name, told = given["workerid"], given[INPUT]
     try:
-        with Whereabouts(told["bell"], told["word"]).connected() as link:
+        with ServerAddress(told["bell"], told["word"]).connected() as link:
             link.sendall(json.dumps({"word": told["word"], "name": name}).encode())
             link.shutdown(socket.SHUT_WR)
             answer = json.loads(link.makefile("rb").read())
@@ -111,7 +110,7 @@ def take_up(
 
 
 def _told(name: str, event: "dict[str, Any]") -> "StepResult":
-    from pytest_orchestrator.core.place import Place
+    from pytest_orchestrator.core.location import Place
     from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 
     block = event["block"]

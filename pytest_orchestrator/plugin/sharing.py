@@ -21,9 +21,9 @@ from pytest_orchestrator.plugin.state import state_of
 if TYPE_CHECKING:
     import tempfile
 
+    from pytest_orchestrator.context.rpc.xdist import Ask, XdistContextServer
     from pytest_orchestrator.core.events import StepFinished
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.remote.hub import Ask, Hub
 
 _LONGEST = 4096
 
@@ -36,7 +36,7 @@ class Sharing:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._bell: socket.socket | None = None
         self._word = secrets.token_urlsafe(32)
-        self._hub: Hub | None = None
+        self._hub: XdistContextServer | None = None
         self._thread: threading.Thread | None = None
 
     @pytest.hookimpl(optionalhook=True)
@@ -48,20 +48,20 @@ class Sharing:
         node.workerinput[INPUT] = told
 
     def _listening(self) -> str:
-        from pytest_orchestrator.core.opening import private_folder
-        from pytest_orchestrator.remote import listening
+        from pytest_orchestrator.context.rpc import address
+        from pytest_orchestrator.core.files import private_folder
 
         if self._bell is None:
             try:
                 self._folder = private_folder()
-                self._bell = listening.at_path(Path(self._folder.name, "bell"))
+                self._bell = address.listen_unix(Path(self._folder.name, "bell"))
             except OSError:  # sockets are for more than a path has room for
-                self._bell = listening.at("127.0.0.1", 0)
+                self._bell = address.listen_tcp("127.0.0.1", 0)
             self._thread = threading.Thread(
                 target=self._answer, args=(self._bell,), name="context-bell", daemon=True
             )
             self._thread.start()
-        return listening.address(self._bell)
+        return address.address(self._bell)
 
     def _answer(self, bell: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed
@@ -75,18 +75,18 @@ class Sharing:
                         told = {"address": hub.server.address, "token": hub.join(said["name"])}
                         link.sendall(json.dumps(told).encode())
 
-    def _started(self) -> "Hub":
+    def _started(self) -> "XdistContextServer":
         if self._hub is None:
-            from pytest_orchestrator.remote.hub import Hub
-            from pytest_orchestrator.remote.limits import Limits
-            from pytest_orchestrator.remote.server import Server
+            from pytest_orchestrator.context.rpc.handshake import Limits
+            from pytest_orchestrator.context.rpc.server import Server
+            from pytest_orchestrator.context.rpc.xdist import XdistContextServer
 
             state = state_of(self._config)
             bell = self._listening()
             unix = Path(bell).with_name("hub") if "/" in bell else None
             server = Server(state.context, unix=unix, limits=Limits(idle=None))
             server.start()
-            self._hub = Hub(server, state.context, _asks(state), state.scopes)
+            self._hub = XdistContextServer(server, state.context, _asks(state), state.scopes)
         return self._hub
 
     def pytest_unconfigure(self) -> None:

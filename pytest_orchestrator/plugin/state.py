@@ -12,7 +12,8 @@ from pytest_orchestrator.plugin import following, masking, resources, runners, s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import RunStarted
     from pytest_orchestrator.core.given import Given
     from pytest_orchestrator.core.secrets import Masker
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
-    from pytest_orchestrator.remote.shared import SharedContext
     from pytest_orchestrator.run.folder import RunFolder
     from pytest_orchestrator.run.lines import Lines
 
@@ -84,7 +84,7 @@ class State:
     def context(self) -> "Context":
         """The session's one Context."""
         if self._context is None:
-            from pytest_orchestrator.core.context import Context
+            from pytest_orchestrator.context.context import Context
 
             self._context = self.followed(shared.joined(self.config) or Context())
             self.secrets.watch(self._context)

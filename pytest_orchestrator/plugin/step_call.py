@@ -20,7 +20,8 @@ from typing import Any, TextIO
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.plain import plain
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
@@ -31,7 +32,6 @@ from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
 from pytest_orchestrator.plugin.uncaught import Uncaught
 from pytest_orchestrator.recipe.step_types import PythonStep
-from pytest_orchestrator.remote.client import RemoteContext
 
 _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 

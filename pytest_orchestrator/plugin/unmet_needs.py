@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep, SshStep, Step, needed
 
@@ -64,6 +64,6 @@ def _writes(step: Step, key: str, root: Path) -> bool:
         case _:
             return False
     try:
-        return key in opening.text(file, errors="replace")
+        return key in files.text(file, errors="replace")
     except (OSError, ValueError):
         return False

@@ -35,9 +35,9 @@ def _wrong(recipe: Recipe, need: "Need", state: "State") -> tuple[str, str]:
     if path == recipe.path:
         return "the recipe needs itself", ""
     if not path.is_file():
-        from pytest_orchestrator.core import missing
+        from pytest_orchestrator.core import suggestions
 
-        near = missing.recipe(need.path, state.config.rootpath)
+        near = suggestions.recipe_hint(need.path, state.config.rootpath)
         return f"{head}, which is not there", near.strip(" ()")
     try:
         other = state.cells(path)[0]

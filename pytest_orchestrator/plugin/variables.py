@@ -66,7 +66,7 @@ def check(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: There is one.
     """
-    from pytest_orchestrator.core.nearest import nearest
+    from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.plugin.state import state_of
     from pytest_orchestrator.recipe import RecipeError
 

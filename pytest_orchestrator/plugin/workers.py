@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.opening import is_utf8, path_text
+from pytest_orchestrator.core.files import is_utf8, path_text
 from pytest_orchestrator.plugin import lanes, resources, runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.waiting import say
@@ -116,10 +116,10 @@ def _desk(
     encrypted: "ssl.SSLContext | None",
 ) -> "AttemptBroker":
     """Open where workers claim the steps of a session."""
+    from pytest_orchestrator.context.rpc.handshake import Limits
+    from pytest_orchestrator.context.rpc.server import Server
     from pytest_orchestrator.execution.dask.broker import AttemptBroker
     from pytest_orchestrator.execution.dask.messages import LONGEST
-    from pytest_orchestrator.remote.limits import Limits
-    from pytest_orchestrator.remote.server import Server
 
     state = state_of(config)
     server = Server(

@@ -5,7 +5,7 @@ Such a key is an error that says what to do instead.
 
 from collections.abc import Iterable, Sequence
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.graph import upstream
 from pytest_orchestrator.recipe.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_orchestrator.core import opening
-from pytest_orchestrator.core.missing import files
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core import files
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest, project_files
 from pytest_orchestrator.recipe import existence
 from pytest_orchestrator.recipe.findings import Finding, Severity, finding
 from pytest_orchestrator.recipe.model import Recipe
@@ -87,10 +86,10 @@ class Dataflow:
     def writers(self) -> dict[str, str]:
         """The keys that sources of the project write, each with the file; tests write no key."""
         found: dict[str, str] = {}
-        for path in files(self.sources.root, ".py"):
+        for path in project_files(self.sources.root, ".py"):
             name = "" if _TESTS.fullmatch(path.name) else self.sources.shown(path)
             try:
-                text = opening.text(path, errors="replace")
+                text = files.text(path, errors="replace")
             except OSError:
                 continue
             for _, key in _IN_SOURCE.findall(text):

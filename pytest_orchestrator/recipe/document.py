@@ -5,7 +5,7 @@ from typing import Any
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.place import Place, Places
+from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe import defaults, inline, matrix
 from pytest_orchestrator.recipe.background import Background
 from pytest_orchestrator.recipe.custom import Extensions

@@ -4,8 +4,8 @@ import os
 import shutil
 from collections.abc import Iterator
 
-from pytest_orchestrator.core import missing
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.command_line import (
     is_builtin,
     marked,
@@ -37,7 +37,7 @@ def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Fi
     if module is None:
         if not sources.has_ways_of_its_own:
             head = f"there is no module '{step.module}'"
-            near = missing.module(step.module, sources.root)
+            near = suggestions.module_hint(step.module, sources.root)
             yield finding(recipe, step, "error", step.at["module"], head, near)
         return
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
@@ -139,7 +139,7 @@ def _program(recipe: Recipe, step: ShellStep, sources: Sources, program: str) ->
     path = os.path.normpath(sources.root / program)
     if os.access(path, os.X_OK) and not os.path.isdir(path):
         return
-    _, reason, _ = missing.program(path, str(sources.root), OSError(), sources.root, ())
+    _, reason, _ = suggestions.missing_program(path, str(sources.root), OSError(), sources.root, ())
     # An earlier step may be what makes it.
     is_sure = os.path.exists(path) or "did you mean" in reason or not (step.needs or step.after)
     yield finding(recipe, step, "error" if is_sure else "warning", place, reason)

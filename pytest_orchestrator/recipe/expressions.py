@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from pytest_orchestrator.core import values
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.late import Late
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import budget
 from pytest_orchestrator.recipe.words import shortened
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
     from pytest_orchestrator.recipe.chains import Chain
 else:
     Json = Any
@@ -92,8 +92,8 @@ class Expression(Struct, frozen=True):
         """
         given = self.evaluated(names)
         try:
-            return values.copied(given, f"`{shortened(self.text)}`")
-        except values.NotJson as error:
+            return json_values.json_copy(given, f"`{shortened(self.text)}`")
+        except json_values.NotJson as error:
             raise ExpressionError(str(error), self.place) from None
 
     def holds(self, names: Mapping[str, Any]) -> bool:
@@ -312,7 +312,7 @@ def _plain(given: Any) -> Any:
     from jinja2 import Undefined
 
     kind = type(given)
-    if kind in values.SCALARS:
+    if kind in json_values.SCALARS:
         return given
     if isinstance(given, str):
         return str(given)

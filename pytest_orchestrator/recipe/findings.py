@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
 from pytest_orchestrator.recipe.step_keys import Step

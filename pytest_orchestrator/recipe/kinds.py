@@ -11,9 +11,9 @@ from msgspec import Meta
 from pytest_orchestrator.recipe import rules
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core import values
+    from pytest_orchestrator.core import json_values
 
-    Json = values.Json
+    Json = json_values.Json
 else:
     # msgspec cannot look into a type that contains itself; the loader reads JSON anyway.
     Json = Any

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_orchestrator.core.opening import path_text
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.custom import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.document import Document
 from pytest_orchestrator.recipe.model import Recipe

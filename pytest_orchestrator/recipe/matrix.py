@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from yaml import MappingNode, Node, SequenceNode
 
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import ExpressionError, as_text, at_collection
 from pytest_orchestrator.recipe.model import Cell, Recipe
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs

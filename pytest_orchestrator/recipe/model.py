@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Struct, field
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.expressions import Template

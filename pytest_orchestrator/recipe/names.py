@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions import Expression
 
 BEFORE = frozenset(

@@ -6,7 +6,7 @@ from msgspec import Struct
 from yaml import MappingNode, Node
 
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.core.paths import checked_key
+from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.recipe.measurement import Measurement, Within
 from pytest_orchestrator.recipe.names import AFTER
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs

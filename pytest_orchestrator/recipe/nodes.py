@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain
 from pytest_orchestrator.recipe.source import (

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Struct, field
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.kinds import Json, key
 from pytest_orchestrator.recipe.names import AFTER

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.kinds import Json
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 from msgspec import Struct
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.place import Place, excerpt
+from pytest_orchestrator.core.location import Place, excerpt
+from pytest_orchestrator.core.suggestions import nearest
 
 _SHOWN = 100
 """A person repairs no more than this before trying again; each costs an excerpt."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origi
 import msgspec
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.recipe.expressions import (
     OPENING,
     Expression,

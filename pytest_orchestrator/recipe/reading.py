@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from yaml import Node, ScalarNode, SequenceNode
 
-from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.core.json_values import kind
 from pytest_orchestrator.recipe.expressions import Template
 from pytest_orchestrator.recipe.nodes import BROKEN
 from pytest_orchestrator.recipe.problems import Problems

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.names import TRIED, dashed, unknown
 from pytest_orchestrator.recipe.order import awaited

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import command_line, rules
 from pytest_orchestrator.recipe.criteria import spread, with_value
 from pytest_orchestrator.recipe.expressions import ExpressionError, Template, as_text, within

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.paths import checked_key
-from pytest_orchestrator.core.patterns import compiled
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.keys import checked_key
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import compile_pattern
 
 MARKS = frozenset(
     {"parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "recipe"}
@@ -252,7 +252,7 @@ def pattern(text: str) -> str:
     """A regular expression."""
     filled(text)
     try:
-        compiled(text)
+        compile_pattern(text)
     except ValueError as error:
         raise ValueError(f"no regular expression: {error}") from None
     return text

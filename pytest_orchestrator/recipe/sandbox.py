@@ -15,8 +15,8 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.values import kind
+from pytest_orchestrator.core.json_values import kind
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe import budget, functions
 from pytest_orchestrator.recipe.chains import unrolled
 from pytest_orchestrator.recipe.names import FUNCTIONS

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-    from pytest_orchestrator.core.values import Json
+    from pytest_orchestrator.core.json_values import Json
 
 Way = tuple[str | int, ...]
 """The keys and places that lead into a value."""

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import yaml
 
-from pytest_orchestrator.core.opening import content
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.files import content
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.problems import Problems, Refused
 from pytest_orchestrator.recipe.syntax import explained
 

@@ -9,9 +9,9 @@ from importlib.machinery import all_suffixes
 from importlib.util import find_spec
 from pathlib import Path
 
-from pytest_orchestrator.core import opening
-from pytest_orchestrator.core.missing import files
-from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.core import files as core_files
+from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.suggestions import project_files
 
 _MOST_BYTES = 1 << 20
 _MOST_IMPORTS = 100  # files that one module brings; each is looked at whenever a step is
@@ -148,7 +148,9 @@ class Sources:
     @cached_property
     def conftests(self) -> dict[Path, Module]:
         """The ``conftest.py`` files of the project, by their folders."""
-        found = (path for path in files(self.root, "conftest.py") if path.name == "conftest.py")
+        found = (
+            path for path in project_files(self.root, "conftest.py") if path.name == "conftest.py"
+        )
         return {path.parent: Module(path) for path in found}
 
 
@@ -206,6 +208,6 @@ def _path(name: str | None) -> Path | None:
 
 def _text(path: Path) -> str | None:
     try:
-        return opening.text(path, _MOST_BYTES)
+        return core_files.text(path, _MOST_BYTES)
     except (OSError, UnicodeDecodeError):
         return None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import OPENING, Expression
 from pytest_orchestrator.recipe.part import Part
 from pytest_orchestrator.recipe.python_flow import ANY, UNKNOWN, Flow, flow_of

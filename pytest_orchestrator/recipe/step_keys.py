@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from msgspec import Struct, field
 
 from pytest_orchestrator import extending
-from pytest_orchestrator.core.place import Place, Places
+from pytest_orchestrator.core.location import Place, Places
 from pytest_orchestrator.recipe import rules
 from pytest_orchestrator.recipe.expressions import Expression, Template
 from pytest_orchestrator.recipe.kinds import (

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 from yaml import MappingNode, Node, ScalarNode
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import command_line, defaults, nested
 from pytest_orchestrator.recipe.criteria import criteria_of
 from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys, refused

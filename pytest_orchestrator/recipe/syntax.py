@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 
 _CURES = {
     "mapping values are not allowed": "quote a text that holds ': ', and check the indentation",

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import field
 
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.opening import path_text
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.kinds import FilePath, Json, key
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.names import BEFORE

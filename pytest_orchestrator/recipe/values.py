@@ -4,8 +4,8 @@ from typing import Final, Self, cast
 
 from yaml import MappingNode, Node, ScalarNode
 
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import OPENING, ExpressionError, Template, template
 from pytest_orchestrator.recipe.nodes import BROKEN, pairs, place_of
 from pytest_orchestrator.recipe.problems import Problems

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from yaml import MappingNode
 
-from pytest_orchestrator.core import values
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.nodes import Check
 from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 from pytest_orchestrator.recipe.source import MAX_BYTES, compose, decoded, read
@@ -56,7 +56,7 @@ def _yaml(text: str, problems: Problems) -> dict[str, Json]:
 
 def _json(text: str, problems: Problems) -> dict[str, Json]:
     try:
-        found = values.decode(text)
+        found = json_values.decode(text)
     except (ValueError, RecursionError) as error:  # the latter is how msgspec tells of depth
         problems.add(Place(1, 1), f"this is no JSON: {error}")
         raise Refused from None

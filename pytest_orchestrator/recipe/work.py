@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pytest_orchestrator.core.files import content, path_text
 from pytest_orchestrator.core.given import Given
-from pytest_orchestrator.core.opening import content, path_text
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.values import SCALARS
+from pytest_orchestrator.core.json_values import SCALARS
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.custom import CustomStep
 from pytest_orchestrator.recipe.expressions import OPENING, Expression, Template
 from pytest_orchestrator.recipe.model import Recipe

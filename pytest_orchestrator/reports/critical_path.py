@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.graph import ordered
 
 _CLOCKS = 0.005

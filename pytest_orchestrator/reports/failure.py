@@ -9,10 +9,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.core.place import Place, excerpt
+from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.reports import figures, last_lines, repeating

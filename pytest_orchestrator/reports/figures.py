@@ -1,6 +1,6 @@
 """Figures as people read them."""
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 
 _MEGA = 1_000_000
 

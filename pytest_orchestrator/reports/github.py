@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pytest_orchestrator.core.controls import CONTROLS
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.text import CONTROLS
 from pytest_orchestrator.reports import figures
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.mermaid import mermaid

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.graph import ordered
 
 Steps = Sequence[Mapping[str, Json]]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import figures
 from pytest_orchestrator.reports.graph_layout import HEIGHT, WIDTH, Layout, Steps, laid_out, waits
 from pytest_orchestrator.reports.mermaid import mermaid

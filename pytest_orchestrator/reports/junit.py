@@ -5,7 +5,7 @@ A figure has its unit in its name, since nothing else in such a file tells it.
 
 from collections.abc import Mapping
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _MEASURED = ("value", "unit", "low", "high", "margin", "verdict")

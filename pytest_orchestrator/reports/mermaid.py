@@ -5,8 +5,8 @@ Ids are numbers, so no name of a step can be a word of Mermaid's.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_orchestrator.core.controls import CONTROLS
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.text import CONTROLS
 from pytest_orchestrator.reports.states import SIGNS, look
 
 Steps = Sequence[Mapping[str, Json]]

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 
 OPTION: Final = "--recipe-var"
 _OWN: Final = "recipe"

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.core.controls import CONTROLS, in_utf8
-from pytest_orchestrator.core.opening import READ
+from pytest_orchestrator.core.files import READ
+from pytest_orchestrator.core.text import CONTROLS, in_utf8
 
 _PLAIN: Final = re.compile(r"[\t\n\x20-\x7e]*")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")

@@ -2,8 +2,8 @@
 
 import re
 
+from pytest_orchestrator.core.text import cut_to_width, display_width
 from pytest_orchestrator.reports import figures
-from pytest_orchestrator.reports.columns import columns, cut
 
 _FEWEST = 12
 """Columns below which what a step printed is not worth a place."""
@@ -25,10 +25,10 @@ def status(
     line = f"[{place}] {name} {clock(seconds)}"
     if memory is not None:
         line += f"  {figures.whole_megabytes(memory)} MB"
-    room = width - columns(line) - 4
+    room = width - display_width(line) - 4
     if printed and room >= _FEWEST:
-        line += f'  "{cut(printed, room)}"'
-    return cut(line, width)
+        line += f'  "{cut_to_width(printed, room)}"'
+    return cut_to_width(line, width)
 
 
 def heartbeat(name: str, seconds: float, done: int, total: int) -> str:

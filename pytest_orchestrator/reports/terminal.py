@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.text import cut_to_width, display_width
 from pytest_orchestrator.reports import figures
-from pytest_orchestrator.reports.columns import columns, cut
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
 _HEAD = ("step", "state", "seconds", "CPU s", "peak MB", "wrote")
@@ -60,7 +60,7 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
     width = width or shutil.get_terminal_size().columns
     beside = parallel(blocks)
     rows = [_HEAD, *(_row(block) for block in blocks)]
-    widths = [max(columns(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
+    widths = [max(display_width(row[column]) for row in rows) for column in range(len(_HEAD) - 1)]
     gap = 4 if beside else 2
     widths[0] = min(widths[0], max(_NARROWEST, width - widths[1] - widths[2] - gap - 4))
     marked = [" || " if row[0] in beside else " " * gap for row in rows]
@@ -86,7 +86,7 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
     last = [f"context {_count(keys, 'key')}, {_count(len(writes), 'write')}"] if writes else []
     last.append(f"run {folder}")
     whole = "   ".join(last)
-    return [*lines, whole] if columns(whole) <= width else [*lines, *last]
+    return [*lines, whole] if display_width(whole) <= width else [*lines, *last]
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
@@ -139,15 +139,15 @@ def _writes(block: Mapping[str, Json]) -> list[dict[str, Json]]:
 
 def _line(row: tuple[str, ...], mark: str, widths: Sequence[int], width: int) -> Row:
     cells = [
-        _padded(cut(cell, size), size, right=column in _RIGHT)
+        _padded(cut_to_width(cell, size), size, right=column in _RIGHT)
         for column, (cell, size) in enumerate(zip(row, widths, strict=False))
     ]
     before, word = f" {cells[0]}{mark}", cells[1].rstrip()
-    room = width - columns(before + word)
+    room = width - display_width(before + word)
     if room < 1:
-        return Row(cut(before + word, width))
+        return Row(cut_to_width(before + word, width))
     rest = cells[1][len(word) :] + "  " + "  ".join([*cells[2:], row[-1]])
-    return Row(before, word, cut(rest, room))
+    return Row(before, word, cut_to_width(rest, room))
 
 
 def _chain(names: Sequence[str], room: int) -> str:
@@ -166,7 +166,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _padded(text: str, size: int, *, right: bool) -> str:
-    space = " " * (size - columns(text))
+    space = " " * (size - display_width(text))
     return space + text if right else text + space
 
 

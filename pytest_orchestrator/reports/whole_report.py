@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pytest_orchestrator.core.events import RunStarted
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import terminal
 from pytest_orchestrator.reports.json_report import SCHEMA_VERSION
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.run.drift import ENOUGH, FACTOR, Drift, drifted
 from pytest_orchestrator.run.history import FIGURES, MEASURED, figures_of, units_of
 from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from pytest_orchestrator.core.secret_stream import MASK
+from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord

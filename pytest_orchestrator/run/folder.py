@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.opening import path_of
+from pytest_orchestrator.core.files import path_of
 from pytest_orchestrator.run.journal import NAME, Journal, is_written
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict
 from pytest_orchestrator.run.drift import ENOUGH, Drift, drifted
 from pytest_orchestrator.run.history import FIGURES, MEASURED

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.history import History
 from pytest_orchestrator.core.chain import Chain, Entry
-from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.events import SCHEMA_VERSION, ContextChanged, RunStarted
-from pytest_orchestrator.core.history import Change, History
+from pytest_orchestrator.core.events import SCHEMA_VERSION, Change, ContextChanged, RunStarted
 from pytest_orchestrator.run import reader
 from pytest_orchestrator.run.journal import Journal
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core import paths
+from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.values import unshared
+from pytest_orchestrator.core.json_values import unshared
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.run.changes import Changes, Recorded
 from pytest_orchestrator.run.record import RunRecord, StepRecord
 
@@ -33,17 +33,17 @@ class PastContext:
 
     def get(self, key: str, default: Any = None) -> Any:
         """Read the value of a key or path, as `Context.get` does."""
-        value = paths.found(self._values, key)
-        return default if value is paths.ABSENT else unshared(value)
+        value = keys.find_path(self._values, key)
+        return default if value is keys.ABSENT else unshared(value)
 
     def __getitem__(self, key: str) -> Any:
-        value = self.get(key, paths.ABSENT)
-        if value is paths.ABSENT:
+        value = self.get(key, keys.ABSENT)
+        if value is keys.ABSENT:
             raise ContextKeyError(f"no key '{key}' in the context{nearest(key, self._values)}")
         return value
 
     def __contains__(self, key: str) -> bool:
-        return paths.found(self._values, key) is not paths.ABSENT
+        return keys.find_path(self._values, key) is not keys.ABSENT
 
     def keys(self) -> list[str]:
         """Return all keys."""

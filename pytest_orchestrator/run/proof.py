@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.events import RunFinished
-from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.run.folder import RunFile, RunFiles
 from pytest_orchestrator.run.journal import LOCK, NAME
 from pytest_orchestrator.run.reader import Reading, State, read

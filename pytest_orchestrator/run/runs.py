@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.run.folder import is_run
 from pytest_orchestrator.run.journal import NAME, is_written
 from pytest_orchestrator.run.reader import Tail, read

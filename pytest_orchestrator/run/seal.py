@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.core.opening import READ_FILE, path_text
+from pytest_orchestrator.core.files import READ_FILE, path_text
 from pytest_orchestrator.run.journal import LOCK, NAME
 
 _PIECE: Final = 1 << 20

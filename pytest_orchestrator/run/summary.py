@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.run.record import RunRecord, StepRecord
 from pytest_orchestrator.run.verdict import counts, flaky, seconds, verdict, verdict_of
 

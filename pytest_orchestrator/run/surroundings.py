@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files
 
 _LARGEST = 512 * 1024
 _PATIENCE = 2.0
@@ -48,7 +48,7 @@ def revision(root: Path) -> dict[str, Any]:
         if found is None:
             return {}
         folder, common = found
-        head = opening.text(folder / "HEAD").strip()
+        head = files.text(folder / "HEAD").strip()
         told: dict[str, Any] = {}
         name = head.removeprefix("ref: ")
         if name != head:
@@ -69,10 +69,10 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
         if git.is_dir():
             return git, git
         if git.is_file():
-            folder = place / opening.text(git).strip().removeprefix("gitdir: ")
+            folder = place / files.text(git).strip().removeprefix("gitdir: ")
             shared = folder / "commondir"
             if shared.is_file():
-                return folder, folder / opening.text(shared).strip()
+                return folder, folder / files.text(shared).strip()
             return folder, folder
     return None
 
@@ -80,10 +80,10 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
 def _commit(name: str, *folders: Path) -> str:
     for folder in folders:
         if (folder / name).is_file():
-            return opening.text(folder / name).strip()
+            return files.text(folder / name).strip()
     packed = folders[-1] / "packed-refs"
     if packed.is_file():
-        text = opening.text(packed)
+        text = files.text(packed)
         if match := re.search(rf"^([0-9a-f]+) {re.escape(name)}$", text, re.MULTILINE):
             return match[1]
     return ""

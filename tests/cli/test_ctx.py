@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.server import Server
-from pytest_orchestrator.remote.whereabouts import ADDRESS, TOKEN
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ADDRESS, TOKEN
+from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 
 SHELL = Path(__file__).parents[2] / "scriptlets" / "shell"

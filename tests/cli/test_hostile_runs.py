@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.controls import CONTROLS
+from pytest_orchestrator.core.text import CONTROLS
 from tests.cli.conftest import Project
 from tests.reports.sample_run import psu_run
 from tests.run.built import Runs

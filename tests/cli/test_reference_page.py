@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator import Context
-from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 from tests.house.transcript import normal, pattern
 from tests.run.built import Built, Runs

@@ -12,8 +12,7 @@ import pytest
 
 from pytest_orchestrator import ContextUnreachable, RemoteContext
 from pytest_orchestrator.cli.verbs import ctx, serve
-from pytest_orchestrator.remote.listening import at
-from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE
+from pytest_orchestrator.context.rpc.address import ADDRESS, FILE, listen_tcp
 from tests.cli.conftest import Project
 
 
@@ -116,7 +115,7 @@ def test_the_examples_of_their_help_work_together(served: Served, project: Proje
 
 
 def test_what_cannot_be_served_is_told(project: Project, tmp_path: Path) -> None:
-    with at("127.0.0.1", 0) as taken:
+    with listen_tcp("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         told = project.call("serve", "--port", str(port))
     assert (told.code, told.err) == (

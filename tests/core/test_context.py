@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError, OrchestratorError
-from pytest_orchestrator.core.values import NotJson
+from pytest_orchestrator.core.json_values import NotJson
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.context_like import ContextLike
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.context.context import ContextLike
+    from pytest_orchestrator.core.events import Change
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
 
 values = st.recursive(
     st.none()

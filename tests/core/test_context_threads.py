@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.core.events import Change
 
 THREADS = 16
 ROUNDS = 200

@@ -15,7 +15,7 @@ from pytest_orchestrator.core.errors import (
     JournalError,
     OrchestratorError,
 )
-from pytest_orchestrator.core.values import NotJson
+from pytest_orchestrator.core.json_values import NotJson
 
 KINDS = [
     ContextKeyError,

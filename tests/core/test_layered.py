@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.remote.protocol import Conversation
 from tests.core.test_context_laws import applied, apply, operations
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
 
 
 def plainly(ctx: Context) -> str:

@@ -1,6 +1,6 @@
 """What a step left running is told in one line, however much it is."""
 
-from pytest_orchestrator.core.leftovers import named
+from pytest_orchestrator.core.result import named
 
 
 def test_a_few_are_all_named() -> None:

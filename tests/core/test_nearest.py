@@ -1,6 +1,6 @@
 """The hint names what is near, and nothing where nothing is."""
 
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 
 
 def test_the_nearest_name_is_told() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files
 
 
 def _long(tmp_path: Path) -> Path:
@@ -25,7 +25,7 @@ def test_sockets_have_a_private_folder_where_temporary_files_are(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
 
-    with opening.private_folder() as folder:
+    with files.private_folder() as folder:
         assert Path(folder).parent == Path("/tmp")
         assert Path(folder).stat().st_mode & 0o777 == 0o700
     assert not Path(folder).exists()
@@ -39,7 +39,7 @@ def test_a_folder_whose_path_is_too_long_for_a_socket_is_not_taken(
     monkeypatch.setattr(tempfile, "tempdir", paths["long"])
     monkeypatch.setenv("XDG_RUNTIME_DIR", paths.get(runtime, ""))
 
-    with opening.private_folder() as folder, socket.socket(socket.AF_UNIX) as one:
+    with files.private_folder() as folder, socket.socket(socket.AF_UNIX) as one:
         one.bind(f"{folder}/{'x' * 37}")
         assert Path(folder).parent == Path("/tmp")
 
@@ -51,15 +51,15 @@ def test_the_folder_of_the_users_session_comes_second(
     with tempfile.TemporaryDirectory(dir="/tmp") as own:
         monkeypatch.setenv("XDG_RUNTIME_DIR", own)
 
-        with opening.private_folder() as folder:
+        with files.private_folder() as folder:
             assert Path(folder).parent == Path(own)
 
 
 def test_where_no_folder_is_short_enough_each_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_bases", lambda: iter(["/" + "x" * 60, "/gone"]))
+    monkeypatch.setattr(files, "_bases", lambda: iter(["/" + "x" * 60, "/gone"]))
 
     with pytest.raises(OSError, match="no place") as error:
-        opening.private_folder()
+        files.private_folder()
 
     assert str(error.value) == (
         f"there is no place for a socket: /{'x' * 60} is too long; /gone: No such file or directory"
@@ -78,8 +78,8 @@ def test_where_no_folder_is_short_enough_each_is_named(monkeypatch: pytest.Monke
     ],
 )
 def test_a_byte_that_is_not_utf8_is_escaped_in_the_text_of_a_path(path: bytes, text: str) -> None:
-    assert opening.path_text(os.fsdecode(path)) == text
-    assert os.fsencode(opening.path_of(text)) == path
+    assert files.path_text(os.fsdecode(path)) == text
+    assert os.fsencode(files.path_of(text)) == path
 
 
 _NAMES = st.text(st.sampled_from(["\\", "x", "f", "8", "é", "\udcff", "\udc80"]))
@@ -87,22 +87,22 @@ _NAMES = st.text(st.sampled_from(["\\", "x", "f", "8", "é", "\udcff", "\udc80"]
 
 @given(st.lists(_NAMES | st.binary().map(os.fsdecode), min_size=2, max_size=2, unique=True))
 def test_no_two_paths_have_the_same_text(paths: list[str]) -> None:
-    one, other = map(opening.path_text, paths)
+    one, other = map(files.path_text, paths)
 
     assert one != other
     assert (one.encode().decode(), other.encode().decode()) == (one, other)
-    assert [opening.path_of(one), opening.path_of(other)] == paths
+    assert [files.path_of(one), files.path_of(other)] == paths
 
 
 def test_a_file_is_read_to_its_end_or_as_far_as_it_may_be(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"a\r\nb\rc\n")
 
-    assert opening.content(path) == opening.content(path, 7) == b"a\r\nb\rc\n"
-    assert opening.content(path, 2, whole=False) == b"a\r"
-    assert opening.text(path) == "a\nb\nc\n"
+    assert files.content(path) == files.content(path, 7) == b"a\r\nb\rc\n"
+    assert files.content(path, 2, whole=False) == b"a\r"
+    assert files.text(path) == "a\nb\nc\n"
     with pytest.raises(OSError, match="it has more than 6 bytes") as error:
-        opening.content(path, 6)
+        files.content(path, 6)
     assert error.value.errno == errno.EFBIG
 
 
@@ -115,9 +115,9 @@ def test_what_is_no_regular_file_is_not_read(kind: str, tmp_path: Path) -> None:
         path.symlink_to("/dev/zero")
 
     with pytest.raises(OSError, match="it is no regular file"):
-        opening.content(path)
+        files.content(path)
     with pytest.raises(IsADirectoryError, match="Is a directory"):
-        opening.content(tmp_path)
+        files.content(tmp_path)
 
 
 def test_a_file_that_has_nothing_yet_is_not_waited_for(
@@ -130,5 +130,5 @@ def test_a_file_that_has_nothing_yet_is_not_waited_for(
     monkeypatch.setattr(stat, "S_ISREG", lambda _: True)
 
     with pytest.raises(BlockingIOError):
-        opening.content(path)
+        files.content(path)
     os.close(held)

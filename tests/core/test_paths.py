@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.paths import ABSENT, checked_key, found, into
+from pytest_orchestrator.core.keys import ABSENT, checked_key, find_path, into
 
 parts = st.sampled_from(["a", "b", "c", "0"])
 keys = st.lists(parts, min_size=1, max_size=4).map(".".join)
@@ -51,23 +51,23 @@ def test_a_path_is_resolved(path: str, value: object) -> None:
         "none": None,
     }
 
-    assert found(values, path) == value
+    assert find_path(values, path) == value
 
 
 def test_the_longest_key_is_followed() -> None:
     values: dict[str, Any] = {"a": {"b": {"c": "short"}}, "a.b": {"c": "long"}}
 
-    assert found(values, "a.b.c") == "long"
+    assert find_path(values, "a.b.c") == "long"
 
 
 def test_the_longest_key_of_a_value_is_followed() -> None:
-    assert found({"k": {"x": {"y": 1}, "x.y": 2}}, "k.x.y") == 2
+    assert find_path({"k": {"x": {"y": 1}, "x.y": 2}}, "k.x.y") == 2
 
 
 def test_keys_below_are_found_where_the_value_above_has_no_such_part() -> None:
     values: dict[str, Any] = {"a": {"x": 1}, "a.b.c": 2}
 
-    assert found(values, "a.b") == {"c": 2}
+    assert find_path(values, "a.b") == {"c": 2}
 
 
 @given(st.dictionaries(keys, st.integers()), keys)
@@ -76,7 +76,7 @@ def test_a_tree_of_keys_loses_none(values: dict[str, Any], path: str) -> None:
     if path in values or not below:
         return
 
-    tree = found(values, path)
+    tree = find_path(values, path)
 
     assert tree is not ABSENT
     assert {key: into(tree, key[len(path) + 1 :].split(".")) for key in below} == below
@@ -86,18 +86,18 @@ def test_a_tree_of_keys_loses_none(values: dict[str, Any], path: str) -> None:
 def test_a_tree_leaves_the_values_as_they_are(values: dict[str, Any], path: str) -> None:
     before = repr(values)
 
-    found(values, path)
+    find_path(values, path)
 
     assert repr(values) == before
 
 
 def test_a_path_of_a_million_dots_is_answered_at_once() -> None:
-    assert found({"a": 1}, "a" + "." * 1_000_000) is ABSENT
+    assert find_path({"a": 1}, "a" + "." * 1_000_000) is ABSENT
 
 
 def test_a_key_is_text() -> None:
     with pytest.raises(ContextTypeError, match=r"^a key is text such as 'metrics\.mean_v1', not a"):
-        found({}, 3)  # type: ignore[arg-type]
+        find_path({}, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("key", ["a", "a.b_v1", "0", "Ω", "with space", "-", "a-b/c"])

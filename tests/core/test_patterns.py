@@ -2,11 +2,11 @@
 
 import pytest
 
-from pytest_orchestrator.core.patterns import compiled
+from pytest_orchestrator.core.text import compile_pattern
 
 
 def test_ends_stand_at_lines() -> None:
-    assert compiled("^b$").search("a\nb\nc")
+    assert compile_pattern("^b$").search("a\nb\nc")
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ def test_ends_stand_at_lines() -> None:
 )
 def test_what_is_wrong_is_told_with_its_place(pattern: str, reason: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        compiled(pattern)
+        compile_pattern(pattern)
     assert str(caught.value) == reason
 
 
 def test_what_python_may_read_otherwise_one_day_is_no_matter() -> None:
-    assert compiled("[[a]").search("[")
+    assert compile_pattern("[[a]").search("[")

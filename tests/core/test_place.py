@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.place import Place, Places, excerpt
+from pytest_orchestrator.core.location import Place, Places, excerpt
 
 TEXT = "".join(f"line {number}\n" for number in range(1, 13))
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.controls import encodable, in_utf8
-from pytest_orchestrator.core.plain import plain
+from pytest_orchestrator.core.jsonable import plain
+from pytest_orchestrator.core.text import encodable, in_utf8
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**64), 2**64) | st.text() | st.floats(-1e9, 1e9),

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.mask_stream import MaskStream, restored
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
-from pytest_orchestrator.core.secret_stream import SecretStream, restored
 from pytest_orchestrator.core.secrets import Masker
 
 ODD = "kA9/+x'w\"Q7\\zé\u20ac"
@@ -363,7 +363,7 @@ def test_many_threads_may_add_and_mask_at_once() -> None:
 )
 def test_a_stream_masks_pieces_as_it_would_the_whole(secrets: list[str], pieces: list[str]) -> None:
     forms = tuple(sorted({one.encode() for one in secrets}, key=len, reverse=True))
-    whole, parts = SecretStream(forms), SecretStream(forms)
+    whole, parts = MaskStream(forms), MaskStream(forms)
     data = "".join(pieces).encode()
 
     at_once = whole.feed(data) + whole.end()
@@ -375,7 +375,7 @@ def test_a_stream_masks_pieces_as_it_would_the_whole(secrets: list[str], pieces:
 
 
 def test_a_stream_holds_back_no_more_than_may_be_a_secret() -> None:
-    stream = SecretStream((b"abcdef",))
+    stream = MaskStream((b"abcdef",))
 
     assert stream.feed(b"x ab") == b"x "
     assert stream.feed(b"x abc") == b"abx "

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import ContextTypeError
-from pytest_orchestrator.core.values import MAX_DEPTH, NotJson
+from pytest_orchestrator.core.json_values import MAX_DEPTH, NotJson
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
 
 
 @pytest.fixture

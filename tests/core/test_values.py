@@ -15,10 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core import values
-from pytest_orchestrator.core.values import MAX_DEPTH, NotJson, copied, kind, same, unshared
+from pytest_orchestrator.core import json_values as core_json_values
+from pytest_orchestrator.core.json_values import (
+    MAX_DEPTH,
+    NotJson,
+    json_copy,
+    kind,
+    same_json,
+    unshared,
+)
 
-walked = vars(values)["_walked"]
+walked = vars(core_json_values)["_walked"]
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -108,7 +115,7 @@ def nested(depth: int) -> Any:
 
 @given(json_values)
 def test_json_comes_back_equal_to_the_type(value: Any) -> None:
-    assert repr(copied(value)) == repr(value)
+    assert repr(json_copy(value)) == repr(value)
 
 
 @given(json_values)
@@ -118,7 +125,7 @@ def test_what_comes_back_shares_nothing(value: Any) -> None:
         own = {id(one)} if isinstance(one, (dict, list)) else set()
         return own.union(*(containers(item) for item in inner))
 
-    copy = copied(value)
+    copy = json_copy(value)
 
     assert containers(copy).isdisjoint(containers(value))
 
@@ -131,7 +138,7 @@ def test_the_quick_way_and_the_walk_let_the_same_in(value: Any) -> None:
         except NotJson as error:
             return str(error)
 
-    assert told(lambda: copied(value)) == told(lambda: walked(value, ["value"], [], MAX_DEPTH))
+    assert told(lambda: json_copy(value)) == told(lambda: walked(value, ["value"], [], MAX_DEPTH))
 
 
 @given(odd_values)
@@ -148,7 +155,7 @@ def test_only_exact_json_is_let_in(value: Any) -> None:
         return one is None or type(one) in (bool, int)
 
     try:
-        copied(value)
+        json_copy(value)
     except NotJson:
         assert not is_json(value)
     else:
@@ -226,41 +233,41 @@ def test_only_exact_json_is_let_in(value: Any) -> None:
 )
 def test_what_is_no_json_is_refused_with_its_place_and_its_cure(value: Any, told: str) -> None:
     with pytest.raises(NotJson) as caught:
-        copied(value)
+        json_copy(value)
 
     assert str(caught.value) == told
 
 
 def test_an_error_calls_the_value_by_its_name() -> None:
     with pytest.raises(NotJson, match=r"^result\['a'\] is a tuple"):
-        copied({"a": ()}, "result")
+        json_copy({"a": ()}, "result")
 
 
 def test_a_subclass_of_list_or_dict_is_taken_for_its_items() -> None:
     counts = collections.Counter("aab")
 
-    copy = copied({"counts": counts})
+    copy = json_copy({"counts": counts})
 
     assert repr(copy) == "{'counts': {'a': 2, 'b': 1}}"
 
 
 @pytest.mark.parametrize("value", [2**63, 2**64, -(2**64) - 1, 10**300, 1.7976931348623157e308])
 def test_numbers_beyond_64_bits_survive(value: float) -> None:
-    assert copied(value) == value
+    assert json_copy(value) == value
 
 
 def test_values_of_the_greatest_depth_survive() -> None:
-    assert copied(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
+    assert json_copy(nested(MAX_DEPTH)) == nested(MAX_DEPTH)
 
 
 def test_a_flat_value_with_many_brackets_survives() -> None:
     value: list[Any] = [{"text": "[[[[{{{{"}] * 500
 
-    assert copied(value) == value
+    assert json_copy(value) == value
 
 
 def test_a_text_with_many_brackets_survives() -> None:
-    assert copied("[" * 1000) == "[" * 1000
+    assert json_copy("[" * 1000) == "[" * 1000
 
 
 @pytest.mark.parametrize("head", [{}, {"long": "x" * 1000}], ids=["short", "long"])
@@ -268,7 +275,7 @@ def test_depth_is_limited_however_the_value_looks(head: dict[str, Any]) -> None:
     value: list[Any] = [head, *[1] * 500, nested(MAX_DEPTH)]
 
     with pytest.raises(NotJson, match="nested more than 200 deep"):
-        copied(value)
+        json_copy(value)
 
 
 def test_a_circle_of_mappings_deeper_than_the_stack_is_refused() -> None:
@@ -277,7 +284,7 @@ def test_a_circle_of_mappings_deeper_than_the_stack_is_refused() -> None:
         value = {"a": value}
 
     with pytest.raises(NotJson, match="nested more than 200 deep"):
-        copied(value)
+        json_copy(value)
 
 
 def test_no_method_of_the_value_is_asked() -> None:
@@ -292,7 +299,7 @@ def test_no_method_of_the_value_is_asked() -> None:
         __eq__ = __len__ = __iter__ = Trap.asked
         __hash__ = None
 
-    assert copied([Trap(a=1), Row([1])]) == [{"a": 1}, [1]]
+    assert json_copy([Trap(a=1), Row([1])]) == [{"a": 1}, [1]]
 
 
 def test_a_known_value_is_copied_without_being_checked() -> None:
@@ -309,7 +316,7 @@ def test_a_known_value_is_copied_without_being_checked() -> None:
 )
 def test_what_python_calls_equal_is_not_always_the_same(one: Any, other: Any) -> None:
     assert one == other
-    assert not same([one], [other])
+    assert not same_json([one], [other])
 
 
 def test_kinds_are_named_as_a_recipe_names_them() -> None:

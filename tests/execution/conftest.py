@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from benchmarks.faults import PATIENCE
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope

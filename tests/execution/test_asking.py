@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Request, RequestRefused
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.execution.dask import client
 from pytest_orchestrator.execution.dask.agent import WorkerAgent
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.client import BrokerClient
 from pytest_orchestrator.execution.dask.messages import ONCE, NumberedRequest
-from pytest_orchestrator.remote.protocol import Request, RequestRefused
-from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.execution.dask.broker import RemoteAttempt
     from tests.execution.conftest import Bench
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ContextUnreachable
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.execution.dask import agent
 from pytest_orchestrator.execution.dask.agent import ConnectionPool
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.worker import NotClaimed, perform
 from pytest_orchestrator.execution.environment import Manner
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.exchange import ContextUnreachable
-from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Usage, Verdict
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.criteria.evidence import Evidence

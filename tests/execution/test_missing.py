@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core import missing
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure, Process
 
 if TYPE_CHECKING:
@@ -116,4 +116,4 @@ def test_the_nearest_module_has_the_same_last_name_first(
 ) -> None:
     for path in ("steps/flash.py", ".venv/steps/flush.py", "node_modules/nothing/like/it.py"):
         bench.write(path, "")
-    assert missing.module(name, bench.root) == hint
+    assert suggestions.module_hint(name, bench.root) == hint

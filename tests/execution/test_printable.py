@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.execution.printable import one_line, shown
+from pytest_orchestrator.core.text import one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from pytest_orchestrator.execution.printable import one_line, shown
     ],
 )
 def test_what_is_no_character_or_a_control_is_escaped(raw: bytes, text: str) -> None:
-    assert shown(raw) == text
+    assert printable(raw) == text
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_no_control_character_is_left(raw: bytes) -> None:
-    kept = {char for char in shown(raw) if unicodedata.category(char) in ("Cc", "Cs")}
+    kept = {char for char in printable(raw) if unicodedata.category(char) in ("Cc", "Cs")}
     assert kept <= {"\n", "\t"}
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from distributed.security import Security
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ContextUnreachable
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy, To
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.exchange import ContextUnreachable
-from pytest_orchestrator.remote.server import Server
 
 
 @pytest.fixture(scope="module")

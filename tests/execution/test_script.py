@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.dask.messages import carried, uncarried
 from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.patterns import compiled
+from pytest_orchestrator.core.text import compile_pattern
 from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.text_search import Hit, bytes_of, file_of
 
@@ -27,7 +27,7 @@ def text(data: bytes, wanted: str) -> Hit | None:
 
 
 def pattern(data: bytes, wanted: str) -> Hit | None:
-    return bytes_of(data, name="x").pattern(compiled(wanted))
+    return bytes_of(data, name="x").pattern(compile_pattern(wanted))
 
 
 def line_of(data: bytes, wanted: str) -> int | None:
@@ -100,7 +100,7 @@ def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
     large = file_of(str(path), "large")
     tracemalloc.start()
     try:
-        found = large.text("needle"), large.pattern(compiled("^needl.$"))
+        found = large.text("needle"), large.pattern(compile_pattern("^needl.$"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.patterns import compiled
+from pytest_orchestrator.core.text import compile_pattern
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     Searches,
@@ -169,7 +169,7 @@ def test_a_lane_finds_what_this_process_finds(
     searches = Searches(slot)
     searches.ahead(queries)
     assert [searches.first(one) for one in queries] == [
-        where.first(compiled(one)) for one in wanted
+        where.first(compile_pattern(one)) for one in wanted
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Failure, Process, Stream
 from pytest_orchestrator.execution.lanes.lane import slot_of
 from pytest_orchestrator.execution.steps import shell

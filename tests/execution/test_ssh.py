@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.steps import ssh, ssh_link
 from pytest_orchestrator.execution.steps.ssh import Links, refused
@@ -206,7 +206,7 @@ def test_what_feeds_a_client_ends_as_it_does_where_pytest_ignores_sigchld(role: 
 def test_a_connection_that_has_no_place_for_its_socket_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(opening, "_bases", lambda: iter(["/gone"]))
+    monkeypatch.setattr(files, "_bases", lambda: iter(["/gone"]))
 
     assert Links().to("bench-3") == Failure(
         kind="not_found",

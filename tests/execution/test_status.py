@@ -2,8 +2,8 @@
 
 import pytest
 
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.outcome import failure_of, skip_of
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from benchmarks.faults import alive, new_token
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.recipe.step_keys import Step
 

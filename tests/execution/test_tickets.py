@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal, wrong_token
 from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
@@ -34,7 +35,6 @@ from pytest_orchestrator.execution.dask.messages import (
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.locks import lock_file, locks
-from pytest_orchestrator.remote.protocol import Reply, Request, refusal, wrong_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable

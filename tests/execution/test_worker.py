@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.handshake import Limits
+from pytest_orchestrator.context.rpc.protocol import RequestRefused, too_long
+from pytest_orchestrator.context.rpc.server import Server
 from pytest_orchestrator.execution.dask import client, worker
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.submission import Submission
 from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import RequestRefused, too_long
-from pytest_orchestrator.remote.server import Server
 from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator import Context, recipe
-from pytest_orchestrator.core.values import NotJson
+from pytest_orchestrator.context.rpc.protocol import Conversation
+from pytest_orchestrator.core.json_values import NotJson
 from pytest_orchestrator.recipe import RecipeError
-from pytest_orchestrator.remote.protocol import Conversation
 from tests.house.conftest import ROOT
 
 DOCS = ROOT / "docs"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core import opening
+from pytest_orchestrator.core import files as core_files
 from pytest_orchestrator.run.runs import found, load
 
 if TYPE_CHECKING:
@@ -353,7 +353,7 @@ def test_workers_share_the_context_wherever_temporary_files_are(
 def test_workers_share_the_context_where_no_socket_may_be_a_file(
     counting: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "_bases", lambda: iter(["/" + "x" * 60]))
+    monkeypatch.setattr(core_files, "_bases", lambda: iter(["/" + "x" * 60]))
 
     counting.run("-n", "2").assert_outcomes(passed=8)
 

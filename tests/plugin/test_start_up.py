@@ -60,12 +60,12 @@ def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
     assert {"msgspec", "yaml"} <= tops
     assert tops.isdisjoint({"jinja2", "dash", "jsonschema"})
     assert rooms == [
+        "context",
         "core",
         "execution",
         "extending",
         "plugin",
         "recipe",
-        "remote",
         "reports",
         "run",
     ]
@@ -77,4 +77,4 @@ def test_the_context_alone_brings_no_yaml(plain: Project) -> None:
     tops, rooms = _imported(plain)
 
     assert "yaml" not in tops
-    assert rooms == ["core", "plugin"]
+    assert rooms == ["context", "core", "plugin"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import Criterion, Recipe
 
 Problems = Callable[[str | bytes], list[str]]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep
 from pytest_orchestrator.recipe.defaults import Defaults
 from pytest_orchestrator.recipe.retry import Retry

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.expressions import Expression
 from pytest_orchestrator.recipe.names import AFTER, BEFORE, COLLECTED, EARLY, TRIED, unknown
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError, load
 
 Problems = Callable[[str | bytes], list[str]]

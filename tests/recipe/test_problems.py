@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core import nearest
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError, load, problems
 
 TEXT = """\
@@ -92,7 +92,7 @@ def test_a_large_file_full_of_mistakes_is_compared_with_few_names(
     def counting(word: str, names: set[str]) -> str:
         nonlocal compared
         compared += len(names)
-        return nearest.nearest(word, names)
+        return suggestions.nearest(word, names)
 
     monkeypatch.setattr(problems, "nearest", counting)
     path = tmp_path / "x.yaml"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import sandbox
 from pytest_orchestrator.recipe.expressions import AbsentError, Expression, ExpressionError
 

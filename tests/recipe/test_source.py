@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import Recipe, RecipeError, load, source
 
 Problems = Callable[[str | bytes], list[str]]

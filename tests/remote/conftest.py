@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.protocol import Conversation
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Conversation
 
 KEEPER = """
 import socket, sys
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.protocol import Conversation
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Conversation
 
 link = socket.socket(fileno=int(sys.argv[1]))
 conversation = Conversation(Context().bound("flash"))
@@ -68,7 +68,7 @@ def told(link: socket.socket) -> Callable[[str], str]:
     def told(script: str) -> str:
         head = (
             "import socket, sys\n"
-            "from pytest_orchestrator.remote.client import *\n"
+            "from pytest_orchestrator.context.rpc.client import *\n"
             "link = socket.socket(fileno=int(sys.argv[1]))\n"
         )
         command = [sys.executable, "-c", head + script, str(link.fileno())]

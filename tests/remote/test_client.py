@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
-from pytest_orchestrator.core.values import NotJson
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.protocol import RequestRefused
+from pytest_orchestrator.core.json_values import NotJson
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.context_like import ContextLike
+    from pytest_orchestrator.context.context import ContextLike
 
 
 class Key(enum.StrEnum):

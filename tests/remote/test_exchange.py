@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.exchange import ContextUnreachable, Pipes
-from pytest_orchestrator.remote.protocol import Conversation
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ContextUnreachable
+from pytest_orchestrator.context.rpc.client import Pipes, RemoteContext
+from pytest_orchestrator.context.rpc.protocol import Conversation
 
 THREADS = 16
 ROUNDS = 100

@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.handshake import Limits
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.context.rpc.xdist import SharedContext, XdistContextServer
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.remote.hub import Hub
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import RequestRefused
-from pytest_orchestrator.remote.server import Server
-from pytest_orchestrator.remote.shared import SharedContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_orchestrator.core.events import ContextChanged
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change, ContextChanged
 
 
 class Session:
@@ -32,7 +30,9 @@ class Session:
         self.told: list[Any] = []
         self.context.observed(lambda change, _: self.recorded.append(change))
         self.server = server
-        self.hub = Hub(server, self.context, {"event": self.told.append, "known": self.known})
+        self.hub = XdistContextServer(
+            server, self.context, {"event": self.told.append, "known": self.known}
+        )
 
     def known(self, value: Any) -> Any:
         if value != "recipes/x.yaml":

@@ -6,10 +6,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.remote.lines import Lines
+from pytest_orchestrator.context.rpc.protocol import LineBuffer
 
 
-def fed(lines: Lines, data: bytes, cuts: list[int]) -> list[bytes]:
+def fed(lines: LineBuffer, data: bytes, cuts: list[int]) -> list[bytes]:
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     ended: list[bytes] = []
     for start, end in pairwise(edges):
@@ -23,7 +23,7 @@ def test_lines_do_not_depend_on_where_their_bytes_are_cut(
 ) -> None:
     data = b"\n".join(parts)
 
-    assert fed(Lines(1000), data, cuts) == data.split(b"\n")[:-1]
+    assert fed(LineBuffer(1000), data, cuts) == data.split(b"\n")[:-1]
 
 
 @given(st.lists(st.binary(max_size=9)), st.lists(st.integers(0)), st.integers(0, 9))
@@ -32,7 +32,7 @@ def test_a_line_that_is_too_long_is_seen_to_be_and_the_others_are_whole(
 ) -> None:
     data = b"\n".join(parts) + b"\n"
 
-    ended = fed(Lines(limit), data, cuts)
+    ended = fed(LineBuffer(limit), data, cuts)
 
     assert [line[: limit + 1] for line in ended] == [
         line[: limit + 1] for line in data.split(b"\n")[:-1]
@@ -40,7 +40,7 @@ def test_a_line_that_is_too_long_is_seen_to_be_and_the_others_are_whole(
 
 
 def test_what_never_ends_takes_no_memory() -> None:
-    lines = Lines(1000)
+    lines = LineBuffer(1000)
     megabyte = b"x" * (1 << 20)
     tracemalloc.start()
     try:

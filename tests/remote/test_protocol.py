@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.remote.protocol import MAX_DEPTH, OPERATIONS, Conversation, Request, serve
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import (
+    MAX_DEPTH,
+    OPERATIONS,
+    Conversation,
+    Request,
+    serve,
+)
+from pytest_orchestrator.core.events import Change
 
 
 @pytest.fixture

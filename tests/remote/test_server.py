@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks import counts
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.exchange import ContextUnreachable
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.listening import CannotListen
-from pytest_orchestrator.remote.protocol import RequestRefused
-from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import CannotListen, ContextUnreachable
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.handshake import Limits
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.context.rpc.server import Server
+from pytest_orchestrator.core.events import Change
 
 
 @pytest.fixture

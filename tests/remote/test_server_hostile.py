@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from pytest_orchestrator.remote.client import RemoteContext
+from pytest_orchestrator.context.rpc.client import RemoteContext
 
 MIB = 1 << 20
 
 SERVER = """
 import resource, sys
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.server import Server
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.handshake import Limits
+from pytest_orchestrator.context.rpc.server import Server
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 soft = int(sys.argv[1]) if hard < 0 else min(int(sys.argv[1]), hard)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator import Context, ContextUnreachable, RemoteContext
-from pytest_orchestrator.remote.protocol import RequestRefused
-from pytest_orchestrator.remote.server import Server
-from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE, TOKEN, Notice
+from pytest_orchestrator.context.rpc.address import ADDRESS, FILE, TOKEN, AddressFile
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
+from pytest_orchestrator.context.rpc.server import Server
 
 CURE = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
@@ -27,7 +27,7 @@ def test_environment_and_file_tell_where_a_context_is_served(
 ) -> None:
     ctx = Context()
     with Server(ctx) as server:
-        notice = Notice(folder / FILE, server.address, server.token)
+        notice = AddressFile(folder / FILE, server.address, server.token)
         notice.put_up()
         with RemoteContext.connect() as remote, RemoteContext.connect(server.address) as other:
             assert remote.increment("n") == 1
@@ -42,7 +42,7 @@ def test_environment_and_file_tell_where_a_context_is_served(
             remote.increment("n")
         assert (folder / FILE).stat().st_mode & 0o777 == 0o600
         assert json.loads((folder / FILE).read_text()).keys() == {"address", "token", "pid"}
-        Notice(folder / FILE, "other", "x").put_up()
+        AddressFile(folder / FILE, "other", "x").put_up()
         notice.take_down()
         assert "other" in (folder / FILE).read_text()
     who = [change["who"] for change in ctx.get_history("n")]
@@ -62,7 +62,7 @@ def test_where_nobody_listens_it_is_said_what_to_start(folder: Path, port: int) 
             f"{wrong} is no address; write host:port, or the path of a Unix socket"
         )
     path = folder / FILE
-    Notice(path, free, "x").put_up()
+    AddressFile(path, free, "x").put_up()
     assert told() == (f"no Context is served at {free} (of {path}): Connection refused; {CURE}")
     path.write_text("[]")
     assert told() == f"{path} does not say where a Context is served; delete it, and {CURE}"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import (
     AttemptFailed,
     ContextChanged,
@@ -14,7 +15,6 @@ from pytest_orchestrator.core.events import (
     StepStarted,
     TestReported,
 )
-from pytest_orchestrator.core.history import stamp
 from pytest_orchestrator.run.journal import Journal
 
 RECIPE = "recipes/psu_burn_in.yaml"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
@@ -19,15 +19,15 @@ from pytest_orchestrator.core.result import (
     Stream,
     Usage,
     Verdict,
+    Where,
 )
-from pytest_orchestrator.core.where import Where
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.failure import place_of, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.recipe import Recipe
 
 ALONE = "env GAIN=2 scriptlets/ripple.sh 3"

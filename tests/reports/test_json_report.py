@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
@@ -17,15 +17,15 @@ from pytest_orchestrator.core.result import (
     Stream,
     Usage,
     Verdict,
+    Where,
 )
-from pytest_orchestrator.core.where import Where
 from pytest_orchestrator.recipe import load
 from pytest_orchestrator.reports.json_report import block
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.core.history import Change
+    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.recipe import Recipe
 
 

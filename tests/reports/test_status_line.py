@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_orchestrator.reports.columns import columns
+from pytest_orchestrator.core.text import display_width
 from pytest_orchestrator.reports.status_line import clock, heartbeat, last_line, status
 
 
@@ -25,7 +25,7 @@ def test_the_line_tells_place_name_time_memory_and_what_was_printed() -> None:
 def test_it_fits_into_the_terminal(width: int, line: str) -> None:
     shown = status("2/5", "flash", 3, 41_300_000, "settling, 3 of 10 漢字漢字", width)
     assert shown == line
-    assert columns(shown) <= width
+    assert display_width(shown) <= width
 
 
 def test_a_file_gets_a_line_of_its_own() -> None:

@@ -6,6 +6,7 @@ import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.events import (
     ContextChanged,
     RecipeStarted,
@@ -15,8 +16,7 @@ from pytest_orchestrator.core.events import (
     StepStarted,
     TestReported,
 )
-from pytest_orchestrator.core.history import stamp
-from pytest_orchestrator.core.opening import path_text
+from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.run.journal import Journal
 
 if TYPE_CHECKING:

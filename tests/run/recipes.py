@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.model import Recipe
 from pytest_orchestrator.recipe.step_types import ShellStep
 from pytest_orchestrator.run.fates import Today

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
 from pytest_orchestrator.run import folder, runs

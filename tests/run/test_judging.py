@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Usage
 from pytest_orchestrator.run.judging import figures_of_try, verdicts
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.run.replay import replayed

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.chain import Entry
-from pytest_orchestrator.core.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import (
     AnyEvent,
@@ -18,7 +19,6 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     StepStarted,
 )
-from pytest_orchestrator.core.history import stamp
 from pytest_orchestrator.run.fates import Plan, plan
 from pytest_orchestrator.run.record import RunRecord
 from pytest_orchestrator.run.resume import opening, restored

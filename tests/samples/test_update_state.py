@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.remote.server import Server
-from pytest_orchestrator.remote.whereabouts import ADDRESS, FILE, TOKEN, Notice
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.address import ADDRESS, FILE, TOKEN, AddressFile
+from pytest_orchestrator.context.rpc.server import Server
 
 SCRIPT = Path(__file__).parents[2] / "scriptlets" / "shell" / "update_state.sh"
 ODD = "".join(map(chr, range(1, 128))) + '\u00e9\u2028\U0001f600 \\u0041 \\\\" $HOME `x`'
@@ -23,7 +23,7 @@ Ask = Callable[..., Told]
 def ctx(tmp_path: Path) -> Iterator[Context]:
     ctx = Context()
     with Server(ctx) as server:
-        notice = Notice(tmp_path / FILE, server.address, server.token)
+        notice = AddressFile(tmp_path / FILE, server.address, server.token)
         notice.put_up()
         yield ctx
 

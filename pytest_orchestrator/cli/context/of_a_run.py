@@ -42,7 +42,7 @@ def context_of(args: argparse.Namespace) -> "PastContext":
     Raises:
         Mistake: There is no such run or step, or two moments of it are meant.
     """
-    from pytest_orchestrator.core.nearest import nearest
+    from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.run.past_context import NoStep, PastContext, at_step
 
     found = past.record(args.run)

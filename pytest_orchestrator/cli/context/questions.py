@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.context.context import ContextLike
 
 
 class Question(NamedTuple):

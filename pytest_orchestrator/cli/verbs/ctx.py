@@ -17,7 +17,7 @@ from pytest_orchestrator.cli.mistakes import Mistake
 
 if TYPE_CHECKING:
     from pytest_orchestrator.cli.context.questions import Question
-    from pytest_orchestrator.core.context_like import ContextLike
+    from pytest_orchestrator.context.context import ContextLike
 
 EXAMPLE = "ctx get metrics.mean_v1"
 
@@ -99,7 +99,7 @@ def _print(question: "Question", answer: Any, *, as_json: bool) -> None:
 
 
 def _served(question: "Question", args: argparse.Namespace) -> Any:
-    from pytest_orchestrator.remote.client import RemoteContext
+    from pytest_orchestrator.context.rpc.client import RemoteContext
 
     for name in ("before", "after", "recipe"):
         if getattr(args, name):

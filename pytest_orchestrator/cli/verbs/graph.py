@@ -11,7 +11,7 @@ from pytest_orchestrator.cli import past
 from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import project
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 
 if TYPE_CHECKING:
     from pytest_orchestrator.reports.graph_layout import Steps

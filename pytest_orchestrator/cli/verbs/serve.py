@@ -16,7 +16,7 @@ from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.run.kept import Kept
 
 EXAMPLE = "serve --file bench.jsonl"
@@ -65,9 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _served(context: "Context", args: argparse.Namespace) -> int:
-    from pytest_orchestrator.remote.listening import CannotListen
-    from pytest_orchestrator.remote.server import Server
-    from pytest_orchestrator.remote.whereabouts import FILE, Notice
+    from pytest_orchestrator.context.rpc.address import FILE, AddressFile, CannotListen
+    from pytest_orchestrator.context.rpc.server import Server
 
     server = Server(context, token=_token(args.token_file), host=args.host, port=args.port)
     try:
@@ -76,7 +75,7 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
         _say(str(error))
         return 1
     with contextlib.closing(server):
-        notice = Notice(project().root / FILE, server.address, server.token)
+        notice = AddressFile(project().root / FILE, server.address, server.token)
         try:
             notice.put_up()
         except OSError as error:
@@ -95,7 +94,7 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
 
 
 def _new() -> "Context":
-    from pytest_orchestrator.core.context import Context
+    from pytest_orchestrator.context.context import Context
 
     return Context("serve")
 

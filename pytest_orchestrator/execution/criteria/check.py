@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import msgspec
 
 from pytest_orchestrator import extending
-from pytest_orchestrator.core import values
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.criteria import files, result_checks, simple
 from pytest_orchestrator.execution.criteria.evidence import Check, Evidence, verdict
@@ -16,7 +17,6 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
 )
-from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError
 from pytest_orchestrator.recipe.step_keys import Criterion
 
@@ -55,7 +55,7 @@ def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
         extending.Evidence(
             step=evidence.step.name,
             root=evidence.root,
-            result=values.unshared(ended.value),
+            result=json_values.unshared(ended.value),
             ctx=evidence.context,
             seconds=ended.usage.seconds,
             stdout=process.stdout.text if process else "",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
 from pytest_orchestrator.recipe.expressions import ExpressionError

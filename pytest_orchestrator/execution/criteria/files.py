@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Verdict
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, Stamp, verdict
 from pytest_orchestrator.execution.criteria.simple import found, query_of

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Measured, Verdict
-from pytest_orchestrator.core.values import Json, kind
-from pytest_orchestrator.execution.printable import one_line
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.recipe.expressions import (
     AbsentError,
     ExpressionError,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Verdict
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
-from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.recipe.expressions import Expression, ExpressionError
 from pytest_orchestrator.recipe.step_keys import Criterion
 

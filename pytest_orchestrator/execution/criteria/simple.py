@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Stream, Verdict
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import schema_errors
 from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
-from pytest_orchestrator.execution.printable import quoted
 from pytest_orchestrator.execution.text_search import Searched
 from pytest_orchestrator.recipe.step_keys import Criterion
 

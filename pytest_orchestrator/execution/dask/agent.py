@@ -19,6 +19,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.dask.messages import (
@@ -42,8 +44,6 @@ from pytest_orchestrator.execution.lanes.lane import Lanes, Program, Slot
 from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.protocol import RequestRefused
 
 IDLE: Final = 10.0
 """Seconds for which one is kept that nobody uses: what lies between may forget it."""

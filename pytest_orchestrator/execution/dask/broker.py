@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, serve
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.dask.chunks import ChunkReceiver
 from pytest_orchestrator.execution.dask.messages import (
@@ -45,7 +46,6 @@ from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, serve
 
 _POLL: Final = 10.0
 """Seconds for which a worker that waits for orders is held back."""
@@ -315,7 +315,7 @@ _GRACE: Final = 3.0
 
 
 class Reception(Protocol):
-    """Lets those in who have a token; see `remote.server`."""
+    """Lets those in who have a token; see `context.rpc.server`."""
 
     @property
     def address(self) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.execution.dask.messages import COPIES, LARGEST, STREAMS, Chunk
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.remote.protocol import RequestRefused
 
 
 class ChunkReceiver:

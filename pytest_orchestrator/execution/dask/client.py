@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from pytest_orchestrator.context.rpc.client import RemoteContext
+from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, too_long
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.execution.dask.messages import (
     LONGEST,
@@ -19,8 +21,6 @@ from pytest_orchestrator.execution.dask.messages import (
     NumberedRequest,
     read,
 )
-from pytest_orchestrator.remote.client import RemoteContext
-from pytest_orchestrator.remote.protocol import Reply, Request, RequestRefused, too_long
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.agent import WorkerAgent

@@ -9,15 +9,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pytest_orchestrator.core.artifact import Artifact
-from pytest_orchestrator.core.place import Place
-from pytest_orchestrator.core.result import Ended, Verdict
+from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.lanes.messages import packed, unpacked
 from pytest_orchestrator.recipe.step_keys import Criterion, Step
 from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
-from pytest_orchestrator.remote.protocol import Reply, Request, refusal
 
 CLAIM: Final = "claim"
 PIECE: Final = "piece"

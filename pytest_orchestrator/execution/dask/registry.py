@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.opening import regular
+from pytest_orchestrator.core.files import regular
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
 from pytest_orchestrator.recipe.step_keys import Step
 

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.dask import worker
 from pytest_orchestrator.execution.dask.messages import AttemptRef
 from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint

@@ -8,9 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.artifact import Artifact
-from pytest_orchestrator.core.result import Ended, Failure, Process, Usage, Verdict
-from pytest_orchestrator.core.where import Where
+from pytest_orchestrator.core.result import Artifact, Ended, Failure, Process, Usage, Verdict, Where
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.messages import (

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.execution.criteria import check
@@ -55,7 +56,6 @@ from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.execution.temp_folders import scratch
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep
-from pytest_orchestrator.remote.protocol import RequestRefused
 
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment

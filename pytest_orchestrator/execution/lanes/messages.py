@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Failure, Stream, Usage
-from pytest_orchestrator.core.secret_stream import restored
-from pytest_orchestrator.execution.printable import shown
+from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import Brought, PythonStep
 
@@ -283,10 +283,10 @@ def stream(output: Output) -> Stream:
     """Return the head and tail of an output as text for people."""
     left_out = output.size - len(output.head) - len(output.tail)
     if left_out:
-        head, tail = shown(output.head), shown(output.tail)
+        head, tail = printable(output.head), printable(output.tail)
         text = f"{head}\n… {left_out} bytes are left out here …\n{tail}"
     else:
-        text = shown(output.head + output.tail)
+        text = printable(output.head + output.tail)
     return Stream(
         text=text,
         size=output.size,

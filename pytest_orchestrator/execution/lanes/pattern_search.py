@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core import patterns
-from pytest_orchestrator.core.place import Place
+from pytest_orchestrator.core import text
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import text_search
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.lanes.messages import CommandResult, LaneLost
-from pytest_orchestrator.execution.printable import quoted
 from pytest_orchestrator.execution.text_search import Found, Searched
 
 LEAST: Final = 1.0
@@ -123,7 +123,7 @@ class Searches:
     def first(self, query: Query) -> Found | None:
         """Return how a pattern matches first, None where it does not; see `ahead`."""
         if self._slot is None or is_quick(query.pattern):
-            return query.where.first(patterns.compiled(query.pattern))
+            return query.where.first(text.compile_pattern(query.pattern))
         self.ahead([query])
         return self._known[query.where, query.pattern]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
-from pytest_orchestrator.core.history import Change
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import (
     Ended,
     Failure,
@@ -18,7 +19,6 @@ from pytest_orchestrator.core.result import (
     Stream,
     Verdict,
 )
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import captured_output, expression_scope
 from pytest_orchestrator.execution.criteria import check, measurements
 from pytest_orchestrator.execution.criteria.evidence import Evidence

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.opening import content
+from pytest_orchestrator.core.files import content
 
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
 """The cure of a text that names no scheduler."""

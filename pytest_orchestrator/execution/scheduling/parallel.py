@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.environment import Environment

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from pytest_orchestrator.core.nearest import nearest
+from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
 from pytest_orchestrator.recipe.step_keys import Step
 from pytest_orchestrator.recipe.step_types import CodeStep, SshStep

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
 from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.environment import Environment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.environment import Environment

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Failure, StepResult
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope

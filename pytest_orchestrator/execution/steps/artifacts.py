@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core.artifact import Artifact
-from pytest_orchestrator.core.opening import is_utf8, path_text
+from pytest_orchestrator.core.files import is_utf8, path_text
+from pytest_orchestrator.core.result import Artifact
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.criteria.files import missing, named
 from pytest_orchestrator.execution.environment import Environment

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution.steps.script import SCRIPT
 from pytest_orchestrator.recipe.command_line import needs_shell
 from pytest_orchestrator.recipe.step_types import ShellStep

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from pytest_orchestrator.core import values
+from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.calling import ValidationFailed
-from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.extending import StepEnvironment
 from pytest_orchestrator.recipe.custom import CustomStep
@@ -94,7 +94,7 @@ def performed(
         ValidationFailed: Its keys are none for the class.
     """
     try:
-        keys = msgspec.convert(values.unshared(step.params), kind.Keys)
+        keys = msgspec.convert(json_values.unshared(step.params), kind.Keys)
     except msgspec.ValidationError as error:
         raise ValidationFailed(f"{brought.type} step '{step.name}': {error}") from None
     surroundings = StepEnvironment(

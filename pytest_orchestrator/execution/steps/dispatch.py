@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, Process
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere

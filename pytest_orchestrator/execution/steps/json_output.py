@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Literal, NoReturn
 
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.core.values import Json
 
 Parse = Literal["json", "last-line", "data", "text"]
 

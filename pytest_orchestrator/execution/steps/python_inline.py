@@ -27,15 +27,15 @@ from resource import (
 from types import FrameType, ModuleType
 from typing import Self
 
-from pytest_orchestrator.core import missing, values
+from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core import json_values, suggestions
 from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
-from pytest_orchestrator.core.context_like import ContextLike
 from pytest_orchestrator.core.heap import Heap
-from pytest_orchestrator.core.nearest import nearest
 from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.execution.printable import one_line
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.recipe.step_types import PythonStep
@@ -191,7 +191,7 @@ def _run(
                 if step.brought:
                     given = custom.performed(target, step, step.brought, context, env, fixtures)
                 else:
-                    given = call(target, context, values.unshared(step.params), fixtures)
+                    given = call(target, context, json_values.unshared(step.params), fixtures)
     except env.skips as skipped:
         return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
     except KeyboardInterrupt:
@@ -254,10 +254,10 @@ def _judged(given: object, own: ProcessUsage, step: PythonStep, env: Environment
     if strange is not None:
         return Ended(usage=usage, failure=strange)
     try:
-        value = values.copied(given, "result")
-    except values.NotJson as error:
+        value = json_values.json_copy(given, "result")
+    except json_values.NotJson as error:
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=f"{name}: {error}"))
-    size = len(values.encode(value))
+    size = len(json_values.encode(value))
     if size > env.capacity:
         reason = f"what {name} returned is above {env.capacity >> 20} MiB; a result is smaller"
         return Ended(usage=usage, failure=Failure(kind="protocol", reason=reason))
@@ -323,7 +323,7 @@ def _not_imported(step: PythonStep, error: BaseException, env: Environment) -> F
     place = step.at["module"]
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     if name is not None and f"{step.module}.".startswith(f"{name}."):
-        near = missing.module(step.module, env.root)
+        near = suggestions.module_hint(step.module, env.root)
         return Failure(kind="not_found", reason=f"no module '{step.module}'{near}", place=place)
     return Failure(
         kind="not_found",

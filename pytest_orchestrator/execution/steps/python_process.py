@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from pytest_orchestrator.core.context import Context
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.rpc.protocol import Conversation
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage
 from pytest_orchestrator.execution.environment import Environment, Manner
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER, look_at
@@ -30,7 +31,6 @@ from pytest_orchestrator.execution.lanes.messages import (
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.step_types import PythonStep
-from pytest_orchestrator.remote.protocol import Conversation
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16

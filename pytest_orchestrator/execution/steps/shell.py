@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core import missing
+from pytest_orchestrator.core import suggestions
+from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Ended, Failure, Kind, Process, Usage, Verdict
-from pytest_orchestrator.core.values import Json
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.context_access import lane_waiter, look_at
@@ -395,7 +395,9 @@ def _not_started(step: ShellStep, error: OSError, process: Process, env: Environ
         large = step_command.failure(step, process.argv, variables)
         return Ended(usage=Usage(seconds=0.0), failure=large, process=process)
     folders = os.get_exec_path(variables)
-    code, reason, place = missing.program(process.argv[0], process.cwd, error, env.root, folders)
+    code, reason, place = suggestions.missing_program(
+        process.argv[0], process.cwd, error, env.root, folders
+    )
     is_shell = step.shell is not None and isinstance(step.cmd, str)
     if is_shell and place == "cmd":  # then nothing of the script ran, so its code means nothing
         reason = f"shell {reason.removeprefix('program ')}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.execution.printable import shown
+from pytest_orchestrator.core.text import printable
 from pytest_orchestrator.execution.steps.command import (
     compact,
     far_argv_of,
@@ -80,7 +80,7 @@ class Links:
 
     def _socket(self, host: str) -> Path:
         if self._folder is None:
-            from pytest_orchestrator.core.opening import private_folder
+            from pytest_orchestrator.core.files import private_folder
 
             # OpenSSH adds to the name while it makes the socket, and sockets have short paths.
             self._folder = private_folder()
@@ -118,7 +118,7 @@ class Links:
                 return socket
             self._end(master)
             told.seek(0)
-            return refused(host, shown(told.read(_MOST)))
+            return refused(host, printable(told.read(_MOST)))
 
     def _end(self, master: "subprocess.Popen[bytes]") -> None:
         import subprocess

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pytest_orchestrator.core.secret_stream import SecretStream
+    from pytest_orchestrator.core.mask_stream import MaskStream
 
 _NAMES = ("stdout", "stderr")
 _CHUNK = 1 << 16
@@ -127,12 +127,12 @@ class OutputPipes:
         self._held.discard(fd)
 
 
-def _stream(secrets: tuple[bytes, ...]) -> SecretStream | None:
+def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:
     if not secrets:
         return None
-    from pytest_orchestrator.core.secret_stream import SecretStream
+    from pytest_orchestrator.core.mask_stream import MaskStream
 
-    return SecretStream(secrets)
+    return MaskStream(secrets)
 
 
 EDGE = 1 << 15
@@ -148,7 +148,7 @@ class LogFile:
         secrets: Masks what is written; None where nothing is secret.
     """
 
-    def __init__(self, path: str | None, limit: int, secrets: SecretStream | None = None) -> None:
+    def __init__(self, path: str | None, limit: int, secrets: MaskStream | None = None) -> None:
         self.size = 0
         self._kept = 0
         self._path = path
@@ -224,7 +224,7 @@ class LiveCopy:
         secrets: Masks what is copied; None where nothing is secret.
     """
 
-    def __init__(self, fd: int, secrets: SecretStream | None = None) -> None:
+    def __init__(self, fd: int, secrets: MaskStream | None = None) -> None:
         self._fd = _unblocked(fd)
         self._secrets = secrets
         self._poll = select.poll()

@@ -1,22 +1,27 @@
-"""The state that the steps of a run share, with the history of every change.
+"""Context of a run, and the protocol that local and remote Contexts share.
 
 Values are own copies on the way in and out. Every operation holds the one lock of the
 state; nothing of the user's runs while it is held.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from pytest_orchestrator.core import paths, snapshots
-from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.context import history as context_history
+from pytest_orchestrator.context.history import Recorder, Written, stamp
+from pytest_orchestrator.context.state import Layer, State, checked_who, item_of, named, total
+from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextTypeError
-from pytest_orchestrator.core.events import Op
-from pytest_orchestrator.core.history import Change, Recorder, Written, stamp
-from pytest_orchestrator.core.layered import Layer
-from pytest_orchestrator.core.state import State, checked_who, item_of, named, total
-from pytest_orchestrator.core.values import MAX_DEPTH, SCALARS, Json, copied, kind, same, unshared
-
-__all__ = ["Change", "Context", "ContextLike"]
+from pytest_orchestrator.core.events import Change, Op
+from pytest_orchestrator.core.json_values import (
+    MAX_DEPTH,
+    SCALARS,
+    Json,
+    json_copy,
+    kind,
+    same_json,
+    unshared,
+)
 
 __tracebackhide__ = True
 
@@ -91,7 +96,7 @@ class Context:
             ContextKeyError: The key cannot be one.
             ContextTypeError: Key or who are not text.
         """
-        copy = copied(value)
+        copy = json_copy(value)
         with self._state.lock:
             key = self._state.writable(key)
             change = self._note(key, who, "set", self._values.get(key), copy)
@@ -109,26 +114,26 @@ class Context:
         Returns:
             An own copy.
         """
-        value = self._values.get(key, paths.ABSENT) if type(key) is str else paths.ABSENT
+        value = self._values.get(key, keys.ABSENT) if type(key) is str else keys.ABSENT
         if type(value) in SCALARS:
             return value
         with self._state.lock:
-            value = paths.found(self._values, key)
-            if value is not paths.ABSENT:
+            value = keys.find_path(self._values, key)
+            if value is not keys.ABSENT:
                 return unshared(value)
         self._miss(key)
         return default
 
     def __getitem__(self, key: str) -> Any:
-        value = self.get(key, paths.ABSENT)
-        if value is paths.ABSENT:
+        value = self.get(key, keys.ABSENT)
+        if value is keys.ABSENT:
             with self._state.lock:
                 raise self._state.missing(key)
         return value
 
     def __contains__(self, key: object) -> bool:
         with self._state.lock:
-            is_there = paths.found(self._values, cast("str", key)) is not paths.ABSENT
+            is_there = keys.find_path(self._values, cast("str", key)) is not keys.ABSENT
         if not is_there:
             self._miss(cast("str", key))
         return is_there
@@ -143,7 +148,7 @@ class Context:
             NotJson: The item would not come back from JSON as it is.
             ContextTypeError: What stands there is no list.
         """
-        item = copied(value, depth=MAX_DEPTH - 1)
+        item = json_copy(value, depth=MAX_DEPTH - 1)
         with self._state.lock:
             key = self._state.writable(key)
             items = self._values.get(key, [])
@@ -163,7 +168,7 @@ class Context:
             NotJson: The sum is no finite number.
             ContextTypeError: What stands there, or `by`, is no number.
         """
-        step = copied(by, "by")
+        step = json_copy(by, "by")
         if type(step) not in (int, float):
             raise ContextTypeError(f"increment needs a number; by is {kind(step)}")
         with self._state.lock:
@@ -239,7 +244,7 @@ class Context:
     def snapshot(self) -> dict[str, Any]:
         """Return values and history as plain JSON, for `restore`."""
         with self._state.lock:
-            return snapshots.taken(self._values, self._state.history)
+            return context_history.take_snapshot(self._values, self._state.history)
 
     def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
         """Make the values those of a snapshot, and no others.
@@ -256,7 +261,7 @@ class Context:
             NotJson: The snapshot is not JSON.
             ContextTypeError: It is none of ours, or damaged; then nothing was changed.
         """
-        values, changes = snapshots.read(snapshot)
+        values, changes = context_history.read_snapshot(snapshot)
         who, history = self._who if who is None else checked_who(who), self._state.history
         told: list[Change | None] = []
         with self._state.lock:
@@ -269,7 +274,7 @@ class Context:
                 if key in strange:
                     now = stamp(history.record(key, who, "restore", value, self._by))
                     told.append(Change(key, now, who, "restore", None, unshared(value)))
-                elif key not in self._values or not same(old, value):
+                elif key not in self._values or not same_json(old, value):
                     told.append(self._note(key, who, "restore", old, value))
                 else:
                     continue
@@ -298,3 +303,47 @@ class Context:
     def _tell(self, change: Change | None) -> None:
         if change is not None and self._on_change is not None:
             self._on_change(change)
+
+
+class ContextLike(Protocol):
+    """The operations of `Context`, which says what each one does."""
+
+    def set(self, key: str, value: object, who: str | None = None) -> None:
+        """Store a value under a key."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read the value of a key or path."""
+
+    def append(self, key: str, value: object, who: str | None = None) -> None:
+        """Add an item to the list under a key."""
+
+    def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
+        """Add to the number under a key and return the sum."""
+
+    def delete(self, key: str, who: str | None = None) -> None:
+        """Remove a key and its value."""
+
+    def pop(self, key: str, index: int = -1, who: str | None = None) -> Any:
+        """Remove an item from the list under a key and return it."""
+
+    def keys(self) -> list[str]:
+        """Return all keys."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all values by key."""
+
+    def get_history(self, key: str) -> list[dict[str, Any]]:
+        """Return every change of a key, oldest first."""
+
+    def last_modified(self, key: str) -> str | None:
+        """Return when a key was changed last, in ISO 8601 UTC."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return values and history as plain JSON."""
+
+    def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
+        """Make the values those of a snapshot."""
+
+    def __contains__(self, key: object) -> bool: ...
+
+    def __getitem__(self, key: str) -> Any: ...

@@ -1,4 +1,4 @@
-"""How files are opened and named in data, and where Unix sockets are."""
+"""Flags for opening files, and private folders for Unix sockets."""
 
 import contextlib
 import errno

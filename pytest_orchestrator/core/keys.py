@@ -1,4 +1,4 @@
-"""Keys, and paths that lead to a key, into its value, or to all keys below.
+"""Keys of the Context, and paths to a key or into its value.
 
 Keys are flat text with dots. A path is looked up as a key; else the longest key that it
 begins with is followed into its value; else the keys below it make a mapping.
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final, TypeAlias, cast
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.values import Json, kind
+from pytest_orchestrator.core.json_values import Json, kind
 
 __tracebackhide__ = True
 
@@ -61,7 +61,7 @@ def checked_key(key: str) -> str:
     return key
 
 
-def found(values: Mapping[str, Json], path: str) -> Json | Absent:
+def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
     """Look a path up.
 
     Args:

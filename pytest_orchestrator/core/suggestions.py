@@ -1,18 +1,15 @@
-"""Programs, modules and names that are not there: what to say, and the nearest one that is."""
+"""Hints for names, programs, modules and files that are missing ("did you mean")."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.core.opening import content
-
 _SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "dist"}
-_MOST = 5000
+_MOST_ENTRIES = 5000
 
 
-def program(
+def missing_program(
     name: str, cwd: str, error: OSError, root: Path, folders: Iterable[str]
 ) -> tuple[int, str, str]:
     """Say why a program could not be started.
@@ -28,12 +25,14 @@ def program(
         The exit code that a shell would give (127 or 126), one line for people, and the
         step key whose value is to blame.
     """
+    import shutil
+
     if not os.path.isdir(cwd):
         return 127, f"the working directory {relative(cwd, root)} is not there", "cwd"
     shown = relative(name, root)
     path = name if "/" in name else shutil.which(name, path=os.pathsep.join(folders))
     if path is None or not os.path.exists(path):
-        near = nearest(shown, scripts(root)) if "/" in name else ""
+        near = nearest(shown, project_scripts(root)) if "/" in name else ""
         return 127, f"program {shown} was not found{near}", "cmd"
     if os.path.isdir(path):
         return 126, f"{shown} is a folder, not a program", "cmd"
@@ -47,19 +46,20 @@ def program(
     return 126, f"{shown} could not be run: {error.strerror}", "cmd"
 
 
-def module(name: str, root: Path) -> str:
+def module_hint(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a module that is not there, or nothing."""
     modules = {
-        ".".join(path.relative_to(root).with_suffix("").parts) for path in files(root, ".py")
+        ".".join(path.relative_to(root).with_suffix("").parts)
+        for path in project_files(root, ".py")
     }
     last = name.rpartition(".")[2]
     same = sorted(one for one in modules if one.rpartition(".")[2] == last)
     return nearest(name, same, cutoff=0.0) if same else nearest(name, modules)
 
 
-def recipe(name: str, root: Path) -> str:
+def recipe_hint(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
-    paths = (path for ending in (".yaml", ".yml") for path in files(root, ending))
+    paths = (path for ending in (".yaml", ".yml") for path in project_files(root, ending))
     return nearest(name, [path.relative_to(root).as_posix() for path in paths])
 
 
@@ -73,31 +73,76 @@ def relative(path: str, root: Path) -> str:
         return path
 
 
-def scripts(root: Path) -> list[str]:
+def project_scripts(root: Path) -> list[str]:
     """Return the files of a project that may be programs."""
     return [
         path.relative_to(root).as_posix()
-        for path in files(root, "")
+        for path in project_files(root, "")
         if path.suffix in (".sh", ".py", "") and os.access(path, os.X_OK)
     ]
 
 
-def files(root: Path, suffix: str) -> Iterator[Path]:
+def project_files(root: Path, suffix: str) -> Iterator[Path]:
     """Walk a project for files of an ending; bounded, and past what is not the project's."""
     count = 0
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
         for name in names:
             count += 1
-            if count > _MOST:
+            if count > _MOST_ENTRIES:
                 return
             if name.endswith(suffix) and os.path.isfile(f"{folder}/{name}"):
                 yield Path(folder, name)
 
 
 def _interpreter(path: str) -> str:
+    from pytest_orchestrator.core.files import content
+
     try:
         first = content(path, 256, whole=False).partition(b"\n")[0]
     except OSError:
         return ""
     return first[2:].decode("utf-8", "replace").strip(" \t\n") if first.startswith(b"#!") else ""
+
+
+_MOST_NAMES = 5000
+
+
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Name the known name that is nearest to an unknown one.
+
+    Args:
+        name: What was written.
+        names: What would have been known; the first 5,000 are looked at.
+        cutoff: How alike they must be, from 0 to 1.
+
+    Returns:
+        Text such as `` (did you mean 'module'?)``, or nothing where no name is near.
+    """
+    from difflib import get_close_matches
+
+    shown = filter(str.isprintable, islice(names, _MOST_NAMES))
+    near = get_close_matches(name[:200], shown, n=1, cutoff=cutoff)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+_PASSED_BY = frozenset(
+    {"_darcs", "build", "CVS", "dist", "node_modules", "venv", "__pycache__", "{arch}"}
+)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Give the files below a folder, in order.
+
+    Args:
+        folder: Where to begin; hidden folders below it and virtual environments are left out.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _PASSED_BY
+            and not Path(place, name, "pyvenv.cfg").exists()
+        )
+        yield from (Path(place, name) for name in sorted(names))

@@ -1,4 +1,4 @@
-"""What is asked of a Context from outside, and what is answered: one JSON object a line.
+"""Wire protocol of the Context: one JSON object a line, without any socket.
 
 No socket, file or thread is touched here: bytes that came go in, bytes to send come out.
 Requests of one conversation are answered in their order, and nothing that comes in raises.
@@ -6,22 +6,62 @@ Requests of one conversation are answered in their order, and nothing that comes
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from pytest_orchestrator.core import values
-from pytest_orchestrator.core.context_like import ContextLike
+from pytest_orchestrator.context.context import ContextLike
+from pytest_orchestrator.core import json_values
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.history import Change
-from pytest_orchestrator.core.nearest import nearest
-from pytest_orchestrator.remote.depth import is_deeper
-from pytest_orchestrator.remote.lines import Line, Lines
+from pytest_orchestrator.core.events import Change
+from pytest_orchestrator.core.suggestions import nearest
+
+Line: TypeAlias = bytes | bytearray
+
+
+class LineBuffer:
+    """Cuts what comes at its line breaks.
+
+    Attributes:
+        limit: Bytes of a line. Of a longer one its beginning is kept, one byte more than
+            these, so that it is seen to be too long.
+    """
+
+    __slots__ = ("_begun", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._begun = bytearray()
+
+    @property
+    def is_over(self) -> bool:
+        """True where the line that has begun is longer than the limit."""
+        return len(self._begun) > self.limit
+
+    def feed(self, data: bytes) -> list[Line]:
+        """Take what came.
+
+        Returns:
+            The lines that it ends, in order, without their breaks.
+        """
+        ended: list[Line] = [*data.split(b"\n")]
+        rest = ended.pop()
+        if ended and self._begun:
+            self._begun += self._kept(ended[0])
+            ended[0], self._begun = self._begun, bytearray()
+        if rest:
+            self._begun += self._kept(rest)
+        return ended
+
+    def _kept(self, more: Line) -> Line:
+        return more[: max(self.limit + 1 - len(self._begun), 0)]
+
 
 MAX_LINE: Final = 64 << 20
 """Bytes of a request, its line break not counted."""
-MAX_DEPTH: Final = values.MAX_DEPTH + 8
+MAX_DEPTH: Final = json_values.MAX_DEPTH + 8
 """Levels of a request: a value as deep as the Context takes, within a snapshot."""
 
 Path: TypeAlias = str | int | bool | None
@@ -105,7 +145,7 @@ class Conversation:
         """
         self.context = context
         self._token = token
-        self._lines = Lines(max_line)
+        self._lines = LineBuffer(max_line)
 
     @property
     def is_too_long(self) -> bool:
@@ -296,3 +336,20 @@ def is_equal(one: str, other: str) -> bool:
     from hmac import compare_digest
 
     return compare_digest(one.encode(), other.encode())
+
+
+_NEITHER: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS: Final = bytes.maketrans(b"[]{}", b"\2\0\2\0")
+
+
+def is_deeper(line: Line, limit: int) -> bool:
+    """Tell whether a line is nested more than some levels deep.
+
+    Brackets within text do not count: escapes are taken away, and then text as a whole.
+    """
+    if len(line) <= limit or line.count(b"[") + line.count(b"{") <= limit:
+        return False
+    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NEITHER)
+    brackets = re.sub(rb'"[^"]*"?', b"", bare)
+    steps = brackets.translate(_STEPS)
+    return max(accumulate(steps, lambda depth, step: depth + step - 1, initial=0)) > limit

@@ -1,4 +1,4 @@
-"""Places in a text, and the excerpt of lines that shows one to a person.
+"""Positions in a text, and the excerpt that shows one with carets.
 
 Lines and columns count from 1, as editors show them.
 """

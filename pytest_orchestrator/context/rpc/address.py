@@ -1,6 +1,7 @@
-"""Where a Context is served: told by the environment, or by a file that a server leaves."""
+"""Address and token of a Context server, and the sockets that it listens on."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -8,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pytest_orchestrator.core import opening
-from pytest_orchestrator.remote.exchange import ContextUnreachable
+from pytest_orchestrator.core import files
+from pytest_orchestrator.core.errors import OrchestratorError
 
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 TOKEN: Final = "ORCHESTRATOR_TOKEN"  # noqa: S105  # the name of a variable
@@ -19,7 +20,7 @@ PATIENCE: Final = 10.0
 _CURE: Final = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
 
-class Whereabouts(NamedTuple):
+class ServerAddress(NamedTuple):
     """What a client must know.
 
     Attributes:
@@ -62,13 +63,13 @@ class Whereabouts(NamedTuple):
         return link
 
 
-def found(
+def find_server(
     address: str | None = None,
     token: str | None = None,
     *,
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
-) -> Whereabouts:
+) -> ServerAddress:
     """Find out where a Context is served.
 
     Args:
@@ -82,22 +83,22 @@ def found(
     """
     if address is None and ADDRESS in environ:
         given = environ.get(TOKEN, "") if token is None else token
-        return Whereabouts(environ[ADDRESS], given, f"of {ADDRESS}")
+        return ServerAddress(environ[ADDRESS], given, f"of {ADDRESS}")
     if address is not None and (token is not None or environ.get(ADDRESS) == address):
-        return Whereabouts(address, environ.get(TOKEN, "") if token is None else token)
+        return ServerAddress(address, environ.get(TOKEN, "") if token is None else token)
     path = _file(Path.cwd() if folder is None else folder)
     told = None if path is None else _read(path)
     if told is not None and address in (None, told.address):
         return told if token is None else told._replace(token=token)
     if address is not None:
-        return Whereabouts(address, environ.get(TOKEN, ""))
+        return ServerAddress(address, environ.get(TOKEN, ""))
     raise ContextUnreachable(
         f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up; "
         f"{_CURE}"
     )
 
 
-class Notice:
+class AddressFile:
     """The file that says where a Context is served, for as long as it is.
 
     Args:
@@ -164,13 +165,114 @@ def _file(folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read(path: Path) -> Whereabouts:
+def _read(path: Path) -> ServerAddress:
     try:
-        told = json.loads(opening.text(path))
-        return Whereabouts(str(told["address"]), str(told["token"]), f"of {path}")
+        told = json.loads(files.text(path))
+        return ServerAddress(str(told["address"]), str(told["token"]), f"of {path}")
     except OSError as error:
         raise ContextUnreachable(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError):
         raise ContextUnreachable(
             f"{path} does not say where a Context is served; delete it, and {_CURE}"
         ) from None
+
+
+_BACKLOG: Final = 1024
+_LONGEST_PATH: Final = 107
+
+
+class CannotListen(OrchestratorError, OSError):
+    """A Context cannot be served at the address that was asked for."""
+
+    slug = "cannot-listen"
+
+
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Listen at a port.
+
+    Raises:
+        CannotListen: It is taken, not allowed, or on no address of this machine.
+    """
+    where = shown(host, port)
+    if port not in range(65536):
+        raise CannotListen(f"cannot serve at {where}: a port is at most 65535")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(f"cannot serve at {where}: {error}") from None
+    listener = socket.socket(family, kind, number)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"cannot serve at {where}: {_why(error)}") from None
+    return listener
+
+
+def listen_unix(path: Path) -> socket.socket:
+    """Listen at a Unix socket, which only its owner may connect to.
+
+    What nobody listens at any more is replaced.
+
+    Raises:
+        CannotListen: It is taken, too long, or its folder is not there.
+    """
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise CannotListen(
+            f"cannot serve at {path}: the path of a socket has at most {_LONGEST_PATH} bytes"
+        )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _answers(path):
+            path.unlink()
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(f"cannot serve at {path}: {_why(error)}") from None
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return where a socket listens, as clients write it."""
+    name = listener.getsockname()
+    return name if isinstance(name, str) else shown(name[0], name[1])
+
+
+def shown(host: str, port: int) -> str:
+    """Write a host and a port in one word."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def close_listener(listener: socket.socket) -> None:
+    """Listen no more, in forks neither, and take a Unix socket away."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    if listener.family == socket.AF_UNIX:
+        with contextlib.suppress(OSError):
+            Path(listener.getsockname()).unlink()
+    listener.close()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        return caller.connect_ex(str(path)) == 0
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "something else listens there; end it, or take another port (0 is any free one)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "no such address is on this machine"
+    return error.strerror or str(error)
+
+
+class ContextUnreachable(OrchestratorError, ConnectionError):
+    """The process that keeps the Context cannot be asked."""
+
+    slug = "context-unreachable"

@@ -1,4 +1,4 @@
-"""What happened to each key, kept as lines of JSON and replayed when it is asked for.
+"""Change history of a Context, kept as lines of JSON, and its snapshots.
 
 A line holds only what the lines before it do not tell: no old value, no place of an
 appended item. So ten thousand appends to a list cost ten thousand items.
@@ -7,13 +7,14 @@ appended item. So ten thousand appends to a list cost ten thousand items.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from pytest_orchestrator.core.events import ContextChanged, Op
-from pytest_orchestrator.core.paths import text
-from pytest_orchestrator.core.values import Json, encode, unshared
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
+from pytest_orchestrator.core.events import Change, ContextChanged, Op
+from pytest_orchestrator.core.json_values import Json, encode, json_copy, same_json, unshared
+from pytest_orchestrator.core.keys import checked_key, text
 
 Recorder: TypeAlias = Callable[[ContextChanged, int], None]
 """Keeps a change, and its time in microseconds, outside this process; raises where it cannot."""
@@ -24,37 +25,6 @@ Written: TypeAlias = Callable[[str, Json], None]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 _decoder: Final = msgspec.json.Decoder(tuple[int, str, Op, Any])
-
-
-class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One change of one key.
-
-    Attributes:
-        key: The key.
-        ts: When, in ISO 8601 UTC with microseconds; unique and rising within a Context, so
-            it orders changes made by several threads.
-        who: Who made it: a step's name, or what the writer calls itself.
-        op: The operation.
-        old: The value before, for pop the item; None where there was none, and for append.
-        new: The value after, for append the item; None for delete and pop.
-        index: Place of the item in the list, for append and pop alone.
-        masked: Something secret in old or new is replaced by ``***``.
-    """
-
-    key: str
-    ts: str
-    who: str
-    op: Op
-    old: Any
-    new: Any
-    index: int | None = None
-    masked: bool = False
-
-    def as_dict(self) -> dict[str, Json]:
-        """Return ``{ts, who, op, old, new}``, for append and pop with ``index``."""
-        told: dict[str, Json] = {"ts": self.ts, "who": self.who, "op": self.op}
-        told |= {"old": self.old, "new": self.new}
-        return told if self.index is None else {**told, "index": self.index}
 
 
 class History:
@@ -198,3 +168,79 @@ def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Ch
         else:
             yield Change(key, ts, who, op, value, payload)
             value = unshared(payload)
+
+
+__tracebackhide__ = True
+
+VERSION: Final = 1
+
+
+class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a snapshot holds.
+
+    Attributes:
+        version: Of this format.
+        values: All values by key.
+        history: The changes of all keys, deleted ones too, as `Change.as_dict` gives them.
+    """
+
+    version: Literal[1]
+    values: dict[str, Any]
+    history: dict[str, list[dict[str, Any]]] = {}
+
+
+def take_snapshot(values: Mapping[str, Json], history: History) -> dict[str, Any]:
+    """Write values and history as plain JSON that shares nothing with them."""
+    changes = {key: [change.as_dict() for change in history.of(key)] for key in history}
+    return {
+        "version": VERSION,
+        "values": unshared(dict(values)),
+        "history": changes,
+    }
+
+
+def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Change]]]:
+    """Check a snapshot.
+
+    Args:
+        snapshot: What is said to be one.
+
+    Returns:
+        Own copies of its values and of its changes, by key.
+
+    Raises:
+        NotJson: One of its values is not JSON.
+        ContextTypeError: It is no snapshot, or its history does not lead to its values.
+    """
+    try:
+        parts = msgspec.convert(snapshot, Snapshot)
+        for key in parts.values | parts.history:
+            checked_key(key)
+        changes = {key: _changes(key, told) for key, told in parts.history.items()}
+    except (msgspec.ValidationError, ContextKeyError) as error:
+        raise ContextTypeError(f"this is no snapshot of a Context: {error}") from error
+    values = {
+        key: json_copy(value, f"snapshot['values'][{key!r}]") for key, value in parts.values.items()
+    }
+    for key, listed in changes.items():
+        if not _leads_to(key, listed, values.get(key)):
+            raise ContextTypeError(
+                f"this snapshot is damaged: the history of {key!r} does not lead to its value"
+            )
+    return values, changes
+
+
+def _changes(key: str, told: list[dict[str, Any]]) -> list[Change]:
+    return [msgspec.convert({**change, "key": key}, Change) for change in told]
+
+
+def _leads_to(key: str, changes: list[Change], value: Json) -> bool:
+    """Replay changes and compare each one, and what they end with."""
+    scratch = History()
+    try:
+        scratch.adopt(key, changes)
+        scratch.add(key, "", "delete", None)
+        *replayed, end = scratch.of(key)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+    return replayed == changes and same_json(end.old, value)

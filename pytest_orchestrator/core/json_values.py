@@ -1,4 +1,4 @@
-"""Strict copies of values that are kept: JSON that comes back exactly as it went in.
+"""Strict JSON copies of values, and the hint for a value that JSON does not have.
 
 A kept value is made of None, bool, int, float, str, list and dict; a subclass of list or
 dict is taken for its items. Nothing else is let in, however equal it claims to be: no
@@ -6,13 +6,13 @@ method of the value is ever asked.
 """
 
 import math
+from enum import Enum
 from marshal import dumps
 from types import NoneType
 from typing import Any, NoReturn, TypeAlias, cast
 
 import msgspec
 
-from pytest_orchestrator.core import cures
 from pytest_orchestrator.core.errors import OrchestratorError
 
 # pytest then shows the line of the user that an error of ours is about, and stops there.
@@ -36,7 +36,7 @@ class NotJson(OrchestratorError, ValueError):
     __module__ = "pytest_orchestrator"
 
 
-def copied(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
+def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
     """Make an own copy of a value that survives a round trip through JSON unchanged.
 
     Args:
@@ -54,7 +54,7 @@ def copied(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
     try:
         data = encode(value)
         copy: Json = decode(data)
-        survives = same(copy, value)
+        survives = same_json(copy, value)
     except Exception:  # noqa: BLE001  # the walk below finds out what it was, and where
         return _walked(value, [what], [], depth)
     if survives and (len(data) <= 2 * depth or _is_flat_enough(copy, data, depth)):
@@ -62,7 +62,7 @@ def copied(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
     return _walked(value, [what], [], depth)
 
 
-def same(one: Any, other: Any) -> bool:
+def same_json(one: Any, other: Any) -> bool:
     """Tell whether two values are equal to the type and the order of keys.
 
     Raises:
@@ -85,7 +85,7 @@ def kind(value: object) -> str:
     """Say in a recipe's words what a value is: ``a number``, ``a list``, ``a Path``."""
     words = {NoneType: "null", bool: "a boolean", int: "a number", float: "a number"}
     words |= {str: "text", list: "a list", dict: "a mapping"}
-    return words.get(type(value)) or cures.what(value)
+    return words.get(type(value)) or described(value)
 
 
 def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
@@ -130,7 +130,7 @@ def _walked(value: object, path: list[object], parents: list[object], depth: int
         if not math.isfinite(value):
             raise NotJson(f"{_place(path)} is {value}, {_LACKED}; use None or leave it out")
     elif type(value) not in SCALARS:
-        raise NotJson(f"{_place(path)} is {cures.what(value)}, {_LACKED}; {cures.cure(value)}")
+        raise NotJson(f"{_place(path)} is {described(value)}, {_LACKED}; {replacement(value)}")
     return cast("Json", value)
 
 
@@ -194,4 +194,67 @@ def _refuse_giants(value: int, path: list[object]) -> None:
 
 def _refuse_key(key: object, path: list[object]) -> NoReturn:
     cure = "use str()" if isinstance(key, (str, int, float)) else "use text"
-    raise NotJson(f"{_place(path)} has a key that is {cures.what(key)}, not text; {cure}")
+    raise NotJson(f"{_place(path)} has a key that is {described(key)}, not text; {cure}")
+
+
+_BY_NAME = {
+    "tuple": "use a list",
+    "set": "use a sorted list",
+    "frozenset": "use a sorted list",
+    "bytes": "use its hex() or decode it to text",
+    "bytearray": "use its hex() or decode it to text",
+    "memoryview": "use its hex() or decode its bytes to text",
+    "datetime": "use its isoformat()",
+    "date": "use its isoformat()",
+    "time": "use its isoformat()",
+    "timedelta": "use its total_seconds()",
+    "Decimal": "use str() or float()",
+    "Fraction": "use str() or float()",
+    "UUID": "use str()",
+    "complex": "use a list of its real and its imaginary part",
+}
+# What a class offers for the purpose, and how to say so.
+_BY_ATTRIBUTE = {
+    "__dataclass_fields__": "use dataclasses.asdict()",
+    "_asdict": "use its _asdict()",
+    "__fspath__": "use str()",
+    "tolist": "use its tolist()",
+    "keys": "use dict()",
+    "__iter__": "use list()",
+}
+
+
+def with_article(name: str) -> str:
+    """Put the article before a name: ``a tuple``, ``an int``."""
+    return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
+
+
+def described(value: object) -> str:
+    """Say what a value is: ``a tuple``, ``a float64, a kind of float``."""
+    family = type(value)
+    if issubclass(family, Enum):
+        return f"a member of the enum {family.__name__}"
+    base = _base(family)
+    if base is not None and base is not family:
+        return f"{with_article(family.__name__)}, a kind of {base.__name__}"
+    return "bytes" if family is bytes else with_article(family.__name__)
+
+
+def replacement(value: object) -> str:
+    """Say what to write instead of a value: ``use a list``."""
+    family = type(value)
+    if issubclass(family, Enum):
+        return "use its .value"
+    base = _base(family)
+    if base is not None:
+        return f"use {base.__name__}()"
+    if issubclass(family, msgspec.Struct):
+        return "use msgspec.to_builtins()"
+    by_attribute = (how for name, how in _BY_ATTRIBUTE.items() if hasattr(family, name))
+    return _BY_NAME.get(family.__name__) or next(
+        by_attribute, "store the plain values of it that you need"
+    )
+
+
+def _base(family: type) -> type | None:
+    return next((base for base in (str, bool, int, float) if issubclass(family, base)), None)

@@ -1,4 +1,4 @@
-"""Plain data of any object, for reports: never raises, and may lose what JSON lacks.
+"""Lossy conversion of any object to JSON for reports; it never raises.
 
 For values that are kept there is `values.copied`, which refuses instead.
 """
@@ -16,8 +16,8 @@ from numbers import Integral, Real
 
 import msgspec
 
-from pytest_orchestrator.core.controls import in_utf8
-from pytest_orchestrator.core.values import Json
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.text import in_utf8
 
 _DEEPEST = 50
 _MOST = 100_000

@@ -1,4 +1,7 @@
-"""Masks secrets in bytes that come in pieces: a lane has it, so it imports `re` alone."""
+"""Streaming masker for bytes that arrive in chunks.
+
+Supervisor processes load this module, so it imports `re` and nothing else at the top.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _MASK = MASK.encode()
 _KEPT = 1 << 24
 
 
-class SecretStream:
+class MaskStream:
     """Bytes as they come; what may be the beginning of a secret waits for what follows.
 
     Args:
@@ -137,7 +140,7 @@ def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
     pattern = _patterns.get(forms)
     if pattern is None:
         _patterns.clear()
-        words = expression(one.decode("latin-1") for one in forms)
+        words = secret_pattern(one.decode("latin-1") for one in forms)
         pattern = _patterns[forms] = re.compile(words.encode("latin-1"))
     return pattern
 
@@ -145,7 +148,7 @@ def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
 _patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
 
 
-def expression(forms: Iterable[str]) -> str:
+def secret_pattern(forms: Iterable[str]) -> str:
     """Return a regular expression for forms, of which the first that fits is taken.
 
     They stand together by their first character: so few are tried at each place of a text.

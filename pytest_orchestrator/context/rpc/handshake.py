@@ -1,6 +1,6 @@
-"""Where connections wait until they have shown a token: one thread for all of them.
+"""Handshake loop for unauthenticated connections, and the limits of a server.
 
-A stranger costs a file and the bytes it has sent, of which there is a bound, and no thread.
+One thread holds all of them, each with a bounded buffer and a deadline.
 """
 
 import contextlib
@@ -10,8 +10,38 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from pytest_orchestrator.remote.limits import Limits
-from pytest_orchestrator.remote.protocol import RequestRefused, refusal_line, request_of, too_long
+import msgspec
+
+from pytest_orchestrator.context.rpc.protocol import (
+    RequestRefused,
+    refusal_line,
+    request_of,
+    too_long,
+)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of a server.
+
+    Attributes:
+        connections: Open at once, at most; a quarter of the files that the process may open
+            is not exceeded either. Where there is no place, the longest silent one is closed.
+        line: Bytes of a request.
+        first_line: Bytes of the first request, which has to show a token.
+        waiting: Bytes that all who have shown no token may have sent, together.
+        hello: Seconds until the first request must be complete.
+        idle: Seconds without a request after which a connection is closed; None is for ever.
+        sending: Seconds for which nobody takes a reply.
+    """
+
+    connections: int = 1_000
+    line: int = 4 << 20
+    first_line: int = 64 << 10
+    waiting: int = 2 << 20
+    hello: float = 5.0
+    idle: float | None = 3600.0
+    sending: float = 30.0
+
 
 _CHUNK: Final = 1 << 16
 _LEAVING: Final = 1.0
@@ -19,7 +49,7 @@ _LEAVING: Final = 1.0
 _SHORT_OF_FILES: Final = 0.1
 
 
-class _Visitor:
+class _PendingConnection:
     """A connection that has shown no token.
 
     Attributes:
@@ -36,7 +66,7 @@ class _Visitor:
         self.leaves = False
 
 
-class Porch:
+class HandshakeLoop:
     """Accepts connections, and lets those in that show a token.
 
     Args:
@@ -62,7 +92,7 @@ class Porch:
         self._known, self._enter = known, enter
         self._make_room, self._inside = make_room, inside
         self._most = _most(limits)
-        self._visitors: dict[socket.socket, _Visitor] = {}
+        self._visitors: dict[socket.socket, _PendingConnection] = {}
         self._said = 0
         self._bell, self._rope = socket.socketpair()
         self._open = True
@@ -117,7 +147,7 @@ class Porch:
             if len(self._visitors) + self._inside() >= self._most:
                 self._drop_one()
             visitor.setblocking(False)
-            self._visitors[visitor] = _Visitor(time.monotonic() + self._limits.hello)
+            self._visitors[visitor] = _PendingConnection(time.monotonic() + self._limits.hello)
             self._selector.register(visitor, selectors.EVENT_READ)
 
     def _drop_one(self) -> bool:
@@ -146,7 +176,7 @@ class Porch:
             if self._said > self._limits.waiting:
                 self._close(max(self._visitors, key=lambda one: len(self._visitors[one].said)))
 
-    def _judge(self, visitor: socket.socket, about: _Visitor) -> None:
+    def _judge(self, visitor: socket.socket, about: _PendingConnection) -> None:
         """Let a visitor in by its first request, refuse it, or wait for more of it."""
         line = bytes(about.said.lstrip())
         line, is_whole, _ = line.partition(b"\n")
@@ -163,7 +193,7 @@ class Porch:
         visitor.setblocking(True)
         self._enter(visitor, bytes(about.said))
 
-    def _refuse(self, visitor: socket.socket, about: _Visitor, why: bytes) -> None:
+    def _refuse(self, visitor: socket.socket, about: _PendingConnection, why: bytes) -> None:
         with contextlib.suppress(OSError):
             visitor.send(why)
             # What it sends yet is thrown away: to close now would take the answer from it.

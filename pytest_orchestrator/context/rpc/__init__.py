@@ -1,0 +1,1 @@
+"""The Context over a wire: protocol, client, server, token handshake."""
