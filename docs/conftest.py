@@ -12,7 +12,7 @@ from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
 from pytest_orchestrator import Context, recipe
 from pytest_orchestrator.context.rpc.server import Server
-from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 
 ROOT = Path(__file__).parents[1]
 STEP = "name: example\ntype: shell\ncmd: bench\n"

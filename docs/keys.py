@@ -9,20 +9,23 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pytest_orchestrator.recipe import kinds, names, rules
-from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.measurement import Measurement, Within
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.output import Search
-from pytest_orchestrator.recipe.ready import Ready
-from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import STEP_TYPES, PythonStep, ShellStep, SshStep
-from pytest_orchestrator.recipe.success import FileRules, Success
-from pytest_orchestrator.recipe.use import UseStep
-from pytest_orchestrator.recipe.walk import Key, keys_of
-from pytest_orchestrator.recipe.words import either
+from pytest_orchestrator.recipe.expressions import names
+from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.fields.struct_fields import Key, keys_of
+from pytest_orchestrator.recipe.loader.include import UseStep
+from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.options import (
+    FileRules,
+    Measurement,
+    Ready,
+    Retry,
+    Search,
+    Success,
+    Within,
+)
+from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
+from pytest_orchestrator.recipe.model.step import STEP_TYPES, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.problems import either
 
 PAGE = Path(__file__).parent / "reference" / "keys.md"
 
@@ -82,33 +85,33 @@ def _rule(hint: Any) -> Callable[[Any], Any] | None:
 
 _DURATION = "seconds, or text such as `30s`"
 _RULED: Mapping[Any, str] = {
-    _rule(kinds.StepName): "name of a step",
-    _rule(kinds.Sha256): "64 hexadecimal digits",
-    rules.command: "command line, or list of texts",
-    rules.shell: "`sh`, `bash`, `python`, or list of texts",
-    rules.context_path: "key of the Context",
-    rules.dotted: "dotted name",
-    rules.exit_code: "exit code",
-    rules.exit_codes: "exit code, list of exit codes, or `nonzero`",
-    rules.factor: "number from 1 on",
-    rules.filled_word: "path",
-    rules.fixture: "name of a fixture",
-    rules.format_number: "`1`",
-    rules.identifier: "name",
-    rules.not_negative: "whole number from 0 on",
-    rules.pattern: "regular expression",
-    rules.patterns: "regular expression, or list of them",
-    rules.pause: _DURATION,
-    rules.percent: "number from 0 on",
-    rules.port: "1 to 65535",
-    rules.positive: "number above 0",
-    rules.seconds: _DURATION,
-    rules.secret: "name of a value",
-    rules.signal_name: "name of a signal",
-    rules.skip_codes: "exit code, or list of exit codes",
-    rules.tag: "marker",
-    rules.texts: "text, or list of texts",
-    rules.tries: "1 to 1000",
+    _rule(key_types.StepName): "name of a step",
+    _rule(key_types.Sha256): "64 hexadecimal digits",
+    key_types.command: "command line, or list of texts",
+    key_types.shell: "`sh`, `bash`, `python`, or list of texts",
+    key_types.context_path: "key of the Context",
+    key_types.dotted: "dotted name",
+    key_types.exit_code: "exit code",
+    key_types.exit_codes: "exit code, list of exit codes, or `nonzero`",
+    key_types.factor: "number from 1 on",
+    key_types.filled_word: "path",
+    key_types.fixture: "name of a fixture",
+    key_types.format_number: "`1`",
+    key_types.identifier: "name",
+    key_types.not_negative: "whole number from 0 on",
+    key_types.pattern: "regular expression",
+    key_types.patterns: "regular expression, or list of them",
+    key_types.pause: _DURATION,
+    key_types.percent: "number from 0 on",
+    key_types.port: "1 to 65535",
+    key_types.positive: "number above 0",
+    key_types.seconds: _DURATION,
+    key_types.secret: "name of a value",
+    key_types.signal_name: "name of a signal",
+    key_types.skip_codes: "exit code, or list of exit codes",
+    key_types.tag: "marker",
+    key_types.texts: "text, or list of texts",
+    key_types.tries: "1 to 1000",
 }
 _OWN: Mapping[str, str] = {
     "matrix": "mapping of lists by name",

@@ -70,7 +70,7 @@ def _resolved(folder: Path, run: "RunRecord") -> Iterator[tuple[str, bytes]]:
 
 def _recipe(folder: Path, recipe: "RecipeRecord") -> dict[str, Any] | None:
     """Return a recipe as it was; None where its text was not kept or is of another version."""
-    from pytest_orchestrator.recipe.plain_keys import plain_recipe
+    from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
 
     loaded, about = _loaded(folder, recipe.about.get("path")), recipe.about
     if loaded is None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from pytest_orchestrator.recipe.findings import Finding
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.sources import Sources
+    from pytest_orchestrator.recipe.analysis.dataflow import Finding
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
+    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 # What modules print goes to stderr; the answer to where stdout was.
 _PROBE = """
@@ -37,8 +37,8 @@ def not_imported(
     recipe: "Recipe", sources: "Sources", known: "Collection[Finding]"
 ) -> "Iterator[Finding]":
     """Return what of a recipe cannot be imported, and was not found before."""
-    from pytest_orchestrator.recipe.findings import finding
-    from pytest_orchestrator.recipe.step_types import PythonStep
+    from pytest_orchestrator.recipe.analysis.dataflow import finding
+    from pytest_orchestrator.recipe.model.step import PythonStep
 
     told_of = {each.problem.place for each in known if each.severity == "error"}
     steps = [

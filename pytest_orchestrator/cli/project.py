@@ -56,11 +56,11 @@ class Project(NamedTuple):
     @property
     def shell(self) -> str | tuple[str, ...] | None:
         """What runs command lines of recipes that name no shell; None where nothing says so."""
-        from pytest_orchestrator.recipe import rules
+        from pytest_orchestrator.recipe.model import key_types
 
         text = str(self.settings.get("recipe_shell", "")).strip()
         try:
-            return rules.shell_setting(text) if text else None
+            return key_types.shell_setting(text) if text else None
         except ValueError as error:
             raise Mistake(f"ini key recipe_shell: {text!r} {error}") from None
 
@@ -95,7 +95,7 @@ class Project(NamedTuple):
 
 
 def _looks_so(path: Path) -> bool:
-    from pytest_orchestrator.recipe.likeness import looks_like_recipe
+    from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
 
     return looks_like_recipe(path)
 

@@ -3,7 +3,7 @@
 from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Stream
 from pytest_orchestrator.execution.text_search import Searched, bytes_of, file_of, opened
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
 
 def searched(stream: Stream, name: str) -> Searched:

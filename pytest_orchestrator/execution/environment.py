@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.notifications import MainThreadQueue
+from pytest_orchestrator.recipe.variables import Given
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from pytest_orchestrator.execution.notifications import Follow, Keep
     from pytest_orchestrator.execution.steps.services import Services
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.step import Step
 
     Judge = Callable[[Step, Ended, tuple[Measured, ...]], tuple[Verdict, ...]]
 

@@ -9,24 +9,23 @@ from typing import Any
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.core.late import Late
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Stream, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.execution import captured_output
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.recipe.expressions import (
+from pytest_orchestrator.recipe.expressions.expression import (
     ExpressionError,
+    LazyValue,
     absent,
     at_collection,
     item,
     within,
 )
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.part import Part
-from pytest_orchestrator.recipe.resolve import later, lock_names, value_of, valued
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.fields.resolve import later, lock_names, value_of, valued
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Part, Step
+from pytest_orchestrator.recipe.variables import Given
 
 _ABSENT = object()
 
@@ -373,9 +372,9 @@ def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> 
     }
 
 
-def _printed(process: Process | None, name: str, limit: int) -> Late:
+def _printed(process: Process | None, name: str, limit: int) -> LazyValue:
     stream = _NOTHING if process is None else getattr(process, name)
-    return Late(lambda: captured_output.text(stream, name, limit))
+    return LazyValue(lambda: captured_output.text(stream, name, limit))
 
 
 def port(folder: Path, name: str) -> int:

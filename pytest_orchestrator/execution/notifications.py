@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.result import Failure, StepResult
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.recipe import schemas
+from pytest_orchestrator.recipe import json_schema
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -51,8 +51,8 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
     fault = _fault(json.dumps(schema))
     if fault is not None:
         return {"fault": (list(fault[0]), fault[1])}
-    all_of_it = schemas.validator(schema).iter_errors(value)
-    errors = [schemas.cause(error) for error in islice(all_of_it, _MOST)]
+    all_of_it = json_schema.validator(schema).iter_errors(value)
+    errors = [json_schema.cause(error) for error in islice(all_of_it, _MOST)]
     if not errors:
         return {"rows": []}
     rest = len(errors) - _SHOWN
@@ -67,9 +67,9 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _fault(schema: str) -> tuple[schemas.Way, str] | None:
+def _fault(schema: str) -> tuple[json_schema.Way, str] | None:
     """Return the first thing that is wrong with a schema, given as JSON; None where it is one."""
-    return next(schemas.faults(json.loads(schema)), None)
+    return next(json_schema.faults(json.loads(schema)), None)
 
 
 def _told(error: "ValidationError") -> str:

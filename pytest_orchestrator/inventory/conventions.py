@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pytest_orchestrator.inventory.model import Note
 from pytest_orchestrator.inventory.python_files import docstring
 from pytest_orchestrator.inventory.sections import NAMES, header, sections
-from pytest_orchestrator.recipe.python_flow import ANY, key_in
-from pytest_orchestrator.recipe.sources import Module
+from pytest_orchestrator.recipe.analysis.python_source import ANY, key_in
+from pytest_orchestrator.recipe.analysis.source_files import Module
 
 RULES = {
     "sections": "the docstring or header has NAME, DESCRIPTION, USAGE, RETURNS and LIMITATIONS",

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator
 from pytest_orchestrator.inventory.model import Scriptlet
 from pytest_orchestrator.inventory.python_params import params_of
 from pytest_orchestrator.inventory.sections import cleaned, sections, summary
-from pytest_orchestrator.recipe.python_body import Function, parameters
-from pytest_orchestrator.recipe.python_flow import ANY, flow_of
-from pytest_orchestrator.recipe.sources import Module
+from pytest_orchestrator.recipe.analysis.python_source import ANY, Function, flow_of, parameters
+from pytest_orchestrator.recipe.analysis.source_files import Module
 
 BASE = "BaseScriptlet"
 

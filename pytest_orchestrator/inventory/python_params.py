@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_orchestrator.inventory.model import Param
 from pytest_orchestrator.inventory.sections import cleaned
-from pytest_orchestrator.recipe.python_body import Function
+from pytest_orchestrator.recipe.analysis.python_source import Function
 
 _NAME = "params"
 _COMPUTED = object()

@@ -9,8 +9,8 @@ from pytest_orchestrator.core.files import content
 from pytest_orchestrator.core.suggestions import files_below
 from pytest_orchestrator.inventory import conventions, python_files, scripts
 from pytest_orchestrator.inventory.model import Inventory, Note, Scriptlet, Use
-from pytest_orchestrator.recipe.mentions import Mention, mentions
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.dependencies import Mention, mentions
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 FOLDER = "scriptlets"
 """What is below a folder of this name is taken whole."""

@@ -8,7 +8,7 @@ import pytest
 from pytest_orchestrator.plugin.extensions import found
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.custom import Extensions
+    from pytest_orchestrator.recipe.fields.extensions import Extensions
 
 
 class _Asks:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
 
 ATTRIBUTE = BLOCK
 """Attribute of a report that carries the block of its step."""

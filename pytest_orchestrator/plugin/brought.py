@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pytest_orchestrator.inventory.model import Inventory, Param, Scriptlet
 from pytest_orchestrator.inventory.sections import cleaned
-from pytest_orchestrator.recipe.custom import CustomStep, Extensions, own_keys
-from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, own_keys
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 
 
 def with_types(inventory: Inventory, known: Extensions) -> Inventory:

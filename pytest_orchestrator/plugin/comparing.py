@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.core.result import Ended, Measured, Verdict
     from pytest_orchestrator.execution.environment import Judge
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
 
 _FEWEST = 3  # as `run.drift.ENOUGH`, which is loaded only where it is asked for
 

@@ -10,7 +10,7 @@ from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.plugin import runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import failure, repeating
 
 _REPORT: dict[str, Any] = {

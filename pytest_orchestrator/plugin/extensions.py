@@ -11,7 +11,7 @@ import pytest
 from pytest_orchestrator.extending import Criterion, StepType
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.custom import Extensions
+    from pytest_orchestrator.recipe.fields.extensions import Extensions
 
 _TYPES, _CRITERIA = "pytest_recipe_step_types", "pytest_recipe_criteria"
 _TOP = "has to stand at the top level of a module that has a file"
@@ -30,7 +30,7 @@ def found(config: pytest.Config) -> "Extensions":
         pytest.UsageError: Something of it cannot be used; the text names the plugin.
     """
     from pytest_orchestrator.plugin.settings import shell
-    from pytest_orchestrator.recipe.custom import BUILT_IN
+    from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 
     known = BUILT_IN.with_shell(shell(config))
     for name, plugin, given in _each(config, _TYPES):

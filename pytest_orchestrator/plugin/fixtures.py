@@ -7,7 +7,7 @@ import pytest
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import Problem, Recipe, RecipeError
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 _PARAMETRIZED = re.compile(
     r"has no parameter defined for test.*Requested fixture '(\w+)'", re.DOTALL

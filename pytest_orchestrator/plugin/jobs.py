@@ -20,10 +20,10 @@ from pytest_orchestrator.plugin.nodes import StepItem
 from pytest_orchestrator.plugin.protocol import INTERRUPTS
 from pytest_orchestrator.plugin.reporting import made_by_hand
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.recipe.model.step import CodeStep
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.step import Step
 
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _OURS = str(Path(__file__).parents[1])

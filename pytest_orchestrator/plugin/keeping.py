@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.locks.recipe_locks import LockWait
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
 
 
 class Sink(Protocol):

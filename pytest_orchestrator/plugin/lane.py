@@ -32,7 +32,7 @@ from pytest_orchestrator.plugin.step_process import (
     run_exits,
     take_over,
 )
-from pytest_orchestrator.recipe.step_types import PythonStep
+from pytest_orchestrator.recipe.model.step import PythonStep
 
 _CONTROL, _ALIVE = 3, 4
 _CONTEXT, _EVENTS = 3, 4  # of a fresh interpreter

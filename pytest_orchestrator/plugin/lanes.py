@@ -116,7 +116,7 @@ def _needs_python(item: pytest.Item) -> bool:
     """Tell whether a Python step in a process of its own runs for an item."""
     from pytest_orchestrator.plugin.needs import NEEDS, Needs
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.step_types import CodeStep
+    from pytest_orchestrator.recipe.model.step import CodeStep
 
     needs = item.stash.get(NEEDS, None)
     asked = needs.asked if isinstance(needs, Needs) else []

@@ -10,7 +10,7 @@ from pytest_orchestrator.inventory.search import take
 from pytest_orchestrator.plugin.brought import with_types
 from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.recipe.likeness import looks_like_recipe
+from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
 
 
 def show(config: pytest.Config) -> int:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from pytest_orchestrator.core.secrets import Masker
-    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 S = TypeVar("S", bound="msgspec.Struct")
 

@@ -26,7 +26,7 @@ from pytest_orchestrator.plugin.plain_reports import PROBLEMS_KEY
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.plugin.unmet_needs import with_writers
 from pytest_orchestrator.recipe import Recipe, RecipeError, looks_like_recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import failure
 
 _MOST = 100

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.snapshots import Snapshots
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.step import Step
 
 
 def keep_recipes_whole(session: pytest.Session) -> None:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
-    from pytest_orchestrator.recipe.work import Surroundings
+    from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.run.record import RunRecord, StepRecord
 
 _MOST = 5
-_AROUND: "pytest.StashKey[Surroundings]" = pytest.StashKey()
+_AROUND: "pytest.StashKey[FingerprintInputs]" = pytest.StashKey()
 
 
 def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
@@ -37,19 +37,21 @@ def work_of(state: "State", recipe: "Recipe", step: "Step") -> dict[str, str]:
         recipe: Its recipe, as it was read.
         step: The step.
     """
-    from pytest_orchestrator.recipe import work
+    from pytest_orchestrator.recipe.analysis import fingerprint
 
-    return work.digests(recipe, step, surroundings(state))
+    return fingerprint.digests(recipe, step, surroundings(state))
 
 
 def files_of(state: "State", recipe: "Recipe") -> dict[str, str]:
     """Return the digests of the files that the steps of a recipe run, by their paths."""
-    from pytest_orchestrator.recipe import work
+    from pytest_orchestrator.recipe.analysis import fingerprint
 
     sources = surroundings(state).sources
     steps = (*recipe.steps, *recipe.final)
-    files = dict.fromkeys(path for step in steps for path in work.files(step, sources))
-    return {sources.shown(path): work.of_file(path) for path in files}
+    files = dict.fromkeys(
+        path for step in steps for path in fingerprint.files_of_step(step, sources)
+    )
+    return {sources.shown(path): fingerprint.file_digest(path) for path in files}
 
 
 def work_of_skipped(state: "State", at: tuple[str, str], result: "StepResult") -> dict[str, str]:
@@ -60,15 +62,15 @@ def work_of_skipped(state: "State", at: tuple[str, str], result: "StepResult") -
     return work_of(state, recipe, recipe.step(at[1]))
 
 
-def surroundings(state: "State") -> "Surroundings":
+def surroundings(state: "State") -> "FingerprintInputs":
     """Return what digests of steps depend on beside their recipes."""
-    from pytest_orchestrator.recipe.sources import Sources
-    from pytest_orchestrator.recipe.work import Surroundings
+    from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
 
     stash = state.config.stash
     if _AROUND not in stash:
         sources = Sources(state.config.rootpath)
-        stash[_AROUND] = Surroundings(sources, state.given, os.environ, state.masked)
+        stash[_AROUND] = FingerprintInputs(sources, state.given, os.environ, state.masked)
     return stash[_AROUND]
 
 

@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.notifications import Happening
     from pytest_orchestrator.recipe import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.step import Step
 
 NAME = "orchestrator-progress"
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
-    from pytest_orchestrator.recipe.model import Recipe
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
     from pytest_orchestrator.run.record import RunRecord, StepRecord
 
 _OPTION = "--recipe-resume"

@@ -183,10 +183,10 @@ def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
     text = str(config.getini("recipe_shell")).strip()
     if not text:
         return None
-    from pytest_orchestrator.recipe import rules
+    from pytest_orchestrator.recipe.model import key_types
 
     try:
-        return rules.shell_setting(text)
+        return key_types.shell_setting(text)
     except ValueError as error:
         raise pytest.UsageError(f"ini key recipe_shell: {text!r} {error}") from None
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
     from pytest_orchestrator.context.rpc.xdist import SharedContext
     from pytest_orchestrator.core.events import RunStarted
-    from pytest_orchestrator.core.given import Given
     from pytest_orchestrator.core.secrets import Masker
     from pytest_orchestrator.execution.environment import Environment
     from pytest_orchestrator.execution.lanes.lane import Slot
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
+    from pytest_orchestrator.recipe.variables import Given
     from pytest_orchestrator.run.folder import RunFolder
     from pytest_orchestrator.run.lines import Lines
 
@@ -229,7 +229,7 @@ class State:
         if path not in self._cells:
             from pytest_orchestrator.execution.expression_scope import collected
             from pytest_orchestrator.recipe import Problem, RecipeError, cells
-            from pytest_orchestrator.recipe.expressions import ExpressionError
+            from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
             recipe = self.recipe(path)
             missing = [name for name in recipe.required if name not in self.given]

@@ -31,7 +31,7 @@ from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.step_process import Imported
 from pytest_orchestrator.plugin.uncaught import Uncaught
-from pytest_orchestrator.recipe.step_types import PythonStep
+from pytest_orchestrator.recipe.model.step import PythonStep
 
 _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 

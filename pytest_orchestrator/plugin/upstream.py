@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.recipe.model import Need
+    from pytest_orchestrator.recipe.model.recipe import Need
 
 
 def check(recipe: Recipe, state: "State") -> None:

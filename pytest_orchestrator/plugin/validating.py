@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.recipe.dataflow import Dataflow
-from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.problems import RecipeError
-from pytest_orchestrator.recipe.sources import Sources
 
 _FLOW = pytest.StashKey[Dataflow]()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.core.given import Given
+    from pytest_orchestrator.recipe.variables import Given
 
 OPTION = "--recipe-var"
 
@@ -47,7 +47,7 @@ def given(config: pytest.Config) -> "dict[str, Given]":
     files, options = config.getoption("recipe_vars_file"), config.getoption("recipe_var")
     if not files and not options:
         return {}
-    from pytest_orchestrator.core.given import Given
+    from pytest_orchestrator.recipe.variables import Given
 
     found: dict[str, Given] = {}
     for name in files:
@@ -92,9 +92,8 @@ def _value(text: str) -> Any:
 
 
 def _of_file(config: pytest.Config, name: str) -> "dict[str, Given]":
-    from pytest_orchestrator.core.given import Given
     from pytest_orchestrator.recipe import RecipeError
-    from pytest_orchestrator.recipe.vars_file import vars_of
+    from pytest_orchestrator.recipe.variables import Given, vars_of
 
     path = Path(config.invocation_params.dir, name)
     if not path.is_file():

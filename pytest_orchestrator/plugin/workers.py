@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.runner import DaskRunner
     from pytest_orchestrator.execution.steps.dispatch import Runner
     from pytest_orchestrator.recipe import Recipe
-    from pytest_orchestrator.recipe.belongings import Belongings
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.analysis.dependencies import Dependencies
+    from pytest_orchestrator.recipe.model.step import Step
 
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
@@ -81,11 +81,11 @@ def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
     return [(recipe, list(steps.values())) for recipe, steps in found.values()]
 
 
-def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") -> "Belongings":
-    from pytest_orchestrator.recipe.belongings import belongings
-    from pytest_orchestrator.recipe.sources import Sources
+def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") -> "Dependencies":
+    from pytest_orchestrator.recipe.analysis.dependencies import dependencies_of
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
 
-    return belongings(recipes, Sources(config.rootpath))
+    return dependencies_of(recipes, Sources(config.rootpath))
 
 
 def _refused(

@@ -1,22 +1,26 @@
-"""Recipes: YAML text to a frozen `Recipe`, or all problems of the file at once.
+"""Recipes: from YAML text to a frozen `Recipe`, or all problems of the file at once.
 
-A name is loaded when it is asked for: not all that read a recipe want the whole language.
+Names are imported on first use: not every reader of a recipe needs the whole language.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.custom import BUILT_IN, CustomStep, Extensions
-    from pytest_orchestrator.recipe.graph import needed
-    from pytest_orchestrator.recipe.likeness import looks_like_recipe
-    from pytest_orchestrator.recipe.loader import load
-    from pytest_orchestrator.recipe.matrix import cells
-    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, CustomStep, Extensions
+    from pytest_orchestrator.recipe.loader.loader import load
+    from pytest_orchestrator.recipe.loader.matrix import cells
+    from pytest_orchestrator.recipe.model.graph import needed
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import (
+        Criterion,
+        PythonStep,
+        ShellStep,
+        SshStep,
+        Step,
+    )
+    from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, looks_like_recipe
     from pytest_orchestrator.recipe.problems import Problem, RecipeError
-    from pytest_orchestrator.recipe.source import MAX_BYTES
-    from pytest_orchestrator.recipe.step_keys import Criterion, Step
-    from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep, SshStep
 
 __all__ = [
     "BUILT_IN",
@@ -37,12 +41,12 @@ __all__ = [
     "needed",
 ]
 
-_HOMES = {"MAX_BYTES": "source", "Recipe": "model", "cells": "matrix", "load": "loader"}
-_HOMES |= {"looks_like_recipe": "likeness", "needed": "graph"}
-_HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "custom")
+_HOMES = {"Recipe": "model.recipe", "cells": "loader.matrix", "load": "loader.loader"}
+_HOMES |= {"needed": "model.graph"}
+_HOMES |= dict.fromkeys(("BUILT_IN", "CustomStep", "Extensions"), "fields.extensions")
+_HOMES |= dict.fromkeys(("Criterion", "PythonStep", "ShellStep", "SshStep", "Step"), "model.step")
+_HOMES |= dict.fromkeys(("MAX_BYTES", "looks_like_recipe"), "parsing.source")
 _HOMES |= dict.fromkeys(("Problem", "RecipeError"), "problems")
-_HOMES |= dict.fromkeys(("Criterion", "Step"), "step_keys")
-_HOMES |= dict.fromkeys(("PythonStep", "ShellStep", "SshStep"), "step_types")
 
 
 def __getattr__(name: str) -> Any:

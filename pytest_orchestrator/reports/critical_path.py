@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.graph import ordered
+from pytest_orchestrator.recipe.model.graph import ordered
 
 _CLOCKS = 0.005
 """Seconds by which the clocks of two processes, and rounding, may let two steps overlap."""

@@ -13,8 +13,8 @@ from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports import figures, last_lines, repeating
 
 _MOST = 6

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.recipe.graph import ordered
+from pytest_orchestrator.recipe.model.graph import ordered
 
 Steps = Sequence[Mapping[str, Json]]
 """What blocks of the JSON report say of steps: ``name``, and ``needs``, ``after``, ``state``

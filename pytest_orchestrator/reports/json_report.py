@@ -13,8 +13,8 @@ import msgspec
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Attempt, Measured, Process, StepResult, Usage, Verdict
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.reports.failure import place_of
 
 SCHEMA_VERSION = "1.0"

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.run.fates import changed, is_done, node_of
 from pytest_orchestrator.run.record import RunRecord, StepRecord
 from pytest_orchestrator.run.replay import Replayed, replayed

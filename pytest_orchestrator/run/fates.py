@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.mask_stream import MASK
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
 
 _FILE: Final = "file "
@@ -21,7 +21,7 @@ class Today(NamedTuple):
 
     Attributes:
         recipe: The recipe.
-        digests: Of each of its steps by name, as `recipe.work` makes them.
+        digests: Of each of its steps by name, as `recipe.analysis.fingerprint` makes them.
         needs: Keys of the recipes that have to be through before it.
     """
 

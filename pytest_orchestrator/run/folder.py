@@ -16,7 +16,7 @@ from pytest_orchestrator.core.files import path_of
 from pytest_orchestrator.run.journal import NAME, Journal, is_written
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 _LATEST = "latest"

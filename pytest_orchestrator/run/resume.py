@@ -16,7 +16,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     StepStarted,
 )
-from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.run.changes import Recorded
 from pytest_orchestrator.run.fates import Plan, is_done, node_of, was_cut_off
 from pytest_orchestrator.run.record import RunRecord, StepRecord

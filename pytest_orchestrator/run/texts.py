@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pytest_orchestrator.recipe.model import Recipe
+from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.run.folder import RunFile
 
 FOLDER: Final = "sources"

@@ -1,13 +1,13 @@
 """`pytest-orchestrator schema`."""
 
-from pytest_orchestrator.recipe import schema
+from pytest_orchestrator.recipe import editor_schema
 from pytest_orchestrator.reports import block_schema
 from tests.cli.conftest import Project
 
 
 def test_the_schema_of_recipes_is_printed(project: Project) -> None:
-    assert project.call("schema") == (0, schema.text(), "")
-    assert project.call("schema", "recipe").out == schema.text()
+    assert project.call("schema") == (0, editor_schema.text(), "")
+    assert project.call("schema", "recipe").out == editor_schema.text()
 
 
 def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:

@@ -24,8 +24,7 @@ from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps import python_inline, shell
 from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.recipe import Recipe, load
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
+from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
 _numbers = itertools.count()
 

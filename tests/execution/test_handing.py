@@ -9,7 +9,7 @@ from pytest_orchestrator.execution.dask import registry, runner
 from pytest_orchestrator.execution.dask.registry import WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.dask.runner import Submitter
 from pytest_orchestrator.execution.scheduling.placement import Offer
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 HERE = fingerprint("/nowhere", ())
 

@@ -16,7 +16,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.dask.messages import carried, uncarried
 from pytest_orchestrator.execution.steps.script import FailingLine, ScriptFiles
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import Ended

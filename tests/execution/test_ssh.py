@@ -17,7 +17,7 @@ from pytest_orchestrator.core import files
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.steps import ssh, ssh_link
 from pytest_orchestrator.execution.steps.ssh import Links, refused
-from pytest_orchestrator.recipe.step_types import SshStep
+from pytest_orchestrator.recipe.model.step import SshStep
 
 if TYPE_CHECKING:
     from pathlib import Path

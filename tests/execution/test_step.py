@@ -12,7 +12,7 @@ import pytest
 from benchmarks.faults import alive, new_token
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Failure
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
     from tests.execution.conftest import Bench

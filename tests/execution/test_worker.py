@@ -25,7 +25,7 @@ from tests.execution.test_tickets import TERMS
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.messages import AttemptRef
-    from pytest_orchestrator.recipe.step_keys import Step
+    from pytest_orchestrator.recipe.model.step import Step
     from tests.execution.conftest import Bench
 
 Sent = Callable[["Step"], tuple[Submission, threading.Thread]]

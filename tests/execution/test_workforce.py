@@ -8,7 +8,7 @@ import pytest
 from pytest_orchestrator.execution.dask import registry
 from pytest_orchestrator.execution.dask.registry import Fingerprint, WorkerRegistry, fingerprint
 from pytest_orchestrator.execution.scheduling.placement import Offer
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 HERE = fingerprint("/nowhere", ())
 STEP = ShellStep(name="x", cmd="x", resources={"scope": 2, "psu": 1})

@@ -17,16 +17,19 @@ from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
 from pytest_orchestrator.plugin import hooks, specs
-from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.measurement import Measurement, Within
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.output import Search
-from pytest_orchestrator.recipe.ready import Ready
-from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.step_types import STEP_TYPES
-from pytest_orchestrator.recipe.success import FileRules, Success
-from pytest_orchestrator.recipe.use import UseStep
-from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.loader.include import UseStep
+from pytest_orchestrator.recipe.model.options import (
+    FileRules,
+    Measurement,
+    Ready,
+    Retry,
+    Search,
+    Success,
+    Within,
+)
+from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
+from pytest_orchestrator.recipe.model.step import STEP_TYPES
 
 MORE = (Defaults, UseStep, Measurement, Within, Search)
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_orchestrator.cli.drafts import rendered
 from pytest_orchestrator.cli.new_files import recipe
-from pytest_orchestrator.recipe import schema
+from pytest_orchestrator.recipe import editor_schema
 from tests.house.language_server import Editor, editor
 
 HEAD = "# yaml-language-server: $schema=../recipe.schema.json\n"
@@ -84,7 +84,7 @@ def server() -> Iterator[Editor]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "recipe.schema.json").write_text(schema.text())
+    (tmp_path / "recipe.schema.json").write_text(editor_schema.text())
     (tmp_path / "recipes").mkdir()
     return tmp_path / "recipes"
 

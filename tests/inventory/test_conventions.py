@@ -6,7 +6,7 @@ import pytest
 
 from pytest_orchestrator.inventory.conventions import of_module, of_script
 from pytest_orchestrator.inventory.sections import NAMES
-from pytest_orchestrator.recipe.sources import Module
+from pytest_orchestrator.recipe.analysis.source_files import Module
 
 GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
 

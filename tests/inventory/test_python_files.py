@@ -5,7 +5,7 @@ from textwrap import dedent
 
 from pytest_orchestrator.inventory.model import Param, Scriptlet
 from pytest_orchestrator.inventory.python_files import scriptlets_of
-from pytest_orchestrator.recipe.sources import Module
+from pytest_orchestrator.recipe.analysis.source_files import Module
 
 
 def found(folder: Path, text: str, *named: str, every: bool = True) -> dict[str, Scriptlet]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_orchestrator.recipe import Recipe, ShellStep
-from pytest_orchestrator.recipe.ready import Ready
+from pytest_orchestrator.recipe.model.options import Ready
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.recipe import load
-from pytest_orchestrator.recipe.belongings import belongings
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.dependencies import dependencies_of
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_recipes_need_their_files_and_what_these_import(tmp_path: Path) -> None:
     recipe = load(tmp_path / "recipes/a.yaml", root=tmp_path)
     asked = [step for step in recipe.steps if step.name != "left_out"]
 
-    found = belongings([(recipe, asked)], Sources(tmp_path))
+    found = dependencies_of([(recipe, asked)], Sources(tmp_path))
 
     assert found.files == (
         "bench_steps.py",

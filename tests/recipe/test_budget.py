@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe import budget, functions
-from pytest_orchestrator.recipe.expressions import (
+from pytest_orchestrator.recipe.expressions import budget, functions
+from pytest_orchestrator.recipe.expressions.expression import (
     Expression,
     ExpressionError,
     Template,
     TimeoutExpressionError,
     template,
 )
-from pytest_orchestrator.recipe.sandbox import LANGUAGE
+from pytest_orchestrator.recipe.expressions.sandbox import LANGUAGE
 
 PLACE = Place(1, 1)
 MOST = "16,777,216 are the most"

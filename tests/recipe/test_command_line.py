@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe import command_line
-from pytest_orchestrator.recipe.expressions import ExpressionError, Template, template
+from pytest_orchestrator.recipe.expressions import command_line
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError, Template, template
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,16 @@ from jsonschema import Draft7Validator
 from msgspec import Meta, Struct
 
 from pytest_orchestrator.extending import Criterion, StepEnvironment, StepType
-from pytest_orchestrator.recipe import BUILT_IN, CustomStep, Extensions, RecipeError, load, schema
-from pytest_orchestrator.recipe.resolve import checkable
-from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.recipe import (
+    BUILT_IN,
+    CustomStep,
+    Extensions,
+    RecipeError,
+    editor_schema,
+    load,
+)
+from pytest_orchestrator.recipe.fields.resolve import checkable
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 
 Url = Annotated[str, Meta(description="The address.", examples=["http://x"], pattern="^http")]
 
@@ -228,7 +235,7 @@ def test_nothing_is_known_without_plugins(tmp_path: Path) -> None:
     ],
 )
 def test_the_json_schema_knows_what_plugins_bring(step: dict[str, Any], is_good: bool) -> None:
-    rules = Draft7Validator(schema.recipe_schema(KNOWN))
+    rules = Draft7Validator(editor_schema.recipe_schema(KNOWN))
 
     assert rules.is_valid({"steps": [{"name": "a", **step}]}) == is_good
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.recipe import Recipe, RecipeError, load
-from pytest_orchestrator.recipe.dataflow import Dataflow
-from pytest_orchestrator.recipe.findings import Finding
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 ROOT = Path(__file__).parents[2]
 Check = Callable[..., list[str]]

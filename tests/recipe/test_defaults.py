@@ -6,8 +6,8 @@ import pytest
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe import PythonStep, Recipe, ShellStep
-from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.model.options import Retry
+from pytest_orchestrator.recipe.model.recipe import Defaults
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]

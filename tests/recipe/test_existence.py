@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.recipe import load
-from pytest_orchestrator.recipe.existence import check
-from pytest_orchestrator.recipe.findings import Finding
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.dataflow import Finding, check_existence
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 Look = Callable[[str], list[str]]
 
@@ -34,7 +33,7 @@ def look(tmp_path: Path) -> Look:
         path.write_text(f"steps:\n  - {{name: a, {step}}}\n")
         return [
             f"{marked(one)} {one.severity}: {one.problem.text}"
-            for one in check(load(path, root=tmp_path), Sources(tmp_path))
+            for one in check_existence(load(path, root=tmp_path), Sources(tmp_path))
         ]
 
     return look

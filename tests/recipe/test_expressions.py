@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe import sandbox
-from pytest_orchestrator.recipe.expressions import (
+from pytest_orchestrator.recipe.expressions import sandbox
+from pytest_orchestrator.recipe.expressions.expression import (
     Expression,
     ExpressionError,
     Template,

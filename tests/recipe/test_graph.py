@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_orchestrator.recipe import Recipe, graph
+from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.model import graph
 
 Needs = dict[str, tuple[str, ...]]
 

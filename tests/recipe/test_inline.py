@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_orchestrator.recipe import Recipe
-from pytest_orchestrator.recipe.success import OF_A_PROCESS, OF_SHELL
+from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]

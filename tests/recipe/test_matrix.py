@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.recipe import Recipe, cells
-from pytest_orchestrator.recipe.expressions import ExpressionError
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
 Read = Callable[[str], Recipe]
 Problems = Callable[[str], list[str]]

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe.expressions import Expression
-from pytest_orchestrator.recipe.names import AFTER, BEFORE, COLLECTED, EARLY, TRIED, unknown
+from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.expressions.names import (
+    AFTER,
+    BEFORE,
+    COLLECTED,
+    EARLY,
+    TRIED,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.recipe import load
-from pytest_orchestrator.recipe.plain_keys import plain_recipe
+from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
 
 ROOT = Path(__file__).parents[2]
 TEXT = """

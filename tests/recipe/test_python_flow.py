@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.recipe.python_flow import Flow, flow_of
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.python_source import Flow, flow_of
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 See = Callable[..., Flow]
 

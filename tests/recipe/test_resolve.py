@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.resolve import later, resolved
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.resolve import later, resolved
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.recipe import Recipe
-from pytest_orchestrator.recipe.retry import Retry
+from pytest_orchestrator.recipe.model.options import Retry
 
 Problems = Callable[[str | bytes], list[str]]
 Read = Callable[[str | bytes], Recipe]

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe import sandbox
-from pytest_orchestrator.recipe.expressions import AbsentError, Expression, ExpressionError
+from pytest_orchestrator.recipe.expressions import sandbox
+from pytest_orchestrator.recipe.expressions.expression import (
+    AbsentError,
+    Expression,
+    ExpressionError,
+)
 
 PLACE = Place(1, 1)
 

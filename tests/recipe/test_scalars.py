@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_orchestrator.recipe.scalars import NotJsonScalar, plain, tagged
+from pytest_orchestrator.recipe.parsing.nodes import NotJsonScalar, plain, tagged
 
 
 @pytest.mark.parametrize("word", ["", "~", "null", "Null", "NULL"])

@@ -14,16 +14,26 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from msgspec import Struct
 
-from pytest_orchestrator.recipe import PythonStep, Recipe, RecipeError, ShellStep, load, schema
-from pytest_orchestrator.recipe.defaults import Defaults
-from pytest_orchestrator.recipe.measurement import Measurement
-from pytest_orchestrator.recipe.output import Search
-from pytest_orchestrator.recipe.ready import Ready
-from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.success import FileRules, Success
-from pytest_orchestrator.recipe.walk import keys_of
+from pytest_orchestrator.recipe import (
+    PythonStep,
+    Recipe,
+    RecipeError,
+    ShellStep,
+    editor_schema,
+    load,
+)
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.model.options import (
+    FileRules,
+    Measurement,
+    Ready,
+    Retry,
+    Search,
+    Success,
+)
+from pytest_orchestrator.recipe.model.recipe import Defaults
 
-SCHEMA = schema.recipe_schema()
+SCHEMA = editor_schema.recipe_schema()
 RULES = Draft7Validator(SCHEMA)
 SAMPLES = sorted(Path(__file__).parents[2].glob("recipes/*.yaml"))
 
@@ -188,11 +198,11 @@ def test_a_step_may_use_a_file_and_has_few_keys_then(tmp_path: Path) -> None:
 
 
 def test_it_is_a_good_schema() -> None:
-    Draft7Validator.check_schema(schema.recipe_schema())
+    Draft7Validator.check_schema(editor_schema.recipe_schema())
 
 
 def test_the_shipped_copy_is_of_today() -> None:
-    assert schema.SHIPPED.read_text() == schema.text(), "run scripts/schema"
+    assert editor_schema.SHIPPED.read_text() == editor_schema.text(), "run scripts/schema"
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -215,7 +225,7 @@ def test_every_key_has_its_description_and_a_good_example() -> None:
 
 
 def test_nothing_has_a_title_that_nobody_wrote() -> None:
-    assert "title" not in schema.text()
+    assert "title" not in editor_schema.text()
 
 
 def test_what_says_how_a_text_should_be_is_the_loaders_sentence() -> None:

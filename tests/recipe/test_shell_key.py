@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, ShellStep, load
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.resolve import resolved
-from pytest_orchestrator.recipe.sources import Sources
-from pytest_orchestrator.recipe.work import Surroundings, digests
+from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.resolve import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ def test_a_list_that_an_expression_gives_is_executed_as_it_is(read: Read) -> Non
 def test_another_shell_is_other_work(read: Read, tmp_path: Path) -> None:
     def told(keys: str, head: str = "") -> str:
         recipe = read(steps(f"type: shell, cmd: x{keys}", head=head))
-        return digests(recipe, recipe.step("a"), Surroundings(Sources(tmp_path)))["step"]
+        return digests(recipe, recipe.step("a"), FingerprintInputs(Sources(tmp_path)))["step"]
 
     assert len({told(""), told(", shell: sh"), told(", shell: bash"), told(", shell: [zsh]")}) == 4
     assert told(", shell: bash") == told("", "defaults: {shell: bash}")

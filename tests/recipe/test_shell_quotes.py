@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pytest_orchestrator.recipe.shell_quotes import MARK, PLAIN, contexts
+from pytest_orchestrator.recipe.expressions.command_line import MARK, PLAIN, contexts
 
 
 @pytest.mark.parametrize(

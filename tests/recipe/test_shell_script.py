@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.recipe.shell_script import commands_of
+from pytest_orchestrator.recipe.analysis.shell_script import commands_of
 
 
 def shown(text: str) -> str | None:

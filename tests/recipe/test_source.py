@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe import Recipe, RecipeError, load, source
+from pytest_orchestrator.recipe import Recipe, RecipeError, load
+from pytest_orchestrator.recipe.parsing import source
 
 Problems = Callable[[str | bytes], list[str]]
 

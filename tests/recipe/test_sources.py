@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.recipe.sources import Sources
+from pytest_orchestrator.recipe.analysis.source_files import Sources
 
 
 def write(root: Path, **texts: str) -> None:

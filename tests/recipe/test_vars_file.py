@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.recipe import RecipeError
-from pytest_orchestrator.recipe.vars_file import vars_of
+from pytest_orchestrator.recipe.variables import vars_of
 
 if TYPE_CHECKING:
     from pathlib import Path

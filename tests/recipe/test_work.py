@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.given import Given
 from pytest_orchestrator.extending import StepEnvironment, StepType
 from pytest_orchestrator.recipe import BUILT_IN, Recipe, cells, load
-from pytest_orchestrator.recipe.sources import Sources
-from pytest_orchestrator.recipe.work import Surroundings, digests
+from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs, digests
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.variables import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def told(read: Callable[[str], Recipe], tmp_path: Path) -> Callable[..., dict[st
     def told(text: str = TEXT, step: str = "s", **around: Any) -> dict[str, str]:
         around = {"environ": {"STATION": "7"}} | around
         recipe = read(text)
-        return digests(recipe, recipe.step(step), Surroundings(Sources(tmp_path), **around))
+        return digests(recipe, recipe.step(step), FingerprintInputs(Sources(tmp_path), **around))
 
     return told
 
@@ -169,7 +169,7 @@ matrix: {gain: [1, 2], load: [a]}
 steps: [{name: s, type: shell, cmd: "echo ${{ matrix.gain }}", parse: text}]
 """
     one, two = (
-        digests(each, each.step("s"), Surroundings(Sources(tmp_path)))
+        digests(each, each.step("s"), FingerprintInputs(Sources(tmp_path)))
         for each in cells(read(text), {})
     )
 
@@ -196,5 +196,5 @@ def test_the_class_of_a_type_counts_with_what_it_imports(tmp_path: Path) -> None
     known = BUILT_IN.with_type(Level, str(tmp_path / "conftest.py"))
     recipe = load(path, root=tmp_path, known=known)
 
-    found = digests(recipe, recipe.step("s"), Surroundings(Sources(tmp_path)))
+    found = digests(recipe, recipe.step("s"), FingerprintInputs(Sources(tmp_path)))
     assert list(found) == ["step", "file conftest.py", "file limits.py"]

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import ShellStep
 from pytest_orchestrator.run.fates import Today
 
 ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

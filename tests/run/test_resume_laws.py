@@ -26,7 +26,7 @@ from tests.run.recipes import ANY_MACHINE, KEY, SAME, recipe, today
 from tests.run.test_changes import DO
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.model import Recipe
+    from pytest_orchestrator.recipe.model.recipe import Recipe
 
 NAMES = ("a", "b", "c", "d", "e")
 CALLS = st.lists(

@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     """Print it."""
     if args.plugins and args.name == "recipe":
         from pytest_orchestrator.cli.recipes import extensions_of
-        from pytest_orchestrator.recipe import schema
+        from pytest_orchestrator.recipe import editor_schema
 
-        sys.stdout.write(schema.text(extensions_of(project())))
+        sys.stdout.write(editor_schema.text(extensions_of(project())))
         return 0
     sys.stdout.write((_FOLDER / f"{args.name}.json").read_text(encoding="utf-8"))
     return 0

@@ -15,7 +15,7 @@ from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import Project, project
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.recipe.findings import Finding
+    from pytest_orchestrator.recipe.analysis.dataflow import Finding
 
 EXAMPLE = "validate recipes/"
 
@@ -58,10 +58,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Iterator[Finding]":
     from pytest_orchestrator.cli.recipes import Recipes
-    from pytest_orchestrator.recipe.dataflow import Dataflow
-    from pytest_orchestrator.recipe.findings import Finding
+    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
     from pytest_orchestrator.recipe.problems import RecipeError
-    from pytest_orchestrator.recipe.sources import Sources
 
     recipes = Recipes(about)
     sources = Sources(about.root, [about.root / name for name in about.listed("pythonpath")])

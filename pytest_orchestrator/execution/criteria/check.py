@@ -17,8 +17,11 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
 )
-from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError
-from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.expressions.expression import (
+    ExpressionError,
+    TimeoutExpressionError,
+)
+from pytest_orchestrator.recipe.model.step import Criterion
 
 CHECKS: dict[str, Check] = {
     "assert": result_checks.check,

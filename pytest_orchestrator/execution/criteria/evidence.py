@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, Verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Searches
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 
 class Stamp(NamedTuple):

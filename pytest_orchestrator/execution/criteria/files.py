@@ -22,7 +22,7 @@ from pytest_orchestrator.execution.criteria.evidence import Before, Evidence, St
 from pytest_orchestrator.execution.criteria.simple import found, query_of
 from pytest_orchestrator.execution.lanes.pattern_search import Query
 from pytest_orchestrator.execution.text_search import file_of
-from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 _TICK = 0.011
 _COARSE = 2.0

@@ -7,14 +7,14 @@ from typing import Any
 from pytest_orchestrator.core.json_values import Json, kind
 from pytest_orchestrator.core.result import Measured, Verdict
 from pytest_orchestrator.core.text import one_line
-from pytest_orchestrator.recipe.expressions import (
+from pytest_orchestrator.recipe.expressions.expression import (
     AbsentError,
     ExpressionError,
     TimeoutExpressionError,
 )
-from pytest_orchestrator.recipe.measurement import Measurement
-from pytest_orchestrator.recipe.resolve import Errors
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.fields.resolve import Errors
+from pytest_orchestrator.recipe.model.options import Measurement
+from pytest_orchestrator.recipe.model.step import Step
 
 
 def take_measurements(step: Step, names: Mapping[str, Any], errors: Errors) -> tuple[Measured, ...]:

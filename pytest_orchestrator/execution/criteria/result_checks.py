@@ -8,8 +8,8 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Verdict
 from pytest_orchestrator.core.text import one_line
 from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
-from pytest_orchestrator.recipe.expressions import Expression, ExpressionError
-from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError
+from pytest_orchestrator.recipe.model.step import Criterion
 
 _MOST_VALUES = 6
 _WIDEST_OPERAND = 80

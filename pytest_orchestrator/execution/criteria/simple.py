@@ -10,7 +10,7 @@ from pytest_orchestrator.execution.captured_output import searched
 from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
 from pytest_orchestrator.execution.lanes.pattern_search import Query, Searches
 from pytest_orchestrator.execution.text_search import Searched
-from pytest_orchestrator.recipe.step_keys import Criterion
+from pytest_orchestrator.recipe.model.step import Criterion
 
 STREAMS = ("stdout", "stderr")
 

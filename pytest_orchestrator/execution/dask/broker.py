@@ -45,7 +45,7 @@ from pytest_orchestrator.execution.dask.messages import (
 from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import artifacts
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 _POLL: Final = 10.0
 """Seconds for which a worker that waits for orders is held back."""

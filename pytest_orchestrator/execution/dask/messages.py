@@ -15,8 +15,7 @@ from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.lanes.messages import packed, unpacked
-from pytest_orchestrator.recipe.step_keys import Criterion, Step
-from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
+from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
 CLAIM: Final = "claim"
 PIECE: Final = "piece"

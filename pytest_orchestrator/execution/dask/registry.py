@@ -17,7 +17,7 @@ import msgspec
 
 from pytest_orchestrator.core.files import regular
 from pytest_orchestrator.execution.scheduling.placement import Offer, workers_for
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 ROOT: Final = "ORCHESTRATOR_ROOT"
 """The environment variable that says on a worker where the project is."""

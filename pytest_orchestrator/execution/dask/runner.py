@@ -24,8 +24,7 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 from pytest_orchestrator.execution.scheduling.placement import Offer, beside
 from pytest_orchestrator.execution.steps import custom
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 if TYPE_CHECKING:
     import ssl

@@ -23,7 +23,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import SearchTimeout
 from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts
-from pytest_orchestrator.recipe.step_keys import Criterion, Step
+from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 _PATIENCE: Final = 4.0
 """Seconds in which a worker that hears has ended what it runs."""

@@ -54,8 +54,7 @@ from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.execution.temp_folders import scratch
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 _HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
 

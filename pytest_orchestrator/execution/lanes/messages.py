@@ -12,8 +12,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import Brought, PythonStep
+from pytest_orchestrator.recipe.model.step import Brought, PythonStep, Step
 
 
 class LaneRequest(Protocol):

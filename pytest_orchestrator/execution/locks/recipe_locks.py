@@ -18,14 +18,14 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.locks import lock_file, locks
 from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
     from typing import Any
 
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
-    from pytest_orchestrator.recipe.part import Part
+    from pytest_orchestrator.recipe.model.step import Part
 
 _PAUSE = 0.02
 
@@ -236,8 +236,8 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
         ExpressionError: A name among the recipe's own has no value.
     """
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
-    from pytest_orchestrator.recipe.expressions import ExpressionError
-    from pytest_orchestrator.recipe.resolve import is_early, lock_names, plain_locks
+    from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+    from pytest_orchestrator.recipe.fields.resolve import is_early, lock_names, plain_locks
 
     told = {*plain_locks(recipe.locks, recipe.templates), *lock_names(recipe.templates, names)}
     steps = Steps(recipe, lambda _: None)
@@ -262,8 +262,8 @@ def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
 def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
     """Return what a used file knows before anything runs; None where that comes later."""
     from pytest_orchestrator.execution.expression_scope import Inner
-    from pytest_orchestrator.recipe.expressions import ExpressionError
-    from pytest_orchestrator.recipe.resolve import is_early
+    from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+    from pytest_orchestrator.recipe.fields.resolve import is_early
 
     templates = (*part.templates, *part.given_templates, *part.locks)
     if not all(map(is_early, templates)):

@@ -32,11 +32,14 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 )
 from pytest_orchestrator.execution.notifications import Changed, Follow
 from pytest_orchestrator.execution.steps.dispatch import submitted
-from pytest_orchestrator.recipe.expressions import ExpressionError, TimeoutExpressionError, within
-from pytest_orchestrator.recipe.output import Output, Search
-from pytest_orchestrator.recipe.resolve import checkable
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import PythonStep, ShellStep
+from pytest_orchestrator.recipe.expressions.expression import (
+    ExpressionError,
+    TimeoutExpressionError,
+    within,
+)
+from pytest_orchestrator.recipe.fields.resolve import checkable
+from pytest_orchestrator.recipe.model.options import Output, Search
+from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.steps.dispatch import Submitted

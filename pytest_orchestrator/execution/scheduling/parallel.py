@@ -31,10 +31,9 @@ from pytest_orchestrator.execution.scheduling.queue import (
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun, cause_of
 from pytest_orchestrator.execution.scheduling.task import Task, cancel_all
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 
 class ThreadedRun(RecipeRun):

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.model.step import CodeStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import Problem, RecipeError
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep, SshStep
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.scheduling.task import Task
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 
 class StepDependencies(NamedTuple):

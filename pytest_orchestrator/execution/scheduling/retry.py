@@ -20,10 +20,10 @@ from pytest_orchestrator.execution.notifications import AttemptStarted, RetrySch
 from pytest_orchestrator.execution.scheduling.attempt import Handle, execute, failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
-from pytest_orchestrator.recipe.expressions import ExpressionError, within
-from pytest_orchestrator.recipe.resolve import resolved
-from pytest_orchestrator.recipe.retry import Retry
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError, within
+from pytest_orchestrator.recipe.fields.resolve import resolved
+from pytest_orchestrator.recipe.model.options import Retry
+from pytest_orchestrator.recipe.model.step import Step
 
 _ONCE = Retry(attempts=1)
 

@@ -19,10 +19,10 @@ from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.scheduling.attempt import failed, invalid, lacking
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.steps.services import Services
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.resolve import for_reports
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.resolve import for_reports
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
 
 
 class RecipeRun:

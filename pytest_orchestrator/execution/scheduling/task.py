@@ -14,7 +14,7 @@ from pytest_orchestrator.execution.expression_scope import Scope
 from pytest_orchestrator.execution.lanes.lane import Slot
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.model.step import Step
 
 
 class SlotLease(Slot):

@@ -19,9 +19,9 @@ from pytest_orchestrator.core.result import Artifact
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.criteria.files import missing, named
 from pytest_orchestrator.execution.environment import Environment
-from pytest_orchestrator.recipe.expressions import ExpressionError
-from pytest_orchestrator.recipe.resolve import resolved
-from pytest_orchestrator.recipe.step_keys import Step
+from pytest_orchestrator.recipe.expressions.expression import ExpressionError
+from pytest_orchestrator.recipe.fields.resolve import resolved
+from pytest_orchestrator.recipe.model.step import Step
 
 _PIECE = 1 << 20
 _UNKNOWN = "application/octet-stream"

@@ -15,8 +15,8 @@ from pathlib import Path
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Failure
 from pytest_orchestrator.execution.steps.script import SCRIPT
-from pytest_orchestrator.recipe.command_line import needs_shell
-from pytest_orchestrator.recipe.step_types import ShellStep
+from pytest_orchestrator.recipe.expressions.command_line import needs_shell
+from pytest_orchestrator.recipe.model.step import ShellStep
 
 SHELL = "/bin/sh"
 Shell = str | tuple[str, ...] | None

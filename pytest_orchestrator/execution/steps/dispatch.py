@@ -24,8 +24,7 @@ from pytest_orchestrator.execution.steps import (
     shell,
 )
 from pytest_orchestrator.execution.steps.services import Services
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep, ShellStep
+from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, Step
 
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.registry import WorkerRegistry

@@ -38,7 +38,7 @@ from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
-from pytest_orchestrator.recipe.step_types import PythonStep
+from pytest_orchestrator.recipe.model.step import PythonStep
 
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -30,7 +30,7 @@ from pytest_orchestrator.execution.lanes.messages import (
 )
 from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.supervision import framing
-from pytest_orchestrator.recipe.step_types import PythonStep
+from pytest_orchestrator.recipe.model.step import PythonStep
 
 _A_DAY = 86_400.0
 _CHUNK = 1 << 16

@@ -11,8 +11,8 @@ import re
 import shlex
 from typing import Final
 
-from pytest_orchestrator.recipe.shell_script import Script, commands_of
-from pytest_orchestrator.recipe.step_types import ShellStep, SshStep
+from pytest_orchestrator.recipe.analysis.shell_script import Script, commands_of
+from pytest_orchestrator.recipe.model.step import ShellStep, SshStep
 
 SCRIPT: Final = "{script}"
 """Stands in reports for the path of the script, which is gone once the step has ended."""

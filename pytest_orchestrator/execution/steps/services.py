@@ -28,11 +28,10 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
 from pytest_orchestrator.execution.supervision.capture import EDGE
 from pytest_orchestrator.execution.text_search import bytes_of
-from pytest_orchestrator.recipe.graph import needed
-from pytest_orchestrator.recipe.model import Recipe
-from pytest_orchestrator.recipe.ready import Ready
-from pytest_orchestrator.recipe.step_keys import Step
-from pytest_orchestrator.recipe.step_types import CodeStep
+from pytest_orchestrator.recipe.model.graph import needed
+from pytest_orchestrator.recipe.model.options import Ready
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 Body = Callable[[Environment], Ended]
 Complete = Callable[[StepResult], StepResult]

@@ -41,8 +41,7 @@ from pytest_orchestrator.execution.steps.command import (
 from pytest_orchestrator.execution.steps.json_output import Parse, parsed
 from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
 from pytest_orchestrator.execution.temp_folders import private_path
-from pytest_orchestrator.recipe.step_keys import Criterion
-from pytest_orchestrator.recipe.step_types import ShellStep, SshStep
+from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
 
 
 class Launch(NamedTuple):

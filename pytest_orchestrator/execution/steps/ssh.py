@@ -28,8 +28,8 @@ from pytest_orchestrator.execution.steps.command import (
     with_script,
 )
 from pytest_orchestrator.execution.steps.script import MISSING
-from pytest_orchestrator.recipe.command_line import needs_shell
-from pytest_orchestrator.recipe.step_types import SshStep
+from pytest_orchestrator.recipe.expressions.command_line import needs_shell
+from pytest_orchestrator.recipe.model.step import SshStep
 
 if TYPE_CHECKING:
     import subprocess

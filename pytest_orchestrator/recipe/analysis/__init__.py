@@ -1,0 +1,1 @@
+"""Static analysis of recipes: data flow, dependencies, fingerprints."""

@@ -1,0 +1,428 @@
+"""Data-flow check: keys that are read before they are written, missing names.
+
+Keys that are computed are not guessed, and where anything unseen could have written a key
+nothing is said.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from pytest_orchestrator.core import files, suggestions
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest, project_files
+from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
+from pytest_orchestrator.recipe.analysis.shell_script import Command, Script, commands_of
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.analysis.step_access import (
+    UNSEEN,
+    StepFlow,
+    Wanted,
+    Write,
+    step_flow,
+)
+from pytest_orchestrator.recipe.expressions.command_line import (
+    is_builtin,
+    marked,
+    needs_shell,
+    template_needs_shell,
+)
+from pytest_orchestrator.recipe.expressions.expression import OPENING
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.problems import Problem, RecipeError
+
+Severity = Literal["error", "warning"]
+
+
+class Finding(Struct, frozen=True):
+    """A problem that is seen only together with other files or other steps.
+
+    Attributes:
+        severity: ``error``: it is bound to go wrong, or a race. ``warning``: a scriptlet may be
+            able to live with it, this machine may be another than that of the run, or it
+            happens only where steps run at the same time.
+        path: The id of the file that it is in.
+        text: The text of that file.
+        problem: The problem.
+    """
+
+    severity: Severity
+    path: str
+    text: str
+    problem: Problem
+
+    def render(self) -> str:
+        """Return it with its source line and a caret."""
+        problem = self.problem
+        if self.severity == "warning":
+            problem = msgspec.structs.replace(problem, head=f"warning: {problem.head}")
+        return RecipeError([problem], self.path, self.text).render()
+
+
+def finding(
+    recipe: Recipe, step: Step, severity: Severity, place: Place, head: str, hint: str = ""
+) -> Finding:
+    """Return a finding at a place of the file that a step stands in.
+
+    Args:
+        recipe: The recipe.
+        step: The step.
+        severity: How bad it is.
+        place: Where.
+        head: The sentence.
+        hint: What to do instead; brackets around it are taken off.
+    """
+    source = recipe.source(step)
+    return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
+
+
+_OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
+"""Commands after which a name may be anything."""
+
+
+def check_existence(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
+    """Return what is not there of what the steps of a recipe name."""
+    for step in (*recipe.steps, *recipe.final):
+        if isinstance(step, PythonStep):
+            yield from _callable(recipe, step, sources)
+        elif isinstance(step, ShellStep):
+            yield from _commands(recipe, step, sources)
+
+
+def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Finding]:
+    module = sources.module(step.module)
+    if module is None:
+        if not sources.has_ways_of_its_own:
+            head = f"there is no module '{step.module}'"
+            near = suggestions.module_hint(step.module, sources.root)
+            yield finding(recipe, step, "error", step.at["module"], head, near)
+        return
+    kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
+    if name in module.names or module.is_open:
+        return
+    head = f"module '{step.module}' has no {kind} '{name}'"
+    near = nearest(str(name), [one for one in module.names if not one.startswith("_")])
+    yield finding(recipe, step, "error", step.at[kind], head, near)
+
+
+def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Finding]:
+    """Return what is wrong with the programs of a step, be they read by a shell or not."""
+    is_far = isinstance(step, SshStep)
+    if not isinstance(step.cmd, str) or _is_direct(step):
+        if not is_far:
+            program = step.cmd.split()[0] if isinstance(step.cmd, str) else step.cmd[0]
+            yield from _program(recipe, step, sources, program)
+        return
+    if step.shell in (None, "sh", "bash"):
+        yield from _script(recipe, step, step.cmd, is_far=is_far)
+    shell = _named_shell(step)
+    if shell and not is_far and _is_missing(step, shell):
+        place = step.at.get("shell") or step.at["cmd"]
+        yield finding(recipe, step, "warning", place, _no_program(shell))
+
+
+def _named_shell(step: ShellStep) -> str:
+    """Return the shell of a step that may be missing; empty where it cannot be."""
+    if isinstance(step.shell, tuple):
+        return step.shell[0]
+    return "bash" if step.shell == "bash" else ""
+
+
+def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Iterator[Finding]:
+    """Return what is wrong with the commands of a script, as far as reading it is certain."""
+    template = next((one for one in step.templates if one.path == ("cmd",)), None)
+    script = commands_of(marked(template) if template else cmd)
+    if script is None:
+        return
+    several = "\n" in cmd.strip()
+    for one in [] if is_far else _missing(step, script):
+        where = f" (line {one.line} of cmd)" if several else ""
+        head = f"{_no_program(str(one.program))}{where}"
+        yield finding(recipe, step, "warning", step.at["cmd"], head)
+    lost = next(_unseen(script), None) if step.shell != "bash" else None
+    if lost is not None:
+        where = f" (line {lost.line} of cmd)" if several else ""
+        head = f"sh does not see '{lost.program}' fail in a pipeline{where}"
+        yield finding(recipe, step, "warning", step.at["cmd"], head, "`shell: bash` does")
+
+
+def _unseen(script: Script) -> Iterator[Command]:
+    """Give the commands of pipelines whose failure nothing sees."""
+    for one in script.commands:
+        if one.program == "set" and "pipefail" in one.words:
+            return
+        if one.piped and not one.guarded and one.program not in (None, "echo", "printf"):
+            yield one
+
+
+def _missing(step: ShellStep, script: Script) -> Iterator[Command]:
+    """Give the commands whose programs are not on this machine, each program once."""
+    asked = {
+        word
+        for one in script.commands
+        if one.program in ("command", "type", "which", "hash")
+        for word in one.words
+    }
+    known = asked | script.functions
+    if "PATH" in script.variables:
+        return
+    for one in script.commands:
+        name = one.program
+        if name in _OPEN or any(word.startswith("PATH=") for word in one.words):
+            return  # what comes after it may be anywhere
+        if name is None or one.guarded or "/" in name or name in known or is_builtin(name):
+            continue
+        known.add(name)
+        if _is_missing(step, name):
+            yield one
+
+
+def _is_missing(step: ShellStep, program: str) -> bool:
+    return "/" not in program and "PATH" not in step.args and shutil.which(program) is None
+
+
+def _no_program(name: str) -> str:
+    return f"there is no program '{name}' on this machine"
+
+
+def _program(recipe: Recipe, step: ShellStep, sources: Sources, program: str) -> Iterator[Finding]:
+    place = step.at["cmd"]
+    if not program or OPENING in program:
+        return
+    if "/" not in program:
+        if _is_missing(step, program):
+            yield finding(recipe, step, "warning", place, _no_program(program))
+        return
+    path = os.path.normpath(sources.root / program)
+    if os.access(path, os.X_OK) and not os.path.isdir(path):
+        return
+    _, reason, _ = suggestions.missing_program(path, str(sources.root), OSError(), sources.root, ())
+    # An earlier step may be what makes it.
+    is_sure = os.path.exists(path) or "did you mean" in reason or not (step.needs or step.after)
+    yield finding(recipe, step, "error" if is_sure else "warning", place, reason)
+
+
+def _is_direct(step: ShellStep) -> bool:
+    """Tell whether no shell reads the command line of a step."""
+    if step.shell is not None:
+        return False
+    template = next((one for one in step.templates if one.path == ("cmd",)), None)
+    return not (template_needs_shell(template) if template else needs_shell(str(step.cmd)))
+
+
+_IN_SOURCE = re.compile(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
+_AROUND = ""
+"""In place of a step: what is there before all steps."""
+_TESTS = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
+
+
+class Dataflow:
+    """Checks recipes of one project.
+
+    Args:
+        sources: The files of the project.
+        recipe_at: Gives a recipe by its path; None where it is no good.
+    """
+
+    def __init__(self, sources: Sources, recipe_at: Callable[[Path], Recipe | None]) -> None:
+        self.sources = sources
+        self._recipe_at = recipe_at
+        self._flows: dict[int, dict[str, StepFlow]] = {}
+        self._kept: list[Recipe] = []
+
+    def findings(self, recipe: Recipe) -> list[Finding]:
+        """Return what is wrong with a recipe, in the order of its files."""
+        found = [*check_existence(recipe, self.sources), *_Check(recipe, self).findings()]
+        return sorted(
+            dict.fromkeys(found),
+            key=lambda one: (
+                one.path,
+                one.problem.place.line,
+                one.problem.place.column,
+                one.severity,
+            ),
+        )
+
+    def flows(self, recipe: Recipe) -> dict[str, StepFlow]:
+        """Return what each step of a recipe reads and writes."""
+        if id(recipe) not in self._flows:
+            self._kept.append(recipe)
+            steps = (*recipe.steps, *recipe.final)
+            self._flows[id(recipe)] = {
+                step.name: step_flow(step, self.sources, recipe.fixtures) for step in steps
+            }
+        return self._flows[id(recipe)]
+
+    def handed_on(self, recipe: Recipe) -> Iterator[StepFlow]:
+        """Return the steps of the recipes that one needs, and of those that these need."""
+        seen = {recipe.path}
+        left = [recipe]
+        while left:
+            for need in left.pop().needs:
+                path = self.sources.root / need.path
+                other = self._recipe_at(path)
+                if other is None:
+                    yield UNSEEN
+                elif other.path not in seen:
+                    seen.add(other.path)
+                    left.append(other)
+                    if other.context == "session" and not other.matrix:
+                        yield from self.flows(other).values()
+
+    @cached_property
+    def writers(self) -> dict[str, str]:
+        """The keys that sources of the project write, each with the file; tests write no key."""
+        found: dict[str, str] = {}
+        for path in project_files(self.sources.root, ".py"):
+            name = "" if _TESTS.fullmatch(path.name) else self.sources.shown(path)
+            try:
+                text = files.text(path, errors="replace")
+            except OSError:
+                continue
+            for _, key in _IN_SOURCE.findall(text):
+                if found.get(key) != "":
+                    found[key] = name
+        return found
+
+
+class _Check:
+    """Checks one recipe."""
+
+    def __init__(self, recipe: Recipe, about: Dataflow) -> None:
+        self._recipe = recipe
+        self._about = about
+        self._steps = {step.name: step for step in (*recipe.steps, *recipe.final)}
+        self._flows = about.flows(recipe)
+        around = [*about.handed_on(recipe), *self._fixtures()]
+        self._is_open = any(flow.is_open for flow in around)
+        self._open = {name for name, flow in self._flows.items() if flow.is_open}
+        self._writes: dict[str, list[tuple[str, Write]]] = {}
+        for name, flow in (*self._flows.items(), *((_AROUND, flow) for flow in around)):
+            for write in (*flow.writes, *flow.promises):
+                self._writes.setdefault(_bucket(write.key), []).append((name, write))
+
+    def findings(self) -> Iterator[Finding]:
+        """Return what is wrong."""
+        if not self._is_open:
+            wanted: dict[tuple[str, str, Place], tuple[Step, Wanted]] = {}
+            for step in self._steps.values():
+                for want in self._flows[step.name].wants:
+                    # What a use asks for is asked for by all of its steps, first by the first.
+                    who = want.use.name if want.use else step.name
+                    wanted.setdefault((who, want.key, want.place), (step, want))
+            found = (self._wanted(who, *each) for (who, _, _), each in wanted.items())
+            yield from (one for one in found if one)
+        yield from self._races()
+
+    def _fixtures(self) -> Iterator[StepFlow]:
+        """Return what fixtures may write: those of the folders above, and those that are named."""
+        named = {name for step in self._steps.values() for name in step.fixtures}
+        named |= {*self._recipe.fixtures}
+        for folder, module in self._about.sources.conftests.items():
+            if self._recipe.path.is_relative_to(folder):
+                flow = flow_of_all(module)
+                writes = tuple(Write(key, how, Place(1, 1)) for key, how in flow.writes)
+                yield StepFlow((), writes, (), is_open=flow.is_open, is_dark=False)
+                named -= module.names.keys()
+        if named:
+            yield UNSEEN
+
+    def _wanted(self, who: str, step: Step, want: Wanted) -> Finding | None:
+        own = self._flows[step.name]
+        has_run = want.is_late or not want.is_sure
+        if (has_run and own.is_open) or self._waits_for(step, self._open):
+            return None
+        is_promise = any(write.place == want.place for write in own.promises)
+        if is_promise and own.is_dark:
+            return None
+        found = self._meeting(want.key)
+        writers = {name for name, write in found if name != step.name}
+        is_own = any(name == step.name and write.how for name, write in found)
+        if _AROUND in writers or (has_run and is_own) or self._waits_for(step, writers):
+            return None
+        severity: Severity = "error" if want.is_sure else "warning"
+        head, hint = f"step '{who}' {want.told}", ""
+        if is_own and not writers:
+            head = f"{head}, which it writes only afterwards"
+        elif not writers:
+            unwritten = self._unwritten(want)
+            if unwritten is None or self._open - {step.name}:
+                return None
+            head, hint = f"{head}, which nothing writes", unwritten
+        elif all(self._waits_for(self._steps[name], {step.name}) for name in writers):
+            head = f"{head}, which step '{min(writers)}' writes only later"
+        else:
+            name = next(name for name in self._steps if name in writers)
+            head = f"{head}, and does not wait for step '{name}', which writes it"
+            hint = f"needs: [{name}]"
+        if want.use is not None:  # that stands where the file is used
+            step = msgspec.structs.replace(step, part=want.use.outer)
+        return finding(self._recipe, step, severity, want.place, head, hint)
+
+    def _unwritten(self, want: Wanted) -> str | None:
+        """Return the cure for a key that nothing writes; None where a test may have written it."""
+        file = self._about.writers.get(want.key)
+        if file is not None:
+            return f"{file} does, and no step of this recipe calls it" if file else None
+        told = (write for writes in self._writes.values() for _, write in writes)
+        keys = dict.fromkeys(write.key for write in told if write.place != want.place)
+        return nearest(want.key, [key for key in keys if ANY not in key])
+
+    def _meeting(self, key: str) -> list[tuple[str, Write]]:
+        near = (*self._writes.get(_bucket(key), ()), *self._writes.get(ANY, ()))
+        return [(name, write) for name, write in near if write.meets(key)]
+
+    def _waits_for(self, step: Step, names: set[str]) -> bool:
+        """Tell whether a step begins only when one of some others has ended."""
+        if step.is_final:
+            return any(self._steps[name].index < step.index for name in names if name != _AROUND)
+        left = [*step.needs, *step.after] if names else []
+        seen = {*left}
+        while left:
+            name = left.pop(0)
+            if name in names:
+                return True
+            more = {*self._steps[name].needs, *self._steps[name].after} - seen
+            seen |= more
+            left += more
+        return False
+
+    def _races(self) -> Iterator[Finding]:
+        """Return the keys that two steps write in whatever order they come to it."""
+        writers: dict[str, dict[str, Write]] = {}
+        for step in self._recipe.steps:
+            for write in self._flows[step.name].writes:
+                if ANY not in write.key:
+                    writers.setdefault(write.key, {})[step.name] = write
+        for key, found in writers.items():
+            for one, other in pairwise(found):
+                step = self._steps[other]
+                if "set" in (found[one].how, found[other].how) and self._may_meet(one, step):
+                    head = f"steps '{one}' and '{other}' both write '{key}', and may run at the "
+                    place, hint = found[other].place, f"after: [{one}]"
+                    yield finding(self._recipe, step, "warning", place, f"{head}same time", hint)
+
+    def _may_meet(self, name: str, other: Step) -> bool:
+        one = self._steps[name]
+        apart = {*one.locks} & {*other.locks} or (_is_asked(one) and _is_asked(other))
+        return not apart and not self._waits_for(other, {name})
+
+
+def _is_asked(step: Step) -> bool:
+    """Tell whether a step runs only where an expression is true."""
+    return step.if_ is not None or (step.part is not None and step.part.condition is not None)
+
+
+def _bucket(key: str) -> str:
+    """Return the first part of a key, by which those that may meet are found."""
+    first = key.partition(".")[0]
+    return ANY if ANY in first else first

@@ -1,0 +1,266 @@
+"""Fingerprint of a step: digests of what it does, one for each kind of change.
+
+Where something stands, what it is called in reports, and how long it may take do not count.
+What comes from steps before it does not either: whoever compares looks at those themselves.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pytest_orchestrator.core.files import content, path_text
+from pytest_orchestrator.core.json_values import SCALARS
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression, Template
+from pytest_orchestrator.recipe.fields.extensions import CustomStep
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Part, PythonStep, ShellStep, SshStep, Step
+from pytest_orchestrator.recipe.variables import Given
+
+STEP: Final = "step"
+"""Name of the digest of what the recipe says of a step."""
+
+FILE: Final = "file "
+"""In front of the path of a file that a step runs."""
+
+_SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
+_SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
+_SAME_WORK |= {"stop_signal", "artifacts", "heap", "brought", "resources", "host"}
+_PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".js", ".ps1")
+_MOST_BYTES = 16 << 20
+_ALL = "*"
+
+
+class FingerprintInputs(NamedTuple):
+    """What digests depend on beside the recipe.
+
+    Attributes:
+        sources: The files of the project.
+        given: Values of vars that come from outside.
+        environ: The environment.
+        masked: Takes what is secret out of a value, so that no digest tells it.
+    """
+
+    sources: Sources
+    given: Mapping[str, Given] = {}
+    environ: Mapping[str, str] = os.environ
+    masked: Callable[[Any], Any] = lambda value: value
+
+
+def digests(recipe: Recipe, step: Step, around: FingerprintInputs) -> dict[str, str]:
+    """Return what a step does.
+
+    Args:
+        recipe: Its recipe as it was read, not as reports show it.
+        step: The step, with its expressions.
+        around: What else there is.
+
+    Returns:
+        16 digits each: of ``step``, of each ``vars.x``, ``env.X`` and ``matrix.x`` that its
+        expressions read, and of each ``file path`` that it runs.
+    """
+    found: list[Expression] = []
+    said = [step.type, _said(step, found)]
+    for one in step.templates:
+        if one.path and one.path[0] not in _SAME_WORK:
+            found += one.expressions
+    told = {STEP: _digest(around.masked(said))}
+    reader = _Reader(recipe, around)
+    for name, value in sorted(reader.read(found, step.part).items()):
+        told[name] = _digest(around.masked(value))
+    for path in files_of_step(step, around.sources):
+        told[f"{FILE}{_shown(path, around.sources.root)}"] = file_digest(path)[:16]
+    return told
+
+
+def _said(value: Any, found: list[Expression]) -> Any:
+    """Return what a value says, without places and what is left at its default."""
+    if type(value) in SCALARS:
+        return value
+    if isinstance(value, Expression):
+        found.append(value)
+        return value.text
+    if isinstance(value, Place):
+        return None
+    if isinstance(value, msgspec.Struct):
+        return {
+            name: _said(one, found)
+            for name, default in _fields(type(value))
+            if (one := getattr(value, name)) != default
+        }
+    if isinstance(value, Mapping):
+        return {str(name): _said(one, found) for name, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [_said(one, found) for one in value]
+    return str(value)
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    known = ((one.name, one.default) for one in msgspec.structs.fields(kind))
+    # A command on another machine is other work there; where a body runs is not.
+    same = _SAME_WORK - {"host"} if issubclass(kind, SshStep) else _SAME_WORK
+    return tuple((name, default) for name, default in known if name not in same)
+
+
+class _Reader:
+    """What expressions read of vars, the environment and the matrix, as far as it is written.
+
+    A var that no one gives from outside counts as its text and what that reads: its value may
+    have the id or a port of the run in it.
+    """
+
+    def __init__(self, recipe: Recipe, around: FingerprintInputs) -> None:
+        self._recipe = recipe
+        self._around = around
+        self._told: dict[str, Any] = {}
+
+    def read(self, expressions: list[Expression], part: Part | None) -> dict[str, Any]:
+        """Return what expressions of a step read, by its name."""
+        self._follow(expressions, part)
+        while part is not None:
+            if part.condition is not None:
+                self._told[f"if of {part.name}"] = part.condition.text
+                self._follow([part.condition], part.outer)
+            part = part.outer
+        return self._told
+
+    def _follow(self, expressions: list[Expression], part: Part | None) -> None:
+        for expression in expressions:
+            for chain in expression.reads:
+                if chain.root in ("vars", "env", "matrix"):
+                    first = chain.parts[0] if chain.parts else None
+                    self._note(chain.root, str(first) if first is not None else _ALL, part)
+
+    def _note(self, root: str, name: str, part: Part | None) -> None:
+        if name == _ALL:
+            for each in self._names(root, part):
+                self._note(root, each, part)
+            return
+        scope = f"{part.name}." if part is not None and root == "vars" else ""
+        key = f"{root}.{scope}{name}"
+        if key in self._told:
+            return
+        self._told[key] = None
+        if root == "env":
+            self._told[key] = self._around.environ.get(name)
+        elif root == "matrix":
+            cell = self._recipe.cell
+            self._told[key] = cell.values.get(name) if cell else None
+        elif part is not None:
+            self._inner(key, name, part)
+        elif name in self._around.given:
+            self._told[key] = self._around.given[name].value
+        else:
+            self._told[key] = self._recipe.vars.get(name)
+            self._follow(_below(self._recipe.templates, "vars", name), None)
+
+    def _inner(self, key: str, name: str, part: Part) -> None:
+        if name in part.given:
+            self._told[key] = part.given[name]
+            self._follow(_below(part.given_templates, "with_", name), part.outer)
+        else:
+            self._told[key] = part.vars.get(name)
+            self._follow(_below(part.templates, "vars", name), part)
+
+    def _names(self, root: str, part: Part | None) -> list[str]:
+        if root == "vars":
+            return [*(part.vars if part is not None else self._recipe.vars)]
+        # All of an environment would be another one each time.
+        return [*self._recipe.cell.values] if root == "matrix" and self._recipe.cell else []
+
+
+def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expression]:
+    """Return the expressions in the value of a name."""
+    return [each for one in templates if one.path[:2] == (field, name) for each in one.expressions]
+
+
+def files_of_step(step: Step, sources: Sources) -> Iterator[Path]:
+    """Return the files of the project that a step runs, as far as that can be read.
+
+    Args:
+        step: The step.
+        sources: The files of the project.
+    """
+    if isinstance(step, PythonStep):
+        module = sources.module(step.module)
+        if module is not None and module.path:
+            yield from _with_imports(module.path, sources)
+    elif isinstance(step, CustomStep):
+        yield from _with_imports(Path(step.file), sources)
+    elif isinstance(step, ShellStep):
+        root = str(sources.root)
+        places = dict.fromkeys((f"{root}/{step.cwd or ''}", root))
+        for word in _words(step.cmd):
+            # As text: to ask a Path costs ten times as much, and mostly there is none.
+            found = (
+                os.path.normpath(word if word[:1] == "/" else f"{place}/{word}") for place in places
+            )
+            name = next(filter(os.path.isfile, found), "")
+            if name.startswith(f"{root}/") and _is_program(name):
+                yield _path(name)
+
+
+_path = lru_cache(maxsize=4096)(Path)  # one object for a file, which knows its hash
+
+
+@lru_cache(maxsize=4096)
+def _shown(path: Path, root: Path) -> str:
+    return path_text(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:
+    """Return a file and what it imports, as far as these are the project's own."""
+    return (path, *sources.imported(path)) if sources.is_own(path) else ()
+
+
+@lru_cache(maxsize=4096)
+def _words(cmd: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a command that may be files, each once."""
+    words: Sequence[str] = cmd if isinstance(cmd, tuple) else ()
+    if isinstance(cmd, str):
+        try:
+            words = shlex.split(cmd, comments=True)
+        except ValueError:
+            words = cmd.split()
+    good = (word for word in words if OPENING not in word and "\0" not in word)
+    return tuple(dict.fromkeys(word for word in good if len(word) < 1024))
+
+
+def _is_program(path: str) -> bool:
+    return path.endswith(_PROGRAMS) or os.access(path, os.X_OK)
+
+
+def _digest(value: Any) -> str:
+    return sha256(msgspec.json.encode(value)).hexdigest()[:16]
+
+
+_known: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of what a file holds; it is read again once it was written.
+
+    Args:
+        path: The file.
+
+    Returns:
+        SHA-256 of its first 16 MiB; empty where it cannot be read.
+    """
+    try:
+        status = path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        known = _known.get(path)
+        if known is None or known[0] != stamp:
+            read = content(path, _MOST_BYTES, whole=False)
+            known = _known[path] = (stamp, sha256(read).hexdigest())
+        return known[1]
+    except OSError:
+        return ""

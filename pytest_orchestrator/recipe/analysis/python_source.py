@@ -1,0 +1,357 @@
+"""Static analysis of Python scriptlets: the Context keys that they read and write.
+
+Nothing is guessed: a key that is computed is one of many, or unknown; a Context that is
+handed on to what cannot be looked into makes all that follows unknown.
+"""
+
+import ast
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+from pytest_orchestrator.recipe.analysis.source_files import Module
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_WRITES = frozenset({"set", "append", "increment"})
+_READS = frozenset({"get", "pop"})
+_OTHERS = frozenset(
+    {"delete", "keys", "to_dict", "get_history", "last_modified", "snapshot", "missed"}
+)
+
+
+class Told(Protocol):
+    """Is told what a function does."""
+
+    def key_of(self, node: ast.expr) -> str | None:
+        """A key as it is written; None where that says nothing."""
+
+    def read(self, key: str | None, line: int) -> None:
+        """A key that must be there."""
+
+    def ask(self, key: str | None) -> None:
+        """A key that may be missing."""
+
+    def write(self, key: str | None, how: str) -> None:
+        """A key that is written."""
+
+    def lose(self) -> None:
+        """The Context goes where nobody looks."""
+
+    def function(self, name: str) -> Function | None:
+        """A function of the same module."""
+
+    def follow(self, node: Function, context: str | None, methods: Mapping[str, Function]) -> None:
+        """A function that is given the Context."""
+
+
+def parameters(node: Function) -> list[str]:
+    """Return the names of the parameters of a function."""
+    return [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+
+
+class Body(ast.NodeVisitor):
+    """Looks at one function that has the Context under one name."""
+
+    def __init__(
+        self,
+        told: Told,
+        node: Function,
+        context: str,
+        methods: Mapping[str, Function],
+    ) -> None:
+        self._told = told
+        self._node = node
+        self._context = context
+        self._methods = methods
+        self._tested = _tested(node)
+
+    def visit_all(self) -> None:
+        """Look at its body."""
+        for each in self._node.body:
+            self.visit(each)
+
+    def _is_context(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and node.id == self._context
+
+    def visit_Name(self, node: ast.Name) -> None:
+        """A Context that stands anywhere else goes where nobody looks."""
+        if self._is_context(node):
+            self._told.lose()
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        """`key in ctx`: looked for."""
+        sides = [node.left, *node.comparators]
+        for place, (left, right) in enumerate(pairwise(sides)):
+            is_in = isinstance(node.ops[place], ast.In | ast.NotIn)
+            if is_in and self._is_context(right):
+                self._told.ask(self._told.key_of(left))
+        for side in sides:
+            if not self._is_context(side):
+                self.visit(side)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """`ctx[key]`: read."""
+        if not self._is_context(node.value):
+            self.generic_visit(node)
+            return
+        self._told.read(self._told.key_of(node.slice), node.lineno)
+        self.visit(node.slice)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        """`ctx.method(key, ...)`, or a call that is given the Context."""
+        callee = node.func
+        if isinstance(callee, ast.Attribute) and self._is_context(callee.value):
+            self._method(callee.attr, node)
+        else:
+            self.visit(callee)
+            self._hand_on(callee, node)
+        for each in [*node.args, *(keyword.value for keyword in node.keywords)]:
+            if not self._is_context(each):
+                self.visit(each)
+
+    def _method(self, name: str, node: ast.Call) -> None:
+        given = [*node.args, *(each.value for each in node.keywords if each.arg == "key")]
+        key = self._told.key_of(given[0]) if given else None
+        if name in _WRITES:
+            self._told.write(key, name)
+        elif name in _READS:
+            has_default = name == "get" and len(node.args) + len(node.keywords) > 1
+            if has_default or id(node) in self._tested:
+                self._told.ask(key)
+            else:
+                self._told.read(key, node.lineno)
+        elif name not in _OTHERS:
+            self._told.lose()
+
+    def _hand_on(self, callee: ast.expr, node: ast.Call) -> None:
+        """Follow the Context into a function of the module or a method of the class."""
+        target, bound = None, 0
+        if isinstance(callee, ast.Name):
+            target = self._told.function(callee.id)
+        elif isinstance(callee, ast.Attribute) and _is_self(callee.value):
+            target, bound = self._methods.get(callee.attr), 1
+        names = parameters(target)[bound:] if target else []
+        for place, each in enumerate(node.args):
+            if self._is_context(each):
+                self._enter(target, names[place] if place < len(names) else None)
+        for keyword in node.keywords:
+            if self._is_context(keyword.value):
+                self._enter(target, keyword.arg if keyword.arg in names else None)
+
+    def _enter(self, target: Function | None, name: str | None) -> None:
+        if target is None or name is None:
+            self._told.lose()
+        else:
+            self._told.follow(target, name, self._methods)
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _tested(function: ast.AST) -> set[int]:
+    """Return the expressions of a function whose value may be none: it is looked at first."""
+    found: set[int] = set()
+    names: set[str] = set()
+    for node in ast.walk(function):
+        for each in _conditions(node):
+            found.add(id(each))
+            if isinstance(each, ast.Name):
+                names.add(each.id)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign | ast.NamedExpr) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(each, ast.Name) and each.id in names for each in targets):
+                found.add(id(node.value))
+    return found
+
+
+def _conditions(node: ast.AST) -> Sequence[ast.AST]:
+    """Return what of a node is asked for its truth, or compared."""
+    if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+        return [node.test]
+    if isinstance(node, ast.BoolOp):
+        return node.values
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return [node.operand]
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.args if node.func.id in ("bool", "isinstance") else []
+    return []
+
+
+ANY = "*"
+"""Stands for the part of a key that is computed."""
+
+_NAMES = ("ctx", "context")
+
+
+class Read(NamedTuple):
+    """A key that must be there.
+
+    Attributes:
+        key: The key.
+        line: Where it is read, from 1.
+    """
+
+    key: str
+    line: int
+
+
+class Flow(NamedTuple):
+    """What is read and written.
+
+    Attributes:
+        reads: What must be there.
+        asked: Keys that may be missing: it is looked whether they are there.
+        writes: The keys that are written, each by ``set``, ``append`` or ``increment``.
+        is_open: There may be more.
+    """
+
+    reads: tuple[Read, ...] = ()
+    asked: frozenset[str] = frozenset()
+    writes: frozenset[tuple[str, str]] = frozenset()
+    is_open: bool = False
+
+
+UNKNOWN = Flow(is_open=True)
+
+
+def flow_of(module: Module, name: str, fixtures: Collection[str] = ()) -> Flow:
+    """Return what a class or function of a module reads and writes.
+
+    Args:
+        module: The module.
+        name: The class or function.
+        fixtures: What it is given besides, by the names of its parameters.
+    """
+    node = module.names.get(name)
+    reader = _Reader(module, fixtures)
+    if isinstance(node, Function):
+        reader.follow(node, reader.context_of(node), {})
+    elif isinstance(node, ast.ClassDef):
+        reader.follow_class(node)
+    else:
+        return UNKNOWN
+    return reader.flow
+
+
+def flow_of_all(module: Module) -> Flow:
+    """Return what all functions of a module do with what they call a Context."""
+    reader = _Reader(module)
+    for node in module.names.values():
+        if isinstance(node, Function):
+            names = parameters(node)
+            known = [name for name in names if name in (*_NAMES, "orchestrator_context")]
+            reader.follow(node, next(iter(known), None), {})
+    return reader.flow
+
+
+class _Reader:
+    """Follows the Context through the functions of one module."""
+
+    def __init__(self, module: Module, fixtures: Collection[str] = ()) -> None:
+        self._module = module
+        self._fixtures = fixtures
+        self._reads: list[Read] = []
+        self._asked: set[str] = set()
+        self._writes: set[tuple[str, str]] = set()
+        self._open = False
+        self._seen: set[tuple[int, str | None]] = set()
+
+    @property
+    def flow(self) -> Flow:
+        """What was found."""
+        return Flow(tuple(self._reads), frozenset(self._asked), frozenset(self._writes), self._open)
+
+    def follow_class(self, node: ast.ClassDef) -> None:
+        """Follow the methods that a step calls, and those of the classes that it derives from."""
+        methods = self._methods(node)
+        for name in ("__init__", "validate", "run"):
+            if name in methods:
+                self.follow(methods[name], self.context_of(methods[name], bound=1), methods)
+        if "run" not in methods:
+            self._open = True
+
+    def context_of(self, node: Function, bound: int = 0) -> str | None:
+        """Return the parameter that gets the Context, as steps are called; None for none."""
+        names = parameters(node)[bound:]
+        given = [name for name in names if name not in self._fixtures]
+        named = [name for name in given if name in _NAMES]
+        if named:
+            return named[0]
+        return given[0] if len(given) > 1 and given[0] != "params" else None
+
+    def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
+        found: dict[str, Function] = {}
+        for base in node.bases:
+            parent = self._module.names.get(base.id) if isinstance(base, ast.Name) else None
+            if isinstance(parent, ast.ClassDef) and parent is not node:
+                found |= self._methods(parent)
+        own = (each for each in node.body if isinstance(each, ast.FunctionDef))
+        return found | {each.name: each for each in own}
+
+    def follow(
+        self,
+        node: Function,
+        context: str | None,
+        methods: Mapping[str, Function],
+    ) -> None:
+        """Follow the Context through one function, and through what it hands it to."""
+        if context is None or (id(node), context) in self._seen:
+            return
+        self._seen.add((id(node), context))
+        Body(self, node, context, methods).visit_all()
+
+    # What functions tell.
+
+    def read(self, key: str | None, line: int) -> None:
+        """Take a key that must be there."""
+        if key is not None and ANY not in key:
+            self._reads.append(Read(key, line))
+
+    def ask(self, key: str | None) -> None:
+        """Take a key that may be missing."""
+        if key is not None:
+            self._asked.add(key)
+
+    def write(self, key: str | None, how: str) -> None:
+        """Take a key that is written."""
+        if key is None or key.startswith(ANY):
+            self._open = True
+        else:
+            self._writes.add((key, how))
+
+    def lose(self) -> None:
+        """Take that the Context goes where nobody looks."""
+        self._open = True
+
+    def function(self, name: str) -> Function | None:
+        """Return a function of the module."""
+        node = self._module.names.get(name)
+        return node if isinstance(node, Function) else None
+
+    def key_of(self, node: ast.expr) -> str | None:
+        """Return a key as it is written, with `ANY` for what is computed; None for no idea."""
+        return key_in(self._module, node)
+
+
+def key_in(module: Module, node: ast.expr) -> str | None:
+    """Return a key as a module writes it, with `ANY` for what is computed; None for no idea."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return module.constants.get(node.id)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_piece(module, value) for value in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = key_in(module, node.left), key_in(module, node.right)
+        return (left or ANY) + (right or ANY) if left or right else None
+    return None
+
+
+def _piece(module: Module, value: ast.expr) -> str:
+    inner = value.value if isinstance(value, ast.FormattedValue) else value
+    return key_in(module, inner) or ANY

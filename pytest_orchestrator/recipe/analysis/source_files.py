@@ -1,0 +1,213 @@
+"""Source files of a project that recipes name: found and read, never imported."""
+
+import ast
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
+from importlib.machinery import all_suffixes
+from importlib.util import find_spec
+from pathlib import Path
+
+from pytest_orchestrator.core import files as core_files
+from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.suggestions import project_files
+
+_MOST_BYTES = 1 << 20
+_MOST_IMPORTS = 100  # files that one module brings; each is looked at whenever a step is
+
+
+class Module:
+    """A module of Python.
+
+    Attributes:
+        path: Its file; None where it is built in or compiled.
+        tree: Its syntax; None where there is no text, or none that can be read.
+        error: What is wrong with that text.
+        names: What is defined in it, each with its node; those of `if` and `try` too.
+        constants: Texts that have a name.
+        is_open: It may have names that cannot be seen in its file.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.tree: ast.Module | None = None
+        self.error: Exception | None = None
+        self.names: dict[str, ast.AST] = {}
+        self.constants: dict[str, str] = {}
+        text = _text(path) if path and path.suffix == ".py" else None
+        self.is_open = text is None
+        if text is not None:
+            try:
+                with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+                    self.tree = ast.parse(text)
+                self._add(self.tree.body)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                self.error = error
+                self.is_open = True
+
+    def _add(self, body: Sequence[ast.stmt]) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                self.names[node.name] = node
+                self.is_open |= node.name == "__getattr__"
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                for alias in node.names:
+                    self.is_open |= alias.name == "*"
+                    self.names[alias.asname or alias.name.partition(".")[0]] = node
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                self._assign(node)
+            else:
+                for name in ("body", "orelse", "finalbody", "handlers"):
+                    self._add(getattr(node, name, []))
+
+    def _assign(self, node: ast.Assign | ast.AnnAssign) -> None:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            for each in ast.walk(target):
+                if isinstance(each, ast.Name):
+                    self.names[each.id] = node
+                    value = node.value
+                    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                        self.constants[each.id] = value.value
+
+
+class Sources:
+    """What lies below a rootdir, each file read once.
+
+    Args:
+        root: The rootdir.
+        folders: Further places where modules are looked for before all others.
+    """
+
+    def __init__(self, root: Path, folders: Sequence[Path] = ()) -> None:
+        self.root = root
+        self.folders = folders
+        self._path = [*folders, root, *map(Path, sys.path)]
+        self.at = cache(Module)
+        self.module = cache(self._module)
+        self.text = cache(self._project_text)
+        self.imported = cache(self._imported)
+        self.is_own = cache(self._is_own)
+
+    def _module(self, name: str) -> Module | None:
+        """Return a module by its dotted name; None where there is none."""
+        if name in sys.modules:  # also those that are no file, such as `os.path`
+            return self.at(_path(getattr(sys.modules[name], "__file__", None)))
+        first, _, rest = name.partition(".")
+        start = _found(first, self._path) or _elsewhere(first)
+        files = [] if start is None else [start[0], *_below(rest, start[1])]
+        return self.at(files[-1]) if len(files) > name.count(".") else None
+
+    def _imported(self, path: Path) -> tuple[Path, ...]:
+        """Return the files of the project that a module imports, and what these import.
+
+        Packages that a module is in are imported with it. What is imported by a name that
+        is computed is not seen, nor what is not below the rootdir.
+        """
+        places = [place for place in self._path if self.is_own(place)]
+        found = dict.fromkeys((path, *self._packages(path)))
+        for one in (left := list(found)):
+            module = self.at(one)
+            for level, name in _imports(module.tree) if module.tree else ():
+                near = [one.parents[level - 1]] if 0 < level <= len(one.parents) else places
+                for file in _below(name, near):
+                    if file and file not in found and len(found) <= _MOST_IMPORTS:
+                        found[file] = None
+                        left.append(file)
+        return tuple(each for each in found if each != path and self.is_own(each))
+
+    def _packages(self, path: Path) -> Iterator[Path]:
+        for folder in path.parents:
+            if not self.is_own(folder) or not (folder / "__init__.py").is_file():
+                return
+            yield folder / "__init__.py"
+
+    def _is_own(self, path: Path) -> bool:
+        """Tell whether a file is one of the project itself: a virtual environment is not."""
+        return path.is_relative_to(self.root) and "site-packages" not in path.parts
+
+    def _project_text(self, name: str) -> str | None:
+        """Return the text of a file of the project; None where it is none, or no text."""
+        path = self.root / name
+        return _text(path) if path.is_file() else None
+
+    def shown(self, path: Path) -> str:
+        """Return a path as messages show it: relative to the rootdir where it is below."""
+        return path_text(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
+    @cached_property
+    def has_ways_of_its_own(self) -> bool:
+        """Whether a ``conftest.py`` tells Python where to look for modules."""
+        return any(
+            "sys.path" in (_text(module.path) or "")
+            for module in self.conftests.values()
+            if module.path
+        )
+
+    @cached_property
+    def conftests(self) -> dict[Path, Module]:
+        """The ``conftest.py`` files of the project, by their folders."""
+        found = (
+            path for path in project_files(self.root, "conftest.py") if path.name == "conftest.py"
+        )
+        return {path.parent: Module(path) for path in found}
+
+
+def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Path]] | None:
+    """Return the file of a module and the folders of what is in it; None where it is not there.
+
+    The finders of Python itself import the package that a module is in.
+    """
+    spaces = []
+    for place in places:
+        folder = place / part
+        if (folder / "__init__.py").is_file():
+            return folder / "__init__.py", [folder]
+        for suffix in all_suffixes():
+            if (place / f"{part}{suffix}").is_file():
+                return place / f"{part}{suffix}", []
+        if folder.is_dir():
+            spaces.append(folder)
+    return (None, spaces) if spaces else None
+
+
+def _below(name: str, places: Sequence[Path]) -> Iterator[Path | None]:
+    """Give the file of each package and of the module of a dotted name, as far as there are."""
+    for part in filter(None, name.split(".")):
+        found = _found(part, places)
+        if found is None:
+            return
+        path, places = found
+        yield path
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Give what a module imports: how many folders up it begins, and its dotted name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:  # each may be a module
+                yield node.level, f"{node.module or ''}.{alias.name}"
+
+
+def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:
+    """Look where no folder is: what is built in, or found by a finder of an installation."""
+    spec = find_spec(part)
+    if spec is None:
+        return None
+    folders = [Path(each) for each in spec.submodule_search_locations or ()]
+    return _path(spec.origin if spec.has_location else None), folders
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return core_files.text(path, _MOST_BYTES)
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,359 @@
+"""JSON Schema of the recipe language, generated from the model, for editors.
+
+Draft 7, which all editors know. Steps are told apart by `if` and `then`, one for each type.
+
+A reader takes values by their types; so does a schema without `anyOf`: most of its words
+say something of one type only, and editors blame the wrong branch of an `anyOf`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from msgspec import Meta, Struct
+from msgspec.structs import fields
+
+from pytest_orchestrator.recipe.expressions import expression
+from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.loader.include import OWN, UseStep
+from pytest_orchestrator.recipe.model import key_types
+from pytest_orchestrator.recipe.model.key_types import ContextPath, Text
+from pytest_orchestrator.recipe.model.options import (
+    OF_SHELL,
+    FileRules,
+    Measurement,
+    Ready,
+    Retry,
+    Search,
+    Success,
+    Within,
+)
+from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
+from pytest_orchestrator.recipe.model.step import CodeStep, Step
+from pytest_orchestrator.recipe.problems import either
+
+Schema = dict[str, Any]
+
+_TYPES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_OPENING = re.escape(expression.OPENING)
+OPENING = rf"(^|[^$]){_OPENING}"
+"""A pattern for texts with an expression in them; `$${{` is a literal."""
+
+_NO_EXPRESSION = rf"^(?!(?:[\s\S]*[^$])?{_OPENING})"
+_FILLED: Schema = {"pattern": r"\S"}
+_SOME: Schema = {"minItems": 1}
+_CODE: Schema = {"minimum": 0, "maximum": 255}
+_DURATION: Schema = {"pattern": r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$"}
+_WORD = "[A-Za-z_][A-Za-z0-9_]*"
+_NAME = r"[^\s!-/:-@\[-^`{-~0-9][^\s!-/:-@\[-^`{-~]*"
+"""A name of Python, as far as the regular expressions of editors know letters."""
+
+
+def _none_of(words: frozenset[str], pattern: str) -> Schema:
+    return {"pattern": f"^(?!({'|'.join(sorted(words))})$){pattern}$"}
+
+
+LIMITS: Mapping[Any, Schema] = {
+    key_types.filled: _FILLED,
+    key_types.filled_word: _FILLED,
+    key_types.texts: {**_FILLED, "minItems": 1},
+    key_types.pattern: _FILLED,
+    key_types.patterns: {**_FILLED, "minItems": 1},
+    key_types.some_keys: _SOME,
+    key_types.some_paths: _SOME,
+    key_types.some_expressions: _SOME,
+    key_types.command: {**_FILLED, "minItems": 1},
+    key_types.shell: {"pattern": f"^({'|'.join(key_types.SHELLS)})$", "minItems": 1},
+    key_types.context_path: {"pattern": r"^[^.]+(\.[^.]+)*$"},
+    key_types.secret: {"pattern": rf"^((env|vars)\.{_WORD}|ctx(\.[^.]+)+)$"},
+    key_types.tag: _none_of(key_types.MARKS, "[A-Za-z][A-Za-z0-9_]*"),
+    key_types.fixture: _none_of(key_types.GIVEN, _NAME),
+    key_types.dotted: {"pattern": rf"^{_NAME}(\.{_NAME})*$"},
+    key_types.identifier: {"pattern": f"^{_NAME}$"},
+    key_types.host: {"pattern": rf"^{key_types.HOST}$"},
+    key_types.label: {"pattern": rf"^{key_types.HOST}$"},
+    key_types.seconds: {**_DURATION, "exclusiveMinimum": 0, "maximum": key_types.YEAR},
+    key_types.pause: {**_DURATION, "minimum": 0, "maximum": key_types.DAY},
+    key_types.tries: {"minimum": 1, "maximum": key_types.MOST},
+    key_types.factor: {"minimum": 1, "maximum": key_types.MOST},
+    key_types.percent: {"minimum": 0},
+    key_types.exit_code: _CODE,
+    key_types.exit_codes: {**_CODE, "minItems": 1},
+    key_types.skip_codes: {**_CODE, "minItems": 1},
+    key_types.positive: {"exclusiveMinimum": 0},
+    key_types.not_negative: {"minimum": 0},
+    key_types.port: {"minimum": 1, "maximum": 65535},
+    key_types.format_number: {"minimum": 1, "maximum": 1},
+}
+"""What a schema can say of the rules that values keep."""
+
+
+def schema_of(hint: Any, *, expressions: bool, whole: bool = True) -> Schema:
+    """Return the schema of what may be written where a field has a type.
+
+    Args:
+        hint: The type, with what `Meta` says about it.
+        expressions: They may stand in the value.
+        whole: One may stand in the place of a list or a mapping.
+    """
+    found = _plain(hint, expressions=expressions)
+    types = found.get("type")
+    if types is None:  # any value, or one of some words
+        return found
+    if "string" in types:
+        found |= _text(found, expressions=expressions)
+    elif expressions and (whole or not {"array", "object"} & set(types)):
+        message = "should be an expression, or no text"
+        found |= {"type": [*types, "string"], "pattern": OPENING, "patternErrorMessage": message}
+    if len(found["type"]) == 1:
+        found["type"] = found["type"][0]
+    return found
+
+
+def _text(found: Schema, *, expressions: bool) -> Schema:
+    """Return what is said of texts, now that expressions may stand in them or must not."""
+    pattern = found.get("pattern", "")
+    if expressions:
+        return {"pattern": f"{pattern}|{OPENING}"} if pattern.startswith("^") else {}
+    if pattern.startswith("^"):
+        return {}
+    if pattern:
+        return {"pattern": f"{_NO_EXPRESSION}[\\s\\S]*{pattern}"}
+    message = "an expression cannot stand here"
+    return {"pattern": _NO_EXPRESSION, "patternErrorMessage": message}
+
+
+def _plain(hint: Any, *, expressions: bool) -> Schema:
+    """Return the same with a list of types, and nothing of expressions but in what is within."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return {}
+    if hint is expression.Expression:
+        return {"type": ["string", "boolean", "number"], **_FILLED}
+    if origin is Annotated:
+        return _annotated(
+            inner[0], [one for one in inner[1:] if isinstance(one, Meta)], expressions
+        )
+    if origin is Literal:
+        return {"enum": list(inner)}
+    if origin is tuple:
+        return {"type": ["array"], "items": schema_of(inner[0], expressions=expressions)}
+    if origin is dict:
+        keys = schema_of(inner[0], expressions=False)
+        values = schema_of(inner[1], expressions=expressions)
+        more = {"additionalProperties": values} if values else {}
+        return {"type": ["object"], "propertyNames": keys, **more}
+    if origin in {Union, UnionType}:
+        return _either([one for one in inner if one is not NoneType], expressions)
+    return {"type": [_TYPES[hint]]}
+
+
+def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
+    said = {name: value for one in metas for name, value in (one.extra or {}).items()}
+    found = _plain(said.get("written", bare), expressions=expressions)
+    for one in metas:
+        found |= {"pattern": one.pattern} if one.pattern else {}
+    rule = said.get("rule")
+    found |= {**LIMITS.get(rule, {}), **said.get("limits", {})}
+    message = _sentence(rule) if rule and "pattern" in found else ""
+    return found | ({"patternErrorMessage": message} if message else {})
+
+
+def _sentence(rule: Callable[[Any], Any]) -> str:
+    """Return what a rule says of a text that is wrong."""
+    try:
+        rule("")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _either(hints: list[Any], expressions: bool) -> Schema:
+    found: Schema = {}
+    for hint in hints:
+        one = _plain(hint, expressions=expressions)
+        if "enum" in one and len(hints) > 1:  # words would refuse the values of other types
+            message = f"should be {either(one['enum'])}, or no text"
+            pattern = f"^({'|'.join(one['enum'])})$"
+            one = {"type": ["string"], "pattern": pattern, "patternErrorMessage": message}
+        types = [*found.get("type", []), *one.get("type", [])]
+        found |= one | ({"type": types} if types else {})
+    if "number" in found.get("type", []):
+        found["type"] = [one for one in found["type"] if one != "integer"]
+    return found
+
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_NESTED: tuple[type[Struct], ...] = (
+    Defaults,
+    Retry,
+    Ready,
+    Measurement,
+    Within,
+    Search,
+    FileRules,
+)
+_TYPE = "What kind of step it is."
+
+SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"
+"""The schema as the wheel has it, for those who read files."""
+
+_NAMED = frozenset({"vars", "test_meta", "matrix", "with"})
+"""Mappings whose names are known before a run, so no expression gives all of one."""
+
+
+def text(known: Extensions = BUILT_IN) -> str:
+    """Return the schema of a recipe file as the text of a file."""
+    return json.dumps(recipe_schema(known), indent=2, ensure_ascii=False) + "\n"
+
+
+def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
+    """Return the schema of a recipe file.
+
+    Args:
+        known: The types of steps and the criteria that there are.
+    """
+    root = _mapping(Recipe)
+    return {
+        "$schema": _DRAFT,
+        "description": "A recipe: steps that run as tests, and what must hold afterwards.",
+        **root,
+        "patternProperties": {"^x-": True},
+        "definitions": {
+            "Step": _step(known.step_types),
+            **{each.__name__: _typed(each) for each in known.step_types.values()},
+            UseStep.__name__: _use(),
+            **{each.__name__: _mapping(each) for each in (*_NESTED, known.success)},
+        },
+    }
+
+
+def _mapping(model: type[Struct]) -> Schema:
+    """Return the schema of a mapping that has the keys of a Struct and no other."""
+    return {"type": "object", "properties": dict(_keys(model)), **_required(model)} | {
+        "additionalProperties": False
+    }
+
+
+def _required(model: type[Struct]) -> Schema:
+    names = [name for name, key in keys_of(model).items() if key.is_required]
+    return {"required": names} if names else {}
+
+
+def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
+    known = keys_of(model)
+    hints = {field.encode_name: field.type for field in fields(model)}
+    for name, key in known.items():
+        own = _OWN.get(key.field)
+        whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
+        found = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
+        yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **found}
+
+
+def _said(description: str) -> Schema:
+    # Editors that know Markdown show the second as such, and would show the first as it is.
+    return {"description": description, "markdownDescription": description}
+
+
+def _step(types: Mapping[str, type[Step]]) -> Schema:
+    """Return the schema of a step: what all have, and for each type what it has besides."""
+    keys = dict(_keys(Step))
+    kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
+    of_types = [
+        {
+            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "then": _ref(model),
+        }
+        for name, model in types.items()
+    ]
+    return {
+        "type": "object",
+        "properties": {"name": keys.pop("name"), "type": kind, **keys, "use": _using()["use"]},
+        "required": ["name"],
+        "if": {"required": ["use"]},
+        "then": _ref(UseStep),
+        "else": {"required": ["type"], "allOf": of_types},
+    }
+
+
+def _using() -> dict[str, Schema]:
+    return {name: schema for name, schema in _keys(UseStep) if name not in keys_of(Step)}
+
+
+def _use() -> Schema:
+    """Return what is said of the steps that use a file besides what is said of all."""
+    own = {**_using(), "use": True}
+    shared = dict.fromkeys(sorted(OWN - own.keys()), True)
+    return {"properties": {**own, **shared}, "additionalProperties": False}
+
+
+def _typed(model: type[Step]) -> Schema:
+    """Return what is said of the steps of one type besides what is said of all."""
+    shared = dict(_keys(Step))
+    own = {name: schema for name, schema in _keys(model) if schema != shared.get(name)}
+    others = [name for name in shared if name not in own]
+    required = [name for name, key in keys_of(model).items() if key.is_required]
+    found: Schema = {
+        "properties": {**own, "type": True, **dict.fromkeys(others, True)},
+        "required": [name for name in required if name in own],
+        "additionalProperties": False,
+    }
+    if "function" in own:  # a class or a function
+        found["if"] = {"required": ["class"]}
+        found["then"] = {"properties": {"function": False}}
+        found["else"] = {"required": ["function"]}
+    if issubclass(model, CodeStep):
+        found["properties"]["success"] = {"properties": dict.fromkeys(sorted(OF_SHELL), False)}
+    return found
+
+
+def _ref(model: type[Struct]) -> Schema:
+    return {"$ref": f"#/definitions/{model.__name__}"}
+
+
+def _list_of(model: type[Struct], **more: Any) -> Schema:
+    return {"type": "array", "items": _ref(model), **more}
+
+
+def _named(keys: Schema, values: Schema) -> Schema:
+    return {"type": "object", "propertyNames": keys, "additionalProperties": values}
+
+
+def _outputs() -> Schema:
+    searched = {"if": {"type": "object", "required": ["from"]}, "then": _ref(Search)}
+    return _named(schema_of(ContextPath, expressions=False), searched)
+
+
+def _matrix() -> Schema:
+    def some(what: Schema, **more: Any) -> Schema:
+        return {"type": ["array", "string"], "pattern": OPENING, "items": what, **more}
+
+    entry = {"type": ["object", "string"], "pattern": OPENING}
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "properties": {"include": some(entry), "exclude": some(entry)},
+        "additionalProperties": some({}, minItems=1),
+    }
+
+
+_OWN: dict[str, Callable[[], Schema]] = {
+    "matrix": _matrix,
+    "defaults": lambda: _ref(Defaults),
+    "steps": lambda: _list_of(Step, minItems=1),
+    "final": lambda: _list_of(Step),
+    "retry": lambda: _ref(Retry),
+    "ready": lambda: _ref(Ready),
+    "outputs": _outputs,
+    "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
+    "within": lambda: _ref(Within),
+    "success": lambda: _ref(Success),
+    "files": lambda: _list_of(FileRules),
+    "result_schema": lambda: {"type": "object"},
+}
+"""Fields whose values have keys themselves, or rules of their own."""

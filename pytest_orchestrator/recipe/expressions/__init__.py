@@ -1,0 +1,1 @@
+"""Expression language: `${{ … }}` in values, evaluated by a Jinja2 sandbox."""

@@ -1,0 +1,414 @@
+"""Shell quoting of command lines with expressions in them.
+
+A value is never read as shell code: the shell gets variables instead.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pytest_orchestrator.recipe.expressions.expression import (
+    Expression,
+    ExpressionError,
+    Template,
+    as_text,
+)
+
+MARK = "\0"
+"""Stands in a line for what is asked about; no command line has one of its own."""
+
+PLAIN, DOUBLE, SINGLE = "plain", "double", "single"
+LITERAL = "literal"
+"""A here-document whose word is quoted."""
+ARITHMETIC = "arithmetic"
+ESCAPED = "escaped"
+"""Behind a backslash."""
+
+_DOCUMENT, _BRACE, _TICK, _GROUP, _CASE = "document", "brace", "tick", "group", "case"
+_READ_AS = {_DOCUMENT: DOUBLE, _TICK: PLAIN, _GROUP: PLAIN, _CASE: PLAIN}
+_BEGINS = re.compile(
+    r"<<(?P<tabs>-?)[ \t]*(?:'(?P<a>[^'\n]+)'|\"(?P<b>[^\"\n]+)\"|\\(?P<c>[\w.-]+)|(?P<d>[\w.-]+))"
+)
+_CASE_BEGINS = re.compile(r"case\s")
+_IN = re.compile(r"\sin\s|[;\n]|\Z")
+_CASE_ENDS = re.compile(r"esac\b")
+
+
+def contexts(line: str) -> list[str]:
+    """Return what each mark of a line stands in.
+
+    Args:
+        line: A command line with marks.
+
+    Returns:
+        One of the words above for each mark. A here-document is `DOUBLE` too, where the shell
+        replaces as in double quotes, and a comment `PLAIN`.
+    """
+    scan = _Scan(line)
+    at = 0
+    while at < len(line):
+        at = scan.step(at)
+    return scan.found
+
+
+class _Stack:
+    """The states that a place stands in, the innermost last.
+
+    Attributes:
+        state: The innermost.
+        context: The way in which the shell reads what comes next.
+    """
+
+    def __init__(self) -> None:
+        self.state = self.context = PLAIN
+        self._below: list[tuple[str, str]] = []
+        self._tick: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._below) + 1
+
+    def push(self, state: str) -> None:
+        """Enter a state; within braces all is read as around them."""
+        self._below.append((self.state, self.context))
+        self.state = state
+        if state != _BRACE:
+            self.context = _READ_AS.get(state, state)
+
+    def pop(self) -> None:
+        """Leave the innermost state."""
+        self.state, self.context = self._below.pop()
+
+    def tick(self) -> None:
+        """Enter backticks, or leave those that stand around this place and all within them."""
+        if self._tick is None:
+            self._tick = len(self)
+            self.push(_TICK)
+            return
+        while len(self) > self._tick:
+            self.pop()
+        self._tick = None
+
+
+class _Scan:
+    """Follows the quotes of a line, each method from a place to the next one."""
+
+    def __init__(self, line: str) -> None:
+        self.found: list[str] = []
+        self._line = line
+        self._stack = _Stack()
+        self._in: re.Match[str] | None = None
+        self._awaited: list[tuple[str, str, bool]] = []
+        self._ends: list[tuple[str, bool]] = []
+        self._in_word = False
+
+    def step(self, at: int) -> int:
+        """Follow what stands at a place."""
+        char, state = self._line[at], self._stack.state
+        if state in (_DOCUMENT, LITERAL) and (at == 0 or self._line[at - 1] == "\n"):
+            past = self._ended(at)
+            if past > at:
+                return past
+        if char == MARK:
+            self.found.append(self._stack.context)
+            self._in_word = True
+            return at + 1
+        if state in (SINGLE, LITERAL):
+            if state == SINGLE and char == "'":
+                self._stack.pop()
+            return at + 1
+        if char == "\\":
+            self._in_word = True
+            if self._line[at + 1 : at + 2] == MARK:
+                self.found.append(ESCAPED)
+            return at + 2
+        past = self._opened(at)
+        return past if past > at else self._closed(at)
+
+    def _opened(self, at: int) -> int:
+        """Follow what means the same without quotes and in double ones."""
+        line, state = self._line, self._stack.state
+        for opening, states in (
+            ("$((", [ARITHMETIC, ARITHMETIC]),
+            ("$(", [PLAIN]),
+            ("${", [_BRACE]),
+        ):
+            if line.startswith(opening, at):
+                for one in states:
+                    self._stack.push(one)
+                self._in_word = opening == "${"
+                return at + len(opening)
+        if line[at] == "`":
+            self._stack.tick()
+            self._in_word = False
+            return at + 1
+        if line[at] == '"' and state not in (_DOCUMENT, ARITHMETIC):
+            if state == DOUBLE:
+                self._stack.pop()
+            else:
+                self._stack.push(DOUBLE)
+            self._in_word = True
+            return at + 1
+        return at
+
+    def _closed(self, at: int) -> int:
+        """Follow what ends a state, or belongs to it alone."""
+        char, state = self._line[at], self._stack.state
+        if state == ARITHMETIC and char == "(":
+            self._stack.push(ARITHMETIC)
+        elif (state == ARITHMETIC and char == ")") or (state == _BRACE and char == "}"):
+            self._stack.pop()
+            self._in_word = True
+        elif self._stack.context == PLAIN:
+            return self._plain(at)
+        return at + 1
+
+    def _plain(self, at: int) -> int:
+        char, state = self._line[at], self._stack.state
+        begins, self._in_word = not self._in_word, char not in " \t\n;&|<>("
+        if char == "'":
+            self._stack.push(SINGLE)
+        elif state == _BRACE:
+            return at + 1
+        elif char == "#" and begins:
+            return self._comment(at)
+        elif char == "(":
+            self._stack.push(_GROUP)
+        elif char == ")":
+            self._close()
+        elif char == "\n" and self._awaited:
+            kind, *end = self._awaited.pop(0)
+            self._stack.push(kind)
+            self._ends.append((str(end[0]), bool(end[1])))
+        elif char == "<":
+            return self._redirected(at)
+        elif begins and self._begins_case(at):
+            self._stack.push(_CASE)
+        elif begins and state == _CASE and _CASE_ENDS.match(self._line, at):
+            self._stack.pop()
+        return at + 1
+
+    def _begins_case(self, at: int) -> bool:
+        """Tell whether `case`, something and `in` stand in one line; what is found is kept."""
+        begin = _CASE_BEGINS.match(self._line, at)
+        if begin is None:
+            return False
+        if self._in is None or self._in.start() < begin.end():
+            self._in = _IN.search(self._line, begin.end())
+        return self._in is not None and self._in[0].strip() == "in"
+
+    def _close(self) -> None:
+        state = self._stack.state
+        if state == _GROUP or (state == PLAIN and len(self._stack) > 1):
+            self._stack.pop()
+            self._in_word = state == PLAIN
+
+    def _comment(self, at: int) -> int:
+        end = self._line.find("\n", at)
+        end = len(self._line) if end < 0 else end
+        self.found += [PLAIN] * self._line.count(MARK, at, end)
+        return end
+
+    def _redirected(self, at: int) -> int:
+        if self._line.startswith("<<<", at):
+            return at + 3
+        found = _BEGINS.match(self._line, at)
+        if found is None:
+            return at + 1
+        word = found["a"] or found["b"] or found["c"] or found["d"]
+        self._awaited.append((_DOCUMENT if found["d"] else LITERAL, word, bool(found["tabs"])))
+        self._in_word = True
+        return found.end()
+
+    def _ended(self, at: int) -> int:
+        """Return where a here-document has ended, or the place itself where it goes on."""
+        end = self._line.find("\n", at)
+        end = len(self._line) if end < 0 else end
+        word, is_indented = self._ends[-1]
+        said = self._line[at:end]
+        if (said.lstrip("\t") if is_indented else said) != word:
+            return at
+        self._stack.pop()
+        self._ends.pop()
+        self._in_word = False
+        return end
+
+
+_LARGEST = 128 * 1024 - 64
+"""Bytes; Linux takes no longer variable."""
+
+_PREFIX = "RECIPE_VALUE_"
+_SHELL = r"(?:\S*/)?(?:ba|da|a|k|z)?sh"
+_ENDS_AS_SHELL = re.compile(r"(?:^|[;&|(`/])(?:ba|da|a|k|z)?sh$")
+_EVAL = re.compile(r"(?:^|[\s;&|(`])eval\s")
+_NEAR = 4096
+"""Characters before an expression among which another shell is looked for."""
+
+_SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
+# Words that only a shell knows; a program of that name, if there is one, does not do the same.
+_BUILTINS = frozenset(
+    re.findall(
+        r"\S+",
+        """. : alias bg break case cd command continue do done elif else esac eval exec exit export
+        fc fg fi for getopts hash if in jobs local read readonly return set shift then times trap
+        type ulimit umask unalias unset until wait while""",
+    )
+)
+_BUILTINS_AND_PROGRAMS = frozenset(
+    re.findall(
+        r"\S+",
+        """[ : bind builtin caller compgen complete compopt declare dirs disown echo enable exit
+        false function help history kill let logout mapfile popd printf pushd pwd readarray shopt
+        source suspend test true typeset""",
+    )
+)
+
+WHOLE = (
+    "the whole command line is an expression that gives no list: write the program as text, "
+    "with expressions for its arguments"
+)
+_OTHER_SHELL = (
+    "an expression within code for another shell: hand it over as an argument, "
+    "as in: sh -c 'echo \"$1\"' sh ${{ … }}"
+)
+
+
+_FOREIGN = (
+    "an expression in a command line that {} runs, where its value would be read as code: "
+    "hand it over by 'args', as an environment variable"
+)
+
+
+_CURES = {
+    SINGLE: ("within single quotes, where the shell replaces nothing", 'use double quotes: "{}"'),
+    LITERAL: (
+        "within a quoted here-document, where the shell replaces nothing",
+        "leave the quotes of its word out",
+    ),
+    ARITHMETIC: ("within $(( )), which would read its value as code", "let it do the sum: {}"),
+    ESCAPED: ("behind a backslash", "leave that out; the text itself is written ${}"),
+}
+
+
+def problem(
+    template: Template,
+    command: str | tuple[str, ...],
+    shell: str | tuple[str, ...] | None = None,
+) -> str | None:
+    """Say what is wrong with the expressions of a command; None where nothing is.
+
+    Args:
+        template: The command line, or a word of a list, with its path in the step.
+        command: The line or the list as it is written.
+        shell: The shell that is to run the line, where one is named.
+    """
+    if not isinstance(command, str):
+        at = cast("int", template.path[1])
+        is_code = at > 1 and re.fullmatch(r"-\w*c", command[at - 1])
+        return _OTHER_SHELL if is_code and re.fullmatch(_SHELL, command[0]) else None
+    if isinstance(shell, tuple) or shell == "python":
+        return _FOREIGN.format(shell if isinstance(shell, str) else shell[0])
+    line = marked(template)
+    ends = [at for at, char in enumerate(line) if char == MARK]
+    for piece, context, end in zip(template.expressions, contexts(line), ends, strict=True):
+        if context in _CURES:
+            where, cure = _CURES[context]
+            written = f"${{{{ {piece.text} }}}}"
+            return f"an expression {where}: {cure.format(written)}"
+        if _is_code(line, end):
+            return _OTHER_SHELL
+    return None
+
+
+def _is_code(line: str, end: int) -> bool:
+    """Tell whether a place stands in what `eval` or another shell reads; each part once."""
+    begin = max(0, *(line.rfind(char, 0, end) for char in ";&|\n"))
+    if _EVAL.search(line, begin, end):
+        return True
+    near = line[max(0, end - _NEAR) : end]
+    ends = [near.rfind(char) for char in " \t\n\"'"]
+    return any(_follows_shell(near[:at]) for at in (max(ends) + 1, near.rfind('"')) if at > 0)
+
+
+def _follows_shell(before: str) -> bool:
+    """Tell whether a text ends with a shell, its options and the one for code, as `sh -c `."""
+    *words, last = before.split() or [""]
+    if before == before.rstrip() or not re.fullmatch(r"-\w*c", last):
+        return False
+    shell = next((word for word in reversed(words) if not word.startswith("-")), "")
+    return bool(_ENDS_AS_SHELL.search(shell))
+
+
+def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return a command line for the shell and the variables that it refers to.
+
+    Raises:
+        ExpressionError: An expression has no value, or one that is too long for a variable.
+    """
+    variables: dict[str, str] = {}
+    places = iter(contexts(marked(template)))
+    told = ""
+    for piece in template.pieces:
+        if isinstance(piece, str):
+            told += piece
+            continue
+        name = f"{_PREFIX}{len(variables) + 1}"
+        variables[name] = _word(piece, names)
+        told += f"${{{name}}}" if next(places) == DOUBLE else f'"${{{name}}}"'
+    return told, variables
+
+
+def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words of a command line without shell syntax; a value is never split.
+
+    Raises:
+        ExpressionError: An expression has no value, or one that is too long for a word.
+    """
+    values = iter([_word(one, names) for one in template.expressions])
+    return tuple(
+        "".join(next(values) if char == MARK else char for char in word)
+        for word in marked(template).split()
+    )
+
+
+def word(template: Template, names: Mapping[str, Any]) -> str:
+    """Return a word of a list.
+
+    Raises:
+        ExpressionError: An expression has no value, or one that is too long for a word.
+    """
+    values = iter([_word(one, names) for one in template.expressions])
+    return "".join(one if isinstance(one, str) else next(values) for one in template.pieces)
+
+
+def needs_shell(line: str) -> bool:
+    """Tell whether a command line has shell syntax in it, or begins with a shell's own word."""
+    words = line.split()
+    return bool(_SYNTAX.search(line)) or (bool(words) and words[0] in _BUILTINS)
+
+
+def is_builtin(word: str) -> bool:
+    """Tell whether a shell knows a command by itself: sh, or bash."""
+    return word in _BUILTINS or word in _BUILTINS_AND_PROGRAMS
+
+
+def template_needs_shell(template: Template) -> bool:
+    """Tell the same of a command line with expressions, whatever their values are."""
+    return needs_shell("".join(one if isinstance(one, str) else "x" for one in template.pieces))
+
+
+def marked(template: Template) -> str:
+    """Return a command line with a `MARK` in the place of each expression."""
+    return "".join(one if isinstance(one, str) else MARK for one in template.pieces)
+
+
+def _word(piece: Expression, names: Mapping[str, Any]) -> str:
+    text = as_text(piece.value(names))
+    size = len(text.encode(errors="surrogatepass"))
+    if size > _LARGEST:
+        reason = (
+            f"`{piece.text}`: a value of {size:,} bytes in a command line; 128 KiB are the most"
+        )
+        raise ExpressionError(f"{reason}: hand it over by stdin", piece.place)
+    if "\0" in text:
+        raise ExpressionError(f"`{piece.text}`: a value with a NUL in it", piece.place)
+    return text

@@ -1,0 +1,410 @@
+"""Filters and methods of expressions, each with a bound on its result."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, wraps
+from typing import Any, Final
+
+from jinja2 import Environment
+from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedFormatter
+
+from pytest_orchestrator.recipe.expressions.budget import (
+    ITEM,
+    LONG,
+    MOST_BITS,
+    check,
+    counted,
+    deep,
+    listed,
+    number,
+    parts,
+    percent,
+    steps,
+    take,
+)
+
+_SLOW: Final = 1 << 17
+"""Characters that filters take which are written in Python."""
+
+_OBJECT: Final = 64
+"""Bytes of a small object."""
+
+_PRECISE: Final = 1_000
+"""Digits that `round` takes."""
+
+_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+_SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\u3000"
+_PASSED = (Environment, Context, EvalContext)
+_COMPARING = frozenset({"==", "!=", "<", "<=", ">", ">=", "eq", "equalto", "ne", "ge"})
+_COMPARING |= {"greaterthan", "gt", "le", "lessthan", "lt", "in"}
+
+
+class Formatter(SandboxedFormatter):
+    """Formats texts as ``format`` does, each field in its bounds."""
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        """Format one field."""
+        wide = sum(map(number, re.findall(r"\d+", format_spec)))
+        take("format", max(deep("format", value), wide))
+        return super().format_field(value, format_spec)
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        """Make text of a field where ``!r`` or ``!s`` ask for it."""
+        if conversion is not None:
+            take("format", deep("format", value))
+        return super().convert_field(value, conversion)
+
+
+# What calls give at most; each of these takes what the call itself takes.
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, str) else deep("string", value)
+
+
+def _text(value: object) -> str:
+    """Return a value as text, once it is known that it is not too long."""
+    if isinstance(value, str):
+        return value
+    deep("string", value)
+    return str(value)
+
+
+def _padded(text: Any, width: Any = 80, *_: Any) -> int:
+    return max(_size(text), width if isinstance(width, int) else 0)
+
+
+def _replaced(text: Any, old: Any, new: Any, count: Any = None) -> int:
+    written, sought = _text(text), _text(old)
+    found = written.count(sought)
+    if isinstance(count, int) and count >= 0:
+        found = min(found, count)
+    return len(written) + found * max(0, len(_text(new)) - len(sought))
+
+
+def _expanded(text: str, tabsize: Any = 8) -> int:
+    return len(text) + text.count("\t") * (tabsize if isinstance(tabsize, int) else 0)
+
+
+def _indented(text: Any, width: Any = 4, *_: Any, **__: Any) -> int:
+    written = _text(text)
+    wide = len(width) if isinstance(width, str) else width
+    lines = 2 + sum(written.count(one) for one in _BREAKS)
+    return len(written) + lines * (1 + (wide if isinstance(wide, int) else 0))
+
+
+def _escaped(text: Any, *_: Any) -> int:
+    written = _text(text)
+    return len(written) + 4 * sum(written.count(one) for one in "&<>'\"")
+
+
+def _urlencoded(value: Any) -> int:
+    return (3 if isinstance(value, str) and value.isascii() else 12) * _size(value)
+
+
+def _dumped(value: Any, indent: Any = None) -> int:
+    size = deep("tojson", value)
+    wide = len(indent) if isinstance(indent, str) else indent
+    return size if not isinstance(wide, int) else size * (4 + _depth(value) * max(0, wide))
+
+
+def _depth(value: Any) -> int:
+    """Return the levels of a value whose size is known."""
+    depth, level = 0, {id(value): value}
+    while level := {
+        id(part): part
+        for one in level.values()
+        if isinstance(one, LONG)
+        for part in parts(one)
+        if isinstance(part, LONG)
+    }:
+        depth += 1
+    return depth + 1
+
+
+def _truncated(text: Any, *rest: Any, **more: Any) -> int:
+    return sum(map(_size, (text, *rest, *more.values())))
+
+
+def _filled(_: Any, linecount: Any, fill_with: Any = None) -> int:
+    return 0 if fill_with is None or not isinstance(linecount, int) else max(0, linecount) * ITEM
+
+
+def _rounded(_: Any, precision: Any = 0, *__: Any, **___: Any) -> int:
+    if isinstance(precision, int):
+        steps("round", abs(precision), _PRECISE)
+    return 0
+
+
+def _parsed(value: Any, *_: Any, **__: Any) -> int:
+    if isinstance(value, str):
+        steps("int", len(value), MOST_BITS // 4)
+    return 0
+
+
+def _wrapped(text: Any, *rest: Any, **more: Any) -> int:
+    steps("wordwrap", _size(text), _SLOW)
+    between = [len(one) for one in (*rest, *more.values()) if isinstance(one, str)]
+    return _size(text) * (1 + max(between, default=1))
+
+
+def _slow(name: str) -> Callable[..., int]:
+    def size(value: Any, *rest: Any, **more: Any) -> int:
+        found = sum(deep(name, one) for one in (value, *rest, *more.values()))
+        steps(name, found, _SLOW)
+        return found
+
+    return size
+
+
+def _compared(name: str) -> Callable[..., int]:
+    """Return the size of a filter that compares the items of a list."""
+
+    def size(value: Any, *_: Any, **__: Any) -> int:
+        if not isinstance(value, LONG):
+            return 0
+        deep(name, value)
+        return len(value) * ITEM
+
+    return size
+
+
+def _printed(name: str) -> Callable[..., int]:
+    """Return the size of a filter whose text is not longer than what it is given."""
+    return lambda value, *_, **__: deep(name, value)
+
+
+def _pieces(text: str, sep: Any = None, maxsplit: Any = -1) -> int:
+    many = text.count(sep) if isinstance(sep, str) and sep else sum(map(text.count, _SPACES))
+    if isinstance(maxsplit, int) and maxsplit >= 0:
+        many = min(many, maxsplit)
+    take("split", many + 1, each=_OBJECT, unit="items")
+    return len(text)
+
+
+def _lines(text: str, *_: Any, **__: Any) -> int:
+    take("splitlines", 1 + sum(map(text.count, _BREAKS)), each=_OBJECT, unit="items")
+    return len(text)
+
+
+def _from_the_right(name: str, found: Callable[..., int]) -> Callable[..., int]:
+    """Return the size of a search from the right, which may compare each with each."""
+
+    def size(text: str, sep: Any = None, *rest: Any, **more: Any) -> int:
+        if isinstance(sep, str):
+            steps(name, len(text) * len(sep))
+        return found(text, sep, *rest, **more)
+
+    return size
+
+
+def _stripped(text: Any, chars: Any = None) -> int:
+    if isinstance(chars, str):
+        steps("strip", _size(text) * len(chars))
+    return _size(text)
+
+
+def _same(text: str, *_: Any, **__: Any) -> int:
+    return len(text)
+
+
+FILTERS: Mapping[str, Callable[..., int]] = {
+    "batch": _filled,
+    "capitalize": _printed("capitalize"),
+    "center": _padded,
+    "dictsort": _compared("dictsort"),
+    "e": _escaped,
+    "escape": _escaped,
+    "forceescape": _escaped,
+    "format": lambda text, *given, **named: percent(_text(text), named or given),
+    "groupby": _compared("groupby"),
+    "indent": _indented,
+    "int": _parsed,
+    "lower": _printed("lower"),
+    "max": _compared("max"),
+    "min": _compared("min"),
+    "pprint": _slow("pprint"),
+    "replace": _replaced,
+    "reverse": _printed("reverse"),
+    "round": _rounded,
+    "safe": _printed("safe"),
+    "sort": _compared("sort"),
+    "string": _printed("string"),
+    "striptags": _slow("striptags"),
+    "title": _printed("title"),
+    "tojson": _dumped,
+    "trim": _stripped,
+    "truncate": _truncated,
+    "unique": _compared("unique"),
+    "upper": _printed("upper"),
+    "urlencode": _urlencoded,
+    "urlize": _slow("urlize"),
+    "wordcount": lambda text: _pieces(_text(text)),
+    "wordwrap": _wrapped,
+    "xmlattr": _slow("xmlattr"),
+}
+"""How much filters build; others build nothing, or are made anew below."""
+
+
+def _joined(call: Callable[..., Any], value: Any, d: Any = "", attribute: Any = None) -> Any:
+    items = listed("join", value)
+    size = deep("join", items) if attribute is not None else sum(map(_size, items))
+    take("join", size + len(items) * _size(d))
+    return call(items, d, attribute)
+
+
+def _summed(call: Callable[..., Any], value: Any, attribute: Any = None, start: Any = 0) -> Any:
+    if not isinstance(start, list | tuple):
+        return call(counted("sum", value), attribute, start)
+    kind: Any = type(start)
+    items = list(start)
+    for one in counted("sum", value):  # not each sum a copy of all before it
+        each = one if attribute is None else call([one], attribute, kind())
+        if not isinstance(each, kind):
+            raise TypeError(f"`sum` begins with a {kind.__name__} and cannot add another type")
+        items += each
+    return kind(items)
+
+
+def _as_list(call: Callable[..., Any], value: Any) -> Any:
+    if isinstance(value, str):
+        each = ITEM if value.isascii() else _OBJECT + ITEM
+        take("list", len(value), each=each, unit="items")
+        return call(value)
+    return listed("list", value)
+
+
+REMADE: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list, "sum": _summed}
+"""Filters that take items one by one; each is given that of Jinja first."""
+
+
+def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter within its bounds.
+
+    Args:
+        name: Its name.
+        call: The filter, which may take an environment or a context first.
+    """
+    remade, size = REMADE.get(name), FILTERS.get(name)
+
+    @wraps(call)
+    def within(*args: Any, **named: Any) -> Any:
+        check()
+        passed = isinstance(args[0], _PASSED)
+        given = args[passed:]
+        if remade is not None:
+            return remade(partial(call, *args[:passed]), *given, **named)
+        if size is not None:
+            take(name, size(*given, **named))
+        found = call(*args, **named)
+        return counted(name, found) if isinstance(found, Iterator) else found
+
+    return within
+
+
+def checked(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a test within its bounds."""
+
+    @wraps(test)
+    def within(*args: Any, **named: Any) -> Any:
+        check()
+        for one in args if name in _COMPARING else ():
+            deep(name, one)
+        return test(*args, **named)
+
+    return within
+
+
+TEXT: Mapping[str, Callable[..., int]] = {
+    **dict.fromkeys(
+        [
+            *("capitalize", "casefold", "count", "endswith", "find", "index", "isalnum", "isalpha"),
+            *("isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric"),
+            *("isprintable", "isspace", "istitle", "isupper", "lower", "partition"),
+            *("removeprefix", "removesuffix", "startswith", "swapcase", "title", "upper"),
+            "unescape",
+        ],
+        _same,
+    ),
+    **dict.fromkeys(["center", "ljust", "rjust", "zfill"], _padded),
+    **dict.fromkeys(["strip", "lstrip", "rstrip"], _stripped),
+    "encode": lambda text, *_, **__: 4 * len(text),
+    "expandtabs": _expanded,
+    "replace": _replaced,
+    "rfind": _from_the_right("rfind", _same),
+    "rindex": _from_the_right("rindex", _same),
+    "rpartition": _from_the_right("rpartition", _same),
+    "rsplit": _from_the_right("rsplit", _pieces),
+    "split": _pieces,
+    "splitlines": _lines,
+}
+"""Methods of text, with how much each gives; ``join`` and ``format`` are made anew."""
+
+METHODS: Mapping[type, frozenset[str]] = {
+    bytes: frozenset({"decode", "endswith", "hex", "startswith"}),
+    dict: frozenset({"copy", "get", "items", "keys", "values"}),
+    float: frozenset({"as_integer_ratio", "hex", "is_integer"}),
+    int: frozenset({"as_integer_ratio", "bit_count", "bit_length"}),
+    list: frozenset({"copy", "count", "index"}),
+    tuple: frozenset({"count", "index"}),
+    type: frozenset(),
+}
+"""Methods of other data that may be called."""
+
+CURES: Mapping[str, str] = {"translate": "`replace`", "to_bytes": "`'%x' % n`"}
+"""Methods that may not be called since nothing says how much they give, with what does it."""
+
+
+def method(environment: Any, data: Any, name: str, found: Any) -> Any:
+    """Return a method of data within its bounds; None where it may not be called.
+
+    Args:
+        environment: Looks fields up that a format names.
+        data: The value whose method it is.
+        name: Its name.
+        found: The method.
+    """
+    if not isinstance(data, str):
+        known = next((METHODS[one] for one in type(data).__mro__ if one in METHODS), frozenset())
+        return partial(_called, data, name, found) if name in known else None
+    if name in ("format", "format_map"):
+        return partial(_formatted, environment, data, name)
+    if name == "join":
+        return lambda items: _joined(lambda listed, *_: found(listed), items, data)
+    size = TEXT.get(name)
+    return None if size is None else partial(_sized, name, size, data, found)
+
+
+def _called(data: Any, name: str, found: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    deep(name, data) if isinstance(data, list | tuple) else check()
+    return found(*args, **named)
+
+
+def _sized(
+    name: str,
+    size: Callable[..., int],
+    text: str,
+    found: Callable[..., Any],
+    *args: Any,
+    **named: Any,
+) -> Any:
+    take(name, size(text, *args, **named))
+    return found(*args, **named)
+
+
+def _formatted(environment: Any, text: str, name: str, *args: Any, **named: Any) -> str:
+    if name == "format_map":
+        (fields,) = args
+        return _formatted(environment, text, "format", **fields)
+    take("format", len(text))
+    return Formatter(environment).vformat(text, args, named)
+
+
+def is_data(data: object, name: str) -> bool:
+    """Tell whether an attribute is that of a type of data, not of a class of the user's."""
+    owner = next((one for one in type(data).__mro__ if name in vars(one)), object)
+    if isinstance(data, type):
+        return True
+    return owner is not object and owner.__module__ in ("builtins", "markupsafe")

@@ -1,0 +1,94 @@
+"""Names that an expression may use at each place of a recipe."""
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.core.suggestions import nearest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.expressions.expression import Expression
+
+
+BEFORE = frozenset(
+    {"vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt"}
+)
+"""Names that an expression may use before the body of a step."""
+
+AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
+"""Names that it may use after it."""
+
+TRIED = AFTER | {"kind"}
+"""Names of `until` and `abort_if`."""
+
+EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
+"""Names that there are before anything runs: of `vars` and `test_meta`."""
+
+COLLECTED = frozenset({"vars", "env"})
+"""Names that the lists of a matrix may use: its cells exist at collection."""
+
+FUNCTIONS = ("range", "dict")
+"""What an expression may call beside the filters."""
+
+_DASHED = re.compile(
+    r"\b(?:(?P<ctx>ctx)\.(?P<path>[\w.]*\w(?:-\w+)+)|(?P<root>steps|vars|env)\.(?P<name>\w+(?:-\w+)+))"
+)
+_CURES = {
+    "len": "write `x | length`",
+    "str": "write `x | string`",
+    "null": "write `none`",
+    **dict.fromkeys(("no", "off", "No", "NO", "FALSE"), "write `false`"),
+    **dict.fromkeys(("yes", "on", "Yes", "YES", "TRUE"), "write `true`"),
+    "undefined": "write `x is defined`",
+    **{name: f"write `x | {name}`" for name in ("abs", "int", "float", "round", "sum", "sorted")},
+    **{name: f"write `[a, b] | {name}`" for name in ("min", "max")},
+}
+
+
+def unknown(
+    expression: "Expression", known: Collection[str], variables: Collection[str] = ()
+) -> str | None:
+    """Say which name of an expression means nothing where it stands; None where all do.
+
+    Args:
+        expression: The expression.
+        known: The names that there are.
+        variables: The vars of the file, which are no names by themselves.
+    """
+    for chain in expression.reads:
+        if chain.root in known or chain.asked or chain.root in FUNCTIONS:
+            continue
+        if chain.root in TRIED:
+            if chain.root in BEFORE:
+                return f"'{chain.root}' cannot be used here"
+            is_after = chain.root in AFTER
+            when = "after the body of the step" if is_after else "in `until` and `abort_if`"
+            return f"'{chain.root}' is known only {when}"
+        if chain.root in variables and "vars" in known:
+            return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
+        cure = _cure(expression.text, chain.root) or nearest(chain.root, known)
+        return f"unknown name '{chain.root}'{cure or f'; there is {_listed(known)}'}"
+    return None
+
+
+def _cure(text: str, root: str) -> str:
+    hint = dashed(text, root) or _CURES.get(root, "")
+    return f" ({hint})" if hint else ""
+
+
+def dashed(text: str, word: str) -> str:
+    """Return the cure for a name that an expression takes for a subtraction.
+
+    Args:
+        text: The expression.
+        word: What it takes for a name.
+    """
+    for found in _DASHED.finditer(text):
+        name = found["path"] or found["name"]
+        if word in name.split("-"):
+            return f"a name with a dash is written {found['ctx'] or found['root']}['{name}']"
+    return ""
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))

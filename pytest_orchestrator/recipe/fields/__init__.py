@@ -1,0 +1,1 @@
+"""Field readers: from checked nodes to the typed fields of the model."""

@@ -1,0 +1,245 @@
+"""Step types and criteria of plugins, as the loader reads them.
+
+A key of a plugin is read by the readers of all keys where its type is one of theirs; any
+other type is read as JSON, and msgspec says what is wrong with it. Until its expressions
+have values a key holds what was read, so its own type is that of the plugin's class alone.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo
+
+from pytest_orchestrator import extending
+from pytest_orchestrator.recipe.expressions.names import AFTER, BEFORE
+from pytest_orchestrator.recipe.fields.readers import WORDS
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of, said_of
+from pytest_orchestrator.recipe.model.key_types import key
+from pytest_orchestrator.recipe.model.options import Success
+from pytest_orchestrator.recipe.model.step import STEP_TYPES, CodeStep, Shell, Step
+from pytest_orchestrator.recipe.problems import shortened
+
+_WORDS = {kind.__name__: word for kind, word in WORDS.items()}
+_WORDS |= {"object": "a mapping", "array": "a list", "null": "null"}
+_LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
+
+
+class CustomStep(CodeStep, frozen=True, kw_only=True):
+    """A step of a type that a plugin has brought.
+
+    Attributes:
+        kind: The plugin's class.
+        file: The file that has it; empty where that is not known.
+    """
+
+    kind: ClassVar[type[extending.StepType]]
+    file: ClassVar[str]
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The keys that it alone has, as far as they were given."""
+        keys = own_keys(type(self))
+        return {name: as_json(getattr(self, keys[name])) for name in keys if name in self.at}
+
+
+class Extensions(Struct, frozen=True, kw_only=True):
+    """All types of steps and criteria that recipes may use, and what else their project says.
+
+    Attributes:
+        step_types: The Struct of each type of steps.
+        success: The keys that ``success`` may have.
+        criteria: The criteria that plugins have brought.
+        shell: What runs command lines of recipes that name no shell (ini key `recipe_shell`).
+    """
+
+    step_types: Mapping[str, type[Step]] = msgspec.field(default_factory=lambda: STEP_TYPES)
+    success: type[Success] = Success
+    criteria: Mapping[str, extending.Criterion] = {}
+    shell: Shell = None
+
+    def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
+        """Return these with what runs command lines of recipes that name no shell."""
+        return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
+
+    def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
+        """Return these and one more type of steps.
+
+        Args:
+            kind: The plugin's class.
+            file: The file that has it.
+
+        Raises:
+            ValueError: It cannot be one; the text says why.
+        """
+        name = getattr(kind, "name", None)
+        if not _is_name(name):
+            raise ValueError(f"has no good name: {name!r}; write letters, digits and _")
+        if name in self.step_types:
+            raise ValueError(f"has the name '{name}', which another type of steps has")
+        if not (kind.__doc__ or "").strip():
+            raise ValueError("has no docstring; its first line says what steps of it do")
+        made = msgspec.defstruct(
+            f"{name}_step",
+            _fields(getattr(kind, "Keys", None)),
+            bases=(CustomStep,),
+            namespace={"type": name, "kind": kind, "file": file, "__doc__": kind.__doc__},
+            frozen=True,
+            kw_only=True,
+        )
+        return msgspec.structs.replace(self, step_types={**self.step_types, name: made})
+
+    def with_criterion(self, one: extending.Criterion) -> "Extensions":
+        """Return these and one more criterion.
+
+        Raises:
+            ValueError: It cannot be one; the text says why.
+        """
+        if not _is_name(one.name):
+            raise ValueError(f"has no good name: {one.name!r}; write letters, digits and _")
+        if one.name in keys_of(self.success):
+            raise ValueError(f"has the name '{one.name}', which another criterion has")
+        if not one.description:
+            raise ValueError("has no description")
+        try:
+            msgspec.convert(one.example, one.type)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ValueError(f"has an example that is none of its type: {error}") from None
+        hint = _read_as(one.type, one.description, one.example, AFTER)
+        made = msgspec.defstruct(
+            "Success",
+            [(f"own_{one.name}", hint, msgspec.field(default=None, name=one.name))],
+            bases=(self.success,),
+            frozen=True,
+            kw_only=True,
+        )
+        criteria = {**self.criteria, one.name: one}
+        return msgspec.structs.replace(self, success=made, criteria=criteria)
+
+
+BUILT_IN = Extensions()
+"""What there is without any plugin."""
+
+
+def own_keys(model: type[Step]) -> dict[str, str]:
+    """Return the keys that only steps of a plugin's type have, with their fields."""
+    common = keys_of(CustomStep)
+    return {name: each.field for name, each in keys_of(model).items() if name not in common}
+
+
+def as_json(value: Any) -> Any:
+    """Return a value that was read with its lists as lists."""
+    if isinstance(value, dict):
+        return {name: as_json(each) for name, each in value.items()}
+    return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def checked(hint: Any, name: str, value: Any) -> None:
+    """Check what a key of a plugin's criterion asks for, now that its expressions have values.
+
+    Raises:
+        ValueError: It is not of its type; the text says why.
+    """
+    try:
+        _checked(hint, value)
+    except ValueError as error:
+        shown = shortened(json.dumps(value, ensure_ascii=False))
+        raise ValueError(f"'{name}' is {shown}, {error}") from None
+
+
+def refused(model: type[CustomStep], own: Mapping[str, Any]) -> str:
+    """Say what the class of a plugin has against the keys of a step; empty for nothing."""
+    try:
+        msgspec.convert(own, model.kind.Keys)
+    except msgspec.ValidationError as error:
+        return _told(error)
+    return ""
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isidentifier() and name.isascii()
+
+
+def _fields(keys: Any) -> list[tuple[str, Any, Any]]:
+    if not (isinstance(keys, type) and issubclass(keys, Struct)):
+        raise ValueError("has no 'Keys'; they are a class of their own, derived from Struct")
+    try:
+        msgspec.json.Decoder(keys)
+        found = msgspec.structs.fields(keys)
+    except Exception as error:  # noqa: BLE001 - annotations are the author's code
+        raise ValueError(f"has 'Keys' that msgspec cannot read: {error}") from None
+    return [_field(each) for each in found]
+
+
+def _field(each: FieldInfo) -> tuple[str, Any, Any]:
+    name = each.encode_name
+    if name in keys_of(CustomStep) or name == "type":
+        raise ValueError(f"has a key '{name}', which steps of all types have")
+    said = next(iter(said_of(each)), None)
+    if said is None or not said.examples:
+        raise ValueError(f"has a key '{name}' without description and example; write {_HOW}")
+    hint = _read_as(each.type, str(said.description), said.examples[0], BEFORE)
+    is_required = each.default is NODEFAULT and each.default_factory is NODEFAULT
+    known = msgspec.field(name=name) if is_required else msgspec.field(name=name, default=None)
+    # It may have a name that a field or a property of all steps has.
+    return f"own_{each.name}", hint, known
+
+
+def _read_as(hint: Any, description: str, example: object, names: frozenset[str]) -> Any:
+    written, rule, limits = _written(hint), partial(_checked, hint), _limits(hint)
+    extra = {"written": written, "rule": rule, "limits": limits, "names": names}
+    return Annotated[Any, key(description, example, **extra)]
+
+
+def _limits(hint: Any) -> dict[str, Any]:
+    """Return what a JSON Schema says of a type besides the type itself."""
+    said = msgspec.json.schema(hint)
+    limits = {name: said[name] for name in _LIMITS if name in said}
+    if "pattern" in said:  # an anchor is needed where an expression is as good
+        limits["pattern"] = rf"^(?=[\s\S]*(?:{said['pattern']}))"
+    return limits
+
+
+def _checked(hint: Any, value: Any) -> Any:
+    try:
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        raise ValueError(_told(error)) from None
+    return value
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """Return what msgspec says in the words of this language."""
+    text = str(error)
+    for kind, word in _WORDS.items():
+        text = text.replace(f"`{kind}`", word)
+    text, _, path = text.replace("`", "").partition(" - at $")
+    where = f" at {path.lstrip('.')}" if path else ""
+    if text.startswith("Expected "):
+        return f"should be {text.removeprefix('Expected ')}{where}"
+    return f"{text[:1].lower()}{text[1:]}{where}"
+
+
+def _written(hint: Any) -> Any:
+    """Return the type by whose reader a value is read; any JSON where there is none."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    origin, args = get_origin(hint), get_args(hint)
+    if hint in WORDS or (origin is Literal and all(isinstance(word, str) for word in args)):
+        return hint
+    if origin is list or (origin is tuple and args[1:] == (...,)):
+        inner: Any = _written(args[0])
+        return tuple[inner, ...]
+    if origin is dict and args[0] is str:
+        value: Any = _written(args[1])
+        return dict[str, value]
+    if origin in {Union, UnionType}:
+        kinds = [_written(each) for each in args if each is not NoneType]
+        lists = [each for each in kinds if get_origin(each) is tuple]
+        return Union[*kinds] if Any not in kinds and not lists[1:] else Any
+    return Any

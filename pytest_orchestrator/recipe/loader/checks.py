@@ -1,0 +1,341 @@
+"""Cross-step checks: services, inline steps, and the names that expressions read.
+
+Such a key is an error that says what to do instead.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.expressions.expression import Expression, Template
+from pytest_orchestrator.recipe.expressions.names import TRIED, dashed, unknown
+from pytest_orchestrator.recipe.fields.resolve import later
+from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.loader.ordering import awaited
+from pytest_orchestrator.recipe.loader.steps import Draft
+from pytest_orchestrator.recipe.model.graph import upstream
+from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
+from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep
+from pytest_orchestrator.recipe.parsing.nodes import pairs
+from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.expressions.sandbox import Chain
+
+_MOST = 8
+_FIELDS = {"run": ("id", "dir", "port"), "recipe": ("name", "path", "dir")}
+_OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
+
+
+class NameChecks:
+    """Checks the expressions of one file.
+
+    Args:
+        problems: Takes what is wrong.
+        variables: Names of the vars that the file declares.
+        matrix: Names of its matrix; None where they are not known yet.
+        fixtures: Fixtures that the file names for all steps.
+    """
+
+    def __init__(
+        self,
+        problems: Problems,
+        variables: Sequence[str],
+        matrix: Collection[str] | None,
+        fixtures: Collection[str],
+    ) -> None:
+        self._problems = problems
+        self._vars = variables
+        self._matrix = matrix
+        self._fixtures = fixtures
+
+    def check_root(self, expressions: Iterable[Expression]) -> None:
+        """Check the expressions in the values of the root."""
+        for expression in expressions:
+            for chain in _looked_up(expression):
+                self._shared(expression, chain, "")
+
+    def check_secrets(self, secrets: Mapping[str, Place]) -> None:
+        """Check that the vars are there that are to be masked.
+
+        Args:
+            secrets: The places of such as ``secrets.vars.pin``.
+        """
+        for secret, place in secrets.items():
+            _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
+            if kind == "vars" and name not in self._vars:
+                self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
+
+    def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
+        """Check that vars read those above them, and a matrix what there is at collection.
+
+        Args:
+            templates: The expressions in the values of the root.
+            required: The vars that are given from outside.
+        """
+        late = later(templates)
+        for one in templates:
+            for expression in one.expressions:
+                names = [
+                    chain.parts[0]
+                    for chain in expression.reads
+                    if chain.root == "vars" and chain.parts
+                ]
+                own = str(one.path[1]) if len(one.path) > 1 else ""
+                for name in names:
+                    if one.path[0] == "matrix" and name in late:
+                        head = f"matrix.{own} reads vars.{name}, which reads {late[str(name)]}"
+                        cure = "cells exist at collection, before there is that"
+                        self._problems.add(expression.place, head, hint=cure)
+                    elif one.path[0] == "vars" and name in self._vars and name not in required:
+                        self._above(expression, own, str(name))
+
+    def _above(self, expression: Expression, own: str, name: str) -> None:
+        if self._vars.index(name) >= self._vars.index(own):
+            what = "itself" if name == own else f"vars.{name}, which stands below it"
+            cure = "a var may read those above it"
+            self._problems.add(expression.place, f"vars.{own} reads {what}", hint=cure)
+
+    def check_steps(
+        self, steps: Sequence[Draft], final: Sequence[Draft], inner: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Check the expressions of steps.
+
+        Args:
+            steps: The steps in the order they run.
+            final: Those of ``finally``.
+            inner: For each step that uses a file the names of what it stands for.
+        """
+        if not any(each.expressions for each in (*steps, *final)):
+            return  # as in most files
+        flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
+        names = {name: at for at, found in enumerate(flat.values()) for name in found}
+        own = {name: 1 << at for at, name in enumerate(flat)}
+        before: dict[str, int] = {}
+        for each in steps:  # what a step waits for stands before it
+            known = 0
+            for wait in awaited(each):
+                known |= before.get(wait, 0) | own.get(wait, 0)
+            before[each.name] = known
+            self._step(each, names, known)
+        ended = sum(own[name] for name in {each.name for each in steps})
+        for each in final:
+            self._step(each, names, ended)
+            ended |= own[each.name]
+
+    def _step(self, each: Draft, names: Mapping[str, int], known: int) -> None:
+        """Check one step.
+
+        Args:
+            each: The step.
+            names: All that can be read of, each with the number of its step.
+            known: The steps that have ended by then: a bit for each.
+        """
+        where = f" in {each.title}"
+        fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
+        for expression in each.expressions:
+            for chain in _looked_up(expression):
+                name = chain.parts[0]
+                if chain.root == "steps":
+                    self._of_step(expression, str(name), each, names, known)
+                    self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
+                elif chain.root == "fixtures" and name not in fixtures:
+                    head = f"{each.title} does not name the fixture {quoted(str(name))}"
+                    cure = f"fixtures: [{name}]"
+                    self._problems.add(expression.place, head, hint=cure)
+                else:
+                    self._shared(expression, chain, where)
+
+    def _of_step(
+        self,
+        expression: Expression,
+        name: str,
+        each: Draft,
+        names: Mapping[str, int],
+        known: int,
+    ) -> None:
+        if name in names and known >> names[name] & 1:
+            return
+        if name in names:
+            head = f"{each.title} reads steps.{name}, and does not wait for it"
+            cure = f"needs: [{name}] or after: [{name}]"
+            self._problems.add(expression.place, head, hint=cure)
+            return
+        hint = dashed(expression.text, name)
+        if hint and unknown(expression, TRIED):
+            return  # which is told already
+        hint = hint or self._problems.meant(name, names)
+        inside = [one for one in names if one.startswith(f"{name}.")]
+        if inside:
+            hint = f"it stands for {', '.join(inside[:_MOST])}: steps['{inside[0]}']"
+        self._problems.add(expression.place, f"no step {quoted(name)} of this recipe", hint=hint)
+
+    def _shared(self, expression: Expression, chain: "Chain", where: str) -> None:
+        """Check what all steps may read."""
+        name = str(chain.parts[0])
+        if chain.root == "vars" and name not in self._vars:
+            self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
+        elif chain.root == "matrix" and self._matrix is not None and name not in self._matrix:
+            head = f"no name {quoted(name)} of the matrix"
+            self._unknown(expression.place, head, name, list(self._matrix), where)
+        self._field(expression, chain, chain.parts[:1], _FIELDS.get(chain.root, ()), where)
+
+    def _field(
+        self,
+        expression: Expression,
+        chain: "Chain",
+        parts: Sequence[str | int | None],
+        known: Sequence[str],
+        where: str,
+    ) -> None:
+        """Check a name that is looked up in what has some names and no others."""
+        for name in parts:
+            if known and isinstance(name, str) and name not in known:
+                head = f"no {quoted(name)} in '{chain.root}'"
+                self._unknown(expression.place, head, name, known, where)
+
+    def _unknown(
+        self, place: Place, head: str, name: str, known: Sequence[str], where: str
+    ) -> None:
+        near = nearest(name, known)
+        listed = ", ".join(map(shortened, known[:_MOST]))
+        there = f"; there is {listed}" if listed else "; there is none"
+        self._problems.add(place, head, where, near or there)
+
+
+def _looked_up(expression: Expression) -> "list[Chain]":
+    """Return what an expression looks up by a name that is written down and must be there."""
+    return [
+        chain
+        for chain in expression.reads
+        if chain.parts and isinstance(chain.parts[0], str) and not chain.asked
+    ]
+
+
+_AT_THE_END = frozenset(
+    {
+        "exit_code",
+        "result_schema",
+        "max_cpu_seconds",
+        "max_rss_mb",
+        "leftover_processes",
+    }
+)
+_LEAVE = "leave it out"
+_OWN = "and a service has a process of its own"
+_GOES_ON = "and a service goes on"
+
+
+class ServiceChecks:
+    """Checks the services among the steps of a file.
+
+    Args:
+        problems: Takes what is wrong.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+
+    def check(self, drafts: Sequence[Draft], fixtures: Sequence[str]) -> None:
+        """Note what cannot be; let what a service prints be read as text.
+
+        Args:
+            drafts: All steps, in the order in which they run, with their needs.
+            fixtures: Those of the recipe.
+        """
+        needs = {each.name: tuple(each.fields.get("needs", ())) for each in drafts}
+        for each in drafts:
+            if not each.fields.get("background"):
+                self._check_other(each)
+                continue
+            self._check_service(each, fixtures)
+            self._check_locks(each, drafts, upstream(each.name, needs))
+            if issubclass(each.model, ShellStep):
+                each.fields.setdefault("parse", "text")
+
+    def _check_other(self, each: Draft) -> None:
+        for key in ("ready", "stop_signal"):
+            if key in each.at:
+                cure = "say background: true, or leave it out"
+                self._note(each, key, " belongs to services", cure)
+
+    def _check_service(self, each: Draft, fixtures: Sequence[str]) -> None:
+        fields = each.fields
+        if fields.get("isolation") == "inline":
+            self._note(each, "isolation", f" is 'inline', {_OWN}", _LEAVE)
+        if issubclass(each.model, CodeStep) and (names := [*fields.get("fixtures", ()), *fixtures]):
+            tail = f" has '{names[0]}', so the step would run inside pytest, {_OWN}"
+            self._note(each, "fixtures", tail, "hand over by the Context what it needs")
+        if fields.get("heap"):
+            self._note(each, "heap", " is told by a step that returns, and a service is ended")
+        if fields.get("parse", "text") != "text":
+            tail = f" reads what was printed to the end, {_GOES_ON}"
+            self._note(each, "parse", tail, f"{_LEAVE}; 'ready' has 'stdout_matches'")
+        for criterion in fields.get("success", ()):
+            if criterion.name in _AT_THE_END:
+                tail = f" is known at the end of a step, {_GOES_ON}"
+                self._add(each, criterion.place, criterion.name, tail, _LEAVE)
+        if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
+            cure = "give 'file', 'port' or 'stdout_matches'"
+            self._note(each, "ready", " names nothing to wait for", cure)
+
+    def _check_locks(self, each: Draft, drafts: Iterable[Draft], before: set[str]) -> None:
+        """Note who would wait for ever for what a service holds to the end."""
+        held = set(each.fields.get("locks", ()))
+        for other in drafts:
+            shared = [name for name in other.fields.get("locks", ()) if name in held]
+            if shared and other is not each and other.name not in before:
+                tail = f" has '{shared[0]}', which service '{each.name}' holds to the end"
+                self._note(other, "locks", tail, "leave it to the service")
+
+    def _note(self, each: Draft, key: str, tail: str, cure: str = _LEAVE) -> None:
+        self._add(each, each.at.get(key, each.at[""]), key, tail, cure)
+
+    def _add(self, each: Draft, place: Place, key: str, tail: str, cure: str) -> None:
+        where = f" in {each.model.type} {each.title}"
+        self._problems.add(place, f"'{key}'", where, tail, hint=cure)
+
+
+_ASKED = OF_A_PROCESS - OF_SHELL
+_OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
+
+
+def check_inline(
+    steps: Iterable[Draft], shared: Collection[str], values: Values, problems: Problems
+) -> None:
+    """Note criteria that need a process of its own where a step has none.
+
+    Args:
+        steps: The steps as they were read.
+        shared: Fixtures of the recipe, which all steps are given.
+        values: Tells places.
+        problems: Takes what is wrong.
+    """
+    for step in steps:
+        cause = _cause(step, shared)
+        far = issubclass(step.model, SshStep)
+        names = {one.name for one in step.fields.get("success", ())}
+        names &= _OF_THE_TREE if far else _ASKED
+        if not cause or not names:
+            continue
+        for name, (key, _) in pairs(step.node_of("success")).items():
+            if name in names:
+                problems.add(
+                    values.place(key),
+                    f"'{name}' needs a process {'on this machine' if far else 'of its own'}",
+                    f", and {step.title} runs {'on another' if far else 'inside pytest'}",
+                    hint=cause,
+                )
+
+
+def _cause(step: Draft, shared: Collection[str]) -> str:
+    if issubclass(step.model, SshStep):
+        return "measure there what is to be asked, and print it"
+    if not issubclass(step.model, CodeStep):
+        return ""
+    if step.fields.get("isolation") == "inline":
+        return "it says 'isolation: inline'"
+    if step.fields.get("fixtures"):
+        return "it has 'fixtures'"
+    return "the recipe has 'fixtures'" if shared else ""

@@ -1,0 +1,219 @@
+"""Reader of `use`: expands a step into the steps of another file."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import field
+
+from pytest_orchestrator.core.files import path_text
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.recipe.expressions.names import BEFORE
+from pytest_orchestrator.recipe.fields.resolve import plain_locks
+from pytest_orchestrator.recipe.model.key_types import FilePath, Json, key
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Part, Source, Step
+from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
+
+DEEPEST = 20
+MOST = 20_000
+"""Steps of one recipe, those of used files among them."""
+
+OWN = frozenset(
+    {
+        "name",
+        "idx",
+        "description",
+        "tags",
+        "fixtures",
+        "needs",
+        "after",
+        "if",
+        "implicit",
+        "continue_on_error",
+        "use",
+        "with",
+    }
+)
+"""Keys that a step with ``use`` may have: all else belongs to the steps of the used file."""
+
+_FOREIGN = ("matrix", "context", "needs", "stop_on_failure")
+
+
+class UseStep(Step, frozen=True, kw_only=True):
+    """A step that stands for the steps of another file."""
+
+    type: ClassVar[str] = "use"
+
+    use: Annotated[
+        FilePath,
+        key(
+            "Another recipe file, relative to the rootdir: its steps run here.", "recipes/_psu.yaml"
+        ),
+    ]
+    with_: Annotated[
+        dict[str, Json],
+        key("Values for the `vars` of that file.", {"volts": 12}, names=BEFORE),
+    ] = field(default_factory=dict, name="with")
+
+
+Load = Callable[[Path, Sequence[Path]], Recipe]
+"""Loads a used file; the second are the files that use it, the first one first."""
+
+
+class Uses:
+    """Loads what the steps of one file use.
+
+    Args:
+        root: The rootdir.
+        users: The files that use this one, and this one.
+        load: Loads a file.
+        problems: Takes what is wrong.
+    """
+
+    def __init__(self, root: Path, users: Sequence[Path], load: Load, problems: Problems) -> None:
+        self._root = root
+        self._users = users
+        self._load = load
+        self._problems = problems
+
+    def recipe(self, name: str, place: Place) -> Recipe | None:
+        """Load the file that a step uses; None where there is a problem, which is noted."""
+        path = Path(os.path.normpath(self._root / name))
+        if path in self._users:
+            circle = [*self._users[self._users.index(path) :], path]
+            told = " -> ".join(self._shown(one) for one in circle)
+            self._problems.add(place, f"files use each other in a circle: {told}")
+        elif len(self._users) > DEEPEST:
+            self._problems.add(place, f"files use each other {DEEPEST} levels deep: no more")
+        elif not path.is_file():
+            self._problems.add(place, f"there is no file {name}{self._near(path)}")
+        else:
+            try:
+                return self._load(path, self._users)
+            except RecipeError as error:
+                head = f"{quoted(name)} is no good recipe"
+                self._problems.add(place, head, cause=error)
+        return None
+
+    def check(self, used: Recipe, given: Mapping[str, Place], place: Place, title: str) -> None:
+        """Note what a used file may not have, and what ``with`` does not fit."""
+        for name in _FOREIGN:
+            if name in used.at:
+                head = f"{used.id} has '{name}', which a file that is used cannot have"
+                self._problems.add(place, head)
+        known = [*used.vars, *used.required]
+        for name, where in given.items():
+            if name not in known:
+                near = nearest(name, known)
+                self._problems.add(where, f"{used.id} has no var {quoted(name)}{near}")
+        for name in used.required:
+            if name not in given:
+                head = f"{title} does not give {quoted(name)}"
+                self._problems.add(
+                    place, head, hint=f"{used.id} requires it: with: {{{name}: ...}}"
+                )
+
+    def _shown(self, path: Path) -> str:
+        return path_text(os.path.relpath(path, self._root))
+
+    def _near(self, path: Path) -> str:
+        folder = path.parent
+        if not folder.is_dir():
+            return f"; {self._shown(folder)} is no folder"
+        names = [one.name for one in folder.iterdir() if one.suffix in (".yaml", ".yml")]
+        return nearest(path.name, names)
+
+
+def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
+    """Return the steps of a used file as steps of its user, and those of its ``finally``.
+
+    Args:
+        step: The step that uses it.
+        used: The file.
+    """
+    part = Part(
+        name=step.name,
+        source=Source(used.id, used.path, used.text),
+        title=used.name,
+        vars=used.vars,
+        templates=tuple(one for one in used.templates if one.path[0] == "vars"),
+        locks=tuple(one for one in used.templates if one.path[0] == "locks"),
+        secrets=used.secrets,
+        given=step.with_,
+        given_templates=step.templates,
+        condition=step.if_,
+        place=step.at[""],
+    )
+    locks = plain_locks(used.locks, used.templates)
+    used = msgspec.structs.replace(used, locks=locks)
+    steps = [_one(step, used, each, part, step.needs, step.after) for each in used.steps]
+    return steps, [_one(step, used, each, part, (), ()) for each in used.final]
+
+
+def _one(
+    step: UseStep,
+    used: Recipe,
+    inner: Step,
+    part: Part,
+    needs: tuple[str, ...],
+    after: tuple[str, ...],
+) -> Step:
+    return msgspec.structs.replace(
+        inner,
+        name=f"{step.name}.{inner.name}",
+        # Who needs another one waits with that for what their user needs.
+        needs=tuple(f"{step.name}.{each}" for each in inner.needs) or needs,
+        after=(*after, *(f"{step.name}.{each}" for each in inner.after)),
+        tags=tuple(dict.fromkeys((*step.tags, *used.tags, *inner.tags))),
+        fixtures=tuple(dict.fromkeys((*step.fixtures, *used.fixtures, *inner.fixtures))),
+        locks=(*inner.locks, *used.locks),  # those first whose expressions tell their places
+        implicit=step.implicit and inner.implicit,
+        continue_on_error=step.continue_on_error or inner.continue_on_error,
+        part=_within(part, inner.part),
+    )
+
+
+def ends_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the steps that no other of these needs: needing them is needing all."""
+    needed = {name for step in steps for name in step.needs}
+    return tuple(step.name for step in steps if step.name not in needed)
+
+
+def _within(outer: Part, inner: Part | None) -> Part:
+    """Return the use of a step, the outermost one at the end of its chain."""
+    if inner is None:
+        return outer
+    return msgspec.structs.replace(
+        inner, name=f"{outer.name}.{inner.name}", outer=_within(outer, inner.outer)
+    )
+
+
+def numbered(
+    steps: Sequence[Step],
+    names: Mapping[str, tuple[str, ...]],
+    before: int,
+    *,
+    is_final: bool = False,
+) -> tuple[Step, ...]:
+    """Return steps with their places, each waiting for what its names stand for.
+
+    Args:
+        steps: The steps in the order they run.
+        names: What the names of steps that use a file stand for.
+        before: Number of the steps that run before these.
+        is_final: They stand in ``finally``.
+    """
+
+    def meant(given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for one in given for name in names.get(one, (one,))))
+
+    return tuple(
+        msgspec.structs.replace(
+            step, index=index, is_final=is_final, needs=meant(step.needs), after=meant(step.after)
+        )
+        for index, step in enumerate(steps, start=before + 1)
+    )

@@ -1,0 +1,195 @@
+"""Matrix expansion: one recipe for each cell."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from yaml import MappingNode, Node, SequenceNode
+
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.expressions.expression import (
+    ExpressionError,
+    as_text,
+    at_collection,
+)
+from pytest_orchestrator.recipe.fields.readers import Reading
+from pytest_orchestrator.recipe.fields.resolve import value_of
+from pytest_orchestrator.recipe.model.recipe import Cell, Recipe
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
+from pytest_orchestrator.recipe.problems import quoted
+
+MOST = 1000
+"""Cells of one recipe."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STRANGE = re.compile(r"[^\w.+-]")
+_OWN = ("include", "exclude")
+
+
+def check_matrix(node: Node, reading: Reading) -> None:
+    """Note what is wrong with a matrix as it is written; its lists may be expressions."""
+    if type(node) is not MappingNode or node.tag == BROKEN:
+        reading.mismatch(node, "matrix", "a mapping")
+        return
+    for name, (name_node, value) in pairs(node).items():
+        if not _NAME.fullmatch(name):
+            should = "should be letters, digits and _, beginning with a letter or _"
+            reading.wrong(name_node, "matrix", f" has the key {quoted(name)}, {should}")
+        elif type(value) is not SequenceNode:
+            _with_expressions(reading).mismatch(value, f"matrix.{name}", "a list")
+        elif not value.value and name not in _OWN:
+            reading.wrong(value, f"matrix.{name}", " is empty: no step would run")
+        elif name in _OWN:
+            for number, entry in enumerate(value.value):
+                if type(entry) is not MappingNode:
+                    title = f"matrix.{name}[{number}]"
+                    _with_expressions(reading).mismatch(entry, title, "a mapping")
+    if not pairs(node):
+        reading.wrong(node, "matrix", " is empty: no step would run")
+
+
+def _with_expressions(reading: Reading) -> Reading:
+    return reading._replace(values=reading.values.with_expressions)
+
+
+def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
+    """Return the names that cells have values of; None where that is not known before a run."""
+    found = [name for name in matrix if name not in _OWN]
+    entries = matrix.get("include", [])
+    if not isinstance(entries, list):
+        return None
+    for entry in entries:
+        if not isinstance(entry, dict):
+            return None
+        found += entry
+    return list(dict.fromkeys(found))
+
+
+def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
+    """Return a recipe for each cell of its matrix; the recipe itself where it has none.
+
+    Args:
+        recipe: The recipe.
+        names: What the names of expressions mean at collection.
+
+    Raises:
+        ExpressionError: A list has no value, or is none, or the cells are too many or none.
+    """
+    if not recipe.matrix:
+        return [recipe]
+    axes: dict[str, list[Json]] = {}
+    with at_collection():
+        for name, value in recipe.matrix.items():
+            given = value_of(recipe, ("matrix", name), value, names)
+            axes[name] = _listed(recipe, name, given)
+    include, exclude = (_entries(recipe, name, axes.pop(name, [])) for name in _OWN)
+    found = list(_combined(recipe, axes, include, exclude))
+    if not found:
+        raise ExpressionError("the matrix has no cell: no step would run", recipe.at["matrix"])
+    return [
+        msgspec.structs.replace(recipe, cell=Cell(name, values), context="recipe")
+        for name, values in zip(_names(found, axes), found, strict=True)
+    ]
+
+
+def _place(recipe: Recipe, name: str) -> Place:
+    return recipe.at.get(f"matrix.{name}", recipe.at["matrix"])
+
+
+def _listed(recipe: Recipe, name: str, given: Json) -> list[Json]:
+    if not isinstance(given, list):
+        raise ExpressionError(f"matrix.{name} is no list", _place(recipe, name))
+    if not given and name not in _OWN:
+        raise ExpressionError(f"matrix.{name} is empty: no step would run", _place(recipe, name))
+    return given
+
+
+def _entries(recipe: Recipe, name: str, given: list[Json]) -> list[dict[str, Json]]:
+    for entry in given:
+        if not isinstance(entry, dict):
+            raise ExpressionError(
+                f"matrix.{name} has an entry that is no mapping", _place(recipe, name)
+            )
+    return [entry for entry in given if isinstance(entry, dict)]
+
+
+def _combined(
+    recipe: Recipe,
+    axes: Mapping[str, list[Json]],
+    include: list[dict[str, Json]],
+    exclude: list[dict[str, Json]],
+) -> list[dict[str, Json]]:
+    """Return the values of all cells, in the order written, as GitHub Actions does."""
+    size = 1
+    for values in axes.values():
+        size *= len(values)
+    if size > MOST:
+        reason = f"the matrix has {size:,} cells; {MOST:,} are the most"
+        raise ExpressionError(reason, recipe.at["matrix"])
+    _known(recipe, axes, exclude)
+    product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
+    told = [cell for cell in product if not any(_within(entry, cell) for entry in exclude)]
+    if not axes:
+        told = []
+    original = len(told)
+    for entry in include:
+        own = {name: value for name, value in entry.items() if name in axes}
+        met = [cell for cell in told[:original] if _within(own, cell)]
+        for cell in met:
+            cell.update(entry)
+        if not met:
+            told.append(dict(entry))
+    return told
+
+
+def _known(recipe: Recipe, axes: Mapping[str, list[Json]], exclude: list[dict[str, Json]]) -> None:
+    for entry in exclude:
+        for name in entry:
+            if name not in axes:
+                reason = f"matrix.exclude names {name!r}, which the matrix does not have"
+                raise ExpressionError(reason, _place(recipe, "exclude"))
+
+
+def _within(entry: Mapping[str, Json], cell: Mapping[str, Json]) -> bool:
+    return all(
+        name in cell and type(cell[name]) is type(value) and cell[name] == value
+        for name, value in entry.items()
+    )
+
+
+def _names(found: list[dict[str, Json]], axes: Mapping[str, list[Json]]) -> Iterator[str]:
+    """Return the ids of cells: names and values; what has no short text is told by its index."""
+    order = list(dict.fromkeys([*axes, *(name for cell in found for name in cell)]))
+    values: dict[str, list[Json]] = {name: [] for name in order}
+    for name in order:
+        for cell in found:
+            if name in cell and not any(_same(cell[name], one) for one in values[name]):
+                values[name].append(cell[name])
+    for name in axes:
+        values[name] = axes[name]
+    seen: dict[str, int] = {}
+    for cell in found:
+        text = ",".join(
+            f"{name}:{_text(cell[name], values[name])}" for name in order if name in cell
+        )
+        seen[text] = seen.get(text, 0) + 1
+        yield text if seen[text] == 1 else f"{text}-{seen[text]}"
+
+
+def _text(value: Json, values: list[Json]) -> str:
+    texts = [_short(one) for one in values]
+    at = next((at for at, one in enumerate(values) if _same(one, value)), 0)
+    if isinstance(value, list | dict) or texts.count(_short(value)) > 1 or not _short(value):
+        return str(at)
+    return _short(value)
+
+
+def _short(value: Json) -> str:
+    return _STRANGE.sub("_", as_text(value))[:60]
+
+
+def _same(one: Json, other: Json) -> bool:
+    return type(one) is type(other) and one == other

@@ -1,0 +1,483 @@
+"""Step reader: one step node with its nested mappings and the file's defaults.
+
+A default is read once, where it stands, and then for each step as if it stood there: so its
+expressions, its place in messages and all else are those of a key of the step.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+from yaml import MappingNode, Node, ScalarNode
+
+from pytest_orchestrator.core.errors import ContextKeyError
+from pytest_orchestrator.core.keys import checked_key
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.expressions import command_line
+from pytest_orchestrator.recipe.expressions.expression import Expression
+from pytest_orchestrator.recipe.expressions.names import AFTER
+from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, own_keys, refused
+from pytest_orchestrator.recipe.fields.readers import Reading
+from pytest_orchestrator.recipe.fields.struct_fields import fields_of, keys_of
+from pytest_orchestrator.recipe.fields.values import FAILED, Templates, Values
+from pytest_orchestrator.recipe.loader.criteria import criteria_of
+from pytest_orchestrator.recipe.loader.include import OWN, UseStep
+from pytest_orchestrator.recipe.model.options import (
+    Measurement,
+    Output,
+    Ready,
+    Retry,
+    Search,
+    Within,
+)
+from pytest_orchestrator.recipe.model.recipe import Defaults
+from pytest_orchestrator.recipe.model.step import CodeStep, PythonStep, ShellStep, Step
+from pytest_orchestrator.recipe.parsing.nodes import BROKEN, Pairs, pairs
+from pytest_orchestrator.recipe.problems import Problems, either, quoted
+
+
+def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[str, Any] | None:
+    """Read a mapping within a step.
+
+    Args:
+        model: The Struct that it becomes.
+        node: Its node.
+        key: How messages call it, such as ``retry``.
+        reading: Takes the problems; its path is where the mapping stands.
+
+    Returns:
+        The fields that were given, or None where some that are required are not.
+    """
+    if type(node) is not MappingNode or node.tag == BROKEN:
+        reading.mismatch(node, key, "a mapping")
+        return None
+    found, hints, known = pairs(node), set(), keys_of(model)
+
+    def unknown(name: str, name_node: Node) -> None:
+        hint = reading.problems.meant(name, known, but=found)
+        hints.add(hint)
+        head = f"unknown key {quoted(name)} in '{key}'"
+        reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)
+
+    fields = fields_of(model, found, reading, unknown, f"{key}.")
+    for name, each in known.items():
+        if each.is_required and name not in found and f"did you mean '{name}'?" not in hints:
+            head = f"'{key}' is missing '{name}'"
+            reading.problems.add(reading.values.place(node), head, reading.where)
+    if "at" in model.__struct_fields__:
+        fields["at"] = {name: reading.values.place(value) for name, (_, value) in found.items()}
+        fields["at"][""] = reading.values.place(node)
+    required = [each.field for each in known.values() if each.is_required]
+    return fields if all(name in fields for name in required) else None
+
+
+def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
+    """Read the ``measurements`` of a step."""
+    if type(node) is not MappingNode:
+        reading.mismatch(node, "measurements", "a mapping")
+        return {}
+    told: dict[str, Measurement] = {}
+    for name, (name_node, value) in pairs(node).items():
+        title = f"measurements.{name}"
+        if not reading.values.is_name(name, name_node):
+            continue
+        if not name.strip():
+            reading.wrong(name_node, "measurements", " has an empty name")
+            continue
+        inner = reading._replace(path=("measurements", name))
+        fields = nested(Measurement, value, title, inner)
+        if fields is None:
+            continue
+        if "within" in fields["at"]:
+            within = nested(
+                Within,
+                pairs(value)["within"][1],
+                f"{title}.within",
+                inner._replace(path=(*inner.path, "within")),
+            )
+            fields["within"] = within and Within(**within)
+        told[name] = Measurement(**fields)
+    return told
+
+
+def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
+    """Read the ``outputs`` of a step."""
+    if type(node) is not MappingNode:
+        reading.mismatch(node, "outputs", "a mapping")
+        return ()
+    told: list[Output] = []
+    for name, (name_node, value) in pairs(node).items():
+        if not reading.values.is_name(name, name_node):
+            continue
+        try:
+            checked_key(name)
+        except ContextKeyError:
+            should = "should be a key of the Context such as dut.serial_v1"
+            reading.wrong(name_node, "outputs", f" has the key {quoted(name)}, {should}")
+            continue
+        inner = reading._replace(path=("outputs", len(told), "value"))
+        read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
+        if read is not FAILED:
+            told.append(Output(key=name, value=read, place=reading.values.place(value)))
+    return tuple(told)
+
+
+def _is_search(node: Node) -> bool:
+    return type(node) is MappingNode and node.tag != BROKEN and "from" in pairs(node)
+
+
+def _searched(name: str, node: Node, reading: Reading) -> Any:
+    fields = nested(Search, node, f"outputs.{name}", reading)
+    return FAILED if fields is None else Search(**fields)
+
+
+def _valued(node: Node, reading: Reading) -> Any:
+    value = reading.values.with_expressions.json(node)
+    if reading.values.templated:
+        reading.templates.check(value, AFTER, reading.problems, reading.where)
+        value = reading.templates.taken(value, *reading.path)
+    return value
+
+
+def _read(model: type[Struct], node: Node, reading: Reading) -> Struct | None:
+    fields = nested(model, node, str(reading.path[-1]), reading)
+    return None if fields is None else model(**fields)
+
+
+_NESTED: dict[str, Callable[[Node, Reading], Any]] = {
+    "retry": partial(_read, Retry),
+    "ready": partial(_read, Ready),
+    "outputs": outputs,
+    "measurements": measurements,
+}
+
+
+_TWINS: Final = {"args": "params", "params": "args"}
+"""What a step is given is called by one name for programs and by another for functions."""
+
+
+class Draft(Struct):
+    """A step that is read, before its place among the others is known.
+
+    Attributes:
+        model: The Struct of its type; `Step` where that cannot be told.
+        node: Its mapping.
+        title: How messages call it, such as ``step 'flash'`` or ``step 3``.
+        fields: The fields that were given and could be read.
+        at: Where the value of each key that was given stands, as in `Step`.
+        expressions: All expressions in its values.
+    """
+
+    model: type[Step]
+    node: Node
+    title: str
+    fields: dict[str, Any]
+    at: dict[str, Place]
+    expressions: tuple[Expression, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the step; empty where it has no good one."""
+        name: str = self.fields.get("name", "")
+        return name
+
+    def node_of(self, key: str) -> Node:
+        """The node of the value of a key that was given."""
+        return pairs(self.node)[key][1]
+
+
+def read_step(
+    node: Node,
+    title: str,
+    values: Values,
+    problems: Problems,
+    shared: Pairs,
+    known: Extensions,
+) -> Draft | None:
+    """Read one step.
+
+    Args:
+        node: An item of ``steps`` or ``finally``.
+        title: How messages call the item where it has no name, such as ``step 3``.
+        values: Reads the values of the file.
+        problems: Takes what is wrong.
+        shared: The defaults of the file, which have no problem.
+        known: The types of steps and the criteria that there are.
+
+    Returns:
+        The step, or None where it is no mapping.
+    """
+    if type(node) is MappingNode:
+        return _StepReader(node, title, values, problems, known).draft(shared)
+    found = Reading(values, problems, "", Templates()).kind(node)
+    if found:
+        problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
+    return None
+
+
+class _StepReader:
+    """Reads one step; notes everything that can be said about its keys alone."""
+
+    def __init__(
+        self,
+        node: MappingNode,
+        title: str,
+        values: Values,
+        problems: Problems,
+        known: Extensions,
+    ) -> None:
+        self._node = node
+        self._known = known
+        self._types = known.step_types
+        self._pairs = pairs(node)
+        self._values = values
+        self._problems = problems
+        self._hints: set[str] = set()
+        name = self._pairs["name"][1] if "name" in self._pairs else None
+        named = name.value if type(name) is ScalarNode else ""
+        self._title = f"step {quoted(named)}" if named else title
+        self._where = f" in {self._title}"
+        self._model = self._type()
+        self._typed = f"{self._model.type} {self._title}".lstrip()
+        self._where = f" in {self._typed}"
+        self._templates = Templates()
+        self._reading = Reading(values, problems, self._where, self._templates)
+
+    def draft(self, shared: Pairs) -> Draft:
+        """The step."""
+        given = self._pairs
+        if self._model is not UseStep:
+            given = with_defaults(given, shared, self._model, is_service=self._is_service)
+        fields = fields_of(self._model, given, self._reading, self._unknown)
+        if "success" in self._pairs:
+            success = self._pairs["success"][1]
+            fields["success"] = criteria_of(success, self._reading, self._model, self._known)
+        for key, read in _NESTED.items():
+            if key in given:
+                reading = self._reading._replace(path=(key,))
+                fields[key] = read(given[key][1], reading)
+        if self._model is UseStep:
+            self._check_use()
+        self._check_missing(given)
+        self._check_command(given, fields)
+        if self._model is PythonStep:
+            self._check_callable()
+        if issubclass(self._model, CustomStep):
+            self._check_own(self._model, fields)
+        fields["templates"] = tuple(self._templates.found)
+        at = {key: self._values.place(node) for key, (_, node) in given.items()}
+        at[""] = self._values.place(self._node)
+        return Draft(
+            self._model,
+            self._node,
+            self._title,
+            fields,
+            at,
+            tuple(self._templates.expressions),
+        )
+
+    @property
+    def _is_service(self) -> bool:
+        node = self._pairs["background"][1] if "background" in self._pairs else None
+        return type(node) is ScalarNode and self._values.scalar(node) is True
+
+    def _note(self, node: Node, head: str, hint: str = "") -> None:
+        self._problems.add(self._values.place(node), head, self._where, hint=hint)
+
+    def _type(self) -> type[Step]:
+        """The type that the step says, else the one that its keys tell, else `Step`."""
+        node = self._pairs["type"][1] if "type" in self._pairs else None
+        given = self._values.scalar(node) if type(node) is ScalarNode else None
+        if "use" in self._pairs:
+            if node is not None:
+                self._note(
+                    self._pairs["type"][0], "'type' beside 'use'", "the used steps have types"
+                )
+            return UseStep
+        if isinstance(given, str) and given in self._types:
+            return self._types[given]
+        owners = self._owners()
+        if node is not None:
+            meant = self._bad_type(node, given)
+            owners = [self._types[meant]] if meant else owners
+        elif not self._misspelt_type():
+            cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
+            self._note(
+                self._node, "missing 'type'", hint=cures[0] if len(cures) == 1 else self._listed
+            )
+        return owners[0] if len(owners) == 1 else Step
+
+    @property
+    def _listed(self) -> str:
+        return f"a step has a type: {either(self._types)}"
+
+    def _misspelt_type(self) -> bool:
+        strange = [key for key in self._pairs if key not in keys_of(Step)]
+        return any(self._problems.meant(key, ["type"]) for key in strange)
+
+    def _bad_type(self, node: Node, given: object) -> str:
+        """Note that a type is none; give the one that was probably meant, or nothing."""
+        if isinstance(given, str):
+            hint = self._problems.meant(given, self._types)
+            self._note(node, f"unknown type {quoted(given)}", hint=hint or self._listed)
+            return next((name for name in self._types if f"'{name}'" in hint), "")
+        wanted = either([f"'{name}'" for name in self._types])
+        Reading(self._values, self._problems, self._where, Templates()).mismatch(
+            node, "type", wanted
+        )
+        return ""
+
+    def _owners(self) -> list[type[Step]]:
+        """The types that the step's keys speak for; of two related ones the plainest that does."""
+        found: list[type[Step]] = []
+        for model in self._types.values():
+            own = self._own(model)
+            related = next((other for other in found if issubclass(model, other)), None)
+            if own and related is None:
+                found.append(model)
+            elif related is not None and len(own) > len(self._own(related)):
+                found[found.index(related)] = model
+        return found
+
+    def _own(self, model: type[Step]) -> list[str]:
+        """The keys of the step that only steps of one type have."""
+        return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
+
+    def _unknown(self, name: str, node: Node) -> None:
+        if name == "type":
+            return
+        if name == "with":
+            self._note(node, "'with' without 'use'")
+            return
+        owner = next((each for each in self._types.values() if name in keys_of(each)), None)
+        if owner and self._model is not Step:
+            self._foreign(name, node, owner.type)
+        elif not owner:
+            hint = self._problems.meant(name, ["type", *keys_of(self._model)], but=self._pairs)
+            self._hints.add(hint)
+            self._note(node, f"unknown key {quoted(name)}", hint=hint)
+
+    def _is_meant(self, key: str) -> bool:
+        return key in self._pairs or f"did you mean '{key}'?" in self._hints
+
+    def _check_missing(self, given: Pairs) -> None:
+        for name, key in keys_of(self._model).items():
+            if key.is_required and name not in given and not self._is_meant(name):
+                self._note(self._node, f"missing '{name}'")
+
+    def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
+        """Ask the plugin's class for what it has against the keys as a whole."""
+        keys = own_keys(model)
+        given = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
+        if self._problems.found or any(
+            one.path[0] in keys.values() for one in self._templates.found
+        ):
+            return  # it is asked once all of them have values
+        wrong = refused(model, given)
+        if wrong:
+            self._note(self._node, wrong)
+
+    def _check_use(self) -> None:
+        for name, (node, _) in self._pairs.items():
+            if name not in OWN and name in keys_of(UseStep):
+                self._note(node, f"'{name}' belongs to the steps of the file that is used,")
+        given = self._pairs["with"][1] if "with" in self._pairs else None
+        if type(given) is ScalarNode:
+            self._reading.mismatch(given, "with", "a mapping")
+
+    def _check_command(self, given: Pairs, fields: dict[str, Any]) -> None:
+        command = fields.get("cmd")
+        if not issubclass(self._model, ShellStep) or not command:
+            return
+        shell = fields.setdefault("shell", None if "shell" in given else self._known.shell)
+        if not isinstance(command, str):  # it is executed as it is
+            if "shell" in self._pairs:
+                key = self._pairs["shell"][0]
+                hint = "a list is executed as it is: leave 'shell' out, or write cmd as text"
+                self._note(key, "'shell' beside a 'cmd' that is a list", hint)
+            shell = fields["shell"] = None
+        for one in self._templates.found:
+            if one.path[0] != "cmd":
+                continue
+            wrong = command_line.problem(one, command, shell)
+            if wrong:
+                self._problems.add(one.place, wrong, self._where)
+
+    def _check_callable(self) -> None:
+        both = [key for key in ("class", "function") if key in self._pairs]
+        if len(both) == 2:
+            head = "'class' and 'function'"
+            self._note(self._pairs["function"][0], head, hint="give one of them")
+        elif not self._is_meant("class") and not self._is_meant("function"):
+            self._note(self._node, "missing 'class' or 'function'")
+
+    def _foreign(self, name: str, node: Node, owner: str) -> None:
+        head = f"'{name}' belongs to {owner} steps"
+        twin = _TWINS.get(name, "")
+        hint = f"its values go into '{twin}'" if twin in keys_of(self._model) else ""
+        self._problems.add(
+            self._values.place(node), head, f", and this is {self._typed}", hint=hint
+        )
+
+
+_OF_ITS_END = frozenset({"isolation", "parse"})
+"""Keys that a service cannot have, since they tell how a step returns."""
+
+
+def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
+    """Read ``defaults``.
+
+    Args:
+        node: Its value.
+        reading: Takes the problems.
+
+    Returns:
+        Their values, and of the keys that have no problem the nodes.
+    """
+    if type(node) is not MappingNode or node.tag == BROKEN:
+        reading.mismatch(node, "defaults", "a mapping")
+        return Defaults(), {}
+    found: Pairs = {}
+    fields: dict[str, Any] = {}
+    for name, pair in pairs(node).items():
+        before = len(reading.problems.found)
+        fields |= _fields({name: pair}, reading)
+        if len(reading.problems.found) == before:
+            found[name] = pair
+    return Defaults(**fields), found
+
+
+def _fields(found: Pairs, reading: Reading) -> dict[str, Any]:
+    def unknown(name: str, node: Node) -> None:
+        place, known = reading.values.place(node), keys_of(Defaults)
+        hint = reading.problems.meant(name, known) or f"it may have {either(known)}"
+        reading.problems.add(place, f"unknown key {quoted(name)} in 'defaults'", hint=hint)
+
+    fields = fields_of(Defaults, found, reading, unknown, "defaults.")
+    if "retry" in found:
+        retry = nested(Retry, found["retry"][1], "defaults.retry", reading)
+        fields["retry"] = retry and Retry(**retry)
+    return fields
+
+
+def with_defaults(own: Pairs, defaults: Pairs, model: type[Step], *, is_service: bool) -> Pairs:
+    """Return the keys of a step with the defaults that it does not have itself.
+
+    Args:
+        own: The keys that it has.
+        defaults: The defaults of the file.
+        model: The Struct of its type.
+        is_service: It goes on in the background.
+    """
+    known: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
+        _OF_ITS_END if is_service else set()
+    )
+    found = {name: pair for name, pair in defaults.items() if name in known and name not in own}
+    found |= own
+    if "args" in known and "args" in own and "args" in defaults:
+        name, node = own["args"]
+        if type(node) is MappingNode and node.tag != BROKEN:
+            both = pairs(defaults["args"][1]) | pairs(node)
+            found["args"] = (name, MappingNode(node.tag, both, node.start_mark, node.end_mark))
+    return found

@@ -1,0 +1,1 @@
+"""YAML parsing: bytes to checked nodes with line numbers."""

@@ -1,0 +1,315 @@
+"""Node checks before anything is built: duplicate keys, alias bombs, scalars.
+
+Afterwards the value of each mapping node is a dict from the text of a key to its pair of
+nodes, merges included; what could not be read is left out and has its problem. Each node
+is looked at once however many aliases lead to it, and no node of a checked document is
+deeper than `MAX_DEPTH`, so what walks over it may recurse.
+
+PyYAML itself reads YAML 1.1, where ``no`` is false, ``22:30`` is 1350, ``010`` is 8 and
+``2024-01-01`` is a date.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.parsing.source import (
+    MAPPING,
+    MAX_BYTES,
+    MAX_COPIES,
+    MAX_DEPTH,
+    MAX_NODES,
+    PLAIN,
+    QUOTED,
+    SEQUENCE,
+)
+from pytest_orchestrator.recipe.problems import Problems, Refused, lines, quoted, shortened
+
+BROKEN = "broken"
+"""The tag of a node that has its problem already and is not to be read."""
+
+_CORE = "tag:yaml.org,2002:"
+_SCALAR = frozenset(
+    {PLAIN, QUOTED, *(_CORE + name for name in ("str", "int", "float", "bool", "null"))}
+)
+_COLLECTION: dict[type[Node], frozenset[str]] = {
+    SequenceNode: frozenset({SEQUENCE, _CORE + "seq"}),
+    MappingNode: frozenset({MAPPING, _CORE + "map"}),
+}
+_TEXT = frozenset({QUOTED, _CORE + "str"})
+_OPEN = (0, 0, 0)
+_WIDEST = 80
+_WORD = re.compile(r"[^\s:#,{}\[\]][^:#\n]*?(?=\s*(?:[:#\n]|$))|\S")
+
+Pairs = dict[str, tuple[ScalarNode, Node]]
+
+
+def place_of(node: Node, text: str) -> Place:
+    """Where a node stands.
+
+    Args:
+        node: Any node.
+        text: The whole text, without a byte order mark.
+
+    Returns:
+        Its place; what goes over several lines is marked by its first word.
+    """
+    start, end = node.start_mark, node.end_mark
+    if start.line == end.line and end.column > start.column:
+        length = end.column - start.column
+    else:
+        near = start.index + _WIDEST
+        word = None if type(node) is SequenceNode else _WORD.match(text, start.index, near)
+        length = len(word.group()) if word else 1
+    return Place(start.line + 1, start.column + 1, length)
+
+
+def pairs(node: Node) -> Pairs:
+    """The keys of a mapping node that was looked at, each with its two nodes."""
+    found: Pairs = node.value
+    return found
+
+
+class Check:
+    """The look at the nodes of one document.
+
+    Args:
+        text: The whole text, without a byte order mark.
+        problems: Takes what is wrong: duplicate keys, keys that are no text, tags that a
+            recipe cannot have.
+        max_bytes: The limit of the size of the file; see `MAX_COPIES`.
+    """
+
+    def __init__(self, text: str, problems: Problems, max_bytes: int = MAX_BYTES) -> None:
+        self._text = text
+        self._problems = problems
+        self._most = MAX_COPIES * max_bytes
+        self._seen: dict[int, tuple[int, int, int]] = {}
+
+    def visit(self, node: Node) -> tuple[int, int, int]:
+        """Look at a node and all below it.
+
+        Anchors stand before their aliases, so what an alias leads to was looked at before
+        or is just being looked at: this recurses no deeper than the text is nested.
+
+        Args:
+            node: A node as it was composed, or one that was looked at before.
+
+        Returns:
+            Once all aliases are followed the number of nodes, the levels below, and the
+            number of characters in scalars.
+
+        Raises:
+            Refused: An alias stands within its own anchor, or a limit is exceeded.
+        """
+        seen = self._seen.get(id(node))
+        if seen is not None:
+            if seen is _OPEN:
+                self._refuse(node, "an alias within its own anchor has no end")
+            return seen
+        self._seen[id(node)] = _OPEN
+        if node.tag not in _COLLECTION[type(node)]:
+            self._tag(node)
+        found = self._mapping(node) if type(node) is MappingNode else self._all(node, node.value)
+        if found[1] > MAX_DEPTH:
+            self._refuse(node, f"more than {MAX_DEPTH} levels of nesting, aliases followed")
+        self._seen[id(node)] = found
+        return found
+
+    def _all(
+        self, parent: Node, nodes: list[Node], keys: Sequence[Node] = ()
+    ) -> tuple[int, int, int]:
+        count, height = 1 + len(keys), 0
+        size = sum([len(key.value) for key in keys if type(key) is ScalarNode])
+        for node in nodes:
+            if type(node) is ScalarNode:
+                count += 1
+                size += len(node.value)
+                if node.tag not in _SCALAR:
+                    self._tag(node)
+            else:
+                below, levels, letters = self.visit(node)
+                count += below
+                size += letters
+                height = max(height, levels)
+            # Here, not at the end: merging alone could cost minutes until then.
+            if count > MAX_NODES:
+                self._refuse(
+                    parent, f"the file has more than {MAX_NODES:,} nodes, aliases followed"
+                )
+            if size > self._most:
+                head = f"the file has more than {self._most:,} characters of text, aliases followed"
+                self._refuse(parent, head)
+        return count, height + 1, size
+
+    def _mapping(self, node: MappingNode) -> tuple[int, int, int]:
+        values = [value for _, value in node.value]
+        found = self._all(node, values, keys=[key for key, _ in node.value])
+        written: Pairs = {}
+        for key, value in node.value:
+            if type(key) is not ScalarNode:
+                self._problem(key, "a key is text, not a list or a mapping", self._braced(key))
+            elif key.tag not in _SCALAR:
+                self._tag(key)
+            elif key.value in written:
+                self._twice(written[key.value][0], key)
+            elif self._is_text(key):
+                written[key.value] = (key, value)
+        merge = written.get("<<")
+        if merge and merge[0].tag == PLAIN:
+            del written["<<"]
+            for other in self._merged(merge[1]):
+                for name, pair in pairs(other).items():
+                    written.setdefault(name, pair)
+        node.value = written
+        return found
+
+    def _braced(self, key: Node) -> str:
+        """Return the cure for a key that is the inner half of ``{{ x }}``."""
+        begin, end = key.start_mark.index, key.end_mark.index
+        if (
+            type(key) is not MappingNode
+            or any(value.value != "" for _, value in key.value)
+            or not self._text.startswith("{{", begin - 1)
+        ):
+            return ""
+        inner = shortened(self._text[begin + 1 : end - 1].strip())
+        quote = "'" if '"' in inner else '"'
+        return f"write {quote}${{{{ {inner} }}}}{quote}, in quotes, for an expression"
+
+    def _merged(self, node: Node) -> list[Node]:
+        parts = node.value if type(node) is SequenceNode else [node]
+        good: list[Node] = [part for part in parts if type(part) is MappingNode]
+        if len(good) < len(parts):
+            self._problem(node, "'<<' merges a mapping or a list of mappings")
+        return good
+
+    def _is_text(self, key: ScalarNode) -> bool:
+        if key.tag in _TEXT:
+            return True
+        if key.tag == PLAIN:
+            try:
+                if isinstance(plain(key.value), str):
+                    return True
+            except NotJsonScalar:
+                pass
+        cure = f"quote it: '{shortened(key.value)}'"
+        self._problem(key, "a key is text, not a number, true, false or null", cure)
+        return False
+
+    def _twice(self, first: Node, second: ScalarNode) -> None:
+        where = lines(first.start_mark.line + 1, second.start_mark.line + 1)
+        self._problem(second, f"the key {quoted(second.value)} is given twice, in {where}")
+
+    def _tag(self, node: Node) -> None:
+        if node.tag != BROKEN:
+            tag = node.tag.replace(_CORE, "!!")
+            node.tag = BROKEN
+            self._problem(node, f"the tag {shortened(tag)} is not supported here", "leave it out")
+
+    def _problem(self, node: Node, head: str, hint: str = "") -> None:
+        self._problems.add(place_of(node, self._text), head, hint=hint)
+
+    def _refuse(self, node: Node, head: str) -> NoReturn:
+        self._problem(node, head)
+        raise Refused
+
+
+Scalar = None | bool | int | float | str
+
+_WORDS: dict[str, Scalar] = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+_TYPES = {"int": int, "float": float, "bool": bool, "null": type(None)}
+_NUMBER_BEGINS = frozenset("+-.0123456789")
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_LOWEST, _HIGHEST = -(2**63), 2**64 - 1
+_DIGITS = 22
+"""No number of 64 bits has more, in base 8 or above; Python refuses to read some thousand."""
+
+
+class NotJsonScalar(ValueError):
+    """A number that YAML can write and JSON cannot keep; the message says what to do."""
+
+
+def plain(text: str) -> Scalar:
+    """Read a scalar that stands without quotes and without a tag.
+
+    Args:
+        text: The scalar as YAML delivers it.
+
+    Returns:
+        None, a boolean, a number, or the text itself.
+
+    Raises:
+        NotJsonScalar: The number is not finite or has more than 64 bits.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMBER_BEGINS:
+        return text
+    if _WHOLE.fullmatch(text):
+        return _whole(text, 10)
+    if _OCTAL_OR_HEX.fullmatch(text):
+        return _whole(text, 8 if text[1] == "o" else 16)
+    if _FLOAT.fullmatch(text):
+        return _finite(text)
+    if _NOT_FINITE.fullmatch(text):
+        raise NotJsonScalar(f"{text} is no number of JSON; use null, or quote it: '{text}'")
+    return text
+
+
+def tagged(text: str, tag: str) -> Scalar:
+    """Read a scalar whose tag the file gives, such as ``!!int 12``.
+
+    Args:
+        text: The scalar as YAML delivers it.
+        tag: ``str``, ``int``, ``float``, ``bool`` or ``null``.
+
+    Returns:
+        The value; a whole number as a float where the tag asks for one.
+
+    Raises:
+        NotJsonScalar: The text does not mean a value of that tag, or JSON cannot keep it.
+    """
+    if tag == "str":
+        return text
+    value = plain(text)
+    if tag == "float" and type(value) is int:
+        return float(value)
+    if type(value) is _TYPES[tag]:
+        return value
+    raise NotJsonScalar(f"{quoted(text)} is not what the tag !!{tag} says")
+
+
+def _whole(text: str, radix: int) -> int:
+    digits = text.lstrip("+-0ox")
+    if len(digits) <= _DIGITS:
+        number = int(digits or "0", radix) * (-1 if text[0] == "-" else 1)
+        if _LOWEST <= number <= _HIGHEST:
+            return number
+    raise NotJsonScalar(f"{shortened(text)} does not fit into 64 bits; quote it to have it as text")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isfinite(number):
+        return number
+    raise NotJsonScalar(f"{shortened(text)} is too large for a number; quote it to have it as text")

@@ -1,0 +1,311 @@
+"""YAML reader: file bytes to nodes with positions, and readable syntax errors.
+
+libyaml does the work; its limits and those of this file hold before anything is built.
+"""
+
+import re
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from yaml import MappingNode
+
+from pytest_orchestrator.core.files import content
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.problems import Problems, Refused
+
+MAX_BYTES = 1 << 20
+MAX_COPIES = 16
+"""Times the largest file that its text may have once aliases are followed."""
+
+MAX_NODES = 250_000
+MAX_DEPTH = 100
+
+# The tags that nodes get where the file gives none. What a plain scalar means is asked
+# when it is read: most are, once, and those below `x-` never.
+PLAIN = "plain"
+QUOTED = "quoted"
+SEQUENCE = "sequence"
+MAPPING = "mapping"
+
+_START = Place(1, 1)
+_TOO_DEEP = f"more than {MAX_DEPTH} levels of nesting"
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WIDE = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+class _Limit(Exception):
+    """More than a recipe may have, below the node `parent`."""
+
+    def __init__(self, head: str, parent: yaml.Node | None) -> None:
+        super().__init__(head)
+        self.head = head
+        self.parent = parent
+
+
+class _Limited:
+    """What a composer asks for each node: whether there is room for it, and its tag."""
+
+    depth = 0
+    count = 0
+
+    def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
+        self.depth += 1
+        self.count += 1
+        if self.depth > MAX_DEPTH:
+            raise _Limit(_TOO_DEEP, parent)
+        if self.count > MAX_NODES:
+            raise _Limit(f"the file has more than {MAX_NODES:,} nodes", parent)
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
+
+    def resolve(self, kind: type[yaml.Node], _value: object, implicit: tuple[bool, bool]) -> str:
+        if kind is yaml.ScalarNode:
+            return PLAIN if implicit[0] else QUOTED
+        return SEQUENCE if kind is yaml.SequenceNode else MAPPING
+
+
+class InPython(_Limited, yaml.SafeLoader):
+    """PyYAML's own parser, some ten times slower, for where it was built without libyaml."""
+
+
+if yaml.__with_libyaml__:
+
+    class InC(_Limited, yaml.CSafeLoader):
+        """libyaml's parser and PyYAML's composer, both in C."""
+
+    composer: type[InC | InPython] = InC
+else:  # pragma: no cover
+    composer = InPython
+
+
+def read_file(path: Path, max_bytes: int, problems: Problems) -> bytes:
+    """Read a file that is no larger than it may be.
+
+    Args:
+        path: The file.
+        max_bytes: The limit; a larger file is not opened.
+        problems: Takes the reason where the file cannot be read.
+
+    Returns:
+        The content.
+
+    Raises:
+        Refused: The file is too large, no regular file, or cannot be read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            _refuse(problems, "this is no regular file")
+        if status.st_size <= max_bytes:
+            return content(path, max_bytes)
+        size = f"{status.st_size:,} bytes, above the limit of {max_bytes:,}"
+        _refuse(problems, f"the file has {size}", hint="the ini key recipe_max_size sets it")
+    except OSError as error:
+        _refuse(problems, f"the file cannot be read: {error.strerror or error}")
+
+
+def decoded(data: bytes, problems: Problems) -> str:
+    """The text of a file, without its byte order mark.
+
+    Args:
+        data: The content of the file.
+        problems: Takes what is wrong, and the text for its excerpts.
+
+    Returns:
+        The text.
+
+    Raises:
+        Refused: The file is not UTF-8.
+    """
+    wide = next((name for mark, name in _WIDE.items() if data.startswith(mark)), "")
+    if not wide and b"\0" in data[:2]:
+        wide = "UTF-16"
+    if wide:
+        _refuse(problems, f"the file is {wide}", hint="save it as UTF-8")
+    try:
+        problems.text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # The error counts from the object that it decoded, which has no mark any more.
+        found, at = error.object, error.start
+        problems.text = found.decode("utf-8", "replace")
+        place = _place_after(found[:at].decode("utf-8"))
+        _refuse(problems, f"byte 0x{found[at]:02X} is not UTF-8", place, hint="save it as UTF-8")
+    return problems.text
+
+
+def compose(text: str, problems: Problems) -> yaml.Node | None:
+    """Compose the one document of a text.
+
+    Args:
+        text: The whole text, without a byte order mark.
+        problems: Takes what is wrong.
+
+    Returns:
+        The root node, or None where there is nothing but comments. Nodes without a tag in
+        the text have one of the tags above.
+
+    Raises:
+        Refused: The text is no YAML, not one document, or above a limit.
+    """
+    try:
+        root: yaml.Node | None = composer(text).get_single_node()
+    except _Limit as limit:
+        mark = limit.parent.start_mark if limit.parent else None
+        _refuse(problems, limit.head, Place(mark.line + 1, mark.column + 1) if mark else _START)
+    except yaml.reader.ReaderError:
+        _refuse_controls(text, problems)
+    except yaml.MarkedYAMLError as error:
+        place, head, hint = explained(error, text)
+        # libyaml reads ahead, and may come to its own limit of 1,000 levels before.
+        too_deep = "maximum nesting depth" in head
+        _refuse(problems, _TOO_DEEP if too_deep else head, place, hint=hint)
+    return root
+
+
+def _refuse_controls(text: str, problems: Problems) -> NoReturn:
+    # Some of them end a line for `str.splitlines`, and none has a width to put a caret under.
+    problems.text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    for found in _CONTROL.finditer(text):
+        code = ord(found.group())
+        escape = f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}"
+        problems.add(
+            _place_after(problems.text[: found.start()]),
+            f"the character U+{code:04X} may not stand in YAML",
+            hint=f'write "{escape}" in double quotes if it is meant',
+        )
+        if len(problems.found) == 20:
+            break
+    raise Refused
+
+
+def _place_after(text: str) -> Place:
+    lines = f"{text}.".splitlines()
+    return Place(len(lines), len(lines[-1]))
+
+
+def _refuse(problems: Problems, head: str, place: Place = _START, *, hint: str = "") -> NoReturn:
+    problems.add(place, head, hint=hint)
+    raise Refused
+
+
+_CURES = {
+    "mapping values are not allowed": "quote a text that holds ': ', and check the indentation",
+    "did not find expected key": "check the indentation and the quotes of the lines above",
+    "did not find expected '-' indicator": "check the indentation",
+    "could not find expected ':'": "write 'key: value', with a space after the colon",
+    "found unexpected end of stream": "close the quote",
+    "found unknown escape character": "in double quotes a backslash is written twice",
+    "did not find expected ',' or ']'": "close the bracket, and quote a text that holds one",
+    "did not find expected ',' or '}'": "close the brace, and quote a text that holds one",
+    "found incompatible YAML document": "leave the %YAML line out",
+}
+_QUOTE = "quote the whole text: within quotes braces, commas and colons are its own"
+
+
+def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
+    """Say what is wrong with a text that is no YAML.
+
+    Args:
+        error: What the parser or composer raised.
+        text: The text that it read.
+
+    Returns:
+        The place, the sentence, and the cure (empty where there is none).
+    """
+    mark = error.problem_mark or error.context_mark
+    place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+    problem, context = error.problem or "", error.context or ""
+    char = _char(text, place)
+    if context.startswith("expected a single document"):
+        return place, "a second document begins here", "a file holds one recipe"
+    if context.startswith("found duplicate anchor") and error.context_mark:
+        first = error.context_mark.line + 1
+        return place, f"the anchor is given twice, here and in line {first}", ""
+    if problem.startswith("found undefined alias"):
+        return place, "no anchor of this name stands above", "quote a text that begins with *"
+    if (char == "\t" and "token" in problem) or "tab character" in problem:
+        return place, "a tab cannot indent YAML", "use spaces"
+    if _follows_expression(text, place):
+        return place, "an expression ends a text that is not quoted", _QUOTE
+    if _follows_quote(text, place):
+        return place, "a text goes on behind its closing quote", "quote the whole text"
+    if "cannot start any token" in problem:
+        return place, f"a text cannot begin with {char!r}", "quote it"
+    return place, f"this is no YAML: {_sentence(error)}", _cure(problem)
+
+
+def _follows_expression(text: str, place: Place) -> bool:
+    """Tell whether a brace or a colon of an expression was taken for YAML's own."""
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    before = line[: place.column - 1]
+    return line[place.column - 2 : place.column + 1] == "${{" or (
+        "${{" in before and "}}" not in before.rpartition("${{")[2]
+    )
+
+
+def _follows_quote(text: str, place: Place) -> bool:
+    """Tell whether a text begins with a quoted word, which YAML takes for all of it."""
+    lines = text.splitlines()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    before, behind = line[: place.column - 1], line[place.column - 1 :].strip()
+    quoted = re.search(r"(?:^|[:,\[{-])\s*(?:'[^']*'|\"[^\"]*\")\s*$", before)
+    return bool(quoted and behind) and behind[0] not in "]},:"
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "nothing more is known"
+    if not error.context or not error.context_mark:
+        return problem
+    return f"{problem} {error.context} that begins in line {error.context_mark.line + 1}"
+
+
+def _cure(problem: str) -> str:
+    return next((cure for start, cure in _CURES.items() if problem.startswith(start)), "")
+
+
+def _char(text: str, place: Place) -> str:
+    lines = text.splitlines()
+    if place.line > len(lines):
+        return ""
+    return lines[place.line - 1][place.column - 1 : place.column]
+
+
+_ANYWHERE = re.compile(r"\b(?:steps|test_meta)\b[\"']?\s*:")
+_AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTILINE)
+
+
+def looks_like_recipe(content: Path | str | bytes) -> bool:
+    """Tell whether a YAML file that pytest only came by is meant to be a recipe.
+
+    Args:
+        content: The file, its text or its bytes.
+
+    Returns:
+        True where the root has ``steps`` or ``test_meta``, be the file good or not.
+    """
+    if isinstance(content, Path):
+        try:
+            content = read_file(content, MAX_BYTES, Problems())
+        except Refused:
+            return False
+    text = content if isinstance(content, str) else content.decode("utf-8-sig", "replace")
+    if not _ANYWHERE.search(text):
+        return False
+    if _AT_ROOT.search(text):
+        return True
+    try:
+        root = compose(text, Problems())
+    except Refused:
+        return False
+    return type(root) is MappingNode and any(
+        key.value in {"steps", "test_meta"} for key, _ in root.value
+    )

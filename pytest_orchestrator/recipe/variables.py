@@ -1,0 +1,99 @@
+"""Values of vars from outside a recipe: vars files in YAML, JSON or dotenv."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from yaml import MappingNode
+
+from pytest_orchestrator.core import json_values
+from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.recipe.fields.values import Values
+from pytest_orchestrator.recipe.parsing.nodes import Check
+from pytest_orchestrator.recipe.parsing.source import MAX_BYTES, compose, decoded, read_file
+from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
+else:
+    # msgspec cannot look into a type that contains itself.
+    Json = Any
+
+
+def vars_of(path: Path) -> dict[str, Json]:
+    """Read a file of values.
+
+    Args:
+        path: A file that ends in ``.json``, ``.env``, or is YAML.
+
+    Returns:
+        The values by their names; none where the file is empty.
+
+    Raises:
+        RecipeError: It cannot be read or is no mapping; it says where.
+    """
+    problems = Problems()
+    try:
+        text = decoded(read_file(path, MAX_BYTES, problems), problems)
+        if not text.strip():
+            return {}
+        if path.suffix == ".env" or path.name == ".env":
+            return _dotenv(text, problems)
+        return _json(text, problems) if path.suffix == ".json" else _yaml(text, problems)
+    except Refused:
+        raise RecipeError(problems.found, str(path), problems.text) from None
+
+
+def _yaml(text: str, problems: Problems) -> dict[str, Json]:
+    root = compose(text, problems)
+    if root is None or root.value == "":
+        return {}
+    if type(root) is not MappingNode:
+        problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
+        raise Refused
+    Check(text, problems).visit(root)
+    if problems.found:
+        raise Refused
+    found = Values(text, problems).json(root)
+    if problems.found:
+        raise Refused
+    return found if isinstance(found, dict) else {}
+
+
+def _json(text: str, problems: Problems) -> dict[str, Json]:
+    try:
+        found = json_values.decode(text)
+    except (ValueError, RecursionError) as error:  # the latter is how msgspec tells of depth
+        problems.add(Place(1, 1), f"this is no JSON: {error}")
+        raise Refused from None
+    if not isinstance(found, dict):
+        problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
+        raise Refused
+    return found
+
+
+def _dotenv(text: str, problems: Problems) -> dict[str, Json]:
+    from dotenv.parser import parse_stream
+
+    found: dict[str, Json] = {}
+    for each in parse_stream(io.StringIO(text)):
+        if each.error:
+            problems.add(Place(each.original.line, 1), "this is no NAME=value")
+        elif each.key is not None:
+            found[each.key] = each.value or ""
+    if problems.found:
+        raise Refused
+    return found
+
+
+class Given(msgspec.Struct, frozen=True):
+    """The value of a var that comes from outside its recipe.
+
+    Attributes:
+        value: The value.
+        origin: Where it comes from, such as ``--recipe-var`` or the path of a file.
+    """
+
+    value: Json
+    origin: str
