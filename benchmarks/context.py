@@ -14,7 +14,7 @@ from statistics import median
 from typing import NamedTuple
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal.writer import Journal
 
 ROUNDS = 15
 CALLS = 2_000

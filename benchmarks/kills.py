@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.core.events import ContextChanged
-from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.runs import all_of, load
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.lookup import load_record, run_folders
 
 STEPS: Final = 20
 WRITES: Final = 20
@@ -68,7 +68,7 @@ def killed(folder: Path, share: float) -> str | None:
     told = folder / "told.txt"
     told.unlink(missing_ok=True)
     wanted = int(share * STEPS * WRITES)
-    before = all_of(folder / ".orchestrator/runs")
+    before = run_folders(folder / ".orchestrator/runs")
     argv = [sys.executable, "-m", "pytest", *OPTIONS]
     session = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL)
     end = time.monotonic() + _PATIENCE
@@ -81,11 +81,11 @@ def killed(folder: Path, share: float) -> str | None:
 
 def wrong(folder: Path, before: list[Path]) -> str | None:
     """Return what is wrong with a run that was killed; None where nothing is."""
-    fresh = [run for run in all_of(folder / ".orchestrator/runs") if run not in before]
+    fresh = [run for run in run_folders(folder / ".orchestrator/runs") if run not in before]
     acknowledged = [line.split() for line in _text(folder / "told.txt").splitlines()]
     if not fresh:
         return "there is no run" if acknowledged else None
-    reading = read(fresh[0] / "journal.jsonl")
+    reading = read_journal(fresh[0] / "journal.jsonl")
     if reading.state not in ("interrupted", "finished"):
         return f"the journal is {reading.state}: {reading.damage}"
     kept = [
@@ -97,7 +97,7 @@ def wrong(folder: Path, before: list[Path]) -> str | None:
         return f"{len(acknowledged)} writes were acknowledged, {len(kept)} are kept"
     if len(kept) > len(acknowledged) + 1:
         return f"{len(kept)} writes are kept, {len(acknowledged)} were acknowledged"
-    states = [step.state for step in load(fresh[0]).steps]
+    states = [step.state for step in load_record(fresh[0]).steps]
     if states.count("interrupted") > 1 or set(states) - {"passed", "not run", "interrupted"}:
         return f"the steps are {states}"
     return None

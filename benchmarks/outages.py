@@ -21,10 +21,10 @@ from benchmarks.cluster import PATIENCE, Cluster, machines, until, why_not_apart
 from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.execution.dask.messages import PATIENCE as PATIENCE_OF_WORKERS
 from pytest_orchestrator.execution.dask.messages import SILENCE
-from pytest_orchestrator.run.fates import was_cut_off
-from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.record import StepRecord
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.runs.record import StepRecord
+from pytest_orchestrator.runs.resume.plan import was_cut_off
 
 GRACE: Final = 5.0
 """Seconds after a session in which nothing of it is left on any machine."""
@@ -130,7 +130,9 @@ class Scene:
     def is_told(self, step: str) -> bool:
         """Wait until the journal has the end of a step."""
         run = self.folder / ".orchestrator/runs"
-        return until(lambda: any(one.name == step and one.ended for one in load(found(run)).steps))
+        return until(
+            lambda: any(one.name == step and one.ended for one in load_record(find_run(run)).steps)
+        )
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send the session a signal."""
@@ -144,7 +146,7 @@ class Scene:
 
     def cut_off(self) -> list[str]:
         """Return the steps that were cut off in the last run, and may not just run again."""
-        steps = load(found(self.folder / ".orchestrator/runs")).steps
+        steps = load_record(find_run(self.folder / ".orchestrator/runs")).steps
         return [one.name for one in steps if was_cut_off(one) and one.name != "b"]
 
     @property
@@ -183,18 +185,18 @@ class Scene:
         ]
 
     def _wrong_in_the_journal(self, states: dict[str, str]) -> list[str]:
-        run = found(self.folder / ".orchestrator/runs")
+        run = find_run(self.folder / ".orchestrator/runs")
         argv = [sys.executable, "-m", "pytest_orchestrator", "verify", str(run)]
         verified = subprocess.run(argv, capture_output=True, text=True, check=False)
         wrong = []
         if verified.returncode and "lines are as they were written" not in verified.stdout:
             wrong.append(f"verify: {verified.stdout}{verified.stderr}")
-        for step in load(run).steps:
+        for step in load_record(run).steps:
             words = f"{step.state} {_told_of(step)}"
             wanted = states.get(step.name, "passed|restored")
             if not any(one in words for one in wanted.split("|")):
                 wrong.append(f"step {step.name} is {words!r}, not {wanted!r}")
-        entries = read(run / "journal.jsonl").entries
+        entries = read_journal(run / "journal.jsonl").entries
         kept = [one.event for one in entries if isinstance(one.event, ContextChanged)]
         values = Counter(f"{one.key} {one.new}" for one in kept)
         lost = Counter(_lines(self.folder / "told.txt")) - values

@@ -101,7 +101,7 @@ def test_{name}(client):
 
 UNKEPT_CONFTEST = """\
 from pytest_orchestrator.plugin.keeping import Keeper
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal.writer import Journal
 
 
 def nothing(*_):

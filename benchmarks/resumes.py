@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.kills import OPTIONS
-from pytest_orchestrator.run.fates import was_cut_off
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.runs.resume.plan import was_cut_off
 
 STEPS: Final = 12
 WRITES: Final = 5
@@ -70,15 +70,14 @@ def wrong(folder: Path, kills: int) -> str | None:
         _session(folder, args).wait(_PATIENCE)
         args = _how_to_go_on(folder, asked) if _is_open(folder) else []
         if args == before == ["--recipe-resume"]:
-            return (
-                f"it goes on for ever: {[step.state for step in load(found(_runs(folder))).steps]}"
-            )
+            steps = load_record(find_run(_runs(folder))).steps
+            return f"it goes on for ever: {[step.state for step in steps]}"
     return _compared(folder, asked)
 
 
 def _compared(folder: Path, asked: Counter[str]) -> str | None:
     names = [f"s{number}" for number in range(STEPS)]
-    values = load(found(_runs(folder))).changes.values()
+    values = load_record(find_run(_runs(folder))).changes.values()
     wanted = {
         "all": [name for name in names for _ in range(WRITES)],
         "count": STEPS * WRITES,
@@ -99,18 +98,18 @@ def _how_to_go_on(folder: Path, asked: Counter[str]) -> list[str]:
     """Return the options of the next session: what may not run twice is asked for, and counted."""
     if not _has_begun(folder):
         return []
-    cut = [step.name for step in load(found(_runs(folder))).steps if was_cut_off(step)]
+    cut = [step.name for step in load_record(find_run(_runs(folder))).steps if was_cut_off(step)]
     again = [name for name in cut if int(name[1:]) % 3]
     asked.update(again)
     return ["--recipe-resume", *(f"--recipe-rerun={name}" for name in again)]
 
 
 def _has_begun(folder: Path) -> bool:
-    return _runs(folder).is_dir() and bool(load(found(_runs(folder))).id)
+    return _runs(folder).is_dir() and bool(load_record(find_run(_runs(folder))).id)
 
 
 def _is_open(folder: Path) -> bool:
-    steps = load(found(_runs(folder))).steps
+    steps = load_record(find_run(_runs(folder))).steps
     return any(step.state not in ("passed", "restored") for step in steps)
 
 

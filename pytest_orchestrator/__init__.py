@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import LeftoverWarning
     from pytest_orchestrator.core.scriptlet import BaseScriptlet
     from pytest_orchestrator.core.tracking import track_resources
-    from pytest_orchestrator.run.loaded import load_run
+    from pytest_orchestrator.runs.loaded import load_run
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
 __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJson"]
@@ -29,7 +29,7 @@ __all__ += ["get_logger", "load_run", "main", "track_resources"]
 _HOMES = {"BaseScriptlet": "core.scriptlet", "Change": "core.events"}
 _HOMES |= {"ContextUnreachable": "context.rpc.address", "LeftoverWarning": "core.result"}
 _HOMES |= {"NotJson": "core.json_values", "RemoteContext": "context.rpc.client"}
-_HOMES |= {"get_logger": "core.logs", "load_run": "run.loaded", "main": "core.alone"}
+_HOMES |= {"get_logger": "core.logs", "load_run": "runs.loaded", "main": "core.alone"}
 _HOMES |= {"track_resources": "core.tracking"}
 _HOMES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
 _HOMES |= dict.fromkeys(("SignatureError", "ValidationFailed"), "core.calling")

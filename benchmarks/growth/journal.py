@@ -17,9 +17,9 @@ from benchmarks.run import environment, without_others
 _READ = """
 import resource, sys, time
 from pathlib import Path
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-run = runs.load(Path(sys.argv[1]))
+run = lookup.load_record(Path(sys.argv[1]))
 assert len(run.steps) == int(sys.argv[2]), len(run.steps)
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(time.process_time() - begun, grown)

@@ -15,7 +15,7 @@ from pytest_orchestrator.cli.project import project
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe
-    from pytest_orchestrator.run.record import RecipeRecord, RunRecord
+    from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def write(name: str, out: Path) -> int:
         Mistake: There is no such run, it goes on, or the file cannot be written.
     """
     from pytest_orchestrator.reports.views import write_page
-    from pytest_orchestrator.run import bundle
+    from pytest_orchestrator.runs.evidence import bundle
 
     folder = past.folder(name)
     found = past.read(folder)
@@ -52,7 +52,7 @@ def write(name: str, out: Path) -> int:
     try:
         if not (folder / "report.html").exists():
             write_page(found, folder)
-        count = bundle.write(folder, found, out, dict(_resolved(folder, found)))
+        count = bundle.write_bundle(folder, found, out, dict(_resolved(folder, found)))
     except OSError as error:
         raise Mistake(f"{error.filename or out}: {error.strerror}") from None
     say(f"{out}: {count} files of run {folder.name}")
@@ -84,10 +84,10 @@ def _loaded(folder: Path, name: object) -> "Recipe | None":
     """Read the text of a recipe that was kept with a run; it uses kept ones alone."""
     from pytest_orchestrator.cli.recipes import extensions_of
     from pytest_orchestrator.recipe import RecipeError, load
-    from pytest_orchestrator.run import texts
-    from pytest_orchestrator.run.folder import RunFile, RunFiles
+    from pytest_orchestrator.runs import provenance
+    from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
-    path, root = texts.place_of(folder, name), folder.resolve() / texts.FOLDER
+    path, root = provenance.place_of(folder, name), folder.resolve() / provenance.FOLDER
     if path is None or not path.is_file():
         return None
     kept = RunFiles(root)

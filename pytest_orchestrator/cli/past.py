@@ -8,7 +8,7 @@ from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.runs.record import RunRecord
 
 _DIR = ".orchestrator/runs"
 
@@ -30,11 +30,11 @@ def folder(name: str) -> Path:
     Raises:
         Mistake: There is no such run.
     """
-    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.runs import lookup
 
     try:
-        return runs.found(base(), name)
-    except runs.NoRun as error:
+        return lookup.find_run(base(), name)
+    except lookup.NoRun as error:
         raise Mistake(str(error)) from None
 
 
@@ -53,11 +53,11 @@ def read(folder: Path) -> "RunRecord":
     Raises:
         Mistake: There is none in it.
     """
-    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.runs import lookup
 
     try:
-        return runs.load(folder)
-    except runs.NoRun as error:
+        return lookup.load_record(folder)
+    except lookup.NoRun as error:
         raise Mistake(str(error)) from None
 
 
@@ -70,6 +70,6 @@ def declare_run(
 
 
 def _ids(**_: object) -> list[str]:
-    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.runs import lookup
 
-    return ["latest", *(path.name for path in runs.all_of(base()))]
+    return ["latest", *(path.name for path in lookup.run_folders(base()))]

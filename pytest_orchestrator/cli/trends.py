@@ -8,7 +8,7 @@ from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.trend import Trend
+    from pytest_orchestrator.runs.compare.history import Trend
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST = 20
@@ -21,10 +21,10 @@ def show(name: str, *, as_json: bool) -> int:
         Mistake: No run has a step or a measurement of that name.
     """
     from pytest_orchestrator.core.suggestions import nearest
-    from pytest_orchestrator.run import runs
-    from pytest_orchestrator.run.trend import trends
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.compare.history import trends
 
-    folders = runs.all_of(past.base())
+    folders = lookup.run_folders(past.base())
     found = trends(folders, name)
     if name and not found:
         known = {word for one in trends(folders) for word in (one.step, one.figure)}

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from pytest_orchestrator.monitor.watch import Sight
 from pytest_orchestrator.reports.safe_text import shown
-from pytest_orchestrator.run.folder import RunFile, parts
-from pytest_orchestrator.run.record import StepRecord
+from pytest_orchestrator.runs.folder import RunFile, parts
+from pytest_orchestrator.runs.record import StepRecord
 
 STREAMS: Final = ("stdout", "stderr")
 

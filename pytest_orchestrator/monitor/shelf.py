@@ -4,12 +4,12 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_orchestrator.core.chain import JournalDamaged
 from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.figures import duration
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.journal import NAME, is_written
-from pytest_orchestrator.run.summary import summary
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.runs.journal.writer import NAME, is_written
+from pytest_orchestrator.runs.summary import summary
 
 MOST: Final = 500
 """Runs that a page lists, the newest."""
@@ -65,7 +65,7 @@ class Shelf:
 
         try:
             return self._watch.see(name, told)
-        except runs.NoRun:
+        except lookup.NoRun:
             return {"id": name, "verdict": _READ, "recipes": ""}
 
     def _read(self, names: list[str]) -> None:
@@ -91,8 +91,8 @@ class Shelf:
 
 def _of(folder: Path) -> dict[str, Any]:
     try:
-        return _row(summary(runs.load(folder), folder.name))
-    except (runs.NoRun, JournalDamaged, OSError):
+        return _row(summary(lookup.load_record(folder), folder.name))
+    except (lookup.NoRun, JournalDamaged, OSError):
         return {"id": folder.name, "verdict": "damaged", "recipes": "no journal"}
 
 

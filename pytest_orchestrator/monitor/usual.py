@@ -8,10 +8,10 @@ from statistics import median
 from typing import Final
 
 from pytest_orchestrator.reports.timeline import moment, timeline
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.history import History
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.record import GOING_ON, RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.compare.history import History
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.record import GOING_ON, RecipeRecord, RunRecord, StepRecord
 
 _RUNS: Final = 10
 _MOST_BYTES: Final = 8 << 20
@@ -37,7 +37,9 @@ class Usual:
         """
         with self._lock:
             if folder.name not in self._known:
-                before = (one for one in runs.all_of(folder.parent) if one.name < folder.name)
+                before = (
+                    one for one in lookup.run_folders(folder.parent) if one.name < folder.name
+                )
                 history = History(_affordable(islice(before, _RUNS)))
                 while len(self._known) >= _KEPT:
                     del self._known[next(iter(self._known))]

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from pytest_orchestrator.core.chain import JournalDamaged
-from pytest_orchestrator.run.folder import is_run
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.record import RunRecord
-from pytest_orchestrator.run.runs import Followed, NoRun, all_of
+from pytest_orchestrator.runs.folder import is_run
+from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.lookup import Followed, NoRun, run_folders
+from pytest_orchestrator.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ class Watch:
 
     def names(self) -> list[str]:
         """Return the ids of all runs, the newest first."""
-        return [path.name for path in all_of(self.base)]
+        return [path.name for path in run_folders(self.base)]
 
     def folder(self, name: str) -> Path:
         """Return the folder of a run, and of nothing else.

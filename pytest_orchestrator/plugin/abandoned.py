@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.plugin import tables
 from pytest_orchestrator.plugin.waiting import say
-from pytest_orchestrator.run import last_words, runs
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.owed import open_in, told
-from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.runs import lookup, watchdog_entry
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.pending_finally import pending_in, told
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.keeping import Keeper
@@ -27,14 +27,14 @@ def tell(state: "State", keeper: "Keeper", workers: Iterable[str]) -> int:
         The number of ``finally`` steps that nobody has run.
     """
     folder = state.folder.path
-    entries = read(folder / NAME).entries
+    entries = read_journal(folder / NAME).entries
     for worker in workers:
         reason = f"worker {worker} of pytest-xdist has died, and none took its place"
-        event = last_words.unfinished(entries, worker, reason)
+        event = watchdog_entry.crash_event(entries, worker, reason)
         if event is not None:
             keeper.tell(event)
             tables.keep_block(state.config, event.block)
-    owed = open_in(runs.load(folder))
+    owed = pending_in(lookup.load_record(folder))
     if owed:
         listed = "; ".join(told(owed))
         cure = f"pytest --recipe-resume={folder.name}"

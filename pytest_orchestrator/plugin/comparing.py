@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
 
-_FEWEST = 3  # as `run.drift.ENOUGH`, which is loaded only where it is asked for
+_FEWEST = 3  # as `runs.compare.drift.ENOUGH`, which is loaded only where it is asked for
 
 
 def add(group: pytest.OptionGroup) -> None:
@@ -82,11 +82,11 @@ class Comparison:
 
     def __init__(self, config: pytest.Config) -> None:
         from pytest_orchestrator.plugin import settings
-        from pytest_orchestrator.run import runs
-        from pytest_orchestrator.run.history import History
+        from pytest_orchestrator.runs import lookup
+        from pytest_orchestrator.runs.compare.history import History
 
         self._last, self._factor = last(config), factor(config)
-        self._history = History(runs.all_of(settings.run_dir(config)))
+        self._history = History(lookup.run_folders(settings.run_dir(config)))
         self._lock = threading.Lock()
 
     def verdicts(
@@ -100,16 +100,16 @@ class Comparison:
             ended: How its body ended.
             measured: What it measured.
         """
-        from pytest_orchestrator.run import judging
-        from pytest_orchestrator.run.history import MEASURED
+        from pytest_orchestrator.runs.compare import history
+        from pytest_orchestrator.runs.compare.history import MEASURED
 
         with self._lock:
             earlier = self._history.figures(recipe.key, step.name, self._last)
-        figures = judging.figures_of_try(ended, measured)
+        figures = history.figures_of_attempt(ended, measured)
         if step.background:  # it goes on; how long it took to be ready is no figure of it
             figures = {}
         units = {MEASURED + one.name: one.unit for one in measured if one.unit}
-        return tuple(judging.verdicts(figures, earlier, self._factor, step.at[""], units))
+        return tuple(history.baseline_verdicts(figures, earlier, self._factor, step.at[""], units))
 
 
 _KEY = pytest.StashKey[Comparison]()

@@ -65,13 +65,16 @@ class Header:
         """Tell of the last run that was ended before it could tidy up."""
         if not self._steps:
             return []
-        from pytest_orchestrator.run import owed
+        from pytest_orchestrator.runs import pending_finally
 
         config = self._session.config
-        found, resuming = owed.owed(settings.run_dir(config)), state_of(config).resuming
+        found, resuming = (
+            pending_finally.pending_finally(settings.run_dir(config)),
+            state_of(config).resuming,
+        )
         if found is None or (resuming is not None and resuming.run == found.run):
             return []
-        told = owed.told(found.steps)
+        told = pending_finally.told(found.steps)
         listed = "; ".join(told[:_MOST]) + (" ..." if told[_MOST:] else "")
         head = f"run {found.run} was ended before `finally` of {listed} had run"
         return [f"{head}: pytest --recipe-resume={found.run}"]

@@ -19,14 +19,14 @@ from pytest_orchestrator.plugin.elsewhere import Elsewhere
 from pytest_orchestrator.plugin.interrupts import interrupts_wait
 from pytest_orchestrator.plugin.tables import LATE
 from pytest_orchestrator.plugin.tested import Tested, uncollected
-from pytest_orchestrator.run.lines import Lines
-from pytest_orchestrator.run.seal import contents
-from pytest_orchestrator.run.surroundings import surroundings
+from pytest_orchestrator.runs.journal.reader import Lines
+from pytest_orchestrator.runs.journal.writer import sealed_files
+from pytest_orchestrator.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from pytest_orchestrator.plugin.keeping import Keeper
     from pytest_orchestrator.plugin.state import State
-    from pytest_orchestrator.run.journal import Journal
+    from pytest_orchestrator.runs.journal.writer import Journal
 
 NAME = "orchestrator-journaling"
 SNAPSHOT = "context.json"
@@ -67,7 +67,7 @@ def _started(config: pytest.Config, state: "State") -> RunStarted:
         root=str(config.rootpath),
         argv=tuple(map(state.masked, map(str, config.invocation_params.args))),
         host=platform.node(),
-        environment=state.masked(surroundings(config.rootpath) | known),
+        environment=state.masked(provenance(config.rootpath) | known),
         resumed_from=state.resuming.run if state.resuming else None,
     )
 
@@ -208,7 +208,7 @@ class Journaling:
         session, folder = self._session, self._state.folder.path
         # Before the journal is held: who changes the Context holds that first.
         _write(folder / SNAPSHOT, self._snapshot())
-        files = contents(folder)
+        files = sealed_files(folder)
         reason = str(session.shouldfail or session.shouldstop or "") or self._cause
         self._journal.seal(
             lambda lines: RunFinished(

@@ -28,7 +28,7 @@ from pytest_orchestrator.core.events import (
 from pytest_orchestrator.execution.lanes.context_access import IDLE_AFTER
 from pytest_orchestrator.execution.notifications import AttemptStarted, Finished, RetryScheduled
 from pytest_orchestrator.plugin import past
-from pytest_orchestrator.run import texts
+from pytest_orchestrator.runs import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where events are kept; `run.journal.Journal` is one."""
+    """Where events are kept; `runs.journal.writer.Journal` is one."""
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
         """Keep an event; raise `JournalError` where that cannot be."""
@@ -75,7 +75,7 @@ class Keeper:
         self._early: list[tuple[AnyEvent, int | None]] | None = []
         self.begun, self._lock = set[str](), threading.RLock()
         self._work: dict[tuple[str, str], dict[str, str]] = {}
-        self._texts = texts.Waiting(lambda: state.folder.path, state.masked)
+        self._texts = provenance.PendingTexts(lambda: state.folder.path, state.masked)
         self.has_failed = False
         self._synced, self._unsynced = 0.0, False
         self._secrets = state.secrets

@@ -33,7 +33,7 @@ main()"""
 _NOTE = """\
 import sys
 sys.path.append(sys.argv.pop(1))
-from pytest_orchestrator.run.last_words import main
+from pytest_orchestrator.runs.watchdog_entry import main
 main()"""
 _FOLDER = str(Path(__file__).parents[2])
 

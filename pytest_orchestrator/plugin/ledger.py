@@ -56,7 +56,7 @@ class Ledger(Mapping[str, list[Block]]):
         return sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
 
     def _read(self, lines: Iterable[int]) -> Iterator[Block]:
-        from pytest_orchestrator.core.chain import JournalDamaged
+        from pytest_orchestrator.runs.journal.chain import JournalDamaged
 
         journal = self._state.lines
         if journal is None:

@@ -11,9 +11,9 @@ from pytest_orchestrator.execution.lanes import watchdog
 from pytest_orchestrator.plugin import explaining
 from pytest_orchestrator.plugin.blocks import ATTRIBUTE, NEEDED
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.run import last_words
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.runs import watchdog_entry
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import NAME
 
 
 def tell(report: Any, guarded: Path) -> None:
@@ -27,13 +27,13 @@ def tell(report: Any, guarded: Path) -> None:
     if word is None:
         return
     state = state_of(report.node.config)
-    text, told = word[0], last_words.Told.of(word[1][1:])
+    text, told = word[0], watchdog_entry.WatchdogReport.of(word[1][1:])
     shown = explaining.raised(text.removeprefix("orchestrator: ")).getrepr(style="value")
     explaining.blame(shown, state.config.rootpath / told.path, told.line, told.reason)
     report.longrepr = shown
     journal = state.folder.path / NAME
-    entries = read(journal).entries if journal.exists() else []
-    event = last_words.finished(entries, told, report.node.gateway.id)
+    entries = read_journal(journal).entries if journal.exists() else []
+    event = watchdog_entry.timeout_event(entries, told, report.node.gateway.id)
     if event is None or state.keeper is None:
         return
     state.keeper.tell(event)

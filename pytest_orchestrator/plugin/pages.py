@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.run.journal import NAME
+from pytest_orchestrator.runs.journal.writer import NAME
 
 _BEFORE = 1_000_000
 """Bytes of the journals of earlier runs that are read for curves, so that the end is quick."""

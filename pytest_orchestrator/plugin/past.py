@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage
-from pytest_orchestrator.run import resume
+from pytest_orchestrator.runs.resume import restore as resume_restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.recipe.analysis.fingerprint import FingerprintInputs
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
-    from pytest_orchestrator.run.record import RunRecord, StepRecord
+    from pytest_orchestrator.runs.record import RunRecord, StepRecord
 
 _MOST = 5
 _AROUND: "pytest.StashKey[FingerprintInputs]" = pytest.StashKey()
@@ -144,8 +144,8 @@ def take_over(
         record: The earlier run.
         old: The step there.
     """
-    block = resume.block(record, old, state.folder.path.name)
-    where, was = resume.ran_in(record, old), old.ended.outcome if old.ended else "passed"
+    block = resume_restore.block(record, old, state.folder.path.name)
+    where, was = resume_restore.ran_in(record, old), old.ended.outcome if old.ended else "passed"
     reason = f"restored from run {where}: {was} there"
     said = str(block["step"].get("reason", ""))
     run.results[step.name] = StepResult(
@@ -163,7 +163,7 @@ def _ended(block: dict[str, Any], old: "StepRecord") -> Ended:
     """Return what expressions may ask of a step that did not run."""
     code = block.get("process", {}).get("exit_code")
     return Ended(
-        usage=Usage(seconds=resume.seconds_of(old)),
+        usage=Usage(seconds=resume_restore.seconds_of(old)),
         value=old.result,
         process=Process(argv=(), cwd="", alone="", exit_code=code) if "process" in block else None,
     )

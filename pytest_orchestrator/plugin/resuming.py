@@ -7,9 +7,10 @@ import pytest
 
 from pytest_orchestrator.plugin import past, settings, shared
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.run import fates, resume, runs
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.resume import plan, restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.model.recipe import Recipe
     from pytest_orchestrator.recipe.model.step import Step
-    from pytest_orchestrator.run.record import RunRecord, StepRecord
+    from pytest_orchestrator.runs.record import RunRecord, StepRecord
 
 _OPTION = "--recipe-resume"
 _RERUN = "--recipe-rerun"
@@ -39,12 +40,12 @@ def begun(config: pytest.Config) -> "Resuming | None":
         return None
     base = settings.run_dir(config)
     try:
-        folder = runs.found(base, name)
+        folder = lookup.find_run(base, name)
         record = _whole(folder)
         while not record.is_whole and record.started and record.started.resumed_from:
-            folder = runs.found(base, record.started.resumed_from)
+            folder = lookup.find_run(base, record.started.resumed_from)
             record = _whole(folder)
-    except runs.NoRun as error:
+    except lookup.NoRun as error:
         raise pytest.UsageError(f"{_OPTION}: {error}") from None
     return Resuming(config, record, folder)
 
@@ -55,11 +56,11 @@ def _whole(folder: Path) -> "RunRecord":
     Raises:
         pytest.UsageError: It is not.
     """
-    record = runs.load(folder)
+    record = lookup.load_record(folder)
     if record.state == "running":
         why = "is still running; end it, or wait until it has ended"
     elif record.state == "damaged":
-        why = f"has a journal that somebody has changed: {read(folder / NAME).damage}"
+        why = f"has a journal that somebody has changed: {read_journal(folder / NAME).damage}"
     elif not record.id:
         why = "was ended before anything was written to its journal"
     else:
@@ -80,7 +81,7 @@ class Resuming:
         self._config = config
         self._record = record
         self._folder = folder
-        self._plan = fates.Plan(record.id, {})
+        self._plan = plan.ResumePlan(record.id, {})
         self._recipes: list[Recipe] = []
         self._lost: list[str] = []
 
@@ -105,14 +106,14 @@ class Resuming:
         state = state_of(self._config)
         self._recipes = [run.recipe for run in found]
         todays = [
-            fates.Today(
+            plan.CurrentRecipe(
                 run.recipe,
                 {step.name: past.work_of(state, run.recipe, step) for step in run.recipe.steps},
                 [other.recipe.key for other in run.needed],
             )
             for run in found
         ]
-        self._plan = fates.plan(self._record, todays, self._rerun())
+        self._plan = plan.plan(self._record, todays, self._rerun())
         for run in found:
             old = self._record.recipes.get(run.recipe.key)
             for step in run.recipe.steps if old else ():
@@ -138,7 +139,7 @@ class Resuming:
         scopes |= {run.recipe.key: run.context for run in found if run.recipe.context == "recipe"}
         for scope, context in scopes.items():
             if scope in self._record.changes.scopes:
-                told = resume.restored(self._record, self._plan, self._recipes, scope)
+                told = restore.restored(self._record, self._plan, self._recipes, scope)
                 past.restore(state, context, told.snapshot, self.run)
                 self._lost += told.lost
 
@@ -161,7 +162,7 @@ class Resuming:
             asked += met
         return asked
 
-    def _of(self, recipe: "Recipe", step: "Step") -> fates.Fate:
+    def _of(self, recipe: "Recipe", step: "Step") -> plan.ResumeDecision:
         return self._plan.of(recipe.key, step.name)
 
     def mark(self, items: "Sequence[StepItem]") -> None:
@@ -198,7 +199,7 @@ class Resuming:
         """
         state = state_of(self._config)
         run = state.folder.path.name
-        events = resume.opening(self._record, self._plan, self._recipes, run)
+        events = restore.opening(self._record, self._plan, self._recipes, run)
         past.keep(state, self._recipes, events)
 
     def told(self) -> "Iterator[str]":
@@ -235,7 +236,7 @@ class Resuming:
 
 
 def _has_run(step: "StepRecord | None") -> bool:
-    if step is None or step.ended is None or fates.was_cut_off(step):
+    if step is None or step.ended is None or plan.was_cut_off(step):
         return False
     return step.ended.outcome != "skipped"
 

@@ -134,12 +134,12 @@ def _known(state: "State") -> "dict[str, dict[str, StepFinished | None]]":
     It is asked for where a worker has died: nobody keeps it for that.
     """
     from pytest_orchestrator.core.events import StepFinished, StepStarted
-    from pytest_orchestrator.run.journal import NAME
-    from pytest_orchestrator.run.reader import read
+    from pytest_orchestrator.runs.journal.reader import read_journal
+    from pytest_orchestrator.runs.journal.writer import NAME
 
     known: dict[str, dict[str, StepFinished | None]] = {}
     journal = state.folder.path / NAME
-    for entry in read(journal).entries if journal.exists() else ():
+    for entry in read_journal(journal).entries if journal.exists() else ():
         match entry.event:
             case StepStarted(cut_off_in=None, recipe=recipe, step=step):
                 known.setdefault(recipe, {})[step] = None

@@ -14,7 +14,8 @@ from pytest_orchestrator.core.events import ContextRestored
 from pytest_orchestrator.plugin import past, settings
 from pytest_orchestrator.plugin.needs import SNAPSHOT
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.run import before, resume, runs
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.resume import restore as resume_restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.plugin.nodes import StepItem
     from pytest_orchestrator.recipe.model.step import Step
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.runs.record import RunRecord
 
 
 class Snapshots:
@@ -32,7 +33,7 @@ class Snapshots:
         self._state = state_of(config)
         self._config = config
         self._base = settings.run_dir(config)
-        self._folders = runs.all_of(self._base)
+        self._folders = lookup.run_folders(self._base)
         self._records: list[RunRecord] = []
         self._told: dict[str, list[str]] = {}
         self._restored: dict[tuple[str, str], Any] = {}
@@ -78,8 +79,8 @@ class Snapshots:
         item: "StepItem",
         needs: "Sequence[tuple[RecipeRun, Step]]",
         services: "Sequence[Step]",
-    ) -> before.Before | str:
-        wanted = before.Wanted(
+    ) -> resume_restore.ContextBefore | str:
+        wanted = resume_restore.Wanted(
             item.recipe,
             item.step,
             [(run.recipe, step) for run, step in needs],
@@ -90,8 +91,8 @@ class Snapshots:
             {item.recipe.node(step.name) for step in services},
         )
         for record in self._newest():
-            if before.had(record, wanted):
-                found = before.before(record, wanted)
+            if resume_restore.had(record, wanted):
+                found = resume_restore.context_before(record, wanted)
                 return f"run {record.id}: {found}" if isinstance(found, str) else found
         names = " and ".join(f"'{step.name}'" for _, step in needs[-3:])
         return f"no run in {self._base} had it after {names}"
@@ -101,8 +102,8 @@ class Snapshots:
         yield from self._records
         while self._folders:
             try:
-                record = runs.load(self._folders.pop(0))
-            except runs.NoRun:
+                record = lookup.load_record(self._folders.pop(0))
+            except lookup.NoRun:
                 continue
             self._records.append(record)
             yield record
@@ -115,15 +116,15 @@ class Snapshots:
             f"    run what it needs: pytest --recipe-needs=run {item.nodeid}"
         )
 
-    def _write(self, found: before.Before, needed: "Sequence[RecipeRun]") -> None:
+    def _write(self, found: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]") -> None:
         """Keep the steps that are taken over, so that a later run may go on from this one."""
         recipes = {run.recipe.key: run.recipe for run in needed}
         run = self._state.folder.path.name
-        events = [resume.taken(found.record, old, run) for old in found.steps.values()]
+        events = [resume_restore.taken(found.record, old, run) for old in found.steps.values()]
         past.keep(self._state, recipes.values(), events)
 
     def _restore(
-        self, item: "StepItem", found: before.Before, needed: "Sequence[RecipeRun]"
+        self, item: "StepItem", found: resume_restore.ContextBefore, needed: "Sequence[RecipeRun]"
     ) -> None:
         """Make the Contexts what they were before a step."""
         self._write(found, needed)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pytest_orchestrator.plugin.resuming import Resuming
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.recipe.variables import Given
-    from pytest_orchestrator.run.folder import RunFolder
-    from pytest_orchestrator.run.lines import Lines
+    from pytest_orchestrator.runs.folder import RunFolder
+    from pytest_orchestrator.runs.journal.reader import Lines
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class State:
         """The folder of this run; all workers of xdist share one."""
         if self._folder is None:
             from pytest_orchestrator.plugin import settings
-            from pytest_orchestrator.run.folder import RunFolder, free_id
+            from pytest_orchestrator.runs.folder import RunFolder, free_id
 
             base = settings.run_dir(self.config)
             given = getattr(self.config, "workerinput", {}).get(RUN)

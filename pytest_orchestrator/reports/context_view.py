@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from pytest_orchestrator.reports.context_tree import Branch, tree
 from pytest_orchestrator.reports.room import Room
 from pytest_orchestrator.reports.safe_text import cut, told
-from pytest_orchestrator.run.changes import Changes, Recorded
+from pytest_orchestrator.runs.record import Changes, Recorded
 
 _MOST: Final = 4_000
 _OPEN: Final = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from pytest_orchestrator.run.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.folder import RunFile, RunFiles
 
 _LARGEST: Final = 64 * 1024
 _ALL: Final = 1024 * 1024

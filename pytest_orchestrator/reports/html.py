@@ -18,7 +18,7 @@ from pytest_orchestrator.reports.page import Page
 from pytest_orchestrator.reports.states import look, sign
 from pytest_orchestrator.reports.templates import FOLDER, environment
 from pytest_orchestrator.reports.timeline import Bar, Timeline
-from pytest_orchestrator.run.record import RunRecord
+from pytest_orchestrator.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from jinja2 import Template

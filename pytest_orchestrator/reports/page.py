@@ -20,8 +20,8 @@ from pytest_orchestrator.reports.safe_text import cut, told
 from pytest_orchestrator.reports.states import look, sign
 from pytest_orchestrator.reports.step_view import StepView
 from pytest_orchestrator.reports.timeline import Timeline, timeline
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord
-from pytest_orchestrator.run.verdict import seconds, verdict, verdict_of
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
+from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 
 _META: Final = ("test_id", "dut", "station", "operator", "batch", "tester")
 _MOST_TESTS: Final = 2_000

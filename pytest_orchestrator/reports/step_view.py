@@ -12,7 +12,7 @@ from pytest_orchestrator.reports.limits import Limits, limits
 from pytest_orchestrator.reports.room import Room
 from pytest_orchestrator.reports.safe_text import cut, shown, tail, told
 from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.run.record import LogFile, StepRecord, logs_in
+from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
 
 _FIGURES: Final = {
     "seconds": ("wall time", "s"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
-from pytest_orchestrator.run.record import RecipeRecord, StepRecord
+from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 
 Kind = Literal["locked", "running", "failed", "retrying"]
 

@@ -5,10 +5,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_orchestrator.run.history import MEASURED, History, figures_of, units_of
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord
-from pytest_orchestrator.run.verdict import verdict_of
+from pytest_orchestrator.runs.compare.history import MEASURED, History, figures_of, units_of
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
+from pytest_orchestrator.runs.summary import verdict_of
 
 _RUNS: Final = 20
 _FIGURES: Final = 24

@@ -10,9 +10,9 @@ from pytest_orchestrator.reports.graph_layout import Steps
 from pytest_orchestrator.reports.graph_picture import PICTURES
 from pytest_orchestrator.reports.html import NAME, html
 from pytest_orchestrator.reports.trends import trends
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.folder import RunFile, parts
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.folder import RunFile, parts
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 ASSETS: Final = "assets"
 
@@ -40,7 +40,7 @@ def write_page(
         OSError: It cannot be written.
     """
     if before is None:
-        before = runs.before(folder)
+        before = lookup.earlier_runs(folder)
     page = page or folder / NAME
     text = html(run, folder, page, trends(run, before, most_bytes))
     _replace(page, text)
@@ -57,7 +57,7 @@ def write_all(folder: Path, most_bytes: int) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    run = runs.load(folder)
+    run = lookup.load_record(folder)
     write_pictures(run, folder)
     write_page(run, folder, most_bytes=most_bytes)
 

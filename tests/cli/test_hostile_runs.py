@@ -37,7 +37,7 @@ def spy(event, args):
 
 sys.addaudithook(spy)
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.run.loaded import load_run
+from pytest_orchestrator.runs.loaded import load_run
 
 for line in sys.stdin.read().splitlines():
     with contextlib.suppress(SystemExit):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pytest_orchestrator.core.chain import Chain, JournalDamaged
 from pytest_orchestrator.core.events import AnyEvent, ContextChanged, RunStarted
+from pytest_orchestrator.runs.journal.chain import Chain, JournalDamaged
 
 EVENTS: list[AnyEvent] = [
     RunStarted(schema_version="1.0", run="20261125T101502Z-7f3a"),

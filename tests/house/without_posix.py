@@ -85,9 +85,9 @@ def called(words: list[str]) -> tuple[int, str]:
 def read() -> list[str]:
     """Read files as reports and seals do; return what was not read."""
     from pytest_orchestrator.reports.safe_text import tail
-    from pytest_orchestrator.run.seal import contents
+    from pytest_orchestrator.runs.journal.writer import sealed_files
 
-    told = {"tail": tail("pytest.ini", 4), "contents": contents(Path("recipes"))}
+    told = {"tail": tail("pytest.ini", 4), "contents": sealed_files(Path("recipes"))}
     return [name for name, found in told.items() if not found]
 
 

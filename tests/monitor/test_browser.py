@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pytest_orchestrator.reports.timeline import moment
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 from tests.house.browser import browser
 from tests.monitor.conftest import RUN
 from tests.monitor.looked_at import Monitor
@@ -88,8 +88,8 @@ def session(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def _ends(base: Path) -> list[float]:
     """Return when the steps of the one run have ended, and when the run has."""
-    (folder,) = runs.all_of(base)
-    run = runs.load(folder)
+    (folder,) = lookup.run_folders(base)
+    run = lookup.load_record(folder)
     return [moment(told or "") for told in (*(step.finished for step in run.steps), run.last)]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_orchestrator.monitor.logs import log_of, part, samples_of
 from pytest_orchestrator.monitor.watch import Watch
-from pytest_orchestrator.run.folder import RunFile
+from pytest_orchestrator.runs.folder import RunFile
 from tests.monitor.conftest import RUN
 
 

@@ -35,7 +35,7 @@ def test_runs_are_listed_the_newest_first(bench: Path, monkeypatch: pytest.Monke
     ]
     assert rows[0]["dut"] == "A17"
     assert rows[2]["steps"] == "2 passed"
-    monkeypatch.setattr("pytest_orchestrator.run.runs.load", None)  # those are known
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)  # those are known
     built.step("flash")
     assert shelf.rows()[0]["steps"] == "1 passed"
     shutil.rmtree(bench / RUN)

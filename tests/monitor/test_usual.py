@@ -17,7 +17,7 @@ def test_what_steps_took_before_is_read_once(bench: Path, monkeypatch: pytest.Mo
     usual = Usual()
 
     assert usual.of(bench / RUN, [FLASH]) == {FLASH: 2.0}
-    monkeypatch.setattr("pytest_orchestrator.run.runs.load", None)
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)
     assert usual.of(bench / RUN, [FLASH, MEASURE, RELEASE]) == {FLASH: 2.0, MEASURE: 1.0}
     assert usual.of(bench / OLDER, [FLASH]) == {}
 

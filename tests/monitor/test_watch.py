@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.run import record
-from pytest_orchestrator.run.runs import NoRun
+from pytest_orchestrator.runs import record
+from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.lookup import NoRun
 from tests.monitor.conftest import OLDER, RUN
 from tests.run.built import Built
 

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_orchestrator import load_run
 from pytest_orchestrator.cli.main import main
-from pytest_orchestrator.run.past_context import at_step
-from pytest_orchestrator.run.proof import proved
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.context_at import at_step
+from pytest_orchestrator.runs.evidence.verify import verify_folder
+from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import PYTEST, Project
 
 RECIPE = """
@@ -49,14 +49,14 @@ def folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_of_a_session_is_proved_read_and_bundled(
     folder: Path, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert proved(folder).holds
+    assert verify_folder(folder).holds
     assert (main(["runs", "show"]), main(["runs"])) == (0, 0)
     assert "1 failed" in capsys.readouterr().out
     run = load_run()
     assert [row["state"] for row in run.steps] == ["passed", "passed", "failed"]
     assert (run.context, run.measurements[0]["value"]) == ({"psu.ripple_mv": 41}, 41)
     assert run.changes[0]["by"] == "recipes/psu.yaml::measure"
-    assert at_step(load(folder), "measure").to_dict() == {}
+    assert at_step(load_record(folder), "measure").to_dict() == {}
 
     assert main(["report", "--bundle", "evidence.zip"]) == 0
     assert main(["verify", "evidence.zip"]) == 0
@@ -77,10 +77,10 @@ def test_one_changed_byte_in_any_file_of_the_run_is_named(folder: Path) -> None:
     for path in names:
         data = path.read_bytes()
         path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
-        (flaw,) = proved(folder).flaws
+        (flaw,) = verify_folder(folder).flaws
         assert flaw.where.partition(":")[0] == path.relative_to(folder).as_posix()
         path.write_bytes(data)
-    assert proved(folder).holds
+    assert verify_folder(folder).holds
 
 
 _ODD = r"""
@@ -124,14 +124,14 @@ def test_names_that_are_not_utf8_are_escaped_wherever_they_are_told(
     assert (ended.returncode, ended.stderr) == (1, b"")
     assert b"3 failed, 1 passed" in ended.stdout
     run = root / ".orchestrator/runs/latest"
-    block = next(step.block for step in load(run).steps if step.name == "made")
+    block = next(step.block for step in load_record(run).steps if step.name == "made")
     assert block is not None
     kept = {one["path"]: (run / one["path"]).read_text() for one in block["artifacts"]}
     assert kept == {
         r"artifacts/odd/out/a\xffb.txt": "2",
         r"artifacts/odd/out/a\xffb.2.txt": "1",
     }
-    assert proved(run).holds
+    assert verify_folder(run).holds
     tests = json.loads((root / ".report.json").read_text())["tests"]
     blocks = json.dumps([one["metadata"] for one in tests], ensure_ascii=False).encode()
     assert rb"left\\xff" in blocks

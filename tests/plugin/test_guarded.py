@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.events import StepFinished
-from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.lookup import find_run, load_record
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -63,7 +63,7 @@ def test_the_end_is_told_to_people_and_in_the_journal(held: Project, capture: st
     assert ended.errlines[-1] == f"orchestrator: recipes/x.yaml:7:14: step 'hold': {_REASON}"
     journal = held.path / ".orchestrator/runs/latest/journal.jsonl"
     until = time.monotonic() + 60
-    while not isinstance(event := read(journal).entries[-1].event, StepFinished):
+    while not isinstance(event := read_journal(journal).entries[-1].event, StepFinished):
         assert time.monotonic() < until
         time.sleep(0.05)
     step = event.block["step"]
@@ -95,7 +95,7 @@ def test_in_a_worker_of_xdist_it_is_a_step_like_others(held: Project, restarts: 
     assert 'name="recipes/x.yaml::hold.kind" value="timeout"' in junit
     assert junit.count(f'message="{_REASON}"') == int(restarts)
     assert f'message="failed on setup with &quot;{_REASON}&quot;"' in junit
-    record = load(found(held.path / ".orchestrator/runs"))
+    record = load_record(find_run(held.path / ".orchestrator/runs"))
     told = record.recipes["recipes/x.yaml"].steps["hold"].block
     assert told is not None
     assert (told["step"]["kind"], told["step"]["place"]) == ("timeout", place)

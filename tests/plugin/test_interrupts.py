@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.lookup import find_run, load_record
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -187,8 +187,8 @@ def test_a_signal_waits_until_reports_are_written(
     assert result.errlines == [f"Exit: {cause}"]
     assert "it goes on" in result.outlines
     assert result.outlines[-1].startswith("=")
-    run = found(project.path / ".orchestrator/runs")
-    assert load(run).state == "finished"
+    run = find_run(project.path / ".orchestrator/runs")
+    assert load_record(run).state == "finished"
     assert (run / "report.html").exists()
     assert (project.path / "junit.xml").exists()
 

@@ -23,8 +23,8 @@ from pytest_orchestrator.core.events import (
     StepStarted,
     TestReported,
 )
-from pytest_orchestrator.run.reader import Reading, read
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.journal.reader import Reading, read_journal
+from pytest_orchestrator.runs.lookup import load_record
 from tests.plugin.conftest import Project
 
 _STEPS = """
@@ -89,7 +89,7 @@ def folder(project: Project) -> Path:
 
 
 def journal(project: Project) -> Reading:
-    return read(folder(project) / "journal.jsonl")
+    return read_journal(folder(project) / "journal.jsonl")
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def items_are_reported_and_files_sealed(bench: Project) -> None:
     assert (failed.recipe, failed.step) == ("recipes/bench.yaml", "fails")
     assert failed.reason == "RuntimeError: *** is gone"
     assert "raise RuntimeError" in failed.text
-    record = load(folder(bench))
+    record = load_record(folder(bench))
     assert record.finished is not None
     told = record.finished.files
     assert {"context.json", "logs/bench/told.1.stdout"} <= told.keys()
@@ -252,12 +252,12 @@ def test_workers_tell_of_their_steps(bench: Project) -> None:
 
 _FULL = """
 import os
-from pytest_orchestrator.run import journal
+from pytest_orchestrator.runs.journal import writer
 
 
 def pytest_recipe_step_start(step):
     if step == "{step}":
-        (one,) = [one for one in journal._open if one._fd is not None]
+        (one,) = [one for one in writer._open if one._fd is not None]
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, one._fd)
         os.close(full)
@@ -325,7 +325,7 @@ def test_a_small_file_system_that_fills_up_loses_no_acknowledged_write(project: 
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "cannot be written: No space left on device" in done.stdout
-    reading = read(project.path / "kept/journal.jsonl")
+    reading = read_journal(project.path / "kept/journal.jsonl")
     assert reading.state == "interrupted"
     assert reading.damage is None
     kept = [one.new[0] for one in events(reading, ContextChanged)]

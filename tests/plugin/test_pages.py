@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.run.proof import proved
+from pytest_orchestrator.runs.evidence.verify import verify_folder
 from tests.plugin.conftest import Project
 
 
@@ -38,7 +38,7 @@ def test_a_session_leaves_a_page_and_pictures_of_its_recipes(bench: Project) -> 
     for picture in pictures.values():
         assert "✘ failed" in picture
         assert "⊘ blocked" in picture
-    proof = proved(left(bench).resolve())
+    proof = verify_folder(left(bench).resolve())
     assert proof.holds, proof.flaws
 
 

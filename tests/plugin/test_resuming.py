@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.run.journal import Journal
-from pytest_orchestrator.run.runs import all_of, found, load
+from pytest_orchestrator.runs.journal.writer import Journal
+from pytest_orchestrator.runs.lookup import find_run, load_record, run_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def runs(project: Project) -> Path:
 
 
 def last(project: Project) -> Any:
-    return load(found(runs(project)))
+    return load_record(find_run(runs(project)))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def cut(project: Project) -> Cut:
 
     def cut(step: str, *args: str, event: str = "step_started") -> str:
         project.run(*args)
-        folder = found(runs(project))
+        folder = find_run(runs(project))
         path = folder / "journal.jsonl"
         lines = path.read_bytes().splitlines(keepends=True)
         told = [json.loads(line) for line in lines]
@@ -86,7 +86,7 @@ def test_what_passed_is_restored_and_the_rest_runs(project: Project, cut: Cut) -
     wanted = {f"done.{name}": True for name in (*STEPS, *FINAL)} | {"tests": 1}
     assert record.changes.values() == wanted
     assert [one.by for one in record.changes.history("done.one")] == ["recipes/x.yaml::one"]
-    assert [path.name for path in all_of(runs(project))] == [record.id, run]
+    assert [path.name for path in run_folders(runs(project))] == [record.id, run]
 
 
 _ASKED = """\
@@ -105,11 +105,11 @@ def test_a_person_decides_of_an_interrupted_step(project: Project, cut: Cut) -> 
     assert _ASKED.format(run=first) in result.stdout.str()
     assert result.parseoutcomes() == {"errors": 1, "skipped": 3, "passed": 1}
     assert project.ran == ["off"]
-    second = found(runs(project)).name
+    second = find_run(runs(project)).name
     again = project.run("--recipe-resume")  # nobody has decided yet
     assert _ASKED.format(run=second) in again.stdout.str()
     project.forget()
-    third = found(runs(project)).name
+    third = find_run(runs(project)).name
     result = project.run("--recipe-resume", "--recipe-rerun=three", "-rs")
     assert header(result) == [
         f"goes on from run {third}: 2 of 4 steps restored",
@@ -345,7 +345,7 @@ def test_a_run_that_was_killed_at_its_very_beginning_hides_nothing(
     project.recipe("x", STEPS)
     first = cut("two", event="step_finished")
     project.run("--recipe-resume")
-    path = found(runs(project)) / "journal.jsonl"
+    path = find_run(runs(project)) / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
     project.forget()
     result = project.run("--recipe-resume")
@@ -390,7 +390,7 @@ def test_what_nobody_can_go_on_from_is_a_usage_error(project: Project, cut: Cut)
         f"--recipe-resume: run {run} has a journal that somebody has changed: line 4: it, or the "
         "hash of the line before it, was changed"
     )
-    assert len(all_of(runs(project))) == 1
+    assert len(run_folders(runs(project))) == 1
 
 
 def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
@@ -411,7 +411,7 @@ def test_what_a_killed_run_owes_is_told_and_made_good(project: Project) -> None:
     )
     project.recipe("x", {"one": "", "kill": "type: python, module: kills, function: kill"}, FINAL)
     project.spawn()
-    run = found(runs(project)).name
+    run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
     owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
     owed += f"pytest --recipe-resume={run}"
@@ -446,7 +446,7 @@ def test_what_ctrl_c_cut_off_in_finally_is_owed_too(project: Project) -> None:
     off = {"off": "type: python, module: kills, function: stop", "cool": ""}
     project.recipe("x", {"one": ""}, off)
     assert project.spawn().ret == pytest.ExitCode.INTERRUPTED
-    run = found(runs(project)).name
+    run = find_run(runs(project)).name
     project.recipe("other", {"two": ""})
     owed = f"run {run} was ended before `finally` of recipes/x.yaml (off) had run: "
     owed += f"pytest --recipe-resume={run}"

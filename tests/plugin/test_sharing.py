@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core import files as core_files
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.lookup import find_run, load_record
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.runs.record import RunRecord
     from tests.plugin.conftest import Project
 
 pytestmark = pytest.mark.measured
@@ -74,7 +74,7 @@ def test_all_workers_write_to_one_context(counting: Project) -> None:
     assert sorted(told.partition('"tests": [')[2].partition("]")[0].split(", ")) == list("0123")
     assert '"steps": ["a"]' in told
     assert "ResourceWarning" not in result.stderr.str()
-    _check(load(found(counting.path / ".orchestrator/runs")))
+    _check(load_record(find_run(counting.path / ".orchestrator/runs")))
 
 
 def _check(record: RunRecord) -> None:
@@ -138,7 +138,7 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     project.write("recipes/x.yaml", "steps:\n" + "\n".join(lines) + "\n")
     project.write("test_x.py", _KILLS)
     result = project.spawn("-n", "1", "-rs")
-    record = load(found(project.path / ".orchestrator/runs"))
+    record = load_record(find_run(project.path / ".orchestrator/runs"))
 
     # xdist tells of each worker, and the one that takes its place of the step.
     assert result.parseoutcomes() == {"passed": 3, "failed": 3, "skipped": 2}
@@ -168,7 +168,7 @@ def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: P
     result = project.spawn("-n", "1", "--max-worker-restart=0", "--json-report")
 
     assert project.ran == ["a", "b"]
-    folder = found(project.path / ".orchestrator/runs")
+    folder = find_run(project.path / ".orchestrator/runs")
     cure = f"pytest --recipe-resume={folder.name}"
     result.stdout.fnmatch_lines(
         [
@@ -178,7 +178,7 @@ def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: P
             " b *failed *",
         ]
     )
-    step = load(folder).recipes["recipes/x.yaml"].steps["b"]
+    step = load_record(folder).recipes["recipes/x.yaml"].steps["b"]
     assert step.block is not None
     told = step.block["step"]
     assert (told["kind"], told["reason"]) == (
@@ -269,7 +269,7 @@ def test_a_run_goes_on_over_workers(project: Project, monkeypatch: pytest.Monkey
         here.setenv("DIES", "b")
         first = project.spawn("-n", "2")
     again = project.spawn("-n", "2", "-rs", "--recipe-resume")
-    record = load(found(project.path / ".orchestrator/runs"))
+    record = load_record(find_run(project.path / ".orchestrator/runs"))
 
     assert first.parseoutcomes() == {"passed": 2, "failed": 1, "skipped": 1}
     assert again.parseoutcomes() == {"passed": 3, "skipped": 1}
@@ -331,7 +331,9 @@ def test_a_worker_ends_with_its_parent_where_that_is_the_controller(
     project.recipe("x", {"ask": "type: python, module: asks, function: ask, isolation: inline"})
 
     result = project.spawn(*options)
-    parent, asked_for = load(found(project.path / ".orchestrator/runs")).changes.values()["told"]
+    parent, asked_for = load_record(find_run(project.path / ".orchestrator/runs")).changes.values()[
+        "told"
+    ]
 
     assert result.parseoutcomes() == {"passed": 1}
     assert (f"I am {parent}" in result.outlines, asked_for) == (is_controllers, number)

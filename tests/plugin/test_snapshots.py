@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.run.runs import found, load
+from pytest_orchestrator.runs.lookup import find_run, load_record
 from tests.plugin.test_resuming import header, runs
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def bench(project: Project) -> Project:
 
 
 def test_what_failed_runs_again_with_what_it_blocked_and_nothing_else(bench: Project) -> None:
-    run = found(runs(bench)).name
+    run = find_run(runs(bench)).name
     result = bench.run("--lf", *ASK)
 
     assert header(result) == [f"restored from run {run}: one, two, three"]
     assert bench.ran == ["four", "five", "off"]
     assert result.parseoutcomes() == {"passed": 2}
-    assert (found(runs(bench)) / "sources" / "recipes" / "x.yaml").is_file()
-    record = load(found(runs(bench)))
+    assert (find_run(runs(bench)) / "sources" / "recipes" / "x.yaml").is_file()
+    record = load_record(find_run(runs(bench)))
     order = ["one", "two", "three", "four", "five", "off"]
     assert record.changes.values() == {"order": order}
     assert [one.who for one in record.changes.history("order")] == order
@@ -62,7 +62,9 @@ def test_what_failed_runs_again_with_what_it_blocked_and_nothing_else(bench: Pro
     assert [step.state for step in record.steps] == states
     bench.forget()  # the run of today is one to go on from, too
     assert bench.run("recipes/x.yaml::five", *ASK).ret == 0
-    assert load(found(runs(bench))).changes.values() == {"order": [*order[:4], "five", "off"]}
+    assert load_record(find_run(runs(bench))).changes.values() == {
+        "order": [*order[:4], "five", "off"]
+    }
     assert bench.ran == ["five", "off"]
 
 
@@ -73,7 +75,7 @@ recipes/x.yaml:5:12: the Context before step 'four' cannot be restored: run {run
 
 
 def test_what_would_not_be_the_same_is_refused(bench: Project) -> None:
-    run = found(runs(bench)).name
+    run = find_run(runs(bench)).name
     recipe, scriptlet = bench.path / "recipes" / "x.yaml", bench.path / "other.py"
     with scriptlet.open("a") as file:
         file.write("# it does something else\n")
@@ -101,7 +103,7 @@ def test_what_the_session_has_done_itself_stays(project: Project) -> None:
 
     assert "one step at a time: the Context is restored before step 'two'" in result.stdout.str()
     assert (result.ret, project.ran) == (0, ["two", "four"])
-    values = load(found(runs(project))).changes.values()
+    values = load_record(find_run(runs(project))).changes.values()
     assert values == {"done.one": "mine", "done.two": True, "done.three": True, "done.four": True}
 
 
@@ -111,13 +113,13 @@ def test_services_run_and_own_contexts_are_restored(project: Project) -> None:
     steps |= {"one": "outputs: {done.zero: 2}", "two": ""}
     project.recipe("x", steps, head="needs: [recipes/base.yaml]\ncontext: recipe")
     project.run("recipes/x.yaml")
-    run = found(runs(project)).name
+    run = find_run(runs(project)).name
     project.forget()
     result = project.run("recipes/x.yaml::two", *ASK)
 
     assert header(result) == [f"restored from run {run}: zero, one"]
     assert (result.ret, project.ran) == (0, ["two"])
-    record = load(found(runs(project)))
+    record = load_record(find_run(runs(project)))
     states = {step.name: step.state for step in record.steps}
     assert states == {"zero": "restored", "serve": "passed", "one": "restored", "two": "passed"}
     done = {"done.zero": 2, "done.one": True, "done.two": True, "served": 1}

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from pytest_orchestrator.run.record import RunRecord
-from pytest_orchestrator.run.runs import all_of, load
+from pytest_orchestrator.runs.lookup import load_record, run_folders
+from pytest_orchestrator.runs.record import RunRecord
 
 _OF_THEIR_OWN: Final = {
     *("where", "worker", "host", "hostname", "run", "pid", "thread", "port", "argv"),
@@ -43,7 +43,7 @@ def views(folder: Path) -> dict[str, Any]:
         The JSON report, the JUnit report, and the record that is read from the journal.
     """
     report = json.loads((folder / "told.json").read_text(encoding="utf-8"))
-    record = load(all_of(folder / ".orchestrator/runs")[0])
+    record = load_record(run_folders(folder / ".orchestrator/runs")[0])
     return {
         "json": alike(report),
         "junit": _junit(ElementTree.parse(folder / "told.xml").getroot()),

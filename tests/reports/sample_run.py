@@ -15,7 +15,7 @@ from pytest_orchestrator.core.events import (
     StepStarted,
     TestReported,
 )
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal.writer import Journal
 
 RECIPE = "recipes/psu_burn_in.yaml"
 BEGIN = 1_795_601_702_000_000

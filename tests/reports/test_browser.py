@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from pytest_orchestrator.reports.html import html
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.sample_run import SampleRun, psu_run
 
@@ -75,7 +75,7 @@ def opened(chromium: Browser) -> Iterator[Open]:
 
 def written(run: SampleRun) -> Path:
     page = run.folder / "report.html"
-    page.write_text(html(runs.load(run.folder), run.folder), encoding="utf-8")
+    page.write_text(html(lookup.load_record(run.folder), run.folder), encoding="utf-8")
     return page
 
 

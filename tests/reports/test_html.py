@@ -9,7 +9,7 @@ import pytest
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported
 from pytest_orchestrator.reports.html import html
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 HOSTILE = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>\x1b[2J\u202e"
@@ -35,7 +35,7 @@ class Read(HTMLParser):
 
 
 def page(run: SampleRun, **more: Any) -> str:
-    return html(runs.load(run.folder), run.folder, **more)
+    return html(lookup.load_record(run.folder), run.folder, **more)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.reports.timeline import Timeline, timeline
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
 
 def line(run: SampleRun) -> Timeline:
     run.journal.close()
-    record = runs.load(run.folder)
+    record = lookup.load_record(run.folder)
     found = timeline(record.recipes[RECIPE], record.last)
     assert found
     return found
@@ -61,7 +61,7 @@ def test_what_is_written_after_the_last_step_ended_is_within(tmp_path: Path) -> 
     write = {"key": "k", "op": "set", "who": "a", "new": 1}
     run.step("a", "passed", (1, 2), context={"writes": [write]})
     run.journal.close()
-    record = runs.load(run.folder)
+    record = lookup.load_record(run.folder)
     block = record.recipes[RECIPE].steps["a"].block
     assert block
     block["context"]["writes"][0]["ts"] = "2026-11-25T10:15:04.500Z"
@@ -91,7 +91,7 @@ def test_there_is_no_timeline_where_nothing_ran(tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "run")
     run.begin({"a": []})
     run.journal.close()
-    record = runs.load(run.folder)
+    record = lookup.load_record(run.folder)
 
     assert timeline(record.recipes[RECIPE], record.last) is None
 

@@ -17,7 +17,7 @@ from pytest_orchestrator.core.events import (
     TestReported,
 )
 from pytest_orchestrator.core.files import path_text
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal.writer import Journal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     StepStarted,
 )
-from pytest_orchestrator.run.journal import NAME, Journal
+from pytest_orchestrator.runs.journal.writer import NAME, Journal
 from tests.run.built import Runs
 
 if TYPE_CHECKING:

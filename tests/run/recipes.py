@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import ShellStep
-from pytest_orchestrator.run.fates import Today
+from pytest_orchestrator.runs.resume.plan import CurrentRecipe
 
 ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A law holds however slow a machine is."""
@@ -37,7 +37,7 @@ def _step(name: str, keys: dict[str, Any]) -> ShellStep:
 
 def today(
     one: Recipe, changed: dict[str, dict[str, str]] | None = None, needs: tuple[str, ...] = ()
-) -> Today:
+) -> CurrentRecipe:
     """Return a recipe as it is now: what is not said to be changed is not."""
     names = [step.name for step in one.steps]
-    return Today(one, {name: (changed or {}).get(name, SAME) for name in names}, needs)
+    return CurrentRecipe(one, {name: (changed or {}).get(name, SAME) for name in names}, needs)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.run import bundle
-from pytest_orchestrator.run.bundle_proof import proved_bundle
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.evidence import bundle
+from pytest_orchestrator.runs.evidence.bundle import verify_bundle
+from pytest_orchestrator.runs.lookup import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,9 @@ def run(runs: Runs) -> Path:
 def made(run: Path, tmp_path: Path) -> Path:
     """Its evidence."""
     out = tmp_path / "evidence.zip"
-    assert bundle.write(run, load(run), out, {"resolved/psu.json": b"{}\n"}) == len(MEMBERS)
+    assert bundle.write_bundle(run, load_record(run), out, {"resolved/psu.json": b"{}\n"}) == len(
+        MEMBERS
+    )
     return out
 
 
@@ -76,14 +78,14 @@ def test_a_bundle_has_the_run_and_what_it_was_made_of(made: Path, run: Path) -> 
 
 def test_the_same_run_gives_the_same_bytes(made: Path, run: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
-    bundle.write(run, load(run), again, {"resolved/psu.json": b"{}\n"})
+    bundle.write_bundle(run, load_record(run), again, {"resolved/psu.json": b"{}\n"})
 
     assert again.read_bytes() == made.read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["again.zip", "evidence.zip"]
 
 
 def test_a_bundle_that_nobody_touched_holds(made: Path, run: Path) -> None:
-    proof = proved_bundle(made)
+    proof = verify_bundle(made)
 
     assert (proof.holds, proof.run, proof.lines, proof.flaws) == (True, run.name, 6, ())
     assert proof.files == len(MEMBERS) - 1
@@ -94,7 +96,7 @@ def test_one_changed_byte_in_any_file_is_named(made: Path, tmp_path: Path) -> No
     for name, data in files.items():
         for place in {0, len(data) // 3, len(data) - 1} if data else ():
             other = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-            proof = proved_bundle(zipped(changed, files | {name: other}))
+            proof = verify_bundle(zipped(changed, files | {name: other}))
             assert [flaw.where for flaw in proof.flaws] == [name]
             assert not proof.holds
 
@@ -103,22 +105,22 @@ def test_no_byte_of_the_archive_changes_what_is_read_unnoticed(made: Path, tmp_p
     data, good, changed = made.read_bytes(), contents(made), tmp_path / "changed.zip"
     for place in range(0, len(data), 23):
         changed.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
-        if proved_bundle(changed).holds:
+        if verify_bundle(changed).holds:
             assert contents(changed) == good
 
 
 def test_files_that_are_gone_new_or_there_twice_are_named(made: Path, tmp_path: Path) -> None:
     files, changed = contents(made), tmp_path / "changed.zip"
     log = files.pop("run/logs/psu/a.1.stdout")
-    proof = proved_bundle(zipped(changed, {**files, "run/logs/x": log}))
+    proof = verify_bundle(zipped(changed, {**files, "run/logs/x": log}))
     assert list(map(str, proof.flaws)) == [
         "run/logs/psu/a.1.stdout: it is gone",
         "run/logs/x: it came later",
     ]
     del files["manifest.json"]
-    assert str(proved_bundle(zipped(changed, files)).flaws[0]) == "manifest.json: it is gone"
+    assert str(verify_bundle(zipped(changed, files)).flaws[0]) == "manifest.json: it is gone"
     changed.write_text("no zip")
-    assert str(proved_bundle(changed).flaws[0]) == (
+    assert str(verify_bundle(changed).flaws[0]) == (
         "changed.zip: it is no bundle any more: File is not a zip file"
     )
 
@@ -126,8 +128,8 @@ def test_files_that_are_gone_new_or_there_twice_are_named(made: Path, tmp_path: 
 def test_what_was_changed_before_it_was_bundled_is_named(run: Path, tmp_path: Path) -> None:
     (run / "logs/psu/a.1.stdout").write_text("other\n")
     out = tmp_path / "evidence.zip"
-    bundle.write(run, load(run), out)
-    (flaw,) = proved_bundle(out).flaws
+    bundle.write_bundle(run, load_record(run), out)
+    (flaw,) = verify_bundle(out).flaws
 
     assert str(flaw) == (
         "run/logs/psu/a.1.stdout: it was changed after the run had ended, before it was bundled"
@@ -138,7 +140,7 @@ def test_a_run_that_was_cut_is_bundled_and_told(runs: Runs, tmp_path: Path) -> N
     built = runs.new().begin("a")
     built.start("a")
     folder, out = built.cut(), tmp_path / "evidence.zip"
-    bundle.write(folder, load(folder), out)
-    proof = proved_bundle(out)
+    bundle.write_bundle(folder, load_record(folder), out)
+    proof = verify_bundle(out)
 
     assert (proof.holds, proof.state, proof.flaws) == (False, "interrupted", ())

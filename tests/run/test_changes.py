@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import stamp
-from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged, ContextRestored
-from pytest_orchestrator.run.changes import Changes
+from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.record import Changes
 from tests.run.recipes import ANY_MACHINE
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.run.comparison import compared
-from pytest_orchestrator.run.history import History
-from pytest_orchestrator.run.runs import all_of, load
+from pytest_orchestrator.runs.compare.comparison import compared
+from pytest_orchestrator.runs.compare.history import History
+from pytest_orchestrator.runs.lookup import load_record, run_folders
 from tests.run.built import RECIPE
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 def of_last(runs: Runs) -> dict[str, Any]:
     """Compare the last run with the one before it, and with all before."""
-    last, before, *more = all_of(runs.base)
+    last, before, *more = run_folders(runs.base)
     history = History([before, *more])
     return compared(
-        load(before), load(last), lambda recipe, step: history.figures(recipe, step, 10)
+        load_record(before),
+        load_record(last),
+        lambda recipe, step: history.figures(recipe, step, 10),
     )
 
 

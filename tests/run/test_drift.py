@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_orchestrator.run.drift import drifted, usual
+from pytest_orchestrator.runs.compare.drift import drifted, usual_range
 
 NOISE = 0.2
 
@@ -43,7 +43,7 @@ def test_a_narrow_factor_does_not_take_noise_for_drift() -> None:
 
 
 def test_one_odd_run_moves_nothing() -> None:
-    assert usual([1.0, 1.0, 1.0, 1.0, 90.0]) == (1.0, 0.0, 5)
+    assert usual_range([1.0, 1.0, 1.0, 1.0, 90.0]) == (1.0, 0.0, 5)
 
 
 def test_what_nobody_would_notice_is_not_told() -> None:

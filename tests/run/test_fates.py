@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from pytest_orchestrator.core.events import ContextChanged, StepFinished, StepStarted
-from pytest_orchestrator.run.fates import changed, plan
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.resume.plan import changed, plan
 from tests.run.recipes import KEY, SAME, recipe, today
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def fates(
     past: Past, steps: dict[str, dict[str, Any]], rerun: tuple[str, ...] = (), **now: Any
 ) -> dict[str, str]:
     one = recipe(steps, now.pop("final", ()))
-    found = plan(load(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun])
+    found = plan(load_record(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun])
     return {
         name: f"{fate.kind}: {fate.why}" if fate.why else fate.kind
         for name, fate in found.fates[KEY].items()
@@ -160,7 +160,7 @@ def test_a_masked_result_is_no_result_for_who_reads_it(past: Past) -> None:
     past.recipe("login", "use")
     past.step("login", digests=SAME, result={"token": "***"})
     passed(past, "use")
-    record = load(past.killed())
+    record = load_record(past.killed())
     one = recipe({"login": {}, "use": {}})
     reads = replace(one, text="args: {TOKEN: '${{ steps.login.result.token }}'}")
 
@@ -176,7 +176,7 @@ def test_recipes_that_need_one_that_goes_on_run_again(past: Past) -> None:
         past.recipe("a", key=key)
         past.step("a", key=key, digests=SAME)
     power, one = recipe({"a": {}}, key="recipes/power.yaml"), recipe({"a": {}})
-    record = load(past.seal())
+    record = load_record(past.seal())
 
     same = plan(record, [today(power), today(one, needs=(power.key,))])
     other = plan(record, [today(power, {"a": {}}), today(one, needs=(power.key,))])

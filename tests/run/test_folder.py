@@ -11,11 +11,11 @@ import pytest
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished
-from pytest_orchestrator.run import folder, runs
-from pytest_orchestrator.run.folder import RunFolder, free_id
-from pytest_orchestrator.run.journal import Journal, is_written
-from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.surroundings import revision, surroundings
+from pytest_orchestrator.runs import folder, lookup
+from pytest_orchestrator.runs.folder import RunFolder, free_id
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import Journal, is_written
+from pytest_orchestrator.runs.provenance import provenance, revision
 
 
 def run(number: int) -> str:
@@ -69,7 +69,7 @@ def test_the_oldest_runs_go_but_for_those_that_go_on(tmp_path: Path) -> None:
     assert (tmp_path / "latest").resolve().name == run(6)
     goes_on.append(ContextChanged(key="a", op="set", who="x", new=1))
     goes_on.close()
-    assert len(read(goes_on.path).entries) == 1
+    assert len(read_journal(goes_on.path).entries) == 1
 
 
 def test_no_lock_that_a_reader_of_the_project_can_hold_keeps_a_session_from_beginning(
@@ -100,7 +100,7 @@ def test_a_session_that_prunes_leaves_a_run_alone_that_is_just_being_made(
     def make(path: Path) -> Journal:
         monkeypatch.setattr(folder, "Journal", Journal)
         over(tmp_path, 2, keep=1)
-        seen.extend(one.name for one in runs.all_of(tmp_path))
+        seen.extend(one.name for one in lookup.run_folders(tmp_path))
         return Journal(path)
 
     monkeypatch.setattr(folder, "Journal", make)
@@ -172,7 +172,7 @@ def test_a_clock_that_goes_back_changes_no_order(
         context.set("a", number)
     journal.close()
 
-    reading = read(journal.path)
+    reading = read_journal(journal.path)
     assert (reading.state, reading.damage) == ("interrupted", None)
     assert [entry.event.new for entry in reading.entries] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
     moments = [change["ts"] for change in context.get_history("a")]
@@ -191,7 +191,7 @@ def test_the_revision_of_a_project_is_read_where_git_keeps_it(tmp_path: Path) ->
     (git / "refs/heads/main").write_text(f"{'b' * 40}\n")
     assert revision(tmp_path) == {"branch": "main", "revision": "b" * 40}
     (git / "HEAD").write_text(f"{'c' * 40}\n")
-    assert surroundings(tmp_path)["git"] == {"revision": "c" * 40}
+    assert provenance(tmp_path)["git"] == {"revision": "c" * 40}
     linked = tmp_path / "linked"
     linked.mkdir()
     (linked / ".git").write_text(f"gitdir: {git}\n")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.run import runs as run_runs
-from pytest_orchestrator.run.history import History
-from pytest_orchestrator.run.pruning import prunable, prune
-from pytest_orchestrator.run.runs import all_of
-from pytest_orchestrator.run.trend import trends
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.compare.history import History, trends
+from pytest_orchestrator.runs.lookup import prunable, prune, run_folders
 from tests.run.built import RECIPE
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.runs.record import RunRecord
     from tests.run.built import Runs
 
 
@@ -28,7 +26,7 @@ def test_figures_are_those_of_the_last_passing_runs(runs: Runs) -> None:
     cut = runs.new().begin("a", "b").step("a", seconds=7.0)
     cut.start("b")
     cut.cut()
-    history = History(all_of(runs.base))
+    history = History(run_folders(runs.base))
 
     found = history.figures(RECIPE, "a", 3)
     assert found["seconds"] == [8.0, 3.0, 2.0]
@@ -43,7 +41,7 @@ def test_a_run_that_goes_on_or_was_changed_does_not_count(runs: Runs) -> None:
     path.write_bytes(path.read_bytes().replace(b"burn_in", b"burn_on", 1))
     going_on = runs.new().begin("burn_in").step("burn_in")
 
-    assert History(all_of(runs.base)).figures(RECIPE, "burn_in", 9)["seconds"] == [1.0]
+    assert History(run_folders(runs.base)).figures(RECIPE, "burn_in", 9)["seconds"] == [1.0]
     going_on.cut()
 
 
@@ -51,31 +49,31 @@ def test_each_run_is_read_once_and_none_that_nobody_asks_for(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.history(*map(float, range(20)))
-    load, read = run_runs.load, []
+    load, read = lookup.load_record, []
 
     def loaded(folder: Path) -> RunRecord:
         read.append(folder)
         return load(folder)
 
-    monkeypatch.setattr(run_runs, "load", loaded)
-    history = History(all_of(runs.base))
+    monkeypatch.setattr(lookup, "load_record", loaded)
+    history = History(run_folders(runs.base))
 
     assert history.figures(RECIPE, "burn_in", 3)["seconds"] == [19.0, 18.0, 17.0]
-    assert read == all_of(runs.base)[:3]
+    assert read == run_folders(runs.base)[:3]
     history.figures(RECIPE, "burn_in", 20)
     history.read_all()
-    assert read == all_of(runs.base)
+    assert read == run_folders(runs.base)
 
 
 def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> None:
     runs.history(1.0, 1.1, 0.9, 1.0, 3.5)
-    (found,) = trends(all_of(runs.base))
+    (found,) = trends(run_folders(runs.base))
 
     assert (found.step, found.figure, found.unit) == ("burn_in", "seconds", "s")
     assert [point.value for point in found.points] == [1.0, 1.1, 0.9, 1.0, 3.5]
     assert found.drift is not None
     assert found.drift.factor == 3.5
-    assert [one.figure for one in trends(all_of(runs.base), "burn_in")] == [
+    assert [one.figure for one in trends(run_folders(runs.base), "burn_in")] == [
         "seconds",
         "cpu_seconds",
         "max_rss",
@@ -88,6 +86,6 @@ def test_the_newest_stay_and_every_one_that_goes_on(runs: Runs) -> None:
 
     assert prunable(runs.base, 1) == [second, first]
     assert prune(runs.base, 1) == [second, first]
-    assert all_of(runs.base) == [third, going_on.folder]
+    assert run_folders(runs.base) == [third, going_on.folder]
     assert prunable(runs.base, 0) == []
     going_on.cut()

@@ -14,8 +14,8 @@ import pytest
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import ContextChanged, RunFinished, RunStarted, StepFinished
-from pytest_orchestrator.run.journal import Journal, is_written
-from pytest_orchestrator.run.reader import Tail, read
+from pytest_orchestrator.runs.journal.reader import Tail, read_journal
+from pytest_orchestrator.runs.journal.writer import Journal, is_written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def sealed(path: Path, *values: object) -> Path:
 
 
 def test_a_journal_is_read_as_it_was_written(path: Path) -> None:
-    reading = read(sealed(path, 1, {"b": [2]}, "ü\n"))
+    reading = read_journal(sealed(path, 1, {"b": [2]}, "ü\n"))
 
     assert (reading.state, reading.damage, reading.torn) == ("finished", None, 0)
     assert [entry.event for entry in reading.entries[1:4]] == [
@@ -66,10 +66,10 @@ def test_a_journal_that_is_written_says_so(path: Path) -> None:
     journal.append(change(1))
 
     assert is_written(path)
-    assert read(path).state == "running"
+    assert read_journal(path).state == "running"
     journal.close()
     assert not is_written(path)
-    assert read(path).state == "interrupted"
+    assert read_journal(path).state == "interrupted"
 
 
 @pytest.mark.parametrize("cut", [1, 30, 66])
@@ -77,7 +77,7 @@ def test_a_torn_last_line_is_no_damage(path: Path, cut: int) -> None:
     data = sealed(path, 1, 2).read_bytes()
     last = data.rstrip(b"\n").rfind(b"\n") + 1
     path.write_bytes(data[: last + cut])
-    reading = read(path)
+    reading = read_journal(path)
 
     assert (reading.state, reading.torn, len(reading.entries)) == ("interrupted", cut, 3)
 
@@ -86,14 +86,14 @@ def test_a_cut_between_two_lines_reads_as_interrupted(path: Path) -> None:
     lines = sealed(path, 1, 2).read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3]))
 
-    assert read(path).state == "interrupted"
+    assert read_journal(path).state == "interrupted"
 
 
 def test_each_changed_byte_is_named_by_its_line(path: Path) -> None:
     data = sealed(path, 1, [2], None).read_bytes()
     for place in range(len(data) - 1):
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
-        reading = read(path)
+        reading = read_journal(path)
         assert reading.damage is not None
         assert reading.damage.line == data.count(b"\n", 0, place) + 1
         assert len(reading.entries) == reading.damage.line - 1
@@ -103,16 +103,16 @@ def test_nothing_may_follow_the_end(path: Path) -> None:
     data = sealed(path, 1).read_bytes()
     path.write_bytes(data + b"x")
 
-    assert str(read(path).damage) == "line 4: it stands behind the end of the run"
+    assert str(read_journal(path).damage) == "line 4: it stands behind the end of the run"
     path.write_bytes(data + data)
-    assert str(read(path).damage) == "line 4: it stands behind the end of the run"
+    assert str(read_journal(path).damage) == "line 4: it stands behind the end of the run"
 
 
 def test_a_tail_takes_bytes_in_any_pieces(path: Path) -> None:
     data, tail = sealed(path, "ü" * 50, 2).read_bytes(), Tail()
     pieces = [entry for place in range(len(data)) for entry in tail.feed(data[place : place + 1])]
 
-    assert pieces == read(path).entries
+    assert pieces == read_journal(path).entries
     assert tail.finished
 
 
@@ -120,11 +120,11 @@ def test_a_journal_goes_on_from_where_it_was_read(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
     journal.close()
-    again = Journal(path, read(path).chain)
+    again = Journal(path, read_journal(path).chain)
     again.append(change(2))
     again.close()
 
-    assert [entry.event for entry in read(path).entries] == [change(1), change(2)]
+    assert [entry.event for entry in read_journal(path).entries] == [change(1), change(2)]
 
 
 def test_threads_write_one_unbroken_journal(path: Path) -> None:
@@ -141,7 +141,7 @@ def test_threads_write_one_unbroken_journal(path: Path) -> None:
     for thread in threads:
         thread.join()
     journal.close()
-    reading = read(path)
+    reading = read_journal(path)
 
     assert (reading.damage, len(reading.entries)) == (None, 1600)
 
@@ -162,7 +162,7 @@ def test_a_forked_process_neither_writes_nor_keeps_it(path: Path) -> None:
     assert not is_written(path)
     os.write(go[1], b"x")
     os.waitpid(child, 0)
-    assert [entry.event for entry in read(path).entries] == [change(1)]
+    assert [entry.event for entry in read_journal(path).entries] == [change(1)]
 
 
 def test_what_does_not_fit_is_told_and_taken_back(path: Path) -> None:
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_told_and_taken_back(path: Path) -> None:
     assert journal.failed is caught.value
     with pytest.raises(JournalError, match="File too large"):
         journal.append(change(3))
-    reading = read(path)
+    reading = read_journal(path)
     assert (reading.torn, [entry.event for entry in reading.entries]) == (0, [change(1)])
 
 
@@ -189,7 +189,7 @@ _WRITES = """
 import sys
 from pathlib import Path
 from pytest_orchestrator.core.events import ContextChanged
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal.writer import Journal
 
 journal, number = Journal(Path(sys.argv[1])), 0
 while True:
@@ -208,7 +208,7 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_written(path: Path) 
         process.kill()
         rest = process.stdout.read()
     told = 100 + rest.count(b"\n")
-    reading = read(path)
+    reading = read_journal(path)
 
     assert reading.state == "interrupted"
     assert len(reading.entries) >= told
@@ -240,7 +240,7 @@ def test_ctrl_c_and_a_handler_that_writes_leave_a_whole_journal(
     journal.append(change(3))
     journal.close()
 
-    reading = read(path)
+    reading = read_journal(path)
     assert (reading.state, reading.damage, reading.torn) == ("interrupted", None, 0)
     assert [entry.event for entry in reading.entries] == [
         change(1),

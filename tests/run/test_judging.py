@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Usage
-from pytest_orchestrator.run.judging import figures_of_try, verdicts
+from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
 
 PLACE = Place(3, 5)
 
@@ -24,7 +24,7 @@ def test_each_figure_is_held_against_its_own() -> None:
         "measurements.new": 1.0,
     }
     units = {"measurements.ripple": "mV"}
-    told = {one.name: one for one in verdicts(figures, earlier, 2.0, PLACE, units)}
+    told = {one.name: one for one in baseline_verdicts(figures, earlier, 2.0, PLACE, units)}
 
     assert {name: one.unmet for name, one in told.items()} == {
         "compare.seconds": (
@@ -41,7 +41,7 @@ def test_each_figure_is_held_against_its_own() -> None:
 
 
 def test_what_is_as_usual_holds() -> None:
-    (one,) = verdicts({"seconds": 1.2}, {"seconds": [1.0] * 5}, 2.0, PLACE)
+    (one,) = baseline_verdicts({"seconds": 1.2}, {"seconds": [1.0] * 5}, 2.0, PLACE)
 
     assert (one.unmet, one.measured, one.unit) == (None, 1.2, "s")
 
@@ -53,10 +53,10 @@ def test_figures_of_a_try_are_those_that_were_measured() -> None:
         Measured(name="good", place=PLACE, value=True, verdict="pass"),
         Measured(name="none", place=PLACE, verdict="unset"),
     ]
-    assert figures_of_try(Ended(usage=usage), measured) == {
+    assert figures_of_attempt(Ended(usage=usage), measured) == {
         "seconds": 1.0,
         "cpu_seconds": 0.75,
         "max_rss": 10,
         "measurements.ripple": 1.5,
     }
-    assert figures_of_try(Ended(usage=Usage(seconds=1.0)), []) == {"seconds": 1.0}
+    assert figures_of_attempt(Ended(usage=Usage(seconds=1.0)), []) == {"seconds": 1.0}

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.core.events import RunStarted
-from pytest_orchestrator.run.journal import Journal
-from pytest_orchestrator.run.kept import NotKept, opened
+from pytest_orchestrator.runs.durable_context import NotKept, open_durable_context
+from pytest_orchestrator.runs.journal.writer import Journal
 
 
 def written(path: Path) -> None:
-    kept = opened(path)
+    kept = open_durable_context(path)
     kept.context.set("a", 1)
     kept.context.append("l", "x")
     kept.context.append("l", "y")
@@ -29,12 +29,12 @@ def test_a_file_that_was_cut_anywhere_gives_a_beginning_of_what_was_written(path
     whole = path.read_bytes()
     for cut in (0, 1, 6, 7, *range(90, len(whole), 7)):
         path.write_bytes(whole[:cut])
-        kept = opened(path)
+        kept = open_durable_context(path)
         made = sum(len(kept.context.get_history(key)) for key in ("a", "l", "b"))
         kept.context.set("a", 2)
         kept.journal.close()
         assert made == max(whole[:cut].count(b"\n") - 1, 0), cut
-        again = opened(path)
+        again = open_durable_context(path)
         assert (again.context.get("a"), again.torn) == (2, 0)
         again.journal.close()
 
@@ -46,7 +46,7 @@ def test_a_line_that_was_changed_is_told_and_nothing_is_touched(path: Path) -> N
     path.write_text(damaged := "".join(lines))
 
     with pytest.raises(NotKept) as caught:
-        opened(path)
+        open_durable_context(path)
 
     assert str(caught.value) == (
         f"{path} is damaged: line 3: it, or the hash of the line before it, was changed; "
@@ -61,6 +61,6 @@ def test_the_journal_of_a_run_is_not_gone_on_with(path: Path) -> None:
     journal.close()
 
     with pytest.raises(NotKept) as caught:
-        opened(path)
+        open_durable_context(path)
 
     assert str(caught.value) == f"{path} is the journal of a run; take a file of its own"

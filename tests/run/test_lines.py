@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from pytest_orchestrator.core.events import RunFinished, RunStarted, StepFinished
-from pytest_orchestrator.run.journal import Journal
-from pytest_orchestrator.run.lines import Lines
+from pytest_orchestrator.runs.journal.reader import Lines
+from pytest_orchestrator.runs.journal.writer import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator import load_run
-from pytest_orchestrator.core.chain import JournalDamaged
-from pytest_orchestrator.run.runs import NoRun
+from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.runs.lookup import NoRun
 from tests.run.built import RECIPE
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
-from pytest_orchestrator.run.owed import Owed, owed
+from pytest_orchestrator.runs.pending_finally import PendingFinally, pending_finally
 from tests.run.conftest import RECIPE, Past
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def cut_off(past: Past, name: str, *, final: bool) -> None:
 def test_what_did_not_run_is_owed_until_a_later_run_has_run_it(tmp_path: Path) -> None:
     first, second, third = (f"2026112{day}T101502Z-7f3a" for day in (5, 6, 7))
     begun(tmp_path, first).killed()
-    assert owed(tmp_path) == Owed(first, {RECIPE: ["off"]})
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
     begun(tmp_path, second).seal()
-    assert owed(tmp_path) == Owed(first, {RECIPE: ["off"]})
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
     later = begun(tmp_path, third)
     later.step("off")
     later.seal()
-    assert owed(tmp_path) is None
+    assert pending_finally(tmp_path) is None
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
@@ -54,11 +54,11 @@ def test_what_was_cut_off_in_the_middle_is_owed_however_the_run_ended(
         past.killed()
     else:
         past.seal(2)
-    assert owed(tmp_path) == Owed(first, {RECIPE: ["off"]})
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
     later = begun(tmp_path, second)
     later.step("off")
     later.seal()
-    assert owed(tmp_path) is None
+    assert pending_finally(tmp_path) is None
 
 
 def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> No
     cut_off(past, "on", final=False)
     past.step("off")
     past.seal(2)
-    assert owed(tmp_path) is None
+    assert pending_finally(tmp_path) is None
 
 
 def test_what_nobody_was_left_to_run_is_owed_though_the_run_ended_as_runs_do(
@@ -75,4 +75,4 @@ def test_what_nobody_was_left_to_run_is_owed_though_the_run_ended_as_runs_do(
     first = "20261125T101502Z-7f3a"
     begun(tmp_path, first).seal(1, owed=1)
 
-    assert owed(tmp_path) == Owed(first, {RECIPE: ["off"]})
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.errors import ContextKeyError
-from pytest_orchestrator.run.past_context import NoStep, PastContext, at_step, step_of
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step, step_of
+from pytest_orchestrator.runs.lookup import load_record
 from tests.run.built import RECIPE
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.record import RunRecord
+    from pytest_orchestrator.runs.record import RunRecord
     from tests.run.built import Runs
 
 
@@ -30,7 +30,7 @@ def run(runs: Runs) -> RunRecord:
     built.change("measure", "psu.log", 2, op="append")
     built.finish("measure", "failed")
     built.finish("release", "blocked")
-    return load(built.seal(1))
+    return load_record(built.seal(1))
 
 
 def test_the_context_stands_as_each_step_found_and_left_it(run: RunRecord) -> None:
@@ -89,7 +89,7 @@ def test_a_name_that_several_steps_have_is_told(runs: Runs) -> None:
     built = runs.new().begin("a").step("a")
     built.recipe = "recipes/other.yaml"
     built.begin("a").step("a")
-    run = load(built.seal())
+    run = load_record(built.seal())
 
     with pytest.raises(NoStep) as caught:
         step_of(run, "a")
@@ -105,7 +105,7 @@ def test_a_step_of_a_recipe_with_its_own_context_has_that(runs: Runs) -> None:
     built.start("a")
     built.change("a", "x", 2, scope=RECIPE)
     built.finish("a")
-    run = load(built.step("b").seal())
+    run = load_record(built.step("b").seal())
 
     assert at_step(run, "b")["x"] == 2
     assert PastContext(run.changes)["x"] == 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import ContextChanged
-from pytest_orchestrator.run.replay import replayed
-from pytest_orchestrator.run.runs import load
+from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.resume.restore import replayed
 from tests.run.recipes import ANY_MACHINE
 from tests.run.test_changes import CALLS, DO, Kept
 
@@ -75,6 +75,6 @@ def test_whatever_is_left_out_the_rest_is_a_whole_context(calls: Any) -> None:
 def test_what_was_secret_is_left_out_and_told(past: Past) -> None:
     past.add(ContextChanged(key="token", op="set", who="x", new="***", masked=True))
     past.change("volts", 12)
-    told = replayed(load(past.seal()).changes, lambda _: True)
+    told = replayed(load_record(past.seal()).changes, lambda _: True)
 
     assert (told.snapshot["values"], told.lost) == ({"volts": 12}, ("token",))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import stamp
-from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import (
     AnyEvent,
@@ -19,9 +18,10 @@ from pytest_orchestrator.core.events import (
     StepFinished,
     StepStarted,
 )
-from pytest_orchestrator.run.fates import Plan, plan
-from pytest_orchestrator.run.record import RunRecord
-from pytest_orchestrator.run.resume import opening, restored
+from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.resume.plan import ResumePlan, plan
+from pytest_orchestrator.runs.resume.restore import opening, restored
 from tests.run.recipes import ANY_MACHINE, KEY, SAME, recipe, today
 from tests.run.test_changes import DO
 
@@ -80,7 +80,7 @@ class Session:
 
     def go(self, old: RunRecord | None, rerun: list[tuple[str, str]]) -> list[str]:
         """Run all there is to run; return what was refused."""
-        how = Plan("", {}) if old is None else plan(old, [today(self._recipe)], rerun)
+        how = ResumePlan("", {}) if old is None else plan(old, [today(self._recipe)], rerun)
         resumed = old.id if old else None
         self._write(RunStarted(schema_version="1.0", run=self._run, resumed_from=resumed))
         about = tuple({"name": name} for name in self._steps)
@@ -109,7 +109,7 @@ class Session:
                 met.add(step.name)
         return refused
 
-    def _restore(self, old: RunRecord, how: Plan, known: list[Recipe]) -> None:
+    def _restore(self, old: RunRecord, how: ResumePlan, known: list[Recipe]) -> None:
         self.context.restore(restored(old, how, known).snapshot)
         for each in opening(old, how, known, self._run):
             self._write(each)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits, TestReported
-from pytest_orchestrator.run.runs import Followed, NoRun, all_of, found, load
+from pytest_orchestrator.runs.lookup import Followed, NoRun, find_run, load_record, run_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def test_a_run_is_read_back(past: Past) -> None:
         TestReported(node=f"{RECIPE}::a", outcome="passed", recipe=RECIPE, step="a"),
         TestReported(node=f"{RECIPE}::b", outcome="xfailed", recipe=RECIPE, step="b", text="no"),
     )
-    record = load(past.seal(1))
+    record = load_record(past.seal(1))
 
     assert (record.state, record.id) == ("finished", "20261125T101502Z-7f3a")
     assert [(step.name, step.state, step.text) for step in record.steps] == [
@@ -46,8 +46,8 @@ def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
     past.add(StepStarted(recipe=RECIPE, step="a"), StepWaits(recipe=RECIPE, step="b", lock="psu"))
     past.add(StepStarted(recipe=RECIPE, step="c"))
     past.add(AttemptFailed(recipe=RECIPE, step="c", attempt=1, kind="timeout", reason="late"))
-    states = [step.state for step in load(past.folder).steps]
-    record = load(past.killed())
+    states = [step.state for step in load_record(past.folder).steps]
+    record = load_record(past.killed())
 
     assert states == ["running", "locked", "retrying", "waiting"]
     assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["not run"]
@@ -87,14 +87,14 @@ def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
     for name in [*names, "other"]:
         (tmp_path / name).mkdir()
 
-    assert [path.name for path in all_of(tmp_path)] == names[::-1]
-    assert found(tmp_path).name == names[2]
-    assert found(tmp_path, "20261126").name == names[2]
-    assert found(tmp_path, names[0]).name == names[0]
+    assert [path.name for path in run_folders(tmp_path)] == names[::-1]
+    assert find_run(tmp_path).name == names[2]
+    assert find_run(tmp_path, "20261126").name == names[2]
+    assert find_run(tmp_path, names[0]).name == names[0]
     with pytest.raises(NoRun, match="several runs begin with '20261125T': 20261125T101502Z-8000, "):
-        found(tmp_path, "20261125T")
+        find_run(tmp_path, "20261125T")
     with pytest.raises(NoRun) as caught:
-        found(tmp_path, "20261126T101502Z-0002")
+        find_run(tmp_path, "20261126T101502Z-0002")
     assert str(caught.value) == (
         "no run '20261126T101502Z-0002' (did you mean '20261126T101502Z-0001'?)"
     )
@@ -102,9 +102,9 @@ def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
 
 def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(NoRun, match="there is no run in"):
-        found(tmp_path / "no")
+        find_run(tmp_path / "no")
     with pytest.raises(NoRun, match="has no journal: No such file"):
-        load(tmp_path)
+        load_record(tmp_path)
 
 
 def test_of_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_of_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_p
         os.utime(tmp_path / name / "journal.jsonl", ns=(moment, moment))
     (tmp_path / "20261125T101503Z-0000").mkdir()
 
-    assert [path.name for path in all_of(tmp_path)] == ["20261125T101503Z-0000", *names[::-1]]
+    assert [path.name for path in run_folders(tmp_path)] == ["20261125T101503Z-0000", *names[::-1]]

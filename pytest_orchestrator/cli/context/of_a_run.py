@@ -8,7 +8,7 @@ from pytest_orchestrator.cli.columns import aligned
 from pytest_orchestrator.cli.mistakes import Mistake
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.past_context import PastContext
+    from pytest_orchestrator.runs.context_at import PastContext
 
 _OPTIONS = {
     "--before": ("STEP", "of a run: as the step found it"),
@@ -43,7 +43,7 @@ def context_of(args: argparse.Namespace) -> "PastContext":
         Mistake: There is no such run or step, or two moments of it are meant.
     """
     from pytest_orchestrator.core.suggestions import nearest
-    from pytest_orchestrator.run.past_context import NoStep, PastContext, at_step
+    from pytest_orchestrator.runs.context_at import NoStep, PastContext, at_step
 
     found = past.record(args.run)
     if args.before and args.after:
@@ -67,7 +67,7 @@ def difference(args: argparse.Namespace) -> list[dict[str, Any]]:
     Raises:
         Mistake: There is no such run.
     """
-    from pytest_orchestrator.run.comparison import context_difference
+    from pytest_orchestrator.runs.compare.comparison import context_difference
 
     return list(context_difference(past.record(args.a), past.record(args.b)))
 

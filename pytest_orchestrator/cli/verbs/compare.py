@@ -37,13 +37,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare them."""
-    from pytest_orchestrator.run import runs
-    from pytest_orchestrator.run.comparison import compared
-    from pytest_orchestrator.run.drift import FACTOR
-    from pytest_orchestrator.run.history import History
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.compare.comparison import compared
+    from pytest_orchestrator.runs.compare.drift import FACTOR
+    from pytest_orchestrator.runs.compare.history import History
 
     after = past.folder(args.b)
-    known = runs.before(after)
+    known = lookup.earlier_runs(after)
     if args.a is None and not known:
         raise Mistake(f"there is no run before {after.name} that it could be compared with")
     before = past.folder(args.a) if args.a else known[0]

@@ -41,7 +41,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from pytest_orchestrator.monitor.serving import serve
-    from pytest_orchestrator.run.folder import is_run
+    from pytest_orchestrator.runs.folder import is_run
 
     base = Path(args.runs).resolve() if args.runs else past.base()
     try:

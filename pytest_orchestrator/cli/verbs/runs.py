@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.run import runs
+    from pytest_orchestrator.runs import lookup
 
-    told = [_summary(folder) for folder in runs.all_of(past.base())]
+    told = [_summary(folder) for folder in lookup.run_folders(past.base())]
     if args.json:
         say_json({"folder": str(past.base()), "runs": told})
     elif told:
@@ -76,7 +76,7 @@ def _list(args: argparse.Namespace) -> int:
 
 def _summary(folder: Path) -> dict[str, Any]:
     """Tell of a run; one that cannot be read, or that is taken away just now, hides no other."""
-    from pytest_orchestrator.run.summary import summary
+    from pytest_orchestrator.runs.summary import summary
 
     try:
         return summary(past.read(folder), folder.name)
@@ -101,8 +101,8 @@ def _row(told: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.run.record import UNTOUCHED
-    from pytest_orchestrator.run.summary import step_row, summary
+    from pytest_orchestrator.runs.record import UNTOUCHED
+    from pytest_orchestrator.runs.summary import step_row, summary
 
     folder = past.folder(args.run)
     found = past.read(folder)
@@ -144,7 +144,7 @@ def _step(told: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
 
 
 def _prune(args: argparse.Namespace) -> int:
-    from pytest_orchestrator.run.pruning import prunable, prune
+    from pytest_orchestrator.runs.lookup import prunable, prune
 
     keep = _kept() if args.keep is None else args.keep
     gone = prunable(past.base(), keep) if args.dry_run else prune(past.base(), keep)

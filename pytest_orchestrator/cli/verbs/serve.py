@@ -17,7 +17,7 @@ from pytest_orchestrator.cli.project import project
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context
-    from pytest_orchestrator.run.kept import Kept
+    from pytest_orchestrator.runs.durable_context import DurableContext
 
 EXAMPLE = "serve --file bench.jsonl"
 
@@ -99,12 +99,12 @@ def _new() -> "Context":
     return Context("serve")
 
 
-def _kept(path: Path) -> "Kept":
+def _kept(path: Path) -> "DurableContext":
     from pytest_orchestrator.core.errors import OrchestratorError
-    from pytest_orchestrator.run import kept
+    from pytest_orchestrator.runs import durable_context
 
     try:
-        found = kept.opened(path)
+        found = durable_context.open_durable_context(path)
     except (OrchestratorError, OSError) as error:
         raise Mistake(f"--file: {error}") from None
     if found.torn:

@@ -11,7 +11,7 @@ from pytest_orchestrator.cli import past
 from pytest_orchestrator.cli.columns import say, say_json
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.run.proof import Proof
+    from pytest_orchestrator.runs.evidence.verify import Verification
 
 EXAMPLE = "verify latest"
 
@@ -38,17 +38,17 @@ def run(args: argparse.Namespace) -> int:
     return 0 if proof.holds else 1
 
 
-def _proof(name: str) -> "Proof":
-    from pytest_orchestrator.run.proof import proved
+def _proof(name: str) -> "Verification":
+    from pytest_orchestrator.runs.evidence.verify import verify_folder
 
     if name.endswith(".zip") and Path(name).is_file():
-        from pytest_orchestrator.run.bundle_proof import proved_bundle
+        from pytest_orchestrator.runs.evidence.bundle import verify_bundle
 
-        return proved_bundle(Path(name))
-    return proved(past.folder(name))
+        return verify_bundle(Path(name))
+    return verify_folder(past.folder(name))
 
 
-def _told(proof: "Proof") -> str:
+def _told(proof: "Verification") -> str:
     if proof.flaws:
         more = len(proof.flaws) - 1
         return f"{proof.run}: {proof.flaws[0]}" + (f" (and {more} more)" if more else "")

@@ -13,8 +13,8 @@ from pytest_orchestrator.monitor.shelf import Shelf
 from pytest_orchestrator.monitor.watch import Watch
 from pytest_orchestrator.reports.figures import duration
 from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.comparison import compared
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.compare.comparison import compared
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -26,8 +26,8 @@ _LONGEST: Final = 200
 def layout(watch: Watch, a: str, b: str) -> Any:
     """Return the page."""
     try:
-        told = compared(runs.load(watch.folder(a)), runs.load(watch.folder(b)))
-    except runs.NoRun as error:
+        told = compared(lookup.load_record(watch.folder(a)), lookup.load_record(watch.folder(b)))
+    except lookup.NoRun as error:
         gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("all runs", href="/")])
         return html.Main([html.Header(html.H1("Comparison")), gone, footer()], className="page")
     parts = [part for part in _parts(told) if part is not None]

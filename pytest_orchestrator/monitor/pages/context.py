@@ -12,8 +12,7 @@ from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.context_tree import Branch, tree
 from pytest_orchestrator.reports.safe_text import told
 from pytest_orchestrator.reports.timeline import moment
-from pytest_orchestrator.run.changes import Changes, Recorded
-from pytest_orchestrator.run.record import RunRecord, StepRecord
+from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash

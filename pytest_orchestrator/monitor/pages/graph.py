@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.figures import duration
 from pytest_orchestrator.reports.views import steps_of
-from pytest_orchestrator.run.record import RecipeRecord
+from pytest_orchestrator.runs.record import RecipeRecord
 
 if TYPE_CHECKING:
     from dash import Dash

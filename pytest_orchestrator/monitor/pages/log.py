@@ -7,7 +7,7 @@ from dash import Input, Output, Patch, State, dcc, html, no_update
 from pytest_orchestrator.monitor.logs import STREAMS, Part, log_of, part
 from pytest_orchestrator.monitor.pages.tab import Asked, found, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.run.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash

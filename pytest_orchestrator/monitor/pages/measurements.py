@@ -15,7 +15,7 @@ from pytest_orchestrator.monitor.pages.tab import Asked, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
-from pytest_orchestrator.run import runs
+from pytest_orchestrator.runs import lookup
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -99,7 +99,9 @@ def _row(step: str, one: Measurement) -> Any:
 
 def trend(sight: Sight) -> Any:
     """Return how figures went over the last runs; nothing where there is no run before."""
-    before = (one for one in runs.all_of(sight.folder.parent) if one.name < sight.folder.name)
+    before = (
+        one for one in lookup.run_folders(sight.folder.parent) if one.name < sight.folder.name
+    )
     found = trends(sight.record, before, _MOST_BYTES)[:_CURVES]
     if not found:
         return []

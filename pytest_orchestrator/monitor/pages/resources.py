@@ -16,7 +16,7 @@ from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.curves import Curves, curves
 from pytest_orchestrator.reports.states import look
 from pytest_orchestrator.reports.timeline import moment
-from pytest_orchestrator.run.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -22,7 +22,7 @@ from pytest_orchestrator.monitor.pages.verdict import bar
 from pytest_orchestrator.monitor.shelf import Shelf
 from pytest_orchestrator.monitor.usual import Seconds, Usual
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.run.runs import NoRun
+from pytest_orchestrator.runs.lookup import NoRun
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -11,7 +11,7 @@ from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.states import look, sign
 from pytest_orchestrator.reports.timeline import moment
-from pytest_orchestrator.run.record import GOING_ON, StepRecord
+from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:
     from dash import Dash

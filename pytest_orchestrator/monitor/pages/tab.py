@@ -6,8 +6,8 @@ from typing import NamedTuple, TypeVar
 from dash.exceptions import PreventUpdate
 
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.run.record import RecipeRecord, StepRecord
-from pytest_orchestrator.run.runs import NoRun
+from pytest_orchestrator.runs.lookup import NoRun
+from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.watch import Sight
 from pytest_orchestrator.reports.figures import duration
 from pytest_orchestrator.reports.states import look, sign
 from pytest_orchestrator.reports.timeline import moment
-from pytest_orchestrator.run.verdict import seconds, verdict
+from pytest_orchestrator.runs.summary import seconds, verdict
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 

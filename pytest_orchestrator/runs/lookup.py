@@ -1,4 +1,4 @@
-"""The runs of a project: which there are, and each as its journal tells it."""
+"""Runs of a project: list, lookup by name, loading, retention."""
 
 import contextlib
 import gc
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.run.folder import is_run
-from pytest_orchestrator.run.journal import NAME, is_written
-from pytest_orchestrator.run.reader import Tail, read
-from pytest_orchestrator.run.record import RunRecord
+from pytest_orchestrator.runs.folder import is_run
+from pytest_orchestrator.runs.journal.reader import Tail, read_journal
+from pytest_orchestrator.runs.journal.writer import NAME, is_written
+from pytest_orchestrator.runs.record import RunRecord
 
 LATEST = "latest"
 
@@ -23,7 +23,7 @@ class NoRun(OrchestratorError):
     slug = "no-run"
 
 
-def all_of(base: Path) -> list[Path]:
+def run_folders(base: Path) -> list[Path]:
     """Return the folders of all runs, the newest first.
 
     Args:
@@ -34,9 +34,9 @@ def all_of(base: Path) -> list[Path]:
     return sorted((path for path in base.iterdir() if is_run(path)), key=_when, reverse=True)
 
 
-def before(folder: Path) -> list[Path]:
+def earlier_runs(folder: Path) -> list[Path]:
     """Return the folders of the runs before one of a project, the newest first."""
-    known = all_of(folder.parent)
+    known = run_folders(folder.parent)
     return known[known.index(folder) + 1 :] if folder in known else known
 
 
@@ -49,7 +49,7 @@ def _when(folder: Path) -> tuple[str, int, str]:
     return folder.name.partition("-")[0], written, folder.name
 
 
-def found(base: Path, name: str = LATEST) -> Path:
+def find_run(base: Path, name: str = LATEST) -> Path:
     """Return the folder of a run.
 
     Args:
@@ -59,7 +59,7 @@ def found(base: Path, name: str = LATEST) -> Path:
     Raises:
         NoRun: There is none, or there are several.
     """
-    runs = all_of(base)
+    runs = run_folders(base)
     if name == LATEST:
         if not runs:
             raise NoRun(f"there is no run in {base}; pytest makes one")
@@ -81,7 +81,7 @@ def found(base: Path, name: str = LATEST) -> Path:
     raise NoRun(f"no run '{name}'{near}")
 
 
-def load(folder: Path) -> RunRecord:
+def load_record(folder: Path) -> RunRecord:
     """Read a run.
 
     Args:
@@ -96,7 +96,7 @@ def load(folder: Path) -> RunRecord:
     record = RunRecord()
     with _uncollected():
         try:
-            reading = read(folder / NAME)
+            reading = read_journal(folder / NAME)
         except OSError as error:
             raise NoRun(f"{folder} has no journal: {error.strerror}") from error
         for entry in reading.entries:
@@ -148,3 +148,34 @@ class Followed:
         if not self._tail.finished:
             self.record.end("running" if writing else "interrupted")
         return self._read > start
+
+
+def prunable(base: Path, keep: int) -> list[Path]:
+    """Return the folders of the runs that may go, the newest first.
+
+    Args:
+        base: The folder of the runs.
+        keep: How many stay; 0 keeps all.
+    """
+    old = run_folders(base)[keep:] if keep else []
+    return [path for path in old if not is_written(path / NAME)]
+
+
+def prune(base: Path, keep: int) -> list[Path]:
+    """Take old runs away.
+
+    Args:
+        base: The folder of the runs.
+        keep: How many stay; 0 keeps all.
+
+    Returns:
+        The folders that are gone.
+    """
+    import shutil
+
+    gone = []
+    for path in prunable(base, keep):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            gone.append(path)
+    return gone

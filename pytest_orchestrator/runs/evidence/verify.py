@@ -1,4 +1,4 @@
-"""Whether a run is still what it was when it ended: its journal, and each file of its folder.
+"""Verification of a run folder against its journal.
 
 The last line of a journal seals its length and the digest of every file; each line proves
 those before it. Who can write the folder can make all of it anew, with another seal: noted
@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 from pytest_orchestrator.core.events import RunFinished
 from pytest_orchestrator.core.files import path_text
-from pytest_orchestrator.run.folder import RunFile, RunFiles
-from pytest_orchestrator.run.journal import LOCK, NAME
-from pytest_orchestrator.run.reader import Reading, State, read
+from pytest_orchestrator.runs.folder import RunFile, RunFiles
+from pytest_orchestrator.runs.journal.reader import Reading, State, read_journal
+from pytest_orchestrator.runs.journal.writer import LOCK, NAME
 
 _CHUNK: Final = 1 << 20
 
@@ -40,7 +40,7 @@ class Flaw(NamedTuple):
         return f"{self.where}: {self.why}"
 
 
-class Proof(NamedTuple):
+class Verification(NamedTuple):
     """What was found.
 
     Attributes:
@@ -65,7 +65,7 @@ class Proof(NamedTuple):
         return self.state == "finished" and not self.flaws
 
 
-def proved(folder: Path) -> Proof:
+def verify_folder(folder: Path) -> Verification:
     """Hold the folder of a run against its journal.
 
     Args:
@@ -75,16 +75,16 @@ def proved(folder: Path) -> Proof:
         What was found; of a run that has no end the files prove nothing, nor are they asked.
     """
     try:
-        reading = read(folder / NAME)
+        reading = read_journal(folder / NAME)
     except OSError as error:
         gone = isinstance(error, FileNotFoundError)
         why = "it is gone" if gone else f"it cannot be read: {error.strerror}"
-        return Proof(folder.name, "damaged", 0, 0, "", (Flaw(NAME, why),))
+        return Verification(folder.name, "damaged", 0, 0, "", (Flaw(NAME, why),))
     sealed = _sealed(reading)
     flaws = [*_of_the_journal(reading)]
     if sealed is not None and not flaws:
         flaws += _of_files(folder, sealed)
-    return Proof(
+    return Verification(
         folder.name,
         reading.state,
         len(reading.entries),

@@ -1,4 +1,4 @@
-"""A run as plain lists and dicts, for notebooks: any library of data frames takes them."""
+"""Recorded run as plain lists and dicts, for notebooks and data frames."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.folder import RunFiles
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.reader import read
-from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord
-from pytest_orchestrator.run.summary import summary
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.folder import RunFiles
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.record import UNTOUCHED, RunRecord, StepRecord
+from pytest_orchestrator.runs.summary import summary
 
 _BASE: Final = Path(".orchestrator", "runs")
 
@@ -76,8 +76,10 @@ def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None
         JournalDamaged: A line of its journal is not what was written.
     """
     path = Path(run)
-    folder = path if (path / NAME).is_file() else runs.found(base or _nearest(), os.fspath(run))
-    reading = read(folder / NAME)
+    folder = (
+        path if (path / NAME).is_file() else lookup.find_run(base or _nearest(), os.fspath(run))
+    )
+    reading = read_journal(folder / NAME)
     if reading.damage is not None:
         raise reading.damage
     record = RunRecord()

@@ -1,4 +1,4 @@
-"""The last line of the journal of a run whose pytest had to be ended from outside.
+"""Journal entry for a session that the watchdog ended from outside.
 
 A step that ran inside pytest could not be ended otherwise. It has failed as any step does whose
 time is over; the run itself has no end, as one that was killed.
@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_orchestrator.core.chain import Entry
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
-from pytest_orchestrator.run.journal import NAME, Journal
-from pytest_orchestrator.run.reader import read
+from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.journal.reader import read_journal
+from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
 _PATIENCE = 2.0  # seconds within which the kernel has taken away what was killed
 
 
-class Told(NamedTuple):
+class WatchdogReport(NamedTuple):
     """What is told of a step for which pytest had to be ended.
 
     Attributes:
@@ -38,13 +38,13 @@ class Told(NamedTuple):
     column: int
 
     @classmethod
-    def of(cls, words: Sequence[str]) -> "Told":
+    def of(cls, words: Sequence[str]) -> "WatchdogReport":
         """Return what the last words of a command say."""
         step, reason, path, line, column = words
         return cls(step, reason, path, int(line), int(column))
 
 
-def add(path: Path, told: Told) -> bool:
+def record_timeout(path: Path, told: WatchdogReport) -> bool:
     """Let the journal say that a step has failed by its timeout.
 
     Args:
@@ -55,8 +55,8 @@ def add(path: Path, told: Told) -> bool:
         True where that is written; False where the journal is another process's affair, or is
         not what was written.
     """
-    reading = read(path)
-    event = finished(reading.entries, told)
+    reading = read_journal(path)
+    event = timeout_event(reading.entries, told)
     if reading.state != "interrupted" or event is None:
         return False
     os.truncate(path, reading.size)
@@ -70,7 +70,9 @@ def add(path: Path, told: Told) -> bool:
     return True
 
 
-def finished(entries: list[Entry], told: Told, worker: str = "main") -> StepFinished | None:
+def timeout_event(
+    entries: list[Entry], told: WatchdogReport, worker: str = "main"
+) -> StepFinished | None:
     """Return that the try which a process began last has failed by its timeout.
 
     Args:
@@ -88,12 +90,12 @@ def finished(entries: list[Entry], told: Told, worker: str = "main") -> StepFini
     return _failed(entries, try_, {"kind": "timeout", "reason": told.reason, "place": place})
 
 
-def unfinished(entries: list[Entry], worker: str, reason: str) -> StepFinished | None:
+def crash_event(entries: list[Entry], worker: str, reason: str) -> StepFinished | None:
     """Return that the try which a process began last has failed by its end.
 
     Args:
         entries: The journal.
-        worker: The process, as in `finished`.
+        worker: The process, as in `timeout_event`.
         reason: Why it failed, in a line.
 
     Returns:
@@ -145,5 +147,5 @@ def main() -> None:
     """Do so for the words that the program was given: the folder of the run, and what is told."""
     folder, *words = sys.argv[1:]
     journal, until = Path(folder, NAME), time.monotonic() + _PATIENCE
-    while not add(journal, Told.of(words)) and time.monotonic() < until:
+    while not record_timeout(journal, WatchdogReport.of(words)) and time.monotonic() < until:
         time.sleep(0.05)

@@ -1,16 +1,19 @@
-"""Journals read back: what a killed run left is told from what somebody has changed.
+"""Journal reader: tells a torn end from damage, follows a growing journal.
 
 A torn last line is what a process leaves that was killed while it wrote. Anything else that
 is not as it was written is damage, and is told with its line; what comes after it is not read.
+
+Who tells of a run at its end has the journal for that, and keeps nothing of a step but where its
+line begins.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pytest_orchestrator.core.chain import Chain, Entry, JournalDamaged
-from pytest_orchestrator.core.events import RunFinished
-from pytest_orchestrator.run.journal import is_written
+from pytest_orchestrator.core.events import AnyEvent, RunFinished, StepFinished
+from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged, entry_of
+from pytest_orchestrator.runs.journal.writer import is_written
 
 _CHUNK = 1 << 20
 
@@ -93,7 +96,7 @@ class Reading(NamedTuple):
     size: int
 
 
-def read(path: Path) -> Reading:
+def read_journal(path: Path) -> Reading:
     """Read a whole journal.
 
     Args:
@@ -124,3 +127,61 @@ def read(path: Path) -> Reading:
     elif tail.finished:
         state = "finished"
     return Reading(entries, state, damage, len(tail.torn), tail.chain, tail.read)
+
+
+class Lines:
+    """The last line on each step, as long as nobody has asked for it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a journal.
+
+        Args:
+            path: The file, which is there already.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        self._file = path.open("rb")
+        self._last: dict[tuple[str, str], int] = {}
+
+    def note(self, event: AnyEvent, offset: int) -> None:
+        """Take note of an event.
+
+        Args:
+            event: What was written.
+            offset: Where its line begins, in bytes.
+        """
+        if isinstance(event, StepFinished):
+            self._last[event.recipe, event.step] = offset
+
+    def take(self, recipe: str, step: str) -> int | None:
+        """Return where the last line on a step begins; it is known to who asks from then on.
+
+        Args:
+            recipe: Key of its recipe.
+            step: Its name.
+
+        Returns:
+            Bytes from the beginning; None where there was no line since somebody asked.
+        """
+        return self._last.pop((recipe, step), None)
+
+    def at(self, offset: int) -> StepFinished:
+        """Read a line.
+
+        Args:
+            offset: As `take` returns it.
+
+        Raises:
+            JournalDamaged: It is not there any more.
+            OSError: The journal cannot be read.
+        """
+        self._file.seek(offset)
+        event = entry_of(self._file.readline().rstrip(b"\n")).event
+        if not isinstance(event, StepFinished):  # such lines alone are noted
+            raise JournalDamaged.at(0, "it is no line on a step any more")
+        return event
+
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()

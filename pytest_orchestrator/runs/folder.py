@@ -1,4 +1,4 @@
-"""The folder of one run, its files, and the runs before it."""
+"""Run folder: id, layout, and the files that a journal may name."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.files import path_of
-from pytest_orchestrator.run.journal import NAME, Journal, is_written
+from pytest_orchestrator.runs.journal.writer import NAME, Journal, is_written
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.model.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Which steps of an earlier run count still, and which have to run again, and why.
+"""Resume plan: for each step restore, run again, or ask a person.
 
 A step that passed is restored, unless it does other work now or something before it runs
 again; how it was called in reports or how long it might take is no other work.
@@ -11,12 +11,12 @@ from typing import Final, Literal, NamedTuple
 from pytest_orchestrator.core.mask_stream import MASK
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
 
 _FILE: Final = "file "
 
 
-class Today(NamedTuple):
+class CurrentRecipe(NamedTuple):
     """A recipe as it is now.
 
     Attributes:
@@ -30,7 +30,7 @@ class Today(NamedTuple):
     needs: Sequence[str] = ()
 
 
-class Fate(NamedTuple):
+class ResumeDecision(NamedTuple):
     """What becomes of a step in a run that goes on from another one.
 
     Attributes:
@@ -45,7 +45,7 @@ class Fate(NamedTuple):
     spreads: bool = True
 
 
-class Plan(NamedTuple):
+class ResumePlan(NamedTuple):
     """How a run goes on.
 
     Attributes:
@@ -54,20 +54,20 @@ class Plan(NamedTuple):
     """
 
     run: str
-    fates: Mapping[str, Mapping[str, Fate]]
+    fates: Mapping[str, Mapping[str, ResumeDecision]]
 
-    def of(self, recipe: str, step: str) -> Fate:
+    def of(self, recipe: str, step: str) -> ResumeDecision:
         """Return what becomes of a step."""
         return self.fates.get(recipe, {}).get(step, _FIRST)
 
 
-_FIRST: Final = Fate("first")
-_RESTORED: Final = Fate("restored", spreads=False)
+_FIRST: Final = ResumeDecision("first")
+_RESTORED: Final = ResumeDecision("restored", spreads=False)
 
 
 def plan(
-    record: RunRecord, recipes: Sequence[Today], rerun: Collection[tuple[str, str]] = ()
-) -> Plan:
+    record: RunRecord, recipes: Sequence[CurrentRecipe], rerun: Collection[tuple[str, str]] = ()
+) -> ResumePlan:
     """Decide of all steps of today's recipes.
 
     Args:
@@ -75,15 +75,15 @@ def plan(
         recipes: The recipes, each after those that it needs.
         rerun: Key of the recipe and name of the steps that are to run whatever they did.
     """
-    fates: dict[str, dict[str, Fate]] = {}
+    fates: dict[str, dict[str, ResumeDecision]] = {}
     written = _Written(record)
     for today in recipes:
         key = today.recipe.key
         spreading = next((need for need in today.needs if _spreads(fates.get(need, {}))), "")
         names = {name for recipe, name in rerun if recipe == key}
         old = record.recipes.get(key)
-        fates[key] = _Deciding(old, written, today, names, spreading).all()
-    return Plan(record.id, fates)
+        fates[key] = _Decider(old, written, today, names, spreading).all()
+    return ResumePlan(record.id, fates)
 
 
 def is_done(step: StepRecord) -> bool:
@@ -144,14 +144,14 @@ class _Written:
                     self.masked[change.by] = change.key
 
 
-class _Deciding:
+class _Decider:
     """Decides of the steps of one recipe, in the order in which they run."""
 
     def __init__(
         self,
         old: RecipeRecord | None,
         written: _Written,
-        today: Today,
+        today: CurrentRecipe,
         rerun: Collection[str],
         spreading: str,
     ) -> None:
@@ -161,9 +161,9 @@ class _Deciding:
         self._written = written
         self._rerun = rerun
         self._spreading = spreading
-        self._fates: dict[str, Fate] = {}
+        self._fates: dict[str, ResumeDecision] = {}
 
-    def all(self) -> dict[str, Fate]:
+    def all(self) -> dict[str, ResumeDecision]:
         """Decide of all of them."""
         for step in self._recipe.steps:
             self._fates[step.name] = self._of(step)
@@ -171,49 +171,53 @@ class _Deciding:
             self._fates[step.name] = self._of_final(step)
         return self._fates
 
-    def _of_final(self, step: Step) -> Fate:
+    def _of_final(self, step: Step) -> ResumeDecision:
         ran = self._began(step.name)
-        return Fate("again", "a step of finally", spreads=False) if ran else _FIRST
+        return ResumeDecision("again", "a step of finally", spreads=False) if ran else _FIRST
 
-    def _of(self, step: Step) -> Fate:
+    def _of(self, step: Step) -> ResumeDecision:
         old = self._old.get(step.name)
         if old is None or not self._began(step.name):
             return _FIRST
         if step.name in self._rerun:
-            return Fate("again", "--recipe-rerun asks for it")
+            return ResumeDecision("again", "--recipe-rerun asks for it")
         if was_cut_off(old):
             if step.idempotent or step.background:
-                return Fate("again", "it was interrupted")
-            return Fate("refused", "it was interrupted, and nothing says that it may run twice")
+                return ResumeDecision("again", "it was interrupted")
+            return ResumeDecision(
+                "refused", "it was interrupted, and nothing says that it may run twice"
+            )
         if not is_done(old):
-            return Fate("again", f"it {_WORDS.get(old.state, old.state)} there")
+            return ResumeDecision("again", f"it {_WORDS.get(old.state, old.state)} there")
         return self._of_done(step, old)
 
-    def _of_done(self, step: Step, old: StepRecord) -> Fate:
+    def _of_done(self, step: Step, old: StepRecord) -> ResumeDecision:
         """Decide of a step that did what it was to do."""
         assert old.ended is not None  # noqa: S101  # it is done
         why = changed(old.ended.digests, self._digests.get(step.name, {}))
         if why:
-            return Fate("again", why)
+            return ResumeDecision("again", why)
         if self._spreading:
-            return Fate("again", f"{self._spreading} does not stay as it was")
+            return ResumeDecision("again", f"{self._spreading} does not stay as it was")
         for name in (*step.needs, *step.after):
             if self._fates.get(name, _FIRST).spreads:
-                return Fate("again", f"it comes after {name}")
+                return ResumeDecision("again", f"it comes after {name}")
         for name in self._upstream(step):
             both = self._keys(name) & self._keys(step.name)
             if self._fates[name].kind == "again" and both:
-                return Fate("again", f"it changes '{min(both)}', which {name} writes again")
+                return ResumeDecision(
+                    "again", f"it changes '{min(both)}', which {name} writes again"
+                )
         if step.background:
-            return Fate("again", "a service", spreads=False)
+            return ResumeDecision("again", "a service", spreads=False)
         key = self._written.masked.get(self._recipe.node(step.name))
         what = f"what it wrote to '{key}'" if key else self._hidden(step, old)
         if not what:
             return _RESTORED
         if step.idempotent:
-            return Fate("again", f"{what} is secret", spreads=False)
+            return ResumeDecision("again", f"{what} is secret", spreads=False)
         why = f"{what} is secret and in no journal, and nothing says that it may run twice"
-        return Fate("refused", why)
+        return ResumeDecision("refused", why)
 
     def _hidden(self, step: Step, old: StepRecord) -> str:
         """Name the result of a step where it is masked, and an expression reads it."""
@@ -253,5 +257,5 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def _spreads(fates: Mapping[str, Fate]) -> bool:
+def _spreads(fates: Mapping[str, ResumeDecision]) -> bool:
     return any(fate.spreads for fate in fates.values())

@@ -1,4 +1,4 @@
-"""Lines of JSON of which each proves all before it: the format of a journal.
+"""Hash chain of journal lines: each line proves all before it.
 
 A line is one object: ``n`` (from 1), ``ts``, the event, and last ``hash``, the SHA-256 of the
 hash before it followed by the line up to there. Bytes in, bytes out; no file is touched here.

@@ -1,4 +1,4 @@
-"""A run as evidence: one zip file with all that it left, and a manifest of hashes.
+"""Evidence bundle: one zip file with a manifest of hashes, and its check.
 
 The same run gives the same bytes. ``manifest.json`` has the size and SHA-256 of every other
 file and, in ``sha256``, that of itself without that field; ``SHA256SUMS`` is for those who
@@ -9,18 +9,23 @@ import errno
 import hashlib
 import os
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
-from pytest_orchestrator.run.folder import RunFile
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.proof import files_of
-from pytest_orchestrator.run.record import RunRecord
-from pytest_orchestrator.run.summary import summary
+from pytest_orchestrator.core.events import RunFinished
+from pytest_orchestrator.runs.evidence.verify import Flaw, Verification, files_of
+from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.runs.journal.reader import State, Tail
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.record import RunRecord
+from pytest_orchestrator.runs.summary import summary
 
 SCHEMA_VERSION: Final = "1.0"
 MANIFEST: Final = "manifest.json"
@@ -58,7 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.structs.replace(self, sha256="").encoded()).hexdigest()
 
 
-def write(
+def write_bundle(
     folder: Path, run: RunRecord, out: Path, documents: Mapping[str, bytes] | None = None
 ) -> int:
     """Write the evidence of a run.
@@ -167,3 +172,122 @@ def _copy(archive: zipfile.ZipFile, name: str, path: Path, when: Any) -> tuple[i
             size += len(chunk)
             to.write(chunk)
     return size, sha256.hexdigest()
+
+
+_LARGEST: Final = 256 * 1024 * 1024
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+"""What `zipfile` raises of a file that is none, or was changed."""
+
+
+def verify_bundle(path: Path) -> Verification:
+    """Hold a bundle against its manifest, and the run in it against its journal.
+
+    Args:
+        path: The zip file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _proved(path.name, archive)
+    except _DAMAGED as error:
+        why = f"it is no bundle any more: {error}"
+        return Verification(path.name, "damaged", 0, 0, "", (Flaw(path.name, why),))
+
+
+def _proved(name: str, archive: zipfile.ZipFile) -> Verification:
+    manifest = _manifest(archive)
+    if isinstance(manifest, Flaw):
+        return Verification(name, "damaged", 0, 0, "", (manifest,))
+    flaws = list(_of_files(archive, manifest))
+    tail, last, journal = _journal(archive)
+    if journal is not None and not any(flaw.where == RUN + NAME for flaw in flaws):
+        flaws.append(journal)
+    if last is not None and not flaws:
+        flaws += _unsealed(last.files, manifest.files)
+    state: State = "damaged" if journal else "finished" if tail.finished else "interrupted"
+    return Verification(
+        manifest.run, state, tail.chain.length, len(manifest.files), tail.chain.hash, tuple(flaws)
+    )
+
+
+def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
+    """Return the manifest, or what is wrong with it."""
+    try:
+        if archive.getinfo(MANIFEST).file_size > _LARGEST:
+            return Flaw(MANIFEST, "it is too large to be one")
+        data = archive.read(MANIFEST)
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except KeyError:
+        return Flaw(MANIFEST, "it is gone")
+    except _DAMAGED as error:
+        return Flaw(MANIFEST, f"it was changed: {error}")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Flaw(MANIFEST, "it was changed")
+    good = manifest.digest() == manifest.sha256 and manifest.encoded() == data
+    return manifest if good else Flaw(MANIFEST, "it was changed")
+
+
+def _of_files(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[Flaw]:
+    there = Counter(archive.namelist())
+    if there.pop(MANIFEST) > 1:
+        yield Flaw(MANIFEST, "it is there twice")
+    for name in sorted({*there, *manifest.files}):
+        if name not in manifest.files:
+            yield Flaw(name, "it came later")
+        elif there[name] != 1:
+            yield Flaw(name, "it is there twice" if there[name] else "it is gone")
+        elif why := _unlike(archive, name, *manifest.files[name]):
+            yield Flaw(name, why)
+
+
+def _unlike(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> str:
+    """Tell in which way a file is not what it was; empty where it is."""
+    sha256, read = hashlib.sha256(), 0
+    try:
+        with archive.open(name) as file:
+            while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+                read += len(chunk)
+                if read > size:
+                    return f"it has more than the {size} bytes that it had"
+    except _DAMAGED as error:
+        return f"it was changed: {error}"
+    if read != size:
+        return f"it has {read} bytes, and had {size}"
+    return "" if sha256.hexdigest() == digest else "it was changed"
+
+
+def _journal(archive: zipfile.ZipFile) -> tuple[Tail, RunFinished | None, Flaw | None]:
+    """Read the journal of the run, as far as it can be trusted."""
+    tail = Tail()
+    last: RunFinished | None = None
+    try:
+        with archive.open(RUN + NAME) as file:
+            last = _last(tail, file)
+    except KeyError:
+        return tail, None, Flaw(RUN + NAME, "it is gone")
+    except JournalDamaged as error:
+        where = f"{RUN}{NAME}:{error.line}"
+        return tail, None, Flaw(where, str(error).partition(": ")[2])
+    except _DAMAGED as error:
+        return tail, None, Flaw(RUN + NAME, f"it was changed: {error}")
+    return tail, last, None
+
+
+def _last(tail: Tail, file: IO[bytes]) -> RunFinished | None:
+    last: RunFinished | None = None
+    while chunk := file.read(_CHUNK):
+        for entry in tail.feed(chunk):
+            if isinstance(entry.event, RunFinished):
+                last = entry.event
+    tail.end()
+    return last
+
+
+def _unsealed(
+    sealed: Mapping[str, tuple[int, str]], files: Mapping[str, tuple[int, str]]
+) -> Iterator[Flaw]:
+    """Tell of files that were changed after the run had ended, before they were bundled."""
+    for name, known in sorted(sealed.items()):
+        if files.get(RUN + name) != known:
+            what = "was changed" if RUN + name in files else "was taken away"
+            yield Flaw(RUN + name, f"it {what} after the run had ended, before it was bundled")

@@ -1,4 +1,4 @@
-"""A Context that outlives its process: each change is a line of a journal before it counts."""
+"""Durable Context: each change is a line of a file before it counts."""
 
 import os
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import History
-from pytest_orchestrator.core.chain import Chain, Entry
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.events import SCHEMA_VERSION, Change, ContextChanged, RunStarted
-from pytest_orchestrator.run import reader
-from pytest_orchestrator.run.journal import Journal
+from pytest_orchestrator.runs.journal import reader
+from pytest_orchestrator.runs.journal.chain import Chain, Entry
+from pytest_orchestrator.runs.journal.writer import Journal
 
 _RUN: Final = "serve"
 """What stands where a journal of a session has the id of its run."""
@@ -23,7 +23,7 @@ class NotKept(OrchestratorError):
     slug = "not-kept"
 
 
-class Kept(NamedTuple):
+class DurableContext(NamedTuple):
     """A Context and its file.
 
     Attributes:
@@ -37,7 +37,7 @@ class Kept(NamedTuple):
     torn: int
 
 
-def opened(path: Path) -> Kept:
+def open_durable_context(path: Path) -> DurableContext:
     """Go on with the Context of a file, or begin one.
 
     Args:
@@ -53,7 +53,7 @@ def opened(path: Path) -> Kept:
         journal, read = Journal(path), None
         journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
     else:
-        read = reader.read(path)
+        read = reader.read_journal(path)
         _check(path, read)
         journal = Journal(path, Chain(read.chain.length, read.chain.hash))
         if path.stat().st_size != read.size + read.torn:
@@ -66,7 +66,7 @@ def opened(path: Path) -> Kept:
     if read is not None:
         context.restore(_snapshot(read.entries))
     context.observed(journal.append)
-    return Kept(context, journal, read.torn if read else 0)
+    return DurableContext(context, journal, read.torn if read else 0)
 
 
 def _check(path: Path, read: reader.Reading) -> None:

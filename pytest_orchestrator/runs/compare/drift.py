@@ -1,4 +1,4 @@
-"""Whether a figure is out of what earlier runs had, and not by their noise.
+"""Drift detection: whether a figure is outside the usual range of earlier runs.
 
 Median and median absolute deviation, since one odd run moves neither. A figure has drifted
 where it is beyond a factor of the median *and* beyond what the spread of the earlier ones
@@ -24,7 +24,7 @@ FLOORS: Final[Mapping[str, float]] = {"seconds": 0.1, "cpu_seconds": 0.1, "max_r
 """What a figure must be beyond the median at least: the start of a process varies by as much."""
 
 
-class Usual(NamedTuple):
+class UsualRange(NamedTuple):
     """What a figure mostly is.
 
     Attributes:
@@ -48,7 +48,7 @@ class Drift(NamedTuple):
     """
 
     value: float
-    usual: Usual
+    usual: UsualRange
     limit: float
 
     @property
@@ -57,7 +57,7 @@ class Drift(NamedTuple):
         return self.value / self.usual.median if self.usual.median else math.inf
 
 
-def usual(figures: Sequence[float]) -> Usual:
+def usual_range(figures: Sequence[float]) -> UsualRange:
     """Tell what a figure mostly is.
 
     Args:
@@ -65,7 +65,7 @@ def usual(figures: Sequence[float]) -> Usual:
     """
     middle = median(figures)
     spread = _SIGMA * median(abs(one - middle) for one in figures)
-    return Usual(middle, spread, len(figures))
+    return UsualRange(middle, spread, len(figures))
 
 
 def drifted(
@@ -85,7 +85,7 @@ def drifted(
     """
     if len(figures) < ENOUGH:
         return None
-    known = usual(figures)
+    known = usual_range(figures)
     room = max(_SPREADS * known.spread, FLOORS.get(what, 0.0))
     size = abs(known.median)
     if value > known.median:

@@ -1,13 +1,13 @@
-"""Runs whose ``finally`` steps did not run to their end: nobody has tidied up after them."""
+"""Pending `finally` steps of earlier runs that were killed."""
 
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pytest_orchestrator.run import runs
-from pytest_orchestrator.run.fates import is_done, was_cut_off
-from pytest_orchestrator.run.journal import NAME
-from pytest_orchestrator.run.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.journal.writer import NAME
+from pytest_orchestrator.runs.record import RecipeRecord, RunRecord, StepRecord
+from pytest_orchestrator.runs.resume.plan import is_done, was_cut_off
 
 _END: Final = 1 << 20
 _WHOLE: Final = (b'"exit_status":0,', b'"exit_status":1,')
@@ -15,7 +15,7 @@ _NOT_RUN: Final = b'"owed":'
 _CUT_OFF: Final = (b'"final":true', b'"kind":"interrupted"')
 
 
-class Owed(NamedTuple):
+class PendingFinally(NamedTuple):
     """What a run owes.
 
     Attributes:
@@ -27,30 +27,30 @@ class Owed(NamedTuple):
     steps: dict[str, list[str]]
 
 
-def owed(base: Path, most: int = 20) -> Owed | None:
+def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
     """Return what the last run owes that was killed or cut off; None where none owes anything.
 
     Args:
         base: The folder of the runs.
         most: So many runs are looked at, the newest first.
     """
-    folders = runs.all_of(base)[:most]
+    folders = lookup.run_folders(base)[:most]
     for place, folder in enumerate(folders):
         if _owes_nothing(folder / NAME):
             continue
         try:
-            record = runs.load(folder)
-        except runs.NoRun:
+            record = lookup.load_record(folder)
+        except lookup.NoRun:
             continue
         if record.state not in ("interrupted", "finished") or record.started is None:
             continue
-        steps = _left(open_in(record), folders[:place])
+        steps = _left(pending_in(record), folders[:place])
         if steps and not _was_taken_up(base, record):
-            return Owed(record.id, steps)
+            return PendingFinally(record.id, steps)
     return None
 
 
-def open_in(record: RunRecord) -> dict[str, list[str]]:
+def pending_in(record: RunRecord) -> dict[str, list[str]]:
     """Return the ``finally`` steps that are owed in a run and did not run to their end.
 
     Returns:
@@ -69,8 +69,8 @@ def _left(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]
     """Return those of some steps that no later run has run to their end."""
     for folder in later if steps else ():
         try:
-            recipes = runs.load(folder).recipes
-        except runs.NoRun:
+            recipes = lookup.load_record(folder).recipes
+        except lookup.NoRun:
             continue
         for key in steps.keys() & recipes.keys():
             there = recipes[key].steps
@@ -103,12 +103,12 @@ def _is_restored(step: StepRecord) -> bool:
 def _was_taken_up(base: Path, record: RunRecord) -> bool:
     """Tell whether a later run goes on from it, which then owes what is open still."""
     word = f'"resumed_from":"{record.id}"'.encode()
-    for folder in runs.all_of(base):
+    for folder in lookup.run_folders(base):
         try:
             with (folder / NAME).open("rb") as file:
-                if word in file.readline() and runs.load(folder).is_whole:
+                if word in file.readline() and lookup.load_record(folder).is_whole:
                     return True
-        except (OSError, runs.NoRun):
+        except (OSError, lookup.NoRun):
             continue
     return False
 

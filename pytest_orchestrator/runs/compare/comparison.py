@@ -1,14 +1,13 @@
-"""What differs between two runs: outcomes, figures, measurements, the Context, the code."""
+"""Comparison of two runs: outcomes, figures, measurements, Context, code."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.core.json_values import Json
-from pytest_orchestrator.run.drift import ENOUGH, FACTOR, Drift, drifted
-from pytest_orchestrator.run.history import FIGURES, MEASURED, figures_of, units_of
-from pytest_orchestrator.run.record import UNTOUCHED, RunRecord, StepRecord
-from pytest_orchestrator.run.summary import summary
-from pytest_orchestrator.run.verdict import BAD
+from pytest_orchestrator.runs.compare.drift import ENOUGH, FACTOR, Drift, drifted
+from pytest_orchestrator.runs.compare.history import FIGURES, MEASURED, figures_of, units_of
+from pytest_orchestrator.runs.record import UNTOUCHED, RunRecord, StepRecord
+from pytest_orchestrator.runs.summary import BAD, summary
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
 """Gives the earlier figures of a step, by the key of its recipe and its name."""

@@ -1,4 +1,4 @@
-"""The Context of a run as it stood at any moment of it, with the operations that read."""
+"""Context of a recorded run at any moment."""
 
 from typing import Any
 
@@ -8,8 +8,7 @@ from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, OrchestratorError
 from pytest_orchestrator.core.json_values import unshared
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.run.changes import Changes, Recorded
-from pytest_orchestrator.run.record import RunRecord, StepRecord
+from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
 
 class NoStep(OrchestratorError):

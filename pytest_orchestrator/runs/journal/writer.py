@@ -1,22 +1,23 @@
-"""The truth of a run on disk: each event is a line, written before it counts.
+"""Journal writer: appends events, fsyncs, seals the run folder.
 
 One process writes it. What cannot be written does not count: who asked for it is told, and
 so is everybody after, since a journal with a gap would prove nothing.
 """
 
 import contextlib
+import hashlib
 import os
+import stat
 import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
-from pytest_orchestrator.core.chain import Chain
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import AnyEvent, RunFinished, StepFinished
-
-__all__ = ["LOCK", "NAME", "Journal", "JournalError", "is_written"]
+from pytest_orchestrator.core.files import READ_FILE, path_text
+from pytest_orchestrator.runs.journal.chain import Chain
 
 NAME: Final = "journal.jsonl"
 LOCK: Final = "journal.lock"
@@ -274,3 +275,43 @@ def _abandon_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
+
+_PIECE: Final = 1 << 20
+
+
+def sealed_files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return the size in bytes and the SHA-256 of each file, by its path in the folder.
+
+    Args:
+        folder: The folder of a run; its journal is not among the files, nor is what is no
+            regular file.
+    """
+    found = {}
+    above = len(f"{folder}/")
+    for place, _, names in os.walk(folder):
+        for name in names:
+            # As text, and without a buffer for each: there are thousands of small logs.
+            path = f"{place}/{name}"
+            told = path_text(path[above:])
+            if told not in (NAME, LOCK) and (known := _known(path)):
+                found[told] = known
+    return dict(sorted(found.items()))
+
+
+def _known(path: str) -> tuple[int, str] | None:
+    try:
+        fd = os.open(path, READ_FILE)
+    except OSError:  # taken away meanwhile, not ours to read, or a link
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        digest, size = hashlib.sha256(), 0
+        while piece := os.read(fd, _PIECE):
+            digest.update(piece)
+            size += len(piece)
+        return size, digest.hexdigest()
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

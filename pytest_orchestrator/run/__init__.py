@@ -1,1 +1,0 @@
-"""The folder of a run: what it leaves on disk."""

@@ -1,0 +1,1 @@
+"""Evidence: bundles of runs, and their verification."""

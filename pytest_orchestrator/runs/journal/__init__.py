@@ -1,0 +1,1 @@
+"""Journal of a run: chained lines, writer, reader."""

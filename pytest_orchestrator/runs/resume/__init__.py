@@ -1,0 +1,1 @@
+"""Resume of an earlier run: decisions and restored state."""

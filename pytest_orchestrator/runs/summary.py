@@ -1,0 +1,145 @@
+"""Summary and verdict of a run, for lists and reports."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias
+
+from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.runs.record import UNTOUCHED, RecipeRecord, RunRecord, StepRecord
+
+Word: TypeAlias = Literal["passed", "failed", "interrupted", "running", "damaged", "empty"]
+
+BAD: Final = frozenset({"failed", "error"})
+"""States of a step for which its recipe has failed."""
+
+_CUT: Final = frozenset({"interrupted", "running", "locked", "retrying"})
+_INTERRUPTED: Final = 2
+_NOTHING: Final = 5
+
+
+def verdict(run: RunRecord) -> Word:
+    """Say what became of a run.
+
+    Returns:
+        ``damaged`` before all else, since what is damaged says nothing; ``running``;
+        ``failed`` where anything did, also of one that was cut off; ``interrupted``;
+        ``empty`` where nothing ran; or ``passed``.
+    """
+    if run.state in ("damaged", "running"):
+        return run.state
+    bad = any(test.outcome in BAD for test in run.tests.values())
+    if bad or run.uncollected or any(step.state in BAD for step in run.steps):
+        return "failed"
+    status = run.finished.exit_status if run.finished else _INTERRUPTED
+    if status in (0, _NOTHING):
+        return "empty" if status == _NOTHING else "passed"
+    return "interrupted" if status == _INTERRUPTED else "failed"
+
+
+def verdict_of(recipe: RecipeRecord) -> Word:
+    """Say what became of the run of a recipe, of which perhaps not all was selected."""
+    steps = recipe.steps.values()
+    states = {step.state for step in steps}
+    if states & BAD or any(_is_missed(step, recipe) for step in steps):
+        return "failed"
+    if states & _CUT:
+        return "interrupted"
+    return "passed" if states & {"passed", "restored", "xfailed", "xpassed"} else "empty"
+
+
+def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
+    """Tell whether a step is blocked by anything but a failure that was expected."""
+    if step.state != "blocked":
+        return False
+    by = (step.block or {}).get("step", {}).get("blocked_by", "")
+    other = recipe.steps.get(by.rpartition("::")[2])
+    return other is None or other.state != "xfailed"
+
+
+def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
+    """Count steps by their state; those that were not selected are left out."""
+    return dict(Counter(step.state for step in steps if step.state not in UNTOUCHED))
+
+
+def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
+    """Return the steps that passed, and not at their first try."""
+    return [step for step in steps if step.state == "passed" and step.attempt > 1]
+
+
+def seconds(run: RunRecord) -> float:
+    """Return how long a run took, from its first line to its last."""
+    if not run.first or not run.last:
+        return 0.0
+    began, ended = (datetime.fromisoformat(ts) for ts in (run.first, run.last))
+    return max((ended - began).total_seconds(), 0.0)
+
+
+def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
+    """Tell of a run what a list of runs has room for.
+
+    Args:
+        run: The run.
+        name: Its id, where its journal does not even have a beginning.
+
+    Returns:
+        Plain data; what is not known is absent.
+    """
+    told: dict[str, Json] = {
+        "id": run.id or name,
+        "state": run.state,
+        "verdict": verdict(run),
+        "start": run.first,
+        "seconds": round(seconds(run), 3),
+        "recipes": [
+            {"recipe": one.key, "verdict": verdict_of(one), "steps": {**counts(one.steps.values())}}
+            for one in run.recipes.values()
+        ],
+        "steps": {**counts(run.steps)},
+        "tests": {**_tests(run)},
+    }
+    if again := flaky(run.steps):
+        told["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
+    if run.uncollected:
+        told["uncollected"] = [one.path for one in run.uncollected]
+    if run.finished:
+        told["exit_status"] = run.finished.exit_status
+    if run.started and run.started.resumed_from:
+        told["resumed_from"] = run.started.resumed_from
+    if duts := list(dict.fromkeys(_duts(run))):
+        told["dut"] = ", ".join(duts)
+    return told
+
+
+def step_row(step: StepRecord) -> dict[str, Json]:
+    """Tell of a step what a list of steps has room for."""
+    block: dict[str, Any] = step.block or {}
+    told: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
+    if step.started:
+        told |= {"start": step.started, "attempt": step.attempt}
+    used = block.get("resources", {})
+    told |= {name: used[name] for name in ("seconds", "max_rss") if name in used}
+    told |= step.where
+    about = block.get("step", {})
+    told |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
+    return told
+
+
+def _tests(run: RunRecord) -> dict[str, int]:
+    """Count the items by what pytest says of them."""
+    if run.finished and run.finished.counts:
+        return run.finished.counts
+    told: dict[str, int] = {}
+    for test in run.tests.values():
+        told[test.outcome] = told.get(test.outcome, 0) + 1
+    return told
+
+
+def _duts(run: RunRecord) -> Iterable[str]:
+    """Name what was tested: a mapping by its values, which are a serial number mostly."""
+    for recipe in run.recipes.values():
+        dut = (recipe.about.get("test_meta") or {}).get("dut")
+        if isinstance(dut, dict):
+            yield " ".join(str(value) for value in dut.values())
+        elif dut is not None:
+            yield str(dut)
