@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
+from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Recipe

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.examples import PROGRAM, with_example
 from pytest_orchestrator.cli.mistakes import Mistake, Parser
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.reports.text import say
 
 _OPTIONS = ("-h", "--help", "--version")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
-from pytest_orchestrator.cli.columns import IN_A_LINE
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.reports.text import IN_A_LINE
 
 
 class Mistake(Exception):

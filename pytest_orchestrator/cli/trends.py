@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import aligned, say, say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.compare.history import Trend

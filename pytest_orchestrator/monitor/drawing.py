@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from dash import html
 
-from pytest_orchestrator.reports.figures import seconds
-from pytest_orchestrator.reports.graph_layout import HEIGHT, WIDTH, waits
-from pytest_orchestrator.reports.graph_picture import svg
-from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, waits
+from pytest_orchestrator.reports.graph.picture import svg
+from pytest_orchestrator.reports.text import look, seconds, sign
 
 COLOURS: Final = {
     "passed": "#1a7f4b",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pytest_orchestrator.monitor.watch import Sight
-from pytest_orchestrator.reports.safe_text import shown
+from pytest_orchestrator.reports.text import shown
 from pytest_orchestrator.runs.folder import RunFile, parts
 from pytest_orchestrator.runs.record import StepRecord
 

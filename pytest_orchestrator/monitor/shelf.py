@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.figures import duration
+from pytest_orchestrator.reports.text import duration
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
 from pytest_orchestrator.runs.journal.writer import NAME, is_written

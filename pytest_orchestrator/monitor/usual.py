@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from pytest_orchestrator.reports.timeline import moment, timeline
+from pytest_orchestrator.reports.html.timeline import moment, timeline
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.journal.writer import NAME

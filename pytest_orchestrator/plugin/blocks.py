@@ -56,13 +56,13 @@ def block_of(
         result: What became of it.
         state: What pytest made of the outcome, where that is another word.
     """
-    from pytest_orchestrator.reports import json_report
+    from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)
     if result.restored is not None:
         return session.restored[run.recipe.key, step.name]
     worker = getattr(config, "workerinput", {}).get("workerid", "main")
-    return json_report.block(
+    return report_block.block(
         _masked_recipe(session, run.reported),
         _masked_step(session, step),
         session.masked(result),
@@ -77,12 +77,12 @@ def told_of(
     config: pytest.Config, recipe: "Recipe"
 ) -> "tuple[dict[str, Json], tuple[dict[str, Json], ...]]":
     """Return what blocks tell of a recipe and of each of its steps, whatever becomes of them."""
-    from pytest_orchestrator.reports import json_report
+    from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)
     steps = (_masked_step(session, step) for step in (*recipe.steps, *recipe.final))
-    about = json_report.of_recipe(_masked_recipe(session, recipe))
-    return about, tuple(json_report.of_step(recipe, step) for step in steps)
+    about = report_block.of_recipe(_masked_recipe(session, recipe))
+    return about, tuple(report_block.of_step(recipe, step) for step in steps)
 
 
 def _masked_recipe(session: "State", recipe: "Recipe") -> "Recipe":

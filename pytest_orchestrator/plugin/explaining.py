@@ -11,7 +11,7 @@ from pytest_orchestrator.plugin import runners
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.reports import failure, repeating
+from pytest_orchestrator.reports import failure
 
 _REPORT: dict[str, Any] = {
     "nodeid": "",
@@ -42,7 +42,7 @@ def options(config: pytest.Config, recipe: Recipe) -> list[str]:
     told = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
     last = config.getoption("recipe_compare")
     compared = [f"--recipe-compare={last}"] if last else []
-    return [*runners.options(config), *compared, *repeating.options(told)]
+    return [*runners.options(config), *compared, *failure.options(told)]
 
 
 def explained_there(config: pytest.Config, raised: Raised) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin.state import state_of
-from pytest_orchestrator.reports import whole_report
+from pytest_orchestrator.reports import summary
 
 
 def complete(
@@ -23,11 +23,11 @@ def complete(
     """
     state = state_of(config)
     started = state.started
-    whole_report.count_flaky(report)
+    summary.count_flaky(report)
     if recipes or started is not None:
-        report["orchestrator"] = whole_report.summary(recipes, started)
+        report["orchestrator"] = summary.summary(recipes, started)
     known = report.get("environment") or _of_metadata(config)
-    told = whole_report.environment(recipes, started, known)
+    told = summary.environment(recipes, started, known)
     report["environment"] = state.masked(told)
 
 

@@ -1,1 +1,1 @@
-"""Reports: one file a format, all made from the same result of a step."""
+"""Reports: views of results, one module for each format."""

@@ -1,4 +1,4 @@
-"""Which steps of a run took its time: those that ran beside others, and the longest chain.
+"""Critical path of a run: the longest chain of dependent steps.
 
 Worked out of the blocks of the JSON report, so that every view says the same.
 """

@@ -1,4 +1,4 @@
-"""The text of a failed step: where, what was measured, what held, how to repeat it.
+"""Failure text of a step: position, evidence, log tail, command to repeat it.
 
 At most some thirty lines whatever the step did; what it printed to stdout is shown beside
 it by pytest.
@@ -6,8 +6,11 @@ it by pytest.
 
 import json
 import os
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.json_values import Json
@@ -15,7 +18,7 @@ from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
 from pytest_orchestrator.recipe.model.recipe import Recipe
 from pytest_orchestrator.recipe.model.step import Step
-from pytest_orchestrator.reports import figures, last_lines, repeating
+from pytest_orchestrator.reports import text as report_text
 
 _MOST = 6
 _MOST_UNMET = 20
@@ -25,7 +28,7 @@ _MOST_LOGGED = 10
 _STDERR = "its stderr ends with:"
 _OF_A_STREAM = 3
 _WIDEST_KEY = 40
-_WIDEST = 100
+_WIDEST_VALUE = 100
 _LONGEST = 300
 
 
@@ -54,7 +57,7 @@ def text(
         "",
         *excerpt(source.text, place, before=3, first=step.line).splitlines(),
     ]
-    fewest = 1 + _OF_A_STREAM if last_lines.of_stderr(result, root, 1) else 0
+    fewest = 1 + _OF_A_STREAM if of_stderr(result, root, 1) else 0
     middle = [
         *(f"    {line}" for line in _detail(failure, logged=bool(fewest))),
         *_held(step, failure, result),
@@ -66,7 +69,7 @@ def text(
     most = max(_FEWEST_UNMET, min(_MOST_UNMET, room - 1 - fewest))
     errors = _errors(result, failure, most)
     most = max(_OF_A_STREAM, min(_MOST_LOGGED, room - 1 - len(errors)))
-    stderr = last_lines.of_stderr(result, root, most)
+    stderr = of_stderr(result, root, most)
     return "\n".join([*head, *errors, *middle, *stderr, *closing])
 
 
@@ -95,9 +98,9 @@ def aftermath(
 def _closing(
     recipe: Recipe, step: Step, result: StepResult, path: str, options: Sequence[str]
 ) -> list[str]:
-    used = [] if result.ended is None else [*_where(result.ended), _used(result.ended.usage)]
+    used = [] if result.ended is None else [*_worker_line(result.ended), _used(result.ended.usage)]
     node = path + recipe.node(step.name).removeprefix(recipe.id)
-    again = repeating.command(node, options)
+    again = command(node, options)
     return [*used, f"repeat     {again}", *_alone(result)]
 
 
@@ -192,7 +195,7 @@ def _write(change: Change) -> tuple[str, str]:
     return f"~ {change.key}", f"{_json(old)} -> {_json(new)}"
 
 
-def _where(ended: Ended) -> list[str]:
+def _worker_line(ended: Ended) -> list[str]:
     where = ended.where
     return [] if where is None else [f"ran        on worker {where.worker} of {where.host}"]
 
@@ -200,18 +203,18 @@ def _where(ended: Ended) -> list[str]:
 def _used(usage: Usage) -> str:
     parts = [f"{usage.seconds:.2f} s"]
     user, system = usage.cpu_user_seconds, usage.cpu_system_seconds
-    cpu = figures.added(user, system)
+    cpu = report_text.added(user, system)
     if cpu is not None:
         parts.append(f"CPU {cpu:.2f} s")
         if user is not None and system is not None:
             parts[-1] += f" (user {user:.2f}, system {system:.2f})"
     if usage.max_rss is not None:
-        parts.append(f"peak {figures.megabytes(usage.max_rss)} MB")
+        parts.append(f"peak {report_text.megabytes(usage.max_rss)} MB")
     if usage.processes is not None and usage.processes > 1:
         parts.append(f"{usage.processes} processes")
     for word, size in (("read", usage.read_bytes), ("wrote", usage.write_bytes)):
         if size:
-            parts.append(f"{word} {figures.megabytes(size)} MB")
+            parts.append(f"{word} {report_text.megabytes(size)} MB")
     return f"used       {', '.join(parts)}"
 
 
@@ -233,17 +236,19 @@ def _bounded(rows: list[str], rest: str, most: int = _MOST) -> list[str]:
 
 
 def _short(value: Json) -> str:
-    return _cut(value) if isinstance(value, str) else _json(value)
+    return _cut_value(value) if isinstance(value, str) else _json(value)
 
 
 def _json(value: Json) -> str:
     shown = json.dumps(value, ensure_ascii=False)
     # JSON may hold what moves a terminal's cursor: all but ASCII is escaped then.
-    return _cut(shown if shown.isprintable() else json.dumps(value).replace("\x7f", "\\u007f"))
+    return _cut_value(
+        shown if shown.isprintable() else json.dumps(value).replace("\x7f", "\\u007f")
+    )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _cut_value(text: str) -> str:
+    return text if len(text) <= _WIDEST_VALUE else f"{text[: _WIDEST_VALUE - 1]}…"
 
 
 def place_of(step: Step, result: StepResult) -> Place:
@@ -251,3 +256,98 @@ def place_of(step: Step, result: StepResult) -> Place:
     if result.failure and result.failure.place:
         return result.failure.place
     return next(step.at[key] for key in ("function", "class", "cmd", "") if key in step.at)
+
+
+_WIDEST_LINE = 300
+_KEPT_WHOLE = 1 << 16
+"""Bytes up to which the text of a stream is all of it."""
+
+_FRAME = re.compile(r'  File "(.*)", line \d+ in \S+')
+_OURS = re.compile(r"/(_pytest|pluggy|pytest_orchestrator)/|^<string>$|/xdist/|^<frozen ")
+_STACK = re.compile(r"(Current thread|Thread) 0x")
+
+
+def of_stderr(result: StepResult, root: Path, most: int) -> list[str]:
+    """Return the last lines of stderr below a line that tells where all of it is.
+
+    Args:
+        result: What became of a step.
+        root: The rootdir, which the path is told relative to.
+        most: Number of lines that are shown of it.
+
+    Returns:
+        Lines; none where the step had no process, or that logged nothing.
+    """
+    process = result.ended.process if result.ended else None
+    if process is None or not process.stderr.text.strip():
+        return []
+    stream = process.stderr
+    lines = stream.text.rstrip("\n").splitlines()
+    shown = [_cut_line(line) for line in _of_the_user(lines)[-most:]]
+    if stream.size > _KEPT_WHOLE:
+        count = f"last {len(shown)} lines of {stream.size:,} bytes"
+    elif len(shown) < len(lines):
+        count = f"last {len(shown)} of {len(lines):,} lines"
+    else:
+        count = f"{len(lines)} line" + ("s" if len(lines) != 1 else "")
+    return [f"stderr, {count}{_log_note(stream.log, root, cut=stream.cut)}", *indented(shown)]
+
+
+def indented(lines: list[str]) -> list[str]:
+    """Return lines two columns further to the right."""
+    return [f"  {line}".rstrip() for line in lines]
+
+
+def _log_note(log: str | None, root: Path, *, cut: bool) -> str:
+    if log is None:
+        return ""
+    path = Path(log)
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return f"   (all: {shown})" if not cut else f"   (cut: {shown})"
+
+
+def _of_the_user(lines: list[str]) -> list[str]:
+    """Leave out the frames of pytest and of this package that a crash of Python wrote."""
+    if not any(_STACK.match(line) for line in lines):
+        return lines
+    return [
+        line for line in lines if not ((frame := _FRAME.match(line)) and _OURS.search(frame[1]))
+    ]
+
+
+def _cut_line(line: str) -> str:
+    return line if len(line) <= _WIDEST_LINE else f"{line[: _WIDEST_LINE - 1]}…"
+
+
+OPTION: Final = "--recipe-var"
+_OWN: Final = "recipe"
+
+
+def command(node: str, options: Iterable[str] = ()) -> str:
+    """Return a command that runs a step again, as it is pasted into a shell."""
+    return shlex.join(["pytest", *options, node])
+
+
+def options(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the options that give vars the values that they had.
+
+    Args:
+        told: Vars by name, each with ``value`` and ``origin``, as the block of a step has them.
+    """
+    origins = [str(one["origin"]) for one in told.values()]
+    files = [one for one in dict.fromkeys(origins) if one not in (OPTION, _OWN)]
+    return [f"--recipe-vars-file={one}" for one in files] + [
+        f"{OPTION}={name}={_written(one['value'])}"
+        for name, one in told.items()
+        if one["origin"] == OPTION
+    ]
+
+
+def _written(value: Json) -> str:
+    """Return a value as the option reads it: what is no JSON is text as it is."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value, ensure_ascii=False)

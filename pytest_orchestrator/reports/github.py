@@ -1,4 +1,4 @@
-"""What GitHub shows of a run: annotations at lines of recipes, and the summary of a job.
+"""GitHub annotations and job summary.
 
 Annotations are commands of the workflow, one a line; nothing of a step can end one early.
 """
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import CONTROLS
-from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path
-from pytest_orchestrator.reports.mermaid import mermaid
-from pytest_orchestrator.reports.states import SIGNS
+from pytest_orchestrator.reports.graph.picture import mermaid
 from pytest_orchestrator.reports.terminal import verdict
+from pytest_orchestrator.reports.text import SIGNS
 
 MOST_ANNOTATIONS = 10
 """GitHub shows no more errors of one step of a job."""
@@ -144,7 +144,7 @@ def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
             _code(name),
             f"{_ICONS[verdicts[name]]} {verdicts[name]}",
             *(str(counts.count(state)) for state in _STATES),
-            figures.seconds(path.whole if path else None),
+            report_text.seconds(path.whole if path else None),
         ]
         rows.append(f"| {' | '.join(cells)} |")
     more = len(recipes) - _MOST_RECIPES

@@ -1,4 +1,4 @@
-"""The properties of one step in a JUnit file: scalars, named as in the JSON report.
+"""JUnit properties of a step.
 
 A figure has its unit in its name, since nothing else in such a file tells it.
 """

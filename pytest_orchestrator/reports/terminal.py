@@ -1,12 +1,13 @@
-"""The table that stands in the terminal for each recipe that ran."""
+"""Terminal table of a recipe, and the status line."""
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.text import cut_to_width, display_width
-from pytest_orchestrator.reports import figures
+from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.critical_path import critical_path, parallel
 
 _HEAD = ("step", "state", "seconds", "CPU s", "peak MB", "wrote")
@@ -78,7 +79,7 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
     lines = []
     path = critical_path(blocks)
     if path is not None and len(path.names) > 1 and parallel(blocks):
-        took = f": {figures.duration(path.seconds)} of {figures.duration(path.whole)}"
+        took = f": {report_text.duration(path.seconds)} of {report_text.duration(path.whole)}"
         head = "critical path "
         lines.append(head + _chain(path.names, width - len(head) - len(took)) + took)
     writes = [write for block in blocks for write in _writes(block)]
@@ -109,13 +110,13 @@ def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
 def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
     resources = block.get("resources")
     used = resources if isinstance(resources, dict) else {}
-    cpu = figures.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
+    cpu = report_text.added(used.get("cpu_user_seconds"), used.get("cpu_system_seconds"))
     return (
         str(_at(block, "step", "name")),
         _state(block),
-        figures.seconds(used.get("seconds")),
-        figures.seconds(cpu),
-        figures.megabytes(used.get("max_rss")),
+        report_text.seconds(used.get("seconds")),
+        report_text.seconds(cpu),
+        report_text.megabytes(used.get("max_rss")),
         _written(block),
     )
 
@@ -175,3 +176,54 @@ def _at(block: Mapping[str, Json], *path: str) -> Json:
     for name in path:
         found = found.get(name) if isinstance(found, dict) else None
     return found
+
+
+_FEWEST = 12
+"""Columns below which what a step printed is not worth a place."""
+
+
+def status(
+    place: str, name: str, seconds: float, memory: int | None, printed: str, width: int
+) -> str:
+    """Return the line for a terminal.
+
+    Args:
+        place: Which step it is, such as ``2/5``.
+        name: Its name.
+        seconds: How long it has run.
+        memory: Bytes that its processes have in memory; None where that is not known.
+        printed: The last line that it printed; may be empty.
+        width: Columns that there are.
+    """
+    line = f"[{place}] {name} {clock(seconds)}"
+    if memory is not None:
+        line += f"  {report_text.whole_megabytes(memory)} MB"
+    room = width - display_width(line) - 4
+    if printed and room >= _FEWEST:
+        line += f'  "{cut_to_width(printed, room)}"'
+    return cut_to_width(line, width)
+
+
+def heartbeat(name: str, seconds: float, done: int, total: int) -> str:
+    """Return the line for a file."""
+    return f"orchestrator: {name} runs for {clock(seconds)} ({done} of {total} done)"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as a clock shows it: ``00:03``, ``1:02:03``."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
+
+
+def last_line(tail: bytes) -> str:
+    """Return the last line of some output that says anything, as it may be shown.
+
+    What moves a cursor is escaped; of a line that is rewritten in place the newest words count.
+    """
+    text = tail.decode("utf-8", "backslashreplace")
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    if not lines:
+        return ""
+    line = " ".join(lines[-1].split())
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -1,4 +1,4 @@
-"""What is made of the journal of a run for people: its page, and pictures of its recipes."""
+"""Files made of a journal: `report.html` and pictures of recipes."""
 
 import contextlib
 import os
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_orchestrator.reports.graph_layout import Steps
-from pytest_orchestrator.reports.graph_picture import PICTURES
-from pytest_orchestrator.reports.html import NAME, html
+from pytest_orchestrator.reports.graph.layout import Steps
+from pytest_orchestrator.reports.graph.picture import PICTURES
+from pytest_orchestrator.reports.html.render import NAME, html
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.folder import RunFile, parts

@@ -1,6 +1,6 @@
 """Tables of commands."""
 
-from pytest_orchestrator.cli.columns import aligned
+from pytest_orchestrator.reports.text import aligned
 
 
 def test_columns_stand_below_each_other() -> None:

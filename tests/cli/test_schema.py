@@ -1,7 +1,7 @@
 """`pytest-orchestrator schema`."""
 
 from pytest_orchestrator.recipe import editor_schema
-from pytest_orchestrator.reports import block_schema
+from pytest_orchestrator.reports import block
 from tests.cli.conftest import Project
 
 
@@ -17,5 +17,5 @@ def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:
 
 
 def test_the_schema_of_blocks_is_printed(project: Project) -> None:
-    assert project.call("schema", "report") == (0, block_schema.text(), "")
-    assert project.call("schema", "run") == (0, block_schema.summary_text(), "")
+    assert project.call("schema", "report") == (0, block.text(), "")
+    assert project.call("schema", "run") == (0, block.summary_text(), "")

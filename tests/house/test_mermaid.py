@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.reports.mermaid import mermaid
+from pytest_orchestrator.reports.graph.picture import mermaid
 
 ROOT = Path(__file__).parents[2]
 

@@ -84,7 +84,7 @@ def called(words: list[str]) -> tuple[int, str]:
 
 def read() -> list[str]:
     """Read files as reports and seals do; return what was not read."""
-    from pytest_orchestrator.reports.safe_text import tail
+    from pytest_orchestrator.reports.text import tail
     from pytest_orchestrator.runs.journal.writer import sealed_files
 
     told = {"tail": tail("pytest.ini", 4), "contents": sealed_files(Path("recipes"))}

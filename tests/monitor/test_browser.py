@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import browser
 from tests.monitor.conftest import RUN

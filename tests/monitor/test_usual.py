@@ -6,7 +6,7 @@ import pytest
 
 from pytest_orchestrator.monitor.usual import Usual, to_go
 from pytest_orchestrator.monitor.watch import Watch
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
 from tests.monitor.conftest import OLDER, RUN
 from tests.run.built import RECIPE, Built
 

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 
 import pytest_orchestrator
-from pytest_orchestrator.reports import json_report
-from pytest_orchestrator.reports.block_types import Block
+from pytest_orchestrator.reports import block as report_block
+from pytest_orchestrator.reports.block import Block
 from tests.plugin import installed
 from tests.plugin.under_dask import OTHERWISE, WANTED, XDIST, asks_for_xdist
 
@@ -250,14 +250,14 @@ def children_are_measured(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
 @pytest.fixture(autouse=True)
 def blocks_are_as_their_schema_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold each block that is made in this process against the types of the shipped schema."""
-    made = json_report.block
+    made = report_block.block
 
     def checked(*args: Any, **more: Any) -> Any:
         block = made(*args, **more)
         msgspec.convert(block, Block)
         return block
 
-    monkeypatch.setattr(json_report, "block", checked)
+    monkeypatch.setattr(report_block, "block", checked)
 
 
 @pytest.fixture(scope="session")

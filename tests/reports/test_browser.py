@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from pytest_orchestrator.reports.html import html
+from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import ROOT, Opened, browser
 from tests.reports.sample_run import SampleRun, psu_run

@@ -1,4 +1,4 @@
-from pytest_orchestrator.reports.context_tree import Branch, tree
+from pytest_orchestrator.reports.html.context_view import Branch, tree
 
 
 def test_keys_are_the_tree_that_their_dots_make() -> None:

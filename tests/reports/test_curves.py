@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from pytest_orchestrator.reports.curves import curves
+from pytest_orchestrator.reports.trends import curves
 
 
 def samples(path: Path, *rows: tuple[float, int, float], rest: str = "") -> Path:

@@ -1,6 +1,6 @@
 """Figures as people read them: what was not measured is a dash."""
 
-from pytest_orchestrator.reports.figures import added, megabytes, seconds
+from pytest_orchestrator.reports.text import added, megabytes, seconds
 
 
 def test_seconds_have_two_decimals() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.graph_layout import HEIGHT, WIDTH, laid_out
+from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, laid_out
 
 
 def steps(**needs: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_orchestrator.reports.graph_picture import dot, svg
+from pytest_orchestrator.reports.graph.picture import dot, svg
 
 STEPS: list[dict[str, Any]] = [
     {"name": "flash", "needs": [], "state": "passed", "seconds": 3.2},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.core.events import CollectionFailed, TestReported
-from pytest_orchestrator.reports.html import html
+from pytest_orchestrator.reports.html.render import html
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 
@@ -212,7 +212,7 @@ def test_a_page_of_many_steps_that_say_much_is_small(tmp_path: Path) -> None:
 def test_of_too_many_steps_the_bad_ones_are_listed_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.reports.page._MOST_STEPS", 3)
+    monkeypatch.setattr("pytest_orchestrator.reports.html.page._MOST_STEPS", 3)
     run = psu_run(tmp_path / "20261125T101502Z-7f3a", png=b"\x89PNG")
     run.seal()
 

@@ -20,7 +20,7 @@ from pytest_orchestrator.core.result import (
     Where,
 )
 from pytest_orchestrator.recipe import load
-from pytest_orchestrator.reports.json_report import block
+from pytest_orchestrator.reports.block import block
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.limits import limits
+from pytest_orchestrator.reports.html.step_view import limits
 
 NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 

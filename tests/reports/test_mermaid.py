@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.reports.mermaid import mermaid
+from pytest_orchestrator.reports.graph.picture import mermaid
 
 
 def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.plugin.variables import OPTION
-from pytest_orchestrator.reports import repeating
+from pytest_orchestrator.reports import failure
 
 
 def test_vars_from_outside_are_given_again() -> None:
@@ -18,7 +18,7 @@ def test_vars_from_outside_are_given_again() -> None:
         "room": {"value": "b", "origin": "my lab.yaml"},
     }
 
-    assert repeating.command("recipes/x.yaml::a[g:1]", repeating.options(told)) == (
+    assert failure.command("recipes/x.yaml::a[g:1]", failure.options(told)) == (
         "pytest '--recipe-vars-file=my lab.yaml' --recipe-var=volts=5 "
         "'--recipe-var=name=unit 7' 'recipes/x.yaml::a[g:1]'"
     )
@@ -29,6 +29,6 @@ def test_vars_from_outside_are_given_again() -> None:
     [("5", '"5"'), ("true", '"true"'), ("a b", "a b"), (None, "null"), ([1, "é"], '[1, "é"]')],
 )
 def test_a_value_is_read_as_what_it_was(value: Any, written: str) -> None:
-    (found,) = repeating.options({"x": {"value": value, "origin": OPTION}})
+    (found,) = failure.options({"x": {"value": value, "origin": OPTION}})
 
     assert shlex.split(shlex.quote(found)) == [f"{OPTION}=x={written}"]

@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.reports.safe_text import cut, shown, tail, told
+from pytest_orchestrator.reports.text import cut, shown, tail, told
 
 
 @given(st.text())

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_orchestrator.core.text import display_width
-from pytest_orchestrator.reports.status_line import clock, heartbeat, last_line, status
+from pytest_orchestrator.reports.terminal import clock, heartbeat, last_line, status
 
 
 def test_the_line_tells_place_name_time_memory_and_what_was_printed() -> None:

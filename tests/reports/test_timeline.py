@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.reports.timeline import Timeline, timeline
+from pytest_orchestrator.reports.html.timeline import Timeline, timeline
 from pytest_orchestrator.runs import lookup
 from tests.reports.sample_run import RECIPE, SampleRun, psu_run
 

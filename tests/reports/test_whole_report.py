@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from pytest_orchestrator.core.events import RunStarted
-from pytest_orchestrator.reports import block_schema
-from pytest_orchestrator.reports.whole_report import count_flaky, environment, summary
+from pytest_orchestrator.reports import block as report_block
+from pytest_orchestrator.reports.summary import count_flaky, environment, summary
 
 STARTED = RunStarted(
     schema_version="1.0",
@@ -44,13 +44,13 @@ def test_a_run_is_told_in_a_few_numbers() -> None:
         "flaky": ["x.yaml::a"],
     }
     for one in (told, summary({})):
-        jsonschema.validate(one, block_schema.summary_schema(strict=True))
+        jsonschema.validate(one, report_block.summary_schema(strict=True))
     wrong: dict[str, Any] = {
         **told,
         "recipes": [{"recipe": "x.yaml", "verdict": "good", "steps": {}}],
     }
     with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
-        jsonschema.validate(wrong, block_schema.summary_schema())
+        jsonschema.validate(wrong, report_block.summary_schema())
 
 
 def test_an_environment_has_the_host_versions_git_and_station() -> None:

@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import aligned
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.context_at import PastContext

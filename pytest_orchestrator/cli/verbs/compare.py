@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import aligned, say, say_json
 
 EXAMPLE = "compare"
 

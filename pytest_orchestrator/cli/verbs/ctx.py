@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_orchestrator.cli.columns import say, say_json, say_value
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import say, say_json, say_value
 
 if TYPE_CHECKING:
     from pytest_orchestrator.cli.context.questions import Question

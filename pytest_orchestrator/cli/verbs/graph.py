@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.reports.graph_layout import Steps
+    from pytest_orchestrator.reports.graph.layout import Steps
 
 EXAMPLE = "graph recipes/example.yaml -o example.svg"
 
@@ -36,8 +36,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw it."""
-    from pytest_orchestrator.reports.graph_picture import dot, svg
-    from pytest_orchestrator.reports.mermaid import mermaid
+    from pytest_orchestrator.reports.graph.picture import dot, mermaid, svg
 
     output: Path | None = args.output
     known = {".svg": svg, ".mmd": mermaid, ".dot": dot}

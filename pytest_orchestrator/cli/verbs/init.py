@@ -8,8 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
+from pytest_orchestrator.reports.text import say
 
 EXAMPLE = "init bench --ci github"
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import existing
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.reports.text import say
 
 EXAMPLE = "monitor --open"
 

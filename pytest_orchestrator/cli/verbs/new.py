@@ -3,10 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake, one_of
 from pytest_orchestrator.cli.project import Project, project
+from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

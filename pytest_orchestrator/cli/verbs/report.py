@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from pytest_orchestrator.cli import evidence, past
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import say
 
 EXAMPLE = "report latest -o report.html"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import aligned, say, say_json
 from pytest_orchestrator.cli.examples import with_example
 from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.reports.text import aligned, say, say_json
 
 EXAMPLE = "runs"
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.columns import say
 from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.cli.project import project
+from pytest_orchestrator.reports.text import say
 
 if TYPE_CHECKING:
     from pytest_orchestrator.context.context import Context

@@ -6,8 +6,8 @@ and classes below BaseScriptlet wherever they are. With --strict a warning is a 
 
 import argparse
 
-from pytest_orchestrator.cli.columns import say, say_json
 from pytest_orchestrator.cli.project import project
+from pytest_orchestrator.reports.text import say, say_json
 
 EXAMPLE = "steps"
 

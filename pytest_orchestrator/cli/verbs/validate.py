@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.cli.columns import say, say_json
 from pytest_orchestrator.cli.mistakes import Mistake, existing
 from pytest_orchestrator.cli.project import Project, project
+from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.analysis.dataflow import Finding

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.columns import say, say_json
+from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.evidence.verify import Verification

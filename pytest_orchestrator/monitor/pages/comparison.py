@@ -11,8 +11,7 @@ from dash import dcc, html
 from pytest_orchestrator.monitor.pages.footer import footer
 from pytest_orchestrator.monitor.shelf import Shelf
 from pytest_orchestrator.monitor.watch import Watch
-from pytest_orchestrator.reports.figures import duration
-from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.comparison import compared
 

@@ -9,9 +9,9 @@ from dash import Input, Output, State, dcc, html, no_update
 from pytest_orchestrator.monitor.pages.grid import column, grid
 from pytest_orchestrator.monitor.pages.tab import Asked, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.context_tree import Branch, tree
-from pytest_orchestrator.reports.safe_text import told
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.context_view import Branch, tree
+from pytest_orchestrator.reports.html.timeline import moment
+from pytest_orchestrator.reports.text import told
 from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRecord
 
 if TYPE_CHECKING:

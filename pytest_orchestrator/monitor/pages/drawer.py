@@ -6,9 +6,8 @@ from typing import Any, Final
 from dash import html
 
 from pytest_orchestrator.monitor.watch import Sight
-from pytest_orchestrator.reports.files import Files
-from pytest_orchestrator.reports.room import Room
-from pytest_orchestrator.reports.step_view import Measurement, StepView
+from pytest_orchestrator.reports.html.budget import Files, Room
+from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.runs.record import StepRecord
 
 _ROOM: Final = Room(log=4_000, failed_log=16_000, text=20_000, points=240, changes=50, value=1_000)

@@ -5,7 +5,7 @@ from typing import Any
 from dash import html
 
 from pytest_orchestrator.monitor.watch import Sight
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
 
 
 def footer(name: str = "foot", told: str = "") -> Any:

@@ -8,7 +8,7 @@ from pytest_orchestrator.monitor.drawing import can_be_clicked, elements, graph
 from pytest_orchestrator.monitor.pages.tab import Asked, found, key, look_at, recipe_of
 from pytest_orchestrator.monitor.watch import Sight, Watch
 from pytest_orchestrator.reports.critical_path import critical_path
-from pytest_orchestrator.reports.figures import duration
+from pytest_orchestrator.reports.text import duration
 from pytest_orchestrator.reports.views import steps_of
 from pytest_orchestrator.runs.record import RecipeRecord
 

@@ -13,7 +13,7 @@ from pytest_orchestrator.monitor.pages.drawer import limits_bar, view
 from pytest_orchestrator.monitor.pages.figure import figure
 from pytest_orchestrator.monitor.pages.tab import Asked, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.step_view import Measurement
+from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
 

@@ -13,9 +13,9 @@ from pytest_orchestrator.monitor.logs import samples_of
 from pytest_orchestrator.monitor.pages.figure import figure
 from pytest_orchestrator.monitor.pages.tab import Asked, found, key, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.curves import Curves, curves
-from pytest_orchestrator.reports.states import look
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
+from pytest_orchestrator.reports.text import look
+from pytest_orchestrator.reports.trends import Curves, curves
 from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pytest_orchestrator.monitor.pages.footer import footer
 from pytest_orchestrator.monitor.pages.grid import column, grid, looks, number
 from pytest_orchestrator.monitor.shelf import MOST, Shelf
 from pytest_orchestrator.monitor.watch import Watch
-from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.reports.text import look, sign
 
 if TYPE_CHECKING:
     from dash import Dash

@@ -9,8 +9,8 @@ from dash import Input, Output, State, dcc, html, no_update
 from pytest_orchestrator.monitor.pages.grid import Columns, chosen, column, grid, looks, number
 from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
+from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pytest_orchestrator.monitor.drawing import COLOURS
 from pytest_orchestrator.monitor.pages.figure import figure
 from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at, recipe_of
 from pytest_orchestrator.monitor.watch import Sight, Watch
-from pytest_orchestrator.reports.states import look
-from pytest_orchestrator.reports.timeline import Bar, Span, Timeline, timeline
+from pytest_orchestrator.reports.html.timeline import Bar, Span, Timeline, timeline
+from pytest_orchestrator.reports.text import look
 
 if TYPE_CHECKING:
     from dash import Dash

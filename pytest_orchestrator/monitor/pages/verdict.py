@@ -7,9 +7,8 @@ from dash import dcc, html
 
 from pytest_orchestrator.monitor.usual import Seconds, to_go
 from pytest_orchestrator.monitor.watch import Sight
-from pytest_orchestrator.reports.figures import duration
-from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.reports.timeline import moment
+from pytest_orchestrator.reports.html.timeline import moment
+from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs.summary import seconds, verdict
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from jinja2 import DictLoader, Environment
 
-from pytest_orchestrator.reports.templates.compiled import Compiled
+from pytest_orchestrator.reports.templating import Compiled
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What `report.html` shows of a run, in the order it shows it; templates only lay it out."""
+"""Page model of `report.html`: recipes and figures in the order of the page."""
 
 import itertools
 import shlex
@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.events import TestReported
-from pytest_orchestrator.reports.context_view import ContextView
 from pytest_orchestrator.reports.critical_path import CriticalPath, critical_path
-from pytest_orchestrator.reports.curves import curves
-from pytest_orchestrator.reports.files import Files
-from pytest_orchestrator.reports.graph_picture import boxes
-from pytest_orchestrator.reports.mermaid import MOST, chosen
-from pytest_orchestrator.reports.room import room
-from pytest_orchestrator.reports.safe_text import cut, told
-from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.reports.step_view import StepView
-from pytest_orchestrator.reports.timeline import Timeline, timeline
+from pytest_orchestrator.reports.graph.picture import MOST, boxes, chosen
+from pytest_orchestrator.reports.html.budget import Files, room
+from pytest_orchestrator.reports.html.context_view import ContextView
+from pytest_orchestrator.reports.html.step_view import StepView
+from pytest_orchestrator.reports.html.timeline import Timeline, timeline
+from pytest_orchestrator.reports.text import cut, look, sign, told
+from pytest_orchestrator.reports.trends import curves
 from pytest_orchestrator.runs.record import RecipeRecord, RunRecord
 from pytest_orchestrator.runs.summary import seconds, verdict, verdict_of
 

@@ -1,4 +1,4 @@
-"""When the steps of a recipe waited, ran, and waited to be tried again; in lanes side by side."""
+"""Timeline of a recipe: spans of waiting and running, in lanes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

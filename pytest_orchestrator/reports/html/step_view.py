@@ -1,18 +1,80 @@
-"""What a page shows of one step, cut to the room there is."""
+"""Step view of the page: logs, attachments, measurement bars."""
 
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pytest_orchestrator.reports import figures, repeating, step_line
-from pytest_orchestrator.reports.files import Files
-from pytest_orchestrator.reports.limits import Limits, limits
-from pytest_orchestrator.reports.room import Room
-from pytest_orchestrator.reports.safe_text import cut, shown, tail, told
-from pytest_orchestrator.reports.states import look, sign
+from pytest_orchestrator.reports import failure
+from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.html.budget import Files, Room
+from pytest_orchestrator.reports.text import cut, look, shown, sign, tail, told
 from pytest_orchestrator.runs.record import LogFile, StepRecord, logs_in
+
+
+class Limits(NamedTuple):
+    """A bar, from 0 at its left to 1 at its right.
+
+    Attributes:
+        value: Where the value is.
+        low: Where the range that is wanted begins; 0 where it has no lower limit.
+        high: Where it ends; 1 where it has no upper one.
+        is_point: One value is wanted, not a range.
+    """
+
+    value: float
+    low: float
+    high: float
+    is_point: bool
+
+
+def limits(measured: Mapping[str, Any]) -> Limits | None:
+    """Return the bar of a measurement; None where there is no number, or no limit.
+
+    Args:
+        measured: A measurement as the block of a step has it.
+    """
+    value, equals = _number(measured.get("value")), _number(measured.get("equals"))
+    low, high = _number(measured.get("low")), _number(measured.get("high"))
+    if equals is not None:
+        low = high = equals
+    known = [one for one in (low, high) if one is not None]
+    if value is None or not known:
+        return None
+    least, most = min([value, *known]), max([value, *known])
+    # With one limit, as much room on its good side as makes a value near it look near.
+    if len(known) == 1:
+        room = max(abs(value - known[0]), abs(known[0]) * 0.5, 1e-12)
+        least, most = min(least, known[0] - room), max(most, known[0] + room)
+    if not (most > least):
+        least, most = least - (abs(least) or 1.0) / 2, most + (abs(most) or 1.0) / 2
+    span = most - least
+    if not math.isfinite(span):
+        return None
+    least, span = least - span * 0.12, span * 1.24
+
+    def at(place: float) -> float:
+        return round(min(1.0, max(0.0, (place - least) / span)), 4)
+
+    return Limits(
+        at(value),
+        0.0 if low is None else at(low),
+        1.0 if high is None else at(high),
+        low is not None and low == high,
+    )
+
+
+def _number(value: Any) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer that no float can be
+        return None
+    return number if math.isfinite(number) else None
+
 
 _FIGURES: Final = {
     "seconds": ("wall time", "s"),
@@ -113,12 +175,14 @@ class StepView:
     @property
     def seconds(self) -> str:
         """How long its body took, in seconds."""
-        return figures.seconds(self.used.get("seconds"))
+        return report_text.seconds(self.used.get("seconds"))
 
     @cached_property
     def cpu(self) -> float | None:
         """Seconds of CPU that it took."""
-        return figures.added(self.used.get("cpu_user_seconds"), self.used.get("cpu_system_seconds"))
+        return report_text.added(
+            self.used.get("cpu_user_seconds"), self.used.get("cpu_system_seconds")
+        )
 
     @cached_property
     def wrote(self) -> str:
@@ -129,7 +193,7 @@ class StepView:
     @property
     def where(self) -> str:
         """The worker that ran it and its machine; empty where it ran beside pytest."""
-        return step_line.worker(self.step.where)
+        return report_text.worker(self.step.where)
 
     @property
     def tags(self) -> list[str]:
@@ -139,7 +203,7 @@ class StepView:
     @property
     def line(self) -> str:
         """What it is, where it stands, what it waits for and where it ran, in a line."""
-        return step_line.line(self.about, self.step.recipe, self.where)
+        return report_text.line(self.about, self.step.recipe, self.where)
 
     @property
     def reason(self) -> str:
@@ -154,7 +218,7 @@ class StepView:
         """A command that runs it again."""
         node = self.about.get("node") or f"{self.step.recipe}::{self.name}"
         told = self.block.get("recipe", {}).get("vars", {})
-        return shown(repeating.command(node, repeating.options(told)))
+        return shown(failure.command(node, failure.options(told)))
 
     @property
     def text(self) -> str:
@@ -213,7 +277,7 @@ class StepView:
             if name in self.used:
                 value = self.used[name]
                 plain = f"{value:,.3f}".rstrip("0").rstrip(".")
-                shown = figures.megabytes(value) if unit == "MB" else plain
+                shown = report_text.megabytes(value) if unit == "MB" else plain
                 yield word, f"{shown} {unit}".rstrip()
         waited = self.block.get("time", {}).get("waited_seconds")
         if waited:

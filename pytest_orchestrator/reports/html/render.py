@@ -1,4 +1,4 @@
-"""`report.html`: one page of a run that opens from disk, with nothing from a network.
+"""Rendering of `report.html`.
 
 All that a run has printed, measured or called something is text here: templates escape it, and
 the page names by its digest the one script that a browser may run.
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from pytest_orchestrator.reports import figures, safe_text
-from pytest_orchestrator.reports.page import Page
-from pytest_orchestrator.reports.states import look, sign
-from pytest_orchestrator.reports.templates import FOLDER, environment
-from pytest_orchestrator.reports.timeline import Bar, Timeline
+from pytest_orchestrator.reports import text as report_text
+from pytest_orchestrator.reports.html.page import Page
+from pytest_orchestrator.reports.html.timeline import Bar, Timeline
+from pytest_orchestrator.reports.templating import FOLDER, environment
+from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import RunRecord
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ def _way(start: Path, stop: Path) -> str:
 def _template() -> "Template":
     known = environment()
     known.filters |= {
-        "cut": safe_text.cut,
-        "told": safe_text.told,
+        "cut": report_text.cut,
+        "told": report_text.told,
         "look": look,
         "sign": sign,
-        "duration": figures.duration,
+        "duration": report_text.duration,
         "moment": _moment,
         "clock": lambda ts: ts[11:23],
         "tick": _tick,

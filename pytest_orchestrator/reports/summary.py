@@ -1,4 +1,4 @@
-"""What a JSON report tells of the whole run: its recipes in a few numbers, and where it ran.
+"""Summary of a whole session for the JSON report.
 
 pytest-json-report leaves the environment empty, and counts a test that passed when it was run
 again as ``rerun``; it is a pass, and marked as flaky.
@@ -11,7 +11,7 @@ from typing import Any, Final
 from pytest_orchestrator.core.events import RunStarted
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.reports import terminal
-from pytest_orchestrator.reports.json_report import SCHEMA_VERSION
+from pytest_orchestrator.reports.block import SCHEMA_VERSION
 
 Blocks = Mapping[str, Sequence[Mapping[str, Any]]]
 

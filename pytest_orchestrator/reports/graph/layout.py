@@ -1,11 +1,13 @@
-"""Where the boxes and arrows of a graph of steps are drawn: by ranks, with few crossings.
+"""Graph layout: ranked boxes and arrows, or the layout of Graphviz.
 
 A step stands one rank behind the last of those it waits for. Within its rank it stands near
 them: at the mean of their places (the barycentre), which a few sweeps make better.
 """
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pytest_orchestrator.core.json_values import Json
@@ -94,7 +96,7 @@ def laid_out(steps: Steps) -> Layout:
         if isinstance(name, str)
     }
     arrows = [
-        Arrow(start, stop, weak, _path(start, stop, places, ranks, way))
+        Arrow(start, stop, weak, _arrow_path(start, stop, places, ranks, way))
         for stop, mine in needs.items()
         for start, weak in mine.items()
     ]
@@ -181,7 +183,7 @@ def _places(rows: Sequence[Sequence[_Place]], way: Way) -> dict[_Place, tuple[fl
     return found
 
 
-def _path(
+def _arrow_path(
     start: str,
     stop: str,
     places: Mapping[_Place, tuple[float, float]],
@@ -212,3 +214,58 @@ def _point(along: float, across: float, right: bool) -> str:
 def _names(step: Mapping[str, Json], key: str) -> list[str]:
     told = step.get(key)
     return [str(one) for one in told] if isinstance(told, list | tuple) else []
+
+
+def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layout:
+    """Let Graphviz lay a graph out.
+
+    Args:
+        text: The graph in the language of Graphviz.
+        waits: What each step waits for, and for each whether it only comes after it.
+
+    Raises:
+        ImportError: pygraphviz is not installed.
+    """
+    import pygraphviz
+
+    graph = pygraphviz.AGraph(string=text)
+    with _no_word():
+        graph.layout("dot")
+    left, low, right, high = map(float, graph.graph_attr["bb"].split(","))
+
+    def point(told: str) -> tuple[float, float]:
+        x, y = map(float, told.split(","))
+        return x - left + _EDGE, high - y + _EDGE
+
+    boxes = {}
+    for name in waits:
+        x, y = point(graph.get_node(name).attr["pos"])
+        boxes[name] = (x - WIDTH / 2, y - HEIGHT / 2)
+    arrows = [
+        Arrow(start, stop, weak, _graphviz_path(graph.get_edge(start, stop).attr["pos"], point))
+        for stop, mine in waits.items()
+        for start, weak in mine.items()
+    ]
+    return Layout(right - left + 2 * _EDGE, high - low + 2 * _EDGE, boxes, arrows)
+
+
+@contextlib.contextmanager
+def _no_word() -> Iterator[None]:
+    """Keep from stderr what the libraries of Graphviz say of fonts; boxes have fixed sizes."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _graphviz_path(told: str, point: Callable[[str], tuple[float, float]]) -> str:
+    """Return a line of Graphviz, ``e,x,y`` of its head and then a start and triples, for SVG."""
+    words = told.split()
+    head = next((word[2:] for word in words if word.startswith("e,")), None)
+    points = [point(word) for word in words if word[:2] not in ("e,", "s,")]
+    path = "M{:g} {:g}C".format(*points[0]) + " ".join(f"{x:g} {y:g}" for x, y in points[1:])
+    return path + "L{:g} {:g}".format(*point(head)) if head else path

@@ -1,0 +1,1 @@
+"""Graph drawings of a recipe."""

@@ -1,0 +1,1 @@
+"""`report.html`: a page of a run that opens from disk without a network."""
