@@ -13,7 +13,7 @@ from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.core.suggestions import nearest
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.inventory.model import Scriptlet
+    from pytest_orchestrator.scriptlets.model import Scriptlet
 
 _VALUE = "value"
 

@@ -15,7 +15,7 @@ from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.quantities import SIZES, quantity
 
 if TYPE_CHECKING:
-    from pytest_orchestrator.inventory.model import Inventory
+    from pytest_orchestrator.scriptlets.model import Inventory
 
 _FILES = (
     "pytest.toml",
@@ -88,7 +88,7 @@ class Project(NamedTuple):
 
     def inventory(self) -> "Inventory":
         """Return its scriptlets."""
-        from pytest_orchestrator.inventory.search import take
+        from pytest_orchestrator.scriptlets.discovery import take
 
         folders = [self.root / name for name in self.listed("pythonpath")]
         return take(self.root, self.recipes(()), folders)

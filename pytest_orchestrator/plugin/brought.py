@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_orchestrator.inventory.model import Inventory, Param, Scriptlet
-from pytest_orchestrator.inventory.sections import cleaned
 from pytest_orchestrator.recipe.fields.extensions import CustomStep, Extensions, own_keys
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.scriptlets.docs import cleaned
+from pytest_orchestrator.scriptlets.model import Inventory, Param, Scriptlet
 
 
 def with_types(inventory: Inventory, known: Extensions) -> Inventory:

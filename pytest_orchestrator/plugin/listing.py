@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.inventory.listing import as_text
-from pytest_orchestrator.inventory.search import take
 from pytest_orchestrator.plugin.brought import with_types
 from pytest_orchestrator.plugin.claims import claimed
 from pytest_orchestrator.plugin.state import state_of
 from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
+from pytest_orchestrator.scriptlets.discovery import take
+from pytest_orchestrator.scriptlets.listing import as_text
 
 
 def show(config: pytest.Config) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import pytest_orchestrator
-from pytest_orchestrator.core.alone import main, run_alone
-from pytest_orchestrator.core.scriptlet import BaseScriptlet
+from pytest_orchestrator.scriptlets.base import BaseScriptlet
+from pytest_orchestrator.scriptlets.standalone import main, run_alone
 
 ROOT = Path(pytest_orchestrator.__file__).parents[1]
 

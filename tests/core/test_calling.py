@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
-from pytest_orchestrator.core.scriptlet import BaseScriptlet
+from pytest_orchestrator.scriptlets.base import BaseScriptlet
+from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed, call
 
 CTX = object()
 PARAMS = {"gain": 1}

@@ -7,7 +7,6 @@ import pkgutil
 import pytest
 
 import pytest_orchestrator.core
-from pytest_orchestrator.core.calling import SignatureError, ValidationFailed
 from pytest_orchestrator.core.errors import (
     ContextKeyError,
     ContextTypeError,
@@ -16,6 +15,7 @@ from pytest_orchestrator.core.errors import (
 )
 from pytest_orchestrator.core.json_values import NotJson
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
+from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed
 
 KINDS = [
     ContextKeyError,

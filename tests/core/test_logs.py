@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_orchestrator.core.logs import get_logger
+from pytest_orchestrator.scriptlets.base import get_logger
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.heap import Heap
-from pytest_orchestrator.core.tracking import track_resources
+from pytest_orchestrator.scriptlets.tracking import Heap, track_resources
 
 MIB = 1 << 20
 

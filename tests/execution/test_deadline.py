@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_orchestrator.core.calling import call
 from pytest_orchestrator.execution.steps.python_inline import TimeLimitReached, deadline
+from pytest_orchestrator.scriptlets.call import call
 
 
 def spin() -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.core.calling import call
 from pytest_orchestrator.execution.dask.broker import AttemptBroker, WorkerSession
 from pytest_orchestrator.execution.dask.messages import ClaimRequest, Heartbeat
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
+from pytest_orchestrator.scriptlets.call import call
 from tests.execution.test_tickets import TERMS, Door
 
 

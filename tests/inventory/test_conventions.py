@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.inventory.conventions import of_module, of_script
-from pytest_orchestrator.inventory.sections import NAMES
 from pytest_orchestrator.recipe.analysis.source_files import Module
+from pytest_orchestrator.scriptlets.discovery import of_module, of_script
+from pytest_orchestrator.scriptlets.docs import NAMES
 
 GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from textwrap import dedent
 
-from pytest_orchestrator.inventory.model import Param, Scriptlet
-from pytest_orchestrator.inventory.python_files import scriptlets_of
 from pytest_orchestrator.recipe.analysis.source_files import Module
+from pytest_orchestrator.scriptlets.discovery import scriptlets_of
+from pytest_orchestrator.scriptlets.model import Param, Scriptlet
 
 
 def found(folder: Path, text: str, *named: str, every: bool = True) -> dict[str, Scriptlet]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pytest_orchestrator.inventory.model import Param
-from pytest_orchestrator.inventory.scripts import is_script, scriptlet_of
+from pytest_orchestrator.scriptlets.discovery import is_script, scriptlet_of
+from pytest_orchestrator.scriptlets.model import Param
 
 SCRIPT = """\
 #!/bin/sh

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.inventory.listing import as_json, as_text
-from pytest_orchestrator.inventory.model import Inventory, Scriptlet, Use
-from pytest_orchestrator.inventory.search import take
-from pytest_orchestrator.inventory.sections import NAMES
+from pytest_orchestrator.scriptlets.discovery import take
+from pytest_orchestrator.scriptlets.docs import NAMES
+from pytest_orchestrator.scriptlets.listing import as_json, as_text
+from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet, Use
 
 STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    return params['x']\n"
 
@@ -21,7 +21,7 @@ STEP = '"""' + "\n".join(NAMES) + '\n"""\n' + "def step_{0}(ctx, params):\n    r
 _TAKES = """
 import sys, time
 from pathlib import Path
-from pytest_orchestrator.inventory.search import take
+from pytest_orchestrator.scriptlets.discovery import take
 
 before = time.process_time()
 found = {one.name: one for one in take(Path(sys.argv[1]), []).scriptlets}

@@ -68,6 +68,7 @@ def test_a_recipe_brings_what_it_needs_and_no_more(plain: Project) -> None:
         "recipe",
         "reports",
         "runs",
+        "scriptlets",
     ]
 
 

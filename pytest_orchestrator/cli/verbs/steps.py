@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List them."""
-    from pytest_orchestrator.inventory.listing import as_json, as_text
+    from pytest_orchestrator.scriptlets.listing import as_json, as_text
 
     about = project()
     inventory = about.inventory()

@@ -11,11 +11,11 @@ import msgspec
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values
-from pytest_orchestrator.core.calling import ValidationFailed
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.extending import StepEnvironment
 from pytest_orchestrator.recipe.fields.extensions import CustomStep
 from pytest_orchestrator.recipe.model.step import Brought, CodeStep, PythonStep
+from pytest_orchestrator.scriptlets.call import ValidationFailed
 
 _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 

@@ -29,8 +29,6 @@ from typing import Self
 
 from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
-from pytest_orchestrator.core.calling import SignatureError, ValidationFailed, call
-from pytest_orchestrator.core.heap import Heap
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import one_line
@@ -39,6 +37,8 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.recipe.model.step import PythonStep
+from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed, call
+from pytest_orchestrator.scriptlets.tracking import Heap
 
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")

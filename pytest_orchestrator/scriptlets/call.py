@@ -1,4 +1,4 @@
-"""How what users write is called: as its signature says.
+"""Call convention: binds params, Context and fixtures to a signature.
 
 To try it, and to catch TypeError, would run a step twice.
 """

@@ -1,4 +1,4 @@
-"""What is told of scriptlets: frozen values."""
+"""Inventory model: scriptlets, their parameters and uses, notes on conventions."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""A scriptlet as a program of its own: one JSON object on stdout, all else on stderr."""
+"""Standalone runner: a scriptlet as a program that prints one JSON object."""
 
 import argparse
 import inspect
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.calling import ValidationFailed, call
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.json_values import NotJson, json_copy, kind
 from pytest_orchestrator.core.location import Place, excerpt
+from pytest_orchestrator.scriptlets.call import ValidationFailed, call
 
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"
 _GOOD = ("ok", "success", "skip")

@@ -1,9 +1,11 @@
-"""Loggers that write one line a record to stderr, so that stdout stays free for JSON."""
+"""Base class of Python scriptlets, and their logger."""
 
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 _LINE = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 _TIME = "%Y-%m-%dT%H:%M:%S"
@@ -66,3 +68,36 @@ def _handlers(logger: logging.Logger | None) -> Iterator[logging.Handler]:
 
 def _writes_to_stderr(handler: logging.Handler) -> bool:
     return isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+
+
+class BaseScriptlet(ABC):
+    """A python step as a class; any other class with a `run` does as well."""
+
+    def validate(self, ctx: Any, params: Any) -> None:  # noqa: B027  # to be overridden or not
+        """Check before anything happens; raise (or return False) to refuse.
+
+        Args:
+            ctx: The Context of the run.
+            params: The step's `params`.
+        """
+
+    @abstractmethod
+    def run(self, ctx: Any, params: Any) -> Mapping[str, Any]:
+        """Do the work.
+
+        Args:
+            ctx: The Context of the run.
+            params: The step's `params`.
+
+        Returns:
+            A mapping with a `status`: ``ok`` or ``success``, or ``skip`` with a `reason`;
+            anything else is a failure.
+        """
+
+    @classmethod
+    def main(cls, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run this scriptlet as a program: `pytest_orchestrator.main`."""
+        # Whoever only derives from this class loads nothing of that.
+        from pytest_orchestrator.scriptlets.standalone import main
+
+        main(cls, argv)

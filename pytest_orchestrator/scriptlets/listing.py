@@ -1,9 +1,9 @@
-"""An inventory as text for people, and as JSON for programs."""
+"""Listing of an inventory: text for people, JSON for programs."""
 
 import json
 from typing import Any
 
-from pytest_orchestrator.inventory.model import Inventory, Note, Param, Scriptlet
+from pytest_orchestrator.scriptlets.model import Inventory, Note, Param, Scriptlet
 
 
 def as_text(inventory: Inventory) -> str:

@@ -1,0 +1,1 @@
+"""Scriptlets: base class, call convention, standalone runner, discovery."""
