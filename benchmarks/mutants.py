@@ -41,7 +41,7 @@ _COPIES_REPORT = Change(
     "if copy := OneProcess():\n        ended = copy.ended = _run(",
 )
 _COPIES_SERVE = Change(
-    "plugin/step_call.py",
+    "plugin/python_lane/item.py",
     "with warnings.catch_warnings(), python.OneProcess():",
     "with warnings.catch_warnings():",
 )

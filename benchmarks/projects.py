@@ -100,7 +100,7 @@ def test_{name}(client):
 """
 
 UNKEPT_CONFTEST = """\
-from pytest_orchestrator.plugin.keeping import Keeper
+from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
 from pytest_orchestrator.runs.journal.writer import Journal
 
 
@@ -109,7 +109,8 @@ def nothing(*_):
 
 
 Journal.append = Journal.sync = nothing
-Keeper.happened = Keeper.changed = Keeper.tell = Keeper.described = nothing
+JournalRecorder.happened = JournalRecorder.changed = nothing
+JournalRecorder.tell = JournalRecorder.described = nothing
 """
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_orchestrator.cli.mistakes import Mistake
 from pytest_orchestrator.core import files
-from pytest_orchestrator.plugin.claims import claimed
-from pytest_orchestrator.plugin.quantities import SIZES, quantity
+from pytest_orchestrator.plugin.collection.file_matching import claimed
+from pytest_orchestrator.plugin.options.quantities import SIZES, quantity
 
 if TYPE_CHECKING:
     from pytest_orchestrator.scriptlets.model import Inventory

@@ -54,10 +54,10 @@ def extensions_of(about: Project) -> Extensions:
     Raises:
         Mistake: That cannot be told.
     """
-    from pytest_orchestrator.plugin.asking import extensions
+    from pytest_orchestrator.plugin.extensions import project_extensions
 
     try:
-        return extensions(about.root)
+        return project_extensions(about.root)
     except ValueError as error:
         raise Mistake(str(error)) from None
 

@@ -1,1 +1,1 @@
-"""The door to pytest: the only room that imports it."""
+"""pytest plugin: the only package that imports pytest."""

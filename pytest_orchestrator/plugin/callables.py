@@ -1,4 +1,4 @@
-"""The callable of a step: its only line is the step's line in the recipe.
+"""Callables of steps, compiled with the line of the step in the recipe.
 
 Tracebacks, summaries and annotations then point into the YAML, and pytest shows the line.
 """

@@ -1,4 +1,4 @@
-"""What plugins bring to the language of recipes in one session, asked for and checked."""
+"""Step types and criteria registered by plugins: collected and checked."""
 
 import inspect
 import sys
@@ -12,24 +12,25 @@ from pytest_orchestrator.extending import Criterion, StepType
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe.fields.extensions import Extensions
+    from pytest_orchestrator.scriptlets.model import Inventory, Scriptlet
 
 _TYPES, _CRITERIA = "pytest_recipe_step_types", "pytest_recipe_criteria"
 _TOP = "has to stand at the top level of a module that has a file"
 
 
-def bringers(config: pytest.Config) -> tuple[object, ...]:
+def extension_plugins(config: pytest.Config) -> tuple[object, ...]:
     """Return the plugins that bring something."""
     hooks = (config.hook.pytest_recipe_step_types, config.hook.pytest_recipe_criteria)
     return tuple(one.plugin for hook in hooks for one in hook.get_hookimpls())
 
 
-def found(config: pytest.Config) -> "Extensions":
+def session_extensions(config: pytest.Config) -> "Extensions":
     """Ask all plugins for what they bring; the session's own settings are beside it.
 
     Raises:
         pytest.UsageError: Something of it cannot be used; the text names the plugin.
     """
-    from pytest_orchestrator.plugin.settings import shell
+    from pytest_orchestrator.plugin.options.settings import shell
     from pytest_orchestrator.recipe.fields.extensions import BUILT_IN
 
     known = BUILT_IN.with_shell(shell(config))
@@ -103,3 +104,76 @@ def _named(given: Any) -> str:
 
 def _wrong(plugin: str, what: str) -> pytest.UsageError:
     return pytest.UsageError(f"plugin '{plugin}': {what}")
+
+
+class _Asks:
+    """Takes the place of a run."""
+
+    known: "Extensions | None" = None
+    refused = ""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> int:
+        """Ask instead of running anything."""
+        try:
+            self.known = session_extensions(config)
+        except pytest.UsageError as error:
+            self.refused = str(error)
+        return 0
+
+
+def project_extensions(root: Path) -> "Extensions":
+    """Let pytest load the plugins and the ``conftest.py`` of a project, and ask them.
+
+    Raises:
+        ValueError: They cannot be loaded, or bring what cannot be used.
+    """
+    asks = _Asks()
+    pytest.main([f"--rootdir={root}", str(root)], plugins=[asks])
+    if asks.known is None:
+        raise ValueError(asks.refused or "pytest cannot be started here; it says why")
+    return asks.known
+
+
+def with_types(inventory: "Inventory", known: "Extensions") -> "Inventory":
+    """Return an inventory with the types of steps that plugins have brought at its end."""
+    found = tuple(_types(known, inventory.root))
+    return inventory._replace(scriptlets=inventory.scriptlets + found)
+
+
+def _types(known: "Extensions", root: Path) -> "Iterator[Scriptlet]":
+    from pytest_orchestrator.recipe.fields.extensions import CustomStep, own_keys
+    from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+    from pytest_orchestrator.scriptlets.docs import cleaned
+    from pytest_orchestrator.scriptlets.model import Param, Scriptlet
+
+    for name, model in known.step_types.items():
+        if issubclass(model, CustomStep):
+            keys = keys_of(model)
+            path = Path(model.file)
+            yield Scriptlet(
+                name,
+                "type",
+                path.relative_to(root).as_posix() if path.is_relative_to(root) else model.file,
+                _line(model.kind),
+                module=model.kind.__module__,
+                summary=cleaned(model.kind.__doc__ or "").partition("\n")[0],
+                params=tuple(
+                    Param(
+                        key,
+                        required=keys[key].is_required,
+                        type=None,
+                        default=None,
+                        has_default=False,
+                        description=keys[key].said.description or "",
+                    )
+                    for key in own_keys(model)
+                ),
+            )
+
+
+def _line(kind: type) -> int:
+    try:
+        return inspect.getsourcelines(kind)[1]
+    except (OSError, TypeError):
+        return 1

@@ -1,4 +1,4 @@
-"""Reports of pytest without what is secret; their ids, names and paths stay as they are."""
+"""Masking of pytest's reports and log records."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeVar

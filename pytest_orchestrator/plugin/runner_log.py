@@ -1,4 +1,4 @@
-"""The log of the old runner, on stderr, while pytest runs; a plugin that is asked for by name."""
+"""Log format of the old runner on stderr; a plugin that is loaded by name."""
 
 import json
 import sys
@@ -64,7 +64,7 @@ def _tell(config: pytest.Config, level: str, words: str) -> None:
 
 def _value(config: pytest.Config, node: str, step: str) -> Any:
     """Return what a step gave, without secrets."""
-    from pytest_orchestrator.plugin.state import state_of
+    from pytest_orchestrator.plugin.session_state import state_of
 
     state = state_of(config)
     for run in state.runs.values():

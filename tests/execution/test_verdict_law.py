@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from pytest_orchestrator.execution.environment import Manner
 from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
 from pytest_orchestrator.execution.steps.ssh import Links
-from pytest_orchestrator.plugin import lanes as plugin_lanes
+from pytest_orchestrator.plugin.python_lane import launch
 from tests.execution import verdict_actor
 from tests.execution.conftest import Bench
 
@@ -168,7 +168,7 @@ class Ground:
     """Lanes, and a project whose steps run in them."""
 
     def __init__(self, root: Path, lanes: Lanes, config: pytest.Config) -> None:
-        program = plugin_lanes.program(config)
+        program = launch.lane_program(config)
         fresh = program.hello | {"forks": False}
         self.diary = Diary(root / "diary")
         self.benches = {}

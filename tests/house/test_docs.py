@@ -16,7 +16,7 @@ from pytest_orchestrator import extending
 from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.result import Usage
-from pytest_orchestrator.plugin import hooks, specs
+from pytest_orchestrator.plugin import hooks, hookspecs
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
 from pytest_orchestrator.recipe.loader.include import UseStep
 from pytest_orchestrator.recipe.model.options import (
@@ -100,7 +100,9 @@ def test_the_page_of_keys_is_of_today() -> None:
 
 def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:
     text = (REFERENCE / "hooks.md").read_text()
-    hooks = {name: one for name, one in vars(specs).items() if name.startswith("pytest_recipe_")}
+    hooks = {
+        name: one for name, one in vars(hookspecs).items() if name.startswith("pytest_recipe_")
+    }
 
     assert hooks.keys() - headings("hooks.md") == set()
     for name, one in hooks.items():

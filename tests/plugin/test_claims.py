@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import unrunnable
+from pytest_orchestrator.plugin.collection import unsupported
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -163,7 +163,7 @@ def test_the_default_limit_is_one_mebibyte(project: Project) -> None:
 def test_a_system_that_cannot_run_recipes_is_told_of_each(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unrunnable, "HERE", False)
+    monkeypatch.setattr(unsupported, "HERE", False)
     _files(project, "recipes/a.yaml")
     project.write(
         "test_hand.py",

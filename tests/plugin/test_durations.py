@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.plugin.durations import longest_first
+from pytest_orchestrator.plugin.journal.baseline import longest_first
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project

@@ -12,7 +12,7 @@ from pytest_orchestrator.core.events import AnyEvent, ContextChanged, StepWaits
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-from pytest_orchestrator.plugin.keeping import Keeper
+from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
 from pytest_orchestrator.recipe import load
 
 
@@ -33,11 +33,11 @@ class Sink:
         self.synced += 1
 
 
-def keeper() -> Keeper:
+def keeper() -> JournalRecorder:
     secrets = Masker(())
     secrets.add("s3cret")
     state: Any = SimpleNamespace(secrets=secrets, has_secrets=True, masked=secrets.of)
-    return Keeper(SimpleNamespace(), state)  # type: ignore[arg-type]
+    return JournalRecorder(SimpleNamespace(), state)  # type: ignore[arg-type]
 
 
 def change(new: object, op: Any = "set") -> ContextChanged:

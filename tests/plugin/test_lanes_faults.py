@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.faults import new_token
-from pytest_orchestrator.plugin import lanes
+from pytest_orchestrator.plugin.python_lane import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +171,7 @@ def test_what_is_left_behind_is_named(project: Project) -> None:
 def test_the_same_holds_where_no_process_is_forked(
     project: Project, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "FORKS", False)
+    monkeypatch.setattr(launch, "FORKS", False)
     told = {name: _TOLD[name] for name in ("exits", "crashes", "leaves", "interrupts_itself")}
 
     assert _run(project, [*told, "leaves_a_process"]) == told

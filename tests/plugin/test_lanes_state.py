@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_orchestrator.plugin import lanes
+from pytest_orchestrator.plugin.python_lane import launch
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
@@ -69,7 +69,7 @@ def spoil(ctx, params):
 def test_no_step_meets_what_the_one_before_it_did(
     project: Project, monkeypatch: pytest.MonkeyPatch, forks: bool
 ) -> None:
-    monkeypatch.setattr(lanes, "FORKS", forks)
+    monkeypatch.setattr(launch, "FORKS", forks)
     project.write("bodies.py", _BODIES)
     project.write(
         "test_after.py",

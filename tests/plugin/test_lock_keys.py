@@ -18,7 +18,7 @@ import pytest
 
 from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.locks.recipe_locks import LockWait
-from pytest_orchestrator.plugin import waiting
+from pytest_orchestrator.plugin.reporting import progress
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -151,7 +151,9 @@ def test_with_q_nothing_is_said_of_a_wait(verbosity: int, lines: int) -> None:
     config.get_verbosity.return_value = verbosity
     plugins = {"terminalreporter": Mock(), "capturemanager": None}
     config.pluginmanager.get_plugin.side_effect = plugins.get
-    waiting.teller(config)(LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0))
+    progress.wait_printer(config)(
+        LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
+    )
     assert plugins["terminalreporter"].write_line.call_count == lines  # type: ignore[union-attr]
 
 
@@ -174,7 +176,7 @@ def test_the_wait_is_told_and_is_no_part_of_the_figures(
         held.release()
 
     later = threading.Timer(0.3, release)
-    monkeypatch.setattr(waiting, "teller", lambda _: lambda _: later.start())
+    monkeypatch.setattr(progress, "wait_printer", lambda _: lambda _: later.start())
     blocks = project.blocks()
     assert blocks["a"]["step"]["state"] == "passed"
     told = blocks["a"]["time"]

@@ -100,7 +100,7 @@ def test_a_page_shows_what_steps_were_given_without_secrets(project: Project) ->
 def test_the_page_of_a_large_run_is_made_by_another_process(
     bench: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.plugin.pages._LARGE", 0)
+    monkeypatch.setattr("pytest_orchestrator.plugin.session.journal._LARGE", 0)
 
     result = bench.run("-o", "recipe_html=true", "-k", "one")
 

@@ -12,8 +12,8 @@ import pytest
 
 from pytest_orchestrator.core.result import StepResult
 from pytest_orchestrator.execution.notifications import Finished, Started
-from pytest_orchestrator.plugin import progress
-from pytest_orchestrator.plugin.progress import Progress
+from pytest_orchestrator.plugin.reporting import progress
+from pytest_orchestrator.plugin.reporting.progress import Progress
 from pytest_orchestrator.recipe import load
 from tests.plugin.conftest import PYTEST
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.execution.scheduling.cluster import Scheduler
-from pytest_orchestrator.plugin import runners, settings
+from pytest_orchestrator.plugin.options import runner, settings
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ def config(pytester: pytest.Pytester) -> Callable[..., pytest.Config]:
 def test_steps_run_here_unless_dask_is_asked_for(
     config: Callable[..., pytest.Config], pytester: pytest.Pytester
 ) -> None:
-    assert runners.wanted(config()) is None
-    assert runners.wanted(config("--recipe-runner=local")) is None
+    assert runner.wanted(config()) is None
+    assert runner.wanted(config("--recipe-runner=local")) is None
     asked = config("--recipe-dask=tcp://bench-1:8786")
-    assert runners.wanted(asked) == Scheduler(address="tcp://bench-1:8786")
+    assert runner.wanted(asked) == Scheduler(address="tcp://bench-1:8786")
     both = config("--recipe-runner=dask", "--recipe-dask=local:2")
-    assert runners.wanted(both) == Scheduler(workers=2)
+    assert runner.wanted(both) == Scheduler(workers=2)
 
     pytester.makeini("[pytest]\nrecipe_dask = local:3")
-    assert runners.wanted(config()) is None  # it is known, and nobody asks for it
-    assert runners.wanted(config("--recipe-runner=dask")) == Scheduler(workers=3)
+    assert runner.wanted(config()) is None  # it is known, and nobody asks for it
+    assert runner.wanted(config("--recipe-runner=dask")) == Scheduler(workers=3)
     pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = local:3")
-    assert runners.wanted(config()) == Scheduler(workers=3)
-    assert runners.wanted(config("--recipe-dask=local:1")) == Scheduler(workers=1)
-    assert runners.wanted(config("--recipe-runner=local")) is None
+    assert runner.wanted(config()) == Scheduler(workers=3)
+    assert runner.wanted(config("--recipe-dask=local:1")) == Scheduler(workers=1)
+    assert runner.wanted(config("--recipe-runner=local")) is None
 
 
 def test_as_many_steps_are_handed_out_as_workers_can_take(
@@ -50,24 +50,24 @@ def test_as_many_steps_are_handed_out_as_workers_can_take(
 ) -> None:
     assert settings.jobs(config()) == 1
     assert settings.jobs(config("--recipe-dask=local:3")) == 3
-    assert settings.jobs(config("--recipe-dask=tcp://bench-1:8786")) == runners.MANY
+    assert settings.jobs(config("--recipe-dask=tcp://bench-1:8786")) == runner.MANY
     assert settings.jobs(config("--recipe-dask=local:3", "--recipe-jobs=2")) == 2
     assert settings.jobs(config("--recipe-dask=local:3", "--pdb")) == 1
 
 
 def test_a_step_is_repeated_where_it_ran(config: Callable[..., pytest.Config]) -> None:
-    assert runners.options(config()) == []
+    assert runner.options(config()) == []
     given = ["--recipe-runner=dask", "--recipe-dask=lab/scheduler.json"]
-    assert runners.options(config(*given)) == given
+    assert runner.options(config(*given)) == given
 
 
 def test_a_person_who_watches_has_the_steps_here(config: Callable[..., pytest.Config]) -> None:
     for option in ("--pdb", "--trace"):
         watched = config(option, "--recipe-dask=local:2")
-        assert runners.wanted(watched) is None
-        assert runners.told(watched) == f"on this machine and not on Dask: {option}"
-    assert runners.told(config("--recipe-dask=local:2")) == "on Dask at local:2"
-    assert runners.told(config()) == ""
+        assert runner.wanted(watched) is None
+        assert runner.told(watched) == f"on this machine and not on Dask: {option}"
+    assert runner.told(config("--recipe-dask=local:2")) == "on Dask at local:2"
+    assert runner.told(config()) == ""
 
 
 def test_a_path_in_the_ini_file_starts_from_the_rootdir(
@@ -76,7 +76,7 @@ def test_a_path_in_the_ini_file_starts_from_the_rootdir(
     pytester.makeini("[pytest]\nrecipe_runner = dask\nrecipe_dask = lab/scheduler.json")
     (pytester.mkdir("lab") / "scheduler.json").write_text('{"address": "tls://h:1"}')
 
-    found = runners.wanted(config())
+    found = runner.wanted(config())
 
     assert found == Scheduler(file=pytester.path / "lab" / "scheduler.json")
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_is_told(
     session = config(*args)
 
     with pytest.raises(pytest.UsageError) as caught:
-        runners.check(session)
+        runner.check(session)
 
     assert str(caught.value) == told
 
@@ -157,7 +157,7 @@ def test_without_dask_it_says_what_to_install(
     def find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
         return None if name == "distributed" else found(name, package)
 
-    monkeypatch.setattr(runners, "find_spec", find_spec)
+    monkeypatch.setattr(runner, "find_spec", find_spec)
     project.recipe("a", {"one": ""})
 
     result = project.run("--recipe-dask=local:2")
@@ -188,7 +188,7 @@ def test_workers_of_xdist_and_of_dask_do_not_go_together(
     session = config("--recipe-dask=local:2", "--dist=load", "--tx=2*popen")
 
     with pytest.raises(pytest.UsageError) as caught:
-        runners.check(session)
+        runner.check(session)
 
     assert str(caught.value) == (
         "--recipe-dask has steps run by workers of Dask, and pytest-xdist has recipes run by its "

@@ -21,7 +21,7 @@ _CONFTEST = """
 import json
 from pathlib import Path
 
-from pytest_orchestrator.plugin.state import state_of
+from pytest_orchestrator.plugin.session_state import state_of
 
 
 def pytest_sessionfinish(session):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_orchestrator.plugin import tested
+from pytest_orchestrator.plugin.session import journal
 
 
 class Nothing:
@@ -27,7 +27,7 @@ def report(
 
 
 def told(*reports: pytest.TestReport) -> list[tuple[str, float, str]]:
-    items = tested.Tested(Nothing())  # type: ignore[arg-type]
+    items = journal.ItemEvents(Nothing())  # type: ignore[arg-type]
     found = [*map(items.take, reports), *items.rest()]
     return [(one.outcome, one.seconds, one.reason) for one in found if one]
 

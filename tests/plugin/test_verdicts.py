@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_orchestrator.plugin import lanes
+from pytest_orchestrator.plugin.python_lane import launch
 from tests.plugin.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def test_a_python_step_passes_by_the_word_and_the_end_of_its_own_process_alone(
 def test_the_same_holds_for_a_fresh_interpreter(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "FORKS", False)
+    monkeypatch.setattr(launch, "FORKS", False)
     _write(project, list(_TOLD))
 
     assert _told(project) == _TOLD

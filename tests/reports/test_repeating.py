@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.plugin.variables import OPTION
+from pytest_orchestrator.plugin.options.variables import OPTION
 from pytest_orchestrator.reports import failure
 
 

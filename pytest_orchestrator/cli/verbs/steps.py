@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     inventory = about.inventory()
     if args.plugins:
         from pytest_orchestrator.cli.recipes import extensions_of
-        from pytest_orchestrator.plugin.brought import with_types
+        from pytest_orchestrator.plugin.extensions import with_types
 
         inventory = with_types(inventory, extensions_of(about))
     for path in inventory.unread:

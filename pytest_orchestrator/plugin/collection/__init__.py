@@ -1,0 +1,1 @@
+"""Collection: files, nodes, dependencies, hints."""

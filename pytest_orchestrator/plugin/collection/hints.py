@@ -1,0 +1,175 @@
+"""Hints at collection: mistyped names, writers of missing keys, data-flow errors."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.suggestions import nearest
+from pytest_orchestrator.plugin.collection.file_matching import SUFFIXES
+from pytest_orchestrator.plugin.options.variables import OPTION
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.recipe import Step
+    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+
+
+def with_writers(recipe: "Recipe", step: "Step", result: "StepResult", root: Path) -> "StepResult":
+    """Name in a failure who would have written what was missing.
+
+    Args:
+        recipe: The recipe.
+        step: A step that ran without what it needs.
+        result: What became of it.
+        root: The folder that modules and scripts are looked for in.
+
+    Returns:
+        The same result where nothing is known to be missing; the exception of a step gets
+        the lines as notes, since pytest shows that instead of the failure.
+    """
+    import msgspec
+
+    failure = result.failure
+    if failure is None:
+        return result
+    lines = tuple(_lines(recipe, step, result, root))
+    if failure.exception is not None:
+        for line in lines:
+            failure.exception.add_note(line)
+    detail = (*failure.detail, *lines)
+    return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, detail=detail))
+
+
+def _lines(recipe: "Recipe", step: "Step", result: "StepResult", root: Path) -> Iterator[str]:
+    from pytest_orchestrator.recipe import needed
+
+    upstream = needed(recipe, step.name)
+    unmet = [str(one.wanted) for one in result.unmet if one.name == "ctx_has_keys"]
+    for key in dict.fromkeys((*result.missed, *unmet)):
+        for writer in upstream:
+            if _writes(writer, key, root):
+                place = f"{recipe.source(writer).id}:{writer.line}"
+                yield (
+                    f"the context has no '{key}': step '{writer.name}' ({place}) writes it, "
+                    "and --recipe-needs=none did not run it"
+                )
+                break
+
+
+def _writes(step: "Step", key: str, root: Path) -> bool:
+    """Tell whether a step promises a key, or its file holds the key's name."""
+    from pytest_orchestrator.core import files
+    from pytest_orchestrator.recipe import PythonStep, ShellStep, SshStep
+
+    if any(one.name == "ctx_has_keys" and one.wanted == key for one in step.success):
+        return True
+    match step:
+        case PythonStep():
+            file = root.joinpath(*step.module.split(".")).with_suffix(".py")
+        case SshStep():
+            return False
+        case ShellStep(cmd=str() as line):
+            file = root / line.split()[0]
+        case ShellStep():
+            file = root / step.cmd[0]
+        case _:
+            return False
+    try:
+        return key in files.text(file, errors="replace")
+    except (OSError, ValueError):
+        return False
+
+
+def mistyped_hints(config: pytest.Config) -> Iterator[str]:
+    """Return a sentence for each argument of pytest that means no recipe, or no step of one."""
+    for argument in config.args:
+        name, _, step = argument.partition("::")
+        path = config.invocation_params.dir / name
+        if not name.endswith(SUFFIXES):
+            continue
+        if not path.exists():
+            near = _recipe(name, config.invocation_params.dir)
+            if near:
+                yield f"there is no {name}{near}"
+        elif step:
+            known = _items(path, config)
+            near = nearest(step, known) if step not in known else ""
+            if near:
+                yield f"{name} has no step '{step}'{near}"
+
+
+def _recipe(name: str, here: Path) -> str:
+    from pytest_orchestrator.core import suggestions
+
+    return suggestions.recipe_hint(name, here)
+
+
+def _items(path: Path, config: pytest.Config) -> list[str]:
+    """Return the names of the items of a recipe; none of one that is no good recipe."""
+    from pytest_orchestrator.plugin.session_state import state_of
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    try:
+        cells = state_of(config).cells(path)
+    except RecipeError:
+        return []
+    return [
+        cell.node(step.name).rpartition("::")[2]
+        for cell in cells
+        for step in (*cell.steps, *cell.final)
+    ]
+
+
+_FLOW: "pytest.StashKey[Dataflow]" = pytest.StashKey()
+
+
+def check_dataflow(recipe: "Recipe", config: pytest.Config) -> None:
+    """Check one recipe; warnings are left to the command line.
+
+    Raises:
+        RecipeError: It has problems; those of the first file that has some.
+    """
+    from pytest_orchestrator.plugin.session_state import state_of
+    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    if _FLOW not in config.stash:
+        state = state_of(config)
+
+        def recipe_at(path: Path) -> Recipe | None:
+            try:
+                return state.recipe(path)
+            except RecipeError:
+                return None
+
+        config.stash[_FLOW] = Dataflow(Sources(config.rootpath), recipe_at)
+    errors = [one for one in config.stash[_FLOW].findings(recipe) if one.severity == "error"]
+    if errors:
+        first = errors[0]
+        problems = [one.problem for one in errors if one.path == first.path]
+        raise RecipeError(problems, first.path, first.text)
+
+
+def check_vars(config: pytest.Config) -> None:
+    """Refuse a value for a var that no recipe declares.
+
+    Raises:
+        pytest.UsageError: There is one.
+    """
+    from pytest_orchestrator.plugin.session_state import state_of
+    from pytest_orchestrator.recipe.problems import RecipeError
+
+    found = state_of(config).recipes.values()
+    recipes = [each for each in found if not isinstance(each, RecipeError)]
+    if len(recipes) < len(found):
+        return  # nobody knows what those that cannot be read declare
+    declared = {name for recipe in recipes for name in (*recipe.vars, *recipe.required)}
+    for name, one in state_of(config).given.items():
+        if one.origin == OPTION and name not in declared:
+            near = nearest(name, sorted(declared))
+            raise pytest.UsageError(f"{OPTION}: no collected recipe has a var '{name}'{near}")

@@ -1,0 +1,1 @@
+"""Journal entries of a session, resume, baseline, snapshots."""

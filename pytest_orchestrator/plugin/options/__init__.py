@@ -1,0 +1,1 @@
+"""Options and ini keys: declarations and values."""

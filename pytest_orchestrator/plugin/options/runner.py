@@ -1,0 +1,141 @@
+"""Options that say where steps run: beside pytest, or on Dask workers."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.scheduling.cluster import Scheduler
+
+_RUNNER, _DASK = "--recipe-runner", "--recipe-dask"
+_RUNNER_INI, _DASK_INI = "recipe_runner", "recipe_dask"
+_NAMES = ("local", "dask")
+
+MANY = 64
+"""Steps that are handed to a cluster at the same time; those that no worker has yet wait there."""
+
+
+def add(group: pytest.OptionGroup, parser: pytest.Parser) -> None:
+    """Declare the options and the ini keys."""
+    group.addoption(
+        _RUNNER,
+        choices=_NAMES,
+        help="where steps run: local, on this machine (default), or dask, on workers of Dask "
+        "(ini: recipe_runner; needs the extra dask)",
+    )
+    group.addoption(
+        _DASK,
+        metavar="SCHEDULER",
+        help="the scheduler of Dask: its address such as tcp://bench-1:8786, the path of its "
+        "scheduler file, or local:N for N workers on this machine; says --recipe-runner=dask "
+        "(ini: recipe_dask)",
+    )
+    parser.addini(_RUNNER_INI, "where steps run: local or dask", default="local")
+    parser.addini(
+        _DASK_INI,
+        "the scheduler of Dask: an address, a scheduler file or local:N; used with the runner dask",
+        default="",
+    )
+
+
+def check(config: pytest.Config) -> None:
+    """See whether steps can run where they are wanted to.
+
+    Raises:
+        pytest.UsageError: They cannot.
+    """
+    _scheduler(config)
+
+
+def wanted(config: pytest.Config) -> "Scheduler | None":
+    """Return the scheduler whose workers run the steps; None where they run beside pytest.
+
+    Raises:
+        pytest.UsageError: A setting is wrong.
+    """
+    return None if watched(config) else _scheduler(config)
+
+
+def jobs(config: pytest.Config) -> int:
+    """Return the number of steps of a recipe that run at the same time where nobody says one."""
+    scheduler = wanted(config)
+    return 1 if scheduler is None else scheduler.workers or MANY
+
+
+def watched(config: pytest.Config) -> str:
+    """Return what a person watches the steps with, so that they run here; empty where nothing."""
+    for name, option in (("usepdb", "--pdb"), ("trace", "--trace")):
+        if config.getoption(name, False):
+            return option
+    return "the debugger" if "pydevd" in sys.modules else ""
+
+
+def told(config: pytest.Config) -> str:
+    """Return what the header says of where the steps run; empty where that is as usual."""
+    scheduler = _scheduler(config)
+    if scheduler is None:
+        return ""
+    by = watched(config)
+    return f"on this machine and not on Dask: {by}" if by else f"on Dask at {scheduler}"
+
+
+def options(config: pytest.Config) -> list[str]:
+    """Return the options by which steps run where they run in this session."""
+    given = ((_RUNNER, "recipe_runner"), (_DASK, "recipe_dask"))
+    return [f"{name}={text}" for name, key in given if (text := config.getoption(key)) is not None]
+
+
+def _scheduler(config: pytest.Config) -> "Scheduler | None":
+    if not _is_dask(config) or hasattr(config, "workerinput"):
+        return None
+    if find_spec("distributed") is None:
+        raise pytest.UsageError(
+            f"{_of_runner(config)} needs Dask: python -m pip install 'pytest-orchestrator[dask]'"
+        )
+    if config.getoption("dist", "no") != "no":
+        raise pytest.UsageError(
+            f"{_of_runner(config)} has steps run by workers of Dask, and pytest-xdist has recipes "
+            "run by its own: add -n0"
+        )
+    from pytest_orchestrator.execution.scheduling import cluster
+
+    given = config.getoption("recipe_dask")
+    name = _DASK if given is not None else f"ini key {_DASK_INI}"
+    base = config.invocation_params.dir if given is not None else config.rootpath
+    text = str(config.getini(_DASK_INI) if given is None else given).strip()
+    if not text and given is None:
+        raise pytest.UsageError(
+            f"{_of_runner(config)} does not say where Dask is: add {_DASK}=tcp://HOST:8786, "
+            f"a scheduler file, or {_DASK}=local:2 for two workers on this machine"
+        )
+    try:
+        return cluster.parsed(text, Path(base))
+    except ValueError as error:
+        raise pytest.UsageError(f"{name}: {error}") from None
+
+
+def _is_dask(config: pytest.Config) -> bool:
+    given, asks = config.getoption("recipe_runner"), config.getoption("recipe_dask") is not None
+    if given == "local" and asks:
+        raise pytest.UsageError(
+            f"{_DASK} has steps run by workers of Dask, and {_RUNNER}=local on this machine: "
+            "leave one of them out"
+        )
+    if given is not None or asks:
+        return asks or given == "dask"
+    name = str(config.getini(_RUNNER_INI)).strip()
+    if name not in _NAMES:
+        raise pytest.UsageError(
+            f"ini key {_RUNNER_INI}: {name!r} is no runner; write local or dask"
+        )
+    return name == "dask"
+
+
+def _of_runner(config: pytest.Config) -> str:
+    """Return by what Dask is asked for."""
+    if config.getoption("recipe_runner") is not None:
+        return f"{_RUNNER}=dask"
+    return _DASK if config.getoption("recipe_dask") is not None else f"ini key {_RUNNER_INI}"

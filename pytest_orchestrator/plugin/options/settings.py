@@ -1,0 +1,347 @@
+"""Settings of a session: options, ini keys, sizes and times."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin.options import runner, variables
+from pytest_orchestrator.plugin.options.quantities import SIZES, TIMES, quantity
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.secrets import Masker
+
+RESUME = "--recipe-resume"
+LATEST = "latest"
+
+_INI = (
+    ("recipe_jobs", "", "number of steps of a recipe that run at the same time"),
+    ("recipe_max_size", "1MiB", "largest recipe file that is read, such as 1MiB"),
+    ("recipe_max_log", "100MB", "size at which the log of a step is cut, such as 100MB"),
+    ("recipe_max_artifact", "1GB", "size above which a file of `artifacts` is not copied"),
+    ("recipe_run_dir", ".orchestrator/runs", "folder of the runs, relative to the rootdir"),
+    ("recipe_serve", "", "HOST:PORT where the Context of each session is served"),
+    ("recipe_keep_runs", "20", "number of runs that are kept; 0 keeps all"),
+    ("recipe_shell", "", "what runs command lines: sh, bash, python or a list such as [zsh, -e]"),
+    (
+        "recipe_timeout",
+        "1h",
+        "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare options and ini keys."""
+    group = parser.getgroup("recipes", "YAML recipes as tests")
+    variables.add_resource_options(group, parser)
+    runner.add(group, parser)
+    add_junit_option(parser)
+    _add_what_runs(group)
+    group.addoption(
+        "--recipe-jobs",
+        metavar="N",
+        help="number of steps of a recipe that run at the same time (ini: recipe_jobs; default 1)",
+    )
+    group.addoption(
+        "--recipe-timeout-factor",
+        metavar="F",
+        default="1",
+        help="stretch all timeouts of steps by this factor (default 1); 0 switches them off",
+    )
+    group.addoption(
+        "--list-steps",
+        action="store_true",
+        help="list the scriptlets of the project, which are read and not run, and do no more",
+    )
+    add_compare_options(group)
+    group.addoption(
+        "--recipe-serve",
+        nargs="?",
+        const="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="serve the Context of the session to other programs, by default at a free port of "
+        "the loopback; address and token are in .orchestrator/server.json (ini: recipe_serve)",
+    )
+    variables.add_var_options(group)
+    _add_ini(parser)
+
+
+def _add_what_runs(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--recipe-needs",
+        choices=("run", "snapshot", "none"),
+        default="run",
+        help="what becomes of needed steps that were not selected: run them in the setup of "
+        "the step that needs them (default), or snapshot: restore the Context as it stood before "
+        "that step in the last run that had it, or none: run the selected steps alone",
+    )
+    group.addoption(
+        RESUME,
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on from an earlier run, the last one or --recipe-resume=RUN: what passed there "
+        "is restored, all else runs",
+    )
+    group.addoption(
+        "--recipe-rerun",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --recipe-resume: run this step again whatever it did; may be given again",
+    )
+
+
+def _add_ini(parser: pytest.Parser) -> None:
+    parser.addini(
+        "recipe_files",
+        "glob patterns relative to the rootdir of files that are recipes; replaces "
+        "recipes/**/*.yaml and *.recipe.yaml",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "recipe_secret_names",
+        "patterns of names of environment variables whose values are masked; replaces *TOKEN*, "
+        "*SECRET*, *PASSW*, *API_KEY*, *PRIVATE_KEY* and *CREDENTIAL*",
+        type="args",
+        default=None,
+    )
+    parser.addini(
+        "recipe_validate",
+        "true: what `pytest-orchestrator validate` calls a problem is a collection error",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
+        "recipe_github",
+        "false: no annotations and no job summary where a workflow of GitHub runs pytest",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
+        "recipe_html",
+        "false: make no report.html and no pictures in the folder of a run",
+        type="bool",
+        default=True,
+    )
+    for name, default, meaning in _INI:
+        parser.addini(name, meaning, default=default)
+
+
+def size_limit(config: pytest.Config) -> int:
+    """Return the largest size of a recipe file in bytes."""
+    return int(_number(config, "recipe_max_size", SIZES, "1MiB, 500kB or a number of bytes"))
+
+
+def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
+    """Return what runs command lines of recipes that name no shell; None where nothing says so."""
+    text = str(config.getini("recipe_shell")).strip()
+    if not text:
+        return None
+    from pytest_orchestrator.recipe.model import key_types
+
+    try:
+        return key_types.shell_setting(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key recipe_shell: {text!r} {error}") from None
+
+
+def timeout(config: pytest.Config) -> float | None:
+    """Return the default timeout of a step in seconds, None where there is none."""
+    return _number(config, "recipe_timeout", TIMES, "90s, 15m, 1h or a number of seconds") or None
+
+
+def timeout_factor(config: pytest.Config) -> float:
+    """Return what timeouts are multiplied by, 0 where there are none."""
+    text = str(config.getoption("recipe_timeout_factor")).strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?|\.[0-9]+", text):
+        raise pytest.UsageError(
+            f"--recipe-timeout-factor: {text!r} is no factor; "
+            "write a number such as 2.5, or 0 for no timeouts"
+        )
+    return float(text)
+
+
+def run_dir(config: pytest.Config) -> Path:
+    """Return the folder of the runs."""
+    return config.rootpath / str(config.getini("recipe_run_dir"))
+
+
+def keep_runs(config: pytest.Config) -> int:
+    """Return the number of runs that are kept, 0 where all are."""
+    return int(_number(config, "recipe_keep_runs", {"": 1}, "a number"))
+
+
+def max_log(config: pytest.Config) -> int:
+    """Return the size in bytes at which the log of a step is cut."""
+    return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))
+
+
+def max_artifact(config: pytest.Config) -> int:
+    """Return the size in bytes above which no file is copied into the folder of the run."""
+    return int(_number(config, "recipe_max_artifact", SIZES, "1GB, 100MB or a number of bytes"))
+
+
+def jobs(config: pytest.Config, usual: int | None = None) -> int:
+    """Return the number of steps of a recipe that run at the same time.
+
+    Args:
+        config: The configuration of the session.
+        usual: The number where nobody says one; default: as many as can run where they run.
+    """
+    given = config.getoption("recipe_jobs")
+    name, text = "--recipe-jobs", str(given).strip()
+    if given is None:
+        name, text = "ini key recipe_jobs", str(config.getini("recipe_jobs")).strip()
+        text = text or str(runner.jobs(config) if usual is None else usual)
+    if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
+        raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
+    return int(text)
+
+
+_ROOM = pytest.StashKey[tuple[int, str]]()
+
+
+def slots(config: pytest.Config, usual: int | None = None) -> tuple[int, str]:
+    """Return how many of the `jobs` can run: each needs open files, threads and processes.
+
+    Args:
+        config: The configuration of the session.
+        usual: As for `jobs`.
+
+    Returns:
+        The number, and the limit of the system that allows no more; empty where none does.
+    """
+    wanted = jobs(config, usual)
+    if wanted == 1:
+        return 1, ""
+    if _ROOM not in config.stash:
+        from pytest_orchestrator.execution.steps.python_inline import room
+
+        config.stash[_ROOM] = room(wanted)
+    most, limit = config.stash[_ROOM]
+    return (wanted, "") if wanted <= most else (max(1, most), limit)
+
+
+def serve_at(config: pytest.Config) -> tuple[str, int] | None:
+    """Return host and port where the Context is served; None where it is not."""
+    given = config.getoption("recipe_serve")
+    name = "--recipe-serve" if given is not None else "ini key recipe_serve"
+    text = str(config.getini("recipe_serve") if given is None else given).strip()
+    if not text:
+        return None
+    found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)?:)?([0-9]{1,5})", text)
+    if found is None or int(found[2]) > 65535:
+        cure = ""
+        if given is not None and (config.invocation_params.dir / text).exists():
+            cure = "; write --recipe-serve=127.0.0.1:0 before a path"
+        raise pytest.UsageError(f"{name}: {text!r} is no HOST:PORT{cure}")
+    return (found[1] or "127.0.0.1").strip("[]"), int(found[2])
+
+
+def masker(config: pytest.Config) -> "Masker":
+    """Return what masks the secrets of this session."""
+    from pytest_orchestrator.core.secrets import NAMES, Masker
+
+    names = config.getini("recipe_secret_names")
+    return Masker(NAMES if names is None else names)
+
+
+def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: str) -> float:
+    try:
+        return quantity(str(config.getini(key)), units)
+    except ValueError as error:
+        raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None
+
+
+def add_compare_options(group: pytest.OptionGroup) -> None:
+    """Declare the options."""
+    group.addoption(
+        "--recipe-compare",
+        metavar="LAST:N",
+        help="fail steps whose time, CPU time, memory or measurements are out of what the last N "
+        "passing runs had, and not by their noise",
+    )
+    group.addoption(
+        "--recipe-compare-factor",
+        metavar="F",
+        default="2",
+        help="how many times the median of those runs a figure may be (default 2)",
+    )
+
+
+def compare_last(config: pytest.Config) -> int:
+    """Return how many runs steps are held against; 0 where they are not.
+
+    Raises:
+        pytest.UsageError: The option is wrong.
+    """
+    text = config.getoption("recipe_compare")
+    if text is None:
+        return 0
+    found = re.fullmatch(r"last:([0-9]{1,4})", str(text).strip(), re.IGNORECASE)
+    if found is None:
+        raise pytest.UsageError(f"--recipe-compare: {text!r} is no LAST:N; write LAST:10")
+    if int(found[1]) < _FEWEST:
+        raise pytest.UsageError(
+            f"--recipe-compare: {found[1]} runs do not tell what is usual; at least {_FEWEST} do"
+        )
+    return int(found[1])
+
+
+def compare_factor(config: pytest.Config) -> float:
+    """Return how many times what was usual a figure may be.
+
+    Raises:
+        pytest.UsageError: The option is wrong.
+    """
+    text = str(config.getoption("recipe_compare_factor")).strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text) or float(text) <= 1:
+        raise pytest.UsageError(
+            f"--recipe-compare-factor: {text!r} is no factor; write a number above 1, such as 1.5"
+        )
+    return float(text)
+
+
+_FEWEST = 3  # as `runs.compare.drift.ENOUGH`, which is loaded only where it is asked for
+
+
+def add_junit_option(parser: pytest.Parser) -> None:
+    """Declare the ini key."""
+    parser.addini(
+        "recipe_junit_properties",
+        "where a JUnit file has the properties of a step: family (as junit_family asks), testcase, "
+        "testsuite or none",
+        default="family",
+    )
+
+
+def junit_place(config: pytest.Config) -> str:
+    """Return where a JUnit file has the properties of a step: testcase, testsuite or none.
+
+    Without a word it is where the schema of the file's family has a place for them: who holds to
+    that schema refuses a whole file for one property elsewhere.
+
+    Raises:
+        pytest.UsageError: The ini key is wrong.
+    """
+    where = str(config.getini("recipe_junit_properties")).strip()
+    if where == "family":
+        # Without pytest's own plugin there is neither the key nor a file.
+        is_strict = config.pluginmanager.has_plugin("junitxml") and (
+            config.getini("junit_family") == "xunit2"
+        )
+        return "testsuite" if is_strict else "testcase"
+    if where not in _JUNIT_PLACES:
+        raise pytest.UsageError(
+            f"ini key recipe_junit_properties: {where!r} is no place; "
+            "write family, testcase, testsuite or none"
+        )
+    return where
+
+
+_JUNIT_PLACES = ("testcase", "testsuite", "none")

@@ -1,0 +1,1 @@
+"""Lane for Python steps: a pytest session that forks itself for each step."""

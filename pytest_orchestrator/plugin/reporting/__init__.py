@@ -1,0 +1,1 @@
+"""Reporting: reports, tables, progress, formats."""

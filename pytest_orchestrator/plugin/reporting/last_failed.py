@@ -1,0 +1,65 @@
+"""`--lf` with the steps that a failed one has blocked.
+
+Without a snapshot, what a step needs runs with it, and ``--lf`` means what it always does.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE
+
+_KEY = "orchestrator/blocked"
+
+
+def widen(config: pytest.Config) -> None:
+    """Let ``--lf`` select the steps too that a failed one has blocked.
+
+    pytest reads what failed as soon as it has a cache, so the file is changed before that.
+    """
+    if not config.getoption("lf", False) or hasattr(config, "workerinput"):
+        return
+    folder = config.rootpath / os.path.expandvars(config.getini("cache_dir")) / "v"
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        blocked = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+        file = folder / "cache" / "lastfailed"
+        known = json.loads(file.read_text(encoding="utf-8"))
+        if known:  # else --lf selects everything
+            file.write_text(json.dumps(known | dict.fromkeys(blocked, True)), encoding="utf-8")
+
+
+class LastFailed:
+    """Keeps from session to session which steps a failed one has blocked."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._before: set[str] = set()
+        self._blocked: set[str] | None = None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take note of what became of a step."""
+        block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
+        if block is None:
+            return
+        if self._blocked is None:
+            cache = getattr(self._config, "cache", None)
+            self._before = set() if cache is None else set(cache.get(_KEY, []))
+            self._blocked = {*self._before}
+        if block["step"]["state"] == "blocked":
+            self._blocked.add(report.nodeid)
+        else:
+            self._blocked.discard(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Write it, once all is told."""
+        try:
+            return (yield)
+        finally:
+            cache = getattr(self._config, "cache", None)
+            if cache is not None and self._blocked is not None and self._blocked != self._before:
+                cache.set(_KEY, sorted(self._blocked))

@@ -1,0 +1,320 @@
+"""Status line of running steps, and lines for waits.
+
+Written by a thread, since pytest waits for the step. There is none where nobody would see it,
+and none while code of the user's runs in this process, which may fork.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.locks.recipe_locks import LockWait
+    from pytest_orchestrator.execution.notifications import Happening
+    from pytest_orchestrator.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
+
+NAME = "orchestrator-progress"
+
+_EACH = 0.5
+_BEAT = 30.0
+_TAIL = 4096
+_DOWN, _UP_TO = b"\n\r\x1b[K", "\x1b[A\r"
+
+
+class _Now(NamedTuple):
+    """A step that runs: its name, when it began, and where its logs are, without their ends.
+
+    It may have ended meanwhile beside another one that is waited for.
+    """
+
+    name: str
+    since: float
+    logs: str
+    is_over: Callable[[], bool]
+
+
+def start_progress(session: pytest.Session, nodes: set[str]) -> None:
+    """Tell what runs, where somebody sees it.
+
+    Args:
+        session: The session.
+        nodes: The ids of its steps.
+    """
+    config = session.config
+    if config.get_verbosity() < 0 or config.option.collectonly or not nodes:
+        return
+    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        return
+    if config.getoption("capture", "") in ("no", "tee-sys"):
+        return
+    if config.getoption("usepdb", False) or config.getoption("trace", False):
+        return
+    if _logs_live(config):
+        return
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or not type(terminal).__module__.startswith("_pytest."):
+        return  # pytest-sugar and pytest-rich have a terminal of their own
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with contextlib.suppress(OSError, AttributeError):
+        with capture.global_and_fixture_disabled():
+            out = os.dup(1)
+        config.add_cleanup(lambda: os.close(out))
+        writer: Any = config.get_terminal_writer()
+        progress = Progress(nodes, out, lambda: int(writer.width_of_current_line))
+        config.pluginmanager.register(progress, NAME)
+
+
+def _logs_live(config: pytest.Config) -> bool:
+    if config.getoption("log_cli_level", None):
+        return True
+    try:
+        return bool(config.getini("log_cli"))
+    except (KeyError, ValueError):  # -p no:logging
+        return False
+
+
+def progress_of(config: pytest.Config) -> "Progress | None":
+    """Return what tells of the steps of a session; None where nobody would see it."""
+    progress: Progress | None = config.pluginmanager.get_plugin(NAME)
+    return progress
+
+
+def silence(config: pytest.Config) -> "contextlib.AbstractContextManager[None]":
+    """Take the status line away while something else is written."""
+    progress = progress_of(config)
+    return contextlib.nullcontext() if progress is None else progress.silence()
+
+
+class Progress:
+    """The line.
+
+    Args:
+        nodes: The ids of the steps.
+        out: Where it is written, a descriptor.
+        column: Gives the column of the cursor, from 0.
+    """
+
+    def __init__(self, nodes: set[str], out: int, column: Callable[[], int]) -> None:
+        self._nodes, self._out, self._column = nodes, out, column
+        self._is_terminal = os.isatty(out) and os.environ.get("TERM") != "dumb"
+        self._done: set[str] = set()
+        self._running: dict[tuple[str, str], _Now] = {}
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._is_shown = False
+        self._beaten = 0.0
+        self._is_broken = False
+
+    def happened(
+        self, recipe: "Recipe", logs: Path, is_over: Callable[[str], bool], what: "Happening"
+    ) -> None:
+        """Take note of what happens to a step.
+
+        Args:
+            recipe: The recipe.
+            logs: The folder of its logs.
+            is_over: Tells whether it is known what became of a step.
+            what: What happens.
+        """
+        from pytest_orchestrator.execution.notifications import Finished, Started
+
+        key = (recipe.key, what.step.name)
+        if isinstance(what, Started):
+            if _is_inline(recipe, what.step):
+                self._stop()
+                return
+            name = what.step.name
+            self._running[key] = _Now(name, monotonic(), f"{logs}/{name}", lambda: is_over(name))
+            self._start()
+        elif isinstance(what, Finished):
+            self._running.pop(key, None)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> Generator[None, object, object]:
+        """Make room for what pytest writes; other tests are no business of the thread."""
+        if nodeid not in self._nodes:
+            self._stop()
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self) -> Generator[None, object, object]:
+        """Make room for what pytest writes."""
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
+        """Make room for what pytest writes, and count."""
+        self._done.add(nodeid)
+        with self.silence():
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """Say no more."""
+        self._stop()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Say no more."""
+        self._stop()
+
+    @contextlib.contextmanager
+    def silence(self) -> Iterator[None]:
+        """Take the line away, and write none meanwhile."""
+        with self._lock:
+            self._erase()
+            self._is_broken = False
+            yield
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._over.clear()
+            thread = threading.Thread(target=self._go_on, name=NAME, daemon=True)
+            with contextlib.suppress(RuntimeError):  # no thread is to be had, and so no line
+                thread.start()
+                self._thread = thread
+
+    def _stop(self) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        with self._lock:
+            self._running.clear()
+            self._erase()
+
+    def _go_on(self) -> None:
+        # In a session of many short steps it has nothing to do but to look at a clock.
+        while not self._over.wait(_EACH):
+            with self._lock, contextlib.suppress(OSError):
+                self.tell()
+
+    def tell(self) -> None:
+        """Write what runs now, if it is time for that."""
+        all_running = [one for one in self._running.copy().values() if not one.is_over()]
+        running = min(all_running, key=lambda one: one.since, default=None)
+        now = monotonic()
+        if running is None or now - running.since < _EACH:
+            self._erase()
+            return
+        more = len(all_running) - 1
+        named = f"{running.name} and {more} more" if more else running.name
+        if self._is_terminal:
+            self._show(running, named, now - running.since)
+        elif now - max(running.since, self._beaten) >= _BEAT:
+            from pytest_orchestrator.reports.terminal import heartbeat
+
+            self._beaten = now
+            counts = len(self._done & self._nodes), len(self._nodes)
+            line = heartbeat(named, now - running.since, *counts)
+            # pytest does not know that its row of dots was broken, and says so until it goes on.
+            is_new = self._is_broken or self._column() == 0
+            self._write(f"{'' if is_new else chr(10)}{line}\n")
+            self._is_broken = True
+
+    def _show(self, running: _Now, named: str, seconds: float) -> None:
+        import shutil
+
+        from pytest_orchestrator.reports.terminal import last_line, status
+
+        total = len(self._nodes)
+        place = f"{min(len(self._done & self._nodes) + 1, total)}/{total}"
+        width = shutil.get_terminal_size().columns - 1
+        printed = last_line(_tail(running.logs))
+        line = status(place, named, seconds, _memory(), printed, width)
+        self._write(_DOWN.decode() + line + self._back())
+        self._is_shown = True
+
+    def _erase(self) -> None:
+        if self._is_shown:
+            self._is_shown = False
+            with contextlib.suppress(OSError):
+                self._write(_DOWN.decode() + self._back())
+
+    def _back(self) -> str:
+        column = self._column()
+        return _UP_TO + (f"\x1b[{column}C" if column else "")
+
+    def _write(self, text: str) -> None:
+        os.write(self._out, text.encode(errors="backslashreplace"))
+
+
+def _is_inline(recipe: "Recipe", step: "Step") -> bool:
+    """Tell whether the body of a step runs in this process."""
+    return bool(recipe.fixtures or step.fixtures) or getattr(step, "isolation", "") == "inline"
+
+
+def _tail(logs: str) -> bytes:
+    """Return the end of what was printed last by the newest try of a step."""
+    number = 1
+    while any(os.path.exists(f"{logs}.{number + 1}.{end}") for end in ("stdout", "stderr")):  # noqa: PTH110
+        number += 1
+    found = []
+    for end in ("stdout", "stderr"):
+        path = f"{logs}.{number}.{end}"
+        with contextlib.suppress(OSError):
+            found.append((os.stat(path).st_mtime_ns, path))  # noqa: PTH116
+    if not found:
+        return b""
+    with Path(max(found)[1]).open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL))
+        return file.read()
+
+
+def _memory() -> int | None:
+    """Return the bytes in memory of all processes of steps: those below supervisor and lanes."""
+    from pytest_orchestrator.execution.supervision import os_support
+
+    with contextlib.suppress(OSError, ValueError):
+        below = [os.getpid()]
+        for _ in range(3):
+            below = [child for pid in below for child in os_support.children(pid)]
+        found = list(below)
+        for pid in found:
+            found.extend(os_support.children(pid))
+        sizes = (os_support.contents(f"/proc/{pid}/statm").split() for pid in found)
+        pages = [int(size[1]) for size in sizes if size]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") if pages else None
+    return None
+
+
+def wait_printer(config: pytest.Config) -> "Callable[[LockWait], None]":
+    """Return what writes one line for each wait; with ``-q`` it writes none.
+
+    A worker of xdist has no terminal: there it is part of what the item prints.
+    """
+
+    def tell(wait: "LockWait") -> None:
+        if hasattr(config, "workerinput"):
+            print(f"orchestrator: {wait}", file=sys.stderr)  # noqa: T201 - it is in the report
+        elif config.get_verbosity() >= 0:
+            print_line(config, str(wait))
+
+    return tell
+
+
+def print_line(config: pytest.Config, words: str, *, after_signal: bool = False) -> None:
+    """Write a line to the terminal now, below the ``^C`` that a terminal shows of a signal."""
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:
+        return
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    # A step's output is captured while it runs, and this is none of it.
+    within = capture.global_and_fixture_disabled() if capture else nullcontext()
+    with silence(config), within:
+        terminal.write("\n") if after_signal else terminal.ensure_newline()
+        terminal.write_line(f"orchestrator: {words}")
+        terminal.flush()

@@ -1,0 +1,253 @@
+"""Reports of steps: from a StepResult to pytest's TestReports."""
+
+import contextlib
+import logging
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.recipe.model.step import Step
+
+
+class Blocks:
+    """Turns results into blocks; registered once a session has recipes to run.
+
+    What pytest makes of an expected failure comes onto a report only after it was made,
+    and pytest-json-report asks for the block before all wrappers are through.
+    """
+
+    def __init__(self) -> None:
+        self._made: pytest.TestReport | None = None
+
+    @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_makereport")
+    def pytest_runtest_makereport_within(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Keep the report as it was made, for who asks before it is complete."""
+        report = yield
+        if call.when == "setup" and call.excinfo is not None:
+            from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+            if isinstance(item, StepItem):
+                report.longrepr = item.explained(call.excinfo.value) or report.longrepr
+        _unproven(item, report, raised=call.excinfo is not None)
+        self._made = report
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Put the block of a step on the report of its call, or of its failed setup."""
+        report = yield
+        _unproven(item, report, raised=call.excinfo is not None)
+        if call.when == "setup":
+            from pytest_orchestrator.plugin.collection.needs import RESULTS
+
+            needed = item.stash.get(RESULTS, None)
+            if needed:
+                blocks = [block_of(item.config, *one) for one in needed]
+                setattr(report, NEEDED, blocks)
+                selected = state_of(item.config).selected
+                for run, step, _ in needed:
+                    if step.name not in selected.get(run.recipe.key, ()):  # else it is an item
+                        forget_step(item.config, run, step)
+                needed.clear()
+        if call.when != "teardown":
+            from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+            if isinstance(item, StepItem):
+                _describe(item, report)
+        return report
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_runtest_metadata(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> "dict[str, Json]":
+        """Give pytest-json-report the block of a step."""
+        from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+        if not isinstance(item, StepItem) or call.when == "teardown" or self._made is None:
+            return {}
+        block = _describe(item, self._made)
+        return {} if block is None else {ATTRIBUTE: block}
+
+
+@contextlib.contextmanager
+def logged() -> Iterator[list[str]]:
+    """Give the lines that are logged while a block runs."""
+    lines: list[str] = []
+    catching = logging.Handler()
+    catching.setFormatter(
+        logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s")
+    )
+    catching.emit = lambda record: lines.append(catching.format(record))  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(catching)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(catching)
+
+
+def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
+    """Return the reports of a step that ran outside pytest's protocol."""
+    result = item.result
+    seconds = result.ended.usage.seconds if result and result.ended else 0.0
+
+    def report(when: str, longrepr: Any = None, duration: float = 0.0) -> pytest.TestReport:
+        made = pytest.TestReport(
+            nodeid=item.nodeid,
+            location=item.location,
+            keywords={},
+            outcome="failed" if longrepr else "passed",
+            longrepr=longrepr,
+            when=when,  # type: ignore[arg-type]
+            duration=duration,
+        )
+        if when == "call":
+            _excuse(item, made)
+            _unproven(item, made, raised=longrepr is not None)
+            extra = {"metadata": {ATTRIBUTE: _describe(item, made)}}
+            setattr(made, "_json_report_extra", extra)  # noqa: B010 # pytest-json-report's
+        made.user_properties = list(item.user_properties)
+        if state_of(item.config).has_secrets:
+            masking.mask(made, state_of(item.config).secrets)
+        return made
+
+    return [report("setup"), report("call", item.told(), seconds), report("teardown")]
+
+
+def _excuse(item: "StepItem", report: pytest.TestReport) -> None:
+    """Let a report say, as pytest would, that a step was skipped or is expected to fail."""
+    result = item.result
+    if result is not None and result.outcome == "skipped":
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, (line or 0) + 1, f"Skipped: {result.reason}")
+        return
+    is_cut = result is not None and result.failure and result.failure.kind == "interrupted"
+    if item.step.xfail is None or is_cut or item.config.getoption("runxfail", False):
+        return
+    report.wasxfail = item.step.xfail
+    if report.failed:
+        report.outcome = "skipped"
+
+
+def forget(item: pytest.Item) -> None:
+    """Let go what was kept of an item, once all of it is told."""
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    # With this option the same step may be another item, which is told all of it again.
+    if isinstance(item, StepItem) and not item.config.getoption("keepduplicates", False):
+        item.forget()
+        forget_step(item.config, item.run, item.step)
+
+
+def forget_step(config: pytest.Config, run: "RecipeRun", step: "Step") -> None:
+    """Let go what was kept of a step for reports: the journal has it."""
+    keeper = state_of(config).keeper
+    if keeper is not None:
+        keeper.forget(run.recipe, step)
+    run.shorten(step)
+
+
+def _unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
+    """Fail a step whose call passed for pytest, while no result says that the step passed.
+
+    pytest takes a call that raises nothing for one that passed, whatever was called.
+    """
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    if report.when != "call" or not report.passed or not isinstance(item, StepItem):
+        return
+    result = item.result
+    if result is None:
+        item.result = item.run.note(item.step, "failed", _unasked(item))
+    elif raised or result.outcome == "passed":  # who changes the report of a failure means to
+        return
+    elif result.failure is None:
+        why = f"it was {result.outcome} ({result.reason}), which a plugin has kept from pytest"
+        item.result = item.run.note(item.step, "failed", why)
+    report.outcome, report.longrepr = "failed", item.told()
+    vars(report).pop("wasxfail", None)
+
+
+def _unasked(item: "StepItem") -> str:
+    """Return why pytest's call of a step did not run it, as far as that can be seen."""
+    if not item.config.pluginmanager.has_plugin("python"):
+        cause = "pytest's own plugin 'python' calls it, which `-p no:python` switches off"
+    else:
+        found = (one for one in item.ihook.pytest_pyfunc_call.get_hookimpls() if not _wraps(one))
+        names = [one.plugin_name for one in found if one.plugin_name != "python"]
+        cause = "another plugin has handled `pytest_pyfunc_call` in the place of pytest"
+        cause += f": {' or '.join(names)}" if names else ""
+    return f"no step ran, though pytest calls this passed; {cause}"
+
+
+def _wraps(hook: Any) -> bool:
+    return bool(hook.wrapper or hook.hookwrapper)
+
+
+def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] | None":
+    """Put a step's block and properties on its report, and note what never ran; return it."""
+    if report.when == "setup" and report.passed:
+        return None
+    from pytest_orchestrator.reports import junit
+
+    state = None
+    result = item.result
+    known = item.run.results.get(item.step.name)
+    if report.when == "setup" and report.skipped and known is not None and known.restored:
+        result = known
+    elif result is None or report.when == "setup":
+        result = item.run.note(item.step, report.outcome, _reason(report))
+        state = "error" if report.failed else None
+    elif hasattr(report, "wasxfail"):
+        state = "xpassed" if report.passed else "xfailed"
+    elif report.failed and result.outcome != "failed":
+        # Strict xfail, or a warning that is an error: pytest's word is the last.
+        state = "failed"
+    block = _known(item, result, state) or block_of(
+        item.config, item.run, item.step, result, state=state
+    )
+    keeper = state_of(item.config).keeper
+    if keeper is not None:
+        keeper.described(item.recipe, item.step, result, block)
+    setattr(report, ATTRIBUTE, block)
+    if settings.junit_place(item.config) != "testcase":
+        return block
+    properties = junit.properties(block)
+    mine = {name for name, _ in properties}
+    others = [pair for pair in item.user_properties if pair[0] not in mine]
+    item.user_properties[:] = [*others, *properties]
+    report.user_properties = list(item.user_properties)
+    return block
+
+
+def _known(item: "StepItem", result: "StepResult", state: str | None) -> "dict[str, Json] | None":
+    """Return the block of a step where the journal has it already."""
+    keeper = state_of(item.config).keeper
+    known = keeper.blocks.get((item.recipe.key, item.step.name)) if keeper else None
+    if known is None or known[0] is not result or state not in (None, result.outcome):
+        return None
+    return known[1]
+
+
+def _reason(report: pytest.TestReport) -> str:
+    shown = report.longrepr
+    if isinstance(shown, tuple):
+        return str(shown[2]).removeprefix("Skipped: ")
+    crash = getattr(shown, "reprcrash", None)
+    return str(crash.message if crash else shown).strip().partition("\n")[0]

@@ -1,0 +1,293 @@
+"""Terminal tables of recipes, read back from the journal, and the header line."""
+
+import contextlib
+import os
+import shutil
+from array import array
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator import __version__
+from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
+from pytest_orchestrator.plugin.options import runner, settings
+from pytest_orchestrator.plugin.reporting import formats, last_failed
+from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, LATE, NEEDED, carried, key_of
+from pytest_orchestrator.plugin.results.failures import shorten
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.journal.resume import ResumedSession
+    from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+
+_TABLES = "orchestrator-tables"
+
+
+class Tables:
+    """Notes the blocks that reports carry and shows a table for each recipe.
+
+    Attributes:
+        told: All of them.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self.told = Ledger(config)
+        self._failed: list[tuple[pytest.TestReport, str]] = []
+        self._here = config.invocation_params.dir
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(
+        self, report: pytest.TestReport
+    ) -> Generator[None, object, object]:
+        """Take the blocks from a report once all have seen it: pytest keeps it to the end."""
+        try:
+            return (yield)
+        finally:
+            self.keep(report)
+            block = report.__dict__.pop(ATTRIBUTE, None)
+            report.__dict__.pop(NEEDED, None)
+            if report.failed and block is not None:
+                self._failed.append((report, block["step"].get("kind", "")))
+
+    def keep(self, report: pytest.TestReport) -> None:
+        """Note the blocks that a report carries."""
+        for block in carried(report):
+            self.told.keep(block)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the blocks of a worker that came after all reports."""
+        for block in getattr(node, "workeroutput", {}).get(LATE, ()):
+            self.told.keep(block)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_json_modifyreport(self, json_report: dict[str, Any]) -> None:
+        """Give pytest-json-report what it does not know: services as they ended, the run."""
+        last = {
+            (key, block["step"]["name"]): block
+            for key, blocks in self.told.items()
+            for block in blocks
+        }
+        for test in json_report.get("tests", ()):
+            block = test.get("metadata", {}).get(ATTRIBUTE)
+            if block is not None:
+                step = key_of(block), block["step"]["name"]
+                test["metadata"][ATTRIBUTE] = last.get(step, block)
+        formats.complete_json_report(json_report, self._config, self.told)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Leave the last lines of long outputs for the terminal; complete the JUnit file."""
+        if settings.junit_place(self._config) == "testsuite":
+            blocks = (one for blocks in self.told.values() for one in blocks)
+            formats.add_suite_properties(self._config, blocks)
+        if self._config.get_verbosity() < 2:
+            for report, kind in self._failed:
+                shorten(report, kind)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show what each recipe's steps did and used."""
+        if self._config.get_verbosity() < 0 or not self.told:
+            return
+        from pytest_orchestrator.reports import terminal
+
+        folder = os.path.relpath(state_of(self._config).folder.path, self._here)
+        for path, blocks in self.told.items():
+            terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
+            width = shutil.get_terminal_size().columns
+            for row in terminal.table(blocks, width):
+                terminalreporter.write(row.before)
+                terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
+                terminalreporter.write(f"{row.after}\n")
+            for line in terminal.closing(blocks, folder, width):
+                terminalreporter.write_line(line)
+        keeper = state_of(self._config).keeper
+        is_whole = keeper is None or not keeper.has_failed
+        if is_whole and self._config.getini("recipe_html"):  # made once all else is told
+            terminalreporter.write_line(f"report {folder}/report.html")
+
+
+def show_tables(config: pytest.Config) -> None:
+    """Show the tables of recipes in this process, unless it is a worker, which shows nothing."""
+    if not (config.pluginmanager.has_plugin(_TABLES) or hasattr(config, "workerinput")):
+        config.pluginmanager.register(Tables(config), _TABLES)
+        config.pluginmanager.register(last_failed.LastFailed(config))
+
+
+def recipes_of(config: pytest.Config) -> Mapping[str, list[dict[str, Any]]]:
+    """Return the blocks of each run of a recipe that this process was told of."""
+    tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
+    return {} if tables is None else tables.told
+
+
+def keep(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Show a report in the tables that nobody else is told of."""
+    if hasattr(config, "workeroutput"):
+        config.workeroutput.setdefault(LATE, []).extend(carried(report))
+    tables = config.pluginmanager.get_plugin(_TABLES)
+    if tables is not None:
+        tables.keep(report)
+
+
+def keep_block(config: pytest.Config, block: dict[str, Any]) -> None:
+    """Show the block of a step that no report tells of."""
+    tables: Tables | None = config.pluginmanager.get_plugin(_TABLES)
+    if tables is not None:
+        tables.told.keep(block)
+
+
+Block = dict[str, Any]
+
+
+class _OfRecipe:
+    """What was told of one run of a recipe.
+
+    Attributes:
+        lines: Where lines of the journal begin; of those on one step the last counts.
+        unkept: Blocks that the journal does not have, by the name of the step.
+    """
+
+    __slots__ = ("lines", "unkept")
+
+    def __init__(self) -> None:
+        self.lines = array("Q")
+        self.unkept: dict[str, Block] = {}
+
+
+class Ledger(Mapping[str, list[Block]]):
+    """The blocks of each run of a recipe, in the order of its steps.
+
+    They are read whenever somebody asks, so that many recipes are never held at once.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._state = state_of(config)
+        self._recipes: dict[str, _OfRecipe] = {}
+
+    def keep(self, block: Block) -> None:
+        """Take note of what was told of a step."""
+        key, name = key_of(block), block["step"]["name"]
+        recipe = self._recipes.setdefault(key, _OfRecipe())
+        line = self._state.lines.take(key, name) if self._state.lines else None
+        if line is None:
+            recipe.unkept[name] = block
+        else:
+            recipe.lines.append(line)
+            recipe.unkept.pop(name, None)
+
+    def __getitem__(self, key: str) -> list[Block]:
+        recipe = self._recipes[key]
+        read = self._read(recipe.lines)
+        steps = {block["step"]["name"]: block for block in read} | recipe.unkept
+        return sorted(steps.values(), key=lambda block: int(block["step"]["index"]))
+
+    def _read(self, lines: Iterable[int]) -> Iterator[Block]:
+        from pytest_orchestrator.runs.journal.chain import JournalDamaged
+
+        journal = self._state.lines
+        if journal is None:
+            return
+        for line in lines:
+            with contextlib.suppress(JournalDamaged, OSError):  # the session says that it is
+                yield journal.at(line).block
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipes)
+
+    def __len__(self) -> int:
+        return len(self._recipes)
+
+
+_MOST = 3
+
+
+class Header:
+    """Tells it; registered once any YAML file was looked at or a test asks for a recipe.
+
+    Attributes:
+        serial: Why recipes run one step at a time although several could, by their ids.
+        earlier: What tells of earlier runs that this one takes something over from.
+    """
+
+    def __init__(self, session: pytest.Session, steps: "list[StepItem]") -> None:
+        self._session = session
+        self._steps = steps
+        self.serial: dict[str, str] = {}
+        self.earlier: list[ResumedSession | Snapshots] = []
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Count recipes, steps, the needed steps that run uncounted, and other files."""
+        if self._session.config.get_verbosity() < 0:
+            return []
+        recipes = {item.recipe.key for item in self._steps}
+        parts = []
+        if self._steps:
+            parts.append(f"{_count(len(recipes), 'recipe')}, {_count(len(self._steps), 'step')}")
+            parts[0] += _jobs(self._session.config)
+            where = runner.told(self._session.config)
+            parts[0] += f", {where}" if where else ""
+        needed = self._needed()
+        if needed:
+            parts.append(f"{_count(len(needed), 'needed step')} run in setups, uncounted")
+        parts += self._one_by_one()
+        others = state_of(self._session.config).others
+        if others:
+            parts.append(f"{_count(others, 'YAML file')} without steps passed by")
+        lines = [f"orchestrator {__version__}: {'; '.join(parts)}"] if parts else []
+        more = [line for each in self.earlier for line in each.told()]
+        return [*lines, *(f"    {line}" for line in [*more, *self._owed()])]
+
+    def _one_by_one(self) -> list[str]:
+        """Tell of the recipes whose steps cannot run at the same time, and why."""
+        if len(self.serial) > 1 and len(set(self.serial.values())) == 1:
+            return [f"one step at a time: {next(iter(self.serial.values()))}"]
+        told = [f"{recipe} one step at a time: {why}" for recipe, why in self.serial.items()]
+        more = [f"{len(told) - _MOST} more recipes one step at a time"] if told[_MOST:] else []
+        return told[:_MOST] + more
+
+    def _owed(self) -> list[str]:
+        """Tell of the last run that was ended before it could tidy up."""
+        if not self._steps:
+            return []
+        from pytest_orchestrator.runs import pending_finally
+
+        config = self._session.config
+        found, resuming = (
+            pending_finally.pending_finally(settings.run_dir(config)),
+            state_of(config).resuming,
+        )
+        if found is None or (resuming is not None and resuming.run == found.run):
+            return []
+        told = pending_finally.told(found.steps)
+        listed = "; ".join(told[:_MOST]) + (" ..." if told[_MOST:] else "")
+        head = f"run {found.run} was ended before `finally` of {listed} had run"
+        return [f"{head}: pytest --recipe-resume={found.run}"]
+
+    def _needed(self) -> set[tuple[str, str]]:
+        """Return the steps that were not selected and run because an item needs them."""
+        selected = state_of(self._session.config).selected
+        found: set[tuple[str, str]] = set()
+        for item in self._session.items:
+            needs = item.stash.get(NEEDS, None)
+            for run, steps in needs.asked if isinstance(needs, Needs) else ():
+                recipe = run.recipe.key
+                found |= {(recipe, step.name) for step in steps}
+                found -= {(recipe, name) for name in selected.get(recipe, ())}
+        return found
+
+
+def _jobs(config: pytest.Config) -> str:
+    """Tell how many steps run at the same time, where that is said to be more than one."""
+    wanted = settings.jobs(config, usual=1)
+    if wanted == 1:
+        return ""
+    jobs, limit = settings.slots(config, usual=1)
+    less = f" of {wanted} (`{limit}` allows no more)" if limit else ""
+    return f", {_count(jobs, 'job')}{less}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")

@@ -1,0 +1,1 @@
+"""Results of steps as pytest's reports carry them."""

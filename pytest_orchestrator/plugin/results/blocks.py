@@ -1,0 +1,182 @@
+"""Report blocks on pytest's reports: masked, plain data.
+
+Anything but plain data ends an xdist worker and loses its tests.
+"""
+
+import warnings
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.plugin import masking
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.core.json_values import Json
+    from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
+
+BLOCK = "orchestrator"
+"""Attribute of a report that carries the block of its step."""
+
+PROBLEMS = "orchestrator_problems"
+"""Attribute of the report of a recipe that cannot be read: path, line, column, title, text."""
+
+PROBLEMS_KEY = pytest.StashKey[list[list[Any]]]()
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+
+
+class PlainReports:
+    """Makes the reports of all items of a session plain data, and masks them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._state = state_of(config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Replace what is not plain in a report by text, and what is secret by ``***``."""
+        report = yield
+        pairs = report.user_properties
+        # A step has twenty of them, on two reports: a comprehension calls nothing.
+        if not {type(one) for pair in pairs for one in pair} <= _PLAIN:
+            report.user_properties = [(str(name), _plain(value)) for name, value in pairs]
+        # The name is pytest-json-report's; log records in it carry what `extra=` gave them.
+        extra = getattr(report, "_json_report_extra", None)
+        if extra:
+            setattr(report, "_json_report_extra", _plain(extra))  # noqa: B010
+        if self._state.has_secrets:
+            masking.mask(report, self._state.secrets)
+        return report
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Mask what is told of a file that cannot be collected: it shows lines of the file."""
+        report = yield
+        problems = collector.stash.get(PROBLEMS_KEY, None)
+        if problems:
+            setattr(report, PROBLEMS, self._state.masked(problems))
+        if self._state.has_secrets:
+            masking.mask(report, self._state.secrets)
+        return report
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep what is told of a file that cannot be collected: there is no journal yet."""
+        if report.failed:
+            self._state.uncollected.append(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Mask a warning before anybody writes it down."""
+        if self._state.has_secrets:
+            message = str(warning_message.message)
+            masked = self._state.secrets.text(message)
+            if masked != message:
+                warning_message.message = masked
+
+
+def _plain(value: Any) -> Any:
+    if _is_plain(value):
+        return value
+    from pytest_orchestrator.core.jsonable import plain
+
+    return plain(value)
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) in _PLAIN:
+        return True
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    return isinstance(value, list) and all(map(_is_plain, value))
+
+
+ATTRIBUTE = BLOCK
+"""Attribute of a report that carries the block of its step."""
+
+_OF_THE_FILE = {"at", "final", "fixtures", "id", "locks", "needs", "path", "required", "secrets"}
+_OF_THE_FILE |= {"sha256", "steps", "tags", "templates", "text", "version"}
+"""Fields of a recipe that tell no value: names, paths, what blocks of steps tell anyway."""
+
+NEEDED = "orchestrator_needed"
+"""Attribute of a report that carries the blocks of steps that ran in its setup."""
+
+
+def key_of(block: dict[str, Any]) -> str:
+    """Return what a run of a recipe is called: its path, and the cell of its matrix."""
+    recipe = block["recipe"]
+    return f"{recipe['path']}[{recipe['cell']}]" if "cell" in recipe else str(recipe["path"])
+
+
+def carried(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """Return the blocks that a report carries."""
+    blocks = (*getattr(report, NEEDED, ()), getattr(report, ATTRIBUTE, None))
+    return [block for block in blocks if block is not None]
+
+
+def block_of(
+    config: pytest.Config,
+    run: "RecipeRun",
+    step: "Step",
+    result: "StepResult",
+    *,
+    state: str | None = None,
+) -> "dict[str, Json]":
+    """Return the block of a step, without secrets.
+
+    Args:
+        config: The configuration of the session.
+        run: The run of its recipe.
+        step: The step.
+        result: What became of it.
+        state: What pytest made of the outcome, where that is another word.
+    """
+    from pytest_orchestrator.reports import block as report_block
+
+    session = state_of(config)
+    if result.restored is not None:
+        return session.restored[run.recipe.key, step.name]
+    worker = getattr(config, "workerinput", {}).get("workerid", "main")
+    return report_block.block(
+        _masked_recipe(session, run.reported),
+        _masked_step(session, step),
+        session.masked(result),
+        root=config.rootpath,
+        folder=session.folder.path,
+        worker=worker,
+        state=state,
+    )
+
+
+def told_of(
+    config: pytest.Config, recipe: "Recipe"
+) -> "tuple[dict[str, Json], tuple[dict[str, Json], ...]]":
+    """Return what blocks tell of a recipe and of each of its steps, whatever becomes of them."""
+    from pytest_orchestrator.reports import block as report_block
+
+    session = state_of(config)
+    steps = (_masked_step(session, step) for step in (*recipe.steps, *recipe.final))
+    about = report_block.of_recipe(_masked_recipe(session, recipe))
+    return about, tuple(report_block.of_step(recipe, step) for step in steps)
+
+
+def _masked_recipe(session: "SessionState", recipe: "Recipe") -> "Recipe":
+    if not session.has_secrets:
+        return recipe
+    return masking.fields(recipe, session.secrets, but=_OF_THE_FILE)
+
+
+def _masked_step(session: "SessionState", step: "Step") -> "Step":
+    if not session.has_secrets:
+        return step
+    return masking.fields(step, session.secrets, names={"description"})
+
+
+LATE = "orchestrator_late"
+"""Name under which a worker's last words are the blocks that no report carries."""

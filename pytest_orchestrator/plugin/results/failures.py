@@ -1,0 +1,158 @@
+"""Failure representation of a step, and its captured output."""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_orchestrator.core.result import StepResult
+from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.plugin.options import runner
+from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Step
+from pytest_orchestrator.reports import failure
+
+_REPORT: dict[str, Any] = {
+    "nodeid": "",
+    "location": ("", 0, ""),
+    "keywords": {},
+    "outcome": "failed",
+    "longrepr": None,
+    "when": "call",
+}
+
+
+def failure_text(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told of a failed step."""
+    root, here = config.rootpath, config.invocation_params.dir
+    return failure.text(recipe, step, result, root, here, options(config, recipe))
+
+
+def aftermath(config: pytest.Config, recipe: Recipe, step: Step, result: StepResult) -> str:
+    """Return what a person is told below the traceback of a step."""
+    root, here = config.rootpath, config.invocation_params.dir
+    return failure.aftermath(recipe, step, result, root, here, options(config, recipe))
+
+
+def options(config: pytest.Config, recipe: Recipe) -> list[str]:
+    """Return the options without which a step of a recipe may end otherwise."""
+    given = state_of(config).given
+    names = [name for name in given if name in recipe.vars or name in recipe.required]
+    told = {name: {"value": given[name].value, "origin": given[name].origin} for name in names}
+    last = config.getoption("recipe_compare")
+    compared = [f"--recipe-compare={last}"] if last else []
+    return [*runner.options(config), *compared, *failure.options(told)]
+
+
+def explained_there(config: pytest.Config, raised: Raised) -> Any:
+    """Return what pytest explained in the process that a step ran in."""
+    report: Any = config.hook.pytest_report_from_serializable(
+        config=config, data={**_REPORT, **raised.report}
+    )
+    for note in getattr(raised, "__notes__", ()):
+        report.longrepr.reprtraceback.reprentries[-1].lines.append(f"E       {note}")
+    return report.longrepr
+
+
+def raised(text: str) -> pytest.ExceptionInfo[BaseException]:
+    """Return a text as a failure that pytest shows without any frame."""
+    try:
+        # Where Ctrl-C is handled it is none of what is shown.
+        raise pytest.fail.Exception(text, pytrace=False) from None  # noqa: TRY301
+    except pytest.fail.Exception:
+        return pytest.ExceptionInfo.from_current()
+
+
+def blame(shown: Any, path: Path, line: int, message: str) -> None:
+    """Let the short summary and machine-readable reports name the line of the recipe."""
+    crash = getattr(shown, "reprcrash", None)
+    if crash is not None:
+        crash.path, crash.lineno, crash.message = str(path), line, message
+
+
+def as_shown(config: pytest.Config, shown: Any, path: Path) -> None:
+    """Leave the recipe out of a traceback for pytest-rich, which takes each file for Python."""
+    if config.pluginmanager.has_plugin("rich-terminal-reporter"):
+        entries = shown.reprtraceback.reprentries
+        places = (getattr(entry, "reprfileloc", None) for entry in entries)
+        entries[:] = [
+            entry
+            for entry, place in zip(entries, places, strict=True)
+            if place is None or not Path(place.path).match(path.name)
+        ]
+
+
+_MOST = 10
+_WIDEST = 400
+_WHOLE = 40
+_STDERR = "Captured stderr call"
+_TOLD = "stderr, "
+
+
+def shown_live(config: pytest.Config) -> tuple[int, int] | None:
+    """Return where output is shown as it comes (``-s``, ``--capture=tee-sys``), or None."""
+    if config.getoption("capture", "") not in ("no", "tee-sys") or hasattr(config, "workerinput"):
+        return None
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled(), contextlib.suppress(OSError, AttributeError):
+        return sys.stdout.fileno(), sys.stderr.fileno()
+    return None
+
+
+def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
+    """Let pytest's sections show what a step's process printed to stdout and stderr.
+
+    Args:
+        result: What became of the step.
+        item: The step, where it is one that pytest calls now: what it printed goes into its
+            sections at once. Else it is written where pytest captures it.
+    """
+    process = result.ended.process if result.ended else None
+    if process is None:
+        return
+    captures = item is not None and item.config.getoption("capture", "no") in ("fd", "sys")
+    for name, stream, file in (
+        ("stdout", process.stdout, sys.stdout),
+        ("stderr", process.stderr, sys.stderr),
+    ):
+        text = stream.text if stream.text.endswith("\n") else f"{stream.text}\n"
+        if stream.text and not process.shown and captures and item is not None:
+            item.add_report_section("call", name, text)
+        elif stream.text and not process.shown:
+            file.write(text)
+        elif stream.text and isinstance(getattr(file, "buffer", None), io.BytesIO):
+            file.buffer.write(
+                text.encode(errors="replace")
+            )  # tee-sys: what was shown is captured too
+
+
+def shorten(report: pytest.TestReport, kind: str) -> None:
+    """Leave the last lines of each section for the terminal; other reports had it whole.
+
+    Args:
+        report: Of a step that failed.
+        kind: The kind of its failure; all but an exception take 40 lines with all that is shown.
+    """
+    most, shown = _MOST, str(report.longrepr).splitlines()
+    if any(line.startswith(_TOLD) for line in shown):
+        report.sections[:] = [pair for pair in report.sections if pair[0] != _STDERR]
+    if kind not in ("exception", "") and report.sections:
+        room = _WHOLE - 1 - len(shown)
+        most = max(1, min(most, room // len(report.sections) - 2))
+    report.sections[:] = [(name, _last_lines(text, most)) for name, text in report.sections]
+
+
+def _last_lines(text: str, most: int) -> str:
+    lines = text.splitlines()
+    shown = "\n".join(_cut(line) for line in lines[-most:])
+    if len(lines) <= most:
+        return f"{shown}\n" if text.endswith("\n") else shown
+    return f"… the last {most} of {len(lines)} lines (-vv shows all)\n{shown}\n"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDEST else f"{line[:_WIDEST]} … ({len(line):,} characters)"

@@ -1,0 +1,1 @@
+"""Session: start, running, parallel steps, finally steps, journal."""

@@ -1,0 +1,284 @@
+"""Parallel steps of a session: what runs ahead, and how it is reported.
+
+Everything about a step stays what it is when steps run one by one; only that its body may
+have run before its item does.
+"""
+
+import sysconfig
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
+from pytest_orchestrator.execution.scheduling.queue import FailFast, StepDependencies
+from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs, has_snapshot
+from pytest_orchestrator.plugin.collection.nodes import StepItem
+from pytest_orchestrator.plugin.journal import baseline
+from pytest_orchestrator.plugin.reporting.reports import made_by_hand
+from pytest_orchestrator.plugin.reporting.worker_reports import beside, report_later
+from pytest_orchestrator.plugin.session.finally_steps import INTERRUPTS
+from pytest_orchestrator.plugin.session_state import state_of
+from pytest_orchestrator.recipe.model.step import CodeStep
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.recipe.model.step import Step
+
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_OURS = str(Path(__file__).parents[2])
+
+
+def start(session: pytest.Session) -> "dict[str, str]":
+    """Plan what runs ahead, and follow the session.
+
+    Returns:
+        Why recipes run one step at a time, by their ids.
+    """
+    pools = [run for run in state_of(session.config).runs.values() if isinstance(run, ParallelRun)]
+    if not pools:
+        return {}
+    uses = _Uses(session)
+    known = baseline.known_durations(session.config)
+    for pool in pools:
+        why = _why_serial(session.config) or uses.why_serial(pool)
+        if why:
+            uses.serial[pool.recipe.key] = why
+            continue
+        nodes = {step.name: pool.recipe.node(step.name) for step in pool.recipe.steps}
+        seconds = {name: known[node] for name, node in nodes.items() if node in known}
+        pool.plan(uses.waits(pool), seconds)
+        pool.cutoff = _cutoff(session, uses.counted(pool))
+    session.config.pluginmanager.register(ParallelSession(session, pools), "orchestrator-jobs")
+    return uses.serial
+
+
+def _cutoff(session: pytest.Session, counted: set[str]) -> FailFast:
+    """Return where ``-x`` and ``--maxfail`` end the steps of a recipe."""
+    most: int = session.config.getoption("maxfail")
+    if not most:
+        return FailFast()
+    return FailFast(counted, lambda: most - session.testsfailed, f"stopping after {most} failures")
+
+
+def _why_serial(config: pytest.Config) -> str:
+    """Return what keeps all recipes from running steps at the same time; empty for nothing."""
+    for option, name in (("usepdb", "--pdb"), ("trace", "--trace")):
+        if config.getoption(option, False):
+            return name
+    if config.getoption("capture", None) == "no":
+        return "-s"
+    return "a debugger is attached" if state_of(config).environment.inline else ""
+
+
+class _Uses:
+    """The items of a session, by the recipe that they use."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._config = session.config
+        self._steps: dict[str, list[StepItem]] = {}
+        self._needed: dict[str, set[str]] = {}
+        self._refused: dict[str, set[str]] = {}
+        self._first: dict[str, pytest.Item] = {}
+        self.serial: dict[str, str] = {}
+        for item in session.items:
+            self._note(item)
+
+    def _note(self, item: pytest.Item) -> None:
+        needs = item.stash.get(NEEDS, None)
+        if isinstance(item, StepItem):
+            recipe = item.recipe.key
+            self._steps.setdefault(recipe, []).append(item)
+        elif isinstance(needs, Needs):
+            recipe = needs.run.recipe.key
+        else:
+            return
+        self._first.setdefault(recipe, item)
+        if not isinstance(needs, Needs):
+            return
+        for run, steps in needs.asked:
+            self._first.setdefault(run.recipe.key, item)
+            self._needed.setdefault(run.recipe.key, set()).update(step.name for step in steps)
+        if needs.refused and isinstance(item, StepItem):
+            self._refused.setdefault(recipe, set()).add(item.step.name)
+
+    def _wanted(self, pool: ParallelRun) -> "list[Step]":
+        """Return the steps that were selected or are needed, in the order they run."""
+        recipe = pool.recipe
+        chosen = {item.step.name for item in self._steps.get(recipe.key, ())}
+        names = (chosen | self._needed.get(recipe.key, set())) - self._refused.get(
+            recipe.key, set()
+        )
+        restored = pool.results
+        return [step for step in recipe.steps if step.name in names and step.name not in restored]
+
+    def waits(self, pool: ParallelRun) -> dict[str, StepDependencies]:
+        """Return the steps that may run ahead, each with what counts of all it waits for."""
+        wanted = self._wanted(pool)
+        counts = {step.name for step in wanted} | self._refused.get(pool.recipe.key, set())
+        alone = self._config.getoption("recipe_needs") == "none"
+        return {
+            step.name: StepDependencies(
+                needs=[need for need in step.needs if need in counts or not alone],
+                after=[other for other in step.after if other in counts],
+            )
+            for step in wanted
+        }
+
+    def counted(self, pool: ParallelRun) -> set[str]:
+        """Return the steps whose failures count: pytest tells of them, and runs none again."""
+        if self._config.getoption("reruns", 0) or (
+            self._config.pluginmanager.has_plugin("rerunfailures") and self._config.getini("reruns")
+        ):
+            return set()
+        items = self._steps.get(pool.recipe.key, ())
+        marks = ("flaky", "xfail")  # known to end nothing
+        return {item.step.name for item in items if not any(map(item.get_closest_marker, marks))}
+
+    def why_serial(self, pool: ParallelRun) -> str:
+        """Return what keeps a recipe from running steps at the same time; empty for nothing."""
+        recipe = pool.recipe
+        if recipe.fixtures:
+            return f"fixture '{recipe.fixtures[0]}'"
+        for step in self._wanted(pool):
+            if step.fixtures:
+                return f"step '{step.name}' has fixture '{step.fixtures[0]}'"
+            if isinstance(step, CodeStep) and step.isolation == "inline":
+                return f"step '{step.name}' is inline"
+        items = self._steps.get(recipe.key, [])
+        for item in items:
+            if has_snapshot(item):
+                return f"the Context is restored before step '{item.name}'"
+            if mark := _held_back(item):
+                return f"step '{item.name}' is marked {mark}"
+        if items and self._first[recipe.key] is not items[0]:
+            return "a test uses it before its own steps"
+        return ""
+
+
+def _held_back(item: StepItem) -> str:
+    """Return the mark that may keep an item from running, or sets a fixture up for it alone."""
+    known = item.run.results.get(item.step.name)
+    if known is not None and known.restored:
+        return ""
+    for name in ("skip", "skipif", "usefixtures"):
+        if item.get_closest_marker(name):
+            return name
+    xfails = item.iter_markers("xfail")
+    return "xfail(run=False)" if any(not mark.kwargs.get("run", True) for mark in xfails) else ""
+
+
+class ParallelSession:
+    """Follows a session in which steps run at the same time."""
+
+    def __init__(self, session: pytest.Session, pools: list[ParallelRun]) -> None:
+        self._session = session
+        self._pools = pools
+        self._late: dict[str, str] = {}
+        self._last: ParallelRun | None = None
+        self._stopped = False
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Let nothing run ahead into items that do not use it, nor beyond the session's end."""
+        pool = _pool_of(item)
+        try:
+            if self._last is not None and self._last is not pool:
+                self._last.settle()
+            self._last = pool
+            return (yield)
+        except INTERRUPTS as interrupt:
+            self._cancel(str(interrupt) or "Ctrl-C")
+            raise
+
+    @pytest.hookimpl(wrapper=True, specname="pytest_runtest_protocol")
+    def pytest_runtest_protocol_around(self) -> Generator[None, object, object]:
+        """Tell what ran ahead, once the item is told during which the session was to stop."""
+        try:
+            return (yield)
+        finally:
+            self._tell_untaken()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self) -> None:
+        """End what runs as soon as the session is to stop."""
+        stop = self._session.shouldfail or self._session.shouldstop
+        if stop and not self._stopped:
+            self._stopped = True
+            self._cancel(str(stop))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """End what still runs: the session was ended between two items."""
+        self._cancel("the session ended")
+        self._tell_untaken()
+
+    def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
+        """Run no step ahead of a fixture that is set up for each."""
+        item = request.node
+        if fixturedef.scope != "function" or not isinstance(item, StepItem):
+            return
+        run = item.run
+        if (
+            isinstance(run, ParallelRun)
+            and run.is_ahead
+            and not run.begun
+            and _is_users(fixturedef.func)
+        ):
+            run.one_by_one()
+            self._late[item.recipe.key] = f"fixture '{fixturedef.argname}' is set up for each step"
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the report of a step the times of its body."""
+        report = yield
+        if call.when == "call" and isinstance(item, StepItem) and _ran_ahead(item):
+            result = item.result
+            if result is not None and result.ended is not None:
+                report.start = result.started
+                report.duration = result.ended.usage.seconds
+                report.stop = report.start + report.duration
+        return report
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Tell which recipes turned out to have to run one step at a time."""
+        if self._session.config.get_verbosity() >= 0:
+            for recipe, why in self._late.items():
+                terminalreporter.write_line(f"{recipe} ran one step at a time: {why}")
+
+    def _cancel(self, cause: str) -> None:
+        for pool in self._pools:
+            pool.cancel(cause)
+
+    def _tell_untaken(self) -> None:
+        """Report the steps that began and whose items will not run any more."""
+        names = {(pool.recipe.key, name) for pool in self._pools for name in pool.untaken}
+        if not names:
+            return
+        worker = hasattr(self._session.config, "workerinput")
+        steps = [item for item in self._session.items if isinstance(item, StepItem)]
+        with beside(self._session) as tell:
+            for item in steps:
+                if item.result is None and (item.recipe.key, item.step.name) in names:
+                    item.result = item.run.results[item.step.name]
+                    for report in made_by_hand(item):
+                        report_later(item.config, report) if worker else tell(report=report)
+
+
+def _pool_of(item: pytest.Item) -> ParallelRun | None:
+    needs = item.stash.get(NEEDS, None)
+    run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
+    return run if isinstance(run, ParallelRun) else None
+
+
+def _ran_ahead(item: StepItem) -> bool:
+    return isinstance(item.run, ParallelRun) and item.run.is_ahead and not item.step.is_final
+
+
+def _is_users(function: Any) -> bool:
+    """Tell whether a fixture is the user's: not this plugin's, and of nothing installed."""
+    code = getattr(function, "__code__", None)
+    path = str(Path(code.co_filename).resolve()) if code else ""
+    return not path.startswith((_OURS, *_INSTALLED))

@@ -1,0 +1,157 @@
+"""Composition root: environment, slots and recipe runs of a session."""
+
+import functools
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+from pytest_orchestrator.execution.steps.ssh import Links
+from pytest_orchestrator.plugin.journal import baseline, step_hooks
+from pytest_orchestrator.plugin.options import settings, variables
+from pytest_orchestrator.plugin.options.settings import (
+    max_artifact,
+    max_log,
+    timeout,
+    timeout_factor,
+)
+from pytest_orchestrator.plugin.python_lane.launch import PACKAGE_FOLDER, lane_program, terminal
+from pytest_orchestrator.plugin.reporting import progress
+from pytest_orchestrator.plugin.session_state import GUARD
+from pytest_orchestrator.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.context.context import Context
+    from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.execution.lanes.lane import Slot
+    from pytest_orchestrator.execution.notifications import Follow
+    from pytest_orchestrator.plugin.session_state import SessionState
+
+
+def new_run(state: "SessionState", recipe: Recipe) -> RecipeRun:
+    """Return a run of a recipe.
+
+    Args:
+        state: The state of the session.
+        recipe: The recipe.
+    """
+    context, env = _context(state, recipe), _environment(state, recipe)
+    logs, resources = state.folder.logs(recipe), state.folder.resources(recipe)
+    number, first = settings.slots(state.config)[0], env.slot
+    if number == 1 or first is None:
+        return RecipeRun(recipe, context, env, logs, resources)
+    from pytest_orchestrator.execution.scheduling.parallel import ParallelRun
+
+    return ParallelRun(
+        recipe,
+        context,
+        env,
+        slots=_slots(state, number, first),
+        variables=lambda step: {"PYTEST_CURRENT_TEST": f"{recipe.node(step.name)} (call)"},
+        logs=logs,
+        resources=resources,
+    )
+
+
+def _context(state: "SessionState", recipe: Recipe) -> "Context":
+    if recipe.context != "recipe":
+        return state.context
+    # Where workers share the Context, one of them may have asked for it before.
+    return state.followed(state.scopes.setdefault(recipe.key, state.context.layer(recipe.key)))
+
+
+def _environment(state: "SessionState", recipe: Recipe) -> "Environment":
+    env = msgspec.structs.replace(
+        state.environment,
+        artifacts=state.folder.artifacts(recipe),
+        follow=_follow(state, recipe, state.folder.logs(recipe)),
+        judge=baseline.baseline_of(state.config, recipe),
+    )
+    return env if state.keeper is None else state.keeper.told_by(env, recipe)
+
+
+def _follow(state: "SessionState", recipe: Recipe, logs: Path) -> "Follow | None":
+    """Return what tells of the steps of a recipe; None where nobody listens."""
+    told: list[Follow] = []
+    if state.follower is not None:
+        told.append(partial(state.follower.happened, recipe))
+    shown = progress.progress_of(state.config)
+    if shown is not None:
+        told.append(partial(shown.happened, recipe, logs, partial(_is_over, state, recipe)))
+    return step_hooks.combined(told)
+
+
+def _is_over(state: "SessionState", recipe: Recipe, step: str) -> bool:
+    return state.run(recipe).known(step) is not None
+
+
+def _slots(state: "SessionState", number: int, first: "Slot") -> "list[Slot]":
+    """Return as many slots as steps run at the same time; all recipes share them."""
+    while len(state.slots) < number:
+        state.slots.append(first.another() if state.slots else first)
+    return state.slots
+
+
+def session_environment(config: pytest.Config) -> "Environment":
+    """Return what the steps of this session are given."""
+    from pytest_orchestrator.execution.environment import Environment
+    from pytest_orchestrator.plugin import context_access
+    from pytest_orchestrator.plugin.python_lane import launch
+    from pytest_orchestrator.plugin.results import failures
+    from pytest_orchestrator.plugin.session_state import state_of
+
+    secrets = state_of(config).secrets
+    watched = config.getoption("usepdb", False) or config.getoption("trace", False)
+    return Environment(
+        root=config.rootpath,
+        timeout=timeout(config),
+        stretch=0.0 if watched else timeout_factor(config),
+        expected=(pytest.xfail.Exception,),
+        skips=(pytest.skip.Exception,),
+        passes_through=(pytest.exit.Exception,),
+        before_import=pytest.register_assert_rewrite,
+        hear=functools.partial(launch.replay_event, secrets),
+        stop=lambda reason, status: launch.exit_session(secrets.text(reason), status),
+        secrets=secrets,
+        door=context_access.step_context_access(config),
+        inline=bool(watched or "pydevd" in sys.modules),
+        slot=session_slot(config),
+        run=state_of(config).folder.path.name,
+        folder=state_of(config).folder.path,
+        given=state_of(config).given,
+        waiting=progress.wait_printer(config),
+        resources_there=variables.resource_counts(config),
+        live=failures.shown_live(config),
+        max_log=max_log(config),
+        max_artifact=max_artifact(config),
+    )
+
+
+def session_slot(config: pytest.Config) -> "Slot":
+    """Return the lanes that one step at a time runs in, ended with the session."""
+    from pytest_orchestrator.execution.lanes.lane import Lanes, Slot
+    from pytest_orchestrator.execution.lanes.watchdog import Watchdog
+
+    lanes = Lanes()
+    config.add_cleanup(lanes.close)
+    from pytest_orchestrator.plugin import dask
+
+    given = getattr(config, "workerinput", {}).get(GUARD)
+    file = Path(given) if given and Path(given).parent.is_dir() else None
+    note = (sys.executable, "-c", _WATCHDOG_ENTRY, PACKAGE_FOLDER)
+    guard = Watchdog(lanes, note, lambda: terminal(config), file)
+    config.add_cleanup(guard.close)
+    slot = Slot(lanes, lane_program(config), Links(), runner=dask.runner(config), guard=guard)
+    config.add_cleanup(slot.links.close)
+    return slot
+
+
+_WATCHDOG_ENTRY = """\
+import sys
+sys.path.append(sys.argv.pop(1))
+from pytest_orchestrator.runs.watchdog_entry import main
+main()"""

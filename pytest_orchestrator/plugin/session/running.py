@@ -1,0 +1,222 @@
+"""Running session: Python lanes started early, owed steps run at an early end."""
+
+import os
+import warnings
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.plugin import dask
+from pytest_orchestrator.plugin.collection import needs
+from pytest_orchestrator.plugin.collection.nodes import StepItem
+from pytest_orchestrator.plugin.interrupts import EarlyEnds, interrupt_on_sigterm, keep_statuses
+from pytest_orchestrator.plugin.python_lane import launch
+from pytest_orchestrator.plugin.reporting import reports as step_reports
+from pytest_orchestrator.plugin.reporting import tables, worker_reports
+from pytest_orchestrator.plugin.reporting.progress import print_line
+from pytest_orchestrator.plugin.session import finally_steps, journal
+from pytest_orchestrator.plugin.session.finally_steps import FinallySteps
+from pytest_orchestrator.plugin.session_state import CONTROLLER, state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+
+_EARLY_ENDS = "orchestrator-early-ends"
+
+
+def start(session: pytest.Session) -> None:
+    """Register what a session with recipes needs while it runs."""
+    _end_with_controller(session.config)
+    finals = FinallySteps(session)
+    last_items = finally_steps.FinallyProtocol(session.config, finals)
+    register = session.config.pluginmanager.register
+    register(last_items, "orchestrator-last-items")
+    register(RunningSession(session, finals, last_items), "orchestrator-running")
+    register(step_reports.Blocks(), "orchestrator-blocks")
+    tables.show_tables(session.config)
+
+
+def _end_with_controller(config: pytest.Config) -> None:
+    """Let a worker of xdist be killed once its controller is gone: it waits for steps, not for it.
+
+    One that the controller did not start itself, by way of ssh for example, is left alone. One
+    whose controller is gone by now ends by itself, since nobody hands it any items.
+    """
+    if os.getppid() == getattr(config, "workerinput", {}).get(CONTROLLER):
+        from pytest_orchestrator.execution.supervision import os_support
+
+        os_support.end_with_parent()
+
+
+class RunningSession:
+    """Runs the ``finally`` steps that are owed where the session ends before its time."""
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        finals: FinallySteps,
+        last_items: finally_steps.FinallyProtocol,
+    ) -> None:
+        self._session = session
+        self._finals = finals
+        self._last_items = last_items
+        self._worker = hasattr(session.config, "workerinput")
+        self._ending = False
+        session.config.add_cleanup(interrupt_on_sigterm())
+        session.config.add_cleanup(keep_statuses())
+
+    @pytest.hookimpl(wrapper=True, trylast=True, specname="pytest_runtest_protocol")
+    def pytest_runtest_protocol_within(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Tear down an item that was cut off, while other plugins are still around it."""
+        try:
+            return (yield)
+        except finally_steps.INTERRUPTS:
+            self._tell_interrupted(item)
+            if not self._ending:
+                finally_steps.torn_down(item, next(iter(self._finals.owed_now()), None))
+            raise
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Look after each item whether the session goes on, and which recipes are over."""
+        self._finals.begin(item)
+        try:
+            done = yield
+        except finally_steps.INTERRUPTS:
+            self._end()
+            raise
+        if self._session.shouldfail or self._session.shouldstop:
+            self._end()
+        step_reports.forget(item)
+        for run in self._finals.over_after(item):
+            self._over(run)
+            run.let_go()
+        return done
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Make the folder of the run, while what steps run in gets ready."""
+        config = self._session.config
+        if not self._worker and not config.pluginmanager.has_plugin(_EARLY_ENDS):
+            ends = EarlyEnds(self._session, launch.terminal(config))
+            config.pluginmanager.register(ends, _EARLY_ENDS)
+        dask.start(self._session)
+        if not self._session.testsfailed and not self._worker:
+            start_python_lanes(self._session)
+        journal.begin(self._session, state_of(config))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Run what is owed still: the session was ended between two items."""
+        self._ending = True
+        self._by_hand()
+        for run in state_of(self._session.config).runs.values():
+            self._over(run)
+
+    def _over(self, run: "RecipeRun") -> None:
+        """Let a run be over, and tell of its services: what they used, and who died."""
+        for result in run.over():
+            item = self._finals.item(run, result.step)
+            item.result = result
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                with step_reports.logged() as log:
+                    run.tell_heard(result.step)
+                item.warn_of_leftovers(result)
+            for one in caught:
+                told = {"warning_message": one, "when": "runtest", "location": None}
+                recorded = item.ihook.pytest_warning_recorded
+                recorded.call_historic(kwargs=told | {"nodeid": item.nodeid})
+            report = step_reports.made_by_hand(item)[1]
+            if log:
+                report.sections.append(("Captured log call", "\n".join(log)))
+            self._last_items.tell(item, report)
+
+    def _end(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        owed = self._finals.owed_now()
+        for step, after in finally_steps.followed(owed, None):
+            if self._finals.selected(step) and not self._worker:
+                step.ihook.pytest_runtest_protocol(item=step, nextitem=after)
+            else:
+                self._last_items.play([step], after)
+        self._by_hand()
+
+    def _tell_interrupted(self, item: pytest.Item) -> None:
+        """Report a step that was cut off: pytest itself tells nothing of it."""
+        setup = needs.cut_off(item)
+        if setup is not None and self._worker:
+            worker_reports.report_later(item.config, setup)
+        elif setup is not None:
+            item.ihook.pytest_runtest_logreport(report=setup)
+        if not isinstance(item, StepItem) or item.result is None:
+            return
+        failure = item.result.failure
+        if failure is None or failure.kind != "interrupted":
+            return
+        self._tell(item, step_reports.made_by_hand(item)[1:])
+        if item.step.is_final:
+            left = [step.name for step in self._finals.owed_now()]
+            follow = f"; {' and '.join(left)} still to run" if left else ""
+            words = f"finally step '{item.name}' was {failure.reason}{follow}"
+            print_line(self._session.config, words, after_signal=True)
+
+    def _by_hand(self) -> None:
+        """Run what is still owed where pytest can set up no item any more.
+
+        pytest may have closed its capture by now, so the reports are made here. A step
+        that asks for fixtures cannot have them and is an error that says so.
+        """
+        for item in self._finals.owed_now():
+            names = [*item.recipe.fixtures, *item.step.fixtures]
+            if names:
+                why = f"the session ended early; no fixture can be set up: {', '.join(names)}"
+                item.result = item.run.note(item.step, "failed", why)
+            else:
+                try:
+                    item.result = item.run.result(item.step)
+                except finally_steps.INTERRUPTS:
+                    item.result = item.run.results[item.step.name]
+                    self._tell_interrupted(item)
+                    continue
+            self._tell(item, step_reports.made_by_hand(item))
+
+    def _tell(self, item: StepItem, reports: list[pytest.TestReport]) -> None:
+        for report in reports:
+            self._last_items.report(item, report)
+
+
+def start_python_lanes(session: pytest.Session) -> None:
+    """Start the lanes that Python steps will need; their imports take a while."""
+    state = state_of(session.config)
+    first = state.environment.slot
+    idle = state.environment.inline or session.config.getoption("setuponly", False)
+    if (
+        idle
+        or first is None
+        or first.runner is not None
+        or not any(map(_needs_python, session.items))
+    ):
+        return
+    first.python.start()
+    for run in state.runs.values():
+        run.start_early()
+
+
+def _needs_python(item: pytest.Item) -> bool:
+    """Tell whether a Python step in a process of its own runs for an item."""
+    from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
+    from pytest_orchestrator.recipe.model.step import CodeStep
+
+    needs = item.stash.get(NEEDS, None)
+    asked = needs.asked if isinstance(needs, Needs) else []
+    steps = [step for _, steps in asked for step in steps]
+    if isinstance(item, StepItem):
+        steps += [item.step] * (not item.recipe.fixtures)
+    return any(
+        isinstance(step, CodeStep) and step.isolation != "inline" and not step.fixtures
+        for step in steps
+    )

@@ -1,0 +1,220 @@
+"""Session start: recipes kept whole and in order, dependencies noted.
+
+The end of collecting is the only moment that comes after ``--ff`` and the shufflers.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_orchestrator.plugin import worker_context
+from pytest_orchestrator.plugin.collection import needs, recipe_needs
+from pytest_orchestrator.plugin.collection.needs import (
+    NEEDS,
+    Needs,
+    recipes_of_marks,
+    refusal,
+    request_fixture,
+)
+from pytest_orchestrator.plugin.options import settings
+from pytest_orchestrator.plugin.reporting import progress, tables
+from pytest_orchestrator.plugin.session_state import state_of
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.context.rpc.xdist import SharedContext
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+    from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+    from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.model.step import Step
+
+
+def keep_recipes_whole(session: pytest.Session) -> None:
+    """Regroup the items of a session, note what each needs, and make ready to run them."""
+    steps = _steps(session)
+    marked = [item for item in session.items if item.get_closest_marker("recipe")]
+    register = session.config.pluginmanager.register
+    told = tables.Header(session, steps)
+    register(told, "orchestrator-header")
+    if not steps and not marked:
+        return
+    register(needs, "orchestrator-needs")
+    progress.start_progress(session, {item.nodeid for item in steps})
+    _regroup(session, steps)
+    tests = [(test, _linked(test)) for test in marked]
+    state = state_of(session.config)
+    resuming, snapshots = state.resuming, None
+    if resuming is not None:
+        resuming.take_up(list(state.runs.values()))
+        told.earlier.append(resuming)
+    if session.config.getoption("recipe_needs") == "snapshot":
+        from pytest_orchestrator.plugin.journal.snapshots import Snapshots
+
+        snapshots = Snapshots(session.config)
+        told.earlier.append(snapshots)
+    if worker_context.is_shared(session.config):
+        _take_up_of_others(state)
+    _note_needs(session, steps, tests, snapshots)
+    if resuming is not None:
+        resuming.mark(steps)
+    needs.write_groups(session)
+    if not session.config.option.collectonly:
+        from pytest_orchestrator.plugin.session import running
+
+        running.start(session)
+        if settings.jobs(session.config) > 1:
+            from pytest_orchestrator.plugin.session import parallel
+
+            told.serial = parallel.start(session)
+
+
+def _take_up_of_others(state: "SessionState") -> None:
+    """In a worker that takes the place of one that died: know what has been done."""
+    for run, result in worker_context.take_up(
+        cast("SharedContext", state.context), state.runs.values()
+    ):
+        assert state.keeper is not None  # noqa: S101  # it relays to the controller
+        from pytest_orchestrator.execution.notifications import Finished
+
+        state.keeper.happened(run.recipe, Finished(run.recipe.step(result.step), result))
+
+
+def _steps(session: pytest.Session) -> "list[StepItem]":
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    return [item for item in session.items if isinstance(item, StepItem)]
+
+
+def _regroup(session: pytest.Session, steps: "list[StepItem]") -> None:
+    """Put the steps of a recipe together, in order, where the first of them stands.
+
+    The recipes that it needs come before it.
+    """
+    for item in steps:
+        recipe_needs.link(item.run, state_of(session.config))
+    groups: dict[str, list[StepItem]] = {}
+    for item in steps:
+        groups.setdefault(item.recipe.key, []).append(item)
+    for group in groups.values():
+        group.sort(key=lambda item: item.step.index)
+    ours = {id(item): item for item in steps}
+    ordered: list[pytest.Item] = []
+    for one in session.items:
+        step = ours.get(id(one))
+        if step is None:
+            ordered.append(one)
+        elif step.recipe.key in groups:
+            for run in (*recipe_needs.upstream_runs(step.run), step.run):
+                ordered += groups.pop(run.recipe.key, [])
+    session.items[:] = ordered
+
+
+def _note_needs(
+    session: pytest.Session,
+    steps: "list[StepItem]",
+    marked: "list[tuple[pytest.Item, tuple[RecipeRun, ...] | str]]",
+    snapshots: "Snapshots | None",
+) -> None:
+    """Tell each item which steps have to run in its setup."""
+    state = state_of(session.config)
+    for item in steps:
+        state.selected.setdefault(item.recipe.key, set()).add(item.step.name)
+    if session.config.getoption("recipe_needs") != "none":
+        others: dict[str, dict[str, Step]] = {}
+        for item in steps:
+            found = _upstream(item, state.selected[item.recipe.key])
+            runs = not refusal(item.run, tuple(found.values()), item.nodeid, item.config)
+            others.setdefault(item.recipe.key, {}).update(found if runs else {})
+        for item in steps:
+            chosen = state.selected[item.recipe.key]
+            follows = item.step.is_final or chosen.intersection(item.step.needs)
+            first = [] if follows else recipe_needs.upstream_runs(item.run)
+            first = [run for run in first if not _is_selected(run, state)]
+            needed = _upstream(item, chosen)
+            if snapshots is not None:
+                services = {name: step for name, step in needed.items() if step.background}
+                _ask(item, item.run, tuple(services.values()), [], {*services})
+                snapshots.instead(item, tuple(needed.values()), first)
+                continue
+            asked = tuple(_before(item, needed, others[item.recipe.key]))
+            _ask(item, item.run, asked, first, {*needed})
+    for test, used in marked:
+        if isinstance(used, str):
+            test.stash[NEEDS] = used
+            request_fixture(test)
+        else:
+            *farther, run = used
+            before = [each for one in used for each in (*recipe_needs.upstream_runs(one), one)]
+            first = [one for one in dict.fromkeys(before) if one is not run]
+            names = {step.name for step in run.recipe.steps}
+            _ask(test, run, run.recipe.steps, first, names, tuple(farther))
+
+
+def _linked(test: pytest.Item) -> "tuple[RecipeRun, ...] | str":
+    """Return the runs that a test asks for by its marks, or why there is none."""
+    runs = recipes_of_marks(test)
+    for run in runs if not isinstance(runs, str) else ():
+        recipe_needs.link(run, state_of(test.config))
+    return runs
+
+
+def _upstream(item: "StepItem", selected: set[str]) -> "dict[str, Step]":
+    """Return the steps that were not selected and that a step needs, by their names.
+
+    A selected need answers for what it needs itself.
+    """
+    found: dict[str, Step] = {}
+    queue = [need for need in item.step.needs if need not in selected]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found[name] = item.recipe.step(name)
+            queue += [need for need in found[name].needs if need not in selected]
+    return found
+
+
+def _before(item: "StepItem", needed: "dict[str, Step]", others: "dict[str, Step]") -> "list[Step]":
+    """Return what a step needs, and what comes before that and will run anyway, in order.
+
+    Args:
+        item: The item of the step.
+        needed: The steps that it needs.
+        others: All steps of the recipe that were not selected and that an item needs.
+    """
+    found = dict(needed)
+    queue = [item.step, *needed.values()]
+    while queue:
+        step = queue.pop()
+        for name in {*step.after, *(step.needs if step is not item.step else ())} & others.keys():
+            if name not in found:
+                found[name] = others[name]
+                queue.append(others[name])
+    return sorted(found.values(), key=lambda step: step.index)
+
+
+def _is_selected(run: "RecipeRun", state: "SessionState") -> bool:
+    """Tell whether all steps of a recipe are items."""
+    chosen = state.selected.get(run.recipe.key, set())
+    return all(step.name in chosen for step in run.recipe.steps)
+
+
+def _ask(
+    item: pytest.Item,
+    run: "RecipeRun",
+    steps: "tuple[Step, ...]",
+    first: "list[RecipeRun]",
+    needed: set[str],
+    also: "tuple[RecipeRun, ...]" = (),
+) -> None:
+    steps = tuple(step for step in steps if step.name not in run.results)
+    if not steps and not first:
+        return
+    refused, resuming = "", state_of(item.config).resuming
+    for each, asked in [*((one, one.recipe.steps) for one in first), (run, steps)]:
+        chosen = state_of(item.config).selected.get(each.recipe.key, set())
+        others = tuple(step for step in asked if step.name not in chosen)
+        refused = refused or refusal(each, others, item.nodeid, item.config)
+        if resuming is not None:
+            refused = refused or resuming.refusals(each.recipe, others)
+    item.stash[NEEDS] = Needs(run, steps, frozenset(needed), refused, tuple(first), also)
+    request_fixture(item)
