@@ -1,4 +1,4 @@
-"""`python -m pytest_orchestrator` is the command line."""
+"""`python -m pytest_orchestrator`."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The command line: results on stdout, all else on stderr; it exits with 0, 1 or 2."""
+"""Command line: results on stdout, all else on stderr; exit codes 0, 1 and 2."""

@@ -1,5 +1,4 @@
-# PYTHON_ARGCOMPLETE_OK
-"""From the words of a command line to one verb, and to how the process exits."""
+"""Entry point of the command line: verbs, version, exit codes."""
 
 import argparse
 import io
@@ -12,8 +11,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 from pytest_orchestrator.cli import verbs
-from pytest_orchestrator.cli.examples import PROGRAM, with_example
-from pytest_orchestrator.cli.mistakes import Mistake, Parser
+from pytest_orchestrator.cli.arguments import PROGRAM, Parser, UsageError, with_example
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
 
@@ -77,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = known[args.verb].run(args)
         sys.stdout.flush()
-    except Mistake as mistake:
+    except UsageError as mistake:
         asked.error(str(mistake))
     except KeyboardInterrupt:
         return 2

@@ -1,4 +1,4 @@
-"""The project that a command is about: its rootdir and settings, as pytest would find them.
+"""Project of a command: rootdir, settings, recipes.
 
 pytest itself takes as long to import as all else that a command does.
 """
@@ -6,15 +6,17 @@ pytest itself takes as long to import as all else that a command does.
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.core import files
 from pytest_orchestrator.plugin.collection.file_matching import claimed
 from pytest_orchestrator.plugin.options.quantities import SIZES, quantity
 
 if TYPE_CHECKING:
+    from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
     from pytest_orchestrator.scriptlets.model import Inventory
 
 _FILES = (
@@ -51,7 +53,7 @@ class Project(NamedTuple):
         try:
             return int(quantity(text, SIZES))
         except ValueError as error:
-            raise Mistake(f"ini key recipe_max_size: {error}") from None
+            raise UsageError(f"ini key recipe_max_size: {error}") from None
 
     @property
     def shell(self) -> str | tuple[str, ...] | None:
@@ -62,7 +64,7 @@ class Project(NamedTuple):
         try:
             return key_types.shell_setting(text) if text else None
         except ValueError as error:
-            raise Mistake(f"ini key recipe_shell: {text!r} {error}") from None
+            raise UsageError(f"ini key recipe_shell: {text!r} {error}") from None
 
     def shown(self, path: Path) -> str:
         """Return a path as messages show it: relative to the rootdir where it is below."""
@@ -152,7 +154,7 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
         text = files.text(path)
         return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
     except (OSError, ValueError) as error:
-        raise Mistake(f"{path} cannot be read: {error}") from None
+        raise UsageError(f"{path} cannot be read: {error}") from None
 
 
 def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
@@ -178,3 +180,73 @@ def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
     if parser.has_section(section):
         return dict(parser[section])
     return {} if name in ("pytest.ini", ".pytest.ini") else None
+
+
+_OF_PLUGINS = ("unknown type", "unknown criterion")
+
+
+class Recipes:
+    """Reads recipes.
+
+    Args:
+        about: Their project.
+    """
+
+    def __init__(self, about: Project) -> None:
+
+        self._about = about
+        self._read: dict[Path, Recipe | RecipeError] = {}
+
+    def at(self, path: Path) -> "Recipe | RecipeError":
+        """Return a recipe, or what is wrong with it."""
+        from pytest_orchestrator.recipe import BUILT_IN, RecipeError
+
+        if path not in self._read:
+            found = self._loaded(path, BUILT_IN.with_shell(self._about.shell))
+            # Asking pytest for its plugins takes longer than most commands; few recipes need it.
+            if isinstance(found, RecipeError) and _may_be_of_plugins(found):
+                found = self._loaded(path, self._extensions)
+            self._read[path] = found
+        return self._read[path]
+
+    def good(self, path: Path) -> "Recipe | None":
+        """Return a recipe; None where it is no good one."""
+        from pytest_orchestrator.recipe import RecipeError
+
+        found = self.at(path)
+        return None if isinstance(found, RecipeError) else found
+
+    def _loaded(self, path: Path, known: "Extensions") -> "Recipe | RecipeError":
+        from pytest_orchestrator.recipe import RecipeError, load
+
+        about = self._about
+        try:
+            return load(path, root=about.root, max_bytes=about.max_bytes, known=known)
+        except RecipeError as error:
+            return error
+
+    @cached_property
+    def _extensions(self) -> "Extensions":
+        return extensions_of(self._about)
+
+
+def extensions_of(about: Project) -> "Extensions":
+    """Return what the plugins of a project bring.
+
+    Raises:
+        Mistake: That cannot be told.
+    """
+    from pytest_orchestrator.plugin.extensions import project_extensions
+
+    try:
+        return project_extensions(about.root)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _may_be_of_plugins(error: "RecipeError") -> bool:
+    return any(
+        problem.head.startswith(_OF_PLUGINS)
+        or (problem.cause is not None and _may_be_of_plugins(problem.cause))
+        for problem in error.problems
+    )

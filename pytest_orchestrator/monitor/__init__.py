@@ -1,1 +1,1 @@
-"""A Dash app that reads run folders, and can never hurt a run."""
+"""Monitor: a Dash app that reads run folders and never changes a run."""

@@ -1,4 +1,4 @@
-"""The Dash app: its pages, what is the same on all of them, and the guard in front of them."""
+"""Dash application of the monitor."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
-from pytest_orchestrator.monitor import drawing
-from pytest_orchestrator.monitor.door import guard
-from pytest_orchestrator.monitor.pages import comparison, run, runs
-from pytest_orchestrator.monitor.shelf import Shelf
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.auth import require_token
+from pytest_orchestrator.monitor.pages import comparison, graph, run, runs
+from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -26,7 +24,7 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
         token: What the printed link has.
         hosts: Names and addresses, without a port, by which it may be asked.
     """
-    drawing.prepare()
+    graph.prepare()
     app = Dash(
         __name__,
         title="runs",
@@ -38,8 +36,8 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
         enable_mcp=False,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
-    watch = Watch(base)
-    shelf = Shelf(watch)
+    watch = RunCache(base)
+    shelf = RunListCache(watch)
     app.layout = html.Div(
         [
             dcc.Location(id="url", refresh="callback-nav"),
@@ -63,11 +61,11 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
         page.register(app, watch, shelf)
     server: Flask = app.server
     server.debug = False  # whatever FLASK_DEBUG says
-    guard(server, token, hosts, app.csp_hashes())
+    require_token(server, token, hosts, app.csp_hashes())
     return server
 
 
-def _page(path: str, watch: Watch, shelf: Shelf) -> Any:
+def _page(path: str, watch: RunCache, shelf: RunListCache) -> Any:
     """Return the page that an address asks for."""
     match path.strip("/").split("/"):
         case [""]:

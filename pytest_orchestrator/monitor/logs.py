@@ -1,9 +1,9 @@
-"""Logs of steps by offset: what was written since, and never the whole file."""
+"""Log chunks of steps by offset."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pytest_orchestrator.monitor.watch import Sight
+from pytest_orchestrator.monitor.run_cache import RunView
 from pytest_orchestrator.reports.text import shown
 from pytest_orchestrator.runs.folder import RunFile, parts
 from pytest_orchestrator.runs.record import StepRecord
@@ -27,7 +27,7 @@ class Part(NamedTuple):
     stop: int
 
 
-def log_of(sight: Sight, step: StepRecord, stream: str) -> Path | None:
+def log_of(sight: RunView, step: StepRecord, stream: str) -> Path | None:
     """Return the log of a step's last try; None where it is in no run folder.
 
     Args:
@@ -41,7 +41,7 @@ def log_of(sight: Sight, step: StepRecord, stream: str) -> Path | None:
     return file.inside(sight.folder)
 
 
-def samples_of(sight: Sight, step: StepRecord) -> Path | None:
+def samples_of(sight: RunView, step: StepRecord) -> Path | None:
     """Return the file with what a step used over time; None where it is in no run folder."""
     name = f"{step.name}.{step.attempt or 1}.jsonl"
     file = step.samples or RunFile(str(Path("resources", *_parts(sight, step), name)))
@@ -77,6 +77,6 @@ def part(path: Path | None, offset: int | None, *, is_open: bool) -> Part | None
     return Part(shown(data.decode("utf-8", "backslashreplace")), start, start + len(data))
 
 
-def _parts(sight: Sight, step: StepRecord) -> tuple[str, ...]:
+def _parts(sight: RunView, step: StepRecord) -> tuple[str, ...]:
     about = sight.record.recipes[step.recipe].about
     return parts(str(about.get("path", step.recipe)), about.get("cell"))

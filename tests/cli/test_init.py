@@ -159,7 +159,9 @@ def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty
 def test_settings_of_pytest_are_read_where_they_are(
     name: str, text: str, left: str, empty: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_orchestrator.cli.kit.find_spec", lambda _: None)  # no Dash here
+    monkeypatch.setattr(
+        "pytest_orchestrator.cli.verbs.init.find_spec", lambda _: None
+    )  # no Dash here
     empty.write(name, text)
     out = empty.call("init").out
     assert ("left to you" in out) == bool(left)
@@ -172,7 +174,7 @@ def test_where_dash_is_installed_its_plugin_is_left_out(
 ) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "pytest_orchestrator.cli.kit.find_spec",
+        "pytest_orchestrator.cli.verbs.init.find_spec",
         lambda name: ModuleSpec("dash", None) if name == "dash" else real(name),
     )
     empty.call("init", "new")

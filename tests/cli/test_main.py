@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator import Context, __version__
-from pytest_orchestrator.cli.context.questions import QUESTIONS
 from pytest_orchestrator.cli.main import known_verbs
+from pytest_orchestrator.cli.verbs.ctx import QUESTIONS
 from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 from tests.run.built import Runs

@@ -50,7 +50,7 @@ def test_every_kind_of_error_has_a_heading() -> None:
     for module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
         if not module.name.startswith("pytest_orchestrator.monitor."):  # it needs Dash
             importlib.import_module(module.name)
-    importlib.import_module("pytest_orchestrator.monitor.serving")
+    importlib.import_module("pytest_orchestrator.monitor.server")
     slugs = {kind.slug for kind in kinds(OrchestratorError)}
 
     assert slugs - headings("errors.md") == set()

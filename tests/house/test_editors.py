@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.drafts import rendered
-from pytest_orchestrator.cli.new_files import recipe
+from pytest_orchestrator.cli.scaffold import rendered
+from pytest_orchestrator.cli.verbs.new import recipe_draft
 from pytest_orchestrator.recipe import editor_schema
 from tests.house.language_server import Editor, editor
 
@@ -124,7 +124,7 @@ def test_each_mistake_is_marked_where_it_is(server: Editor, folder: Path) -> Non
 def test_what_templates_make_has_no_mistake(server: Editor, folder: Path) -> None:
     hello = folder / "hello.yaml"
     hello.write_text(rendered("project/hello.yaml"))
-    mine = recipe("mine", [], has_schema=True)
+    mine = recipe_draft("mine", [], has_schema=True)
     (folder / "mine.yaml").write_text(mine.text)
 
     assert [server.open(hello), server.open(folder / "mine.yaml")] == [[], []]

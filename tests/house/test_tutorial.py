@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.cli.drafts import rendered
+from pytest_orchestrator.cli.scaffold import rendered
 from tests.house.conftest import ROOT
 from tests.house.dash import more
 from tests.house.transcript import play

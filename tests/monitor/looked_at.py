@@ -51,7 +51,7 @@ class Monitor:
         from werkzeug.serving import WSGIRequestHandler, make_server
 
         from pytest_orchestrator.monitor.app import application
-        from pytest_orchestrator.monitor.door import ASKED
+        from pytest_orchestrator.monitor.auth import ASKED
 
         class Quiet(WSGIRequestHandler):
             def log_request(self, *_: object) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pytest_orchestrator.monitor import drawing
+from pytest_orchestrator.monitor.pages import graph
 
 STEPS: list[dict[str, Any]] = [
     {"name": "flash", "state": "passed", "seconds": 1.5},
@@ -14,7 +14,7 @@ STEPS: list[dict[str, Any]] = [
 
 
 def test_boxes_have_states_and_arrows_what_is_waited_for() -> None:
-    found = drawing.elements(STEPS, ["flash", "measure"], "note")
+    found = graph.elements(STEPS, ["flash", "measure"], "note")
     boxes = {one["data"]["id"]: one["classes"].split() for one in found if "label" in one["data"]}
     arrows = {
         (one["data"]["source"], one["data"]["target"]): one["classes"].split()
@@ -37,6 +37,6 @@ def test_boxes_have_states_and_arrows_what_is_waited_for() -> None:
 def test_a_graph_that_is_too_large_for_a_browser_is_a_picture() -> None:
     many = [{"name": f"step_{number}"} for number in range(301)]
 
-    shown = drawing.graph(many, (), None, "graph").to_plotly_json()
+    shown = graph.graph(many, (), None, "graph").to_plotly_json()
     assert shown["props"]["children"].src.startswith("data:image/svg+xml;base64,")
-    assert drawing.graph(STEPS, (), None, "graph").to_plotly_json()["type"] == "Cytoscape"
+    assert graph.graph(STEPS, (), None, "graph").to_plotly_json()["type"] == "Cytoscape"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_orchestrator.monitor.logs import log_of, part, samples_of
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.runs.folder import RunFile
 from tests.monitor.conftest import RUN
 
@@ -49,7 +49,7 @@ def test_what_lies_elsewhere_is_not_read(path: str, tmp_path: Path) -> None:
 
 
 def test_a_step_that_goes_on_has_its_files_where_it_will_have_them(bench: Path) -> None:
-    watch = Watch(bench)
+    watch = RunCache(bench)
     log, samples = watch.see(
         RUN,
         lambda sight: (

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from pytest_orchestrator.monitor.shelf import Shelf
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 from tests.monitor.conftest import OLDER, RUN
 from tests.run.built import Built
 
 GOING = "20261126T000000Z-0003"
 
 
-def read(shelf: Shelf) -> list[dict[str, Any]]:
+def read(shelf: RunListCache) -> list[dict[str, Any]]:
     """Wait until all runs were read."""
     until = time.monotonic() + 30
     while any(row["verdict"] == "…" for row in shelf.rows()):
@@ -25,7 +24,7 @@ def read(shelf: Shelf) -> list[dict[str, Any]]:
 
 def test_runs_are_listed_the_newest_first(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = Built(bench, GOING, test_meta={"dut": {"serial": "A17"}}).begin("flash")
-    shelf = Shelf(Watch(bench))
+    shelf = RunListCache(RunCache(bench))
 
     rows = read(shelf)
     assert [(row["id"], row["verdict"]) for row in rows] == [
@@ -45,7 +44,7 @@ def test_runs_are_listed_the_newest_first(bench: Path, monkeypatch: pytest.Monke
 def test_a_folder_without_a_journal_hides_no_other(bench: Path) -> None:
     (bench / GOING).mkdir()
 
-    assert [row["verdict"] for row in read(Shelf(Watch(bench)))] == [
+    assert [row["verdict"] for row in read(RunListCache(RunCache(bench)))] == [
         "damaged",
         "interrupted",
         "passed",

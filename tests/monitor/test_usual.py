@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.monitor.usual import Usual, to_go
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.eta import StepEstimates, to_go
+from pytest_orchestrator.monitor.run_cache import RunCache
 from pytest_orchestrator.reports.html.timeline import moment
 from tests.monitor.conftest import OLDER, RUN
 from tests.run.built import RECIPE, Built
@@ -14,7 +14,7 @@ FLASH, MEASURE, RELEASE = ((RECIPE, name) for name in ("flash", "measure", "rele
 
 
 def test_what_steps_took_before_is_read_once(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = Usual()
+    usual = StepEstimates()
 
     assert usual.of(bench / RUN, [FLASH]) == {FLASH: 2.0}
     monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)
@@ -26,7 +26,7 @@ def test_the_rest_is_what_is_usual_less_what_was_run(tmp_path: Path) -> None:
     built = Built(tmp_path, RUN).begin("flash", "measure", "release")
     built.step("flash")
     built.start("measure")
-    run = Watch(tmp_path).see(RUN, lambda sight: sight.record)
+    run = RunCache(tmp_path).see(RUN, lambda sight: sight.record)
     began = moment(run.steps[1].started or "")
     usual = {FLASH: 100.0, MEASURE: 10.0, RELEASE: 5.0}
 

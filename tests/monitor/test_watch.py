@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.runs import record
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.lookup import NoRun
@@ -15,12 +15,12 @@ from tests.run.built import Built
 GOING = "20261126T000000Z-0003"
 
 
-def states(sight: Sight) -> list[str]:
+def states(sight: RunView) -> list[str]:
     return [step.state for step in sight.record.steps]
 
 
 def test_a_run_is_followed_until_its_process_is_gone(bench: Path) -> None:
-    watch, built = Watch(bench), Built(bench, GOING).begin("flash", "measure")
+    watch, built = RunCache(bench), Built(bench, GOING).begin("flash", "measure")
     built.start("flash")
 
     first = watch.see(GOING, lambda sight: (sight.version, states(sight)))
@@ -43,7 +43,7 @@ def test_all_pages_share_one_reader(bench: Path, monkeypatch: pytest.MonkeyPatch
         fold(run, entry)
 
     monkeypatch.setattr(record.RunRecord, "fold", noted)
-    watch = Watch(bench)
+    watch = RunCache(bench)
     for _ in range(20):
         watch.see(OLDER, states)
 
@@ -54,7 +54,7 @@ def test_a_torn_last_line_is_waited_for(bench: Path) -> None:
     journal = bench / RUN / "journal.jsonl"
     whole = journal.read_bytes()
     journal.write_bytes(whole[:-10])
-    watch = Watch(bench)
+    watch = RunCache(bench)
 
     lines = watch.see(RUN, lambda sight: sight.record.lines)
     with journal.open("ab") as file:
@@ -66,13 +66,13 @@ def test_a_journal_that_was_changed_is_told_and_read_no_further(bench: Path) -> 
     journal = bench / RUN / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b'"A17"', b'"A71"'))
 
-    told = Watch(bench).see(RUN, lambda sight: (sight.record.state, sight.trouble))
+    told = RunCache(bench).see(RUN, lambda sight: (sight.record.state, sight.trouble))
     assert told[0] == "damaged"
     assert told[1].startswith("the journal was changed, ")
 
 
 def test_a_folder_that_was_deleted_is_no_run(bench: Path) -> None:
-    watch = Watch(bench)
+    watch = RunCache(bench)
     watch.see(RUN, states)
     shutil.rmtree(bench / RUN)
 
@@ -83,4 +83,4 @@ def test_a_folder_that_was_deleted_is_no_run(bench: Path) -> None:
 @pytest.mark.parametrize("name", ["..", ".", "", "latest", f"../runs/{RUN}", f"{RUN}/..", "x\0"])
 def test_nothing_else_is_a_run(name: str, bench: Path) -> None:
     with pytest.raises(NoRun):
-        Watch(bench).folder(name)
+        RunCache(bench).folder(name)

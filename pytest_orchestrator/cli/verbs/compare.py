@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli import run_selection
+from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.reports.text import aligned, say, say_json
 
 EXAMPLE = "compare"
@@ -20,10 +20,10 @@ _LONGEST = 40
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
-    past.declare_run(
-        parser, "a", metavar="A", nargs="?", help=f"{past.ONE} (default: the one before B)"
+    run_selection.declare_run(
+        parser, "a", metavar="A", nargs="?", help=f"{run_selection.ONE} (default: the one before B)"
     )
-    past.declare_run(
+    run_selection.declare_run(
         parser, "b", metavar="B", nargs="?", default="latest", help="the same (default: latest)"
     )
     parser.add_argument(
@@ -42,15 +42,15 @@ def run(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.compare.drift import FACTOR
     from pytest_orchestrator.runs.compare.history import History
 
-    after = past.folder(args.b)
+    after = run_selection.run_folder(args.b)
     known = lookup.earlier_runs(after)
     if args.a is None and not known:
-        raise Mistake(f"there is no run before {after.name} that it could be compared with")
-    before = past.folder(args.a) if args.a else known[0]
+        raise UsageError(f"there is no run before {after.name} that it could be compared with")
+    before = run_selection.run_folder(args.a) if args.a else known[0]
     history, factor = History(known), args.factor or FACTOR
     told = compared(
-        past.read(before),
-        past.read(after),
+        run_selection.read_run(before),
+        run_selection.read_run(after),
         lambda recipe, step: history.figures(recipe, step, _LAST),
         factor,
     )
@@ -92,18 +92,18 @@ def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_orchestrator.cli.trends import shown, with_unit
+    from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
 
-    usual, unit = shown(one["usual"], one["unit"]), one["unit"]
+    usual, unit = shown_figure(one["usual"], one["unit"]), one["unit"]
     times = f"{one['factor']:.3g} times"
     return _where(one), one["figure"], f"{usual} -> {with_unit(one['b'], unit)}", times
 
 
 def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
-    from pytest_orchestrator.cli.trends import shown, with_unit
+    from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
 
     change = f"{(one['b'] - one['a']) / abs(one['a']) * 100:+.3g} %" if one["a"] else ""
-    values = f"{shown(one['a'], one['unit'])} -> {with_unit(one['b'], one['unit'])}"
+    values = f"{shown_figure(one['a'], one['unit'])} -> {with_unit(one['b'], one['unit'])}"
     return _where(one), one["figure"], values, change
 
 

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.mistakes import Mistake, existing
+from pytest_orchestrator.cli import run_selection
+from pytest_orchestrator.cli.arguments import UsageError, existing
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import say
@@ -26,8 +26,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="a recipe; with --run one of that run, a cell of its matrix as `runs show` has it",
     )
-    past.declare_run(
-        parser, "--run", metavar="RUN", help=f"show what became of the steps in {past.ONE}"
+    run_selection.declare_run(
+        parser, "--run", metavar="RUN", help=f"show what became of the steps in {run_selection.ONE}"
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="a file that ends in .svg, .mmd or .dot"
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     output: Path | None = args.output
     known = {".svg": svg, ".mmd": mermaid, ".dot": dot}
     if output is not None and output.suffix not in known:
-        raise Mistake(f"{output} ends in none of {', '.join(known)}")
+        raise UsageError(f"{output} ends in none of {', '.join(known)}")
     steps = _of_run(args.run, args.recipe) if args.run else _of_file(args.recipe)
     if output is None:
         say(*mermaid(steps).splitlines())
@@ -50,35 +50,35 @@ def run(args: argparse.Namespace) -> int:
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Mistake(f"{output}: {error.strerror}") from None
+        raise UsageError(f"{output}: {error.strerror}") from None
     return 0
 
 
 def _of_run(name: str, recipe: str) -> "Steps":
     from pytest_orchestrator.reports.views import steps_of
 
-    found = past.record(name)
+    found = run_selection.run_record(name)
     keys = [key for key in found.recipes if recipe in (key, Path(key).stem)]
     keys = keys or [key for key in found.recipes if key.partition("[")[0] == recipe]
     if not keys:
         there = nearest(recipe, found.recipes) or f"; there is {', '.join(found.recipes) or 'none'}"
-        raise Mistake(f"run {found.id} has no recipe '{recipe}'{there}")
+        raise UsageError(f"run {found.id} has no recipe '{recipe}'{there}")
     if len(keys) > 1:
-        raise Mistake(f"run {found.id} has several: {', '.join(keys)}")
+        raise UsageError(f"run {found.id} has several: {', '.join(keys)}")
     return steps_of(found.recipes[keys[0]])
 
 
 def _of_file(name: str) -> "Steps":
-    from pytest_orchestrator.cli.recipes import Recipes
+    from pytest_orchestrator.cli.project import Recipes
     from pytest_orchestrator.recipe.problems import RecipeError
 
     try:
         path = existing(name)
     except argparse.ArgumentTypeError as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
     found = Recipes(project([path])).at(path)
     if isinstance(found, RecipeError):
-        raise Mistake(f"{name} is no good recipe; pytest-orchestrator validate tells why")
+        raise UsageError(f"{name} is no good recipe; pytest-orchestrator validate tells why")
     return [
         {"name": step.name, "needs": [*step.needs], "after": [*step.after], "final": step.is_final}
         for step in found.steps + found.final

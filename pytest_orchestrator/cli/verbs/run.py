@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.mistakes import existing
+from pytest_orchestrator.cli.arguments import existing
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "run --recipe recipes/example.yaml -v"

@@ -4,12 +4,16 @@ import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.cli import past
-from pytest_orchestrator.cli.examples import with_example
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli import run_selection
+from pytest_orchestrator.cli.arguments import UsageError, with_example
 from pytest_orchestrator.reports.text import aligned, say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_orchestrator.runs.compare.history import Trend
 
 EXAMPLE = "runs"
 
@@ -30,7 +34,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser(
         "show", help="one run and its steps", **with_example("runs show latest")
     )
-    past.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
+    run_selection.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
     prune = verbs.add_parser(
         "prune",
         help="take the oldest runs away, never one that goes on",
@@ -55,22 +59,20 @@ def run(args: argparse.Namespace) -> int:
     if args.sub == "prune":
         return _prune(args)
     if args.trend is not None:
-        from pytest_orchestrator.cli import trends
-
-        return trends.show(args.trend, as_json=args.json)
+        return show_trends(args.trend, as_json=args.json)
     return _list(args)
 
 
 def _list(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs import lookup
 
-    told = [_summary(folder) for folder in lookup.run_folders(past.base())]
+    told = [_summary(folder) for folder in lookup.run_folders(run_selection.runs_folder())]
     if args.json:
-        say_json({"folder": str(past.base()), "runs": told})
+        say_json({"folder": str(run_selection.runs_folder()), "runs": told})
     elif told:
         say(*aligned([_HEAD, *map(_row, told)], frozenset({4})))
     else:
-        say(f"no run in {past.base()}")
+        say(f"no run in {run_selection.runs_folder()}")
     return 0
 
 
@@ -79,8 +81,8 @@ def _summary(folder: Path) -> dict[str, Any]:
     from pytest_orchestrator.runs.summary import summary
 
     try:
-        return summary(past.read(folder), folder.name)
-    except Mistake:
+        return summary(run_selection.read_run(folder), folder.name)
+    except UsageError:
         unknown = {"state": "unreadable", "verdict": "unreadable", "start": "", "seconds": 0.0}
         return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
 
@@ -104,8 +106,8 @@ def _show(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.record import UNTOUCHED
     from pytest_orchestrator.runs.summary import step_row, summary
 
-    folder = past.folder(args.run)
-    found = past.read(folder)
+    folder = run_selection.run_folder(args.run)
+    found = run_selection.read_run(folder)
     told = summary(found, folder.name)
     steps = [step_row(step) for step in found.steps if step.state not in UNTOUCHED]
     if args.json:
@@ -147,7 +149,11 @@ def _prune(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs.lookup import prunable, prune
 
     keep = _kept() if args.keep is None else args.keep
-    gone = prunable(past.base(), keep) if args.dry_run else prune(past.base(), keep)
+    gone = (
+        prunable(run_selection.runs_folder(), keep)
+        if args.dry_run
+        else prune(run_selection.runs_folder(), keep)
+    )
     if args.json:
         say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
         return 0
@@ -164,7 +170,7 @@ def _kept() -> int:
 
     text = str(project().settings.get("recipe_keep_runs", "20"))
     if not text.strip().isdigit():
-        raise Mistake(f"ini key recipe_keep_runs: {text!r} is no number of runs; give --keep N")
+        raise UsageError(f"ini key recipe_keep_runs: {text!r} is no number of runs; give --keep N")
     return int(text)
 
 
@@ -182,3 +188,90 @@ def moment(ts: str) -> str:
 def counted(steps: Mapping[str, int]) -> str:
     """Show how many steps there are of each state."""
     return ", ".join(f"{number} {state}" for state, number in steps.items()) or "none"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_LONGEST = 20
+
+
+def show_trends(name: str, *, as_json: bool) -> int:
+    """Print the trends of a step or a measurement, or of all steps where the name is empty.
+
+    Raises:
+        Mistake: No run has a step or a measurement of that name.
+    """
+    from pytest_orchestrator.core.suggestions import nearest
+    from pytest_orchestrator.runs import lookup
+    from pytest_orchestrator.runs.compare.history import trends
+
+    folders = lookup.run_folders(run_selection.runs_folder())
+    found = trends(folders, name)
+    if name and not found:
+        known = {word for one in trends(folders) for word in (one.step, one.figure)}
+        raise UsageError(f"no step and no measurement '{name}' in any run{nearest(name, known)}")
+    if as_json:
+        say_json({"trends": [_plain(one) for one in found]})
+        return 0
+    say(*_lines(found, points=bool(name)))
+    return 0
+
+
+def _lines(found: "Sequence[Trend]", *, points: bool) -> "Iterator[str]":
+    if not found:
+        yield f"no run in {run_selection.runs_folder()}"
+        return
+    head = ("recipe", "step", "figure", "runs", "median", "spread", "last", "")
+    yield from aligned([head, *map(_trend_row, found)], frozenset({3, 4, 5, 6}))
+    for one in found if points else ():
+        yield ""
+        yield f"{one.step} {one.figure}{f', {one.unit}' if one.unit else ''}"
+        rows = [
+            (
+                f"  {each.run}",
+                shown_figure(each.value, one.unit),
+                "" if each.passed else "recipe failed",
+            )
+            for each in one.points
+        ]
+        yield from aligned(rows, frozenset({1}))
+
+
+def _trend_row(one: "Trend") -> tuple[str, ...]:
+    known = one.usual
+    drift = f"  {shown_figure(one.drift.factor, '')} times" if one.drift else ""
+    return (
+        one.recipe,
+        one.step,
+        one.figure,
+        str(len(one.points)),
+        with_unit(known.median, one.unit) if known else "-",
+        shown_figure(known.spread, one.unit) if known else "-",
+        shown_figure(one.points[-1].value, one.unit),
+        f"{_drawn([point.value for point in one.points[-_LONGEST:]])}{drift}",
+    )
+
+
+def shown_figure(value: float, unit: str) -> str:
+    """Show a figure to a person; bytes in millions."""
+    return f"{value / 1e6 if unit == 'bytes' else value:.4g}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Show a figure with its unit."""
+    return f"{shown_figure(value, unit)} {'MB' if unit == 'bytes' else unit}".rstrip()
+
+
+def _drawn(values: "Sequence[float]") -> str:
+    """Draw figures as bars of text, from the smallest to the largest."""
+    low, high = min(values), max(values)
+    room = (high - low) or 1
+    return "".join(_BARS[round((one - low) / room * (len(_BARS) - 1))] for one in values)
+
+
+def _plain(one: "Trend") -> dict[str, Any]:
+    return {
+        **one._asdict(),
+        "points": [point._asdict() for point in one.points],
+        "usual": one.usual and one.usual._asdict(),
+        "drift": one.drift and {"factor": one.drift.factor, "limit": one.drift.limit},
+    }

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_orchestrator.cli.mistakes import one_of
+from pytest_orchestrator.cli.arguments import one_of
 from pytest_orchestrator.cli.project import project
 
 EXAMPLE = "schema recipe > recipe.schema.json"
@@ -33,7 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print it."""
     if args.plugins and args.name == "recipe":
-        from pytest_orchestrator.cli.recipes import extensions_of
+        from pytest_orchestrator.cli.project import extensions_of
         from pytest_orchestrator.recipe import editor_schema
 
         sys.stdout.write(editor_schema.text(extensions_of(project())))

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import project
 from pytest_orchestrator.reports.text import say
 
@@ -50,7 +50,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve it."""
     if not hasattr(signal, "pthread_sigmask"):
-        raise Mistake("a Context is served on Linux and macOS, on Windows in WSL")
+        raise UsageError("a Context is served on Linux and macOS, on Windows in WSL")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # all threads have it from here
     try:
         kept = None if args.file is None else _kept(args.file)
@@ -106,7 +106,7 @@ def _kept(path: Path) -> "DurableContext":
     try:
         found = durable_context.open_durable_context(path)
     except (OrchestratorError, OSError) as error:
-        raise Mistake(f"--file: {error}") from None
+        raise UsageError(f"--file: {error}") from None
     if found.torn:
         _say(f"{path} ends in the middle of a change, which was never confirmed: it was cut off")
     return found
@@ -126,9 +126,9 @@ def _token(path: Path | None) -> str | None:
                 file.write(f"{secrets.token_urlsafe(32)}\n")
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise Mistake(f"--token-file: {error}") from None
+        raise UsageError(f"--token-file: {error}") from None
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
-        raise Mistake(f"--token-file: {path} has no token; one is a word of 16 letters at least")
+        raise UsageError(f"--token-file: {path} has no token; one is a word of 16 letters at least")
     return token
 
 

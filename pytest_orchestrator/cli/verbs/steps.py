@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     about = project()
     inventory = about.inventory()
     if args.plugins:
-        from pytest_orchestrator.cli.recipes import extensions_of
+        from pytest_orchestrator.cli.project import extensions_of
         from pytest_orchestrator.plugin.extensions import with_types
 
         inventory = with_types(inventory, extensions_of(about))

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_orchestrator.cli import past
+from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.reports.text import say, say_json
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ EXAMPLE = "verify latest"
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Say which arguments there are."""
-    past.declare_run(
+    run_selection.declare_run(
         parser,
         "run",
         metavar="RUN|FILE.zip",
-        help=f"{past.ONE}; or a file that `report --bundle` wrote",
+        help=f"{run_selection.ONE}; or a file that `report --bundle` wrote",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
@@ -45,7 +45,7 @@ def _proof(name: str) -> "Verification":
         from pytest_orchestrator.runs.evidence.bundle import verify_bundle
 
         return verify_bundle(Path(name))
-    return verify_folder(past.folder(name))
+    return verify_folder(run_selection.run_folder(name))
 
 
 def _told(proof: "Verification") -> str:

@@ -1,1 +1,1 @@
-"""What a browser shows: each page lays out what others have worked out."""
+"""Pages of the monitor."""

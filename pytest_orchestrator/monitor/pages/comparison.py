@@ -1,4 +1,4 @@
-"""The page of two runs: what differs between them."""
+"""Comparison page of two runs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +8,8 @@ from urllib.parse import quote
 
 from dash import dcc, html
 
-from pytest_orchestrator.monitor.pages.footer import footer
-from pytest_orchestrator.monitor.shelf import Shelf
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.pages.run import footer
+from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache
 from pytest_orchestrator.reports.text import duration, look, sign
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.comparison import compared
@@ -22,7 +21,7 @@ _MOST: Final = 300
 _LONGEST: Final = 200
 
 
-def layout(watch: Watch, a: str, b: str) -> Any:
+def layout(watch: RunCache, a: str, b: str) -> Any:
     """Return the page."""
     try:
         told = compared(lookup.load_record(watch.folder(a)), lookup.load_record(watch.folder(b)))
@@ -41,7 +40,7 @@ def layout(watch: Watch, a: str, b: str) -> Any:
     )
 
 
-def register(app: "Dash", watch: Watch, shelf: Shelf) -> None:
+def register(app: "Dash", watch: RunCache, shelf: RunListCache) -> None:
     """Two runs that are compared are read once: nothing is followed."""
 
 

@@ -1,4 +1,4 @@
-"""The tab of the Context: its keys as a tree, the history of one, and how all was before."""
+"""Context tab: key tree, history, time slider."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.grid import column, grid
-from pytest_orchestrator.monitor.pages.tab import Asked, look_at
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, column, grid, look_at
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import told
@@ -41,7 +40,7 @@ _COLUMNS: Final = (
 )
 
 
-def layout(sight: Sight, _: Asked) -> Any:
+def layout(sight: RunView, _: Asked) -> Any:
     """Return the tab."""
     steps = ended(sight.record)
     table = grid(
@@ -76,7 +75,7 @@ def layout(sight: Sight, _: Asked) -> Any:
     )
 
 
-def version(sight: Sight, place: int | None) -> list[Any]:
+def version(sight: RunView, place: int | None) -> list[Any]:
     """Return what tells whether what is shown is up to date.
 
     Args:
@@ -88,7 +87,7 @@ def version(sight: Sight, place: int | None) -> list[Any]:
     return [sight.record.lines, keys, place, len(ended(sight.record))]
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Keep the tree as it is, or as it was where the slider says so."""
 
     @app.callback(
@@ -125,7 +124,7 @@ def register(app: "Dash", watch: Watch) -> None:
         return look_at(watch, run, lambda sight: history(sight.record.changes, name))
 
 
-def refreshed(sight: Sight, value: int, seen: list[Any]) -> tuple[Any, ...]:
+def refreshed(sight: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
     """Return what changed: of a slider at its end the newest rows, else all as it was.
 
     Whether somebody has moved the slider is told by where it was put last, not by what has

@@ -1,12 +1,12 @@
-"""The tab of logs: both streams of the selected step apart, followed by offset."""
+"""Log tab: stdout and stderr of the selected step."""
 
 from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, Patch, State, dcc, html, no_update
 
 from pytest_orchestrator.monitor.logs import STREAMS, Part, log_of, part
-from pytest_orchestrator.monitor.pages.tab import Asked, found, look_at
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, found, look_at
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PARTS: Final = 60
 """Parts that a page keeps; then it begins anew at the end of the log."""
 
 
-def layout(sight: Sight, asked: Asked) -> Any:
+def layout(sight: RunView, asked: Asked) -> Any:
     """Return the tab."""
     del sight, asked
     options = [{"label": "follow", "value": "follow"}]
@@ -45,7 +45,7 @@ def layout(sight: Sight, asked: Asked) -> Any:
     )
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Add what was written since."""
 
     @app.callback(
@@ -62,7 +62,7 @@ def register(app: "Dash", watch: Watch) -> None:
         return look_at(watch, run, lambda sight: shown(sight, picked, wanted or "", seen))
 
 
-def shown(sight: Sight, picked: str | None, wanted: str, seen: Any) -> tuple[Any, ...]:
+def shown(sight: RunView, picked: str | None, wanted: str, seen: Any) -> tuple[Any, ...]:
     """Return what is new in both streams, a line that tells of which step, and where to go on.
 
     Args:
@@ -107,6 +107,6 @@ def _piece(read: Part | None, offset: int | None, wanted: str) -> Any:
     return patch
 
 
-def _newest(sight: Sight) -> StepRecord | None:
+def _newest(sight: RunView) -> StepRecord | None:
     begun = [step for step in sight.record.steps if step.started]
     return max(begun, key=lambda step: step.lines[0], default=None)

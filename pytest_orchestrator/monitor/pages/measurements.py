@@ -1,4 +1,4 @@
-"""The tab of measurements: each against its limits, and as it was in the last runs."""
+"""Measurements tab: limits and trends."""
 
 import html as escaping
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,10 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
-from pytest_orchestrator.monitor.drawing import COLOURS
-from pytest_orchestrator.monitor.pages.drawer import limits_bar, view
-from pytest_orchestrator.monitor.pages.figure import figure
-from pytest_orchestrator.monitor.pages.tab import Asked, look_at
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, figure, look_at
+from pytest_orchestrator.monitor.pages.graph import COLOURS
+from pytest_orchestrator.monitor.pages.steps import limits_bar, view
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
 from pytest_orchestrator.runs import lookup
@@ -29,7 +28,7 @@ _MOST_BYTES: Final = 8 << 20
 _HEAD: Final = ("step", "name", "value", "against its limits", "wanted", "margin", "verdict")
 
 
-def layout(sight: Sight, _: Asked) -> Any:
+def layout(sight: RunView, _: Asked) -> Any:
     """Return the tab."""
     return html.Div(
         [
@@ -41,13 +40,13 @@ def layout(sight: Sight, _: Asked) -> Any:
     )
 
 
-def version(sight: Sight) -> Any:
+def version(sight: RunView) -> Any:
     """Return what tells whether what is shown is up to date."""
     done = [step for step in sight.record.steps if step.block and step.block.get("measurements")]
     return [len(done), max((step.touched for step in done), default=0), sight.record.state]
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Show what was measured since."""
 
     @app.callback(
@@ -60,7 +59,7 @@ def register(app: "Dash", watch: Watch) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, run: str, seen: Any) -> Any:
-        def show(sight: Sight) -> Any:
+        def show(sight: RunView) -> Any:
             fresh = version(sight)
             if fresh == seen:
                 return (no_update,) * 3
@@ -71,7 +70,7 @@ def register(app: "Dash", watch: Watch) -> None:
         return look_at(watch, run, show)
 
 
-def table(sight: Sight) -> Any:
+def table(sight: RunView) -> Any:
     """Return what was measured last; the rows stand in the order of the recipe."""
     rows: list[Any] = []
     for step in reversed(sight.record.steps):
@@ -97,7 +96,7 @@ def _row(step: str, one: Measurement) -> Any:
     return html.Tr(cells)
 
 
-def trend(sight: Sight) -> Any:
+def trend(sight: RunView) -> Any:
     """Return how figures went over the last runs; nothing where there is no run before."""
     before = (
         one for one in lookup.run_folders(sight.folder.parent) if one.name < sight.folder.name

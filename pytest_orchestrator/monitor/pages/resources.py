@@ -1,4 +1,4 @@
-"""The tab of resources: CPU, memory and I/O, of a step over time, and of all steps."""
+"""Resources tab: CPU, memory and I/O."""
 
 import html as escaping
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +8,10 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
-from pytest_orchestrator.monitor.drawing import COLOURS
 from pytest_orchestrator.monitor.logs import samples_of
-from pytest_orchestrator.monitor.pages.figure import figure
-from pytest_orchestrator.monitor.pages.tab import Asked, found, key, look_at
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, figure, found, key, look_at
+from pytest_orchestrator.monitor.pages.graph import COLOURS
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look
 from pytest_orchestrator.reports.trends import Curves, curves
@@ -29,7 +28,7 @@ _WHOLE: Final = 40
 _BARS: Final = 25
 
 
-def layout(sight: Sight, asked: Asked) -> Any:
+def layout(sight: RunView, asked: Asked) -> Any:
     """Return the tab."""
     over_time, all_steps = drawn(sight, asked)
     height = f"{130 + 24 * min(_BARS, len(sight.record.steps))}px"
@@ -44,12 +43,12 @@ def layout(sight: Sight, asked: Asked) -> Any:
     )
 
 
-def version(sight: Sight, asked: Asked) -> Any:
+def version(sight: RunView, asked: Asked) -> Any:
     """Return what tells whether what is shown is up to date."""
     return [sight.version, asked.picked]
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Let the curves grow."""
 
     @app.callback(
@@ -63,7 +62,7 @@ def register(app: "Dash", watch: Watch) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, picked: str | None, run: str, seen: Any) -> Any:
-        def show(sight: Sight) -> Any:
+        def show(sight: RunView) -> Any:
             asked = Asked(picked)
             fresh = version(sight, asked)
             if fresh == seen and not any(one.state in GOING_ON for one in sight.record.steps):
@@ -83,14 +82,14 @@ def register(app: "Dash", watch: Watch) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(sight: Sight, asked: Asked) -> tuple[go.Figure, go.Figure]:
+def drawn(sight: RunView, asked: Asked) -> tuple[go.Figure, go.Figure]:
     """Return the curves of the selected step, or of the whole run, and the sums of all steps."""
     step = found(sight, asked.picked)
     steps = [step] if step else [one for one in sight.record.steps if one.started][-_WHOLE:]
     return over_time(sight, steps, alone=step is not None), totals(sight.record.steps)
 
 
-def over_time(sight: Sight, steps: Sequence[StepRecord], *, alone: bool) -> go.Figure:
+def over_time(sight: RunView, steps: Sequence[StepRecord], *, alone: bool) -> go.Figure:
     """Return memory and CPU over time.
 
     Args:
@@ -164,7 +163,7 @@ def totals(steps: Iterable[StepRecord]) -> go.Figure:
     return found
 
 
-def _curves(sight: Sight, step: StepRecord, most: int) -> Curves | None:
+def _curves(sight: RunView, step: StepRecord, most: int) -> Curves | None:
     path = samples_of(sight, step)
     return curves(path, most) if path and step.started else None
 

@@ -1,4 +1,4 @@
-"""The page of all runs: the newest first, any of them to open, two of them to compare."""
+"""Page of all runs."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any
@@ -6,10 +6,9 @@ from urllib.parse import quote
 
 from dash import Input, Output, State, ctx, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.footer import footer
-from pytest_orchestrator.monitor.pages.grid import column, grid, looks, number
-from pytest_orchestrator.monitor.shelf import MOST, Shelf
-from pytest_orchestrator.monitor.watch import Watch
+from pytest_orchestrator.monitor.pages.common import column, grid, looks, number
+from pytest_orchestrator.monitor.pages.run import footer
+from pytest_orchestrator.monitor.run_cache import MOST, RunCache, RunListCache
 from pytest_orchestrator.reports.text import look, sign
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ _COLUMNS = (
 )
 
 
-def layout(watch: Watch, shelf: Shelf) -> Any:
+def layout(watch: RunCache, shelf: RunListCache) -> Any:
     """Return the page."""
     rows = _rows(shelf)
     return html.Main(
@@ -56,7 +55,7 @@ def layout(watch: Watch, shelf: Shelf) -> Any:
     )
 
 
-def register(app: "Dash", _: Watch, shelf: Shelf) -> None:
+def register(app: "Dash", _: RunCache, shelf: RunListCache) -> None:
     """Keep the page as it is, and follow what is clicked."""
 
     @app.callback(
@@ -96,7 +95,7 @@ def register(app: "Dash", _: Watch, shelf: Shelf) -> None:
         return False, f"/compare/{quote(two[0])}/{quote(two[1])}"
 
 
-def _rows(shelf: Shelf) -> list[dict[str, Any]]:
+def _rows(shelf: RunListCache) -> list[dict[str, Any]]:
     return [
         row | {"state": f"{sign(row['verdict'])} {row['verdict']}", "look": look(row["verdict"])}
         for row in shelf.rows()

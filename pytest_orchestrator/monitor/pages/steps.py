@@ -1,14 +1,25 @@
-"""The tab of steps: a table that gets only the rows that changed."""
+"""Steps tab: live table, and the drawer of the selected step."""
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.grid import Columns, chosen, column, grid, looks, number
-from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import (
+    Asked,
+    Columns,
+    chosen,
+    column,
+    grid,
+    key,
+    look_at,
+    looks,
+    number,
+)
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
+from pytest_orchestrator.reports.html.budget import Files, Room
+from pytest_orchestrator.reports.html.step_view import Measurement, StepView
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import look, sign
 from pytest_orchestrator.runs.record import GOING_ON, StepRecord
@@ -35,7 +46,7 @@ _COLUMNS = (
 _WORKER = column("worker", "worker", width=120, tooltipField="worker")
 
 
-def layout(sight: Sight, asked: Asked) -> Any:
+def layout(sight: RunView, asked: Asked) -> Any:
     """Return the tab."""
     shown = list(rows(sight.record.steps, time.time()))
     table = grid(
@@ -49,12 +60,12 @@ def layout(sight: Sight, asked: Asked) -> Any:
     return html.Div([dcc.Store(id="steps-seen", data=version(sight)), table], className="fill")
 
 
-def version(sight: Sight) -> Any:
+def version(sight: RunView) -> Any:
     """Return what tells a page whether it is up to date."""
     return [sight.record.lines, sight.record.state, len(sight.record.steps), len(_columns(sight))]
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Keep the table as it is."""
 
     @app.callback(
@@ -68,7 +79,7 @@ def register(app: "Dash", watch: Watch) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, run: str, seen: Any) -> tuple[Any, ...]:
-        def show(sight: Sight) -> tuple[Any, ...]:
+        def show(sight: RunView) -> tuple[Any, ...]:
             line, state, count, width = seen
             steps, columns = sight.record.steps, list(_columns(sight))
             fresh = no_update if version(sight) == seen else version(sight)
@@ -90,7 +101,7 @@ def register(app: "Dash", watch: Watch) -> None:
         return cell["rowId"] if cell else no_update
 
 
-def _columns(sight: Sight) -> Columns:
+def _columns(sight: RunView) -> Columns:
     """Return the columns: that of the workers only where there are any."""
     return (*_COLUMNS, _WORKER) if any(step.where for step in sight.record.steps) else _COLUMNS
 
@@ -147,3 +158,129 @@ def _locks(step: StepRecord) -> str:
         return f"holds {', '.join(names)} since {(step.started or '')[11:19]}"
     waited = (step.block or {}).get("time", {}).get("waited_seconds")
     return f"waited {waited:.2f} s" if waited else ""
+
+
+_ROOM: Final = Room(log=4_000, failed_log=16_000, text=20_000, points=240, changes=50, value=1_000)
+
+
+def view(sight: RunView, step: StepRecord) -> StepView:
+    """Return a step as reports see it."""
+    recipe = sight.record.recipes[step.recipe]
+    order = [*recipe.steps].index(step.name) + 1
+    name = str(recipe.about.get("name") or recipe.key)
+    return StepView("", order, step, name, Files(sight.folder, ""), _ROOM)
+
+
+def drawer(shown: StepView) -> list[Any]:
+    """Return the parts of the drawer; those that have nothing to show are left out."""
+    step = shown.step
+    head = [
+        html.H2(shown.name),
+        html.Span(f"{shown.sign} {shown.state}", className=f"badge look-{shown.look}"),
+        html.Div(_facts(shown), className="quiet"),
+    ]
+    reason = [html.P(shown.reason, className="reason")] if shown.reason else []
+    parts = [
+        _part("Failure", [html.Pre(shown.text, className="text")] if shown.text else []),
+        _part("Criteria", _criteria(shown)),
+        _part("Measurements", measurements(shown.measurements)),
+        _part("Written to the Context", _writes(shown)),
+        _part("Used", _pairs(shown.figures)),
+        _part("Given", _pairs(shown.given)),
+        _part("Tries before", _attempts(shown)),
+        _part("Warnings", [html.P(one) for one in shown.warnings]),
+        _part("Files", [html.P(f"{one.name}, {one.bytes:,} bytes") for one in shown.attachments]),
+        *(_part(log.name, [html.Pre(log.text)]) for log in shown.logs if log.text),
+        _part("Command", [html.Pre(shown.command)] if shown.command else []),
+        _part("Repeat", [html.Pre(shown.repeat)] if step.block else []),
+    ]
+    return [*head, *reason, *(part for part in parts if part is not None)]
+
+
+def _facts(shown: StepView) -> str:
+    step = shown.step
+    told = [shown.recipe]
+    told += [f"line {shown.about['line']}"] if shown.about.get("line") else []
+    told += [f"try {step.attempt}"] if step.attempt > 1 else []
+    told += [f"started {step.started[11:19]} UTC"] if step.started else []
+    told += [f"{shown.seconds} s"] if "seconds" in shown.used else []
+    told += [f"on {shown.where}"] if shown.where else []
+    needs = shown.about.get("needs") or ()
+    told += [f"needs {', '.join(map(str, needs))}"] if needs else []
+    return " · ".join(told)
+
+
+def _part(title: str, content: Sequence[Any]) -> Any | None:
+    return html.Section([html.H3(title), *content]) if content else None
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Any]:
+    rows = [html.Tr([html.Th(name), html.Td(told)]) for name, told in pairs]
+    return [html.Table(html.Tbody(rows), className="pairs")] if rows else []
+
+
+def _criteria(shown: StepView) -> list[Any]:
+    rows = []
+    for one in shown.criteria:
+        why = one["reason"] or one["measured"]
+        mark = "✔" if one["held"] else "✘"
+        looks = "passed" if one["held"] else "failed"
+        rows.append(
+            html.Tr(
+                [
+                    html.Td(mark, className=f"text-{looks}"),
+                    html.Td(one["name"], className="name"),
+                    html.Td(one["wanted"]),
+                    html.Td(why),
+                ]
+            )
+        )
+    more = [html.P(f"and {shown.more_criteria} more")] if shown.more_criteria else []
+    return [html.Table(html.Tbody(rows)), *more] if rows else []
+
+
+def measurements(each: Sequence[Measurement]) -> list[Any]:
+    """Return a table of measurements, each with a bar against its limits."""
+    rows = [
+        html.Tr(
+            [
+                html.Td(one.name, className="name"),
+                html.Td(f"{one.value} {one.unit}", className="figure"),
+                html.Td(limits_bar(one)),
+                html.Td(one.wanted, className="figure"),
+                html.Td(one.margin and f"margin {one.margin}", className="figure"),
+            ]
+        )
+        for one in each
+    ]
+    return [html.Table(html.Tbody(rows))] if rows else []
+
+
+def limits_bar(one: Measurement) -> Any:
+    """Return the bar of a measurement: where the value lies in what is wanted."""
+    if one.bar is None:
+        return ""
+    bar = one.bar
+    good = {"left": f"{bar.low:.2%}", "width": f"{max(bar.high - bar.low, 0.01):.2%}"}
+    verdict = "failed" if one.verdict == "fail" else "passed"
+    return html.Div(
+        [
+            html.Div(className="wanted", style=good),
+            html.Div(className=f"value look-{verdict}", style={"left": f"{bar.value:.2%}"}),
+        ],
+        className="limits",
+        title=f"{one.value} {one.unit}, wanted {one.wanted}",
+    )
+
+
+def _writes(shown: StepView) -> list[Any]:
+    rows = []
+    for one in shown.writes:
+        change = f"{one['old']} → {one['new']}" if one["had"] else one["new"]
+        rows.append(html.Tr([html.Th(one["key"]), html.Td(one["op"]), html.Td(change)]))
+    more = [html.P(f"and {shown.more_writes} more")] if shown.more_writes else []
+    return [html.Table(html.Tbody(rows), className="pairs"), *more] if rows else []
+
+
+def _attempts(shown: StepView) -> list[Any]:
+    return [html.P(f"{number}: {one['reason']}") for number, one in enumerate(shown.attempts, 1)]

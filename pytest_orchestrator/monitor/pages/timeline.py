@@ -1,4 +1,4 @@
-"""The tab of the timeline: bars that grow, one lane per slot, marks for writes to the Context."""
+"""Timeline tab."""
 
 import html as escaping
 import time
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.drawing import COLOURS
-from pytest_orchestrator.monitor.pages.figure import figure
-from pytest_orchestrator.monitor.pages.tab import Asked, key, look_at, recipe_of
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, figure, key, look_at, recipe_of
+from pytest_orchestrator.monitor.pages.graph import COLOURS
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.timeline import Bar, Span, Timeline, timeline
 from pytest_orchestrator.reports.text import look
 
@@ -31,7 +30,7 @@ _WORDS: Final = {
 }
 
 
-def layout(sight: Sight, asked: Asked) -> Any:
+def layout(sight: RunView, asked: Asked) -> Any:
     """Return the tab."""
     return html.Div(
         [
@@ -47,13 +46,13 @@ def layout(sight: Sight, asked: Asked) -> Any:
     )
 
 
-def version(sight: Sight, asked: Asked) -> Any:
+def version(sight: RunView, asked: Asked) -> Any:
     """Return what tells whether what is shown is up to date."""
     recipe = recipe_of(sight, asked)
     return [sight.version, sight.record.state, recipe.key if recipe else "", asked.picked]
 
 
-def register(app: "Dash", watch: Watch) -> None:
+def register(app: "Dash", watch: RunCache) -> None:
     """Let the bars grow, and select what is clicked."""
 
     @app.callback(
@@ -67,7 +66,7 @@ def register(app: "Dash", watch: Watch) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, picked: str | None, run: str, recipe: str | None, seen: Any) -> Any:
-        def show(sight: Sight) -> Any:
+        def show(sight: RunView) -> Any:
             asked = Asked(picked, recipe)
             fresh = version(sight, asked)
             if fresh == seen and sight.record.state != "running":
@@ -86,7 +85,7 @@ def register(app: "Dash", watch: Watch) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(sight: Sight, asked: Asked) -> go.Figure:
+def drawn(sight: RunView, asked: Asked) -> go.Figure:
     """Return the timeline as a figure."""
     recipe = recipe_of(sight, asked)
     until = sight.record.last

@@ -19,10 +19,10 @@ from pytest_orchestrator.monitor.pages import (
     steps,
     timeline,
 )
-from pytest_orchestrator.monitor.pages.drawer import drawer, view
-from pytest_orchestrator.monitor.pages.tab import Asked, key
-from pytest_orchestrator.monitor.pages.verdict import bar
-from pytest_orchestrator.monitor.watch import Sight, Watch
+from pytest_orchestrator.monitor.pages.common import Asked, key
+from pytest_orchestrator.monitor.pages.run import bar
+from pytest_orchestrator.monitor.pages.steps import drawer, view
+from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from tests.monitor.conftest import OLDER, RUN
 from tests.reports.sample_run import RECIPE, psu_run
 from tests.run.built import Built
@@ -35,13 +35,13 @@ def text(component: Any) -> str:
 
 
 @pytest.fixture
-def psu(tmp_path: Path) -> Sight:
+def psu(tmp_path: Path) -> RunView:
     psu_run(tmp_path / "runs" / "20261101T000000Z-0001").seal()
     psu_run(tmp_path / "runs" / RUN).seal()
-    return Watch(tmp_path / "runs").see(RUN, lambda sight: sight)
+    return RunCache(tmp_path / "runs").see(RUN, lambda sight: sight)
 
 
-def test_the_drawer_has_what_reports_tell_of_a_step(psu: Sight) -> None:
+def test_the_drawer_has_what_reports_tell_of_a_step(psu: RunView) -> None:
     shown = {step.name: text(drawer(view(psu, step))) for step in psu.record.steps}
 
     for told in ("ripple = 61.4 mV, high 50 mV", "WARN probe", "margin -11.4", "probe is busy"):
@@ -55,13 +55,13 @@ def test_the_bar_counts_and_estimates(bench: Path) -> None:
     built = Built(bench, LATER, start=time.time_ns() // 1000).begin("flash", "measure")
     built.step("flash")
     usual = {(built.recipe, name): 60.0 for name in ("flash", "measure")}
-    shown = Watch(bench).see(LATER, lambda sight: text(bar(sight, usual, time.time())))
+    shown = RunCache(bench).see(LATER, lambda sight: text(bar(sight, usual, time.time())))
 
     assert "1 of 2 steps · 1 passed, 1 waiting · " in shown
     assert "about 1:00 to go" in shown
 
 
-def test_bars_of_the_timeline_tell_waits_from_tries(psu: Sight) -> None:
+def test_bars_of_the_timeline_tell_waits_from_tries(psu: RunView) -> None:
     figure = timeline.drawn(psu, Asked(f"{RECIPE}::measure_ripple"))
     shapes = {
         (
@@ -83,7 +83,7 @@ def test_bars_of_the_timeline_tell_waits_from_tries(psu: Sight) -> None:
 def test_rows_of_steps_are_those_that_changed(bench: Path) -> None:
     built = Built(bench, LATER).begin("flash", "measure", "release")
     built.step("flash")
-    watch = Watch(bench)
+    watch = RunCache(bench)
     line = watch.see(LATER, lambda sight: sight.record.lines)
     built.add(StepWaits(recipe=built.recipe, step="measure", lock="psu", owner="station_2"))
     run = watch.see(LATER, lambda sight: sight.record)
@@ -95,10 +95,10 @@ def test_rows_of_steps_are_those_that_changed(bench: Path) -> None:
     assert (first["state"], first["seconds"], first["peak"]) == ("✔ passed", 1.0, 50.0)
 
 
-def test_workers_have_a_column_where_there_are_any(psu: Sight, tmp_path: Path) -> None:
+def test_workers_have_a_column_where_there_are_any(psu: RunView, tmp_path: Path) -> None:
     built = Built(tmp_path / "away", LATER).begin("flash", "measure")
     built.step("flash", where={"worker": "bench-3", "host": "lab-a"}).step("measure")
-    sight = Watch(tmp_path / "away").see(LATER, lambda sight: sight)
+    sight = RunCache(tmp_path / "away").see(LATER, lambda sight: sight)
 
     assert [row["worker"] for row in steps.rows(sight.record.steps, 0.0)] == [
         "bench-3 of lab-a",
@@ -114,7 +114,7 @@ def test_workers_have_a_column_where_there_are_any(psu: Sight, tmp_path: Path) -
 
 
 def test_the_context_is_shown_as_it_was(bench: Path) -> None:
-    run = Watch(bench).see(RUN, lambda sight: sight.record)
+    run = RunCache(bench).see(RUN, lambda sight: sight.record)
 
     assert [row["value"] for row in context.rows(run, None)] == ["A18"]
     assert [row["value"] for row in context.rows(run, 1)] == ["A17"]
@@ -129,7 +129,7 @@ def test_a_slider_that_was_moved_stays_though_the_page_asks_again(bench: Path) -
     built = Built(bench, LATER).begin("flash", "measure", "release")
     built.step("flash")
     built.step("measure")
-    watch = Watch(bench)
+    watch = RunCache(bench)
 
     def ask(value: int, seen: Any) -> tuple[Any, ...]:
         return watch.see(LATER, lambda sight: context.refreshed(sight, value, seen))
@@ -152,7 +152,7 @@ def test_a_key_that_changes_keeps_its_place_in_the_tree(tmp_path: Path) -> None:
     for key_name in ("cdu.serial_v1", "dut.a.x", "dut.b", "dut"):
         built.change("flash", key_name, 1)
     built.change("flash", "cdu.serial_v1", 2, scope=built.recipe)
-    watch = Watch(tmp_path)
+    watch = RunCache(tmp_path)
     line = watch.see(RUN, lambda sight: sight.record.lines)
     built.change("flash", "cdu.serial_v1", 3)
     built.change("flash", "dut.a.x", 3)
@@ -166,7 +166,7 @@ def test_a_key_that_changes_keeps_its_place_in_the_tree(tmp_path: Path) -> None:
     assert context.changed(run, run.lines) == []
 
 
-def test_measurements_stand_beside_their_limits_and_their_past(psu: Sight) -> None:
+def test_measurements_stand_beside_their_limits_and_their_past(psu: RunView) -> None:
     table = text(measurements.table(psu))
     trend = measurements.trend(psu)
 
@@ -176,7 +176,7 @@ def test_measurements_stand_beside_their_limits_and_their_past(psu: Sight) -> No
     assert list(trend.figure.data[1].y) == [61.4, 61.4]
 
 
-def test_resources_have_curves_limits_and_sums(psu: Sight) -> None:
+def test_resources_have_curves_limits_and_sums(psu: RunView) -> None:
     step = psu.record.recipes[RECIPE].steps["flash"]
     assert step.block is not None
     step.block["criteria"].append({"name": "max_rss_mb", "held": True, "wanted": 64})
@@ -193,7 +193,7 @@ def test_a_log_is_added_to_by_what_is_new_and_filtered(bench: Path) -> None:
     built = Built(bench, LATER).begin("flash")
     built.start("flash")
     path = built.write("logs/psu/flash.1.stdout", "one\ntwo\n")
-    watch = Watch(bench)
+    watch = RunCache(bench)
 
     def look(wanted: str, seen: Any) -> tuple[Any, ...]:
         return watch.see(LATER, lambda sight: log.shown(sight, None, wanted, seen))
@@ -211,8 +211,8 @@ def test_a_log_is_added_to_by_what_is_new_and_filtered(bench: Path) -> None:
 
 
 def test_two_runs_are_compared(bench: Path) -> None:
-    shown = text(comparison.layout(Watch(bench), OLDER, RUN))
+    shown = text(comparison.layout(RunCache(bench), OLDER, RUN))
 
     for told in ("Outcomes", f"/run/{RUN}", "measure", "dut.serial_v1"):
         assert told in shown
-    assert "no run" in text(comparison.layout(Watch(bench), "..", RUN))
+    assert "no run" in text(comparison.layout(RunCache(bench), "..", RUN))

@@ -1,4 +1,4 @@
-"""The monitor as a process: an address, a link with a token, and an end without a traceback."""
+"""Monitor server: address, access link, shutdown."""
 
 import html
 import os

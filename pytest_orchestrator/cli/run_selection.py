@@ -1,10 +1,10 @@
-"""The runs that a command is about: found by what a person types."""
+"""Run arguments of verbs: finds a recorded run by what a person types."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.cli.project import project
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ _DIR = ".orchestrator/runs"
 ONE = "a run: its id, the beginning of it, latest, or the path of its folder"
 
 
-def base() -> Path:
+def runs_folder() -> Path:
     """Return the folder that has the runs of this project."""
     about = project()
     return about.root / str(about.settings.get("recipe_run_dir", _DIR))
 
 
-def folder(name: str) -> Path:
+def run_folder(name: str) -> Path:
     """Return the folder of a run.
 
     Args:
@@ -33,21 +33,21 @@ def folder(name: str) -> Path:
     from pytest_orchestrator.runs import lookup
 
     try:
-        return lookup.find_run(base(), name)
+        return lookup.find_run(runs_folder(), name)
     except lookup.NoRun as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
-def record(name: str) -> "RunRecord":
+def run_record(name: str) -> "RunRecord":
     """Read a run.
 
     Raises:
         Mistake: There is no such run.
     """
-    return read(folder(name))
+    return read_run(run_folder(name))
 
 
-def read(folder: Path) -> "RunRecord":
+def read_run(folder: Path) -> "RunRecord":
     """Read the run of a folder.
 
     Raises:
@@ -58,7 +58,7 @@ def read(folder: Path) -> "RunRecord":
     try:
         return lookup.load_record(folder)
     except lookup.NoRun as error:
-        raise Mistake(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def declare_run(
@@ -72,4 +72,4 @@ def declare_run(
 def _ids(**_: object) -> list[str]:
     from pytest_orchestrator.runs import lookup
 
-    return ["latest", *(path.name for path in lookup.run_folders(base()))]
+    return ["latest", *(path.name for path in lookup.run_folders(runs_folder()))]

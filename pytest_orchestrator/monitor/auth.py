@@ -1,4 +1,4 @@
-"""Who may look: a token from the printed link, which becomes a cookie; nobody may write.
+"""Authentication of the monitor: token, cookie, read-only requests.
 
 The server answers only to the names that it was given, so that no page of somebody else can
 reach it through a name that leads here (DNS rebinding).
@@ -32,7 +32,9 @@ _POLICY: Final = (
 )
 
 
-def guard(server: "Flask", token: str, hosts: Collection[str], scripts: Collection[str]) -> None:
+def require_token(
+    server: "Flask", token: str, hosts: Collection[str], scripts: Collection[str]
+) -> None:
     """Let in who has the token, and let nobody do anything but look.
 
     Args:

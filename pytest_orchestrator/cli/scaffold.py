@@ -1,10 +1,10 @@
-"""Files that are made from templates and written where none is: never over another."""
+"""Scaffolding: files rendered from templates, never over an existing one."""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_orchestrator.cli.mistakes import Mistake
+from pytest_orchestrator.cli.arguments import UsageError
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,9 +38,9 @@ class Draft(NamedTuple):
             if self.may_run:
                 path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
         except FileExistsError as error:
-            raise Mistake(f"{error.filename} is there already") from None
+            raise UsageError(f"{error.filename} is there already") from None
         except OSError as error:
-            raise Mistake(f"{self.path} cannot be written: {error.strerror}") from None
+            raise UsageError(f"{self.path} cannot be written: {error.strerror}") from None
 
 
 def rendered(template: str, **values: Any) -> str:

@@ -1,4 +1,4 @@
-"""How long steps usually take, from the runs before: what the time to go is estimated by."""
+"""ETA: remaining time of a run, estimated from earlier runs."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ Seconds = dict[tuple[str, str], float]
 """By the key of a recipe and the name of a step."""
 
 
-class Usual:
+class StepEstimates:
     """Knows for each run what its steps took in the runs before it; those are read once."""
 
     def __init__(self) -> None:

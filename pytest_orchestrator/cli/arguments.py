@@ -1,16 +1,16 @@
-"""What is wrong with a command line."""
+"""Argument parser of the command line, usage errors, help examples."""
 
 import argparse
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.reports.text import IN_A_LINE
 
 
-class Mistake(Exception):
+class UsageError(Exception):
     """A command line that cannot be meant; its text says why."""
 
 
@@ -64,3 +64,19 @@ def existing(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{folder} is no folder")
     near = nearest(text, [str(one) for one in sorted(folder.iterdir())])
     raise argparse.ArgumentTypeError(f"there is no {text}{near}")
+
+
+PROGRAM: Final = "pytest-orchestrator"
+
+
+def with_example(words: str) -> dict[str, Any]:
+    """Return what a parser is made with so that its help ends with an example.
+
+    Args:
+        words: What follows the name of the program.
+    """
+    return {
+        "epilog": f"example:\n  {PROGRAM} {words}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
