@@ -16,7 +16,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pytest_orchestrator.monitor.app import application
-from tests.run.built import Built
+from tests.runs.built import Built
 
 RUN = "20261125T101502Z-7f3a"
 STEPS = 3_000

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from pytest_orchestrator.cli.main import main
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 
 class Told(NamedTuple):

@@ -3,7 +3,7 @@
 import json
 
 from tests.cli.conftest import Project
-from tests.run.built import RECIPE, Runs
+from tests.runs.built import RECIPE, Runs
 
 
 def test_two_runs_are_compared(project: Project, runs: Runs) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Project
-from tests.run.built import RECIPE, Runs
+from tests.runs.built import RECIPE, Runs
 
 
 @pytest.fixture

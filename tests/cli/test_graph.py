@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.cli.conftest import Project
-from tests.run.built import RECIPE, Runs
+from tests.runs.built import RECIPE, Runs
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from pytest_orchestrator.core.text import CONTROLS
 from tests.cli.conftest import Project
 from tests.reports.sample_run import psu_run
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 CANARY = "CANARY-7f3a"
 RUNS = ".orchestrator/runs"

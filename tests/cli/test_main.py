@@ -14,7 +14,7 @@ from pytest_orchestrator.cli.main import known_verbs
 from pytest_orchestrator.cli.verbs.ctx import QUESTIONS
 from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 SERVED = ("ctx", "monitor", "serve")  # one asks a session that goes on, the others go on themselves
 ROOT = Path(__file__).parents[2]

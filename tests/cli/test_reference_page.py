@@ -14,7 +14,7 @@ from pytest_orchestrator import Context
 from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 from tests.house.transcript import normal, pattern
-from tests.run.built import Built, Runs
+from tests.runs.built import Built, Runs
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tests.cli.conftest import Project
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 
 def test_the_page_of_a_run_is_made_anew(project: Project, runs: Runs) -> None:

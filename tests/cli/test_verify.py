@@ -3,7 +3,7 @@
 import json
 
 from tests.cli.conftest import Project
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 
 def test_a_run_that_nobody_touched(project: Project, runs: Runs) -> None:

@@ -17,7 +17,7 @@ from pytest_orchestrator.execution.dask.broker import AttemptBroker, WorkerSessi
 from pytest_orchestrator.execution.dask.messages import ClaimRequest, Heartbeat
 from pytest_orchestrator.execution.outcome import user_frames, user_stack
 from pytest_orchestrator.scriptlets.call import call
-from tests.execution.test_tickets import TERMS, Door
+from tests.execution.dask.test_broker import TERMS, Door
 
 
 def names(error: BaseException | None) -> list[str]:

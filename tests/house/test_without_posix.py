@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.house.conftest import ROOT
-from tests.run.built import Runs
+from tests.runs.built import Runs
 
 PAGE = ROOT / "docs" / "explanation" / "platforms.md"
 LINES = {

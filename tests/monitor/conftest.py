@@ -10,7 +10,7 @@ import pytest
 
 from tests.house.dash import more
 from tests.monitor.looked_at import TOKEN
-from tests.run.built import Built
+from tests.runs.built import Built
 
 RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
 

@@ -14,7 +14,7 @@ from pytest_orchestrator.runs import lookup
 from tests.house.browser import browser
 from tests.monitor.conftest import RUN
 from tests.monitor.looked_at import Monitor
-from tests.run.built import Built
+from tests.runs.built import Built
 
 LATER = "20261126T000000Z-0003"
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.house.transcript import normal, pattern
-from tests.plugin.test_resuming import cut  # noqa: F401  # a fixture
+from tests.plugin.journal.test_resume import cut  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
     import pytest
 
     from tests.plugin.conftest import Project
-    from tests.plugin.test_resuming import Cut
+    from tests.plugin.journal.test_resume import Cut
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 STEP = "steps:\n  - {name: measure, type: shell, cmd: 'true', parse: text}\n"

@@ -25,7 +25,7 @@ from pytest_orchestrator.monitor.pages.steps import drawer, view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from tests.monitor.conftest import OLDER, RUN
 from tests.reports.sample_run import RECIPE, psu_run
-from tests.run.built import Built
+from tests.runs.built import Built
 
 LATER = "20261126T000000Z-0003"
 

@@ -1,0 +1,186 @@
+"""However pytest is ended in the middle of a python step, nothing of it stays alive."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.plugin.conftest import PYTEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.plugin.conftest import Project
+
+pytestmark = pytest.mark.measured
+
+_BODIES = """
+import os, signal, subprocess, time
+
+
+def waits(ctx, params):
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    _ready()
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            pass
+
+
+def obeys(ctx, params):
+    _ready()
+    time.sleep(600)
+
+
+def _ready():
+    with open("ready", "w") as pipe:
+        pipe.write("x")
+"""
+_HANGS = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+with open("ready", "w") as pipe:
+    pipe.write("x")
+time.sleep(600)
+"""
+_ENDLESS_GRACE = """
+from functools import partial
+from pathlib import Path
+
+from pytest_orchestrator.execution.lanes import lane
+from pytest_orchestrator.execution.steps import python_process
+
+
+def hang_up(*given):
+    Path("hangs_up").touch()
+    wait(*given)
+
+
+python_process.StepRequest = partial(python_process.StepRequest, grace=600.0)
+lane.ANSWER = 600.0
+lane.Lane._hang_up, wait = hang_up, lane.Lane._hang_up
+"""
+# A worker of xdist whose controller is silent interrupts itself after some seconds.
+_NOTED_INTERRUPTS = """
+import signal
+from pathlib import Path
+
+
+def interrupt(*given):
+    Path("interrupted").touch()
+    signal.default_int_handler(*given)
+
+
+signal.signal(signal.SIGINT, interrupt)
+"""
+_PATIENCE = 60.0
+
+
+class Session:
+    """A pytest in the middle of a step, or of one on each of two workers."""
+
+    def __init__(self, project: Project, function: str, *options: str) -> None:
+        self._token = f"token-{project.path}"
+        project.write("bodies.py", _BODIES)
+        project.write("hanging.py", _HANGS)
+        module = "hanging" if function == "hangs" else "bodies"
+        step = f"type: python, module: {module}, function: {function}"
+        workers = 2 if options else 1
+        for number in range(workers):
+            project.recipe(f"x{number}", {"one": step})
+        os.mkfifo(project.path / "ready")
+        self.process = subprocess.Popen(
+            [*PYTEST, *options],
+            cwd=project.path,
+            env=os.environ | {"RECIPE_TOKEN": self._token},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # A pipe that is open for writing too does not end between two steps.
+        with (project.path / "ready").open("r+b", buffering=0) as pipe:
+            for _ in range(workers):
+                pipe.read(1)
+
+    def processes(self) -> list[int]:
+        """Return all processes that belong to it."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if self._token.encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
+
+    def left(self) -> list[int]:
+        """Return those that do not go."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                gone = os.pidfd_open(pid)
+                select.select([gone], [], [], _PATIENCE)
+                os.close(gone)
+        return self.processes()
+
+
+@pytest.fixture
+def begun(project: Project, request: pytest.FixtureRequest) -> Iterator[Session]:
+    session = Session(project, *request.param.split())
+    yield session
+    for pid in session.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    session.process.wait()
+
+
+@pytest.fixture
+def noted_interrupts(project: Project) -> None:
+    """Note whether pytest, or a worker of it, is interrupted."""
+    project.write("conftest.py", _NOTED_INTERRUPTS)
+
+
+@pytest.mark.usefixtures("noted_interrupts")
+@pytest.mark.parametrize(
+    "begun", ["obeys", "waits", "hangs", "obeys -n2", "waits -n2", "hangs -n2"], indirect=True
+)
+def test_after_sigkill_nothing_is_alive(begun: Session, project: Project) -> None:
+    assert len(begun.processes()) >= 3
+
+    begun.process.kill()
+    begun.process.wait()
+
+    assert begun.left() == []
+    assert not (project.path / "interrupted").exists()  # no worker lived until it gave up
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("begun", ["obeys", "waits"], indirect=True)
+def test_after_a_signal_nothing_is_alive(begun: Session, number: signal.Signals) -> None:
+    begun.process.send_signal(number)
+
+    assert begun.process.wait(_PATIENCE) == 2
+    assert begun.left() == []
+
+
+@pytest.fixture
+def endless_grace(project: Project) -> None:
+    """Give steps more time to end than a test waits."""
+    project.write("conftest.py", _ENDLESS_GRACE)
+
+
+@pytest.mark.usefixtures("endless_grace")
+@pytest.mark.parametrize("begun", ["waits", "hangs"], indirect=True)
+def test_a_second_ctrl_c_ends_at_once(begun: Session, project: Project) -> None:
+    begun.process.send_signal(signal.SIGINT)
+    while not (project.path / "hangs_up").exists():  # two that come at once may count as one
+        assert begun.process.poll() is None
+    begun.process.send_signal(signal.SIGINT)
+
+    assert begun.process.wait(_PATIENCE) in (2, -signal.SIGINT)
+    assert begun.left() == []

@@ -1,0 +1,90 @@
+"""A JUnit file as Jenkins and GitLab read it: valid, each case once, the reason in its message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+import xmlschema
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Project
+
+SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[1] / "jenkins_xunit.xsd")
+
+
+@pytest.fixture
+def bench(project: Project) -> Project:
+    """A project with steps of every outcome, of two recipes with equal names."""
+    steps = {
+        "flash": "type: shell, cmd: 'echo \"\\x1b[31m&<]]>\"; true', parse: text",
+        "measure": 'type: shell, cmd: \'printf %s {\\"status\\":\\"ok\\"}\', measurements: '
+        "{ripple: {value: '61.4', high: 50, unit: mV}, noise: {value: '3', high: 1}}",
+        "release": "",
+        "pause": "function: pause, needs: []",
+        "known": "function: boom, needs: [], xfail: BUG-4",
+    }
+    project.recipe("a", steps, {"off": ""})
+    project.recipe("b", {"flash": "fixtures: [no_such]"})
+    project.recipe("m", {"one": ""}, head="matrix: {gain: [1, 2]}")
+    return project
+
+
+def _read(project: Project, *args: str) -> ElementTree.Element:
+    project.run("--junitxml=junit.xml", *args)
+    return ElementTree.parse(project.path / "junit.xml").getroot()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_the_file_is_valid_with_properties_at_the_suite(
+    bench: Project, workers: tuple[str, ...]
+) -> None:
+    root = _read(bench, *workers)
+
+    assert [str(error) for error in SCHEMA.iter_errors(root)] == []
+    properties = {one.attrib["name"]: one.attrib["value"] for one in root.iter("property")}
+    assert properties["recipes/a.yaml::release.blocked_by"] == "measure"
+    assert properties["recipes/a.yaml::measure.measurement.ripple.value"] == "61.4"
+    assert float(properties["recipes/m.yaml::one[gain:1].max_rss_bytes"]) > 0
+    cases = [(one.attrib["classname"], one.attrib["name"]) for one in root.iter("testcase")]
+    assert len(cases) == len(set(cases)) == 9
+    messages = {
+        one.attrib["name"]: one[0].attrib.get("message")
+        for one in root.iter("testcase")
+        if len(one) and one.attrib["classname"] == "recipes.a.yaml"
+    }
+    assert messages["measure"] == (
+        "ripple = 61.4 mV, high 50 mV (over by 11.4 mV, 22.8 %) (and 1 more)"
+    )
+    assert messages["release"] == "blocked by recipes/a.yaml::measure"
+    assert messages["pause"] == "nothing to do"
+
+
+def test_with_properties_at_the_cases_that_alone_is_beyond_the_schema(bench: Project) -> None:
+    root = _read(bench, "-o", "recipe_junit_properties=testcase")
+
+    assert not SCHEMA.is_valid(root)
+    for case in root.iter("testcase"):
+        for properties in case.findall("properties"):
+            case.remove(properties)
+    assert [str(error) for error in SCHEMA.iter_errors(root)] == []
+    family = ("-o", "junit_family=xunit1", "recipes/m.yaml")
+    cases = list(_read(bench, *family).iter("testcase"))
+    assert [len(case.findall("properties")) for case in cases] == [1, 1]
+
+
+def test_without_properties_there_are_none(bench: Project) -> None:
+    bench.ini("recipe_junit_properties = none")
+
+    assert list(_read(bench, "recipes/b.yaml").iter("property")) == []
+
+
+def test_a_place_that_is_none_is_told(project: Project) -> None:
+    project.ini("recipe_junit_properties = case")
+
+    assert project.run().stderr.lines[0] == (
+        "ERROR: ini key recipe_junit_properties: 'case' is no place; "
+        "write family, testcase, testsuite or none"
+    )

@@ -1,0 +1,265 @@
+"""Keys that are read before they are written: what is told, and what is left alone."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_orchestrator.recipe import Recipe, RecipeError, load
+from pytest_orchestrator.recipe.analysis.dataflow import Dataflow, Finding
+from pytest_orchestrator.recipe.analysis.source_files import Sources
+
+ROOT = Path(__file__).parents[3]
+Check = Callable[..., list[str]]
+
+SCRIPTLETS = """
+def write(ctx, params):
+    ctx.set("psu.volts_v1", 12)
+    return {"status": "ok"}
+
+
+def read(ctx, params):
+    return {"status": "ok", "x": ctx.get("psu.volts_v1") + 1}
+
+
+def count(ctx, params):
+    ctx.increment("psu.polls_v1")
+    return {"status": "ok"}
+
+
+def hand_on(ctx, params):
+    return params.imported(ctx)
+
+
+def nothing(ctx, params):
+    return {"status": "ok"}
+"""
+
+
+def checked(path: Path, root: Path) -> list[Finding]:
+    def recipe_at(other: Path) -> Recipe | None:
+        try:
+            return load(other, root=root)
+        except (RecipeError, OSError):
+            return None
+
+    recipe = load(path, root=root)
+    return Dataflow(Sources(root), recipe_at).findings(recipe)
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Check a recipe of steps, each in flow style, with its default `type: python`."""
+    (tmp_path / "steps.py").write_text(SCRIPTLETS)
+
+    def check(*steps: str, head: str = "", final: str = "", **files: str) -> list[str]:
+        for name, text in files.items():
+            (tmp_path / name.replace("__", ".")).write_text(textwrap.dedent(text))
+        lines = [head, "steps:", *map(line, steps)]
+        lines += ["finally:", line(final)] if final else []
+        path = tmp_path / "recipes" / "x.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(filter(None, lines)) + "\n")
+        return [
+            f"{one.problem.place.line} {one.severity}: {one.problem.text}"
+            for one in checked(path, tmp_path)
+        ]
+
+    return check
+
+
+def line(step: str) -> str:
+    kind = "" if "type:" in step or "use:" in step else ", type: python, module: steps"
+    return f"  - {{{step}{kind}}}"
+
+
+WRITE = "name: w, function: write"
+READ = "name: r, function: read"
+VALUE = "name: v, function: nothing, params: {x: '${{ ctx.psu.volts_v1 }}'}"
+SHELL = "type: shell, cmd: 'true', parse: text"
+
+
+def test_what_is_written_before_is_fine(check: Check) -> None:
+    assert check(WRITE, READ, VALUE) == []
+    assert check(WRITE, f"{READ}, needs: []", f"{VALUE}, after: [w]")[1:] == []
+    output = f"name: o, {SHELL}, outputs: {{psu.volts_v1: 3}}"
+    assert check(output, READ, VALUE) == []
+    promise = f"name: p, {SHELL}, success: {{ctx_has_keys: [psu.volts_v1]}}"
+    assert check(promise, READ, VALUE) == []
+
+
+def test_a_path_is_met_by_what_is_above_or_below(check: Check) -> None:
+    for key in ("psu", "psu.volts_v1.max", "psu.volts_v1"):
+        value = f"name: v, function: nothing, params: {{x: '${{{{ ctx.{key} }}}}'}}"
+        assert check(WRITE, value) == []
+
+
+def test_a_key_that_nothing_writes_gets_the_nearest_one(check: Check) -> None:
+    assert check(WRITE, VALUE.replace("volts", "vlts")) == [
+        (
+            "3 error: step 'v' reads ctx.psu.vlts_v1, which nothing writes "
+            "(did you mean 'psu.volts_v1'?)"
+        )
+    ]
+    assert check(f"name: n, {SHELL}", READ) == [
+        (
+            "3 warning: step 'r' reads 'psu.volts_v1' (steps.py:8), which nothing writes "
+            "(steps.py does, and no step of this recipe calls it)"
+        )
+    ]
+
+
+def test_a_promise_that_nothing_keeps_is_told(check: Check) -> None:
+    promise = "name: n, function: nothing, success: {ctx_has_keys: [psu.volt_v1]}"
+    assert check(WRITE, promise) == [
+        (
+            "3 error: step 'n' is to leave 'psu.volt_v1', which nothing writes "
+            "(did you mean 'psu.volts_v1'?)"
+        )
+    ]
+
+
+def test_a_program_that_cannot_be_looked_into_keeps_its_promises(check: Check) -> None:
+    assert check(f"name: n, {SHELL}, success: {{ctx_has_keys: [psu.volt_v1]}}") == []
+
+
+def test_a_writer_that_is_not_waited_for_is_told(check: Check) -> None:
+    assert check(WRITE, f"{VALUE}, needs: []", f"{READ}, needs: []") == [
+        (
+            "3 error: step 'v' reads ctx.psu.volts_v1, and does not wait for step 'w', which "
+            "writes it (needs: [w])"
+        ),
+        (
+            "4 warning: step 'r' reads 'psu.volts_v1' (steps.py:8), and does not wait for step "
+            "'w', which writes it (needs: [w])"
+        ),
+    ]
+
+
+def test_a_writer_that_comes_later_is_told(check: Check) -> None:
+    assert check(VALUE, WRITE) == [
+        "2 error: step 'v' reads ctx.psu.volts_v1, which step 'w' writes only later"
+    ]
+
+
+def test_two_writers_at_the_same_time_are_told(check: Check) -> None:
+    other = "name: o, function: write, needs: []"
+    assert check(WRITE, other) == [
+        (
+            "3 warning: steps 'w' and 'o' both write 'psu.volts_v1', and may run at the same time "
+            "(after: [w])"
+        )
+    ]
+    assert check(WRITE, "name: o, function: write") == []
+    assert check(f"{WRITE}, locks: [psu]", f"{other}, locks: [psu]") == []
+    assert check(f"{WRITE}, if: env.A", f"{other}, if: not env.A") == []
+    assert check("name: w, function: count", "name: o, function: count, needs: []") == []
+
+
+def test_what_comes_after_the_body_may_read_what_the_body_writes(check: Check) -> None:
+    own = "name: w, function: write, success: {assert: ['ctx.psu.volts_v1 > 3']}"
+    assert check(own) == []
+    assert check(
+        own.replace("success: {assert: ['ctx.psu.volts_v1 > 3']}", "if: ctx.psu.volts_v1")
+    ) == ["2 error: step 'w' reads ctx.psu.volts_v1, which it writes only afterwards"]
+
+
+def test_what_is_asked_for_may_be_missing(check: Check) -> None:
+    for asked in ("ctx.a is defined and ctx.a > 3", "ctx.a | default(3) > 3"):
+        assert check(f"name: v, {SHELL}, if: {asked}") == []
+
+
+def test_nothing_is_said_where_anything_may_have_written_it(check: Check) -> None:
+    assert check("name: h, function: hand_on", VALUE) == []
+    assert check("name: h, function: hand_on", VALUE, WRITE) == []
+    assert check("name: h, type: shell, cmd: './update_state.sh set $KEY 3'", VALUE) == []
+    assert check(VALUE, head="fixtures: [of_a_plugin]") == []
+
+
+def test_a_script_that_writes_keys_is_looked_into(check: Check) -> None:
+    script = "./update_state.sh set psu.volts_v1 12\n"
+    assert check("name: s, type: shell, cmd: sh ./psu.sh, parse: text", VALUE, psu__sh=script) == []
+
+
+def test_fixtures_of_a_conftest_write_before(check: Check) -> None:
+    conftest = """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def bench(ctx):
+            ctx.set("psu.volts_v1", 12)
+    """
+    assert check(VALUE, conftest__py=conftest) == []
+
+
+def test_a_key_that_tests_write_is_left_alone(check: Check) -> None:
+    assert (
+        check(
+            VALUE.replace("volts", "far"),
+            test_it__py="def test_it(ctx):\n    ctx.set('psu.far_v1', 1)\n",
+        )
+        == []
+    )
+
+
+def test_final_steps_come_after_all_others(check: Check) -> None:
+    assert check(WRITE, final=VALUE) == []
+    assert check(f"name: n, {SHELL}", final=VALUE)[0].startswith("4 error: step 'v' reads ")
+
+
+def test_a_needed_recipe_hands_on_what_it_wrote(check: Check, tmp_path: Path) -> None:
+    first = tmp_path / "first.yaml"
+    first.write_text(f"steps:\n{line(WRITE)}\n")
+    assert check(VALUE, head="needs: [first.yaml]") == []
+    first.write_text(f"context: recipe\nsteps:\n{line(WRITE)}\n")
+    assert len(check(VALUE, head="needs: [first.yaml]")) == 1
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda path: path.name)
+def test_the_samples_have_no_problem(path: Path) -> None:
+    assert checked(path, ROOT) == []
+
+
+def test_what_is_found_is_shown_with_its_line(check: Check, tmp_path: Path) -> None:
+    check(f"name: n, {SHELL}", READ)
+    (found,) = checked(tmp_path / "recipes" / "x.yaml", tmp_path)
+    assert found.render() == (
+        "recipes/x.yaml:3:25: warning: step 'r' reads 'psu.volts_v1' (steps.py:8), which nothing "
+        "writes (steps.py does, and no step of this recipe calls it)\n"
+        "\n"
+        "   1 | steps:\n"
+        "   2 |   - {name: n, type: shell, cmd: 'true', parse: text}\n"
+        "   3 |   - {name: r, function: read, type: python, module: steps}\n"
+        "     |                         ^^^^"
+    )
+
+
+PART = """
+vars: {volts: 1}
+steps:
+  - {name: a, type: python, module: steps, function: write}
+  - {name: b, type: shell, cmd: './${{ ctx.psu.vlts_v1 }}'}
+"""
+
+
+USE = "name: p, use: part.yaml"
+
+
+def test_a_used_file_is_checked_as_part_of_its_user(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text(PART)
+    value = "with: {volts: '${{ ctx.psu.volts_v1 }}'}"
+    assert check(f"{USE}, if: ctx.on, {value}", READ) == [
+        (
+            "5 error: step 'p.b' reads ctx.psu.vlts_v1, which nothing writes "
+            "(did you mean 'psu.volts_v1'?)"
+        ),
+        "2 error: step 'p' reads ctx.on, which nothing writes",
+        "2 error: step 'p' reads ctx.psu.volts_v1, which it writes only afterwards",
+    ]
+
+
+def test_files_that_fit_are_left_alone(check: Check, tmp_path: Path) -> None:
+    (tmp_path / "part.yaml").write_text(PART.replace("vlts", "volts"))
+    assert check(USE, READ) == []
+    assert check(WRITE, f"{USE}, if: ctx.psu.volts_v1 > 3", READ)[:-1] == []

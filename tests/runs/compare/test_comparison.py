@@ -1,0 +1,90 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_orchestrator.runs.compare.comparison import compared
+from pytest_orchestrator.runs.compare.history import History
+from pytest_orchestrator.runs.lookup import load_record, run_folders
+from tests.runs.built import RECIPE
+
+if TYPE_CHECKING:
+    from tests.runs.built import Runs
+
+
+def of_last(runs: Runs) -> dict[str, Any]:
+    """Compare the last run with the one before it, and with all before."""
+    last, before, *more = run_folders(runs.base)
+    history = History([before, *more])
+    return compared(
+        load_record(before),
+        load_record(last),
+        lambda recipe, step: history.figures(recipe, step, 10),
+    )
+
+
+def test_outcomes_keys_and_files_that_differ_are_told(runs: Runs) -> None:
+    one = runs.new(sha256="1" * 64, vars={"gain": {"value": 1, "origin": "x"}}).begin(
+        "a", "b", digests={"a.sh": "1", "b.sh": "1"}
+    )
+    one.change("a", "x", 1)
+    one.change("a", "gone", True)
+    one.step("a").step("b").seal()
+    two = runs.new(sha256="2" * 64, vars={"gain": {"value": 2, "origin": "y"}}).begin(
+        "a", "b", digests={"a.sh": "1", "b.sh": "2"}
+    )
+    two.change("a", "x", True)
+    two.change("a", "own", [1], scope=RECIPE)
+    two.step("a").step("b", "failed", reason="the bench is off").seal(1)
+    told = of_last(runs)
+
+    assert told["outcomes"] == [
+        {"recipe": RECIPE, "step": "b", "a": "passed", "b": "failed", "reason": "the bench is off"}
+    ]
+    assert told["context"] == [
+        {"key": "x", "a": 1, "b": True},
+        {"key": "gone", "a": True},
+        {"key": "own", "scope": RECIPE, "b": [1]},
+    ]
+    assert told["code"] == [
+        {"path": RECIPE, "a": "1" * 64, "b": "2" * 64},
+        {"path": "b.sh", "a": "1", "b": "2"},
+    ]
+    assert told["vars"] == [{"recipe": RECIPE, "var": "gain", "a": 1, "b": 2}]
+    assert told["worse"] is True
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_of_a_fifth_is_no_difference(runs: Runs, seed: int) -> None:
+    chance = random.Random(seed)
+    runs.history(*(max(0.1, chance.gauss(10, 2)) for _ in range(11)))
+    told = of_last(runs)
+
+    assert (told["worse"], told["outcomes"], told["context"]) == (False, [], [])
+    assert not any(one["drifted"] for one in told["figures"])
+
+
+@pytest.mark.parametrize("earlier", [1, 10])
+def test_a_step_that_takes_three_times_as_long_is_told(runs: Runs, earlier: int) -> None:
+    chance = random.Random(7)
+    runs.history(*(chance.uniform(8, 12) for _ in range(earlier)), 30.0)
+    told = of_last(runs)
+
+    assert told["worse"] is True
+    assert {one["figure"] for one in told["figures"] if one["drifted"]} == {
+        "seconds",
+        "cpu_seconds",
+    }
+
+
+def test_a_measurement_that_drifts_is_told_with_its_unit(runs: Runs) -> None:
+    for value in (40.0, 41.0, 40.5, 95.0):
+        runs.new().begin("a").step("a", measured={"ripple": value}).seal()
+    (one,) = of_last(runs)["measurements"]
+
+    assert (one["a"], one["b"], one["unit"], one["usual"]) == (40.5, 95.0, "mV", 40.5)
+    assert (one["drifted"], one["factor"]) == (True, 2.346)

@@ -1,0 +1,91 @@
+"""Many runs: what counts of them, and how fast that is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_orchestrator.runs import lookup
+from pytest_orchestrator.runs.compare.history import History, trends
+from pytest_orchestrator.runs.lookup import prunable, prune, run_folders
+from tests.runs.built import RECIPE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_orchestrator.runs.record import RunRecord
+    from tests.runs.built import Runs
+
+
+def test_figures_are_those_of_the_last_passing_runs(runs: Runs) -> None:
+    for value in (1.0, 2.0, 3.0):
+        runs.new().begin("a", "b").step("a", seconds=value, measured={"mv": value}).seal()
+    runs.new().begin("a", "b").step("a", seconds=9.0).step("b", "failed").seal(1)
+    runs.new().begin("a", "b").step("a", seconds=8.0).cut()
+    cut = runs.new().begin("a", "b").step("a", seconds=7.0)
+    cut.start("b")
+    cut.cut()
+    history = History(run_folders(runs.base))
+
+    found = history.figures(RECIPE, "a", 3)
+    assert found["seconds"] == [8.0, 3.0, 2.0]
+    assert found["measurements.mv"] == [3.0, 2.0]
+    assert history.figures(RECIPE, "b", 3) == {}
+    assert history.figures("recipes/other.yaml", "a", 3) == {}
+
+
+def test_a_run_that_goes_on_or_was_changed_does_not_count(runs: Runs) -> None:
+    _, bad = runs.history(1.0, 2.0)
+    path = bad / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"burn_in", b"burn_on", 1))
+    going_on = runs.new().begin("burn_in").step("burn_in")
+
+    assert History(run_folders(runs.base)).figures(RECIPE, "burn_in", 9)["seconds"] == [1.0]
+    going_on.cut()
+
+
+def test_each_run_is_read_once_and_none_that_nobody_asks_for(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.history(*map(float, range(20)))
+    load, read = lookup.load_record, []
+
+    def loaded(folder: Path) -> RunRecord:
+        read.append(folder)
+        return load(folder)
+
+    monkeypatch.setattr(lookup, "load_record", loaded)
+    history = History(run_folders(runs.base))
+
+    assert history.figures(RECIPE, "burn_in", 3)["seconds"] == [19.0, 18.0, 17.0]
+    assert read == run_folders(runs.base)[:3]
+    history.figures(RECIPE, "burn_in", 20)
+    history.read_all()
+    assert read == run_folders(runs.base)
+
+
+def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> None:
+    runs.history(1.0, 1.1, 0.9, 1.0, 3.5)
+    (found,) = trends(run_folders(runs.base))
+
+    assert (found.step, found.figure, found.unit) == ("burn_in", "seconds", "s")
+    assert [point.value for point in found.points] == [1.0, 1.1, 0.9, 1.0, 3.5]
+    assert found.drift is not None
+    assert found.drift.factor == 3.5
+    assert [one.figure for one in trends(run_folders(runs.base), "burn_in")] == [
+        "seconds",
+        "cpu_seconds",
+        "max_rss",
+    ]
+
+
+def test_the_newest_stay_and_every_one_that_goes_on(runs: Runs) -> None:
+    going_on = runs.new().begin("a")
+    first, second, third = runs.history(1.0, 1.0, 1.0)
+
+    assert prunable(runs.base, 1) == [second, first]
+    assert prune(runs.base, 1) == [second, first]
+    assert run_folders(runs.base) == [third, going_on.folder]
+    assert prunable(runs.base, 0) == []
+    going_on.cut()

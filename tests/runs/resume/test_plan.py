@@ -1,0 +1,200 @@
+"""What passed counts still, unless something that it depends on does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from pytest_orchestrator.core.events import ContextChanged, StepFinished, StepStarted
+from pytest_orchestrator.runs.lookup import load_record
+from pytest_orchestrator.runs.resume.plan import changed, plan
+from tests.runs.recipes import KEY, SAME, recipe, today
+
+if TYPE_CHECKING:
+    from tests.runs.conftest import Past
+
+
+def fates(
+    past: Past, steps: dict[str, dict[str, Any]], rerun: tuple[str, ...] = (), **now: Any
+) -> dict[str, str]:
+    one = recipe(steps, now.pop("final", ()))
+    found = plan(load_record(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun])
+    return {
+        name: f"{fate.kind}: {fate.why}" if fate.why else fate.kind
+        for name, fate in found.fates[KEY].items()
+    }
+
+
+def passed(past: Past, *names: str) -> None:
+    for name in names:
+        past.step(name, digests=SAME)
+
+
+def test_passed_steps_are_restored_and_the_rest_goes_on(past: Past) -> None:
+    past.recipe("a", "b", "c", "d")
+    passed(past, "a")
+    past.add(StepStarted(recipe=KEY, step="b"))
+
+    assert fates(past, {"a": {}, "b": {"idempotent": True}, "c": {}}, final=("d",)) == {
+        "a": "restored",
+        "b": "again: it was interrupted",
+        "c": "first",
+        "d": "first",
+    }
+
+
+@pytest.mark.parametrize("how", ["killed", "cut off", "left before"])
+def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: Past) -> None:
+    past.recipe("a", "b")
+    if how == "left before":
+        past.add(StepStarted(recipe=KEY, step="a", cut_off_in="older"))
+    else:
+        past.add(StepStarted(recipe=KEY, step="a"))
+    if how == "cut off":
+        block = {"step": {"state": "failed", "kind": "interrupted"}}
+        end = StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block=block)
+        past.add(end)
+    if how == "left before":  # the error of a run that asked what is to be done
+        past.add(StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block={}))
+
+    why = "it was interrupted, and nothing says that it may run twice"
+    assert fates(past, {"a": {}, "b": {}}) == {"a": f"refused: {why}", "b": "first"}
+
+
+def test_a_person_can_decide_that_a_step_runs_again(past: Past) -> None:
+    past.recipe("a", "b", "c")
+    passed(past, "a", "b")
+    past.add(StepStarted(recipe=KEY, step="c"))
+
+    assert fates(past, {"a": {}, "b": {}, "c": {}}, rerun=("b", "c")) == {
+        "a": "restored",
+        "b": "again: --recipe-rerun asks for it",
+        "c": "again: --recipe-rerun asks for it",
+    }
+
+
+def test_failed_steps_run_again_and_blocked_ones_for_the_first_time(past: Past) -> None:
+    past.recipe("a", "b", "c")
+    passed(past, "a")
+    past.step("b", "failed", digests=SAME)
+    past.step("c", "blocked")
+
+    steps: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {}}
+    assert fates(past, steps) == {"a": "restored", "b": "again: it failed there", "c": "first"}
+
+
+def test_a_step_that_skipped_itself_is_restored(past: Past) -> None:
+    past.recipe("a", "b")
+    end = StepFinished(recipe=KEY, step="a", outcome="skipped", meets=True, block={}, digests=SAME)
+    past.add(end)
+    passed(past, "b")
+
+    assert fates(past, {"a": {}, "b": {}}) == {"a": "restored", "b": "restored"}
+
+
+def test_what_depends_on_a_changed_step_runs_again(past: Past) -> None:
+    past.recipe("a", "b", "c", "d", "e")
+    passed(past, "a", "b", "c", "d", "e")
+    steps: dict[str, dict[str, Any]] = {
+        "a": {},
+        "b": {},
+        "c": {"needs": (), "after": ("b",)},
+        "d": {"needs": ("c",)},
+        "e": {"needs": ("a",)},
+    }
+
+    assert fates(past, steps, changed={"b": {"step": "other"}}) == {
+        "a": "restored",
+        "b": "again: the recipe says something else of it",
+        "c": "again: it comes after b",
+        "d": "again: it comes after c",
+        "e": "restored",
+    }
+
+
+def test_services_and_finally_run_again_and_what_used_them_does_not(past: Past) -> None:
+    past.recipe("serve", "use", "off")
+    passed(past, "serve", "use", "off")
+
+    assert fates(past, {"serve": {"background": True}, "use": {}}, final=("off",)) == {
+        "serve": "again: a service",
+        "use": "restored",
+        "off": "again: a step of finally",
+    }
+
+
+def test_what_a_service_writes_again_is_not_restored_under_it(past: Past) -> None:
+    past.recipe("serve", "use", "more")
+    past.change("port", 1, by="serve")
+    past.change("port", 2, by="more")
+    passed(past, "serve", "use", "more")
+
+    assert fates(past, {"serve": {"background": True}, "use": {}, "more": {}}) == {
+        "serve": "again: a service",
+        "use": "restored",
+        "more": "again: it changes 'port', which serve writes again",
+    }
+
+
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: Past) -> None:
+    past.recipe("login", "use")
+    node = f"{KEY}::login"
+    past.add(ContextChanged(key="token", op="set", who="x", new="***", by=node, masked=True))
+    passed(past, "login", "use")
+    found = fates(past, {"login": {"idempotent": idempotent}, "use": {}})
+
+    if idempotent:
+        assert found == {"login": "again: what it wrote to 'token' is secret", "use": "restored"}
+    else:
+        assert found == {
+            "login": "refused: what it wrote to 'token' is secret and in no journal, "
+            "and nothing says that it may run twice",
+            "use": "again: it comes after login",
+        }
+
+
+def test_a_masked_result_is_no_result_for_who_reads_it(past: Past) -> None:
+    past.recipe("login", "use")
+    past.step("login", digests=SAME, result={"token": "***"})
+    passed(past, "use")
+    record = load_record(past.killed())
+    one = recipe({"login": {}, "use": {}})
+    reads = replace(one, text="args: {TOKEN: '${{ steps.login.result.token }}'}")
+
+    assert plan(record, [today(one)]).of(KEY, "login").kind == "restored"
+    assert plan(record, [today(reads)]).of(KEY, "login").why == (
+        "its result, which others read, is secret and in no journal, "
+        "and nothing says that it may run twice"
+    )
+
+
+def test_recipes_that_need_one_that_goes_on_run_again(past: Past) -> None:
+    for key in ("recipes/power.yaml", KEY):
+        past.recipe("a", key=key)
+        past.step("a", key=key, digests=SAME)
+    power, one = recipe({"a": {}}, key="recipes/power.yaml"), recipe({"a": {}})
+    record = load_record(past.seal())
+
+    same = plan(record, [today(power), today(one, needs=(power.key,))])
+    other = plan(record, [today(power, {"a": {}}), today(one, needs=(power.key,))])
+    assert same.of(KEY, "a").kind == "restored"
+    assert other.of(KEY, "a").why == "recipes/power.yaml does not stay as it was"
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({}, ""),
+        ({"step": "2"}, "the recipe says something else of it"),
+        ({"file a.py": "2"}, "a.py was changed"),
+        ({"vars.gain": "2"}, "vars.gain has another value"),
+    ],
+)
+def test_what_changed_is_told(now: dict[str, str], told: str) -> None:
+    before = {"step": "1", "file a.py": "1", "vars.gain": "1"}
+
+    assert changed(before, before | now) == told
+    assert changed({}, before) == "nothing tells what it did"

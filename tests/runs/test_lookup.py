@@ -1,0 +1,118 @@
+"""Runs are found by what a person types, and read as far as they can be trusted."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.events import AttemptFailed, StepStarted, StepWaits, TestReported
+from pytest_orchestrator.runs.lookup import Followed, NoRun, find_run, load_record, run_folders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.runs.conftest import Past
+
+RECIPE = "recipes/x.yaml"
+
+
+def test_a_run_is_read_back(past: Past) -> None:
+    past.recipe("a", "b", "c", name="X")
+    past.step("a", result={"volts": 12})
+    past.change("psu.state", "on")
+    past.step("b", "failed")
+    past.add(
+        TestReported(node=f"{RECIPE}::a", outcome="passed", recipe=RECIPE, step="a"),
+        TestReported(node=f"{RECIPE}::b", outcome="xfailed", recipe=RECIPE, step="b", text="no"),
+    )
+    record = load_record(past.seal(1))
+
+    assert (record.state, record.id) == ("finished", "20261125T101502Z-7f3a")
+    assert [(step.name, step.state, step.text) for step in record.steps] == [
+        ("a", "passed", ""),
+        ("b", "xfailed", "no"),
+        ("c", "not run", ""),
+    ]
+    assert record.recipes[RECIPE].steps["a"].result == {"volts": 12}
+    assert record.changes.values() == {"psu.state": "on"}
+    assert record.finished is not None
+    assert record.finished.exit_status == 1
+
+
+def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
+    past.recipe("a", "b", "c", "d")
+    past.add(StepStarted(recipe=RECIPE, step="a"), StepWaits(recipe=RECIPE, step="b", lock="psu"))
+    past.add(StepStarted(recipe=RECIPE, step="c"))
+    past.add(AttemptFailed(recipe=RECIPE, step="c", attempt=1, kind="timeout", reason="late"))
+    states = [step.state for step in load_record(past.folder).steps]
+    record = load_record(past.killed())
+
+    assert states == ["running", "locked", "retrying", "waiting"]
+    assert [step.state for step in record.steps] == ["interrupted"] * 3 + ["not run"]
+    assert record.state == "interrupted"
+
+
+def test_a_step_tells_which_line_touched_it_last(past: Past) -> None:
+    followed = Followed(past.folder)
+    past.recipe("a", "b")
+    past.add(StepWaits(recipe=RECIPE, step="a", lock="psu"))
+    followed.more()
+    a, b = followed.record.steps
+
+    assert (a.touched, b.touched) == (followed.record.lines, 0)
+    past.step("b")
+    followed.more()
+    assert a.touched < b.touched == followed.record.lines
+
+
+def test_a_run_is_followed(past: Past) -> None:
+    followed = Followed(past.folder)
+
+    assert followed.more()
+    assert not followed.more()
+    past.recipe("a")
+    past.step("a")
+    assert followed.more()
+    assert followed.record.steps[0].state == "passed"
+    states = [followed.record.state]
+    past.seal()
+    followed.more()
+    assert [*states, followed.record.state] == ["running", "finished"]
+
+
+def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
+    names = ["20261125T101502Z-7f3a", "20261125T101502Z-8000", "20261126T101502Z-0001"]
+    for name in [*names, "other"]:
+        (tmp_path / name).mkdir()
+
+    assert [path.name for path in run_folders(tmp_path)] == names[::-1]
+    assert find_run(tmp_path).name == names[2]
+    assert find_run(tmp_path, "20261126").name == names[2]
+    assert find_run(tmp_path, names[0]).name == names[0]
+    with pytest.raises(NoRun, match="several runs begin with '20261125T': 20261125T101502Z-8000, "):
+        find_run(tmp_path, "20261125T")
+    with pytest.raises(NoRun) as caught:
+        find_run(tmp_path, "20261126T101502Z-0002")
+    assert str(caught.value) == (
+        "no run '20261126T101502Z-0002' (did you mean '20261126T101502Z-0001'?)"
+    )
+
+
+def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NoRun, match="there is no run in"):
+        find_run(tmp_path / "no")
+    with pytest.raises(NoRun, match="has no journal: No such file"):
+        load_record(tmp_path)
+
+
+def test_of_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_path: Path) -> None:
+    names = [f"20261125T101502Z-{end}" for end in ("0001", "ffff", "7f3a")]
+    for moment, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.jsonl").touch()
+        os.utime(tmp_path / name / "journal.jsonl", ns=(moment, moment))
+    (tmp_path / "20261125T101503Z-0000").mkdir()
+
+    assert [path.name for path in run_folders(tmp_path)] == ["20261125T101503Z-0000", *names[::-1]]

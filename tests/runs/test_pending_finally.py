@@ -1,0 +1,78 @@
+"""What a killed run owes is told until some run has done it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
+from pytest_orchestrator.runs.pending_finally import PendingFinally, pending_finally
+from tests.runs.conftest import RECIPE, Past
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def begun(base: Path, run: str) -> Past:
+    """Begin a run of a recipe that powers off at its end."""
+    past = Past(base, run)
+    steps = ({"name": "on", "index": 1}, {"name": "off", "index": 2, "final": True})
+    past.add(RecipeStarted(recipe=RECIPE, about={"path": RECIPE}, steps=steps))
+    past.step("on")
+    return past
+
+
+def cut_off(past: Past, name: str, *, final: bool) -> None:
+    """Let a step be interrupted by what lets the session end as it should."""
+    past.add(StepStarted(recipe=RECIPE, step=name))
+    told = {"name": name, "final": final, "state": "failed", "kind": "interrupted"}
+    block = {"step": told}
+    past.add(StepFinished(recipe=RECIPE, step=name, outcome="failed", meets=False, block=block))
+
+
+def test_what_did_not_run_is_owed_until_a_later_run_has_run_it(tmp_path: Path) -> None:
+    first, second, third = (f"2026112{day}T101502Z-7f3a" for day in (5, 6, 7))
+    begun(tmp_path, first).killed()
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
+    begun(tmp_path, second).seal()
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
+    later = begun(tmp_path, third)
+    later.step("off")
+    later.seal()
+    assert pending_finally(tmp_path) is None
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_what_was_cut_off_in_the_middle_is_owed_however_the_run_ended(
+    tmp_path: Path, *, is_killed: bool
+) -> None:
+    first, second = (f"2026112{day}T101502Z-7f3a" for day in (5, 6))
+    past = begun(tmp_path, first)
+    cut_off(past, "off", final=True)
+    if is_killed:
+        past.killed()
+    else:
+        past.seal(2)
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
+    later = begun(tmp_path, second)
+    later.step("off")
+    later.seal()
+    assert pending_finally(tmp_path) is None
+
+
+def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> None:
+    past = begun(tmp_path, "20261125T101502Z-7f3a")
+    cut_off(past, "on", final=False)
+    past.step("off")
+    past.seal(2)
+    assert pending_finally(tmp_path) is None
+
+
+def test_what_nobody_was_left_to_run_is_owed_though_the_run_ended_as_runs_do(
+    tmp_path: Path,
+) -> None:
+    first = "20261125T101502Z-7f3a"
+    begun(tmp_path, first).seal(1, owed=1)
+
+    assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})

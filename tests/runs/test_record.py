@@ -1,0 +1,136 @@
+"""What a journal tells of the Context is what the Context was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.context.history import stamp
+from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.events import ContextChanged, ContextRestored
+from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.record import Changes
+from tests.runs.recipes import ANY_MACHINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEYS = st.sampled_from(["a", "b", "c.d"])
+DO: dict[str, Callable[[Context, str, int], Any]] = {
+    "set": lambda context, key, value: context.set(key, value),
+    "list": lambda context, key, value: context.set(key, [value]),
+    "append": lambda context, key, value: context.append(key, value),
+    "increment": lambda context, key, value: context.increment(key, value),
+    "pop": lambda context, key, value: context.pop(key, value),
+    "delete": lambda context, key, _: context.delete(key),
+}
+CALLS = st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(DO)), KEYS, st.integers(-2, 2)))
+
+
+class Kept:
+    """A Context and a recipe's own on top of it, recorded."""
+
+    def __init__(self) -> None:
+        self.changes, self.count = Changes(), 0
+        self.below = Context()
+        self.below.observed(self.record)
+        self.own = self.below.layer("recipes/x.yaml")
+
+    def record(self, change: ContextChanged, moment: int) -> None:
+        self.count += 1
+        self.changes.fold(Entry(self.count, stamp(moment), change))
+
+    def do(self, calls: list[tuple[bool, str, str, int]]) -> None:
+        for own, name, key, value in calls:
+            try:
+                DO[name](self.own if own else self.below, key, value)
+            except OrchestratorError:
+                continue
+
+
+@ANY_MACHINE
+@given(CALLS)
+def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
+    kept = Kept()
+    kept.do(calls)
+
+    assert kept.changes.values() == kept.below.to_dict()
+    assert kept.changes.values("recipes/x.yaml") == kept.own.to_dict()
+
+
+@ANY_MACHINE
+@given(CALLS, CALLS)
+def test_values_of_a_moment_are_those_that_were(
+    calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
+) -> None:
+    kept = Kept()
+    kept.do(calls)
+    below, own, count = kept.below.to_dict(), kept.own.to_dict(), kept.count
+    kept.do(later)
+
+    assert kept.changes.values(before=count + 1) == below
+    assert kept.changes.values("recipes/x.yaml", count + 1) == own
+
+
+@ANY_MACHINE
+@given(CALLS)
+def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
+    kept = Kept()
+    kept.do(calls)
+    for scope, context in (("", kept.below), ("recipes/x.yaml", kept.own)):
+        for key in ("a", "b", "c.d"):
+            told = [
+                (one.ts, one.who, one.op, one.old, one.new)
+                for one in kept.changes.history(key, scope)
+            ]
+            wanted = [tuple(one.values())[:5] for one in context.get_history(key)]
+            assert told == wanted
+
+
+@ANY_MACHINE
+@given(CALLS)
+def test_the_latest_change_is_the_last_of_the_history(
+    calls: list[tuple[bool, str, str, int]],
+) -> None:
+    kept = Kept()
+    kept.do(calls)
+    for scope in ("", "recipes/x.yaml"):
+        for key in ("a", "b", "c.d"):
+            last = next(reversed(kept.changes.history(key, scope)), None)
+            latest = kept.changes.latest(key, scope)
+            assert (latest and (latest.n, latest.who, latest.op, latest.index)) == (
+                last and (last.n, last.who, last.op, last.index if last.op == "pop" else None)
+            )
+            if last is not None and latest is not None and last.op != "pop":
+                assert latest.new == last.new
+
+
+@ANY_MACHINE
+@given(CALLS, CALLS)
+def test_what_was_restored_goes_on(
+    calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
+) -> None:
+    before = Kept()
+    before.do([(False, name, key, value) for _, name, key, value in calls])
+    kept = Kept()
+    kept.below = Context()
+    kept.below.restore(before.below.snapshot())
+    kept.below.observed(kept.record)
+    event = ContextRestored(snapshot=before.below.snapshot(), run="old")
+    kept.changes.fold(Entry(1, "2026-11-25T10:15:02.000000Z", event))
+    kept.count = 1
+    kept.do([(False, name, key, value) for _, name, key, value in later])
+
+    assert kept.changes.values() == kept.below.to_dict()
+
+
+def test_ten_thousand_readings_are_told_in_no_time() -> None:
+    kept = Kept()
+    for number in range(10_000):
+        kept.below.append("sensor.readings", number)
+
+    assert kept.changes.values() == {"sensor.readings": list(range(10_000))}
+    assert kept.changes.history("sensor.readings")[-1].index == 9_999
