@@ -3,7 +3,7 @@
 What was not measured is absent, never zero; paths are relative to the rootdir, those of logs
 and samples to the folder of the run; seconds and bytes throughout.
 
-`json_report` makes blocks as plain data; all blocks of this project's own tests are held
+`block` makes blocks as plain data; all blocks of this project's own tests are held
 against these types. A field may be added while the major version of the format stays.
 """
 

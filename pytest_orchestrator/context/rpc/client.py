@@ -340,7 +340,7 @@ class RemoteContext(Context):
                 self._own.shutdown(socket.SHUT_RDWR)
 
     def request(self, name: str, value: Any = None) -> Any:
-        """Ask who keeps the Context for something else; see `hub` and `execution.dask.messages`.
+        """Send another request than one for the Context, as xdist and Dask have them.
 
         Args:
             name: What for.

@@ -284,7 +284,7 @@ class WorkerAgent:
                 self._free.append(slot)
 
     def environment(self, claimed: ClaimReply, folder: Path, slot: Slot) -> Environment:
-        """Return the surroundings of a try; see `on_site`."""
+        """Return the surroundings of a try; see `attempt_environment`."""
         assert self._terms is not None  # noqa: S101  # it has begun
         handed = {**claimed.handed, ADDRESS: self.address}
         claimed = msgspec.structs.replace(claimed, handed=handed)

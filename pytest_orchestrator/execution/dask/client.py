@@ -54,7 +54,7 @@ class BrokerClient:
         """Ask for something.
 
         Args:
-            op: What for; see `errands`.
+            op: What for; see `execution.dask.messages`.
             value: What goes with it.
 
         Returns:

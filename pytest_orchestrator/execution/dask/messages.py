@@ -113,7 +113,7 @@ class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
     """A try, to whom has claimed it: nobody else gets it.
 
     Attributes:
-        step: The step; see `carrying`.
+        step: The step; see `carried`.
         attempt: Number of the try.
         recipe: Path of the recipe.
         variables: What its environment has beside that of the worker.

@@ -63,7 +63,7 @@ class SearchInterrupted(Exception):
 
 
 class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a fork of a lane works out; see `program.forked`."""
+    """Something that a fork of a lane works out; see `lane_process.forked`."""
 
     module: str
     given: Any

@@ -205,7 +205,7 @@ class ThreadedRun(RecipeRun):
 class ParallelRun(ThreadedRun):
     """Runs the steps of one recipe ahead of those who ask for them.
 
-    Without a plan it runs them here and now, as `Serial` does.
+    Without a plan it runs them here and now, as `RecipeRun` does.
 
     Args:
         slots: As many steps run at the same time.

@@ -1,7 +1,7 @@
 """Python step inside pytest: call, deadline, usage of this process.
 
 At the deadline the stacks of all threads are written to stderr and the main thread is
-interrupted, wherever it waits. What cannot be ended so is ended from outside, by `guard`.
+interrupted, wherever it waits. What cannot be ended so is ended from outside, by the watchdog.
 """
 
 import contextlib

@@ -41,7 +41,7 @@ class CommandLoop:
     """One run of one program.
 
     Args:
-        request: What to start, as `wire` brought it.
+        request: What to start, as `framing` received it.
         fds: Where stdout and stderr are copied to as they come: none, or both.
         control: The socket that a cancel comes by.
         alive: Its end tells that the supervisor is gone.
@@ -84,7 +84,7 @@ class CommandLoop:
             start: Starts the program with its two output streams, and returns its pid.
 
         Returns:
-            The reply, as `wire` takes it.
+            The reply, as `framing` sends it.
         """
         try:
             self._start(start)
