@@ -49,7 +49,9 @@ def limits(measured: Mapping[str, Any]) -> Limits | None:
         room = max(abs(value - known[0]), abs(known[0]) * 0.5, 1e-12)
         least, most = min(least, known[0] - room), max(most, known[0] + room)
     if not (most > least):
-        least, most = least - (abs(least) or 1.0) / 2, most + (abs(most) or 1.0) / 2
+        # Half of the smallest float is nothing.
+        half = (abs(least) if abs(least) > 1e-300 else 1.0) / 2
+        least, most = least - half, most + half
     span = most - least
     if not math.isfinite(span):
         return None

@@ -2,7 +2,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_orchestrator.reports.html.step_view import limits
@@ -10,6 +10,7 @@ from pytest_orchestrator.reports.html.step_view import limits
 NUMBERS = st.one_of(st.none(), st.integers(), st.floats())
 
 
+@example(value=5e-324, low=None, high=None, equals=5e-324)
 @given(value=NUMBERS, low=NUMBERS, high=NUMBERS, equals=NUMBERS)
 def test_a_bar_stays_within_itself(**measured: Any) -> None:
     bar = limits(measured)
