@@ -120,7 +120,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give services all the time they want for their end."""
     patient = partial(CommandRequest, grace=PATIENCE)
-    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.Request", patient)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.CommandRequest", patient)
     monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LANE_PATIENCE", 2 * PATIENCE)
 
 

@@ -675,7 +675,7 @@ def test_a_second_signal_gives_no_grace(
     pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = partial(CommandRequest, grace=2 * PATIENCE)
-    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.Request", endless)
+    monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.CommandRequest", endless)
     run = pool(
         a=("touch a; exec sleep 600", ""),
         b=("trap '' TERM; touch b; while :; do sleep 600; done", ""),
