@@ -42,7 +42,7 @@ _COPIES_REPORT = Change(
 )
 _COPIES_SERVE = Change(
     "plugin/python_lane/item.py",
-    "with warnings.catch_warnings(), python.OneProcess():",
+    "with warnings.catch_warnings(), python_inline.OneProcess():",
     "with warnings.catch_warnings():",
 )
 _ANY_END = Change(
