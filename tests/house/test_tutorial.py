@@ -46,7 +46,7 @@ def test_the_tutorial_leads_from_nothing_to_a_report_and_a_monitor(
 
     assert play(page, tmp_path, alone(bare), instead) == 14
 
-    section = page.read_text().partition("## The page of the run")[2].partition("\n## ")[0]
+    section = page.read_text().partition("## Open the HTML report")[2].partition("\n## ")[0]
     runs = (tmp_path / ".orchestrator" / "runs").glob("*/report.html")
     (failed,) = {path.resolve() for path in runs if "First failure" in path.read_text()}
     headings = re.findall(r"\*\*(.+?)\*\*", section)
