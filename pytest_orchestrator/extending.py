@@ -1,6 +1,6 @@
-"""What the author of a pytest plugin needs to bring types of steps and criteria.
+"""Base classes for authors of pytest plugins: step types and success criteria.
 
-Nothing here is a part of the engine: plain values go in, plain values come out.
+Nothing here is part of the engine: functions of plugins receive and return plain values.
 """
 
 from abc import ABC, abstractmethod
@@ -15,20 +15,20 @@ from pytest_orchestrator.context.context import ContextLike
 __all__ = ["VERSION", "Criterion", "Evidence", "HookWarning", "StepEnvironment", "StepType"]
 
 VERSION = 1
-"""Rises when an author has to change something; what is merely new does not raise it."""
+"""Version of this interface; it rises only when plugin authors must change their code."""
 
 
 class StepEnvironment(Struct, frozen=True, kw_only=True):
-    """The surroundings of one step.
+    """Environment of one step.
 
     Attributes:
         step: The name of the step.
         recipe: The path of its recipe.
-        root: The rootdir: the current folder, and what relative paths start from.
-        timeout: Seconds after which the step is ended; None where nothing limits it.
-        logs: A folder for further logs, there already; None where nothing is kept.
-        attempt: Number of the try, from 1.
-        fixtures: Values of the fixtures that the step names, where it has some.
+        root: The rootdir; the current folder, and the base of relative paths.
+        timeout: Seconds after which the step is ended; None if the step has no timeout.
+        logs: An existing folder for further logs; None if no logs are kept.
+        attempt: Number of the attempt, from 1.
+        fixtures: Values of the fixtures that the step names, by name.
     """
 
     step: str
@@ -41,14 +41,14 @@ class StepEnvironment(Struct, frozen=True, kw_only=True):
 
 
 class StepType(ABC):
-    """A type of steps; the first line of its docstring is its description.
+    """Base class of a step type; the first line of its docstring is its description.
 
     Attributes:
-        name: What recipes write as `type`.
-        Keys: The keys that steps of it have besides those of all steps: a Struct each of
-            whose fields is ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``.
-            What else `Meta` can ask for (``ge``, ``pattern``) holds, and fields without a
-            default are required.
+        name: The value of `type` in recipes.
+        Keys: The keys of its steps besides those of all steps: a Struct with fields such as
+            ``Annotated[str, msgspec.Meta(description=..., examples=[...])]``. Other constraints
+            of `Meta` (``ge``, ``pattern``) are checked, and fields without a default are
+            required.
     """
 
     name: ClassVar[str]
@@ -56,31 +56,33 @@ class StepType(ABC):
 
     @abstractmethod
     def run(self, keys: Any, ctx: ContextLike, env: StepEnvironment) -> Mapping[str, Any]:
-        """Do the work of one step, in a process of its own unless it says `isolation: inline`.
+        """Run one step, in a process of its own unless it says `isolation: inline`.
 
         Args:
-            keys: The keys of the step as an instance of `Keys`; expressions have their values.
-            ctx: The Context; what is written is written by the step.
-            env: The surroundings.
+            keys: The keys of the step as an instance of `Keys`; expressions are replaced by
+                their values.
+            ctx: The Context; writes to it count as writes of the step.
+            env: The environment of the step.
 
         Returns:
-            A mapping with a `status`, as the body of any Python step: ``ok`` or ``success``,
-            or ``skip`` with a `reason`; anything else is a failure. To raise is one, too.
+            A mapping with a `status`, as every Python step returns it: ``ok`` or ``success``,
+            or ``skip`` with a `reason`. Any other value and any exception is a failure.
         """
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """What a step has left.
+    """Results of one step, for a criterion.
 
     Attributes:
         step: The name of the step.
         root: The rootdir.
-        result: What it returned, or the object that it printed.
-        ctx: The Context as the step left it.
-        seconds: How long its body took.
-        stdout: What it printed; head and tail where that is long. Empty of one that ran inline.
+        result: The object that the step returned or printed.
+        ctx: The Context after the step.
+        seconds: Duration of the step code.
+        stdout: Text that the step printed; head and tail if it is long; empty for an inline
+            step.
         stderr: The same of stderr.
-        exit_code: Of its process; None where it has none or a signal ended it.
+        exit_code: Exit code of its process; None if it had no process or was ended by a signal.
     """
 
     step: str
@@ -94,16 +96,15 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Criterion(Struct, frozen=True, kw_only=True):
-    """One more thing that `success` of a step can ask for.
+    """A further key that `success` of a step can have.
 
     Attributes:
         name: Its key in `success`.
-        type: The type of what it asks for, as msgspec knows it: ``float``, ``list[str]``, a
-            Struct.
+        type: The type of its value, as msgspec knows it: ``float``, ``list[str]``, a Struct.
         description: A sentence for the reference.
         example: A value of that type.
-        check: Is called with what is asked for and the evidence; gives None where it holds,
-            else one line that says what is wrong.
+        check: Function that is called with the value of the key and the evidence. It returns
+            None if the criterion holds, else one line that says what is wrong.
     """
 
     name: str
@@ -114,4 +115,4 @@ class Criterion(Struct, frozen=True, kw_only=True):
 
 
 class HookWarning(UserWarning):
-    """A hook of a plugin has raised something, and nothing else was harmed by it."""
+    """A hook of a plugin raised an exception; the session continues."""
