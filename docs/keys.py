@@ -32,12 +32,12 @@ PAGE = Path(__file__).parent / "reference" / "keys.md"
 _HEAD = """\
 # Keys
 
-Every key of the recipe language. This page is made from the model that reads recipes, by
+Every key of the recipe language. This page is generated from the recipe model by
 `python docs/keys.py`; [recipes](recipes.md) explains how the keys belong together. A plugin may
-[bring more](../how-to/writing-a-step-type.md).
+[add more](../how-to/writing-a-step-type.md).
 
-Where an [expression](expressions.md) may stand in a value, the last column tells when it is
-evaluated, and so which names it has:
+Where an [expression](expressions.md) may stand in a value, the last column says when it is
+evaluated, and thus which names it may use:
 """
 
 
@@ -60,19 +60,19 @@ _SECTIONS = (
     _Section("Steps that use a file", UseStep, without=Step),
     _Section("`retry`", Retry),
     _Section("`ready`", Ready),
-    _Section("`outputs`", Search, "Of an output that is searched in what was printed."),
-    _Section("`measurements`", Measurement, "Of each measurement."),
+    _Section("`outputs`", Search, "Keys of an output that is searched in stdout or stderr."),
+    _Section("`measurements`", Measurement, "Keys of each measurement."),
     _Section("`within`", Within),
     _Section("`success`", Success),
-    _Section("`files`", FileRules, "Of each entry of `files` in `success`."),
+    _Section("`files`", FileRules, "Keys of each entry of `files` in `success`."),
 )
 
 _WHEN: Mapping[frozenset[str] | None, str] = {
     names.COLLECTED: "at collection",
     names.EARLY: "before the run",
-    names.BEFORE: "before the body",
-    names.AFTER: "after the body",
-    names.TRIED: "after a try",
+    names.BEFORE: "before the step code",
+    names.AFTER: "after the step code",
+    names.TRIED: "after an attempt",
     None: "",
 }
 
@@ -190,7 +190,7 @@ def _example(name: str, value: Any) -> str:
 def _rows(section: _Section) -> Iterator[str]:
     hints = {field.encode_name: field.type for field in fields(section.model)}
     if section.model is Step:
-        meaning = "**Required**, but beside `use`. What kind of step it is.<br>`type: python`"
+        meaning = "**Required**, except with `use`. The type of the step.<br>`type: python`"
         yield f"| `type` | {either(f'`{name}`' for name in STEP_TYPES)} | {meaning} |  |"
     inherited = keys_of(section.without) if section.without else {}
     for name, key in keys_of(section.model).items():

@@ -1,9 +1,10 @@
 """JSON Schema of the recipe language, generated from the model, for editors.
 
-Draft 7, which all editors know. Steps are told apart by `if` and `then`, one for each type.
+The schema is of draft 7, which all editors support. `if` and `then` select the keys of each
+step type.
 
-A reader takes values by their types; so does a schema without `anyOf`: most of its words
-say something of one type only, and editors blame the wrong branch of an `anyOf`.
+The schema checks a value by its type, as the loader does, and avoids `anyOf`: most keywords of
+JSON Schema apply to one type only, and editors report the wrong branch of an `anyOf`.
 """
 
 import json
@@ -41,7 +42,7 @@ Schema = dict[str, Any]
 _TYPES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _OPENING = re.escape(expression.OPENING)
 OPENING = rf"(^|[^$]){_OPENING}"
-"""A pattern for texts with an expression in them; `$${{` is a literal."""
+"""Pattern for texts that contain an expression; `$${{` is an escaped literal."""
 
 _NO_EXPRESSION = rf"^(?!(?:[\s\S]*[^$])?{_OPENING})"
 _FILLED: Schema = {"pattern": r"\S"}
@@ -50,7 +51,7 @@ _CODE: Schema = {"minimum": 0, "maximum": 255}
 _DURATION: Schema = {"pattern": r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$"}
 _WORD = "[A-Za-z_][A-Za-z0-9_]*"
 _NAME = r"[^\s!-/:-@\[-^`{-~0-9][^\s!-/:-@\[-^`{-~]*"
-"""A name of Python, as far as the regular expressions of editors know letters."""
+"""A Python identifier, as far as the regular expressions of editors know letters."""
 
 
 def _none_of(words: frozenset[str], pattern: str) -> Schema:
@@ -70,16 +71,16 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.shell: {"pattern": f"^({'|'.join(key_types.SHELLS)})$", "minItems": 1},
     key_types.context_path: {"pattern": r"^[^.]+(\.[^.]+)*$"},
     key_types.secret: {"pattern": rf"^((env|vars)\.{_WORD}|ctx(\.[^.]+)+)$"},
-    key_types.tag: _none_of(key_types.MARKS, "[A-Za-z][A-Za-z0-9_]*"),
-    key_types.fixture: _none_of(key_types.GIVEN, _NAME),
+    key_types.tag: _none_of(key_types.RESERVED_MARKS, "[A-Za-z][A-Za-z0-9_]*"),
+    key_types.fixture: _none_of(key_types.IMPLICIT_FIXTURES, _NAME),
     key_types.dotted: {"pattern": rf"^{_NAME}(\.{_NAME})*$"},
     key_types.identifier: {"pattern": f"^{_NAME}$"},
     key_types.host: {"pattern": rf"^{key_types.HOST}$"},
     key_types.label: {"pattern": rf"^{key_types.HOST}$"},
     key_types.seconds: {**_DURATION, "exclusiveMinimum": 0, "maximum": key_types.YEAR},
     key_types.pause: {**_DURATION, "minimum": 0, "maximum": key_types.DAY},
-    key_types.tries: {"minimum": 1, "maximum": key_types.MOST},
-    key_types.factor: {"minimum": 1, "maximum": key_types.MOST},
+    key_types.tries: {"minimum": 1, "maximum": key_types.MAX_COUNT},
+    key_types.factor: {"minimum": 1, "maximum": key_types.MAX_COUNT},
     key_types.percent: {"minimum": 0},
     key_types.exit_code: _CODE,
     key_types.exit_codes: {**_CODE, "minItems": 1},
@@ -89,34 +90,34 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.port: {"minimum": 1, "maximum": 65535},
     key_types.format_number: {"minimum": 1, "maximum": 1},
 }
-"""What a schema can say of the rules that values keep."""
+"""JSON Schema keywords for the validation rules of values, where the schema can express them."""
 
 
 def schema_of(hint: Any, *, expressions: bool, whole: bool = True) -> Schema:
-    """Return the schema of what may be written where a field has a type.
+    """Return the schema of the value of a field with a type.
 
     Args:
-        hint: The type, with what `Meta` says about it.
-        expressions: They may stand in the value.
-        whole: One may stand in the place of a list or a mapping.
+        hint: The type, with its `Meta`.
+        expressions: True if the value may contain expressions.
+        whole: True if an expression may replace a complete list or mapping.
     """
-    found = _plain(hint, expressions=expressions)
-    types = found.get("type")
-    if types is None:  # any value, or one of some words
-        return found
+    schema = _plain(hint, expressions=expressions)
+    types = schema.get("type")
+    if types is None:  # any value, or an enumeration
+        return schema
     if "string" in types:
-        found |= _text(found, expressions=expressions)
+        schema |= _text(schema, expressions=expressions)
     elif expressions and (whole or not {"array", "object"} & set(types)):
         message = "should be an expression, or no text"
-        found |= {"type": [*types, "string"], "pattern": OPENING, "patternErrorMessage": message}
-    if len(found["type"]) == 1:
-        found["type"] = found["type"][0]
-    return found
+        schema |= {"type": [*types, "string"], "pattern": OPENING, "patternErrorMessage": message}
+    if len(schema["type"]) == 1:
+        schema["type"] = schema["type"][0]
+    return schema
 
 
-def _text(found: Schema, *, expressions: bool) -> Schema:
-    """Return what is said of texts, now that expressions may stand in them or must not."""
-    pattern = found.get("pattern", "")
+def _text(schema: Schema, *, expressions: bool) -> Schema:
+    """Return the pattern for texts that may, or must not, contain expressions."""
+    pattern = schema.get("pattern", "")
     if expressions:
         return {"pattern": f"{pattern}|{OPENING}"} if pattern.startswith("^") else {}
     if pattern.startswith("^"):
@@ -128,7 +129,7 @@ def _text(found: Schema, *, expressions: bool) -> Schema:
 
 
 def _plain(hint: Any, *, expressions: bool) -> Schema:
-    """Return the same with a list of types, and nothing of expressions but in what is within."""
+    """Return the same schema with a list of types; only nested values may have expressions."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return {}
@@ -153,18 +154,18 @@ def _plain(hint: Any, *, expressions: bool) -> Schema:
 
 
 def _annotated(bare: Any, metas: list[Meta], expressions: bool) -> Schema:
-    said = {name: value for one in metas for name, value in (one.extra or {}).items()}
-    found = _plain(said.get("written", bare), expressions=expressions)
+    extra = {name: value for one in metas for name, value in (one.extra or {}).items()}
+    schema = _plain(extra.get("written", bare), expressions=expressions)
     for one in metas:
-        found |= {"pattern": one.pattern} if one.pattern else {}
-    rule = said.get("rule")
-    found |= {**LIMITS.get(rule, {}), **said.get("limits", {})}
-    message = _sentence(rule) if rule and "pattern" in found else ""
-    return found | ({"patternErrorMessage": message} if message else {})
+        schema |= {"pattern": one.pattern} if one.pattern else {}
+    rule = extra.get("rule")
+    schema |= {**LIMITS.get(rule, {}), **extra.get("limits", {})}
+    message = _sentence(rule) if rule and "pattern" in schema else ""
+    return schema | ({"patternErrorMessage": message} if message else {})
 
 
 def _sentence(rule: Callable[[Any], Any]) -> str:
-    """Return what a rule says of a text that is wrong."""
+    """Return the message of a rule for an invalid text."""
     try:
         rule("")
     except ValueError as error:
@@ -173,18 +174,20 @@ def _sentence(rule: Callable[[Any], Any]) -> str:
 
 
 def _either(hints: list[Any], expressions: bool) -> Schema:
-    found: Schema = {}
+    schema: Schema = {}
     for hint in hints:
         one = _plain(hint, expressions=expressions)
-        if "enum" in one and len(hints) > 1:  # words would refuse the values of other types
+        if (
+            "enum" in one and len(hints) > 1
+        ):  # an enumeration would refuse the values of other types
             message = f"should be {either(one['enum'])}, or no text"
             pattern = f"^({'|'.join(one['enum'])})$"
             one = {"type": ["string"], "pattern": pattern, "patternErrorMessage": message}
-        types = [*found.get("type", []), *one.get("type", [])]
-        found |= one | ({"type": types} if types else {})
-    if "number" in found.get("type", []):
-        found["type"] = [one for one in found["type"] if one != "integer"]
-    return found
+        types = [*schema.get("type", []), *one.get("type", [])]
+        schema |= one | ({"type": types} if types else {})
+    if "number" in schema.get("type", []):
+        schema["type"] = [one for one in schema["type"] if one != "integer"]
+    return schema
 
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -197,13 +200,13 @@ _NESTED: tuple[type[Struct], ...] = (
     Search,
     FileRules,
 )
-_TYPE = "What kind of step it is."
+_TYPE = "The type of the step."
 
 SHIPPED = Path(__file__).parents[1] / "schema" / "recipe.json"
-"""The schema as the wheel has it, for those who read files."""
+"""The schema file in the wheel."""
 
 _NAMED = frozenset({"vars", "test_meta", "matrix", "with"})
-"""Mappings whose names are known before a run, so no expression gives all of one."""
+"""Mappings whose keys are known before a run, so no expression may replace them."""
 
 
 def text(known: Extensions = BUILT_IN) -> str:
@@ -215,12 +218,12 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
     """Return the schema of a recipe file.
 
     Args:
-        known: The types of steps and the criteria that there are.
+        known: The step types and criteria that exist.
     """
     root = _mapping(Recipe)
     return {
         "$schema": _DRAFT,
-        "description": "A recipe: steps that run as tests, and what must hold afterwards.",
+        "description": "A recipe: steps that run as tests, with their success criteria.",
         **root,
         "patternProperties": {"^x-": True},
         "definitions": {
@@ -233,7 +236,7 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
 
 
 def _mapping(model: type[Struct]) -> Schema:
-    """Return the schema of a mapping that has the keys of a Struct and no other."""
+    """Return the schema of a mapping that has only the keys of a Struct."""
     return {"type": "object", "properties": dict(_keys(model)), **_required(model)} | {
         "additionalProperties": False
     }
@@ -245,22 +248,22 @@ def _required(model: type[Struct]) -> Schema:
 
 
 def _keys(model: type[Struct]) -> Iterator[tuple[str, Schema]]:
-    known = keys_of(model)
+    keys = keys_of(model)
     hints = {field.encode_name: field.type for field in fields(model)}
-    for name, key in known.items():
+    for name, key in keys.items():
         own = _OWN.get(key.field)
         whole = name not in _NAMED and (not issubclass(model, Success) or key.is_text)
-        found = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
-        yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **found}
+        schema = own() if own else schema_of(hints[name], expressions=bool(key.names), whole=whole)
+        yield name, {**_said(str(key.said.description)), "examples": key.said.examples, **schema}
 
 
 def _said(description: str) -> Schema:
-    # Editors that know Markdown show the second as such, and would show the first as it is.
+    # Editors with Markdown support render the second; they would show the first as plain text.
     return {"description": description, "markdownDescription": description}
 
 
 def _step(types: Mapping[str, type[Step]]) -> Schema:
-    """Return the schema of a step: what all have, and for each type what it has besides."""
+    """Return the schema of a step: the keys of all steps, and those of each type."""
     keys = dict(_keys(Step))
     kind = {**_said(_TYPE), "examples": ["python"], "enum": list(types)}
     of_types = [
@@ -285,30 +288,30 @@ def _using() -> dict[str, Schema]:
 
 
 def _use() -> Schema:
-    """Return what is said of the steps that use a file besides what is said of all."""
+    """Return the keys of steps that use a file, in addition to those of all steps."""
     own = {**_using(), "use": True}
     shared = dict.fromkeys(sorted(OWN - own.keys()), True)
     return {"properties": {**own, **shared}, "additionalProperties": False}
 
 
 def _typed(model: type[Step]) -> Schema:
-    """Return what is said of the steps of one type besides what is said of all."""
+    """Return the keys of the steps of one type, in addition to those of all steps."""
     shared = dict(_keys(Step))
     own = {name: schema for name, schema in _keys(model) if schema != shared.get(name)}
     others = [name for name in shared if name not in own]
     required = [name for name, key in keys_of(model).items() if key.is_required]
-    found: Schema = {
+    typed: Schema = {
         "properties": {**own, "type": True, **dict.fromkeys(others, True)},
         "required": [name for name in required if name in own],
         "additionalProperties": False,
     }
     if "function" in own:  # a class or a function
-        found["if"] = {"required": ["class"]}
-        found["then"] = {"properties": {"function": False}}
-        found["else"] = {"required": ["function"]}
+        typed["if"] = {"required": ["class"]}
+        typed["then"] = {"properties": {"function": False}}
+        typed["else"] = {"required": ["function"]}
     if issubclass(model, CodeStep):
-        found["properties"]["success"] = {"properties": dict.fromkeys(sorted(OF_SHELL), False)}
-    return found
+        typed["properties"]["success"] = {"properties": dict.fromkeys(sorted(OF_SHELL), False)}
+    return typed
 
 
 def _ref(model: type[Struct]) -> Schema:
@@ -356,4 +359,4 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "files": lambda: _list_of(FileRules),
     "result_schema": lambda: {"type": "object"},
 }
-"""Fields whose values have keys themselves, or rules of their own."""
+"""Fields whose values are mappings with keys of their own, or have other rules."""

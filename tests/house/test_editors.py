@@ -152,7 +152,9 @@ def test_values_are_offered(server: Editor, good: Path) -> None:
 def test_a_key_is_explained_with_an_example(server: Editor, good: Path) -> None:
     told = server.hover(*place(good, "    timeout", 6))
     assert told.startswith(
-        "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, `2m`, "
-        "`1h`.\n\nExample:\n\n```yaml\n30s\n```"
+        "Longest duration of the step: seconds, or a text such as `500ms`, `30s`, `2m`, `1h`."
+        "\n\nExample:\n\n```yaml\n30s\n```"
     )
-    assert "A class of the module that has a `run`." in server.hover(*place(good, "    class", 6))
+    assert "A class of the module with a method `run`." in server.hover(
+        *place(good, "    class", 6)
+    )

@@ -20,7 +20,7 @@ from pytest_orchestrator.recipe.problems import Problems, RecipeError, quoted
 
 DEEPEST = 20
 MOST = 20_000
-"""Steps of one recipe, those of used files among them."""
+"""Most steps of one recipe, including those of used files."""
 
 OWN = frozenset(
     {
@@ -38,40 +38,42 @@ OWN = frozenset(
         "with",
     }
 )
-"""Keys that a step with ``use`` may have: all else belongs to the steps of the used file."""
+"""Keys that a step with ``use`` may have; all others belong to the steps of the used file."""
 
 _FOREIGN = ("matrix", "context", "needs", "stop_on_failure")
 
 
 class UseStep(Step, frozen=True, kw_only=True):
-    """A step that stands for the steps of another file."""
+    """A step that is replaced by the steps of another file."""
 
     type: ClassVar[str] = "use"
 
     use: Annotated[
         FilePath,
         key(
-            "Another recipe file, relative to the rootdir: its steps run here.", "recipes/_psu.yaml"
+            "Path of another recipe file, relative to the rootdir; its steps run in place of this "
+            "step.",
+            "recipes/_psu.yaml",
         ),
     ]
     with_: Annotated[
         dict[str, Json],
-        key("Values for the `vars` of that file.", {"volts": 12}, names=BEFORE),
+        key("Values for the `vars` of the used file.", {"volts": 12}, names=BEFORE),
     ] = field(default_factory=dict, name="with")
 
 
 Load = Callable[[Path, Sequence[Path]], Recipe]
-"""Loads a used file; the second are the files that use it, the first one first."""
+"""Loads a used file; the second argument lists the files that use it, the outermost first."""
 
 
 class Uses:
-    """Loads what the steps of one file use.
+    """Loads the files that the steps of one file use.
 
     Args:
         root: The rootdir.
-        users: The files that use this one, and this one.
+        users: The files that use this file, and this file.
         load: Loads a file.
-        problems: Takes what is wrong.
+        problems: Receives the problems.
     """
 
     def __init__(self, root: Path, users: Sequence[Path], load: Load, problems: Problems) -> None:
@@ -81,12 +83,12 @@ class Uses:
         self._problems = problems
 
     def recipe(self, name: str, place: Place) -> Recipe | None:
-        """Load the file that a step uses; None where there is a problem, which is noted."""
+        """Load the file that a step uses; return None after a problem was reported."""
         path = Path(os.path.normpath(self._root / name))
         if path in self._users:
             circle = [*self._users[self._users.index(path) :], path]
-            told = " -> ".join(self._shown(one) for one in circle)
-            self._problems.add(place, f"files use each other in a circle: {told}")
+            path_names = " -> ".join(self._shown(one) for one in circle)
+            self._problems.add(place, f"files use each other in a circle: {path_names}")
         elif len(self._users) > DEEPEST:
             self._problems.add(place, f"files use each other {DEEPEST} levels deep: no more")
         elif not path.is_file():
@@ -95,20 +97,20 @@ class Uses:
             try:
                 return self._load(path, self._users)
             except RecipeError as error:
-                head = f"{quoted(name)} is no good recipe"
+                head = f"{quoted(name)} has errors"
                 self._problems.add(place, head, cause=error)
         return None
 
     def check(self, used: Recipe, given: Mapping[str, Place], place: Place, title: str) -> None:
-        """Note what a used file may not have, and what ``with`` does not fit."""
+        """Report keys that a used file must not have, and a `with` that does not match its vars."""
         for name in _FOREIGN:
             if name in used.at:
                 head = f"{used.id} has '{name}', which a file that is used cannot have"
                 self._problems.add(place, head)
-        known = [*used.vars, *used.required]
+        declared = [*used.vars, *used.required]
         for name, where in given.items():
-            if name not in known:
-                near = nearest(name, known)
+            if name not in declared:
+                near = nearest(name, declared)
                 self._problems.add(where, f"{used.id} has no var {quoted(name)}{near}")
         for name in used.required:
             if name not in given:
@@ -129,10 +131,10 @@ class Uses:
 
 
 def expanded(step: UseStep, used: Recipe) -> tuple[list[Step], list[Step]]:
-    """Return the steps of a used file as steps of its user, and those of its ``finally``.
+    """Return the steps of a used file as steps of the using file, and those of its ``finally``.
 
     Args:
-        step: The step that uses it.
+        step: The step that uses the file.
         used: The file.
     """
     part = Part(
@@ -165,12 +167,12 @@ def _one(
     return msgspec.structs.replace(
         inner,
         name=f"{step.name}.{inner.name}",
-        # Who needs another one waits with that for what their user needs.
+        # A step with needs of its own gets those of the using step through the steps that it needs.
         needs=tuple(f"{step.name}.{each}" for each in inner.needs) or needs,
         after=(*after, *(f"{step.name}.{each}" for each in inner.after)),
         tags=tuple(dict.fromkeys((*step.tags, *used.tags, *inner.tags))),
         fixtures=tuple(dict.fromkeys((*step.fixtures, *used.fixtures, *inner.fixtures))),
-        locks=(*inner.locks, *used.locks),  # those first whose expressions tell their places
+        locks=(*inner.locks, *used.locks),  # inner locks first: expressions refer to them by index
         implicit=step.implicit and inner.implicit,
         continue_on_error=step.continue_on_error or inner.continue_on_error,
         part=_within(part, inner.part),
@@ -178,13 +180,13 @@ def _one(
 
 
 def ends_of(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the steps that no other of these needs: needing them is needing all."""
+    """Return the steps that no other of these steps needs; needing them means needing all."""
     needed = {name for step in steps for name in step.needs}
     return tuple(step.name for step in steps if step.name not in needed)
 
 
 def _within(outer: Part, inner: Part | None) -> Part:
-    """Return the use of a step, the outermost one at the end of its chain."""
+    """Return the use of a step; the outermost use is the end of the chain `outer`."""
     if inner is None:
         return outer
     return msgspec.structs.replace(
@@ -199,21 +201,27 @@ def numbered(
     *,
     is_final: bool = False,
 ) -> tuple[Step, ...]:
-    """Return steps with their places, each waiting for what its names stand for.
+    """Return steps with their positions; names of steps with `use` become those of used steps.
 
     Args:
-        steps: The steps in the order they run.
-        names: What the names of steps that use a file stand for.
+        steps: The steps in execution order.
+        names: For each step with `use`, the names of the steps that replace it.
         before: Number of the steps that run before these.
-        is_final: They stand in ``finally``.
+        is_final: True for steps of ``finally``.
     """
 
-    def meant(given: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for one in given for name in names.get(one, (one,))))
+    def replaced(names_of_needs: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            dict.fromkeys(name for one in names_of_needs for name in names.get(one, (one,)))
+        )
 
     return tuple(
         msgspec.structs.replace(
-            step, index=index, is_final=is_final, needs=meant(step.needs), after=meant(step.after)
+            step,
+            index=index,
+            is_final=is_final,
+            needs=replaced(step.needs),
+            after=replaced(step.after),
         )
         for index, step in enumerate(steps, start=before + 1)
     )

@@ -1,1 +1,1 @@
-"""Model of a recipe: frozen Structs whose fields are the keys of the language."""
+"""Recipe model: frozen Structs whose fields are the keys of the language."""

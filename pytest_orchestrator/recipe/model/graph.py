@@ -1,4 +1,4 @@
-"""Dependency graph of steps: execution order, transitive needs, circles."""
+"""Dependency graph of steps: execution order, transitive needs, cycles."""
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ _CIRCLES = 20
 
 
 def ordered(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The order in which steps run: that of the list, but for what must come before.
+    """Return the execution order: the order of the list, except that needs come first.
 
     Args:
-        needs: For each step, in the order of the list, the names of those that it needs.
-            All names are known, and there are no circles.
+        needs: For each step, in the order of the list, the names of the steps that it needs.
+            All names exist, and there is no cycle.
 
     Returns:
-        The names; at each point the first of the list whose needs are met.
+        The names; at each position the first step of the list whose needs come before it.
     """
     if is_forward(needs):
         return tuple(needs)
@@ -37,7 +37,7 @@ def ordered(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 
 def is_forward(needs: Mapping[str, Iterable[str]]) -> bool:
-    """Tell whether every step stands below all that it needs, as in most recipes."""
+    """Return True if every step stands below all steps that it needs, as in most recipes."""
     above: set[str] = set()
     for name, needed in needs.items():
         if not above.issuperset(needed):
@@ -47,24 +47,24 @@ def is_forward(needs: Mapping[str, Iterable[str]]) -> bool:
 
 
 def circles(needs: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
-    """Steps that need each other.
+    """Return cycles of steps that need each other.
 
     Args:
-        needs: For each step the names of those that it needs; all names are known.
+        needs: For each step the names of the steps that it needs; all names exist.
 
     Returns:
-        The circles that have no step in common, 20 at most: each as the names from one step
-        along its needs back to the same.
+        At most 20 cycles without a common step. Each is a tuple of names: from one step along
+        its needs back to the same step.
     """
     left = {name: tuple(needed) for name, needed in needs.items()}
-    found: list[tuple[str, ...]] = []
-    while len(found) < _CIRCLES:
+    cycles: list[tuple[str, ...]] = []
+    while len(cycles) < _CIRCLES:
         try:
             TopologicalSorter(left).prepare()
         except CycleError as error:
-            # The error names them the other way round: each is needed by the next.
+            # The error lists the cycle in reverse: each step is needed by the next one.
             circle = _from_first(error.args[1][:0:-1], needs)
-            found.append(circle)
+            cycles.append(circle)
             left = {
                 name: tuple(each for each in needed if each not in circle)
                 for name, needed in left.items()
@@ -72,7 +72,7 @@ def circles(needs: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
             }
         else:
             break
-    return found
+    return cycles
 
 
 def _from_first(circle: Sequence[str], names: Iterable[str]) -> tuple[str, ...]:
@@ -82,37 +82,37 @@ def _from_first(circle: Sequence[str], names: Iterable[str]) -> tuple[str, ...]:
 
 
 def needed(recipe: Recipe, name: str) -> tuple[Step, ...]:
-    """All steps that a step needs, and those that they need.
+    """Return all steps that a step needs, directly or indirectly.
 
     Args:
         recipe: The recipe.
         name: The name of one of its steps.
 
     Returns:
-        The steps in the order in which they run, without the step itself.
+        The steps in execution order, without the step itself.
 
     Raises:
         KeyError: The recipe has no step of that name.
     """
-    found = upstream(name, {step.name: step.needs for step in recipe.steps + recipe.final})
-    return tuple(step for step in recipe.steps + recipe.final if step.name in found)
+    names = upstream(name, {step.name: step.needs for step in recipe.steps + recipe.final})
+    return tuple(step for step in recipe.steps + recipe.final if step.name in names)
 
 
 def upstream(name: str, needs: Mapping[str, Sequence[str]]) -> set[str]:
-    """The names of all that a step needs, and of what they need.
+    """Return the names of all steps that a step needs, directly or indirectly.
 
     Args:
         name: The name of a step.
-        needs: For each step the names of those that it needs.
+        needs: For each step the names of the steps that it needs.
 
     Raises:
-        KeyError: There is no such step.
+        KeyError: No step has that name.
     """
-    found: set[str] = set()
+    reached: set[str] = set()
     left = list(needs[name])
     while left:
         each = left.pop()
-        if each not in found:
-            found.add(each)
+        if each not in reached:
+            reached.add(each)
             left += needs[each]
-    return found
+    return reached

@@ -1,10 +1,10 @@
 """Value types of recipe keys, their validation rules, and key descriptions.
 
-Each kind is a type with the rule it must keep, and a pattern for the JSON Schema where the
-rule has one.
+Each value type has a rule for its values and, if the rule has one, a pattern for the JSON
+Schema.
 
-A rule takes a value of the right type and gives the value of the model; it raises
-ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
+A rule receives a value of the right type and returns the value of the model. For a wrong value
+it raises ValueError with the end of the sentence ``'tags[0]' is 'skip', ...``.
 """
 
 import re
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
     Json = json_values.Json
 else:
-    # msgspec cannot look into a type that contains itself; the loader reads JSON anyway.
+    # msgspec cannot resolve a recursive type; the loader checks JSON itself.
     Json = Any
 
-MARKS = frozenset(
+RESERVED_MARKS = frozenset(
     {"parametrize", "skip", "skipif", "xfail", "usefixtures", "filterwarnings", "recipe"}
 )
-"""Markers that have a meaning of their own."""
+"""Markers that have a meaning in pytest or in this plugin."""
 
-GIVEN = frozenset({"ctx", "params"})
-"""Fixtures that no step asks for."""
+IMPLICIT_FIXTURES = frozenset({"ctx", "params"})
+"""Fixtures that every step receives without naming them."""
 
 YEAR = 366 * 86_400
 DAY = 86_400
-MOST = 1000
-"""Tries of a step, and the factor of its waits."""
+MAX_COUNT = 1000
+"""Most attempts of a step, and largest factor of the delay between attempts."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) *(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def shaped(pattern: str, should: str) -> Callable[[str], str]:
-    """A rule for texts that match a pattern from end to end.
+def matching(pattern: str, should: str) -> Callable[[str], str]:
+    """Return a rule for texts that match a pattern from end to end.
 
     Args:
         pattern: A regular expression.
-        should: What such a text is, in words.
+        should: Description of a valid text, for the message.
     """
     shape = re.compile(pattern)
 
@@ -63,33 +63,33 @@ def shaped(pattern: str, should: str) -> Callable[[str], str]:
 
 _IDENTIFIER = r"[^\W\d]\w*"
 
-identifier = shaped(_IDENTIFIER, "a name of Python")
-"""A rule for names of classes and functions."""
+identifier = matching(_IDENTIFIER, "a name of Python")
+"""Rule for names of classes and functions."""
 
-dotted = shaped(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
-"""A rule for names of modules."""
+dotted = matching(rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*", "a dotted name, as `import` takes it")
+"""Rule for names of modules."""
 
 HOST = r"[A-Za-z0-9_\[][A-Za-z0-9_.@:%\[\]-]*"
 
-host = shaped(HOST, "the name of a host, as ssh takes it")
-"""A rule for names of machines; none of them is an option of a program."""
+host = matching(HOST, "the name of a host, as ssh takes it")
+"""Rule for names of machines; no such name is an option of a program."""
 
-label = shaped(HOST, "the name of a worker or a machine, or a resource of a worker")
-"""A rule for what says where a step runs."""
+label = matching(HOST, "the name of a worker or a machine, or a resource of a worker")
+"""Rule for the place of a step: a worker, a machine, or a resource of a worker."""
 
-_tag = shaped(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")
+_tag = matching(r"[A-Za-z][A-Za-z0-9_]*", "letters, digits and _, beginning with a letter")
 
 
 def tag(text: str) -> str:
-    """A marker that is the user's own."""
-    if text in MARKS:
+    """Check a marker that the user defines."""
+    if text in RESERVED_MARKS:
         raise ValueError("a mark that has its own meaning")
     return _tag(text)
 
 
 def fixture(text: str) -> str:
-    """A fixture that must be asked for."""
-    if text in GIVEN:
+    """Check the name of a fixture that a step can request."""
+    if text in IMPLICIT_FIXTURES:
         raise ValueError("which every step is given without asking")
     if not text.isidentifier():
         raise ValueError("should be the name of a fixture")
@@ -97,26 +97,26 @@ def fixture(text: str) -> str:
 
 
 def filled(text: str) -> str:
-    """A text that says something."""
+    """Check that a text is not blank."""
     if not text.strip():
         raise ValueError("should not be empty")
     return text
 
 
 def word(text: str) -> str:
-    """A text that the operating system takes: no NUL in it."""
+    """Check that a text has no NUL, which the operating system refuses."""
     if "\0" in text:
         raise ValueError("which has a NUL in it, and no command can be given one")
     return text
 
 
 def filled_word(text: str) -> str:
-    """Both: a path, the name of a program."""
+    """Check a path or the name of a program: not blank, and no NUL."""
     return word(filled(text))
 
 
 def command(cmd: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """A command line, or a program and its arguments."""
+    """Check a command line, or a program and its arguments."""
     if isinstance(cmd, str):
         return filled_word(cmd)
     if not cmd:
@@ -127,11 +127,11 @@ def command(cmd: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 SHELLS = ("sh", "bash", "python")
-"""Shells that have a name; any other one is a list of words."""
+"""Shells that have a name; any other shell is a list of words."""
 
 
 def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """What runs a command line: the name of a shell, or a program and its arguments."""
+    """Check what runs a command line: the name of a shell, or a program and its arguments."""
     if not isinstance(value, str):
         return command(value)
     if value in SHELLS:
@@ -141,14 +141,14 @@ def shell(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def shell_setting(text: str) -> str | tuple[str, ...]:
-    """The same as the text of a setting, where a list stands in brackets as in a recipe."""
+    """Check the same as the text of a setting, where a list is in brackets as in a recipe."""
     if text.startswith("[") and text.endswith("]"):
         return shell(tuple(each.strip().strip("\"'") for each in text[1:-1].split(",")))
     return shell(text)
 
 
 def environment(value: Json) -> Json:
-    """A value that can stand in an environment variable, as text or as JSON."""
+    """Check a value for an environment variable, which holds it as text or as JSON."""
     if _has_nul(value):
         raise ValueError("which has a NUL in it, and no environment variable can hold one")
     return value
@@ -163,7 +163,7 @@ def _has_nul(value: Json) -> bool:
 
 
 def seconds(value: float | str) -> float:
-    """A time that is longer than none and shorter than for ever, in seconds."""
+    """Return a duration in seconds; it must be above zero and at most a year."""
     number = _in_seconds(value) if isinstance(value, str) else float(value)
     if number <= 0:
         raise ValueError("should be more than 0 seconds")
@@ -173,7 +173,7 @@ def seconds(value: float | str) -> float:
 
 
 def pause(value: float | str) -> float:
-    """A wait, which may be none, in seconds."""
+    """Return a delay in seconds, from zero to a day."""
     number = _in_seconds(value) if isinstance(value, str) else float(value)
     if not 0 <= number <= DAY:
         raise ValueError("should be 0 seconds to a day")
@@ -181,42 +181,42 @@ def pause(value: float | str) -> float:
 
 
 def tries(number: int) -> int:
-    """A number of tries, or of pieces of something."""
-    if not 1 <= number <= MOST:
-        raise ValueError(f"should be 1 to {MOST}")
+    """Check a number of attempts, or of units of a resource."""
+    if not 1 <= number <= MAX_COUNT:
+        raise ValueError(f"should be 1 to {MAX_COUNT}")
     return number
 
 
 def factor(number: float) -> float:
-    """What lets a wait grow."""
-    if not 1 <= number <= MOST:
-        raise ValueError(f"should be 1 to {MOST}")
+    """Check the factor by which a delay grows."""
+    if not 1 <= number <= MAX_COUNT:
+        raise ValueError(f"should be 1 to {MAX_COUNT}")
     return float(number)
 
 
 def _in_seconds(text: str) -> float:
-    found = _DURATION.fullmatch(text)
-    if not found:
+    match = _DURATION.fullmatch(text)
+    if not match:
         raise ValueError("should be seconds, or a text such as 500ms, 30s, 2m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def percent(number: float) -> float:
-    """A share that makes a range."""
+    """Check the half-width of a range in percent."""
     if number < 0:
         raise ValueError("should be 0 or more")
     return float(number)
 
 
 def exit_code(code: int) -> int:
-    """What a process can end with."""
+    """Check the exit code of a process."""
     if not 0 <= code <= 255:
         raise ValueError("should be 0 to 255")
     return code
 
 
 def exit_codes(codes: int | str | tuple[int, ...]) -> Json:
-    """One exit code, several, or ``nonzero``."""
+    """Check one exit code, several, or ``nonzero``."""
     if codes == ():
         raise ValueError("should have an exit code in it")
     if isinstance(codes, int):
@@ -225,16 +225,16 @@ def exit_codes(codes: int | str | tuple[int, ...]) -> Json:
 
 
 def skip_codes(codes: int | tuple[int, ...]) -> tuple[int, ...]:
-    """One exit code, or several."""
+    """Return one exit code or several as a tuple."""
     exit_codes(codes)
     return (codes,) if isinstance(codes, int) else codes
 
 
 def some(what: str) -> Callable[[Any], Any]:
-    """Return a rule for lists that are not empty: a criterion over nothing would always hold.
+    """Return a rule for lists that are not empty; a criterion over an empty list would always hold.
 
     Args:
-        what: The kind of item, in words.
+        what: The kind of item, for the message.
     """
 
     def rule(items: Any) -> Any:
@@ -246,22 +246,22 @@ def some(what: str) -> Callable[[Any], Any]:
 
 
 some_keys = some("a key")
-"""A rule for lists of keys of the Context."""
+"""Rule for lists of keys of the Context."""
 
 some_paths = some("a path")
-"""A rule for lists of paths and globs."""
+"""Rule for lists of paths and globs."""
 
 some_expressions = some("an expression")
-"""A rule for lists of expressions."""
+"""Rule for lists of expressions."""
 
 
 def texts(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """One text that says something, or several."""
+    """Check one text or several; none may be blank."""
     return filled(value) if isinstance(value, str) else some("a text")(value)
 
 
 def pattern(text: str) -> str:
-    """A regular expression."""
+    """Check a regular expression."""
     filled(text)
     try:
         compile_pattern(text)
@@ -271,52 +271,52 @@ def pattern(text: str) -> str:
 
 
 def patterns(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """One regular expression, or several."""
+    """Check one regular expression or several."""
     return pattern(value) if isinstance(value, str) else some("a regular expression")(value)
 
 
 def positive(number: float) -> float:
-    """A limit that something can keep."""
+    """Check a limit that is above zero."""
     if number <= 0:
         raise ValueError("should be more than 0")
     return number
 
 
 def not_negative(number: int) -> int:
-    """A place in an order."""
+    """Check a number that is zero or more."""
     if number < 0:
         raise ValueError("should be 0 or more")
     return number
 
 
 def port(number: int) -> int:
-    """A port that a program may listen on."""
+    """Check the number of a TCP port."""
     if not 1 <= number <= 65535:
         raise ValueError("should be 1 to 65535")
     return number
 
 
 def signal_name(text: str) -> str:
-    """A signal by its name, such as ``TERM``."""
+    """Check the name of a signal, such as ``TERM``."""
     name = text.upper().removeprefix("SIG")
-    known = [one.name.removeprefix("SIG") for one in signal.Signals]
-    if name not in known:
-        raise ValueError(f"should be the name of a signal{nearest(name, known)}")
+    names = [one.name.removeprefix("SIG") for one in signal.Signals]
+    if name not in names:
+        raise ValueError(f"should be the name of a signal{nearest(name, names)}")
     return name
 
 
 def format_number(number: int) -> int:
-    """A format of recipes that is known here."""
+    """Check the number of the recipe format; this version knows format 1."""
     if number != 1:
         raise ValueError("should be 1, the one format that this version knows")
     return number
 
 
 def secret(text: str) -> str:
-    """Where a value that is to be masked comes from."""
+    """Check the source of a secret: ``env.NAME``, ``vars.NAME`` or ``ctx.KEY``."""
     kind, _, name = text.partition(".")
     if kind == "ctx" and name:
-        if re.search(r"\s", name):  # no program writes such a key: it would mask nothing
+        if re.search(r"\s", name):  # no program writes such a key, so it would mask nothing
             raise ValueError("should be a key of the Context such as ctx.dut.serial_v1")
         context_path(name)
     elif kind not in ("env", "vars") or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -325,7 +325,7 @@ def secret(text: str) -> str:
 
 
 def context_path(text: str) -> str:
-    """A key that the Context can have, or a path to what is below one."""
+    """Check a key of the Context, or a path to a value below a key."""
     try:
         return checked_key(text)
     except ContextKeyError:
@@ -336,47 +336,48 @@ _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _STEP_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 
 
-def _kind(rule: object, pattern: str | None = None) -> Meta:
+def _meta(rule: object, pattern: str | None = None) -> Meta:
     return Meta(extra={"rule": rule}, pattern=f"^{pattern}$" if pattern else None)
 
 
 def key(description: str, example: object, **extra: object) -> Meta:
-    """What is said about a key.
+    """Return the description of a key.
 
-    ``written`` is the type of what may be written, where that is not the type of the
-    field; ``rule`` makes the field's value of it; ``own`` marks what the loader reads itself;
-    ``names`` are those that expressions in its value may use, where they may stand there.
+    ``written`` is the type of the value in the file, if it differs from the type of the field.
+    ``rule`` converts it to the value of the field. ``own`` marks a key that the loader reads
+    with its own code. ``names`` are the names that expressions in the value may use; without
+    it, the value may have no expression.
     """
     return Meta(description=description, examples=[example], extra=extra)
 
 
 StepName = Annotated[
     str,
-    _kind(
-        shaped(_STEP_NAME, "letters, digits, _ and -, beginning with a letter or _"),
+    _meta(
+        matching(_STEP_NAME, "letters, digits, _ and -, beginning with a letter or _"),
         _STEP_NAME,
     ),
 ]
-Tag = Annotated[str, _kind(tag, r"[A-Za-z][A-Za-z0-9_]*")]
-Fixture = Annotated[str, _kind(fixture)]
-Secret = Annotated[str, _kind(secret)]
-ContextPath = Annotated[str, _kind(context_path)]
-FilePath = Annotated[str, _kind(filled_word)]
-Word = Annotated[str, _kind(word)]
+Tag = Annotated[str, _meta(tag, r"[A-Za-z][A-Za-z0-9_]*")]
+Fixture = Annotated[str, _meta(fixture)]
+Secret = Annotated[str, _meta(secret)]
+ContextPath = Annotated[str, _meta(context_path)]
+FilePath = Annotated[str, _meta(filled_word)]
+Word = Annotated[str, _meta(word)]
 EnvName = Annotated[
     str,
-    _kind(
-        shaped(_ENV_NAME, "the name of an environment variable: letters, digits and _"),
+    _meta(
+        matching(_ENV_NAME, "the name of an environment variable: letters, digits and _"),
         _ENV_NAME,
     ),
 ]
-EnvValue = Annotated[Json, _kind(environment)]
-Dotted = Annotated[str, _kind(dotted)]
-Identifier = Annotated[str, _kind(identifier)]
-Text = Annotated[str, _kind(filled)]
+EnvValue = Annotated[Json, _meta(environment)]
+Dotted = Annotated[str, _meta(dotted)]
+Identifier = Annotated[str, _meta(identifier)]
+Text = Annotated[str, _meta(filled)]
 Sha256 = Annotated[
-    str, _kind(shaped(r"[0-9A-Fa-f]{64}", "64 digits of hexadecimal"), r"[0-9A-Fa-f]{64}")
+    str, _meta(matching(r"[0-9A-Fa-f]{64}", "64 digits of hexadecimal"), r"[0-9A-Fa-f]{64}")
 ]
-Pattern = Annotated[str, _kind(pattern)]
-Count = Annotated[int, _kind(tries)]
-ExitCode = Annotated[int, _kind(exit_code)]
+Pattern = Annotated[str, _meta(pattern)]
+Count = Annotated[int, _meta(tries)]
+ExitCode = Annotated[int, _meta(exit_code)]

@@ -1,4 +1,4 @@
-"""Nested keys of a step: success, retry, ready, measurements, outputs."""
+"""Keys of the nested mappings of a step: success, retry, ready, measurements, outputs."""
 
 from functools import partial
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ from pytest_orchestrator.recipe.model.key_types import (
 )
 
 OF_SHELL = frozenset({"exit_code"})
-"""Criteria that only a step with a command can be asked for."""
+"""Criteria that only steps with a command can have."""
 
 OF_A_PROCESS = frozenset(
     {
@@ -37,7 +37,7 @@ OF_A_PROCESS = frozenset(
         "leftover_processes",
     }
 )
-"""Criteria that only a step with a process of its own can be asked for."""
+"""Criteria that only steps with a process of their own can have."""
 
 _key = partial(key, names=AFTER)
 
@@ -49,33 +49,43 @@ _PATTERNS = {"written": str | tuple[Pattern, ...], "rule": key_types.patterns}
 
 
 class FileRules(Struct, frozen=True, kw_only=True):
-    """The keys that an entry of ``files`` may have."""
+    """Keys of an entry of ``files``."""
 
     path: Annotated[
         FilePath,
-        _key("The file, or a glob; each file that matches is checked.", "out/report.csv"),
+        _key("The file, or a glob; every file that matches is checked.", "out/report.csv"),
     ]
-    contains: Annotated[Json, _key("A text, or several, that is in it.", "mean", **_TEXTS)] = None
+    contains: Annotated[
+        Json, _key("One or more texts that the file must contain.", "mean", **_TEXTS)
+    ] = None
     not_contains: Annotated[
-        Json, _key("A text, or several, that is not in it.", "nan", **_TEXTS)
+        Json, _key("One or more texts that the file must not contain.", "nan", **_TEXTS)
     ] = None
     matches: Annotated[
-        Json, _key("Regular expressions, each found in it.", r"^mean,\d+", **_PATTERNS)
+        Json,
+        _key(
+            "One or more regular expressions that must each match somewhere in the file.",
+            r"^mean,\d+",
+            **_PATTERNS,
+        ),
     ] = None
-    sha256: Annotated[Sha256 | None, _key("The digest of its bytes, in hexadecimal.", "0" * 64)] = (
-        None
-    )
+    sha256: Annotated[
+        Sha256 | None, _key("SHA-256 digest of the file, in hexadecimal.", "0" * 64)
+    ] = None
     min_bytes: Annotated[
-        int | None, _key("The least that it has.", 1, rule=key_types.not_negative)
+        int | None, _key("Smallest size of the file, in bytes.", 1, rule=key_types.not_negative)
     ] = None
     max_bytes: Annotated[
-        int | None, _key("The most that it has.", 1_000_000, rule=key_types.not_negative)
+        int | None,
+        _key("Largest size of the file, in bytes.", 1_000_000, rule=key_types.not_negative),
     ] = None
-    fresh: Annotated[bool, _key("`true`: this step has written it.", True)] = False
+    fresh: Annotated[bool, _key("`true`: the file must have been written by this step.", True)] = (
+        False
+    )
 
 
 class Success(Struct, frozen=True, kw_only=True):
-    """The keys that ``success`` may have."""
+    """Keys of ``success``."""
 
     ctx_has_keys: Annotated[
         Json,
@@ -96,19 +106,19 @@ class Success(Struct, frozen=True, kw_only=True):
     files_exist: Annotated[
         Json,
         _key(
-            "Files that must be there: paths or globs, relative to the rootdir.",
+            "Files that must exist: paths or globs, relative to the rootdir.",
             ["out/report.csv", "out/*.json"],
             **_PATHS,
         ),
     ] = None
     files_absent: Annotated[
         Json,
-        _key("Files that must not be there: paths or globs.", ["out/*.tmp"], **_PATHS),
+        _key("Files that must not exist: paths or globs.", ["out/*.tmp"], **_PATHS),
     ] = None
     files: Annotated[
         Json,
         key(
-            "What is in files, how large they are, and whether this step has written them.",
+            "Checks of files: their content, their size, and that this step has written them.",
             [{"path": "out/report.csv", "contains": "mean", "fresh": True}],
             own=True,
         ),
@@ -116,7 +126,7 @@ class Success(Struct, frozen=True, kw_only=True):
     exit_code: Annotated[
         Json,
         key(
-            "The exit code of a shell step, a list of those that are as good, or `nonzero`. "
+            "The expected exit code of a shell step, a list of accepted exit codes, or `nonzero`. "
             "The default is 0.",
             0,
             names=BEFORE,
@@ -125,45 +135,50 @@ class Success(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     stdout_contains: Annotated[
-        Json, _key("A text, or several, that the step must print.", "PASS", **_TEXTS)
+        Json, _key("One or more texts that stdout must contain.", "PASS", **_TEXTS)
     ] = None
     stdout_not_contains: Annotated[
-        Json, _key("A text, or several, that the step must not print.", "ERROR", **_TEXTS)
+        Json, _key("One or more texts that stdout must not contain.", "ERROR", **_TEXTS)
     ] = None
     stdout_matches: Annotated[
         Json,
         _key(
-            "Regular expressions, each found somewhere in what the step prints; `^` and `$` "
-            "stand at lines.",
+            "One or more regular expressions that must each match somewhere in stdout; `^` and "
+            "`$` match at every line.",
             r"^ripple: \d+ mV$",
             **_PATTERNS,
         ),
     ] = None
-    stderr_contains: Annotated[Json, _key("As of stdout.", "done", **_TEXTS)] = None
-    stderr_not_contains: Annotated[Json, _key("As of stdout.", ["Traceback"], **_TEXTS)] = None
-    stderr_matches: Annotated[Json, _key("As of stdout.", "^done in", **_PATTERNS)] = None
+    stderr_contains: Annotated[
+        Json, _key("One or more texts that stderr must contain.", "done", **_TEXTS)
+    ] = None
+    stderr_not_contains: Annotated[
+        Json, _key("One or more texts that stderr must not contain.", ["Traceback"], **_TEXTS)
+    ] = None
+    stderr_matches: Annotated[
+        Json, _key("As `stdout_matches`, for stderr.", "^done in", **_PATTERNS)
+    ] = None
     result_schema: Annotated[
         Json,
         _key(
-            "A JSON Schema that the result keeps: what the step returned, or the object that "
-            "it printed.",
+            "A JSON Schema that the result must match: the object that the step returned or "
+            "printed.",
             {"properties": {"ripple": {"type": "number", "maximum": 50}}},
             own=True,
         ),
     ] = None
     max_seconds: Annotated[
         Json,
-        _key("The longest time that the body of the try may take.", 3, **_NUMBER),
+        _key("Longest duration of the step code of one attempt, in seconds.", 3, **_NUMBER),
     ] = None
     max_cpu_seconds: Annotated[
         Json,
-        _key("The most CPU time that the processes of the step may use.", 1.5, **_NUMBER),
+        _key("Most CPU time of all processes of the step together, in seconds.", 1.5, **_NUMBER),
     ] = None
     max_rss_mb: Annotated[
         Json,
         _key(
-            "The most memory that the processes of the step may have at once, in MB "
-            "(1,000,000 bytes).",
+            "Most memory of all processes of the step at the same time, in MB (1,000,000 bytes).",
             200,
             **_NUMBER,
         ),
@@ -171,7 +186,7 @@ class Success(Struct, frozen=True, kw_only=True):
     leftover_processes: Annotated[
         Json,
         _key(
-            "How many processes the step may leave running; they are ended.",
+            "Most processes that the step may leave running; they are ended in any case.",
             0,
             written=int,
             rule=key_types.not_negative,
@@ -183,19 +198,17 @@ _LONGEST = 86_400.0
 
 
 class Retry(Struct, frozen=True, kw_only=True):
-    """How often a step is tried, and the wait between two tries."""
+    """Number of attempts of a step, and the delays between them."""
 
     attempts: Annotated[
         int,
-        key(
-            "How often the step is tried in all, the first try among them.", 3, rule=key_types.tries
-        ),
+        key("Most attempts of the step, including the first one.", 3, rule=key_types.tries),
     ]
     delay: Annotated[
         float,
         key(
-            "The wait before the second try: seconds, or a text such as `500ms`, `2s`, `1m`. "
-            "The default is none.",
+            "Delay before the second attempt: seconds, or a text such as `500ms`, `2s`, `1m`. "
+            "The default is 0.",
             "2s",
             written=int | float | str,
             rule=key_types.pause,
@@ -203,47 +216,50 @@ class Retry(Struct, frozen=True, kw_only=True):
     ] = 0.0
     backoff: Annotated[
         float,
-        key("What each further wait is longer by, as a factor.", 2, rule=key_types.factor),
+        key(
+            "Factor by which each further delay is longer than the one before.",
+            2,
+            rule=key_types.factor,
+        ),
     ] = 1.0
 
     until: Annotated[
         Expression | None,
-        key("An expression: a try also fails where it is false.", "result.ready", names=TRIED),
+        key("An expression; an attempt also fails if it is false.", "result.ready", names=TRIED),
     ] = None
     abort_if: Annotated[
         Expression | None,
         key(
-            "An expression, asked after a try that failed: where it is true there is no other.",
+            "An expression that is evaluated after a failed attempt; if it is true, no further "
+            "attempt is made.",
             "kind == 'timeout'",
             names=TRIED,
         ),
     ] = None
 
-    def pause(self, tried: int) -> float:
-        """Return the seconds to wait after a try that failed; a day at most.
+    def pause(self, attempt: int) -> float:
+        """Return the delay after a failed attempt, in seconds; at most a day.
 
         Args:
-            tried: Number of the try, from 1.
+            attempt: Number of the attempt, from 1.
         """
         try:
-            return min(self.delay * self.backoff ** (tried - 1), _LONGEST)
+            return min(self.delay * self.backoff ** (attempt - 1), _LONGEST)
         except OverflowError:
             return _LONGEST if self.delay else 0.0
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """When a service is ready; all that is asked for must hold."""
+    """Conditions under which a service is ready; all of them must hold."""
 
     file: Annotated[
         FilePath | None,
-        key(
-            "A file that the service writes, newer than its start.", "out/server.pid", names=BEFORE
-        ),
+        key("A file that the service writes after its start.", "out/server.pid", names=BEFORE),
     ] = None
     port: Annotated[
         int | None,
         key(
-            "A TCP port of this machine that takes connections.",
+            "A TCP port of this machine that accepts connections.",
             8080,
             names=BEFORE,
             rule=key_types.port,
@@ -252,8 +268,8 @@ class Ready(Struct, frozen=True, kw_only=True):
     stdout_matches: Annotated[
         str | None,
         key(
-            "A regular expression that is searched in what was printed so far; `^` and `$` at "
-            "lines.",
+            "A regular expression that must match somewhere in stdout; `^` and `$` match at "
+            "every line.",
             "^listening on",
             names=BEFORE,
             rule=key_types.pattern,
@@ -262,8 +278,8 @@ class Ready(Struct, frozen=True, kw_only=True):
     timeout: Annotated[
         float,
         key(
-            "The longest that it may take: seconds, or a text such as `500ms`, `10s`, `1m`. The "
-            "default is 30 s.",
+            "Longest time until the service is ready: seconds, or a text such as `500ms`, `10s`, "
+            "`1m`. The default is 30 s.",
             "10s",
             names=BEFORE,
             written=int | float | str,
@@ -273,13 +289,13 @@ class Ready(Struct, frozen=True, kw_only=True):
 
 
 class Within(Struct, frozen=True, kw_only=True):
-    """A range around a value, as a share of that."""
+    """A range around a value, as a percentage of the value."""
 
     of: Annotated[float, key("The middle of the range.", 12.0, names=AFTER, written=int | float)]
     percent: Annotated[
         float,
         key(
-            "How far from it, in percent of its absolute value.",
+            "Largest distance from `of`, in percent of the absolute value of `of`.",
             5,
             names=AFTER,
             written=int | float,
@@ -289,53 +305,69 @@ class Within(Struct, frozen=True, kw_only=True):
 
 
 class Measurement(Struct, frozen=True, kw_only=True):
-    """A value that is recorded, and its limits.
+    """A recorded value and its limits.
 
     Attributes:
-        at: Where the value of each key that was given stands; below ``""`` the measurement.
+        at: The place of the value of each key in the file; below ``""`` the place of the
+            measurement.
     """
 
     value: Annotated[
-        Expression, key("An expression: what was measured.", "result.ripple_mv", names=AFTER)
+        Expression,
+        key("An expression whose value is the measured value.", "result.ripple_mv", names=AFTER),
     ]
-    unit: Annotated[Text | None, key("The unit of value and limits.", "mV", names=AFTER)] = None
+    unit: Annotated[
+        Text | None, key("The unit of the value and of the limits.", "mV", names=AFTER)
+    ] = None
     low: Annotated[
         float | None,
-        key("The smallest that is good.", 0, names=AFTER, written=int | float),
+        key("The lowest value that passes.", 0, names=AFTER, written=int | float),
     ] = None
     high: Annotated[
         float | None,
-        key("The largest that is good.", 50, names=AFTER, written=int | float),
+        key("The highest value that passes.", 50, names=AFTER, written=int | float),
     ] = None
     equals: Annotated[
         Json,
-        key("What the value must be: a number, text, `true` or `false`.", "ready", names=AFTER),
+        key("The expected value: a number, text, `true` or `false`.", "ready", names=AFTER),
     ] = None
     within: Annotated[
         Within | None,
-        key("A range around a value.", {"of": 12.0, "percent": 5}, own=True),
+        key(
+            "The range of values that pass, in percent around a value.",
+            {"of": 12.0, "percent": 5},
+            own=True,
+        ),
     ] = None
     allow_fail: Annotated[
-        bool, key("`true`: record the verdict, and let it fail nothing.", True, names=AFTER)
+        bool,
+        key(
+            "`true`: the verdict is recorded, but a value outside the limits does not fail the "
+            "step.",
+            True,
+            names=AFTER,
+        ),
     ] = False
 
     at: dict[str, Place] = field(default_factory=dict)
 
 
 class Search(Struct, frozen=True, kw_only=True):
-    """A value that is searched in what a step printed.
+    """A value that is searched in the output of a step.
 
     Attributes:
-        at: Where the value of each key that was given stands; below ``""`` the output.
+        at: The place of the value of each key in the file; below ``""`` the place of the
+            output.
     """
 
-    from_: Annotated[Literal["stdout", "stderr"], key("What is searched.", "stdout")] = field(
-        name="from"
+    from_: Annotated[Literal["stdout", "stderr"], key("The stream that is searched.", "stdout")] = (
+        field(name="from")
     )
     regex: Annotated[
         str,
         key(
-            "A regular expression: its first group is the value, or all of it without one.",
+            "A regular expression; the value is its first group, or the whole match if it has no "
+            "group.",
             r"serial (\w+)",
             rule=key_types.pattern,
             names=AFTER,
@@ -343,19 +375,23 @@ class Search(Struct, frozen=True, kw_only=True):
     ]
     default: Annotated[
         Json,
-        key("The value where nothing is found; without it the step fails.", "none", names=AFTER),
+        key(
+            "The value if nothing matches; without `default` the step then fails.",
+            "none",
+            names=AFTER,
+        ),
     ] = None
 
     at: dict[str, Place] = field(default_factory=dict)
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """A key of the Context that a step writes once its body did as wanted.
+    """A key of the Context that is written after the step code has succeeded.
 
     Attributes:
         key: The key.
-        value: The value, or how it is found.
-        place: Where that stands.
+        value: The value, or the search for it.
+        place: The place of the value in the file.
     """
 
     key: str

@@ -1,7 +1,7 @@
 """Recipe, matrix cell, recipe dependency, and the defaults of a file.
 
-Each key that a file may have is a field with its description and an example, from which
-the reference and the JSON Schema are made. Fields without them come from the loader.
+Each field with a description and an example is a key of recipe files; the reference and the
+JSON Schema are generated from these fields. The loader computes the other fields.
 """
 
 from functools import cached_property
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """The keys that ``defaults`` may have; `args` are merged below those of a step."""
+    """Keys of ``defaults``; `args` are merged with the `args` of a step, which win."""
 
     timeout: Timeout = None
     retry: Retries = None
@@ -59,7 +59,7 @@ class Cell(Struct, frozen=True):
 
     Attributes:
         id: The names and values, such as ``gain:1,load:a``.
-        values: The values by their names.
+        values: The values by name.
     """
 
     id: str
@@ -67,11 +67,11 @@ class Cell(Struct, frozen=True):
 
 
 class Need(Struct, frozen=True):
-    """A recipe that must have passed before.
+    """A recipe that must have passed before another one runs.
 
     Attributes:
         path: Its path as it is written, relative to the rootdir.
-        place: Where that stands.
+        place: The place of the path in the file.
     """
 
     path: str
@@ -79,21 +79,23 @@ class Need(Struct, frozen=True):
 
 
 class Recipe(Struct, frozen=True, kw_only=True, dict=True):
-    """A file of steps.
+    """A recipe file.
 
     Attributes:
-        id: The path relative to the rootdir with forward slashes, absolute where it is not
+        id: The path relative to the rootdir, with forward slashes; absolute if the file is not
             below the rootdir.
         path: The file.
         text: Its text, without a byte order mark.
         sha256: Digest of its bytes, in hexadecimal.
-        templates: The expressions in its values, each with the field that it stands in.
-        origins: Where the value of each var comes from; empty until that is known.
-        cell: The cell of its matrix that this is; None where it has none.
-        at: Where the value of each key that was given stands.
+        templates: The expressions in its values, each with its field.
+        origins: The source of the value of each var; empty until the values are known.
+        cell: The matrix cell that this recipe is; None without a matrix.
+        at: The place of the value of each key in the file.
     """
 
-    version: Annotated[int, key("Number of the format: 1.", 1, rule=key_types.format_number)] = 1
+    version: Annotated[
+        int, key("Number of the recipe format: 1.", 1, rule=key_types.format_number)
+    ] = 1
     name: Annotated[str | None, key("Free text for reports.", "cdu_poll")] = None
     description: Annotated[str | None, key("Free text for reports.", "Polls a CDU ten times.")] = (
         None
@@ -101,8 +103,8 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     test_meta: Annotated[
         dict[str, Json],
         key(
-            "Anything that reports are to show; `test_id`, `tester`, `description`, `dut`, "
-            "`station`, `operator` and `batch` have fixed places there.",
+            "Values that reports show. `test_id`, `tester`, `description`, `dut`, `station`, "
+            "`operator` and `batch` have fixed positions there.",
             {"test_id": "PSU-7", "tester": "your name"},
             names=EARLY,
         ),
@@ -110,33 +112,37 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     vars: Annotated[
         dict[str, Json],
         key(
-            "Values for expressions, by name; each may have expressions over those before it.",
+            "Values for expressions, by name. Each may contain expressions that use the vars above "
+            "it.",
             {"gain": 2, "station": "bench_3"},
             names=EARLY,
         ),
     ] = {}
     required: Annotated[
         tuple[Text, ...],
-        key("Names of vars that must be given from outside.", ["serial_number"]),
+        key(
+            "Names of vars whose values come from outside the recipe, as from `--recipe-var`.",
+            ["serial_number"],
+        ),
     ] = ()
     matrix: Annotated[
         dict[str, Json],
         key(
-            "Lists by name: the recipe runs once for each combination of their values. `include` "
-            "and `exclude` are as in GitHub Actions.",
+            "Lists of values by name; the recipe runs once for each combination of the values. "
+            "`include` and `exclude` work as in GitHub Actions.",
             {"gain": [1, 2], "load": ["a", "b", "c"]},
             names=COLLECTED,
         ),
     ] = {}
     tags: Annotated[tuple[Tag, ...], key("Markers of all steps, for `-m`.", ["nightly"])] = ()
     fixtures: Annotated[
-        tuple[Fixture, ...], key("Pytest fixtures that all steps need.", ["bench"])
+        tuple[Fixture, ...], key("Pytest fixtures that every step requests.", ["bench"])
     ] = ()
     locks: Annotated[
         tuple[Text, ...],
         key(
-            "As on steps, but held from the first step to the last of `finally`, together with "
-            "the locks of all steps.",
+            "Locks as those of a step, but held from the first step to the last step of `finally`. "
+            "They are acquired together with the locks of all steps.",
             ["bench_3"],
             names=EARLY,
         ),
@@ -144,7 +150,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     needs: Annotated[
         tuple[Need, ...],
         key(
-            "Paths of recipes that must have passed: they run before, once.",
+            "Paths of recipes that must have passed. They run before this recipe, once a session.",
             ["recipes/power_up.yaml"],
             written=tuple[FilePath, ...],
             own=True,
@@ -153,23 +159,23 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     context: Annotated[
         Literal["session", "recipe"],
         key(
-            "`session`: the session's one Context. `recipe`: reads fall through to that, and what "
-            "the recipe writes or deletes ends with it.",
+            "`session`: the recipe uses the Context of the session. `recipe`: it has its own layer "
+            "above that Context; reads fall through, and its writes and deletions end with it.",
             "recipe",
         ),
     ] = "session"
     stop_on_failure: Annotated[
         bool,
         key(
-            "`true`: after a failure nothing of the recipe but `finally` runs. One of a step with "
-            "`continue_on_error` or `xfail` is none.",
+            "`true`: after a failed step only the steps of `finally` run. The failure of a step "
+            "with `continue_on_error` or `xfail` does not count.",
             True,
         ),
     ] = False
     defaults: Annotated[
         Defaults,
         key(
-            "Keys of all steps, those of `finally` too, that do not have them themselves.",
+            "Default values for step keys, also for the steps of `finally`.",
             {"timeout": "30s", "args": {"PORT": 5025}},
             own=True,
         ),
@@ -177,7 +183,8 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     secrets: Annotated[
         tuple[Secret, ...],
         key(
-            "What is masked as `***` in every output: `env.NAME`, `vars.NAME`, `ctx.KEY`.",
+            "Sources of values that are masked as `***` in every output: `env.NAME`, `vars.NAME`, "
+            "`ctx.KEY`.",
             ["env.STATION_PIN", "ctx.session.key"],
         ),
     ] = ()
@@ -192,7 +199,7 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
     final: Annotated[
         tuple[Step, ...],
         key(
-            "Steps that run at the end whatever became of the others.",
+            "Steps that run after all other steps, whatever their outcomes.",
             [{"name": "power_off", "type": "shell", "cmd": "psu off", "parse": "text"}],
             own=True,
         ),
@@ -209,15 +216,15 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def key(self) -> str:
-        """What a run of it is called: the id, with that of the cell where there is one."""
+        """The id of the recipe, followed by the id of its cell if it has one."""
         return f"{self.id}[{self.cell.id}]" if self.cell else self.id
 
     def source(self, step: Step) -> "Recipe | Source":
-        """The file that a step stands in."""
+        """Return the file that contains a step."""
         return self if step.part is None else step.part.source
 
     def node(self, step: str) -> str:
-        """The node id of a step of that name."""
+        """Return the node id of the step of that name."""
         return f"{self.id}::{step}[{self.cell.id}]" if self.cell else f"{self.id}::{step}"
 
     @cached_property
@@ -225,9 +232,9 @@ class Recipe(Struct, frozen=True, kw_only=True, dict=True):
         return {step.name: step for step in self.steps + self.final}
 
     def step(self, name: str) -> Step:
-        """The step of that name, in `steps` or in `final`.
+        """Return the step of that name, from `steps` or `final`.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The recipe has no such step.
         """
         return self._by_name[name]

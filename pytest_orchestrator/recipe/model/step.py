@@ -1,4 +1,4 @@
-"""Step types with their keys, and the use of another file that a step comes from."""
+"""Step types with their keys, and the used file that a step comes from."""
 
 import signal
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from pytest_orchestrator.recipe.model.options import Measurement, Output, Ready,
 
 
 class Source(Struct, frozen=True):
-    """A file that steps stand in.
+    """A file that contains steps.
 
     Attributes:
         id: Its path relative to the rootdir, as messages show it.
@@ -46,21 +46,23 @@ class Source(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """One use of a file.
+    """One use of a file: a step with the key ``use``.
 
     Attributes:
-        name: Of the step that uses it; in front of the names of its own, with a dot.
-        source: The file.
+        name: Name of the step with ``use``; with a dot, it is the prefix of the names of the
+            used steps.
+        source: The used file.
         title: The ``name`` of the used recipe.
-        vars: Those of the file.
-        templates: The expressions in its values.
+        vars: The vars of the used file.
+        templates: The expressions in its vars.
         locks: The expressions among its ``locks``.
-        secrets: What it calls secret.
-        given: What the user gives it as ``with``.
-        given_templates: The expressions in that.
-        condition: The ``if`` of the step that uses it.
-        place: Where that step stands in the user's file.
-        outer: The use that the user itself is of.
+        secrets: Its ``secrets``.
+        given: The mapping ``with`` of the step.
+        given_templates: The expressions in ``with``.
+        condition: The ``if`` of the step.
+        place: The place of the step in its file.
+        outer: The use that the file of the step itself is part of; None if that file is the
+            recipe.
     """
 
     name: str
@@ -74,14 +76,13 @@ class Part(Struct, frozen=True, kw_only=True):
     given_templates: tuple[Template, ...]
     condition: Expression | None
     place: Place
-    outer: Any = None  # another Part, or None; msgspec does not look into itself
+    outer: Any = None  # another Part, or None; msgspec cannot resolve a recursive type
 
 
 Timeout = Annotated[
     float | None,
     key(
-        "The longest that the step may take: seconds, or a text such as `500ms`, `30s`, "
-        "`2m`, `1h`.",
+        "Longest duration of the step: seconds, or a text such as `500ms`, `30s`, `2m`, `1h`.",
         "30s",
         written=int | float | str,
         rule=key_types.seconds,
@@ -91,7 +92,7 @@ Timeout = Annotated[
 Retries = Annotated[
     Retry | None,
     key(
-        "How often the step is tried until it does not fail, and the wait in between.",
+        "Number of attempts until the step passes, and the delay between attempts.",
         {"attempts": 3, "delay": "2s", "backoff": 2},
         own=True,
     ),
@@ -99,16 +100,16 @@ Retries = Annotated[
 
 
 class Criterion(Struct, frozen=True):
-    """One thing that must hold after a step.
+    """One condition of ``success``.
 
     Attributes:
         name: The key in ``success``, such as ``ctx_has_keys``.
-        wanted: What it asks for; where the file has a list of things, one of them.
-        place: Where it stands.
-        at: Where the parts of what it asks for stand, by the keys that lead there, such as
+        wanted: The value of the key; if that is a list of several conditions, one item of it.
+        place: The place of the value in the file.
+        at: The places of the parts of the value, by the keys that lead to them, such as
             ``contains/0``.
-        expression: What has to be true, where that is asked.
-        brought: The criterion as a plugin has brought it, where one has.
+        expression: The expression that must be true, for ``assert``.
+        brought: The criterion of a plugin; None for a built-in one.
     """
 
     name: str
@@ -119,11 +120,11 @@ class Criterion(Struct, frozen=True):
     brought: extending.Criterion | None = None
 
 
-# Nothing that a step holds leads back to it, so that the garbage collector need not know it.
+# Steps have `gc=False`: no value refers back to its step, so there is no reference cycle.
 Resources = Annotated[
     dict[Text, Count],
     key(
-        "How many the step needs of what there is several of; see `--recipe-resource`.",
+        "Units of named resources that the step occupies; see `--recipe-resource`.",
         {"scope": 1},
     ),
 ]
@@ -131,7 +132,7 @@ Label = Annotated[
     str | None,
     key(
         "Where the step runs: the name of a worker or of a machine, or a resource of a worker; "
-        "see `--recipe-runner`. Of an `ssh` step a host of OpenSSH.",
+        "see `--recipe-runner`. For an `ssh` step it is a host of OpenSSH.",
         "bench-3",
         rule=key_types.label,
     ),
@@ -139,15 +140,16 @@ Label = Annotated[
 
 
 class Step(Struct, frozen=True, kw_only=True, gc=False):
-    """What steps of every type have.
+    """Keys that steps of every type have.
 
     Attributes:
-        index: Position in the order in which the recipe runs, from 1; the steps of
-            ``finally`` come after the others.
-        is_final: The step stands in ``finally``.
-        templates: The expressions in its values, each with the field that it stands in.
-        part: The use of another file that the step comes from; None where it stands in the recipe.
-        at: Where the value of each key that was given stands; below ``""`` the step itself.
+        index: Position in the execution order of the recipe, from 1; steps of ``finally`` come
+            last.
+        is_final: True for a step of ``finally``.
+        templates: The expressions in its values, each with its field.
+        part: The use of another file that the step comes from; None for a step of the recipe
+            itself.
+        at: The place of the value of each key in the file; below ``""`` the place of the step.
     """
 
     type: ClassVar[str] = ""
@@ -155,15 +157,16 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     name: Annotated[
         StepName,
         key(
-            "Unique in the recipe; letters, digits, `_` and `-`. The node id of the step is "
-            "`recipes/x.yaml::name`.",
+            "Name of the step: letters, digits, `_` and `-`, unique in the recipe. The node id of "
+            "the step is `recipes/x.yaml::name`.",
             "flash",
         ),
     ]
     idx: Annotated[
         int | None,
         key(
-            "Position of the step, instead of the order of the list: all steps or none, unique.",
+            "Position of the step, if the order of the list is not used. All steps have one, or "
+            "none; each number occurs once.",
             1,
             rule=key_types.not_negative,
         ),
@@ -176,46 +179,53 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     fixtures: Annotated[
         tuple[Fixture, ...],
         key(
-            "Pytest fixtures that the step needs, in addition to those of the recipe.",
+            "Pytest fixtures that the step requests, in addition to those of the recipe.",
             ["bench"],
         ),
     ] = ()
     needs: Annotated[
         tuple[StepName, ...],
         key(
-            "Names of the steps that must have passed. The default is the step before it; "
-            "`[]` is nothing.",
+            "Names of steps that must have passed before this step runs. The default is the step "
+            "before it; `[]` means none.",
             ["flash"],
         ),
     ] = ()
     after: Annotated[
         tuple[StepName, ...],
         key(
-            "Names of the steps that must have ended, whatever became of them. Without `needs` "
-            "beside it nothing is needed.",
+            "Names of steps that must have ended before this step runs, whatever their outcomes. "
+            "A step with `after` and without `needs` needs no step.",
             ["flash"],
         ),
     ] = ()
     continue_on_error: Annotated[
         bool,
-        key("`true`: steps that need this one go on where it fails; it is failed still.", True),
+        key(
+            "`true`: steps that need this one run even if it fails; it still counts as failed.",
+            True,
+        ),
     ] = False
     idempotent: Annotated[
         bool,
-        key("`true`: the step may be run again after it was interrupted.", True),
+        key("`true`: the step may safely run again after an interruption.", True),
     ] = False
     implicit: Annotated[
         bool,
-        key("`false`: never run just because a selected step needs this one.", False),
+        key("`false`: the step does not run only because a selected step needs it.", False),
     ] = True
-    xfail: Annotated[Text | None, key("The reason why the step is expected to fail.", "BUG-17")] = (
-        None
-    )
+    xfail: Annotated[
+        Text | None,
+        key(
+            "Reason why the step is expected to fail; its failure is then reported as `xfailed`.",
+            "BUG-17",
+        ),
+    ] = None
     timeout: Timeout = None
     if_: Annotated[
         Expression | None,
         key(
-            "An expression: where it is false the step is skipped.",
+            "An expression; if it is false, the step is skipped.",
             "'dut.serial_v1' in ctx",
             names=BEFORE,
         ),
@@ -224,8 +234,8 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     locks: Annotated[
         tuple[Text, ...],
         key(
-            "Names of what there is once on this machine: held while the step runs, across all "
-            "pytest processes.",
+            "Named mutexes: one step on this machine may hold each at a time. They are held while "
+            "the step runs and are shared by all pytest processes.",
             ["psu"],
             names=BEFORE,
         ),
@@ -235,7 +245,8 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     outputs: Annotated[
         tuple[Output, ...],
         key(
-            "Keys of the Context that are written once the body did as wanted, and their values.",
+            "Keys of the Context that are written after the step code has succeeded, with their "
+            "values.",
             {"dut.serial_v1": "${{ result.serial }}"},
             own=True,
             names=AFTER,
@@ -244,7 +255,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     measurements: Annotated[
         dict[str, Measurement],
         key(
-            "What is measured, by its name: the value, the unit, the limits.",
+            "Measurements by name, each with its value, unit and limits.",
             {"ripple": {"value": "result.ripple_mv", "high": 50, "unit": "mV"}},
             own=True,
         ),
@@ -252,14 +263,15 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     background: Annotated[
         bool,
         key(
-            "`true`: a service, which goes on until the steps of `finally` have run.",
+            "`true`: the step is a service; it runs until the steps of `finally` have ended.",
             True,
         ),
     ] = False
     ready: Annotated[
         Ready | None,
         key(
-            "When a service is ready: all of it must hold. The default: it lives after 100 ms.",
+            "Conditions under which a service is ready; all of them must hold. The default: it "
+            "still runs after 100 ms.",
             {"port": 8080, "timeout": "10s"},
             written=Ready,
             own=True,
@@ -268,7 +280,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     stop_signal: Annotated[
         str,
         key(
-            "The signal that ends a service; two seconds later it is killed. The default is TERM.",
+            "The signal that ends a service; after two seconds it is killed. The default is TERM.",
             "INT",
             rule=key_types.signal_name,
         ),
@@ -276,8 +288,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     artifacts: Annotated[
         tuple[FilePath, ...],
         key(
-            "Globs of files that are copied into the folder of the run, whatever became of the "
-            "step.",
+            "Globs of files that are copied into the run folder, whatever the outcome of the step.",
             ["out/*.csv"],
             names=AFTER,
         ),
@@ -285,7 +296,7 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
     success: Annotated[
         tuple[Criterion, ...],
         key(
-            "What must hold after the step.",
+            "Success criteria; the step passes only if all of them hold.",
             {"ctx_has_keys": ["sample.message_v1"]},
             written=Success,
             own=True,
@@ -305,22 +316,23 @@ class Step(Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def line(self) -> int:
-        """The line in which the step begins, from 1."""
+        """The first line of the step, from 1."""
         return self.at[""].line
 
 
 Isolation = Annotated[
     Literal["process", "inline"],
     key(
-        "`process`: a supervised process of its own. `inline`: pytest's own process, as "
-        "where the step has `fixtures` or a person debugs.",
+        "`process`: the step runs in a supervised process of its own. `inline`: it runs in "
+        "pytest's own process, as every step with `fixtures` and every step under a debugger.",
         "inline",
     ),
 ]
 Args = Annotated[
     dict[EnvName, EnvValue],
     key(
-        "Environment variables of the command: text as it is, all else as JSON, `null` unsets.",
+        "Environment variables of the command. Text is passed as it is, other values as JSON; "
+        "`null` removes the variable.",
         {"MESSAGE": "Hi"},
         names=BEFORE,
     ),
@@ -328,16 +340,17 @@ Args = Annotated[
 Parse = Annotated[
     Literal["json", "last-line", "data", "text"],
     key(
-        "What stdout is: `json` one object with a `status`, `last-line` such an object in "
-        "its last line, `data` any JSON, `text` anything.",
+        "Format of stdout. `json`: one JSON object with a `status`; `last-line`: such an object "
+        "in the last line; `data`: any JSON; `text`: any text.",
         "last-line",
     ),
 ]
 Shell = Annotated[
     str | tuple[str, ...] | None,
     key(
-        "What runs a command line: `sh` (`/bin/sh -e`), `bash` (`bash --noprofile --norc -eo "
-        "pipefail`), `python`, or a list of words that the path of the script is appended to.",
+        "The interpreter of the command line: `sh` (`/bin/sh -e`), `bash` (`bash --noprofile "
+        "--norc -eo pipefail`), `python`, or a list of words to which the path of the script is "
+        "appended.",
         "bash",
         written=str | tuple[Word, ...],
         rule=key_types.shell,
@@ -346,7 +359,7 @@ Shell = Annotated[
 WorkingDirectory = Annotated[
     FilePath | None,
     key(
-        "Where the command runs, relative to the rootdir, the default.",
+        "Working directory of the command, relative to the rootdir. The default is the rootdir.",
         "firmware",
         names=BEFORE,
     ),
@@ -356,7 +369,7 @@ WorkingDirectory = Annotated[
 Host = Annotated[
     str,
     key(
-        "The machine, as the configuration of OpenSSH knows it.",
+        "The machine, by its name in the configuration of OpenSSH.",
         "bench-3",
         rule=key_types.host,
     ),
@@ -364,14 +377,14 @@ Host = Annotated[
 
 
 class Brought(Struct, frozen=True, kw_only=True):
-    """What a class that a plugin has brought is told besides its keys.
+    """Data that the class of a plugin's step type receives besides the keys of the step.
 
     Attributes:
-        type: The type of the step, as recipes write it.
-        file: The file that has the class.
-        timeout: Seconds that the step may take.
-        logs: The folder for logs.
-        attempt: Number of the try.
+        type: The type of the step, as recipes name it.
+        file: The file that contains the class.
+        timeout: Timeout of the step in seconds; None if it has none.
+        logs: The folder for logs; None if no logs are kept.
+        attempt: Number of the attempt, from 1.
         recipe: The path of the recipe.
     """
 
@@ -384,12 +397,14 @@ class Brought(Struct, frozen=True, kw_only=True):
 
 
 class CodeStep(Step, frozen=True, kw_only=True):
-    """A step whose body is Python code."""
+    """A step whose step code is Python."""
 
     isolation: Isolation = "process"
     heap: Annotated[
         bool,
-        key("`true`: measure the Python heap of the step, which makes it slower.", True),
+        key(
+            "`true`: the Python heap is measured, which makes the step several times slower.", True
+        ),
     ] = False
 
 
@@ -397,18 +412,20 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
     """A step that calls a class or a function.
 
     Attributes:
-        brought: Where the class is that of a plugin's type, what it is told.
+        brought: Data for the class of a plugin's step type; None for other steps.
     """
 
     type: ClassVar[str] = "python"
 
     module: Annotated[
         Dotted,
-        key("The module, as it is imported.", "scriptlets.python.steps.sample_step"),
+        key(
+            "The module that is imported, as a dotted name.", "scriptlets.python.steps.sample_step"
+        ),
     ]
     class_: Annotated[
         Identifier | None,
-        key("A class of the module that has a `run`.", "SampleStep"),
+        key("A class of the module with a method `run`.", "SampleStep"),
     ] = field(default=None, name="class")
     function: Annotated[
         Identifier | None,
@@ -416,7 +433,11 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
     ] = None
     params: Annotated[
         dict[str, Json],
-        key("What the class or function is given as `params`.", {"message": "Hi"}, names=BEFORE),
+        key(
+            "Parameters that the class or function receives as `params`.",
+            {"message": "Hi"},
+            names=BEFORE,
+        ),
     ] = field(default_factory=dict)
 
     brought: Brought | None = None
@@ -442,14 +463,16 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
     stdin: Annotated[
         Json,
         key(
-            "What the command reads: text as it is, all else as JSON.", {"channel": 1}, names=BEFORE
+            "Input of the command. Text is passed as it is, other values as JSON.",
+            {"channel": 1},
+            names=BEFORE,
         ),
     ] = None
     parse: Parse = "json"
     skip_exit_code: Annotated[
         tuple[int, ...],
         key(
-            "The exit code that means *skipped*, or a list of those that do.",
+            "The exit code that means *skipped*, or a list of such exit codes.",
             77,
             written=int | tuple[ExitCode, ...],
             rule=key_types.skip_codes,
@@ -461,7 +484,7 @@ class ShellStep(Step, frozen=True, kw_only=True, tag_field="type", tag="shell"):
 class SshStep(ShellStep, frozen=True, kw_only=True, tag_field="type", tag="ssh"):
     """A step that runs a command on another machine.
 
-    Its ``cwd`` is there, relative to the user's home.
+    Its ``cwd`` is a folder of that machine, relative to the user's home.
     """
 
     type: ClassVar[str] = "ssh"
