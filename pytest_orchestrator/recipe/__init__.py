@@ -1,6 +1,6 @@
-"""Recipes: from YAML text to a frozen `Recipe`, or all problems of the file at once.
+"""Recipes: from YAML text to a frozen `Recipe`, or to all problems of the file at once.
 
-Names are imported on first use: not every reader of a recipe needs the whole language.
+Each name is imported on first use, because not every user of this package needs all of it.
 """
 
 from importlib import import_module
@@ -52,6 +52,6 @@ _HOMES |= dict.fromkeys(("Problem", "RecipeError"), "problems")
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Kept, since Python asks here for a name only as long as it is not there.
-    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+    # Stored as a global: Python calls this function only while the name is missing.
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

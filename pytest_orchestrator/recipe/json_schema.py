@@ -1,6 +1,7 @@
-"""JSON Schemas inside recipes: compiled validators and readable error causes.
+"""JSON Schemas inside recipes: compiled validators and readable causes of errors.
 
-Nothing is fetched: a reference leads within the schema, or to the drafts themselves.
+Nothing is downloaded: a reference may point into its own schema, or to the drafts of JSON
+Schema.
 """
 
 from collections.abc import Iterator
@@ -13,14 +14,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
 
 Way = tuple[str | int, ...]
-"""The keys and places that lead into a value."""
+"""The keys and indexes that lead to a part of a value."""
 
 
 def validator(schema: dict[str, "Json"]) -> "Validator":
-    """Return what checks values against a schema.
+    """Return a validator for a schema.
 
     Args:
-        schema: A schema without faults; draft 2020-12, unless its ``$schema`` says another.
+        schema: A schema without faults; draft 2020-12, unless its ``$schema`` names another
+            draft.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.validators import validator_for
@@ -30,10 +32,10 @@ def validator(schema: dict[str, "Json"]) -> "Validator":
 
 
 def faults(schema: dict[str, "Json"]) -> Iterator[tuple[Way, str]]:
-    """Tell what is wrong with a schema.
+    """Yield the faults of a schema.
 
     Yields:
-        The way to the part of it, and a sentence.
+        The path of the faulty part, and a sentence.
     """
     model = _draft_of(schema)
     if model is None:
@@ -51,20 +53,20 @@ def faults(schema: dict[str, "Json"]) -> Iterator[tuple[Way, str]]:
 
 
 def _draft_of(schema: dict[str, "Json"]) -> "type[Validator] | None":
-    said = schema.get("$schema")
+    declared = schema.get("$schema")
     try:
         model = type(validator(schema))
-    except (AttributeError, TypeError, ValueError):  # it is no text, or no address
+    except (AttributeError, TypeError, ValueError):  # `$schema` is no text, or no URI
         return None
-    known = str(model.META_SCHEMA["$schema"]).rstrip("#")
-    return model if said is None or str(said).rstrip("#") == known else None
+    draft = str(model.META_SCHEMA["$schema"]).rstrip("#")
+    return model if declared is None or str(declared).rstrip("#") == draft else None
 
 
 def cause(error: "ValidationError") -> "ValidationError":
-    """Return what an error comes from.
+    """Return the cause of an error.
 
-    Of several schemas that a value may keep, that is the one that it comes nearest to: what
-    is wrong is below the value, or at least not its type.
+    For a value that must match one of several schemas, this is the error of the schema that it
+    matches best: the schema whose errors are below the value, or at least not in its type.
     """
     while error.context:
         here = [each for each in error.context if not each.relative_path]
@@ -77,16 +79,16 @@ def cause(error: "ValidationError") -> "ValidationError":
 
 
 def _apart_from(
-    strange: "list[ValidationError]", errors: "list[ValidationError]"
+    excluded: "list[ValidationError]", errors: "list[ValidationError]"
 ) -> "ValidationError | None":
-    """Return the first error of the one schema that has none of the strange ones."""
-    out = {each.relative_schema_path[0] for each in strange}
+    """Return the first error of the only schema that has none of the given errors."""
+    out = {each.relative_schema_path[0] for each in excluded}
     close = [each for each in errors if each.relative_schema_path[0] not in out]
     return close[0] if len({each.relative_schema_path[0] for each in close}) == 1 else None
 
 
 def _dead_ends(schema: dict[str, "Json"]) -> Iterator[tuple[Way, str]]:
-    """Tell the references that lead nowhere."""
+    """Yield the references that cannot be resolved."""
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
     from referencing.exceptions import Unresolvable

@@ -1,4 +1,4 @@
-"""Problems of a recipe, each with its position and its hint; `RecipeError` has all."""
+"""Problems of a recipe file, each with its position and hint; `RecipeError` holds all of them."""
 
 from collections.abc import Collection, Iterable
 from typing import ClassVar
@@ -10,28 +10,29 @@ from pytest_orchestrator.core.location import Place, excerpt
 from pytest_orchestrator.core.suggestions import nearest
 
 _SHOWN = 100
-"""A person repairs no more than this before trying again; each costs an excerpt."""
+"""Problems that `RecipeError` shows; each costs an excerpt, and a user repairs fewer at a time."""
 
 _MOST = 10_000
-"""A file with as many is not read to its end: its problems would fill the memory."""
+"""Problems after which reading stops, because more of them would fill the memory."""
 
 _COMPARED = 20_000
-"""Names that one file's hints may be compared with, so that a large broken file answers at once."""
+"""Most names that the hints of one file are compared with, to bound the time of a broken file."""
 
 
 class Problem(Struct, frozen=True):
-    """One mistake.
+    """One mistake in a recipe.
 
-    The sentence is ``head + where + tail``; a summary that already stands beside the
-    name of the file leaves ``where`` out.
+    The sentence is ``head + where + tail``. A summary that already shows the name of the file
+    omits ``where``.
 
     Attributes:
-        place: What the caret marks.
-        head: The sentence up to what says where, such as ``unknown key 'modul'``.
-        where: Whose part it is, such as `` in python step 'flash'``; may be empty.
+        place: The characters that the caret marks.
+        head: The first part of the sentence, such as ``unknown key 'modul'``.
+        where: The step or part of the recipe, such as `` in python step 'flash'``; may be
+            empty.
         tail: The rest of the sentence; may be empty.
-        hint: What to do instead, shown in brackets; may be empty.
-        cause: What is wrong in another file that this one needs.
+        hint: The cure, shown in brackets; may be empty.
+        cause: The error of another file that this file needs.
     """
 
     place: Place
@@ -43,12 +44,12 @@ class Problem(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The whole sentence with its hint."""
+        """The complete sentence with its hint."""
         return f"{self.head}{self.where}{self.tail}{self._bracket}"
 
     @property
     def short(self) -> str:
-        """The sentence without ``where``, for a line that says it already."""
+        """The sentence without ``where``, for a line that already names the file."""
         return f"{self.head}{self.tail}{self._bracket}"
 
     @property
@@ -57,12 +58,12 @@ class Problem(Struct, frozen=True):
 
 
 class RecipeError(OrchestratorError, ValueError):
-    """A file that is no good recipe; says everything that is wrong in it.
+    """A recipe file with errors, and all of its problems.
 
     Attributes:
         problems: All problems, in the order of the file.
         path: The recipe's id: its path as messages show it.
-        text: The text of the file, for excerpts; empty where it could not be read.
+        text: The text of the file, for excerpts; empty if the file could not be read.
     """
 
     slug: ClassVar[str] = "recipe"
@@ -80,31 +81,32 @@ class RecipeError(OrchestratorError, ValueError):
 
     @property
     def summary(self) -> str:
-        """One line: the first problem, and how many more there are."""
+        """One line: the first problem and the number of further ones."""
         first = self.problems[0]
         more = len(self.problems) - 1
         rest = f", and {more:,} more" if more else ""
         return f"{first.place.line}:{first.place.column} {first.short}{rest}"
 
-    def render(self, told: "set[RecipeError] | None" = None) -> str:
-        """Every problem with its source line and a caret.
+    def render(self, rendered: "set[RecipeError] | None" = None) -> str:
+        """Return every problem with its source line and a caret.
 
         Args:
-            told: What is wrong in other files and was told already.
+            rendered: Errors of other files that were already rendered; these are not repeated.
 
         Returns:
-            Lines without a newline at the end; the number of problems last, if several.
+            Lines without a newline at the end; with several problems, the last line has their
+            number.
         """
         rows: list[str] = []
-        told = set() if told is None else told
+        rendered = set() if rendered is None else rendered
         for problem in self.problems[:_SHOWN]:
             place = problem.place
             rows.append(f"{self.path}:{place.line}:{place.column}: {problem.text}")
             if self.text.strip():
                 rows += ["", excerpt(self.text, place)]
-            if problem.cause is not None and problem.cause not in told:
-                told.add(problem.cause)
-                rows.append(problem.cause.render(told))
+            if problem.cause is not None and problem.cause not in rendered:
+                rendered.add(problem.cause)
+                rows.append(problem.cause.render(rendered))
         if len(self.problems) > _SHOWN:
             rows.append(f"... and {len(self.problems) - _SHOWN:,} more")
         if len(self.problems) > 1:
@@ -116,8 +118,8 @@ class Problems:
     """The problems of one file while it is being read.
 
     Attributes:
-        found: What was found so far; the same mistake at the same place only once
-            (a part that many steps share by an alias is read for each of them).
+        found: All problems so far, without duplicates: a part that several steps share by a
+            YAML alias is read once for each of them.
         text: The text of the file for excerpts, as soon as it is known.
         variables: The vars that the file declares, for hints, as soon as they are known.
     """
@@ -138,38 +140,38 @@ class Problems:
         hint: str = "",
         cause: RecipeError | None = None,
     ) -> None:
-        """Note one mistake; the arguments are those of `Problem`.
+        """Add one problem; the arguments are those of `Problem`.
 
         Raises:
-            Refused: There are so many that the rest of the file is not worth reading.
+            Refused: The file has so many problems that reading it further is useless.
         """
         self.found.setdefault(Problem(place, head, where, tail, hint, cause))
         if len(self.found) == _MOST:
             raise Refused
 
-    def meant(self, word: str, names: Collection[str], *, but: Collection[str] = ()) -> str:
-        """The hint that names what a person may have meant, or an empty text.
+    def suggest(self, word: str, names: Collection[str], *, exclude: Collection[str] = ()) -> str:
+        """Return a hint that names the most similar name, or an empty text.
 
         Args:
-            word: What was written.
-            names: What would have been known.
-            but: Names of these that cannot be meant.
+            word: The word in the recipe.
+            names: The valid names.
+            exclude: Names that are never suggested.
         """
         self._budget -= len(names)
         if self._budget < 0:
             return ""
-        return nearest(word, [name for name in names if name not in but])[2:-1]
+        return nearest(word, [name for name in names if name not in exclude])[2:-1]
 
 
 class Refused(Exception):
-    """The file cannot be read any further; its problems say why."""
+    """Raised when a file cannot be read any further; its problems say why."""
 
 
 _WIDEST = 60
 
 
 def shortened(text: str, widest: int = _WIDEST) -> str:
-    """The text on one line: escaped, and cut in the middle where it is long."""
+    """Return the text on one line, escaped, and cut in the middle if it is long."""
     if len(text) > widest:
         half = widest // 2 - 1
         text = f"{text[:half]}...{text[-half:]}"
@@ -177,17 +179,17 @@ def shortened(text: str, widest: int = _WIDEST) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text in quotes, escaped and not too long."""
+    """Return the text in quotes, escaped, and cut in the middle if it is long."""
     half = _WIDEST // 2 - 1
     return repr(text if len(text) <= _WIDEST else f"{text[:half]}...{text[-half:]}")
 
 
 def either(names: Iterable[str]) -> str:
-    """The names in one phrase: ``a, b or c``."""
+    """Join names into one phrase: ``a, b or c``."""
     *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def lines(first: int, second: int) -> str:
-    """Where two things stand: ``lines 3 and 7``, or ``line 3``."""
+    """Return the phrase for two lines: ``lines 3 and 7``, or ``line 3`` if they are the same."""
     return f"lines {first} and {second}" if first != second else f"line {first}"

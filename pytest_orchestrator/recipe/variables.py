@@ -1,4 +1,4 @@
-"""Values of vars from outside a recipe: vars files in YAML, JSON or dotenv."""
+"""Values of vars from outside a recipe: vars files in YAML, JSON or dotenv format."""
 
 import io
 from pathlib import Path
@@ -17,21 +17,21 @@ from pytest_orchestrator.recipe.problems import Problems, RecipeError, Refused
 if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
 else:
-    # msgspec cannot look into a type that contains itself.
+    # msgspec cannot resolve a recursive type.
     Json = Any
 
 
 def vars_of(path: Path) -> dict[str, Json]:
-    """Read a file of values.
+    """Read a vars file.
 
     Args:
-        path: A file that ends in ``.json``, ``.env``, or is YAML.
+        path: A file whose name ends in ``.json`` or ``.env``, or a YAML file.
 
     Returns:
-        The values by their names; none where the file is empty.
+        The values by name; an empty mapping if the file is empty.
 
     Raises:
-        RecipeError: It cannot be read or is no mapping; it says where.
+        RecipeError: The file cannot be read or is no mapping; the error has the position.
     """
     problems = Problems()
     try:
@@ -55,36 +55,36 @@ def _yaml(text: str, problems: Problems) -> dict[str, Json]:
     Check(text, problems).visit(root)
     if problems.found:
         raise Refused
-    found = Values(text, problems).json(root)
+    values = Values(text, problems).json(root)
     if problems.found:
         raise Refused
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def _json(text: str, problems: Problems) -> dict[str, Json]:
     try:
-        found = json_values.decode(text)
-    except (ValueError, RecursionError) as error:  # the latter is how msgspec tells of depth
+        values = json_values.decode(text)
+    except (ValueError, RecursionError) as error:  # msgspec raises the latter if JSON is too deep
         problems.add(Place(1, 1), f"this is no JSON: {error}")
         raise Refused from None
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         problems.add(Place(1, 1), "a file of vars is a mapping of names to values")
         raise Refused
-    return found
+    return values
 
 
 def _dotenv(text: str, problems: Problems) -> dict[str, Json]:
     from dotenv.parser import parse_stream
 
-    found: dict[str, Json] = {}
+    values: dict[str, Json] = {}
     for each in parse_stream(io.StringIO(text)):
         if each.error:
             problems.add(Place(each.original.line, 1), "this is no NAME=value")
         elif each.key is not None:
-            found[each.key] = each.value or ""
+            values[each.key] = each.value or ""
     if problems.found:
         raise Refused
-    return found
+    return values
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -92,7 +92,7 @@ class Given(msgspec.Struct, frozen=True):
 
     Attributes:
         value: The value.
-        origin: Where it comes from, such as ``--recipe-var`` or the path of a file.
+        origin: Its source, such as ``--recipe-var`` or the path of a file.
     """
 
     value: Json

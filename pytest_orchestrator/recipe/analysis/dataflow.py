@@ -1,7 +1,7 @@
-"""Data-flow check: keys that are read before they are written, missing names.
+"""Data-flow check: keys that are read before they are written, and missing names.
 
-Keys that are computed are not guessed, and where anything unseen could have written a key
-nothing is said.
+Computed keys are not guessed. If code that cannot be analysed may have written a key, the key
+is not reported.
 """
 
 import os
@@ -44,13 +44,13 @@ Severity = Literal["error", "warning"]
 
 
 class Finding(Struct, frozen=True):
-    """A problem that is seen only together with other files or other steps.
+    """A problem that needs other files or other steps to be found.
 
     Attributes:
-        severity: ``error``: it is bound to go wrong, or a race. ``warning``: a scriptlet may be
-            able to live with it, this machine may be another than that of the run, or it
-            happens only where steps run at the same time.
-        path: The id of the file that it is in.
+        severity: ``error``: certain to fail, or a race. ``warning``: the scriptlet may handle
+            it, the run may take place on another machine, or it happens only if steps run at
+            the same time.
+        path: The id of the file with the problem.
         text: The text of that file.
         problem: The problem.
     """
@@ -61,7 +61,7 @@ class Finding(Struct, frozen=True):
     problem: Problem
 
     def render(self) -> str:
-        """Return it with its source line and a caret."""
+        """Return the finding with its source line and a caret."""
         problem = self.problem
         if self.severity == "warning":
             problem = msgspec.structs.replace(problem, head=f"warning: {problem.head}")
@@ -71,26 +71,26 @@ class Finding(Struct, frozen=True):
 def finding(
     recipe: Recipe, step: Step, severity: Severity, place: Place, head: str, hint: str = ""
 ) -> Finding:
-    """Return a finding at a place of the file that a step stands in.
+    """Return a finding at a place of the file that contains a step.
 
     Args:
         recipe: The recipe.
         step: The step.
-        severity: How bad it is.
-        place: Where.
+        severity: The severity.
+        place: The place.
         head: The sentence.
-        hint: What to do instead; brackets around it are taken off.
+        hint: The cure; brackets around it are removed.
     """
     source = recipe.source(step)
     return Finding(severity, source.id, source.text, Problem(place, head, hint=hint.strip(" ()")))
 
 
 _OPEN = frozenset({".", "source", "eval", "alias", "enable", "hash"})
-"""Commands after which a name may be anything."""
+"""Commands after which any name may be a command."""
 
 
 def check_existence(recipe: Recipe, sources: Sources) -> Iterator[Finding]:
-    """Return what is not there of what the steps of a recipe name."""
+    """Yield findings for programs, modules and functions that are missing."""
     for step in (*recipe.steps, *recipe.final):
         if isinstance(step, PythonStep):
             yield from _callable(recipe, step, sources)
@@ -115,7 +115,7 @@ def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Fi
 
 
 def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Finding]:
-    """Return what is wrong with the programs of a step, be they read by a shell or not."""
+    """Yield findings for the programs of a step, with or without a shell."""
     is_far = isinstance(step, SshStep)
     if not isinstance(step.cmd, str) or _is_direct(step):
         if not is_far:
@@ -131,14 +131,14 @@ def _commands(recipe: Recipe, step: ShellStep, sources: Sources) -> Iterator[Fin
 
 
 def _named_shell(step: ShellStep) -> str:
-    """Return the shell of a step that may be missing; empty where it cannot be."""
+    """Return the shell of a step that may be missing; empty if it always exists."""
     if isinstance(step.shell, tuple):
         return step.shell[0]
     return "bash" if step.shell == "bash" else ""
 
 
 def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Iterator[Finding]:
-    """Return what is wrong with the commands of a script, as far as reading it is certain."""
+    """Yield findings for the commands of a script, if the parser is certain of them."""
     template = next((one for one in step.templates if one.path == ("cmd",)), None)
     script = commands_of(marked(template) if template else cmd)
     if script is None:
@@ -156,7 +156,7 @@ def _script(recipe: Recipe, step: ShellStep, cmd: str, *, is_far: bool) -> Itera
 
 
 def _unseen(script: Script) -> Iterator[Command]:
-    """Give the commands of pipelines whose failure nothing sees."""
+    """Yield the commands of pipelines whose failure is ignored."""
     for one in script.commands:
         if one.program == "set" and "pipefail" in one.words:
             return
@@ -165,23 +165,23 @@ def _unseen(script: Script) -> Iterator[Command]:
 
 
 def _missing(step: ShellStep, script: Script) -> Iterator[Command]:
-    """Give the commands whose programs are not on this machine, each program once."""
+    """Yield the commands whose programs are not on this machine, each program once."""
     asked = {
         word
         for one in script.commands
         if one.program in ("command", "type", "which", "hash")
         for word in one.words
     }
-    known = asked | script.functions
+    ignored = asked | script.functions
     if "PATH" in script.variables:
         return
     for one in script.commands:
         name = one.program
         if name in _OPEN or any(word.startswith("PATH=") for word in one.words):
-            return  # what comes after it may be anywhere
-        if name is None or one.guarded or "/" in name or name in known or is_builtin(name):
+            return  # later programs may be anywhere
+        if name is None or one.guarded or "/" in name or name in ignored or is_builtin(name):
             continue
-        known.add(name)
+        ignored.add(name)
         if _is_missing(step, name):
             yield one
 
@@ -206,13 +206,13 @@ def _program(recipe: Recipe, step: ShellStep, sources: Sources, program: str) ->
     if os.access(path, os.X_OK) and not os.path.isdir(path):
         return
     _, reason, _ = suggestions.missing_program(path, str(sources.root), OSError(), sources.root, ())
-    # An earlier step may be what makes it.
+    # An earlier step may create the program.
     is_sure = os.path.exists(path) or "did you mean" in reason or not (step.needs or step.after)
     yield finding(recipe, step, "error" if is_sure else "warning", place, reason)
 
 
 def _is_direct(step: ShellStep) -> bool:
-    """Tell whether no shell reads the command line of a step."""
+    """Return True if no shell reads the command line of a step."""
     if step.shell is not None:
         return False
     template = next((one for one in step.templates if one.path == ("cmd",)), None)
@@ -221,16 +221,16 @@ def _is_direct(step: ShellStep) -> bool:
 
 _IN_SOURCE = re.compile(r"\.(?:set|append|increment)\(\s*[rf]?([\"'])([\w.-]+)\1")
 _AROUND = ""
-"""In place of a step: what is there before all steps."""
+"""Placeholder for a step: writes before all steps."""
 _TESTS = re.compile(r"(?:test_.*|.*_test|conftest)\.py")
 
 
 class Dataflow:
-    """Checks recipes of one project.
+    """Data-flow checks of the recipes of one project.
 
     Args:
         sources: The files of the project.
-        recipe_at: Gives a recipe by its path; None where it is no good.
+        recipe_at: Returns a recipe by its path; None if it has errors.
     """
 
     def __init__(self, sources: Sources, recipe_at: Callable[[Path], Recipe | None]) -> None:
@@ -240,10 +240,10 @@ class Dataflow:
         self._kept: list[Recipe] = []
 
     def findings(self, recipe: Recipe) -> list[Finding]:
-        """Return what is wrong with a recipe, in the order of its files."""
-        found = [*check_existence(recipe, self.sources), *_Check(recipe, self).findings()]
+        """Return the findings of a recipe, in the order of its files."""
+        findings = [*check_existence(recipe, self.sources), *_Check(recipe, self).findings()]
         return sorted(
-            dict.fromkeys(found),
+            dict.fromkeys(findings),
             key=lambda one: (
                 one.path,
                 one.problem.place.line,
@@ -253,7 +253,7 @@ class Dataflow:
         )
 
     def flows(self, recipe: Recipe) -> dict[str, StepFlow]:
-        """Return what each step of a recipe reads and writes."""
+        """Return the Context keys that each step of a recipe reads and writes."""
         if id(recipe) not in self._flows:
             self._kept.append(recipe)
             steps = (*recipe.steps, *recipe.final)
@@ -263,7 +263,7 @@ class Dataflow:
         return self._flows[id(recipe)]
 
     def handed_on(self, recipe: Recipe) -> Iterator[StepFlow]:
-        """Return the steps of the recipes that one needs, and of those that these need."""
+        """Yield the flows of the recipes that a recipe needs, directly or indirectly."""
         seen = {recipe.path}
         left = [recipe]
         while left:
@@ -280,8 +280,11 @@ class Dataflow:
 
     @cached_property
     def writers(self) -> dict[str, str]:
-        """The keys that sources of the project write, each with the file; tests write no key."""
-        found: dict[str, str] = {}
+        """The keys that sources of the project write, each with its file.
+
+        The file is empty for a key that a test also writes.
+        """
+        files_by_key: dict[str, str] = {}
         for path in project_files(self.sources.root, ".py"):
             name = "" if _TESTS.fullmatch(path.name) else self.sources.shown(path)
             try:
@@ -289,13 +292,13 @@ class Dataflow:
             except OSError:
                 continue
             for _, key in _IN_SOURCE.findall(text):
-                if found.get(key) != "":
-                    found[key] = name
-        return found
+                if files_by_key.get(key) != "":
+                    files_by_key[key] = name
+        return files_by_key
 
 
 class _Check:
-    """Checks one recipe."""
+    """Data-flow check of one recipe."""
 
     def __init__(self, recipe: Recipe, about: Dataflow) -> None:
         self._recipe = recipe
@@ -311,12 +314,12 @@ class _Check:
                 self._writes.setdefault(_bucket(write.key), []).append((name, write))
 
     def findings(self) -> Iterator[Finding]:
-        """Return what is wrong."""
+        """Yield the findings."""
         if not self._is_open:
             wanted: dict[tuple[str, str, Place], tuple[Step, Wanted]] = {}
             for step in self._steps.values():
                 for want in self._flows[step.name].wants:
-                    # What a use asks for is asked for by all of its steps, first by the first.
+                    # Reads of a `use` belong to all of its steps; the first step reports them.
                     who = want.use.name if want.use else step.name
                     wanted.setdefault((who, want.key, want.place), (step, want))
             found = (self._wanted(who, *each) for (who, _, _), each in wanted.items())
@@ -324,7 +327,7 @@ class _Check:
         yield from self._races()
 
     def _fixtures(self) -> Iterator[StepFlow]:
-        """Return what fixtures may write: those of the folders above, and those that are named."""
+        """Yield the writes of fixtures: those of the folders above, and the named ones."""
         named = {name for step in self._steps.values() for name in step.fixtures}
         named |= {*self._recipe.fixtures}
         for folder, module in self._about.sources.conftests.items():
@@ -344,13 +347,13 @@ class _Check:
         is_promise = any(write.place == want.place for write in own.promises)
         if is_promise and own.is_dark:
             return None
-        found = self._meeting(want.key)
-        writers = {name for name, write in found if name != step.name}
-        is_own = any(name == step.name and write.how for name, write in found)
+        matching = self._meeting(want.key)
+        writers = {name for name, write in matching if name != step.name}
+        is_own = any(name == step.name and write.how for name, write in matching)
         if _AROUND in writers or (has_run and is_own) or self._waits_for(step, writers):
             return None
         severity: Severity = "error" if want.is_sure else "warning"
-        head, hint = f"step '{who}' {want.told}", ""
+        head, hint = f"step '{who}' {want.phrase}", ""
         if is_own and not writers:
             head = f"{head}, which it writes only afterwards"
         elif not writers:
@@ -364,17 +367,17 @@ class _Check:
             name = next(name for name in self._steps if name in writers)
             head = f"{head}, and does not wait for step '{name}', which writes it"
             hint = f"needs: [{name}]"
-        if want.use is not None:  # that stands where the file is used
+        if want.use is not None:  # the place is in the using file
             step = msgspec.structs.replace(step, part=want.use.outer)
         return finding(self._recipe, step, severity, want.place, head, hint)
 
     def _unwritten(self, want: Wanted) -> str | None:
-        """Return the cure for a key that nothing writes; None where a test may have written it."""
+        """Return the cure for a key that nothing writes; None if a test may write it."""
         file = self._about.writers.get(want.key)
         if file is not None:
             return f"{file} does, and no step of this recipe calls it" if file else None
-        told = (write for writes in self._writes.values() for _, write in writes)
-        keys = dict.fromkeys(write.key for write in told if write.place != want.place)
+        all_writes = (write for writes in self._writes.values() for _, write in writes)
+        keys = dict.fromkeys(write.key for write in all_writes if write.place != want.place)
         return nearest(want.key, [key for key in keys if ANY not in key])
 
     def _meeting(self, key: str) -> list[tuple[str, Write]]:
@@ -382,7 +385,7 @@ class _Check:
         return [(name, write) for name, write in near if write.meets(key)]
 
     def _waits_for(self, step: Step, names: set[str]) -> bool:
-        """Tell whether a step begins only when one of some others has ended."""
+        """Return True if a step begins only after one of the named steps has ended."""
         if step.is_final:
             return any(self._steps[name].index < step.index for name in names if name != _AROUND)
         left = [*step.needs, *step.after] if names else []
@@ -397,32 +400,32 @@ class _Check:
         return False
 
     def _races(self) -> Iterator[Finding]:
-        """Return the keys that two steps write in whatever order they come to it."""
+        """Yield the keys that two steps write without a defined order."""
         writers: dict[str, dict[str, Write]] = {}
         for step in self._recipe.steps:
             for write in self._flows[step.name].writes:
                 if ANY not in write.key:
                     writers.setdefault(write.key, {})[step.name] = write
-        for key, found in writers.items():
-            for one, other in pairwise(found):
+        for key, writes in writers.items():
+            for one, other in pairwise(writes):
                 step = self._steps[other]
-                if "set" in (found[one].how, found[other].how) and self._may_meet(one, step):
+                if "set" in (writes[one].how, writes[other].how) and self._may_meet(one, step):
                     head = f"steps '{one}' and '{other}' both write '{key}', and may run at the "
-                    place, hint = found[other].place, f"after: [{one}]"
+                    place, hint = writes[other].place, f"after: [{one}]"
                     yield finding(self._recipe, step, "warning", place, f"{head}same time", hint)
 
     def _may_meet(self, name: str, other: Step) -> bool:
         one = self._steps[name]
-        apart = {*one.locks} & {*other.locks} or (_is_asked(one) and _is_asked(other))
+        apart = {*one.locks} & {*other.locks} or (_is_conditional(one) and _is_conditional(other))
         return not apart and not self._waits_for(other, {name})
 
 
-def _is_asked(step: Step) -> bool:
-    """Tell whether a step runs only where an expression is true."""
+def _is_conditional(step: Step) -> bool:
+    """Return True if a step runs only if an expression is true."""
     return step.if_ is not None or (step.part is not None and step.part.condition is not None)
 
 
 def _bucket(key: str) -> str:
-    """Return the first part of a key, by which those that may meet are found."""
+    """Return the first part of a key; keys that may match have the same one."""
     first = key.partition(".")[0]
     return ANY if ANY in first else first

@@ -1,4 +1,4 @@
-"""Dependencies of a recipe: files, modules, scriptlet calls, plain keys."""
+"""Dependencies of a recipe: files, modules, calls of scriptlets, and its keys as plain data."""
 
 import ast
 import sys
@@ -23,11 +23,12 @@ _OURS = "pytest_orchestrator"
 
 
 class Dependencies(NamedTuple):
-    """What steps need.
+    """Files and modules that steps need.
 
     Attributes:
-        files: The recipes, and the files of the project that steps run, relative to the rootdir.
-        modules: Names of modules from elsewhere that these import in any case.
+        files: The recipes and the files of the project that steps run, relative to the rootdir.
+        modules: Names of modules outside of the project that these files import
+            unconditionally.
     """
 
     files: tuple[str, ...]
@@ -37,10 +38,10 @@ class Dependencies(NamedTuple):
 def dependencies_of(
     recipes: Iterable[tuple[Recipe, Iterable[Step]]], sources: Sources
 ) -> Dependencies:
-    """Return what steps of recipes need, as far as that can be read.
+    """Return the dependencies of steps, as far as static analysis finds them.
 
     Args:
-        recipes: Recipes, each with the steps of it that are asked about.
+        recipes: Recipes, each with the steps to analyse.
         sources: The files of the project.
     """
     files: dict[str, None] = {}
@@ -60,7 +61,7 @@ def dependencies_of(
 
 
 def _imported(path: Path, sources: Sources) -> Iterator[str]:
-    """Give the first names of what a module imports that is not of the project."""
+    """Yield the top-level names of imported modules that do not belong to the project."""
     module = sources.at(path)
     for name in dict.fromkeys(_always([module.tree]) if module.tree else ()):
         if name not in sys.stdlib_module_names and not _is_own(name, sources):
@@ -68,14 +69,14 @@ def _imported(path: Path, sources: Sources) -> Iterator[str]:
 
 
 def _is_own(name: str, sources: Sources) -> bool:
-    found = sources.module(name)
-    if found is not None and found.path is not None:
-        return sources.is_own(found.path)
+    module = sources.module(name)
+    if module is not None and module.path is not None:
+        return sources.is_own(module.path)
     return any((folder / name).is_dir() for folder in (*sources.folders, sources.root))
 
 
 def _always(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Give the first names of what is imported where nothing provides for its absence."""
+    """Yield the top-level names of unconditional imports: not in `try`, not for type checking."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -89,15 +90,15 @@ def _always(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 class Mention(NamedTuple):
-    """A step that calls something.
+    """A call of a scriptlet or command by a step.
 
     Attributes:
-        path: The file that the step is written in.
+        path: The file that contains the step.
         step: Its name.
         line: Its line, from 1.
-        module: Its `module`; empty where it has none.
-        name: Its `class` or `function`, likewise.
-        command: Its `cmd` as one text, likewise.
+        module: Its `module`; empty if it has none.
+        name: Its `class` or `function`; empty if it has none.
+        command: Its `cmd` as one text; empty if it has none.
     """
 
     path: Path
@@ -109,16 +110,16 @@ class Mention(NamedTuple):
 
 
 def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Path]]:
-    """Return what steps call, also those of the files that are used.
+    """Return the calls of all steps, including those of used files.
 
     Args:
         paths: Recipes.
         root: The rootdir, which paths of `use` are relative to.
 
     Returns:
-        The mentions, and the files that are no YAML.
+        The calls, and the files that are no valid YAML.
     """
-    found: list[Mention] = []
+    calls: list[Mention] = []
     unread: list[Path] = []
     left = dict.fromkeys(paths)
     seen: set[Path] = set()
@@ -139,8 +140,8 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
             name = keys.get("class") or keys.get("function") or ""
             line = step.start_mark.line + 1
             called = (keys.get("module", ""), name, keys.get("cmd", ""))
-            found.append(Mention(path, keys.get("name", ""), line, *called))
-    return found, unread
+            calls.append(Mention(path, keys.get("name", ""), line, *called))
+    return calls, unread
 
 
 def _steps(tree: Node | None) -> Iterator[MappingNode]:
@@ -150,7 +151,7 @@ def _steps(tree: Node | None) -> Iterator[MappingNode]:
 
 
 def _texts(step: MappingNode) -> Iterator[tuple[str, str]]:
-    """Return the keys whose values are text, or lists of texts, which become one."""
+    """Yield the keys of a step with texts as values; a list of texts becomes one text."""
     for key, value in step.value:
         if isinstance(value, ScalarNode):
             yield key.value, value.value
@@ -160,50 +161,50 @@ def _texts(step: MappingNode) -> Iterator[tuple[str, str]]:
 
 
 def plain_recipe(recipe: Recipe) -> dict[str, Any]:
-    """Return the keys of a recipe that say anything, steps of used files among its own.
+    """Return the keys of a recipe that differ from their defaults, with the steps of used files.
 
     Args:
         recipe: The recipe, as it was loaded.
 
     Returns:
-        Plain data; expressions stand as they were written.
+        Plain data; expressions are the texts that the file contains.
     """
-    told = _said(recipe, {"steps", "finally", "defaults"})
-    told["steps"] = [_step(step) for step in recipe.steps]
+    data = _non_default(recipe, {"steps", "finally", "defaults"})
+    data["steps"] = [_step(step) for step in recipe.steps]
     if recipe.final:
-        told["finally"] = [_step(step) for step in recipe.final]
-    return told
+        data["finally"] = [_step(step) for step in recipe.final]
+    return data
 
 
 def _step(step: Step) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": step.name, "type": step.type, "line": step.line}
+    data: dict[str, Any] = {"name": step.name, "type": step.type, "line": step.line}
     if step.part is not None:
-        told |= {"file": step.part.source.id, "with": _plain(step.part.given)}
-    told |= _said(step, {"name", "type"})
+        data |= {"file": step.part.source.id, "with": _plain(step.part.given)}
+    data |= _non_default(step, {"name", "type"})
     for template in step.templates:
-        _put(told, template.path, template.text)
-    return told
+        _put(data, template.path, template.text)
+    return data
 
 
-def _put(told: Any, path: tuple[str | int, ...], text: str) -> None:
-    """Put an expression where its value would stand, where nothing stands."""
+def _put(data: Any, path: tuple[str | int, ...], text: str) -> None:
+    """Insert the text of an expression at its path, unless the path has a value already."""
     for name in path[:-1]:
-        if not isinstance(told, dict) or name not in told:
+        if not isinstance(data, dict) or name not in data:
             return
-        told = told[name]
-    if path and isinstance(told, dict):
-        told.setdefault(path[-1], text)
+        data = data[name]
+    if path and isinstance(data, dict):
+        data.setdefault(path[-1], text)
 
 
-def _said(model: msgspec.Struct, without: set[str]) -> dict[str, Any]:
-    """Return the keys whose values are not what they are where nothing is written."""
+def _non_default(model: msgspec.Struct, without: set[str]) -> dict[str, Any]:
+    """Return the keys whose values differ from their defaults."""
     empty = {field.name: _default(field) for field in msgspec.structs.fields(type(model))}
-    told: dict[str, Any] = {}
+    data: dict[str, Any] = {}
     for name, key in keys_of(type(model)).items():
         value = getattr(model, key.field)
         if name not in without and value != empty.get(key.field):
-            told[name] = _plain(value)
-    return told
+            data[name] = _plain(value)
+    return data
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -213,7 +214,7 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Write a value of a key as JSON has it; of what only the loader made, the text."""
+    """Return a value as JSON; an object of the loader becomes its text."""
     match value:
         case Criterion():
             return {value.name: _plain(value.wanted), "line": value.place.line}
@@ -224,7 +225,7 @@ def _plain(value: Any) -> Any:
         case Need():
             return value.path
         case msgspec.Struct():
-            return _said(value, set())
+            return _non_default(value, set())
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

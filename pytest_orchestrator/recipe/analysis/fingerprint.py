@@ -1,7 +1,8 @@
-"""Fingerprint of a step: digests of what it does, one for each kind of change.
+"""Fingerprint of a step: digests of everything that decides what the step does, one for each part.
 
-Where something stands, what it is called in reports, and how long it may take do not count.
-What comes from steps before it does not either: whoever compares looks at those themselves.
+The position of the step, texts for reports and time limits are not included. Results of earlier
+steps are not included either; the code that compares fingerprints checks those steps
+separately.
 """
 
 import os
@@ -25,10 +26,10 @@ from pytest_orchestrator.recipe.model.step import Part, PythonStep, ShellStep, S
 from pytest_orchestrator.recipe.variables import Given
 
 STEP: Final = "step"
-"""Name of the digest of what the recipe says of a step."""
+"""Name of the digest of the keys of the step."""
 
 FILE: Final = "file "
-"""In front of the path of a file that a step runs."""
+"""Prefix of the digest of a file that a step runs; the path follows."""
 
 _SAME_WORK = {"at", "place", "part", "templates", "index", "idx", "description", "tags"}
 _SAME_WORK |= {"implicit", "idempotent", "continue_on_error", "xfail", "timeout", "locks"}
@@ -39,13 +40,13 @@ _ALL = "*"
 
 
 class FingerprintInputs(NamedTuple):
-    """What digests depend on beside the recipe.
+    """Inputs of digests besides the recipe.
 
     Attributes:
         sources: The files of the project.
-        given: Values of vars that come from outside.
-        environ: The environment.
-        masked: Takes what is secret out of a value, so that no digest tells it.
+        given: Values of vars from outside the recipe.
+        environ: The environment variables.
+        masked: Removes secrets from a value, so that no digest reveals a secret.
     """
 
     sources: Sources
@@ -54,83 +55,84 @@ class FingerprintInputs(NamedTuple):
     masked: Callable[[Any], Any] = lambda value: value
 
 
-def digests(recipe: Recipe, step: Step, around: FingerprintInputs) -> dict[str, str]:
-    """Return what a step does.
+def digests(recipe: Recipe, step: Step, inputs: FingerprintInputs) -> dict[str, str]:
+    """Return the fingerprint of a step.
 
     Args:
         recipe: Its recipe as it was read, not as reports show it.
         step: The step, with its expressions.
-        around: What else there is.
+        inputs: The other inputs.
 
     Returns:
-        16 digits each: of ``step``, of each ``vars.x``, ``env.X`` and ``matrix.x`` that its
-        expressions read, and of each ``file path`` that it runs.
+        Digests of 16 digits: ``step``, each ``vars.x``, ``env.X`` and ``matrix.x`` that its
+        expressions read, and each ``file path`` that it runs.
     """
-    found: list[Expression] = []
-    said = [step.type, _said(step, found)]
+    expressions: list[Expression] = []
+    keys = [step.type, _plain(step, expressions)]
     for one in step.templates:
         if one.path and one.path[0] not in _SAME_WORK:
-            found += one.expressions
-    told = {STEP: _digest(around.masked(said))}
-    reader = _Reader(recipe, around)
-    for name, value in sorted(reader.read(found, step.part).items()):
-        told[name] = _digest(around.masked(value))
-    for path in files_of_step(step, around.sources):
-        told[f"{FILE}{_shown(path, around.sources.root)}"] = file_digest(path)[:16]
-    return told
+            expressions += one.expressions
+    result = {STEP: _digest(inputs.masked(keys))}
+    reader = _Reader(recipe, inputs)
+    for name, value in sorted(reader.read(expressions, step.part).items()):
+        result[name] = _digest(inputs.masked(value))
+    for path in files_of_step(step, inputs.sources):
+        result[f"{FILE}{_shown(path, inputs.sources.root)}"] = file_digest(path)[:16]
+    return result
 
 
-def _said(value: Any, found: list[Expression]) -> Any:
-    """Return what a value says, without places and what is left at its default."""
+def _plain(value: Any, expressions: list[Expression]) -> Any:
+    """Return a value as plain data, without places and defaults; collect its expressions."""
     if type(value) in SCALARS:
         return value
     if isinstance(value, Expression):
-        found.append(value)
+        expressions.append(value)
         return value.text
     if isinstance(value, Place):
         return None
     if isinstance(value, msgspec.Struct):
         return {
-            name: _said(one, found)
+            name: _plain(one, expressions)
             for name, default in _fields(type(value))
             if (one := getattr(value, name)) != default
         }
     if isinstance(value, Mapping):
-        return {str(name): _said(one, found) for name, one in value.items()}
+        return {str(name): _plain(one, expressions) for name, one in value.items()}
     if isinstance(value, tuple | list):
-        return [_said(one, found) for one in value]
+        return [_plain(one, expressions) for one in value]
     return str(value)
 
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
     known = ((one.name, one.default) for one in msgspec.structs.fields(kind))
-    # A command on another machine is other work there; where a body runs is not.
+    # For an `ssh` step the host decides what the step does; for other steps it is only a placement.
     same = _SAME_WORK - {"host"} if issubclass(kind, SshStep) else _SAME_WORK
     return tuple((name, default) for name, default in known if name not in same)
 
 
 class _Reader:
-    """What expressions read of vars, the environment and the matrix, as far as it is written.
+    """Collects the vars, environment variables and matrix values that expressions read.
 
-    A var that no one gives from outside counts as its text and what that reads: its value may
-    have the id or a port of the run in it.
+    Only lookups with a literal name are followed. A var without a value from outside counts as
+    its text and everything that the text reads, because its value may contain the id or a port
+    of the run.
     """
 
-    def __init__(self, recipe: Recipe, around: FingerprintInputs) -> None:
+    def __init__(self, recipe: Recipe, inputs: FingerprintInputs) -> None:
         self._recipe = recipe
-        self._around = around
-        self._told: dict[str, Any] = {}
+        self._inputs = inputs
+        self._values: dict[str, Any] = {}
 
     def read(self, expressions: list[Expression], part: Part | None) -> dict[str, Any]:
-        """Return what expressions of a step read, by its name."""
+        """Return the values that the expressions of a step read, by name."""
         self._follow(expressions, part)
         while part is not None:
             if part.condition is not None:
-                self._told[f"if of {part.name}"] = part.condition.text
+                self._values[f"if of {part.name}"] = part.condition.text
                 self._follow([part.condition], part.outer)
             part = part.outer
-        return self._told
+        return self._values
 
     def _follow(self, expressions: list[Expression], part: Part | None) -> None:
         for expression in expressions:
@@ -146,34 +148,34 @@ class _Reader:
             return
         scope = f"{part.name}." if part is not None and root == "vars" else ""
         key = f"{root}.{scope}{name}"
-        if key in self._told:
+        if key in self._values:
             return
-        self._told[key] = None
+        self._values[key] = None
         if root == "env":
-            self._told[key] = self._around.environ.get(name)
+            self._values[key] = self._inputs.environ.get(name)
         elif root == "matrix":
             cell = self._recipe.cell
-            self._told[key] = cell.values.get(name) if cell else None
+            self._values[key] = cell.values.get(name) if cell else None
         elif part is not None:
             self._inner(key, name, part)
-        elif name in self._around.given:
-            self._told[key] = self._around.given[name].value
+        elif name in self._inputs.given:
+            self._values[key] = self._inputs.given[name].value
         else:
-            self._told[key] = self._recipe.vars.get(name)
+            self._values[key] = self._recipe.vars.get(name)
             self._follow(_below(self._recipe.templates, "vars", name), None)
 
     def _inner(self, key: str, name: str, part: Part) -> None:
         if name in part.given:
-            self._told[key] = part.given[name]
+            self._values[key] = part.given[name]
             self._follow(_below(part.given_templates, "with_", name), part.outer)
         else:
-            self._told[key] = part.vars.get(name)
+            self._values[key] = part.vars.get(name)
             self._follow(_below(part.templates, "vars", name), part)
 
     def _names(self, root: str, part: Part | None) -> list[str]:
         if root == "vars":
             return [*(part.vars if part is not None else self._recipe.vars)]
-        # All of an environment would be another one each time.
+        # The complete environment differs in every run.
         return [*self._recipe.cell.values] if root == "matrix" and self._recipe.cell else []
 
 
@@ -183,7 +185,7 @@ def _below(templates: tuple[Template, ...], field: str, name: str) -> list[Expre
 
 
 def files_of_step(step: Step, sources: Sources) -> Iterator[Path]:
-    """Return the files of the project that a step runs, as far as that can be read.
+    """Yield the files of the project that a step runs, as far as static analysis finds them.
 
     Args:
         step: The step.
@@ -199,16 +201,16 @@ def files_of_step(step: Step, sources: Sources) -> Iterator[Path]:
         root = str(sources.root)
         places = dict.fromkeys((f"{root}/{step.cwd or ''}", root))
         for word in _words(step.cmd):
-            # As text: to ask a Path costs ten times as much, and mostly there is none.
-            found = (
+            # Strings: a check by `Path` takes ten times as long, and most words are no files.
+            candidates = (
                 os.path.normpath(word if word[:1] == "/" else f"{place}/{word}") for place in places
             )
-            name = next(filter(os.path.isfile, found), "")
+            name = next(filter(os.path.isfile, candidates), "")
             if name.startswith(f"{root}/") and _is_program(name):
                 yield _path(name)
 
 
-_path = lru_cache(maxsize=4096)(Path)  # one object for a file, which knows its hash
+_path = lru_cache(maxsize=4096)(Path)  # one object for a file, because a Path caches its hash
 
 
 @lru_cache(maxsize=4096)
@@ -217,13 +219,13 @@ def _shown(path: Path, root: Path) -> str:
 
 
 def _with_imports(path: Path, sources: Sources) -> tuple[Path, ...]:
-    """Return a file and what it imports, as far as these are the project's own."""
+    """Return a file and the files that it imports, as far as they belong to the project."""
     return (path, *sources.imported(path)) if sources.is_own(path) else ()
 
 
 @lru_cache(maxsize=4096)
 def _words(cmd: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a command that may be files, each once."""
+    """Return the words of a command that may be files, without duplicates."""
     words: Sequence[str] = cmd if isinstance(cmd, tuple) else ()
     if isinstance(cmd, str):
         try:
@@ -246,13 +248,13 @@ _known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
 
 def file_digest(path: Path) -> str:
-    """Return the digest of what a file holds; it is read again once it was written.
+    """Return the digest of a file; the file is read again only after it has changed.
 
     Args:
         path: The file.
 
     Returns:
-        SHA-256 of its first 16 MiB; empty where it cannot be read.
+        SHA-256 of its first 16 MiB; empty if it cannot be read.
     """
     try:
         status = path.stat()

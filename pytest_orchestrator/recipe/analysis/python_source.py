@@ -1,7 +1,7 @@
 """Static analysis of Python scriptlets: the Context keys that they read and write.
 
-Nothing is guessed: a key that is computed is one of many, or unknown; a Context that is
-handed on to what cannot be looked into makes all that follows unknown.
+No key is guessed: a computed key is a pattern or unknown. After the Context is passed to code
+that cannot be analysed, further reads and writes are possible.
 """
 
 import ast
@@ -20,29 +20,29 @@ _OTHERS = frozenset(
 )
 
 
-class Told(Protocol):
-    """Is told what a function does."""
+class FlowRecorder(Protocol):
+    """Receiver of the Context uses that are found in a function."""
 
     def key_of(self, node: ast.expr) -> str | None:
-        """A key as it is written; None where that says nothing."""
+        """Return a key as it is written; None if it is unknown."""
 
     def read(self, key: str | None, line: int) -> None:
-        """A key that must be there."""
+        """Record a key that must exist."""
 
-    def ask(self, key: str | None) -> None:
-        """A key that may be missing."""
+    def read_optional(self, key: str | None) -> None:
+        """Record a key that may be missing."""
 
     def write(self, key: str | None, how: str) -> None:
-        """A key that is written."""
+        """Record a key that is written."""
 
     def lose(self) -> None:
-        """The Context goes where nobody looks."""
+        """Record that the Context is passed to code that cannot be analysed."""
 
     def function(self, name: str) -> Function | None:
-        """A function of the same module."""
+        """Return a function of the same module."""
 
     def follow(self, node: Function, context: str | None, methods: Mapping[str, Function]) -> None:
-        """A function that is given the Context."""
+        """Analyse a function that receives the Context."""
 
 
 def parameters(node: Function) -> list[str]:
@@ -51,23 +51,23 @@ def parameters(node: Function) -> list[str]:
 
 
 class Body(ast.NodeVisitor):
-    """Looks at one function that has the Context under one name."""
+    """Visitor of one function that has the Context under one name."""
 
     def __init__(
         self,
-        told: Told,
+        recorder: FlowRecorder,
         node: Function,
         context: str,
         methods: Mapping[str, Function],
     ) -> None:
-        self._told = told
+        self._recorder = recorder
         self._node = node
         self._context = context
         self._methods = methods
         self._tested = _tested(node)
 
     def visit_all(self) -> None:
-        """Look at its body."""
+        """Visit all statements."""
         for each in self._node.body:
             self.visit(each)
 
@@ -75,31 +75,31 @@ class Body(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id == self._context
 
     def visit_Name(self, node: ast.Name) -> None:
-        """A Context that stands anywhere else goes where nobody looks."""
+        """Record that the Context is used in a way that cannot be analysed."""
         if self._is_context(node):
-            self._told.lose()
+            self._recorder.lose()
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        """`key in ctx`: looked for."""
+        """Record `key in ctx` as an optional read."""
         sides = [node.left, *node.comparators]
         for place, (left, right) in enumerate(pairwise(sides)):
             is_in = isinstance(node.ops[place], ast.In | ast.NotIn)
             if is_in and self._is_context(right):
-                self._told.ask(self._told.key_of(left))
+                self._recorder.read_optional(self._recorder.key_of(left))
         for side in sides:
             if not self._is_context(side):
                 self.visit(side)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        """`ctx[key]`: read."""
+        """Record `ctx[key]` as a read."""
         if not self._is_context(node.value):
             self.generic_visit(node)
             return
-        self._told.read(self._told.key_of(node.slice), node.lineno)
+        self._recorder.read(self._recorder.key_of(node.slice), node.lineno)
         self.visit(node.slice)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """`ctx.method(key, ...)`, or a call that is given the Context."""
+        """Record `ctx.method(key, ...)`, or a call that receives the Context."""
         callee = node.func
         if isinstance(callee, ast.Attribute) and self._is_context(callee.value):
             self._method(callee.attr, node)
@@ -111,24 +111,24 @@ class Body(ast.NodeVisitor):
                 self.visit(each)
 
     def _method(self, name: str, node: ast.Call) -> None:
-        given = [*node.args, *(each.value for each in node.keywords if each.arg == "key")]
-        key = self._told.key_of(given[0]) if given else None
+        arguments = [*node.args, *(each.value for each in node.keywords if each.arg == "key")]
+        key = self._recorder.key_of(arguments[0]) if arguments else None
         if name in _WRITES:
-            self._told.write(key, name)
+            self._recorder.write(key, name)
         elif name in _READS:
             has_default = name == "get" and len(node.args) + len(node.keywords) > 1
             if has_default or id(node) in self._tested:
-                self._told.ask(key)
+                self._recorder.read_optional(key)
             else:
-                self._told.read(key, node.lineno)
+                self._recorder.read(key, node.lineno)
         elif name not in _OTHERS:
-            self._told.lose()
+            self._recorder.lose()
 
     def _hand_on(self, callee: ast.expr, node: ast.Call) -> None:
         """Follow the Context into a function of the module or a method of the class."""
         target, bound = None, 0
         if isinstance(callee, ast.Name):
-            target = self._told.function(callee.id)
+            target = self._recorder.function(callee.id)
         elif isinstance(callee, ast.Attribute) and _is_self(callee.value):
             target, bound = self._methods.get(callee.attr), 1
         names = parameters(target)[bound:] if target else []
@@ -141,9 +141,9 @@ class Body(ast.NodeVisitor):
 
     def _enter(self, target: Function | None, name: str | None) -> None:
         if target is None or name is None:
-            self._told.lose()
+            self._recorder.lose()
         else:
-            self._told.follow(target, name, self._methods)
+            self._recorder.follow(target, name, self._methods)
 
 
 def _is_self(node: ast.expr) -> bool:
@@ -151,24 +151,24 @@ def _is_self(node: ast.expr) -> bool:
 
 
 def _tested(function: ast.AST) -> set[int]:
-    """Return the expressions of a function whose value may be none: it is looked at first."""
-    found: set[int] = set()
+    """Return the expressions of a function whose value is tested before use, so it may be None."""
+    tested: set[int] = set()
     names: set[str] = set()
     for node in ast.walk(function):
         for each in _conditions(node):
-            found.add(id(each))
+            tested.add(id(each))
             if isinstance(each, ast.Name):
                 names.add(each.id)
     for node in ast.walk(function):
         if isinstance(node, ast.Assign | ast.NamedExpr) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(each, ast.Name) and each.id in names for each in targets):
-                found.add(id(node.value))
-    return found
+                tested.add(id(node.value))
+    return tested
 
 
 def _conditions(node: ast.AST) -> Sequence[ast.AST]:
-    """Return what of a node is asked for its truth, or compared."""
+    """Return the parts of a node that are tested for truth, or compared."""
     if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
         return [node.test]
     if isinstance(node, ast.BoolOp):
@@ -183,17 +183,17 @@ def _conditions(node: ast.AST) -> Sequence[ast.AST]:
 
 
 ANY = "*"
-"""Stands for the part of a key that is computed."""
+"""Placeholder for the computed part of a key."""
 
 _NAMES = ("ctx", "context")
 
 
 class Read(NamedTuple):
-    """A key that must be there.
+    """A read of a key that must exist.
 
     Attributes:
         key: The key.
-        line: Where it is read, from 1.
+        line: The line of the read, from 1.
     """
 
     key: str
@@ -201,17 +201,17 @@ class Read(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """What is read and written.
+    """Context keys that code reads and writes.
 
     Attributes:
-        reads: What must be there.
-        asked: Keys that may be missing: it is looked whether they are there.
-        writes: The keys that are written, each by ``set``, ``append`` or ``increment``.
-        is_open: There may be more.
+        reads: Reads of keys that must exist.
+        optional: Keys that may be missing, because the code tests for them.
+        writes: Keys that are written, each with ``set``, ``append`` or ``increment``.
+        is_open: True if further reads and writes are possible.
     """
 
     reads: tuple[Read, ...] = ()
-    asked: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     writes: frozenset[tuple[str, str]] = frozenset()
     is_open: bool = False
 
@@ -220,12 +220,12 @@ UNKNOWN = Flow(is_open=True)
 
 
 def flow_of(module: Module, name: str, fixtures: Collection[str] = ()) -> Flow:
-    """Return what a class or function of a module reads and writes.
+    """Return the Context keys that a class or function of a module reads and writes.
 
     Args:
         module: The module.
         name: The class or function.
-        fixtures: What it is given besides, by the names of its parameters.
+        fixtures: Names of parameters that receive fixtures.
     """
     node = module.names.get(name)
     reader = _Reader(module, fixtures)
@@ -239,13 +239,13 @@ def flow_of(module: Module, name: str, fixtures: Collection[str] = ()) -> Flow:
 
 
 def flow_of_all(module: Module) -> Flow:
-    """Return what all functions of a module do with what they call a Context."""
+    """Return the Context keys that all functions of a module read and write together."""
     reader = _Reader(module)
     for node in module.names.values():
         if isinstance(node, Function):
             names = parameters(node)
-            known = [name for name in names if name in (*_NAMES, "orchestrator_context")]
-            reader.follow(node, next(iter(known), None), {})
+            contexts = [name for name in names if name in (*_NAMES, "orchestrator_context")]
+            reader.follow(node, next(iter(contexts), None), {})
     return reader.flow
 
 
@@ -256,18 +256,20 @@ class _Reader:
         self._module = module
         self._fixtures = fixtures
         self._reads: list[Read] = []
-        self._asked: set[str] = set()
+        self._optional: set[str] = set()
         self._writes: set[tuple[str, str]] = set()
         self._open = False
         self._seen: set[tuple[int, str | None]] = set()
 
     @property
     def flow(self) -> Flow:
-        """What was found."""
-        return Flow(tuple(self._reads), frozenset(self._asked), frozenset(self._writes), self._open)
+        """The reads and writes so far."""
+        return Flow(
+            tuple(self._reads), frozenset(self._optional), frozenset(self._writes), self._open
+        )
 
     def follow_class(self, node: ast.ClassDef) -> None:
-        """Follow the methods that a step calls, and those of the classes that it derives from."""
+        """Analyse the methods that a step calls, including those of base classes."""
         methods = self._methods(node)
         for name in ("__init__", "validate", "run"):
             if name in methods:
@@ -276,22 +278,22 @@ class _Reader:
             self._open = True
 
     def context_of(self, node: Function, bound: int = 0) -> str | None:
-        """Return the parameter that gets the Context, as steps are called; None for none."""
+        """Return the parameter that receives the Context in a step, or None."""
         names = parameters(node)[bound:]
-        given = [name for name in names if name not in self._fixtures]
-        named = [name for name in given if name in _NAMES]
+        candidates = [name for name in names if name not in self._fixtures]
+        named = [name for name in candidates if name in _NAMES]
         if named:
             return named[0]
-        return given[0] if len(given) > 1 and given[0] != "params" else None
+        return candidates[0] if len(candidates) > 1 and candidates[0] != "params" else None
 
     def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
-        found: dict[str, Function] = {}
+        inherited: dict[str, Function] = {}
         for base in node.bases:
             parent = self._module.names.get(base.id) if isinstance(base, ast.Name) else None
             if isinstance(parent, ast.ClassDef) and parent is not node:
-                found |= self._methods(parent)
+                inherited |= self._methods(parent)
         own = (each for each in node.body if isinstance(each, ast.FunctionDef))
-        return found | {each.name: each for each in own}
+        return inherited | {each.name: each for each in own}
 
     def follow(
         self,
@@ -299,33 +301,33 @@ class _Reader:
         context: str | None,
         methods: Mapping[str, Function],
     ) -> None:
-        """Follow the Context through one function, and through what it hands it to."""
+        """Follow the Context through a function and the functions that it is passed to."""
         if context is None or (id(node), context) in self._seen:
             return
         self._seen.add((id(node), context))
         Body(self, node, context, methods).visit_all()
 
-    # What functions tell.
+    # The methods of `FlowRecorder`.
 
     def read(self, key: str | None, line: int) -> None:
-        """Take a key that must be there."""
+        """Record a key that must exist."""
         if key is not None and ANY not in key:
             self._reads.append(Read(key, line))
 
-    def ask(self, key: str | None) -> None:
-        """Take a key that may be missing."""
+    def read_optional(self, key: str | None) -> None:
+        """Record a key that may be missing."""
         if key is not None:
-            self._asked.add(key)
+            self._optional.add(key)
 
     def write(self, key: str | None, how: str) -> None:
-        """Take a key that is written."""
+        """Record a key that is written."""
         if key is None or key.startswith(ANY):
             self._open = True
         else:
             self._writes.add((key, how))
 
     def lose(self) -> None:
-        """Take that the Context goes where nobody looks."""
+        """Record that the Context is passed to code that cannot be analysed."""
         self._open = True
 
     def function(self, name: str) -> Function | None:
@@ -334,12 +336,12 @@ class _Reader:
         return node if isinstance(node, Function) else None
 
     def key_of(self, node: ast.expr) -> str | None:
-        """Return a key as it is written, with `ANY` for what is computed; None for no idea."""
+        """Return a key as it is written, with `ANY` for computed parts; None if it is unknown."""
         return key_in(self._module, node)
 
 
 def key_in(module: Module, node: ast.expr) -> str | None:
-    """Return a key as a module writes it, with `ANY` for what is computed; None for no idea."""
+    """Return a key as a module writes it, with `ANY` for computed parts; None if it is unknown."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):

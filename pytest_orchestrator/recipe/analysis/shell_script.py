@@ -1,8 +1,8 @@
-"""Shell script parser: simple commands and pipelines, as far as they are certain.
+"""Shell script parser: finds simple commands and pipelines where their meaning is certain.
 
-The grammar is the common one of POSIX shells and bash: quotes, comments, continuation lines,
-here-documents, substitutions, lists, pipelines, compound commands, functions. A script with
-anything else in it is not read at all, so what is found is certain.
+The grammar is the common part of POSIX shells and bash: quotes, comments, continuation lines,
+here-documents, substitutions, lists, pipelines, compound commands, functions. A script with any
+other syntax is rejected as a whole, so every command that is found is certain.
 """
 
 import re
@@ -18,14 +18,14 @@ _REDIRECTS: Final = frozenset(
 _ENDS_WORD = frozenset(" \t\n;&|<>()")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=")
 _OPENS: Final = {"if": True, "while": True, "until": True, "{": False}
-"""Words that open a compound command; true where a condition follows."""
-_GOES_ON: Final = {
+"""Words that open a compound command; True if a condition follows."""
+_CONTINUES: Final = {
     "then": (("if",), True),
     "elif": (("if",), False),
     "else": (("if",), False),
     "do": (("while", "until", "for"), True),
 }
-"""Words within one, with those that opened it; true where its condition ends."""
+"""Words inside a compound command, with the words that open it; True if they end its condition."""
 _CLOSES: Final = {"fi": ("if",), "done": ("while", "until", "for"), "}": ("{",)}
 _LONGEST: Final = 64 * 1024
 
@@ -34,11 +34,11 @@ class Command(NamedTuple):
     """One simple command.
 
     Attributes:
-        program: Its first word without quotes; None where an expansion gives it.
-        line: The line of the script that the word stands in, from 1.
-        words: The words behind it as they are written.
-        guarded: Its failure is a condition, or has an answer: `if`, `while`, `!`, `||`.
-        piped: Another command of its pipeline follows.
+        program: Its first word without quotes; None if an expansion determines it.
+        line: The line of that word in the script, from 1.
+        words: The other words as they are written.
+        guarded: True if its failure is a condition or is handled: `if`, `while`, `!`, `||`.
+        piped: True if another command of its pipeline follows.
     """
 
     program: str | None
@@ -49,10 +49,10 @@ class Command(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What a script runs.
+    """Commands, functions and variables of a script.
 
     Attributes:
-        commands: Its simple commands in their order, but those of substitutions.
+        commands: Its simple commands in order, without those of substitutions.
         functions: Names of the functions that it defines.
         variables: Names of the variables that it assigns.
     """
@@ -63,34 +63,34 @@ class Script(NamedTuple):
 
 
 def commands_of(text: str) -> Script | None:
-    """Read a script.
+    """Parse a script.
 
     Args:
-        text: The script; a `MARK` stands for an expansion.
+        text: The script; a `MARK` replaces an expansion.
 
     Returns:
-        What it runs; None where that is not certain.
+        The parsed script; None if its meaning is not certain.
     """
     if len(text) > _LONGEST:
         return None
     try:
         return _Parser(tuple(_Lexer(text).tokens())).script()
-    except _Unsure:
+    except _UncertainSyntax:
         return None
 
 
-class _Unsure(Exception):
-    """Something that this grammar does not have."""
+class _UncertainSyntax(Exception):
+    """Raised for syntax outside of this grammar."""
 
 
 class _Token(NamedTuple):
     """A word or an operator.
 
     Attributes:
-        text: As it is written.
-        line: Where it begins.
-        value: The word without quotes; None for an operator, or where an expansion is in it.
-        is_word: It is no operator.
+        text: The token as it is written.
+        line: The line of its first character.
+        value: The word without quotes; None for an operator and for a word with an expansion.
+        is_word: True for a word, False for an operator.
     """
 
     text: str
@@ -103,7 +103,7 @@ _END: Final = _Token("\n", 0)
 
 
 class _Lexer:
-    """Cuts a script into words and operators."""
+    """Splits a script into words and operators."""
 
     def __init__(self, text: str, at: int = 0, line: int = 1) -> None:
         self._text = text
@@ -112,35 +112,37 @@ class _Lexer:
         self.at = at
 
     def tokens(self, *, nested: bool = False) -> Iterator[_Token]:
-        """Give the tokens, those of a command substitution up to its end."""
+        """Yield the tokens; for a command substitution, those up to its end."""
         depth, awaited = 0, ""
         while self._skip_blanks():
             line = self._line
-            found = _OPERATORS.match(self._text, self.at)
-            if found is None or self._text.startswith(("<(", ">("), self.at):
+            operator = _OPERATORS.match(self._text, self.at)
+            if operator is None or self._text.startswith(("<(", ">("), self.at):
                 token = self._word(line)
-                if nested and token.value == "case":  # its patterns end with a bracket
-                    raise _Unsure
+                if (
+                    nested and token.value == "case"
+                ):  # a bracket that ends a pattern would end the substitution
+                    raise _UncertainSyntax
                 if awaited:
                     self._await(token, tabs=awaited == "<<-")
                 awaited = ""
                 if not self._is_number_of_redirect(token):
                     yield token
                 continue
-            self.at = found.end()
-            depth += {"(": 1, ")": -1}.get(found[0], 0)
+            self.at = operator.end()
+            depth += {"(": 1, ")": -1}.get(operator[0], 0)
             if nested and depth < 0:
                 return
-            awaited = found[0] if found[0] in ("<<", "<<-") else ""
-            yield _Token(found[0], line)
-            if found[0] == "\n":
+            awaited = operator[0] if operator[0] in ("<<", "<<-") else ""
+            yield _Token(operator[0], line)
+            if operator[0] == "\n":
                 self._line += 1
                 self._skip_documents()
         if nested or awaited:
-            raise _Unsure
+            raise _UncertainSyntax
 
     def _skip_blanks(self) -> bool:
-        """Go to the next token; false where there is none."""
+        """Move to the next token; return False if no token is left."""
         text = self._text
         while self.at < len(text):
             if text[self.at] in " \t":
@@ -158,21 +160,23 @@ class _Lexer:
         return token.text.isdigit() and self._text[self.at : self.at + 1] in ("<", ">")
 
     def _word(self, line: int) -> _Token:
-        begin, parts, known = self.at, [""], True
+        begin, parts, is_literal = self.at, [""], True
         while self.at < len(self._text):
             char = self._text[self.at]
             if self._text.startswith(("<(", ">("), self.at):
                 self.at += 2
                 self._skip_substitution()
-                known = False
+                is_literal = False
             elif char in _ENDS_WORD:
                 break
             else:
                 part = _PARTS.get(char, _Lexer._plain)(self)
-                known &= part is not None
+                is_literal &= part is not None
                 parts.append(part or "")
         value = "".join(parts)
-        return _Token(self._text[begin : self.at], line, value if known else None, is_word=True)
+        return _Token(
+            self._text[begin : self.at], line, value if is_literal else None, is_word=True
+        )
 
     def _plain(self) -> str | None:
         char = self._text[self.at]
@@ -180,40 +184,40 @@ class _Lexer:
         return None if char in f"{MARK}*?[~{{}}" else char
 
     def _escaped(self) -> str:
-        found = self._text[self.at + 1 : self.at + 2]
+        char = self._text[self.at + 1 : self.at + 2]
         self.at += 2
-        if found == "\n":
+        if char == "\n":
             self._line += 1
             return ""
-        return found
+        return char
 
     def _single(self) -> str:
         end = self._text.find("'", self.at + 1)
         if end < 0:
-            raise _Unsure
-        found = self._text[self.at + 1 : end]
-        self._line += found.count("\n")
+            raise _UncertainSyntax
+        content = self._text[self.at + 1 : end]
+        self._line += content.count("\n")
         self.at = end + 1
-        return found
+        return content
 
     def _double(self) -> str | None:
         self.at += 1
-        parts, known = [""], True
+        parts, is_literal = [""], True
         while self._text[self.at : self.at + 1] != '"':
             char = self._text[self.at : self.at + 1]
             if not char:
-                raise _Unsure
+                raise _UncertainSyntax
             if char in "$`\\":
                 part = _PARTS[char](self)
-                known &= part is not None
+                is_literal &= part is not None
                 parts.append(part or "")
                 continue
-            known &= char != MARK
+            is_literal &= char != MARK
             self._line += char == "\n"
             parts.append(char)
             self.at += 1
         self.at += 1
-        return "".join(parts) if known else None
+        return "".join(parts) if is_literal else None
 
     def _dollar(self) -> None:
         """Skip an expansion."""
@@ -227,22 +231,22 @@ class _Lexer:
             end = text.find("}", self.at)
             inner = text[self.at + 1 : end]
             if end < 0 or re.search(r"[\"'`\\{$\n]", inner):
-                raise _Unsure
+                raise _UncertainSyntax
             self.at = end + 1
         elif text.startswith(("'", '"'), self.at):  # $'…' of bash
-            raise _Unsure
+            raise _UncertainSyntax
 
     def _skip_arithmetic(self) -> None:
         depth = 0
         while self.at < len(self._text):
             char = self._text[self.at]
             if char in "'\"`\n":
-                raise _Unsure
+                raise _UncertainSyntax
             depth += {"(": 1, ")": -1}.get(char, 0)
             self.at += 1
             if depth == 0:
                 return
-        raise _Unsure
+        raise _UncertainSyntax
 
     def _skip_substitution(self) -> None:
         inner = _Lexer(self._text, self.at, self._line)
@@ -252,14 +256,14 @@ class _Lexer:
     def _ticks(self) -> None:
         end = re.compile(r"(?:[^`\\]|\\.)*`", re.DOTALL).match(self._text, self.at + 1)
         if end is None:
-            raise _Unsure
+            raise _UncertainSyntax
         self._line += end[0].count("\n")
         self.at = end.end()
 
     def _await(self, word: _Token, *, tabs: bool) -> None:
-        """Note the word that ends a here-document."""
+        """Store the delimiter of a here-document."""
         if word.value is None:
-            raise _Unsure
+            raise _UncertainSyntax
         self._documents.append((word.value, tabs))
 
     def _skip_documents(self) -> None:
@@ -268,8 +272,8 @@ class _Lexer:
             while not is_over and self.at < len(self._text):
                 end = self._text.find("\n", self.at)
                 end = len(self._text) if end < 0 else end
-                said = self._text[self.at : end]
-                is_over = (said.lstrip("\t") if tabs else said) == word
+                content = self._text[self.at : end]
+                is_over = (content.lstrip("\t") if tabs else content) == word
                 self.at, self._line = end + 1, self._line + 1
         self._documents.clear()
 
@@ -284,13 +288,13 @@ _PARTS: Final[dict[str, Callable[[_Lexer], str | None]]] = {
 
 
 class _Open(NamedTuple):
-    """A compound command that is not over.
+    """A compound command that has not ended.
 
     Attributes:
-        word: What opened it.
-        start: Number of commands before the list that it stands in.
-        pipeline: The same of the pipeline.
-        in_condition: What is read now is its condition.
+        word: The word that opened it.
+        start: Number of commands before the list that contains it.
+        pipeline: Number of commands before the pipeline that contains it.
+        in_condition: True while its condition is read.
     """
 
     word: str
@@ -300,7 +304,7 @@ class _Open(NamedTuple):
 
 
 class _Parser:
-    """Follows the tokens of a script from one command to the next."""
+    """Parses the tokens of a script, one command after another."""
 
     def __init__(self, tokens: tuple[_Token, ...]) -> None:
         self._tokens = tokens
@@ -309,16 +313,16 @@ class _Parser:
         self._open: list[_Open] = []
         self._start = self._pipeline = 0
         self._negated = False
-        self._is_awaited = False  # a command must come
+        self._is_awaited = False  # True if a command must follow
         self._functions: set[str] = set()
         self._variables: set[str] = set()
 
     def script(self) -> Script:
-        """Read it all."""
+        """Parse the complete script."""
         while self._at < len(self._tokens):
             self._command()
         if self._open or self._is_awaited:
-            raise _Unsure
+            raise _UncertainSyntax
         return Script(tuple(self._commands), frozenset(self._functions), frozenset(self._variables))
 
     def _peek(self, ahead: int = 0) -> _Token:
@@ -331,7 +335,7 @@ class _Parser:
         return token
 
     def _command(self) -> None:
-        """Read what stands where a command may begin."""
+        """Parse the token at a position where a command may begin."""
         token = self._take()
         if not token.is_word:
             self._operator(token)
@@ -339,12 +343,12 @@ class _Parser:
             self._simple(token)
 
     def _compound(self, token: _Token) -> bool:
-        """Read the word of a compound command; false where the token is none."""
+        """Parse a word of a compound command; return False for any other token."""
         word = token.text
         if word in _OPENS:
             self._push(word, in_condition=_OPENS[word])
-        elif word in _GOES_ON:
-            self._go_on(*_GOES_ON[word], in_condition=word == "elif")
+        elif word in _CONTINUES:
+            self._continue(*_CONTINUES[word], in_condition=word == "elif")
         elif word in _CLOSES:
             self._pop(*_CLOSES[word])
         elif word in _SPECIAL:
@@ -362,40 +366,40 @@ class _Parser:
         self._start = self._pipeline = len(self._commands)
         self._is_awaited = True
 
-    def _go_on(self, words: tuple[str, ...], was: bool, *, in_condition: bool) -> None:
+    def _continue(self, words: tuple[str, ...], was: bool, *, in_condition: bool) -> None:
         opened = self._open[-1] if self._open else None
         if opened is None or opened.word not in words or self._is_awaited:
-            raise _Unsure
+            raise _UncertainSyntax
         if opened.in_condition is not was:
-            raise _Unsure
+            raise _UncertainSyntax
         self._open[-1] = self._open[-1]._replace(in_condition=in_condition)
         self._begin()
 
     def _pop(self, *words: str) -> None:
         if not self._open or self._open[-1].word not in words:
-            raise _Unsure
+            raise _UncertainSyntax
         if self._is_awaited or self._open[-1].in_condition:
-            raise _Unsure
+            raise _UncertainSyntax
         opened = self._open.pop()
         self._start, self._pipeline = opened.start, opened.pipeline
         self._rest()
 
     def _negation(self) -> None:
         if self._at > 1 and self._tokens[self._at - 2].text in ("|", "|&"):
-            raise _Unsure
+            raise _UncertainSyntax
         self._negated = self._is_awaited = True
 
     def _loop(self) -> None:
-        """Read the head of `for`, up to its `do`."""
+        """Parse the head of `for`, up to its `do`."""
         self._push("for", in_condition=True)
         if not self._take().is_word:
-            raise _Unsure
+            raise _UncertainSyntax
         self._skip_lines()
         is_list = self._peek().text == "in"
         while is_list and self._peek().is_word:
             self._take()
         if (is_list or self._peek().text == ";") and self._take().text not in (";", "\n"):
-            raise _Unsure
+            raise _UncertainSyntax
         self._is_awaited = False
 
     def _skip_lines(self) -> None:
@@ -405,14 +409,14 @@ class _Parser:
     def _case(self) -> None:
         self._push("case")
         if not self._take().is_word:
-            raise _Unsure
+            raise _UncertainSyntax
         self._skip_lines()
         if self._take().text != "in":
-            raise _Unsure
+            raise _UncertainSyntax
         self._pattern()
 
     def _pattern(self) -> None:
-        """Read a pattern of `case` up to its bracket, or the end of the `case`."""
+        """Parse a pattern of `case` up to its bracket, or the end of the `case`."""
         self._skip_lines()
         if self._peek().text == "esac":
             self._take()
@@ -422,10 +426,10 @@ class _Parser:
         if self._peek().text == "(":
             self._take()
         if not self._take().is_word:
-            raise _Unsure
+            raise _UncertainSyntax
         while (token := self._take()).text != ")":
             if not token.is_word and token.text != "|":
-                raise _Unsure
+                raise _UncertainSyntax
         self._begin()
         self._is_awaited = False
 
@@ -433,33 +437,33 @@ class _Parser:
         self._pop("case")
 
     def _test(self) -> None:
-        """Read `[[ … ]]`, which has operators of its own."""
+        """Parse `[[ … ]]`, which has its own operators."""
         while self._take().text != "]]":
             if self._at >= len(self._tokens):
-                raise _Unsure
+                raise _UncertainSyntax
         self._rest()
 
     def _function(self) -> None:
         self._defined(self._take().text)
 
     def _defined(self, name: str) -> None:
-        """Read up to the body of a function."""
+        """Parse the head of a function, up to its body."""
         self._functions.add(name)
         if (self._peek().text, self._peek(1).text) == ("(", ")"):
             self._at += 2
         self._skip_lines()
         if self._peek().text not in ("{", "("):
-            raise _Unsure
+            raise _UncertainSyntax
         self._is_awaited = True
 
     def _unknown(self) -> None:
-        raise _Unsure
+        raise _UncertainSyntax
 
     def _operator(self, token: _Token) -> None:
-        """Read an operator that stands where a command may begin."""
+        """Parse an operator at a position where a command may begin."""
         if token.text == "(":
             if self._peek().text == "(":  # (( … )) of bash
-                raise _Unsure
+                raise _UncertainSyntax
             self._push("(")
         elif token.text == ")":
             self._pop("(")
@@ -468,11 +472,11 @@ class _Parser:
         elif token.text in (";;", ";&", ";;&"):
             self._next_case()
         elif token.text != "\n":
-            raise _Unsure
+            raise _UncertainSyntax
 
     def _next_case(self) -> None:
         if not self._open or self._open[-1].word != "case":
-            raise _Unsure
+            raise _UncertainSyntax
         self._pattern()
 
     def _simple(self, token: _Token) -> None:
@@ -482,7 +486,7 @@ class _Parser:
             if self._peek().text == "(" and token.text.endswith("="):  # an array of bash
                 while self._take().text != ")":
                     if self._at >= len(self._tokens):
-                        raise _Unsure
+                        raise _UncertainSyntax
             if not self._peek().is_word and self._peek().text not in _REDIRECTS:
                 self._rest()
             return
@@ -494,14 +498,14 @@ class _Parser:
         self._rest(of_command=True)
 
     def _rest(self, *, of_command: bool = False) -> None:
-        """Read up to where the next command may begin."""
+        """Parse up to the position where the next command may begin."""
         words: list[str] = []
         self._is_awaited = False
         while True:
             token = self._take()
             if token.is_word:
                 if not of_command:
-                    raise _Unsure
+                    raise _UncertainSyntax
                 words.append(token.text)
             elif token.text in _REDIRECTS:
                 self._take()
@@ -512,13 +516,13 @@ class _Parser:
         self._joined(token.text)
 
     def _joined(self, operator: str) -> None:
-        """Follow the operator behind a command."""
+        """Parse the operator after a command."""
         if operator in ("|", "|&"):
             self._mark(self._pipeline, piped=True)
             self._is_awaited = True
             return
         if operator == "(":
-            raise _Unsure
+            raise _UncertainSyntax
         if operator == "||":
             self._mark(self._start, guarded=True)
         self._negated = False
@@ -529,10 +533,10 @@ class _Parser:
         elif operator in ("&&", "||"):
             self._is_awaited = True
         else:
-            self._at -= 1  # it is that of a compound command
+            self._at -= 1  # the operator belongs to a compound command
 
     def _mark(self, start: int, *, piped: bool = False, guarded: bool = False) -> None:
-        """Note of the commands from a number on how their failure is met."""
+        """Set flags of all commands from an index on."""
         for at in range(start, len(self._commands)):
             one = self._commands[at]
             self._commands[at] = one._replace(

@@ -1,4 +1,4 @@
-"""Source files of a project that recipes name: found and read, never imported."""
+"""Source files of a project that recipes name: located and parsed, never imported."""
 
 import ast
 import sys
@@ -14,19 +14,19 @@ from pytest_orchestrator.core.files import path_text
 from pytest_orchestrator.core.suggestions import project_files
 
 _MOST_BYTES = 1 << 20
-_MOST_IMPORTS = 100  # files that one module brings; each is looked at whenever a step is
+_MOST_IMPORTS = 100  # files that a module imports; each is checked together with each of its steps
 
 
 class Module:
-    """A module of Python.
+    """A Python module.
 
     Attributes:
-        path: Its file; None where it is built in or compiled.
-        tree: Its syntax; None where there is no text, or none that can be read.
-        error: What is wrong with that text.
-        names: What is defined in it, each with its node; those of `if` and `try` too.
-        constants: Texts that have a name.
-        is_open: It may have names that cannot be seen in its file.
+        path: Its file; None if it is built in or compiled.
+        tree: Its syntax tree; None if it has no source text, or invalid text.
+        error: The error of invalid text.
+        names: The names that it defines, each with its node, also those in `if` and `try`.
+        constants: The values of constants that are texts.
+        is_open: True if it may have names that its file does not show.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -39,7 +39,7 @@ class Module:
         self.is_open = text is None
         if text is not None:
             try:
-                with warnings.catch_warnings(action="ignore"):  # of escapes that are none
+                with warnings.catch_warnings(action="ignore"):  # of invalid escapes
                     self.tree = ast.parse(text)
                 self._add(self.tree.body)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -73,11 +73,11 @@ class Module:
 
 
 class Sources:
-    """What lies below a rootdir, each file read once.
+    """Source files below a rootdir; each is read once.
 
     Args:
         root: The rootdir.
-        folders: Further places where modules are looked for before all others.
+        folders: Further folders for modules, which come first.
     """
 
     def __init__(self, root: Path, folders: Sequence[Path] = ()) -> None:
@@ -91,8 +91,8 @@ class Sources:
         self.is_own = cache(self._is_own)
 
     def _module(self, name: str) -> Module | None:
-        """Return a module by its dotted name; None where there is none."""
-        if name in sys.modules:  # also those that are no file, such as `os.path`
+        """Return a module by its dotted name, or None."""
+        if name in sys.modules:  # also names that are no file, such as `os.path`
             return self.at(_path(getattr(sys.modules[name], "__file__", None)))
         first, _, rest = name.partition(".")
         start = _found(first, self._path) or _elsewhere(first)
@@ -100,22 +100,22 @@ class Sources:
         return self.at(files[-1]) if len(files) > name.count(".") else None
 
     def _imported(self, path: Path) -> tuple[Path, ...]:
-        """Return the files of the project that a module imports, and what these import.
+        """Return the files of the project that a module imports, directly or indirectly.
 
-        Packages that a module is in are imported with it. What is imported by a name that
-        is computed is not seen, nor what is not below the rootdir.
+        The packages that contain a module are imported with it. Imports by a computed name and
+        files outside of the rootdir are not found.
         """
         places = [place for place in self._path if self.is_own(place)]
-        found = dict.fromkeys((path, *self._packages(path)))
-        for one in (left := list(found)):
+        imported = dict.fromkeys((path, *self._packages(path)))
+        for one in (left := list(imported)):
             module = self.at(one)
             for level, name in _imports(module.tree) if module.tree else ():
                 near = [one.parents[level - 1]] if 0 < level <= len(one.parents) else places
                 for file in _below(name, near):
-                    if file and file not in found and len(found) <= _MOST_IMPORTS:
-                        found[file] = None
+                    if file and file not in imported and len(imported) <= _MOST_IMPORTS:
+                        imported[file] = None
                         left.append(file)
-        return tuple(each for each in found if each != path and self.is_own(each))
+        return tuple(each for each in imported if each != path and self.is_own(each))
 
     def _packages(self, path: Path) -> Iterator[Path]:
         for folder in path.parents:
@@ -124,21 +124,21 @@ class Sources:
             yield folder / "__init__.py"
 
     def _is_own(self, path: Path) -> bool:
-        """Tell whether a file is one of the project itself: a virtual environment is not."""
+        """Return True if a file belongs to the project and not to a virtual environment."""
         return path.is_relative_to(self.root) and "site-packages" not in path.parts
 
     def _project_text(self, name: str) -> str | None:
-        """Return the text of a file of the project; None where it is none, or no text."""
+        """Return the text of a file of the project; None if it is missing or no text."""
         path = self.root / name
         return _text(path) if path.is_file() else None
 
     def shown(self, path: Path) -> str:
-        """Return a path as messages show it: relative to the rootdir where it is below."""
+        """Return a path as messages show it: relative to the rootdir if it is below it."""
         return path_text(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
 
     @cached_property
     def has_ways_of_its_own(self) -> bool:
-        """Whether a ``conftest.py`` tells Python where to look for modules."""
+        """True if a ``conftest.py`` changes ``sys.path``."""
         return any(
             "sys.path" in (_text(module.path) or "")
             for module in self.conftests.values()
@@ -147,17 +147,17 @@ class Sources:
 
     @cached_property
     def conftests(self) -> dict[Path, Module]:
-        """The ``conftest.py`` files of the project, by their folders."""
-        found = (
+        """The ``conftest.py`` files of the project, by folder."""
+        paths = (
             path for path in project_files(self.root, "conftest.py") if path.name == "conftest.py"
         )
-        return {path.parent: Module(path) for path in found}
+        return {path.parent: Module(path) for path in paths}
 
 
 def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Path]] | None:
-    """Return the file of a module and the folders of what is in it; None where it is not there.
+    """Return the file of a module and the folders of its submodules, or None.
 
-    The finders of Python itself import the package that a module is in.
+    Python's own finders are not used, because they import the package that contains a module.
     """
     spaces = []
     for place in places:
@@ -173,28 +173,28 @@ def _found(part: str, places: Sequence[Path]) -> tuple[Path | None, Sequence[Pat
 
 
 def _below(name: str, places: Sequence[Path]) -> Iterator[Path | None]:
-    """Give the file of each package and of the module of a dotted name, as far as there are."""
+    """Yield the files of the packages and of the module of a dotted name, until one is missing."""
     for part in filter(None, name.split(".")):
-        found = _found(part, places)
-        if found is None:
+        location = _found(part, places)
+        if location is None:
             return
-        path, places = found
+        path, places = location
         yield path
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Give what a module imports: how many folders up it begins, and its dotted name."""
+    """Yield the imports of a module: the number of folders to go up, and the dotted name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield 0, alias.name
         elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:  # each may be a module
+            for alias in node.names:  # each name may be a module
                 yield node.level, f"{node.module or ''}.{alias.name}"
 
 
 def _elsewhere(part: str) -> tuple[Path | None, Sequence[Path]] | None:
-    """Look where no folder is: what is built in, or found by a finder of an installation."""
+    """Find a module that is in no folder: built in, or found by the finder of an installation."""
     spec = find_spec(part)
     if spec is None:
         return None

@@ -1,4 +1,4 @@
-"""Context keys that one step reads and writes: recipe, scriptlet, script."""
+"""Context keys that one step reads and writes, from its recipe, scriptlet and script."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -20,20 +20,20 @@ _METHODS = frozenset({"get", "keys", "to_dict", "get_history", "last_modified"})
 
 
 class Wanted(NamedTuple):
-    """A key that a step wants to be there.
+    """A key that a step reads.
 
     Attributes:
         key: The key, or a path below one.
-        place: Where the recipe says so, or names the scriptlet that does.
-        told: What a message says, such as ``reads ctx.psu.volts_v1``.
-        is_late: It is asked for after the body of the step.
-        is_sure: The step fails without it.
-        use: The use of a file by which it is asked, where it is not the step itself.
+        place: The place in the recipe that reads it, or that names the scriptlet.
+        phrase: The verb phrase for messages, such as ``reads ctx.psu.volts_v1``.
+        is_late: True if it is read after the step code.
+        is_sure: True if the step fails without it.
+        use: The use of a file that reads it; None if the step itself reads it.
     """
 
     key: str
     place: Place
-    told: str
+    phrase: str
     is_late: bool
     is_sure: bool
     use: Part | None = None
@@ -43,10 +43,10 @@ class Write(NamedTuple):
     """A key that a step writes.
 
     Attributes:
-        key: The key; ``*`` stands for a part that is computed.
-        how: ``set``, ``append`` or ``increment``; empty where the step only promises that the
-            key is there.
-        place: Where the recipe says so, or names what does it.
+        key: The key; ``*`` stands for a computed part.
+        how: ``set``, ``append`` or ``increment``; empty if the step only promises that the key
+            exists.
+        place: The place in the recipe that writes it, or that names the scriptlet.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Write(NamedTuple):
     place: Place
 
     def meets(self, key: str) -> bool:
-        """Tell whether there may be something at a path once this is written."""
+        """Return True if a path may exist after this write."""
         start, computed, _ = self.key.partition(ANY)
         if computed:
             return key.startswith(start) or start.startswith(f"{key}.")
@@ -62,14 +62,15 @@ class Write(NamedTuple):
 
 
 class StepFlow(NamedTuple):
-    """What a step reads and writes.
+    """Context keys that a step reads and writes.
 
     Attributes:
-        wants: What must be there.
-        writes: What it writes itself.
-        promises: What it says to be there afterwards.
-        is_open: It may write more.
-        is_dark: Its program cannot be looked into; it may keep its own promises.
+        wants: The keys that it reads.
+        writes: The keys that it writes itself.
+        promises: The keys that must exist after it by `ctx_has_keys`.
+        is_open: True if it may write further keys.
+        is_dark: True if its program cannot be analysed; the program may write the promised
+            keys.
     """
 
     wants: tuple[Wanted, ...]
@@ -80,18 +81,18 @@ class StepFlow(NamedTuple):
 
 
 UNSEEN = StepFlow((), (), (), is_open=True, is_dark=True)
-"""Of what cannot be looked into."""
+"""Flow of a step that cannot be analysed."""
 
 
 def step_flow(step: Step, sources: Sources, fixtures: Collection[str]) -> StepFlow:
-    """Return what a step reads and writes.
+    """Return the Context keys that a step reads and writes.
 
     Args:
         step: The step.
         sources: The files of the project.
-        fixtures: Those of its recipe.
+        fixtures: The fixtures of its recipe.
     """
-    body, place, shown = _body(step, sources, {*fixtures, *step.fixtures})
+    flow, place, shown = _step_code(step, sources, {*fixtures, *step.fixtures})
     kept = [one for one in step.success if one.name == "ctx_has_keys" and _is_plain(one.wanted)]
     wants = [*_expressions(step)]
     wants += [
@@ -100,17 +101,17 @@ def step_flow(step: Step, sources: Sources, fixtures: Collection[str]) -> StepFl
     ]
     wants += [
         Wanted(one.key, place, f"reads '{one.key}' ({shown}:{one.line})", False, False)
-        for one in dict.fromkeys(body.reads)
-        if one.key not in body.asked
+        for one in dict.fromkeys(flow.reads)
+        if one.key not in flow.optional
     ]
     return StepFlow(
         wants=tuple(wants),
         writes=(
-            *(Write(key, how, place) for key, how in sorted(body.writes)),
+            *(Write(key, how, place) for key, how in sorted(flow.writes)),
             *(Write(one.key, "set", one.place) for one in step.outputs),
         ),
         promises=tuple(Write(str(one.wanted), "", one.place) for one in kept),
-        is_open=body.is_open,
+        is_open=flow.is_open,
         is_dark=not shown,
     )
 
@@ -120,21 +121,21 @@ def _is_plain(text: object) -> bool:
 
 
 def _all_expressions(step: Step) -> Iterator[tuple[Expression, bool]]:
-    """Return the expressions of a step, each with whether it is asked after the body."""
+    """Yield the expressions of a step, each with True if it is evaluated after the step code."""
     for one in step.templates:
-        is_asked_after = bool(one.path) and is_late(step, one)
-        yield from ((each, is_asked_after) for each in one.expressions)
+        is_after = bool(one.path) and is_late(step, one)
+        yield from ((each, is_after) for each in one.expressions)
     if step.if_ is not None:
         yield step.if_, False
     if step.retry is not None:
-        asked = (step.retry.until, step.retry.abort_if)
-        yield from ((each, True) for each in asked if each is not None)
+        conditions = (step.retry.until, step.retry.abort_if)
+        yield from ((each, True) for each in conditions if each is not None)
     yield from ((each.value, True) for each in step.measurements.values())
     yield from ((each.expression, True) for each in step.success if each.expression is not None)
 
 
 def _of_uses(step: Step) -> Iterator[tuple[Expression, Part]]:
-    """Return the expressions of the steps that use the file that a step stands in."""
+    """Yield the expressions of the steps with `use` that lead to a step."""
     part: Part | None = step.part
     while part is not None:
         for one in part.given_templates:
@@ -146,7 +147,7 @@ def _of_uses(step: Step) -> Iterator[tuple[Expression, Part]]:
 
 def _expressions(step: Step) -> Iterator[Wanted]:
     own = [(one, is_late, None) for one, is_late in _all_expressions(step)]
-    found = [
+    reads = [
         (
             Wanted(".".join(path), one.place, f"reads ctx.{'.'.join(path)}", is_late, True, use),
             chain,
@@ -155,12 +156,12 @@ def _expressions(step: Step) -> Iterator[Wanted]:
         for chain in one.reads
         if chain.root == "ctx" and (path := _path(chain.parts)) and path[0] not in _METHODS
     ]
-    asked = {want.key for want, chain in found if chain.asked}
-    yield from (want for want, _ in found if want.key not in asked)
+    optional = {want.key for want, chain in reads if chain.is_optional}
+    yield from (want for want, _ in reads if want.key not in optional)
 
 
 def _path(parts: tuple[str | int | None, ...]) -> list[str]:
-    """Return the beginning of a way into the Context that is written down."""
+    """Return the literal beginning of a path into the Context."""
     path: list[str] = []
     for part in parts:
         if not isinstance(part, str):
@@ -169,8 +170,8 @@ def _path(parts: tuple[str | int | None, ...]) -> list[str]:
     return path
 
 
-def _body(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple[Flow, Place, str]:
-    """Return the flow of what a step runs, where the recipe names it, and its file."""
+def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple[Flow, Place, str]:
+    """Return the flow of the step code, the place that names it, and its file."""
     if isinstance(step, PythonStep):
         name = step.class_ or step.function or ""
         place = step.at.get("class") or step.at.get("function") or step.at[""]
@@ -190,10 +191,10 @@ def _script(step: ShellStep, sources: Sources) -> tuple[Flow, Place, str]:
     texts = [line, *files.values()]
     writes, is_open = set(), False
     for text in texts:
-        found = _WRITES.findall(text)
-        named = {(key.strip("\"'"), how) for how, key in found}
+        matches = _WRITES.findall(text)
+        named = {(key.strip("\"'"), how) for how, key in matches}
         writes |= {(key, how) for key, how in named if _KEY.fullmatch(key)}
         is_open |= any(not _KEY.fullmatch(key) for key, _ in named)
-        is_open |= not found and bool(_SPEAKS.search(text))
+        is_open |= not matches and bool(_SPEAKS.search(text))
     first = words[0] if words and words[0] in files else ""
     return Flow(writes=frozenset(writes), is_open=is_open), step.at["cmd"], first

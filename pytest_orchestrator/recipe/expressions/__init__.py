@@ -1,1 +1,1 @@
-"""Expression language: `${{ … }}` in values, evaluated by a Jinja2 sandbox."""
+"""Expression language: `${{ … }}` in values, evaluated in a Jinja2 sandbox."""

@@ -1,7 +1,7 @@
-"""Budget of an expression: its time, and the size of what its functions build.
+"""Budget of an expression: its time, and the size of the values that its functions build.
 
-No single call can run for long, and between two calls the deadline is checked. So a size is
-estimated before anything is built.
+The deadline is checked between two calls, and no single call can run for long. Therefore the
+size of a value is estimated before the value is built.
 """
 
 import re
@@ -12,36 +12,36 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 MOST: Final = 1 << 24
-"""Characters of a text and items of a list that one function of an expression may give."""
+"""Most characters of a text, or items of a list, that one function of an expression may return."""
 
 MEMORY: Final = 1 << 28
-"""Bytes that all functions of an expression build together, about."""
+"""Most bytes that all functions of an expression may build together; an estimate."""
 
 MOST_BITS: Final = 1 << 16
-"""Bits of a whole number that an expression may work out."""
+"""Most bits of a whole number that an expression may compute."""
 
 _STEPS: Final = 1 << 30
-"""Characters compared by one call that Ctrl-C cannot interrupt: about a second."""
+"""Most characters that one call may compare; Ctrl-C cannot interrupt a call. About one second."""
 
 ITEM: Final = 8
 """Bytes of an item of a list."""
 
-_PAUSE = 4096  # items between two looks at the clock
+_PAUSE = 4096  # items between two reads of the clock
 _FLAGS = "#0- +"
 _NUMBERS = re.compile(r"(?:\*|\d*)(?:\.(?:\*|\d*))?")
 LONG = (list, tuple, dict)
-"""Types of values that have others in them."""
+"""Types of values that contain other values."""
 
 
 class TooLarge(OverflowError):
-    """An expression would build more than it may."""
+    """Raised if an expression would build a larger value than it may."""
 
 
 class TimeUp(Exception):
-    """The time of an expression is over.
+    """Raised after the time of an expression is over.
 
     Attributes:
-        seconds: How long it was.
+        seconds: The time limit.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -50,13 +50,13 @@ class TimeUp(Exception):
 
 
 class _Budget:
-    """The time and the memory that are left.
+    """The remaining time and memory.
 
     Attributes:
-        end: The moment of ``time.monotonic`` at which the time is over.
-        seconds: How long it is, as messages say it.
+        end: The deadline on the clock ``time.monotonic``.
+        seconds: The time limit, for messages.
         left: Bytes that may still be built.
-        is_shared: All evaluations share the memory, not only the time.
+        is_shared: True if all evaluations share the memory, and not only the time.
     """
 
     __slots__ = ("end", "is_shared", "left", "seconds")
@@ -77,12 +77,12 @@ _BUDGET: ContextVar[_Budget] = ContextVar("budget of expressions")
 def within(
     seconds: float | None, *, begun: float | None = None, is_shared: bool = False
 ) -> Iterator[None]:
-    """Evaluate expressions within some time; what is left of one around it holds too.
+    """Limit the time of the expressions in a ``with`` block; an outer limit still applies.
 
     Args:
-        seconds: The time; None is for ever.
-        begun: The moment of ``time.monotonic`` from which it counts; None is now.
-        is_shared: All expressions together build no more than one may.
+        seconds: The limit; None sets no limit.
+        begun: Start of the limit on the clock ``time.monotonic``; None is now.
+        is_shared: All expressions of the block together may build as much as one.
     """
     outer = _BUDGET.get(_ALL)
     start = time.monotonic() if begun is None else begun
@@ -107,23 +107,23 @@ def begin() -> None:
 
 
 def check() -> None:
-    """Raise TimeUp where the time is over."""
+    """Raise TimeUp if the time is over."""
     budget = _BUDGET.get(_ALL)
     if time.monotonic() > budget.end:
         raise TimeUp(budget.seconds)
 
 
-def take(what: str, size: int, *, each: int = 1, unit: str = "characters") -> None:
-    """Take note of what is about to be built.
+def charge(what: str, size: int, *, each: int = 1, unit: str = "characters") -> None:
+    """Subtract the size of a value from the budget before it is built.
 
     Args:
-        what: The function that builds it.
-        size: Its characters or items.
-        each: Bytes of one of these.
-        unit: What they are.
+        what: The function that builds the value.
+        size: Its number of characters or items.
+        each: Bytes of one character or item.
+        unit: The unit of `size`, for the message.
 
     Raises:
-        TooLarge: It is too much.
+        TooLarge: The size exceeds the limit or the remaining memory.
         TimeUp: The time is over.
     """
     check()
@@ -140,30 +140,30 @@ def _spend(what: str, size: int, each: int, unit: str) -> None:
         raise TooLarge(f"`{what}` would give {size:,} {unit} more, and {most}")
 
 
-def hold(what: str, value: object) -> None:
-    """Take note of a value that was copied for the expression, whatever its size."""
+def charge_copy(what: str, value: object) -> None:
+    """Subtract the size of a value that was copied for the expression; any size is allowed."""
     if isinstance(value, (str, *LONG)):
-        _spend(what, deep(what, value), 1 if isinstance(value, str) else ITEM, "items")
+        _spend(what, total_size(what, value), 1 if isinstance(value, str) else ITEM, "items")
 
 
-def steps(what: str, size: int, most: int = _STEPS) -> None:
-    """Refuse a call that nobody could interrupt for too long."""
+def check_work(what: str, size: int, most: int = _STEPS) -> None:
+    """Raise TooLarge for a call that would run too long, because a call cannot be interrupted."""
     if size > most:
         raise TooLarge(f"`{what}` would take {size:,} steps; {most:,} are the most")
 
 
-def deep(what: str, value: object) -> int:
-    """Return the number of items and characters in a value, what stands in it twice twice.
+def total_size(what: str, value: object) -> int:
+    """Return the number of items and characters in a value; a value that occurs twice counts twice.
 
     Raises:
-        TooLarge: They are more than `MOST`.
+        TooLarge: There are more than `MOST`.
     """
     if isinstance(value, str):
         return len(value)
     if not isinstance(value, LONG):
         return _narrow(value)
-    known: dict[int, int] = {}  # a list that stands a thousand times in another is read once
-    around: list[tuple[object, Iterator[Any], int]] = []
+    sizes: dict[int, int] = {}  # a list that occurs a thousand times in another list is read once
+    enclosing: list[tuple[object, Iterator[Any], int]] = []
     inner: object = value
     rest, size, pause = parts(value), 1, 0
     while True:
@@ -171,9 +171,9 @@ def deep(what: str, value: object) -> int:
             pause += 1
             if pause % _PAUSE == 0:
                 check()
-            weight = _weight(one, known)
+            weight = _weight(one, sizes)
             if weight is None:
-                around.append((inner, rest, size))
+                enclosing.append((inner, rest, size))
                 inner, rest, size = one, parts(one), 1
                 break
             size += weight
@@ -182,18 +182,18 @@ def deep(what: str, value: object) -> int:
         else:
             if size > MOST:
                 raise _unread(what)
-            known[id(inner)] = size
-            if not around:
+            sizes[id(inner)] = size
+            if not enclosing:
                 return size
             below = size
-            inner, rest, size = around.pop()
+            inner, rest, size = enclosing.pop()
             size += below
 
 
-def _weight(one: object, known: dict[int, int]) -> int | None:
-    """Return the size of a value; None where it has others in it and was not looked at."""
+def _weight(one: object, sizes: dict[int, int]) -> int | None:
+    """Return the size of a value; None for a container whose size is not known yet."""
     if isinstance(one, LONG):
-        return known.get(id(one))
+        return sizes.get(id(one))
     return len(one) + 1 if isinstance(one, str) else _narrow(one)
 
 
@@ -202,38 +202,38 @@ def _unread(what: str) -> TooLarge:
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """Return what stands in a value that has others in it."""
+    """Return the values that a container holds."""
     if isinstance(value, dict):
         return (part for pair in value.items() for part in pair)
     return iter(value)
 
 
 def _narrow(value: object) -> int:
-    """Return the characters of what is no text and has no items."""
+    """Return the number of characters of a value that is neither text nor a container."""
     return value.bit_length() // 3 + 2 if isinstance(value, int) else 24
 
 
 def counted(what: str, items: Iterable[Any]) -> Iterator[Any]:
-    """Give items one by one, each taken note of."""
+    """Yield items one by one and subtract the size of each from the budget."""
     for one in items:
-        take(what, deep(what, one) + 1, each=1 if isinstance(one, str) else ITEM)
+        charge(what, total_size(what, one) + 1, each=1 if isinstance(one, str) else ITEM)
         yield one
 
 
 def listed(what: str, items: Any) -> list[Any]:
-    """Return items as a list whose size is known."""
+    """Return items as a list after its size was subtracted from the budget."""
     if hasattr(items, "__len__"):
-        take(what, len(items), each=ITEM, unit="items")
+        charge(what, len(items), each=ITEM, unit="items")
         return list(items)
     return list(counted(what, items))
 
 
 def arithmetic(operator: str, left: Any, right: Any) -> None:
-    """Refuse what an operator would make too large."""
+    """Raise TooLarge if the result of an operator would be too large."""
     if isinstance(left, int) and isinstance(right, int):
         _whole(operator, left, right)
     elif operator == "%" and isinstance(left, str | bytes):
-        take("%", percent(left, right))
+        charge("%", percent(left, right))
     elif operator == "*":
         sizes = [one if isinstance(one, int) else _length(one) for one in (left, right)]
         _repeated("*", left if _length(left) else right, max(0, sizes[0]) * max(0, sizes[1]))
@@ -246,7 +246,7 @@ def arithmetic(operator: str, left: Any, right: Any) -> None:
 def _repeated(what: str, of: object, size: int) -> None:
     is_text = isinstance(of, str | bytes)
     unit = "characters" if is_text else "items"
-    take(what, size, each=1 if is_text else ITEM, unit=unit)
+    charge(what, size, each=1 if is_text else ITEM, unit=unit)
 
 
 def _whole(operator: str, left: int, right: int) -> None:
@@ -263,8 +263,8 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, str | bytes | list | tuple) else 0
 
 
-def percent(pattern: str | bytes, given: Any) -> int:
-    """Return how long a text becomes whose ``%`` are replaced, at most."""
+def percent(pattern: str | bytes, values: Any) -> int:
+    """Return the largest possible length of a text after its ``%`` specifiers are replaced."""
     if isinstance(pattern, bytes):
         raise TypeError("`%` is for text")
     stars, size, specs = 0, len(pattern), 0
@@ -272,31 +272,31 @@ def percent(pattern: str | bytes, given: Any) -> int:
         specs += 1
         stars += width is None
         size += width or 0
-    if isinstance(given, tuple):
-        texts = [deep("%", one) for one in given]
-        wide = max((abs(one) for one in given if isinstance(one, int)), default=0)
+    if isinstance(values, tuple):
+        texts = [total_size("%", one) for one in values]
+        wide = max((abs(one) for one in values if isinstance(one, int)), default=0)
         return size + sum(texts) + 2 * stars * wide
-    values = given.values() if isinstance(given, Mapping) else [given]
-    largest = max((deep("%", one) for one in values), default=0)
-    wide = abs(given) if isinstance(given, int) else 0
-    return size + specs * max(largest, deep("%", given) if specs else 0) + 2 * stars * wide
+    items = values.values() if isinstance(values, Mapping) else [values]
+    largest = max((total_size("%", one) for one in items), default=0)
+    wide = abs(values) if isinstance(values, int) else 0
+    return size + specs * max(largest, total_size("%", values) if specs else 0) + 2 * stars * wide
 
 
 def _widths(pattern: str) -> Iterator[int | None]:
-    """Return width and precision of each ``%``; None where its value says them."""
+    """Yield width plus precision of each ``%``; None if a value determines them."""
     at = pattern.find("%")
     while at >= 0:
         at = _behind_key(pattern, at + 1)
         while pattern[at : at + 1] and pattern[at] in _FLAGS:
             at += 1
-        found = _NUMBERS.match(pattern, at)
-        assert found is not None  # noqa: S101  # it may be empty
-        yield None if "*" in found[0] else sum(map(number, re.findall(r"\d+", found[0])))
-        at = pattern.find("%", max(found.end() + 1, at))
+        match = _NUMBERS.match(pattern, at)
+        assert match is not None  # noqa: S101  # it may be empty
+        yield None if "*" in match[0] else sum(map(number, re.findall(r"\d+", match[0])))
+        at = pattern.find("%", max(match.end() + 1, at))
 
 
 def _behind_key(pattern: str, at: int) -> int:
-    """Return where the key in brackets ends that may stand at a place."""
+    """Return the position after a key in parentheses that may begin at a position."""
     depth = 0
     while pattern[at : at + 1] == "(" or depth:
         if at >= len(pattern):
@@ -309,5 +309,5 @@ def _behind_key(pattern: str, at: int) -> int:
 
 
 def number(digits: str) -> int:
-    """Return the number that digits say; more than any limit where they are many."""
+    """Return the number that digits denote; a number above any limit if there are many digits."""
     return int(digits) if len(digits) < 12 else 10**12

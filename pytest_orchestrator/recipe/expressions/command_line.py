@@ -1,6 +1,7 @@
-"""Shell quoting of command lines with expressions in them.
+"""Shell quoting of command lines that contain expressions.
 
-A value is never read as shell code: the shell gets variables instead.
+A value is never inserted into the command line, where it would be read as shell code. The shell
+receives variables instead.
 """
 
 import re
@@ -15,14 +16,14 @@ from pytest_orchestrator.recipe.expressions.expression import (
 )
 
 MARK = "\0"
-"""Stands in a line for what is asked about; no command line has one of its own."""
+"""Placeholder for an expression in a command line; a command line cannot contain NUL itself."""
 
 PLAIN, DOUBLE, SINGLE = "plain", "double", "single"
 LITERAL = "literal"
-"""A here-document whose word is quoted."""
+"""A here-document with a quoted delimiter."""
 ARITHMETIC = "arithmetic"
 ESCAPED = "escaped"
-"""Behind a backslash."""
+"""After a backslash."""
 
 _DOCUMENT, _BRACE, _TICK, _GROUP, _CASE = "document", "brace", "tick", "group", "case"
 _READ_AS = {_DOCUMENT: DOUBLE, _TICK: PLAIN, _GROUP: PLAIN, _CASE: PLAIN}
@@ -35,14 +36,14 @@ _CASE_ENDS = re.compile(r"esac\b")
 
 
 def contexts(line: str) -> list[str]:
-    """Return what each mark of a line stands in.
+    """Return the quoting context of each mark of a command line.
 
     Args:
         line: A command line with marks.
 
     Returns:
-        One of the words above for each mark. A here-document is `DOUBLE` too, where the shell
-        replaces as in double quotes, and a comment `PLAIN`.
+        One of the constants above for each mark. An unquoted here-document is `DOUBLE`, because
+        the shell expands it like double quotes; a comment is `PLAIN`.
     """
     scan = _Scan(line)
     at = 0
@@ -52,11 +53,11 @@ def contexts(line: str) -> list[str]:
 
 
 class _Stack:
-    """The states that a place stands in, the innermost last.
+    """Nested quoting states of a position, the innermost last.
 
     Attributes:
-        state: The innermost.
-        context: The way in which the shell reads what comes next.
+        state: The innermost state.
+        context: The way in which the shell reads the next character.
     """
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ class _Stack:
         return len(self._below) + 1
 
     def push(self, state: str) -> None:
-        """Enter a state; within braces all is read as around them."""
+        """Enter a state; text in braces is read as the text around them."""
         self._below.append((self.state, self.context))
         self.state = state
         if state != _BRACE:
@@ -79,7 +80,7 @@ class _Stack:
         self.state, self.context = self._below.pop()
 
     def tick(self) -> None:
-        """Enter backticks, or leave those that stand around this place and all within them."""
+        """Enter backticks, or leave them together with all states inside."""
         if self._tick is None:
             self._tick = len(self)
             self.push(_TICK)
@@ -90,7 +91,7 @@ class _Stack:
 
 
 class _Scan:
-    """Follows the quotes of a line, each method from a place to the next one."""
+    """Scanner for the quotes of a command line; each method returns the next position."""
 
     def __init__(self, line: str) -> None:
         self.found: list[str] = []
@@ -102,7 +103,7 @@ class _Scan:
         self._in_word = False
 
     def step(self, at: int) -> int:
-        """Follow what stands at a place."""
+        """Scan the text at a position."""
         char, state = self._line[at], self._stack.state
         if state in (_DOCUMENT, LITERAL) and (at == 0 or self._line[at - 1] == "\n"):
             past = self._ended(at)
@@ -125,7 +126,7 @@ class _Scan:
         return past if past > at else self._closed(at)
 
     def _opened(self, at: int) -> int:
-        """Follow what means the same without quotes and in double ones."""
+        """Scan an opening that has the same meaning unquoted and in double quotes."""
         line, state = self._line, self._stack.state
         for opening, states in (
             ("$((", [ARITHMETIC, ARITHMETIC]),
@@ -151,7 +152,7 @@ class _Scan:
         return at
 
     def _closed(self, at: int) -> int:
-        """Follow what ends a state, or belongs to it alone."""
+        """Scan the end of a state, or text with a meaning in one state only."""
         char, state = self._line[at], self._stack.state
         if state == ARITHMETIC and char == "(":
             self._stack.push(ARITHMETIC)
@@ -188,7 +189,7 @@ class _Scan:
         return at + 1
 
     def _begins_case(self, at: int) -> bool:
-        """Tell whether `case`, something and `in` stand in one line; what is found is kept."""
+        """Return True if `case … in` stands in one line; the match is cached."""
         begin = _CASE_BEGINS.match(self._line, at)
         if begin is None:
             return False
@@ -211,21 +212,21 @@ class _Scan:
     def _redirected(self, at: int) -> int:
         if self._line.startswith("<<<", at):
             return at + 3
-        found = _BEGINS.match(self._line, at)
-        if found is None:
+        match = _BEGINS.match(self._line, at)
+        if match is None:
             return at + 1
-        word = found["a"] or found["b"] or found["c"] or found["d"]
-        self._awaited.append((_DOCUMENT if found["d"] else LITERAL, word, bool(found["tabs"])))
+        word = match["a"] or match["b"] or match["c"] or match["d"]
+        self._awaited.append((_DOCUMENT if match["d"] else LITERAL, word, bool(match["tabs"])))
         self._in_word = True
-        return found.end()
+        return match.end()
 
     def _ended(self, at: int) -> int:
-        """Return where a here-document has ended, or the place itself where it goes on."""
+        """Return the end of a here-document; the position itself if the document continues."""
         end = self._line.find("\n", at)
         end = len(self._line) if end < 0 else end
         word, is_indented = self._ends[-1]
-        said = self._line[at:end]
-        if (said.lstrip("\t") if is_indented else said) != word:
+        content = self._line[at:end]
+        if (content.lstrip("\t") if is_indented else content) != word:
             return at
         self._stack.pop()
         self._ends.pop()
@@ -234,17 +235,17 @@ class _Scan:
 
 
 _LARGEST = 128 * 1024 - 64
-"""Bytes; Linux takes no longer variable."""
+"""Bytes of a value; Linux accepts no longer environment variable."""
 
 _PREFIX = "RECIPE_VALUE_"
 _SHELL = r"(?:\S*/)?(?:ba|da|a|k|z)?sh"
 _ENDS_AS_SHELL = re.compile(r"(?:^|[;&|(`/])(?:ba|da|a|k|z)?sh$")
 _EVAL = re.compile(r"(?:^|[\s;&|(`])eval\s")
 _NEAR = 4096
-"""Characters before an expression among which another shell is looked for."""
+"""Number of characters before an expression in which another shell is searched."""
 
 _SYNTAX = re.compile(r"""[#;"*?\[\]&|<>(){}$`^~!\\'\n=%]""")
-# Words that only a shell knows; a program of that name, if there is one, does not do the same.
+# Words that only a shell implements; a program of the same name would do something else.
 _BUILTINS = frozenset(
     re.findall(
         r"\S+",
@@ -294,12 +295,12 @@ def problem(
     command: str | tuple[str, ...],
     shell: str | tuple[str, ...] | None = None,
 ) -> str | None:
-    """Say what is wrong with the expressions of a command; None where nothing is.
+    """Describe the error of the expressions of a command; None without an error.
 
     Args:
         template: The command line, or a word of a list, with its path in the step.
-        command: The line or the list as it is written.
-        shell: The shell that is to run the line, where one is named.
+        command: The command line or the list as it is written.
+        shell: The shell that will run the line, if the recipe names one.
     """
     if not isinstance(command, str):
         at = cast("int", template.path[1])
@@ -320,7 +321,10 @@ def problem(
 
 
 def _is_code(line: str, end: int) -> bool:
-    """Tell whether a place stands in what `eval` or another shell reads; each part once."""
+    """Return True if a position is in code for `eval` or another shell.
+
+    Each part of the line is searched once.
+    """
     begin = max(0, *(line.rfind(char, 0, end) for char in ";&|\n"))
     if _EVAL.search(line, begin, end):
         return True
@@ -330,7 +334,7 @@ def _is_code(line: str, end: int) -> bool:
 
 
 def _follows_shell(before: str) -> bool:
-    """Tell whether a text ends with a shell, its options and the one for code, as `sh -c `."""
+    """Return True if a text ends with a shell, its options and the option for code: `sh -c `."""
     *words, last = before.split() or [""]
     if before == before.rstrip() or not re.fullmatch(r"-\w*c", last):
         return False
@@ -339,29 +343,29 @@ def _follows_shell(before: str) -> bool:
 
 
 def line(template: Template, names: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return a command line for the shell and the variables that it refers to.
+    """Return a command line for the shell, and the variables that it refers to.
 
     Raises:
-        ExpressionError: An expression has no value, or one that is too long for a variable.
+        ExpressionError: An expression has no value, or a value that is too long for a variable.
     """
     variables: dict[str, str] = {}
     places = iter(contexts(marked(template)))
-    told = ""
+    text = ""
     for piece in template.pieces:
         if isinstance(piece, str):
-            told += piece
+            text += piece
             continue
         name = f"{_PREFIX}{len(variables) + 1}"
         variables[name] = _word(piece, names)
-        told += f"${{{name}}}" if next(places) == DOUBLE else f'"${{{name}}}"'
-    return told, variables
+        text += f"${{{name}}}" if next(places) == DOUBLE else f'"${{{name}}}"'
+    return text, variables
 
 
 def words(template: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the words of a command line without shell syntax; a value is never split.
 
     Raises:
-        ExpressionError: An expression has no value, or one that is too long for a word.
+        ExpressionError: An expression has no value, or a value that is too long for a word.
     """
     values = iter([_word(one, names) for one in template.expressions])
     return tuple(
@@ -374,30 +378,30 @@ def word(template: Template, names: Mapping[str, Any]) -> str:
     """Return a word of a list.
 
     Raises:
-        ExpressionError: An expression has no value, or one that is too long for a word.
+        ExpressionError: An expression has no value, or a value that is too long for a word.
     """
     values = iter([_word(one, names) for one in template.expressions])
     return "".join(one if isinstance(one, str) else next(values) for one in template.pieces)
 
 
 def needs_shell(line: str) -> bool:
-    """Tell whether a command line has shell syntax in it, or begins with a shell's own word."""
+    """Return True if a command line has shell syntax or begins with a word of the shell."""
     words = line.split()
     return bool(_SYNTAX.search(line)) or (bool(words) and words[0] in _BUILTINS)
 
 
 def is_builtin(word: str) -> bool:
-    """Tell whether a shell knows a command by itself: sh, or bash."""
+    """Return True if sh or bash implements a command itself."""
     return word in _BUILTINS or word in _BUILTINS_AND_PROGRAMS
 
 
 def template_needs_shell(template: Template) -> bool:
-    """Tell the same of a command line with expressions, whatever their values are."""
+    """Return True if a command line needs a shell, whatever the values of its expressions."""
     return needs_shell("".join(one if isinstance(one, str) else "x" for one in template.pieces))
 
 
 def marked(template: Template) -> str:
-    """Return a command line with a `MARK` in the place of each expression."""
+    """Return a command line with a `MARK` in place of each expression."""
     return "".join(one if isinstance(one, str) else MARK for one in template.pieces)
 
 

@@ -1,7 +1,7 @@
-"""Expressions and templates: compiled when they are read, evaluated once.
+"""Expressions and templates: checked at load, evaluated once when their step runs.
 
-An expression is checked when the recipe is read and evaluated once, when its step runs; what
-it gives is a value and never read as an expression, as YAML or as a command again.
+The value of an expression is never interpreted again: not as an expression, not as YAML and not
+as a command.
 """
 
 import json
@@ -29,40 +29,40 @@ _ABSENT = object()
 
 
 class LazyValue:
-    """A value that is worked out when it is asked for, and once.
+    """A value that is computed on first use and cached.
 
     Args:
-        value: Works it out.
+        value: Function that computes it.
     """
 
-    __slots__ = ("_found", "_work")
+    __slots__ = ("_compute", "_value")
 
     def __init__(self, value: Callable[[], Any]) -> None:
-        self._work = value
-        self._found: Any = _ABSENT
+        self._compute = value
+        self._value: Any = _ABSENT
 
     def value(self) -> Any:
-        """Return the value; what the work raises is raised each time."""
-        if self._found is _ABSENT:
-            self._found = self._work()
-        return self._found
+        """Return the value; an exception of the function is raised at each call."""
+        if self._value is _ABSENT:
+            self._value = self._compute()
+        return self._value
 
 
 COLLECTION = 1.0
-"""Seconds that the expressions of a recipe may take which collection evaluates."""
+"""Seconds for all expressions of a recipe that are evaluated at collection."""
 
 within = budget.within
-"""Evaluates expressions within some time; see `budget.within`."""
+"""Limits the time of expressions; see `budget.within`."""
 
 at_collection = partial(budget.within, COLLECTION, is_shared=True)
-"""Evaluates those of a matrix, and the vars that it reads."""
+"""Limits the time of the expressions of a matrix and of the vars that it reads."""
 
 OPENING = "${{"
 _CLOSING = "}}"
 MOST = 1_000
-"""Expressions in one text."""
+"""Most expressions in one text."""
 
-# A text that is not closed goes on to the end; possessive, so that nothing is read twice.
+# A text without a closing quote extends to the end. Possessive quantifiers prevent backtracking.
 _TOKEN = re.compile(
     r"""(?s)'[^'\\]*+(?:\\.[^'\\]*+)*+(?:'|\\?\Z)|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[][(){}]"""
 )
@@ -70,10 +70,10 @@ _LEVELS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be read or has no value; its text says why.
+    """An expression that cannot be parsed or has no value; the message says why.
 
     Attributes:
-        place: Where it stands in its recipe; None where that is not known yet.
+        place: Its place in the recipe; None if the place is not known yet.
     """
 
     def __init__(self, reason: str, place: Place | None = None) -> None:
@@ -82,19 +82,19 @@ class ExpressionError(ValueError):
 
 
 class AbsentError(ExpressionError):
-    """An expression that asks for what is not there."""
+    """An expression that uses a missing value."""
 
 
 class TimeoutExpressionError(ExpressionError):
-    """An expression whose time is over."""
+    """An expression that exceeded its time limit."""
 
 
 class Expression(Struct, frozen=True):
     """One expression.
 
     Attributes:
-        text: What stands between the braces.
-        place: Where the scalar that it stands in begins.
+        text: The text between the braces.
+        place: The first character of the scalar that contains the expression.
     """
 
     text: str
@@ -102,26 +102,26 @@ class Expression(Struct, frozen=True):
 
     @property
     def reads(self) -> "tuple[Chain, ...]":
-        """All that it looks up."""
+        """All lookups of the expression."""
         return _reads(self.text)
 
     def value(self, names: Mapping[str, Any]) -> Json:
-        """Evaluate it.
+        """Evaluate the expression.
 
         Args:
-            names: What its names mean.
+            names: The values of its names.
 
         Raises:
-            ExpressionError: It has no value, or one that JSON cannot hold.
+            ExpressionError: It has no value, or a value that JSON cannot store.
         """
-        given = self.evaluated(names)
+        value = self.evaluated(names)
         try:
-            return json_values.json_copy(given, f"`{shortened(self.text)}`")
+            return json_values.json_copy(value, f"`{shortened(self.text)}`")
         except json_values.NotJson as error:
             raise ExpressionError(str(error), self.place) from None
 
     def holds(self, names: Mapping[str, Any]) -> bool:
-        """Evaluate it as a condition.
+        """Evaluate the expression as a condition.
 
         Raises:
             ExpressionError: It has no value.
@@ -129,52 +129,52 @@ class Expression(Struct, frozen=True):
         return bool(self.evaluated(names))
 
     def evaluated(self, names: Mapping[str, Any]) -> Any:
-        """Evaluate it to whatever object it gives.
+        """Evaluate the expression and return the object without a JSON check.
 
         Raises:
-            AbsentError: It asks for what is not there.
-            TimeoutExpressionError: Its time is over.
+            AbsentError: It uses a missing value.
+            TimeoutExpressionError: It exceeded its time limit.
             ExpressionError: It has no value for another reason.
         """
         from jinja2 import UndefinedError
 
         try:
             budget.begin()
-            given = _compiled(self.text)(self._due(names))
-            if isinstance(given, budget.LONG):
-                budget.deep("value", given)
-            given = _plain(given)
+            value = _compiled(self.text)(self._with_lazy_values(names))
+            if isinstance(value, budget.LONG):
+                budget.total_size("value", value)
+            value = _plain(value)
         except UndefinedError as error:
-            raise AbsentError(self._told(str(error)), self.place) from None
+            raise AbsentError(self._message(str(error)), self.place) from None
         except budget.TimeUp as error:
-            raise TimeoutExpressionError(self._told(str(error)), self.place) from None
+            raise TimeoutExpressionError(self._message(str(error)), self.place) from None
         except ExpressionError as error:
-            raise ExpressionError(self._told(str(error)), self.place) from None
+            raise ExpressionError(self._message(str(error)), self.place) from None
         except OverflowError as error:
-            raise ExpressionError(self._told(f"OverflowError: {error}"), self.place) from None
-        except Exception as error:  # noqa: BLE001 - whatever a filter or a fixture raises
-            told = self._told(f"{type(error).__name__}: {error}")
-            raise ExpressionError(told, self.place) from None
-        return given
+            raise ExpressionError(self._message(f"OverflowError: {error}"), self.place) from None
+        except Exception as error:  # noqa: BLE001 - a filter or a fixture may raise anything
+            reason = self._message(f"{type(error).__name__}: {error}")
+            raise ExpressionError(reason, self.place) from None
+        return value
 
-    def _due(self, names: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return names with the values of those late ones that it reads."""
+    def _with_lazy_values(self, names: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the names; lazy values that the expression reads are computed first."""
         late = {one.root: names.get(one.root) for one in self.reads}
         due = {name: one.value() for name, one in late.items() if isinstance(one, LazyValue)}
         return {**names, **due} if due else names
 
-    def _told(self, what: str) -> str:
+    def _message(self, what: str) -> str:
         return f"`{shortened(self.text)}`: {what}"
 
 
 class Template(Struct, frozen=True):
-    """A text with expressions in it, or one that is nothing but an expression.
+    """A text that contains expressions, or a single expression.
 
     Attributes:
         pieces: Texts and expressions in turn.
-        text: The whole of it as it is written.
-        place: Where the scalar begins.
-        path: Where in the fields of its step it stands; empty where it is no part of one.
+        text: The complete text as it is written.
+        place: The first character of the scalar.
+        path: Position in the fields of its step; empty if it is no part of a step.
     """
 
     pieces: tuple[str | Expression, ...]
@@ -184,52 +184,52 @@ class Template(Struct, frozen=True):
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
-        """The expressions in it."""
+        """The expressions in the text."""
         return tuple(one for one in self.pieces if isinstance(one, Expression))
 
     @property
     def is_whole(self) -> bool:
-        """True where it is nothing but one expression, whose value keeps its type."""
+        """True if the text is one expression and nothing else; its value keeps its type."""
         return len(self.pieces) == 1
 
     def value(self, names: Mapping[str, Any]) -> Json:
-        """Evaluate it: to any JSON where it is whole, else to text.
+        """Return any JSON value for a single expression, and text otherwise.
 
         Raises:
-            ExpressionError: An expression in it has no value.
+            ExpressionError: An expression has no value.
         """
         if self.is_whole:
             return self.expressions[0].value(names)
-        told: list[str] = []
+        texts: list[str] = []
         size = 0
         for one in self.pieces:
-            told.append(one if isinstance(one, str) else as_text(one.value(names)))
-            size += len(told[-1])
+            texts.append(one if isinstance(one, str) else as_text(one.value(names)))
+            size += len(texts[-1])
             if size > budget.MOST:
                 reason = f"a text of more than {budget.MOST:,} characters"
                 raise ExpressionError(reason, self.place)
-        return "".join(told)
+        return "".join(texts)
 
 
 def as_text(value: Json) -> str:
-    """Return a value as it stands within text: JSON, but for text itself."""
+    """Return a value as it appears in text: text as it is, other values as JSON."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def template(text: str, place: Place) -> "Template | str":
-    """Read a text that has ``${{`` in it.
+    """Parse a text that contains ``${{``.
 
     Args:
         text: The scalar.
-        place: Where it begins.
+        place: Its first character.
 
     Returns:
-        The template; plain text where all that looked like one is written as a literal.
+        The template; plain text if each ``${{`` of it is escaped as ``$${{``.
 
     Raises:
-        ExpressionError: An expression is not closed, or is none.
+        ExpressionError: An expression is not closed or not valid.
     """
     pieces = list(_pieces(text, place))
     if any(isinstance(one, Expression) for one in pieces):
@@ -238,33 +238,33 @@ def template(text: str, place: Place) -> "Template | str":
 
 
 def _pieces(text: str, place: Place) -> Iterator[str | Expression]:
-    said: list[str] = []
+    text_parts: list[str] = []
     at, number = 0, 0
     while (opening := text.find(OPENING, at)) >= 0:
         after = opening + len(OPENING)
         if opening > at and text[opening - 1] == "$":  # `$${{` is a literal
-            said.append(text[at : opening - 1] + OPENING)
+            text_parts.append(text[at : opening - 1] + OPENING)
             at = after
             continue
-        said.append(text[at:opening])
-        if before := "".join(said):
+        text_parts.append(text[at:opening])
+        if before := "".join(text_parts):
             yield before
-        said, number = [], number + 1
+        text_parts, number = [], number + 1
         if number > MOST:
             raise ExpressionError(f"more than {MOST:,} expressions in one text", place)
         end = _end(text, after, place)
         yield Expression(text[after:end].strip(), place)
         at = end + len(_CLOSING)
-    said.append(text[at:])
-    if rest := "".join(said):
+    text_parts.append(text[at:])
+    if rest := "".join(text_parts):
         yield rest
 
 
 def _end(text: str, begin: int, place: Place) -> int:
-    """Return where the ``}}`` of an expression stands: behind its texts and closed brackets.
+    """Return the position of the ``}}`` that closes an expression; texts and brackets are skipped.
 
     Raises:
-        ExpressionError: There is none, or what stands before it is no expression.
+        ExpressionError: No ``}}`` exists, or the text before it is no expression.
     """
     first = text.find(_CLOSING, begin)
     if first < 0:
@@ -281,26 +281,26 @@ def _end(text: str, begin: int, place: Place) -> int:
 
 
 def _balanced(text: str, begin: int) -> int:
-    """Return where the first ``}}`` outside of texts and brackets stands, else the end."""
+    """Return the position of the first ``}}`` outside of texts and brackets, else the end."""
     depth = 0
-    for found in _TOKEN.finditer(text, begin):
-        if not depth and text.startswith(_CLOSING, found.start()):
-            return found.start()
-        depth += _LEVELS.get(found[0], 0)
+    for match in _TOKEN.finditer(text, begin):
+        if not depth and text.startswith(_CLOSING, match.start()):
+            return match.start()
+        depth += _LEVELS.get(match[0], 0)
     return len(text)
 
 
 def bare(text: str, place: Place) -> Expression:
-    """Read a bare expression; the same within ``${{ }}`` is taken too.
+    """Parse a bare expression; the same expression within ``${{ }}`` is accepted too.
 
     Raises:
-        ExpressionError: It is none.
+        ExpressionError: The text is no expression.
     """
     inner = text.strip()
     if inner.startswith(OPENING):
-        found = template(inner, place)
-        if isinstance(found, Template) and found.is_whole:
-            return found.expressions[0]
+        parsed = template(inner, place)
+        if isinstance(parsed, Template) and parsed.is_whole:
+            return parsed.expressions[0]
         raise ExpressionError("a text with expressions in it, should be one expression", place)
     try:
         _parsed(inner)
@@ -310,10 +310,10 @@ def bare(text: str, place: Place) -> Expression:
 
 
 def absent(hint: str) -> Any:
-    """Return what stands for something that is not there: it may be asked for, never used.
+    """Return a placeholder for a missing value: a test for it is allowed, its use is an error.
 
     Args:
-        hint: Said where it is used.
+        hint: The message of that error.
     """
     from pytest_orchestrator.recipe.expressions.sandbox import LANGUAGE
 
@@ -321,32 +321,32 @@ def absent(hint: str) -> Any:
 
 
 def item(data: Json, key: object) -> Any:
-    """Return what is found in data by a key or an index, or what stands for its absence."""
+    """Return the item of data at a key or an index, or a placeholder for a missing value."""
     from pytest_orchestrator.recipe.expressions.sandbox import LANGUAGE
 
     return LANGUAGE.getitem(data, key)
 
 
-def _plain(given: Any) -> Any:
-    """Return what Jinja and its filters give as what recipes have: lists, mappings, text.
+def _plain(value: Any) -> Any:
+    """Convert a value of Jinja and its filters to the types of recipes: lists, mappings, text.
 
     Raises:
-        UndefinedError: Something in it is not there.
+        UndefinedError: A part of it is missing.
     """
     from jinja2 import Undefined
 
-    kind = type(given)
+    kind = type(value)
     if kind in json_values.SCALARS:
-        return given
-    if isinstance(given, str):
-        return str(given)
-    if isinstance(given, Undefined):
-        given._fail_with_undefined_error()  # noqa: SLF001 - the way to its message
-    if isinstance(given, Mapping):
-        return {name: _plain(one) for name, one in given.items()}
-    if isinstance(given, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
-        return [_plain(one) for one in given]
-    return given
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()  # noqa: SLF001 - only this method has the message
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, range, Iterator, KeysView, ValuesView, ItemsView)):
+        return [_plain(one) for one in value]
+    return value
 
 
 @lru_cache(maxsize=4096)
@@ -356,7 +356,7 @@ def _parsed(text: str) -> Any:
     return sandbox.parsed(text)
 
 
-@lru_cache(maxsize=1 << 15)  # all of a large file, which are asked for twice
+@lru_cache(maxsize=1 << 15)  # all expressions of a large file, each used twice
 def _reads(text: str) -> "tuple[Chain, ...]":
     from pytest_orchestrator.recipe.expressions.sandbox import chains
 

@@ -1,4 +1,4 @@
-"""Filters and methods of expressions, each with a bound on its result."""
+"""Filters and methods of expressions, each with a limit on the size of its result."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,25 +14,25 @@ from pytest_orchestrator.recipe.expressions.budget import (
     ITEM,
     LONG,
     MOST_BITS,
+    charge,
     check,
+    check_work,
     counted,
-    deep,
     listed,
     number,
     parts,
     percent,
-    steps,
-    take,
+    total_size,
 )
 
 _SLOW: Final = 1 << 17
-"""Characters that filters take which are written in Python."""
+"""Most characters for filters that are implemented in Python."""
 
 _OBJECT: Final = 64
 """Bytes of a small object."""
 
 _PRECISE: Final = 1_000
-"""Digits that `round` takes."""
+"""Most digits for `round`."""
 
 _BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 _SPACES = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\u3000"
@@ -42,33 +42,34 @@ _COMPARING |= {"greaterthan", "gt", "le", "lessthan", "lt", "in"}
 
 
 class Formatter(SandboxedFormatter):
-    """Formats texts as ``format`` does, each field in its bounds."""
+    """Formats texts as ``format`` does, with a size limit for each field."""
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         """Format one field."""
         wide = sum(map(number, re.findall(r"\d+", format_spec)))
-        take("format", max(deep("format", value), wide))
+        charge("format", max(total_size("format", value), wide))
         return super().format_field(value, format_spec)
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
-        """Make text of a field where ``!r`` or ``!s`` ask for it."""
+        """Convert a field to text for ``!r`` or ``!s``."""
         if conversion is not None:
-            take("format", deep("format", value))
+            charge("format", total_size("format", value))
         return super().convert_field(value, conversion)
 
 
-# What calls give at most; each of these takes what the call itself takes.
+# Each function below returns the largest size of the result of a filter or method, and has the
+# parameters of that filter or method.
 
 
 def _size(value: object) -> int:
-    return len(value) if isinstance(value, str) else deep("string", value)
+    return len(value) if isinstance(value, str) else total_size("string", value)
 
 
 def _text(value: object) -> str:
-    """Return a value as text, once it is known that it is not too long."""
+    """Return a value as text after its size was checked."""
     if isinstance(value, str):
         return value
-    deep("string", value)
+    total_size("string", value)
     return str(value)
 
 
@@ -78,10 +79,10 @@ def _padded(text: Any, width: Any = 80, *_: Any) -> int:
 
 def _replaced(text: Any, old: Any, new: Any, count: Any = None) -> int:
     written, sought = _text(text), _text(old)
-    found = written.count(sought)
+    matches = written.count(sought)
     if isinstance(count, int) and count >= 0:
-        found = min(found, count)
-    return len(written) + found * max(0, len(_text(new)) - len(sought))
+        matches = min(matches, count)
+    return len(written) + matches * max(0, len(_text(new)) - len(sought))
 
 
 def _expanded(text: str, tabsize: Any = 8) -> int:
@@ -105,13 +106,13 @@ def _urlencoded(value: Any) -> int:
 
 
 def _dumped(value: Any, indent: Any = None) -> int:
-    size = deep("tojson", value)
+    size = total_size("tojson", value)
     wide = len(indent) if isinstance(indent, str) else indent
     return size if not isinstance(wide, int) else size * (4 + _depth(value) * max(0, wide))
 
 
 def _depth(value: Any) -> int:
-    """Return the levels of a value whose size is known."""
+    """Return the number of levels of a value whose size was checked."""
     depth, level = 0, {id(value): value}
     while level := {
         id(part): part
@@ -134,75 +135,75 @@ def _filled(_: Any, linecount: Any, fill_with: Any = None) -> int:
 
 def _rounded(_: Any, precision: Any = 0, *__: Any, **___: Any) -> int:
     if isinstance(precision, int):
-        steps("round", abs(precision), _PRECISE)
+        check_work("round", abs(precision), _PRECISE)
     return 0
 
 
 def _parsed(value: Any, *_: Any, **__: Any) -> int:
     if isinstance(value, str):
-        steps("int", len(value), MOST_BITS // 4)
+        check_work("int", len(value), MOST_BITS // 4)
     return 0
 
 
 def _wrapped(text: Any, *rest: Any, **more: Any) -> int:
-    steps("wordwrap", _size(text), _SLOW)
+    check_work("wordwrap", _size(text), _SLOW)
     between = [len(one) for one in (*rest, *more.values()) if isinstance(one, str)]
     return _size(text) * (1 + max(between, default=1))
 
 
 def _slow(name: str) -> Callable[..., int]:
     def size(value: Any, *rest: Any, **more: Any) -> int:
-        found = sum(deep(name, one) for one in (value, *rest, *more.values()))
-        steps(name, found, _SLOW)
-        return found
+        total = sum(total_size(name, one) for one in (value, *rest, *more.values()))
+        check_work(name, total, _SLOW)
+        return total
 
     return size
 
 
 def _compared(name: str) -> Callable[..., int]:
-    """Return the size of a filter that compares the items of a list."""
+    """Return the size function of a filter that compares the items of a list."""
 
     def size(value: Any, *_: Any, **__: Any) -> int:
         if not isinstance(value, LONG):
             return 0
-        deep(name, value)
+        total_size(name, value)
         return len(value) * ITEM
 
     return size
 
 
 def _printed(name: str) -> Callable[..., int]:
-    """Return the size of a filter whose text is not longer than what it is given."""
-    return lambda value, *_, **__: deep(name, value)
+    """Return the size function of a filter whose text is not longer than its input."""
+    return lambda value, *_, **__: total_size(name, value)
 
 
 def _pieces(text: str, sep: Any = None, maxsplit: Any = -1) -> int:
     many = text.count(sep) if isinstance(sep, str) and sep else sum(map(text.count, _SPACES))
     if isinstance(maxsplit, int) and maxsplit >= 0:
         many = min(many, maxsplit)
-    take("split", many + 1, each=_OBJECT, unit="items")
+    charge("split", many + 1, each=_OBJECT, unit="items")
     return len(text)
 
 
 def _lines(text: str, *_: Any, **__: Any) -> int:
-    take("splitlines", 1 + sum(map(text.count, _BREAKS)), each=_OBJECT, unit="items")
+    charge("splitlines", 1 + sum(map(text.count, _BREAKS)), each=_OBJECT, unit="items")
     return len(text)
 
 
-def _from_the_right(name: str, found: Callable[..., int]) -> Callable[..., int]:
-    """Return the size of a search from the right, which may compare each with each."""
+def _from_the_right(name: str, estimate: Callable[..., int]) -> Callable[..., int]:
+    """Return the size function of a search from the right, which may compare each with each."""
 
     def size(text: str, sep: Any = None, *rest: Any, **more: Any) -> int:
         if isinstance(sep, str):
-            steps(name, len(text) * len(sep))
-        return found(text, sep, *rest, **more)
+            check_work(name, len(text) * len(sep))
+        return estimate(text, sep, *rest, **more)
 
     return size
 
 
 def _stripped(text: Any, chars: Any = None) -> int:
     if isinstance(chars, str):
-        steps("strip", _size(text) * len(chars))
+        check_work("strip", _size(text) * len(chars))
     return _size(text)
 
 
@@ -245,13 +246,13 @@ FILTERS: Mapping[str, Callable[..., int]] = {
     "wordwrap": _wrapped,
     "xmlattr": _slow("xmlattr"),
 }
-"""How much filters build; others build nothing, or are made anew below."""
+"""Size functions of filters; other filters build nothing, or are replaced below."""
 
 
 def _joined(call: Callable[..., Any], value: Any, d: Any = "", attribute: Any = None) -> Any:
     items = listed("join", value)
-    size = deep("join", items) if attribute is not None else sum(map(_size, items))
-    take("join", size + len(items) * _size(d))
+    size = total_size("join", items) if attribute is not None else sum(map(_size, items))
+    charge("join", size + len(items) * _size(d))
     return call(items, d, attribute)
 
 
@@ -260,7 +261,7 @@ def _summed(call: Callable[..., Any], value: Any, attribute: Any = None, start: 
         return call(counted("sum", value), attribute, start)
     kind: Any = type(start)
     items = list(start)
-    for one in counted("sum", value):  # not each sum a copy of all before it
+    for one in counted("sum", value):  # `items +=` does not copy all items for each sum
         each = one if attribute is None else call([one], attribute, kind())
         if not isinstance(each, kind):
             raise TypeError(f"`sum` begins with a {kind.__name__} and cannot add another type")
@@ -271,47 +272,47 @@ def _summed(call: Callable[..., Any], value: Any, attribute: Any = None, start: 
 def _as_list(call: Callable[..., Any], value: Any) -> Any:
     if isinstance(value, str):
         each = ITEM if value.isascii() else _OBJECT + ITEM
-        take("list", len(value), each=each, unit="items")
+        charge("list", len(value), each=each, unit="items")
         return call(value)
     return listed("list", value)
 
 
-REMADE: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list, "sum": _summed}
-"""Filters that take items one by one; each is given that of Jinja first."""
+REPLACED: Mapping[str, Callable[..., Any]] = {"join": _joined, "list": _as_list, "sum": _summed}
+"""Replacements of filters that read items one by one; each first receives the filter of Jinja."""
 
 
 def bounded(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter within its bounds.
+    """Return a filter with a size limit.
 
     Args:
         name: Its name.
-        call: The filter, which may take an environment or a context first.
+        call: The filter, whose first argument may be an environment or a context.
     """
-    remade, size = REMADE.get(name), FILTERS.get(name)
+    replaced, size = REPLACED.get(name), FILTERS.get(name)
 
     @wraps(call)
     def within(*args: Any, **named: Any) -> Any:
         check()
         passed = isinstance(args[0], _PASSED)
-        given = args[passed:]
-        if remade is not None:
-            return remade(partial(call, *args[:passed]), *given, **named)
+        arguments = args[passed:]
+        if replaced is not None:
+            return replaced(partial(call, *args[:passed]), *arguments, **named)
         if size is not None:
-            take(name, size(*given, **named))
-        found = call(*args, **named)
-        return counted(name, found) if isinstance(found, Iterator) else found
+            charge(name, size(*arguments, **named))
+        result = call(*args, **named)
+        return counted(name, result) if isinstance(result, Iterator) else result
 
     return within
 
 
 def checked(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a test within its bounds."""
+    """Return a test with a size limit."""
 
     @wraps(test)
     def within(*args: Any, **named: Any) -> Any:
         check()
         for one in args if name in _COMPARING else ():
-            deep(name, one)
+            total_size(name, one)
         return test(*args, **named)
 
     return within
@@ -340,7 +341,7 @@ TEXT: Mapping[str, Callable[..., int]] = {
     "split": _pieces,
     "splitlines": _lines,
 }
-"""Methods of text, with how much each gives; ``join`` and ``format`` are made anew."""
+"""Size functions of the methods of text; ``join`` and ``format`` are replaced."""
 
 METHODS: Mapping[type, frozenset[str]] = {
     bytes: frozenset({"decode", "endswith", "hex", "startswith"}),
@@ -354,56 +355,58 @@ METHODS: Mapping[type, frozenset[str]] = {
 """Methods of other data that may be called."""
 
 CURES: Mapping[str, str] = {"translate": "`replace`", "to_bytes": "`'%x' % n`"}
-"""Methods that may not be called since nothing says how much they give, with what does it."""
+"""Methods that may not be called, because the size of their result is unknown, and replacements."""
 
 
-def method(environment: Any, data: Any, name: str, found: Any) -> Any:
-    """Return a method of data within its bounds; None where it may not be called.
+def method(environment: Any, data: Any, name: str, bound_method: Any) -> Any:
+    """Return a method of data with a size limit; None if the method may not be called.
 
     Args:
-        environment: Looks fields up that a format names.
-        data: The value whose method it is.
-        name: Its name.
-        found: The method.
+        environment: The environment, which looks up the fields of a format.
+        data: The value that has the method.
+        name: The name of the method.
+        bound_method: The method.
     """
     if not isinstance(data, str):
-        known = next((METHODS[one] for one in type(data).__mro__ if one in METHODS), frozenset())
-        return partial(_called, data, name, found) if name in known else None
+        allowed = next((METHODS[one] for one in type(data).__mro__ if one in METHODS), frozenset())
+        return partial(_called, data, name, bound_method) if name in allowed else None
     if name in ("format", "format_map"):
         return partial(_formatted, environment, data, name)
     if name == "join":
-        return lambda items: _joined(lambda listed, *_: found(listed), items, data)
+        return lambda items: _joined(lambda listed, *_: bound_method(listed), items, data)
     size = TEXT.get(name)
-    return None if size is None else partial(_sized, name, size, data, found)
+    return None if size is None else partial(_sized, name, size, data, bound_method)
 
 
-def _called(data: Any, name: str, found: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    deep(name, data) if isinstance(data, list | tuple) else check()
-    return found(*args, **named)
+def _called(
+    data: Any, name: str, bound_method: Callable[..., Any], *args: Any, **named: Any
+) -> Any:
+    total_size(name, data) if isinstance(data, list | tuple) else check()
+    return bound_method(*args, **named)
 
 
 def _sized(
     name: str,
     size: Callable[..., int],
     text: str,
-    found: Callable[..., Any],
+    bound_method: Callable[..., Any],
     *args: Any,
     **named: Any,
 ) -> Any:
-    take(name, size(text, *args, **named))
-    return found(*args, **named)
+    charge(name, size(text, *args, **named))
+    return bound_method(*args, **named)
 
 
 def _formatted(environment: Any, text: str, name: str, *args: Any, **named: Any) -> str:
     if name == "format_map":
         (fields,) = args
         return _formatted(environment, text, "format", **fields)
-    take("format", len(text))
+    charge("format", len(text))
     return Formatter(environment).vformat(text, args, named)
 
 
 def is_data(data: object, name: str) -> bool:
-    """Tell whether an attribute is that of a type of data, not of a class of the user's."""
+    """Return True if an attribute is that of a data type, not of a class of the user."""
     owner = next((one for one in type(data).__mro__ if name in vars(one)), object)
     if isinstance(data, type):
         return True

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 BEFORE = frozenset(
     {"vars", "ctx", "env", "matrix", "fixtures", "run", "steps", "recipe", "attempt"}
 )
-"""Names that an expression may use before the body of a step."""
+"""Names that an expression may use before the step code runs."""
 
 AFTER = BEFORE | {"result", "stdout", "stderr", "exit_code"}
-"""Names that it may use after it."""
+"""Names that an expression may use after the step code has run."""
 
 TRIED = AFTER | {"kind"}
 """Names of `until` and `abort_if`."""
 
 EARLY = frozenset({"vars", "env", "matrix", "run", "recipe"})
-"""Names that there are before anything runs: of `vars` and `test_meta`."""
+"""Names that exist before any step runs: those of `vars` and `test_meta`."""
 
 COLLECTED = frozenset({"vars", "env"})
-"""Names that the lists of a matrix may use: its cells exist at collection."""
+"""Names that the lists of a matrix may use; its cells are computed at collection."""
 
 FUNCTIONS = ("range", "dict")
-"""What an expression may call beside the filters."""
+"""Functions that an expression may call besides filters."""
 
 _DASHED = re.compile(
     r"\b(?:(?P<ctx>ctx)\.(?P<path>[\w.]*\w(?:-\w+)+)|(?P<root>steps|vars|env)\.(?P<name>\w+(?:-\w+)+))"
@@ -48,21 +48,21 @@ _CURES = {
 def unknown(
     expression: "Expression", known: Collection[str], variables: Collection[str] = ()
 ) -> str | None:
-    """Say which name of an expression means nothing where it stands; None where all do.
+    """Describe the first name of an expression that is unknown at its place; None if all are known.
 
     Args:
         expression: The expression.
-        known: The names that there are.
+        known: The names that exist at its place.
         variables: The vars of the file, which are no names by themselves.
     """
     for chain in expression.reads:
-        if chain.root in known or chain.asked or chain.root in FUNCTIONS:
+        if chain.root in known or chain.is_optional or chain.root in FUNCTIONS:
             continue
         if chain.root in TRIED:
             if chain.root in BEFORE:
                 return f"'{chain.root}' cannot be used here"
             is_after = chain.root in AFTER
-            when = "after the body of the step" if is_after else "in `until` and `abort_if`"
+            when = "after the step code has run" if is_after else "in `until` and `abort_if`"
             return f"'{chain.root}' is known only {when}"
         if chain.root in variables and "vars" in known:
             return f"unknown name '{chain.root}' (write `vars.{chain.root}`)"
@@ -77,16 +77,16 @@ def _cure(text: str, root: str) -> str:
 
 
 def dashed(text: str, word: str) -> str:
-    """Return the cure for a name that an expression takes for a subtraction.
+    """Return the cure for a name with a dash, which an expression reads as a subtraction.
 
     Args:
         text: The expression.
-        word: What it takes for a name.
+        word: The part that the expression reads as a name.
     """
-    for found in _DASHED.finditer(text):
-        name = found["path"] or found["name"]
+    for match in _DASHED.finditer(text):
+        name = match["path"] or match["name"]
         if word in name.split("-"):
-            return f"a name with a dash is written {found['ctx'] or found['root']}['{name}']"
+            return f"a name with a dash is written {match['ctx'] or match['root']}['{name}']"
     return ""
 
 

@@ -1,8 +1,9 @@
 """Step types and criteria of plugins, as the loader reads them.
 
-A key of a plugin is read by the readers of all keys where its type is one of theirs; any
-other type is read as JSON, and msgspec says what is wrong with it. Until its expressions
-have values a key holds what was read, so its own type is that of the plugin's class alone.
+A key of a plugin is read by one of the readers of this package if it supports the type of the
+key. Any other type is read as JSON and checked by msgspec. Until the expressions of a key are
+evaluated, the field holds the value as it was read; therefore only the class of the plugin has
+the real type.
 """
 
 import json
@@ -31,11 +32,11 @@ _HOW = "Annotated[str, msgspec.Meta(description='...', examples=['...'])]"
 
 
 class CustomStep(CodeStep, frozen=True, kw_only=True):
-    """A step of a type that a plugin has brought.
+    """A step of a type that a plugin defines.
 
     Attributes:
-        kind: The plugin's class.
-        file: The file that has it; empty where that is not known.
+        kind: The class of the plugin.
+        file: The file that contains the class; empty if unknown.
     """
 
     kind: ClassVar[type[extending.StepType]]
@@ -43,19 +44,19 @@ class CustomStep(CodeStep, frozen=True, kw_only=True):
 
     @property
     def own(self) -> dict[str, Any]:
-        """The keys that it alone has, as far as they were given."""
+        """The keys of this step type that the step has, with their values."""
         keys = own_keys(type(self))
         return {name: as_json(getattr(self, keys[name])) for name in keys if name in self.at}
 
 
 class Extensions(Struct, frozen=True, kw_only=True):
-    """All types of steps and criteria that recipes may use, and what else their project says.
+    """All step types and criteria that recipes may use, and further settings of the project.
 
     Attributes:
-        step_types: The Struct of each type of steps.
-        success: The keys that ``success`` may have.
-        criteria: The criteria that plugins have brought.
-        shell: What runs command lines of recipes that name no shell (ini key `recipe_shell`).
+        step_types: The Struct of each step type.
+        success: The keys of ``success``.
+        criteria: The criteria of plugins.
+        shell: The shell of command lines in steps that name no shell (ini key `recipe_shell`).
     """
 
     step_types: Mapping[str, type[Step]] = msgspec.field(default_factory=lambda: STEP_TYPES)
@@ -64,18 +65,18 @@ class Extensions(Struct, frozen=True, kw_only=True):
     shell: Shell = None
 
     def with_shell(self, shell: str | tuple[str, ...] | None) -> "Extensions":
-        """Return these with what runs command lines of recipes that name no shell."""
+        """Return a copy with the shell of command lines in steps that name no shell."""
         return self if shell == self.shell else msgspec.structs.replace(self, shell=shell)
 
     def with_type(self, kind: type[extending.StepType], file: str = "") -> "Extensions":
-        """Return these and one more type of steps.
+        """Return a copy with one more step type.
 
         Args:
-            kind: The plugin's class.
-            file: The file that has it.
+            kind: The class of the plugin.
+            file: The file that contains the class.
 
         Raises:
-            ValueError: It cannot be one; the text says why.
+            ValueError: The class is no valid step type; the message says why.
         """
         name = getattr(kind, "name", None)
         if not _is_name(name):
@@ -95,10 +96,10 @@ class Extensions(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, step_types={**self.step_types, name: made})
 
     def with_criterion(self, one: extending.Criterion) -> "Extensions":
-        """Return these and one more criterion.
+        """Return a copy with one more criterion.
 
         Raises:
-            ValueError: It cannot be one; the text says why.
+            ValueError: It is no valid criterion; the message says why.
         """
         if not _is_name(one.name):
             raise ValueError(f"has no good name: {one.name!r}; write letters, digits and _")
@@ -123,27 +124,27 @@ class Extensions(Struct, frozen=True, kw_only=True):
 
 
 BUILT_IN = Extensions()
-"""What there is without any plugin."""
+"""The step types and criteria that exist without plugins."""
 
 
 def own_keys(model: type[Step]) -> dict[str, str]:
-    """Return the keys that only steps of a plugin's type have, with their fields."""
+    """Return the keys that only steps of a plugin's type have, each with its field."""
     common = keys_of(CustomStep)
     return {name: each.field for name, each in keys_of(model).items() if name not in common}
 
 
 def as_json(value: Any) -> Any:
-    """Return a value that was read with its lists as lists."""
+    """Return a value with its tuples as lists."""
     if isinstance(value, dict):
         return {name: as_json(each) for name, each in value.items()}
     return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def checked(hint: Any, name: str, value: Any) -> None:
-    """Check what a key of a plugin's criterion asks for, now that its expressions have values.
+    """Check the value of a plugin's criterion after its expressions were evaluated.
 
     Raises:
-        ValueError: It is not of its type; the text says why.
+        ValueError: The value does not have the type of the criterion; the message says why.
     """
     try:
         _checked(hint, value)
@@ -153,11 +154,11 @@ def checked(hint: Any, name: str, value: Any) -> None:
 
 
 def refused(model: type[CustomStep], own: Mapping[str, Any]) -> str:
-    """Say what the class of a plugin has against the keys of a step; empty for nothing."""
+    """Return the error of the plugin's class for the keys of a step; empty without an error."""
     try:
         msgspec.convert(own, model.kind.Keys)
     except msgspec.ValidationError as error:
-        return _told(error)
+        return _message(error)
     return ""
 
 
@@ -170,24 +171,24 @@ def _fields(keys: Any) -> list[tuple[str, Any, Any]]:
         raise ValueError("has no 'Keys'; they are a class of their own, derived from Struct")
     try:
         msgspec.json.Decoder(keys)
-        found = msgspec.structs.fields(keys)
+        key_fields = msgspec.structs.fields(keys)
     except Exception as error:  # noqa: BLE001 - annotations are the author's code
         raise ValueError(f"has 'Keys' that msgspec cannot read: {error}") from None
-    return [_field(each) for each in found]
+    return [_field(each) for each in key_fields]
 
 
 def _field(each: FieldInfo) -> tuple[str, Any, Any]:
     name = each.encode_name
     if name in keys_of(CustomStep) or name == "type":
         raise ValueError(f"has a key '{name}', which steps of all types have")
-    said = next(iter(said_of(each)), None)
-    if said is None or not said.examples:
+    meta = next(iter(said_of(each)), None)
+    if meta is None or not meta.examples:
         raise ValueError(f"has a key '{name}' without description and example; write {_HOW}")
-    hint = _read_as(each.type, str(said.description), said.examples[0], BEFORE)
+    hint = _read_as(each.type, str(meta.description), meta.examples[0], BEFORE)
     is_required = each.default is NODEFAULT and each.default_factory is NODEFAULT
-    known = msgspec.field(name=name) if is_required else msgspec.field(name=name, default=None)
-    # It may have a name that a field or a property of all steps has.
-    return f"own_{each.name}", hint, known
+    new_field = msgspec.field(name=name) if is_required else msgspec.field(name=name, default=None)
+    # Prefixed: the name may be that of a field or property of all steps.
+    return f"own_{each.name}", hint, new_field
 
 
 def _read_as(hint: Any, description: str, example: object, names: frozenset[str]) -> Any:
@@ -197,11 +198,13 @@ def _read_as(hint: Any, description: str, example: object, names: frozenset[str]
 
 
 def _limits(hint: Any) -> dict[str, Any]:
-    """Return what a JSON Schema says of a type besides the type itself."""
-    said = msgspec.json.schema(hint)
-    limits = {name: said[name] for name in _LIMITS if name in said}
-    if "pattern" in said:  # an anchor is needed where an expression is as good
-        limits["pattern"] = rf"^(?=[\s\S]*(?:{said['pattern']}))"
+    """Return the JSON Schema keywords of a type besides the type itself."""
+    schema = msgspec.json.schema(hint)
+    limits = {name: schema[name] for name in _LIMITS if name in schema}
+    if (
+        "pattern" in schema
+    ):  # anchored, so that the pattern for expressions can be added as an alternative
+        limits["pattern"] = rf"^(?=[\s\S]*(?:{schema['pattern']}))"
     return limits
 
 
@@ -209,12 +212,12 @@ def _checked(hint: Any, value: Any) -> Any:
     try:
         msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        raise ValueError(_told(error)) from None
+        raise ValueError(_message(error)) from None
     return value
 
 
-def _told(error: msgspec.ValidationError) -> str:
-    """Return what msgspec says in the words of this language."""
+def _message(error: msgspec.ValidationError) -> str:
+    """Return a message of msgspec in the words of the recipe language."""
     text = str(error)
     for kind, word in _WORDS.items():
         text = text.replace(f"`{kind}`", word)
@@ -226,7 +229,7 @@ def _told(error: msgspec.ValidationError) -> str:
 
 
 def _written(hint: Any) -> Any:
-    """Return the type by whose reader a value is read; any JSON where there is none."""
+    """Return a type that a reader of this package supports; any JSON if none does."""
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     origin, args = get_origin(hint), get_args(hint)

@@ -1,7 +1,7 @@
-"""Value readers: one for each type that a field of the model has.
+"""Value readers: one for each type of the fields of the model.
 
-A file's problems all come at once because no reader stops at the first: a value that
-cannot be read is `FAILED`, its problem is noted, and reading goes on.
+All problems of a file are reported together: a reader reports the problem of an invalid value,
+returns `FAILED`, and reading continues.
 """
 
 import json
@@ -32,14 +32,15 @@ _CONVENTIONAL = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 class Reading(NamedTuple):
-    """Whose values are being read.
+    """State of reading the keys of one step or mapping.
 
     Attributes:
         values: Reads scalars and JSON.
-        problems: Takes what is wrong.
-        where: Whose keys they are, such as `` in python step 'flash'``; may be empty.
-        templates: Takes the expressions in their values.
-        path: Where in the step the keys stand, for keys within keys.
+        problems: Receives the problems.
+        where: The step that the keys belong to, such as `` in python step 'flash'``; may be
+            empty.
+        templates: Receives the expressions in the values.
+        path: Position of the keys in the step, for nested keys.
     """
 
     values: Values
@@ -49,12 +50,12 @@ class Reading(NamedTuple):
     path: tuple[str | int, ...] = ()
 
     def wrong(self, node: Node, key: str, tail: str, hint: str = "") -> Any:
-        """Note what is wrong with the value of a key; gives `FAILED`."""
+        """Report the problem of the value of a key; return `FAILED`."""
         self.problems.add(self.values.place(node), f"'{key}'", self.where, tail, hint=hint)
         return FAILED
 
     def kind(self, node: Node) -> str:
-        """What the value of a node is, such as ``a list``; empty where it has its problem."""
+        """Return the kind of a node's value, such as ``a list``; empty if it has a problem."""
         if node.tag == BROKEN:
             return ""
         if not isinstance(node, ScalarNode):
@@ -65,20 +66,21 @@ class Reading(NamedTuple):
         return kind(value) if node.value else "empty"
 
     def mismatch(self, node: Node, key: str, wanted: str) -> Any:
-        """Note that a value is of another kind than it should be; gives `FAILED`.
+        """Report that a value is of the wrong kind; return `FAILED`.
 
-        An expression may give what is wanted: it is returned, and its value is looked at later.
+        An expression may give a value of the right kind: it is returned, and its value is
+        checked later.
         """
         if isinstance(node, ScalarNode) and self.values.templated:
             value = self.values.scalar(node)
             if isinstance(value, Template):
                 return value
-        found = self.kind(node)
-        if not found:
+        actual = self.kind(node)
+        if not actual:
             return FAILED
         is_written = isinstance(node, ScalarNode) and node.value
         cure = _cure(node.value, wanted) if is_written else ""
-        return self.wrong(node, key, f" is {found}, should be {wanted}", cure)
+        return self.wrong(node, key, f" is {actual}, should be {wanted}", cure)
 
 
 def _cure(text: str, wanted: str) -> str:
@@ -96,29 +98,29 @@ class Reader(Protocol):
 
     @property
     def wanted(self) -> str:
-        """What such a value is, in words."""
+        """The kind of value that the reader accepts, in words."""
         ...
 
     @property
     def item(self) -> "Reader | None":
-        """The reader of the items where a list may stand; None where none may."""
+        """The reader of the items if a list is accepted, else None."""
         ...
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
-        """The value of a node, or `FAILED` with its problem noted."""
+        """Return the value of a node, or `FAILED` after its problem was reported."""
         ...
 
-    def taken(self, value: Any, key: str) -> Any:
-        """The value that an expression gave, as a node's would be read.
+    def convert(self, value: Any, key: str) -> Any:
+        """Check and convert the value of an expression, as `read` does for a node.
 
         Raises:
-            ValueError: It is none for this key; the text says why.
+            ValueError: The key does not accept the value; the message says why.
         """
         ...
 
 
 class _Scalar:
-    """A text, a number, a boolean, or one of several words."""
+    """Reader of a text, a number, a boolean, or one of several words."""
 
     item = None
 
@@ -127,14 +129,14 @@ class _Scalar:
             word for one in kinds if get_origin(one) is Literal for word in get_args(one)
         ]
         named = [one for one in kinds if one in WORDS and not (one is int and float in kinds)]
-        said = [WORDS[one] for one in named]
-        self.wanted = either([*said, *(f"'{choice}'" for choice in self._choices)])
+        kind_words = [WORDS[one] for one in named]
+        self.wanted = either([*kind_words, *(f"'{choice}'" for choice in self._choices)])
         self._exact = {each for each in kinds if each in {str, int, bool}}
         self._kinds = kinds
 
     @cached_property
     def _cell(self) -> Any:
-        # What msgspec knows of a type stays with a Struct; a bare type it looks into each time.
+        # msgspec caches the analysis of a Struct; it would analyse a bare type at each call.
         either_kind = reduce(or_, self._kinds)
         return msgspec.defstruct("Cell", [("value", either_kind)], array_like=True)
 
@@ -149,10 +151,10 @@ class _Scalar:
         except msgspec.ValidationError:
             if not self._choices or not isinstance(value, str):
                 return reading.mismatch(node, key, self.wanted)
-        hint = reading.problems.meant(value, self._choices)
+        hint = reading.problems.suggest(value, self._choices)
         return reading.wrong(node, key, f" is {quoted(value)}, should be {self.wanted}", hint)
 
-    def taken(self, value: Any, key: str) -> Any:
+    def convert(self, value: Any, key: str) -> Any:
         try:
             return msgspec.convert((value,), self._cell).value
         except msgspec.ValidationError:
@@ -160,7 +162,7 @@ class _Scalar:
 
 
 class _List:
-    """A list whose items are of one type."""
+    """Reader of a list whose items are of one type."""
 
     wanted = "a list"
 
@@ -174,14 +176,14 @@ class _List:
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
         return FAILED if FAILED in items else items
 
-    def taken(self, value: Any, key: str) -> Any:
+    def convert(self, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):
             raise _other(key, value, self.wanted)
-        return tuple([self.item.taken(each, f"{key}[{n}]") for n, each in enumerate(value)])
+        return tuple([self.item.convert(each, f"{key}[{n}]") for n, each in enumerate(value)])
 
 
 class _Either:
-    """A scalar, or a list."""
+    """Reader of a scalar or a list."""
 
     def __init__(self, scalar: Reader, several: Reader) -> None:
         self._scalar = scalar
@@ -196,16 +198,16 @@ class _Either:
             return self._scalar.read(node, key, reading)
         return reading.mismatch(node, key, self.wanted)
 
-    def taken(self, value: Any, key: str) -> Any:
+    def convert(self, value: Any, key: str) -> Any:
         if isinstance(value, list | tuple):
-            return self._several.taken(value, key)
+            return self._several.convert(value, key)
         if isinstance(value, dict):
             raise _other(key, value, self.wanted)
-        return self._scalar.taken(value, key)
+        return self._scalar.convert(value, key)
 
 
 class _Json:
-    """Anything that JSON has."""
+    """Reader of any JSON value."""
 
     wanted = "any value"
     item = None
@@ -213,12 +215,12 @@ class _Json:
     def read(self, node: Node, _key: str, reading: Reading) -> Any:
         return reading.values.json(node)
 
-    def taken(self, value: Any, _key: str) -> Any:
+    def convert(self, value: Any, _key: str) -> Any:
         return value
 
 
 class _Condition:
-    """A bare expression; what YAML takes for a boolean or a number is itself."""
+    """Reader of a bare expression; a YAML boolean or number is an expression too."""
 
     wanted = "an expression"
     item = None
@@ -231,12 +233,12 @@ class _Condition:
         except ExpressionError as error:
             return reading.wrong(node, key, f" is {error}", reading.values.trap(node))
 
-    def taken(self, value: Any, key: str) -> Any:
+    def convert(self, value: Any, key: str) -> Any:
         raise _other(key, value, self.wanted)
 
 
 class _Mapping:
-    """A mapping whose keys and values are the user's."""
+    """Reader of a mapping whose keys the user chooses."""
 
     wanted = "a mapping"
     item = None
@@ -250,17 +252,17 @@ class _Mapping:
             return reading.mismatch(node, key, self.wanted)
         if self._value is None:
             return reading.values.json(node)
-        found = {}
+        values = {}
         for name, (name_node, value_node) in pairs(node).items():
             try:
                 if reading.values.is_name(name, name_node):
                     self._name(name)
             except ValueError as error:
                 reading.wrong(name_node, key, f" has the key {quoted(name)}, {error}")
-            found[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
-        return FAILED if FAILED in found.values() else found
+            values[name] = self._value.read(value_node, f"{key}.{shortened(name)}", reading)
+        return FAILED if FAILED in values.values() else values
 
-    def taken(self, value: Any, key: str) -> Any:
+    def convert(self, value: Any, key: str) -> Any:
         if not isinstance(value, dict):
             raise _other(key, value, self.wanted)
         for name in value:
@@ -271,11 +273,13 @@ class _Mapping:
         read = self._value
         if read is None:
             return value
-        return {name: read.taken(each, f"{key}.{shortened(name)}") for name, each in value.items()}
+        return {
+            name: read.convert(each, f"{key}.{shortened(name)}") for name, each in value.items()
+        }
 
 
 class _Ruled:
-    """A value that must keep a rule besides its type."""
+    """Reader of a value that must satisfy a validation rule besides its type."""
 
     def __init__(self, plain: Reader, rule: Callable[[Any], Any]) -> None:
         self._plain = plain
@@ -295,16 +299,16 @@ class _Ruled:
         except ValueError as error:
             return reading.wrong(node, key, f" is {_shown(value)}, {error}")
 
-    def taken(self, value: Any, key: str) -> Any:
-        found = self._plain.taken(value, key)
+    def convert(self, value: Any, key: str) -> Any:
+        converted = self._plain.convert(value, key)
         try:
-            return self._rule(found)
+            return self._rule(converted)
         except ValueError as error:
             raise ValueError(f"'{key}' is {_shown(value)}, {error}") from None
 
 
 def _written(node: ScalarNode, reading: Reading) -> str:
-    """Return the text of an expression; that of a boolean or a number is its value's."""
+    """Return the text of an expression; for a YAML boolean or number, the text of its value."""
     text: str = node.value
     value = reading.values.scalar(node) if node.tag == PLAIN and OPENING not in text else None
     return json.dumps(value) if isinstance(value, bool | int | float) else text
@@ -332,12 +336,12 @@ def _rule(hint: Any) -> Callable[[Any], Any] | None:
 
 
 def reader(hint: Any) -> Reader:
-    """The reader of a type.
+    """Return the reader of a type.
 
     Args:
-        hint: A type as a field of the model has it: scalars, lists, mappings of JSON and
-            unions of these, with what `Meta` says about them. None is the value of a key
-            that is not given, so no reader takes it but that of any JSON.
+        hint: The type of a field of the model: scalars, lists, mappings of JSON and unions of
+            these, with their `Meta`. None means that a key is missing, so no reader accepts it
+            except the reader of any JSON.
     """
     extras = _extras(hint)
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint

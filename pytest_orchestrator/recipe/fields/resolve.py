@@ -1,4 +1,4 @@
-"""Expression resolution: a step with its expressions replaced by their values."""
+"""Expression resolution: replaces the expressions of a step by their values."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -25,26 +25,27 @@ from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, Step
 _S = TypeVar("_S", bound=Step)
 
 LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
-"""Fields whose expressions are evaluated after the body."""
+"""Fields whose expressions are evaluated after the step code has run."""
 
 _APART = frozenset({"success", "measurements"})
 
 Errors = Mapping[tuple[str | int, ...], ExpressionError]
-"""Why expressions have no value, by field and key of what they stand in."""
+"""Errors of expressions, by the field and key that contain them."""
 
 _OF_A_RUN = frozenset({"matrix", "run", "recipe"})
 
 
 def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
-    """Return a step with the values of its expressions.
+    """Return a step with its expressions replaced by their values.
 
     Args:
         step: The step.
-        names: What the names of expressions mean now.
-        late: Evaluate those that are asked after the body instead of those before it.
+        names: The current values of the names of expressions.
+        late: Evaluate the expressions that are due after the step code, instead of those before
+            it.
 
     Raises:
-        ExpressionError: One has no value, or one that the key cannot have.
+        ExpressionError: An expression has no value, or a value that its key does not accept.
     """
     if not step.templates:
         return step
@@ -56,7 +57,7 @@ def resolved(step: _S, names: Mapping[str, Any], *, late: bool = False) -> _S:
 
 
 def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a step that have other values now."""
+    """Return the fields of a step that have new values."""
     commands = [one for one in due if _is_command(step, one)]
     changed: dict[str, Any] = {}
     for one in due:
@@ -67,24 +68,24 @@ def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[
                 value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
             changed[field] = value
     for field in changed.keys() - LATE:
-        changed[field] = _taken(step, field, changed[field], due)
-    for one in commands:  # last: the variables that they refer to stand beside those of `args`
+        changed[field] = _converted(step, field, changed[field], due)
+    for one in commands:  # last: their variables are merged into `args`
         changed |= _command(cast("ShellStep", step), one, names, changed)
     return changed
 
 
 def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
-    """Return a step with the values of its late expressions, and those that have none.
+    """Return a step with its late expressions evaluated, and the errors of those without a value.
 
     Args:
         step: The step.
-        names: What the names of expressions mean now.
+        names: The current values of the names of expressions.
 
     Returns:
-        The step, and the errors in its criteria and measurements: one hides no other.
+        The step, and the errors in its criteria and measurements, each reported separately.
 
     Raises:
-        ExpressionError: One outside of them has no value.
+        ExpressionError: An expression outside of criteria and measurements has no value.
     """
     if not step.templates:
         return step, {}
@@ -94,11 +95,11 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
     errors: dict[tuple[str | int, ...], ExpressionError] = {}
     for key, own in _grouped(apart, 2).items():
         try:
-            found = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
+            changed = resolved(msgspec.structs.replace(step, templates=own), names, late=True)
         except ExpressionError as error:
             errors[key] = error
         else:
-            step = msgspec.structs.replace(found, templates=step.templates)
+            step = msgspec.structs.replace(changed, templates=step.templates)
     places = {one.path[1]: one.place for one in apart if one.path[0] == "success"}
     return _spread(step, errors, places)
 
@@ -106,11 +107,11 @@ def checkable(step: _S, names: Mapping[str, Any]) -> tuple[_S, Errors]:
 def _grouped(
     templates: Iterable[Template], size: int
 ) -> dict[tuple[str | int, ...], tuple[Template, ...]]:
-    """Return expressions by the first keys of their paths."""
-    found: dict[tuple[str | int, ...], list[Template]] = {}
+    """Return expressions, grouped by the first keys of their paths."""
+    groups: dict[tuple[str | int, ...], list[Template]] = {}
     for one in templates:
-        found.setdefault(one.path[:size], []).append(one)
-    return {path: tuple(each) for path, each in found.items()}
+        groups.setdefault(one.path[:size], []).append(one)
+    return {path: tuple(each) for path, each in groups.items()}
 
 
 def _is_command(step: Step, one: Template) -> bool:
@@ -118,37 +119,37 @@ def _is_command(step: Step, one: Template) -> bool:
 
 
 def _spread(step: _S, errors: Errors, places: Mapping[str | int, Place]) -> tuple[_S, Errors]:
-    """Return a step that has a criterion for each item of the lists that expressions gave."""
-    told: list[Criterion] = []
+    """Return a step with one criterion for each item of the lists that expressions gave."""
+    criteria: list[Criterion] = []
     moved = {way: error for way, error in errors.items() if way[0] != "success"}
     for at, one in enumerate(step.success):
         error = errors.get(("success", at))
         if error is None and at in places:
             try:
-                told += spread(one)
+                criteria += spread(one)
                 continue
             except ValueError as wrong:
                 error = ExpressionError(str(wrong), places[at])
         if error is not None:
-            moved["success", len(told)] = error
-        told.append(one)
-    return msgspec.structs.replace(step, success=tuple(told)), moved
+            moved["success", len(criteria)] = error
+        criteria.append(one)
+    return msgspec.structs.replace(step, success=tuple(criteria)), moved
 
 
 def is_late(step: Step, one: Template) -> bool:
-    """Tell whether an expression is evaluated after the body; a wanted exit code is not."""
+    """Return True if an expression is evaluated after the step code; `exit_code` is not."""
     if one.path[0] == "success" and step.success[cast("int", one.path[1])].name in OF_SHELL:
         return False
     return one.path[0] in LATE
 
 
 def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
-    """Return a recipe as reports show it: its `test_meta` and vars have their values.
+    """Return a recipe for reports: its `test_meta` and vars are evaluated.
 
     Args:
         recipe: The recipe.
-        names: What the names of expressions mean before anything runs.
-        origins: Where the values of vars come from that are not the recipe's own.
+        names: The values of the names of expressions before any step runs.
+        origins: The sources of values of vars that are not in the recipe.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -157,20 +158,20 @@ def for_reports(recipe: Recipe, names: Mapping[str, Any], origins: Mapping[str, 
         return recipe
     values = names["vars"]
     meta = value_of(recipe, ("test_meta",), recipe.test_meta, names)
-    found = {name: origins.get(name, "recipe") for name in values}
-    return msgspec.structs.replace(recipe, test_meta=meta, vars=values, origins=found)
+    sources = {name: origins.get(name, "recipe") for name in values}
+    return msgspec.structs.replace(recipe, test_meta=meta, vars=values, origins=sources)
 
 
 def value_of(
     recipe: Recipe, path: tuple[str | int, ...], value: Any, names: Mapping[str, Any]
 ) -> Any:
-    """Return a value of the root of a recipe with those of the expressions in it.
+    """Return a root value of a recipe with its expressions replaced by their values.
 
     Args:
         recipe: The recipe.
-        path: Where the value stands.
+        path: The position of the value.
         value: The value as it was read.
-        names: What the names of expressions mean.
+        names: The values of the names of expressions.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -184,13 +185,13 @@ def valued(
     value: Any,
     names: Mapping[str, Any],
 ) -> Any:
-    """Return a value with those of the expressions in it.
+    """Return a value with its expressions replaced by their values.
 
     Args:
         templates: The expressions, each with its path.
-        path: Where the value stands.
+        path: The position of the value.
         value: The value as it was read.
-        names: What the names of expressions mean.
+        names: The values of the names of expressions.
 
     Raises:
         ExpressionError: An expression has no value.
@@ -198,50 +199,50 @@ def valued(
     for one in templates:
         if one.path[: len(path)] == path:
             rest = one.path[len(path) :]
-            given = one.value(names)
-            value = _put(value, one, rest, given) if rest else given
+            result = one.value(names)
+            value = _put(value, one, rest, result) if rest else result
     return value
 
 
 def is_early(template: Template) -> bool:
-    """Tell whether expressions have their values before anything runs."""
+    """Return True if an expression has its value before any step runs."""
     known = EARLY.union(FUNCTIONS)
     return all(chain.root in known for one in template.expressions for chain in one.reads)
 
 
 def plain_locks(names: Sequence[str], templates: Iterable[Template]) -> tuple[str, ...]:
-    """Return the names that are no expressions.
+    """Return the names of locks that are no expressions.
 
     Args:
         names: The locks as they are written.
-        templates: The expressions beside them, or of all fields.
+        templates: The expressions of the locks, or of all fields.
     """
     written = {one.path[1] for one in templates if one.path[0] == "locks" and len(one.path) > 1}
     return tuple(name for at, name in enumerate(names) if at not in written)
 
 
 def lock_names(templates: Iterable[Template], names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names that expressions give.
+    """Return the names of locks that expressions give.
 
     Args:
-        templates: The expressions, those of other fields among them.
-        names: What the names of expressions mean.
+        templates: The expressions, which may include those of other fields.
+        names: The values of the names of expressions.
 
     Raises:
-        ExpressionError: One has no value, or one that is no name of a lock.
+        ExpressionError: An expression has no value, or a value that is no name of a lock.
     """
     reader = keys_of(Step)["locks"].reader
     assert reader is not None  # noqa: S101
-    told: list[str] = []
+    locks: list[str] = []
     for one in templates:
         if one.path[0] == "locks":
             value = one.value(names)
             try:
-                given = reader.taken([value] if len(one.path) > 1 else value, "locks")
+                lock_values = reader.convert([value] if len(one.path) > 1 else value, "locks")
             except ValueError as error:
                 raise ExpressionError(str(error), one.place) from None
-            told += cast("tuple[str, ...]", given)
-    return tuple(told)
+            locks += cast("tuple[str, ...]", lock_values)
+    return tuple(locks)
 
 
 def later(templates: Iterable[Template]) -> dict[str, str]:
@@ -250,24 +251,24 @@ def later(templates: Iterable[Template]) -> dict[str, str]:
     Args:
         templates: The expressions in the values of a recipe's root.
     """
-    found: dict[str, str] = {}
+    late: dict[str, str] = {}
     for one in templates:
         for expression in one.expressions if one.path[0] == "vars" else ():
             for chain in expression.reads:
                 name = chain.parts[0] if chain.root == "vars" and chain.parts else None
-                if chain.root in _OF_A_RUN or name in found:
-                    found.setdefault(str(one.path[1]), found.get(str(name), chain.root))
-    return found
+                if chain.root in _OF_A_RUN or name in late:
+                    late.setdefault(str(one.path[1]), late.get(str(name), chain.root))
+    return late
 
 
 def _key(step: Step, field: str) -> tuple[str, Key]:
     return next(pair for pair in keys_of(type(step)).items() if pair[1].field == field)
 
 
-def _taken(step: Step, field: str, value: Any, due: list[Template]) -> Any:
+def _converted(step: Step, field: str, value: Any, due: list[Template]) -> Any:
     name, key = _key(step, field)
     try:
-        return value if key.reader is None else key.reader.taken(value, name)
+        return value if key.reader is None else key.reader.convert(value, name)
     except ValueError as error:
         place = next(one.place for one in due if one.path[0] == field)
         raise ExpressionError(str(error), place) from None
@@ -277,8 +278,8 @@ def _command(
     step: ShellStep, one: Template, names: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> dict[str, Any]:
     if len(one.path) > 1:
-        given = cast("tuple[str, ...]", changed.get("cmd", step.cmd))
-        return _words(_put(given, one, one.path[1:], command_line.word(one, names)), one)
+        words = cast("tuple[str, ...]", changed.get("cmd", step.cmd))
+        return _words(_put(words, one, one.path[1:], command_line.word(one, names)), one)
     if not any(isinstance(piece, str) and piece.strip() for piece in one.pieces):
         return _words(_listed(one, names), one)
     if step.shell is None and not command_line.template_needs_shell(one):
@@ -289,15 +290,15 @@ def _command(
 
 
 def _listed(one: Template, names: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the list that a command line is which is nothing but an expression."""
-    found = [each.value(names) for each in one.expressions]
-    if len(found) != 1 or not isinstance(found[0], list):
+    """Return the list that an expression gives for a complete command line."""
+    values = [each.value(names) for each in one.expressions]
+    if len(values) != 1 or not isinstance(values[0], list):
         raise ExpressionError(command_line.WHOLE, one.place)
-    return tuple(as_text(word) for word in found[0])
+    return tuple(as_text(word) for word in values[0])
 
 
 def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
-    """Return a command that can be executed."""
+    """Return the field `cmd` after the command was checked."""
     try:
         return {"cmd": key_types.command(tuple(key_types.word(word) for word in words))}
     except ValueError as error:
@@ -305,7 +306,7 @@ def _words(words: tuple[str, ...], one: Template) -> dict[str, Any]:
 
 
 def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of a value with another one somewhere in it."""
+    """Return a copy of a value in which one part is replaced."""
     at, rest = path[0], path[1:]
     if isinstance(into, Criterion):
         try:
@@ -325,44 +326,44 @@ def _put(into: Any, one: Template, path: tuple[str | int, ...], value: Any) -> A
 
 
 def _with(struct: msgspec.Struct, field: str, value: Any, one: Template) -> msgspec.Struct:
-    """Return a Struct with another value of a field, which its key takes."""
+    """Return a Struct with a new value of one field, checked by the reader of its key."""
     key = next((each for each in keys_of(type(struct)).values() if each.field == field), None)
     try:
         if key is not None and key.reader is not None:
-            value = key.reader.taken(value, field)
+            value = key.reader.convert(value, field)
     except ValueError as error:
         raise ExpressionError(str(error), one.place) from None
     return msgspec.structs.replace(struct, **{field: value})
 
 
 def with_value(one: Criterion, way: tuple[str | int, ...], value: Any) -> Criterion:
-    """Return a criterion with the value of an expression in what it asks for.
+    """Return a criterion in which an expression is replaced by its value.
 
     Args:
-        one: The criterion; `spread` looks at that of a plugin as a whole.
-        way: The keys and places that lead to the expression in what is written.
-        value: The value. A list in the place of a list becomes a tuple; see `spread`.
+        one: The criterion; the complete value of a plugin's criterion is checked by `spread`.
+        way: The keys and indexes of the expression in the value of the criterion.
+        value: The value. A list in place of a list becomes a tuple; see `spread`.
 
     Raises:
-        ValueError: The criterion does not take it; the text says why.
+        ValueError: The criterion does not accept the value; the message says why.
     """
     if one.brought or one.name == "result_schema":
         return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, value))
     if one.name != "files":
-        taken = _value_taken(keys_of(Success)[one.name].reader, one.name, way, value)
+        converted = _converted_part(keys_of(Success)[one.name].reader, one.name, way, value)
         is_part = one.name in OF_SHELL and way
-        wanted = _value_put(one.wanted, way, taken) if is_part else taken
+        wanted = _value_put(one.wanted, way, converted) if is_part else converted
         return msgspec.structs.replace(one, wanted=wanted)
     rule = str(way[0])
-    taken = _value_taken(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
-    return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, as_json(taken)))
+    converted = _converted_part(keys_of(FileRules)[rule].reader, f"files.{rule}", way[1:], value)
+    return msgspec.structs.replace(one, wanted=_value_put(one.wanted, way, as_json(converted)))
 
 
 def spread(one: Criterion) -> Iterator[Criterion]:
-    """Return the criteria that a list makes which an expression gave; else the criterion.
+    """Yield one criterion for each item of a list that an expression gave; else the criterion.
 
     Raises:
-        ValueError: It is a plugin's, which does not take what it asks for now.
+        ValueError: A plugin's criterion does not accept its value.
     """
     if one.brought:
         checked(one.brought.type, one.name, one.wanted)
@@ -374,13 +375,15 @@ def spread(one: Criterion) -> Iterator[Criterion]:
         yield msgspec.structs.replace(one, wanted=each)
 
 
-def _value_taken(reader: Reader | None, title: str, way: tuple[str | int, ...], value: Any) -> Any:
-    """Return a value as the reader of its key takes it, that of an item where a way leads on."""
+def _converted_part(
+    reader: Reader | None, title: str, way: tuple[str | int, ...], value: Any
+) -> Any:
+    """Return a value converted by the reader of its key, or of an item below the key."""
     for number in way:
         reader, title = reader and reader.item, f"{title}[{number}]"
-    assert reader is not None  # noqa: S101  # a list was read there
+    assert reader is not None  # noqa: S101  # the reader of a list has a reader of its items
     try:
-        return reader.taken(value, title)
+        return reader.convert(value, title)
     except ValueError as error:
         if not way or not isinstance(value, list):
             raise
@@ -388,7 +391,7 @@ def _value_taken(reader: Reader | None, title: str, way: tuple[str | int, ...], 
 
 
 def _value_put(into: Any, way: tuple[str | int, ...], value: Any) -> Any:
-    """Return a copy of JSON with another value somewhere in it."""
+    """Return a copy of JSON in which one part is replaced."""
     if not way:
         return value
     copy = into.copy()

@@ -1,4 +1,4 @@
-"""Mapping reader: the keys of a mapping to the fields of a Struct."""
+"""Mapping reader: from the keys of a mapping to the fields of a Struct."""
 
 import sys
 from collections.abc import Callable
@@ -16,20 +16,21 @@ from pytest_orchestrator.recipe.fields.values import FAILED
 from pytest_orchestrator.recipe.parsing.nodes import Pairs
 
 Unknown = Callable[[str, Node], None]
-"""Is told of a key that the Struct does not have, and of its node."""
+"""Called with a key that the Struct does not have, and with its node."""
 
 
 class Key(NamedTuple):
-    """What is known of one key.
+    """Properties of one key.
 
     Attributes:
         field: The name of the field.
         said: Its description and an example.
-        reader: Reads its value; None where the loader does that itself.
-        is_required: The key must be there.
-        names: Those that expressions in its value may use; None where none may stand there.
-        is_text: The field holds the text of an expression until its value is known; else it
-            is as if it were not given.
+        reader: The reader of its value; None if the loader reads the key with its own code.
+        is_required: True if the key must exist.
+        names: The names that expressions in its value may use; None if expressions are not
+            allowed.
+        is_text: True if the field holds the text of an expression until it is evaluated;
+            otherwise the field has its default until then.
     """
 
     field: str
@@ -40,16 +41,16 @@ class Key(NamedTuple):
     is_text: bool
 
 
-@lru_cache(maxsize=256)  # those of plugins come and go with a session
+@lru_cache(maxsize=256)  # the models of plugins change with the session
 def keys_of(model: type[Struct]) -> dict[str, Key]:
-    """The keys that a mapping may have: the fields of a Struct that have a description."""
+    """Return the keys that a mapping may have: the fields of a Struct that have a description."""
     return {
         field.encode_name: _key(field, said) for field in fields(model) for said in said_of(field)
     }
 
 
 def said_of(field: FieldInfo) -> list[Meta]:
-    """What is said about a field that has a description."""
+    """Return the description of a field; empty if it has none."""
     metas = get_args(field.type)[1:] if get_origin(field.type) is Annotated else ()
     return [meta for meta in metas if isinstance(meta, Meta) and meta.description]
 
@@ -63,7 +64,7 @@ def _key(field: FieldInfo, said: Meta) -> Key:
 
 
 def _bare(hint: Any) -> list[Any]:
-    """Return the types that a field may have, without what is said about them."""
+    """Return the types that a field may have, without their `Meta`."""
     if get_origin(hint) is Annotated:
         return _bare(get_args(hint)[0])
     if get_origin(hint) in {Union, UnionType}:
@@ -72,30 +73,30 @@ def _bare(hint: Any) -> list[Any]:
 
 
 def fields_of(
-    model: type[Struct], found: Pairs, reading: Reading, unknown: Unknown, prefix: str = ""
+    model: type[Struct], pairs: Pairs, reading: Reading, unknown: Unknown, prefix: str = ""
 ) -> dict[str, Any]:
-    """Read the keys of a mapping that belong to fields of a Struct.
+    """Read the keys of a mapping into the fields of a Struct.
 
     Args:
         model: The Struct.
-        found: The keys and their nodes.
-        reading: Takes the problems.
-        unknown: Is told of every other key.
-        prefix: What the keys are below, such as ``success.``.
+        pairs: The keys and their nodes.
+        reading: Receives the problems.
+        unknown: Called for every other key.
+        prefix: The prefix of the keys in messages, such as ``success.``.
 
     Returns:
-        The fields that were given and could be read.
+        The fields that are in the file and could be read.
     """
-    known = keys_of(model)
+    keys = keys_of(model)
     values: dict[str, Any] = {}
-    for name, (key_node, node) in found.items():
-        key = known.get(name)
+    for name, (key_node, node) in pairs.items():
+        key = keys.get(name)
         if key is None:
             unknown(name, key_node)
         elif key.reader is not None:
             value = _read(key, key.reader, node, prefix + name, reading)
             if value is not FAILED:
-                # Thousands of steps name the same module.
+                # Interned, because thousands of steps name the same module.
                 values[key.field] = sys.intern(value) if type(value) is str else value
     return values
 
@@ -109,5 +110,5 @@ def _read(key: Key, by: Reader, node: Node, name: str, reading: Reading) -> Any:
         return value
     reading.templates.check(value, key.names, reading.problems, reading.where)
     whole = type(value) is Template
-    value = reading.templates.taken(value, *reading.path, key.field)
+    value = reading.templates.extract(value, *reading.path, key.field)
     return FAILED if whole and not key.is_text else value

@@ -1,6 +1,6 @@
-"""JSON values of nodes, and the expressions that are taken out of them.
+"""JSON values of nodes, and the expressions in them.
 
-What stays in the field is the text as it is written; `resolve` puts the values in its place.
+A field keeps the text of an expression as it is written; `resolve` replaces it by the value.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -35,23 +35,23 @@ _CURE = "write the value itself; $${{ is plain text"
 
 
 class Failed:
-    """Stands for a value that has its problem already."""
+    """Type of the placeholder for a value whose problem is already reported."""
 
 
 FAILED: Final = Failed()
 
 
 class Values:
-    """Reads values of one file.
+    """Reads the values of one file.
 
     Args:
-        text: The whole text, without a byte order mark.
-        problems: Takes what cannot be read.
-        expressions: Expressions may stand in the values.
+        text: The complete text, without a byte order mark.
+        problems: Receives the problems.
+        expressions: True if the values may contain expressions.
 
     Attributes:
-        with_expressions: Reads the values in which expressions may stand.
-        templated: There are expressions, or what looks like one, somewhere in the text.
+        with_expressions: Reader of values that may contain expressions.
+        templated: True if the text contains `${{` anywhere.
     """
 
     def __init__(self, text: str, problems: Problems, *, expressions: bool = False) -> None:
@@ -64,37 +64,36 @@ class Values:
         )
 
     def place(self, node: Node) -> Place:
-        """Where a node stands."""
+        """Return the place of a node."""
         return place_of(node, self._text)
 
     def json(self, node: Node) -> Json:
-        """The value of a node and all below it.
+        """Return the value of a node and all nodes below it.
 
         Args:
             node: A node that was checked.
 
         Returns:
-            The value, shared with no one. Where there was a problem it is noted, and the
-            value is of no use.
+            A new value. After a problem, which is reported, the value is invalid.
         """
         if type(node) is ScalarNode:
             return cast("Json", self.scalar(node))
         if type(node) is MappingNode:
-            found = {}
+            values = {}
             for name, (key, value) in pairs(node).items():
                 self.is_name(name, key)
-                found[name] = self.json(value)
-            return found
+                values[name] = self.json(value)
+            return values
         return [self.json(item) for item in node.value]
 
     def is_name(self, name: str, node: Node) -> bool:
-        """Tell whether a key has no expression in it; note that where it has one."""
+        """Return True if a key contains no expression, and report the problem otherwise."""
         if OPENING in name:
             self._problems.add(self.place(node), _NOWHERE, hint="it can in values")
         return OPENING not in name
 
     def scalar(self, node: ScalarNode) -> None | bool | int | float | str | Template | Failed:
-        """The value of a scalar node, or `FAILED` where it has a problem."""
+        """Return the value of a scalar node, or `FAILED` after its problem was reported."""
         text: str = node.value
         if OPENING in text:
             return self._template(node, text)
@@ -111,16 +110,16 @@ class Values:
 
     def _template(self, node: ScalarNode, text: str) -> Template | str | Failed:
         try:
-            found = template(text, self.place(node))
+            parsed = template(text, self.place(node))
         except ExpressionError as error:
             if self._expressions:
                 return self._fail(node, str(error), self.trap(node))
             return self._fail(node, _NOWHERE, _CURE)
-        is_text = isinstance(found, str)
-        return found if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
+        is_text = isinstance(parsed, str)
+        return parsed if is_text or self._expressions else self._fail(node, _NOWHERE, _CURE)
 
     def trap(self, node: ScalarNode) -> str:
-        """The cure where YAML took the end of a text for a comment."""
+        """Return the cure if YAML read the end of a text as a comment."""
         rest = self._text[node.end_mark.index :].partition("\n")[0]
         if node.tag == PLAIN and rest.lstrip(" ").startswith("#"):
             return "` #` begins a comment in YAML: quote the text"
@@ -132,38 +131,38 @@ class Values:
 
 
 class Templates:
-    """Takes expressions out of values that were read.
+    """Collects the expressions in values.
 
     Attributes:
-        found: Those that were taken out, each with its path.
-        expressions: All expressions that were met, bare ones too.
+        found: The templates that were replaced by their text, each with its path.
+        expressions: All expressions, including bare ones.
     """
 
     def __init__(self) -> None:
         self.found: list[Template] = []
         self.expressions: list[Expression] = []
 
-    def taken(self, value: Any, *path: str | int) -> Any:
-        """Return a value with the text of each expression in its place."""
+    def extract(self, value: Any, *path: str | int) -> Any:
+        """Return a value in which each template is replaced by its text, and collect it."""
         if type(value) is Template:
             self.found.append(msgspec.structs.replace(value, path=path))
             return value.text
         if isinstance(value, dict):
-            return {name: self.taken(each, *path, name) for name, each in value.items()}
+            return {name: self.extract(each, *path, name) for name, each in value.items()}
         if isinstance(value, list | tuple):
             kind = type(value)
-            return kind([self.taken(each, *path, at) for at, each in enumerate(value)])
+            return kind([self.extract(each, *path, at) for at, each in enumerate(value)])
         return value
 
     def move(
         self, other: "Templates", moved: Callable[[tuple[str | int, ...]], tuple[str | int, ...]]
     ) -> None:
-        """Take those of another, whose paths become others."""
+        """Add the templates of another collection with new paths."""
         self.found += [msgspec.structs.replace(one, path=moved(one.path)) for one in other.found]
         self.expressions += other.expressions
 
     def check(self, value: Any, names: Collection[str], problems: Problems, where: str) -> None:
-        """Note the names in the expressions of a value that mean nothing there."""
+        """Report names in the expressions of a value that are unknown there."""
         for expression in expressions(value):
             self.expressions.append(expression)
             wrong = unknown(expression, names, problems.variables)
@@ -172,7 +171,7 @@ class Templates:
 
 
 def expressions(value: object) -> Iterator[Expression]:
-    """Return all expressions in a value that was read."""
+    """Yield all expressions in a value that was read."""
     if isinstance(value, Expression):
         yield value
     elif isinstance(value, Template):
@@ -186,7 +185,7 @@ def expressions(value: object) -> Iterator[Expression]:
 
 
 def has_template(value: object) -> bool:
-    """Tell whether an expression stands within a value that was read."""
+    """Return True if a value that was read contains an expression."""
     if isinstance(value, dict):
         return any(map(has_template, value.values()))
     if isinstance(value, list | tuple):

@@ -1,1 +1,1 @@
-"""Recipe loader: from a file to a frozen recipe or to all of its problems."""
+"""Recipe loader: from a file to a frozen recipe, or to all problems of the file."""

@@ -1,6 +1,6 @@
 """Cross-step checks: services, inline steps, and the names that expressions read.
 
-Such a key is an error that says what to do instead.
+Each problem is an error with a cure.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,12 +29,12 @@ _OF_A_STEP = ("outcome", "result", "exit_code", "seconds")
 
 
 class NameChecks:
-    """Checks the expressions of one file.
+    """Checks the names in the expressions of one file.
 
     Args:
-        problems: Takes what is wrong.
+        problems: Receives the problems.
         variables: Names of the vars that the file declares.
-        matrix: Names of its matrix; None where they are not known yet.
+        matrix: Names of its matrix; None if they are not known yet.
         fixtures: Fixtures that the file names for all steps.
     """
 
@@ -57,10 +57,10 @@ class NameChecks:
                 self._shared(expression, chain, "")
 
     def check_secrets(self, secrets: Mapping[str, Place]) -> None:
-        """Check that the vars are there that are to be masked.
+        """Check that the vars exist that `secrets` names.
 
         Args:
-            secrets: The places of such as ``secrets.vars.pin``.
+            secrets: The place of each secret by its path, such as ``secrets.vars.pin``.
         """
         for secret, place in secrets.items():
             _, kind, name = secret.split(".", 2) if secret.count(".") > 1 else ("", "", "")
@@ -68,11 +68,11 @@ class NameChecks:
                 self._unknown(place, f"no var {quoted(name)}", name, self._vars, " in 'secrets'")
 
     def check_order(self, templates: Sequence[Template], required: Collection[str]) -> None:
-        """Check that vars read those above them, and a matrix what there is at collection.
+        """Check that a var reads only vars above it, and a matrix only values known at collection.
 
         Args:
             templates: The expressions in the values of the root.
-            required: The vars that are given from outside.
+            required: The vars whose values come from outside.
         """
         late = later(templates)
         for one in templates:
@@ -103,34 +103,34 @@ class NameChecks:
         """Check the expressions of steps.
 
         Args:
-            steps: The steps in the order they run.
-            final: Those of ``finally``.
-            inner: For each step that uses a file the names of what it stands for.
+            steps: The steps in execution order.
+            final: The steps of ``finally``.
+            inner: For each step with `use`, the names of the used steps.
         """
         if not any(each.expressions for each in (*steps, *final)):
-            return  # as in most files
+            return  # most files
         flat = {each.name: inner.get(each.name, [each.name]) for each in (*steps, *final)}
-        names = {name: at for at, found in enumerate(flat.values()) for name in found}
+        names = {name: at for at, inner_names in enumerate(flat.values()) for name in inner_names}
         own = {name: 1 << at for at, name in enumerate(flat)}
         before: dict[str, int] = {}
-        for each in steps:  # what a step waits for stands before it
-            known = 0
+        for each in steps:  # the steps that a step waits for come before it
+            ended_before = 0
             for wait in awaited(each):
-                known |= before.get(wait, 0) | own.get(wait, 0)
-            before[each.name] = known
-            self._step(each, names, known)
+                ended_before |= before.get(wait, 0) | own.get(wait, 0)
+            before[each.name] = ended_before
+            self._step(each, names, ended_before)
         ended = sum(own[name] for name in {each.name for each in steps})
         for each in final:
             self._step(each, names, ended)
             ended |= own[each.name]
 
-    def _step(self, each: Draft, names: Mapping[str, int], known: int) -> None:
+    def _step(self, each: Draft, names: Mapping[str, int], ended_before: int) -> None:
         """Check one step.
 
         Args:
             each: The step.
-            names: All that can be read of, each with the number of its step.
-            known: The steps that have ended by then: a bit for each.
+            names: The names of all steps, each with the number of its step in this file.
+            ended_before: The steps that have ended before this step, as a bit mask.
         """
         where = f" in {each.title}"
         fixtures = {*self._fixtures, *each.fields.get("fixtures", ())}
@@ -138,7 +138,7 @@ class NameChecks:
             for chain in _looked_up(expression):
                 name = chain.parts[0]
                 if chain.root == "steps":
-                    self._of_step(expression, str(name), each, names, known)
+                    self._of_step(expression, str(name), each, names, ended_before)
                     self._field(expression, chain, chain.parts[1:2], _OF_A_STEP, where)
                 elif chain.root == "fixtures" and name not in fixtures:
                     head = f"{each.title} does not name the fixture {quoted(str(name))}"
@@ -153,9 +153,9 @@ class NameChecks:
         name: str,
         each: Draft,
         names: Mapping[str, int],
-        known: int,
+        ended_before: int,
     ) -> None:
-        if name in names and known >> names[name] & 1:
+        if name in names and ended_before >> names[name] & 1:
             return
         if name in names:
             head = f"{each.title} reads steps.{name}, and does not wait for it"
@@ -164,15 +164,15 @@ class NameChecks:
             return
         hint = dashed(expression.text, name)
         if hint and unknown(expression, TRIED):
-            return  # which is told already
-        hint = hint or self._problems.meant(name, names)
+            return  # already reported
+        hint = hint or self._problems.suggest(name, names)
         inside = [one for one in names if one.startswith(f"{name}.")]
         if inside:
             hint = f"it stands for {', '.join(inside[:_MOST])}: steps['{inside[0]}']"
         self._problems.add(expression.place, f"no step {quoted(name)} of this recipe", hint=hint)
 
     def _shared(self, expression: Expression, chain: "Chain", where: str) -> None:
-        """Check what all steps may read."""
+        """Check the names that are the same for all steps."""
         name = str(chain.parts[0])
         if chain.root == "vars" and name not in self._vars:
             self._unknown(expression.place, f"no var {quoted(name)}", name, self._vars, where)
@@ -189,7 +189,7 @@ class NameChecks:
         known: Sequence[str],
         where: str,
     ) -> None:
-        """Check a name that is looked up in what has some names and no others."""
+        """Check a name in an object that has a fixed set of names."""
         for name in parts:
             if known and isinstance(name, str) and name not in known:
                 head = f"no {quoted(name)} in '{chain.root}'"
@@ -205,11 +205,11 @@ class NameChecks:
 
 
 def _looked_up(expression: Expression) -> "list[Chain]":
-    """Return what an expression looks up by a name that is written down and must be there."""
+    """Return lookups whose first key is written literally and must exist."""
     return [
         chain
         for chain in expression.reads
-        if chain.parts and isinstance(chain.parts[0], str) and not chain.asked
+        if chain.parts and isinstance(chain.parts[0], str) and not chain.is_optional
     ]
 
 
@@ -224,25 +224,25 @@ _AT_THE_END = frozenset(
 )
 _LEAVE = "leave it out"
 _OWN = "and a service has a process of its own"
-_GOES_ON = "and a service goes on"
+_KEEPS_RUNNING = "and a service keeps running"
 
 
 class ServiceChecks:
     """Checks the services among the steps of a file.
 
     Args:
-        problems: Takes what is wrong.
+        problems: Receives the problems.
     """
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
 
     def check(self, drafts: Sequence[Draft], fixtures: Sequence[str]) -> None:
-        """Note what cannot be; let what a service prints be read as text.
+        """Check all services; the default `parse` of a shell service becomes `text`.
 
         Args:
-            drafts: All steps, in the order in which they run, with their needs.
-            fixtures: Those of the recipe.
+            drafts: All steps in execution order, with their needs.
+            fixtures: The fixtures of the recipe.
         """
         needs = {each.name: tuple(each.fields.get("needs", ())) for each in drafts}
         for each in drafts:
@@ -268,20 +268,20 @@ class ServiceChecks:
             tail = f" has '{names[0]}', so the step would run inside pytest, {_OWN}"
             self._note(each, "fixtures", tail, "hand over by the Context what it needs")
         if fields.get("heap"):
-            self._note(each, "heap", " is told by a step that returns, and a service is ended")
+            self._note(each, "heap", " is measured when a step returns, and a service is ended")
         if fields.get("parse", "text") != "text":
-            tail = f" reads what was printed to the end, {_GOES_ON}"
+            tail = f" reads what was printed to the end, {_KEEPS_RUNNING}"
             self._note(each, "parse", tail, f"{_LEAVE}; 'ready' has 'stdout_matches'")
         for criterion in fields.get("success", ()):
             if criterion.name in _AT_THE_END:
-                tail = f" is known at the end of a step, {_GOES_ON}"
+                tail = f" is known at the end of a step, {_KEEPS_RUNNING}"
                 self._add(each, criterion.place, criterion.name, tail, _LEAVE)
         if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
             cure = "give 'file', 'port' or 'stdout_matches'"
             self._note(each, "ready", " names nothing to wait for", cure)
 
     def _check_locks(self, each: Draft, drafts: Iterable[Draft], before: set[str]) -> None:
-        """Note who would wait for ever for what a service holds to the end."""
+        """Report steps that would wait forever for a lock that a service holds to the end."""
         held = set(each.fields.get("locks", ()))
         for other in drafts:
             shared = [name for name in other.fields.get("locks", ()) if name in held]
@@ -304,13 +304,13 @@ _OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"}
 def check_inline(
     steps: Iterable[Draft], shared: Collection[str], values: Values, problems: Problems
 ) -> None:
-    """Note criteria that need a process of its own where a step has none.
+    """Report criteria that need a separate process if the step has none.
 
     Args:
         steps: The steps as they were read.
-        shared: Fixtures of the recipe, which all steps are given.
-        values: Tells places.
-        problems: Takes what is wrong.
+        shared: Fixtures of the recipe, which all steps request.
+        values: Returns the places of nodes.
+        problems: Receives the problems.
     """
     for step in steps:
         cause = _cause(step, shared)
@@ -331,7 +331,7 @@ def check_inline(
 
 def _cause(step: Draft, shared: Collection[str]) -> str:
     if issubclass(step.model, SshStep):
-        return "measure there what is to be asked, and print it"
+        return "measure it on that machine, and print it"
     if not issubclass(step.model, CodeStep):
         return ""
     if step.fields.get("isolation") == "inline":

@@ -22,16 +22,16 @@ from pytest_orchestrator.recipe.problems import quoted, shortened
 def criteria_of(
     node: Node, reading: Reading, model: type[Step], known: Extensions
 ) -> tuple[Criterion, ...]:
-    """Read what must hold after a step.
+    """Read the success criteria of a step.
 
     Args:
         node: The value of ``success``.
-        reading: Takes the problems.
+        reading: Receives the problems.
         model: The type of the step.
-        known: The criteria that there are.
+        known: The criteria that exist.
 
     Returns:
-        A criterion for each thing that is asked for, in the order of the file.
+        One criterion for each condition, in the order of the file.
     """
     if type(node) is not MappingNode:
         reading.mismatch(node, "success", "a mapping")
@@ -43,37 +43,37 @@ class _Criteria:
     """Reads the criteria of one step."""
 
     def __init__(
-        self, found: Pairs, reading: Reading, model: type[Step], known: Extensions
+        self, key_nodes: Pairs, reading: Reading, model: type[Step], known: Extensions
     ) -> None:
         self._brought = known.criteria
         self._keys = keys_of(known.success)
         self._success = known.success
-        self._found = found
+        self._pairs = key_nodes
         self._reading = reading
         self._model = model
 
     def each(self) -> Iterator[Criterion]:
-        """The criteria that could be read."""
+        """Yield the criteria that could be read."""
         own = Templates()
         reading = self._reading._replace(templates=own)
-        wanted = fields_of(self._success, self._found, reading, self._unknown, "success.")
+        wanted = fields_of(self._success, self._pairs, reading, self._unknown, "success.")
         number, starts = 0, {}
-        for name, (key, node) in self._found.items():
+        for name, (key, node) in self._pairs.items():
             if name in OF_SHELL and issubclass(self._model, CodeStep):
                 self._foreign(name, key)
             field = self._keys[name].field if name in self._keys else ""
             if field in wanted:
                 starts[field] = (number, self._is_several(name, wanted[field]))
-                found = self._plain(name, wanted[field], node)
+                criteria = self._plain(name, wanted[field], node)
             else:
-                found = self._own(name, node, number)
-            for each in found:
+                criteria = self._own(name, node, number)
+            for each in criteria:
                 number += 1
                 yield each
         self._reading.templates.move(own, lambda path: _moved(path, starts))
 
     def _is_several(self, name: str, value: Any) -> bool:
-        """Tell whether a list of things makes as many criteria."""
+        """Return True if the items of a list become separate criteria."""
         one = name in self._brought or name in OF_SHELL
         return isinstance(value, tuple) and not one
 
@@ -89,7 +89,7 @@ class _Criteria:
                 yield Criterion(name, each, place(item))
 
     def _own(self, name: str, node: Node, number: int) -> Iterator[Criterion]:
-        """The criteria of a key that has keys itself; they are in their places from a number on."""
+        """Yield the criteria of a key with nested keys; their positions begin at a number."""
         if name == "result_schema":
             yield from self._schema(node, ("success", number, "wanted"))
         if name != "files":
@@ -100,41 +100,41 @@ class _Criteria:
         if not node.value:
             self._reading.wrong(node, "success.files", " is [], should have an entry in it")
         for at, entry in enumerate(node.value):
-            found = self._file(entry, f"files[{at}]", ("success", number, "wanted"))
-            if found:
+            criterion = self._file(entry, f"files[{at}]", ("success", number, "wanted"))
+            if criterion:
                 number += 1
-                yield found
+                yield criterion
 
     def _file(self, node: Node, title: str, path: tuple[str | int, ...]) -> Criterion | None:
         reading = self._reading._replace(templates=Templates(), path=path)
         if type(node) is not MappingNode or node.tag == BROKEN:
             return reading.mismatch(node, f"success.{title}", "a mapping") and None
         unknown = partial(self._unknown_of_file, title)
-        found = pairs(node)
-        rules = fields_of(FileRules, found, reading, unknown, f"success.{title}.")
-        if "path" not in found:
+        key_nodes = pairs(node)
+        rules = fields_of(FileRules, key_nodes, reading, unknown, f"success.{title}.")
+        if "path" not in key_nodes:
             place = reading.values.place(node)
             reading.problems.add(place, f"'{title}' is missing 'path'", reading.where)
-        # The value of an expression is put in the place of its text.
+        # The text of an expression is a placeholder that `resolve` replaces by its value.
         rules = {str(one.path[3]): one.text for one in reading.templates.found} | rules
         self._reading.templates.move(reading.templates, lambda path: path)
         least, most = rules.get("min_bytes"), rules.get("max_bytes")
         if isinstance(least, int) and isinstance(most, int) and least > most:
             reading.wrong(
-                found["min_bytes"][1], f"success.{title}.min_bytes", " is above 'max_bytes'"
+                key_nodes["min_bytes"][1], f"success.{title}.min_bytes", " is above 'max_bytes'"
             )
         if "path" not in rules:
             return None
-        at = {key: reading.values.place(value) for key, (_, value) in found.items()}
+        at = {key: reading.values.place(value) for key, (_, value) in key_nodes.items()}
         for key, value in rules.items():
             if isinstance(value, tuple):
-                items = enumerate(found[key][1].value)
+                items = enumerate(key_nodes[key][1].value)
                 at |= {f"{key}/{n}": reading.values.place(item) for n, item in items}
         wanted = {key: list(one) if isinstance(one, tuple) else one for key, one in rules.items()}
         return Criterion("files", wanted, at["path"], at)
 
     def _unknown_of_file(self, title: str, name: str, node: Node) -> None:
-        hint = self._reading.problems.meant(name, keys_of(FileRules))
+        hint = self._reading.problems.suggest(name, keys_of(FileRules))
         head = f"unknown key {quoted(name)} in '{title}'"
         place = self._reading.values.place(node)
         self._reading.problems.add(place, head, self._reading.where, hint=hint)
@@ -144,11 +144,11 @@ class _Criteria:
         if type(node) is not MappingNode or node.tag == BROKEN:
             reading.mismatch(node, "success.result_schema", "a mapping")
             return
-        known = len(problems)
+        number_before = len(problems)
         written = reading.values.with_expressions.json(node)
         reading.templates.check(written, AFTER, reading.problems, reading.where)
-        schema = reading.templates.taken(written, *path)
-        if len(problems) > known:
+        schema = reading.templates.extract(written, *path)
+        if len(problems) > number_before:
             return
         nodes = dict(_nodes(node, ()))
         for way, fault in () if has_template(written) else json_schema.faults(schema):
@@ -164,14 +164,14 @@ class _Criteria:
 
     def _unknown(self, name: str, node: Node) -> None:
         problems, place = self._reading.problems, self._reading.values.place(node)
-        hint = problems.meant(name, self._keys)
+        hint = problems.suggest(name, self._keys)
         problems.add(place, f"unknown criterion {quoted(name)}", self._reading.where, hint=hint)
 
 
 def _moved(
     path: tuple[str | int, ...], starts: dict[str, tuple[int, bool]]
 ) -> tuple[str | int, ...]:
-    """Return where in the criteria of a step a value of ``success`` is."""
+    """Return the position among the criteria of a step that a value of ``success`` moves to."""
     number, is_several = starts.get(str(path[0]), (0, False))
     rest = path[1:]
     if is_several:
@@ -180,7 +180,7 @@ def _moved(
 
 
 def _nodes(node: Node, way: json_schema.Way) -> Iterator[tuple[json_schema.Way, Node]]:
-    """The nodes of a value, each by what leads to it."""
+    """Yield a node and all nodes below it, each with the keys that lead to it."""
     yield way, node
     if type(node) is MappingNode:
         for name, (_, below) in pairs(node).items():

@@ -43,11 +43,11 @@ class Document:
     """Reads the document of one file.
 
     Args:
-        text: The whole text, without a byte order mark.
-        problems: Takes what is wrong.
-        uses: The files that are used.
-        known: The types of steps and criteria that there are.
-        max_bytes: The limit of the size of a file.
+        text: The complete text, without a byte order mark.
+        problems: Receives the problems.
+        uses: Loads the used files.
+        known: The step types and criteria that exist.
+        max_bytes: The size limit of a file.
     """
 
     def __init__(
@@ -61,54 +61,54 @@ class Document:
         self._values = Values(text, problems)
         self._reading = Reading(self._values, problems, "", Templates())
         self._hints: set[str] = set()
-        self._found: Pairs = {}
+        self._pairs: Pairs = {}
         self._defaults: Pairs = {}
 
     def fields(self) -> dict[str, Any]:
-        """The fields of the recipe that come from its text.
+        """Return the fields of the recipe that come from its text.
 
         Raises:
-            Refused: There is a problem.
+            Refused: The file has a problem.
         """
         root = self._root()
-        found = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
-        self._found = found
+        key_nodes = {name: pair for name, pair in pairs(root).items() if not name.startswith("x-")}
+        self._pairs = key_nodes
         self._problems.variables = self._declared()
-        fields = fields_of(Recipe, found, self._reading, self._unknown)
-        if "steps" not in found and not any("'steps'" in hint for hint in self._hints):
+        fields = fields_of(Recipe, key_nodes, self._reading, self._unknown)
+        if "steps" not in key_nodes and not any("'steps'" in hint for hint in self._hints):
             self._problems.add(self._values.place(root), "missing 'steps'", hint=_WANTED)
-        self._read_own(found, fields)
-        fields["steps"], fields["final"] = self._steps(found, fields)
+        self._read_own(key_nodes, fields)
+        fields["steps"], fields["final"] = self._steps(key_nodes, fields)
         fields["templates"] = tuple(self._reading.templates.found)
-        fields["at"] = {name: self._values.place(node) for name, (_, node) in found.items()}
+        fields["at"] = {name: self._values.place(node) for name, (_, node) in key_nodes.items()}
         for key in ("matrix", "vars", "required"):
             fields["at"] |= self._places(key)
         return fields
 
-    def _read_own(self, found: Pairs, fields: dict[str, Any]) -> None:
-        """Read the keys that are more than values of one type."""
-        if "defaults" in found:
+    def _read_own(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
+        """Read the keys whose values need more than a reader of one type."""
+        if "defaults" in key_nodes:
             reading = self._reading._replace(templates=Templates())
-            node = found["defaults"][1]
+            node = key_nodes["defaults"][1]
             fields["defaults"], self._defaults = step_loader.read_defaults(node, reading)
-        for key in ("vars", "test_meta"):  # whose keys are known before a run
-            if key in found and type(found[key][1]) is ScalarNode:
-                self._reading.mismatch(found[key][1], key, "a mapping")
-        if "matrix" in found:
-            matrix.check_matrix(found["matrix"][1], self._reading)
-        if "needs" in found:
-            fields["needs"] = self._needs(found["needs"][1])
+        for key in ("vars", "test_meta"):  # their keys must be known before a run
+            if key in key_nodes and type(key_nodes[key][1]) is ScalarNode:
+                self._reading.mismatch(key_nodes[key][1], key, "a mapping")
+        if "matrix" in key_nodes:
+            matrix.check_matrix(key_nodes["matrix"][1], self._reading)
+        if "needs" in key_nodes:
+            fields["needs"] = self._needs(key_nodes["needs"][1])
 
     def _steps(
-        self, found: Pairs, fields: dict[str, Any]
+        self, key_nodes: Pairs, fields: dict[str, Any]
     ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-        """Read the steps and those of ``finally``; secrets of used files become the recipe's own.
+        """Read the steps and those of ``finally``, and add the secrets of used files.
 
         Raises:
-            Refused: There is a problem in the file.
+            Refused: The file has a problem.
         """
-        steps = self._drafts(found, "steps", "step")
-        final = self._drafts(found, "finally", "final step")
+        steps = self._drafts(key_nodes, "steps", "step")
+        final = self._drafts(key_nodes, "finally", "final step")
         checks.check_inline(
             [*steps, *final], fields.get("fixtures", ()), self._values, self._problems
         )
@@ -118,7 +118,7 @@ class Document:
         self._check_reads(fields, steps, final, used)
         if self._problems.found:
             raise Refused
-        if not used:  # as in most files
+        if not used:  # most files
             return _plain(steps, 0), _plain(final, len(steps), is_final=True)
         inner = [each for each in used.values() if each is not None]
         if sum(len(each.steps) + len(each.final) for each in inner) > MOST:
@@ -136,15 +136,15 @@ class Document:
         final: list[Draft],
         used: Mapping[str, Recipe | None],
     ) -> None:
-        """Check what expressions read, as far as that is known before a run."""
+        """Check the names that expressions read, as far as they are known before a run."""
         names = [*fields.get("vars", {}), *fields.get("required", ())]
-        known = matrix.matrix_names(fields.get("matrix", {}))
+        matrix_names = matrix.matrix_names(fields.get("matrix", {}))
         inner = {
             name: [f"{name}.{one.name}" for one in (*recipe.steps, *recipe.final)]
             for name, recipe in used.items()
             if recipe is not None
         }
-        reads = NameChecks(self._problems, names, known, fields.get("fixtures", ()))
+        reads = NameChecks(self._problems, names, matrix_names, fields.get("fixtures", ()))
         reads.check_root(self._reading.templates.expressions)
         reads.check_order(self._reading.templates.found, fields.get("required", ()))
         reads.check_secrets(self._places("secrets"))
@@ -155,17 +155,17 @@ class Document:
         name = draft.fields.get("use")
         if name is None:
             return None
-        found = self._uses.recipe(name, draft.at["use"])
-        if found is not None:
+        recipe = self._uses.recipe(name, draft.at["use"])
+        if recipe is not None:
             node = draft.node_of("with") if "with" in draft.at else None
             inner = pairs(node).items() if type(node) is MappingNode else ()
             given = {name: self._values.place(key) for name, (key, _) in inner}
-            self._uses.check(found, given, draft.at["use"], draft.title)
-        return found
+            self._uses.check(recipe, given, draft.at["use"], draft.title)
+        return recipe
 
     def _places(self, key: str) -> dict[str, Place]:
-        """Return where what is below a key of the root stands, by names such as ``vars.gain``."""
-        node = self._found[key][1] if key in self._found else None
+        """Return the places of the items below a root key, by names such as ``vars.gain``."""
+        node = self._pairs[key][1] if key in self._pairs else None
         if type(node) is MappingNode:
             inner = {name: value for name, (_, value) in pairs(node).items()}
         elif type(node) is SequenceNode:
@@ -188,20 +188,20 @@ class Document:
         if type(root) is MappingNode:
             Check(self._text, self._problems, self._max_bytes).visit(root)
             return root
-        found = "a list" if type(root) is SequenceNode else "one text or number"
-        head = f"the file is {found}, should be a mapping"
+        kind = "a list" if type(root) is SequenceNode else "one text or number"
+        head = f"the file is {kind}, should be a mapping"
         self._problems.add(self._values.place(root), head, hint=_WANTED)
         raise Refused
 
     def _needs(self, node: Node) -> tuple[Need, ...]:
         paths = reader(tuple[FilePath, ...]).read(node, "needs", self._reading)
-        given = () if paths is FAILED else zip(paths, node.value, strict=True)
-        return tuple(Need(path, self._values.place(each)) for path, each in given)
+        path_nodes = () if paths is FAILED else zip(paths, node.value, strict=True)
+        return tuple(Need(path, self._values.place(each)) for path, each in path_nodes)
 
-    def _drafts(self, found: Pairs, key: str, title: str) -> list[Draft]:
-        if key not in found:
+    def _drafts(self, key_nodes: Pairs, key: str, title: str) -> list[Draft]:
+        if key not in key_nodes:
             return []
-        node = found[key][1]
+        node = key_nodes[key][1]
         if type(node) is not SequenceNode:
             self._reading.mismatch(node, key, "a list of steps")
             return []
@@ -222,13 +222,13 @@ class Document:
 
     def _unknown(self, name: str, node: Node) -> None:
         place = self._values.place(node)
-        hint = self._problems.meant(name, keys_of(Recipe), but=self._found)
+        hint = self._problems.suggest(name, keys_of(Recipe), exclude=self._pairs)
         self._hints.add(hint)
         self._problems.add(place, f"unknown key {quoted(name)}", " in the recipe", hint=hint)
 
 
 def _is_var(secret: str) -> bool:
-    """Tell whether a secret is a var: the name means nothing outside of its file."""
+    """Return True for a secret that is a var; such a name has no meaning outside of its file."""
     return secret.startswith("vars.")
 
 
@@ -242,7 +242,7 @@ def _plain(drafts: list[Draft], before: int, *, is_final: bool = False) -> tuple
 def _built(
     drafts: list[Draft], final: list[Draft], used: Mapping[str, Recipe | None]
 ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """Return the steps of a file and of those that it uses, numbered as they run."""
+    """Return the steps of a file and of its used files, numbered in execution order."""
     names: dict[str, tuple[str, ...]] = {}
     ends: list[Step] = []
 
@@ -272,26 +272,26 @@ def load(
     known: Extensions = BUILT_IN,
     may_use: Callable[[Path], bool] = lambda _: True,
 ) -> Recipe:
-    """Read a recipe. Nothing is imported, run or written.
+    """Read a recipe without importing, running or writing anything.
 
     Args:
         path: The file.
         root: The rootdir of pytest.
         max_bytes: A larger file is refused before it is read.
-        known: The types of steps and the criteria that there are.
-        may_use: Returns False for a file that is not to be opened, whatever `use` says.
+        known: The step types and criteria that exist.
+        may_use: Returns False for a file that must not be opened, whatever `use` says.
 
     Returns:
         The recipe.
 
     Raises:
-        RecipeError: The file cannot be read or is no good recipe; it has all problems.
+        RecipeError: The file cannot be read or has errors; the exception has all problems.
     """
     return _Files(root, max_bytes, known, may_use).load(path, ())
 
 
 class _Files:
-    """Reads the files of one recipe, those that it uses among them, each once."""
+    """Reads the files of one recipe, including its used files, each once."""
 
     def __init__(
         self, root: Path, max_bytes: int, known: Extensions, may_use: Callable[[Path], bool]
@@ -307,10 +307,10 @@ class _Files:
 
         Args:
             path: The file.
-            users: The files that use it, the first one first.
+            users: The files that use it, the outermost first.
 
         Raises:
-            RecipeError: It is no good recipe.
+            RecipeError: The file has errors.
         """
         root = self._root
         identity = path_text(path.relative_to(root) if path.is_relative_to(root) else path)
@@ -334,23 +334,23 @@ class _Files:
 
     def _use(self, path: Path, users: Sequence[Path]) -> Recipe:
         if path not in self._used and not self._may_use(path):
-            why = Problem(Place(1, 1), "it lies where nothing is to be opened")
+            why = Problem(Place(1, 1), "it is in a folder where no file may be opened")
             self._used[path] = RecipeError((why,), path.as_posix())
         if path not in self._used:
             try:
                 self._used[path] = self.load(path, users)
             except RecipeError as error:
                 self._used[path] = error
-        found = self._used[path]
-        if isinstance(found, RecipeError):
-            raise found
-        return found
+        used = self._used[path]
+        if isinstance(used, RecipeError):
+            raise used
+        return used
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    # The nodes of a document are many, live until it is read and hold no circles, but for
-    # those that are refused. Looked at again and again, they make a large file twice as dear.
+    # A document has many nodes, which live until it is read and have no reference cycles, except in
+    # refused documents. Repeated collections over them would double the time for a large file.
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -22,7 +22,7 @@ from pytest_orchestrator.recipe.parsing.nodes import BROKEN, pairs
 from pytest_orchestrator.recipe.problems import quoted
 
 MOST = 1000
-"""Cells of one recipe."""
+"""Most cells of one recipe."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRANGE = re.compile(r"[^\w.+-]")
@@ -30,7 +30,7 @@ _OWN = ("include", "exclude")
 
 
 def check_matrix(node: Node, reading: Reading) -> None:
-    """Note what is wrong with a matrix as it is written; its lists may be expressions."""
+    """Report the problems of a matrix as it is written; its lists may be expressions."""
     if type(node) is not MappingNode or node.tag == BROKEN:
         reading.mismatch(node, "matrix", "a mapping")
         return
@@ -56,42 +56,43 @@ def _with_expressions(reading: Reading) -> Reading:
 
 
 def matrix_names(matrix: Mapping[str, Json]) -> list[str] | None:
-    """Return the names that cells have values of; None where that is not known before a run."""
-    found = [name for name in matrix if name not in _OWN]
+    """Return the names that cells have values for; None if they are unknown before a run."""
+    names = [name for name in matrix if name not in _OWN]
     entries = matrix.get("include", [])
     if not isinstance(entries, list):
         return None
     for entry in entries:
         if not isinstance(entry, dict):
             return None
-        found += entry
-    return list(dict.fromkeys(found))
+        names += entry
+    return list(dict.fromkeys(names))
 
 
 def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
-    """Return a recipe for each cell of its matrix; the recipe itself where it has none.
+    """Return one recipe for each cell of a matrix; the recipe itself if it has no matrix.
 
     Args:
         recipe: The recipe.
-        names: What the names of expressions mean at collection.
+        names: The values of the names of expressions at collection.
 
     Raises:
-        ExpressionError: A list has no value, or is none, or the cells are too many or none.
+        ExpressionError: An expression has no value or gives no list, or there are too many
+            cells or none.
     """
     if not recipe.matrix:
         return [recipe]
     axes: dict[str, list[Json]] = {}
     with at_collection():
         for name, value in recipe.matrix.items():
-            given = value_of(recipe, ("matrix", name), value, names)
-            axes[name] = _listed(recipe, name, given)
+            evaluated = value_of(recipe, ("matrix", name), value, names)
+            axes[name] = _listed(recipe, name, evaluated)
     include, exclude = (_entries(recipe, name, axes.pop(name, [])) for name in _OWN)
-    found = list(_combined(recipe, axes, include, exclude))
-    if not found:
+    combinations = list(_combined(recipe, axes, include, exclude))
+    if not combinations:
         raise ExpressionError("the matrix has no cell: no step would run", recipe.at["matrix"])
     return [
         msgspec.structs.replace(recipe, cell=Cell(name, values), context="recipe")
-        for name, values in zip(_names(found, axes), found, strict=True)
+        for name, values in zip(_names(combinations, axes), combinations, strict=True)
     ]
 
 
@@ -99,21 +100,21 @@ def _place(recipe: Recipe, name: str) -> Place:
     return recipe.at.get(f"matrix.{name}", recipe.at["matrix"])
 
 
-def _listed(recipe: Recipe, name: str, given: Json) -> list[Json]:
-    if not isinstance(given, list):
+def _listed(recipe: Recipe, name: str, value: Json) -> list[Json]:
+    if not isinstance(value, list):
         raise ExpressionError(f"matrix.{name} is no list", _place(recipe, name))
-    if not given and name not in _OWN:
+    if not value and name not in _OWN:
         raise ExpressionError(f"matrix.{name} is empty: no step would run", _place(recipe, name))
-    return given
+    return value
 
 
-def _entries(recipe: Recipe, name: str, given: list[Json]) -> list[dict[str, Json]]:
-    for entry in given:
+def _entries(recipe: Recipe, name: str, entries: list[Json]) -> list[dict[str, Json]]:
+    for entry in entries:
         if not isinstance(entry, dict):
             raise ExpressionError(
                 f"matrix.{name} has an entry that is no mapping", _place(recipe, name)
             )
-    return [entry for entry in given if isinstance(entry, dict)]
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _combined(
@@ -122,7 +123,7 @@ def _combined(
     include: list[dict[str, Json]],
     exclude: list[dict[str, Json]],
 ) -> list[dict[str, Json]]:
-    """Return the values of all cells, in the order written, as GitHub Actions does."""
+    """Return the values of all cells, in the order and by the rules of GitHub Actions."""
     size = 1
     for values in axes.values():
         size *= len(values)
@@ -131,18 +132,18 @@ def _combined(
         raise ExpressionError(reason, recipe.at["matrix"])
     _known(recipe, axes, exclude)
     product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
-    told = [cell for cell in product if not any(_within(entry, cell) for entry in exclude)]
+    combined = [cell for cell in product if not any(_within(entry, cell) for entry in exclude)]
     if not axes:
-        told = []
-    original = len(told)
+        combined = []
+    original = len(combined)
     for entry in include:
         own = {name: value for name, value in entry.items() if name in axes}
-        met = [cell for cell in told[:original] if _within(own, cell)]
+        met = [cell for cell in combined[:original] if _within(own, cell)]
         for cell in met:
             cell.update(entry)
         if not met:
-            told.append(dict(entry))
-    return told
+            combined.append(dict(entry))
+    return combined
 
 
 def _known(recipe: Recipe, axes: Mapping[str, list[Json]], exclude: list[dict[str, Json]]) -> None:
@@ -160,18 +161,18 @@ def _within(entry: Mapping[str, Json], cell: Mapping[str, Json]) -> bool:
     )
 
 
-def _names(found: list[dict[str, Json]], axes: Mapping[str, list[Json]]) -> Iterator[str]:
-    """Return the ids of cells: names and values; what has no short text is told by its index."""
-    order = list(dict.fromkeys([*axes, *(name for cell in found for name in cell)]))
+def _names(combinations: list[dict[str, Json]], axes: Mapping[str, list[Json]]) -> Iterator[str]:
+    """Yield the ids of cells: names and values; a value without a short text becomes its index."""
+    order = list(dict.fromkeys([*axes, *(name for cell in combinations for name in cell)]))
     values: dict[str, list[Json]] = {name: [] for name in order}
     for name in order:
-        for cell in found:
+        for cell in combinations:
             if name in cell and not any(_same(cell[name], one) for one in values[name]):
                 values[name].append(cell[name])
     for name in axes:
         values[name] = axes[name]
     seen: dict[str, int] = {}
-    for cell in found:
+    for cell in combinations:
         text = ",".join(
             f"{name}:{_text(cell[name], values[name])}" for name in order if name in cell
         )

@@ -17,15 +17,15 @@ _AWAITED = {
     ),
     "after": ("comes after", "steps of 'finally' come after all others anyway"),
 }
-"""The keys that name other steps, each with its verb and what cures one that is elsewhere."""
+"""Keys that name other steps, with a verb and the cure for a step outside of the same list."""
 
 
 class StepOrdering:
-    """Arranges what was read of ``steps`` and ``finally``.
+    """Orders the steps of ``steps`` and ``finally``.
 
     Args:
-        values: Knows where nodes stand.
-        problems: Takes what is wrong.
+        values: Returns the places of nodes.
+        problems: Receives the problems.
     """
 
     def __init__(self, values: Values, problems: Problems) -> None:
@@ -35,15 +35,16 @@ class StepOrdering:
     def arranged(
         self, steps: Sequence[Draft], final: Sequence[Draft]
     ) -> tuple[list[Draft], list[Draft]]:
-        """Put the steps into the order in which they run, each with its needs.
+        """Return the steps in execution order, each with its needs.
 
         Args:
             steps: The steps of the recipe in the order of the list.
-            final: Those of ``finally``.
+            final: The steps of ``finally``.
 
         Returns:
-            Both in order; the field ``needs`` of each has what it needs, and ``after`` what
-            else it waits for. Only where no problem was found it is of use.
+            Both lists in order. The field ``needs`` of each step has the steps that it needs,
+            ``after`` the other steps that it waits for. The result is valid only if no problem
+            was reported.
         """
         steps, final = self._by_idx(steps), self._by_idx(final)
         named = self._named([*steps, *final])
@@ -62,13 +63,13 @@ class StepOrdering:
         self._problems.add(self._values.place(node), head, where, hint=hint)
 
     def _by_idx(self, drafts: Sequence[Draft]) -> list[Draft]:
-        given = [each for each in drafts if "idx" in each.at]
-        for each in drafts if given else ():
+        with_idx = [each for each in drafts if "idx" in each.at]
+        for each in drafts if with_idx else ():
             if "idx" not in each.at:
                 cure = "all steps of a list have one, or none"
                 self._note(each.node, "missing 'idx'", f" in {each.title}", cure)
         first: dict[int, Draft] = {}
-        for each in given:
+        for each in with_idx:
             idx = each.fields.get("idx")
             if idx is None:
                 continue
@@ -91,16 +92,16 @@ class StepOrdering:
         return named
 
     def _check(self, each: Draft, key: str, named: Mapping[str, Draft], late: set[str]) -> None:
-        """Keep of the names that the file gives below a key those that can be waited for."""
-        given = each.fields.get(key, ())
+        """Keep the valid names of a key that names other steps, and report the others."""
+        written = each.fields.get(key, ())
         kept: dict[str, None] = {}
         verb, cure = _AWAITED[key]
-        for name, node in zip(given, each.node_of(key).value if given else (), strict=True):
+        for name, node in zip(written, each.node_of(key).value if written else (), strict=True):
             head = f"{each.title} {verb} {quoted(name)}"
             if name == each.name:
                 self._note(node, f"{each.title} {verb} itself")
             elif name not in named:
-                hint = self._problems.meant(name, named, but=[each.name])
+                hint = self._problems.suggest(name, named, exclude=[each.name])
                 self._note(node, f"{head}, which is no step of this recipe", hint=hint)
             elif name in late and each.name not in late:
                 self._note(node, f"{head}, which stands in 'finally' and runs after all steps")
@@ -126,24 +127,24 @@ class StepOrdering:
 
     def _circle(self, drafts: Sequence[Draft]) -> None:
         steps = list(pairwise(drafts))
-        asked = [each.node_of(key) for each, other in steps if (key := _key(each, other))]
-        unasked = [pair for pair in steps if not _key(*pair)]
+        explicit = [each.node_of(key) for each, other in steps if (key := _key(each, other))]
+        implicit = [pair for pair in steps if not _key(*pair)]
         hint = ""
-        if unasked:
-            each, need = unasked[0]
+        if implicit:
+            each, need = implicit[0]
             hint = (
                 f"'{each.name}' needs the step before it, '{need.name}', unless it says needs: []"
             )
         path = shortened(" -> ".join(each.name for each in drafts), 400)
         verb = "wait for" if any(_key(*pair) == "after" for pair in steps) else "need"
-        self._note(asked[0], f"steps {verb} each other in a circle: {path}", hint=hint)
+        self._note(explicit[0], f"steps {verb} each other in a circle: {path}", hint=hint)
 
 
 def awaited(each: Draft) -> tuple[str, ...]:
-    """The names of all that a step waits for, whatever has to become of them."""
+    """Return the names of all steps that a step waits for, whatever their outcomes must be."""
     return (*each.fields.get("needs", ()), *each.fields.get("after", ()))
 
 
 def _key(each: Draft, other: Draft) -> str:
-    """The key by which a step waits for another; empty where the file does not say it."""
+    """Return the key by which a step waits for another; empty if the step does not name it."""
     return next((key for key in _AWAITED if key in each.at and other.name in each.fields[key]), "")

@@ -1,7 +1,7 @@
-"""Step reader: one step node with its nested mappings and the file's defaults.
+"""Step reader: one step node with its nested mappings and the defaults of the file.
 
-A default is read once, where it stands, and then for each step as if it stood there: so its
-expressions, its place in messages and all else are those of a key of the step.
+A default is checked once at its own place. It is then read for each step as a key of the step,
+so its expressions and its place in messages are those of such a key.
 """
 
 from collections.abc import Callable
@@ -43,32 +43,32 @@ def nested(model: type[Struct], node: Node, key: str, reading: Reading) -> dict[
     Args:
         model: The Struct that it becomes.
         node: Its node.
-        key: How messages call it, such as ``retry``.
-        reading: Takes the problems; its path is where the mapping stands.
+        key: Its name in messages, such as ``retry``.
+        reading: Receives the problems; its path is the position of the mapping.
 
     Returns:
-        The fields that were given, or None where some that are required are not.
+        The fields that are in the file, or None if a required field is missing.
     """
     if type(node) is not MappingNode or node.tag == BROKEN:
         reading.mismatch(node, key, "a mapping")
         return None
-    found, hints, known = pairs(node), set(), keys_of(model)
+    key_nodes, hints, keys = pairs(node), set(), keys_of(model)
 
     def unknown(name: str, name_node: Node) -> None:
-        hint = reading.problems.meant(name, known, but=found)
+        hint = reading.problems.suggest(name, keys, exclude=key_nodes)
         hints.add(hint)
         head = f"unknown key {quoted(name)} in '{key}'"
         reading.problems.add(reading.values.place(name_node), head, reading.where, hint=hint)
 
-    fields = fields_of(model, found, reading, unknown, f"{key}.")
-    for name, each in known.items():
-        if each.is_required and name not in found and f"did you mean '{name}'?" not in hints:
+    fields = fields_of(model, key_nodes, reading, unknown, f"{key}.")
+    for name, each in keys.items():
+        if each.is_required and name not in key_nodes and f"did you mean '{name}'?" not in hints:
             head = f"'{key}' is missing '{name}'"
             reading.problems.add(reading.values.place(node), head, reading.where)
     if "at" in model.__struct_fields__:
-        fields["at"] = {name: reading.values.place(value) for name, (_, value) in found.items()}
+        fields["at"] = {name: reading.values.place(value) for name, (_, value) in key_nodes.items()}
         fields["at"][""] = reading.values.place(node)
-    required = [each.field for each in known.values() if each.is_required]
+    required = [each.field for each in keys.values() if each.is_required]
     return fields if all(name in fields for name in required) else None
 
 
@@ -77,7 +77,7 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
     if type(node) is not MappingNode:
         reading.mismatch(node, "measurements", "a mapping")
         return {}
-    told: dict[str, Measurement] = {}
+    measured: dict[str, Measurement] = {}
     for name, (name_node, value) in pairs(node).items():
         title = f"measurements.{name}"
         if not reading.values.is_name(name, name_node):
@@ -97,8 +97,8 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
                 inner._replace(path=(*inner.path, "within")),
             )
             fields["within"] = within and Within(**within)
-        told[name] = Measurement(**fields)
-    return told
+        measured[name] = Measurement(**fields)
+    return measured
 
 
 def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
@@ -106,7 +106,7 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
     if type(node) is not MappingNode:
         reading.mismatch(node, "outputs", "a mapping")
         return ()
-    told: list[Output] = []
+    written: list[Output] = []
     for name, (name_node, value) in pairs(node).items():
         if not reading.values.is_name(name, name_node):
             continue
@@ -116,11 +116,11 @@ def outputs(node: Node, reading: Reading) -> tuple[Output, ...]:
             should = "should be a key of the Context such as dut.serial_v1"
             reading.wrong(name_node, "outputs", f" has the key {quoted(name)}, {should}")
             continue
-        inner = reading._replace(path=("outputs", len(told), "value"))
+        inner = reading._replace(path=("outputs", len(written), "value"))
         read = _searched(name, value, inner) if _is_search(value) else _valued(value, inner)
         if read is not FAILED:
-            told.append(Output(key=name, value=read, place=reading.values.place(value)))
-    return tuple(told)
+            written.append(Output(key=name, value=read, place=reading.values.place(value)))
+    return tuple(written)
 
 
 def _is_search(node: Node) -> bool:
@@ -136,7 +136,7 @@ def _valued(node: Node, reading: Reading) -> Any:
     value = reading.values.with_expressions.json(node)
     if reading.values.templated:
         reading.templates.check(value, AFTER, reading.problems, reading.where)
-        value = reading.templates.taken(value, *reading.path)
+        value = reading.templates.extract(value, *reading.path)
     return value
 
 
@@ -154,18 +154,18 @@ _NESTED: dict[str, Callable[[Node, Reading], Any]] = {
 
 
 _TWINS: Final = {"args": "params", "params": "args"}
-"""What a step is given is called by one name for programs and by another for functions."""
+"""Keys with the same purpose: the parameters of programs, and those of Python functions."""
 
 
 class Draft(Struct):
-    """A step that is read, before its place among the others is known.
+    """A step that is read, before its position among the others is known.
 
     Attributes:
-        model: The Struct of its type; `Step` where that cannot be told.
+        model: The Struct of its type; `Step` if the type is unknown.
         node: Its mapping.
-        title: How messages call it, such as ``step 'flash'`` or ``step 3``.
-        fields: The fields that were given and could be read.
-        at: Where the value of each key that was given stands, as in `Step`.
+        title: Its name in messages, such as ``step 'flash'`` or ``step 3``.
+        fields: The fields that are in the file and could be read.
+        at: The place of the value of each key in the file, as in `Step`.
         expressions: All expressions in its values.
     """
 
@@ -178,12 +178,12 @@ class Draft(Struct):
 
     @property
     def name(self) -> str:
-        """The name of the step; empty where it has no good one."""
+        """The name of the step; empty if it has no valid name."""
         name: str = self.fields.get("name", "")
         return name
 
     def node_of(self, key: str) -> Node:
-        """The node of the value of a key that was given."""
+        """Return the node of the value of a key that the step has."""
         return pairs(self.node)[key][1]
 
 
@@ -199,25 +199,25 @@ def read_step(
 
     Args:
         node: An item of ``steps`` or ``finally``.
-        title: How messages call the item where it has no name, such as ``step 3``.
+        title: Name of the item in messages if the step has no name, such as ``step 3``.
         values: Reads the values of the file.
-        problems: Takes what is wrong.
-        shared: The defaults of the file, which have no problem.
-        known: The types of steps and the criteria that there are.
+        problems: Receives the problems.
+        shared: The defaults of the file that have no problem.
+        known: The step types and criteria that exist.
 
     Returns:
-        The step, or None where it is no mapping.
+        The step, or None if the item is no mapping.
     """
     if type(node) is MappingNode:
         return _StepReader(node, title, values, problems, known).draft(shared)
-    found = Reading(values, problems, "", Templates()).kind(node)
-    if found:
-        problems.add(values.place(node), f"{title} is {found}, should be a mapping of its keys")
+    kind = Reading(values, problems, "", Templates()).kind(node)
+    if kind:
+        problems.add(values.place(node), f"{title} is {kind}, should be a mapping of its keys")
     return None
 
 
 class _StepReader:
-    """Reads one step; notes everything that can be said about its keys alone."""
+    """Reads one step and reports the problems of its keys that do not depend on other steps."""
 
     def __init__(
         self,
@@ -245,28 +245,28 @@ class _StepReader:
         self._reading = Reading(values, problems, self._where, self._templates)
 
     def draft(self, shared: Pairs) -> Draft:
-        """The step."""
-        given = self._pairs
+        """Return the step."""
+        key_nodes = self._pairs
         if self._model is not UseStep:
-            given = with_defaults(given, shared, self._model, is_service=self._is_service)
-        fields = fields_of(self._model, given, self._reading, self._unknown)
+            key_nodes = with_defaults(key_nodes, shared, self._model, is_service=self._is_service)
+        fields = fields_of(self._model, key_nodes, self._reading, self._unknown)
         if "success" in self._pairs:
             success = self._pairs["success"][1]
             fields["success"] = criteria_of(success, self._reading, self._model, self._known)
         for key, read in _NESTED.items():
-            if key in given:
+            if key in key_nodes:
                 reading = self._reading._replace(path=(key,))
-                fields[key] = read(given[key][1], reading)
+                fields[key] = read(key_nodes[key][1], reading)
         if self._model is UseStep:
             self._check_use()
-        self._check_missing(given)
-        self._check_command(given, fields)
+        self._check_missing(key_nodes)
+        self._check_command(key_nodes, fields)
         if self._model is PythonStep:
             self._check_callable()
         if issubclass(self._model, CustomStep):
             self._check_own(self._model, fields)
         fields["templates"] = tuple(self._templates.found)
-        at = {key: self._values.place(node) for key, (_, node) in given.items()}
+        at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
         at[""] = self._values.place(self._node)
         return Draft(
             self._model,
@@ -286,21 +286,21 @@ class _StepReader:
         self._problems.add(self._values.place(node), head, self._where, hint=hint)
 
     def _type(self) -> type[Step]:
-        """The type that the step says, else the one that its keys tell, else `Step`."""
+        """Return the type that the step names, else the type that has its keys, else `Step`."""
         node = self._pairs["type"][1] if "type" in self._pairs else None
-        given = self._values.scalar(node) if type(node) is ScalarNode else None
+        type_name = self._values.scalar(node) if type(node) is ScalarNode else None
         if "use" in self._pairs:
             if node is not None:
                 self._note(
                     self._pairs["type"][0], "'type' beside 'use'", "the used steps have types"
                 )
             return UseStep
-        if isinstance(given, str) and given in self._types:
-            return self._types[given]
+        if isinstance(type_name, str) and type_name in self._types:
+            return self._types[type_name]
         owners = self._owners()
         if node is not None:
-            meant = self._bad_type(node, given)
-            owners = [self._types[meant]] if meant else owners
+            likely = self._bad_type(node, type_name)
+            owners = [self._types[likely]] if likely else owners
         elif not self._misspelt_type():
             cures = [f"its '{self._own(each)[0]}' says: type: {each.type}" for each in owners]
             self._note(
@@ -314,13 +314,13 @@ class _StepReader:
 
     def _misspelt_type(self) -> bool:
         strange = [key for key in self._pairs if key not in keys_of(Step)]
-        return any(self._problems.meant(key, ["type"]) for key in strange)
+        return any(self._problems.suggest(key, ["type"]) for key in strange)
 
-    def _bad_type(self, node: Node, given: object) -> str:
-        """Note that a type is none; give the one that was probably meant, or nothing."""
-        if isinstance(given, str):
-            hint = self._problems.meant(given, self._types)
-            self._note(node, f"unknown type {quoted(given)}", hint=hint or self._listed)
+    def _bad_type(self, node: Node, type_name: object) -> str:
+        """Report an unknown type; return the type that was probably intended, or an empty text."""
+        if isinstance(type_name, str):
+            hint = self._problems.suggest(type_name, self._types)
+            self._note(node, f"unknown type {quoted(type_name)}", hint=hint or self._listed)
             return next((name for name in self._types if f"'{name}'" in hint), "")
         wanted = either([f"'{name}'" for name in self._types])
         Reading(self._values, self._problems, self._where, Templates()).mismatch(
@@ -329,19 +329,23 @@ class _StepReader:
         return ""
 
     def _owners(self) -> list[type[Step]]:
-        """The types that the step's keys speak for; of two related ones the plainest that does."""
-        found: list[type[Step]] = []
+        """Return the types whose keys the step has.
+
+        Of two related types it is the more general one, unless the other one has more of the
+        keys.
+        """
+        owners: list[type[Step]] = []
         for model in self._types.values():
             own = self._own(model)
-            related = next((other for other in found if issubclass(model, other)), None)
+            related = next((other for other in owners if issubclass(model, other)), None)
             if own and related is None:
-                found.append(model)
+                owners.append(model)
             elif related is not None and len(own) > len(self._own(related)):
-                found[found.index(related)] = model
-        return found
+                owners[owners.index(related)] = model
+        return owners
 
     def _own(self, model: type[Step]) -> list[str]:
-        """The keys of the step that only steps of one type have."""
+        """Return the keys of the step that only steps of one type have."""
         return [key for key in self._pairs if key in keys_of(model) and key not in keys_of(Step)]
 
     def _unknown(self, name: str, node: Node) -> None:
@@ -354,27 +358,29 @@ class _StepReader:
         if owner and self._model is not Step:
             self._foreign(name, node, owner.type)
         elif not owner:
-            hint = self._problems.meant(name, ["type", *keys_of(self._model)], but=self._pairs)
+            hint = self._problems.suggest(
+                name, ["type", *keys_of(self._model)], exclude=self._pairs
+            )
             self._hints.add(hint)
             self._note(node, f"unknown key {quoted(name)}", hint=hint)
 
-    def _is_meant(self, key: str) -> bool:
+    def _is_intended(self, key: str) -> bool:
         return key in self._pairs or f"did you mean '{key}'?" in self._hints
 
-    def _check_missing(self, given: Pairs) -> None:
+    def _check_missing(self, key_nodes: Pairs) -> None:
         for name, key in keys_of(self._model).items():
-            if key.is_required and name not in given and not self._is_meant(name):
+            if key.is_required and name not in key_nodes and not self._is_intended(name):
                 self._note(self._node, f"missing '{name}'")
 
     def _check_own(self, model: type[CustomStep], fields: dict[str, Any]) -> None:
-        """Ask the plugin's class for what it has against the keys as a whole."""
+        """Convert the keys to the class of the plugin, and report its error."""
         keys = own_keys(model)
-        given = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
+        own_values = {name: fields.get(keys[name]) for name in keys if name in self._pairs}
         if self._problems.found or any(
             one.path[0] in keys.values() for one in self._templates.found
         ):
-            return  # it is asked once all of them have values
-        wrong = refused(model, given)
+            return  # the class checks the keys after all expressions have values
+        wrong = refused(model, own_values)
         if wrong:
             self._note(self._node, wrong)
 
@@ -382,16 +388,16 @@ class _StepReader:
         for name, (node, _) in self._pairs.items():
             if name not in OWN and name in keys_of(UseStep):
                 self._note(node, f"'{name}' belongs to the steps of the file that is used,")
-        given = self._pairs["with"][1] if "with" in self._pairs else None
-        if type(given) is ScalarNode:
-            self._reading.mismatch(given, "with", "a mapping")
+        with_node = self._pairs["with"][1] if "with" in self._pairs else None
+        if type(with_node) is ScalarNode:
+            self._reading.mismatch(with_node, "with", "a mapping")
 
-    def _check_command(self, given: Pairs, fields: dict[str, Any]) -> None:
+    def _check_command(self, key_nodes: Pairs, fields: dict[str, Any]) -> None:
         command = fields.get("cmd")
         if not issubclass(self._model, ShellStep) or not command:
             return
-        shell = fields.setdefault("shell", None if "shell" in given else self._known.shell)
-        if not isinstance(command, str):  # it is executed as it is
+        shell = fields.setdefault("shell", None if "shell" in key_nodes else self._known.shell)
+        if not isinstance(command, str):  # a list is executed without a shell
             if "shell" in self._pairs:
                 key = self._pairs["shell"][0]
                 hint = "a list is executed as it is: leave 'shell' out, or write cmd as text"
@@ -409,7 +415,7 @@ class _StepReader:
         if len(both) == 2:
             head = "'class' and 'function'"
             self._note(self._pairs["function"][0], head, hint="give one of them")
-        elif not self._is_meant("class") and not self._is_meant("function"):
+        elif not self._is_intended("class") and not self._is_intended("function"):
             self._note(self._node, "missing 'class' or 'function'")
 
     def _foreign(self, name: str, node: Node, owner: str) -> None:
@@ -422,7 +428,7 @@ class _StepReader:
 
 
 _OF_ITS_END = frozenset({"isolation", "parse"})
-"""Keys that a service cannot have, since they tell how a step returns."""
+"""Keys that a service cannot have, because they describe how a step returns."""
 
 
 def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
@@ -430,54 +436,56 @@ def read_defaults(node: Node, reading: Reading) -> tuple[Defaults, Pairs]:
 
     Args:
         node: Its value.
-        reading: Takes the problems.
+        reading: Receives the problems.
 
     Returns:
-        Their values, and of the keys that have no problem the nodes.
+        The values, and the nodes of the keys that have no problem.
     """
     if type(node) is not MappingNode or node.tag == BROKEN:
         reading.mismatch(node, "defaults", "a mapping")
         return Defaults(), {}
-    found: Pairs = {}
+    valid: Pairs = {}
     fields: dict[str, Any] = {}
     for name, pair in pairs(node).items():
         before = len(reading.problems.found)
         fields |= _fields({name: pair}, reading)
         if len(reading.problems.found) == before:
-            found[name] = pair
-    return Defaults(**fields), found
+            valid[name] = pair
+    return Defaults(**fields), valid
 
 
-def _fields(found: Pairs, reading: Reading) -> dict[str, Any]:
+def _fields(key_nodes: Pairs, reading: Reading) -> dict[str, Any]:
     def unknown(name: str, node: Node) -> None:
-        place, known = reading.values.place(node), keys_of(Defaults)
-        hint = reading.problems.meant(name, known) or f"it may have {either(known)}"
+        place, keys = reading.values.place(node), keys_of(Defaults)
+        hint = reading.problems.suggest(name, keys) or f"it may have {either(keys)}"
         reading.problems.add(place, f"unknown key {quoted(name)} in 'defaults'", hint=hint)
 
-    fields = fields_of(Defaults, found, reading, unknown, "defaults.")
-    if "retry" in found:
-        retry = nested(Retry, found["retry"][1], "defaults.retry", reading)
+    fields = fields_of(Defaults, key_nodes, reading, unknown, "defaults.")
+    if "retry" in key_nodes:
+        retry = nested(Retry, key_nodes["retry"][1], "defaults.retry", reading)
         fields["retry"] = retry and Retry(**retry)
     return fields
 
 
 def with_defaults(own: Pairs, defaults: Pairs, model: type[Step], *, is_service: bool) -> Pairs:
-    """Return the keys of a step with the defaults that it does not have itself.
+    """Return the keys of a step, completed by the defaults.
 
     Args:
-        own: The keys that it has.
+        own: The keys of the step.
         defaults: The defaults of the file.
         model: The Struct of its type.
-        is_service: It goes on in the background.
+        is_service: True for a step with `background: true`.
     """
-    known: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
+    allowed: Any = keys_of(CodeStep if issubclass(model, CustomStep) else model).keys() - (
         _OF_ITS_END if is_service else set()
     )
-    found = {name: pair for name, pair in defaults.items() if name in known and name not in own}
-    found |= own
-    if "args" in known and "args" in own and "args" in defaults:
+    completed = {
+        name: pair for name, pair in defaults.items() if name in allowed and name not in own
+    }
+    completed |= own
+    if "args" in allowed and "args" in own and "args" in defaults:
         name, node = own["args"]
         if type(node) is MappingNode and node.tag != BROKEN:
             both = pairs(defaults["args"][1]) | pairs(node)
-            found["args"] = (name, MappingNode(node.tag, both, node.start_mark, node.end_mark))
-    return found
+            completed["args"] = (name, MappingNode(node.tag, both, node.start_mark, node.end_mark))
+    return completed

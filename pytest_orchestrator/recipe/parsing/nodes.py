@@ -1,12 +1,12 @@
-"""Node checks before anything is built: duplicate keys, alias bombs, scalars.
+"""Checks of YAML nodes: duplicate keys, expanding aliases, scalars.
 
-Afterwards the value of each mapping node is a dict from the text of a key to its pair of
-nodes, merges included; what could not be read is left out and has its problem. Each node
-is looked at once however many aliases lead to it, and no node of a checked document is
-deeper than `MAX_DEPTH`, so what walks over it may recurse.
+After the check, the value of each mapping node is a dict from the text of a key to its two
+nodes, with merge keys (``<<``) applied. Keys that could not be read are left out; a problem is
+reported for each. Each node is checked once, however many aliases refer to it, and no node of a
+checked document is deeper than `MAX_DEPTH`, so later code may recurse.
 
-PyYAML itself reads YAML 1.1, where ``no`` is false, ``22:30`` is 1350, ``010`` is 8 and
-``2024-01-01`` is a date.
+Plain scalars are read by the rules of YAML 1.2. PyYAML itself reads YAML 1.1, in which ``no``
+is false, ``22:30`` is 1350, ``010`` is 8 and ``2024-01-01`` is a date.
 """
 
 import math
@@ -30,7 +30,7 @@ from pytest_orchestrator.recipe.parsing.source import (
 from pytest_orchestrator.recipe.problems import Problems, Refused, lines, quoted, shortened
 
 BROKEN = "broken"
-"""The tag of a node that has its problem already and is not to be read."""
+"""The tag of a node whose problem is already reported and that must not be read."""
 
 _CORE = "tag:yaml.org,2002:"
 _SCALAR = frozenset(
@@ -49,14 +49,14 @@ Pairs = dict[str, tuple[ScalarNode, Node]]
 
 
 def place_of(node: Node, text: str) -> Place:
-    """Where a node stands.
+    """Return the place of a node.
 
     Args:
         node: Any node.
-        text: The whole text, without a byte order mark.
+        text: The complete text, without a byte order mark.
 
     Returns:
-        Its place; what goes over several lines is marked by its first word.
+        Its place; a node of several lines is marked by its first word.
     """
     start, end = node.start_mark, node.end_mark
     if start.line == end.line and end.column > start.column:
@@ -69,19 +69,18 @@ def place_of(node: Node, text: str) -> Place:
 
 
 def pairs(node: Node) -> Pairs:
-    """The keys of a mapping node that was looked at, each with its two nodes."""
+    """Return the keys of a checked mapping node, each with its key node and value node."""
     found: Pairs = node.value
     return found
 
 
 class Check:
-    """The look at the nodes of one document.
+    """Checks the nodes of one document.
 
     Args:
-        text: The whole text, without a byte order mark.
-        problems: Takes what is wrong: duplicate keys, keys that are no text, tags that a
-            recipe cannot have.
-        max_bytes: The limit of the size of the file; see `MAX_COPIES`.
+        text: The complete text, without a byte order mark.
+        problems: Receives duplicate keys, keys that are no text, and unsupported tags.
+        max_bytes: The size limit of the file; see `MAX_COPIES`.
     """
 
     def __init__(self, text: str, problems: Problems, max_bytes: int = MAX_BYTES) -> None:
@@ -91,17 +90,17 @@ class Check:
         self._seen: dict[int, tuple[int, int, int]] = {}
 
     def visit(self, node: Node) -> tuple[int, int, int]:
-        """Look at a node and all below it.
+        """Check a node and all nodes below it.
 
-        Anchors stand before their aliases, so what an alias leads to was looked at before
-        or is just being looked at: this recurses no deeper than the text is nested.
+        An anchor stands before its aliases, so the target of an alias is already checked or is
+        being checked: the recursion is no deeper than the nesting of the text.
 
         Args:
-            node: A node as it was composed, or one that was looked at before.
+            node: A node as it was composed, or a node that was checked before.
 
         Returns:
-            Once all aliases are followed the number of nodes, the levels below, and the
-            number of characters in scalars.
+            The number of nodes, the number of levels and the number of characters in scalars,
+            all with aliases followed.
 
         Raises:
             Refused: An alias stands within its own anchor, or a limit is exceeded.
@@ -114,11 +113,11 @@ class Check:
         self._seen[id(node)] = _OPEN
         if node.tag not in _COLLECTION[type(node)]:
             self._tag(node)
-        found = self._mapping(node) if type(node) is MappingNode else self._all(node, node.value)
-        if found[1] > MAX_DEPTH:
+        size = self._mapping(node) if type(node) is MappingNode else self._all(node, node.value)
+        if size[1] > MAX_DEPTH:
             self._refuse(node, f"more than {MAX_DEPTH} levels of nesting, aliases followed")
-        self._seen[id(node)] = found
-        return found
+        self._seen[id(node)] = size
+        return size
 
     def _all(
         self, parent: Node, nodes: list[Node], keys: Sequence[Node] = ()
@@ -136,7 +135,7 @@ class Check:
                 count += below
                 size += letters
                 height = max(height, levels)
-            # Here, not at the end: merging alone could cost minutes until then.
+            # Checked in the loop: without it, merging alone could take minutes.
             if count > MAX_NODES:
                 self._refuse(
                     parent, f"the file has more than {MAX_NODES:,} nodes, aliases followed"
@@ -148,7 +147,7 @@ class Check:
 
     def _mapping(self, node: MappingNode) -> tuple[int, int, int]:
         values = [value for _, value in node.value]
-        found = self._all(node, values, keys=[key for key, _ in node.value])
+        size = self._all(node, values, keys=[key for key, _ in node.value])
         written: Pairs = {}
         for key, value in node.value:
             if type(key) is not ScalarNode:
@@ -166,10 +165,10 @@ class Check:
                 for name, pair in pairs(other).items():
                     written.setdefault(name, pair)
         node.value = written
-        return found
+        return size
 
     def _braced(self, key: Node) -> str:
-        """Return the cure for a key that is the inner half of ``{{ x }}``."""
+        """Return the hint for a key that is the inner half of ``{{ x }}``."""
         begin, end = key.start_mark.index, key.end_mark.index
         if (
             type(key) is not MappingNode
@@ -242,15 +241,15 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _LOWEST, _HIGHEST = -(2**63), 2**64 - 1
 _DIGITS = 22
-"""No number of 64 bits has more, in base 8 or above; Python refuses to read some thousand."""
+"""Most digits of a number of 64 bits in base 8 or above; `int` refuses some thousand digits."""
 
 
 class NotJsonScalar(ValueError):
-    """A number that YAML can write and JSON cannot keep; the message says what to do."""
+    """A number that YAML allows and JSON cannot store; the message has the cure."""
 
 
 def plain(text: str) -> Scalar:
-    """Read a scalar that stands without quotes and without a tag.
+    """Read a scalar without quotes and without a tag.
 
     Args:
         text: The scalar as YAML delivers it.
@@ -277,17 +276,17 @@ def plain(text: str) -> Scalar:
 
 
 def tagged(text: str, tag: str) -> Scalar:
-    """Read a scalar whose tag the file gives, such as ``!!int 12``.
+    """Read a scalar with an explicit tag, such as ``!!int 12``.
 
     Args:
         text: The scalar as YAML delivers it.
         tag: ``str``, ``int``, ``float``, ``bool`` or ``null``.
 
     Returns:
-        The value; a whole number as a float where the tag asks for one.
+        The value; the tag ``float`` makes a float of a whole number.
 
     Raises:
-        NotJsonScalar: The text does not mean a value of that tag, or JSON cannot keep it.
+        NotJsonScalar: The text has no value of that type, or JSON cannot store the value.
     """
     if tag == "str":
         return text

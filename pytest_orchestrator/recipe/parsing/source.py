@@ -1,6 +1,6 @@
 """YAML reader: file bytes to nodes with positions, and readable syntax errors.
 
-libyaml does the work; its limits and those of this file hold before anything is built.
+libyaml parses the text. Its limits and those of this module are checked before nodes are built.
 """
 
 import re
@@ -17,13 +17,13 @@ from pytest_orchestrator.recipe.problems import Problems, Refused
 
 MAX_BYTES = 1 << 20
 MAX_COPIES = 16
-"""Times the largest file that its text may have once aliases are followed."""
+"""Largest text with all aliases followed, as a multiple of the largest file."""
 
 MAX_NODES = 250_000
 MAX_DEPTH = 100
 
-# The tags that nodes get where the file gives none. What a plain scalar means is asked
-# when it is read: most are, once, and those below `x-` never.
+# Tags of nodes that have none in the file. A plain scalar is interpreted only when its value is
+# read: most are read once, those below `x-` never.
 PLAIN = "plain"
 QUOTED = "quoted"
 SEQUENCE = "sequence"
@@ -41,7 +41,7 @@ _WIDE = {
 
 
 class _Limit(Exception):
-    """More than a recipe may have, below the node `parent`."""
+    """A limit of recipes is exceeded below the node `parent`."""
 
     def __init__(self, head: str, parent: yaml.Node | None) -> None:
         super().__init__(head)
@@ -50,7 +50,7 @@ class _Limit(Exception):
 
 
 class _Limited:
-    """What a composer asks for each node: whether there is room for it, and its tag."""
+    """Mixin for a YAML composer: checks limits and chooses the tag of each node."""
 
     depth = 0
     count = 0
@@ -73,7 +73,7 @@ class _Limited:
 
 
 class InPython(_Limited, yaml.SafeLoader):
-    """PyYAML's own parser, some ten times slower, for where it was built without libyaml."""
+    """PyYAML's own parser, about ten times slower, for a PyYAML without libyaml."""
 
 
 if yaml.__with_libyaml__:
@@ -87,12 +87,12 @@ else:  # pragma: no cover
 
 
 def read_file(path: Path, max_bytes: int, problems: Problems) -> bytes:
-    """Read a file that is no larger than it may be.
+    """Read a file up to a size limit.
 
     Args:
         path: The file.
         max_bytes: The limit; a larger file is not opened.
-        problems: Takes the reason where the file cannot be read.
+        problems: Receives the reason if the file cannot be read.
 
     Returns:
         The content.
@@ -113,11 +113,11 @@ def read_file(path: Path, max_bytes: int, problems: Problems) -> bytes:
 
 
 def decoded(data: bytes, problems: Problems) -> str:
-    """The text of a file, without its byte order mark.
+    """Decode the content of a file, without its byte order mark.
 
     Args:
         data: The content of the file.
-        problems: Takes what is wrong, and the text for its excerpts.
+        problems: Receives the problem, and the text for excerpts.
 
     Returns:
         The text.
@@ -133,27 +133,29 @@ def decoded(data: bytes, problems: Problems) -> str:
     try:
         problems.text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The error counts from the object that it decoded, which has no mark any more.
-        found, at = error.object, error.start
-        problems.text = found.decode("utf-8", "replace")
-        place = _place_after(found[:at].decode("utf-8"))
-        _refuse(problems, f"byte 0x{found[at]:02X} is not UTF-8", place, hint="save it as UTF-8")
+        # `error.start` counts from `error.object`, which has no byte order mark.
+        decoded_bytes, at = error.object, error.start
+        problems.text = decoded_bytes.decode("utf-8", "replace")
+        place = _place_after(decoded_bytes[:at].decode("utf-8"))
+        _refuse(
+            problems, f"byte 0x{decoded_bytes[at]:02X} is not UTF-8", place, hint="save it as UTF-8"
+        )
     return problems.text
 
 
 def compose(text: str, problems: Problems) -> yaml.Node | None:
-    """Compose the one document of a text.
+    """Compose the single document of a text.
 
     Args:
-        text: The whole text, without a byte order mark.
-        problems: Takes what is wrong.
+        text: The complete text, without a byte order mark.
+        problems: Receives the problem.
 
     Returns:
-        The root node, or None where there is nothing but comments. Nodes without a tag in
-        the text have one of the tags above.
+        The root node, or None if the text has only comments. A node without a tag in the text
+        has one of the tags above.
 
     Raises:
-        Refused: The text is no YAML, not one document, or above a limit.
+        Refused: The text is no valid YAML, not one document, or above a limit.
     """
     try:
         root: yaml.Node | None = composer(text).get_single_node()
@@ -164,20 +166,20 @@ def compose(text: str, problems: Problems) -> yaml.Node | None:
         _refuse_controls(text, problems)
     except yaml.MarkedYAMLError as error:
         place, head, hint = explained(error, text)
-        # libyaml reads ahead, and may come to its own limit of 1,000 levels before.
+        # libyaml reads ahead and may reach its own limit of 1,000 levels first.
         too_deep = "maximum nesting depth" in head
         _refuse(problems, _TOO_DEEP if too_deep else head, place, hint=hint)
     return root
 
 
 def _refuse_controls(text: str, problems: Problems) -> NoReturn:
-    # Some of them end a line for `str.splitlines`, and none has a width to put a caret under.
+    # Some control characters end a line for `str.splitlines`, and none has a width for a caret.
     problems.text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-    for found in _CONTROL.finditer(text):
-        code = ord(found.group())
+    for match in _CONTROL.finditer(text):
+        code = ord(match.group())
         escape = f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}"
         problems.add(
-            _place_after(problems.text[: found.start()]),
+            _place_after(problems.text[: match.start()]),
             f"the character U+{code:04X} may not stand in YAML",
             hint=f'write "{escape}" in double quotes if it is meant',
         )
@@ -207,18 +209,18 @@ _CURES = {
     "did not find expected ',' or '}'": "close the brace, and quote a text that holds one",
     "found incompatible YAML document": "leave the %YAML line out",
 }
-_QUOTE = "quote the whole text: within quotes braces, commas and colons are its own"
+_QUOTE = "quote the whole text; braces, commas and colons in quotes are text"
 
 
 def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
-    """Say what is wrong with a text that is no YAML.
+    """Explain why a text is no valid YAML.
 
     Args:
-        error: What the parser or composer raised.
+        error: The exception of the parser or composer.
         text: The text that it read.
 
     Returns:
-        The place, the sentence, and the cure (empty where there is none).
+        The place, the sentence, and the cure (may be empty).
     """
     mark = error.problem_mark or error.context_mark
     place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
@@ -234,16 +236,16 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str, str]:
     if (char == "\t" and "token" in problem) or "tab character" in problem:
         return place, "a tab cannot indent YAML", "use spaces"
     if _follows_expression(text, place):
-        return place, "an expression ends a text that is not quoted", _QUOTE
+        return place, "YAML reads a part of this expression as its own syntax", _QUOTE
     if _follows_quote(text, place):
-        return place, "a text goes on behind its closing quote", "quote the whole text"
+        return place, "a text continues after its closing quote", "quote the whole text"
     if "cannot start any token" in problem:
         return place, f"a text cannot begin with {char!r}", "quote it"
-    return place, f"this is no YAML: {_sentence(error)}", _cure(problem)
+    return place, f"invalid YAML: {_sentence(error)}", _cure(problem)
 
 
 def _follows_expression(text: str, place: Place) -> bool:
-    """Tell whether a brace or a colon of an expression was taken for YAML's own."""
+    """Return True if YAML interpreted a brace or a colon of an expression as syntax."""
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     before = line[: place.column - 1]
@@ -253,7 +255,7 @@ def _follows_expression(text: str, place: Place) -> bool:
 
 
 def _follows_quote(text: str, place: Place) -> bool:
-    """Tell whether a text begins with a quoted word, which YAML takes for all of it."""
+    """Return True if a text begins with a quoted word, which YAML reads as the complete text."""
     lines = text.splitlines()
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     before, behind = line[: place.column - 1], line[place.column - 1 :].strip()
@@ -284,13 +286,13 @@ _AT_ROOT = re.compile(r"^([\"']?)(?:steps|test_meta)\1[ \t]*:(?:\s|$)", re.MULTI
 
 
 def looks_like_recipe(content: Path | str | bytes) -> bool:
-    """Tell whether a YAML file that pytest only came by is meant to be a recipe.
+    """Return True if a YAML file that pytest finds in a folder is meant as a recipe.
 
     Args:
         content: The file, its text or its bytes.
 
     Returns:
-        True where the root has ``steps`` or ``test_meta``, be the file good or not.
+        True if the root has the key ``steps`` or ``test_meta``, even if the file has errors.
     """
     if isinstance(content, Path):
         try:
