@@ -1,4 +1,4 @@
-"""Recipes from a text, as the tests of this folder write them."""
+"""Fixtures that load recipes from texts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def read(tmp_path: Path) -> Callable[[str | bytes], Recipe]:
 
 @pytest.fixture
 def problems(read: Callable[[str | bytes], Recipe]) -> Callable[[str | bytes], list[str]]:
-    """Load a text that is no good recipe; give its problems as `line:column sentence`."""
+    """Load a text with errors, and return its problems as `line:column sentence`."""
 
     def problems(content: str | bytes) -> list[str]:
         with pytest.raises(RecipeError) as caught:

@@ -1,4 +1,4 @@
-"""The JSON Schema of recipes says of a file what the loader says."""
+"""The JSON Schema of recipes accepts and refuses the same files as the loader."""
 
 import json
 import re
@@ -71,17 +71,17 @@ STRANGE: list[Any] = [
     {"a b": {"value": "1"}},
     {"from": "stdout"},
 ]
-"""Values of which each is wrong for most keys, and right for some."""
+"""Values that are each wrong for most keys and right for some."""
 
 KNOWN = re.compile(
     r"unknown (key|criterion|type) |missing '(?!idx)|, should (?!be the name of a signal)"
     r"|belongs to (python|shell) steps|cannot stand here|beside 'use'|of the file that is used"
 )
-"""Problems that a schema can know."""
+"""Problems that a schema can find."""
 
 
 def some(model: type[Struct], *always: str, never: frozenset[str] = frozenset()) -> Any:
-    """A mapping that has some of the keys of a Struct, each with its example."""
+    """Generate a mapping with some keys of a Struct, each with its example."""
     keys = {
         name: st.just(deepcopy((key.said.examples or [])[0]))
         for name, key in keys_of(model).items()
@@ -107,7 +107,7 @@ DEFAULTS, READY, FILE = some(Defaults), some(Ready, "port"), some(FileRules, "pa
 
 @st.composite
 def recipes(draw: st.DrawFn) -> dict[str, Any]:
-    """A recipe that is good, or nearly so: what keys say of each other is left to chance."""
+    """Generate a recipe that is valid, except for rules between keys."""
     python = draw(PYTHON) | {"name": "first", "type": "python"} | draw(BESIDE)
     shell = draw(SHELL) | {"name": "second", "type": "shell"}
     if draw(st.booleans()):
@@ -124,7 +124,7 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every mapping or list of a value, with a key or a place in it."""
+    """Return every mapping or list in a value, each with one of its keys or indexes."""
     for key in list(value) if isinstance(value, dict) else range(len(value)):
         yield value, key
         if isinstance(value[key], dict | list):
@@ -133,7 +133,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 @st.composite
 def changed(draw: st.DrawFn) -> dict[str, Any]:
-    """A recipe in which one thing is another."""
+    """Generate a recipe in which one value is replaced."""
     recipe = deepcopy(draw(recipes()))
     within, key = draw(st.sampled_from(list(places(recipe))))
     how = draw(st.sampled_from(["replace", "replace", "replace", "take away", "rename"]))
@@ -178,17 +178,21 @@ LAW = settings(
 
 @LAW
 @given(recipe=recipes())
-def test_a_good_recipe_is_good_for_both(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_a_valid_recipe_is_valid_for_loader_and_schema(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
     compare(recipe, tmp_path)
 
 
 @LAW
 @given(recipe=changed())
-def test_a_changed_recipe_is_the_same_for_both(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_loader_and_schema_agree_on_a_changed_recipe(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
     compare(recipe, tmp_path)
 
 
-def test_a_step_may_use_a_file_and_has_few_keys_then(tmp_path: Path) -> None:
+def test_a_step_that_uses_a_file_may_have_few_other_keys(tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text("steps: [{name: a, type: shell, cmd: x}]\nvars: {volts: 1}")
     good = {"name": "psu", "use": "part.yaml", "with": {"volts": "${{ 1 }}"}, "needs": []}
     for more in ({}, {"timeout": 3}, {"type": "shell"}, {"cmd": "x"}, {"use": 3}, {"with": 3}):
@@ -197,20 +201,20 @@ def test_a_step_may_use_a_file_and_has_few_keys_then(tmp_path: Path) -> None:
         assert bool(faults_of(recipe)) is bool(more)
 
 
-def test_it_is_a_good_schema() -> None:
+def test_the_schema_is_valid() -> None:
     Draft7Validator.check_schema(editor_schema.recipe_schema())
 
 
-def test_the_shipped_copy_is_of_today() -> None:
+def test_the_shipped_schema_is_up_to_date() -> None:
     assert editor_schema.SHIPPED.read_text() == editor_schema.text(), "run scripts/schema"
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_the_samples_are_good(path: Path) -> None:
+def test_the_sample_recipes_match_the_schema(path: Path) -> None:
     assert faults_of(yaml.safe_load(path.read_text())) == []
 
 
-def test_every_key_has_its_description_and_a_good_example() -> None:
+def test_every_key_has_a_description_and_a_valid_example() -> None:
     mappings = [SCHEMA, *SCHEMA["definitions"].values()]
     keys = [
         (name, key)
@@ -224,10 +228,10 @@ def test_every_key_has_its_description_and_a_good_example() -> None:
         assert list(RULES.evolve(schema=key).iter_errors(key["examples"][0])) == [], name
 
 
-def test_nothing_has_a_title_that_nobody_wrote() -> None:
+def test_no_part_of_the_schema_has_a_generated_title() -> None:
     assert "title" not in editor_schema.text()
 
 
-def test_what_says_how_a_text_should_be_is_the_loaders_sentence() -> None:
+def test_messages_for_patterns_are_those_of_the_loader() -> None:
     key = SCHEMA["definitions"]["Step"]["properties"]["timeout"]
     assert key["patternErrorMessage"] == "should be seconds, or a text such as 500ms, 30s, 2m or 1h"

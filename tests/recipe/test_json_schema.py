@@ -1,4 +1,4 @@
-"""A bad JSON Schema is told when the recipe is read, at the place of what is wrong in it."""
+"""A faulty JSON Schema is reported at load, at the place of the fault."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def step(schema: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("schema", "place", "key", "told"),
+    ("schema", "place", "key", "message"),
     [
         ("{type: numer}", "6:27", ".type", f"'numer' is not one of {TYPES}"),
         (
@@ -53,21 +53,21 @@ def step(schema: str) -> str:
         ),
     ],
 )
-def test_what_is_wrong_is_told_at_its_place(
-    schema: str, place: str, key: str, told: str, problems: Problems
+def test_a_fault_is_reported_at_its_place(
+    schema: str, place: str, key: str, message: str, problems: Problems
 ) -> None:
     assert problems(step(schema)) == [
-        f"{place} 'success.result_schema{key}' in shell step 'a' is no JSON Schema: {told}"
+        f"{place} 'success.result_schema{key}' in shell step 'a' is no JSON Schema: {message}"
     ]
 
 
-def test_all_that_is_wrong_is_told(problems: Problems) -> None:
-    told = problems(step("{type: 5, required: true}"))
-    assert [each.partition(" ")[0] for each in told] == ["6:27", "6:40"]
+def test_all_faults_are_reported(problems: Problems) -> None:
+    found = problems(step("{type: 5, required: true}"))
+    assert [each.partition(" ")[0] for each in found] == ["6:27", "6:40"]
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "message"),
     [
         ("[a]", "6:20 'success.result_schema' in shell step 'a' is a list, should be a mapping"),
         (
@@ -77,8 +77,10 @@ def test_all_that_is_wrong_is_told(problems: Problems) -> None:
         ("{maximum: .inf}", "6:30 .inf is no number of JSON; use null, or quote it: '.inf'"),
     ],
 )
-def test_what_is_no_mapping_of_json(schema: str, told: str, problems: Problems) -> None:
-    assert problems(step(schema)) == [told]
+def test_a_schema_that_is_no_json_mapping_is_reported(
+    schema: str, message: str, problems: Problems
+) -> None:
+    assert problems(step(schema)) == [message]
 
 
 @pytest.mark.parametrize(
@@ -94,11 +96,11 @@ def test_what_is_no_mapping_of_json(schema: str, told: str, problems: Problems) 
         "{maximum: '${{ ctx.most }}'}",
     ],
 )
-def test_good_schemas_are_taken(schema: str, read: Read) -> None:
+def test_valid_schemas_are_accepted(schema: str, read: Read) -> None:
     assert read(step(schema)).steps[0].success[0].name == "result_schema"
 
 
-def test_the_places_of_its_parts_are_known(read: Read) -> None:
+def test_a_criterion_has_the_places_of_the_schema_parts(read: Read) -> None:
     (found,) = read(step("{properties: {v: {enum: [1, b]}}}")).steps[0].success
     assert found.place == found.at[""] == Place(6, 20, 33)
     assert found.at["properties/v/enum/1"] == Place(6, 48, 1)

@@ -1,4 +1,4 @@
-"""What holds for any file: a Recipe or a RecipeError, and what was written is what is read."""
+"""Laws for any file: it is a Recipe or a RecipeError, and values are read as they are written."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check(path: Path, content: bytes) -> None:
-    """A recipe, or an error whose every problem is in the text, on one line, and can be shown."""
+    """Check that a text is a recipe, or an error whose problems are in the text and printable."""
     path.write_bytes(content)
     try:
         recipe = load(path, root=path.parent)
@@ -153,13 +153,13 @@ SHAPES = st.recursive(
 
 
 def written(value: Any) -> str:
-    """A value as YAML in flow style; what is not ASCII as an escape that YAML has."""
+    """Return a value as YAML in flow style; other characters than ASCII as YAML escapes."""
     text = json.dumps(value, ensure_ascii=False)
     return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found.group()):08x}", text)
 
 
 def in_blocks(value: Any, indent: str = "") -> str:
-    """A value as YAML in block style, to be put behind a key or a dash."""
+    """Return a value as YAML in block style, to follow a key or a dash."""
     if isinstance(value, dict) and value:
         return "".join(
             f"\n{indent}{written(key)}:{in_blocks(each, indent + ' ')}"
@@ -178,7 +178,7 @@ def test_any_shape_is_a_recipe_or_an_error(path: Path, shape: Any, blocks: bool)
 
 @st.composite
 def steps(draw: st.DrawFn, name: str, before: list[str]) -> dict[str, Any]:
-    """One good step that may need those before it."""
+    """Generate a valid step that may need earlier steps."""
     keys: dict[str, Any] = {"name": name}
     optional: dict[str, st.SearchStrategy[Any]] = {
         "description": TEXT,
@@ -209,7 +209,7 @@ def steps(draw: st.DrawFn, name: str, before: list[str]) -> dict[str, Any]:
 
 @st.composite
 def recipes(draw: st.DrawFn) -> dict[str, Any]:
-    """A good recipe as a mapping."""
+    """Generate a valid recipe as a mapping."""
     names = draw(st.lists(NAME, min_size=1, max_size=5, unique=True))
     cut = draw(st.integers(1, len(names)))
     found: dict[str, Any] = draw(
@@ -231,7 +231,7 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def as_written(step: Step) -> dict[str, Any]:
-    """The keys of a step as they stood in its file."""
+    """Return the keys of a step as in its file."""
     fields = {"class": "class_"}
     found = {key: getattr(step, fields.get(key, key)) for key in step.at if key}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
@@ -239,7 +239,7 @@ def as_written(step: Step) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(recipes(), st.booleans())
-def test_what_is_written_is_what_is_read(path: Path, good: dict[str, Any], blocks: bool) -> None:
+def test_a_written_recipe_is_read_unchanged(path: Path, good: dict[str, Any], blocks: bool) -> None:
     path.write_text(in_blocks(good) if blocks else written(good))
     recipe = load(path, root=path.parent)
     found = [as_written(step) for step in recipe.steps + recipe.final]

@@ -1,6 +1,6 @@
-"""Thousands of recipes with expressions in them: a recipe or clear problems, never an exception.
+"""Thousands of recipes with expressions: each is a recipe or clear problems, never an exception.
 
-`RECIPES_TO_READ=10000` reads more of them; `RECIPES_SEED` others.
+`RECIPES_TO_READ=10000` reads more of them; `RECIPES_SEED` chooses others.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ PIECES = [
 
 
 def generated(some: random.Random) -> bytes:
-    """A good recipe with some mistakes, or nothing but bytes."""
+    """Generate a recipe with some mistakes, or random bytes."""
     kind = some.random()
     if kind < 0.05:
         return some.randbytes(some.randrange(200))
@@ -136,7 +136,7 @@ def generated(some: random.Random) -> bytes:
 
 
 def is_clear(error: RecipeError) -> bool:
-    """Tell whether all problems can be shown, and stand in the text."""
+    """Return True if all problems are printable and in the text."""
     lines = len(error.text.splitlines()) + 1
     return bool(error.render()) and all(
         problem.text.isprintable() and 1 <= problem.place.line <= lines
@@ -162,16 +162,16 @@ def test_a_generated_recipe_is_a_recipe_or_clear_problems(tmp_path: Path) -> Non
     assert MANY // 100 < good < MANY
 
 
-def test_the_recipe_that_they_are_made_from_is_good(tmp_path: Path) -> None:
+def test_the_recipe_behind_the_generated_ones_is_valid(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(GOOD)
 
     assert len(load(tmp_path / "x.yaml", root=tmp_path).steps) == 3
 
 
-def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(GOOD.encode())
-    os.truncate(path, 1 << 40)  # which no memory could hold
+    os.truncate(path, 1 << 40)  # larger than any memory
     with pytest.raises(RecipeError, match="above the limit of 1,048,576"):
         load(path, root=tmp_path)
 
@@ -190,7 +190,7 @@ print(number, seconds, peak)
 """
 
 
-def test_a_file_just_below_the_limit_is_read_in_time_and_memory(tmp_path: Path) -> None:
+def test_a_file_just_below_the_limit_is_read_within_time_and_memory_limits(tmp_path: Path) -> None:
     step = "  - {{name: s{0}, type: shell, cmd: 'a \"${{{{ vars.x }}}}\"', if: vars.x > {0}}}\n"
     head, most = "vars: {x: 1}\nsteps:\n", (1 << 20) - 100
     steps: list[str] = []
@@ -200,11 +200,11 @@ def test_a_file_just_below_the_limit_is_read_in_time_and_memory(tmp_path: Path) 
         size += len(steps[-1])
     path = tmp_path / "x.yaml"
     path.write_text(head + "".join(steps[:-1]))
-    # In a process of its own, which nobody else has made larger, and that coverage leaves alone.
+    # In a separate process, whose memory no other test has increased, without coverage.
     env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    told = subprocess.check_output([sys.executable, "-c", _LOADS, path], env=env, text=True)
-    number, seconds, kilobytes = (float(word) for word in told.split())
+    output = subprocess.check_output([sys.executable, "-c", _LOADS, path], env=env, text=True)
+    number, seconds, kilobytes = (float(word) for word in output.split())
 
     assert number == len(steps) - 1
-    assert seconds < 6  # 2 s on a machine that is idle
+    assert seconds < 6  # 2 s on an idle machine
     assert kilobytes < 200 * 1024

@@ -1,4 +1,4 @@
-"""How a person and a summary line are told what is wrong."""
+"""Problems of a recipe as a complete text and as a one-line summary."""
 
 import pickle
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def error(read: Callable[[str], Recipe]) -> RecipeError:
     return caught.value
 
 
-def test_each_problem_has_its_line_and_a_caret(error: RecipeError) -> None:
+def test_each_problem_is_shown_with_its_line_and_a_caret(error: RecipeError) -> None:
     assert str(error) == (
         "recipes/x.yaml:5:5: unknown key 'modul' in python step 'flash' "
         "(did you mean 'module'?)\n"
@@ -54,24 +54,24 @@ def test_each_problem_has_its_line_and_a_caret(error: RecipeError) -> None:
     )
 
 
-def test_the_summary_is_the_first_problem_without_what_stands_beside_it(
+def test_the_summary_is_the_first_problem_without_its_step(
     error: RecipeError,
 ) -> None:
     assert error.summary == "5:5 unknown key 'modul' (did you mean 'module'?), and 1 more"
 
 
-def test_one_problem_is_not_counted() -> None:
+def test_a_single_problem_has_no_count() -> None:
     error = RecipeError([Problem(Place(1, 2), "odd", " in x", " it is", "do")], "x.yaml", "ab\n")
     assert str(error) == "x.yaml:1:2: odd in x it is (do)\n\n   1 | ab\n     |  ^"
     assert error.summary == "1:2 odd it is (do)"
 
 
-def test_problems_stand_in_the_order_of_the_file() -> None:
+def test_problems_are_in_the_order_of_the_file() -> None:
     found = [Problem(Place(2, 1), "c"), Problem(Place(1, 9), "b"), Problem(Place(1, 2), "a")]
     assert [each.head for each in RecipeError(found, "x").problems] == ["a", "b", "c"]
 
 
-def test_an_error_goes_through_pickle(error: RecipeError) -> None:
+def test_an_error_can_be_pickled(error: RecipeError) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.summary, copy.slug) == (str(error), error.summary, "recipe")
 
@@ -84,7 +84,7 @@ def test_a_hundred_problems_are_shown_and_all_are_counted() -> None:
     assert RecipeError(found[:100], "x.yaml", "").render().endswith("odd 100\n100 problems")
 
 
-def test_a_large_file_full_of_mistakes_is_compared_with_few_names(
+def test_hints_of_a_large_broken_file_compare_a_limited_number_of_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared = 0
@@ -108,7 +108,7 @@ def test_a_large_file_full_of_mistakes_is_compared_with_few_names(
     assert 0 < compared <= 20_000
 
 
-def test_a_file_of_ten_thousand_mistakes_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_reading_stops_after_ten_thousand_problems(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("steps:\n" + "- {}\n" * 100_000)
     with pytest.raises(RecipeError) as caught:

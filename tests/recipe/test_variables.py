@@ -1,4 +1,4 @@
-"""A file of vars is a mapping, or it is told what it is instead: never anything else."""
+"""A vars file is a mapping, or its problem is reported; no other exception is raised."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 NO_MAPPING = "s.yaml:1:1: a file of vars is a mapping of names to values"
 
 
-def told(path: Path) -> str:
+def problem_of(path: Path) -> str:
     with pytest.raises(RecipeError) as caught:
         vars_of(path)
     return str(caught.value).splitlines()[0].removeprefix(f"{path.parent}/")
 
 
 @pytest.mark.parametrize("text", ["x", "1", "null", "~", "'a'", "!x y", "[1]", "- a", "[!x y]"])
-def test_what_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
+def test_a_vars_file_that_is_no_mapping_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text)
 
-    assert told(path) == NO_MAPPING
+    assert problem_of(path) == NO_MAPPING
 
 
 @pytest.mark.parametrize("text", ["", " \n", "# nothing\n", "---\n", "--- # nothing\n...\n", "{}"])
@@ -60,7 +60,7 @@ def test_an_empty_file_has_no_vars(tmp_path: Path, text: str) -> None:
         b"'",
     ],
 )
-def test_an_odd_file_is_told_or_read_and_never_raises_anything_else(
+def test_any_vars_file_is_read_or_raises_only_recipe_error(
     tmp_path: Path, ending: str, content: bytes
 ) -> None:
     path = tmp_path / f"s{ending}"

@@ -1,4 +1,4 @@
-"""Keys that are read before they are written: what is told, and what is left alone."""
+"""Data-flow check: keys that are read before they are written."""
 
 import textwrap
 from collections.abc import Callable
@@ -80,7 +80,7 @@ VALUE = "name: v, function: nothing, params: {x: '${{ ctx.psu.volts_v1 }}'}"
 SHELL = "type: shell, cmd: 'true', parse: text"
 
 
-def test_what_is_written_before_is_fine(check: Check) -> None:
+def test_a_key_that_was_written_before_is_not_reported(check: Check) -> None:
     assert check(WRITE, READ, VALUE) == []
     assert check(WRITE, f"{READ}, needs: []", f"{VALUE}, after: [w]")[1:] == []
     output = f"name: o, {SHELL}, outputs: {{psu.volts_v1: 3}}"
@@ -89,13 +89,13 @@ def test_what_is_written_before_is_fine(check: Check) -> None:
     assert check(promise, READ, VALUE) == []
 
 
-def test_a_path_is_met_by_what_is_above_or_below(check: Check) -> None:
+def test_a_read_path_matches_written_keys_above_and_below_it(check: Check) -> None:
     for key in ("psu", "psu.volts_v1.max", "psu.volts_v1"):
         value = f"name: v, function: nothing, params: {{x: '${{{{ ctx.{key} }}}}'}}"
         assert check(WRITE, value) == []
 
 
-def test_a_key_that_nothing_writes_gets_the_nearest_one(check: Check) -> None:
+def test_a_key_that_nothing_writes_is_reported_with_a_similar_key(check: Check) -> None:
     assert check(WRITE, VALUE.replace("volts", "vlts")) == [
         (
             "3 error: step 'v' reads ctx.psu.vlts_v1, which nothing writes "
@@ -110,7 +110,7 @@ def test_a_key_that_nothing_writes_gets_the_nearest_one(check: Check) -> None:
     ]
 
 
-def test_a_promise_that_nothing_keeps_is_told(check: Check) -> None:
+def test_a_promised_key_that_nothing_writes_is_reported(check: Check) -> None:
     promise = "name: n, function: nothing, success: {ctx_has_keys: [psu.volt_v1]}"
     assert check(WRITE, promise) == [
         (
@@ -120,11 +120,11 @@ def test_a_promise_that_nothing_keeps_is_told(check: Check) -> None:
     ]
 
 
-def test_a_program_that_cannot_be_looked_into_keeps_its_promises(check: Check) -> None:
+def test_promises_of_a_program_that_cannot_be_analysed_are_trusted(check: Check) -> None:
     assert check(f"name: n, {SHELL}, success: {{ctx_has_keys: [psu.volt_v1]}}") == []
 
 
-def test_a_writer_that_is_not_waited_for_is_told(check: Check) -> None:
+def test_a_read_without_waiting_for_the_writer_is_reported(check: Check) -> None:
     assert check(WRITE, f"{VALUE}, needs: []", f"{READ}, needs: []") == [
         (
             "3 error: step 'v' reads ctx.psu.volts_v1, and does not wait for step 'w', which "
@@ -137,13 +137,13 @@ def test_a_writer_that_is_not_waited_for_is_told(check: Check) -> None:
     ]
 
 
-def test_a_writer_that_comes_later_is_told(check: Check) -> None:
+def test_a_read_before_the_writer_is_reported(check: Check) -> None:
     assert check(VALUE, WRITE) == [
         "2 error: step 'v' reads ctx.psu.volts_v1, which step 'w' writes only later"
     ]
 
 
-def test_two_writers_at_the_same_time_are_told(check: Check) -> None:
+def test_two_concurrent_writers_are_reported(check: Check) -> None:
     other = "name: o, function: write, needs: []"
     assert check(WRITE, other) == [
         (
@@ -157,7 +157,7 @@ def test_two_writers_at_the_same_time_are_told(check: Check) -> None:
     assert check("name: w, function: count", "name: o, function: count, needs: []") == []
 
 
-def test_what_comes_after_the_body_may_read_what_the_body_writes(check: Check) -> None:
+def test_success_may_read_keys_that_the_step_writes_but_if_may_not(check: Check) -> None:
     own = "name: w, function: write, success: {assert: ['ctx.psu.volts_v1 > 3']}"
     assert check(own) == []
     assert check(
@@ -165,24 +165,24 @@ def test_what_comes_after_the_body_may_read_what_the_body_writes(check: Check) -
     ) == ["2 error: step 'w' reads ctx.psu.volts_v1, which it writes only afterwards"]
 
 
-def test_what_is_asked_for_may_be_missing(check: Check) -> None:
-    for asked in ("ctx.a is defined and ctx.a > 3", "ctx.a | default(3) > 3"):
-        assert check(f"name: v, {SHELL}, if: {asked}") == []
+def test_a_key_whose_existence_is_tested_may_be_missing(check: Check) -> None:
+    for condition in ("ctx.a is defined and ctx.a > 3", "ctx.a | default(3) > 3"):
+        assert check(f"name: v, {SHELL}, if: {condition}") == []
 
 
-def test_nothing_is_said_where_anything_may_have_written_it(check: Check) -> None:
+def test_no_key_is_reported_after_code_that_cannot_be_analysed(check: Check) -> None:
     assert check("name: h, function: hand_on", VALUE) == []
     assert check("name: h, function: hand_on", VALUE, WRITE) == []
     assert check("name: h, type: shell, cmd: './update_state.sh set $KEY 3'", VALUE) == []
     assert check(VALUE, head="fixtures: [of_a_plugin]") == []
 
 
-def test_a_script_that_writes_keys_is_looked_into(check: Check) -> None:
+def test_keys_that_a_script_writes_are_found(check: Check) -> None:
     script = "./update_state.sh set psu.volts_v1 12\n"
     assert check("name: s, type: shell, cmd: sh ./psu.sh, parse: text", VALUE, psu__sh=script) == []
 
 
-def test_fixtures_of_a_conftest_write_before(check: Check) -> None:
+def test_fixtures_of_a_conftest_write_before_all_steps(check: Check) -> None:
     conftest = """
         import pytest
 
@@ -193,7 +193,7 @@ def test_fixtures_of_a_conftest_write_before(check: Check) -> None:
     assert check(VALUE, conftest__py=conftest) == []
 
 
-def test_a_key_that_tests_write_is_left_alone(check: Check) -> None:
+def test_a_key_that_tests_write_is_not_reported(check: Check) -> None:
     assert (
         check(
             VALUE.replace("volts", "far"),
@@ -203,12 +203,12 @@ def test_a_key_that_tests_write_is_left_alone(check: Check) -> None:
     )
 
 
-def test_final_steps_come_after_all_others(check: Check) -> None:
+def test_final_steps_may_read_keys_of_all_other_steps(check: Check) -> None:
     assert check(WRITE, final=VALUE) == []
     assert check(f"name: n, {SHELL}", final=VALUE)[0].startswith("4 error: step 'v' reads ")
 
 
-def test_a_needed_recipe_hands_on_what_it_wrote(check: Check, tmp_path: Path) -> None:
+def test_a_recipe_may_read_keys_of_a_needed_recipe(check: Check, tmp_path: Path) -> None:
     first = tmp_path / "first.yaml"
     first.write_text(f"steps:\n{line(WRITE)}\n")
     assert check(VALUE, head="needs: [first.yaml]") == []
@@ -217,11 +217,11 @@ def test_a_needed_recipe_hands_on_what_it_wrote(check: Check, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/*.yaml")), ids=lambda path: path.name)
-def test_the_samples_have_no_problem(path: Path) -> None:
+def test_sample_recipes_have_no_findings(path: Path) -> None:
     assert checked(path, ROOT) == []
 
 
-def test_what_is_found_is_shown_with_its_line(check: Check, tmp_path: Path) -> None:
+def test_a_finding_is_shown_with_its_line(check: Check, tmp_path: Path) -> None:
     check(f"name: n, {SHELL}", READ)
     (found,) = checked(tmp_path / "recipes" / "x.yaml", tmp_path)
     assert found.render() == (
@@ -246,7 +246,7 @@ steps:
 USE = "name: p, use: part.yaml"
 
 
-def test_a_used_file_is_checked_as_part_of_its_user(check: Check, tmp_path: Path) -> None:
+def test_a_used_file_is_checked_as_part_of_the_using_recipe(check: Check, tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text(PART)
     value = "with: {volts: '${{ ctx.psu.volts_v1 }}'}"
     assert check(f"{USE}, if: ctx.on, {value}", READ) == [
@@ -259,7 +259,7 @@ def test_a_used_file_is_checked_as_part_of_its_user(check: Check, tmp_path: Path
     ]
 
 
-def test_files_that_fit_are_left_alone(check: Check, tmp_path: Path) -> None:
+def test_a_used_file_with_matching_keys_has_no_findings(check: Check, tmp_path: Path) -> None:
     (tmp_path / "part.yaml").write_text(PART.replace("vlts", "volts"))
     assert check(USE, READ) == []
     assert check(WRITE, f"{USE}, if: ctx.psu.volts_v1 > 3", READ)[:-1] == []

@@ -1,4 +1,4 @@
-"""What steps need elsewhere: files of the project, and modules that are not of it."""
+"""Dependencies of steps: files of the project, and modules from elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(ctx, params):
 """
 
 
-def test_recipes_need_their_files_and_what_these_import(tmp_path: Path) -> None:
+def test_dependencies_are_the_files_of_steps_and_their_imports(tmp_path: Path) -> None:
     for name, text in {
         "recipes/a.yaml": (
             "steps:\n"
@@ -58,9 +58,9 @@ def test_recipes_need_their_files_and_what_these_import(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     recipe = load(tmp_path / "recipes/a.yaml", root=tmp_path)
-    asked = [step for step in recipe.steps if step.name != "left_out"]
+    selected = [step for step in recipe.steps if step.name != "left_out"]
 
-    found = dependencies_of([(recipe, asked)], Sources(tmp_path))
+    found = dependencies_of([(recipe, selected)], Sources(tmp_path))
 
     assert found.files == (
         "bench_steps.py",

@@ -1,4 +1,4 @@
-"""What a recipe names and is not there."""
+"""Missing modules, functions and programs that a recipe names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ def marked(found: Finding) -> str:
 
 @pytest.fixture
 def look(tmp_path: Path) -> Look:
-    """Return what is found of a recipe of one step."""
+    """Return the findings of a recipe of one step."""
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "psu.py").write_text(
         "class Flash:\n    pass\n\ndef power(p):\n    pass\n"
@@ -73,12 +73,12 @@ def look(tmp_path: Path) -> Look:
         "type: shell, cmd: there_is_no_such, args: {PATH: /opt}",
     ],
 )
-def test_what_is_there_or_may_be_is_left_alone(step: str, look: Look) -> None:
+def test_names_that_exist_or_may_exist_are_not_reported(step: str, look: Look) -> None:
     assert look(step) == []
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "message"),
     [
         (
             "type: python, module: bench.psuu, class: Flash",
@@ -153,15 +153,15 @@ def test_what_is_there_or_may_be_is_left_alone(step: str, look: Look) -> None:
         ),
     ],
 )
-def test_what_is_not_there_gets_the_nearest_that_is(step: str, told: str, look: Look) -> None:
-    assert look(step) == [told]
+def test_a_missing_name_is_reported_with_a_similar_one(step: str, message: str, look: Look) -> None:
+    assert look(step) == [message]
 
 
-def test_what_an_earlier_step_may_make_is_a_warning(look: Look) -> None:
+def test_a_missing_program_that_an_earlier_step_may_create_is_a_warning(look: Look) -> None:
     steps = "type: shell, cmd: make}\n  - {name: b, type: shell, cmd: build/flash_tool"
     assert look(steps)[-1] == "build/flash_tool warning: program build/flash_tool was not found"
 
 
-def test_a_project_with_ways_of_its_own_may_have_any_module(look: Look, tmp_path: Path) -> None:
+def test_no_module_is_missing_if_a_conftest_changes_sys_path(look: Look, tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("import sys\nsys.path.insert(0, 'vendor')\n")
     assert look("type: python, module: vendored, class: X") == []

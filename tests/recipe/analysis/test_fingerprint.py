@@ -1,4 +1,4 @@
-"""Digests of a step change with what it does, and with nothing else."""
+"""Digests of a step: they change with what the step does, and with nothing else."""
 
 from __future__ import annotations
 
@@ -31,25 +31,27 @@ steps:
 
 
 @pytest.fixture
-def told(read: Callable[[str], Recipe], tmp_path: Path) -> Callable[..., dict[str, str]]:
+def digests_of(read: Callable[[str], Recipe], tmp_path: Path) -> Callable[..., dict[str, str]]:
     script = tmp_path / "scripts" / "run.sh"
     script.parent.mkdir()
     script.write_text("#!/bin/sh\n")
 
-    def told(text: str = TEXT, step: str = "s", **around: Any) -> dict[str, str]:
+    def digests_of(text: str = TEXT, step: str = "s", **around: Any) -> dict[str, str]:
         around = {"environ": {"STATION": "7"}} | around
         recipe = read(text)
         return digests(recipe, recipe.step(step), FingerprintInputs(Sources(tmp_path), **around))
 
-    return told
+    return digests_of
 
 
 def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
-def test_what_is_read_and_run_has_a_digest_each(told: Callable[..., dict[str, str]]) -> None:
-    found = told()
+def test_each_value_read_and_each_file_run_has_a_digest(
+    digests_of: Callable[..., dict[str, str]],
+) -> None:
+    found = digests_of()
 
     assert list(found) == [
         "step",
@@ -72,10 +74,10 @@ def test_what_is_read_and_run_has_a_digest_each(told: Callable[..., dict[str, st
         ('cmd: "true"', 'cmd: "false"'),
     ],
 )
-def test_what_is_no_other_work_changes_none(
-    old: str, new: str, told: Callable[..., dict[str, str]]
+def test_changes_without_effect_on_the_step_change_no_digest(
+    old: str, new: str, digests_of: Callable[..., dict[str, str]]
 ) -> None:
-    assert told(TEXT.replace(old, new)) == told()
+    assert digests_of(TEXT.replace(old, new)) == digests_of()
 
 
 @pytest.mark.parametrize(
@@ -90,60 +92,64 @@ def test_what_is_no_other_work_changes_none(
         ('"${{ vars.gain }}$', '"-${{ vars.gain }}$', ["vars.twice"]),
     ],
 )
-def test_other_work_changes_the_digest_of_what_is_other(
-    old: str, new: str, changed: list[str], told: Callable[..., dict[str, str]]
+def test_a_change_of_the_step_changes_only_the_digest_of_the_changed_part(
+    old: str, new: str, changed: list[str], digests_of: Callable[..., dict[str, str]]
 ) -> None:
-    assert differing(told(), told(TEXT.replace(old, new))) == changed
+    assert differing(digests_of(), digests_of(TEXT.replace(old, new))) == changed
 
 
-def test_the_machine_is_work_of_an_ssh_step_alone(told: Callable[..., dict[str, str]]) -> None:
+def test_the_host_changes_the_digest_of_ssh_steps_only(
+    digests_of: Callable[..., dict[str, str]],
+) -> None:
     far = TEXT.replace("    type: shell", "    type: ssh\n    host: bench-3")
 
-    assert differing(told(far), told(far.replace("bench-3", "bench-4"))) == ["step"]
+    assert differing(digests_of(far), digests_of(far.replace("bench-3", "bench-4"))) == ["step"]
 
 
-def test_values_from_outside_count(told: Callable[..., dict[str, str]], tmp_path: Path) -> None:
-    before = told()
+def test_values_from_outside_the_recipe_change_digests(
+    digests_of: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    before = digests_of()
 
-    assert differing(before, told(given={"gain": Given(3, "--recipe-var")})) == ["vars.gain"]
-    assert differing(before, told(environ={"STATION": "8"})) == ["env.STATION"]
+    assert differing(before, digests_of(given={"gain": Given(3, "--recipe-var")})) == ["vars.gain"]
+    assert differing(before, digests_of(environ={"STATION": "8"})) == ["env.STATION"]
     (tmp_path / "scripts" / "run.sh").write_text("#!/bin/sh\ntrue\n")
-    assert differing(before, told()) == ["file scripts/run.sh"]
+    assert differing(before, digests_of()) == ["file scripts/run.sh"]
 
 
-def test_no_digest_tells_a_secret(told: Callable[..., dict[str, str]]) -> None:
+def test_no_digest_reveals_a_secret(digests_of: Callable[..., dict[str, str]]) -> None:
     def masked(value: Any) -> Any:
         return "***" if value in ("7", "8") else value
 
-    assert told(environ={"STATION": "8"}, masked=masked) == told(masked=masked)
+    assert digests_of(environ={"STATION": "8"}, masked=masked) == digests_of(masked=masked)
 
 
-def test_a_scriptlet_counts_and_a_library_does_not(
-    told: Callable[..., dict[str, str]], tmp_path: Path
+def test_a_scriptlet_has_a_digest_and_a_library_has_none(
+    digests_of: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "lab_steps.py").write_text("def measure(ctx, params): ...\n")
     step = "steps: [{{name: s, type: python, module: {}, function: measure}}]"
 
-    assert list(told(step.format("lab_steps"))) == ["step", "file lab_steps.py"]
-    assert list(told(step.format("json"))) == ["step"]
-    assert list(told(step.format("not_there"))) == ["step"]
+    assert list(digests_of(step.format("lab_steps"))) == ["step", "file lab_steps.py"]
+    assert list(digests_of(step.format("json"))) == ["step"]
+    assert list(digests_of(step.format("not_there"))) == ["step"]
 
 
-def test_what_a_scriptlet_imports_of_the_project_counts(
-    told: Callable[..., dict[str, str]], tmp_path: Path
+def test_project_files_that_a_scriptlet_imports_have_digests(
+    digests_of: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "lab_more.py").write_text("from limits import low\n\ndef measure(ctx, params): ...")
     (tmp_path / "limits.py").write_text("low = 1\n")
     step = "steps: [{name: s, type: python, module: lab_more, function: measure}]"
-    before = told(step)
+    before = digests_of(step)
 
     assert list(before) == ["step", "file lab_more.py", "file limits.py"]
     (tmp_path / "limits.py").write_text("low = 2.5\n")
-    assert differing(before, told(step)) == ["file limits.py"]
+    assert differing(before, digests_of(step)) == ["file limits.py"]
 
 
-def test_steps_of_a_used_file_read_what_they_are_given(
-    told: Callable[..., dict[str, str]], tmp_path: Path
+def test_steps_of_a_used_file_depend_on_the_values_of_with(
+    digests_of: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "_part.yaml").write_text(
@@ -155,13 +161,15 @@ vars: {gain: 2, free: 1}
 steps:
   - {name: s, use: recipes/_part.yaml, if: "vars.free", with: {level: "${{ vars.gain }}"}}
 """
-    before = told(text, "s.inner")
+    before = digests_of(text, "s.inner")
 
     assert list(before) == ["step", "if of s", "vars.free", "vars.gain", "vars.s.level"]
-    assert differing(before, told(text.replace("gain: 2", "gain: 3"), "s.inner")) == ["vars.gain"]
+    assert differing(before, digests_of(text.replace("gain: 2", "gain: 3"), "s.inner")) == [
+        "vars.gain"
+    ]
 
 
-def test_a_cell_of_a_matrix_counts_as_far_as_it_is_read(
+def test_only_matrix_values_that_are_read_have_digests(
     read: Callable[[str], Recipe], tmp_path: Path
 ) -> None:
     text = """\
@@ -188,7 +196,7 @@ class Level(StepType):
         return {"status": "ok"}
 
 
-def test_the_class_of_a_type_counts_with_what_it_imports(tmp_path: Path) -> None:
+def test_the_class_of_a_step_type_and_its_imports_have_digests(tmp_path: Path) -> None:
     for name, content in (("conftest", "import limits"), ("limits", "low = 1\n")):
         (tmp_path / f"{name}.py").write_text(content)
     path = tmp_path / "x.recipe.yaml"

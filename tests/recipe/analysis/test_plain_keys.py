@@ -1,4 +1,4 @@
-"""A recipe as plain data: what its keys mean once it is loaded."""
+"""A loaded recipe as plain data."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ finally:
 """
 
 
-def test_all_keys_are_told_with_defaults_and_expressions(tmp_path: Path) -> None:
+def test_plain_data_has_all_keys_with_defaults_and_expressions(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "other.yaml").write_text(
         TEXT.replace("needs: [recipes/other.yaml]", "")
@@ -36,9 +36,9 @@ def test_all_keys_are_told_with_defaults_and_expressions(tmp_path: Path) -> None
     path = tmp_path / "recipes" / "psu.yaml"
     path.write_text(TEXT)
 
-    told = plain_recipe(load(path, root=tmp_path))
-    assert told["needs"] == ["recipes/other.yaml"]
-    (step,) = told["steps"]
+    data = plain_recipe(load(path, root=tmp_path))
+    assert data["needs"] == ["recipes/other.yaml"]
+    (step,) = data["steps"]
     assert step == {
         "name": "measure",
         "type": "shell",
@@ -54,14 +54,14 @@ def test_all_keys_are_told_with_defaults_and_expressions(tmp_path: Path) -> None
         },
         "success": [{"files_exist": "a.csv", "line": 14}, {"max_seconds": 3, "line": 14}],
     }
-    assert told["finally"][0]["cmd"] == "psu off"
+    assert data["finally"][0]["cmd"] == "psu off"
 
 
 @pytest.mark.parametrize(
     "path", sorted(ROOT.glob("recipes/[!_]*.yaml")), ids=lambda path: path.stem
 )
-def test_every_sample_is_plain_json(path: Path) -> None:
-    told = plain_recipe(load(path, root=ROOT))
+def test_plain_data_of_every_sample_is_json(path: Path) -> None:
+    data = plain_recipe(load(path, root=ROOT))
 
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert "Place(" not in json.dumps(told)
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert "Place(" not in json.dumps(data)

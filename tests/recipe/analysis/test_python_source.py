@@ -1,4 +1,4 @@
-"""What is seen of a scriptlet's source, and that nothing is guessed."""
+"""Static analysis of scriptlets: the keys that are found, and that no key is guessed."""
 
 import textwrap
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def see(tmp_path: Path) -> See:
 
 def read(flow: Flow) -> list[str]:
     assert not flow.is_open
-    return [one.key for one in flow.reads if one.key not in flow.asked]
+    return [one.key for one in flow.reads if one.key not in flow.optional]
 
 
-def test_keys_that_are_written_down_are_seen(see: See) -> None:
+def test_literal_keys_are_found(see: See) -> None:
     flow = see(
         """
         KEY = "psu.name_v1"
@@ -52,7 +52,7 @@ def test_keys_that_are_written_down_are_seen(see: See) -> None:
     assert not flow.is_open
 
 
-def test_of_a_computed_key_the_rest_is_known(see: See) -> None:
+def test_the_literal_parts_of_a_computed_key_are_found(see: See) -> None:
     flow = see(
         """
         def step(ctx, params):
@@ -77,7 +77,7 @@ def test_of_a_computed_key_the_rest_is_known(see: See) -> None:
         "ctx.bound('x').set('a', 1)",
     ],
 )
-def test_a_context_that_goes_elsewhere_makes_all_unknown(line: str, see: See) -> None:
+def test_a_context_passed_to_unknown_code_makes_the_flow_open(line: str, see: See) -> None:
     assert see(f"def step(ctx, params):\n    {line}\n").is_open
 
 
@@ -94,11 +94,11 @@ def test_a_context_that_goes_elsewhere_makes_all_unknown(line: str, see: See) ->
         "return not ctx.get('k')",
     ],
 )
-def test_a_key_that_is_looked_for_may_be_missing(body: str, see: See) -> None:
+def test_a_key_whose_existence_is_tested_is_optional(body: str, see: See) -> None:
     assert read(see(f"def step(ctx, params):\n    {body}\n")) == []
 
 
-def test_functions_of_the_module_that_get_the_context_are_followed(see: See) -> None:
+def test_functions_of_the_module_that_receive_the_context_are_followed(see: See) -> None:
     flow = see(
         """
         def step(ctx, params):
@@ -119,7 +119,7 @@ def test_functions_of_the_module_that_get_the_context_are_followed(see: See) -> 
     assert flow == Flow(writes=frozenset({("a", "set"), ("b", "set")}))
 
 
-def test_methods_are_followed_those_of_a_parent_in_the_module_too(see: See) -> None:
+def test_methods_are_followed_including_those_of_a_base_class(see: See) -> None:
     flow = see(
         """
         from elsewhere import Far
@@ -143,7 +143,7 @@ def test_methods_are_followed_those_of_a_parent_in_the_module_too(see: See) -> N
     assert flow.writes == {("b", "set")}
 
 
-def test_a_class_whose_run_is_elsewhere_is_unknown(see: See) -> None:
+def test_a_class_without_run_in_its_module_has_an_open_flow(see: See) -> None:
     assert see("from far import Far\nclass step(Far):\n    pass\n").is_open
 
 
@@ -159,7 +159,7 @@ def test_a_class_whose_run_is_elsewhere_is_unknown(see: See) -> None:
         ("*, context", (), True),
     ],
 )
-def test_the_context_is_the_parameter_that_gets_it(
+def test_the_context_parameter_is_found_by_name_and_position(
     parameters: str, fixtures: tuple[str, ...], is_context: bool, see: See
 ) -> None:
     name = "ctx" if "ctx" in parameters else "context" if "context" in parameters else "a"
@@ -167,6 +167,6 @@ def test_the_context_is_the_parameter_that_gets_it(
     assert bool(flow.writes) is is_context
 
 
-def test_what_is_no_class_or_function_is_unknown(see: See) -> None:
+def test_a_name_that_is_no_class_or_function_has_an_unknown_flow(see: See) -> None:
     assert see("step = object()").is_open
     assert see("from far import step").is_open

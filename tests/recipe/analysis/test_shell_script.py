@@ -1,4 +1,4 @@
-"""Simple commands and pipelines of a script: certain, or not read at all."""
+"""Shell script parser: simple commands and pipelines, or no result at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_orchestrator.recipe.analysis.shell_script import commands_of
 
 
 def shown(text: str) -> str | None:
-    """Return the commands of a script, `?` where a failure is guarded, `|` where it is piped."""
+    """Return the commands of a script; `?` marks a guarded failure, `|` a piped command."""
     found = commands_of(text.replace("@", "\0"))
     if found is None:
         return None
@@ -57,7 +57,7 @@ def shown(text: str) -> str | None:
         ("echo $((1 + (2))) ${x:-y}; a", "echo:1 a:1"),
     ],
 )
-def test_a_script_has_its_commands_with_their_lines(text: str, commands: str) -> None:
+def test_commands_have_their_lines(text: str, commands: str) -> None:
     assert shown(text) == commands
 
 
@@ -85,11 +85,11 @@ def test_a_script_has_its_commands_with_their_lines(text: str, commands: str) ->
         "a" * 70_000,
     ],
 )
-def test_a_script_that_is_not_certain_is_not_read(text: str) -> None:
+def test_a_script_with_uncertain_syntax_is_not_parsed(text: str) -> None:
     assert commands_of(text) is None
 
 
-def test_functions_and_variables_are_known_by_name() -> None:
+def test_names_of_functions_and_variables_are_found() -> None:
     found = commands_of("f() { A=1; }\nfunction g { :; }\nB+=2 C[1]=3 d")
     assert found is not None
     assert found.functions == {"f", "g"}
@@ -101,7 +101,7 @@ _PIECES += ["<<E\n", "\nE\n", "if ", " then ", " fi", "case x in ", ";;", " esac
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
-def test_what_is_read_is_a_script_for_the_shell(text: str) -> None:
+def test_every_parsed_script_is_valid_for_the_shell(text: str) -> None:
     if commands_of(text) is None or "\\\n" in text:
         return
     checked = subprocess.run(["bash", "-n", "-c", text], capture_output=True, check=False)

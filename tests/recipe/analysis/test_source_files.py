@@ -1,4 +1,4 @@
-"""Modules are found where Python would find them, and none is imported."""
+"""Modules are located as Python would locate them, and none is imported."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_module_in_folders_and_packages_is_found(tmp_path: Path) -> None:
     assert not {"space", "top"} & sys.modules.keys()
 
 
-def test_what_a_module_imports_of_the_project_is_found(tmp_path: Path) -> None:
+def test_project_files_that_a_module_imports_are_found(tmp_path: Path) -> None:
     text = "import json, far.apart, numbers_of_others\nfrom . import near\n"
     text += "from .. import up\nfrom .deep.er import x"
     write(tmp_path, pack__steps=text, pack__near="def f():\n    from free import own")
@@ -45,7 +45,7 @@ def test_what_a_module_imports_of_the_project_is_found(tmp_path: Path) -> None:
     assert sorted(map(sources.shown, found)) == [f"{name}.py" for name in names.split()]
 
 
-def test_what_is_installed_and_built_in_is_found(tmp_path: Path) -> None:
+def test_installed_and_built_in_modules_are_found(tmp_path: Path) -> None:
     sources = Sources(tmp_path)
     for name in ("os.path", "xml.dom.minidom", "sys", "yaml", "pytest_orchestrator.core"):
         assert sources.module(name) is not None, name
@@ -66,7 +66,7 @@ def test_folders_of_the_project_come_first(tmp_path: Path) -> None:
         ("if x:\n    a = 1\nelse:\n    b = 1\ntry:\n    c = 1\nexcept E:\n    d = 1", "abcd"),
     ],
 )
-def test_what_a_module_defines_is_known(text: str, names: str, tmp_path: Path) -> None:
+def test_names_that_a_module_defines_are_found(text: str, names: str, tmp_path: Path) -> None:
     write(tmp_path, seen=text)
     module = Sources(tmp_path).module("seen")
     assert module is not None
@@ -74,7 +74,7 @@ def test_what_a_module_defines_is_known(text: str, names: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["from x import *", "def __getattr__(name): pass", "def ("])
-def test_a_module_may_have_more_than_is_seen(text: str, tmp_path: Path) -> None:
+def test_a_module_with_names_that_its_file_does_not_show_is_open(text: str, tmp_path: Path) -> None:
     write(tmp_path, seen=text)
     module = Sources(tmp_path).module("seen")
     assert module is not None

@@ -1,4 +1,4 @@
-"""Expressions are bounded: in the time that they take, and in what their functions build."""
+"""Limits of expressions: their time, and the size of what their functions build."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def value(text: str, **names: Any) -> Any:
     return Expression(text, PLACE).value(names)
 
 
-def told(text: str, **names: Any) -> str:
+def error_of(text: str, **names: Any) -> str:
     with pytest.raises(ExpressionError) as caught:
         value(text, **names)
     assert caught.value.place == PLACE
@@ -104,8 +104,10 @@ def told(text: str, **names: Any) -> str:
         ),
     ],
 )
-def test_what_would_fill_the_memory_is_refused_before_it_is_built(text: str, reason: str) -> None:
-    found = told(text, x="a" * 1_000_000)
+def test_a_value_that_would_fill_the_memory_is_refused_before_it_is_built(
+    text: str, reason: str
+) -> None:
+    found = error_of(text, x="a" * 1_000_000)
     assert found in (reason, f"{reason}; {MOST}")
 
 
@@ -126,22 +128,22 @@ def test_what_would_fill_the_memory_is_refused_before_it_is_built(text: str, rea
         "x",
     ],
 )
-def test_a_value_is_counted_as_often_as_it_stands_in_another(text: str) -> None:
+def test_a_value_counts_as_often_as_it_occurs_in_another(text: str) -> None:
     def folded() -> list[Any]:
         return [[[0] * 1_000] * 1_000] * 1_000
 
-    found = told(text, x=folded(), y=folded())
+    found = error_of(text, x=folded(), y=folded())
     assert found.endswith(" has more than 16,777,216 items and characters to read")
 
 
-def test_a_text_of_several_expressions_is_bounded_as_a_whole() -> None:
+def test_a_text_of_several_expressions_has_one_size_limit() -> None:
     found = template("${{ x }} ${{ x }}", PLACE)
     assert isinstance(found, Template)
     with pytest.raises(ExpressionError, match="a text of more than 16,777,216 characters"):
         found.value({"x": "a" * 10_000_000})
 
 
-def test_all_expressions_of_a_matrix_share_what_they_may_build() -> None:
+def test_all_expressions_of_a_matrix_share_one_memory_limit() -> None:
     one = Expression("x * 16", PLACE)
     names = {"x": "a" * 1_000_000}
     texts = (one.evaluated(names) for _ in range(17))
@@ -169,11 +171,11 @@ def endless(text: str) -> str:
         "[] | slice(10**9) | list",
     ],
 )
-def test_an_expression_ends_when_its_time_is_over(text: str) -> None:
+def test_an_expression_ends_at_its_time_limit(text: str) -> None:
     assert endless(text) == f"`{text}`: still evaluating after 0.05 s"
 
 
-def test_what_is_left_of_a_time_around_another_holds_too() -> None:
+def test_the_rest_of_an_outer_time_limit_applies_too() -> None:
     now = time.monotonic()
     one = Expression("1", PLACE)
     late = pytest.raises(TimeoutExpressionError, match="after 5 s")
@@ -192,18 +194,16 @@ PAD = ["center", "ljust", "rjust"]
 
 @settings(deadline=None)
 @given(TEXT, WIDTH, st.sampled_from([*PAD, "zfill", "expandtabs"]))
-def test_a_text_that_is_padded_is_what_python_makes_of_it(text: str, width: int, name: str) -> None:
+def test_padding_gives_the_text_that_python_gives(text: str, width: int, name: str) -> None:
     assert value(f"x.{name}(n)", x=text, n=width) == getattr(text, name)(width)
     assert value("x | center(n)", x=text, n=width) == text.center(width)
 
 
 @settings(deadline=None)
 @given(TEXT, st.integers(1 << 24, 1 << 80), st.sampled_from([*PAD, "zfill"]))
-def test_a_text_that_would_be_padded_beyond_the_limit_is_refused(
-    text: str, width: int, name: str
-) -> None:
+def test_padding_beyond_the_limit_is_refused(text: str, width: int, name: str) -> None:
     wanted = f"`{name}` would give {width + 1:,} characters; {MOST}"
-    assert told(f"x.{name}(n + 1)", x=text, n=width) == wanted
+    assert error_of(f"x.{name}(n + 1)", x=text, n=width) == wanted
 
 
 FORMATS = st.lists(
@@ -214,7 +214,7 @@ FORMATS = st.lists(
 
 @settings(deadline=None)
 @given(FORMATS, st.data())
-def test_a_format_is_what_python_makes_of_it_and_no_longer_than_it_was_taken_for(
+def test_percent_formatting_equals_python_and_is_within_its_estimate(
     pieces: list[str], data: st.DataObject
 ) -> None:
     pattern = "".join(pieces)
@@ -231,7 +231,7 @@ SPECS = st.sampled_from(["{}", "{:>9}", "{:<3}", "{:^+12.3f}", "{:08}", "{!r:>5}
 
 @settings(deadline=None)
 @given(st.lists(SPECS, max_size=4).map("".join), st.lists(st.integers(), min_size=4, max_size=4))
-def test_a_format_of_fields_is_what_python_makes_of_it(pattern: str, numbers: list[int]) -> None:
+def test_format_gives_the_text_that_python_gives(pattern: str, numbers: list[int]) -> None:
     wanted = pattern.format(*numbers)
     assert value("p.format(*n)", p=pattern, n=numbers) == wanted
 
@@ -252,7 +252,7 @@ CALLS: list[tuple[str, st.SearchStrategy[tuple[Any, ...]]]] = [
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(CALLS).flatmap(lambda one: st.tuples(st.just(one[0]), one[1])))
-def test_no_filter_gives_more_than_it_was_taken_for(
+def test_no_filter_exceeds_its_size_estimate(
     call: tuple[str, tuple[Any, ...]],
 ) -> None:
     name, given = call
@@ -262,7 +262,7 @@ def test_no_filter_gives_more_than_it_was_taken_for(
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(), max_size=3), max_size=5))
-def test_lists_are_added_as_by_python(lists: list[list[int]]) -> None:
+def test_sums_of_lists_equal_those_of_python(lists: list[list[int]]) -> None:
     flat = [one for each in lists for one in each]
     assert value("x | sum(start=[])", x=lists) == flat
     assert (
@@ -281,7 +281,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(JSON, JSON)
-def test_values_are_compared_and_joined_as_by_python(one: Any, other: Any) -> None:
+def test_comparisons_and_concatenations_equal_those_of_python(one: Any, other: Any) -> None:
     assert value("x == y", x=one, y=other) == (one == other)
     assert value("x in [y, x]", x=one, y=other) is True
     assert value("x ~ y", x=one, y=other) == f"{one}{other}"
@@ -318,5 +318,5 @@ def test_values_are_compared_and_joined_as_by_python(one: Any, other: Any) -> No
         ("1 < 2 < 3", True),
     ],
 )
-def test_functions_take_what_they_took(text: str, wanted: Any) -> None:
+def test_functions_accept_the_arguments_of_jinja_and_python(text: str, wanted: Any) -> None:
     assert value(text) == wanted

@@ -1,4 +1,4 @@
-"""Command lines with expressions: a value is one word, wherever it stands, and never code."""
+"""Command lines with expressions: a value is one word in any quotes, and never code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NASTY = [
 VALUES = st.lists(
     st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8", exclude_characters="\0")),
     max_size=4,
-).map(lambda parts: "".join(parts) + ".")  # what $( ) prints loses the newlines at its end
+).map(lambda parts: "".join(parts) + ".")  # $( ) removes newlines at the end of its output
 INNERMOST = st.sampled_from(
     [
         f"printf %s {VALUE}",
@@ -63,7 +63,7 @@ def read(text: str) -> Template:
 
 
 def printed(text: str, value: str, folder: Path) -> str:
-    """What a command line prints where the value of its expression is this."""
+    """Return the output of a command line for a value of its expression."""
     found = read(text)
     assert command_line.problem(found, text) is None
     line, variables = command_line.line(found, {"x": value})
@@ -80,7 +80,7 @@ def printed(text: str, value: str, folder: Path) -> str:
 @settings(deadline=None, max_examples=150)
 @given(VALUES, INNERMOST, st.lists(st.sampled_from(AROUND), max_size=3))
 @example("$(touch hacked).", f"printf %s {VALUE}", AROUND[:2])
-def test_a_value_is_what_the_program_gets_in_all_quotes(
+def test_a_program_receives_the_value_unchanged_in_any_quotes(
     tmp_path_factory: pytest.TempPathFactory, value: str, inner: str, around: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("sh")
@@ -94,14 +94,14 @@ def test_a_value_is_what_the_program_gets_in_all_quotes(
 
 @settings(deadline=None, max_examples=25)
 @given(VALUES)
-def test_a_value_in_backquotes_is_what_the_program_gets(value: str) -> None:
+def test_a_program_receives_the_value_unchanged_in_backquotes(value: str) -> None:
     line = f'printf %s "`printf %s {VALUE}`"`: {VALUE}`'
     assert printed(line, value, Path()) == value
 
 
 @settings(deadline=None)
 @given(VALUES, VALUES)
-def test_without_a_shell_a_value_is_a_word_or_a_part_of_one(one: str, other: str) -> None:
+def test_a_value_is_a_word_or_a_part_of_one_without_a_shell(one: str, other: str) -> None:
     text = " prog  ${{ x }} a${{ x }}${{ y }}b\tc "
     found = command_line.words(read(text), {"x": one, "y": other})
 
@@ -112,7 +112,7 @@ def test_without_a_shell_a_value_is_a_word_or_a_part_of_one(one: str, other: str
     ("value", "word"),
     [([1, {"a": None}], '[1,{"a":null}]'), (1.5, "1.5"), (True, "true"), (None, "null"), ("", "")],
 )
-def test_a_value_that_is_no_text_is_a_word_of_json(value: Any, word: str) -> None:
+def test_a_value_that_is_no_text_becomes_a_word_of_json(value: Any, word: str) -> None:
     assert command_line.words(read("prog ${{ x }}"), {"x": value}) == ("prog", word)
     assert command_line.line(read("prog ${{ x }}"), {"x": value})[1] == {"RECIPE_VALUE_1": word}
 
@@ -121,7 +121,7 @@ def test_a_value_that_is_no_text_is_a_word_of_json(value: Any, word: str) -> Non
     ("size", "fits"), [(128 * 1024 - 64, True), (128 * 1024, False), (10**6, False)]
 )
 @pytest.mark.parametrize("take", [command_line.line, command_line.words, command_line.word])
-def test_a_value_that_fits_no_word_is_an_error(size: int, fits: bool, take: Any) -> None:
+def test_a_value_that_is_too_long_for_a_word_is_an_error(size: int, fits: bool, take: Any) -> None:
     names = {"x": "Ã©" * (size // 2)}
     if fits:
         take(read("p ${{ x }}"), names)
@@ -129,8 +129,10 @@ def test_a_value_that_fits_no_word_is_an_error(size: int, fits: bool, take: Any)
     with pytest.raises(ExpressionError) as caught:
         take(read("p ${{ x }}"), names)
 
-    told = f"`x`: a value of {size:,} bytes in a command line; 128 KiB are the most: hand it over"
-    assert str(caught.value) == f"{told} by stdin"
+    message = (
+        f"`x`: a value of {size:,} bytes in a command line; 128 KiB are the most: hand it over"
+    )
+    assert str(caught.value) == f"{message} by stdin"
 
 
 def test_a_value_with_a_nul_is_an_error() -> None:
@@ -145,7 +147,7 @@ OTHER_SHELL = (
 
 
 @pytest.mark.parametrize(
-    ("cmd", "told"),
+    ("cmd", "message"),
     [
         (
             "echo 'a ${{ vars.x }}'",
@@ -182,8 +184,8 @@ OTHER_SHELL = (
         (["bash", "-ec", "echo ${{ vars.x }}"], OTHER_SHELL),
     ],
 )
-def test_where_a_value_would_be_code_or_nothing_is_a_load_error(
-    problems: Callable[[str], list[str]], cmd: Any, told: str
+def test_a_value_that_the_shell_would_read_as_code_or_not_expand_is_a_load_error(
+    problems: Callable[[str], list[str]], cmd: Any, message: str
 ) -> None:
     import json
 
@@ -191,7 +193,7 @@ def test_where_a_value_would_be_code_or_nothing_is_a_load_error(
         f"vars: {{x: 1}}\nsteps:\n  - name: a\n    type: shell\n    cmd: {json.dumps(cmd)}\n"
     )
 
-    assert [one.partition(" ")[2] for one in found] == [f"{told} in shell step 'a'"]
+    assert [one.partition(" ")[2] for one in found] == [f"{message} in shell step 'a'"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_where_a_value_would_be_code_or_nothing_is_a_load_error(
         "${{ x }} --version",
     ],
 )
-def test_what_only_looks_like_code_is_none(cmd: str) -> None:
+def test_text_that_only_looks_like_code_is_accepted(cmd: str) -> None:
     assert command_line.problem(read(cmd), cmd) is None
 
 
@@ -231,7 +233,7 @@ AS_ARGUMENT = "hand it over as an argument, as in: sh -c 'echo \"$1\"' sh ${{ â€
 
 
 @pytest.mark.parametrize(
-    ("again", "told"),
+    ("again", "message"),
     [
         ("eval a ", f"an expression within code for another shell: {AS_ARGUMENT}"),
         ("eval a ;", None),
@@ -239,10 +241,12 @@ AS_ARGUMENT = "hand it over as an argument, as in: sh -c 'echo \"$1\"' sh ${{ â€
         ("/a", None),
     ],
 )
-def test_what_reads_code_is_found_in_one_look(again: str, told: str | None) -> None:
+def test_a_long_command_line_is_searched_for_code_in_linear_time(
+    again: str, message: str | None
+) -> None:
     line = again * 50_000 + " ${{ vars.x }}" * 100
     found = template(line, Place(1, 1))
     assert isinstance(found, Template)
     before = time.process_time()
-    assert command_line.problem(found, line) == told
+    assert command_line.problem(found, line) == message
     assert time.process_time() - before < 10

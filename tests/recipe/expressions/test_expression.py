@@ -1,4 +1,4 @@
-"""Expressions in texts: whole ones keep their type, all else stays byte by byte."""
+"""Expressions in texts: whole ones keep their type, all other text is unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def value(text: str, **names: Any) -> Any:
     return found if isinstance(found, str) else found.value(names)
 
 
-def told(text: str, **names: Any) -> str:
+def error_of(text: str, **names: Any) -> str:
     with pytest.raises(ExpressionError) as caught:
         value(text, **names)
     assert caught.value.place == PLACE
@@ -58,17 +58,17 @@ def test_a_value_that_is_one_expression_keeps_its_type(given: Any) -> None:
 
 @settings(deadline=None)
 @given(JSON, st.text().filter(lambda text: "${{" not in text and not text.endswith("$")), st.text())
-def test_within_text_a_value_is_text_and_the_text_stays_as_it_is(
+def test_a_value_within_text_becomes_text_and_the_text_is_unchanged(
     given: Any, before: str, after: str
 ) -> None:
     after = after.replace("${{", "")
-    told = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    shown = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     found = value(f"-{before}${{{{ x }}}}{after}", x=given)
 
     assert found.startswith(f"-{before}")
     assert found.endswith(after)
     inner = found[len(before) + 1 : len(found) - len(after)]
-    assert inner == told if isinstance(given, str) else json.loads(inner) == given
+    assert inner == shown if isinstance(given, str) else json.loads(inner) == given
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_within_text_a_value_is_text_and_the_text_stays_as_it_is(
         ("${ {x} } $x {}", "${ {x} } $x {}"),
     ],
 )
-def test_a_text_is_what_is_written_but_for_its_expressions(text: str, wanted: Any) -> None:
+def test_only_expressions_of_a_text_are_replaced(text: str, wanted: Any) -> None:
     assert value(text, vars={"gain": 2}) == wanted
 
 
-def test_a_value_is_never_read_as_an_expression_again() -> None:
+def test_a_value_is_never_evaluated_again() -> None:
     assert value("${{ x }}", x="${{ 1 + 1 }}") == "${{ 1 + 1 }}"
     assert value("a ${{ x }}", x="{{ 7 }}${{ 1 }}") == "a {{ 7 }}${{ 1 }}"
 
@@ -115,7 +115,7 @@ def test_a_value_is_never_read_as_an_expression_again() -> None:
         ("'<' | escape", "&lt;"),
     ],
 )
-def test_what_filters_give_is_json(text: str, wanted: Any) -> None:
+def test_results_of_filters_are_json(text: str, wanted: Any) -> None:
     found = value(f"${{{{ {text} }}}}")
 
     assert found == wanted
@@ -132,8 +132,8 @@ def test_what_filters_give_is_json(text: str, wanted: Any) -> None:
         ("${{ ${{ 1 }} }}", "no expression: unexpected char '$' at 0"),
     ],
 )
-def test_what_is_no_expression_is_told(text: str, reason: str) -> None:
-    assert told(text) == reason
+def test_an_invalid_expression_is_an_error_with_a_reason(text: str, reason: str) -> None:
+    assert error_of(text) == reason
 
 
 @pytest.mark.parametrize(
@@ -145,24 +145,24 @@ def test_what_is_no_expression_is_told(text: str, reason: str) -> None:
         ("'inf' | float", "`'inf' | float` is inf, which JSON does not have; "),
     ],
 )
-def test_an_expression_without_a_value_tells_why(text: str, reason: str) -> None:
-    assert told(f"${{{{ {text} }}}}", x=object()).startswith(reason)
+def test_an_expression_without_a_value_is_an_error_with_a_reason(text: str, reason: str) -> None:
+    assert error_of(f"${{{{ {text} }}}}", x=object()).startswith(reason)
 
 
 @pytest.mark.parametrize("text", ["1 > 2", "${{ 1 > 2 }}", "  ${{1 > 2}} \n"])
-def test_a_bare_expression_may_stand_within_braces(text: str) -> None:
+def test_a_bare_expression_may_have_braces(text: str) -> None:
     found = bare(text, PLACE)
 
     assert (found.text, found.holds({})) == ("1 > 2", False)
 
 
 @pytest.mark.parametrize("text", ["${{ 1 }} and ${{ 2 }}", "a ${{ 1 }}", "$${{ 1 }}", "", "1 +"])
-def test_a_condition_is_one_expression(text: str) -> None:
+def test_a_condition_is_a_single_expression(text: str) -> None:
     with pytest.raises(ExpressionError):
         bare(text, PLACE)
 
 
-def test_a_template_knows_its_expressions() -> None:
+def test_a_template_has_its_expressions() -> None:
     found = template("a ${{ x }} b ${{ y }}", PLACE)
 
     assert isinstance(found, Template)
@@ -170,7 +170,9 @@ def test_a_template_knows_its_expressions() -> None:
     assert not found.is_whole
 
 
-def test_what_is_nested_too_deep_is_told_at_its_place(problems: Callable[[str], list[str]]) -> None:
+def test_an_expression_that_is_nested_too_deep_is_reported_with_its_place(
+    problems: Callable[[str], list[str]],
+) -> None:
     text = "steps:\n  - name: a\n    type: shell\n    cmd: x\n    success: {assert: ['%s']}\n"
 
     assert problems(text % "+".join("1" * 1000)) == [
@@ -178,8 +180,8 @@ def test_what_is_nested_too_deep_is_told_at_its_place(problems: Callable[[str], 
     ]
 
 
-def first_that_is_one(text: str) -> int | None:
-    """Return where the first ``}}`` stands that ends an expression, by trying all of them."""
+def first_valid_end(text: str) -> int | None:
+    """Return the position of the first ``}}`` that ends a valid expression, by trying each."""
     end = text.find("}}")
     while end >= 0:
         try:
@@ -193,9 +195,9 @@ def first_that_is_one(text: str) -> int | None:
 
 @settings(deadline=None, max_examples=400)
 @given(st.lists(st.sampled_from("{}[]()'\"\\ab1,:.|~ "), max_size=24).map("".join))
-def test_an_expression_ends_at_the_first_braces_that_make_it_one(inner: str) -> None:
+def test_an_expression_ends_at_the_first_braces_that_make_it_valid(inner: str) -> None:
     text = f"{inner}}}}} rest"
-    end = first_that_is_one(text)
+    end = first_valid_end(text)
     try:
         found = template(f"${{{{{text}", PLACE)
     except ExpressionError:
@@ -225,16 +227,16 @@ def test_an_expression_ends_at_the_first_braces_that_make_it_one(inner: str) -> 
         ("${{'" + "}}" * 500_000, 'no expression: unexpected char "\'" at 0'),
     ],
 )
-def test_a_long_text_is_read_once(text: str, reason: str | None) -> None:
+def test_a_long_text_is_scanned_in_linear_time(text: str, reason: str | None) -> None:
     before = time.process_time()
     if reason is None:
         template(text, PLACE)
     else:
-        assert told(text) == reason
+        assert error_of(text) == reason
     assert time.process_time() - before < 5
 
 
-def test_a_text_has_a_thousand_expressions_at_most() -> None:
+def test_a_text_has_at_most_a_thousand_expressions() -> None:
     found = template("${{1}}" * 1_000, PLACE)
     assert isinstance(found, Template)
     assert len(found.expressions) == 1_000

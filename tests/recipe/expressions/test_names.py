@@ -1,4 +1,4 @@
-"""Names in expressions: which there are where one stands, and what was meant by another."""
+"""Names that expressions may use at each place, and the cures for unknown names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "known", "told"),
+    ("text", "known", "message"),
     [
         ("vars.x + ctx.y + attempt", BEFORE, None),
         ("result.x and stdout and stderr and exit_code", AFTER, None),
@@ -36,7 +36,7 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
         ("nope | default(1)", BEFORE, None),
         ("varz.x", BEFORE, "unknown name 'varz' (did you mean 'vars'?)"),
         ("zzz", COLLECTED, "unknown name 'zzz'; there is env, vars"),
-        ("result.x", BEFORE, "'result' is known only after the body of the step"),
+        ("result.x", BEFORE, "'result' is known only after the step code has run"),
         ("kind", AFTER, "'kind' is known only in `until` and `abort_if`"),
         ("ctx.x", EARLY, "'ctx' cannot be used here"),
         ("len(vars.x)", BEFORE, "unknown name 'len' (write `x | length`)"),
@@ -60,19 +60,22 @@ STEP = "steps:\n  - name: a\n    type: shell\n    cmd: x\n"
         ),
     ],
 )
-def test_a_name_is_known_or_told_with_its_cure(
-    text: str, known: frozenset[str], told: str | None
+def test_an_unknown_name_is_reported_with_its_cure(
+    text: str, known: frozenset[str], message: str | None
 ) -> None:
-    assert unknown(Expression(text, Place(1, 1)), known) == told
+    assert unknown(Expression(text, Place(1, 1)), known) == message
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
-        ("if: result.x", "5:9 'result' is known only after the body of the step in shell step 'a'"),
+        (
+            "if: result.x",
+            "5:9 'result' is known only after the step code has run in shell step 'a'",
+        ),
         (
             'args: {X: "${{ stdout }}"}',
-            "5:15 'stdout' is known only after the body of the step in shell step 'a'",
+            "5:15 'stdout' is known only after the step code has run in shell step 'a'",
         ),
         (
             "retry: {attempts: 2, until: knd == 'x'}",
@@ -96,5 +99,7 @@ def test_a_name_is_known_or_told_with_its_cure(
         ),
     ],
 )
-def test_the_place_of_the_scalar_is_told(problems: Problems, keys: str, told: str) -> None:
-    assert problems(f"{STEP}    {keys}\n") == [told]
+def test_an_unknown_name_is_reported_at_the_place_of_its_scalar(
+    problems: Problems, keys: str, message: str
+) -> None:
+    assert problems(f"{STEP}    {keys}\n") == [message]

@@ -1,4 +1,4 @@
-"""The language of expressions: data before methods, no way out, no way to change a value."""
+"""The expression language: data comes before methods, no access to Python, no changes of values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACE = Place(1, 1)
 
 
 class Instrument:
-    """A fixture with a public side and another."""
+    """A fixture with public and private attributes."""
 
     volts = 5
     _hidden = "secret"
@@ -60,12 +60,12 @@ def refused(text: str, kind: type[ExpressionError] = ExpressionError) -> str:
         ("fixtures.dmm.read()[0]", 1),
     ],
 )
-def test_data_win_over_methods(text: str, wanted: Any) -> None:
+def test_data_have_priority_over_methods(text: str, wanted: Any) -> None:
     assert value(text) == wanted
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("nope", "unknown name 'nope'"),
         ("result.item", "there is no 'item' (did you mean 'items'?)"),
@@ -83,12 +83,12 @@ def test_data_win_over_methods(text: str, wanted: Any) -> None:
         ("1 if false", "the inline if-expression on line 1 evaluated to false and no else section"),
     ],
 )
-def test_what_is_not_there_says_so_and_names_the_nearest(text: str, told: str) -> None:
-    assert refused(text, AbsentError).startswith(told)
+def test_a_missing_name_is_an_error_with_a_similar_name(text: str, message: str) -> None:
+    assert refused(text, AbsentError).startswith(message)
 
 
 @pytest.mark.parametrize("text", ["nope", "nope.a.b", "result.x", "result.l[9]", "result.none.x"])
-def test_what_is_not_there_may_be_asked_for(text: str) -> None:
+def test_a_missing_value_may_be_tested_and_replaced(text: str) -> None:
     assert value(f"{text} is defined") is False
     assert value(f"{text} is undefined") is True
     assert value(f"{text} | default('D')") == "D"
@@ -122,7 +122,7 @@ def test_what_is_not_there_may_be_asked_for(text: str) -> None:
         "self.__init__",
     ],
 )
-def test_there_is_no_way_out(text: str) -> None:
+def test_no_expression_escapes_the_sandbox(text: str) -> None:
     refused(text)
 
 
@@ -142,12 +142,12 @@ def test_no_expression_changes_what_it_reads(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["'a' * 10**9", "[1] * 10**9", "10**(10**9)", "range(10**9)"])
-def test_what_would_fill_the_memory_is_refused(text: str) -> None:
+def test_a_value_that_would_fill_the_memory_is_refused(text: str) -> None:
     assert refused(text).startswith("OverflowError")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "it is empty"),
         ("1 2", "unexpected '2'"),
@@ -165,11 +165,11 @@ def test_what_would_fill_the_memory_is_refused(text: str) -> None:
         ("'" + "a" * 9999 + "'", "it has 10,001 characters; 10,000 are the most"),
     ],
 )
-def test_what_is_no_expression_says_why(text: str, told: str) -> None:
+def test_an_invalid_expression_is_an_error_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         sandbox.parsed(text)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,9 @@ def test_what_is_no_expression_says_why(text: str, told: str) -> None:
         ("", "[1]", "[0:1]"),
     ],
 )
-def test_what_is_read_can_be_walked_and_compiled(again: str, inner: str, ends: str) -> None:
+def test_every_parsed_expression_can_be_analysed_and_compiled(
+    again: str, inner: str, ends: str
+) -> None:
     deepest = 0
     for count in range(10, 100):
         text = again * count + inner + ends * count
@@ -212,7 +214,7 @@ def test_what_is_read_can_be_walked_and_compiled(again: str, inner: str, ends: s
 @pytest.mark.parametrize(
     "text", ["'a\r\nb'", "'a\rb\n'", '"\r\r"', r"'\d+\.'", "'é😀'", "'{{ {% {# }}'"]
 )
-def test_a_quoted_text_is_taken_byte_by_byte(text: str) -> None:
+def test_a_quoted_text_keeps_every_character(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert value(text) == text[1:-1]
@@ -228,12 +230,14 @@ def test_a_quoted_text_is_taken_byte_by_byte(text: str) -> None:
         ("{'a': vars.a, vars.b: [vars.c]}", ["vars.a", "vars.b", "vars.c"]),
     ],
 )
-def test_what_an_expression_reads_is_known_beforehand(text: str, read: list[str | None]) -> None:
+def test_lookups_of_an_expression_are_known_before_it_is_evaluated(
+    text: str, read: list[str | None]
+) -> None:
     assert [one.text for one in Expression(text, PLACE).reads] == read
 
 
 @pytest.mark.parametrize(
-    ("text", "asked"),
+    ("text", "is_optional"),
     [
         ("vars.a is defined", [True]),
         ("vars.a.b | default(vars.c)", [True, False]),
@@ -242,7 +246,7 @@ def test_what_an_expression_reads_is_known_beforehand(text: str, read: list[str 
         ("vars.a > 1", [False]),
     ],
 )
-def test_what_is_asked_for_once_may_be_missing_in_the_whole_expression(
-    text: str, asked: list[bool]
+def test_a_name_that_is_tested_once_is_optional_in_the_whole_expression(
+    text: str, is_optional: list[bool]
 ) -> None:
-    assert [one.asked for one in Expression(text, PLACE).reads] == asked
+    assert [one.is_optional for one in Expression(text, PLACE).reads] == is_optional

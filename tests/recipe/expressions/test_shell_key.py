@@ -1,4 +1,4 @@
-"""The key `shell`: what runs a command line, who says it, and what it cannot be."""
+"""The key `shell`: the program that runs a command line, its defaults, and invalid values."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def test_a_step_names_its_shell(written: str, wanted: str | tuple[str, ...], rea
     assert shell(read(steps(f"type: shell, cmd: x, shell: {written}"))) == wanted
 
 
-def test_the_step_is_stronger_than_defaults_and_these_than_the_project(tmp_path: Path) -> None:
+def test_the_shell_of_a_step_precedes_defaults_and_those_the_project(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     own = steps(
         "type: shell, cmd: x, shell: sh", "type: ssh, host: h, cmd: y", "type: shell, cmd: [x]"
     )
 
-    def told(text: str) -> list[str | tuple[str, ...] | None]:
+    def shells(text: str) -> list[str | tuple[str, ...] | None]:
         path.write_text(text)
         recipe = load(path, root=tmp_path, known=BUILT_IN.with_shell(("zsh",)))
         return [shell(recipe, name) for name in "abc"]
 
-    assert told(own) == ["sh", ("zsh",), None], "a list is executed as it is"
-    assert told(f"defaults: {{shell: bash}}\n{own}") == ["sh", "bash", None]
+    assert shells(own) == ["sh", ("zsh",), None], "a list is executed as it is"
+    assert shells(f"defaults: {{shell: bash}}\n{own}") == ["sh", "bash", None]
 
 
 def test_a_used_file_has_the_shell_of_the_project(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_used_file_has_the_shell_of_the_project(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         (
             "type: shell, cmd: x, shell: bsh",
@@ -113,29 +113,29 @@ def test_a_used_file_has_the_shell_of_the_project(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_shell_is_an_error_with_its_cure(
-    keys: str, told: str, problems: Problems
+def test_an_invalid_shell_is_an_error_with_its_cure(
+    keys: str, message: str, problems: Problems
 ) -> None:
-    assert problems(steps(keys)) == [told]
+    assert problems(steps(keys)) == [message]
 
 
 @pytest.mark.parametrize(("written", "program"), [("python", "python"), ("[node, -x]", "node")])
 def test_an_expression_in_the_code_of_another_language_is_an_error(
     written: str, program: str, problems: Problems
 ) -> None:
-    told = (
+    message = (
         f"an expression in a command line that {program} runs, where its value would be read as "
         "code: hand it over by 'args', as an environment variable"
     )
     keys = "type: shell, cmd: 'print(${{ vars.x }})'"
     text = f"vars: {{x: 1}}\n{steps(f'{keys}, shell: {written}')}"
-    assert problems(text) == [f"3:31 {told} in shell step 'a'"]
+    assert problems(text) == [f"3:31 {message} in shell step 'a'"]
     text = f"vars: {{x: 1}}\ndefaults: {{shell: {written}}}\n{steps(keys)}"
-    assert problems(text)[0].startswith(f"4:31 {told}")
+    assert problems(text)[0].startswith(f"4:31 {message}")
 
 
 @pytest.mark.parametrize("named", ["sh", "bash"])
-def test_an_expression_is_a_variable_for_a_shell_that_is_named(named: str, read: Read) -> None:
+def test_an_expression_becomes_a_variable_of_a_named_shell(named: str, read: Read) -> None:
     text = steps(f"type: shell, shell: {named}, cmd: 'x ${{{{ vars.x }}}}'", head="vars: {x: 1}")
     step = read(text).step("a")
     assert isinstance(step, ShellStep)
@@ -143,7 +143,7 @@ def test_an_expression_is_a_variable_for_a_shell_that_is_named(named: str, read:
     assert (found.cmd, found.args) == ('x "${RECIPE_VALUE_1}"', {"RECIPE_VALUE_1": "a b"})
 
 
-def test_a_list_that_an_expression_gives_is_executed_as_it_is(read: Read) -> None:
+def test_a_list_from_an_expression_is_executed_without_a_shell(read: Read) -> None:
     text = steps("type: shell, shell: bash, cmd: '${{ vars.x }}'", head="vars: {x: [a, b]}")
     step = read(text).step("a")
     assert isinstance(step, ShellStep)
@@ -152,10 +152,12 @@ def test_a_list_that_an_expression_gives_is_executed_as_it_is(read: Read) -> Non
         resolved(step, {"vars": {"x": "a b"}})
 
 
-def test_another_shell_is_other_work(read: Read, tmp_path: Path) -> None:
-    def told(keys: str, head: str = "") -> str:
+def test_another_shell_changes_the_digest(read: Read, tmp_path: Path) -> None:
+    def digest(keys: str, head: str = "") -> str:
         recipe = read(steps(f"type: shell, cmd: x{keys}", head=head))
         return digests(recipe, recipe.step("a"), FingerprintInputs(Sources(tmp_path)))["step"]
 
-    assert len({told(""), told(", shell: sh"), told(", shell: bash"), told(", shell: [zsh]")}) == 4
-    assert told(", shell: bash") == told("", "defaults: {shell: bash}")
+    assert (
+        len({digest(keys) for keys in ("", ", shell: sh", ", shell: bash", ", shell: [zsh]")}) == 4
+    )
+    assert digest(", shell: bash") == digest("", "defaults: {shell: bash}")

@@ -1,4 +1,4 @@
-"""In which quotes of the shell something stands: read from the line, to its end."""
+"""Quoting contexts of positions in a command line."""
 
 import time
 
@@ -40,12 +40,12 @@ from pytest_orchestrator.recipe.expressions.command_line import MARK, PLAIN, con
         ("x=$(a 'b)') '@'", "single"),
     ],
 )
-def test_each_mark_stands_in_its_quotes(line: str, wanted: str) -> None:
+def test_each_mark_has_its_quoting_context(line: str, wanted: str) -> None:
     assert contexts(line.replace("@", MARK)) == wanted.split()
 
 
 @pytest.mark.parametrize("line", ["'@", '"@', "$(@", "`@", "<<E\n@", "${@", "@)", "@}", "@ esac"])
-def test_a_line_that_no_shell_would_take_is_followed_to_its_end(line: str) -> None:
+def test_an_invalid_line_is_scanned_to_its_end(line: str) -> None:
     assert len(contexts(line.replace("@", MARK))) == 1
 
 
@@ -60,7 +60,7 @@ def test_a_line_that_no_shell_would_take_is_followed_to_its_end(line: str) -> No
         ("", "$((", "arithmetic"),
     ],
 )
-def test_a_long_line_is_read_once(begins: str, again: str, found: str) -> None:
+def test_a_long_line_is_scanned_in_linear_time(begins: str, again: str, found: str) -> None:
     line = begins + again * 100_000 + "x" * 100_000 + MARK
     before = time.process_time()
     assert contexts(line) == [found]

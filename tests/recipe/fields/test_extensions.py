@@ -1,4 +1,4 @@
-"""Types of steps and criteria of plugins, as the loader reads them."""
+"""Step types and criteria of plugins, as the loader reads them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -54,9 +54,9 @@ class Http(StepType):
 
 
 def criterion(**changes: Any) -> Criterion:
-    told: dict[str, Any] = {"name": "codes", "type": list[int], "description": "Codes."}
-    told |= {"example": [1], "check": lambda wanted, evidence: None}
-    return Criterion(**told | changes)
+    arguments: dict[str, Any] = {"name": "codes", "type": list[int], "description": "Codes."}
+    arguments |= {"example": [1], "check": lambda wanted, evidence: None}
+    return Criterion(**arguments | changes)
 
 
 KNOWN = BUILT_IN.with_type(Http).with_criterion(criterion())
@@ -83,7 +83,7 @@ def read(folder: Path, text: str, known: Extensions = KNOWN) -> CustomStep:
     return step
 
 
-def test_a_step_has_the_keys_of_all_steps_and_those_of_its_type(tmp_path: Path) -> None:
+def test_a_step_has_the_keys_of_all_steps_and_of_its_type(tmp_path: Path) -> None:
     step = read(
         tmp_path,
         "steps:\n"
@@ -96,7 +96,7 @@ def test_a_step_has_the_keys_of_all_steps_and_those_of_its_type(tmp_path: Path) 
     assert step.own == {"url": "http://x", "line": "l", "also": [1, 2], "login": {"user": "me"}}
 
 
-def test_the_keys_of_a_type_are_told_as_those_of_the_language_are() -> None:
+def test_keys_of_a_plugin_type_are_described_like_other_keys() -> None:
     keys = keys_of(KNOWN.step_types["http"])
 
     assert keys["url"].is_required
@@ -108,7 +108,7 @@ def test_the_keys_of_a_type_are_told_as_those_of_the_language_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "told"),
+    ("step", "message"),
     [
         ("type: htp, url: http://x", "unknown type 'htp' in step 'a' (did you mean 'http'?)"),
         ("type: http", "missing 'url' in http step 'a'"),
@@ -181,11 +181,13 @@ def test_the_keys_of_a_type_are_told_as_those_of_the_language_are() -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_as_of_any_step(problems: Problems, step: str, told: str) -> None:
-    assert problems(step) == [told]
+def test_mistakes_in_plugin_keys_are_reported_like_those_of_any_step(
+    problems: Problems, step: str, message: str
+) -> None:
+    assert problems(step) == [message]
 
 
-def test_a_criterion_of_a_plugin_is_one_criterion_whatever_its_type(tmp_path: Path) -> None:
+def test_a_list_for_a_plugin_criterion_is_one_criterion(tmp_path: Path) -> None:
     step = read(
         tmp_path, "steps:\n  - {name: a, type: http, url: http://x, success: {codes: [1, 2]}}\n"
     )
@@ -193,7 +195,7 @@ def test_a_criterion_of_a_plugin_is_one_criterion_whatever_its_type(tmp_path: Pa
     assert [(one.name, one.wanted) for one in step.success] == [("codes", [1, 2])]
 
 
-def test_defaults_of_other_types_are_none_of_a_plugins(tmp_path: Path) -> None:
+def test_defaults_for_other_types_do_not_apply_to_a_plugin_type(tmp_path: Path) -> None:
     class Shell(Http):
         """Has keys of shell steps."""
 
@@ -212,7 +214,7 @@ def test_defaults_of_other_types_are_none_of_a_plugins(tmp_path: Path) -> None:
     assert step.own == {"args": {"b": "c"}}
 
 
-def test_nothing_is_known_without_plugins(tmp_path: Path) -> None:
+def test_plugin_keys_are_unknown_without_the_plugin(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="unknown type 'http'"):
         read(tmp_path, "steps:\n  - {name: a, type: http, url: http://x}\n", BUILT_IN)
 
@@ -234,7 +236,9 @@ def test_nothing_is_known_without_plugins(tmp_path: Path) -> None:
         ({"type": "htp", "url": "http://x"}, False),
     ],
 )
-def test_the_json_schema_knows_what_plugins_bring(step: dict[str, Any], is_good: bool) -> None:
+def test_the_json_schema_includes_plugin_types_and_criteria(
+    step: dict[str, Any], is_good: bool
+) -> None:
     rules = Draft7Validator(editor_schema.recipe_schema(KNOWN))
 
     assert rules.is_valid({"steps": [{"name": "a", **step}]}) == is_good
@@ -246,7 +250,7 @@ def kind(name: object = "mine", doc: str | None = "Does.", **fields: Any) -> typ
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (kind("a b"), "has no good name: 'a b'; write letters, digits and _"),
         (kind("shell"), "has the name 'shell', which another type of steps has"),
@@ -266,15 +270,15 @@ def kind(name: object = "mine", doc: str | None = "Does.", **fields: Any) -> typ
         ),
     ],
 )
-def test_a_type_that_cannot_be_one_is_refused(given: type[StepType], told: str) -> None:
+def test_an_invalid_step_type_is_refused(given: type[StepType], message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared
         BUILT_IN.with_type(given)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (criterion(name="no-name"), "has no good name: 'no-name'; write letters, digits and _"),
         (criterion(name="files"), "has the name 'files', which another criterion has"),
@@ -285,15 +289,15 @@ def test_a_type_that_cannot_be_one_is_refused(given: type[StepType], told: str) 
         ),
     ],
 )
-def test_a_criterion_that_cannot_be_one_is_refused(given: Criterion, told: str) -> None:
+def test_an_invalid_criterion_is_refused(given: Criterion, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared
         BUILT_IN.with_criterion(given)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("codes", "told"),
+    ("codes", "message"),
     [
         ("'${{ vars.x }}'", "'codes' is \"three\", should be a list, got text"),
         (
@@ -302,8 +306,8 @@ def test_a_criterion_that_cannot_be_one_is_refused(given: Criterion, told: str) 
         ),
     ],
 )
-def test_a_criterion_of_a_plugin_refuses_what_is_none_of_its_type(
-    codes: str, told: str, tmp_path: Path
+def test_a_plugin_criterion_refuses_a_value_of_another_type(
+    codes: str, message: str, tmp_path: Path
 ) -> None:
     step = "{name: a, type: shell, cmd: 'true'"
     text = f"vars: {{x: 1}}\nsteps:\n- {step}, success: {{codes: {codes}}}}}\n"
@@ -313,7 +317,7 @@ def test_a_criterion_of_a_plugin_refuses_what_is_none_of_its_type(
     found, errors = checkable(step_, {"vars": {"x": "three"}})
 
     (error,) = errors.values()
-    assert (str(error), error.place) == (told, step_.templates[0].place)
+    assert (str(error), error.place) == (message, step_.templates[0].place)
     assert len(found.success) == 1
     good, errors = checkable(step_, {"vars": {"x": 3 if "[" in codes else [3]}})
     assert errors == {}

@@ -1,4 +1,4 @@
-"""Each key is read by the type of its field; what does not fit is told with its cure."""
+"""Each key is read by the type of its field; a wrong value is reported with its cure."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def python(keys: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("name: 12", "1:7 'name' is a number, should be text (quote it: '12')"),
         ("name: 010", "1:7 'name' is a number, should be text (quote it: '010')"),
@@ -59,12 +59,14 @@ def python(keys: str) -> str:
         ),
     ],
 )
-def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
-    assert problems(line + STEPS) == [told]
+def test_wrong_values_of_recipe_keys_are_reported(
+    line: str, message: str, problems: Problems
+) -> None:
+    assert problems(line + STEPS) == [message]
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("idx: '1'", "5:8 'idx' in shell step 'a' is text, should be a whole number"),
         ("idx: no", "5:8 'idx' in shell step 'a' is text, should be a whole number"),
@@ -224,8 +226,10 @@ def test_keys_of_the_recipe(line: str, told: str, problems: Problems) -> None:
         ),
     ],
 )
-def test_keys_of_a_shell_step(line: str, told: str, problems: Problems) -> None:
-    assert problems(shell(line))[0] == told
+def test_wrong_values_of_shell_step_keys_are_reported(
+    line: str, message: str, problems: Problems
+) -> None:
+    assert problems(shell(line))[0] == message
 
 
 def test_params_are_a_mapping(problems: Problems) -> None:
@@ -265,9 +269,9 @@ def test_a_command_may_be_a_list(read: Read) -> None:
     assert step.cmd == ("printf", "", "%s\\n")
 
 
-def test_all_items_of_a_list_and_all_names_of_a_mapping_are_told(problems: Problems) -> None:
+def test_problems_of_all_items_and_all_keys_are_reported(problems: Problems) -> None:
     keys = 'tags: [1, skip, [a]]\n  args: {A-B: 1, C: "\\0", D-: 2}'
-    assert [told.partition(" ")[0] for told in problems(shell(keys))] == [
+    assert [problem.partition(" ")[0] for problem in problems(shell(keys))] == [
         *("5:10", "5:13", "5:19"),
         *("6:10", "6:21", "6:27"),
     ]

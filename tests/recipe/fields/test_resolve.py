@@ -1,4 +1,4 @@
-"""Values of expressions are put where the expressions stood, and are what the key takes."""
+"""Expressions of a step are replaced by their values, and the values are checked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def value(read: Read, keys: dict[str, Any], x: Any, *, late: bool = False) -> An
         ({"cmd": "${{ vars.x }}\n"}, ["a"], ("a",)),
     ],
 )
-def test_a_value_stands_where_its_expression_stood(
+def test_a_value_replaces_its_expression(
     read: Read, keys: dict[str, Any], x: Any, wanted: Any
 ) -> None:
     found = value(read, keys, x)
@@ -58,7 +58,7 @@ def test_a_value_stands_where_its_expression_stood(
 
 @pytest.mark.parametrize("order", [["cmd", "args"], ["args", "cmd"]])
 @pytest.mark.parametrize("args", ["${{ vars.x }}", {"A": "${{ vars.x.A }}"}])
-def test_the_variables_of_a_command_line_stand_beside_args(
+def test_variables_of_a_command_line_are_merged_into_args(
     read: Read, order: list[str], args: Any
 ) -> None:
     keys = {"cmd": 'echo "${{ vars.x.A }}"', "args": args}
@@ -75,7 +75,7 @@ WHOLE = "the whole command line is an expression that gives no list"
 
 
 @pytest.mark.parametrize(
-    ("keys", "x", "told"),
+    ("keys", "x", "message"),
     [
         ({"timeout": "${{ vars.x }}"}, "soon", "'timeout' is 'soon', should be seconds, or a text"),
         ({"timeout": "${{ vars.x }}"}, [1], "'timeout' is a list, should be "),
@@ -93,17 +93,17 @@ WHOLE = "the whole command line is an expression that gives no list"
         ({"cmd": ["a", "${{ vars.x }}"]}, "\0", "`vars.x`: a value with a NUL in it"),
     ],
 )
-def test_a_value_that_the_key_does_not_take_is_told_at_its_place(
-    read: Read, keys: dict[str, Any], x: Any, told: str
+def test_a_value_that_its_key_does_not_accept_is_reported_with_its_place(
+    read: Read, keys: dict[str, Any], x: Any, message: str
 ) -> None:
     with pytest.raises(ExpressionError) as caught:
         value(read, keys, x)
 
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert caught.value.place is not None
 
 
-def test_what_is_asked_after_the_body_waits_for_it(read: Read) -> None:
+def test_late_expressions_are_evaluated_after_the_step_code(read: Read) -> None:
     keys = {"outputs": {"a": "${{ result.y }}"}, "stdin": "${{ vars.x }}"}
     before = resolved(read_step(read, keys), {"vars": {"x": 1}})
     after = resolved(before, {"result": {"y": [2]}}, late=True)
@@ -112,14 +112,14 @@ def test_what_is_asked_after_the_body_waits_for_it(read: Read) -> None:
     assert (after.outputs[0].value, after.templates) == ([2], ())
 
 
-def test_a_step_is_not_changed(read: Read) -> None:
+def test_resolving_does_not_change_the_original_step(read: Read) -> None:
     step = read_step(read, {"stdin": {"a": "${{ vars.x }}"}})
     resolved(step, {"vars": {"x": 1}})
 
     assert step.stdin == {"a": "${{ vars.x }}"}  # type: ignore[attr-defined]
 
 
-def test_vars_that_have_no_value_at_collection_are_known(read: Read) -> None:
+def test_vars_without_a_value_at_collection_are_found(read: Read) -> None:
     recipe = read(
         "vars: {a: 1, b: '${{ matrix.g }}', c: ['${{ vars.b }}'], d: '${{ run.id }}', "
         "e: '${{ vars.a }}'}\nmatrix: {g: [1]}\nsteps: [{name: a, type: shell, cmd: x}]\n"

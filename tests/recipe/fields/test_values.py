@@ -1,4 +1,4 @@
-"""Values are JSON as the editor shows it; what JSON cannot keep is told with its place."""
+"""YAML values are read as JSON; values that JSON cannot store are reported with their place."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ Read = Callable[[str | bytes], Recipe]
 STEPS = "\nsteps: [{name: a, type: shell, cmd: ls}]\n"
 
 
-def test_words_are_read_as_yaml_1_2_has_them(read: Read) -> None:
+def test_plain_words_are_read_by_yaml_1_2(read: Read) -> None:
     text = "test_meta: {a: no, b: 22:30, c: 2024-01-01, d: 010, e: 0x1F, f: '1', g: 1e3, h: , i: ~}"
     assert read(text + STEPS).test_meta == {
         "a": "no",
@@ -33,7 +33,7 @@ def test_texts_of_several_lines_are_read(read: Read) -> None:
 
 
 @pytest.mark.parametrize("key", ["params", "args", "stdin"])
-def test_no_number_of_json_is_told_in_every_value(key: str, problems: Problems) -> None:
+def test_a_number_that_json_lacks_is_reported_in_every_value(key: str, problems: Problems) -> None:
     kind = (
         "type: python\n    module: m\n    class: C"
         if key == "params"
@@ -54,13 +54,13 @@ def test_numbers_have_64_bits(problems: Problems) -> None:
     ]
 
 
-def test_a_tag_that_does_not_fit_is_told(problems: Problems) -> None:
+def test_a_tag_that_does_not_match_its_value_is_reported(problems: Problems) -> None:
     assert problems("test_meta: {a: !!int x}" + STEPS) == [
         "1:16 'x' is not what the tag !!int says"
     ]
 
 
-def test_expressions_are_told_where_none_can_stand(problems: Problems) -> None:
+def test_expressions_are_reported_in_values_that_allow_none(problems: Problems) -> None:
     text = (
         "name: ${{ a }}\n"
         "test_meta: {'${{ k }}': 1}\n"
@@ -75,7 +75,7 @@ def test_expressions_are_told_where_none_can_stand(problems: Problems) -> None:
     ]
 
 
-def test_expressions_in_ignored_keys_are_not_looked_at(read: Read) -> None:
+def test_expressions_in_ignored_keys_are_not_checked(read: Read) -> None:
     assert read("x-a: ${{ a }}\nx-b: [.inf]" + STEPS).name is None
 
 

@@ -1,4 +1,4 @@
-"""What may be asked of a step, and where it stands."""
+"""Success criteria of a step, and their places."""
 
 from collections.abc import Callable
 
@@ -39,14 +39,14 @@ def shell(success: str) -> str:
         ("{ctx_lacks_keys: [a.b]}", [("ctx_lacks_keys", "a.b", Place(5, 30, 3))]),
     ],
 )
-def test_each_thing_that_is_asked_for_is_a_criterion(
+def test_each_condition_is_a_criterion(
     written: str, criteria: list[tuple[str, object, Place]], read: Read
 ) -> None:
     found = read(shell(written)).steps[0].success
     assert found == tuple(Criterion(*each) for each in criteria)  # type: ignore[arg-type]
 
 
-def test_an_entry_of_files_is_a_criterion_that_knows_where_its_rules_stand(read: Read) -> None:
+def test_an_entry_of_files_is_a_criterion_with_the_places_of_its_rules(read: Read) -> None:
     (found,) = (
         read(shell("{files: [{path: a, contains: [b, c], fresh: true, min_bytes: 1}]}"))
         .steps[0]
@@ -68,7 +68,7 @@ def test_an_entry_of_files_is_a_criterion_that_knows_where_its_rules_stand(read:
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("{path: a}", "5:20 'success.files' in shell step 'a' is a mapping, should be a list"),
         ("[a]", "5:21 'success.files[0]' in shell step 'a' is text, should be a mapping"),
@@ -119,12 +119,14 @@ def test_an_entry_of_files_is_a_criterion_that_knows_where_its_rules_stand(read:
         ),
     ],
 )
-def test_what_an_entry_of_files_cannot_say(written: str, told: str, problems: Problems) -> None:
-    assert problems(shell(f"{{files: {written}}}")) == [told]
+def test_invalid_entries_of_files_are_reported(
+    written: str, message: str, problems: Problems
+) -> None:
+    assert problems(shell(f"{{files: {written}}}")) == [message]
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         (
             "{stdout_matches: '['}",
@@ -177,12 +179,14 @@ def test_what_an_entry_of_files_cannot_say(written: str, told: str, problems: Pr
         ("[a]", "5:12 'success' in shell step 'a' is a list, should be a mapping"),
     ],
 )
-def test_what_cannot_be_asked_for_is_told_once(written: str, told: str, problems: Problems) -> None:
-    assert problems(shell(written)) == [told]
+def test_an_invalid_criterion_is_reported_once(
+    written: str, message: str, problems: Problems
+) -> None:
+    assert problems(shell(written)) == [message]
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("{files_absent: []}", "'success.files_absent' in shell step 'a' is [], {} a path in it"),
         ("{ctx_has_keys: []}", "'success.ctx_has_keys' in shell step 'a' is [], {} a key in it"),
@@ -198,12 +202,14 @@ def test_what_cannot_be_asked_for_is_told_once(written: str, told: str, problems
         ("{files: []}", "'success.files' in shell step 'a' is [], {} an entry in it"),
     ],
 )
-def test_a_criterion_over_nothing_is_refused(written: str, told: str, problems: Problems) -> None:
+def test_a_criterion_over_an_empty_list_is_refused(
+    written: str, message: str, problems: Problems
+) -> None:
     (found,) = problems(shell(written))
-    assert found.partition(" ")[2] == told.format("should have")
+    assert found.partition(" ")[2] == message.format("should have")
 
 
-def test_only_an_exit_code_is_wanted_before_the_body_has_run(problems: Problems) -> None:
+def test_only_exit_code_is_evaluated_before_the_step_code(problems: Problems) -> None:
     (found,) = problems(shell("{exit_code: '${{ result.code }}'}"))
-    told = "'result' is known only after the body of the step in shell step 'a'"
-    assert found == f"5:24 {told}"
+    message = "'result' is known only after the step code has run in shell step 'a'"
+    assert found == f"5:24 {message}"

@@ -1,4 +1,4 @@
-"""What steps have that do not say it themselves, and what is wrong with it."""
+"""Defaults of step keys, and their problems."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def shell(recipe: Recipe, name: str) -> ShellStep:
     return step
 
 
-def test_steps_have_what_they_do_not_say_themselves(read: Read) -> None:
+def test_steps_get_defaults_for_missing_keys(read: Read) -> None:
     head = (
         "defaults: {timeout: 30s, retry: {attempts: 2}, isolation: inline, parse: text, "
         "cwd: sub, args: {A: 1}, host: bench-3}\n"
@@ -55,7 +55,7 @@ def test_steps_have_what_they_do_not_say_themselves(read: Read) -> None:
     )
 
 
-def test_what_a_step_says_itself_wins(read: Read) -> None:
+def test_the_keys_of_a_step_precede_defaults(read: Read) -> None:
     recipe = read(
         """\
 defaults:
@@ -76,7 +76,7 @@ steps:
     assert step.args == {"A": 1, "B": None, "C": 3}
 
 
-def test_expressions_in_defaults_are_those_of_each_step(read: Read) -> None:
+def test_expressions_in_defaults_are_evaluated_for_each_step(read: Read) -> None:
     recipe = read(
         "vars: {n: 3}\ndefaults: {args: {A: '${{ vars.n }}'}, timeout: '${{ vars.n }}'}\n" + STEPS
     )
@@ -86,7 +86,7 @@ def test_expressions_in_defaults_are_those_of_each_step(read: Read) -> None:
     assert recipe.templates == ()
 
 
-def test_a_service_has_no_default_that_tells_how_a_step_returns(read: Read) -> None:
+def test_a_service_gets_no_default_for_isolation_and_parse(read: Read) -> None:
     recipe = read(
         "defaults: {parse: json, isolation: inline, timeout: 3}\nsteps:\n"
         "- {name: a, type: shell, cmd: x, background: true}\n"
@@ -102,7 +102,7 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "messages"),
     [
         ("{timeout: -3}", ["1:21 'defaults.timeout' is -3, should be more than 0 seconds"]),
         (
@@ -145,13 +145,13 @@ def test_an_anchor_may_hold_defaults(read: Read) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_once_where_it_stands(
-    given: str, told: list[str], problems: Problems
+def test_a_problem_of_defaults_is_reported_once_at_its_place(
+    given: str, messages: list[str], problems: Problems
 ) -> None:
-    assert problems(f"defaults: {given}\n{STEPS}") == told
+    assert problems(f"defaults: {given}\n{STEPS}") == messages
 
 
-def test_a_default_hides_no_mistake_of_a_step(problems: Problems) -> None:
+def test_a_default_does_not_hide_a_mistake_of_a_step(problems: Problems) -> None:
     text = "defaults: {timeout: 3}\nsteps:\n- {type: shell, cmd: x, name: a, timeut: 4, args: []}"
     assert problems(text) == [
         "3:34 unknown key 'timeut' in shell step 'a' (did you mean 'timeout'?)",

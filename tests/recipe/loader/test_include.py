@@ -1,4 +1,4 @@
-"""Steps of a used file become steps of its user; what does not fit is told at both places."""
+"""Steps of a used file become steps of the using file; problems are reported in both files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,13 +35,13 @@ def files(tmp_path: Path) -> Files:
     return files
 
 
-def told(files: Files, **texts: str) -> list[str]:
+def problems_of(files: Files, **texts: str) -> list[str]:
     with pytest.raises(RecipeError) as caught:
         files(**texts)
     return [f"{one.place.line}:{one.place.column} {one.text}" for one in caught.value.problems]
 
 
-def test_used_steps_stand_between_those_of_their_user(files: Files) -> None:
+def test_used_steps_replace_the_step_that_uses_the_file(files: Files) -> None:
     recipe = files(
         x="""
 steps:
@@ -72,7 +72,7 @@ finally:
     assert (used.line, recipe.step("end").line) == (7, 5)
 
 
-def test_a_file_is_used_twice_and_within_another(files: Files) -> None:
+def test_a_file_may_be_used_twice_and_by_another_used_file(files: Files) -> None:
     recipe = files(
         x="""
 steps:
@@ -134,17 +134,17 @@ CURE = f"({PSU} requires it: with: {{channel: ...}})"
             "use: recipes/x.yaml",
             "20 files use each other in a circle: recipes/x.yaml -> recipes/x.yaml",
         ),
-        ("use: recipes/_bad.yaml", "20 'recipes/_bad.yaml' is no good recipe"),
+        ("use: recipes/_bad.yaml", "20 'recipes/_bad.yaml' has errors"),
     ],
 )
-def test_what_is_wrong_with_a_use_is_told(files: Files, step: str, problem: str) -> None:
+def test_problems_of_a_use_are_reported(files: Files, step: str, problem: str) -> None:
     texts = {
         "x": f"steps:\n  - {{name: a, {step}}}\n",
         "_psu": PART,
         "_m": "matrix: {a: [1]}\nsteps: [{name: s, type: shell, cmd: x}]\n",
         "_bad": "steps: [{nmae: s, type: shell, cmd: x}]\n",
     }
-    assert told(files, **texts) == [f"2:{problem}"]
+    assert problems_of(files, **texts) == [f"2:{problem}"]
 
 
 def test_the_problems_of_a_used_file_are_shown_with_their_own_lines(files: Files) -> None:
@@ -155,7 +155,7 @@ def test_the_problems_of_a_used_file_are_shown_with_their_own_lines(files: Files
         )
 
     shown = """\
-recipes/x.yaml:2:20: 'recipes/_bad.yaml' is no good recipe
+recipes/x.yaml:2:20: 'recipes/_bad.yaml' has errors
 
    1 | steps:
    2 |   - {name: a, use: recipes/_bad.yaml}
@@ -167,7 +167,7 @@ recipes/_bad.yaml:1:10: unknown key 'nmae' in shell step 1 (did you mean 'name'?
     assert caught.value.render() == shown
 
 
-def test_uses_that_double_again_and_again_are_refused(files: Files) -> None:
+def test_uses_that_grow_exponentially_are_refused(files: Files) -> None:
     texts = {"x": "steps: [{name: a, use: recipes/_1.yaml}, {name: b, use: recipes/_1.yaml}]"}
     for n in range(1, 19):
         texts[f"_{n}"] = texts["x"].replace("_1.", f"_{n + 1}.")

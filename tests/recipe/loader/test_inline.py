@@ -1,4 +1,4 @@
-"""What needs a process of its own cannot be asked of a step that has none."""
+"""Criteria that need a separate process are refused for steps that have none."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def python(keys: str, root: str = "") -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             python(f"isolation: inline, {ASKED}"),
@@ -57,18 +57,20 @@ def python(keys: str, root: str = "") -> str:
         ),
     ],
 )
-def test_a_step_inside_pytest_has_none(text: str, told: str, problems: Problems) -> None:
-    assert problems(text) == [told]
+def test_process_criteria_are_refused_for_a_step_inside_pytest(
+    text: str, message: str, problems: Problems
+) -> None:
+    assert problems(text) == [message]
 
 
 @pytest.mark.parametrize("name", sorted(OF_A_PROCESS - OF_SHELL))
-def test_all_that_is_of_a_process_needs_one(name: str, problems: Problems, read: Read) -> None:
+def test_every_process_criterion_needs_a_process(name: str, problems: Problems, read: Read) -> None:
     value = "a" if name.startswith("std") else 1
-    (told,) = problems(python(f"isolation: inline, success: {{{name}: {value}}}"))
-    assert told.startswith(f"3:79 '{name}' needs a process of its own")
+    (message,) = problems(python(f"isolation: inline, success: {{{name}: {value}}}"))
+    assert message.startswith(f"3:79 '{name}' needs a process of its own")
     assert read(python(f"success: {{{name}: {value}}}")).steps[0].success[0].name == name
 
 
-def test_a_command_has_its_process_whatever_the_recipe_asks_for(read: Read) -> None:
+def test_a_command_has_a_process_even_if_the_recipe_has_fixtures(read: Read) -> None:
     text = f"fixtures: [bench]\nsteps:\n- {{name: a, type: shell, cmd: ls, {ASKED}}}\n"
     assert len(read(text).steps[0].success) == 2

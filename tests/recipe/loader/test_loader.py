@@ -1,4 +1,4 @@
-"""A file becomes a recipe, with all that was written and where it stands."""
+"""Loading a file gives a recipe with all values of the file and their places."""
 
 import gc
 import hashlib
@@ -54,7 +54,7 @@ finally:
 """
 
 
-def test_everything_that_is_written_is_in_the_recipe(read: Read, tmp_path: Path) -> None:
+def test_the_recipe_has_all_values_of_the_file(read: Read, tmp_path: Path) -> None:
     recipe = read(TEXT)
     assert recipe == Recipe(
         id="recipes/x.yaml",
@@ -157,7 +157,7 @@ def test_everything_that_is_written_is_in_the_recipe(read: Read, tmp_path: Path)
     assert [step.type for step in recipe.steps + recipe.final] == ["python", "shell", "python"]
 
 
-def test_what_is_not_written_has_its_default(read: Read) -> None:
+def test_a_missing_key_has_its_default(read: Read) -> None:
     recipe = read("steps: [{name: a, type: shell, cmd: x}]")
     assert (recipe.version, recipe.name, recipe.test_meta, recipe.final) == (1, None, {}, ())
     step = recipe.steps[0]
@@ -166,7 +166,7 @@ def test_what_is_not_written_has_its_default(read: Read) -> None:
     assert (step.args, step.stdin, step.parse, step.cwd, step.idx) == ({}, None, "json", None, None)
 
 
-def test_lines_may_end_as_windows_ends_them(read: Read) -> None:
+def test_lines_may_have_windows_line_endings(read: Read) -> None:
     recipe = read(TEXT.replace("\n", "\r\n"))
     assert recipe.step("burn_in") == read(TEXT).step("burn_in")
 
@@ -175,7 +175,7 @@ NO_STEPS = "(a recipe has a list of 'steps')"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", f"1:1 the file is empty {NO_STEPS}"),
         ("\n# only this\n", f"1:1 the file is empty {NO_STEPS}"),
@@ -192,19 +192,19 @@ NO_STEPS = "(a recipe has a list of 'steps')"
         ("step:\n  - {}\n", "1:1 unknown key 'step' in the recipe (did you mean 'steps'?)"),
     ],
 )
-def test_a_file_without_steps_is_told_so(text: str, told: str, problems: Problems) -> None:
-    assert problems(text) == [told]
+def test_a_file_without_steps_is_reported(text: str, message: str, problems: Problems) -> None:
+    assert problems(text) == [message]
 
 
 @pytest.mark.parametrize("value", ["", "x", "{}"])
 def test_finally_is_a_list_and_may_be_empty(value: str, problems: Problems, read: Read) -> None:
     steps = "steps: [{name: a, type: shell, cmd: x}]\nfinally: "
-    told = problems(steps + value)
-    assert [each.partition(", ")[2] for each in told] == ["should be a list of steps"]
+    message = problems(steps + value)
+    assert [each.partition(", ")[2] for each in message] == ["should be a list of steps"]
     assert read(steps + "[]").final == ()
 
 
-def test_steps_of_finally_are_called_so(problems: Problems) -> None:
+def test_messages_name_steps_of_finally_as_final_steps(problems: Problems) -> None:
     assert problems("steps: [{name: a, type: shell, cmd: x}]\nfinally: [{}, x]") == [
         "2:11 missing 'type' in final step 1 (a step has a type: python, shell or ssh)",
         "2:11 missing 'name' in final step 1",
@@ -212,7 +212,7 @@ def test_steps_of_finally_are_called_so(problems: Problems) -> None:
     ]
 
 
-def test_a_file_outside_the_root_has_its_whole_path_as_id(tmp_path: Path) -> None:
+def test_a_file_outside_the_rootdir_has_its_absolute_path_as_id(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("steps: [{name: a, type: shell, cmd: x}]")
     assert load(path, root=tmp_path / "root").id == path.as_posix()
@@ -232,7 +232,7 @@ def test_loading_runs_and_imports_nothing(read: Read, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["recipes", "x.yaml"]
 
 
-def test_the_collector_does_not_run_while_a_file_is_read(read: Read) -> None:
+def test_the_garbage_collector_does_not_run_while_a_file_is_read(read: Read) -> None:
     text = "steps:\n" + "".join(f"- {{name: s{n}, type: shell, cmd: x}}\n" for n in range(3000))
     runs: list[str] = []
 
@@ -244,10 +244,10 @@ def test_the_collector_does_not_run_while_a_file_is_read(read: Read) -> None:
         read(text)
     finally:
         gc.callbacks.remove(count)
-    assert len(runs) <= 4  # one may come before and one behind it
+    assert len(runs) <= 4  # one collection may come before and one after it
 
 
-def test_a_file_has_a_mebibyte_unless_another_limit_is_given(
+def test_the_size_limit_of_a_file_is_one_mebibyte_by_default(
     read: Read, problems: Problems
 ) -> None:
     text = "steps: [{name: a, type: shell, cmd: x}]\n#"
@@ -263,7 +263,9 @@ def test_a_file_has_a_mebibyte_unless_another_limit_is_given(
 
 @pytest.mark.parametrize("was_enabled", [True, False])
 @pytest.mark.parametrize("text", ["steps: [{name: a, type: shell, cmd: x}]", "steps: ["])
-def test_the_collector_is_left_as_it_was(was_enabled: bool, text: str, read: Read) -> None:
+def test_loading_restores_the_state_of_the_garbage_collector(
+    was_enabled: bool, text: str, read: Read
+) -> None:
     if not was_enabled:
         gc.disable()
     try:

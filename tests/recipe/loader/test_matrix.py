@@ -1,4 +1,4 @@
-"""The cells of a matrix: which there are, in which order, and what they are called."""
+"""Cells of a matrix: their values, order and ids."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def names(read: Read, matrix: str, **values: Any) -> list[str]:
     return [recipe.cell.id for recipe in found if recipe.cell]
 
 
-def test_a_recipe_without_a_matrix_is_itself(read: Read) -> None:
+def test_a_recipe_without_a_matrix_is_its_only_cell(read: Read) -> None:
     recipe = read(STEPS)
     assert cells(recipe, {}) == [recipe]
 
@@ -45,11 +45,11 @@ def test_a_recipe_without_a_matrix_is_itself(read: Read) -> None:
         ("{g: [é]}", ["g:é"]),
     ],
 )
-def test_cells_have_ids_of_their_values(read: Read, matrix: str, ids: list[str]) -> None:
+def test_the_id_of_a_cell_has_its_values(read: Read, matrix: str, ids: list[str]) -> None:
     assert names(read, matrix, all=[7, 8]) == ids
 
 
-def test_a_cell_is_a_run_of_its_own(read: Read) -> None:
+def test_a_cell_is_a_recipe_with_its_own_context(read: Read) -> None:
     recipe = cells(read("matrix: {g: [1, 2]}" + STEPS), {"vars": {}, "env": {}})[1]
 
     assert recipe.cell is not None
@@ -59,7 +59,7 @@ def test_a_cell_is_a_run_of_its_own(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "told"),
+    ("matrix", "message"),
     [
         ("{}", "1:9 'matrix' is empty: no step would run"),
         ("{g: []}", "1:13 'matrix.g' is empty: no step would run"),
@@ -74,12 +74,12 @@ def test_a_cell_is_a_run_of_its_own(read: Read) -> None:
         ("{g: ['${{ ctx.x }}']}", "1:14 'ctx' cannot be used here"),
     ],
 )
-def test_what_is_wrong_with_a_matrix_is_told(problems: Problems, matrix: str, told: str) -> None:
-    assert problems(f"matrix: {matrix}{STEPS}") == [told]
+def test_problems_of_a_matrix_are_reported(problems: Problems, matrix: str, message: str) -> None:
+    assert problems(f"matrix: {matrix}{STEPS}") == [message]
 
 
 @pytest.mark.parametrize(
-    ("matrix", "told"),
+    ("matrix", "message"),
     [
         ("{g: '${{ vars.one }}'}", "matrix.g is no list"),
         ("{g: '${{ vars.none }}'}", "matrix.g is empty: no step would run"),
@@ -91,16 +91,16 @@ def test_what_is_wrong_with_a_matrix_is_told(problems: Problems, matrix: str, to
         ("{g: [1], exclude: [{h: 1}]}", "matrix.exclude names 'h', which the matrix does not have"),
     ],
 )
-def test_what_is_wrong_with_its_values_is_told(read: Read, matrix: str, told: str) -> None:
+def test_problems_of_matrix_values_are_reported(read: Read, matrix: str, message: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         names(read, matrix, one=1, none=[], many=list(range(100)))
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     assert caught.value.place is not None
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (
             "[range(100000) | map('center', 100000000) | map('length') | sum]",
@@ -113,13 +113,13 @@ def test_what_is_wrong_with_its_values_is_told(read: Read, matrix: str, told: st
         ("range(100000) | reject('in', vars.many) | list", "still evaluating after 1 s"),
     ],
 )
-def test_a_matrix_is_evaluated_within_a_second_and_its_memory(
-    read: Read, value: str, told: str
+def test_a_matrix_has_a_time_limit_of_one_second_and_a_memory_limit(
+    read: Read, value: str, message: str
 ) -> None:
     many = list(range(100_000))
     with pytest.raises(ExpressionError) as caught:
         names(read, f'{{g: "${{{{ {value} }}}}"}}', many=many)
 
-    assert str(caught.value).endswith(f"`: {told}")
+    assert str(caught.value).endswith(f"`: {message}")
     assert caught.value.place is not None
     assert caught.value.place.column == 13

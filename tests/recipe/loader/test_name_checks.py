@@ -1,4 +1,4 @@
-"""What expressions read is there, and there in time: told when the recipe is read."""
+"""Names that expressions read must exist, and exist in time; problems are reported at load."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def steps(condition: str, keys: str = "") -> str:
         ("vars[env.NAME] and ctx.anything and env.ANYTHING", ""),
     ],
 )
-def test_what_is_there_may_be_read(read: Read, condition: str, keys: str) -> None:
+def test_names_that_exist_may_be_read(read: Read, condition: str, keys: str) -> None:
     assert read(steps(condition, keys)).steps
 
 
 @pytest.mark.parametrize(
-    ("condition", "keys", "told"),
+    ("condition", "keys", "message"),
     [
         ("vars.gian", "", "no var 'gian' in step 'c' (did you mean 'gain'?)"),
         ("gain > 1", "", "unknown name 'gain' (write `vars.gain`) in shell step 'c'"),
@@ -90,13 +90,13 @@ def test_what_is_there_may_be_read(read: Read, condition: str, keys: str) -> Non
         ),
     ],
 )
-def test_what_is_not_there_is_told_once_with_the_nearest_or_the_cure(
-    problems: Problems, condition: str, keys: str, told: str
+def test_a_missing_name_is_reported_once_with_a_cure(
+    problems: Problems, condition: str, keys: str, message: str
 ) -> None:
-    assert [one.partition(" ")[2] for one in problems(steps(condition, keys))] == [told]
+    assert [one.partition(" ")[2] for one in problems(steps(condition, keys))] == [message]
 
 
-def test_a_step_of_finally_may_read_all_that_ended_before_it(read: Read) -> None:
+def test_a_step_of_finally_may_read_all_earlier_steps(read: Read) -> None:
     text = (
         "steps: [{name: a, type: shell, cmd: x}, {name: b, type: shell, cmd: x}]\n"
         "finally:\n"
@@ -107,7 +107,7 @@ def test_a_step_of_finally_may_read_all_that_ended_before_it(read: Read) -> None
 
 
 @pytest.mark.parametrize(
-    ("secret", "told"),
+    ("secret", "message"),
     [
         ("vars.gian", "no var 'gian' in 'secrets' (did you mean 'gain'?)"),
         ("vars.zzz", "no var 'zzz' in 'secrets'; there is gain, serial"),
@@ -117,12 +117,14 @@ def test_a_step_of_finally_may_read_all_that_ended_before_it(read: Read) -> None
         ),
     ],
 )
-def test_a_secret_that_is_nowhere_is_told(problems: Problems, secret: str, told: str) -> None:
+def test_a_secret_that_does_not_exist_is_reported(
+    problems: Problems, secret: str, message: str
+) -> None:
     root = f"secrets: [{secret}]\nrequired: [serial]\nvars: {{gain: 1}}\n{STEPS}"
-    assert problems(root) == [f"1:11 {told}"]
+    assert problems(root) == [f"1:11 {message}"]
 
 
-def test_a_secret_may_be_given_from_outside_or_unset(read: Read) -> None:
+def test_a_secret_may_come_from_outside_or_be_unset(read: Read) -> None:
     secrets = "secrets: [vars.gain, vars.serial, env.NOT_SET, ctx.a.b-c]\n"
     assert read(f"{secrets}required: [serial]\nvars: {{gain: 1}}\n{STEPS}").secrets
 
@@ -132,7 +134,7 @@ COLLECTION = "(cells exist at collection, before there is that)"
 
 
 @pytest.mark.parametrize(
-    ("root", "told"),
+    ("root", "message"),
     [
         ("vars: {a: '${{ vars.b }}', b: 1}", f"vars.a reads vars.b, which stands below it {ABOVE}"),
         ("vars: {a: '${{ vars.a }}'}", f"vars.a reads itself {ABOVE}"),
@@ -159,11 +161,13 @@ COLLECTION = "(cells exist at collection, before there is that)"
         ),
     ],
 )
-def test_vars_and_matrix_read_no_circle(problems: Problems, root: str, told: str) -> None:
-    assert [one.partition(" ")[2] for one in problems(f"{root}\n{STEPS}")] == [told]
+def test_cyclic_reads_of_vars_and_matrix_are_reported(
+    problems: Problems, root: str, message: str
+) -> None:
+    assert [one.partition(" ")[2] for one in problems(f"{root}\n{STEPS}")] == [message]
 
 
-def test_vars_read_those_above_them_and_what_is_given_from_outside(read: Read) -> None:
+def test_vars_may_read_vars_above_them_and_values_from_outside(read: Read) -> None:
     root = "required: [s]\nvars: {a: '${{ vars.s }}', b: '${{ vars.a }}', c: '${{ matrix.g }}'}\n"
     assert read(f"{root}matrix: {{g: '${{{{ vars.b }}}}'}}\n{STEPS}").vars
 
@@ -186,21 +190,21 @@ def test_the_names_in_a_recipe_are_known_before_a_run(problems: Problems, key: s
         "measurements: {'${{ env.X }}': {value: 1}}",
     ],
 )
-def test_no_expression_stands_in_a_key(problems: Problems, keys: str) -> None:
+def test_an_expression_in_a_key_is_an_error(problems: Problems, keys: str) -> None:
     found = problems(f"steps: [{{name: a, type: shell, cmd: x, {keys}}}]")
 
     assert [one.partition(" ")[2] for one in found] == [f"{NOWHERE} (it can in values)"]
 
 
 @pytest.mark.parametrize("key", ["description", "xfail"])
-def test_the_text_itself_may_stand_everywhere(read: Read, key: str) -> None:
+def test_escaped_braces_are_allowed_everywhere(read: Read, key: str) -> None:
     recipe = read(f"steps: [{{name: a, type: shell, cmd: x, {key}: 'say $${{{{ x }}}}'}}]")
 
     assert getattr(recipe.steps[0], key) == "say ${{ x }}"
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected"),
     [
         ("true", "true"),
         ("False", "false"),
@@ -213,26 +217,26 @@ def test_the_text_itself_may_stand_everywhere(read: Read, key: str) -> None:
         ("${{ 1 > 2 }}", "1 > 2"),
     ],
 )
-def test_a_boolean_and_a_number_of_yaml_are_themselves(
-    read: Read, problems: Problems, written: str, meant: str | None
+def test_a_yaml_boolean_or_number_is_a_condition(
+    read: Read, problems: Problems, written: str, expected: str | None
 ) -> None:
     text = f"steps:\n  - name: a\n    type: shell\n    cmd: x\n    if: {written}\n"
-    if meant is None:
+    if expected is None:
         assert "is no expression: unexpected '10'" in problems(text)[0]
         return
     condition = read(text).steps[0].if_
 
     assert condition is not None
-    assert condition.text == meant
+    assert condition.text == expected
 
 
 BRACED = '(write "${{ vars.x }}", in quotes, for an expression)'
 COMMENT = "(` #` begins a comment in YAML: quote the text)"
-QUOTE = "(quote the whole text: within quotes braces, commas and colons are its own)"
+QUOTE = "(quote the whole text; braces, commas and colons in quotes are text)"
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         (
             "if: vars.x == ' # c'",
@@ -244,13 +248,16 @@ QUOTE = "(quote the whole text: within quotes braces, commas and colons are its 
         ),
         (
             "stdin: ${{ {'a': 1} }}",
-            f"5:20 an expression ends a text that is not quoted {QUOTE}",
+            f"5:20 YAML reads a part of this expression as its own syntax {QUOTE}",
         ),
         (
             "args: {X: ${{ vars.x }}}",
-            f"5:16 an expression ends a text that is not quoted {QUOTE}",
+            f"5:16 YAML reads a part of this expression as its own syntax {QUOTE}",
         ),
-        ("locks: [${{ vars.x }}]", f"5:14 an expression ends a text that is not quoted {QUOTE}"),
+        (
+            "locks: [${{ vars.x }}]",
+            f"5:14 YAML reads a part of this expression as its own syntax {QUOTE}",
+        ),
         (
             "stdin: {{ vars.x }}",
             f"5:13 a key is text, not a list or a mapping {BRACED}",
@@ -259,10 +266,10 @@ QUOTE = "(quote the whole text: within quotes braces, commas and colons are its 
             "args: {X: {{ vars.x }}}",
             f"5:16 a key is text, not a list or a mapping {BRACED}",
         ),
-        ("if: 'x' in ctx", "5:13 a text goes on behind its closing quote (quote the whole text)"),
+        ("if: 'x' in ctx", "5:13 a text continues after its closing quote (quote the whole text)"),
         (
             'stdin: "${{ vars.x }}" V',
-            "5:28 a text goes on behind its closing quote (quote the whole text)",
+            "5:28 a text continues after its closing quote (quote the whole text)",
         ),
         (
             "if: ${{ vars.x }} == 1",
@@ -273,8 +280,8 @@ QUOTE = "(quote the whole text: within quotes braces, commas and colons are its 
         ("if: [1]", "5:9 'if' in shell step 'a' is a list, should be an expression"),
     ],
 )
-def test_the_traps_of_yaml_are_told_with_their_cure(
-    problems: Problems, keys: str, told: str
+def test_yaml_pitfalls_are_reported_with_their_cure(
+    problems: Problems, keys: str, message: str
 ) -> None:
     text = f"vars: {{x: 1}}\nsteps:\n  - name: a\n    type: shell\n    {keys}\n    cmd: x\n"
-    assert problems(text) == [told]
+    assert problems(text) == [message]

@@ -1,4 +1,4 @@
-"""Names, idx and needs of steps among each other, and the order that follows."""
+"""Names, `idx` and needs of steps, and the resulting order."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ Read = Callable[[str | bytes], Recipe]
 
 
 def steps(*items: str, final: tuple[str, ...] = ()) -> str:
-    """One line for each step, the first being line 2."""
+    """Return a recipe with one line for each step; the first step is in line 2."""
     text = "steps:\n" + "".join(f"- {{type: shell, cmd: x, {item}}}\n" for item in items)
     if final:
         text += "finally:\n" + "".join(f"- {{type: shell, cmd: x, {item}}}\n" for item in final)
@@ -40,17 +40,17 @@ def test_needs_are_as_written(read: Read) -> None:
     ]
 
 
-def test_a_needed_step_goes_first_wherever_it_stands(read: Read) -> None:
+def test_a_needed_step_runs_first_at_any_position(read: Read) -> None:
     text = steps("name: a, needs: [c]", "name: b, needs: []", "name: c, needs: []")
     assert order(read(text)) == [("b", 1, ()), ("c", 2, ()), ("a", 3, ("c",))]
 
 
-def test_idx_is_the_order_of_the_list(read: Read) -> None:
+def test_idx_defines_the_order(read: Read) -> None:
     text = steps("name: c, idx: 30", "name: a, idx: 0", "name: b, idx: 2")
     assert order(read(text)) == [("a", 1, ()), ("b", 2, ("a",)), ("c", 3, ("b",))]
 
 
-def test_final_steps_need_nothing_by_themselves_and_come_last(read: Read) -> None:
+def test_final_steps_need_nothing_by_default_and_run_last(read: Read) -> None:
     recipe = read(steps("name: a", final=("name: y, needs: [z]", "name: x", "name: z")))
     assert order(recipe) == [("a", 1, ()), ("x", 2, ()), ("z", 3, ()), ("y", 4, ("z",))]
     assert [step.is_final for step in recipe.steps + recipe.final] == [False, True, True, True]
@@ -62,13 +62,13 @@ def test_final_steps_have_an_idx_of_their_own(read: Read) -> None:
     assert len(read(steps("name: a, idx: 1", final=("name: x",))).final) == 1
 
 
-def test_a_step_that_comes_after_others_needs_nothing_by_itself(read: Read) -> None:
+def test_a_step_with_after_needs_nothing_by_default(read: Read) -> None:
     recipe = read(steps("name: a", "name: b, after: [a]", "name: c, after: [a, a], needs: [b]"))
     assert order(recipe) == [("a", 1, ()), ("b", 2, ()), ("c", 3, ("b",))]
     assert [step.after for step in recipe.steps] == [(), ("a",), ("a",)]
 
 
-def test_what_a_step_comes_after_goes_first_wherever_it_stands(read: Read) -> None:
+def test_a_step_named_in_after_runs_first_at_any_position(read: Read) -> None:
     recipe = read(
         steps(
             "name: a, after: [c]",
@@ -81,7 +81,7 @@ def test_what_a_step_comes_after_goes_first_wherever_it_stands(read: Read) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         (
             steps("name: a, idx: 1", "name: b", "name: c, idx: 2"),
@@ -189,11 +189,13 @@ def test_what_a_step_comes_after_goes_first_wherever_it_stands(read: Read) -> No
         ),
     ],
 )
-def test_what_is_wrong_between_steps(text: str, told: list[str], problems: Problems) -> None:
-    assert problems(text) == told
+def test_problems_between_steps_are_reported(
+    text: str, messages: list[str], problems: Problems
+) -> None:
+    assert problems(text) == messages
 
 
-def test_mistakes_elsewhere_hide_nothing_between_steps(problems: Problems) -> None:
+def test_other_mistakes_do_not_hide_problems_between_steps(problems: Problems) -> None:
     text = steps("name: a b, foo: 1", "name: b, needs: [c, d]", "name: c, needs: [b]", "name: b")
     assert problems(text) == [
         (
@@ -209,8 +211,8 @@ def test_mistakes_elsewhere_hide_nothing_between_steps(problems: Problems) -> No
 
 def test_a_long_circle_is_cut(problems: Problems) -> None:
     many = [f"name: step_{n}, needs: [step_{n + 1}]" for n in range(2000)]
-    told = problems(steps(*many, "name: step_2000, needs: [step_0]"))
-    assert len(told) == 1
-    assert told[0].startswith("2:46 steps need each other in a circle: step_0 -> step_1 -> ")
-    assert told[0].endswith(" -> step_1999 -> step_2000 -> step_0")
-    assert len(told[0]) < 500
+    found = problems(steps(*many, "name: step_2000, needs: [step_0]"))
+    assert len(found) == 1
+    assert found[0].startswith("2:46 steps need each other in a circle: step_0 -> step_1 -> ")
+    assert found[0].endswith(" -> step_1999 -> step_2000 -> step_0")
+    assert len(found[0]) < 500

@@ -1,4 +1,4 @@
-"""What a service may be asked for, and what it cannot do: told with the cure."""
+"""Keys that a service may have and may not have, with the cure in the message."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def test_a_service_has_its_keys(read: Read) -> None:
     assert (step.stop_signal, step.stop_number) == ("INT", 2)
 
 
-def test_what_a_service_prints_is_text(read: Read) -> None:
+def test_the_output_of_a_service_is_text_by_default(read: Read) -> None:
     given, other = read(steps(f"name: a, {SHELL}", "name: b, type: shell, cmd: ls")).steps
 
     assert isinstance(given, ShellStep)
@@ -36,11 +36,11 @@ def test_what_a_service_prints_is_text(read: Read) -> None:
     assert (given.ready, given.stop_signal, Ready().timeout) == (None, "TERM", 30.0)
 
 
-def test_a_timeout_of_a_service_is_taken(read: Read) -> None:
+def test_a_service_may_have_a_timeout(read: Read) -> None:
     assert read(steps(f"name: a, {SHELL}, timeout: 1")).steps[0].timeout == 1.0
 
 
-ON = "and a service goes on"
+ON = "and a service keeps running"
 OWN = "and a service has a process of its own"
 NO_PATTERN = "no regular expression: nothing to repeat, at character 1"
 TYPED = "in python step 'a'"
@@ -48,7 +48,7 @@ WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OW
 
 
 @pytest.mark.parametrize(
-    ("keys", "told", "hint"),
+    ("keys", "message", "hint"),
     [
         (
             "ready: {}",
@@ -80,23 +80,23 @@ WITHIN = f"'fixtures' {{}} has 'bench', so the step would run inside pytest, {OW
         ),
     ],
 )
-def test_what_a_shell_service_cannot_do(
-    keys: str, told: str, hint: str, problems: Problems
+def test_keys_that_a_shell_service_cannot_have_are_reported(
+    keys: str, message: str, hint: str, problems: Problems
 ) -> None:
-    column, _, sentence = told.format("in shell step 'a'").partition(" ")
+    column, _, sentence = message.format("in shell step 'a'").partition(" ")
     wanted = f"2:{55 + int(column)} {sentence}" + (f" ({hint})" if hint else "")
 
     assert problems(steps(f"name: a, {SHELL}, {keys}")) == [wanted]
 
 
 @pytest.mark.parametrize(
-    ("head", "keys", "told", "hint"),
+    ("head", "keys", "message", "hint"),
     [
         ("", "isolation: inline", f"2:79 'isolation' {{}} is 'inline', {OWN}", "leave it out"),
         (
             "",
             "heap: true",
-            "2:74 'heap' {} is told by a step that returns, and a service is ended",
+            "2:74 'heap' {} is measured when a step returns, and a service is ended",
             "leave it out",
         ),
         ("", "fixtures: [bench]", f"2:78 {WITHIN}", "hand over by the Context what it needs"),
@@ -108,10 +108,10 @@ def test_what_a_shell_service_cannot_do(
         ),
     ],
 )
-def test_what_a_python_service_cannot_do(
-    head: str, keys: str, told: str, hint: str, problems: Problems
+def test_keys_that_a_python_service_cannot_have_are_reported(
+    head: str, keys: str, message: str, hint: str, problems: Problems
 ) -> None:
-    wanted = f"{told.format(TYPED)} ({hint})"
+    wanted = f"{message.format(TYPED)} ({hint})"
 
     assert problems(steps(f"name: a, {PYTHON}, {keys}", head=head)) == [wanted]
 
@@ -119,14 +119,14 @@ def test_what_a_python_service_cannot_do(
 @pytest.mark.parametrize("key", ["ready: {port: 80}", "stop_signal: INT"])
 def test_keys_of_services_belong_to_services(key: str, problems: Problems) -> None:
     name = key.partition(":")[0]
-    told = f"2:{39 + len(name)} '{name}' in shell step 'a' belongs to services"
+    message = f"2:{39 + len(name)} '{name}' in shell step 'a' belongs to services"
 
     assert problems(steps(f"name: a, type: shell, cmd: ls, {key}")) == [
-        f"{told} (say background: true, or leave it out)"
+        f"{message} (say background: true, or leave it out)"
     ]
 
 
-def test_nobody_waits_for_a_lock_that_a_service_holds(problems: Problems) -> None:
+def test_a_step_that_would_wait_for_the_lock_of_a_service_is_reported(problems: Problems) -> None:
     text = steps(
         "name: before, type: shell, cmd: ls, locks: [psu]",
         f"name: a, {SHELL}, locks: [psu]",
@@ -135,8 +135,8 @@ def test_nobody_waits_for_a_lock_that_a_service_holds(problems: Problems) -> Non
         "name: free, type: shell, cmd: ls, locks: [dmm]",
     )
 
-    told = "'locks' in shell step '{}' has 'psu', which service 'a' holds to the end"
+    message = "'locks' in shell step '{}' has 'psu', which service 'a' holds to the end"
     assert problems(text) == [
-        f"4:48 {told.format('after')} (leave it to the service)",
-        f"5:49 {told.format('beside')} (leave it to the service)",
+        f"4:48 {message.format('after')} (leave it to the service)",
+        f"5:49 {message.format('beside')} (leave it to the service)",
     ]

@@ -1,4 +1,4 @@
-"""What one step must have, must not have, and what was probably meant."""
+"""Required and forbidden keys of one step, and suggestions for misspelt ones."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def steps(*items: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "message"),
     [
         ("foo", "2:5 step 1 is text, should be a mapping of its keys"),
         ("12", "2:5 step 1 is a number, should be a mapping of its keys"),
@@ -26,11 +26,11 @@ def steps(*items: str) -> str:
         ("!x foo", "2:5 the tag !x is not supported here (leave it out)"),
     ],
 )
-def test_a_step_is_a_mapping(item: str, told: str, problems: Problems) -> None:
-    assert problems(steps(item))[0] == told
+def test_a_step_that_is_no_mapping_is_reported(item: str, message: str, problems: Problems) -> None:
+    assert problems(steps(item))[0] == message
 
 
-def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
+def test_an_empty_step_is_missing_its_name_and_type(problems: Problems) -> None:
     assert problems(steps("{}")) == [
         "2:5 missing 'type' in step 1 (a step has a type: python, shell or ssh)",
         "2:5 missing 'name' in step 1",
@@ -38,7 +38,7 @@ def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "message"),
     [
         (
             "{name: a, type: pyton, module: m, class: C}",
@@ -144,8 +144,8 @@ def test_an_empty_step_lacks_its_name_and_its_type(problems: Problems) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told_once(item: str, told: str, problems: Problems) -> None:
-    assert problems(steps(item)) == [told]
+def test_a_problem_of_a_step_is_reported_once(item: str, message: str, problems: Problems) -> None:
+    assert problems(steps(item)) == [message]
 
 
 def test_the_rest_of_a_step_of_unknown_type_is_read(problems: Problems) -> None:
@@ -178,7 +178,7 @@ def test_each_entry_of_a_list_is_a_criterion_with_its_place(read: Read) -> None:
     )
 
 
-def test_a_mistake_that_steps_share_by_an_alias_is_told_for_each_that_has_a_name(
+def test_a_mistake_shared_by_an_alias_is_reported_for_each_named_step(
     problems: Problems,
 ) -> None:
     text = "x-p: &p {a: .inf}\nx-n: &n [1]\n" + steps(

@@ -1,4 +1,4 @@
-"""The order of steps, what a step needs in all, and circles."""
+"""Execution order of steps, transitive needs, and cycles."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -15,7 +15,7 @@ Needs = dict[str, tuple[str, ...]]
 
 @st.composite
 def needs(draw: st.DrawFn, *, circles: bool = False) -> Needs:
-    """Steps that need others; without circles, but in any order of the list."""
+    """Generate steps with needs: without cycles, but in any order of the list."""
     names = [f"s{n}" for n in range(draw(st.integers(0, 12)))]
     found: Needs = {}
     for position, name in enumerate(names):
@@ -27,7 +27,7 @@ def needs(draw: st.DrawFn, *, circles: bool = False) -> Needs:
 
 @settings(deadline=None)
 @given(needs())
-def test_each_step_comes_once_and_after_all_that_it_needs(steps: Needs) -> None:
+def test_each_step_comes_once_and_after_the_steps_that_it_needs(steps: Needs) -> None:
     order = graph.ordered(steps)
     assert sorted(order) == sorted(steps)
     for position, name in enumerate(order):
@@ -46,13 +46,13 @@ def test_each_step_is_the_first_of_the_list_that_can_run(steps: Needs) -> None:
 
 @settings(deadline=None)
 @given(needs())
-def test_what_has_an_order_has_no_circles(steps: Needs) -> None:
+def test_steps_with_an_order_have_no_cycle(steps: Needs) -> None:
     assert graph.circles(steps) == []
 
 
 @settings(deadline=None)
 @given(needs(circles=True))
-def test_circles_are_real_and_nothing_but_them_is_in_the_way(steps: Needs) -> None:
+def test_every_reported_cycle_is_real_and_without_cycles_an_order_exists(steps: Needs) -> None:
     circles = graph.circles(steps)
     for circle in circles:
         assert circle[0] == circle[-1]
@@ -68,24 +68,24 @@ def test_circles_are_real_and_nothing_but_them_is_in_the_way(steps: Needs) -> No
     assert sorted(graph.ordered(rest)) == sorted(rest)
 
 
-def test_a_circle_begins_with_the_step_that_stands_first() -> None:
+def test_a_cycle_begins_with_the_first_of_its_steps() -> None:
     steps: Needs = {"c": (), "b": ("a",), "a": ("d",), "d": ("b", "c")}
     assert graph.circles(steps) == [("b", "a", "d", "b")]
 
 
-def test_many_circles_are_not_all_told() -> None:
+def test_at_most_twenty_cycles_are_reported() -> None:
     steps: Needs = {}
     for n in range(100):
         steps |= {f"a{n}": (f"b{n}",), f"b{n}": (f"a{n}",)}
     assert len(graph.circles(steps)) == 20
 
 
-def test_a_long_chain_is_no_deep_one() -> None:
+def test_a_long_chain_of_needs_does_not_recurse() -> None:
     steps: Needs = {f"s{n}": (f"s{n + 1}",) for n in range(20_000)} | {"s20000": ()}
     assert graph.ordered(steps) == tuple(f"s{n}" for n in range(20_000, -1, -1))
 
 
-def test_what_a_step_needs_in_all_is_in_the_order_of_the_run(
+def test_transitive_needs_are_in_execution_order(
     read: Callable[[str], Recipe],
 ) -> None:
     recipe = read(

@@ -1,4 +1,4 @@
-"""What commands, names and times must keep besides their type."""
+"""Rules for commands, names and times besides their types."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def shell(keys: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("cmd", "told"),
+    ("cmd", "message"),
     [
         ("''", "4:8 'cmd' in shell step 'a' is '', should not be empty"),
         ("'  '", "4:8 'cmd' in shell step 'a' is '  ', should not be empty"),
@@ -47,8 +47,8 @@ def shell(keys: str) -> str:
         ),
     ],
 )
-def test_a_command(cmd: str, told: str, problems: Problems) -> None:
-    assert problems(f"steps:\n- type: shell\n  name: a\n  cmd: {cmd}\n") == [told]
+def test_an_invalid_command_is_reported(cmd: str, message: str, problems: Problems) -> None:
+    assert problems(f"steps:\n- type: shell\n  name: a\n  cmd: {cmd}\n") == [message]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_command(cmd: str, told: str, problems: Problems) -> None:
         ('"a\\n"', "'a\\n'"),
     ],
 )
-def test_the_name_of_a_step(name: str, shown: str, problems: Problems) -> None:
+def test_the_name_of_a_step_is_checked(name: str, shown: str, problems: Problems) -> None:
     assert problems(f"steps:\n- name: {name}\n  type: shell\n  cmd: ls\n") == [
         (
             f"2:9 'name' in shell step {shown} is {shown}, "
@@ -73,8 +73,8 @@ def test_the_name_of_a_step(name: str, shown: str, problems: Problems) -> None:
 
 @pytest.mark.parametrize("module", ["a/b.py", "a..b", ".a", "a.1", "a b", '"a\\n"'])
 def test_a_module_is_a_dotted_name(module: str, problems: Problems) -> None:
-    told = problems(f"steps:\n- name: a\n  type: python\n  class: C\n  module: {module}\n")
-    assert [each.partition(", ")[2] for each in told] == [
+    found = problems(f"steps:\n- name: a\n  type: python\n  class: C\n  module: {module}\n")
+    assert [each.partition(", ")[2] for each in found] == [
         "should be a dotted name, as `import` takes it"
     ]
 

@@ -1,4 +1,4 @@
-"""How often a step is tried, the waits in between, and the names of locks."""
+"""Attempts of a step, the delays between them, and the names of locks."""
 
 from collections.abc import Callable
 
@@ -20,19 +20,19 @@ def step(keys: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected"),
     [
         ("{attempts: 3}", Retry(attempts=3, delay=0.0, backoff=1.0)),
         ("{attempts: 1, delay: 0}", Retry(attempts=1, delay=0.0)),
         ("{attempts: 3, delay: 500ms, backoff: 1.5}", Retry(attempts=3, delay=0.5, backoff=1.5)),
     ],
 )
-def test_a_retry_is_read(written: str, meant: Retry, read: Read) -> None:
-    assert read(step(f"retry: {written}")).steps[0].retry == meant
+def test_a_retry_is_read(written: str, expected: Retry, read: Read) -> None:
+    assert read(step(f"retry: {written}")).steps[0].retry == expected
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         ("3", "2:44 'retry' in shell step 'a' is a number, should be a mapping"),
         ("{}", "2:44 'retry' is missing 'attempts' in shell step 'a'"),
@@ -61,19 +61,19 @@ def test_a_retry_is_read(written: str, meant: Retry, read: Read) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_retry_is_told_once(
-    written: str, told: str, problems: Problems
+def test_a_problem_of_a_retry_is_reported_once(
+    written: str, message: str, problems: Problems
 ) -> None:
-    assert problems(step(f"retry: {written}")) == [told]
+    assert problems(step(f"retry: {written}")) == [message]
 
 
 @given(st.floats(0, DAY), st.floats(1, 1000), st.integers(1, 1000))
-def test_a_wait_is_never_shorter_than_the_one_before_nor_longer_than_a_day(
-    delay: float, backoff: float, tried: int
+def test_a_delay_never_decreases_and_is_at_most_a_day(
+    delay: float, backoff: float, attempt: int
 ) -> None:
     retry = Retry(attempts=1000, delay=delay, backoff=backoff)
     assert retry.pause(1) == delay
-    assert retry.pause(tried) <= retry.pause(tried + 1) <= DAY
+    assert retry.pause(attempt) <= retry.pause(attempt + 1) <= DAY
     assert retry.pause(2) == min(delay * backoff, DAY)
     assert retry.pause(3) == min(delay * backoff**2, DAY)
 

@@ -1,4 +1,4 @@
-"""What is said of each key is there and true: the reference and the schema are made of it."""
+"""Descriptions and examples of keys, from which the reference and the schema are generated."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_a_field_is_a_described_key_or_comes_from_the_loader(model: type[msgspec
 
 
 @pytest.mark.parametrize(("model", "name"), KEYS)
-def test_the_example_of_a_key_is_good(model: type[msgspec.Struct], name: str, read: Read) -> None:
+def test_the_example_of_a_key_is_valid(model: type[msgspec.Struct], name: str, read: Read) -> None:
     said = struct_fields.keys_of(model)[name].said
     assert said.description is not None
     assert said.description.endswith(".")
@@ -91,5 +91,5 @@ def test_a_recipe_is_frozen_and_finds_its_steps(read: Read) -> None:
 
 
 @pytest.mark.parametrize("model", [*MODELS, Step, Criterion])
-def test_all_that_is_read_is_frozen(model: type[msgspec.Struct]) -> None:
+def test_all_values_of_a_recipe_are_frozen(model: type[msgspec.Struct]) -> None:
     assert model.__struct_config__.frozen

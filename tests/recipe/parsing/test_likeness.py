@@ -1,4 +1,4 @@
-"""Which files that pytest only came by are meant to be recipes."""
+"""Recognition of recipes among the YAML files of a folder."""
 
 from pathlib import Path
 
@@ -32,7 +32,9 @@ from pytest_orchestrator.recipe import looks_like_recipe
         ("a: 1\n---\nb: {steps: 1}\n", False),
     ],
 )
-def test_what_looks_like_a_recipe(text: str, is_one: bool, tmp_path: Path) -> None:
+def test_a_file_with_steps_or_test_meta_looks_like_a_recipe(
+    text: str, is_one: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text)
     assert looks_like_recipe(text.removeprefix("\ufeff")) is is_one
@@ -40,7 +42,7 @@ def test_what_looks_like_a_recipe(text: str, is_one: bool, tmp_path: Path) -> No
     assert looks_like_recipe(path) is is_one
 
 
-def test_what_cannot_be_read_does_not_look_like_a_recipe(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_does_not_look_like_a_recipe(tmp_path: Path) -> None:
     assert not looks_like_recipe(tmp_path)
     assert not looks_like_recipe(tmp_path / "nope.yaml")
     assert not looks_like_recipe(b"\xff\xfes\0t\0e\0p\0s\0:\0")

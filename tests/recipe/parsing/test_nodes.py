@@ -1,4 +1,4 @@
-"""Every node is looked at once: keys, tags, aliases, and how much it all is."""
+"""Checks of nodes: keys, tags, aliases, and limits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_a_key_that_is_given_twice_names_both_lines(problems: Problems) -> None:
     ]
 
 
-def test_duplicate_keys_are_found_everywhere_and_at_once(problems: Problems) -> None:
+def test_all_duplicate_keys_are_reported_together(problems: Problems) -> None:
     text = (
         "name: x\n"
         "name: y\n"
@@ -45,26 +45,26 @@ def test_duplicate_keys_are_found_everywhere_and_at_once(problems: Problems) -> 
 
 
 @pytest.mark.parametrize("key", ["1", "true", "~", ".inf"])
-def test_a_key_is_text(key: str, problems: Problems) -> None:
+def test_a_key_that_is_no_text_is_reported(key: str, problems: Problems) -> None:
     assert problems(f"x-p: &p {{{key}: x}}\n" + STEPS) == [
         f"1:10 a key is text, not a number, true, false or null (quote it: '{key}')"
     ]
 
 
-def test_a_tag_can_make_a_key_what_it_cannot_be(problems: Problems) -> None:
+def test_a_tag_that_makes_a_key_no_text_is_reported(problems: Problems) -> None:
     assert problems("x-p: &p {!!int 1: x}\n" + STEPS) == [
         "1:10 a key is text, not a number, true, false or null (quote it: '1')"
     ]
 
 
 @pytest.mark.parametrize("key", ["[a]", "{a: b}", "? [a, b]\n "])
-def test_a_key_is_no_list_and_no_mapping(key: str, problems: Problems) -> None:
-    assert [told.partition(" ")[2] for told in problems(f"x-p: &p {{{key}: x}}\n" + STEPS)] == [
-        "a key is text, not a list or a mapping"
-    ]
+def test_a_list_or_mapping_as_a_key_is_reported(key: str, problems: Problems) -> None:
+    assert [
+        problem.partition(" ")[2] for problem in problems(f"x-p: &p {{{key}: x}}\n" + STEPS)
+    ] == ["a key is text, not a list or a mapping"]
 
 
-def test_a_key_of_a_refused_tag_is_told(problems: Problems) -> None:
+def test_a_key_with_a_refused_tag_is_reported(problems: Problems) -> None:
     assert problems("x-p: &p {!x a: b}\n" + STEPS) == [
         "1:10 the tag !x is not supported here (leave it out)"
     ]
@@ -97,7 +97,7 @@ def test_tags_beyond_json_are_refused_once(value: str, tag: str, problems: Probl
     ]
 
 
-def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
+def test_a_value_with_a_refused_tag_is_reported_once(problems: Problems) -> None:
     text = "name: !x a\ntest_meta: {b: !y 1}\ntags: !z {}\nfixtures: !f [1]\nsteps: !s {}\n"
     assert problems(text) == [
         "1:7 the tag !x is not supported here (leave it out)",
@@ -109,19 +109,19 @@ def test_a_value_of_a_refused_tag_is_told_once(problems: Problems) -> None:
     ]
 
 
-def test_a_refused_tag_hides_nothing_below_it(problems: Problems) -> None:
+def test_a_refused_tag_does_not_hide_problems_below_it(problems: Problems) -> None:
     assert problems("!x {steps: []}") == [
         "1:1 the tag !x is not supported here (leave it out)",
         "1:12 'steps' has no step in it",
     ]
 
 
-def test_the_tags_of_json_are_known(read: Read) -> None:
+def test_the_tags_of_json_types_are_accepted(read: Read) -> None:
     text = "x-p: &p {a: !!str 1, b: !!int '2', c: !!float 3, d: !!seq [!!null ], e: !!map {}}\n"
     assert params(read(text + STEPS)) == {"a": "1", "b": 2, "c": 3.0, "d": [None], "e": {}}
 
 
-def test_aliases_are_copied(read: Read) -> None:
+def test_an_alias_becomes_a_copy(read: Read) -> None:
     recipe = read(
         "x-p: &p {list: [1]}\n"
         "steps:\n"
@@ -137,7 +137,7 @@ def test_aliases_are_copied(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("x-p: &p [1, *p]\n", "1:6 an alias within its own anchor has no end"),
         ("x-p: &p {a: {b: [*p]}}\n", "1:6 an alias within its own anchor has no end"),
@@ -148,8 +148,8 @@ def test_aliases_are_copied(read: Read) -> None:
         ),
     ],
 )
-def test_an_alias_within_its_anchor_is_refused(text: str, told: str, problems: Problems) -> None:
-    assert problems(text) == [told]
+def test_an_alias_within_its_anchor_is_refused(text: str, message: str, problems: Problems) -> None:
+    assert problems(text) == [message]
 
 
 def test_an_alias_bomb_is_refused_before_it_is_built(problems: Problems) -> None:
@@ -165,16 +165,16 @@ def test_a_bomb_of_merges_is_refused_at_once(problems: Problems) -> None:
     assert problems(text) == ["3:3 the file has more than 250,000 nodes, aliases followed"]
 
 
-def test_text_behind_aliases_is_counted_each_time(read: Read, problems: Problems) -> None:
+def test_text_behind_an_alias_counts_each_time(read: Read, problems: Problems) -> None:
     # 104 x 160,000 of x-a, then the keys and values of the step and both other keys.
     head = f"x-a: [&t {'x' * 160_000}{', *t' * 103}]\n"
     step = "steps: [{name: a, type: shell, cmd: ls}]\n"
     rest = 16 * 2**20 - 104 * 160_000 - len("x-ax-bstepsnameatypeshellcmdls")
 
     assert read(f"{head}x-b: {'y' * rest}\n{step}").steps
-    told = "the file has more than 16,777,216 characters of text, aliases followed"
-    assert problems(f"{head}x-b: {'y' * (rest + 1)}\n{step}") == [f"1:1 {told}"]
-    assert problems(f"x-a: [&t {'x' * 900_000}{', *t' * 1_000}]\n{step}") == [f"1:6 {told}"]
+    message = "the file has more than 16,777,216 characters of text, aliases followed"
+    assert problems(f"{head}x-b: {'y' * (rest + 1)}\n{step}") == [f"1:1 {message}"]
+    assert problems(f"x-a: [&t {'x' * 900_000}{', *t' * 1_000}]\n{step}") == [f"1:6 {message}"]
 
 
 def test_a_larger_file_may_have_more_text_behind_aliases(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_aliases_nest_no_deeper_than_text(problems: Problems) -> None:
     assert problems(text) == ["101:8 more than 100 levels of nesting, aliases followed"]
 
 
-def test_merges_give_what_is_not_written(read: Read) -> None:
+def test_merge_keys_add_only_missing_keys(read: Read) -> None:
     text = (
         "x-a: &a {one: a, two: a, three: a, four: [a]}\n"
         "x-b: &b {two: b, three: b}\n"
@@ -215,7 +215,7 @@ def test_merges_give_what_is_not_written(read: Read) -> None:
     assert params(read(text + STEPS)) == {"three": "p", "two": "b", "one": "a", "four": ["a"]}
 
 
-def test_steps_merge_what_they_share(read: Read) -> None:
+def test_steps_share_keys_by_merge_keys(read: Read) -> None:
     recipe = read(
         "x-shell: &shell\n"
         "  type: shell\n"
@@ -234,19 +234,19 @@ def test_steps_merge_what_they_share(read: Read) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "[{a: b}, x]", "[[{a: b}]]"])
-def test_a_merge_takes_mappings(value: str, problems: Problems) -> None:
+def test_a_merge_key_accepts_only_mappings(value: str, problems: Problems) -> None:
     assert problems(f"x-p: &p {{<<: {value}}}\n" + STEPS) == [
         "1:14 '<<' merges a mapping or a list of mappings"
     ]
 
 
-def test_a_second_merge_is_a_key_given_twice(problems: Problems) -> None:
+def test_a_second_merge_key_is_a_duplicate_key(problems: Problems) -> None:
     assert problems("x-a: &a {b: c}\nx-p: &p {<<: *a, <<: *a}\n" + STEPS) == [
         "2:18 the key '<<' is given twice, in line 2"
     ]
 
 
-def test_a_merge_in_quotes_is_a_key(read: Read) -> None:
+def test_a_quoted_merge_key_is_an_ordinary_key(read: Read) -> None:
     assert params(read("x-p: &p {'<<': {a: b}}\n" + STEPS)) == {"<<": {"a": "b"}}
 
 

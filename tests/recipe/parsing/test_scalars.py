@@ -1,4 +1,4 @@
-"""Words without quotes mean what YAML 1.2 says, not 1.1."""
+"""Plain scalars are read by the rules of YAML 1.2, not 1.1."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_booleans_are_true_and_false_alone(word: str) -> None:
         *("١٢", "1 2", "0x", "1\n", "."),
     ],
 )
-def test_all_else_is_text(word: str) -> None:
+def test_any_other_plain_scalar_is_text(word: str) -> None:
     assert plain(word) == word
 
 
@@ -72,7 +72,7 @@ def test_numbers_are_decimal_octal_hexadecimal_or_floats(word: str, number: floa
 
 
 @pytest.mark.parametrize("word", [".inf", "-.Inf", "+.INF", ".nan", ".NaN", ".NAN"])
-def test_what_json_has_no_number_for_is_refused(word: str) -> None:
+def test_numbers_that_json_lacks_are_refused(word: str) -> None:
     with pytest.raises(NotJsonScalar) as caught:
         plain(word)
     assert str(caught.value) == f"{word} is no number of JSON; use null, or quote it: '{word}'"
@@ -109,7 +109,7 @@ def test_a_float_beyond_all_floats_is_refused() -> None:
         *(("", "null", None), ("True", "bool", True)),
     ],
 )
-def test_a_tag_says_what_a_scalar_is(word: str, tag: str, value: object) -> None:
+def test_a_tag_determines_the_type_of_a_scalar(word: str, tag: str, value: object) -> None:
     assert tagged(word, tag) == value
     assert type(tagged(word, tag)) is type(value)
 
@@ -125,7 +125,7 @@ def test_a_tag_says_what_a_scalar_is(word: str, tag: str, value: object) -> None
         ("0", "null"),
     ],
 )
-def test_a_tag_that_does_not_fit_is_refused(word: str, tag: str) -> None:
+def test_a_tag_that_does_not_match_its_scalar_is_refused(word: str, tag: str) -> None:
     with pytest.raises(NotJsonScalar) as caught:
         tagged(word, tag)
     assert str(caught.value) == f"'{word}' is not what the tag !!{tag} says"

@@ -1,4 +1,4 @@
-"""What is no YAML, no text, or too much of it is refused with its place and a cure."""
+"""Files that are no valid YAML, no text, or too large are refused with their place and a cure."""
 
 import codecs
 import os
@@ -33,13 +33,13 @@ def test_a_file_above_the_limit_is_refused_before_it_is_opened(tmp_path: Path) -
     )
 
 
-def test_a_file_that_is_just_at_the_limit_is_read(tmp_path: Path) -> None:
+def test_a_file_at_the_size_limit_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(GOOD)
     assert load(path, root=tmp_path, max_bytes=len(GOOD)).text == GOOD
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert refusal(tmp_path / "x.yaml") == (
         "x.yaml:1:1: the file cannot be read: No such file or directory"
     )
@@ -81,7 +81,7 @@ def test_a_mark_of_utf_32_is_known_in_both_orders(problems: Problems) -> None:
         ]
 
 
-def test_a_nul_further_on_is_no_sign_of_another_encoding(problems: Problems) -> None:
+def test_a_later_nul_does_not_indicate_another_encoding(problems: Problems) -> None:
     assert problems(b"ab\0c") == [
         (
             "1:3 the character U+0000 may not stand in YAML "
@@ -104,7 +104,7 @@ def test_a_byte_that_is_not_utf_8_has_its_place_and_its_line(
     )
 
 
-def test_every_control_character_is_told(read: Callable[[str], Recipe]) -> None:
+def test_every_control_character_is_reported(read: Callable[[str], Recipe]) -> None:
     with pytest.raises(RecipeError) as caught:
         read("name: a\x00b\fc\n# \x1b[31m\nx-y: \uffff\n")
     assert str(caught.value) == (
@@ -135,7 +135,7 @@ def test_every_control_character_is_told(read: Callable[[str], Recipe]) -> None:
     )
 
 
-def test_twenty_control_characters_are_enough(problems: Problems) -> None:
+def test_at_most_twenty_control_characters_are_reported(problems: Problems) -> None:
     assert len(problems("name: " + "\x01" * 1000)) == 20
 
 
@@ -151,8 +151,8 @@ def test_twenty_control_characters_are_enough(problems: Problems) -> None:
     ],
 )
 def test_nesting_has_a_limit(text: str, place: str | None, problems: Problems) -> None:
-    told = f"{place} more than 100 levels of nesting"
-    assert problems(text) == [told if place else NO_STEPS]
+    message = f"{place} more than 100 levels of nesting"
+    assert problems(text) == [message if place else NO_STEPS]
 
 
 def test_nodes_have_a_limit(read: Callable[[str], Recipe], problems: Problems) -> None:
