@@ -20,9 +20,9 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
     """Return the web application of the monitor.
 
     Args:
-        base: The folder that has the runs.
-        token: What the printed link has.
-        hosts: Names and addresses, without a port, by which it may be asked.
+        base: The folder that contains the run folders.
+        token: The access token of the printed link.
+        hosts: Allowed values of the header `Host`, without a port.
     """
     graph.prepare()
     app = Dash(
@@ -36,43 +36,43 @@ def application(base: Path, token: str, hosts: Collection[str]) -> "Flask":
         enable_mcp=False,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )
-    watch = RunCache(base)
-    shelf = RunListCache(watch)
+    run_cache = RunCache(base)
+    run_list = RunListCache(run_cache)
     app.layout = html.Div(
         [
             dcc.Location(id="url", refresh="callback-nav"),
-            dcc.Interval(id="pulse", interval=_SECOND),
+            dcc.Interval(id="interval", interval=_SECOND),
             dcc.Store(id="tick"),
             html.Div(id="page"),
         ]
     )
     app.callback(Output("page", "children"), Input("url", "pathname"))(
-        lambda path: _page(path or "/", watch, shelf)
+        lambda path: _page(path or "/", run_cache, run_list)
     )
-    # Dash drops an answer once it has asked again, so a page asks when it has all answers.
-    once_answered = ClientsideFunction("monitor", "once_answered")
+    # Dash drops the reply to a request after which another one was sent. So a page sends the
+    # next request only once all replies have arrived.
     app.clientside_callback(
-        once_answered,
+        ClientsideFunction("monitor", "when_idle"),
         Output("tick", "data"),
-        Input("pulse", "n_intervals"),
+        Input("interval", "n_intervals"),
         prevent_initial_call=True,
     )
     for page in (runs, comparison, run):
-        page.register(app, watch, shelf)
+        page.register(app, run_cache, run_list)
     server: Flask = app.server
-    server.debug = False  # whatever FLASK_DEBUG says
+    server.debug = False  # also if FLASK_DEBUG is set
     require_token(server, token, hosts, app.csp_hashes())
     return server
 
 
-def _page(path: str, watch: RunCache, shelf: RunListCache) -> Any:
-    """Return the page that an address asks for."""
+def _page(path: str, run_cache: RunCache, run_list: RunListCache) -> Any:
+    """Return the page for a path of the address."""
     match path.strip("/").split("/"):
         case [""]:
-            return runs.layout(watch, shelf)
+            return runs.layout(run_cache, run_list)
         case ["run", name]:
-            return run.layout(watch, name)
+            return run.layout(run_cache, name)
         case ["compare", a, b]:
-            return comparison.layout(watch, a, b)
+            return comparison.layout(run_cache, a, b)
         case _:
-            return html.Main([html.P("There is no such page."), dcc.Link("all runs", href="/")])
+            return html.Main([html.P("Page not found."), dcc.Link("All runs", href="/")])

@@ -1,7 +1,7 @@
 """Authentication of the monitor: token, cookie, read-only requests.
 
-The server answers only to the names that it was given, so that no page of somebody else can
-reach it through a name that leads here (DNS rebinding).
+The server accepts a request only if its header `Host` has an allowed name. So a page of another
+site cannot reach it through a host name that resolves to this machine (DNS rebinding).
 """
 
 import hmac
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 COOKIE: Final = "orchestrator_monitor"
-ASKED: Final = "/_dash-update-component"
-"""The one path that is asked by POST: what a page shows comes from there."""
+CALLBACK_PATH: Final = "/_dash-update-component"
+"""The only path that accepts POST: Dash requests the content of pages from it."""
 
 _PORT: Final = re.compile(r":\d+\Z")
 _HEADERS: Final = {
@@ -35,22 +35,22 @@ _POLICY: Final = (
 def require_token(
     server: "Flask", token: str, hosts: Collection[str], scripts: Collection[str]
 ) -> None:
-    """Let in who has the token, and let nobody do anything but look.
+    """Accept only requests that read and that have the token.
 
     Args:
         server: The web application.
-        token: What the printed link has.
-        hosts: Names and addresses, without a port, by which it may be asked.
-        scripts: Hashes of the scripts that stand in the page itself, in quotes.
+        token: The access token of the printed link.
+        hosts: Allowed values of the header `Host`, without a port.
+        scripts: Hashes of the inline scripts of the page, in quotes, for the content policy.
     """
     policy = _POLICY.format(" ".join(scripts))
 
     @server.before_request
-    def look_at_who_asks() -> "Response | None":
-        return _refusal(hosts) or _let_in(token)
+    def check_request() -> "Response | None":
+        return _refuse(hosts) or _authenticate(token)
 
     @server.after_request
-    def say_what_browsers_may_do(response: "Response") -> "Response":
+    def add_security_headers(response: "Response") -> "Response":
         response.headers.update(_HEADERS)
         response.headers["Content-Security-Policy"] = policy
         if response.mimetype in ("text/html", "application/json", "text/plain"):
@@ -58,36 +58,38 @@ def require_token(
         return response
 
 
-def _refusal(hosts: Collection[str]) -> "Response | None":
-    """Refuse what no page of this server would send."""
+def _refuse(hosts: Collection[str]) -> "Response | None":
+    """Return an error for a request that no page of this server would send."""
     from flask import request
 
     if _PORT.sub("", request.host.lower()) not in hosts:
-        return _told(421, "this server does not answer to that name")
+        return _plain_text(421, "the host name is not allowed")
     if request.method not in ("GET", "HEAD", "POST"):
-        return _told(405, "there is nothing to change here")
-    if request.method == "POST" and request.path != ASKED:
-        return _told(405, "there is nothing to change here")
+        return _plain_text(405, "the monitor is read-only")
+    if request.method == "POST" and request.path != CALLBACK_PATH:
+        return _plain_text(405, "the monitor is read-only")
     origin = request.headers.get("Origin")
     if origin is not None and origin.partition("://")[2] != request.host:
-        return _told(403, "a page of another server has sent this")
+        return _plain_text(403, "the request was sent by a page of another server")
     return None
 
 
-def _let_in(token: str) -> "Response | None":
-    """Take the token from the link into a cookie, and look for it."""
+def _authenticate(token: str) -> "Response | None":
+    """Check the cookie; store a valid token of the link in the cookie and redirect."""
     from flask import redirect, request
 
-    given = request.args.get("token")
-    if given is not None and request.method == "GET" and _is_equal(given, token):
+    sent = request.args.get("token")
+    if sent is not None and request.method == "GET" and _is_equal(sent, token):
         rest = [pair for pair in request.args.items(multi=True) if pair[0] != "token"]
         response = redirect(request.path + (f"?{urlencode(rest)}" if rest else ""))
-        # Ports of one host share their cookies, so each server has its own.
+        # All ports of a host share their cookies, so the name of the cookie contains the port.
         response.set_cookie(_cookie(), token, httponly=True, samesite="Lax", path="/")
         return response
     if _is_equal(request.cookies.get(_cookie(), ""), token):
         return None
-    return _told(403, "open the link that the monitor has printed: it has a token in it")
+    return _plain_text(
+        403, "open the link that the monitor has printed: it contains the access token"
+    )
 
 
 def _cookie() -> str:
@@ -97,7 +99,7 @@ def _cookie() -> str:
     return f"{COOKIE}_{port}" if port.isdigit() else COOKIE
 
 
-def _told(status: int, text: str) -> "Response":
+def _plain_text(status: int, text: str) -> "Response":
     from flask import Response
 
     return Response(f"{text}\n", status, mimetype="text/plain")

@@ -13,60 +13,61 @@ from pytest_orchestrator.runs.compare.history import History
 from pytest_orchestrator.runs.journal.writer import NAME
 from pytest_orchestrator.runs.record import GOING_ON, RecipeRecord, RunRecord, StepRecord
 
-_RUNS: Final = 10
-_MOST_BYTES: Final = 8 << 20
-_KEPT: Final = 16
+_EARLIER_RUNS: Final = 10
+_BYTE_BUDGET: Final = 8 << 20
+_MAX_RUNS_IN_MEMORY: Final = 16
 
 Seconds = dict[tuple[str, str], float]
-"""By the key of a recipe and the name of a step."""
+"""Seconds by the key of a recipe and the name of a step."""
 
 
 class StepEstimates:
-    """Knows for each run what its steps took in the runs before it; those are read once."""
+    """Median durations of the steps of a run in its earlier runs, read once for each run."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[History, dict[tuple[str, str], float | None]]] = {}
+        self._by_run: dict[str, tuple[History, dict[tuple[str, str], float | None]]] = {}
 
     def of(self, folder: Path, steps: Iterable[tuple[str, str]]) -> Seconds:
-        """Return the usual seconds of steps, of those that ran before.
+        """Return the median duration of each step that has run before.
 
         Args:
-            folder: The folder of the run that they belong to.
-            steps: The keys of their recipes, and their names.
+            folder: The folder of the run whose steps are estimated.
+            steps: For each step the key of its recipe and its name.
         """
         with self._lock:
-            if folder.name not in self._known:
-                before = (
+            if folder.name not in self._by_run:
+                earlier = (
                     one for one in lookup.run_folders(folder.parent) if one.name < folder.name
                 )
-                history = History(_affordable(islice(before, _RUNS)))
-                while len(self._known) >= _KEPT:
-                    del self._known[next(iter(self._known))]
-                self._known[folder.name] = (history, {})
-            history, known = self._known[folder.name]
-            for one in steps:
-                if one not in known:
-                    figures = history.figures(*one, _RUNS).get("seconds")
-                    known[one] = median(figures) if figures else None
-            return {one: seconds for one, seconds in known.items() if seconds is not None}
+                history = History(_within_byte_budget(islice(earlier, _EARLIER_RUNS)))
+                while len(self._by_run) >= _MAX_RUNS_IN_MEMORY:
+                    del self._by_run[next(iter(self._by_run))]
+                self._by_run[folder.name] = (history, {})
+            history, medians = self._by_run[folder.name]
+            for step in steps:
+                if step not in medians:
+                    figures = history.figures(*step, _EARLIER_RUNS).get("seconds")
+                    medians[step] = median(figures) if figures else None
+            return {step: seconds for step, seconds in medians.items() if seconds is not None}
 
 
-def to_go(run: RunRecord, usual: Seconds, now: float) -> float | None:
-    """Return the seconds that a run will go on; None where too little is known.
+def remaining_seconds(run: RunRecord, estimates: Seconds, now: float) -> float | None:
+    """Return the estimated remaining time of a run; None if a pending step has no estimate.
 
-    Each step counts what it usually takes, less what it has run; as many steps as were seen
-    side by side share the rest, and no chain of steps ends sooner than its parts.
+    The remaining time of a step is its estimate minus the time that it has already run. The sum
+    over a recipe is divided by the number of steps that its timeline shows in parallel. The
+    result is never below the longest chain of steps that depend on each other.
     """
     whole = 0.0
     for recipe in run.recipes.values():
         left = {
-            step.name: _left(step, usual[step.recipe, step.name], now)
+            step.name: _left(step, estimates[step.recipe, step.name], now)
             for step in recipe.steps.values()
-            if (step.recipe, step.name) in usual
+            if (step.recipe, step.name) in estimates
         }
-        ahead = [one for one in recipe.steps.values() if one.block is None]
-        if any(step.name not in left for step in ahead):
+        pending = [one for one in recipe.steps.values() if one.block is None]
+        if any(step.name not in left for step in pending):
             return None
         line = timeline(recipe, run.last)
         lanes = max(1, line.lanes if line else 1)
@@ -74,26 +75,26 @@ def to_go(run: RunRecord, usual: Seconds, now: float) -> float | None:
     return whole
 
 
-def _left(step: StepRecord, usual: float, now: float) -> float:
+def _left(step: StepRecord, estimate: float, now: float) -> float:
     if step.block is not None or not (step.state == "waiting" or step.state in GOING_ON):
         return 0.0
     ran = max(0.0, now - moment(step.started)) if step.started else 0.0
-    return max(0.0, usual - ran)
+    return max(0.0, estimate - ran)
 
 
 def _chain(recipe: RecipeRecord, left: dict[str, float]) -> float:
-    """Return the longest chain of steps that need each other; steps stand behind their needs."""
-    until: dict[str, float] = {}
+    """Return the duration of the longest dependency chain; steps are in dependency order."""
+    ends: dict[str, float] = {}
     for step in recipe.steps.values():
         needs = [*step.about.get("needs", ()), *step.about.get("after", ())]
-        before = max((until.get(name, 0.0) for name in needs), default=0.0)
-        until[step.name] = before + left.get(step.name, 0.0)
-    return max(until.values(), default=0.0)
+        start = max((ends.get(name, 0.0) for name in needs), default=0.0)
+        ends[step.name] = start + left.get(step.name, 0.0)
+    return max(ends.values(), default=0.0)
 
 
-def _affordable(folders: Iterable[Path]) -> Iterator[Path]:
-    """Give folders as long as their journals are small."""
-    left = _MOST_BYTES
+def _within_byte_budget(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield folders until the sum of their journals exceeds the byte budget."""
+    left = _BYTE_BUDGET
     for folder in folders:
         try:
             left -= (folder / NAME).stat().st_size

@@ -1,4 +1,4 @@
-"""Log chunks of steps by offset."""
+"""Log files of steps, read in chunks by offset."""
 
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -10,16 +10,16 @@ from pytest_orchestrator.runs.record import StepRecord
 
 STREAMS: Final = ("stdout", "stderr")
 
-_MOST: Final = 64 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 
 
-class Part(NamedTuple):
-    """A part of a log.
+class LogChunk(NamedTuple):
+    """A chunk of a log file.
 
     Attributes:
-        text: What it says, control characters escaped.
-        start: Where it begins, in bytes.
-        stop: Where the next part begins.
+        text: Its text, with control characters escaped.
+        start: Byte offset of its start.
+        stop: Byte offset of the next chunk.
     """
 
     text: str
@@ -27,56 +27,57 @@ class Part(NamedTuple):
     stop: int
 
 
-def log_of(sight: RunView, step: StepRecord, stream: str) -> Path | None:
-    """Return the log of a step's last try; None where it is in no run folder.
+def log_path(view: RunView, step: StepRecord, stream: str) -> Path | None:
+    """Return the log of a step's last attempt; None if it is outside of the run folder.
 
     Args:
-        sight: The run.
+        view: The run.
         step: The step.
         stream: One of `STREAMS`.
     """
-    told = step.logs.get(stream)
+    recorded = step.logs.get(stream)
     name = f"{step.name}.{step.attempt or 1}.{stream}"
-    file = told.file if told else RunFile(str(Path("logs", *_parts(sight, step), name)))
-    return file.inside(sight.folder)
+    file = recorded.file if recorded else RunFile(str(Path("logs", *_parts(view, step), name)))
+    return file.inside(view.folder)
 
 
-def samples_of(sight: RunView, step: StepRecord) -> Path | None:
-    """Return the file with what a step used over time; None where it is in no run folder."""
+def samples_path(view: RunView, step: StepRecord) -> Path | None:
+    """Return the file of a step's resource samples; None if it is outside of the run folder."""
     name = f"{step.name}.{step.attempt or 1}.jsonl"
-    file = step.samples or RunFile(str(Path("resources", *_parts(sight, step), name)))
-    return file.inside(sight.folder)
+    file = step.samples or RunFile(str(Path("resources", *_parts(view, step), name)))
+    return file.inside(view.folder)
 
 
-def part(path: Path | None, offset: int | None, *, is_open: bool) -> Part | None:
-    """Return what a log has behind an offset: whole lines, while it is written.
+def read_chunk(path: Path | None, offset: int | None, *, is_open: bool) -> LogChunk | None:
+    """Read the next chunk of a log: only complete lines while the log is being written.
 
     Args:
         path: The log.
-        offset: Where to go on; None is near its end.
-        is_open: More may come, so that a line without an end is waited for.
+        offset: Byte offset to resume at; None starts near the end of the log.
+        is_open: The log is still being written, so an incomplete last line is left for the
+            next call.
 
     Returns:
-        The part; None where there is no log.
+        The chunk; None if the log does not exist.
     """
     if path is None:
         return None
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            start = max(0, size - _MOST) if offset is None or offset > size else offset
+            start = max(0, size - _CHUNK_BYTES) if offset is None or offset > size else offset
             file.seek(start)
-            data = file.read(_MOST)
+            data = file.read(_CHUNK_BYTES)
     except OSError:
         return None
     if offset is None and start and (end := data.find(b"\n")) != -1:
         data, start = data[end + 1 :], start + end + 1
     more = is_open or start + len(data) < size
-    if more and len(data) < _MOST:
+    if more and len(data) < _CHUNK_BYTES:
         data = data[: data.rfind(b"\n") + 1]
-    return Part(shown(data.decode("utf-8", "backslashreplace")), start, start + len(data))
+    return LogChunk(shown(data.decode("utf-8", "backslashreplace")), start, start + len(data))
 
 
-def _parts(sight: RunView, step: StepRecord) -> tuple[str, ...]:
-    about = sight.record.recipes[step.recipe].about
+def _parts(view: RunView, step: StepRecord) -> tuple[str, ...]:
+    about = view.record.recipes[step.recipe].about
     return parts(str(about.get("path", step.recipe)), about.get("cell"))

@@ -19,64 +19,64 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_RUNS: Final = 8
-"""Runs that are kept in memory; who has not been asked for longest goes."""
+_MAX_READERS: Final = 8
+"""Runs kept in memory; the least recently used one is dropped."""
 
 
 class RunView(NamedTuple):
-    """What a page is shown of a run.
+    """Snapshot of a run for a page.
 
     Attributes:
-        record: What is known of it; another thread may add to it while the lock is not held.
+        record: The record of the run; another thread may add to it while the lock is not held.
         folder: Its folder.
-        version: Another one after each change.
-        checked: When the journal was looked at last, by ``time.time``.
-        trouble: Why it cannot be read any further; empty where it can.
+        version: Number that changes with each change of the run.
+        checked: Time of the last look at the journal, by ``time.time``.
+        problem: Reason why the journal cannot be read any further; empty if it can.
     """
 
     record: RunRecord
     folder: Path
     version: int
     checked: float
-    trouble: str
+    problem: str
 
 
 class _Reader:
-    """Follows one run."""
+    """Incremental reader of the journal of one run."""
 
     def __init__(self, folder: Path) -> None:
         self.lock = threading.Lock()
         self.folder = folder
         self._followed = Followed(folder)
-        self._version, self._checked, self._trouble = 0, 0.0, ""
+        self._version, self._checked, self._problem = 0, 0.0, ""
 
-    def look(self) -> RunView:
-        """Read what is new; the lock is held."""
+    def update(self) -> RunView:
+        """Read the new lines of the journal; the caller holds the lock."""
         state = self._followed.record.state
-        if not self._trouble and state != "finished":
+        if not self._problem and state != "finished":
             try:
                 if self._followed.more() or self._followed.record.state != state:
                     self._version += 1
             except JournalDamaged as error:
-                self._trouble = f"the journal was changed, {error}"
+                self._problem = f"journal modified, {error}"
                 self._followed.record.end("damaged")
                 self._version += 1
             except OSError as error:
-                # It may come back: a folder on a network that is away for a moment.
-                told = f"the journal cannot be read: {error.strerror or error}"
-                return self._sight(told)
+                # Not kept: the folder may be on a network share that is unreachable for a moment.
+                problem = f"the journal cannot be read: {error.strerror or error}"
+                return self._view(problem)
         self._checked = time.time()
-        return self._sight(self._trouble)
+        return self._view(self._problem)
 
-    def _sight(self, trouble: str) -> RunView:
-        return RunView(self._followed.record, self.folder, self._version, self._checked, trouble)
+    def _view(self, problem: str) -> RunView:
+        return RunView(self._followed.record, self.folder, self._version, self._checked, problem)
 
 
 class RunCache:
-    """The runs of a project.
+    """Cache of the runs of a project, with one journal reader for each run.
 
     Args:
-        base: The folder that has them.
+        base: The folder that contains the run folders.
     """
 
     def __init__(self, base: Path) -> None:
@@ -89,61 +89,61 @@ class RunCache:
         return [path.name for path in run_folders(self.base)]
 
     def folder(self, name: str) -> Path:
-        """Return the folder of a run, and of nothing else.
+        """Return the folder of a run; refuse every other name.
 
         Args:
-            name: Its id, as a page gives it.
+            name: The id of the run, as a page sends it.
 
         Raises:
-            NoRun: It is no id, or there is no such run.
+            NoRun: The name is not a run id, or the run does not exist.
         """
         path = self.base / name
         if not is_run(Path(name)) or path.parent != self.base or not (path / NAME).is_file():
             raise NoRun(f"no run {name[:40]!r}")
         return path
 
-    def see(self, name: str, show: "Callable[[RunView], T]") -> T:
-        """Show a run as it stands now.
+    def read(self, name: str, render: "Callable[[RunView], T]") -> T:
+        """Update a run from its journal and return what a function makes of it.
 
         Args:
-            name: Its id.
-            show: Makes of it what is wanted; called with the lock of the run held.
+            name: The id of the run.
+            render: The function; called while the lock of the run is held.
 
         Returns:
-            What `show` returns.
+            The return value of `render`.
 
         Raises:
-            NoRun: There is no such run.
+            NoRun: The run does not exist.
         """
         reader = self._reader(name)
         with reader.lock:
-            return show(reader.look())
+            return render(reader.update())
 
     def _reader(self, name: str) -> _Reader:
         folder = self.folder(name)
         with self._lock:
             reader = self._readers.pop(name, None) or _Reader(folder)
-            self._readers[name] = reader  # the last one is who was asked for last
-            while len(self._readers) > _MOST_RUNS:
+            self._readers[name] = reader  # the last key is the most recently used one
+            while len(self._readers) > _MAX_READERS:
                 del self._readers[next(iter(self._readers))]
         return reader
 
 
-MOST: Final = 500
-"""Runs that a page lists, the newest."""
+MAX_RUNS: Final = 500
+"""Highest number of runs in the list; older ones are left out."""
 
-_READ = "…"
+_PENDING = "…"
 
 
 class RunListCache:
-    """What a list of runs shows.
+    """Cached rows of the list of runs.
 
     Args:
-        watch: The runs.
+        run_cache: The runs.
     """
 
-    def __init__(self, watch: RunCache) -> None:
-        self._watch = watch
+    def __init__(self, run_cache: RunCache) -> None:
+        self._run_cache = run_cache
         self._lock = threading.Lock()
         self._rows: dict[str, tuple[int, dict[str, Any]]] = {}
         self._reader: threading.Thread | None = None
@@ -151,20 +151,20 @@ class RunListCache:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each run, the newest first.
 
-        A run that was not read yet has a row with its id alone: it is read behind the back of
-        who asks, and told the next time.
+        A run that was not read yet has a row with its id only. A background thread reads it, and
+        the next call returns its complete row.
         """
-        names = self._watch.names()[:MOST]
+        names = self._run_cache.names()[:MAX_RUNS]
         missing, rows = [], []
         for name in names:
-            size, known = self._size(name), self._rows.get(name)
-            if known is not None and known[0] == size:
-                rows.append(known[1])
+            size, cached = self._size(name), self._rows.get(name)
+            if cached is not None and cached[0] == size:
+                rows.append(cached[1])
                 continue
-            if is_written(self._watch.base / name / NAME):
+            if is_written(self._run_cache.base / name / NAME):
                 rows.append(self._live(name))
                 continue
-            rows.append(known[1] if known else {"id": name, "verdict": _READ, "recipes": ""})
+            rows.append(cached[1] if cached else {"id": name, "verdict": _PENDING, "recipes": ""})
             missing.append(name)
         for name in self._rows.keys() - set(names):
             self._rows.pop(name, None)
@@ -173,56 +173,56 @@ class RunListCache:
 
     def _size(self, name: str) -> int:
         try:
-            return (self._watch.base / name / NAME).stat().st_size
+            return (self._run_cache.base / name / NAME).stat().st_size
         except OSError:
             return -1
 
     def _live(self, name: str) -> dict[str, Any]:
-        def told(sight: RunView) -> dict[str, Any]:
-            return _row(summary(sight.record, name))
+        def row_of(view: RunView) -> dict[str, Any]:
+            return _row(summary(view.record, name))
 
         try:
-            return self._watch.see(name, told)
+            return self._run_cache.read(name, row_of)
         except lookup.NoRun:
-            return {"id": name, "verdict": _READ, "recipes": ""}
+            return {"id": name, "verdict": _PENDING, "recipes": ""}
 
     def _read(self, names: list[str]) -> None:
         with self._lock:
             if self._reader is not None and self._reader.is_alive():
                 return
-            # It may have read some of them since they were found missing.
-            left = [name for name in names if not self._is_known(name)]
+            # The thread that has just ended may have read some of these runs.
+            left = [name for name in names if not self._is_cached(name)]
             if left:
                 self._reader = threading.Thread(target=self._load, args=(left,), daemon=True)
                 self._reader.start()
 
-    def _is_known(self, name: str) -> bool:
-        known = self._rows.get(name)
-        return known is not None and known[0] == self._size(name)
+    def _is_cached(self, name: str) -> bool:
+        cached = self._rows.get(name)
+        return cached is not None and cached[0] == self._size(name)
 
     def _load(self, names: list[str]) -> None:
         for name in names:
-            folder = self._watch.base / name
+            folder = self._run_cache.base / name
             size = self._size(name)
-            self._rows[name] = (size, _of(folder))
+            self._rows[name] = (size, _row_of(folder))
 
 
-def _of(folder: Path) -> dict[str, Any]:
+def _row_of(folder: Path) -> dict[str, Any]:
     try:
         return _row(summary(lookup.load_record(folder), folder.name))
     except (lookup.NoRun, JournalDamaged, OSError):
         return {"id": folder.name, "verdict": "damaged", "recipes": "no journal"}
 
 
-def _row(told: dict[str, Any]) -> dict[str, Any]:
-    steps: dict[str, int] = told["steps"]
+def _row(run: dict[str, Any]) -> dict[str, Any]:
+    steps: dict[str, int] = run["steps"]
     return {
-        "id": told["id"],
-        "verdict": told["verdict"],
-        "start": f"{told['start'][:10]} {told['start'][11:19]}",
-        "took": duration(told["seconds"]),
-        "seconds": told["seconds"],
-        "recipes": ", ".join(one["recipe"] for one in told["recipes"]) or "no recipe",
-        "dut": told.get("dut", ""),
+        "id": run["id"],
+        "verdict": run["verdict"],
+        "start": f"{run['start'][:10]} {run['start'][11:19]}",
+        "took": duration(run["seconds"]),
+        "seconds": run["seconds"],
+        "recipes": ", ".join(one["recipe"] for one in run["recipes"]) or "no recipe",
+        "dut": run.get("dut", ""),
         "steps": ", ".join(f"{number} {state}" for state, number in steps.items()),
     }

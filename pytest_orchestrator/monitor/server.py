@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
 
 PORT: Final = 8050
-_TRIES: Final = 50
-_MOST_WAITING: Final = 64
-"""Connections that have sent no request yet; a browser opens six."""
-_HEADERS: Final = 10.0
-_ANSWER: Final = 120.0
-"""Seconds for the headers of a request, and for its answer."""
+_PORTS_SEARCHED: Final = 50
+_MAX_IDLE_CONNECTIONS: Final = 64
+"""Highest number of connections that have sent no request yet; a browser opens six."""
+_HEADERS_TIMEOUT: Final = 10.0
+_REPLY_TIMEOUT: Final = 120.0
+"""Timeouts in seconds for the headers of a request and for sending the reply."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -45,39 +45,41 @@ def serve(
     *,
     show: bool = False,
     until: "IO[bytes] | None" = None,
-    told: "Callable[[str], None]" = print,
+    report: "Callable[[str], None]" = print,
 ) -> int:
     """Serve the monitor until Ctrl-C or SIGTERM.
 
     Args:
-        base: The folder that has the runs.
-        host: Where to listen; others than the loopback let other machines look.
-        port: The port; where it is taken, the next free one.
+        base: The folder that contains the run folders.
+        host: The address to listen at; only an address other than the loopback is reachable
+            from other machines.
+        port: The port; the next free one if it is in use.
         show: Open a browser.
-        until: It ends where this does, too: whoever started it is gone.
-        told: Is given the link.
+        until: The server also ends at the end of this file, which means that the process that
+            started the monitor has ended.
+        report: Receives the line with the link.
 
     Returns:
-        How the process exits.
+        The exit code of the process.
 
     Raises:
-        NoMonitor: Dash is not installed, or nothing can be listened at.
+        NoMonitor: Dash is not installed, or no port can be opened.
     """
-    _look_for_dash()
+    _require_dash()
     token = secrets.token_urlsafe(24)
-    listener = _listening(host, port)
+    listener = _listen(host, port)
     port = listener.getsockname()[1]
-    web = _web(listener, _application(base, token, host))
-    link = f"http://{_shown(host)}:{port}/?token={token}"
-    told(f"monitor of {base}: {link}")
+    web = _wsgi_server(listener, _application(base, token, host))
+    link = f"http://{_link_host(host)}:{port}/?token={token}"
+    report(f"monitor of {base}: {link}")
     sys.stdout.flush()
-    # `shutdown` waits for the loop of the main thread, so another one has to ask for it.
+    # `shutdown` waits for the loop of the main thread, so another thread must call it.
     end = lambda *_: threading.Thread(target=web.shutdown, daemon=True).start()  # noqa: E731
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     if until is not None:
-        threading.Thread(target=_end_with, args=(until.fileno(), web), daemon=True).start()
+        threading.Thread(target=_shut_down_at_eof, args=(until.fileno(), web), daemon=True).start()
     try:
-        with _open_in_browser(link, base, told) if show else nullcontext():
+        with _open_in_browser(link, base, report) if show else nullcontext():
             web.serve_forever(poll_interval=0.1)
     finally:
         for number, action in before.items():
@@ -87,59 +89,60 @@ def serve(
     return 0
 
 
-def _end_with(until: int, web: "BaseWSGIServer") -> None:
-    """Shut the server down at the end of a file; a buffer's lock would abort an exit before."""
+def _shut_down_at_eof(until: int, web: "BaseWSGIServer") -> None:
+    """Shut the server down at the end of a file."""
+    # Not by the buffered reader: its lock, held by this thread, would abort the exit of Python.
     with suppress(OSError):
         while os.read(until, 4096):
             pass
     web.shutdown()
 
 
-def _web(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
+def _wsgi_server(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
     from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
     class Quiet(WSGIRequestHandler):
-        """Says nothing of each request, whose line would have the token."""
+        """Request handler that logs no requests, since their lines contain the token."""
 
-        timeout = _HEADERS
+        timeout = _HEADERS_TIMEOUT
         server: "Bounded"
 
         def log_request(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def run_wsgi(self) -> None:
-            """Answer a request that is complete; a page may be large, and its link slow."""
-            self.server.has_asked(self.connection)
-            self.connection.settimeout(_ANSWER)
+            """Reply to a complete request; the timeout allows for a large page on a slow link."""
+            self.server.mark_active(self.connection)
+            self.connection.settimeout(_REPLY_TIMEOUT)
             super().run_wsgi()
 
     class Bounded(ThreadedWSGIServer):
-        """Has a thread for each connection, of which few have sent no request yet."""
+        """Threaded server that limits the connections that have sent no request yet."""
 
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **more)
             self._lock = threading.Lock()
-            self._waiting: dict[socket.socket, None] = {}
+            self._idle: dict[socket.socket, None] = {}
 
         def process_request(self, request: socket.socket, client_address: Any) -> None:
-            """Begin with a connection; where there are too many, the oldest one gives way."""
+            """Start a connection; close the oldest idle one if there are too many."""
             with self._lock:
-                self._waiting[request] = None
-                oldest = next(iter(self._waiting)) if len(self._waiting) > _MOST_WAITING else None
+                self._idle[request] = None
+                oldest = next(iter(self._idle)) if len(self._idle) > _MAX_IDLE_CONNECTIONS else None
                 if oldest is not None:
-                    del self._waiting[oldest]
+                    del self._idle[oldest]
                     with suppress(OSError):  # its thread closes it
                         oldest.shutdown(socket.SHUT_RDWR)
             super().process_request(request, client_address)
 
-        def has_asked(self, request: socket.socket) -> None:
-            """Take note that a connection waits for its answer."""
+        def mark_active(self, request: socket.socket) -> None:
+            """Stop counting a connection as idle, since its request has arrived."""
             with self._lock:
-                self._waiting.pop(request, None)
+                self._idle.pop(request, None)
 
         def shutdown_request(self, request: socket.socket) -> None:
             """End a connection."""
-            self.has_asked(request)
+            self.mark_active(request)
             super().shutdown_request(request)
 
     host, port = listener.getsockname()[:2]
@@ -147,15 +150,16 @@ def _web(listener: socket.socket, server: "Flask") -> "BaseWSGIServer":
 
 
 @contextmanager
-def _open_in_browser(link: str, base: Path, told: "Callable[[str], None]") -> "Iterator[None]":
-    """Open a browser at a link, whose token no other user sees among its arguments.
+def _open_in_browser(link: str, base: Path, report: "Callable[[str], None]") -> "Iterator[None]":
+    """Open a browser at a link without passing the token as an argument.
 
-    The browser is given a file of this user alone that leads on, which goes at the end.
+    Other users can read the arguments of a process. So the browser opens a file that only this
+    user can read and that redirects to the link; the file is deleted at the end.
     """
-    path = _leading_page(link, base)
+    path = _redirect_page(link, base)
     try:
         if path is None:
-            told("no file can be written that leads a browser there: open the link")
+            report("cannot write the file that redirects the browser: open the link yourself")
         else:
             webbrowser.open(path.resolve().as_uri())
         yield
@@ -164,28 +168,29 @@ def _open_in_browser(link: str, base: Path, told: "Callable[[str], None]") -> "I
             path.unlink(missing_ok=True)
 
 
-def _leading_page(link: str, base: Path) -> Path | None:
-    """Write it beside the folder of the runs, else among temporary files; None where it cannot be.
+def _redirect_page(link: str, base: Path) -> Path | None:
+    """Write the redirect page beside the folder of the runs, or into the temporary folder.
 
-    Browsers that are confined to the home of their user cannot read temporary files.
+    The temporary folder is the second choice, since a browser that is confined to the user's
+    home cannot read it. Returns None if neither folder is writable.
     """
     name = f".monitor-{secrets.token_hex(8)}.html"
     for path in (base.parent / name, Path(gettempdir(), name)):
         with suppress(OSError):
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w", encoding="utf-8") as page:
-                page.write(_LEADS_ON.format(html.escape(link)))
+                page.write(_REDIRECT.format(html.escape(link)))
             return path
     return None
 
 
-_LEADS_ON: Final = """<!doctype html>
+_REDIRECT: Final = """<!doctype html>
 <meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>monitor</title>
 <meta http-equiv="refresh" content="0; url={0}"><a href="{0}">the monitor</a>
 """
 
 
-def _look_for_dash() -> None:
+def _require_dash() -> None:
     try:
         import dash  # noqa: F401
     except ImportError:
@@ -197,16 +202,16 @@ def _look_for_dash() -> None:
 def _application(base: Path, token: str, host: str) -> "Flask":
     from pytest_orchestrator.monitor.app import application
 
-    hosts = {*_LOOPBACK} if host in _LOOPBACK else {*_LOOPBACK, *_names(host)}
+    hosts = {*_LOOPBACK} if host in _LOOPBACK else {*_LOOPBACK, *_host_names(host)}
     return application(base, token, hosts)
 
 
-def _names(host: str) -> set[str]:
-    """Return by which names other machines ask."""
-    mine = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
-    if host in ("0.0.0.0", "::"):  # noqa: S104  # asked for, and told
-        mine |= {str(info[4][0]) for info in _addresses()}
-    return mine
+def _host_names(host: str) -> set[str]:
+    """Return the host names and addresses under which other machines reach this one."""
+    names = {socket.gethostname().lower(), socket.getfqdn().lower(), host.lower()}
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared only; the user chose it
+        names |= {str(info[4][0]) for info in _addresses()}
+    return names
 
 
 def _addresses() -> list[tuple[int, int, int, str, tuple[object, ...]]]:
@@ -216,10 +221,10 @@ def _addresses() -> list[tuple[int, int, int, str, tuple[object, ...]]]:
         return []
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Listen at a port, or at the next one that is free."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen at a port, or at the next free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for number in range(port, port + _TRIES) if port else (0,):
+    for number in range(port, port + _PORTS_SEARCHED) if port else (0,):
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -231,10 +236,10 @@ def _listening(host: str, port: int) -> socket.socket:
                 raise NoMonitor(f"cannot listen at {host}: {error.strerror}") from error
             continue
         return listener
-    raise NoMonitor(f"none of the ports {port} to {port + _TRIES - 1} of {host} is free")
+    raise NoMonitor(f"none of the ports {port} to {port + _PORTS_SEARCHED - 1} of {host} is free")
 
 
-def _shown(host: str) -> str:
-    if host in ("0.0.0.0", "::"):  # noqa: S104  # asked for, and told
+def _link_host(host: str) -> str:
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared only; the user chose it
         return socket.gethostname()
     return f"[{host}]" if ":" in host else host

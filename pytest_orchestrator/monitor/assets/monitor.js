@@ -1,38 +1,38 @@
-// What the server cannot know: whether it answers, whether it is dark here, where a log is scrolled.
+// Browser side of the monitor: lost connection, pending requests, dark mode, scrolling of logs.
 (() => {
-  const LATE = 3500; // three intervals, and some time for the answer
-  const LOST = 10000; // an answer that takes longer is not waited for
-  let answered = Date.now();
-  let asked = 0;
-  let open = 0;
+  const LATE = 3500; // ms: three intervals and some time for the reply
+  const LOST = 10000; // ms: a reply that takes longer does not hold up the next request
+  let lastReply = Date.now();
+  let lastRequest = 0;
+  let pending = 0;
   const done = () => {
-    open -= 1;
+    pending -= 1;
   };
-  const ask = window.fetch;
-  window.fetch = (...words) => {
-    asked = Date.now();
-    open += 1;
-    const asking = ask(...words);
-    // The whole answer, not its first byte.
-    asking.then((answer) => answer.clone().arrayBuffer()).then(done, done);
-    return asking.then((answer) => {
-      if (answer.ok) answered = Date.now();
-      return answer;
+  const fetchUnobserved = window.fetch;
+  window.fetch = (...args) => {
+    lastRequest = Date.now();
+    pending += 1;
+    const request = fetchUnobserved(...args);
+    // A request is pending until its reply is complete, not until its first byte.
+    request.then((reply) => reply.clone().arrayBuffer()).then(done, done);
+    return request.then((reply) => {
+      if (reply.ok) lastReply = Date.now();
+      return reply;
     });
   };
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.monitor = {
-    once_answered: (pulse) =>
-      open === 0 || Date.now() - asked > LOST ? pulse : window.dash_clientside.no_update,
+    when_idle: (tick) =>
+      pending === 0 || Date.now() - lastRequest > LOST ? tick : window.dash_clientside.no_update,
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const look = () => {
+  const setTheme = () => {
     document.body.dataset.agThemeMode = dark.matches ? "dark" : "light";
   };
-  dark.addEventListener("change", look);
-  document.addEventListener("DOMContentLoaded", look);
+  dark.addEventListener("change", setTheme);
+  document.addEventListener("DOMContentLoaded", setTheme);
   setInterval(() => {
-    document.body.classList.toggle("late", Date.now() - answered > LATE);
+    document.body.classList.toggle("late", Date.now() - lastReply > LATE);
   }, 500);
   new MutationObserver((changes) => {
     const box = document.querySelector("#log-follow input");

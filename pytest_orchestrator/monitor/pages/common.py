@@ -19,21 +19,21 @@ def column(field: str, title: str, **more: Any) -> dict[str, Any]:
     return {"field": field, "headerName": title, "headerTooltip": title, **more}
 
 
-def number(field: str, title: str, digits: int = 2, **more: Any) -> dict[str, Any]:
-    """Return a column of figures, at the right and with the same digits."""
-    shown = f"params.value == null ? '' : d3.format(',.{digits}f')(params.value)"
-    looks = {"type": "rightAligned", "valueFormatter": {"function": shown}, "width": 96}
-    return column(field, title, **(looks | more))
+def number_column(field: str, title: str, digits: int = 2, **more: Any) -> dict[str, Any]:
+    """Return a right-aligned column of numbers with a fixed number of digits."""
+    text = f"params.value == null ? '' : d3.format(',.{digits}f')(params.value)"
+    options = {"type": "rightAligned", "valueFormatter": {"function": text}, "width": 96}
+    return column(field, title, **(options | more))
 
 
 def grid(name: Any, columns: Columns, rows: list[dict[str, Any]], **more: Any) -> Any:
-    """Return a table whose rows are known by their field ``id``.
+    """Return a table whose rows are identified by their field ``id``.
 
     Args:
         name: The id of the component.
         columns: Its columns.
         rows: Its rows.
-        more: Options of AG Grid; those of the component are `selectedRows` and `getRowStyle`.
+        more: Options of AG Grid; `selectedRows` and `rowClassRules` go to the Dash component.
     """
     of_component = {key: more.pop(key) for key in ("selectedRows", "rowClassRules") if key in more}
     return dash_ag_grid.AgGrid(
@@ -56,67 +56,67 @@ def grid(name: Any, columns: Columns, rows: list[dict[str, Any]], **more: Any) -
     )
 
 
-def looks() -> dict[str, str]:
-    """Return which class a row has by its field ``look``."""
+def row_classes() -> dict[str, str]:
+    """Return the rules that give a row a CSS class by its field ``look``."""
     return {
         f"row-{name}": f"params.data.look === '{name}'"
         for name in ("passed", "failed", "running", "blocked", "skipped", "waiting")
     }
 
 
-def chosen(*ids: str) -> dict[str, Any]:
-    """Return what `selectedRows` takes for rows that are known by their ids."""
+def selected_rows(*ids: str) -> dict[str, Any]:
+    """Return the value of `selectedRows` that selects rows by their ids."""
     return {"ids": list(ids)}
 
 
 T = TypeVar("T")
 
-_BETWEEN = "::"
+_SEPARATOR = "::"
 
 
-class Asked(NamedTuple):
-    """What a page has chosen.
+class Selection(NamedTuple):
+    """Selection of a page: a step and a recipe.
 
     Attributes:
-        picked: Key of the selected step; None where there is none.
-        recipe: Key of the recipe that is looked at; the first one where it is None.
+        picked: Key of the selected step; None if no step is selected.
+        recipe: Key of the shown recipe; None shows the recipe of the step, or the first one.
     """
 
     picked: str | None
     recipe: str | None = None
 
 
-def key(step: StepRecord) -> str:
-    """Return what a step is known by on a page."""
-    return f"{step.recipe}{_BETWEEN}{step.name}"
+def step_key(step: StepRecord) -> str:
+    """Return the key that identifies a step on a page."""
+    return f"{step.recipe}{_SEPARATOR}{step.name}"
 
 
-def found(sight: RunView, picked: str | None) -> StepRecord | None:
-    """Return the step that a page has selected."""
+def selected_step(view: RunView, picked: str | None) -> StepRecord | None:
+    """Return the selected step of a page; None if it does not exist."""
     if not isinstance(picked, str):
         return None
-    recipe, _, name = picked.rpartition(_BETWEEN)
-    known = sight.record.recipes.get(recipe)
-    return known.steps.get(name) if known else None
+    recipe_key, _, name = picked.rpartition(_SEPARATOR)
+    recipe = view.record.recipes.get(recipe_key)
+    return recipe.steps.get(name) if recipe else None
 
 
-def recipe_of(sight: RunView, asked: Asked) -> RecipeRecord | None:
-    """Return the recipe that is looked at: the chosen one, that of the selected step, the first."""
-    recipes = sight.record.recipes
-    if asked.recipe in recipes:
-        return recipes[asked.recipe]
-    step = found(sight, asked.picked)
+def selected_recipe(view: RunView, selection: Selection) -> RecipeRecord | None:
+    """Return the selected recipe, else that of the selected step, else the first one."""
+    recipes = view.record.recipes
+    if selection.recipe in recipes:
+        return recipes[selection.recipe]
+    step = selected_step(view, selection.picked)
     return recipes[step.recipe] if step else next(iter(recipes.values()), None)
 
 
-def look_at(watch: RunCache, run: str, show: Callable[[RunView], T]) -> T:
-    """Show a run; where it is gone the page stays as it is.
+def read_run(run_cache: RunCache, run: str, render: Callable[[RunView], T]) -> T:
+    """Read a run for a callback; leave the page unchanged if the run was deleted.
 
     Raises:
-        PreventUpdate: There is no such run.
+        PreventUpdate: The run does not exist.
     """
     try:
-        return watch.see(run, show)
+        return run_cache.read(run, render)
     except NoRun:
         raise PreventUpdate from None
 
@@ -125,27 +125,27 @@ _INK: Final = "#7d8590"
 _LINES: Final = "rgba(125,133,144,0.22)"
 
 
-def figure(told: str = "", **axes: Any) -> go.Figure:
-    """Return an empty figure.
+def empty_figure(message: str = "", **layout: Any) -> go.Figure:
+    """Return a figure without data.
 
     Args:
-        told: A sentence in its middle, where there is nothing to show.
-        axes: More of the layout, such as `xaxis`.
+        message: Text in its middle, for a figure that stays empty.
+        layout: More of the layout, such as `xaxis`.
     """
-    found = go.Figure(layout={"template": None})
-    found.update_layout(
+    figure = go.Figure(layout={"template": None})
+    figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": _INK, "family": "system-ui, sans-serif", "size": 12},
         margin={"l": 64, "r": 16, "t": 28, "b": 44},
         showlegend=False,
         hovermode="closest",
-        **axes,
+        **layout,
     )
-    found.update_xaxes(gridcolor=_LINES, zerolinecolor=_LINES, linecolor=_LINES)
-    found.update_yaxes(gridcolor=_LINES, zerolinecolor=_LINES, linecolor=_LINES)
-    if told:
-        found.update_xaxes(visible=False)
-        found.update_yaxes(visible=False)
-        found.add_annotation(text=told, showarrow=False, font={"size": 14})
-    return found
+    figure.update_xaxes(gridcolor=_LINES, zerolinecolor=_LINES, linecolor=_LINES)
+    figure.update_yaxes(gridcolor=_LINES, zerolinecolor=_LINES, linecolor=_LINES)
+    if message:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.add_annotation(text=message, showarrow=False, font={"size": 14})
+    return figure

@@ -1,4 +1,4 @@
-"""Comparison page of two runs."""
+"""Page that compares two runs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,72 +17,78 @@ from pytest_orchestrator.runs.compare.comparison import compared
 if TYPE_CHECKING:
     from dash import Dash
 
-_MOST: Final = 300
-_LONGEST: Final = 200
+_MAX_ROWS: Final = 300
+_VALUE_LENGTH: Final = 200
 
 
-def layout(watch: RunCache, a: str, b: str) -> Any:
-    """Return the page."""
+def layout(run_cache: RunCache, a: str, b: str) -> Any:
+    """Return the page that compares two runs."""
     try:
-        told = compared(lookup.load_record(watch.folder(a)), lookup.load_record(watch.folder(b)))
+        comparison = compared(
+            lookup.load_record(run_cache.folder(a)), lookup.load_record(run_cache.folder(b))
+        )
     except lookup.NoRun as error:
-        gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("all runs", href="/")])
+        gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("All runs", href="/")])
         return html.Main([html.Header(html.H1("Comparison")), gone, footer()], className="page")
-    parts = [part for part in _parts(told) if part is not None]
-    same = html.P("No difference but that of noise.", className="quiet")
+    parts = [part for part in _parts(comparison) if part is not None]
+    same = html.P("No significant differences.", className="quiet")
     return html.Main(
         [
-            html.Header([dcc.Link("runs", href="/"), html.H1("Two runs"), *_heads(told)]),
+            html.Header(
+                [dcc.Link("Runs", href="/"), html.H1("Run comparison"), *_heads(comparison)]
+            ),
             html.Div(parts or same, className="fill scroll"),
-            footer("foot", f"source {watch.base}"),
+            footer("foot", f"Reading {run_cache.base}"),
         ],
         className="page",
     )
 
 
-def register(app: "Dash", watch: RunCache, shelf: RunListCache) -> None:
-    """Two runs that are compared are read once: nothing is followed."""
+def register(app: "Dash", run_cache: RunCache, run_list: RunListCache) -> None:
+    """Register no callback: both runs are read once, when the page is opened."""
 
 
-def _heads(told: Mapping[str, Any]) -> Iterable[Any]:
+def _heads(comparison: Mapping[str, Any]) -> Iterable[Any]:
     for name in ("a", "b"):
-        one = told[name]
-        word = one["verdict"]
+        run = comparison[name]
+        word = run["verdict"]
         yield html.Div(
             [
                 html.Span(name.upper(), className="quiet"),
-                dcc.Link(one["id"], href=f"/run/{quote(one['id'])}"),
+                dcc.Link(run["id"], href=f"/run/{quote(run['id'])}"),
                 html.Span(f"{sign(word)} {word}", className=f"badge look-{look(word)}"),
-                html.Span(duration(one["seconds"]), className="quiet"),
+                html.Span(duration(run["seconds"]), className="quiet"),
             ],
             className="line",
         )
 
 
-def _parts(told: Mapping[str, Any]) -> Iterable[Any]:
-    """Give a table for each way in which they differ."""
-    figures = [one for one in told["figures"] + told["measurements"] if one["drifted"]]
+def _parts(comparison: Mapping[str, Any]) -> Iterable[Any]:
+    """Yield a table for each kind of difference; None for a kind without any."""
+    figures = [one for one in comparison["figures"] + comparison["measurements"] if one["drifted"]]
     yield _table(
         "Outcomes",
-        ("step", "A", "B", "reason"),
+        ("Step", "A", "B", "Reason"),
         [
             (_step(one), one["a"] or "-", one["b"] or "-", one.get("reason", ""))
-            for one in told["outcomes"]
+            for one in comparison["outcomes"]
         ],
     )
-    yield _table("Out of the usual", ("step", "figure", "A", "B"), map(_figure, figures))
-    different = [one for one in told["measurements"] if one["a"] != one["b"]]
-    yield _table("Measurements", ("step", "figure", "A", "B"), map(_figure, different))
-    keys = [(one["key"], _value(one, "a"), _value(one, "b")) for one in told["context"]]
-    yield _table("Context", ("key", "A", "B"), keys)
-    code = [(one["path"], (one["a"] or "-")[:12], (one["b"] or "-")[:12]) for one in told["code"]]
-    yield _table("Code", ("file", "A", "B"), code)
-    names = [(one["name"], _value(one, "a"), _value(one, "b")) for one in told["environment"]]
-    yield _table("Environment", ("name", "A", "B"), names)
+    yield _table("Unusual", ("Step", "Figure", "A", "B"), map(_figure, figures))
+    different = [one for one in comparison["measurements"] if one["a"] != one["b"]]
+    yield _table("Measurements", ("Step", "Measurement", "A", "B"), map(_figure, different))
+    keys = [(one["key"], _value(one, "a"), _value(one, "b")) for one in comparison["context"]]
+    yield _table("Context", ("Key", "A", "B"), keys)
+    code = [
+        (one["path"], (one["a"] or "-")[:12], (one["b"] or "-")[:12]) for one in comparison["code"]
+    ]
+    yield _table("Code", ("File", "A", "B"), code)
+    names = [(one["name"], _value(one, "a"), _value(one, "b")) for one in comparison["environment"]]
+    yield _table("Environment", ("Name", "A", "B"), names)
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Any | None:
-    shown = [html.Tr([html.Td(cell) for cell in row]) for row in islice(rows, _MOST)]
+    shown = [html.Tr([html.Td(cell) for cell in row]) for row in islice(rows, _MAX_ROWS)]
     if not shown:
         return None
     top = html.Thead(html.Tr([html.Th(name) for name in head]))
@@ -102,4 +108,4 @@ def _value(one: Mapping[str, Any], side: str) -> str:
     if side not in one:
         return "-"
     text = json.dumps(one[side], ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"

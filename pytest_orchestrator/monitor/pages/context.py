@@ -1,4 +1,4 @@
-"""Context tab: key tree, history, time slider."""
+"""Context tab: tree of keys, history of a key, time slider."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.common import Asked, column, grid, look_at
+from pytest_orchestrator.monitor.pages.common import Selection, column, grid, read_run
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.context_view import Branch, tree
 from pytest_orchestrator.reports.html.timeline import moment
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 LABEL = "Context"
 
-_LATELY: Final = 5.0
-_MOST: Final = 2_000
-_VALUE: Final = 400
-_HISTORY: Final = 50
+_RECENT_SECONDS: Final = 5.0
+_MAX_KEYS: Final = 2_000
+_VALUE_LENGTH: Final = 400
+_HISTORY_LENGTH: Final = 50
 _SIGNS: Final = {"append": "+ ", "pop": "- item ", "delete": "deleted"}
 _COLUMNS: Final = (
     column(
         "name",
-        "key",
+        "Key",
         flex=1.4,
         minWidth=200,
         sortable=False,
@@ -34,19 +34,22 @@ _COLUMNS: Final = (
         tooltipField="id",
         cellClassRules={f"level-{one}": f"params.data.level === {one}" for one in range(1, 9)},
     ),
-    column("value", "value", flex=2, minWidth=150, sortable=False, tooltipField="value"),
-    column("who", "last writer", flex=1, minWidth=110, sortable=False, tooltipField="who"),
-    column("when", "when", width=92, sortable=False, filter=False),
+    column("value", "Value", flex=2, minWidth=150, sortable=False, tooltipField="value"),
+    column("who", "Changed by", flex=1, minWidth=110, sortable=False, tooltipField="who"),
+    column("when", "Time", width=92, sortable=False, filter=False),
 )
+_HISTORY_COLUMNS: Final = ("Time", "Changed by", "Operation", "Old", "New")
+
+Row = dict[str, Any]
 
 
-def layout(sight: RunView, _: Asked) -> Any:
+def layout(view: RunView, _: Selection) -> Any:
     """Return the tab."""
-    steps = ended(sight.record)
+    steps = ended(view.record)
     table = grid(
         "context",
         _COLUMNS,
-        rows(sight.record, None),
+        rows(view.record, None),
         rowClassRules={"row-lately": "params.data.lately", "row-branch": "params.data.branch"},
         rowSelection={"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
     )
@@ -62,33 +65,33 @@ def layout(sight: RunView, _: Asked) -> Any:
     )
     return html.Div(
         [
-            dcc.Store(id="context-seen", data=version(sight, None)),
+            dcc.Store(id="context-seen", data=version(view, None)),
             dcc.Store(id="context-key"),
             html.Div(
                 [html.Span(id="as-of-told", className="quiet"), html.Div(slider, id="as-of-line")],
                 className="as-of",
             ),
             html.Div(table, className="fill"),
-            html.Div(history(sight.record.changes, None), id="key-history", className="history"),
+            html.Div(history(view.record.changes, None), id="key-history", className="history"),
         ],
         className="fill column",
     )
 
 
-def version(sight: RunView, place: int | None) -> list[Any]:
-    """Return what tells whether what is shown is up to date.
+def version(view: RunView, place: int | None) -> list[Any]:
+    """Return a value that changes whenever the shown content changes.
 
     Args:
-        sight: The run.
-        place: That of the slider; None where it is at its end, which is told as well.
+        view: The run.
+        place: Position of the slider; None at its end.
     """
-    changes = sight.record.changes
+    changes = view.record.changes
     keys = sum(len(changes.keys(scope)) for scope in changes.scopes)
-    return [sight.record.lines, keys, place, len(ended(sight.record))]
+    return [view.record.lines, keys, place, len(ended(view.record))]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Keep the tree as it is, or as it was where the slider says so."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callbacks that update the tree and show the history of the selected key."""
 
     @app.callback(
         Output("context", "rowData"),
@@ -103,7 +106,7 @@ def register(app: "Dash", watch: RunCache) -> None:
         State("context-seen", "data"),
     )
     def refresh(_: int, value: int, run: str, seen: list[Any]) -> Any:
-        return look_at(watch, run, lambda sight: refreshed(sight, value, seen))
+        return read_run(run_cache, run, lambda view: updates(view, value, seen))
 
     @app.callback(
         Output("context-key", "data"),
@@ -120,71 +123,71 @@ def register(app: "Dash", watch: RunCache) -> None:
         State("run", "data"),
         prevent_initial_call=True,
     )
-    def tell(name: str | None, _: Any, run: str) -> Any:
-        return look_at(watch, run, lambda sight: history(sight.record.changes, name))
+    def show_history(name: str | None, _: Any, run: str) -> Any:
+        return read_run(run_cache, run, lambda view: history(view.record.changes, name))
 
 
-def refreshed(sight: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
-    """Return what changed: of a slider at its end the newest rows, else all as it was.
+def updates(view: RunView, value: int, seen: list[Any]) -> tuple[Any, ...]:
+    """Return the outputs of the tab: changed rows at the end of the slider, else all rows.
 
-    Whether somebody has moved the slider is told by where it was put last, not by what has
-    asked: an answer to a move may have been overtaken by the next question of the page.
+    The slider counts as moved if its position differs from the one in `seen`. The trigger of
+    the callback does not show it: a periodic request may overtake the reply to a move.
 
     Args:
-        sight: The run.
-        value: Where the slider is.
-        seen: What `version` returned for what the page shows.
+        view: The run.
+        value: Position of the slider.
+        seen: Return value of `version` for the content that the page shows.
     """
-    steps = ended(sight.record)
+    steps = ended(view.record)
     is_moved = value != (seen[3] if seen[2] is None else seen[2])
     is_live = value >= seen[3] if is_moved else seen[2] is None
     place = None if is_live else value
-    fresh = version(sight, place)
-    # To put it where it is would undo a move that is made before this answer comes.
+    fresh = version(view, place)
+    # Setting the position that it already has would undo a move made before this reply arrives.
     end = (len(steps), len(steps) if is_live and value != len(steps) else no_update)
     if fresh == seen:
-        old = _faded(sight.record, seen[0]) if is_live else []
+        old = _faded(view.record, seen[0]) if is_live else []
         update = {"update": old} if old else no_update
         return no_update, update, *end, _as_of(steps, place), no_update
     if is_live and fresh[1:3] == seen[1:3]:
-        update = {"update": changed(sight.record, seen[0])}
+        update = {"update": changed(view.record, seen[0])}
         return no_update, update, *end, _as_of(steps, place), fresh
-    return rows(sight.record, place), no_update, *end, _as_of(steps, place), fresh
+    return rows(view.record, place), no_update, *end, _as_of(steps, place), fresh
 
 
 def _as_of(steps: Sequence[StepRecord], place: int | None) -> str:
     if place is None:
-        return "as it is now"
+        return "Now"
     if place == 0:
-        return "as it was before the first step ended"
-    return f"as of step {place} of {len(steps)}: {steps[place - 1].name}"
+        return "Before the end of the first step"
+    return f"After step {place} of {len(steps)}: {steps[place - 1].name}"
 
 
 def ended(run: RunRecord) -> list[StepRecord]:
-    """Return the steps that ended in this run, in the order they did."""
+    """Return the steps that have ended in this run, in the order of their ends."""
     done = [step for step in run.steps if step.ended is not None]
     return sorted(done, key=lambda step: step.lines[1])
 
 
-def rows(run: RunRecord, place: int | None) -> list[dict[str, Any]]:
-    """Return the rows of all Contexts, as branches have them.
+def rows(run: RunRecord, place: int | None) -> list[Row]:
+    """Return the rows of all Contexts as a flattened tree.
 
     Args:
         run: The run.
-        place: Number of steps that have ended; None is now.
+        place: Number of ended steps whose state is shown; None shows the present state.
     """
-    before = None
+    line = None
     if place is not None:
         steps = ended(run)
-        before = steps[place - 1].lines[1] if place else _first(steps)
-    found: list[dict[str, Any]] = []
+        line = steps[place - 1].lines[1] if place else _first(steps)
+    shown: list[Row] = []
     for scope in run.changes.scopes:
         if scope:
-            found.append(_branch(f"{scope}\n", f"Context of {scope}", 0))
-        values = None if before is None else run.changes.values(scope, before)
+            shown.append(_branch(f"{scope}\n", f"Context of {scope}", 0))
+        values = None if line is None else run.changes.values(scope, line)
         keys = [*values] if values is not None else _own(run.changes, scope)
-        found += [_row(run.changes, at, values) for at in _places(scope, keys)]
-    return found
+        shown += [_row(run.changes, node, values) for node in _tree_nodes(scope, keys)]
+    return shown
 
 
 def _first(steps: Sequence[StepRecord]) -> int:
@@ -192,34 +195,37 @@ def _first(steps: Sequence[StepRecord]) -> int:
 
 
 def _own(changes: Changes, scope: str) -> list[str]:
-    """Return the keys of a Context; of a recipe's own those that it has written."""
+    """Return the keys of a Context; for the Context of a recipe only those that it has written."""
     return [key for key in changes.keys(scope) if not scope or changes.last(key, scope)]
 
 
-def changed(run: RunRecord, after: int) -> list[dict[str, Any]]:
-    """Return the rows of the keys that changed after a line, each as `rows` has it."""
-    changes, found = run.changes, []
+def changed(run: RunRecord, after: int) -> list[Row]:
+    """Return the rows of the keys that changed after a journal line, as `rows` returns them."""
+    changes, shown = run.changes, []
     for scope in changes.scopes:
         keys = _own(changes, scope)
         if any(changes.last(key, scope) > after for key in keys):
-            found += [
-                _row(changes, at)
-                for at in _places(scope, keys)
-                if at.key is not None and changes.last(at.key, scope) > after
+            shown += [
+                _row(changes, node)
+                for node in _tree_nodes(scope, keys)
+                if node.key is not None and changes.last(node.key, scope) > after
             ]
-    return found
+    return shown
 
 
-def _faded(run: RunRecord, line: int) -> list[dict[str, Any]]:
-    """Return the rows of keys that stop to be new: those that changed some seconds ago."""
+def _faded(run: RunRecord, line: int) -> list[Row]:
+    """Return the rows of recently changed keys, so that they lose their highlight in time."""
     now = time.time()
-    if not run.last or now - moment(run.last) > 2 * _LATELY:
+    if not run.last or now - moment(run.last) > 2 * _RECENT_SECONDS:
         return []
     return changed(run, max(0, line - 200))
 
 
-class _Place(NamedTuple):
-    """Where a row stands in the tree, which no key tells alone: a chain of names is one name."""
+class _TreeNode(NamedTuple):
+    """Node of the tree of keys: a key or a branch.
+
+    The name cannot be derived from the key alone, since a chain of single branches is one node.
+    """
 
     scope: str
     path: str
@@ -228,60 +234,60 @@ class _Place(NamedTuple):
     level: int
 
 
-def _places(scope: str, keys: Sequence[str]) -> Iterator[_Place]:
-    yield from _below(scope, tree(keys[:_MOST]), "", int(bool(scope)))
+def _tree_nodes(scope: str, keys: Sequence[str]) -> Iterator[_TreeNode]:
+    yield from _below(scope, tree(keys[:_MAX_KEYS]), "", int(bool(scope)))
 
 
-def _below(scope: str, branches: Iterable[Branch], head: str, level: int) -> Iterator[_Place]:
+def _below(scope: str, branches: Iterable[Branch], head: str, level: int) -> Iterator[_TreeNode]:
     for branch in branches:
         path = f"{head}.{branch.name}" if head else branch.name
-        yield _Place(scope, path, branch.key, branch.name, level)
+        yield _TreeNode(scope, path, branch.key, branch.name, level)
         yield from _below(scope, branch.branches, path, level + 1)
 
 
-def _branch(name: str, shown: str, level: int) -> dict[str, Any]:
+def _branch(name: str, shown: str, level: int) -> Row:
     return {"id": name, "name": shown, "level": level, "branch": True}
 
 
-def _row(changes: Changes, at: _Place, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the row of a place as it is, or with one of the values as they were."""
-    if at.key is None:
-        return _branch(f"{at.scope}\n{at.path}.", at.name, at.level)
-    row = {"id": f"{at.scope}\n{at.key}", "name": at.name, "level": at.level}
+def _row(changes: Changes, node: _TreeNode, values: Mapping[str, Any] | None = None) -> Row:
+    """Return the row of a node with its present value, or with its value among earlier ones."""
+    if node.key is None:
+        return _branch(f"{node.scope}\n{node.path}.", node.name, node.level)
+    row = {"id": f"{node.scope}\n{node.key}", "name": node.name, "level": node.level}
     blank = {"value": "", "who": "", "when": "", "lately": False}
     if values is not None:
-        return row | blank | {"value": told(values[at.key], _VALUE)}
-    change = changes.latest(at.key, at.scope)
+        return row | blank | {"value": told(values[node.key], _VALUE_LENGTH)}
+    change = changes.latest(node.key, node.scope)
     if change is None:
         return row | blank
     return row | {
         "value": _value(change),
         "who": change.who,
         "when": change.ts[11:19],
-        "lately": time.time() - moment(change.ts) < _LATELY,
+        "lately": time.time() - moment(change.ts) < _RECENT_SECONDS,
     }
 
 
 def _value(change: Recorded) -> str:
     sign = _SIGNS.get(change.op, "")
-    return sign if change.op == "delete" else sign + told(change.new, _VALUE)
+    return sign if change.op == "delete" else sign + told(change.new, _VALUE_LENGTH)
 
 
 def history(changes: Changes, name: str | None) -> Any:
-    """Return the last changes of a key, old and new side by side."""
+    """Return a table of the last changes of a key, the newest first."""
     scope, _, key = (name or "").partition("\n")
     if not key or scope not in changes.scopes or key not in changes.keys(scope):
         return html.P("Select a key to see its history.", className="quiet")
     every = changes.history(key, scope)
-    head = html.Thead(html.Tr([html.Th(one) for one in ("when", "who", "what", "old", "new")]))
-    table = html.Table([head, html.Tbody(list(_changes(every[: -_HISTORY - 1 : -1])))])
-    left = len(every) - _HISTORY
-    return [html.H3(key), table, html.P(f"and {left} before") if left > 0 else ""]
+    head = html.Thead(html.Tr([html.Th(title) for title in _HISTORY_COLUMNS]))
+    table = html.Table([head, html.Tbody(list(_changes(every[: -_HISTORY_LENGTH - 1 : -1])))])
+    left = len(every) - _HISTORY_LENGTH
+    return [html.H3(key), table, html.P(f"and {left} earlier changes") if left > 0 else ""]
 
 
 def _changes(each: Iterable[Recorded]) -> Iterator[Any]:
     for one in each:
-        old = "" if one.old is None else told(one.old, _VALUE)
-        new = "" if one.new is None else told(one.new, _VALUE)
+        old = "" if one.old is None else told(one.old, _VALUE_LENGTH)
+        new = "" if one.new is None else told(one.new, _VALUE_LENGTH)
         cells = [one.ts[11:23], one.who, one.op + (" (masked)" if one.masked else "")]
         yield html.Tr([*(html.Td(cell) for cell in cells), html.Td(old), html.Td(new)])

@@ -1,4 +1,4 @@
-"""Graph tab: Cytoscape graph or static picture."""
+"""Graph tab: Cytoscape graph, or a static picture for large recipes."""
 
 import base64
 import itertools
@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.common import Asked, found, key, look_at, recipe_of
+from pytest_orchestrator.monitor.pages.common import (
+    Selection,
+    read_run,
+    selected_recipe,
+    selected_step,
+    step_key,
+)
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.critical_path import critical_path
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, waits
@@ -28,11 +34,11 @@ COLOURS: Final = {
     "skipped": "#7d8590",
     "waiting": "#8c959f",
 }
-"""By the look of a state; white text is legible on each, and each on white and on black."""
+"""Colour by the look of a state; white text is legible on each, and each on white and black."""
 
-_MOST: Final = 300
-_LONGEST: Final = 24
-_ENDS: Final = 12
+_MAX_DRAWN_STEPS: Final = 300
+_LABEL_LENGTH: Final = 24
+_MAX_LAST_STEPS: Final = 12
 _STYLES: Final = [
     {
         "selector": "node",
@@ -81,7 +87,7 @@ Steps = Sequence[Mapping[str, Any]]
 
 @cache
 def prepare() -> bool:
-    """Have the scripts for graphs served; tell whether they are there."""
+    """Register the layout scripts of Cytoscape with Dash; return False if it is not installed."""
     try:
         import dash_cytoscape
     except ImportError:
@@ -91,8 +97,8 @@ def prepare() -> bool:
 
 
 def can_be_clicked(steps: Steps) -> bool:
-    """Tell whether a graph is drawn in the browser: where it can, and is not too large for it."""
-    return prepare() and len(steps) <= _MOST
+    """Return True if the browser draws the graph: Cytoscape is installed and the steps are few."""
+    return prepare() and len(steps) <= _MAX_DRAWN_STEPS
 
 
 def graph(steps: Steps, critical: Sequence[str], picked: str | None, name: Any) -> Any:
@@ -100,8 +106,8 @@ def graph(steps: Steps, critical: Sequence[str], picked: str | None, name: Any) 
 
     Args:
         steps: The steps, as `reports.views.steps_of` gives them.
-        critical: Names of the steps of the critical path, in order.
-        picked: Name of the step that is selected.
+        critical: Names of the steps on the critical path, in order.
+        picked: Name of the selected step.
         name: The id of the component.
     """
     if not can_be_clicked(steps):
@@ -128,66 +134,66 @@ def picture(steps: Steps) -> str:
 
 
 def elements(steps: Steps, critical: Sequence[str], picked: str | None) -> list[dict[str, Any]]:
-    """Return boxes and arrows for Cytoscape; text in them is drawn, and nothing else."""
+    """Return nodes and edges for Cytoscape, which draws labels as plain text."""
     chain = set(critical)
-    found: list[dict[str, Any]] = []
+    drawn: list[dict[str, Any]] = []
     for step in steps:
         name, state = str(step["name"]), str(step.get("state", "waiting"))
         classes = [look(state), "critical" if name in chain else ""]
         classes += ["picked"] if name == picked else []
-        shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+        shown = name if len(name) <= _LABEL_LENGTH else f"{name[: _LABEL_LENGTH - 1]}…"
         time = f" · {seconds(step['seconds'])} s" if "seconds" in step else ""
         label = f"{shown}\n{sign(state)} {state}{time}"
-        found.append({"data": {"id": name, "label": label}, "classes": " ".join(classes)})
-    follows = set(itertools.pairwise(critical))
+        drawn.append({"data": {"id": name, "label": label}, "classes": " ".join(classes)})
+    critical_edges = set(itertools.pairwise(critical))
     for stop, mine in _waits(steps).items():
         for start, weak in mine.items():
-            classes = ["weak"] * weak + ["critical"] * ((start, stop) in follows)
+            classes = ["weak"] * weak + ["critical"] * ((start, stop) in critical_edges)
             data = {"id": f"{start} -> {stop}", "source": start, "target": stop}
-            found.append({"data": data, "classes": " ".join(classes)})
-    return found
+            drawn.append({"data": data, "classes": " ".join(classes)})
+    return drawn
 
 
 def _waits(steps: Steps) -> dict[str, dict[str, bool]]:
-    """Return what each step waits for; those of ``finally`` come one by one behind all others."""
-    found = waits(steps)
+    """Return the steps that each step waits for; ``finally`` steps follow one by one at the end."""
+    waited_for = waits(steps)
     final = [str(step["name"]) for step in steps if step.get("final")]
-    needed = {name for mine in found.values() for name in mine} | {*final}
-    last = [name for name in found if name not in needed]
-    if final and len(last) <= _ENDS:
-        found[final[0]] |= dict.fromkeys(last, True)
+    needed = {name for mine in waited_for.values() for name in mine} | {*final}
+    last = [name for name in waited_for if name not in needed]
+    if final and len(last) <= _MAX_LAST_STEPS:
+        waited_for[final[0]] |= dict.fromkeys(last, True)
     for before, name in itertools.pairwise(final):
-        found[name] |= {before: True}
-    return found
+        waited_for[name] |= {before: True}
+    return waited_for
 
 
 LABEL = "Graph"
 
 
-def layout(sight: RunView, asked: Asked) -> Any:
+def layout(view: RunView, selection: Selection) -> Any:
     """Return the tab."""
-    recipe = recipe_of(sight, asked)
+    recipe = selected_recipe(view, selection)
     if recipe is None:
-        return html.P("No recipe has begun so far.", className="quiet")
-    drawn = graph(steps_of(recipe), _chain(recipe), _picked(sight, asked, recipe), "graph")
+        return html.P("No recipe has started yet.", className="quiet")
+    drawn = graph(steps_of(recipe), _chain(recipe), _picked(view, selection, recipe), "graph")
     return html.Div(
         [
-            dcc.Store(id="graph-seen", data=[version(sight, recipe), asked.picked]),
-            html.Div(_told(recipe), className="quiet", id="graph-told"),
+            dcc.Store(id="graph-seen", data=[version(view, recipe), selection.picked]),
+            html.Div(_critical_path_text(recipe), className="quiet", id="graph-told"),
             html.Div(drawn, className="graph"),
         ],
         className="fill column",
     )
 
 
-def version(sight: RunView, recipe: RecipeRecord) -> Any:
-    """Return what tells whether what is shown is up to date."""
+def version(view: RunView, recipe: RecipeRecord) -> Any:
+    """Return a value that changes whenever the shown content changes."""
     last = max((step.touched for step in recipe.steps.values()), default=0)
-    return [recipe.key, last, sight.record.state, len(recipe.steps)]
+    return [recipe.key, last, view.record.state, len(recipe.steps)]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Keep the graph as it is, and select what is clicked."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callbacks that update the graph and select a clicked step."""
 
     @app.callback(
         Output("graph", "elements"),
@@ -201,24 +207,24 @@ def register(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, picked: str | None, run: str, recipe: str | None, seen: Any) -> Any:
-        def show(sight: RunView) -> Any:
-            asked = Asked(picked, recipe)
-            shown = recipe_of(sight, asked)
+        def render(view: RunView) -> Any:
+            selection = Selection(picked, recipe)
+            shown = selected_recipe(view, selection)
             steps = steps_of(shown) if shown else ()
             if shown is None or not can_be_clicked(steps):
                 return (no_update,) * 3
-            fresh = [version(sight, shown), picked]
+            fresh = [version(view, shown), picked]
             if fresh == seen:
                 return (no_update,) * 3
-            drawn = elements(steps, _chain(shown), _picked(sight, asked, shown))
-            return drawn, _told(shown), fresh
+            drawn = elements(steps, _chain(shown), _picked(view, selection, shown))
+            return drawn, _critical_path_text(shown), fresh
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
-    _follow_clicks(app, watch)
+    _register_clicks(app, run_cache)
 
 
-def _follow_clicks(app: "Dash", watch: RunCache) -> None:
+def _register_clicks(app: "Dash", run_cache: RunCache) -> None:
     @app.callback(
         Output("picked", "data", allow_duplicate=True),
         Input("graph", "tapNodeData"),
@@ -227,27 +233,27 @@ def _follow_clicks(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def pick(node: dict[str, Any] | None, run: str, recipe: str | None) -> Any:
-        def show(sight: RunView) -> Any:
-            shown = recipe_of(sight, Asked(None, recipe))
+        def render(view: RunView) -> Any:
+            shown = selected_recipe(view, Selection(None, recipe))
             step = shown.steps.get(str(node["id"])) if shown and node else None
-            return key(step) if step else no_update
+            return step_key(step) if step else no_update
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
 
 def _chain(recipe: RecipeRecord) -> tuple[str, ...]:
-    """Return the critical path of what has ended so far."""
+    """Return the critical path of the steps that have ended."""
     path = critical_path([step.block for step in recipe.steps.values() if step.block])
     return path.names if path else ()
 
 
-def _told(recipe: RecipeRecord) -> str:
+def _critical_path_text(recipe: RecipeRecord) -> str:
     path = critical_path([step.block for step in recipe.steps.values() if step.block])
     if path is None:
-        return "critical path: no step has ended so far"
-    return f"critical path: {' > '.join(path.names)}: {duration(path.seconds)}"
+        return "Critical path: no step has ended yet"
+    return f"Critical path: {' > '.join(path.names)}: {duration(path.seconds)}"
 
 
-def _picked(sight: RunView, asked: Asked, recipe: RecipeRecord) -> str | None:
-    step = found(sight, asked.picked)
+def _picked(view: RunView, selection: Selection, recipe: RecipeRecord) -> str | None:
+    step = selected_step(view, selection.picked)
     return step.name if step and step.recipe == recipe.key else None

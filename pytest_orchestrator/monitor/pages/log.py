@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, Patch, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.logs import STREAMS, Part, log_of, part
-from pytest_orchestrator.monitor.pages.common import Asked, found, look_at
+from pytest_orchestrator.monitor.logs import STREAMS, LogChunk, log_path, read_chunk
+from pytest_orchestrator.monitor.pages.common import Selection, read_run, selected_step
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.runs.record import GOING_ON, StepRecord
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 LABEL = "Log"
 
-_PARTS: Final = 60
-"""Parts that a page keeps; then it begins anew at the end of the log."""
+_MAX_CHUNKS: Final = 60
+"""Chunks that a page keeps; with more it is reloaded from the end of the log."""
 
 
-def layout(sight: RunView, asked: Asked) -> Any:
+def layout(view: RunView, selection: Selection) -> Any:
     """Return the tab."""
-    del sight, asked
-    options = [{"label": "follow", "value": "follow"}]
+    del view, selection
+    options = [{"label": "Follow", "value": "follow"}]
     return html.Div(
         [
             dcc.Store(id="log-seen", data=None),
             html.Div(
                 [
                     html.Span("", id="log-told", className="quiet"),
-                    dcc.Input(id="log-filter", placeholder="lines that have …", debounce=0.3),
+                    dcc.Input(id="log-filter", placeholder="Filter lines…", debounce=0.3),
                     dcc.Checklist(options, ["follow"], id="log-follow"),
                 ],
                 className="tools",
@@ -45,8 +45,8 @@ def layout(sight: RunView, asked: Asked) -> Any:
     )
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Add what was written since."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callback that appends new output."""
 
     @app.callback(
         *(Output(f"log-{stream}", "children") for stream in STREAMS),
@@ -58,48 +58,48 @@ def register(app: "Dash", watch: RunCache) -> None:
         State("run", "data"),
         State("log-seen", "data"),
     )
-    def refresh(_: int, picked: str | None, wanted: str | None, run: str, seen: Any) -> Any:
-        return look_at(watch, run, lambda sight: shown(sight, picked, wanted or "", seen))
+    def refresh(_: int, picked: str | None, pattern: str | None, run: str, seen: Any) -> Any:
+        return read_run(run_cache, run, lambda view: updates(view, picked, pattern or "", seen))
 
 
-def shown(sight: RunView, picked: str | None, wanted: str, seen: Any) -> tuple[Any, ...]:
-    """Return what is new in both streams, a line that tells of which step, and where to go on.
+def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple[Any, ...]:
+    """Return the new output of both streams, the name of the step, and the state to resume from.
 
     Args:
-        sight: The run.
-        picked: The selected step; where there is none, the one that began last.
-        wanted: Lines without this are left out.
-        seen: What was returned last, None where the page has nothing.
+        view: The run.
+        picked: Key of the selected step; None selects the step that started last.
+        pattern: Text that a line must contain to be shown, in any case.
+        seen: The state of the last call; None if the page shows nothing yet.
     """
-    step = found(sight, picked) or _newest(sight)
+    step = selected_step(view, picked) or _newest(view)
     if step is None:
-        return no_update, no_update, "no step has begun so far", None
-    about = [step.recipe, step.name, step.attempt, wanted]
-    if seen and seen["about"] == about and max(seen["parts"]) < _PARTS:
+        return no_update, no_update, "No step has started yet", None
+    about = [step.recipe, step.name, step.attempt, pattern]
+    if seen and seen["about"] == about and max(seen["parts"]) < _MAX_CHUNKS:
         offsets, counts = seen["offsets"], seen["parts"]
     else:
         offsets, counts = [None, None], [0, 0]
     is_open = step.state in GOING_ON
-    pieces: list[Any] = []
-    after, parts = [], []
+    texts: list[Any] = []
+    stops, counts_now = [], []
     for stream, offset, count in zip(STREAMS, offsets, counts, strict=True):
-        read = part(log_of(sight, step, stream), offset, is_open=is_open)
-        pieces.append(_piece(read, offset, wanted))
-        after.append(read.stop if read else offset)
-        parts.append(count + bool(read and read.text))
-    told = f"{step.name}, try {step.attempt or 1}"
-    return *pieces, told, {"about": about, "offsets": after, "parts": parts}
+        chunk = read_chunk(log_path(view, step, stream), offset, is_open=is_open)
+        texts.append(_text_update(chunk, offset, pattern))
+        stops.append(chunk.stop if chunk else offset)
+        counts_now.append(count + bool(chunk and chunk.text))
+    title = f"{step.name}, attempt {step.attempt or 1}"
+    return *texts, title, {"about": about, "offsets": stops, "parts": counts_now}
 
 
-def _piece(read: Part | None, offset: int | None, wanted: str) -> Any:
-    """Return what the text of a stream becomes."""
-    text = read.text if read else ""
-    if wanted:
+def _text_update(chunk: LogChunk | None, offset: int | None, pattern: str) -> Any:
+    """Return the text of a stream, or a patch that appends to it."""
+    text = chunk.text if chunk else ""
+    if pattern:
         lines = text.splitlines(keepends=True)
-        text = "".join(line for line in lines if wanted.lower() in line.lower())
+        text = "".join(line for line in lines if pattern.lower() in line.lower())
     if offset is None:
-        lead = "… only the end is shown …\n" if read and read.start else ""
-        return [lead + text]
+        head = "… only the end is shown …\n" if chunk and chunk.start else ""
+        return [head + text]
     if not text:
         return no_update
     patch = Patch()
@@ -107,6 +107,6 @@ def _piece(read: Part | None, offset: int | None, wanted: str) -> Any:
     return patch
 
 
-def _newest(sight: RunView) -> StepRecord | None:
-    begun = [step for step in sight.record.steps if step.started]
-    return max(begun, key=lambda step: step.lines[0], default=None)
+def _newest(view: RunView) -> StepRecord | None:
+    started = [step for step in view.record.steps if step.started]
+    return max(started, key=lambda step: step.lines[0], default=None)

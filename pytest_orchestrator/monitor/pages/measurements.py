@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
-from pytest_orchestrator.monitor.pages.common import Asked, figure, look_at
+from pytest_orchestrator.monitor.pages.common import Selection, empty_figure, read_run
 from pytest_orchestrator.monitor.pages.graph import COLOURS
-from pytest_orchestrator.monitor.pages.steps import limits_bar, view
+from pytest_orchestrator.monitor.pages.steps import limits_bar, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.step_view import Measurement
 from pytest_orchestrator.reports.trends import trends
@@ -21,33 +21,43 @@ if TYPE_CHECKING:
 
 LABEL = "Measurements"
 
-_MOST: Final = 150
-_CURVES: Final = 12
+_MAX_ROWS: Final = 150
+_MAX_CURVES: Final = 12
 _COLUMNS: Final = 3
-_MOST_BYTES: Final = 8 << 20
-_HEAD: Final = ("step", "name", "value", "against its limits", "wanted", "margin", "verdict")
+_BYTE_BUDGET: Final = 8 << 20
+_HEADINGS: Final = (
+    "Step",
+    "Measurement",
+    "Value",
+    "Limits",
+    "Expected",
+    "Margin to limit",
+    "Verdict",
+)
+
+_VERDICTS: Final = {"pass": "passed", "fail": "failed"}
 
 
-def layout(sight: RunView, _: Asked) -> Any:
+def layout(view: RunView, _: Selection) -> Any:
     """Return the tab."""
     return html.Div(
         [
-            dcc.Store(id="measurements-seen", data=version(sight)),
-            html.Div(table(sight), id="measurements"),
-            html.Div(trend(sight), id="trends"),
+            dcc.Store(id="measurements-seen", data=version(view)),
+            html.Div(table(view), id="measurements"),
+            html.Div(trend(view), id="trends"),
         ],
         className="fill scroll",
     )
 
 
-def version(sight: RunView) -> Any:
-    """Return what tells whether what is shown is up to date."""
-    done = [step for step in sight.record.steps if step.block and step.block.get("measurements")]
-    return [len(done), max((step.touched for step in done), default=0), sight.record.state]
+def version(view: RunView) -> Any:
+    """Return a value that changes whenever the shown content changes."""
+    done = [step for step in view.record.steps if step.block and step.block.get("measurements")]
+    return [len(done), max((step.touched for step in done), default=0), view.record.state]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Show what was measured since."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callback that shows new measurements."""
 
     @app.callback(
         Output("measurements", "children"),
@@ -59,27 +69,27 @@ def register(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, run: str, seen: Any) -> Any:
-        def show(sight: RunView) -> Any:
-            fresh = version(sight)
+        def render(view: RunView) -> Any:
+            fresh = version(view)
             if fresh == seen:
                 return (no_update,) * 3
-            # Earlier runs are read again only once it is known how this one ended.
-            over = no_update if seen and seen[-1] == fresh[-1] else trend(sight)
-            return table(sight), over, fresh
+            # Earlier runs are read again only when the state of this run changes.
+            trends_now = no_update if seen and seen[-1] == fresh[-1] else trend(view)
+            return table(view), trends_now, fresh
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
 
-def table(sight: RunView) -> Any:
-    """Return what was measured last; the rows stand in the order of the recipe."""
+def table(view: RunView) -> Any:
+    """Return a table of the last measurements, in the order of the recipe."""
     rows: list[Any] = []
-    for step in reversed(sight.record.steps):
-        if len(rows) < _MOST and step.block and step.block.get("measurements"):
-            rows += [_row(step.name, one) for one in reversed(view(sight, step).measurements)]
+    for step in reversed(view.record.steps):
+        if len(rows) < _MAX_ROWS and step.block and step.block.get("measurements"):
+            rows += [_row(step.name, one) for one in reversed(step_view(view, step).measurements)]
     if not rows:
-        return html.P("Nothing was measured so far.", className="quiet")
-    head = html.Thead(html.Tr([html.Th(name) for name in _HEAD]))
-    return html.Table([head, html.Tbody(rows[_MOST - 1 :: -1])], className="rows")
+        return html.P("No measurements yet.", className="quiet")
+    head = html.Thead(html.Tr([html.Th(name) for name in _HEADINGS]))
+    return html.Table([head, html.Tbody(rows[_MAX_ROWS - 1 :: -1])], className="rows")
 
 
 def _row(step: str, one: Measurement) -> Any:
@@ -91,42 +101,40 @@ def _row(step: str, one: Measurement) -> Any:
         html.Td(limits_bar(one)),
         html.Td(one.wanted, className="figure"),
         html.Td(one.margin, className="figure"),
-        html.Td(one.verdict, className=looks),
+        html.Td(_VERDICTS.get(one.verdict, one.verdict), className=looks),
     ]
     return html.Tr(cells)
 
 
-def trend(sight: RunView) -> Any:
-    """Return how figures went over the last runs; nothing where there is no run before."""
-    before = (
-        one for one in lookup.run_folders(sight.folder.parent) if one.name < sight.folder.name
-    )
-    found = trends(sight.record, before, _MOST_BYTES)[:_CURVES]
-    if not found:
+def trend(view: RunView) -> Any:
+    """Return the curves of figures over the last runs; an empty list without an earlier run."""
+    earlier = (one for one in lookup.run_folders(view.folder.parent) if one.name < view.folder.name)
+    shown = trends(view.record, earlier, _BYTE_BUDGET)[:_MAX_CURVES]
+    if not shown:
         return []
     return dcc.Graph(
-        figure=trend_figure(found),
+        figure=trend_figure(shown),
         config={"displaylogo": False, "responsive": True},
-        style={"height": f"{90 + 170 * -(-len(found) // _COLUMNS)}px"},
+        style={"height": f"{90 + 170 * -(-len(shown) // _COLUMNS)}px"},
     )
 
 
-def trend_figure(found: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Return small curves side by side, a point for each run.
+def trend_figure(shown: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Return a grid of small curves with a point for each run.
 
     Args:
-        found: As `reports.trends` gives them.
+        shown: The figures, as `reports.trends` returns them.
     """
-    columns = min(len(found), _COLUMNS)
-    rows = -(-len(found) // columns)
+    columns = min(len(shown), _COLUMNS)
+    rows = -(-len(shown) // columns)
     titles = [
         escaping.escape(f"{one['name']}, {one['unit']}" if one["unit"] else one["name"])
-        for one in found
+        for one in shown
     ]
     drawn = make_subplots(
         rows, columns, subplot_titles=titles, vertical_spacing=min(0.2, 0.5 / rows)
     )
-    for place, one in enumerate(found):
+    for place, one in enumerate(shown):
         points = one["points"]
         drawn.add_trace(
             go.Scatter(
@@ -144,7 +152,7 @@ def trend_figure(found: Sequence[Mapping[str, Any]]) -> go.Figure:
             row=place // columns + 1,
             col=place % columns + 1,
         )
-    plain = figure().layout
+    plain = empty_figure().layout
     drawn.update_layout(
         paper_bgcolor=plain.paper_bgcolor,
         plot_bgcolor=plain.plot_bgcolor,

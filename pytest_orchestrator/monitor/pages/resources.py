@@ -8,8 +8,14 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
-from pytest_orchestrator.monitor.logs import samples_of
-from pytest_orchestrator.monitor.pages.common import Asked, figure, found, key, look_at
+from pytest_orchestrator.monitor.logs import samples_path
+from pytest_orchestrator.monitor.pages.common import (
+    Selection,
+    empty_figure,
+    read_run,
+    selected_step,
+    step_key,
+)
 from pytest_orchestrator.monitor.pages.graph import COLOURS
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.timeline import moment
@@ -23,19 +29,19 @@ if TYPE_CHECKING:
 LABEL = "Resources"
 
 _MEGA: Final = 1_000_000
-_POINTS: Final = 240
-_WHOLE: Final = 40
-_BARS: Final = 25
+_MAX_POINTS: Final = 240
+_MAX_CURVES: Final = 40
+_MAX_BARS: Final = 25
 
 
-def layout(sight: RunView, asked: Asked) -> Any:
+def layout(view: RunView, selection: Selection) -> Any:
     """Return the tab."""
-    over_time, all_steps = drawn(sight, asked)
-    height = f"{130 + 24 * min(_BARS, len(sight.record.steps))}px"
+    over_time, all_steps = drawn(view, selection)
+    height = f"{130 + 24 * min(_MAX_BARS, len(view.record.steps))}px"
     config = {"displaylogo": False, "responsive": True}
     return html.Div(
         [
-            dcc.Store(id="resources-seen", data=version(sight, asked)),
+            dcc.Store(id="resources-seen", data=version(view, selection)),
             dcc.Graph(id="curves", figure=over_time, config=config, style={"height": "340px"}),
             dcc.Graph(id="totals", figure=all_steps, config=config, style={"height": height}),
         ],
@@ -43,13 +49,13 @@ def layout(sight: RunView, asked: Asked) -> Any:
     )
 
 
-def version(sight: RunView, asked: Asked) -> Any:
-    """Return what tells whether what is shown is up to date."""
-    return [sight.version, asked.picked]
+def version(view: RunView, selection: Selection) -> Any:
+    """Return a value that changes whenever the shown content changes."""
+    return [view.version, selection.picked]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Let the curves grow."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callbacks that extend the curves and select a clicked step."""
 
     @app.callback(
         Output("curves", "figure"),
@@ -62,15 +68,15 @@ def register(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, picked: str | None, run: str, seen: Any) -> Any:
-        def show(sight: RunView) -> Any:
-            asked = Asked(picked)
-            fresh = version(sight, asked)
-            if fresh == seen and not any(one.state in GOING_ON for one in sight.record.steps):
+        def render(view: RunView) -> Any:
+            selection = Selection(picked)
+            fresh = version(view, selection)
+            if fresh == seen and not any(one.state in GOING_ON for one in view.record.steps):
                 return (no_update,) * 3
-            over_time, all_steps = drawn(sight, asked)
+            over_time, all_steps = drawn(view, selection)
             return over_time, no_update if fresh == seen else all_steps, fresh
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
     @app.callback(
         Output("picked", "data", allow_duplicate=True),
@@ -82,35 +88,35 @@ def register(app: "Dash", watch: RunCache) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(sight: RunView, asked: Asked) -> tuple[go.Figure, go.Figure]:
-    """Return the curves of the selected step, or of the whole run, and the sums of all steps."""
-    step = found(sight, asked.picked)
-    steps = [step] if step else [one for one in sight.record.steps if one.started][-_WHOLE:]
-    return over_time(sight, steps, alone=step is not None), totals(sight.record.steps)
+def drawn(view: RunView, selection: Selection) -> tuple[go.Figure, go.Figure]:
+    """Return the curves of the selected step or of the run, and the totals of all steps."""
+    step = selected_step(view, selection.picked)
+    steps = [step] if step else [one for one in view.record.steps if one.started][-_MAX_CURVES:]
+    return over_time(view, steps, is_single=step is not None), totals(view.record.steps)
 
 
-def over_time(sight: RunView, steps: Sequence[StepRecord], *, alone: bool) -> go.Figure:
+def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) -> go.Figure:
     """Return memory and CPU over time.
 
     Args:
-        sight: The run.
+        view: The run.
         steps: The steps.
-        alone: It is one step, whose limits are shown, too.
+        is_single: The curves belong to one selected step; its limits are shown too.
     """
-    most = _POINTS if alone else max(20, _POINTS * 4 // max(1, len(steps)))
-    read = [(step, told) for step in steps if (told := _curves(sight, step, most))]
-    if not read:
-        return figure("no samples so far: a step is sampled from its 20th millisecond on")
-    began = min(moment(step.started or "") for step, _ in read)
-    name = f"{steps[0].name}: " if alone else "all steps: "
-    titles = [escaping.escape(f"{name}memory, MB"), "CPU, cores"]
-    found = _styled(make_subplots(2, 1, shared_xaxes=True, subplot_titles=titles))
-    for step, told in read:
-        shift = 0.0 if alone else moment(step.started or "") - began
-        x = [shift + seconds for seconds in told.seconds]
+    max_points = _MAX_POINTS if is_single else max(20, _MAX_POINTS * 4 // max(1, len(steps)))
+    sampled = [(step, samples) for step in steps if (samples := _curves(view, step, max_points))]
+    if not sampled:
+        return empty_figure("No samples: steps shorter than 20 ms are not sampled")
+    began = min(moment(step.started or "") for step, _ in sampled)
+    name = f"{steps[0].name}: " if is_single else "all steps: "
+    titles = [escaping.escape(f"{name}memory, MB"), "CPU cores used"]
+    chart = _styled(make_subplots(2, 1, shared_xaxes=True, subplot_titles=titles))
+    for step, samples in sampled:
+        shift = 0.0 if is_single else moment(step.started or "") - began
+        x = [shift + seconds for seconds in samples.seconds]
         colour = COLOURS[look(step.state)]
-        for row, values in enumerate(([one / _MEGA for one in told.rss], told.cpu), 1):
-            found.add_trace(
+        for row, values in enumerate(([one / _MEGA for one in samples.rss], samples.cpu), 1):
+            chart.add_trace(
                 go.Scatter(
                     x=x,
                     y=list(values),
@@ -122,22 +128,22 @@ def over_time(sight: RunView, steps: Sequence[StepRecord], *, alone: bool) -> go
                 row=row,
                 col=1,
             )
-    for limit in _limits(steps[0]) if alone else ():
-        found.add_hline(limit / _MEGA, line={"color": COLOURS["failed"], "dash": "dash"}, row=1)
-    found.update_xaxes(title_text="seconds", row=2, col=1)
-    found.update_yaxes(rangemode="tozero")
-    found.update_layout(uirevision=steps[0].name if alone else "all")
-    return found
+    for limit in _limits(steps[0]) if is_single else ():
+        chart.add_hline(limit / _MEGA, line={"color": COLOURS["failed"], "dash": "dash"}, row=1)
+    chart.update_xaxes(title_text="seconds", row=2, col=1)
+    chart.update_yaxes(rangemode="tozero")
+    chart.update_layout(uirevision=steps[0].name if is_single else "all")
+    return chart
 
 
 def totals(steps: Iterable[StepRecord]) -> go.Figure:
-    """Return CPU time, peak memory and I/O of the steps that used most."""
+    """Return bars of CPU time, peak memory and I/O of the steps that ran longest."""
     used = [(one, one.block["resources"]) for one in steps if (one.block or {}).get("resources")]  # type: ignore[index]
-    used = sorted(used, key=lambda one: one[1].get("seconds", 0.0))[-_BARS:]
+    used = sorted(used, key=lambda one: one[1].get("seconds", 0.0))[-_MAX_BARS:]
     if not used:
-        return figure("no step has ended so far")
+        return empty_figure("No step has ended yet")
     titles = ("CPU, s", "peak memory, MB", "I/O, MB")
-    found = _styled(make_subplots(1, 3, shared_yaxes=True, subplot_titles=titles))
+    chart = _styled(make_subplots(1, 3, shared_yaxes=True, subplot_titles=titles))
     names = [escaping.escape(step.name) for step, _ in used]
     places = list(range(len(used)))
     colours = [COLOURS[look(step.state)] for step, _ in used]
@@ -154,22 +160,22 @@ def totals(steps: Iterable[StepRecord]) -> go.Figure:
             y=places,
             x=values,
             marker={"color": colours},
-            customdata=[key(step) for step, _ in used],
+            customdata=[step_key(step) for step, _ in used],
             hovertext=[f"{name}: {value:.3f}" for name, value in zip(names, values, strict=True)],
             hoverinfo="text",
         )
-        found.add_trace(bars, row=1, col=place)
-    found.update_yaxes(automargin=True, tickvals=places, ticktext=names)
-    return found
+        chart.add_trace(bars, row=1, col=place)
+    chart.update_yaxes(automargin=True, tickvals=places, ticktext=names)
+    return chart
 
 
-def _curves(sight: RunView, step: StepRecord, most: int) -> Curves | None:
-    path = samples_of(sight, step)
-    return curves(path, most) if path and step.started else None
+def _curves(view: RunView, step: StepRecord, max_points: int) -> Curves | None:
+    path = samples_path(view, step)
+    return curves(path, max_points) if path and step.started else None
 
 
 def _limits(step: StepRecord) -> Iterable[float]:
-    """Give the limits of memory that the criteria of a step set, in bytes."""
+    """Yield the memory limits in the criteria of a step, in bytes."""
     for one in (step.block or {}).get("criteria", ()):
         if one["name"] == "max_rss_mb" and isinstance(one.get("wanted"), int | float):
             yield one["wanted"] * _MEGA
@@ -179,9 +185,9 @@ def _sum(used: Mapping[str, Any], *names: str) -> float:
     return float(sum(used.get(name) or 0 for name in names))
 
 
-def _styled(found: go.Figure) -> go.Figure:
-    plain = figure().layout
-    found.update_layout(
+def _styled(chart: go.Figure) -> go.Figure:
+    plain = empty_figure().layout
+    chart.update_layout(
         template=None,
         paper_bgcolor=plain.paper_bgcolor,
         plot_bgcolor=plain.plot_bgcolor,
@@ -189,7 +195,7 @@ def _styled(found: go.Figure) -> go.Figure:
         margin=plain.margin,
         showlegend=False,
     )
-    found.update_xaxes(gridcolor=plain.xaxis.gridcolor, zeroline=False)
-    found.update_yaxes(gridcolor=plain.yaxis.gridcolor, zeroline=False)
-    found.update_annotations(font={"size": 12})
-    return found
+    chart.update_xaxes(gridcolor=plain.xaxis.gridcolor, zeroline=False)
+    chart.update_yaxes(gridcolor=plain.yaxis.gridcolor, zeroline=False)
+    chart.update_annotations(font={"size": 12})
+    return chart

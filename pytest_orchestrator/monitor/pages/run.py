@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.eta import Seconds, StepEstimates, to_go
+from pytest_orchestrator.monitor.eta import Seconds, StepEstimates, remaining_seconds
 from pytest_orchestrator.monitor.pages import (
     context,
     graph,
@@ -17,8 +17,8 @@ from pytest_orchestrator.monitor.pages import (
     steps,
     timeline,
 )
-from pytest_orchestrator.monitor.pages.common import Asked, found, look_at
-from pytest_orchestrator.monitor.pages.steps import drawer, view
+from pytest_orchestrator.monitor.pages.common import Selection, read_run, selected_step
+from pytest_orchestrator.monitor.pages.steps import drawer, step_view
 from pytest_orchestrator.monitor.run_cache import RunCache, RunListCache, RunView
 from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.reports.text import duration, look, sign
@@ -37,15 +37,15 @@ _TABS: Final[dict[str, ModuleType]] = {
     "measurements": measurements,
     "log": log,
 }
-_NONE: Final = "Select a step in the graph, the timeline or the table."
+_NO_SELECTION: Final = "Select a step in the graph, the timeline or the table to read its details."
 
 
-def layout(watch: RunCache, name: str) -> Any:
-    """Return the page."""
+def layout(run_cache: RunCache, name: str) -> Any:
+    """Return the page of a run."""
     try:
-        recipes, shown = watch.see(name, lambda sight: (_recipes(sight), bar(sight, {}, 0.0)))
+        recipes, shown = run_cache.read(name, lambda view: (_recipes(view), bar(view, {}, 0.0)))
     except NoRun as error:
-        gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("all runs", href="/")])
+        gone = html.P([f"{error}; it may have been deleted. ", dcc.Link("All runs", href="/")])
         return html.Main([html.Header(html.H1("Run")), gone, footer()], className="page")
     tabs = [dcc.Tab(label=tab.LABEL, value=word) for word, tab in _TABS.items()]
     return html.Main(
@@ -70,7 +70,7 @@ def layout(watch: RunCache, name: str) -> Any:
             html.Div(
                 [
                     html.Section(id="pane", className="pane"),
-                    html.Aside(html.P(_NONE, className="quiet"), id="drawer"),
+                    html.Aside(html.P(_NO_SELECTION, className="quiet"), id="drawer"),
                 ],
                 className="split",
             ),
@@ -80,8 +80,8 @@ def layout(watch: RunCache, name: str) -> Any:
     )
 
 
-def register(app: "Dash", watch: RunCache, _: RunListCache) -> None:
-    """Keep the page as it is."""
+def register(app: "Dash", run_cache: RunCache, _: RunListCache) -> None:
+    """Register the callbacks of the page and of its tabs."""
 
     @app.callback(
         Output("pane", "children"),
@@ -93,7 +93,7 @@ def register(app: "Dash", watch: RunCache, _: RunListCache) -> None:
     def open_tab(tab: str, recipe: str | None, run: str, picked: str | None) -> Any:
         shown = _TABS.get(tab, graph)
         try:
-            return watch.see(run, lambda sight: shown.layout(sight, Asked(picked, recipe)))
+            return run_cache.read(run, lambda view: shown.layout(view, Selection(picked, recipe)))
         except NoRun as error:
             return html.P(f"{error}; it may have been deleted")
 
@@ -104,18 +104,18 @@ def register(app: "Dash", watch: RunCache, _: RunListCache) -> None:
         State("run", "data"),
         prevent_initial_call=True,
     )
-    def turn_to(picked: str | None, recipe: str | None, run: str) -> Any:
-        step = look_at(watch, run, lambda sight: found(sight, picked))
+    def switch_recipe(picked: str | None, recipe: str | None, run: str) -> Any:
+        step = read_run(run_cache, run, lambda view: selected_step(view, picked))
         return step.recipe if step and step.recipe != recipe else no_update
 
-    _refresh(app, watch)
+    _refresh(app, run_cache)
     for tab in _TABS.values():
-        tab.register(app, watch)
+        tab.register(app, run_cache)
 
 
-def _refresh(app: "Dash", watch: RunCache) -> None:
-    """Keep all that is not in a tab as it is."""
-    usual = StepEstimates()
+def _refresh(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callback that updates the page outside of the tabs."""
+    step_estimates = StepEstimates()
 
     @app.callback(
         Output("bar", "children"),
@@ -130,52 +130,55 @@ def _refresh(app: "Dash", watch: RunCache) -> None:
     )
     def refresh(_: int, picked: str | None, run: str, seen: Any) -> tuple[Any, ...]:
         try:
-            known = _usual(watch, usual, run)
-            return watch.see(run, lambda sight: _refreshed(sight, known, picked, seen))
+            estimates = _estimates(run_cache, step_estimates, run)
+            return run_cache.read(run, lambda view: _updates(view, estimates, picked, seen))
         except NoRun as error:
-            gone = f"{error}: its folder was deleted; what is shown is the last that was known"
+            gone = f"{error}: its folder was deleted; the page shows its last known state"
             return *(no_update,) * 4, gone
 
 
-def _refreshed(sight: RunView, usual: Seconds, picked: str | None, seen: Any) -> tuple[Any, ...]:
+def _updates(view: RunView, estimates: Seconds, picked: str | None, seen: Any) -> tuple[Any, ...]:
     now = time.time()
-    step = found(sight, picked)
+    step = selected_step(view, picked)
     version = [picked, step.touched, step.state] if step else None
     shown: tuple[Any, Any] = (no_update, no_update)
     if version != seen:
-        shown = (drawer(view(sight, step)) if step else html.P(_NONE, className="quiet"), version)
-    return bar(sight, usual, now), _recipes(sight), *shown, told(sight, now)
+        shown = (
+            drawer(step_view(view, step)) if step else html.P(_NO_SELECTION, className="quiet"),
+            version,
+        )
+    return bar(view, estimates, now), _recipes(view), *shown, status_text(view, now)
 
 
-def _usual(watch: RunCache, usual: StepEstimates, run: str) -> Seconds:
-    """Return what the steps of a run usually take; of none that is over."""
-    asked = watch.see(
+def _estimates(run_cache: RunCache, step_estimates: StepEstimates, run: str) -> Seconds:
+    """Return the estimated durations of the steps of a run; empty if the run has ended."""
+    names = run_cache.read(
         run,
-        lambda sight: (
-            [(step.recipe, step.name) for step in sight.record.steps]
-            if sight.record.state == "running"
+        lambda view: (
+            [(step.recipe, step.name) for step in view.record.steps]
+            if view.record.state == "running"
             else []
         ),
     )
-    return usual.of(watch.folder(run), asked) if asked else {}
+    return step_estimates.of(run_cache.folder(run), names) if names else {}
 
 
-def _recipes(sight: RunView) -> list[str]:
-    return list(sight.record.recipes)
+def _recipes(view: RunView) -> list[str]:
+    return list(view.record.recipes)
 
 
 _ORDER: Final = ("passed", "failed", "blocked", "skipped", "running", "waiting")
 
 
-def bar(sight: RunView, usual: Seconds, now: float) -> list[Any]:
-    """Return what the bar has in it.
+def bar(view: RunView, estimates: Seconds, now: float) -> list[Any]:
+    """Return the content of the bar at the top: verdict, counts, remaining time.
 
     Args:
-        sight: The run.
-        usual: What its steps usually take.
+        view: The run.
+        estimates: Estimated durations of its steps.
         now: Seconds since the epoch.
     """
-    run = sight.record
+    run = view.record
     word = verdict(run)
     states = Counter(step.state for step in run.steps)
     looks = Counter(look(step.state) for step in run.steps)
@@ -183,10 +186,10 @@ def bar(sight: RunView, usual: Seconds, now: float) -> list[Any]:
     done = total - looks["running"] - looks["waiting"]
     live = run.state == "running" and bool(run.first)
     took = max(0.0, now - moment(run.first)) if live else seconds(run)
-    told = [f"{done} of {total} steps", ", ".join(f"{n} {name}" for name, n in states.items())]
-    told += [duration(took)]
-    left = to_go(run, usual, now) if live and total else None
-    told += [f"about {_clock(left)} to go"] if left is not None else []
+    counts = [f"{done} of {total} steps", ", ".join(f"{n} {name}" for name, n in states.items())]
+    counts += [duration(took)]
+    left = remaining_seconds(run, estimates, now) if live and total else None
+    counts += [f"about {_clock(left)} to go"] if left is not None else []
     parts = [
         html.Div(className=f"part look-{name}", style={"flexGrow": looks[name]})
         for name in _ORDER
@@ -195,24 +198,24 @@ def bar(sight: RunView, usual: Seconds, now: float) -> list[Any]:
     return [
         html.Div(
             [
-                dcc.Link("runs", href="/"),
+                dcc.Link("Runs", href="/"),
                 html.Span(">", className="quiet"),
-                html.H1(sight.folder.name),
+                html.H1(view.folder.name),
                 html.Span(f"{sign(word)} {word}", className=f"badge look-{look(word)}"),
-                html.Span(_what(sight), className="quiet"),
+                html.Span(_title(view), className="quiet"),
             ],
             className="line",
         ),
-        html.Div(parts, className="bar", title=" · ".join(told)),
-        html.Div(" · ".join(part for part in told if part), className="quiet", id="told"),
+        html.Div(parts, className="bar", title=" · ".join(counts)),
+        html.Div(" · ".join(part for part in counts if part), className="quiet", id="counts"),
     ]
 
 
-def _what(sight: RunView) -> str:
-    """Name the recipes, and the machine."""
-    names = [recipe.about.get("name") or recipe.key for recipe in sight.record.recipes.values()]
+def _title(view: RunView) -> str:
+    """Return the names of the first recipes and of the machine."""
+    names = [recipe.about.get("name") or recipe.key for recipe in view.record.recipes.values()]
     shown = ", ".join(map(str, names[:3])) + (f" and {len(names) - 3} more" * (len(names) > 3))
-    started = sight.record.started
+    started = view.record.started
     return f"{shown} on {started.host}" if started and started.host else shown
 
 
@@ -222,30 +225,30 @@ def _clock(left: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def footer(name: str = "foot", told: str = "") -> Any:
-    """Return the line; a script turns it red where three answers in a row are missing.
+def footer(name: str = "foot", text: str = "") -> Any:
+    """Return the status line; a script turns it red when three replies in a row are missing.
 
     Args:
-        name: The id of what is told.
-        told: What that is at first.
+        name: The id of its text.
+        text: The initial text.
     """
     return html.Footer(
         [
-            html.Span(told, id=name),
-            html.Span("the monitor does not answer", className="missing"),
+            html.Span(text, id=name),
+            html.Span("Connection to the monitor lost", className="missing"),
         ]
     )
 
 
-def told(sight: RunView, now: float) -> str:
-    """Return what the line says of a run."""
-    if sight.trouble:
-        return sight.trouble
-    last = sight.record.last
-    lag = max(0.0, now - sight.checked)
-    parts = [f"source {sight.folder}", f"lag {lag:.1f} s"]
+def status_text(view: RunView, now: float) -> str:
+    """Return the text of the status line for a run."""
+    if view.problem:
+        return view.problem[0].upper() + view.problem[1:]
+    last = view.record.last
+    age = max(0.0, now - view.checked)
+    parts = [f"Reading {view.folder}", f"read {age:.0f} s ago" if age >= 1 else "up to date"]
     if last:
         ago = max(0.0, now - moment(last))
         event = f"last event {last[11:19]} UTC"
-        parts.append(f"{event}, {ago:.0f} s ago" if sight.record.state == "running" else event)
+        parts.append(f"{event}, {ago:.0f} s ago" if view.record.state == "running" else event)
     return " · ".join(parts)

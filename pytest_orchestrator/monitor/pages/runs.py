@@ -1,4 +1,4 @@
-"""Page of all runs."""
+"""Page with the list of runs."""
 
 import hashlib
 from typing import TYPE_CHECKING, Any
@@ -6,35 +6,42 @@ from urllib.parse import quote
 
 from dash import Input, Output, State, ctx, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.common import column, grid, looks, number
+from pytest_orchestrator.monitor.pages.common import column, grid, number_column, row_classes
 from pytest_orchestrator.monitor.pages.run import footer
-from pytest_orchestrator.monitor.run_cache import MOST, RunCache, RunListCache
+from pytest_orchestrator.monitor.run_cache import MAX_RUNS, RunCache, RunListCache
 from pytest_orchestrator.reports.text import look, sign
 
 if TYPE_CHECKING:
     from dash import Dash
 
 _COLUMNS = (
-    column("id", "run", cellClass="link", width=215, tooltipField="id"),
-    column("state", "verdict", width=130),
-    column("recipes", "recipes", flex=1.5, minWidth=160, tooltipField="recipes"),
-    column("dut", "dut", flex=1, minWidth=90, tooltipField="dut"),
-    column("start", "started (UTC)", width=178),
-    number("seconds", "seconds", 1, filter=False),
-    column("steps", "steps", flex=1.2, minWidth=150, tooltipField="steps"),
+    column("id", "Run", cellClass="link", width=215, tooltipField="id"),
+    column("state", "Verdict", width=130),
+    column("recipes", "Recipes", flex=1.5, minWidth=160, tooltipField="recipes"),
+    column(
+        "dut",
+        "DUT",
+        flex=1,
+        minWidth=90,
+        tooltipField="dut",
+        headerTooltip="Device under test (DUT)",
+    ),
+    column("start", "Started (UTC)", width=178),
+    number_column("seconds", "Seconds", 1, filter=False),
+    column("steps", "Steps", flex=1.2, minWidth=150, tooltipField="steps"),
 )
 
 
-def layout(watch: RunCache, shelf: RunListCache) -> Any:
-    """Return the page."""
-    rows = _rows(shelf)
+def layout(run_cache: RunCache, run_list: RunListCache) -> Any:
+    """Return the page with the list of runs."""
+    rows = _rows(run_list)
     return html.Main(
         [
-            html.Header([html.H1("Runs"), html.Span(str(watch.base), className="quiet")]),
+            html.Header([html.H1("Runs"), html.Span(str(run_cache.base), className="quiet")]),
             html.Div(
                 [
                     html.Span("", id="runs-told", className="quiet"),
-                    html.Button("compare two", id="runs-compare", disabled=True),
+                    html.Button("Compare selected", id="runs-compare", disabled=True),
                 ],
                 className="tools",
             ),
@@ -43,20 +50,20 @@ def layout(watch: RunCache, shelf: RunListCache) -> Any:
                     "runs",
                     _COLUMNS,
                     rows,
-                    rowClassRules=looks(),
+                    rowClassRules=row_classes(),
                     rowSelection={"mode": "multiRow", "headerCheckbox": False},
                 ),
                 className="fill",
             ),
             dcc.Store(id="runs-seen", data=_digest(rows)),
-            footer("runs-foot", f"source {watch.base}"),
+            footer("runs-foot", f"Reading {run_cache.base}"),
         ],
         className="page",
     )
 
 
-def register(app: "Dash", _: RunCache, shelf: RunListCache) -> None:
-    """Keep the page as it is, and follow what is clicked."""
+def register(app: "Dash", _: RunCache, run_list: RunListCache) -> None:
+    """Register the callbacks that update the list, open a run and compare two runs."""
 
     @app.callback(
         Output("runs", "rowData"),
@@ -67,11 +74,11 @@ def register(app: "Dash", _: RunCache, shelf: RunListCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, seen: str) -> tuple[Any, ...]:
-        rows = _rows(shelf)
-        told = f"{len(rows)} runs" if len(rows) < MOST else f"the newest {MOST} runs"
+        rows = _rows(run_list)
+        count = f"{len(rows)} runs" if len(rows) < MAX_RUNS else f"the newest {MAX_RUNS} runs"
         digest = _digest(rows)
         fresh = (rows, digest) if digest != seen else (no_update, no_update)
-        return *fresh, told
+        return *fresh, count
 
     @app.callback(
         Output("url", "pathname", allow_duplicate=True),
@@ -95,10 +102,10 @@ def register(app: "Dash", _: RunCache, shelf: RunListCache) -> None:
         return False, f"/compare/{quote(two[0])}/{quote(two[1])}"
 
 
-def _rows(shelf: RunListCache) -> list[dict[str, Any]]:
+def _rows(run_list: RunListCache) -> list[dict[str, Any]]:
     return [
         row | {"state": f"{sign(row['verdict'])} {row['verdict']}", "look": look(row["verdict"])}
-        for row in shelf.rows()
+        for row in run_list.rows()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Steps tab: live table, and the drawer of the selected step."""
+"""Steps tab: table of the steps, and the drawer with details of the selected step."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 from dash import Input, Output, State, dcc, html, no_update
 
 from pytest_orchestrator.monitor.pages.common import (
-    Asked,
     Columns,
-    chosen,
+    Selection,
     column,
     grid,
-    key,
-    look_at,
-    looks,
-    number,
+    number_column,
+    read_run,
+    row_classes,
+    selected_rows,
+    step_key,
 )
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.budget import Files, Room
@@ -32,41 +32,41 @@ LABEL = "Steps"
 _MEGA = 1_000_000
 _COLUMNS = (
     column("order", "#", width=52, filter=False, type="rightAligned"),
-    column("step", "step", flex=2, minWidth=140, tooltipField="step"),
-    column("state", "state", width=128),
-    column("attempt", "try", width=52, type="rightAligned", filter=False),
-    column("started", "started", width=86, filter=False),
-    number("seconds", "seconds", 2, width=80, filter=False),
-    number("cpu", "CPU s", 2, width=72, filter=False),
-    number("peak", "peak MB", 1, width=82, filter=False),
-    column("locks", "locks", flex=1, minWidth=70, tooltipField="locks", filter=False),
-    column("reason", "reason", flex=3, minWidth=170, tooltipField="reason"),
-    column("recipe", "recipe", width=190, tooltipField="recipe"),
+    column("step", "Step", flex=2, minWidth=140, tooltipField="step"),
+    column("state", "State", width=128),
+    column("attempt", "Attempt", width=92, type="rightAligned", filter=False),
+    column("started", "Started", width=86, filter=False),
+    number_column("seconds", "Seconds", 2, width=80, filter=False),
+    number_column("cpu", "CPU s", 2, width=72, filter=False),
+    number_column("peak", "Peak MB", 1, width=82, filter=False),
+    column("locks", "Locks", flex=1, minWidth=70, tooltipField="locks", filter=False),
+    column("reason", "Reason", flex=3, minWidth=170, tooltipField="reason"),
+    column("recipe", "Recipe", width=190, tooltipField="recipe"),
 )
-_WORKER = column("worker", "worker", width=120, tooltipField="worker")
+_WORKER = column("worker", "Worker", width=120, tooltipField="worker")
 
 
-def layout(sight: RunView, asked: Asked) -> Any:
+def layout(view: RunView, selection: Selection) -> Any:
     """Return the tab."""
-    shown = list(rows(sight.record.steps, time.time()))
+    shown = list(rows(view.record.steps, time.time()))
     table = grid(
         "steps",
-        _columns(sight),
+        _columns(view),
         shown,
-        rowClassRules=looks(),
-        selectedRows=chosen(asked.picked) if asked.picked else [],
+        rowClassRules=row_classes(),
+        selectedRows=selected_rows(selection.picked) if selection.picked else [],
         rowSelection={"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
     )
-    return html.Div([dcc.Store(id="steps-seen", data=version(sight)), table], className="fill")
+    return html.Div([dcc.Store(id="steps-seen", data=version(view)), table], className="fill")
 
 
-def version(sight: RunView) -> Any:
-    """Return what tells a page whether it is up to date."""
-    return [sight.record.lines, sight.record.state, len(sight.record.steps), len(_columns(sight))]
+def version(view: RunView) -> Any:
+    """Return a value that changes whenever the shown content changes."""
+    return [view.record.lines, view.record.state, len(view.record.steps), len(_columns(view))]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Keep the table as it is."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callbacks that update the table and select a clicked step."""
 
     @app.callback(
         Output("steps", "rowTransaction"),
@@ -79,18 +79,18 @@ def register(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, run: str, seen: Any) -> tuple[Any, ...]:
-        def show(sight: RunView) -> tuple[Any, ...]:
+        def render(view: RunView) -> tuple[Any, ...]:
             line, state, count, width = seen
-            steps, columns = sight.record.steps, list(_columns(sight))
-            fresh = no_update if version(sight) == seen else version(sight)
+            steps, columns = view.record.steps, list(_columns(view))
+            fresh = no_update if version(view) == seen else version(view)
             wider = no_update if len(columns) == width else columns
-            if len(steps) != count or state != sight.record.state:
+            if len(steps) != count or state != view.record.state:
                 return no_update, list(rows(steps, time.time())), wider, fresh
             update = list(rows(steps, time.time(), line))
             changed = {"update": update, "async": False} if update else no_update
             return changed, no_update, wider, fresh
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
     @app.callback(
         Output("picked", "data", allow_duplicate=True),
@@ -101,18 +101,18 @@ def register(app: "Dash", watch: RunCache) -> None:
         return cell["rowId"] if cell else no_update
 
 
-def _columns(sight: RunView) -> Columns:
-    """Return the columns: that of the workers only where there are any."""
-    return (*_COLUMNS, _WORKER) if any(step.where for step in sight.record.steps) else _COLUMNS
+def _columns(view: RunView) -> Columns:
+    """Return the columns; the column of workers only if a step ran on one."""
+    return (*_COLUMNS, _WORKER) if any(step.where for step in view.record.steps) else _COLUMNS
 
 
 def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[dict[str, Any]]:
-    """Give the rows of the steps that changed after a line, and of those that go on.
+    """Yield the rows of the steps that changed after a journal line, and of running steps.
 
     Args:
         steps: All steps of the run.
         now: Seconds since the epoch.
-        after: Number of the line.
+        after: Number of the journal line.
     """
     for order, step in enumerate(steps, 1):
         if step.touched > after or step.state in GOING_ON:
@@ -120,7 +120,7 @@ def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[d
 
 
 def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
-    """Return what the table shows of a step."""
+    """Return the row of a step in the table."""
     block = step.block or {}
     used, about = block.get("resources", {}), block.get("step", {})
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
@@ -130,7 +130,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     blocked = about.get("blocked_by")
     retried = step.failed[-1].reason if step.failed and step.state in GOING_ON else ""
     return {
-        "id": key(step),
+        "id": step_key(step),
         "order": order,
         "step": step.name,
         "recipe": step.recipe,
@@ -148,11 +148,11 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
 
 
 def _locks(step: StepRecord) -> str:
-    """Tell what a step waits for, or holds, and since when."""
+    """Return the lock that a step waits for, or the locks that it holds, and since when."""
     if step.locked is not None:
         event, since = step.locked
-        owner = f", which {event.owner} has" if event.owner else ""
-        return f"waits for {event.lock}{owner}, since {since[11:19]}"
+        owner = f" (held by {event.owner})" if event.owner else ""
+        return f"waiting for {event.lock}{owner} since {since[11:19]}"
     names = [str(one) for one in step.about.get("locks", ())]
     if names and step.state in GOING_ON:
         return f"holds {', '.join(names)} since {(step.started or '')[11:19]}"
@@ -163,16 +163,16 @@ def _locks(step: StepRecord) -> str:
 _ROOM: Final = Room(log=4_000, failed_log=16_000, text=20_000, points=240, changes=50, value=1_000)
 
 
-def view(sight: RunView, step: StepRecord) -> StepView:
-    """Return a step as reports see it."""
-    recipe = sight.record.recipes[step.recipe]
+def step_view(view: RunView, step: StepRecord) -> StepView:
+    """Return the view of a step that the reports use."""
+    recipe = view.record.recipes[step.recipe]
     order = [*recipe.steps].index(step.name) + 1
     name = str(recipe.about.get("name") or recipe.key)
-    return StepView("", order, step, name, Files(sight.folder, ""), _ROOM)
+    return StepView("", order, step, name, Files(view.folder, ""), _ROOM)
 
 
 def drawer(shown: StepView) -> list[Any]:
-    """Return the parts of the drawer; those that have nothing to show are left out."""
+    """Return the sections of the drawer, without empty ones."""
     step = shown.step
     head = [
         html.H2(shown.name),
@@ -182,32 +182,32 @@ def drawer(shown: StepView) -> list[Any]:
     reason = [html.P(shown.reason, className="reason")] if shown.reason else []
     parts = [
         _part("Failure", [html.Pre(shown.text, className="text")] if shown.text else []),
-        _part("Criteria", _criteria(shown)),
+        _part("Success criteria", _criteria(shown)),
         _part("Measurements", measurements(shown.measurements)),
-        _part("Written to the Context", _writes(shown)),
-        _part("Used", _pairs(shown.figures)),
-        _part("Given", _pairs(shown.given)),
-        _part("Tries before", _attempts(shown)),
+        _part("Context keys written", _writes(shown)),
+        _part("Resources", _pairs(shown.figures)),
+        _part("Inputs", _pairs(shown.given)),
+        _part("Earlier attempts", _attempts(shown)),
         _part("Warnings", [html.P(one) for one in shown.warnings]),
         _part("Files", [html.P(f"{one.name}, {one.bytes:,} bytes") for one in shown.attachments]),
         *(_part(log.name, [html.Pre(log.text)]) for log in shown.logs if log.text),
         _part("Command", [html.Pre(shown.command)] if shown.command else []),
-        _part("Repeat", [html.Pre(shown.repeat)] if step.block else []),
+        _part("Rerun", [html.Pre(shown.repeat)] if step.block else []),
     ]
     return [*head, *reason, *(part for part in parts if part is not None)]
 
 
 def _facts(shown: StepView) -> str:
     step = shown.step
-    told = [shown.recipe]
-    told += [f"line {shown.about['line']}"] if shown.about.get("line") else []
-    told += [f"try {step.attempt}"] if step.attempt > 1 else []
-    told += [f"started {step.started[11:19]} UTC"] if step.started else []
-    told += [f"{shown.seconds} s"] if "seconds" in shown.used else []
-    told += [f"on {shown.where}"] if shown.where else []
+    facts = [shown.recipe]
+    facts += [f"line {shown.about['line']}"] if shown.about.get("line") else []
+    facts += [f"attempt {step.attempt}"] if step.attempt > 1 else []
+    facts += [f"started {step.started[11:19]} UTC"] if step.started else []
+    facts += [f"{shown.seconds} s"] if "seconds" in shown.used else []
+    facts += [f"on {shown.where}"] if shown.where else []
     needs = shown.about.get("needs") or ()
-    told += [f"needs {', '.join(map(str, needs))}"] if needs else []
-    return " · ".join(told)
+    facts += [f"needs {', '.join(map(str, needs))}"] if needs else []
+    return " · ".join(facts)
 
 
 def _part(title: str, content: Sequence[Any]) -> Any | None:
@@ -215,23 +215,23 @@ def _part(title: str, content: Sequence[Any]) -> Any | None:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[Any]:
-    rows = [html.Tr([html.Th(name), html.Td(told)]) for name, told in pairs]
+    rows = [html.Tr([html.Th(name), html.Td(value)]) for name, value in pairs]
     return [html.Table(html.Tbody(rows), className="pairs")] if rows else []
 
 
 def _criteria(shown: StepView) -> list[Any]:
     rows = []
     for one in shown.criteria:
-        why = one["reason"] or one["measured"]
+        detail = one["reason"] or one["measured"]
         mark = "✔" if one["held"] else "✘"
-        looks = "passed" if one["held"] else "failed"
+        look_name = "passed" if one["held"] else "failed"
         rows.append(
             html.Tr(
                 [
-                    html.Td(mark, className=f"text-{looks}"),
+                    html.Td(mark, className=f"text-{look_name}"),
                     html.Td(one["name"], className="name"),
                     html.Td(one["wanted"]),
-                    html.Td(why),
+                    html.Td(detail),
                 ]
             )
         )
@@ -240,7 +240,7 @@ def _criteria(shown: StepView) -> list[Any]:
 
 
 def measurements(each: Sequence[Measurement]) -> list[Any]:
-    """Return a table of measurements, each with a bar against its limits."""
+    """Return a table of measurements, each with a bar that shows its value and limits."""
     rows = [
         html.Tr(
             [
@@ -257,19 +257,19 @@ def measurements(each: Sequence[Measurement]) -> list[Any]:
 
 
 def limits_bar(one: Measurement) -> Any:
-    """Return the bar of a measurement: where the value lies in what is wanted."""
+    """Return a bar that shows the expected range of a measurement and its value."""
     if one.bar is None:
         return ""
     bar = one.bar
-    good = {"left": f"{bar.low:.2%}", "width": f"{max(bar.high - bar.low, 0.01):.2%}"}
+    expected = {"left": f"{bar.low:.2%}", "width": f"{max(bar.high - bar.low, 0.01):.2%}"}
     verdict = "failed" if one.verdict == "fail" else "passed"
     return html.Div(
         [
-            html.Div(className="wanted", style=good),
+            html.Div(className="wanted", style=expected),
             html.Div(className=f"value look-{verdict}", style={"left": f"{bar.value:.2%}"}),
         ],
         className="limits",
-        title=f"{one.value} {one.unit}, wanted {one.wanted}",
+        title=f"{one.value} {one.unit}, expected {one.wanted}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Timeline tab."""
+"""Timeline tab: bars of the steps by worker slot."""
 
 import html as escaping
 import time
@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 
-from pytest_orchestrator.monitor.pages.common import Asked, figure, key, look_at, recipe_of
+from pytest_orchestrator.monitor.pages.common import (
+    Selection,
+    empty_figure,
+    read_run,
+    selected_recipe,
+    step_key,
+)
 from pytest_orchestrator.monitor.pages.graph import COLOURS
 from pytest_orchestrator.monitor.run_cache import RunCache, RunView
 from pytest_orchestrator.reports.html.timeline import Bar, Span, Timeline, timeline
@@ -20,24 +26,24 @@ if TYPE_CHECKING:
 
 LABEL = "Timeline"
 
-_MOST: Final = 400
-_MARKS: Final = 400
-_WORDS: Final = {
-    "locked": "waited for a lock",
-    "failed": "tried",
-    "retrying": "waited to be tried again",
-    "running": "ran",
+_MAX_BARS: Final = 400
+_MAX_MARKS: Final = 400
+_LABELS: Final = {
+    "locked": "waiting for lock",
+    "failed": "failed attempt",
+    "retrying": "retry delay",
+    "running": "running",
 }
 
 
-def layout(sight: RunView, asked: Asked) -> Any:
+def layout(view: RunView, selection: Selection) -> Any:
     """Return the tab."""
     return html.Div(
         [
-            dcc.Store(id="timeline-seen", data=version(sight, asked)),
+            dcc.Store(id="timeline-seen", data=version(view, selection)),
             dcc.Graph(
                 id="timeline",
-                figure=drawn(sight, asked),
+                figure=drawn(view, selection),
                 config={"displaylogo": False, "responsive": True},
                 className="figure-fill",
             ),
@@ -46,14 +52,14 @@ def layout(sight: RunView, asked: Asked) -> Any:
     )
 
 
-def version(sight: RunView, asked: Asked) -> Any:
-    """Return what tells whether what is shown is up to date."""
-    recipe = recipe_of(sight, asked)
-    return [sight.version, sight.record.state, recipe.key if recipe else "", asked.picked]
+def version(view: RunView, selection: Selection) -> Any:
+    """Return a value that changes whenever the shown content changes."""
+    recipe = selected_recipe(view, selection)
+    return [view.version, view.record.state, recipe.key if recipe else "", selection.picked]
 
 
-def register(app: "Dash", watch: RunCache) -> None:
-    """Let the bars grow, and select what is clicked."""
+def register(app: "Dash", run_cache: RunCache) -> None:
+    """Register the callbacks that extend the bars and select a clicked step."""
 
     @app.callback(
         Output("timeline", "figure"),
@@ -66,14 +72,14 @@ def register(app: "Dash", watch: RunCache) -> None:
         prevent_initial_call=True,
     )
     def refresh(_: int, picked: str | None, run: str, recipe: str | None, seen: Any) -> Any:
-        def show(sight: RunView) -> Any:
-            asked = Asked(picked, recipe)
-            fresh = version(sight, asked)
-            if fresh == seen and sight.record.state != "running":
+        def render(view: RunView) -> Any:
+            selection = Selection(picked, recipe)
+            fresh = version(view, selection)
+            if fresh == seen and view.record.state != "running":
                 return no_update, no_update
-            return drawn(sight, asked), fresh
+            return drawn(view, selection), fresh
 
-        return look_at(watch, run, show)
+        return read_run(run_cache, run, render)
 
     @app.callback(
         Output("picked", "data", allow_duplicate=True),
@@ -85,34 +91,34 @@ def register(app: "Dash", watch: RunCache) -> None:
         return points[0].get("customdata") or no_update
 
 
-def drawn(sight: RunView, asked: Asked) -> go.Figure:
+def drawn(view: RunView, selection: Selection) -> go.Figure:
     """Return the timeline as a figure."""
-    recipe = recipe_of(sight, asked)
-    until = sight.record.last
-    if sight.record.state == "running":
+    recipe = selected_recipe(view, selection)
+    until = view.record.last
+    if view.record.state == "running":
         until = datetime.fromtimestamp(time.time(), UTC).isoformat()
     line = timeline(recipe, until) if recipe else None
     if line is None:
-        return figure("no step has begun so far")
-    bars = line.bars[-_MOST:]
-    found = figure(xaxis={"title": "seconds", "range": [0, line.seconds * 1.02]})
-    for trace in _traces(bars, asked.picked):
-        found.add_trace(trace)
-    found.add_trace(_marks(bars))
-    # The lanes of few bars are not stretched over the whole height.
+        return empty_figure("No step has started yet")
+    bars = line.bars[-_MAX_BARS:]
+    chart = empty_figure(xaxis={"title": "seconds", "range": [0, line.seconds * 1.02]})
+    for trace in _traces(bars, selection.picked):
+        chart.add_trace(trace)
+    chart.add_trace(_marks(bars))
+    # A minimum of six rows keeps the bars of few slots from filling the whole height.
     height = max(line.lanes, 6)
-    found.update_yaxes(range=[height - 0.5, -0.5], **_lanes(line))
-    found.update_layout(barmode="overlay", uirevision=recipe.key if recipe else "")
-    return found
+    chart.update_yaxes(range=[height - 0.5, -0.5], **_lanes(line))
+    chart.update_layout(barmode="overlay", uirevision=recipe.key if recipe else "")
+    return chart
 
 
 def _lanes(line: Timeline) -> dict[str, Any]:
     shown = [*range(line.lanes)] if line.lanes <= 40 else []
-    return {"tickvals": shown, "ticktext": [f"slot {lane + 1}" for lane in shown]}
+    return {"tickvals": shown, "ticktext": [f"Slot {lane + 1}" for lane in shown]}
 
 
 def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
-    """Give a trace for each look of a bar."""
+    """Yield a trace for each kind of span and look of a step."""
     groups: dict[tuple[str, str], list[tuple[Bar, Span]]] = {}
     for bar in bars:
         for span in bar.spans:
@@ -121,7 +127,7 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
         colour = COLOURS["waiting"] if kind == "locked" else COLOURS[looks]
         colour = COLOURS["failed"] if kind == "failed" else colour
         names = [escaping.escape(bar.step.name) for bar, _ in each]
-        chosen = [3 if key(bar.step) == picked else 0 for bar, _ in each]
+        outlines = [3 if step_key(bar.step) == picked else 0 for bar, _ in each]
         yield go.Bar(
             orientation="h",
             base=[span.start for _, span in each],
@@ -138,12 +144,12 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
             marker={
                 "color": colour,
                 "opacity": 0.45 if kind == "locked" else 1,
-                "line": {"color": "#d946ef", "width": chosen},
+                "line": {"color": "#d946ef", "width": outlines},
                 "pattern": {"shape": "/" if kind == "retrying" else "", "solidity": 0.35},
             },
-            customdata=[key(bar.step) for bar, _ in each],
+            customdata=[step_key(bar.step) for bar, _ in each],
             hovertext=[
-                f"{name}: {_WORDS[span.kind]} {span.stop - span.start:.2f} s"
+                f"{name}: {_LABELS[span.kind]} {span.stop - span.start:.2f} s"
                 for name, (_, span) in zip(names, each, strict=True)
             ],
             hoverinfo="text",
@@ -151,13 +157,13 @@ def _traces(bars: Iterable[Bar], picked: str | None) -> Iterable[go.Bar]:
 
 
 def _marks(bars: Iterable[Bar]) -> go.Scatter:
-    marks = [(bar, mark) for bar in bars for mark in bar.marks][-_MARKS:]
+    marks = [(bar, mark) for bar in bars for mark in bar.marks][-_MAX_MARKS:]
     return go.Scatter(
         mode="markers",
         x=[mark.at for _, mark in marks],
         y=[bar.lane - 0.4 for bar, _ in marks],
         marker={"symbol": "diamond", "size": 8, "color": "#e3a008"},
-        customdata=[key(bar.step) for bar, _ in marks],
+        customdata=[step_key(bar.step) for bar, _ in marks],
         hovertext=[f"{mark.op} {escaping.escape(mark.key)}" for _, mark in marks],
         hoverinfo="text",
     )
