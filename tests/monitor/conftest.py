@@ -1,4 +1,4 @@
-"""Runs to watch, and an application that shows them; Dash comes from `.dash` where it must."""
+"""Fixtures of the monitor's tests: runs and an application; Dash may come from `.dash`."""
 
 import importlib
 import sys
@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.house.dash import more
-from tests.monitor.looked_at import TOKEN
+from tests.monitor.live_monitor import TOKEN
 from tests.runs.built import Built
 
 RUN, OLDER = "20261125T101502Z-7f3a", "20261124T090000Z-0001"
 
 
 def _have_dash() -> None:
-    """Import Dash; tests that start pytest in this process are not to find its plugin."""
+    """Import Dash, but keep `.dash` off `sys.path`, so that pytest finds no plugin in it."""
     before = [*sys.path]
     sys.path += more()
     try:
@@ -31,33 +31,33 @@ _have_dash()
 
 @pytest.fixture(autouse=True)
 def dash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have what Dash imports late."""
+    """Put the folder of Dash on `sys.path`, since Dash imports some modules on first use."""
     monkeypatch.setattr(sys, "path", [*sys.path, *more()])
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Path:
-    """Return a folder of two runs: one that is over, and one whose process is gone."""
+    """Return a folder with two runs: one finished, one whose process was killed."""
     base = tmp_path / "runs"
-    over = Built(base, OLDER).begin("flash", "measure")
-    over.step("flash", seconds=2.0)
-    over.step("measure", measured={"ripple": 12.0})
-    over.seal()
-    going = Built(base, RUN).begin("flash", "measure", "release")
-    going.change("flash", "dut.serial_v1", "A17")
-    going.step("flash", seconds=1.0)
-    going.change("measure", "dut.serial_v1", "A18")
-    going.start("measure")
-    going.cut()
+    finished = Built(base, OLDER).begin("flash", "measure")
+    finished.step("flash", seconds=2.0)
+    finished.step("measure", measured={"ripple": 12.0})
+    finished.seal()
+    killed = Built(base, RUN).begin("flash", "measure", "release")
+    killed.change("flash", "dut.serial_v1", "A17")
+    killed.step("flash", seconds=1.0)
+    killed.change("measure", "dut.serial_v1", "A18")
+    killed.start("measure")
+    killed.cut()
     return base
 
 
 @pytest.fixture
 def client(bench: Path) -> Iterator[Any]:
-    """Return a client of the application that has shown the token."""
+    """Return an authenticated client of the application."""
     from pytest_orchestrator.monitor.app import application
 
     server = application(bench, TOKEN, {"localhost"})
-    with server.test_client() as found:
-        found.get(f"/?token={TOKEN}")
-        yield found
+    with server.test_client() as test_client:
+        test_client.get(f"/?token={TOKEN}")
+        yield test_client

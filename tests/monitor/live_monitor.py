@@ -1,4 +1,4 @@
-"""A monitor in this process, and a browser that looks at it."""
+"""A monitor served by this process, and a browser that shows it."""
 
 import re
 import threading
@@ -10,14 +10,14 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect
 
 TOKEN = "token-of-the-tests"
-_PATIENCE = 60_000
-"""Milliseconds: a machine may be ten times as slow as another."""
+_TIMEOUT_MS = 60_000
+"""Timeout in milliseconds; some machines are ten times as slow as others."""
 
-expect.set_options(timeout=_PATIENCE)
+expect.set_options(timeout=_TIMEOUT_MS)
 
-# Notes when a page asks, and when something is there for the first time, by its own clock.
-_NOTE = """
-wanted => {
+# Records the times of the page's requests and of the first appearance of texts, by its clock.
+_RECORDER = """
+texts => {
   const noted = (window.noted = { asked: [], there: {} });
   const ask = window.fetch;
   window.fetch = (...words) => {
@@ -27,7 +27,7 @@ wanted => {
     return ask(...words);
   };
   const look = () => {
-    for (const [selector, text] of wanted)
+    for (const [selector, text] of texts)
       for (const found of document.querySelectorAll(selector))
         if (found.innerText.includes(text)) noted.there[selector] ??= Date.now() / 1000;
   };
@@ -38,11 +38,11 @@ wanted => {
 
 
 class Monitor:
-    """A monitor of some runs, and a browser that looks at it.
+    """Monitor of a folder of runs with a browser that shows it.
 
     Attributes:
-        errors: What went wrong in the browser, and what it has asked others.
-        late: Seconds after which the server begins with an answer.
+        errors: Errors in the browser, and its requests to other servers.
+        late: Delay of each reply of the server, in seconds.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Monitor:
         from werkzeug.serving import WSGIRequestHandler, make_server
 
         from pytest_orchestrator.monitor.app import application
-        from pytest_orchestrator.monitor.auth import ASKED
+        from pytest_orchestrator.monitor.auth import CALLBACK_PATH
 
         class Quiet(WSGIRequestHandler):
             def log_request(self, *_: object) -> None:
@@ -61,12 +61,12 @@ class Monitor:
         self.late = 0.0
         server = application(base, TOKEN, {"127.0.0.1"})
 
-        def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-            if self.late and environ["PATH_INFO"] == ASKED:
-                time.sleep(self.late)  # it is what is tested
+        def delayed_app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            if self.late and environ["PATH_INFO"] == CALLBACK_PATH:
+                time.sleep(self.late)  # the delay is the subject of the test
             return server(environ, start)
 
-        self._web = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Quiet)
+        self._web = make_server("127.0.0.1", 0, delayed_app, threaded=True, request_handler=Quiet)
         threading.Thread(target=self._web.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self._web.port}"
         self._context = chromium.new_context(
@@ -74,10 +74,10 @@ class Monitor:
             viewport={"width": width, "height": 900},
         )
         self.page: Page = self._context.new_page()
-        self.page.set_default_timeout(_PATIENCE)
-        self.page.on("console", self._hear)
+        self.page.set_default_timeout(_TIMEOUT_MS)
+        self.page.on("console", self._record_console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._look)
+        self.page.on("request", self._record_request)
         self.page.goto(f"{self.address}/?token={TOKEN}")
 
     def open(self, run: str, tab: str = "Graph") -> None:
@@ -87,33 +87,33 @@ class Monitor:
     def tab(self, name: str) -> None:
         self.page.locator("#tab .tab", has_text=re.compile(f"^{name}$")).click()
 
-    def note(self, wanted: Mapping[str, str]) -> None:
-        """Note from now on when the page of a run asks, and when it shows something first.
+    def record(self, texts: Mapping[str, str]) -> None:
+        """Start to record the page's requests and the times at which it first shows texts.
 
         Args:
-            wanted: Text, by the selector of what will have it.
+            texts: The texts by the selector of the element that will contain them.
         """
-        self.page.evaluate(_NOTE, [*wanted.items()])
+        self.page.evaluate(_RECORDER, [*texts.items()])
 
-    def asked(self, selector: str, since: float) -> int:
-        """Return how often the page asked from a time until it had what was noted there.
+    def requests_until(self, selector: str, since: float) -> int:
+        """Return the number of requests from a time until a recorded text appeared.
 
-        A page asks each second, so that is how long it took in seconds, were no other program
-        on this machine.
+        A page sends a request each second. So the number is the delay in seconds that a machine
+        without other programs would have.
         """
-        noted = self.page.evaluate("noted")
-        there = noted["there"][selector]
-        return sum(since <= asked <= there for asked in noted["asked"])
+        recorded = self.page.evaluate("noted")
+        appeared = recorded["there"][selector]
+        return sum(since <= request <= appeared for request in recorded["asked"])
 
     def close(self) -> None:
         self._context.close()
         self._web.shutdown()
         self._web.server_close()
 
-    def _hear(self, told: Any) -> None:
-        if told.type == "error":
-            self.errors.append(told.text)
+    def _record_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
-    def _look(self, request: Any) -> None:
+    def _record_request(self, request: Any) -> None:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.errors.append(request.url)

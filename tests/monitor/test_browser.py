@@ -1,4 +1,4 @@
-"""The monitor as a browser shows it, beside a session that goes on meanwhile."""
+"""The monitor in a browser, while a session is running."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from pytest_orchestrator.reports.html.timeline import moment
 from pytest_orchestrator.runs import lookup
 from tests.house.browser import browser
 from tests.monitor.conftest import RUN
-from tests.monitor.looked_at import Monitor
+from tests.monitor.live_monitor import Monitor
 from tests.runs.built import Built
 
 LATER = "20261126T000000Z-0003"
@@ -47,21 +47,25 @@ def poll(ctx, params):
     ctx.set("cdu.serial_v1", "A18")
     return {"status": "ok"}
 """
-# What shows the ends of both steps, and of the run.
-_ENDS = ("#steps .ag-row[row-id$='::poll']", "#steps .ag-row[row-id$='::report']", "#bar .badge")
+# Selectors of the elements that show the ends of both steps and of the run.
+_END_SELECTORS = (
+    "#steps .ag-row[row-id$='::poll']",
+    "#steps .ag-row[row-id$='::report']",
+    "#bar .badge",
+)
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with browser() as found:
-        yield found
+    with browser() as started_browser:
+        yield started_browser
 
 
-Watch = Callable[[Path], Monitor]
+OpenMonitor = Callable[[Path], Monitor]
 
 
 @pytest.fixture
-def watch(chromium: Browser) -> Iterator[Watch]:
+def open_monitor(chromium: Browser) -> Iterator[OpenMonitor]:
     opened: list[Monitor] = []
 
     def start(base: Path) -> Monitor:
@@ -75,7 +79,7 @@ def watch(chromium: Browser) -> Iterator[Watch]:
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a session whose first step goes on until there is a file ``go``."""
+    """Start a session whose first step runs until a file ``go`` exists."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "bench.yaml").write_text(_RECIPE, encoding="utf-8")
     (tmp_path / "bench.py").write_text(_BENCH, encoding="utf-8")
@@ -86,22 +90,24 @@ def session(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         started.kill()
 
 
-def _ends(base: Path) -> list[float]:
-    """Return when the steps of the one run have ended, and when the run has."""
+def end_times(base: Path) -> list[float]:
+    """Return the times at which the steps of the only run, and the run itself, have ended."""
     (folder,) = lookup.run_folders(base)
     run = lookup.load_record(folder)
-    return [moment(told or "") for told in (*(step.finished for step in run.steps), run.last)]
+    return [
+        moment(timestamp or "") for timestamp in (*(step.finished for step in run.steps), run.last)
+    ]
 
 
-def test_a_run_is_watched_from_its_first_step_to_its_end(
-    session: subprocess.Popen[bytes], tmp_path: Path, watch: Watch
+def test_browser_follows_a_run_from_its_first_step_to_its_end(
+    session: subprocess.Popen[bytes], tmp_path: Path, open_monitor: OpenMonitor
 ) -> None:
-    monitor = watch(tmp_path / ".orchestrator" / "runs")
+    monitor = open_monitor(tmp_path / ".orchestrator" / "runs")
     page = monitor.page
     page.locator("#runs .ag-row .link").first.click()
     monitor.tab("Steps")
-    expect(page.locator(_ENDS[0])).to_contain_text("running")
-    expect(page.locator(_ENDS[1])).to_contain_text("waiting")
+    expect(page.locator(_END_SELECTORS[0])).to_contain_text("running")
+    expect(page.locator(_END_SELECTORS[1])).to_contain_text("waiting")
 
     monitor.tab("Context")
     expect(page.locator("#context .ag-row:has-text('cdu.serial_v1')")).to_contain_text("A17")
@@ -118,16 +124,18 @@ def test_a_run_is_watched_from_its_first_step_to_its_end(
 
     monitor.tab("Steps")
     expect(page.locator("#steps .ag-row-selected")).to_contain_text("poll")
-    monitor.note(dict.fromkeys(_ENDS, "passed"))
+    monitor.record(dict.fromkeys(_END_SELECTORS, "passed"))
     (tmp_path / "go").touch()
     out, _ = session.communicate()
     assert b"2 passed" in out
-    for place in _ENDS:
+    for place in _END_SELECTORS:
         expect(page.locator(place)).to_contain_text("passed")
-    # An event may be late for one question when it gets to the disk, and for one when it is drawn.
-    ends = _ends(tmp_path / ".orchestrator" / "runs")
-    asked = [monitor.asked(place, end) for place, end in zip(_ENDS, ends, strict=True)]
-    assert max(asked) <= 3, asked
+    # An event may miss one request while it is written to disk, and one while it is drawn.
+    ends = end_times(tmp_path / ".orchestrator" / "runs")
+    requests = [
+        monitor.requests_until(place, end) for place, end in zip(_END_SELECTORS, ends, strict=True)
+    ]
+    assert max(requests) <= 3, requests
 
     page.reload()
     monitor.tab("Context")
@@ -137,15 +145,15 @@ def test_a_run_is_watched_from_its_first_step_to_its_end(
     expect(page.locator("#key-history tbody tr")).to_have_count(2)
     page.locator("#as-of [role=slider]").press("ArrowLeft")
     page.locator("#as-of [role=slider]").press("ArrowLeft")
-    expect(page.locator("#as-of-told")).to_contain_text("before the first step ended")
+    expect(page.locator("#as-of-told")).to_contain_text("Before the end of the first step")
     expect(row).to_have_count(0)
     assert monitor.errors == []
 
 
-def test_a_step_that_is_selected_in_the_graph_is_selected_everywhere(
-    bench: Path, watch: Watch
+def test_step_selected_in_the_graph_is_selected_in_all_tabs(
+    bench: Path, open_monitor: OpenMonitor
 ) -> None:
-    monitor = watch(bench)
+    monitor = open_monitor(bench)
     page = monitor.page
     monitor.open(RUN)
     expect(page.locator("#bar .badge")).to_have_text("! interrupted")
@@ -168,26 +176,26 @@ def test_a_step_that_is_selected_in_the_graph_is_selected_everywhere(
     assert monitor.errors == []
 
 
-def test_a_page_whose_answers_are_late_goes_on(bench: Path, watch: Watch) -> None:
+def test_page_keeps_updating_when_replies_are_late(bench: Path, open_monitor: OpenMonitor) -> None:
     built = Built(bench, LATER).begin("flash")
-    monitor = watch(bench)
+    monitor = open_monitor(bench)
     monitor.open(LATER, "Steps")
     expect(monitor.page.locator("#steps .ag-row")).to_contain_text("waiting")
-    monitor.late = 1.3  # longer than it would wait until it asks again
+    monitor.late = 1.3  # longer than the interval between two requests
     built.start("flash")
 
     expect(monitor.page.locator("#steps .ag-row")).to_contain_text("running")
     built.cut()
 
 
-def test_nothing_that_a_run_says_is_obeyed(tmp_path: Path, watch: Watch) -> None:
+def test_markup_in_a_run_is_not_executed(tmp_path: Path, open_monitor: OpenMonitor) -> None:
     built = Built(tmp_path, RUN, EVIL, name=EVIL, test_meta={"dut": EVIL})
     built.begin(EVIL, "plain")
     built.change(EVIL, f"a.{EVIL}", EVIL)
     built.start(EVIL)
     built.finish(EVIL, "failed", reason=EVIL, kind=EVIL, measured={EVIL: 1.0})
     built.seal(1)
-    monitor = watch(tmp_path)
+    monitor = open_monitor(tmp_path)
     page = monitor.page
     monitor.open(RUN, "Steps")
     page.locator("#steps .ag-row").first.click()

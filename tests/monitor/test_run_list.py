@@ -1,4 +1,4 @@
-"""The list of runs: each is read once, and again when it has changed."""
+"""List of runs: each run is read once, and again after a change."""
 
 import shutil
 import time
@@ -14,19 +14,19 @@ from tests.runs.built import Built
 GOING = "20261126T000000Z-0003"
 
 
-def read(shelf: RunListCache) -> list[dict[str, Any]]:
-    """Wait until all runs were read."""
+def read(run_list: RunListCache) -> list[dict[str, Any]]:
+    """Return the rows once all runs have been read."""
     until = time.monotonic() + 30
-    while any(row["verdict"] == "…" for row in shelf.rows()):
+    while any(row["verdict"] == "…" for row in run_list.rows()):
         assert time.monotonic() < until
-    return shelf.rows()
+    return run_list.rows()
 
 
-def test_runs_are_listed_the_newest_first(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_listed_newest_first(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = Built(bench, GOING, test_meta={"dut": {"serial": "A17"}}).begin("flash")
-    shelf = RunListCache(RunCache(bench))
+    run_list = RunListCache(RunCache(bench))
 
-    rows = read(shelf)
+    rows = read(run_list)
     assert [(row["id"], row["verdict"]) for row in rows] == [
         (GOING, "running"),
         (RUN, "interrupted"),
@@ -34,14 +34,14 @@ def test_runs_are_listed_the_newest_first(bench: Path, monkeypatch: pytest.Monke
     ]
     assert rows[0]["dut"] == "A17"
     assert rows[2]["steps"] == "2 passed"
-    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)  # those are known
+    monkeypatch.setattr("pytest_orchestrator.runs.lookup.load_record", None)  # cached
     built.step("flash")
-    assert shelf.rows()[0]["steps"] == "1 passed"
+    assert run_list.rows()[0]["steps"] == "1 passed"
     shutil.rmtree(bench / RUN)
-    assert [row["id"] for row in shelf.rows()] == [GOING, OLDER]
+    assert [row["id"] for row in run_list.rows()] == [GOING, OLDER]
 
 
-def test_a_folder_without_a_journal_hides_no_other(bench: Path) -> None:
+def test_folder_without_a_journal_does_not_hide_other_runs(bench: Path) -> None:
     (bench / GOING).mkdir()
 
     assert [row["verdict"] for row in read(RunListCache(RunCache(bench)))] == [

@@ -1,4 +1,4 @@
-"""The monitor as a process: its link, the port that is taken, and how it ends."""
+"""The monitor as a process: its link, a port in use, and its end."""
 
 import os
 import re
@@ -25,7 +25,7 @@ _COMMAND = (sys.executable, "-m", "pytest_orchestrator", "monitor")
 
 @pytest.fixture
 def start(bench: Path) -> Iterator[Start]:
-    """Start a monitor at a port; return its process, its port and its link."""
+    """Return a function that starts a monitor and returns its process, port and link."""
     started: list[Process] = []
 
     def begin(port: int, *more_options: str, **environ: str) -> tuple[Process, int, str]:
@@ -53,7 +53,7 @@ def start(bench: Path) -> Iterator[Start]:
             one.kill()
 
 
-def test_it_serves_until_it_is_told_to_end(start: Start) -> None:
+def test_monitor_serves_until_a_signal_or_the_end_of_its_input(start: Start) -> None:
     first, port, link = start(0)
     second, next_port, _ = start(port)
     jar = urllib.request.HTTPCookieProcessor(CookieJar())
@@ -61,11 +61,11 @@ def test_it_serves_until_it_is_told_to_end(start: Start) -> None:
     with urllib.request.build_opener(jar).open(link, timeout=30) as answer:
         assert answer.status == 200
         assert answer.url == f"http://127.0.0.1:{port}/"
-    assert next_port > port  # which is taken
+    assert next_port > port  # `port` is in use
     first.send_signal(signal.SIGINT)
     assert first.communicate(timeout=30)[0] == ""
     assert second.stdin is not None
-    second.stdin.close()  # whoever started it is gone
+    second.stdin.close()  # the process that started the monitor has ended
     assert (first.returncode, second.wait(30)) == (0, 0)
 
 
@@ -75,7 +75,7 @@ mv "$SEEN.part" "$SEEN"
 """
 
 
-def test_a_browser_is_led_on_by_a_file_that_no_other_user_can_read(
+def test_browser_opens_a_redirect_file_that_no_other_user_can_read(
     start: Start, bench: Path, tmp_path: Path
 ) -> None:
     browser, seen = tmp_path / "browser", tmp_path / "seen"
@@ -96,7 +96,7 @@ def test_a_browser_is_led_on_by_a_file_that_no_other_user_can_read(
     assert not Path(uri.removeprefix("file://")).exists()
 
 
-def test_connections_that_ask_for_nothing_take_few_threads_and_give_way(start: Start) -> None:
+def test_idle_connections_take_few_threads_and_are_closed(start: Start) -> None:
     one, port, link = start(0)
     idle = [socket.create_connection(("127.0.0.1", port), 30) for _ in range(200)]
     idle[-1].sendall(b"GET / HTTP/1.1\r\n")
@@ -111,7 +111,7 @@ def test_connections_that_ask_for_nothing_take_few_threads_and_give_way(start: S
         each.close()
 
 
-def test_without_dash_one_line_says_what_to_install(
+def test_missing_dash_is_reported_with_the_install_command(
     bench: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "dash", None)

@@ -1,4 +1,4 @@
-"""A graph as Cytoscape draws it, and as a picture where it cannot."""
+"""Graph tab: the Cytoscape graph, and the picture of a recipe with too many steps."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ STEPS: list[dict[str, Any]] = [
 ]
 
 
-def test_boxes_have_states_and_arrows_what_is_waited_for() -> None:
-    found = graph.elements(STEPS, ["flash", "measure"], "note")
-    boxes = {one["data"]["id"]: one["classes"].split() for one in found if "label" in one["data"]}
-    arrows = {
+def test_graph_has_a_node_per_step_and_an_edge_per_dependency() -> None:
+    drawn = graph.elements(STEPS, ["flash", "measure"], "note")
+    nodes = {one["data"]["id"]: one["classes"].split() for one in drawn if "label" in one["data"]}
+    edges = {
         (one["data"]["source"], one["data"]["target"]): one["classes"].split()
-        for one in found
+        for one in drawn
         if "source" in one["data"]
     }
 
-    assert found[0]["data"]["label"] == "flash\n✔ passed · 1.50 s"
-    assert boxes["flash"] == ["passed", "critical"]
-    assert boxes["note"] == ["waiting", "picked"]
-    assert arrows == {
+    assert drawn[0]["data"]["label"] == "flash\n✔ passed · 1.50 s"
+    assert nodes["flash"] == ["passed", "critical"]
+    assert nodes["note"] == ["waiting", "picked"]
+    assert edges == {
         ("flash", "measure"): ["critical"],
         ("flash", "note"): ["weak"],
         ("measure", "power_off"): ["weak"],
@@ -34,7 +34,7 @@ def test_boxes_have_states_and_arrows_what_is_waited_for() -> None:
     }
 
 
-def test_a_graph_that_is_too_large_for_a_browser_is_a_picture() -> None:
+def test_graph_with_too_many_steps_is_a_picture() -> None:
     many = [{"name": f"step_{number}"} for number in range(301)]
 
     shown = graph.graph(many, (), None, "graph").to_plotly_json()
