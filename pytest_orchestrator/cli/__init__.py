@@ -1,1 +1,1 @@
-"""Command line: results on stdout, all else on stderr; exit codes 0, 1 and 2."""
+"""Command line: results on stdout, messages on stderr, exit codes 0, 1 and 2."""

@@ -1,4 +1,4 @@
-"""Argument parser of the command line, usage errors, help examples."""
+"""Argument parser of the command line: suggestions, argument types, examples in help."""
 
 import argparse
 import re
@@ -11,35 +11,35 @@ from pytest_orchestrator.reports.text import IN_A_LINE
 
 
 class UsageError(Exception):
-    """A command line that cannot be meant; its text says why."""
+    """A command line with wrong arguments; the text of the error says why."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest of the words that it knows, as Python does from 3.14 on."""
+    """Argument parser that suggests the nearest valid choice, as Python does from 3.14 on."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and exit with 2."""
+        """Print the usage and the error, and exit with code 2."""
         choice = re.fullmatch(
             r"argument (.*): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL
         )
         if choice:
             names = re.findall(r"[\w-]+", choice[3])
-            what = choice[1].lower() if choice[1].isalpha() else "word"
+            what = choice[1].lower() if choice[1].isalpha() else "command"
             message = f"no {what} '{choice[2]}'{nearest_of(choice[2], names)}"
         super().error(message.translate(IN_A_LINE))
 
 
 def nearest_of(name: str, names: Collection[str]) -> str:
-    """Name the nearest of a few names, or all of them where none is near."""
+    """Return a hint with the nearest name, or with all names if none is near."""
     return nearest(name, names) or f"; there is {', '.join(names)}"
 
 
 def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
-    """Return a type of arguments: one of some names.
+    """Return an argument type that accepts only the given names.
 
     Args:
-        what: What they name, in a word.
-        names: The names.
+        what: What the names denote, in one word, for the error.
+        names: The accepted names.
     """
 
     def checked(text: str) -> str:
@@ -51,10 +51,10 @@ def one_of(what: str, names: Collection[str]) -> Callable[[str], str]:
 
 
 def existing(text: str) -> Path:
-    """Return the path that an argument names.
+    """Return the existing path that an argument names.
 
     Raises:
-        argparse.ArgumentTypeError: Nothing is there; the text has the nearest name.
+        argparse.ArgumentTypeError: The path does not exist; the text suggests the nearest one.
     """
     path = Path(text)
     if path.exists():
@@ -70,10 +70,10 @@ PROGRAM: Final = "pytest-orchestrator"
 
 
 def with_example(words: str) -> dict[str, Any]:
-    """Return what a parser is made with so that its help ends with an example.
+    """Return the keyword arguments of a parser whose help ends with an example.
 
     Args:
-        words: What follows the name of the program.
+        words: The example without the name of the program.
     """
     return {
         "epilog": f"example:\n  {PROGRAM} {words}",

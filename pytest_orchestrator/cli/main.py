@@ -1,4 +1,4 @@
-"""Entry point of the command line: verbs, version, exit codes."""
+"""Entry point of the command line: commands, version, exit codes."""
 
 import argparse
 import io
@@ -19,29 +19,29 @@ _OPTIONS = ("-h", "--help", "--version")
 
 
 class Verb(Protocol):
-    """A module of `verbs`; its docstring says what it does."""
+    """Interface of a module of `verbs`; its docstring is the help text of the command."""
 
     EXAMPLE: str
-    """What follows the name of the program in a command that works."""
+    """A working command without the name of the program."""
 
-    # PASSES_ON = True: arguments that it does not know are its `args.rest`, and no mistake.
+    # PASSES_ON = True: unknown arguments are no error and are passed to it as `args.rest`.
 
     __doc__: str
 
     def declare(self, parser: argparse.ArgumentParser) -> None:
-        """Say which arguments there are."""
+        """Declare the arguments."""
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; return how the process exits.
+        """Run the command and return the exit code.
 
         Raises:
-            Mistake: The command line is wrong.
+            UsageError: The command line is wrong.
         """
 
 
 def known_verbs() -> dict[str, Verb]:
     """Return all verbs by name."""
-    # What pkgutil has for that imports inspect, which takes as long as all verbs together.
+    # Not by pkgutil: it imports inspect, which takes as long as all verbs together.
     files = Path(verbs.__path__[0]).glob("[!_]*.py")
     names = sorted(file.stem for file in files)
     return {name: cast("Verb", import_module(f"{verbs.__name__}.{name}")) for name in names}
@@ -51,35 +51,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: The words after the name of the program; those of the process where None.
+        argv: The arguments after the name of the program; None takes those of the process.
 
     Returns:
-        0 where all is well, 1 where what was asked for is not, 2 where the question is wrong.
+        0 for success, 1 for a negative result such as a recipe with errors, 2 for a wrong command
+        line.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be in no encoding
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may not be encodable
         sys.stdout.reconfigure(errors="backslashreplace")
     known = known_verbs()
     parser, each = _parsers(known)
     _complete(parser)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
-        parser.error(f"name a verb: {', '.join(known)}; --help tells what each does")
+        parser.error(f"name a command: {', '.join(known)}; --help describes them")
     if words[0].startswith("-") and words[0] not in _OPTIONS:
-        _refuse(parser, words[0])  # else the verb would be missed first
-    args, strange = parser.parse_known_args(words)
-    # A verb that has verbs of its own says whose arguments these are.
-    asked: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
-    args.rest = strange
-    if strange and not getattr(known[args.verb], "PASSES_ON", False):
-        _refuse(asked, strange[0])
+        _refuse(parser, words[0])  # argparse would report the missing command instead
+    args, unknown = parser.parse_known_args(words)
+    # A subcommand sets `parser`, so that the error shows its usage.
+    used: argparse.ArgumentParser = getattr(args, "parser", each[args.verb])
+    args.rest = unknown
+    if unknown and not getattr(known[args.verb], "PASSES_ON", False):
+        _refuse(used, unknown[0])
     try:
         code = known[args.verb].run(args)
         sys.stdout.flush()
-    except UsageError as mistake:
-        asked.error(str(mistake))
+    except UsageError as error:
+        used.error(str(error))
     except KeyboardInterrupt:
         return 2
-    except BrokenPipeError:  # of `| head`; what is left must not be written at the end either
+    except BrokenPipeError:  # as by `| head`; the rest must not be written at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
@@ -90,11 +91,11 @@ def _parsers(
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = Parser(
         prog=PROGRAM,
-        description="Recipes of pytest, without pytest.",
+        description="Check, inspect and manage recipes and past runs.",
         **with_example("validate"),
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    group = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
+    group = parser.add_subparsers(metavar="COMMAND", dest="verb", required=True)
     each: dict[str, argparse.ArgumentParser] = {}
     for name, verb in known.items():
         first, _, rest = verb.__doc__.partition("\n")
@@ -109,7 +110,7 @@ def _parsers(
 
 
 def _refuse(parser: argparse.ArgumentParser, word: str) -> NoReturn:
-    """Tell of an argument that there is none of."""
+    """Exit with an error for an unknown option or a superfluous argument."""
     options = re.findall(r"--[\w-]+", parser.format_help())
     what = "no option" if word.startswith("-") else "one argument too many:"
     parser.error(f"{what} '{word}'{nearest(word.partition('=')[0], options)}")
@@ -123,7 +124,7 @@ def _complete(parser: argparse.ArgumentParser) -> None:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only where it is asked for."""
+    """Option `--version`, which looks the version up only when it is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         import pytest_orchestrator

@@ -1,6 +1,6 @@
 """Project of a command: rootdir, settings, recipes.
 
-pytest itself takes as long to import as all else that a command does.
+The files of settings are read without pytest, whose import alone takes as long as a command.
 """
 
 import os
@@ -28,7 +28,7 @@ _FILES = (
     "tox.ini",
     "setup.cfg",
 )
-"""Files that settings of pytest may be in, the strongest first."""
+"""Files that may contain settings of pytest, in the order of their precedence."""
 
 _MAX_SIZE = "1MiB"
 
@@ -38,8 +38,8 @@ class Project(NamedTuple):
 
     Attributes:
         root: The rootdir.
-        settings: The ini keys that are given, as their file has them.
-        file: The file that has them; None where there is none.
+        settings: The ini keys that are set, with the values of their file.
+        file: The file of settings; None if the project has none.
     """
 
     root: Path
@@ -48,7 +48,7 @@ class Project(NamedTuple):
 
     @property
     def max_bytes(self) -> int:
-        """The largest size of a recipe."""
+        """The largest size of a recipe, in bytes."""
         text = str(self.settings.get("recipe_max_size", _MAX_SIZE))
         try:
             return int(quantity(text, SIZES))
@@ -57,7 +57,7 @@ class Project(NamedTuple):
 
     @property
     def shell(self) -> str | tuple[str, ...] | None:
-        """What runs command lines of recipes that name no shell; None where nothing says so."""
+        """The shell of steps that name none (ini key recipe_shell); None if it is not set."""
         from pytest_orchestrator.recipe.model import key_types
 
         text = str(self.settings.get("recipe_shell", "")).strip()
@@ -67,7 +67,7 @@ class Project(NamedTuple):
             raise UsageError(f"ini key recipe_shell: {text!r} {error}") from None
 
     def shown(self, path: Path) -> str:
-        """Return a path as messages show it: relative to the rootdir where it is below."""
+        """Return a path as messages show it: relative to the rootdir if it is inside."""
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
     def listed(self, key: str) -> list[str]:
@@ -76,34 +76,34 @@ class Project(NamedTuple):
         return shlex.split(value) if isinstance(value, str) else list(map(str, value))
 
     def recipes(self, paths: Sequence[Path]) -> Iterator[Path]:
-        """Return the files that must be recipes or may be, each once.
+        """Yield each recipe file once: files that must be recipes, and files that look like one.
 
         Args:
-            paths: Files and folders that are asked for; all of the project where there is none.
+            paths: The files and folders to search; without any the whole project is searched.
         """
-        asked = _absolute(paths)
-        known = asked or [self.root / name for name in self.listed("testpaths")]
+        named = _absolute(paths)
+        starts = named or [self.root / name for name in self.listed("testpaths")]
         patterns = self.listed("recipe_files")
-        for path, found in claimed(asked or [self.root], self.root, patterns, known):
-            if found == "must be" or _looks_so(path):
+        for path, claim in claimed(named or [self.root], self.root, patterns, starts):
+            if claim == "must be" or _looks_like_recipe(path):
                 yield path
 
     def inventory(self) -> "Inventory":
-        """Return its scriptlets."""
+        """Return the scriptlets of the project."""
         from pytest_orchestrator.scriptlets.discovery import take
 
         folders = [self.root / name for name in self.listed("pythonpath")]
         return take(self.root, self.recipes(()), folders)
 
 
-def _looks_so(path: Path) -> bool:
+def _looks_like_recipe(path: Path) -> bool:
     from pytest_orchestrator.recipe.parsing.source import looks_like_recipe
 
     return looks_like_recipe(path)
 
 
 def project(paths: Sequence[Path] = ()) -> Project:
-    """Find the project that some paths, or else the working directory, belong to."""
+    """Return the project of the given paths, or of the working directory without any."""
     here = Path.cwd()
     ancestor = _ancestor(_absolute(paths)) if paths else here
     return (
@@ -124,13 +124,13 @@ def _ancestor(paths: Sequence[Path]) -> Path:
 
 
 def configured(folder: Path) -> Project | None:
-    """Find the project that a folder belongs to by its files of settings.
+    """Return the project of a folder by the files of settings in it and its parents.
 
     Returns:
-        The project of the nearest file of settings; of any pyproject.toml without one;
-        None where there is neither.
+        The project of the nearest file with settings of pytest; else that of the nearest
+        pyproject.toml without any; else None.
     """
-    spare = None
+    fallback = None
     for place in (folder, *folder.parents):
         for name in _FILES:
             path = place / name
@@ -138,9 +138,9 @@ def configured(folder: Path) -> Project | None:
                 settings = _settings(path)
                 if settings is not None:
                     return Project(place, settings, path)
-                if name == "pyproject.toml" and spare is None:
-                    spare = Project(place, {})
-    return spare
+                if name == "pyproject.toml" and fallback is None:
+                    fallback = Project(place, {})
+    return fallback
 
 
 def _set_up(folder: Path) -> Project | None:
@@ -149,7 +149,7 @@ def _set_up(folder: Path) -> Project | None:
 
 
 def _settings(path: Path) -> Mapping[str, Any] | None:
-    """Return the settings of pytest in a file; None where it is not about pytest."""
+    """Return the settings of pytest in a file; None if it contains none."""
     try:
         text = files.text(path)
         return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
@@ -162,10 +162,10 @@ def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
 
     document = tomllib.loads(text)
     if name != "pyproject.toml":
-        found: Mapping[str, Any] = document.get("pytest", {})
-        return found
-    own: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
-    return own.get("ini_options", own) if own is not None else None
+        settings: Mapping[str, Any] = document.get("pytest", {})
+        return settings
+    table: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
+    return table.get("ini_options", table) if table is not None else None
 
 
 def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
@@ -182,41 +182,42 @@ def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:
     return {} if name in ("pytest.ini", ".pytest.ini") else None
 
 
-_OF_PLUGINS = ("unknown type", "unknown criterion")
+_PLUGIN_ERRORS = ("unknown type", "unknown criterion")
+"""Errors that vanish if a plugin defines the name."""
 
 
 class Recipes:
-    """Reads recipes.
+    """Cached loader of the recipes of a project.
 
     Args:
-        about: Their project.
+        about: The project.
     """
 
     def __init__(self, about: Project) -> None:
 
         self._about = about
-        self._read: dict[Path, Recipe | RecipeError] = {}
+        self._loaded: dict[Path, Recipe | RecipeError] = {}
 
     def at(self, path: Path) -> "Recipe | RecipeError":
-        """Return a recipe, or what is wrong with it."""
+        """Return the recipe of a file, or its errors."""
         from pytest_orchestrator.recipe import BUILT_IN, RecipeError
 
-        if path not in self._read:
-            found = self._loaded(path, BUILT_IN.with_shell(self._about.shell))
-            # Asking pytest for its plugins takes longer than most commands; few recipes need it.
-            if isinstance(found, RecipeError) and _may_be_of_plugins(found):
-                found = self._loaded(path, self._extensions)
-            self._read[path] = found
-        return self._read[path]
+        if path not in self._loaded:
+            recipe = self._load(path, BUILT_IN.with_shell(self._about.shell))
+            # Starting pytest for its plugins takes longer than most commands; few recipes need it.
+            if isinstance(recipe, RecipeError) and _may_need_plugins(recipe):
+                recipe = self._load(path, self._extensions)
+            self._loaded[path] = recipe
+        return self._loaded[path]
 
     def good(self, path: Path) -> "Recipe | None":
-        """Return a recipe; None where it is no good one."""
+        """Return the recipe of a file; None if it has errors."""
         from pytest_orchestrator.recipe import RecipeError
 
-        found = self.at(path)
-        return None if isinstance(found, RecipeError) else found
+        recipe = self.at(path)
+        return None if isinstance(recipe, RecipeError) else recipe
 
-    def _loaded(self, path: Path, known: "Extensions") -> "Recipe | RecipeError":
+    def _load(self, path: Path, known: "Extensions") -> "Recipe | RecipeError":
         from pytest_orchestrator.recipe import RecipeError, load
 
         about = self._about
@@ -231,10 +232,10 @@ class Recipes:
 
 
 def extensions_of(about: Project) -> "Extensions":
-    """Return what the plugins of a project bring.
+    """Return the step types and criteria that the plugins of a project define.
 
     Raises:
-        Mistake: That cannot be told.
+        UsageError: pytest cannot be started to collect them.
     """
     from pytest_orchestrator.plugin.extensions import project_extensions
 
@@ -244,9 +245,9 @@ def extensions_of(about: Project) -> "Extensions":
         raise UsageError(str(error)) from None
 
 
-def _may_be_of_plugins(error: "RecipeError") -> bool:
+def _may_need_plugins(error: "RecipeError") -> bool:
     return any(
-        problem.head.startswith(_OF_PLUGINS)
-        or (problem.cause is not None and _may_be_of_plugins(problem.cause))
+        problem.head.startswith(_PLUGIN_ERRORS)
+        or (problem.cause is not None and _may_need_plugins(problem.cause))
         for problem in error.problems
     )

@@ -1,4 +1,4 @@
-"""Run arguments of verbs: finds a recorded run by what a person types."""
+"""Arguments that select a run: by id, prefix of an id, `latest`, or folder."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ ONE = "a run: its id, the beginning of it, latest, or the path of its folder"
 
 
 def runs_folder() -> Path:
-    """Return the folder that has the runs of this project."""
+    """Return the folder that contains the runs of this project."""
     about = project()
     return about.root / str(about.settings.get("recipe_run_dir", _DIR))
 
@@ -25,10 +25,10 @@ def run_folder(name: str) -> Path:
     """Return the folder of a run.
 
     Args:
-        name: What `ONE` says.
+        name: The argument, as `ONE` describes it.
 
     Raises:
-        Mistake: There is no such run.
+        UsageError: The run does not exist.
     """
     from pytest_orchestrator.runs import lookup
 
@@ -39,19 +39,19 @@ def run_folder(name: str) -> Path:
 
 
 def run_record(name: str) -> "RunRecord":
-    """Read a run.
+    """Return the record of a run, selected by an argument.
 
     Raises:
-        Mistake: There is no such run.
+        UsageError: The run does not exist.
     """
     return read_run(run_folder(name))
 
 
 def read_run(folder: Path) -> "RunRecord":
-    """Read the run of a folder.
+    """Return the record of the run in a folder.
 
     Raises:
-        Mistake: There is none in it.
+        UsageError: The folder contains no run.
     """
     from pytest_orchestrator.runs import lookup
 
@@ -64,9 +64,9 @@ def read_run(folder: Path) -> "RunRecord":
 def declare_run(
     parser: argparse.ArgumentParser, *names: str, nargs: str | None = None, **more: Any
 ) -> None:
-    """Declare an argument that names a run, completed by those that there are."""
-    told = {"help": ONE, **({"nargs": nargs} if nargs else {}), **more}
-    parser.add_argument(*names, **told).completer = _ids  # type: ignore[attr-defined]
+    """Declare an argument that selects a run, with shell completion of run ids."""
+    options = {"help": ONE, **({"nargs": nargs} if nargs else {}), **more}
+    parser.add_argument(*names, **options).completer = _ids  # type: ignore[attr-defined]
 
 
 def _ids(**_: object) -> list[str]:

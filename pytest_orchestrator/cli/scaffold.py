@@ -1,4 +1,4 @@
-"""Scaffolding: files rendered from templates, never over an existing one."""
+"""Scaffolding: files rendered from templates, which never replace an existing file."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ class Draft(NamedTuple):
     """A file to be written.
 
     Attributes:
-        path: Where, relative to the folder of the project.
-        text: What is in it.
-        note: What it is for, in a few words.
-        may_run: It gets its run bit.
+        path: Its path, relative to the folder of the project.
+        text: Its content.
+        note: Its purpose, in a few words.
+        may_run: The file is made executable.
     """
 
     path: str
@@ -25,10 +25,10 @@ class Draft(NamedTuple):
     may_run: bool = False
 
     def write(self, root: Path) -> None:
-        """Write it.
+        """Write the file.
 
         Raises:
-            Mistake: It is there, or cannot be written.
+            UsageError: The file exists, or cannot be written.
         """
         path = root / self.path
         try:
@@ -38,16 +38,16 @@ class Draft(NamedTuple):
             if self.may_run:
                 path.chmod(path.stat().st_mode | (path.stat().st_mode & 0o444) >> 2)
         except FileExistsError as error:
-            raise UsageError(f"{error.filename} is there already") from None
+            raise UsageError(f"{error.filename} already exists") from None
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from None
 
 
 def rendered(template: str, **values: Any) -> str:
-    """Return the text that a template makes of values; its signs are `«` and `»`."""
+    """Render a template; its delimiters are `«` and `»`."""
     import jinja2
 
-    environment = jinja2.Environment(  # noqa: S701  # nothing of it is HTML
+    environment = jinja2.Environment(  # noqa: S701  # no template is HTML
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         variable_start_string="«",

@@ -3,15 +3,15 @@
 #     update_state.sh - read and write the live Context from a shell
 #
 # DESCRIPTION
-#     Asks the Context that a step runs on, while it runs: what it writes is there at once for
-#     everybody else, and stands in the history as written by the step. Outside a step it asks the
-#     Context that `pytest --recipe-serve` or `pytest-orchestrator serve` serves for this folder or
-#     one above. Plain bash: no Python starts, and nothing else is needed.
+#     In a step it uses the Context of that step: other processes see a change at once, and the
+#     history names the step as its author. Outside of a step it uses the Context that
+#     `pytest --recipe-serve` or `pytest-orchestrator serve` serves for this folder or one above.
+#     It needs bash and no other program; no Python starts.
 #
 # USAGE
-#     update_state.sh get PATH [--text]      print a value as JSON; --text: a text as it is
+#     update_state.sh get PATH [--text]      print a value as JSON; --text: a text without quotes
 #     update_state.sh set KEY JSON           store a value
-#     update_state.sh set KEY --text TEXT    store a text, whatever is in it
+#     update_state.sh set KEY --text TEXT    store a text without parsing it
 #     update_state.sh append KEY JSON        add an item to a list; also with --text TEXT
 #     update_state.sh increment KEY [N]      add to a number, and print the sum (default: 1)
 #     update_state.sh delete KEY             remove a key
@@ -20,15 +20,15 @@
 #     update_state.sh keys                   print all keys, one JSON list
 #     update_state.sh history KEY            print all changes of a key, one JSON list
 #
-#     --who NAME   who changes it (default: the step)
+#     --who NAME   author that is recorded with a change (default: the step)
 #
 # RETURNS
-#     stdout: one line of JSON, or nothing where there is nothing to tell. stderr: what is wrong.
-#     Exit code 0; 1 where the Context refuses (no such key, not a list); 2 where the command line
-#     is wrong or no Context is served.
+#     stdout: one line of JSON, or nothing if there is no result. stderr: error messages.
+#     Exit code 0; 1 if the Context refuses the request (no such key, not a list); 2 if the command
+#     line is wrong or no Context is served.
 #
 # LIMITATIONS
-#     TCP only, no Unix sockets: bash knows no more. A value has no NUL bytes and at most 4 MiB.
+#     TCP only, since bash cannot open Unix sockets. A value has no NUL bytes and at most 4 MiB.
 set -u
 export LC_ALL=C
 
@@ -44,7 +44,7 @@ fail() {
     exit "$2"
 }
 
-# quoted TEXT: sets `quoted` to it as JSON
+# quoted TEXT: set `quoted` to the JSON string of a text
 quoted() {
     local code hex char
     quoted=${1//\\/\\\\}
@@ -59,7 +59,7 @@ quoted() {
     quoted="\"$quoted\""
 }
 
-# plain JSON: sets `plain` to the text that a JSON text stands for
+# plain JSON: set `plain` to the text of a JSON string
 plain() {
     plain=${1#\"}
     plain=${plain%\"}
@@ -68,9 +68,9 @@ plain() {
     plain=${plain%.}
 }
 
-# whereabouts: sets `address` and `token`
-whereabouts() {
-    local folder=$PWD file told
+# find_server: set `address` and `token`
+find_server() {
+    local folder=$PWD file content
     address=${ORCHESTRATOR_ADDRESS:-}
     token=${ORCHESTRATOR_TOKEN:-}
     [[ -z $address ]] || return 0
@@ -80,17 +80,17 @@ whereabouts() {
         [[ -n $folder && $folder != / ]] || fail "no Context is served: ORCHESTRATOR_ADDRESS is not set, and .orchestrator/server.json is in no folder from here up; start one by \`pytest-orchestrator serve\`, or \`pytest --recipe-serve\`" 2
         folder=${folder%/*}
     done
-    told=$(<"$file") || fail "$file cannot be read" 2
-    [[ $told =~ \"address\":\ *\"([^\"]*)\" ]] || fail "$file does not say where a Context is served" 2
+    content=$(<"$file") || fail "$file cannot be read" 2
+    [[ $content =~ \"address\":\ *\"([^\"]*)\" ]] || fail "$file does not say where a Context is served" 2
     address=${BASH_REMATCH[1]}
-    [[ $told =~ \"token\":\ *\"([^\"]*)\" ]] && token=${BASH_REMATCH[1]}
+    [[ $content =~ \"token\":\ *\"([^\"]*)\" ]] && token=${BASH_REMATCH[1]}
 }
 
-# asked LINE: sends it and sets `reply`
-asked() {
+# request LINE: send a request and set `reply`
+request() {
     local rest
     printf '%s\n' "$1" >&3
-    # Bash reads a socket byte by byte; what is long is left to a program.
+    # Bash reads a socket byte by byte, so `head` reads the rest of a long reply.
     IFS= read -r -n 4096 reply <&3 || [[ -n $reply ]] || fail 'the Context has closed the connection' 2
     if ((${#reply} == 4096)); then
         rest=$(head -n 1 <&3)
@@ -98,7 +98,7 @@ asked() {
     fi
 }
 
-# Words: the operation, a key, a value; options anywhere.
+# Arguments: the operation, a key, a value; options at any place.
 op= key= value= has_key= has_value= as_text= who=
 while (($#)); do
     case $1 in
@@ -123,7 +123,7 @@ while (($#)); do
             value=${1//$'\n'/ } has_value=1
             [[ $value == *[![:space:]]* ]] || usage 'a value is empty; write --text for a text'
         else
-            usage "one word too many: '$1'"
+            usage "one argument too many: '$1'"
         fi
         ;;
     esac
@@ -133,7 +133,7 @@ done
 case $op in
 full | keys) [[ -z $has_key ]] || usage "$op takes no key" ;;
 get | delete | history | set | append | increment | pop) [[ -n $has_key ]] || usage "$op needs a key" ;;
-'') usage 'say what to do' ;;
+'') usage 'name an operation' ;;
 *) usage "no operation '$op'" ;;
 esac
 case $op in
@@ -145,27 +145,27 @@ if [[ $op == pop && -n $has_value && ! $value =~ ^-?[0-9]+$ ]]; then
     usage "the index of pop is a whole number, not '$value'"
 fi
 
-whereabouts
+find_server
 [[ $address != */* ]] || fail "bash cannot use a Unix socket such as $address; use pytest-orchestrator ctx" 2
 host=${address%:*}
 host=${host#[}
 host=${host%]}
 { exec 3<>"/dev/tcp/$host/${address##*:}"; } 2>/dev/null || fail "no Context is served at $address; start one by \`pytest-orchestrator serve\`, or \`pytest --recipe-serve\`" 2
 
-# What stands later in the line wins: nothing in a value can change what is asked.
+# The last of equal members wins. So the value stands first: nothing in it can change the request.
 line='{'
 case $op in
 pop) [[ -z $has_value ]] || line+="\"index\":$value," ;;
 *) [[ -z $has_value ]] || line+="\"value\":$value," ;;
 esac
-asks=$op
-[[ $op != get ]] || asks=item
-line+="\"op\":\"$asks\"${has_key:+,\"path\":$key}$who"
+remote_op=$op
+[[ $op != get ]] || remote_op=item
+line+="\"op\":\"$remote_op\"${has_key:+,\"path\":$key}$who"
 quoted "$token"
-if ((${#line} > 60000)); then # the first request must be a short one
-    asked "{\"op\":\"missed\",\"token\":$quoted}"
+if ((${#line} > 60000)); then # the first request of a connection must be short
+    request "{\"op\":\"missed\",\"token\":$quoted}"
 fi
-asked "$line,\"token\":$quoted}"
+request "$line,\"token\":$quoted}"
 
 case $reply in
 '{"ok":true,"value":'*)
@@ -193,5 +193,5 @@ case $reply in
     [[ $kind == request* ]] && fail "$plain" 2
     fail "$plain" 1
     ;;
-*) fail "what answers at $address is no Context" 2 ;;
+*) fail "the server at $address is no Context" 2 ;;
 esac

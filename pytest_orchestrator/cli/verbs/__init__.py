@@ -1,5 +1,5 @@
-"""One file a verb; a new file is a new verb.
+"""Commands of the command line, one module each; a new module is a new command.
 
-A verb declares its arguments and runs. At the top it imports next to nothing: all verbs are
-imported to tell of them, and one is run.
+A module declares its arguments and runs the command. It imports little at its top level, because
+every start imports all of these modules to build the parser.
 """

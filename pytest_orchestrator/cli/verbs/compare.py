@@ -1,6 +1,6 @@
 """Compare two runs: outcomes, durations, memory, measurements, the Context, the code.
 
-What became slower, larger or different is held against the runs before it where there are enough.
+Durations, memory and measurements are compared with up to ten earlier runs, if there are three.
 """
 
 import argparse
@@ -19,24 +19,29 @@ _LONGEST = 40
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     run_selection.declare_run(
         parser, "a", metavar="A", nargs="?", help=f"{run_selection.ONE} (default: the one before B)"
     )
     run_selection.declare_run(
-        parser, "b", metavar="B", nargs="?", default="latest", help="the same (default: latest)"
+        parser,
+        "b",
+        metavar="B",
+        nargs="?",
+        default="latest",
+        help="the run to compare with A (default: latest)",
     )
     parser.add_argument(
         "--factor",
         type=_factor,
         metavar="F",
-        help="how many times what was usual a figure may be (default 2)",
+        help="report figures above F times their median in earlier runs (default: 2)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare them."""
+    """Print the differences; return 1 if B is worse."""
     from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.compare.comparison import compared
     from pytest_orchestrator.runs.compare.drift import FACTOR
@@ -45,45 +50,49 @@ def run(args: argparse.Namespace) -> int:
     after = run_selection.run_folder(args.b)
     known = lookup.earlier_runs(after)
     if args.a is None and not known:
-        raise UsageError(f"there is no run before {after.name} that it could be compared with")
+        raise UsageError(f"there is no run before {after.name} to compare it with")
     before = run_selection.run_folder(args.a) if args.a else known[0]
     history, factor = History(known), args.factor or FACTOR
-    told = compared(
+    comparison = compared(
         run_selection.read_run(before),
         run_selection.read_run(after),
         lambda recipe, step: history.figures(recipe, step, _LAST),
         factor,
     )
     if args.json:
-        say_json(told)
+        say_json(comparison)
     else:
-        say(*_lines(told, factor))
-    return 1 if told["worse"] else 0
+        say(*_lines(comparison, factor))
+    return 1 if comparison["worse"] else 0
 
 
-def _lines(told: Mapping[str, Any], factor: float) -> Iterator[str]:
+def _lines(comparison: Mapping[str, Any], factor: float) -> Iterator[str]:
     rows = [
         (name.upper(), one["id"], one["verdict"], f"{one['seconds']:.1f} s")
-        for name, one in (("a", told["a"]), ("b", told["b"]))
+        for name, one in (("a", comparison["a"]), ("b", comparison["b"]))
     ]
     yield from aligned(rows, frozenset({3}))
     parts = {
-        "outcomes": [_outcome(one) for one in told["outcomes"]],
-        f"out of the usual, by a factor of {factor:g}": [
-            _drift(one) for one in told["figures"] + told["measurements"] if one["drifted"]
+        "outcomes": [_outcome(one) for one in comparison["outcomes"]],
+        f"unusual, by a factor of {factor:g}": [
+            _drift(one)
+            for one in comparison["figures"] + comparison["measurements"]
+            if one["drifted"]
         ],
-        "measurements": [_measured(one) for one in told["measurements"] if one["a"] != one["b"]],
-        "context": [of_key(one) for one in told["context"]],
-        "vars": [_change(f"{one['recipe']} {one['var']}", one) for one in told["vars"]],
-        "code": [_file(one) for one in told["code"]],
-        "environment": [_change(one["name"], one) for one in told["environment"]],
+        "measurements": [
+            _measured(one) for one in comparison["measurements"] if one["a"] != one["b"]
+        ],
+        "context": [of_key(one) for one in comparison["context"]],
+        "vars": [_change(f"{one['recipe']} {one['var']}", one) for one in comparison["vars"]],
+        "code": [_file(one) for one in comparison["code"]],
+        "environment": [_change(one["name"], one) for one in comparison["environment"]],
     }
     for title, lines in parts.items():
         if lines:
             yield from ("", title)
             yield from (f"  {line}" for line in aligned(lines))
     if not any(parts.values()):
-        yield from ("", "no difference but that of noise")
+        yield from ("", "no significant difference")
 
 
 def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -94,9 +103,9 @@ def _outcome(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _drift(one: Mapping[str, Any]) -> tuple[str, ...]:
     from pytest_orchestrator.cli.verbs.runs import shown_figure, with_unit
 
-    usual, unit = shown_figure(one["usual"], one["unit"]), one["unit"]
+    median, unit = shown_figure(one["usual"], one["unit"]), one["unit"]
     times = f"{one['factor']:.3g} times"
-    return _where(one), one["figure"], f"{usual} -> {with_unit(one['b'], unit)}", times
+    return _where(one), one["figure"], f"{median} -> {with_unit(one['b'], unit)}", times
 
 
 def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
@@ -108,7 +117,7 @@ def _measured(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def of_key(one: Mapping[str, Any]) -> tuple[str, ...]:
-    """Write how a key of the Context differs, as the words of a line."""
+    """Return the cells of a line that shows the difference of a Context key."""
     key = f"{one['key']} of {one['scope']}" if "scope" in one else one["key"]
     if "a" not in one:
         return f"+ {key}", _short(one["b"])

@@ -1,6 +1,6 @@
-"""Make a project, or add to one what it lacks.
+"""Create a project, or add missing files to one.
 
-No file that is there is changed: what it would need is told. In an empty folder pytest passes
+Existing files are never changed; needed edits are printed. In an empty folder pytest passes
 at once.
 """
 
@@ -31,17 +31,17 @@ _MARKS = {
     ".gitlab-ci.yml": "pytest",
     ".pre-commit-config.yaml": "pytest-orchestrator",
 }
-"""What a file that is there must have, so that nothing is left to do in it."""
+"""Text that an existing file must contain; without it a needed edit is printed."""
 _CI = {"github": ".github/workflows/recipes.yml", "gitlab": ".gitlab-ci.yml"}
 
 
-class Left(NamedTuple):
-    """What is left to the user, in a file that is there already.
+class ManualEdit(NamedTuple):
+    """An edit of an existing file that is left to the user.
 
     Attributes:
         path: The file.
-        what: What to do.
-        text: What to put in; may be empty.
+        what: The instruction.
+        text: The text to insert; may be empty.
     """
 
     path: str
@@ -50,12 +50,12 @@ class Left(NamedTuple):
 
 
 def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Iterator[Draft]":
-    """Return the files that a project has.
+    """Yield the files of a project.
 
     Args:
         root: Its folder.
-        ci: For which services there is a workflow: ``github``, ``gitlab``.
-        pre_commit: Whether there are hooks of pre-commit.
+        ci: The services that get a workflow: ``github``, ``gitlab``.
+        pre_commit: Include hooks of pre-commit.
     """
     from pytest_orchestrator.cli.project import configured
     from pytest_orchestrator.cli.scaffold import Draft, rendered
@@ -77,43 +77,45 @@ def project_drafts(root: Path, *, ci: "Sequence[str]", pre_commit: bool) -> "Ite
         yield Draft(".pre-commit-config.yaml", rendered("project/pre-commit.yaml"))
 
 
-def left_to_do(root: Path, drafts: "Sequence[Draft]") -> "Iterator[Left]":
-    """Return what files that are there lack of what they would have been."""
+def manual_edits(root: Path, drafts: "Sequence[Draft]") -> "Iterator[ManualEdit]":
+    """Yield the edits that existing files need."""
     texts = {
         draft.path: (root / draft.path).read_text(encoding="utf-8", errors="replace")
         for draft in drafts
         if (root / draft.path).is_file()
     }
-    yield from _settings(root, {draft.path: draft for draft in drafts})
+    yield from _settings_edits(root, {draft.path: draft for draft in drafts})
     for draft in drafts:
         text = texts.get(draft.path)
         if text is None or text == draft.text:
             continue
         if draft.path == "recipe.schema.json":
             command = "pytest-orchestrator schema > recipe.schema.json"
-            yield Left(draft.path, f"is of another version: {command}")
+            yield ManualEdit(draft.path, f"is of another version: {command}")
         elif draft.path == ".gitignore" and ".orchestrator" not in text:
-            yield Left(draft.path, "add", ".orchestrator/\n")
+            yield ManualEdit(draft.path, "add", ".orchestrator/\n")
         elif _MARKS.get(draft.path, "") not in text:
-            yield Left(draft.path, "add to it", draft.text)
+            yield ManualEdit(draft.path, "add to it", draft.text)
 
 
-def _settings(root: Path, drafts: "dict[str, Draft]") -> "Iterator[Left]":
-    """Tell what the settings of pytest lack."""
+def _settings_edits(root: Path, drafts: "dict[str, Draft]") -> "Iterator[ManualEdit]":
+    """Yield the edits that the settings of pytest need."""
     from pytest_orchestrator.cli.project import Project, configured
 
     known = configured(root)
     path = known.file if known is not None and known.root == root else None
     if path is None:
         if (root / "pyproject.toml").exists():
-            yield Left("pyproject.toml", "add", drafts["pyproject.toml"].text)
+            yield ManualEdit("pyproject.toml", "add", drafts["pyproject.toml"].text)
         return
     about = Project(root, known.settings if known else {})
-    asked = about.listed("testpaths")
-    if asked and not any("recipes" in Path(one).parts for one in asked):
-        yield Left(path.name, "add recipes to testpaths, so that pytest runs them")
+    testpaths = about.listed("testpaths")
+    if testpaths and not any("recipes" in Path(one).parts for one in testpaths):
+        yield ManualEdit(path.name, "add recipes to testpaths, so that pytest runs them")
     if _has_dash() and "no:dash" not in " ".join(about.listed("addopts")):
-        yield Left(path.name, "add -p no:dash to addopts: the plugin of Dash costs 400 ms a start")
+        yield ManualEdit(
+            path.name, "add -p no:dash to addopts: the plugin of Dash costs 400 ms a start"
+        )
 
 
 def _has_dash() -> bool:
@@ -121,7 +123,7 @@ def _has_dash() -> bool:
 
 
 def _has_other_recipes(root: Path) -> bool:
-    """Tell whether a project has recipes of its own, and so needs no sample."""
+    """Return True if a project has recipes of its own, so that it needs no sample."""
     from pytest_orchestrator.cli.project import Project
 
     if (root / "recipes" / "hello.yaml").exists():
@@ -140,34 +142,36 @@ next:  {0}pytest                     run it
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.add_argument(
         "folder",
         nargs="?",
         type=Path,
         default=Path(),
         metavar="FOLDER",
-        help="where, made if it is not there (default: here)",
+        help="the folder of the project, created if missing (default: the working directory)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="write nothing, tell what would be")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing, print what would be created"
+    )
     parser.add_argument(
         "--ci",
         action="append",
         default=[],
         type=one_of("service", ("github", "gitlab")),
         metavar="github|gitlab",
-        help="with a workflow for this service; may be given again",
+        help="add a workflow for this service; can be repeated",
     )
-    parser.add_argument("--pre-commit", action="store_true", help="with hooks for pre-commit")
+    parser.add_argument("--pre-commit", action="store_true", help="add hooks for pre-commit")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it."""
+    """Write the missing files and print the needed edits."""
     root = Path.cwd() / args.folder
     if root.exists() and not root.is_dir():
         raise UsageError(f"{args.folder} is no folder")
     drafts = list(project_drafts(root, ci=list(dict.fromkeys(args.ci)), pre_commit=args.pre_commit))
-    todo = list(left_to_do(root, drafts))
+    edits = list(manual_edits(root, drafts))
     is_new = False
     for draft in drafts:
         if (root / draft.path).exists():
@@ -178,9 +182,9 @@ def run(args: argparse.Namespace) -> int:
             draft.write(root)
         word = "would create" if args.dry_run else "created"
         say(f"{word} {draft.path:<33} {draft.note}".rstrip())
-    for one in todo:
-        say(f"left to you: {one.path}: {one.what}")
-        say(*(f"    {line}" for line in one.text.splitlines()))
+    for edit in edits:
+        say(f"left to you: {edit.path}: {edit.what}")
+        say(*(f"    {line}" for line in edit.text.splitlines()))
     sys.stdout.flush()
     if is_new and not args.dry_run:
         say(*_NEXT.format("" if root == Path.cwd() else f"cd {args.folder}; ").split("\n"))

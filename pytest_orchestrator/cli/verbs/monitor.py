@@ -1,7 +1,7 @@
 """Watch runs live in a browser.
 
-Reads run folders and nothing else: it can never hurt a run. The printed link has a token in
-it; only the loopback is listened at unless told otherwise.
+The monitor only reads run folders and never writes to them. The printed link contains an access
+token. Without --host only this machine can connect.
 """
 
 import argparse
@@ -17,29 +17,36 @@ EXAMPLE = "monitor --open"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.add_argument(
-        "runs", nargs="?", type=existing, metavar="RUN_DIR", help="a folder of runs, or one run"
+        "runs",
+        nargs="?",
+        type=existing,
+        metavar="RUN_DIR",
+        help="a folder of runs, or one run (default: the runs of this project)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="where to listen; others than the loopback let other machines look "
-        "(default: 127.0.0.1)",
+        help="the address to listen at; only an address other than 127.0.0.1 is reachable from "
+        "other machines (default: 127.0.0.1)",
     )
     parser.add_argument(
-        "--port", type=int, default=8050, help="the port, or the next free one (default: 8050)"
+        "--port",
+        type=int,
+        default=8050,
+        help="the port, or the next free one if it is in use (default: 8050)",
     )
     parser.add_argument("--open", action="store_true", help="open a browser")
     parser.add_argument(
         "--until-input-ends",
         action="store_true",
-        help="end with the standard input, for programs that start it",
+        help="exit at the end of the standard input, for programs that start the monitor",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C."""
+    """Serve the monitor until Ctrl-C."""
     from pytest_orchestrator.monitor.server import serve
     from pytest_orchestrator.runs.folder import is_run
 

@@ -1,4 +1,4 @@
-"""Make a scriptlet with its test, or a recipe, each from a template that runs as it is."""
+"""Create a scriptlet with its test, or a recipe, from a template that runs unchanged."""
 
 import argparse
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _VALUE = "value"
 
 
-class _Called(NamedTuple):
+class _TemplateStep(NamedTuple):
     """A step of a new recipe."""
 
     name: str
     type: str
-    given: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     module: str = ""
     kind: str = ""
@@ -31,7 +31,7 @@ class _Called(NamedTuple):
 
 
 def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
-    """Return a python scriptlet and its test.
+    """Return a Python scriptlet and its test.
 
     Args:
         name: The name of the module.
@@ -39,7 +39,7 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
         tests: The folder for the test.
 
     Raises:
-        Mistake: A name cannot be used.
+        UsageError: A name is not valid.
     """
     import json
     import re
@@ -47,12 +47,12 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
 
     from pytest_orchestrator.cli.scaffold import Draft, rendered
 
-    _check(name, r"[a-z_][a-z0-9_]*", "a module", "small letters, digits and _")
+    _check(name, r"[a-z_][a-z0-9_]*", "a module", "lower-case letters, digits and _")
     if re.match(r"test_|conftest$", name) or name.endswith("_test"):
-        raise UsageError(f"'{name}' is the name of a test for pytest; call it check_… or so")
-    if name in sys.stdlib_module_names:  # a file that runs alone has its folder on the path
+        raise UsageError(f"pytest collects '{name}' as a test; use another name, such as check_…")
+    if name in sys.stdlib_module_names:  # a file that runs alone has its folder on sys.path
         raise UsageError(
-            f"'{name}' is a module of Python, which nobody beside it could import any more"
+            f"'{name}' is a module of Python; scriptlets beside it could not import that any more"
         )
     for param in params:
         _check(param, r"[A-Za-z_]\w*", "a parameter", "letters, digits and _")
@@ -74,7 +74,7 @@ def python_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]"
 
 
 def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
-    """Return a script and its test; see `python_step`."""
+    """Return a shell script and its test; see `python_step`."""
     import json
 
     from pytest_orchestrator.cli.scaffold import Draft, rendered
@@ -82,7 +82,7 @@ def shell_step(name: str, params: "Sequence[str]", tests: str) -> "list[Draft]":
     name = name.removesuffix(".sh")
     _check(name, r"[A-Za-z_][\w-]*", "a script", "letters, digits, _ and -")
     for param in params:
-        _check(param, r"[A-Z_][A-Z0-9_]*", "a variable", "capitals, digits and _")
+        _check(param, r"[A-Z_][A-Z0-9_]*", "a variable", "upper-case letters, digits and _")
     file = f"{name}.sh"
     path = f"scriptlets/shell/{file}"
     test = name.lower().replace("-", "_")
@@ -106,63 +106,63 @@ def recipe_draft(name: str, scriptlets: "Iterable[Scriptlet]", *, has_schema: bo
 
     Args:
         name: The name of its file.
-        scriptlets: What it calls, in order; a greeting where there is none.
-        has_schema: Whether the project has the schema of recipes.
+        scriptlets: The scriptlets that it calls, in order; without any it prints a greeting.
+        has_schema: The project has the schema of recipes, so the recipe refers to it.
 
     Raises:
-        Mistake: The name cannot be used.
+        UsageError: The name is not valid.
     """
     import re
 
     from pytest_orchestrator.cli.scaffold import Draft, rendered
 
     _check(name, r"[A-Za-z_][\w-]*", "a recipe", "letters, digits, _ and -")
-    steps: list[_Called] = []
+    steps: list[_TemplateStep] = []
     for one in scriptlets:
-        called = _called(one)
-        count = sum(re.fullmatch(rf"{called.name}(_\d+)?", step.name) is not None for step in steps)
-        steps.append(called._replace(name=f"{called.name}_{count + 1}") if count else called)
-    steps = steps or [_Called("hello", "shell", cmd="echo hello", parse="text")]
+        new = _template_step(one)
+        count = sum(re.fullmatch(rf"{new.name}(_\d+)?", step.name) is not None for step in steps)
+        steps.append(new._replace(name=f"{new.name}_{count + 1}") if count else new)
+    steps = steps or [_TemplateStep("hello", "shell", cmd="echo hello", parse="text")]
     schema = "../recipe.schema.json" if has_schema else ""
     text = rendered("new/recipe.yaml", name=name, steps=steps, schema=schema)
     return Draft(f"recipes/{name}.yaml", text)
 
 
-def _called(one: "Scriptlet") -> _Called:
+def _template_step(one: "Scriptlet") -> _TemplateStep:
     import re
 
     required = tuple(param.name for param in one.params if param.required)
     if one.kind == "script":
         stem = re.sub(r"[^\w-]", "_", one.name.partition(".")[0])
         cmd = one.path if "/" in one.path else f"./{one.path}"
-        return _Called(stem, "shell", required, cmd=cmd)
+        return _TemplateStep(stem, "shell", required, cmd=cmd)
     step = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", one.name).lower()
     module = one.module or ""
-    return _Called(step, "python", required, one.writes, module, one.kind, one.name)
+    return _TemplateStep(step, "python", required, one.writes, module, one.kind, one.name)
 
 
 def chosen_scriptlet(name: str, scriptlets: "Sequence[Scriptlet]") -> "Scriptlet":
-    """Return the scriptlet that a name means: its own, or that of its file, path or module.
+    """Return the scriptlet with a name: its own name, or that of its file, path or module.
 
     Raises:
-        Mistake: It means none, or several; the text has the nearest.
+        UsageError: No scriptlet or several have the name; the text suggests the nearest.
     """
     from pytest_orchestrator.core.suggestions import nearest
 
-    known: dict[str, list[Scriptlet]] = {}
+    by_name: dict[str, list[Scriptlet]] = {}
     for one in scriptlets:
         for each in dict.fromkeys(_names(one)):
-            known.setdefault(each, []).append(one)
-    found = known.get(name, [])
-    if not found:
-        there = nearest(name, known) or "; pytest-orchestrator steps lists what there is"
-        raise UsageError(f"there is no scriptlet '{name}'{there}")
-    if len(found) > 1:
-        which = ", ".join(f"{one.module or one.path}{_dotted(one)}" for one in found)
-        raise UsageError(f"'{name}' may be {which}")
-    if found[0].error is not None:
-        raise UsageError(f"{found[0].path} {found[0].error}")
-    return found[0]
+            by_name.setdefault(each, []).append(one)
+    matches = by_name.get(name, [])
+    if not matches:
+        hint = nearest(name, by_name) or "; pytest-orchestrator steps lists all scriptlets"
+        raise UsageError(f"there is no scriptlet '{name}'{hint}")
+    if len(matches) > 1:
+        choices = ", ".join(f"{one.module or one.path}{_dotted(one)}" for one in matches)
+        raise UsageError(f"'{name}' may be {choices}")
+    if matches[0].error is not None:
+        raise UsageError(f"{matches[0].path} {matches[0].error}")
+    return matches[0]
 
 
 def _dotted(one: "Scriptlet") -> str:
@@ -177,15 +177,16 @@ def _names(one: "Scriptlet") -> "Iterator[str]":
         yield from (one.module, f"{one.module}.{one.name}")
 
 
-def _check(name: str, pattern: str, what: str, of: str) -> None:
+def _check(name: str, pattern: str, what: str, signs: str) -> None:
     import keyword
     import re
 
     if not re.fullmatch(pattern, name) or keyword.iskeyword(name):
-        good = re.sub(r"\W", "_", name)
-        near = next((one for one in (good, good.lower(), good.upper()) if _fits(pattern, one)), "")
-        hint = f" (such as '{near}')" if near else ""
-        raise UsageError(f"'{name}' is no name of {what}: it has {of}{hint}")
+        fixed = re.sub(r"\W", "_", name)
+        variants = (fixed, fixed.lower(), fixed.upper())
+        valid = next((one for one in variants if _fits(pattern, one)), "")
+        hint = f" (such as '{valid}')" if valid else ""
+        raise UsageError(f"'{name}' is not a valid name of {what}: use only {signs}{hint}")
 
 
 def _fits(pattern: str, name: str) -> bool:
@@ -199,28 +200,28 @@ EXAMPLE = "new step count_words --type shell --param INPUT"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     kinds = parser.add_subparsers(metavar="step|recipe", dest="kind", required=True)
     _declare_step(kinds)
     _declare_recipe(kinds)
 
 
 def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    step = kinds.add_parser("step", help="a scriptlet and its test", **with_example(EXAMPLE))
-    step.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
+    step = kinds.add_parser("step", help="create a scriptlet and its test", **with_example(EXAMPLE))
+    step.add_argument("name", metavar="NAME", help="the name of its file, without the suffix")
     step.add_argument(
         "--type",
         type=one_of("type", ("python", "shell")),
         required=True,
         metavar="python|shell",
-        help="what it is",
+        help="its language",
     )
     step.add_argument(
         "--param",
         action="append",
         default=[],
         metavar="P",
-        help="what it is given: a parameter, or a variable of a script; may be given again",
+        help="a parameter, or an environment variable of a script; can be repeated",
     )
     step.set_defaults(parser=step)
 
@@ -228,27 +229,27 @@ def _declare_step(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _declare_recipe(kinds: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     recipe = kinds.add_parser(
         "recipe",
-        help="a recipe that calls scriptlets",
+        help="create a recipe that calls scriptlets",
         **with_example("new recipe words --step sample.sh"),
     )
-    recipe.add_argument("name", metavar="NAME", help="the name of its file, without the ending")
+    recipe.add_argument("name", metavar="NAME", help="the name of its file, without the suffix")
     recipe.add_argument(
         "--step",
         action="append",
         default=[],
         metavar="S",
-        help="a scriptlet: its name, file or module, as `steps` lists it; may be given again",
+        help="a scriptlet: its name, file or module, as `steps` lists it; can be repeated",
     ).completer = lambda **_: [one.name for one in project().inventory().scriptlets]  # type: ignore[attr-defined]
     recipe.set_defaults(parser=recipe)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it."""
+    """Write the files and print the next command."""
     about = project()
     drafts = _step(args, about) if args.kind == "step" else _recipe(args, about)
     for draft in drafts:
         if (about.root / draft.path).exists():
-            raise UsageError(f"there is a {draft.path} already; nothing was written")
+            raise UsageError(f"{draft.path} already exists; nothing was written")
     for draft in drafts:
         draft.write(about.root)
         say(f"created {draft.path}")

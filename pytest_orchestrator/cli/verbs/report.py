@@ -1,7 +1,7 @@
-"""Make the page of a run anew from its journal, also of one that was killed; or its evidence.
+"""Rebuild a run's HTML report (also for killed runs), or export the run as a zip.
 
-Of a run that has no end the pictures of its recipes are made, too. The path of the page is
-printed.
+Prints the path of the report. For a run that was interrupted it also writes the pictures of its
+recipes.
 """
 
 import argparse
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 
 def declare_bundle(parser: argparse.ArgumentParser) -> None:
-    """Declare the option."""
+    """Declare the option `--bundle`."""
     parser.add_argument(
         "--bundle",
         type=Path,
         metavar="FILE.zip",
-        help="write the run as evidence: all that it left, what it was made of, and a manifest "
-        "of hashes that `verify FILE.zip` proves",
+        help="export the run as a zip: its files, its recipes and environment, and a manifest of "
+        "hashes that `verify FILE.zip` checks",
     )
 
 
 def write_evidence(name: str, out: Path) -> int:
-    """Write the evidence of a run.
+    """Write the evidence bundle of a run.
 
     Args:
-        name: The run, as `run_selection.ONE` says.
-        out: The file.
+        name: The run, as `run_selection.ONE` describes it.
+        out: The zip file.
 
     Returns:
-        How the process exits.
+        The exit code of the process.
 
     Raises:
-        Mistake: There is no such run, it goes on, or the file cannot be written.
+        UsageError: The run does not exist or is still running, or the file cannot be written.
     """
     from pytest_orchestrator.reports.views import write_page
     from pytest_orchestrator.runs.evidence import bundle
@@ -51,7 +51,7 @@ def write_evidence(name: str, out: Path) -> int:
     folder = run_selection.run_folder(name)
     found = run_selection.read_run(folder)
     if found.state == "running":
-        raise UsageError(f"run {folder.name} goes on; it is evidence when it has ended")
+        raise UsageError(f"run {folder.name} is still running; export it after its end")
     try:
         if not (folder / "report.html").exists():
             write_page(found, folder)
@@ -63,31 +63,31 @@ def write_evidence(name: str, out: Path) -> int:
 
 
 def _resolved(folder: Path, run: "RunRecord") -> "Iterator[tuple[str, bytes]]":
-    """Give each recipe that ran as its keys meant: files used, defaults known, vars with values."""
+    """Yield each recipe that ran as JSON, with used files, defaults and vars resolved."""
     import json
     import re
 
     for recipe in run.recipes.values():
-        told = _recipe(folder, recipe)
-        if told is not None:
+        resolved = _recipe(folder, recipe)
+        if resolved is not None:
             name = re.sub(r"[^\w./=,-]", "_", recipe.key.strip("/"))
-            yield f"resolved/{name}.json", json.dumps(told, indent=1, sort_keys=True).encode()
+            yield f"resolved/{name}.json", json.dumps(resolved, indent=1, sort_keys=True).encode()
 
 
 def _recipe(folder: Path, recipe: "RecipeRecord") -> "dict[str, Any] | None":
-    """Return a recipe as it was; None where its text was not kept or is of another version."""
+    """Return a resolved recipe; None if its text was not kept or cannot be loaded any more."""
     from pytest_orchestrator.recipe.analysis.dependencies import plain_recipe
 
     loaded, about = _loaded(folder, recipe.about.get("path")), recipe.about
     if loaded is None:
         return None
-    told = plain_recipe(loaded)
-    told |= {name: about[name] for name in ("vars", "cell", "matrix") if name in about}
-    return told
+    resolved = plain_recipe(loaded)
+    resolved |= {name: about[name] for name in ("vars", "cell", "matrix") if name in about}
+    return resolved
 
 
 def _loaded(folder: Path, name: object) -> "Recipe | None":
-    """Read the text of a recipe that was kept with a run; it uses kept ones alone."""
+    """Load the kept text of a recipe of a run; it can only use kept files."""
     from pytest_orchestrator.cli.project import extensions_of, project
     from pytest_orchestrator.recipe import RecipeError, load
     from pytest_orchestrator.runs import provenance
@@ -104,7 +104,7 @@ def _loaded(folder: Path, name: object) -> "Recipe | None":
     try:
         return load(path, root=root, may_use=is_kept)
     except (RecipeError, OSError):
-        # Perhaps one with steps of a plugin, which take longer to be asked for.
+        # It may have steps of a plugin; starting pytest to find plugins takes longer.
         try:
             known = extensions_of(project())
             return load(path, root=root, known=known, may_use=is_kept)
@@ -116,20 +116,20 @@ EXAMPLE = "report latest -o report.html"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     run_selection.declare_run(parser, "run", metavar="RUN", nargs="?", default="latest")
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="where the page is written (default: report.html in the folder of the run)",
+        help="the file to write (default: report.html in the folder of the run)",
     )
     declare_bundle(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it."""
+    """Write the report and print its path, or export the run."""
     from pytest_orchestrator.reports.views import write_page, write_pictures
 
     if args.bundle:

@@ -1,6 +1,6 @@
-"""Run recipes by pytest, with the log lines of the old runner on stderr.
+"""Run recipes with pytest, with the log lines of the old runner on stderr.
 
-All that is no option of this verb goes to pytest as it is, and the exit status is pytest's.
+All other options and arguments are passed to pytest unchanged; the exit code is that of pytest.
 """
 
 import argparse
@@ -18,7 +18,7 @@ _LOG = "pytest_orchestrator.plugin.runner_log"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.usage = "%(prog)s [-h] [--recipe FILE] [options and arguments of pytest]"
     parser.add_argument(
         "--recipe",
@@ -26,22 +26,22 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_recipe,
         metavar="FILE",
-        help="a recipe; may be given again",
+        help="a recipe; can be repeated",
     )
 
 
 def _recipe(text: str) -> str:
-    """Return a path as pytest takes it: from here, or else from the rootdir."""
-    there = project().root / text
-    is_there = there.exists() and not Path(text).exists()
-    return str(there if is_there else existing(text))
+    """Return the path of a recipe, relative to the working directory or else to the rootdir."""
+    below_root = project().root / text
+    is_below_root = below_root.exists() and not Path(text).exists()
+    return str(below_root if is_below_root else existing(text))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run them."""
+    """Replace this process by pytest; return its exit code where that is impossible."""
     command = [sys.executable, "-m", "pytest", "-p", _LOG, *args.recipe, *args.rest]
-    if sys.platform == "win32":  # where what is executed does not become this process
+    if sys.platform == "win32":  # where exec does not replace the process
         import subprocess
 
         return subprocess.call(command)
-    return os.execv(sys.executable, command)  # noqa: S606  # no shell is wanted
+    return os.execv(sys.executable, command)  # noqa: S606  # starts no shell

@@ -1,4 +1,4 @@
-"""List what was run, newest first; show one run, trends over many, take old ones away."""
+"""List runs, newest first; show one run, show trends over many, delete old runs."""
 
 import argparse
 import os
@@ -21,39 +21,43 @@ _HEAD = ("run", "state", "verdict", "start", "seconds", "steps", "recipes", "dut
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.add_argument(
         "--trend",
         nargs="?",
         const="",
         metavar="NAME",
-        help="what steps took and measured from run to run; of one step or measurement, each run",
+        help="show durations and measurements over the runs; with NAME, of one step or measurement",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     verbs = parser.add_subparsers(metavar="[show | prune]", dest="sub")
     show = verbs.add_parser(
-        "show", help="one run and its steps", **with_example("runs show latest")
+        "show", help="show one run and its steps", **with_example("runs show latest")
     )
     run_selection.declare_run(show, "run", metavar="RUN", nargs="?", default="latest")
     prune = verbs.add_parser(
         "prune",
-        help="take the oldest runs away, never one that goes on",
+        help="delete the oldest runs, never a running one",
         **with_example("runs prune --keep 10 --dry-run"),
     )
     prune.add_argument(
         "--keep",
         type=_number,
         metavar="N",
-        help="how many stay (default: ini key recipe_keep_runs)",
+        help="number of runs to keep (default: ini key recipe_keep_runs)",
     )
-    prune.add_argument("--dry-run", action="store_true", help="only tell which they are")
+    prune.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="delete nothing, print the runs that would be deleted",
+    )
     for one in (show, prune):
         one.set_defaults(parser=one)
         one.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """List them, or do what the word after the verb says."""
+    """List the runs, or run the subcommand."""
     if args.sub == "show":
         return _show(args)
     if args.sub == "prune":
@@ -66,18 +70,18 @@ def run(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from pytest_orchestrator.runs import lookup
 
-    told = [_summary(folder) for folder in lookup.run_folders(run_selection.runs_folder())]
+    summaries = [_summary(folder) for folder in lookup.run_folders(run_selection.runs_folder())]
     if args.json:
-        say_json({"folder": str(run_selection.runs_folder()), "runs": told})
-    elif told:
-        say(*aligned([_HEAD, *map(_row, told)], frozenset({4})))
+        say_json({"folder": str(run_selection.runs_folder()), "runs": summaries})
+    elif summaries:
+        say(*aligned([_HEAD, *map(_row, summaries)], frozenset({4})))
     else:
         say(f"no run in {run_selection.runs_folder()}")
     return 0
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    """Tell of a run; one that cannot be read, or that is taken away just now, hides no other."""
+    """Return the summary of a run, with the state `unreadable` if it cannot be read."""
     from pytest_orchestrator.runs.summary import summary
 
     try:
@@ -87,18 +91,18 @@ def _summary(folder: Path) -> dict[str, Any]:
         return {"id": folder.name, **unknown, "recipes": [], "steps": {}, "tests": {}}
 
 
-def _row(told: Mapping[str, Any]) -> tuple[str, ...]:
-    recipes = [one["recipe"] for one in told["recipes"]]
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    recipes = [one["recipe"] for one in row["recipes"]]
     more = f" and {len(recipes) - 1} more" if len(recipes) > 1 else ""
     return (
-        told["id"],
-        told["state"],
-        told["verdict"],
-        moment(told["start"]),
-        f"{told['seconds']:.1f}",
-        counted(told["steps"]),
+        row["id"],
+        row["state"],
+        row["verdict"],
+        moment(row["start"]),
+        f"{row['seconds']:.1f}",
+        counted(row["steps"]),
         (recipes[0] if recipes else "-") + more,
-        told.get("dut", "-"),
+        row.get("dut", "-"),
     )
 
 
@@ -108,16 +112,16 @@ def _show(args: argparse.Namespace) -> int:
 
     folder = run_selection.run_folder(args.run)
     found = run_selection.read_run(folder)
-    told = summary(found, folder.name)
+    row = summary(found, folder.name)
     steps = [step_row(step) for step in found.steps if step.state not in UNTOUCHED]
     if args.json:
-        say_json({**told, "folder": str(folder), "rows": steps})
+        say_json({**row, "folder": str(folder), "rows": steps})
         return 0
-    took = f"{told['seconds']:.1f} s"
-    say(f"{told['id']}: {told['verdict']}, {told['state']}, {moment(found.first)}, {took}")
+    took = f"{row['seconds']:.1f} s"
+    say(f"{row['id']}: {row['verdict']}, {row['state']}, {moment(found.first)}, {took}")
     for name in ("dut", "resumed_from"):
-        if name in told:
-            say(f"{name.replace('_', ' ')} {told[name]}")
+        if name in row:
+            say(f"{name.replace('_', ' ')} {row[name]}")
     workers = any("worker" in one for one in steps)
     for recipe in found.recipes:
         say("", recipe)
@@ -133,15 +137,15 @@ def _of(shown: bool, cell: str) -> tuple[str, ...]:
     return (cell,) if shown else ()
 
 
-def _step(told: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
-    tries = f" ({told['attempt']})" if told.get("attempt", 1) > 1 else ""
+def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
+    tries = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
     return (
-        f"  {told['step']}",
-        f"{told['state']}{tries}",
-        f"{told['seconds']:.2f}" if "seconds" in told else "-",
-        f"{told['max_rss'] / 1e6:.1f}" if "max_rss" in told else "-",
-        *_of(workers, f"{told['worker']} of {told['host']}" if "worker" in told else "-"),
-        str(told.get("reason", told.get("blocked_by", ""))),
+        f"  {row['step']}",
+        f"{row['state']}{tries}",
+        f"{row['seconds']:.2f}" if "seconds" in row else "-",
+        f"{row['max_rss'] / 1e6:.1f}" if "max_rss" in row else "-",
+        *_of(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
+        str(row.get("reason", row.get("blocked_by", ""))),
     )
 
 
@@ -158,10 +162,11 @@ def _prune(args: argparse.Namespace) -> int:
         say_json({"dry_run": args.dry_run, "runs": [str(path) for path in gone]})
         return 0
     say(*map(str, gone))
-    what = "would go" if args.dry_run else "are gone"
-    say(
-        f"{len(gone)} {what}, the newest {keep} stay" if keep else "recipe_keep_runs is 0: all stay"
-    )
+    if not keep:
+        say("recipe_keep_runs is 0: all runs are kept")
+        return 0
+    count = f"{len(gone)} run{'s' * (len(gone) != 1)}"
+    say(f"{'would delete' if args.dry_run else 'deleted'} {count}, keeping the newest {keep}")
     return 0
 
 
@@ -181,12 +186,12 @@ def _number(text: str) -> int:
 
 
 def moment(ts: str) -> str:
-    """Show a moment to a person: to the second, in UTC."""
+    """Format a timestamp for a person: to the second, in UTC."""
     return f"{ts[:10]} {ts[11:19]}Z" if ts else "-"
 
 
 def counted(steps: Mapping[str, int]) -> str:
-    """Show how many steps there are of each state."""
+    """Format the number of steps of each state."""
     return ", ".join(f"{number} {state}" for state, number in steps.items()) or "none"
 
 
@@ -195,10 +200,10 @@ _LONGEST = 20
 
 
 def show_trends(name: str, *, as_json: bool) -> int:
-    """Print the trends of a step or a measurement, or of all steps where the name is empty.
+    """Print the trends of a step or a measurement, or of all steps if the name is empty.
 
     Raises:
-        Mistake: No run has a step or a measurement of that name.
+        UsageError: No run has a step or a measurement of that name.
     """
     from pytest_orchestrator.core.suggestions import nearest
     from pytest_orchestrator.runs import lookup
@@ -252,17 +257,17 @@ def _trend_row(one: "Trend") -> tuple[str, ...]:
 
 
 def shown_figure(value: float, unit: str) -> str:
-    """Show a figure to a person; bytes in millions."""
+    """Format a figure for a person; bytes in MB."""
     return f"{value / 1e6 if unit == 'bytes' else value:.4g}"
 
 
 def with_unit(value: float, unit: str) -> str:
-    """Show a figure with its unit."""
+    """Format a figure with its unit."""
     return f"{shown_figure(value, unit)} {'MB' if unit == 'bytes' else unit}".rstrip()
 
 
 def _drawn(values: "Sequence[float]") -> str:
-    """Draw figures as bars of text, from the smallest to the largest."""
+    """Draw figures as a line of bar characters, scaled from the lowest to the highest figure."""
     low, high = min(values), max(values)
     room = (high - low) or 1
     return "".join(_BARS[round((one - low) / room * (len(_BARS) - 1))] for one in values)

@@ -1,4 +1,4 @@
-"""Print a JSON Schema, for editors and other programs."""
+"""Print the JSON Schema of recipes or reports, for editors and other programs."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ _FOLDER = Path(__file__).parents[2] / "schema"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     names = sorted(path.stem for path in _FOLDER.glob("*.json"))
     parser.add_argument(
         "name",
@@ -21,17 +21,17 @@ def declare(parser: argparse.ArgumentParser) -> None:
         default="recipe",
         type=one_of("schema", names),
         metavar="NAME",
-        help=f"what it is the schema of: {', '.join(names)} (default: recipe)",
+        help=f"the schema to print: {', '.join(names)} (default: recipe)",
     ).completer = lambda **_: names  # type: ignore[attr-defined]
     parser.add_argument(
         "--plugins",
         action="store_true",
-        help="with the types of steps and criteria that plugins and conftest.py bring here",
+        help="include the step types and criteria that plugins and conftest.py define",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the schema."""
     if args.plugins and args.name == "recipe":
         from pytest_orchestrator.cli.project import extensions_of
         from pytest_orchestrator.recipe import editor_schema

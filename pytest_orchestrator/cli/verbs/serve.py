@@ -1,7 +1,7 @@
 """Serve a Context to other processes until Ctrl-C.
 
-Who may ask it finds address and token in .orchestrator/server.json. With --file every change is
-kept: started again with that file, it goes on where it ended, however it ended.
+Clients find address and token in .orchestrator/server.json, which only its owner can read. With
+--file every change is kept in a file, and a later start with that file resumes with its state.
 """
 
 import argparse
@@ -26,32 +26,34 @@ _LOOPBACK = ("127.", "localhost", "::1")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="where to listen (default: 127.0.0.1, which other machines cannot reach)",
+        help="the address to listen at (default: 127.0.0.1, which other machines cannot reach)",
     )
     parser.add_argument("--port", type=int, default=0, help="the port (default: any free one)")
     parser.add_argument(
         "--file",
         type=Path,
         metavar="PATH",
-        help="keep every change in this file, and go on with it",
+        help="keep every change in this file, and resume from it",
     )
     parser.add_argument(
         "--token-file",
         type=Path,
         metavar="PATH",
-        help="take the token from this file, which is made where it is not there",
+        help="read the token from this file, which is created if missing",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve it."""
+    """Serve the Context until SIGINT or SIGTERM."""
     if not hasattr(signal, "pthread_sigmask"):
         raise UsageError("a Context is served on Linux and macOS, on Windows in WSL")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # all threads have it from here
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, _ENDS
+    )  # before any thread starts, so that all inherit it
     try:
         kept = None if args.file is None else _kept(args.file)
         try:
@@ -86,7 +88,7 @@ def _served(context: "Context", args: argparse.Namespace) -> int:
             sys.stdout.flush()
             _say(f"address and token are in {notice.path}; Ctrl-C ends it")
             if not args.host.startswith(_LOOPBACK):
-                _say("other machines may ask it too: token and values go there as they are")
+                _say("other machines can connect too: token and values are sent unencrypted")
             signal.sigwait(_ENDS)
         finally:
             notice.take_down()
@@ -108,12 +110,12 @@ def _kept(path: Path) -> "DurableContext":
     except (OrchestratorError, OSError) as error:
         raise UsageError(f"--file: {error}") from None
     if found.torn:
-        _say(f"{path} ends in the middle of a change, which was never confirmed: it was cut off")
+        _say(f"{path} ends with an incomplete change that was never confirmed: it was removed")
     return found
 
 
 def _token(path: Path | None) -> str | None:
-    """Return the token of a file, which is made where it is not there."""
+    """Return the token in a file; create the file with a new token if it is missing."""
     if path is None:
         return None
     import os
@@ -128,7 +130,9 @@ def _token(path: Path | None) -> str | None:
     except (OSError, ValueError) as error:
         raise UsageError(f"--token-file: {error}") from None
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:
-        raise UsageError(f"--token-file: {path} has no token; one is a word of 16 letters at least")
+        raise UsageError(
+            f"--token-file: {path} contains no token; a token is a word of at least 16 characters"
+        )
     return token
 
 

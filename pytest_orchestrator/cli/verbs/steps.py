@@ -1,7 +1,7 @@
-"""List the scriptlets of a project, and what of their conventions they do not keep.
+"""List step scripts and report which break the conventions.
 
-Reads files and runs nothing: what is below a folder called `scriptlets`, what recipes name,
-and classes below BaseScriptlet wherever they are. With --strict a warning is a failure.
+Reads sources and runs nothing. It lists the scripts and modules below a folder `scriptlets`, those
+that recipes name, and subclasses of BaseScriptlet in any folder.
 """
 
 import argparse
@@ -13,20 +13,18 @@ EXAMPLE = "steps"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 where there is a warning"
-    )
+    """Declare the arguments of the command."""
+    parser.add_argument("--strict", action="store_true", help="exit with code 1 after a warning")
     parser.add_argument(
         "--plugins",
         action="store_true",
-        help="with the types of steps that plugins and conftest.py bring here",
+        help="include the step types that plugins and conftest.py define",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List them."""
+    """Print the scriptlets and the warnings."""
     from pytest_orchestrator.scriptlets.listing import as_json, as_text
 
     about = project()
@@ -37,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
         inventory = with_types(inventory, extensions_of(about))
     for path in inventory.unread:
-        say(f"{path} is no YAML; pytest-orchestrator validate says why", err=True)
+        say(f"{path} is not valid YAML; pytest-orchestrator validate shows the error", err=True)
     if args.json:
         say_json(as_json(inventory))
     else:

@@ -1,8 +1,8 @@
-"""Check recipes, and what flows through their steps, without running anything.
+"""Check recipes and their data flow without running anything.
 
-Tells what pytest tells when it collects them, and besides: keys of the Context that are read
-and that nothing writes, writers that are not waited for, two writers at the same time,
-modules, classes, functions and programs that are not there.
+Reports all errors that pytest reports at collection. It also reports Context keys that steps read
+and no step writes, missing dependencies on the step that writes a key, steps that write a key at
+the same time, and missing modules, classes, functions and programs.
 """
 
 import argparse
@@ -25,30 +25,30 @@ EXAMPLE = "validate recipes/"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     parser.add_argument(
         "paths",
         nargs="*",
         type=existing,
         metavar="PATH",
-        help="recipes, or folders that have some (default: all of the project)",
+        help="recipes, or folders with recipes (default: all recipes of the project)",
     )
     parser.add_argument(
         "--imports",
         action="store_true",
-        help="import the modules too, in a process of their own",
+        help="also import the modules, in a separate process",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check them."""
+    """Check the recipes and print the problems."""
     about = project(args.paths)
     paths = list(about.recipes(args.paths))
     if not paths:
         where = " or ".join(map(str, args.paths or [about.root]))
         raise UsageError(
-            f"there is no recipe in {where}; pytest-orchestrator new recipe NAME makes one"
+            f"there is no recipe in {where}; pytest-orchestrator new recipe NAME creates one"
         )
     found = list(dict.fromkeys(_findings(paths, about, imports=args.imports)))
     if args.json:
@@ -82,10 +82,10 @@ def _findings(paths: Sequence[Path], about: Project, *, imports: bool) -> "Itera
 
 
 def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) -> dict[str, Any]:
-    told: dict[str, list[dict[str, Any]]] = {about.shown(path): [] for path in paths}
+    by_path: dict[str, list[dict[str, Any]]] = {about.shown(path): [] for path in paths}
     for each in found:
         place = each.problem.place
-        told.setdefault(each.path, []).append(
+        by_path.setdefault(each.path, []).append(
             {
                 "severity": each.severity,
                 "line": place.line,
@@ -94,7 +94,7 @@ def _plain(paths: Sequence[Path], found: "Sequence[Finding]", about: Project) ->
                 "message": each.problem.text,
             }
         )
-    recipes = [{"path": path, "problems": problems} for path, problems in told.items()]
+    recipes = [{"path": path, "problems": problems} for path, problems in by_path.items()]
     return {"rootdir": str(about.root), "recipes": recipes}
 
 
@@ -108,22 +108,22 @@ def _counted(number: int, what: str) -> str:
     return f"{number or 'no'} {what}{'s' if number > 1 else ''}"
 
 
-# What modules print goes to stderr; the answer to where stdout was.
+# Output of the modules goes to stderr; the answer goes to the original stdout.
 _PROBE = """
 import importlib, json, os, sys, traceback
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 wanted, sys.path[:0] = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-told = {}
-for module, names in wanted.items():
+failures = {}
+for name, members in wanted.items():
     try:
-        found = importlib.import_module(module)
+        module = importlib.import_module(name)
     except BaseException as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        told[module] = [type(error).__name__, str(error), last.filename, last.lineno]
+        failures[name] = [type(error).__name__, str(error), last.filename, last.lineno]
         continue
-    told[module] = [name for name in names if not hasattr(found, name)]
-json.dump(told, answer)
+    failures[name] = [member for member in members if not hasattr(module, member)]
+json.dump(failures, answer)
 answer.flush()
 os._exit(0)
 """
@@ -132,24 +132,24 @@ os._exit(0)
 def not_imported(
     recipe: "Recipe", sources: "Sources", known: "Collection[Finding]"
 ) -> "Iterator[Finding]":
-    """Return what of a recipe cannot be imported, and was not found before."""
+    """Yield a finding for each module or name of a recipe that cannot be imported."""
     from pytest_orchestrator.recipe.analysis.dataflow import finding
     from pytest_orchestrator.recipe.model.step import PythonStep
 
-    told_of = {each.problem.place for each in known if each.severity == "error"}
+    reported = {each.problem.place for each in known if each.severity == "error"}
     steps = [
         step
         for step in (*recipe.steps, *recipe.final)
         if isinstance(step, PythonStep)
-        and not told_of
+        and not reported
         & {step.at[key] for key in ("module", "class", "function") if key in step.at}
     ]
     wanted: dict[str, list[str]] = {}
     for step in steps:
         wanted.setdefault(step.module, []).append(step.class_ or step.function or "")
-    told = _asked(wanted, sources) if wanted else {}
+    failures = _imported(wanted, sources) if wanted else {}
     for step in steps:
-        answer = told.get(step.module, ["it ended the process", "", "", 0])
+        answer = failures.get(step.module, ["it ended the process", "", "", 0])
         name = step.class_ or step.function
         if len(answer) == 4 and isinstance(answer[3], int):
             why = ": ".join(str(part) for part in answer[:2] if part)
@@ -166,8 +166,8 @@ def _where(answer: list[str | int], sources: "Sources") -> str:
     return f"{sources.shown(Path(str(answer[2])))}:{answer[3]}" if answer[2] else ""
 
 
-def _asked(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:
-    """Import modules; return for each what went wrong, or the names that it does not have."""
+def _imported(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[str | int]]:
+    """Import modules in a process; return for each its error, or the names that it lacks."""
     import json
     import subprocess
     import sys
@@ -180,5 +180,5 @@ def _asked(wanted: dict[str, list[str]], sources: "Sources") -> dict[str, list[s
         stdout=subprocess.PIPE,
         check=False,
     )
-    told: dict[str, list[str | int]] = json.loads(done.stdout or b"{}")
-    return told
+    failures: dict[str, list[str | int]] = json.loads(done.stdout or b"{}")
+    return failures

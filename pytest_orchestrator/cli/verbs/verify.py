@@ -1,6 +1,6 @@
-"""Prove that a run, or the evidence of one, is still what it was when it ended.
+"""Check that a run or exported zip was not modified.
 
-Names the first line of the journal, or the first file, that was changed, is gone or came later.
+Prints the first line of the journal, or the first file, that was changed, removed or added.
 """
 
 import argparse
@@ -17,28 +17,28 @@ EXAMPLE = "verify latest"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say which arguments there are."""
+    """Declare the arguments of the command."""
     run_selection.declare_run(
         parser,
         "run",
         metavar="RUN|FILE.zip",
-        help=f"{run_selection.ONE}; or a file that `report --bundle` wrote",
+        help=f"{run_selection.ONE}; or a zip file of `report --bundle`",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prove it."""
-    proof = _proof(args.run)
+    """Verify the run or zip file and print the first difference."""
+    verification = _verify(args.run)
     if args.json:
-        flaws = [flaw._asdict() for flaw in proof.flaws]
-        say_json({**proof._asdict(), "flaws": flaws, "holds": proof.holds})
+        flaws = [flaw._asdict() for flaw in verification.flaws]
+        say_json({**verification._asdict(), "flaws": flaws, "holds": verification.holds})
     else:
-        say(_told(proof))
-    return 0 if proof.holds else 1
+        say(_summary(verification))
+    return 0 if verification.holds else 1
 
 
-def _proof(name: str) -> "Verification":
+def _verify(name: str) -> "Verification":
     from pytest_orchestrator.runs.evidence.verify import verify_folder
 
     if name.endswith(".zip") and Path(name).is_file():
@@ -48,13 +48,14 @@ def _proof(name: str) -> "Verification":
     return verify_folder(run_selection.run_folder(name))
 
 
-def _told(proof: "Verification") -> str:
-    if proof.flaws:
-        more = len(proof.flaws) - 1
-        return f"{proof.run}: {proof.flaws[0]}" + (f" (and {more} more)" if more else "")
-    lines = f"{proof.lines} line{'s' * (proof.lines != 1)}"
-    if proof.state == "finished":
-        files = f"{proof.files or 'no'} file{'s' * (proof.files != 1)}"
-        return f"{proof.run}: {lines} and {files} are as they were, seal {proof.seal}"
-    what = "goes on" if proof.state == "running" else "was interrupted"
-    return f"{proof.run}: it {what}: {lines} are as they were written, and no seal ends them"
+def _summary(verification: "Verification") -> str:
+    run = verification.run
+    if verification.flaws:
+        more = len(verification.flaws) - 1
+        return f"{run}: {verification.flaws[0]}" + (f" (and {more} more)" if more else "")
+    lines = f"{verification.lines} line{'s' * (verification.lines != 1)}"
+    if verification.state == "finished":
+        files = f"{verification.files or 'no'} file{'s' * (verification.files != 1)}"
+        return f"{run}: {lines} and {files} are unmodified, seal {verification.seal}"
+    state = "is still running" if verification.state == "running" else "was interrupted"
+    return f"{run}: it {state}: {lines} are unmodified, but the journal has no seal"
