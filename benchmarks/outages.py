@@ -189,7 +189,7 @@ class Scene:
         argv = [sys.executable, "-m", "pytest_orchestrator", "verify", str(run)]
         verified = subprocess.run(argv, capture_output=True, text=True, check=False)
         wrong = []
-        if verified.returncode and "lines are as they were written" not in verified.stdout:
+        if verified.returncode and "lines are unmodified" not in verified.stdout:
             wrong.append(f"verify: {verified.stdout}{verified.stderr}")
         for step in load_record(run).steps:
             words = f"{step.state} {_told_of(step)}"

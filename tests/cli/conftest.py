@@ -1,4 +1,4 @@
-"""A project of a user, and the command line as it is called there."""
+"""A project of a user, in which tests call the command line."""
 
 import textwrap
 from pathlib import Path
@@ -10,8 +10,8 @@ from pytest_orchestrator.cli.main import main
 from tests.runs.built import Runs
 
 
-class Told(NamedTuple):
-    """What a command said, and how it exited."""
+class Completed(NamedTuple):
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -19,41 +19,41 @@ class Told(NamedTuple):
 
 
 class Project:
-    """A folder in which commands are called."""
+    """A folder in which tests call commands."""
 
     def __init__(self, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.path = path
         self._capsys = capsys
 
     def write(self, name: str, text: str = "") -> Path:
-        """Write a file; the indentation that all its lines share is no part of it."""
+        """Write a file; the common indentation of its lines is removed."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text).lstrip("\n"))
         return path
 
-    def call(self, *words: str) -> Told:
-        """Call the command line in this process."""
+    def call(self, *words: str) -> Completed:
+        """Run a command in this process."""
         try:
             code = main(words)
         except SystemExit as stop:
             code = int(stop.code or 0)
-        return Told(code, *self._capsys.readouterr())
+        return Completed(code, *self._capsys.readouterr())
 
 
 @pytest.fixture
 def project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Project:
-    """A project whose rootdir is the working directory."""
+    """Return a project whose rootdir is the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    found = Project(tmp_path, capsys)
-    found.write("pytest.ini", "[pytest]\n")
-    return found
+    created = Project(tmp_path, capsys)
+    created.write("pytest.ini", "[pytest]\n")
+    return created
 
 
 @pytest.fixture
 def runs(project: Project) -> Runs:
-    """The runs of the project: none yet."""
+    """Return the builder of the project's runs, which has made none yet."""
     return Runs(project.path)

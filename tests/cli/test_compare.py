@@ -6,7 +6,7 @@ from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
 
-def test_two_runs_are_compared(project: Project, runs: Runs) -> None:
+def test_compare_prints_the_differences_of_two_runs(project: Project, runs: Runs) -> None:
     for seconds in (1.0, 1.1, 0.9):
         built = runs.new(sha256="1" * 64).begin("flash", "burn_in")
         built.change("flash", "dut.state_v1", "idle")
@@ -15,14 +15,14 @@ def test_two_runs_are_compared(project: Project, runs: Runs) -> None:
     last.change("flash", "dut.state_v1", "loaded")
     last.change("flash", "dut.log_v1", "x" * 50)
     last.step("flash", measured={"ripple": 41.0}).step("burn_in", seconds=3.0, cpu=0.5).seal()
-    told = project.call("compare")
+    done = project.call("compare")
 
-    assert (told.code, told.err) == (1, "")
-    assert told.out == (
+    assert (done.code, done.err) == (1, "")
+    assert done.out == (
         "A  20261118T110940Z-0003  passed   9.0 s\n"
         "B  20261118T111040Z-0004  passed  10.0 s\n"
         "\n"
-        "out of the usual, by a factor of 2\n"
+        "unusual, by a factor of 2\n"
         "  recipes/psu.yaml::burn_in  seconds  1 -> 3 s  3 times\n"
         "\n"
         "measurements\n"
@@ -40,17 +40,19 @@ def test_two_runs_are_compared(project: Project, runs: Runs) -> None:
     assert (plain["worse"], plain["code"][0]["path"]) == (True, RECIPE)
 
 
-def test_runs_that_are_alike_have_no_difference(project: Project, runs: Runs) -> None:
+def test_compare_of_similar_runs_prints_no_significant_difference(
+    project: Project, runs: Runs
+) -> None:
     first, second = runs.history(1.0, 1.1)
-    told = project.call("compare", first.name, second.name)
+    done = project.call("compare", first.name, second.name)
 
-    assert (told.code, told.out.splitlines()[-1]) == (0, "no difference but that of noise")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "no significant difference")
 
 
-def test_a_lone_run_has_nothing_to_be_compared_with(project: Project, runs: Runs) -> None:
+def test_compare_of_the_only_run_is_an_error(project: Project, runs: Runs) -> None:
     (only,) = runs.history(1.0)
-    told = project.call("compare")
+    done = project.call("compare")
 
-    assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(f"there is no run before {only.name} that it could be compared with\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"there is no run before {only.name} to compare it with\n")
     assert "error: argument --factor: '1' is no factor" in project.call("compare", "--factor=1").err

@@ -1,4 +1,4 @@
-"""What can be asked of a served Context on the command line, and what is printed of it."""
+"""`pytest-orchestrator ctx` with a live Context."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,14 +47,16 @@ def ctx(monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
         ("history x --json", "[]\n"),
     ],
 )  # fmt: skip
-def test_a_question_is_answered(project: Project, ctx: Context, words: str, out: str) -> None:
-    told = project.call("ctx", *words.split())
+def test_ctx_prints_the_result_or_the_error(
+    project: Project, ctx: Context, words: str, out: str
+) -> None:
+    done = project.call("ctx", *words.split())
 
-    assert told.out + told.err == out
-    assert told.code == (1 if told.err else 0)
+    assert done.out + done.err == out
+    assert done.code == (1 if done.err else 0)
 
 
-def test_what_is_written_is_there_with_its_writer(project: Project, ctx: Context) -> None:
+def test_changes_are_stored_with_their_author(project: Project, ctx: Context) -> None:
     assert project.call("ctx", "set", "a", '{"b": [1]}').code == 0
     assert project.call("ctx", "set", "t", "--text", '{"b"', "--who", "me").code == 0
     assert project.call("ctx", "append", "l", "1").code == 0
@@ -72,7 +74,7 @@ def test_what_is_written_is_there_with_its_writer(project: Project, ctx: Context
 
 
 @pytest.mark.parametrize(
-    ("words", "why"),
+    ("words", "message"),
     [
         (("set", "a", "NaN"), ("argument JSON: 'NaN' is not JSON (NaN is not in JSON); "
          "write --text for a text\n")),
@@ -81,31 +83,31 @@ def test_what_is_written_is_there_with_its_writer(project: Project, ctx: Context
         (("set", "a"), "one of the arguments JSON --text is required\n"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_line_exits_with_2(
-    project: Project, ctx: Context, words: tuple[str, ...], why: str
+def test_wrong_command_line_exits_with_2(
+    project: Project, ctx: Context, words: tuple[str, ...], message: str
 ) -> None:
-    told = project.call("ctx", *words)
+    done = project.call("ctx", *words)
 
-    assert told.code == 2
-    assert told.err.endswith(f"error: {why}")
-
-
-def test_the_script_that_asks_in_bash_is_printed(project: Project) -> None:
-    told = project.call("ctx", "script")
-
-    assert (told.code, told.err) == (0, "")
-    assert told.out == (SHELL / "update_state.sh").read_text(), "copy it to scriptlets/shell"
+    assert done.code == 2
+    assert done.err.endswith(f"error: {message}")
 
 
-def test_where_no_context_is_served_it_is_said_what_to_start(
+def test_ctx_script_prints_update_state(project: Project) -> None:
+    done = project.call("ctx", "script")
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (SHELL / "update_state.sh").read_text(), "copy it to scriptlets/shell"
+
+
+def test_missing_context_is_reported_with_the_commands_that_serve_one(
     project: Project, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = f"127.0.0.1:{port}"
     monkeypatch.setenv(ADDRESS, address)
 
-    told = project.call("ctx", "full")
+    done = project.call("ctx", "full")
 
-    assert (told.code, told.err) == (
+    assert (done.code, done.err) == (
         2,
         (
             f"pytest-orchestrator ctx: no Context is served at {address} (of {ADDRESS}): "

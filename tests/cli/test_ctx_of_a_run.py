@@ -1,4 +1,4 @@
-"""`pytest-orchestrator ctx` where it is asked about a run."""
+"""`pytest-orchestrator ctx --run`: the Context of a past run."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.runs.built import RECIPE, Runs
 
 @pytest.fixture
 def name(runs: Runs) -> str:
-    """A run of two steps."""
+    """Return the id of a run of two steps."""
     built = runs.new().begin("flash", "measure")
     built.start("flash")
     built.change("flash", "dut.state", "idle")
@@ -37,37 +37,37 @@ def name(runs: Runs) -> str:
         ),
     ],
 )
-def test_a_question_is_answered(project: Project, name: str, words: str, out: str) -> None:
-    told = project.call("ctx", *words.split())
+def test_ctx_prints_the_context_of_a_run(project: Project, name: str, words: str, out: str) -> None:
+    done = project.call("ctx", *words.split())
     for ts in ("2026-11-18T11:07:43.000000Z", "2026-11-18T11:07:47.000000Z"):
-        told = told._replace(out=told.out.replace(ts, "<ts>"))
+        done = done._replace(out=done.out.replace(ts, "<ts>"))
 
-    assert told == (0, out, "")
+    assert done == (0, out, "")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         ("--run latest get dut.stat", 1, "no key 'dut.stat' in the context (did you mean"),
-        ("--run latest set a 1", 2, "what was is not changed: 'set' needs a Context"),
+        ("--run latest set a 1", 2, "a past run cannot be changed: 'set' needs a live Context"),
         ("--run latest --before mesure", 2, "no step 'mesure' (did you mean 'measure'?)"),
-        ("--run latest --before flash --after flash", 2, "two moments; name one"),
+        ("--run latest --before flash --after flash", 2, "--before and --after exclude each other"),
         ("--run latest --recipe x", 2, "no recipe 'x' with a Context of its own; there is none"),
         ("--run nothing", 2, "no run 'nothing'; the newest is"),
-        ("--before flash keys", 2, "--before is about a run; name it by --run"),
-        ("", 2, "say what: get, set, append"),
+        ("--before flash keys", 2, "--before needs a run; add --run RUN"),
+        ("", 2, "name a command: get, set, append"),
     ],
 )
-def test_what_cannot_be_answered_is_told(
-    project: Project, name: str, words: str, code: int, said: str
+def test_wrong_selection_of_a_past_context_is_an_error(
+    project: Project, name: str, words: str, code: int, message: str
 ) -> None:
-    told = project.call("ctx", *words.split())
+    done = project.call("ctx", *words.split())
 
-    assert (told.code, told.out) == (code, "")
-    assert said in told.err
+    assert (done.code, done.out) == (code, "")
+    assert message in done.err
 
 
-def test_two_runs_differ_by_their_keys(project: Project, name: str, runs: Runs) -> None:
+def test_ctx_diff_prints_the_keys_that_differ(project: Project, name: str, runs: Runs) -> None:
     built = runs.new().begin("flash")
     built.change("flash", "dut.state", "loaded")
     built.change("flash", "dut.serial", "A17")

@@ -1,4 +1,4 @@
-"""A run that was copied from elsewhere may say anything: no verb opens a file for it."""
+"""Untrusted run folders: no command opens a file outside of them or prints control characters."""
 
 import json
 import os
@@ -48,35 +48,46 @@ for line in sys.stdin.read().splitlines():
 
 
 ODD = "\x1b[2J\x9b\u202e\x7f\r\nFORGED"
-_WORDS = {"event", "ts", "op", "outcome", "verdict", "state", "kind", "start", "stop", "started"}
-_WORDS |= {"schema_version", "sha256", "status", "type"}
+_UNCHANGED_KEYS = {
+    "event",
+    "ts",
+    "op",
+    "outcome",
+    "verdict",
+    "state",
+    "kind",
+    "start",
+    "stop",
+    "started",
+}
+_UNCHANGED_KEYS |= {"schema_version", "sha256", "status", "type"}
 
 
 def odd(value: Any, key: str = "") -> Any:
-    """Return a part of a journal in which each text, and each key of a mapping, is an odd one."""
+    """Return a part of a journal with control characters in every text."""
     if isinstance(value, dict):
         return {name: odd(one, name) for name, one in value.items()}
     if isinstance(value, list):
         return [odd(one, key) for one in value]
-    return f"{value}{ODD}" if isinstance(value, str) and key not in _WORDS else value
+    return f"{value}{ODD}" if isinstance(value, str) and key not in _UNCHANGED_KEYS else value
 
 
-def told(value: Any, path: str, key: str = "") -> Any:
-    """Return a part of a journal in which each path is another one."""
+def with_path(value: Any, path: str, key: str = "") -> Any:
+    """Return a part of a journal in which every path is replaced."""
     if isinstance(value, dict):
-        return {name: told(one, path, name) for name, one in value.items()}
+        return {name: with_path(one, path, name) for name, one in value.items()}
     if isinstance(value, list):
-        return [told(one, path) for one in value]
+        return [with_path(one, path) for one in value]
     return path if key in ("path", "samples") and isinstance(value, str) else value
 
 
 def rewritten(folder: Path, path: str, *, sealed: bool) -> None:
-    """Write the journal of a run anew, with another path in the place of each."""
-    write(folder, lambda event: told(event, path), path, sealed=sealed)
+    """Rewrite the journal of a run with every path replaced."""
+    write(folder, lambda event: with_path(event, path), path, sealed=sealed)
 
 
 def write(folder: Path, new: Callable[[Any], Any], path: str, *, sealed: bool = True) -> None:
-    """Write a journal anew, all its hashes right; the path is that of a file of its seal."""
+    """Rewrite a journal with valid hashes; `path` is the only file in its seal."""
     lines, before = [], "0" * 64
     for line in (folder / "journal.jsonl").read_text().splitlines():
         event = new(json.loads(line))
@@ -93,7 +104,7 @@ def write(folder: Path, new: Callable[[Any], Any], path: str, *, sealed: bool = 
 
 @pytest.fixture
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that no run has anything to do with."""
+    """Return a folder with files that no run may reach."""
     folder = tmp_path_factory.mktemp("outside").resolve()
     text = f"version: 1\nsteps: [{{name: a, type: shell, cmd: echo {CANARY}}}]\n"
     (folder / "secret.yaml").write_text(text)
@@ -123,7 +134,7 @@ WAYS: dict[str, Callable[[Path, Path], str]] = {
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["ended", "killed"])
 @pytest.mark.parametrize("way", WAYS)
-def test_no_verb_opens_or_writes_a_file_outside_of_the_folder_of_a_run(
+def test_no_command_opens_or_writes_a_file_outside_of_the_run_folder(
     project: Project, outside: Path, way: str, sealed: bool
 ) -> None:
     folder = (project.path / RUNS / "20261125T101502Z-7f3a").resolve()
@@ -159,7 +170,7 @@ def test_no_verb_opens_or_writes_a_file_outside_of_the_folder_of_a_run(
         assert not [name for name in bundle.namelist() if CANARY.encode() in bundle.read(name)]
 
 
-def test_a_page_shows_a_path_that_leads_elsewhere_and_says_that_it_was_not_opened(
+def test_page_names_a_path_outside_of_the_run_folder_as_not_opened(
     project: Project,
 ) -> None:
     folder = project.path / RUNS / "20261125T101502Z-7f3a"
@@ -184,7 +195,7 @@ def test_a_page_shows_a_path_that_leads_elsewhere_and_says_that_it_was_not_opene
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
-def test_nothing_in_a_journal_moves_the_cursor_of_a_terminal_or_forges_a_line(
+def test_control_characters_of_a_journal_are_escaped(
     project: Project, as_json: tuple[str, ...]
 ) -> None:
     name = "20261125T101502Z-7f3a"
@@ -214,7 +225,7 @@ def test_nothing_in_a_journal_moves_the_cursor_of_a_terminal_or_forges_a_line(
     assert shown.count("FORGED") > 30
 
 
-def test_a_text_of_a_context_is_read_as_it_is_and_shown_safely_at_a_terminal(
+def test_context_text_is_escaped_only_at_a_terminal(
     project: Project, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs.new().begin("a")
@@ -226,22 +237,20 @@ def test_a_text_of_a_context_is_read_as_it_is_and_shown_safely_at_a_terminal(
     assert project.call("ctx", "--run", name, "get", "text").out == "one\\x1b[2J\ntwo\n"
 
 
-def test_a_journal_that_is_a_link_is_no_evidence(project: Project, tmp_path: Path) -> None:
+def test_journal_that_is_a_symlink_is_not_exported(project: Project, tmp_path: Path) -> None:
     folder = project.path / RUNS / "20261125T101502Z-7f3a"
     folder.mkdir(parents=True)
     (tmp_path / "secret").write_text(CANARY)
     (folder / "journal.jsonl").symlink_to(tmp_path / "secret")
 
-    told = project.call("report", "--bundle", "out.zip")
+    done = project.call("report", "--bundle", "out.zip")
 
-    assert told.code == 2
-    assert told.err.endswith("journal.jsonl: it is no file of this run, not opened\n")
+    assert done.code == 2
+    assert done.err.endswith("journal.jsonl: it is no file of this run, not opened\n")
     assert not (project.path / "out.zip").exists()
 
 
-def test_the_evidence_of_a_run_has_no_recipe_that_a_kept_text_leads_to(
-    project: Project, outside: Path
-) -> None:
+def test_bundle_has_no_recipe_outside_of_the_run_folder(project: Project, outside: Path) -> None:
     folder = project.path / RUNS / "20261125T101502Z-7f3a"
     run = psu_run(folder)
     uses = f"steps: [{{name: a, use: {outside / 'secret.yaml'}}}]\n"

@@ -40,12 +40,12 @@ def files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
 
 
-def test_an_empty_folder_becomes_a_project_whose_recipe_and_scriptlets_are_good(
+def test_init_in_an_empty_folder_creates_a_valid_project(
     empty: Project,
 ) -> None:
-    told = empty.call("init")
-    assert (told.code, told.err) == (0, "")
-    assert told.out == (
+    done = empty.call("init")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
         "created pyproject.toml\n"
         "created recipes/hello.yaml                2 steps: python + shell\n"
         "created scriptlets/python/steps/hello.py\n"
@@ -70,21 +70,21 @@ def test_an_empty_folder_becomes_a_project_whose_recipe_and_scriptlets_are_good(
     assert "$schema=../recipe.schema.json" in files(empty.path)["recipes/hello.yaml"]
 
 
-def test_the_second_time_all_is_unchanged_whatever_is_in_the_files(empty: Project) -> None:
-    asked = ["--ci", "github", "--ci", "gitlab", "--pre-commit"]
-    empty.call("init", *asked)
+def test_second_init_changes_no_file(empty: Project) -> None:
+    options = ["--ci", "github", "--ci", "gitlab", "--pre-commit"]
+    empty.call("init", *options)
     for name in ("scriptlets/shell/hello.sh", "tests/test_hello.py", "recipes/hello.yaml"):
         (empty.path / name).write_text("mine\n")
     before = files(empty.path)
-    told = empty.call("init", *asked)
-    assert told == (0, "".join(f"unchanged {name}\n" for name in FILES + MORE), "")
+    done = empty.call("init", *options)
+    assert done == (0, "".join(f"unchanged {name}\n" for name in FILES + MORE), "")
     assert files(empty.path) == before
 
 
-def test_a_dry_run_writes_nothing_and_says_what_would_be(empty: Project) -> None:
+def test_dry_run_prints_the_files_and_writes_nothing(empty: Project) -> None:
     empty.write("tests/test_hello.py", "mine\n")
-    told = empty.call("init", "bench", "--dry-run")
-    assert [line.split()[:3] for line in told.out.splitlines()] == [
+    done = empty.call("init", "bench", "--dry-run")
+    assert [line.split()[:3] for line in done.out.splitlines()] == [
         ["would", "create", name] for name in FILES
     ]
     assert list(files(empty.path)) == ["tests/test_hello.py"]
@@ -92,7 +92,7 @@ def test_a_dry_run_writes_nothing_and_says_what_would_be(empty: Project) -> None
     assert sorted(files(empty.path / "bench")) == sorted(FILES)
 
 
-def test_workflows_and_hooks_are_yaml_that_calls_what_there_is(empty: Project) -> None:
+def test_workflows_and_hooks_are_valid_yaml_and_call_existing_commands(empty: Project) -> None:
     empty.call("init", "--ci", "github", "--ci", "gitlab", "--pre-commit")
     github, gitlab, hooks = (yaml.safe_load(files(empty.path)[name]) for name in MORE)
     runs = [step["run"] for step in github["jobs"]["recipes"]["steps"] if "run" in step]
@@ -103,7 +103,7 @@ def test_workflows_and_hooks_are_yaml_that_calls_what_there_is(empty: Project) -
         assert empty.call(*entry.split()[1:]).code == 0
 
 
-def test_the_hooks_of_the_repository_are_those_of_a_project(empty: Project) -> None:
+def test_hooks_of_the_repository_equal_those_of_a_project(empty: Project) -> None:
     empty.call("init", "--pre-commit")
     local = yaml.safe_load(files(empty.path)[".pre-commit-config.yaml"])["repos"][0]["hooks"]
     offered = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
@@ -116,7 +116,7 @@ def test_the_hooks_of_the_repository_are_those_of_a_project(empty: Project) -> N
     assert found == {*FILES[1:4]}
 
 
-def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty: Project) -> None:
+def test_init_adds_missing_files_and_prints_needed_edits(empty: Project) -> None:
     empty.write("pyproject.toml", "[project]\nname = 'mine'\n")
     empty.write(".gitignore", "build/\n")
     empty.write(".gitlab-ci.yml", "lint: {script: [ruff]}\n")
@@ -124,8 +124,8 @@ def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty
     empty.write("recipe.schema.json", "{}\n")
     empty.write("recipes/own.yaml", "steps: [{name: a, type: shell, cmd: 'true'}]\n")
     before = files(empty.path)
-    told = empty.call("init", "--ci", "gitlab")
-    assert (told.code, told.err) == (0, "")
+    done = empty.call("init", "--ci", "gitlab")
+    assert (done.code, done.err) == (0, "")
     after = files(empty.path)
     assert after == before | {".vscode/extensions.json": after[".vscode/extensions.json"]}
     assert (
@@ -133,14 +133,14 @@ def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty
         "    [tool.pytest.ini_options]\n"
         '    minversion = "8.4"\n'
         '    testpaths = ["tests", "recipes"]\n'
-    ) in told.out
-    assert "left to you: .gitignore: add\n    .orchestrator/\n" in told.out
-    assert "left to you: .vscode/settings.json: add to it\n    {\n" in told.out
-    assert "left to you: .gitlab-ci.yml: add to it\n    recipes:\n" in told.out
+    ) in done.out
+    assert "left to you: .gitignore: add\n    .orchestrator/\n" in done.out
+    assert "left to you: .vscode/settings.json: add to it\n    {\n" in done.out
+    assert "left to you: .gitlab-ci.yml: add to it\n    recipes:\n" in done.out
     assert (
         "left to you: recipe.schema.json: is of another version: "
         "pytest-orchestrator schema > recipe.schema.json\n"
-    ) in told.out
+    ) in done.out
 
 
 @pytest.mark.parametrize(
@@ -156,12 +156,12 @@ def test_an_existing_project_gets_what_is_missing_and_is_told_what_is_left(empty
         ),
     ],
 )
-def test_settings_of_pytest_are_read_where_they_are(
+def test_init_reads_the_existing_settings_of_pytest(
     name: str, text: str, left: str, empty: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "pytest_orchestrator.cli.verbs.init.find_spec", lambda _: None
-    )  # no Dash here
+    )  # Dash is not installed
     empty.write(name, text)
     out = empty.call("init").out
     assert ("left to you" in out) == bool(left)
@@ -169,7 +169,7 @@ def test_settings_of_pytest_are_read_where_they_are(
     assert ("created pyproject.toml" in out) is False
 
 
-def test_where_dash_is_installed_its_plugin_is_left_out(
+def test_settings_disable_the_plugin_of_an_installed_dash(
     empty: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.util.find_spec
@@ -183,23 +183,23 @@ def test_where_dash_is_installed_its_plugin_is_left_out(
     assert "pytest.ini: add -p no:dash to addopts" in empty.call("init", "old").out
 
 
-def test_a_mistyped_service_gets_the_nearest_one(empty: Project) -> None:
-    told = empty.call("init", "--ci", "gihub")
-    assert told.code == 2
-    assert told.err.endswith("argument --ci: no service 'gihub' (did you mean 'github'?)\n")
+def test_mistyped_service_suggests_the_nearest(empty: Project) -> None:
+    done = empty.call("init", "--ci", "gihub")
+    assert done.code == 2
+    assert done.err.endswith("argument --ci: no service 'gihub' (did you mean 'github'?)\n")
     assert files(empty.path) == {}
 
 
-def test_a_folder_that_cannot_be_is_a_mistake(empty: Project) -> None:
+def test_unusable_folder_is_an_error(empty: Project) -> None:
     empty.write("file")
     assert empty.call("init", "file").err.endswith("error: file is no folder\n")
     empty.write("bench/recipes", "no folder\n")
-    told = empty.call("init", "bench")
-    assert told.code == 2
-    assert "recipes" in told.err.splitlines()[-1]
+    done = empty.call("init", "bench")
+    assert done.code == 2
+    assert "recipes" in done.err.splitlines()[-1]
 
 
-def test_the_shell_sample_refuses_what_would_break_its_json(empty: Project) -> None:
+def test_shell_sample_refuses_text_that_would_break_its_json(empty: Project) -> None:
     empty.call("init")
     load(empty.path / "recipes/hello.yaml", root=empty.path)
     command = ["scriptlets/shell/hello.sh"]

@@ -1,4 +1,4 @@
-"""The command line as a whole: verbs, help, mistakes, exits."""
+"""The command line as a whole: commands, help, errors, exit codes."""
 
 import os
 import re
@@ -11,80 +11,80 @@ import pytest
 
 from pytest_orchestrator import Context, __version__
 from pytest_orchestrator.cli.main import known_verbs
-from pytest_orchestrator.cli.verbs.ctx import QUESTIONS
+from pytest_orchestrator.cli.verbs.ctx import OPERATIONS
 from pytest_orchestrator.context.rpc.server import Server
 from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
-SERVED = ("ctx", "monitor", "serve")  # one asks a session that goes on, the others go on themselves
+SERVED = ("ctx", "monitor", "serve")  # their examples need a running server, or run until Ctrl-C
 ROOT = Path(__file__).parents[2]
 VERBS = known_verbs()
 RUN = re.compile(r"^\S+ \| INFO \| runner \| .+\n", re.MULTILINE)
-USAGE = "usage: pytest-orchestrator [-h] [--version] VERB ...\n"
+USAGE = "usage: pytest-orchestrator [-h] [--version] COMMAND ...\n"
 
 
-def test_a_mistyped_verb_gets_the_nearest_one(project: Project) -> None:
+def test_mistyped_command_suggests_the_nearest(project: Project) -> None:
     assert project.call("validat") == (
         2,
         "",
-        f"{USAGE}pytest-orchestrator: error: no verb 'validat' (did you mean 'validate'?)\n",
+        f"{USAGE}pytest-orchestrator: error: no command 'validat' (did you mean 'validate'?)\n",
     )
 
 
-def test_a_verb_that_is_near_none_gets_them_all(project: Project) -> None:
-    assert f"no verb 'xyz'; there is {', '.join(VERBS)}\n" in project.call("xyz").err
+def test_unknown_command_lists_all_commands(project: Project) -> None:
+    assert f"no command 'xyz'; there is {', '.join(VERBS)}\n" in project.call("xyz").err
 
 
-def test_a_mistyped_option_gets_the_nearest_one(project: Project) -> None:
-    told = project.call("validate", "--jsn")
-    assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(
+def test_mistyped_option_suggests_the_nearest(project: Project) -> None:
+    done = project.call("validate", "--jsn")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(
         "pytest-orchestrator validate: error: no option '--jsn' (did you mean '--json'?)\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (
             "--versio",
             "pytest-orchestrator: error: no option '--versio' (did you mean '--version'?)",
         ),
-        ("new stp", "pytest-orchestrator new: error: no word 'stp' (did you mean 'step'?)"),
-        ("new xyz", "pytest-orchestrator new: error: no word 'xyz'; there is step, recipe"),
+        ("new stp", "pytest-orchestrator new: error: no command 'stp' (did you mean 'step'?)"),
+        ("new xyz", "pytest-orchestrator new: error: no command 'xyz'; there is step, recipe"),
         (
             "ctx hstory a",
-            "pytest-orchestrator ctx: error: no word 'hstory' (did you mean 'history'?)",
+            "pytest-orchestrator ctx: error: no command 'hstory' (did you mean 'history'?)",
         ),
-        ("runs prun", "pytest-orchestrator runs: error: no word 'prun' (did you mean 'prune'?)"),
+        ("runs prun", "pytest-orchestrator runs: error: no command 'prun' (did you mean 'prune'?)"),
     ],
 )
-def test_a_mistyped_word_gets_the_nearest_one(words: str, said: str, project: Project) -> None:
-    told = project.call(*words.split())
-    assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(f"{said}\n")
+def test_mistyped_subcommand_suggests_the_nearest(
+    words: str, message: str, project: Project
+) -> None:
+    done = project.call(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"{message}\n")
 
 
-def test_an_argument_too_many_is_refused(project: Project) -> None:
+def test_superfluous_argument_is_refused(project: Project) -> None:
     assert project.call("schema", "recipe", "b").err.endswith("error: one argument too many: 'b'\n")
 
 
-def test_no_verb_is_a_mistake(project: Project) -> None:
-    told = project.call()
-    assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(
-        f"error: name a verb: {', '.join(VERBS)}; --help tells what each does\n"
-    )
+def test_missing_command_is_an_error(project: Project) -> None:
+    done = project.call()
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"error: name a command: {', '.join(VERBS)}; --help describes them\n")
 
 
-def test_the_version_is_told(project: Project) -> None:
+def test_version_is_printed(project: Project) -> None:
     assert project.call("--version") == (0, f"pytest-orchestrator {__version__}\n", "")
 
 
-def test_help_has_all_verbs_each_with_a_sentence(project: Project) -> None:
-    told = project.call("--help")
-    assert (told.code, told.err) == (0, "")
-    assert {found[1] for found in re.finditer(r"^    (\w+) +\w", told.out, re.MULTILINE)} == {
+def test_help_lists_all_commands_with_a_sentence(project: Project) -> None:
+    done = project.call("--help")
+    assert (done.code, done.err) == (0, "")
+    assert {found[1] for found in re.finditer(r"^    (\w+) +\w", done.out, re.MULTILINE)} == {
         *VERBS
     }
 
@@ -93,7 +93,7 @@ def test_help_has_all_verbs_each_with_a_sentence(project: Project) -> None:
     "name",
     [*(name for name in VERBS if name not in SERVED), "new step", "new recipe"],
 )
-def test_help_of_a_verb_ends_with_an_example_that_works(
+def test_help_of_a_command_ends_with_a_working_example(
     name: str, project: Project, tmp_path: Path
 ) -> None:
     line = project.call(*name.split(), "--help").out.splitlines()[-1].strip()
@@ -111,34 +111,34 @@ def test_help_of_a_verb_ends_with_an_example_that_works(
         text=True,
         check=False,
     )
-    told = "" if name != "run" else "".join(RUN.findall(done.stderr))
-    assert (done.returncode, done.stderr) == (0, told)
+    log = "" if name != "run" else "".join(RUN.findall(done.stderr))
+    assert (done.returncode, done.stderr) == (0, log)
 
 
-def test_help_of_a_word_after_a_verb_ends_with_an_example_that_works(
+def test_help_of_a_subcommand_ends_with_a_working_example(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Runs(project.path).history(1.0, 1.0)
     context = Context()
     context.set("metrics.mean_v1", 4.5)
-    words = [f"ctx {word}" for word in (*QUESTIONS, "script")] + ["runs show", "runs prune"]
+    words = [f"ctx {word}" for word in (*OPERATIONS, "script")] + ["runs show", "runs prune"]
     with Server(context) as server:
         monkeypatch.setenv("ORCHESTRATOR_ADDRESS", server.address)
         monkeypatch.setenv("ORCHESTRATOR_TOKEN", server.token)
         for one in words:
             line = project.call(*one.split(), "--help").out.splitlines()[-1].split()
             assert line[:3] == ["pytest-orchestrator", *one.split()]
-            told = project.call(*line[1:])
-            assert (told.code, told.err) == (0, ""), line
+            done = project.call(*line[1:])
+            assert (done.code, done.err) == (0, ""), line
 
 
-def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(project: Project) -> None:
+def test_closed_output_pipe_prints_no_traceback(project: Project) -> None:
     command = f"{sys.executable} -m pytest_orchestrator schema | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("{\n", "")
 
 
-def test_names_that_the_encoding_of_the_terminal_has_not_are_escaped(project: Project) -> None:
+def test_names_outside_of_the_terminal_encoding_are_escaped(project: Project) -> None:
     project.write("scriptlets/b.py", "def é(ctx, params): params.get('x', len([]))\n")
     command = [sys.executable, "-m", "pytest_orchestrator", "steps"]
     env = os.environ | {"PYTHONIOENCODING": "latin-1"}
@@ -146,13 +146,13 @@ def test_names_that_the_encoding_of_the_terminal_has_not_are_escaped(project: Pr
     assert done.stdout.startswith(b"\xe9(x=\\u2026)  function\n")
 
 
-def test_a_verb_is_completed(project: Project) -> None:
+def test_shell_completes_a_command(project: Project) -> None:
     command = f"{sys.executable} -m pytest_orchestrator 8>&1 9>/dev/null >/dev/null 2>&1"
     line = "pytest-orchestrator val"
-    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    completion = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line))}
     done = subprocess.run(
         ["/bin/bash", "-c", command],
-        env=os.environ | asked,
+        env=os.environ | completion,
         capture_output=True,
         text=True,
         check=True,
@@ -160,7 +160,7 @@ def test_a_verb_is_completed(project: Project) -> None:
     assert done.stdout.strip() == "validate"
 
 
-def test_a_start_imports_neither_pytest_nor_recipes() -> None:
+def test_start_imports_neither_pytest_nor_the_recipe_package() -> None:
     command = "import sys; from pytest_orchestrator.cli.main import main\n"
     command += "try: main(['--help'])\nexcept SystemExit: pass\n"
     command += "print({'pytest', 'yaml', 'jinja2', 'msgspec', 'argcomplete'} & {*sys.modules})"

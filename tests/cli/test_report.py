@@ -4,7 +4,7 @@ from tests.cli.conftest import Project
 from tests.runs.built import Runs
 
 
-def test_the_page_of_a_run_is_made_anew(project: Project, runs: Runs) -> None:
+def test_report_rebuilds_the_page_of_a_run(project: Project, runs: Runs) -> None:
     folder = runs.new().begin("flash").step("flash").seal()
 
     assert project.call("report") == (0, f".orchestrator/runs/{folder.name}/report.html\n", "")
@@ -14,7 +14,7 @@ def test_the_page_of_a_run_is_made_anew(project: Project, runs: Runs) -> None:
     assert project.call("verify", folder.name).code == 0
 
 
-def test_a_page_may_stand_anywhere(project: Project, runs: Runs) -> None:
+def test_report_writes_the_page_to_any_path(project: Project, runs: Runs) -> None:
     folder = runs.new().begin("flash").step("flash").seal()
 
     assert project.call("report", folder.name, "-o", "page.html") == (0, "page.html\n", "")
@@ -26,15 +26,15 @@ def test_a_page_may_stand_anywhere(project: Project, runs: Runs) -> None:
     )
 
 
-def test_a_run_that_was_killed_gets_its_page_and_its_pictures(project: Project, runs: Runs) -> None:
+def test_report_of_a_killed_run_writes_its_page_and_pictures(project: Project, runs: Runs) -> None:
     run = runs.new().begin("flash", "burn_in").step("flash")
     run.start("burn_in")
     folder = run.cut()
 
-    told = project.call("report", "latest")
+    done = project.call("report", "latest")
 
-    assert (told.code, told.err) == (0, "")
-    page = Path(told.out.strip()).read_text()
+    assert (done.code, done.err) == (0, "")
+    page = Path(done.out.strip()).read_text()
     assert "! interrupted: run" in page
     assert "burn_in</a> of recipes/psu.yaml had begun" in page
     assert {path.name for path in (folder / "assets").iterdir()} == {
@@ -45,7 +45,7 @@ def test_a_run_that_was_killed_gets_its_page_and_its_pictures(project: Project, 
     assert "burn_in<br/>! interrupted" in (folder / "assets" / "psu.mmd").read_text()
 
 
-def test_a_page_shows_what_earlier_runs_took(project: Project, runs: Runs) -> None:
+def test_page_shows_the_durations_of_earlier_runs(project: Project, runs: Runs) -> None:
     runs.history(1.0, 2.0, 3.0)
 
     page = Path(project.call("report").out.strip()).read_text()

@@ -13,19 +13,19 @@ LOG = "pytest_orchestrator.plugin.runner_log"
 
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that this process would have become."""
-    found: list[list[str]] = []
+    """Return the list of commands that would have replaced this process."""
+    commands: list[list[str]] = []
 
     def execv(_: str, command: list[str]) -> int:
-        found.append(command[1:])
+        commands.append(command[1:])
         return 3
 
     monkeypatch.setattr(os, "execv", execv)
-    return found
+    return commands
 
 
 @pytest.mark.parametrize(
-    ("words", "given"),
+    ("words", "passed_on"),
     [
         (["--recipe", "recipes/a.yaml"], []),
         (
@@ -36,28 +36,28 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (["--version"], ["--version"]),
     ],
 )
-def test_all_that_is_no_recipe_goes_to_pytest_as_it_is(
-    words: list[str], given: list[str], project: Project, executed: list[list[str]]
+def test_other_arguments_are_passed_to_pytest_unchanged(
+    words: list[str], passed_on: list[str], project: Project, executed: list[list[str]]
 ) -> None:
     project.write("recipes/a.yaml")
     named = ["recipes/a.yaml"] if any("recipes/a" in word for word in words) else []
     assert project.call("run", *words).code == 3
-    assert executed == [["-m", "pytest", "-p", LOG, *named, *given]]
+    assert executed == [["-m", "pytest", "-p", LOG, *named, *passed_on]]
 
 
-def test_a_recipe_is_looked_for_here_and_below_the_rootdir(
+def test_recipe_is_found_in_the_working_directory_and_below_the_rootdir(
     project: Project, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project.write("recipes/poll.yaml")
     monkeypatch.chdir(path.parent)
     project.call("run", "--recipe", "poll.yaml", "--recipe", "recipes/poll.yaml")
     assert executed[0][-2:] == ["poll.yaml", str(path)]
-    told = project.call("run", "--recipe", "pol.yaml")
-    assert told.code == 2
-    assert told.err.endswith("there is no pol.yaml (did you mean 'poll.yaml'?)\n")
+    done = project.call("run", "--recipe", "pol.yaml")
+    assert done.code == 2
+    assert done.err.endswith("there is no pol.yaml (did you mean 'poll.yaml'?)\n")
 
 
-def test_where_a_process_cannot_become_another_the_exit_is_handed_on(
+def test_exit_code_of_pytest_is_returned_where_exec_is_missing(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "win32")

@@ -6,7 +6,7 @@ from tests.cli.conftest import Project
 from tests.runs.built import RECIPE, Runs
 
 
-def some(runs: Runs) -> list[str]:
+def four_runs(runs: Runs) -> list[str]:
     good = runs.new(test_meta={"dut": {"serial_number": "A17"}}).begin("flash", "burn_in")
     folders = [good.step("flash").step("burn_in", seconds=2.5).seal()]
     bad = runs.new().begin("flash", "burn_in").step("flash", "failed", reason="no link")
@@ -22,7 +22,7 @@ def some(runs: Runs) -> list[str]:
 
 
 def test_runs_are_listed_newest_first(project: Project, runs: Runs) -> None:
-    good, bad, cut, changed = some(runs)
+    good, bad, cut, changed = four_runs(runs)
 
     lines = project.call("runs").out.splitlines()
     assert [line.split()[:3] for line in lines] == [
@@ -36,12 +36,12 @@ def test_runs_are_listed_newest_first(project: Project, runs: Runs) -> None:
     assert lines[4].endswith("      8.0  2 passed             recipes/psu.yaml  A17")
 
 
-def test_the_same_as_json(project: Project, runs: Runs) -> None:
-    good, *_ = some(runs)
-    told = json.loads(project.call("runs", "--json").out)
+def test_runs_are_listed_as_json(project: Project, runs: Runs) -> None:
+    good, *_ = four_runs(runs)
+    listed = json.loads(project.call("runs", "--json").out)
 
-    assert told["folder"] == str(runs.base)
-    assert told["runs"][-1] == {
+    assert listed["folder"] == str(runs.base)
+    assert listed["runs"][-1] == {
         "id": good,
         "state": "finished",
         "verdict": "passed",
@@ -55,13 +55,13 @@ def test_the_same_as_json(project: Project, runs: Runs) -> None:
     }
 
 
-def test_no_run_is_no_mistake(project: Project) -> None:
+def test_empty_list_of_runs_is_no_error(project: Project) -> None:
     assert project.call("runs") == (0, f"no run in {project.path}/.orchestrator/runs\n", "")
     project.write("pytest.ini", "[pytest]\nrecipe_run_dir = out\n")
     assert project.call("runs").out == f"no run in {project.path}/out\n"
 
 
-def test_a_run_that_cannot_be_read_hides_no_other(project: Project, runs: Runs) -> None:
+def test_unreadable_run_does_not_hide_other_runs(project: Project, runs: Runs) -> None:
     (good,) = runs.history(1.0)
     (runs.base / "20991231T000000Z-0000").mkdir()
     (runs.base / "20991231T000001Z-0000").mkdir()
@@ -74,16 +74,16 @@ def test_a_run_that_cannot_be_read_hides_no_other(project: Project, runs: Runs) 
         [good.name, "finished", "passed"],
     ]
     assert project.call("runs", "--trend").code == 0
-    told = project.call("verify", "20991231T000000Z")
-    assert told == (1, "20991231T000000Z-0000: journal.jsonl: it is gone\n", "")
+    done = project.call("verify", "20991231T000000Z")
+    assert done == (1, "20991231T000000Z-0000: journal.jsonl: it is gone\n", "")
 
 
-def test_one_run_is_shown_with_its_steps(project: Project, runs: Runs) -> None:
-    _, bad, *_ = some(runs)
-    told = project.call("runs", "show", bad)
+def test_runs_show_prints_the_steps_of_a_run(project: Project, runs: Runs) -> None:
+    _, bad, *_ = four_runs(runs)
+    done = project.call("runs", "show", bad)
 
-    assert (told.code, told.err) == (0, "")
-    assert told.out == (
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
         f"{bad}: failed, finished, 2026-11-18 11:08:40Z, 7.0 s\n"
         "\n"
         "recipes/psu.yaml\n"
@@ -118,28 +118,28 @@ def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs)
 
 def test_a_run_that_is_not_there_is_a_mistake(project: Project, runs: Runs) -> None:
     (only,) = runs.history(1.0)
-    told = project.call("runs", "show", "2027")
+    done = project.call("runs", "show", "2027")
 
-    assert (told.code, told.out) == (2, "")
-    assert told.err.endswith(f"error: no run '2027'; the newest is {only.name}\n")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"error: no run '2027'; the newest is {only.name}\n")
 
 
-def test_old_runs_are_taken_away(project: Project, runs: Runs) -> None:
+def test_runs_prune_deletes_the_oldest_runs(project: Project, runs: Runs) -> None:
     first, second, third = runs.history(1.0, 1.0, 1.0)
 
     assert project.call("runs", "prune", "--keep", "2", "--dry-run").out == (
-        f"{first}\n1 would go, the newest 2 stay\n"
+        f"{first}\nwould delete 1 run, keeping the newest 2\n"
     )
     assert first.exists()
     assert project.call("runs", "prune", "--keep", "1").out == (
-        f"{second}\n{first}\n2 are gone, the newest 1 stay\n"
+        f"{second}\n{first}\ndeleted 2 runs, keeping the newest 1\n"
     )
     assert [path.exists() for path in (first, second, third)] == [False, False, True]
-    assert project.call("runs", "prune").out == "0 are gone, the newest 20 stay\n"
+    assert project.call("runs", "prune").out == "deleted 0 runs, keeping the newest 20\n"
     assert project.call("runs", "prune", "--keep", "0").code == 2
 
 
-def test_trends_tell_the_step_that_became_slow(project: Project, runs: Runs) -> None:
+def test_trends_show_the_step_that_became_slow(project: Project, runs: Runs) -> None:
     last = ""
     for seconds in (1.0, 1.1, 0.9, 1.0, 3.5):
         built = runs.new().begin("flash", "burn_in").step("flash", measured={"ripple": 41.0})
@@ -151,9 +151,9 @@ def test_trends_tell_the_step_that_became_slow(project: Project, runs: Runs) -> 
         "recipes/psu.yaml  flash    ripple      5   41 mV       0    41  ▁▁▁▁▁",
         "recipes/psu.yaml  burn_in  seconds     5     1 s  0.1483   3.5  ▁▂▁▁█  3.5 times",
     ]
-    told = project.call("runs", "--trend", "ripple").out.splitlines()
-    assert (len(told), told[3]) == (9, "flash ripple, mV")
-    assert told[-1] == f"  {last}  41"
+    lines = project.call("runs", "--trend", "ripple").out.splitlines()
+    assert (len(lines), lines[3]) == (9, "flash ripple, mV")
+    assert lines[-1] == f"  {last}  41"
     assert project.call("runs", "--trend", "riple").err.endswith(
         "error: no step and no measurement 'riple' in any run (did you mean 'ripple'?)\n"
     )

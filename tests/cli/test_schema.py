@@ -5,17 +5,17 @@ from pytest_orchestrator.reports import block
 from tests.cli.conftest import Project
 
 
-def test_the_schema_of_recipes_is_printed(project: Project) -> None:
+def test_schema_prints_the_schema_of_recipes(project: Project) -> None:
     assert project.call("schema") == (0, editor_schema.text(), "")
     assert project.call("schema", "recipe").out == editor_schema.text()
 
 
-def test_a_mistyped_name_gets_the_nearest_one(project: Project) -> None:
+def test_mistyped_schema_suggests_the_nearest(project: Project) -> None:
     assert project.call("schema", "recip").err.endswith(
         "error: argument NAME: no schema 'recip' (did you mean 'recipe'?)\n"
     )
 
 
-def test_the_schema_of_blocks_is_printed(project: Project) -> None:
+def test_schema_prints_the_schemas_of_reports(project: Project) -> None:
     assert project.call("schema", "report") == (0, block.text(), "")
     assert project.call("schema", "run") == (0, block.summary_text(), "")

@@ -1,4 +1,4 @@
-"""A Context that is served by itself, and outlives its process in a file."""
+"""`pytest-orchestrator serve`: a Context in a process of its own, kept in a file."""
 
 import json
 import signal
@@ -21,14 +21,14 @@ class Serving(NamedTuple):
     address: str
     token: str
 
-    def ended(self, by: signal.Signals) -> tuple[int, str]:
+    def end(self, by: signal.Signals) -> tuple[int, str]:
         self.process.send_signal(by)
-        told = self.process.communicate(timeout=60)[1]
-        return self.process.returncode, told
+        err = self.process.communicate(timeout=60)[1]
+        return self.process.returncode, err
 
 
-class Served:
-    """Starts `serve` in a project."""
+class Servers:
+    """Starter of `serve` processes in a project."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -47,24 +47,24 @@ class Served:
         assert process.stdout
         head, _, address = process.stdout.readline().strip().rpartition(" ")
         assert head == "the Context is served at"
-        told = json.loads((self.project.path / FILE).read_text())
-        assert (told["address"], told["pid"]) == (address, process.pid)
-        return Serving(process, address, told["token"])
+        published = json.loads((self.project.path / FILE).read_text())
+        assert (published["address"], published["pid"]) == (address, process.pid)
+        return Serving(process, address, published["token"])
 
 
 @pytest.fixture
-def served(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def start_server(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     monkeypatch.delenv(ADDRESS, raising=False)
-    served = Served(project)
-    yield served
-    for process in served.started:
+    servers = Servers(project)
+    yield servers
+    for process in servers.started:
         process.kill()
         process.communicate()
 
 
-def test_a_context_outlives_its_process_in_a_file(served: Served, project: Project) -> None:
+def test_context_in_a_file_survives_its_process(start_server: Servers, project: Project) -> None:
     state, words = project.path / "state.jsonl", ("--file", "state.jsonl", "--token-file", "token")
-    first = served(*words)
+    first = start_server(*words)
     with RemoteContext.connect() as remote:
         remote.set("dut", {"serial": "A7"})
         for number in range(3):
@@ -85,40 +85,40 @@ def test_a_context_outlives_its_process_in_a_file(served: Served, project: Proje
     with state.open("a") as file:
         file.write('{"n":9,"ts":"20')
 
-    second = served(*words)
+    second = start_server(*words)
     with RemoteContext.connect() as remote:
         assert remote.to_dict() == {"dut": {"serial": "A7"}, "readings": [1, 2]}
         assert [remote.get_history(key) for key in ("dut", "readings", "gone")] == history
         assert remote.increment("runs") == 1
-    code, told = second.ended(signal.SIGINT)
+    code, err = second.end(signal.SIGINT)
     assert (second.token, code) == (first.token, 0)
-    assert told == (
-        "pytest-orchestrator serve: state.jsonl ends in the middle of a change, which was never "
-        "confirmed: it was cut off\npytest-orchestrator serve: address and token are in "
+    assert err == (
+        "pytest-orchestrator serve: state.jsonl ends with an incomplete change that was never "
+        "confirmed: it was removed\npytest-orchestrator serve: address and token are in "
         f"{project.path / FILE}; Ctrl-C ends it\n"
     )
     assert not (project.path / FILE).exists()
     assert (project.path / "token").stat().st_mode & 0o777 == 0o600
 
-    third = served(*words)
+    third = start_server(*words)
     with RemoteContext.connect() as remote:
         assert remote.get("runs") == 1
-    assert third.ended(signal.SIGTERM)[0] == 0
+    assert third.end(signal.SIGTERM)[0] == 0
 
 
-def test_the_examples_of_their_help_work_together(served: Served, project: Project) -> None:
-    serving = served(*serve.EXAMPLE.split()[1:])
+def test_examples_of_serve_and_ctx_work_together(start_server: Servers, project: Project) -> None:
+    serving = start_server(*serve.EXAMPLE.split()[1:])
     with RemoteContext.connect() as remote:
         remote.set("metrics.mean_v1", 1.5)
     assert project.call(*ctx.EXAMPLE.split()) == (0, "1.5\n", "")
-    assert serving.ended(signal.SIGTERM)[0] == 0
+    assert serving.end(signal.SIGTERM)[0] == 0
 
 
-def test_what_cannot_be_served_is_told(project: Project, tmp_path: Path) -> None:
-    with listen_tcp("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        told = project.call("serve", "--port", str(port))
-    assert (told.code, told.err) == (
+def test_wrong_options_of_serve_are_errors(project: Project, tmp_path: Path) -> None:
+    with listen_tcp("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        done = project.call("serve", "--port", str(port))
+    assert (done.code, done.err) == (
         1,
         (
             f"pytest-orchestrator serve: cannot serve at 127.0.0.1:{port}: something else listens "
@@ -127,13 +127,13 @@ def test_what_cannot_be_served_is_told(project: Project, tmp_path: Path) -> None
     )
     project.write("token", "short")
     project.write("notes.md", "# Notes\n")
-    for words, why in [
-        (("--token-file", "token"), ("--token-file: token has no token; one is a word of 16 "
-         "letters at least")),
+    for words, message in [
+        (("--token-file", "token"), ("--token-file: token contains no token; a token is a word of "
+         "at least 16 characters")),
         (("--file", "notes.md"), "--file: notes.md is no file of a Context; take another one"),
         (("--file", "no/such"), ("--file: the journal no/such cannot be made: No such file or "
          "directory")),
     ]:  # fmt: skip
-        told = project.call("serve", *words)
-        assert (told.code, told.err.partition("error: ")[2]) == (2, f"{why}\n")
+        done = project.call("serve", *words)
+        assert (done.code, done.err.partition("error: ")[2]) == (2, f"{message}\n")
     assert (tmp_path / "notes.md").read_text() == "# Notes\n"

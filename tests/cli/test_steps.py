@@ -16,9 +16,11 @@ PLAIN = "def measure(ctx, params):\n    ctx.set('volts', params['x'])\n"
 
 @pytest.fixture
 def samples(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The scriptlets of the samples, and four recipes."""
+    """Return a project with the sample scriptlets and four recipes."""
     for name in [*sys.modules]:
-        if name.partition(".")[0] == "scriptlets":  # other tests have imported those of this tree
+        if (
+            name.partition(".")[0] == "scriptlets"
+        ):  # other tests have imported those of this checkout
             monkeypatch.delitem(sys.modules, name)
     shutil.copytree(ROOT / "scriptlets", project.path / "scriptlets")
     (project.path / "recipes").mkdir()
@@ -27,29 +29,29 @@ def samples(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def test_the_samples_are_listed_as_a_hand_would(
+def test_steps_lists_the_samples_completely(
     samples: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(samples.path / "scriptlets/shell")
-    told = samples.call("steps", "--json", "--strict")
-    assert (told.code, told.err) == (0, "")
-    found = json.loads(told.out)
-    assert (found["rootdir"], found["problems"]) == (str(samples.path), [])
+    done = samples.call("steps", "--json", "--strict")
+    assert (done.code, done.err) == (0, "")
+    listed = json.loads(done.out)
+    assert (listed["rootdir"], listed["problems"]) == (str(samples.path), [])
     rows = {
         (one["path"], one["name"]): (
             one["kind"],
             [param["name"] + "?" * (not param["required"]) for param in one["params"]],
             [Path(use["recipe"]).stem for use in one["used_by"]],
         )
-        for one in found["scriptlets"]
-        if one["path"].rpartition("/")[2] in KNOWN
+        for one in listed["scriptlets"]
+        if one["path"].rpartition("/")[2] in EXPECTED
     }
     assert rows == {
-        (f"scriptlets/{folder}/{file}", name): told
-        for file, (folder, each) in KNOWN.items()
-        for name, told in each.items()
+        (f"scriptlets/{folder}/{file}", name): row
+        for file, (folder, each) in EXPECTED.items()
+        for name, row in each.items()
     }
-    (sample,) = (one for one in found["scriptlets"] if one["name"] == "compute_message_length")
+    (sample,) = (one for one in listed["scriptlets"] if one["name"] == "compute_message_length")
     assert sample == {
         "name": "compute_message_length",
         "kind": "function",
@@ -73,7 +75,7 @@ def test_the_samples_are_listed_as_a_hand_would(
     }
 
 
-KNOWN = {
+EXPECTED = {
     "cdu_http.py": (
         "python/steps",
         {
@@ -104,8 +106,8 @@ KNOWN = {
 }
 
 
-def test_a_listing_loads_neither_pytest_nor_the_language_of_recipes(samples: Project) -> None:
-    # So it starts within 150 ms of CPU, which no test can hold a busy machine to.
+def test_steps_imports_neither_pytest_nor_jinja2(samples: Project) -> None:
+    # So it starts within 150 ms of CPU time, which cannot be tested on a busy machine.
     command = "import sys; from pytest_orchestrator.cli.main import main\nmain(['steps'])\n"
     command += "print({'pytest', 'jinja2', 'jsonschema', 'psutil'} & {*sys.modules})"
     done = subprocess.run(
@@ -114,26 +116,26 @@ def test_a_listing_loads_neither_pytest_nor_the_language_of_recipes(samples: Pro
     assert done.stdout.splitlines()[-1] == b"set()"
 
 
-def test_a_person_reads_what_each_takes_and_where_it_is_used(samples: Project) -> None:
-    told = samples.call("steps")
-    assert (told.code, told.err) == (0, "")
+def test_steps_prints_parameters_and_users_of_each_scriptlet(samples: Project) -> None:
+    done = samples.call("steps")
+    assert (done.code, done.err) == (0, "")
     assert (
         "SampleStep(message)  class\n"
         "    Keep the parameter `message` as sample.message_v1.\n"
         "    scriptlets/python/steps/sample_step.py:31\n"
         "    used by recipes/demo_metrics.yaml, recipes/example.yaml\n\n"
-    ) in told.out
-    assert "simulate_cdu_poll.sh(POLLS=10, SEED=1, READINGS=…)  script\n" in told.out
-    assert told.out.endswith(" scriptlets\n")
+    ) in done.out
+    assert "simulate_cdu_poll.sh(POLLS=10, SEED=1, READINGS=…)  script\n" in done.out
+    assert done.out.endswith(" scriptlets\n")
 
 
-def test_a_convention_that_is_not_kept_is_a_warning_and_a_failure_where_strict(
+def test_broken_convention_is_a_warning_and_with_strict_a_failure(
     project: Project,
 ) -> None:
     project.write("scriptlets/bench.py", PLAIN)
-    told = project.call("steps")
-    assert (told.code, told.err) == (0, "")
-    assert told.out == (
+    done = project.call("steps")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
         "measure(x)  function\n"
         "    scriptlets/bench.py:1\n"
         "    used by no recipe\n"
@@ -145,14 +147,14 @@ def test_a_convention_that_is_not_kept_is_a_warning_and_a_failure_where_strict(
         "\n"
         "1 scriptlet, 3 warnings\n"
     )
-    assert project.call("steps", "--strict") == (1, told.out, "")
+    assert project.call("steps", "--strict") == (1, done.out, "")
 
 
-def test_a_file_with_an_error_is_a_failure(project: Project) -> None:
+def test_file_with_a_syntax_error_is_a_failure(project: Project) -> None:
     project.write("scriptlets/bench.py", "def measure(:\n")
     project.write("recipes/bad.yaml", "steps: [")
-    told = project.call("steps")
-    assert told == (
+    done = project.call("steps")
+    assert done == (
         1,
         (
             "bench  module\n"
@@ -163,7 +165,7 @@ def test_a_file_with_an_error_is_a_failure(project: Project) -> None:
             "\n"
             "no scriptlets, 1 file cannot be read\n"
         ),
-        "recipes/bad.yaml is no YAML; pytest-orchestrator validate says why\n",
+        "recipes/bad.yaml is not valid YAML; pytest-orchestrator validate shows the error\n",
     )
     assert json.loads(project.call("steps", "--json").out)["scriptlets"] == [
         {

@@ -92,12 +92,12 @@ def test_what_the_context_refuses_is_told(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "say what to do"),
+        ((), "name an operation"),
         (("gte", "a"), "no operation 'gte'"),
         (("get",), "get needs a key"),
         (("set", "a"), "set needs a value"),
         (("set", "a", ""), "a value is empty; write --text for a text"),
-        (("set", "a", "1", "2"), "one word too many: '2'"),
+        (("set", "a", "1", "2"), "one argument too many: '2'"),
         (("set", "a", "--text"), "--text needs a text"),
         (("keys", "a"), "keys takes no key"),
         (("pop", "a", "last"), "the index of pop is a whole number, not 'last'"),
