@@ -1,1 +1,1 @@
-"""Graph drawings of a recipe."""
+"""Pictures of the dependency graph of a recipe."""

@@ -1,7 +1,8 @@
-"""Graph layout: ranked boxes and arrows, or the layout of Graphviz.
+"""Graph layout: layered boxes and arrows, or the layout of Graphviz.
 
-A step stands one rank behind the last of those it waits for. Within its rank it stands near
-them: at the mean of their places (the barycentre), which a few sweeps make better.
+The rank of a step is one more than the highest rank of the steps that it waits for. Within a rank
+the barycentre heuristic orders the steps: each moves to the mean position of its neighbours, in a
+few sweeps.
 """
 
 import contextlib
@@ -14,31 +15,31 @@ from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.recipe.model.graph import ordered
 
 Steps = Sequence[Mapping[str, Json]]
-"""What blocks of the JSON report say of steps: ``name``, and ``needs``, ``after``, ``state``
-and ``final`` as far as they are there."""
+"""Steps as mappings with ``name`` and optional ``needs``, ``after``, ``state`` and ``final``, which
+have the meaning of the JSON report."""
 
 WIDTH: Final = 184
 HEIGHT: Final = 44
 
-_ALONG: Final = {"down": HEIGHT + 30, "right": WIDTH + 40}
-_ACROSS: Final = {"down": WIDTH + 16, "right": HEIGHT + 14}
-_THREAD: Final = 14
-_EDGE: Final = 4
+_RANK_DISTANCE: Final = {"down": HEIGHT + 30, "right": WIDTH + 40}
+_NODE_SIZE: Final = {"down": WIDTH + 16, "right": HEIGHT + 14}
+_BEND_SIZE: Final = 14
+_MARGIN: Final = 4
 _SWEEPS: Final = 6
-_PAGE: Final = 1120
-_MOST_THREADS: Final = 4000
+_PAGE_WIDTH: Final = 1120
+_MAX_BENDS: Final = 4000
 
-Way = Literal["down", "right"]
+Direction = Literal["down", "right"]
 
 
 class Arrow(NamedTuple):
-    """A line from a step to one that waits for it.
+    """An arrow from a step to one that waits for it.
 
     Attributes:
-        start: Name of the step that comes first.
-        stop: Name of the one that waits for it.
-        weak: The second one waits for the end of the first whatever became of it.
-        path: The line, as SVG writes it.
+        start: Name of the first step.
+        stop: Name of the step that waits for it.
+        weak: True if the second step only waits for the end of the first, with any outcome.
+        path: The line as the path data of SVG.
     """
 
     start: str
@@ -48,13 +49,13 @@ class Arrow(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A drawing of a graph, in pixels.
+    """Positions of boxes and arrows, in pixels.
 
     Attributes:
-        width: Of all of it.
-        height: The same.
-        boxes: Left upper corners of the boxes by name of step.
-        arrows: The lines.
+        width: Width of the picture.
+        height: Height of the picture.
+        boxes: Upper left corners of the boxes by name of the step.
+        arrows: The arrows.
     """
 
     width: float
@@ -63,53 +64,54 @@ class Layout(NamedTuple):
     arrows: list[Arrow]
 
 
-_Thread = tuple[str, str, int]
-_Place = str | _Thread
+_Bend = tuple[str, str, int]
+"""Point at which a long arrow crosses a rank: its start, its stop, the rank."""
+_Node = str | _Bend
 
 
 def waits(steps: Steps) -> dict[str, dict[str, bool]]:
-    """Return what each step waits for, and for each whether it only comes after it."""
+    """Return the steps that each step waits for; True means by `after` only, not by `needs`."""
     names = {str(step["name"]) for step in steps}
-    found: dict[str, dict[str, bool]] = {}
+    waited_for: dict[str, dict[str, bool]] = {}
     for step in steps:
         mine = dict.fromkeys(_names(step, "after"), True) | dict.fromkeys(
             _names(step, "needs"), False
         )
-        found[str(step["name"])] = {name: weak for name, weak in mine.items() if name in names}
-    return found
+        waited_for[str(step["name"])] = {name: weak for name, weak in mine.items() if name in names}
+    return waited_for
 
 
 def laid_out(steps: Steps) -> Layout:
-    """Draw a graph by its ranks.
+    """Compute the layered layout of a graph.
 
     Args:
-        steps: The steps in their order, each named once.
+        steps: The steps in their order, with unique names.
     """
     needs = waits(steps)
     ranks = _ranks(steps, needs)
     rows = _rows(ranks, needs)
-    way = _way(rows)
-    places = _places(rows, way)
+    direction = _direction(rows)
+    centres = _centres(rows, direction)
     boxes = {
         name: (x - WIDTH / 2, y - HEIGHT / 2)
-        for name, (x, y) in places.items()
+        for name, (x, y) in centres.items()
         if isinstance(name, str)
     }
     arrows = [
-        Arrow(start, stop, weak, _arrow_path(start, stop, places, ranks, way))
+        Arrow(start, stop, weak, _arrow_path(start, stop, centres, ranks, direction))
         for stop, mine in needs.items()
         for start, weak in mine.items()
     ]
     right = max((x for x, _ in boxes.values()), default=0.0) + WIDTH
     low = max((y for _, y in boxes.values()), default=0.0) + HEIGHT
-    # Threads may stand beyond the last box.
-    right = max([right, *(x for x, _ in places.values())])
-    low = max([low, *(y for _, y in places.values())])
-    return Layout(right + _EDGE, low + _EDGE, boxes, arrows)
+    # Bends may lie beyond the last box.
+    right = max([right, *(x for x, _ in centres.values())])
+    low = max([low, *(y for _, y in centres.values())])
+    return Layout(right + _MARGIN, low + _MARGIN, boxes, arrows)
 
 
 def _ranks(steps: Steps, needs: Mapping[str, Mapping[str, bool]]) -> dict[str, int]:
-    """Return the rank of each step; those of ``finally`` come one by one behind all others."""
+    """Return the rank of each step; ``finally`` steps follow one by one at the end."""
     ranks: dict[str, int] = {}
     for name in ordered({name: tuple(mine) for name, mine in needs.items()}):
         ranks[name] = max((ranks[each] + 1 for each in needs[name]), default=0)
@@ -118,93 +120,99 @@ def _ranks(steps: Steps, needs: Mapping[str, Mapping[str, bool]]) -> dict[str, i
     return ranks | {name: last + number for number, name in enumerate(final, 1)}
 
 
-def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> list[list[_Place]]:
-    """Return who stands in each rank, in order; long arrows have a place in each they cross."""
-    rows: list[list[_Place]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
+def _rows(ranks: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]) -> list[list[_Node]]:
+    """Return the ordered nodes of each rank; a long arrow has a bend in each rank between."""
+    rows: list[list[_Node]] = [[] for _ in range(max(ranks.values(), default=-1) + 1)]
     for name in needs:
         rows[ranks[name]].append(name)
-    above: dict[_Place, list[_Place]] = {}
-    below: dict[_Place, list[_Place]] = {}
+    previous: dict[_Node, list[_Node]] = {}
+    following: dict[_Node, list[_Node]] = {}
     edges = [(start, stop) for stop, mine in needs.items() for start in mine]
     long = sum(max(0, ranks[stop] - ranks[start] - 1) for start, stop in edges)
     for start, stop in edges:
-        chain: list[_Place] = [start]
-        if long <= _MOST_THREADS:
+        chain: list[_Node] = [start]
+        if long <= _MAX_BENDS:
             chain += [(start, stop, rank) for rank in range(ranks[start] + 1, ranks[stop])]
-            for place in chain[1:]:
-                rows[place[2]].append(place)  # type: ignore[index]
+            for node in chain[1:]:
+                rows[node[2]].append(node)  # type: ignore[index]
         for one, other in zip(chain, [*chain[1:], stop], strict=True):
-            below.setdefault(one, []).append(other)
-            above.setdefault(other, []).append(one)
+            following.setdefault(one, []).append(other)
+            previous.setdefault(other, []).append(one)
     if any(len(row) > 1 for row in rows):
         for _ in range(_SWEEPS):
-            _sweep(rows, above)
-            _sweep(rows[::-1], below)
-        _sweep(rows, above)
+            _sweep(rows, previous)
+            _sweep(rows[::-1], following)
+        _sweep(rows, previous)
     return rows
 
 
-def _sweep(rows: Iterable[list[_Place]], near: Mapping[_Place, Sequence[_Place]]) -> None:
-    """Sort each rank by where its neighbours stand in the ranks before it."""
-    at: dict[_Place, float] = {}
+def _sweep(rows: Iterable[list[_Node]], adjacent: Mapping[_Node, Sequence[_Node]]) -> None:
+    """Sort each rank by the mean position of its neighbours in the ranks before it."""
+    positions: dict[_Node, float] = {}
     for row in rows:
-        wanted = {}
-        for number, place in enumerate(row):
-            known = [at[one] for one in near.get(place, ()) if one in at]
-            wanted[place] = sum(known) / len(known) if known else (number + 0.5) / len(row)
-        row.sort(key=wanted.__getitem__)
-        at |= {place: (number + 0.5) / len(row) for number, place in enumerate(row)}
+        means = {}
+        for number, node in enumerate(row):
+            placed = [positions[one] for one in adjacent.get(node, ()) if one in positions]
+            means[node] = sum(placed) / len(placed) if placed else (number + 0.5) / len(row)
+        row.sort(key=means.__getitem__)
+        positions |= {node: (number + 0.5) / len(row) for number, node in enumerate(row)}
 
 
-def _way(rows: Sequence[Sequence[_Place]]) -> Way:
-    """Return the way that fits a page: to the right while it is wide enough."""
-    if len(rows) * _ALONG["right"] <= _PAGE:
+def _direction(rows: Sequence[Sequence[_Node]]) -> Direction:
+    """Return the direction that fits a page: to the right if the page is wide enough."""
+    if len(rows) * _RANK_DISTANCE["right"] <= _PAGE_WIDTH:
         return "right"
-    widest = max((sum(_size(place, "down") for place in row) for row in rows), default=0)
-    return "down" if widest <= _PAGE or len(rows) > 2 * _PAGE / _ALONG["right"] else "right"
+    widest = max((sum(_size(node, "down") for node in row) for row in rows), default=0)
+    return (
+        "down"
+        if widest <= _PAGE_WIDTH or len(rows) > 2 * _PAGE_WIDTH / _RANK_DISTANCE["right"]
+        else "right"
+    )
 
 
-def _size(place: _Place, way: Way) -> int:
-    return _ACROSS[way] if isinstance(place, str) else _THREAD
+def _size(node: _Node, direction: Direction) -> int:
+    return _NODE_SIZE[direction] if isinstance(node, str) else _BEND_SIZE
 
 
-def _places(rows: Sequence[Sequence[_Place]], way: Way) -> dict[_Place, tuple[float, float]]:
-    """Return the middle of everything; each rank stands in the middle of the widest."""
-    widest = max((sum(_size(place, way) for place in row) for row in rows), default=0)
-    thick = WIDTH if way == "right" else HEIGHT
-    found: dict[_Place, tuple[float, float]] = {}
+def _centres(
+    rows: Sequence[Sequence[_Node]], direction: Direction
+) -> dict[_Node, tuple[float, float]]:
+    """Return the centre of each node; each rank is centred on the widest."""
+    widest = max((sum(_size(node, direction) for node in row) for row in rows), default=0)
+    thick = WIDTH if direction == "right" else HEIGHT
+    centres: dict[_Node, tuple[float, float]] = {}
     for number, row in enumerate(rows):
-        along = _EDGE + number * _ALONG[way] + thick / 2
-        across = _EDGE + (widest - sum(_size(place, way) for place in row)) / 2
-        for place in row:
-            middle = across + _size(place, way) / 2
-            found[place] = (along, middle) if way == "right" else (middle, along)
-            across += _size(place, way)
-    return found
+        along = _MARGIN + number * _RANK_DISTANCE[direction] + thick / 2
+        across = _MARGIN + (widest - sum(_size(node, direction) for node in row)) / 2
+        for node in row:
+            middle = across + _size(node, direction) / 2
+            centres[node] = (along, middle) if direction == "right" else (middle, along)
+            across += _size(node, direction)
+    return centres
 
 
 def _arrow_path(
     start: str,
     stop: str,
-    places: Mapping[_Place, tuple[float, float]],
+    centres: Mapping[_Node, tuple[float, float]],
     ranks: Mapping[str, int],
-    way: Way,
+    direction: Direction,
 ) -> str:
-    """Return a line that leaves a box at its end, and comes to the next one at its beginning."""
-    right = way == "right"
+    """Return the path of an arrow from the end of a box to the beginning of another one."""
+    right = direction == "right"
     half = WIDTH / 2 if right else HEIGHT / 2
     between = range(ranks[start] + 1, ranks[stop])
-    ends: list[_Place] = [start, *((start, stop, rank) for rank in between), stop]
-    points = [places[one] if right else places[one][::-1] for one in ends if one in places]
-    told = ""
+    ends: list[_Node] = [start, *((start, stop, rank) for rank in between), stop]
+    points = [centres[one] if right else centres[one][::-1] for one in ends if one in centres]
+    path = ""
     for number, (one, other) in enumerate(itertools.pairwise(points)):
         along, across, to_along, to_across = one[0] + half, one[1], other[0] - half, other[1]
         middle = (along + to_along) / 2
-        # Beside the boxes of a rank a line is straight, between two ranks it is bent.
-        told += f"{'L' if number else 'M'}{_point(along, across, right)}C"
-        told += f"{_point(middle, across, right)} {_point(middle, to_across, right)} "
-        told += _point(to_along, to_across, right)
-    return told
+        # The line is straight beside the boxes of a rank and curved between two ranks.
+        path += f"{'L' if number else 'M'}{_point(along, across, right)}C"
+        path += f"{_point(middle, across, right)} {_point(middle, to_across, right)} "
+        path += _point(to_along, to_across, right)
+    return path
 
 
 def _point(along: float, across: float, right: bool) -> str:
@@ -212,16 +220,16 @@ def _point(along: float, across: float, right: bool) -> str:
 
 
 def _names(step: Mapping[str, Json], key: str) -> list[str]:
-    told = step.get(key)
-    return [str(one) for one in told] if isinstance(told, list | tuple) else []
+    names = step.get(key)
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
 
 
 def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layout:
-    """Let Graphviz lay a graph out.
+    """Compute the layout of a graph with Graphviz.
 
     Args:
-        text: The graph in the language of Graphviz.
-        waits: What each step waits for, and for each whether it only comes after it.
+        text: The graph in the DOT language.
+        waits: The return value of `waits` for its steps.
 
     Raises:
         ImportError: pygraphviz is not installed.
@@ -229,13 +237,13 @@ def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layou
     import pygraphviz
 
     graph = pygraphviz.AGraph(string=text)
-    with _no_word():
+    with _stderr_discarded():
         graph.layout("dot")
     left, low, right, high = map(float, graph.graph_attr["bb"].split(","))
 
-    def point(told: str) -> tuple[float, float]:
-        x, y = map(float, told.split(","))
-        return x - left + _EDGE, high - y + _EDGE
+    def point(text: str) -> tuple[float, float]:
+        x, y = map(float, text.split(","))
+        return x - left + _MARGIN, high - y + _MARGIN
 
     boxes = {}
     for name in waits:
@@ -246,25 +254,25 @@ def graphviz_layout(text: str, waits: Mapping[str, Mapping[str, bool]]) -> Layou
         for stop, mine in waits.items()
         for start, weak in mine.items()
     ]
-    return Layout(right - left + 2 * _EDGE, high - low + 2 * _EDGE, boxes, arrows)
+    return Layout(right - left + 2 * _MARGIN, high - low + 2 * _MARGIN, boxes, arrows)
 
 
 @contextlib.contextmanager
-def _no_word() -> Iterator[None]:
-    """Keep from stderr what the libraries of Graphviz say of fonts; boxes have fixed sizes."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+def _stderr_discarded() -> Iterator[None]:
+    """Discard the font warnings that Graphviz prints to stderr; boxes have fixed sizes."""
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
-def _graphviz_path(told: str, point: Callable[[str], tuple[float, float]]) -> str:
-    """Return a line of Graphviz, ``e,x,y`` of its head and then a start and triples, for SVG."""
-    words = told.split()
+def _graphviz_path(spline: str, point: Callable[[str], tuple[float, float]]) -> str:
+    """Convert a spline of Graphviz (``e,x,y`` of the head, start, triples) to SVG path data."""
+    words = spline.split()
     head = next((word[2:] for word in words if word.startswith("e,")), None)
     points = [point(word) for word in words if word[:2] not in ("e,", "s,")]
     path = "M{:g} {:g}C".format(*points[0]) + " ".join(f"{x:g} {y:g}" for x, y in points[1:])

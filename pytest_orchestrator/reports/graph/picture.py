@@ -1,6 +1,6 @@
 """Graph pictures: SVG, DOT, Mermaid.
 
-Ids are numbers, so no name of a step can be a word of Mermaid's.
+Nodes of Mermaid have numbered ids, so that a step's name cannot be a keyword of Mermaid.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,17 +12,14 @@ from pytest_orchestrator.reports import text as report_text
 from pytest_orchestrator.reports.graph.layout import HEIGHT, WIDTH, Layout, Steps, laid_out, waits
 from pytest_orchestrator.reports.text import SIGNS, look, sign
 
-"""What blocks of the JSON report say of steps: ``name``, and ``needs``, ``after``, ``state``
-and ``final`` as far as they are there."""
-
 MOST = 150
-"""Steps that are drawn where no other number is asked for; nobody reads more."""
+"""Default of the highest number of steps that are drawn; a picture with more is not readable."""
 
 _WIDEST_LABEL = 60
 _LABEL = CONTROLS | {9: " ", 10: " ", 34: "#quot;", 60: "#lt;", 62: "#gt;"}
-"""Names in journals may be anything; Mermaid has its own way to write a character."""
+"""Escapes of Mermaid for the characters of names, which come from untrusted journals."""
 _MOST_ARROWS = 400
-# A drawing of more than 500 arrows or 50,000 characters is refused by Mermaid itself.
+# Mermaid refuses a drawing of more than 500 arrows or 50,000 characters.
 
 _COLOURS = {
     "passed": ("dafbe1", "1a7f37"),
@@ -34,15 +31,15 @@ _COLOURS = {
 
 
 def mermaid(steps: Steps, most: int = MOST) -> str:
-    """Return the graph of a recipe.
+    """Return the graph of a recipe as Mermaid.
 
     Args:
-        steps: Its steps in their order, each named once.
-        most: Number of steps that are drawn. Where there are more, these are the steps that
-            failed, what they need and what needs them, and then the first ones.
+        steps: Its steps in their order, with unique names.
+        most: Highest number of steps that are drawn. If the recipe has more, failed steps come
+            first, then their neighbours in the graph, then the first steps.
 
     Returns:
-        Lines of Mermaid, below its limits whatever the recipe.
+        Text of Mermaid, always below the limits of Mermaid.
     """
     drawn = chosen(steps, most)
     ids = {str(step["name"]): f"s{number}" for number, step in enumerate(drawn)}
@@ -67,18 +64,18 @@ def mermaid(steps: Steps, most: int = MOST) -> str:
 
 def _mermaid_box(step: Mapping[str, Json], ids: Mapping[str, str]) -> str:
     name, state = str(step["name"]), step.get("state")
-    words = f"{SIGNS.get(str(state), '')} {state}".strip() if state else ""
-    shown = name if len(name) <= _WIDEST_LABEL else f"{name[: _WIDEST_LABEL - 1]}…"
-    shown = shown.translate(_LABEL)
-    told = f"{shown}<br/>{words}" if words else shown
+    outcome = f"{SIGNS.get(str(state), '')} {state}".strip() if state else ""
+    title = name if len(name) <= _WIDEST_LABEL else f"{name[: _WIDEST_LABEL - 1]}…"
+    title = title.translate(_LABEL)
+    label = f"{title}<br/>{outcome}" if outcome else title
     look = _look(step)
-    return f'{ids[name]}["{told}"]' + (f":::{look}" if look else "")
+    return f'{ids[name]}["{label}"]' + (f":::{look}" if look else "")
 
 
 def _look(step: Mapping[str, Json]) -> str:
     state = str(step.get("state", ""))
-    found = look(state)
-    return found if found in _COLOURS else ""
+    name = look(state)
+    return name if name in _COLOURS else ""
 
 
 def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
@@ -93,28 +90,28 @@ def _arrows(drawn: Steps, ids: Mapping[str, str]) -> Iterable[str]:
 
 
 def chosen(steps: Steps, most: int) -> Steps:
-    """Return the steps to draw where there is no room for all, in their order.
+    """Return the steps to draw, in their order, if a recipe has too many.
 
     Args:
         steps: All steps of a recipe.
-        most: Number of steps at most; those that failed and their neighbours come first.
+        most: Highest number of steps; failed steps and their neighbours come first.
     """
     if len(steps) <= most:
         return steps
     failed = {str(step["name"]) for step in steps if _look(step) == "failed"}
-    near = {
+    neighbours = {
         name
         for step in steps
         for name in (str(step["name"]), *_names(step, "needs"))
         if str(step["name"]) in failed or failed.intersection(_names(step, "needs"))
     }
 
-    def weight(place: int) -> tuple[int, int]:
-        name = str(steps[place]["name"])
-        return (0 if name in failed else 1 if name in near else 2, place)
+    def priority(index: int) -> tuple[int, int]:
+        name = str(steps[index]["name"])
+        return (0 if name in failed else 1 if name in neighbours else 2, index)
 
-    places = sorted(sorted(range(len(steps)), key=weight)[:most])
-    return [steps[place] for place in places]
+    indexes = sorted(sorted(range(len(steps)), key=priority)[:most])
+    return [steps[index] for index in indexes]
 
 
 def _more(steps: Steps, drawn: Steps) -> list[str]:
@@ -123,13 +120,13 @@ def _more(steps: Steps, drawn: Steps) -> list[str]:
     names = {step["name"] for step in drawn}
     states = [str(step.get("state", "")) for step in steps if step["name"] not in names]
     counts = ", ".join(f"{states.count(one):,} {one}" for one in dict.fromkeys(states) if one)
-    told = f"… {len(states):,} more steps" + (f"<br/>{counts}" if counts else "")
-    return [f'    more["{told}"]']
+    label = f"… {len(states):,} more steps" + (f"<br/>{counts}" if counts else "")
+    return [f'    more["{label}"]']
 
 
 def _names(step: Mapping[str, Json], key: str) -> list[str]:
-    told = step.get(key)
-    return [str(one) for one in told] if isinstance(told, list) else []
+    names = step.get(key)
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 _WIDEST_NAME: Final = 23
@@ -143,22 +140,22 @@ _FILLS: Final = {
 
 
 class _Box(NamedTuple):
-    """A step as the template writes it, in few values: each takes a microsecond there."""
+    """Values of a step for the template; few, since each costs a microsecond there."""
 
     classes: str
     place: str
     title: str
-    shown: str
-    told: str
+    label: str
+    state: str
     href: Any
 
 
 def svg(steps: Steps, *, graphviz: bool = False) -> str:
-    """Return a drawing that is a file of its own.
+    """Return the graph of a recipe as an SVG document.
 
     Args:
-        steps: The steps of a recipe in their order, each named once; ``seconds`` are shown.
-        graphviz: Let Graphviz find the places where it is installed (extra ``graph``).
+        steps: The steps of a recipe in their order, with unique names; ``seconds`` are shown.
+        graphviz: Use the layout of Graphviz if it is installed (extra ``graph``).
     """
     from pytest_orchestrator.reports.templating import template
 
@@ -167,7 +164,7 @@ def svg(steps: Steps, *, graphviz: bool = False) -> str:
 
 
 def boxes(steps: Steps, layout: Layout | None = None) -> dict[str, Any]:
-    """Return what the template of a drawing shows."""
+    """Return the variables of the SVG template."""
     layout = layout or laid_out(steps)
     drawn = [
         _svg_box(step, name, layout.boxes[name])
@@ -179,36 +176,35 @@ def boxes(steps: Steps, layout: Layout | None = None) -> dict[str, Any]:
 
 
 def _svg_box(step: Mapping[str, Json], name: str, corner: tuple[float, float]) -> _Box:
-    told, final = _told(step), bool(step.get("final"))
+    state, final = _state_text(step), bool(step.get("final"))
     x, y = corner
     return _Box(
         f"box {look(str(step.get('state', 'waiting')))}{' final' * final}",
         f"translate({x:.1f} {y:.1f})",
-        f"{name}{f': {told}' if told else ''}{' (finally)' * final}",
-        _shown(name),
-        told,
+        f"{name}{f': {state}' if state else ''}{' (finally)' * final}",
+        _box_label(name),
+        state,
         step.get("href"),
     )
 
 
-def _shown(name: str) -> str:
-    """Return as much of a name as has room in a box."""
+def _box_label(name: str) -> str:
     return name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 1]}…"
 
 
 def dot(steps: Steps) -> str:
-    """Return the graph as text for Graphviz.
+    """Return the graph of a recipe in the DOT language of Graphviz.
 
     Args:
-        steps: As for `svg`.
+        steps: The steps, as for `svg`.
     """
     lines = ["digraph recipe {", "  rankdir=TB;"]
     lines.append('  node [shape=box, style="rounded,filled", fontname="sans-serif"];')
     lines.append(f"  node [width={WIDTH / 72:.3f}, height={HEIGHT / 72:.3f}, fixedsize=true];")
     for step in steps:
-        name, told = str(step["name"]), _told(step)
-        shown = _quoted(_shown(name))
-        label = f"{shown[:-1]}\\n{_quoted(told)[1:]}" if told else shown
+        name, state = str(step["name"]), _state_text(step)
+        title = _quoted(_box_label(name))
+        label = f"{title[:-1]}\\n{_quoted(state)[1:]}" if state else title
         fill = _FILLS.get(look(str(step.get("state", ""))), "#ffffff")
         lines.append(f'  {_quoted(name)} [label={label}, fillcolor="{fill}"];')
     for stop, mine in waits(steps).items():
@@ -219,16 +215,16 @@ def dot(steps: Steps) -> str:
 
 
 PICTURES: Final[Mapping[str, Callable[[Steps], str]]] = {"svg": svg, "mmd": mermaid, "dot": dot}
-"""What draws a picture, by the suffix of its file."""
+"""Writers of pictures by the suffix of the file."""
 
 
-def _told(step: Mapping[str, Json]) -> str:
-    """Return the second line of a box: sign and state, and the time where there is one."""
+def _state_text(step: Mapping[str, Json]) -> str:
+    """Return the second line of a box: sign, state, and the duration if it is known."""
     state, seconds = step.get("state"), step.get("seconds")
     if not state:
         return ""
-    told = f"{sign(str(state))} {state}"
-    return f"{told} · {report_text.seconds(seconds)} s" if seconds is not None else told
+    text = f"{sign(str(state))} {state}"
+    return f"{text} · {report_text.seconds(seconds)} s" if seconds is not None else text
 
 
 def _quoted(text: str) -> str:
@@ -236,7 +232,7 @@ def _quoted(text: str) -> str:
 
 
 def _by_graphviz(steps: Steps) -> Layout | None:
-    """Return the places that Graphviz finds; None where it is not installed."""
+    """Return the layout of Graphviz; None if it is not installed."""
     from pytest_orchestrator.reports.graph.layout import graphviz_layout
 
     try:
