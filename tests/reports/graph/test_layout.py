@@ -1,3 +1,5 @@
+"""Layered layout of the graph of a recipe."""
+
 from typing import Any
 
 from hypothesis import given
@@ -11,7 +13,7 @@ def steps(**needs: str) -> list[dict[str, Any]]:
 
 
 def graph_of(masks: list[int]) -> list[dict[str, Any]]:
-    """Bit n of a number says whether a step needs the n-th one; the last one is in `finally`."""
+    """Return steps: bit n of a mask makes a step need step n; the last may be in `finally`."""
     return [
         {
             "name": f"s{place}",
@@ -26,7 +28,7 @@ graphs = st.lists(st.integers(0, 2**14 - 1), min_size=1, max_size=14).map(graph_
 
 
 @given(graphs)
-def test_no_box_lies_over_another_and_all_are_in_the_picture(graph: list[dict[str, Any]]) -> None:
+def test_boxes_do_not_overlap_and_lie_inside_the_picture(graph: list[dict[str, Any]]) -> None:
     layout = laid_out(graph)
 
     boxes = [*layout.boxes.values()]
@@ -39,13 +41,13 @@ def test_no_box_lies_over_another_and_all_are_in_the_picture(graph: list[dict[st
 
 
 @given(graphs)
-def test_every_need_is_an_arrow(graph: list[dict[str, Any]]) -> None:
+def test_every_dependency_has_an_arrow(graph: list[dict[str, Any]]) -> None:
     arrows = {(arrow.start, arrow.stop) for arrow in laid_out(graph).arrows}
 
     assert arrows == {(need, step["name"]) for step in graph for need in step["needs"]}
 
 
-def test_a_short_recipe_goes_to_the_right_and_a_long_one_down() -> None:
+def test_short_recipe_is_drawn_to_the_right_and_long_one_downwards() -> None:
     short = laid_out(steps(a="", b="a", c="b")).boxes
     long = laid_out([{"name": f"s{n}", "needs": [f"s{n - 1}"] * (n > 0)} for n in range(9)]).boxes
 
@@ -55,15 +57,15 @@ def test_a_short_recipe_goes_to_the_right_and_a_long_one_down() -> None:
     assert [y for _, y in long.values()] == sorted(y for _, y in long.values())
 
 
-def test_arrows_do_not_cross_where_they_need_not() -> None:
-    # In the order of the list `left` stands above `right`, and what needs them below and above.
+def test_avoidable_crossings_are_avoided() -> None:
+    # `left` is listed before `right`, but the steps that need them in the other order.
     boxes = laid_out(steps(left="", right="", of_right="right", of_left="left")).boxes
 
     assert boxes["left"][1] < boxes["right"][1]
     assert boxes["of_left"][1] < boxes["of_right"][1]
 
 
-def test_finally_comes_behind_all_others_one_by_one() -> None:
+def test_finally_steps_follow_one_by_one_at_the_end() -> None:
     graph = [*steps(a="", b="a"), {"name": "off", "final": True}, {"name": "away", "final": True}]
 
     boxes = laid_out(graph).boxes
@@ -71,11 +73,11 @@ def test_finally_comes_behind_all_others_one_by_one() -> None:
     assert sorted(boxes, key=lambda name: boxes[name][0]) == ["a", "b", "off", "away"]
 
 
-def test_a_step_that_only_comes_after_another_has_a_weak_arrow() -> None:
+def test_dependency_by_after_has_a_weak_arrow() -> None:
     (arrow,) = laid_out([{"name": "a"}, {"name": "b", "needs": [], "after": ["a"]}]).arrows
 
     assert arrow.weak
 
 
-def test_nothing_is_drawn_of_nothing() -> None:
+def test_layout_without_steps_is_empty() -> None:
     assert laid_out([]).boxes == {}

@@ -1,4 +1,4 @@
-"""The graph of a recipe for Mermaid, which the real Mermaid reads where node is there."""
+"""Graph of a recipe as Mermaid; tests/house/test_mermaid.py has the real Mermaid parse it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "needs": [*needs], **more}
 
 
-def test_steps_are_boxes_with_their_state_and_needs_are_arrows() -> None:
+def test_steps_are_nodes_with_states_and_needs_are_arrows() -> None:
     steps = [
         step("end", state="passed"),
         step("part.inner", "end", state="failed"),
@@ -37,13 +37,13 @@ flowchart TD
     )
 
 
-def test_a_recipe_that_has_not_run_has_no_states() -> None:
+def test_recipe_that_has_not_run_has_no_states() -> None:
     assert mermaid([step("a"), step("b", "a")]) == (
         'flowchart TD\n    s0["a"]\n    s1["b"]\n    s0 --> s1\n'
     )
 
 
-def test_of_a_large_recipe_what_failed_is_drawn_with_its_neighbours() -> None:
+def test_failed_steps_of_a_large_recipe_are_drawn_with_their_neighbours() -> None:
     steps = [step("s0", state="passed")]
     steps += [step(f"s{n}", f"s{n - 1}", state="passed") for n in range(1, 5000)]
     steps[4000]["state"] = "failed"
@@ -64,7 +64,7 @@ flowchart TD
 
 
 @pytest.mark.parametrize("name", ["a", "b" * 300])
-def test_it_stays_below_the_limits_of_mermaid(name: str) -> None:
+def test_text_is_always_below_the_limits_of_mermaid(name: str) -> None:
     names = [f"{name}{number}" for number in range(5000)]
     steps = [step(one, *names[max(0, n - 30) : n], state="failed") for n, one in enumerate(names)]
     drawn = mermaid(steps)

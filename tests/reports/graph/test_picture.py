@@ -1,3 +1,5 @@
+"""Pictures of the graph of a recipe: SVG and DOT."""
+
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,7 +16,7 @@ STEPS: list[dict[str, Any]] = [
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_a_drawing_tells_states_by_words_and_signs() -> None:
+def test_svg_shows_states_by_words_and_signs() -> None:
     root = ElementTree.fromstring(svg(STEPS))
 
     titles = [title.text for title in root.iter(f"{SVG}title")]
@@ -33,13 +35,13 @@ def test_a_drawing_tells_states_by_words_and_signs() -> None:
     assert sum(path.get("class") == "arrow weak" for path in root.iter(f"{SVG}path")) == 1
 
 
-def test_a_drawing_of_a_recipe_that_did_not_run_has_names_alone() -> None:
+def test_svg_of_a_recipe_that_has_not_run_shows_only_names() -> None:
     root = ElementTree.fromstring(svg([{"name": "flash", "needs": []}]))
 
     assert [text.text for text in root.iter(f"{SVG}text")] == ["flash"]
 
 
-def test_a_name_is_text_in_a_drawing_whatever_it_is() -> None:
+def test_markup_in_a_name_is_escaped_in_the_svg() -> None:
     name = '<script>alert("1")</script>' * 3
 
     drawing = svg([{"name": name}])
@@ -50,7 +52,7 @@ def test_a_name_is_text_in_a_drawing_whatever_it_is() -> None:
     assert root.findtext(f".//{SVG}text") == '<script>alert("1")</sc…'
 
 
-def test_graphviz_gets_every_step_and_what_it_waits_for() -> None:
+def test_dot_has_every_step_and_its_dependencies() -> None:
     text = dot([{"name": 'a"b\\'}, *STEPS[:3]])
 
     expected = """\
@@ -70,7 +72,7 @@ digraph recipe {
     assert text == expected
 
 
-def test_graphviz_lays_out_where_it_is_installed() -> None:
+def test_graphviz_computes_the_layout_if_it_is_installed() -> None:
     pytest.importorskip("pygraphviz")
 
     root = ElementTree.fromstring(svg(STEPS, graphviz=True))
