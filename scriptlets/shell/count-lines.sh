@@ -4,14 +4,14 @@
 #
 # DESCRIPTION
 #     Reads the file that INPUT names and counts its lines. A last line
-#     without a newline counts too, which `wc -l` would leave out.
+#     without a newline counts too, which `wc -l` does not count.
 #
 # USAGE
 #     INPUT=README.md scriptlets/shell/count-lines.sh
 #
 # RETURNS
 #     stdout: exactly one JSON object, {"status": "ok", "lines": 3};
-#     {"status": "error", "reason": ...} and exit code 1 if there is no such file.
+#     {"status": "error", "reason": ...} and exit code 1 if the file is missing.
 #     stderr: the log.
 #
 # LIMITATIONS

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # NAME
-#     sample.sh - say a message back as JSON
+#     sample.sh - return a message as JSON
 #
 # DESCRIPTION
-#     The smallest useful shell scriptlet: reads its one argument from the
-#     environment, as a recipe's `args` hand it over, and reports it.
+#     The smallest useful shell scriptlet: it reads its argument from the
+#     environment, where `args` of a recipe put it, and returns it.
 #
 # USAGE
 #     MESSAGE="Hi there" scriptlets/shell/sample.sh
@@ -15,7 +15,7 @@
 #     stderr: the log.
 #
 # LIMITATIONS
-#     MESSAGE must be valid UTF-8, as everything is that comes from a recipe.
+#     MESSAGE must be valid UTF-8, as every text of a recipe is.
 set -euo pipefail
 
 log() { printf 'sample.sh: %s\n' "$1" >&2; }

@@ -3,15 +3,15 @@
 #     simulate_cdu_poll.sh - poll a simulated coolant distribution unit (CDU)
 #
 # DESCRIPTION
-#     Stands in for the poller of a real unit. The secondary loop that it
-#     simulates feeds racks with some 32 degC at 320 kPa and takes the coolant
-#     back at 42 degC and 180 kPa; every reading scatters around that, and the
-#     return temperature follows a heat load that swings slowly.
+#     Simulates the poller of a real unit. The secondary loop supplies racks
+#     with coolant of some 32 degC at 320 kPa, which returns at 42 degC and
+#     180 kPa. Every reading scatters around these values, and the return
+#     temperature follows a heat load that oscillates slowly.
 #
 # USAGE
 #     POLLS=10 SEED=7 READINGS=out/readings.jsonl scriptlets/shell/simulate_cdu_poll.sh
 #
-#     POLLS     how many readings to take, 1 to 1000 (default 10)
+#     POLLS     number of readings, 1 to 1000 (default 10)
 #     SEED      the same seed gives the same readings, 0 to 999999999 (default 1)
 #     READINGS  a file to write the readings to, one JSON object a line (default: none)
 #
@@ -35,14 +35,14 @@ fail() {
     exit 1
 }
 
-# whole NAME VALUE LOW HIGH: VALUE must be a number that the shell does not read as octal
+# whole NAME VALUE LOW HIGH: fail unless VALUE is a whole number that the shell cannot read as octal
 whole() {
     wrong="$1 must be a whole number from $3 to $4"
     case $2 in '' | *[!0-9]* | 0?* | ??????????*) fail "$wrong" ;; esac
     [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || fail "$wrong"
 }
 
-# around CENTRE SPREAD: sets `value` to a whole number within CENTRE +- SPREAD
+# around CENTRE SPREAD: set `value` to a pseudo-random whole number within CENTRE +- SPREAD
 around() {
     state=$(((state * 1103515245 + 12345) % 2147483648))
     value=$(($1 - $2 + (state / 65536) % (2 * $2 + 1)))
@@ -57,7 +57,7 @@ state=$seed
 lines=
 poll=0
 while [ "$poll" -lt "$polls" ]; do
-    # the heat load swings by 0.4 K either way, once in 16 polls; temperatures are in 0.01 degC
+    # the heat load oscillates by 0.4 K with a period of 16 polls; temperatures are in 0.01 degC
     phase=$((poll % 16))
     [ "$phase" -le 8 ] || phase=$((16 - phase))
     poll=$((poll + 1))

@@ -1,17 +1,17 @@
 #!/bin/sh
 # NAME
-#     simulate_psu.sh - a simulated power supply that is told what to do on stdin
+#     simulate_psu.sh - a simulated power supply that reads commands from stdin
 #
 # DESCRIPTION
-#     Stands in for a supply with two channels. Each line of stdin is a command:
+#     Simulates a supply with two channels. Each line of stdin is a command:
 #
-#     PIN text        unlock it; it logs what it was given, as such firmware does
+#     PIN text        unlock the supply; it prints the PIN to its log, as such firmware does
 #     INST n          channel 1 or 2 (default 1)
 #     VOLT x          the set value, -24 to 24 (default 0)
 #     GAIN n          gain of the control loop, 1 to 10 (default 1): ripple grows with it
-#     LOAD name       idle, half, full or short (default idle): what hangs on it
-#     WAIT n          n minutes pass (in no time): its drift halves in each
-#     OUTP ON|OFF     the output
+#     LOAD name       the load: idle, half, full or short (default idle)
+#     WAIT n          simulate n minutes: the drift halves in each
+#     OUTP ON|OFF     switch the output
 #
 # USAGE
 #     printf 'VOLT 12\nLOAD full\nOUTP ON\n' | scriptlets/shell/simulate_psu.sh
@@ -20,11 +20,11 @@
 #     stdout: exactly one JSON object, {"status": "ok", "serial": "SIM-0007", "channel": 1,
 #     "volts": 11.976, "ripple_mv": 26.0, "drift_mv": 40.0, "tripped": false};
 #     {"status": "error", "reason": ...} and exit code 1 if a command is wrong.
-#     Exit code 3 if a short has tripped the output, which is no error of the supply.
+#     Exit code 3 if a short circuit has tripped the output, which is no error of the supply.
 #     stderr: the log.
 #
 # LIMITATIONS
-#     It forgets everything when it ends: each run begins with the power switched on.
+#     It keeps no state: each run starts with the power-on state.
 set -eu
 export LC_ALL=C
 

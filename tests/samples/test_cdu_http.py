@@ -20,7 +20,7 @@ def test_where_nobody_listens_nobody_answers(port: int) -> None:
     told = ask(Context(), {"port": port})
 
     assert told["status"] == "error"
-    assert told["reason"].startswith("nobody answers: ")
+    assert told["reason"].startswith("the unit does not answer: ")
 
 
 def test_the_unit_answers_for_readings_alone(port: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,7 @@ def test_a_wrong_command_is_an_error_that_says_so(command: str, reason: str) -> 
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({}, "'rows' must have what was measured"),
+        ({}, "'rows' must contain measurements"),
         ({"path": "/dev/null/x", "rows": [{}]}, "[Errno "),
     ],
 )

@@ -149,8 +149,8 @@ def test_readings_are_appended_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "0 readings, 1 wanted"),
-        (f"{json.dumps(READING)}\n" * 2, "2 readings, 1 wanted"),
+        ("", "0 readings, expected 1"),
+        (f"{json.dumps(READING)}\n" * 2, "2 readings, expected 1"),
         ("no json\n", "line 1 is not JSON: 'no json'"),
         (
             f"{json.dumps(READING)}\n[]\n",

@@ -1,9 +1,9 @@
 """NAME
-    cdu_http - a simulated coolant distribution unit behind HTTP, and its client
+    cdu_http - simulated coolant distribution unit with an HTTP interface, and its client
 
 DESCRIPTION
-    `serve` answers GET /reading with one reading as JSON, until it is ended: the
-    body of a service. `ask` collects readings from it into the Context.
+    `serve` answers GET /reading with one reading as JSON until its process is
+    ended: it is a service. `ask` appends readings from it to the Context.
 
 USAGE
     In a recipe, see recipes/cdu_http.yaml:
@@ -17,12 +17,12 @@ USAGE
         python scriptlets/python/steps/cdu_http.py --params '{"port": 8123}'
 
 RETURNS
-    serve: nothing, it has no end of its own.
+    serve: nothing, since it runs until its process is ended.
     ask: {"status": "ok", "polls": 3}; the Context then has the list cdu_http.readings_v1.
-    {"status": "error", "reason": ...} if nobody answers.
+    {"status": "error", "reason": ...} if the unit does not answer.
 
 LIMITATIONS
-    Listens on 127.0.0.1 alone.
+    Listens on 127.0.0.1 only.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from typing import Any
 from pytest_orchestrator import Context, get_logger, main
 
 HOST = "127.0.0.1"
-LONGEST = 5  # seconds for one answer
+TIMEOUT = 5  # seconds for one answer
 
 log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ def serve(params: dict[str, Any]) -> dict[str, Any]:
     """Answer on a port until the process is ended.
 
     Args:
-        params: `port`: where to listen.
+        params: `port`: the port to listen on.
 
     Returns:
         The status; never reached.
@@ -80,20 +80,20 @@ def ask(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         ctx: The Context of the run.
-        params: `port`: where the unit listens; `polls`: how many readings (default 3).
+        params: `port`: the port of the unit; `polls`: number of readings (default 3).
 
     Returns:
-        The status and how many readings were collected.
+        The status and the number of readings.
     """
     polls = int(params.get("polls", 3))
     for _ in range(polls):
         try:
             with urllib.request.urlopen(
-                f"http://{HOST}:{params['port']}/reading", timeout=LONGEST
+                f"http://{HOST}:{params['port']}/reading", timeout=TIMEOUT
             ) as answer:
                 ctx.append("cdu_http.readings_v1", json.load(answer), who="cdu_http")
         except (urllib.error.URLError, OSError) as error:
-            return {"status": "error", "reason": f"nobody answers: {error}"}
+            return {"status": "error", "reason": f"the unit does not answer: {error}"}
     return {"status": "ok", "polls": polls}
 
 

@@ -3,7 +3,7 @@ r"""NAME
 
 DESCRIPTION
     Reads the JSON lines that a poller wrote and appends each reading to the
-    Context, so that its history tells one reading from the next.
+    Context, so that the history has one entry for each reading.
 
 USAGE
     In a recipe:
@@ -18,11 +18,11 @@ USAGE
 
 RETURNS
     {"status": "ok", "polls": 10}; the Context then has the list cdu.readings_v1.
-    {"status": "error", "reason": ...} if there is no such file, a line is no
-    reading, or there are fewer or more than `polls`; then nothing is written.
+    {"status": "error", "reason": ...} if the file is missing, a line is not a
+    reading, or the number is not `polls`; the Context is then unchanged.
 
 LIMITATIONS
-    Takes every number as it is; whether it is plausible is for cdu_statistics.
+    Accepts every number; cdu_statistics checks the limits.
 """
 
 import json
@@ -46,11 +46,11 @@ def collect_readings(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         ctx: The Context of the run.
-        params: `path`: the file; `polls`: how many readings it must hold (default: any
+        params: `path`: the file; `polls`: the expected number of readings (default: any
             number but 0).
 
     Returns:
-        The status and how many readings were collected.
+        The status and the number of readings.
     """
     if not params.get("path"):
         return {"status": "error", "reason": "'path' must name the file of the readings"}
@@ -60,9 +60,9 @@ def collect_readings(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         readings = [_reading(line, number) for number, line in enumerate(lines, 1)]
     except (OSError, ValueError) as error:
         return {"status": "error", "reason": f"{path}: {error}"}
-    wanted = params.get("polls", len(readings) or 1)
-    if len(readings) != wanted:
-        reason = f"{path}: {len(readings)} readings, {wanted} wanted"
+    expected = params.get("polls", len(readings) or 1)
+    if len(readings) != expected:
+        reason = f"{path}: {len(readings)} readings, expected {expected}"
         return {"status": "error", "reason": reason}
     ctx.set("cdu.readings_v1", [], who="cdu_readings")
     for reading in readings:

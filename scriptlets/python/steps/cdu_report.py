@@ -1,5 +1,5 @@
 r"""NAME
-    cdu_report - write the readings and figures of a coolant distribution unit
+    cdu_report - write the readings and figures of a coolant distribution unit to files
 
 DESCRIPTION
     Writes two files: the readings as CSV, a row each, for a spreadsheet; and
@@ -39,7 +39,7 @@ def write_report(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         ctx: The Context of the run, with cdu.readings_v1.
-        params: `folder`: where to write; it is made if it is not there.
+        params: `folder`: the folder to write to; it is created if it is missing.
 
     Returns:
         The status and the paths of the two files.
@@ -68,8 +68,8 @@ def _write_table(path: Path, readings: list[dict[str, Any]]) -> None:
 
 
 def _figures(ctx: Context) -> dict[str, Any]:
-    kept = ("cdu.mean_", "cdu.delta_")
-    return {key: value for key, value in ctx.to_dict().items() if key.startswith(kept)}
+    prefixes = ("cdu.mean_", "cdu.delta_")
+    return {key: value for key, value in ctx.to_dict().items() if key.startswith(prefixes)}
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@ r"""NAME
 
 DESCRIPTION
     Computes the mean of each quantity over all readings in the Context, and
-    what the racks took: the pressure they cost (supply minus return) and the
-    warmth they gave (return minus supply). Each is written to the Context and
-    must lie within its limits.
+    the deltas over the racks: the pressure drop (supply minus return) and the
+    temperature rise (return minus supply). Each is written to the Context and
+    must be within its limits.
 
 USAGE
     In a recipe:
@@ -31,8 +31,8 @@ RETURNS
     Context has all figures then too.
 
 LIMITATIONS
-    Limits belong to the range. Every reading weighs the same, however much
-    time lies between two of them.
+    Limits are inclusive. Every reading has the same weight, whatever the time
+    between two of them.
 """
 
 from statistics import fmean
@@ -74,30 +74,30 @@ def figures_of(readings: list[dict[str, float]]) -> dict[str, float]:
 
 
 def outside(figures: dict[str, float], limits: dict[str, dict[str, float]]) -> list[str]:
-    """Find the figures that are not within their limits.
+    """Return a sentence for each figure that is outside its limits.
 
     Args:
-        figures: As `figures_of` gives them.
+        figures: The return value of `figures_of`.
         limits: `low` and `high` (either may be missing) by the figure's name.
 
     Returns:
-        A sentence for each limit that does not hold.
+        A sentence for each exceeded limit.
     """
-    found = []
+    violations = []
     for name, limit in limits.items():
         value, unit = figures[name], UNITS[name]
         if value < limit.get("low", value):
-            found.append(f"{name} is {value} {unit}, below {limit['low']} {unit}")
+            violations.append(f"{name} is {value} {unit}, below {limit['low']} {unit}")
         if value > limit.get("high", value):
-            found.append(f"{name} is {value} {unit}, above {limit['high']} {unit}")
-    return found
+            violations.append(f"{name} is {value} {unit}, above {limit['high']} {unit}")
+    return violations
 
 
 class CduStatistics(BaseScriptlet):
-    """Write the figures of cdu.readings_v1 and hold them against limits."""
+    """Write the figures of cdu.readings_v1 and check them against limits."""
 
     def validate(self, ctx: Context, params: dict[str, Any]) -> None:
-        """Refuse limits for what is not computed, and a Context without readings.
+        """Raise an error for limits of unknown figures, or if there are no readings.
 
         Args:
             ctx: The Context of the run.
@@ -114,7 +114,7 @@ class CduStatistics(BaseScriptlet):
             raise ValueError("no readings in the Context under 'cdu.readings_v1'")
 
     def run(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-        """Compute, write and judge the figures.
+        """Compute the figures, write them to the Context and check their limits.
 
         Args:
             ctx: The Context of the run, with cdu.readings_v1.
@@ -127,9 +127,9 @@ class CduStatistics(BaseScriptlet):
         for name, value in figures.items():
             ctx.set(f"cdu.{name}_v1", value, who="cdu_statistics")
             log.info("%s: %s %s", name, value, UNITS[name])
-        wrong = outside(figures, params.get("limits", {}))
-        if wrong:
-            return {"status": "error", "reason": "; ".join(wrong)}
+        violations = outside(figures, params.get("limits", {}))
+        if violations:
+            return {"status": "error", "reason": "; ".join(violations)}
         return {"status": "ok", "figures": figures}
 
 

@@ -1,9 +1,9 @@
 r"""NAME
-    compute_message_length - measure a message that an earlier step kept
+    compute_message_length - measure a message that an earlier step wrote
 
 DESCRIPTION
-    A scriptlet can be a function too. This one reads a text from the Context
-    and writes its length; what it costs is logged by `track_resources`.
+    A scriptlet can also be a function. This one reads a text from the Context
+    and writes its length; `track_resources` logs its resource usage.
 
 USAGE
     In a recipe:

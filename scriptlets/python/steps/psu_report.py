@@ -1,5 +1,5 @@
 r"""NAME
-    psu_report - write what was measured at a power supply
+    psu_report - write measurements of a power supply to a file
 
 DESCRIPTION
     Writes measurements as CSV, a row each, for a spreadsheet.
@@ -35,15 +35,15 @@ def write_report(params: dict[str, Any]) -> dict[str, Any]:
     """Write rows as CSV.
 
     Args:
-        params: `path`: the file; its folder is made if it is not there. `rows`: what was
-            measured, a mapping each.
+        params: `path`: the file; its folder is created if it is missing. `rows`: the
+            measurements, one mapping for each row.
 
     Returns:
-        The status and how many rows were written.
+        The status and the number of rows.
     """
     rows = params.get("rows")
     if not rows:
-        return {"status": "error", "reason": "'rows' must have what was measured"}
+        return {"status": "error", "reason": "'rows' must contain measurements"}
     path = Path(params["path"])
     columns = [name for name in rows[0] if name != "status"]
     try:

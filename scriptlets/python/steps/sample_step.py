@@ -1,9 +1,9 @@
 """NAME
-    sample_step - put a message into the Context
+    sample_step - write a message to the Context
 
 DESCRIPTION
-    The smallest useful python scriptlet: `validate` checks the parameters
-    before anything happens, `run` does the work and says how it went.
+    The smallest useful Python scriptlet: `validate` checks the parameters
+    before the step runs, `run` does the work and returns the result.
 
 USAGE
     In a recipe:
@@ -32,7 +32,7 @@ class SampleStep(BaseScriptlet):
     """Keep the parameter `message` as sample.message_v1."""
 
     def validate(self, ctx: Context, params: dict[str, Any]) -> None:
-        """Refuse a message that is no text or empty.
+        """Raise an error for a message that is empty or not text.
 
         Args:
             ctx: The Context of the run; not used.
