@@ -1,4 +1,4 @@
-"""The tests start pytest in pytest by its own plugin for that, and share the machine in turns."""
+"""Root conftest: loads pytester, and runs tests marked ``quiet`` while no other test runs."""
 
 import fcntl
 from collections.abc import Generator
@@ -8,18 +8,18 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-_DOOR, _ROOM = Path(__file__), Path(__file__).with_name("pyproject.toml")
+_QUEUE_FILE, _LOCK_FILE = Path(__file__), Path(__file__).with_name("pyproject.toml")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run a test that is marked ``quiet`` while no other worker runs one."""
+    """Hold a readers-writer lock during each test; a test marked ``quiet`` is the writer."""
     quiet = item.get_closest_marker("quiet") is not None
-    with _DOOR.open() as door, _ROOM.open() as room:
-        fcntl.flock(door, fcntl.LOCK_EX)  # who waits for the room is not overtaken
-        fcntl.flock(room, fcntl.LOCK_EX if quiet else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+    with _QUEUE_FILE.open() as queue, _LOCK_FILE.open() as lock:
+        fcntl.flock(queue, fcntl.LOCK_EX)  # new readers cannot overtake a waiting writer
+        fcntl.flock(lock, fcntl.LOCK_EX if quiet else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
         try:
             return (yield)
         finally:
-            fcntl.flock(room, fcntl.LOCK_UN)  # a child that was forked keeps the file open
+            fcntl.flock(lock, fcntl.LOCK_UN)  # explicitly: a forked child keeps the file open
