@@ -1,4 +1,4 @@
-"""What a benchmark is: a question, the runs that answer it, and the figures that come of them."""
+"""Model of a benchmark: a question, its runs, and the figures computed from their costs."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -10,11 +10,11 @@ class Run(NamedTuple):
     """One pytest process on a generated project.
 
     Attributes:
-        name: How the table calls it; unique in its case.
+        name: Its name in the table, unique in its case.
         kind: One of `projects.KINDS`.
-        steps: Steps, items or tests in each file.
-        files: How many files.
-        options: What pytest is given.
+        steps: Number of steps, items or tests in each file.
+        files: Number of files.
+        options: Options of pytest.
     """
 
     name: str
@@ -25,13 +25,13 @@ class Run(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A number that a case is run for.
+    """A result of a case.
 
     Attributes:
-        name: What it says.
-        value: In `unit`.
-        unit: `x` for a ratio.
-        goal: The most that it may be; None where it is only told.
+        name: Its description.
+        value: The value, in `unit`.
+        unit: The unit; `x` for a ratio.
+        goal: The highest accepted value; None for a figure without a goal.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Figure(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A question, the runs that answer it and how.
+    """A benchmark case.
 
     Attributes:
         about: The question.
-        runs: What is measured, in interleaved rounds.
-        figures: Makes the answer of one round from its costs by name of the run.
+        runs: The measured runs, which are interleaved in each round.
+        figures: Computes the figures of one round from its costs by name of the run.
     """
 
     about: str

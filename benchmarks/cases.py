@@ -1,4 +1,4 @@
-"""The named cases: what is run side by side, and which figures come of it."""
+"""The benchmark cases by name: their runs and figures."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -44,12 +44,12 @@ def collection() -> Case:
 
 
 class Side(NamedTuple):
-    """What is held against something else, by what one more of it costs.
+    """One side of a comparison of the cost of one more step or test.
 
     Attributes:
-        name: What the table calls many of it.
+        name: Its name in the table, in the plural.
         kind: One of `projects.KINDS`.
-        options: What pytest is given.
+        options: Options of pytest.
     """
 
     name: str
@@ -112,11 +112,11 @@ def inline() -> Case:
 
 def journal() -> Case:
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        kept, unkept = costs["with the journal"].cpu, costs["without"].cpu
-        each = (kept - unkept) * 1e6 / 1_000
+        with_journal, without = costs["with the journal"].cpu, costs["without"].cpu
+        each = (with_journal - without) * 1e6 / 1_000
         return [
             Figure("CPU of the journal per step", each, "us"),
-            Figure("CPU, with / without", kept / unkept, "x", 1.05),
+            Figure("CPU, with / without", with_journal / without, "x", 1.05),
         ]
 
     return Case(
@@ -199,11 +199,11 @@ def large(kind: str) -> Case:
     sizes = (50, 450)
 
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        usual, most = (
+        small, large = (
             slope(*(costs[f"{n} steps of {size}"].cpu for n in sizes), between=sizes)
             for size in ("a small pytest", "one of 300 MB")
         )
-        return [Figure("CPU per step, of one of 300 MB / of a small one", most / usual, "x", 1.2)]
+        return [Figure("CPU per step, of one of 300 MB / of a small one", large / small, "x", 1.2)]
 
     return Case(
         f"cost per step from a pytest of 300 MB ({kind})",
@@ -226,18 +226,18 @@ def steps() -> Case:
     }
 
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        found = []
+        rows = []
         for kind, between in sizes.items():
             few, many = (costs[f"{n} {kind}"] for n in between)
             start = intercept(few.cpu, many.cpu, between=between)
             step = slope(few.cpu, many.cpu, between=between)
             memory = slope(few.peak, many.peak, between=between)
-            found += [
+            rows += [
                 Figure(f"{kind}: start-up", start * 1e3, "ms"),
                 Figure(f"{kind}: CPU per step", step * 1e3, "ms"),
                 Figure(f"{kind}: memory per step", memory / 1024, "KiB"),
             ]
-        return found
+        return rows
 
     return Case(
         "what a step costs beside a bare item and hand-written tests that do the same",

@@ -1,6 +1,6 @@
-"""A Dask cluster of processes: all on this machine, or each on one of its own.
+"""A Dask cluster of processes: all on this machine, or each on a simulated machine of its own.
 
-A machine of its own is a network namespace with a cable to a switch, which can be pulled.
+A simulated machine is a network namespace. Its virtual cable to a switch can be disconnected.
 """
 
 import contextlib
@@ -16,14 +16,14 @@ from typing import IO, Final, Self
 import psutil
 
 PATIENCE: Final = 120.0
-"""Seconds for what takes two; a machine may be busy."""
+"""Timeout in seconds for operations that take two seconds on an idle machine."""
 MARK: Final = "ORCHESTRATOR_CLUSTER"
-"""Names a variable that all processes of a cluster and of its sessions have."""
+"""Name of an environment variable that all processes of a cluster and of its sessions have."""
 _PAUSE: Final = 0.02
 
 
 def until(holds: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """Wait until something holds; tell whether it does."""
+    """Wait until a condition holds; return False after the timeout."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
@@ -33,31 +33,32 @@ def until(holds: Callable[[], object], seconds: float = PATIENCE) -> bool:
 
 
 class Machine:
-    """Where processes run.
+    """A machine on which processes run.
 
     Attributes:
-        address: Where others reach it.
-        argv: What programs are started with there.
+        address: Its address for other machines.
+        argv: Prefix of the commands that start programs on it.
     """
 
     address = "127.0.0.1"
     argv: tuple[str, ...] = ()
 
     def plug(self, *, is_in: bool) -> None:
-        """Put the cable in, or pull it.
+        """Connect or disconnect the cable.
 
         Raises:
-            RuntimeError: It has none.
+            RuntimeError: The machine has no cable.
         """
-        raise RuntimeError(f"{self.address} has no cable to be {'put in' if is_in else 'pulled'}")
+        action = "connect" if is_in else "disconnect"
+        raise RuntimeError(f"{self.address} has no cable to {action}")
 
     def reset(self, other: str) -> int:
-        """Reset all connections to another machine; return how many.
+        """Reset all connections to another machine; return their number.
 
         Raises:
-            RuntimeError: It has none of its own.
+            RuntimeError: The machines are not simulated.
         """
-        raise RuntimeError(f"{self.address} is no other machine than {other}")
+        raise RuntimeError(f"{self.address} and {other} are the same machine")
 
 
 class _Namespace(Machine):
@@ -75,15 +76,15 @@ class _Namespace(Machine):
             _ip("-n", self.name, "link", "set", one, "up")
 
     def reset(self, other: str) -> int:
-        told = _ip("netns", "exec", self.name, "ss", "-HtnK", "dst", other)
-        return len(told.splitlines())
+        closed = _ip("netns", "exec", self.name, "ss", "-HtnK", "dst", other)
+        return len(closed.splitlines())
 
     def plug(self, *, is_in: bool) -> None:
         _ip("-n", self._switch, "link", "set", self._port, "up" if is_in else "down")
 
 
 def why_not_apart() -> str:
-    """Say why there can be no machines of their own; empty where they can be."""
+    """Return the reason why machines cannot be simulated; an empty text if they can."""
     name = f"orc-{os.urandom(4).hex()}"
     try:
         _ip("netns", "add", name)
@@ -92,19 +93,19 @@ def why_not_apart() -> str:
         finally:
             _ip("netns", "delete", name)
     except FileNotFoundError:
-        return "there is no program ip: install iproute2"
+        return "the program ip is missing: install iproute2"
     except subprocess.CalledProcessError as error:
-        return f"network namespaces cannot be made: {error.stderr.strip()}"
+        return f"network namespaces cannot be created: {error.stderr.strip()}"
     return ""
 
 
 @contextlib.contextmanager
 def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
-    """Have some machines.
+    """Provide machines for the duration of a block.
 
     Args:
-        number: How many.
-        apart: Each has a network of its own.
+        number: Number of machines.
+        apart: Simulate each machine with a network of its own.
     """
     if not apart:
         yield [Machine()] * number
@@ -123,7 +124,7 @@ def machines(number: int, *, apart: bool) -> Iterator[list[Machine]]:
 
 
 def reaches(one: Machine, other: Machine) -> bool:
-    """Tell whether a machine gets an answer from another: that nobody listens there is one."""
+    """Return True if a machine gets an answer from another one; a refused connection is one."""
     code = (
         "import socket, sys\n"
         "with socket.socket() as probe:\n"
@@ -139,17 +140,17 @@ def _ip(*args: str) -> str:
 
 
 class Cluster:
-    """A scheduler and workers of one thread each, and what sessions leave behind beside them.
+    """A Dask scheduler with workers of one thread each, and the pytest sessions that use it.
 
     Args:
-        folder: For what they write.
+        folder: The folder for the files of scheduler and workers.
         where: The machine of sessions, that of the scheduler, and one for each worker.
-        nanny: Let workers be started anew by a nanny.
+        nanny: Run each worker below a nanny, which restarts it.
     """
 
     def __init__(self, folder: Path, where: Sequence[Machine], *, nanny: bool = False) -> None:
         self.folder, self._nanny = folder, nanny
-        self._here, self._middle, *self._theirs = where
+        self._session_machine, self._scheduler_machine, *self._worker_machines = where
         self.file = folder / "scheduler.json"
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
@@ -176,12 +177,17 @@ class Cluster:
         self.close()
 
     def start(self) -> None:
-        """Start a scheduler where none is, and the workers that are missing."""
+        """Start the scheduler if it is not running, and the missing workers."""
         if self.scheduler is None or self.scheduler.poll() is not None:
-            self._let_go()
+            self._end_workers()
             self.file.unlink(missing_ok=True)
             self.scheduler = self._started(
-                self._middle, "scheduler", "--host", self._middle.address, "--port", "0"
+                self._scheduler_machine,
+                "scheduler",
+                "--host",
+                self._scheduler_machine.address,
+                "--port",
+                "0",
             )
             if not until(self.file.exists):
                 raise RuntimeError(f"no scheduler: {(self.folder / 'cluster.log').read_text()}")
@@ -189,15 +195,15 @@ class Cluster:
             raise RuntimeError(f"no workers: {(self.folder / 'cluster.log').read_text()}")
 
     def _is_whole(self) -> bool:
-        """Start the workers that are missing; tell whether the scheduler knows all."""
-        for number, machine in enumerate(self._theirs, 1):
-            known = self.workers.get(f"w{number}")
-            if known is None or known.poll() is not None:
+        """Start the missing workers; return True if the scheduler knows all workers."""
+        for number, machine in enumerate(self._worker_machines, 1):
+            worker = self.workers.get(f"w{number}")
+            if worker is None or worker.poll() is not None:
                 self.workers[f"w{number}"] = self._worker(f"w{number}", machine)
-        return self._joined() >= len(self._theirs)
+        return self._joined() >= len(self._worker_machines)
 
-    def _let_go(self) -> None:
-        """Wait for the end of workers that have lost their scheduler, or end them."""
+    def _end_workers(self) -> None:
+        """Wait until the workers that lost their scheduler have ended, or kill them."""
         until(lambda: all(one.poll() is not None for one in self.workers.values()), 30.0)
         for one in self.workers.values():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -207,24 +213,24 @@ class Cluster:
             one.wait()
 
     def process(self, worker: str) -> psutil.Process:
-        """Return the process of a worker that runs its steps."""
+        """Return the process of a worker in which steps run."""
         own = psutil.Process(self.workers[worker].pid)
         if not self._nanny:
             return own
         return next(one for one in own.children() if "spawn_main" in " ".join(one.cmdline()))
 
     def _joined(self) -> int:
-        """Count the workers that the scheduler knows; asked on its own machine."""
+        """Return the number of workers that the scheduler knows; the query runs on its machine."""
         code = (
             "import sys; from distributed import Client\n"
             "with Client(scheduler_file=sys.argv[1], timeout=60) as one:\n"
             "    one.wait_for_workers(int(sys.argv[2]), timeout=20)\n"
             "    print(len(one.scheduler_info(n_workers=-1)['workers']))"
         )
-        wanted = (str(self.file), str(len(self._theirs)))
-        argv = [*self._middle.argv, sys.executable, "-c", code, *wanted]
-        told = subprocess.run(argv, capture_output=True, check=False, env=self._environ)
-        return int(told.stdout or 0)
+        args = (str(self.file), str(len(self._worker_machines)))
+        argv = [*self._scheduler_machine.argv, sys.executable, "-c", code, *args]
+        done = subprocess.run(argv, capture_output=True, check=False, env=self._environ)
+        return int(done.stdout or 0)
 
     def _worker(self, name: str, machine: Machine) -> "subprocess.Popen[bytes]":
         kind = "--nanny" if self._nanny else "--no-nanny"
@@ -243,16 +249,22 @@ class Cluster:
             start_new_session=True,
         )
 
-    def session(self, folder: Path, args: Sequence[str], told: Path) -> "subprocess.Popen[bytes]":
+    def session(self, folder: Path, args: Sequence[str], output: Path) -> "subprocess.Popen[bytes]":
         """Start pytest on the machine of sessions.
 
         Args:
             folder: The project.
             args: Its arguments.
-            told: The file for what it prints.
+            output: The file for its output.
         """
-        argv = [*self._here.argv, sys.executable, "-m", "pytest", f"--recipe-dask={self.file}"]
-        with told.open("wb") as file:
+        argv = [
+            *self._session_machine.argv,
+            sys.executable,
+            "-m",
+            "pytest",
+            f"--recipe-dask={self.file}",
+        ]
+        with output.open("wb") as file:
             session = subprocess.Popen(
                 [*argv, *args],
                 env=self._environ,
@@ -266,43 +278,43 @@ class Cluster:
         return session
 
     def worker_of(self, pid: int) -> tuple[str, psutil.Process]:
-        """Return the worker that has started a process, and its own process.
+        """Return the name of the worker that has started a process, and the worker's process.
 
         Raises:
-            LookupError: None has.
+            LookupError: No worker has started it.
         """
         chain = [psutil.Process(pid), *psutil.Process(pid).parents()]
         for name in self.workers:
             worker = self.process(name)
             if worker in chain:
                 return name, worker
-        raise LookupError(f"process {pid} is of no worker")
+        raise LookupError(f"process {pid} belongs to no worker")
 
     def cable(self, worker: str, *, is_in: bool) -> None:
-        """Put the cable of a worker's machine in, or pull it."""
-        self._theirs[int(worker[1:]) - 1].plug(is_in=is_in)
+        """Connect or disconnect the cable of a worker's machine."""
+        self._worker_machines[int(worker[1:]) - 1].plug(is_in=is_in)
 
     def reset(self, worker: str) -> int:
-        """Reset all connections of a worker's machine to that of sessions; return how many."""
-        return self._theirs[int(worker[1:]) - 1].reset(self._here.address)
+        """Reset the connections of a worker's machine to that of sessions; return their number."""
+        return self._worker_machines[int(worker[1:]) - 1].reset(self._session_machine.address)
 
     def own_cable(self, *, is_in: bool) -> None:
-        """Put the cable of the sessions' machine in, or pull it."""
-        self._here.plug(is_in=is_in)
+        """Connect or disconnect the cable of the machine of sessions."""
+        self._session_machine.plug(is_in=is_in)
 
     def left(self) -> list[str]:
-        """Return what runs of sessions: all processes but the scheduler's and the workers'."""
-        known = [one.pid for one in (self.scheduler, *self.workers.values()) if one is not None]
-        found = []
+        """Return the remaining processes of sessions: all except those of scheduler and workers."""
+        own_pids = [one.pid for one in (self.scheduler, *self.workers.values()) if one is not None]
+        left = []
         for one in self._all():
             with contextlib.suppress(psutil.Error):
-                is_nannys = self._nanny and one.ppid() in known
-                if one.pid in known or is_nannys or one.status() == psutil.STATUS_ZOMBIE:
+                is_below_nanny = self._nanny and one.ppid() in own_pids
+                if one.pid in own_pids or is_below_nanny or one.status() == psutil.STATUS_ZOMBIE:
                     continue
                 words = " ".join(one.cmdline())
                 if "multiprocessing.resource_tracker" not in words:
-                    found.append(f"{one.pid} {words[:160]}")
-        return found
+                    left.append(f"{one.pid} {words[:160]}")
+        return left
 
     def _all(self) -> Iterator[psutil.Process]:
         mark = f"{MARK}={self._environ[MARK]}".encode()
@@ -312,7 +324,7 @@ class Cluster:
                     yield one
 
     def close(self) -> None:
-        """End all of it."""
+        """Kill all processes."""
         for one in self._all():
             with contextlib.suppress(psutil.Error):
                 one.send_signal(signal.SIGKILL)

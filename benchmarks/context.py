@@ -1,6 +1,6 @@
-"""The Context in its process, against a bare `json.dumps`: `python -m benchmarks.context`.
+"""Cost of the Context in its own process, against `json.dumps`: `python -m benchmarks.context`.
 
-The history is on in all of it; with the journal each change is a line on disk before it counts.
+The history is always on. With the journal each change is written to disk before it counts.
 """
 
 import json
@@ -20,19 +20,19 @@ ROUNDS = 15
 CALLS = 2_000
 SMALL = {"channel": 1, "volts": [11.9, 12.0, 12.1], "verdict": "pass"}
 MOST = {"set": 1.5, "set with the journal": 4.0}
-"""The most that a change of a small mapping may take, in times of `json.dumps`."""
+"""Highest accepted duration of a change of a small mapping, as a multiple of `json.dumps`."""
 MEMORY = 1.3
-"""The most bytes that the history may take, for each byte of its changes as JSON."""
+"""Highest accepted memory of the history, in bytes for each byte of its changes as JSON."""
 
 
 class Measured(NamedTuple):
-    """What one round says: microseconds of a call, by its name."""
+    """Result of one round: microseconds of a call by its name."""
 
     calls: dict[str, float]
 
 
 def microseconds(call: Callable[[], object]) -> float:
-    """Return the CPU time of a call."""
+    """Return the CPU time of a call, in microseconds."""
     begun = time.process_time()
     for _ in range(CALLS):
         call()
@@ -40,11 +40,11 @@ def microseconds(call: Callable[[], object]) -> float:
 
 
 def measured(folder: Path) -> Measured:
-    """Take all figures once, side by side."""
-    bare, kept = Context(), Context()
+    """Measure all calls once."""
+    bare, journaled = Context(), Context()
     journal = Journal(folder / f"{os.urandom(4).hex()}.jsonl")
-    kept.observed(journal.append)
-    step = kept.bound("measure", by="recipes/bench.yaml::measure")
+    journaled.observed(journal.append)
+    step = journaled.bound("measure", by="recipes/bench.yaml::measure")
     bare.set("number", 1.5)
     calls: dict[str, Callable[[], object]] = {
         "json.dumps": lambda: json.dumps(SMALL),
@@ -52,9 +52,9 @@ def measured(folder: Path) -> Measured:
         "set": lambda: bare.set("small", SMALL),
         "set with the journal": lambda: step.set("small", SMALL),
     }
-    told = Measured({name: microseconds(call) for name, call in calls.items()})
+    result = Measured({name: microseconds(call) for name, call in calls.items()})
     journal.close()
-    return told
+    return result
 
 
 def memory() -> float:
@@ -66,14 +66,14 @@ def memory() -> float:
         context.set("small", SMALL | {"channel": number})
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    told = context.get_history("small")
-    for change in told:
-        del change["old"]  # the change before tells it
-    return grown / sum(len(json.dumps(change)) for change in told)
+    history = context.get_history("small")
+    for change in history:
+        del change["old"]  # the previous change has it as `new`
+    return grown / sum(len(json.dumps(change)) for change in history)
 
 
 def main() -> int:
-    """Print the figures; return 1 where one is above its goal."""
+    """Print the figures; return 1 if one is above its goal."""
     with tempfile.TemporaryDirectory() as folder:
         rounds = [measured(Path(folder)) for _ in range(ROUNDS)]
     failed = 0
@@ -81,8 +81,8 @@ def main() -> int:
         times = median(one.calls[name] / one.calls["json.dumps"] for one in rounds)
         goal = MOST.get(name)
         failed += goal is not None and times > goal
-        told = f"{median(one.calls[name] for one in rounds):8.2f} us {times:6.2f} x"
-        print(f"{name:24}{told}" + (f"   goal {goal} x" if goal else ""))
+        row = f"{median(one.calls[name] for one in rounds):8.2f} us {times:6.2f} x"
+        print(f"{name:24}{row}" + (f"   goal {goal} x" if goal else ""))
     took = memory()
     failed += took > MEMORY
     print(f"{'history, bytes for a byte':24}{took:18.2f} x   goal {MEMORY} x")

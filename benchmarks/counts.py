@@ -1,4 +1,4 @@
-"""Counts that must come out exactly: threads that set, and processes that append over a server."""
+"""Exact counts under load: threads that set values, processes that append over a server."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ with RemoteContext.connect(address, token) as ctx:
 
 
 def wrong(sets: int = SETS, appends: int = APPENDS) -> list[str]:
-    """Count, and return what came out wrong.
+    """Run the writers and return the errors of the counts.
 
     Args:
         sets: Number of sets of each thread.
@@ -48,14 +48,14 @@ def _of_threads(sets: int) -> list[str]:
         thread.start()
     for thread in threads:
         thread.join()
-    found = []
+    errors = []
     for key in ctx:
         changes = ctx.get_history(key)
         if len(changes) != sets * THREADS // KEYS:
-            found.append(f"{key}: {len(changes):,} sets are in the history")
+            errors.append(f"{key}: {len(changes):,} sets are in the history")
         if not all(a["new"] == b["old"] and a["ts"] < b["ts"] for a, b in pairwise(changes)):
-            found.append(f"{key}: the history is broken")
-    return found
+            errors.append(f"{key}: the history is broken")
+    return errors
 
 
 def _of_processes(appends: int) -> list[str]:
@@ -65,14 +65,14 @@ def _of_processes(appends: int) -> list[str]:
         workers = [
             subprocess.Popen([*command, str(number), str(appends)]) for number in range(PROCESSES)
         ]
-        found = [f"worker {worker.pid} exited with {worker.wait()}" for worker in workers]
-    found = [line for line in found if not line.endswith(" 0")]
-    wanted = {f"{name}.{count}" for name in range(PROCESSES) for count in range(appends)}
+        errors = [f"worker {worker.pid} exited with {worker.wait()}" for worker in workers]
+    errors = [line for line in errors if not line.endswith(" 0")]
+    expected = {f"{name}.{count}" for name in range(PROCESSES) for count in range(appends)}
     log, changes = ctx.get("log"), ctx.get_history("log")
-    if len(log) != len(wanted) or set(log) != wanted:
-        found.append(f"{len(log):,} appends, {len(wanted):,} wanted")
+    if len(log) != len(expected) or set(log) != expected:
+        errors.append(f"{len(log):,} appends, {len(expected):,} expected")
     if [change["new"] for change in changes] != log:
-        found.append("the history of the appends is not the list")
-    if ctx.get("n") != len(wanted) or len(ctx.get_history("n")) != len(wanted):
-        found.append(f"counted to {ctx.get('n'):,}, {len(wanted):,} wanted")
-    return found
+        errors.append("the history of the appends is not the list")
+    if ctx.get("n") != len(expected) or len(ctx.get_history("n")) != len(expected):
+        errors.append(f"counted to {ctx.get('n'):,}, {len(expected):,} expected")
+    return errors

@@ -1,4 +1,4 @@
-"""The cases of steps that workers of Dask run, against tasks of Dask that do nothing."""
+"""Benchmark cases of steps on workers of Dask, against Dask tasks that do nothing."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,27 +9,27 @@ from benchmarks.measure import Cost, slope
 
 _TWO: Final = ("--recipe-dask=local:2",)
 _GOAL: Final = 25.0
-"""Milliseconds that a step may take beyond a task of Dask."""
+"""Goal in milliseconds: duration of a step minus that of a Dask task."""
 _SIZES: Final = (50, 250)
 _KINDS: Final = {"python step": "recipe-python", "shell step": "recipe-shell"}
 
 
 def overhead() -> Case:
-    """Return what one step more costs, beyond one task more."""
+    """Return the case of the cost of one more step beyond that of one more task."""
 
     def each(costs: Mapping[str, Cost], name: str, figure: str) -> float:
         few, many = (getattr(costs[f"{n} {name}s"], figure) for n in _SIZES)
         return slope(few, many, between=_SIZES) * 1e3
 
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        found = []
-        for figure, told in (("seconds", "wall"), ("cpu", "CPU")):
+        rows = []
+        for figure, label in (("seconds", "wall"), ("cpu", "CPU")):
             task = each(costs, "task", figure)
-            found.append(Figure(f"{told} of a task", task, "ms"))
+            rows.append(Figure(f"{label} of a task", task, "ms"))
             for name in _KINDS:
                 more = each(costs, name, figure) - task
-                found.append(Figure(f"{told} of a {name} beyond that", more, "ms", _GOAL))
-        return found
+                rows.append(Figure(f"{label} of a {name} beyond that", more, "ms", _GOAL))
+        return rows
 
     tasks = tuple(Run(f"{n} tasks", "submitted", n, options=WITHOUT) for n in _SIZES)
     steps = tuple(
@@ -41,20 +41,20 @@ def overhead() -> Case:
 
 
 def growth() -> Case:
-    """Return what a step costs in a long recipe, against a shorter one."""
+    """Return the case of the cost of a step in a long recipe, against a shorter one."""
 
     def figures(costs: Mapping[str, Cost]) -> list[Figure]:
-        found = []
-        for figure, told in (("cpu", "CPU"), ("seconds", "wall")):
+        rows = []
+        for figure, label in (("cpu", "CPU"), ("seconds", "wall")):
             one, some, many = (getattr(costs[f"{n} steps"], figure) for n in (1, 1_000, 10_000))
             at_some = slope(one, some, between=(1, 1_000)) * 1e3
             at_many = slope(one, many, between=(1, 10_000)) * 1e3
-            found += [
-                Figure(f"{told} per step at 1,000", at_some, "ms"),
-                Figure(f"{told} per step at 10,000", at_many, "ms"),
-                Figure(f"{told} at 10,000 / at 1,000", at_many / at_some, "x", 1.15),
+            rows += [
+                Figure(f"{label} per step at 1,000", at_some, "ms"),
+                Figure(f"{label} per step at 10,000", at_many, "ms"),
+                Figure(f"{label} at 10,000 / at 1,000", at_many / at_some, "x", 1.15),
             ]
-        return found
+        return rows
 
     return Case(
         "cost per step of one long recipe on two workers of Dask",

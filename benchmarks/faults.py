@@ -1,9 +1,9 @@
-"""Programs that go wrong in every way a step can, and what has to become of each.
+"""Faulty programs for every way in which a step can fail, and the expected result of each.
 
-The gate runs each a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred.
-Every process of a fault has its token among its arguments, whatever becomes of its
-environment, its session and its parents: by that it is found alive. One that ignores TERM
-prints a line as soon as it does.
+The gate runs each a few times (`tests/execution/test_faults.py`), `scripts/soak` a hundred times.
+Every process of a fault has a token among its arguments. So it is found as long as it is alive,
+even with another environment, session or parent. A program that ignores TERM prints a line as soon
+as it does.
 """
 
 import contextlib
@@ -23,32 +23,32 @@ from pytest_orchestrator.execution.lanes.messages import CommandRequest, Command
 
 PYTHON = (sys.executable, "-I", "-S", "-c")
 BOUND = 3.0
-"""Seconds after its timeout in which everything of a step is gone."""
+"""Seconds after its timeout within which all processes of a step have ended."""
 GONE = 2.0
-"""Seconds after a kill in which everything of a step is gone."""
+"""Seconds after a kill within which all processes of a step have ended."""
 PATIENCE = 60.0
-"""Seconds after which nothing will happen any more, however much else the machine has to do."""
+"""Timeout in seconds for events that must happen even on a busy machine."""
 
 IS_THERE = "until grep -qx sleep /proc/$!/comm; do :; done"
-"""Has a shell wait until the `sleep` that it started is no longer a shell itself."""
+"""Shell code that waits until the started child has executed `sleep`."""
 SEEN = "for look in 1 2; do : > samples; until [ -s samples ]; do :; done; done"
-"""Has a shell wait until its lane, whose samples are in that file, has seen all that it started."""
+"""Shell code that waits until its lane, which writes that file, has sampled all its children."""
 
 MEGABYTE = 1000 * 1000
 _numbers = itertools.count(1)
 
 
 class Fault(NamedTuple):
-    """A program that goes wrong.
+    """A faulty program.
 
     Attributes:
-        about: What it does.
-        argv: The program; the token is added as its last argument.
-        wanted: What has to be told of it; None where it was told right, else what is wrong.
-        timeout: Seconds it is given; None where it ends by itself.
-        own: Seconds that it needs for itself where it ends by itself.
-        max_log: Bytes of its logs.
-        heavy: Many at the same time would measure the machine.
+        about: Its description.
+        argv: The command; the token is appended as its last argument.
+        wanted: Checks the result: returns None for the expected one, else the difference.
+        timeout: Timeout in seconds; None if it ends by itself.
+        own: Duration in seconds if it ends by itself.
+        max_log: Limit of its logs, in bytes.
+        heavy: True if several at once would only load the machine.
     """
 
     about: str
@@ -60,7 +60,7 @@ class Fault(NamedTuple):
     heavy: bool = False
 
     def request(self, token: str, folder: Path, grace: float) -> CommandRequest:
-        """Return what a lane is asked for."""
+        """Return the request for a lane."""
         return CommandRequest(
             argv=(*self.argv, token),
             env=dict(os.environ),
@@ -74,28 +74,28 @@ class Fault(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """Return the seconds that it may take in all."""
+        """Return the longest accepted duration, in seconds."""
         return BOUND + (self.own if self.timeout is None else self.timeout)
 
 
 def new_token() -> str:
-    """Return a number that no other process has among its arguments, fit for `sleep`."""
+    """Return a unique number that is a valid argument of `sleep`."""
     return f"7{os.getpid():07d}{next(_numbers):06d}"
 
 
 def alive(token: str) -> list[str]:
-    """Return the processes that have a token among their arguments and are not dead."""
+    """Return the living processes that have a token among their arguments."""
     return [line for _, line in _processes(token)]
 
 
 def end(token: str) -> None:
-    """End what a test that failed has left."""
+    """Kill the processes that a failed test has left."""
     for pid, _ in _processes(token):
         os.kill(pid, signal.SIGKILL)
 
 
 def seconds_until_gone(token: str, limit: float) -> float | None:
-    """Wait until nothing with a token is alive; None where that takes longer than a limit."""
+    """Wait until no process with a token is alive; return the seconds, or None after the limit."""
     begun = time.monotonic()
     while pids := [pid for pid, _ in _processes(token)]:
         for pid in pids:
@@ -121,17 +121,17 @@ def _processes(token: str) -> Iterator[tuple[int, str]]:
 
 
 def shell(script: str) -> tuple[str, ...]:
-    """Return a shell that runs a script, in which `$0` is the token."""
+    """Return the command of a shell script, in which `$0` is the token."""
     return ("/bin/sh", "-c", script)
 
 
 def python(source: str) -> tuple[str, ...]:
-    """Return an interpreter that runs a source, in which `sys.argv[1]` is the token."""
+    """Return the command of a Python program, in which `sys.argv[1]` is the token."""
     return (*PYTHON, textwrap.dedent(source))
 
 
 def brood(number: int, each: str, parent: str = "signal.pause()") -> tuple[str, ...]:
-    """Return an interpreter with many children that ignore TERM, as it does itself."""
+    """Return the command of a Python program that ignores TERM, as all its children do."""
     return python(f"""
         import os, signal, sys
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -207,7 +207,7 @@ FAULTS = {
         timeout=1.0,
     ),
     "forks-on-term": Fault(
-        "answers TERM with new children",
+        "starts new children at TERM",
         shell("trap 'sleep $0 & sleep $0 &' TERM; echo; while :; do sleep $0; done"),
         _timed_out("SIGKILL"),
         timeout=1.0,
@@ -240,14 +240,14 @@ FAULTS = {
         heavy=True,
     ),
     "comets": Fault(
-        "processes that ignore TERM, each gone before it can be met, its child in its place",
+        "processes that ignore TERM and end at once, each replaced by its child",
         brood(4, "while os.fork() == 0: pass"),
         _timed_out("SIGKILL"),
         timeout=0.6,
         heavy=True,
     ),
     "lone-comets": Fault(
-        "comets, each in a session of its own",
+        "the same, each in a session of its own",
         brood(4, "while os.fork() == 0: os.setsid()"),
         _timed_out("SIGKILL"),
         timeout=0.6,
@@ -302,17 +302,17 @@ FAULTS = {
         own=3.0,
     ),
     "closes-stdout": Fault(
-        "closes its streams and goes on",
+        "closes its streams and continues",
         shell("exec >&- 2>&-; sleep 0.1; exit 3"),
         lambda exited: _of(exited, code=3, leftovers=0),
     ),
     "kills-itself": Fault(
-        "sends itself a KILL",
+        "kills itself with KILL",
         shell("kill -KILL $$"),
         _signalled("SIGKILL"),
     ),
     "crashes": Fault(
-        "accesses memory that is not its own",
+        "crashes by a segmentation fault",
         shell("ulimit -c 0; kill -SEGV $$"),
         _signalled("SIGSEGV"),
     ),
@@ -379,7 +379,7 @@ TOLD = {
     "supervisor": r"(the supervisor of the lanes \(pid \d+\) was ended by SIGKILL\n){3}over\n",
     "lanes": r"(the lane \(pid \d+\) was ended by SIGKILL\n){3}over\n",
 }
-"""What pytest has to tell where it was left alive, as a pattern."""
+"""Expected output of pytest, if it was not killed itself, as a pattern."""
 
 VICTIMS = {
     "pytest": "SIGKILL of pytest",
@@ -389,23 +389,23 @@ VICTIMS = {
     "pytest-and-lanes": "SIGKILL of pytest and of all lanes at once",
     "stopped-lanes": "SIGKILL of pytest while its lanes are stopped",
 }
-"""Whom a SIGKILL meets in the middle of three parallel steps, by name."""
+"""Processes that are killed while three steps run in parallel, by name."""
 
 
 def killed(
     victim: str, token: str, limit: float = GONE, *, limited: bool = False
 ) -> tuple[float | None, str]:
-    """Kill somebody in the middle of three parallel steps that ignore TERM.
+    """Kill processes while three steps that ignore TERM run in parallel.
 
     Args:
         victim: One of `VICTIMS`.
-        token: Of the processes of the steps.
-        limit: Seconds that all of them may take to be gone.
-        limited: The lanes do with what every system has.
+        token: The token of the processes of the steps.
+        limit: Seconds within which all of them must have ended.
+        limited: The lanes only use features that every system has.
 
     Returns:
-        The seconds until nothing of the steps is alive, None where that took longer;
-        and what pytest told where it was left alive.
+        The seconds until no process of the steps is alive, None after the limit;
+        and the output of pytest if it was not killed itself.
     """
     root = str(Path(__file__).parents[1])
     env = os.environ | {"TOKEN": token, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
@@ -415,17 +415,17 @@ def killed(
         assert process.stdout is not None
         line = [int(pid) for pid in process.stdout.readline().split()]
         pytest, supervisor, lanes, keeper = line[0], line[1], line[2:-1], line[-1]
-        met = {"supervisor": [supervisor], "lanes": lanes, "pytest-and-lanes": [pytest, *lanes]}
+        targets = {"supervisor": [supervisor], "lanes": lanes, "pytest-and-lanes": [pytest, *lanes]}
         try:
             if victim == "stopped-lanes":
                 _signal(lanes, signal.SIGSTOP)
-            _signal(met.get(victim, [pytest]), signal.SIGKILL)
+            _signal(targets.get(victim, [pytest]), signal.SIGKILL)
             seconds = seconds_until_gone(token, limit)
         finally:
             end(token)
             _signal([keeper] if keeper else [], signal.SIGKILL)
-        told = process.stdout.read() if victim in TOLD else ""
-    return seconds, told
+        output = process.stdout.read() if victim in TOLD else ""
+    return seconds, output
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

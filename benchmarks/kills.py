@@ -1,4 +1,4 @@
-"""Kills sessions at random moments of twenty writing steps, and reads what they leave."""
+"""Kill sessions at random moments of twenty writing steps, and check their journals."""
 
 import os
 import random
@@ -15,18 +15,18 @@ from pytest_orchestrator.runs.lookup import load_record, run_folders
 
 STEPS: Final = 20
 WRITES: Final = 20
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 _SCRIPTLET = f"""
 import os
 
 
 def write(ctx, params):
-    told = os.open("told.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    acknowledged = os.open("acknowledged.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for number in range({WRITES}):
         ctx.append(params["key"], number)
-        os.write(told, f"{{params['key']}} {{number}}\\n".encode())
-    os.close(told)
+        os.write(acknowledged, f"{{params['key']}} {{number}}\\n".encode())
+    os.close(acknowledged)
     return {{"status": "ok"}}
 """
 OPTIONS: Final = [
@@ -43,7 +43,7 @@ OPTIONS: Final = [
 
 
 def project(folder: Path) -> None:
-    """Write a recipe of steps in processes of their own and in pytest's, in turn."""
+    """Write a recipe whose steps run alternately in their own process and in that of pytest."""
     lines = ["steps:"]
     for number in range(STEPS):
         keys = "type: python, module: writes, function: write"
@@ -56,23 +56,23 @@ def project(folder: Path) -> None:
 
 
 def killed(folder: Path, share: float) -> str | None:
-    """Kill a session in the middle of its writes.
+    """Kill a session during its writes and check the journal.
 
     Args:
-        folder: One that `project` has made.
-        share: Share of all writes that are acknowledged before.
+        folder: A folder that `project` has written.
+        share: Share of all writes that are acknowledged before the kill.
 
     Returns:
-        What is wrong with what it has left; None where nothing is.
+        The error of the journal; None if it is correct.
     """
-    told = folder / "told.txt"
-    told.unlink(missing_ok=True)
-    wanted = int(share * STEPS * WRITES)
+    acknowledged = folder / "acknowledged.txt"
+    acknowledged.unlink(missing_ok=True)
+    enough = int(share * STEPS * WRITES)
     before = run_folders(folder / ".orchestrator/runs")
     argv = [sys.executable, "-m", "pytest", *OPTIONS]
     session = subprocess.Popen(argv, cwd=folder, stdout=subprocess.DEVNULL)
-    end = time.monotonic() + _PATIENCE
-    while session.poll() is None and time.monotonic() < end and _number(told) < wanted:
+    end = time.monotonic() + _TIMEOUT
+    while session.poll() is None and time.monotonic() < end and _count(acknowledged) < enough:
         time.sleep(random.random() / 1000)
     session.send_signal(signal.SIGKILL)
     session.wait()
@@ -80,11 +80,11 @@ def killed(folder: Path, share: float) -> str | None:
 
 
 def wrong(folder: Path, before: list[Path]) -> str | None:
-    """Return what is wrong with a run that was killed; None where nothing is."""
+    """Return the error of the journal of a killed run; None if it is correct."""
     fresh = [run for run in run_folders(folder / ".orchestrator/runs") if run not in before]
-    acknowledged = [line.split() for line in _text(folder / "told.txt").splitlines()]
+    acknowledged = [line.split() for line in _text(folder / "acknowledged.txt").splitlines()]
     if not fresh:
-        return "there is no run" if acknowledged else None
+        return "the run is missing" if acknowledged else None
     reading = read_journal(fresh[0] / "journal.jsonl")
     if reading.state not in ("interrupted", "finished"):
         return f"the journal is {reading.state}: {reading.damage}"
@@ -103,20 +103,20 @@ def wrong(folder: Path, before: list[Path]) -> str | None:
     return None
 
 
-def _number(told: Path) -> int:
+def _count(file: Path) -> int:
     try:
-        return told.stat().st_size // len("k0 0\n")
+        return file.stat().st_size // len("k0 0\n")
     except OSError:
         return 0
 
 
-def _text(told: Path) -> str:
-    return told.read_text() if told.exists() else ""
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 def rounds(number: int, folder: Path) -> list[str]:
-    """Kill so many sessions; return what went wrong."""
+    """Kill a number of sessions; return the errors."""
     project(folder)
     os.environ.pop("PYTEST_ADDOPTS", None)
-    found = (killed(folder, random.random()) for _ in range(number))
-    return [one for one in found if one is not None]
+    results = (killed(folder, random.random()) for _ in range(number))
+    return [error for error in results if error is not None]

@@ -1,4 +1,4 @@
-"""Measures whole pytest processes: what the kernel says they and all their children used."""
+"""Measurement of whole pytest processes: resource usage of the process and its descendants."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ COUNTED = re.compile(r"(\d+) (?:passed|tests? collected)")
 
 
 class Cost(NamedTuple):
-    """What one process used.
+    """Resource usage of one process.
 
     Attributes:
         cpu: CPU seconds, user and system, of the process and all its descendants.
@@ -36,27 +36,27 @@ class WrongRun(Exception):
 
 
 def adopt_orphans() -> None:
-    """Let descendants whose parents are gone become ours, so that they are counted (Linux)."""
+    """Make this process a subreaper, so that it also counts orphaned descendants (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def cost(argv: Sequence[str], *, folder: Path, env: dict[str, str], expected: int) -> Cost:
-    """Run a pytest and measure it.
+    """Run pytest and measure it.
 
-    Waits for every child of this process, so it has to have no others.
+    The function waits for every child of this process, which must have no other children.
 
     Args:
         argv: The command.
-        folder: Where it runs.
-        env: Its environment.
-        expected: How many tests must pass, or be collected with --collect-only.
+        folder: The working directory.
+        env: The environment.
+        expected: Number of tests that must pass, or be collected with --collect-only.
 
     Returns:
-        Its cost.
+        The resource usage.
 
     Raises:
-        WrongRun: It failed, or ran another number of tests.
+        WrongRun: pytest failed, or ran another number of tests.
     """
     with tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
@@ -90,40 +90,31 @@ def _orphans() -> Iterator[resource.struct_rusage]:
 
 
 def medians(costs: Iterable[Cost]) -> Cost:
-    """Take the median of each figure by itself.
+    """Return the median of each figure.
 
     Args:
-        costs: At least one.
-
-    Returns:
-        The medians.
+        costs: At least one cost.
     """
     return Cost(*(median(figures) for figures in zip(*costs, strict=True)))
 
 
 def slope(few: float, many: float, *, between: tuple[int, int]) -> float:
-    """Tell what one step more costs.
+    """Return the growth of a figure per step.
 
     Args:
         few: The figure with the smaller number of steps.
         many: The figure with the larger one.
         between: The two numbers.
-
-    Returns:
-        The growth per step.
     """
     return (many - few) / (between[1] - between[0])
 
 
 def intercept(few: float, many: float, *, between: tuple[int, int]) -> float:
-    """Tell what is paid before the first step.
+    """Return a figure extrapolated to zero steps, which is the cost of the start.
 
     Args:
         few: The figure with the smaller number of steps.
         many: The figure with the larger one.
         between: The two numbers.
-
-    Returns:
-        What is left of the figure at no steps at all.
     """
     return few - between[0] * slope(few, many, between=between)

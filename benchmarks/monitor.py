@@ -1,9 +1,9 @@
-"""What the monitor costs with a run of 3,000 steps and a journal of 100 MB.
+"""Cost of the monitor with a run of 3,000 steps and a journal of 100 MB.
 
     python benchmarks/monitor.py [MEGABYTES]
 
-Needs the extra `monitor`. Prints how long each tab takes to be shown first, what a refresh costs
-in CPU once a few lines were added, and how much memory the process has at the end.
+Needs the extra `monitor`. Prints the time until each tab is shown first, the CPU time of a refresh
+after a few new lines, and the memory of the process at the end.
 """
 
 import resource
@@ -21,11 +21,11 @@ from tests.runs.built import Built
 RUN = "20261125T101502Z-7f3a"
 STEPS = 3_000
 TABS = ("graph", "timeline", "steps", "context", "resources", "measurements", "log")
-ASK = "/_dash-update-component"
+CALLBACK_PATH = "/_dash-update-component"
 
 
 def written(base: Path, megabytes: int) -> Built:
-    """Write a run that goes on: half of its steps have ended, each has changed many keys."""
+    """Write a running run: half of its steps have ended, and each has changed many keys."""
     built = Built(base, RUN)
     names = [f"step_{number:04}" for number in range(STEPS)]
     built.begin(*names)
@@ -46,8 +46,8 @@ def resident() -> float:
     return pages * 4096 / 1e6
 
 
-class Asked:
-    """A page that is asked for as a browser would."""
+class PageClient:
+    """HTTP client that requests a page as a browser does."""
 
     def __init__(self, base: Path) -> None:
         server = application(base, "token", {"localhost"})
@@ -57,10 +57,10 @@ class Asked:
         self.specs = {one["output"]: one for one in specs}
 
     def ask(self, output: str, **values: Any) -> tuple[Any, float, float]:
-        """Ask for what a callback gives; return that, seconds and CPU seconds."""
+        """Request the output of a callback; return it, the seconds and the CPU seconds."""
         spec = next(one for name, one in self.specs.items() if output in name)
 
-        def told(each: dict[str, str]) -> dict[str, Any]:
+        def with_value(each: dict[str, str]) -> dict[str, Any]:
             name = f"{each['id']}.{each['property']}"
             return each | {"value": values.get(name.replace("-", "_").replace(".", "__"))}
 
@@ -71,43 +71,43 @@ class Asked:
         body = {
             "output": spec["output"],
             "outputs": outputs if spec["output"].startswith("..") else outputs[0],
-            "inputs": [told(one) for one in spec["inputs"]],
-            "state": [told(one) for one in spec["state"]],
+            "inputs": [with_value(one) for one in spec["inputs"]],
+            "state": [with_value(one) for one in spec["state"]],
             "changedPropIds": [f"{spec['inputs'][0]['id']}.{spec['inputs'][0]['property']}"],
         }
         wall, cpu = time.perf_counter(), time.process_time()
-        answer = self.client.post(ASK, json=body)
+        answer = self.client.post(CALLBACK_PATH, json=body)
         spent = time.perf_counter() - wall, time.process_time() - cpu
         assert answer.status_code in (200, 204), answer.text
         return answer.get_json(silent=True), *spent
 
 
-def found(told: Any, name: str) -> Any:
+def store_data(layout: Any, name: str) -> Any:
     """Return the data of a store anywhere in a layout."""
-    if isinstance(told, dict):
-        if told.get("id") == name:
-            return told.get("data")
-        told = list(told.values())
-    if isinstance(told, list):
-        return next((one for each in told if (one := found(each, name)) is not None), None)
+    if isinstance(layout, dict):
+        if layout.get("id") == name:
+            return layout.get("data")
+        layout = list(layout.values())
+    if isinstance(layout, list):
+        return next((one for each in layout if (one := store_data(each, name)) is not None), None)
     return None
 
 
 def measured(base: Path, megabytes: int) -> None:
-    """Measure, and print it."""
+    """Measure all tabs and print the figures."""
     built = written(base, megabytes)
     size = (built.folder / "journal.jsonl").stat().st_size
     print(f"{STEPS:,} steps, journal of {size / 1e6:.0f} MB, {built.lines:,} lines")
     before = resident()
-    page = Asked(base)
+    page = PageClient(base)
     _, wall, cpu = page.ask("page.children", url__pathname=f"/run/{RUN}")
     print(f"first page {wall:.2f} s ({cpu:.2f} s CPU)")
     print(f"memory {resident():.0f} MB, {before:.0f} MB before")
     step = STEPS // 2
     for tab in TABS:
-        told, wall, cpu = page.ask("pane.children", tab__value=tab, run__data=RUN)
+        reply, wall, cpu = page.ask("pane.children", tab__value=tab, run__data=RUN)
         line = f"{tab:13} shown in {wall * 1e3:6.0f} ms"
-        seen = found(told, f"{tab}-seen")
+        seen = store_data(reply, f"{tab}-seen")
         spent = []
         for _ in range(4):
             name = f"step_{step:04}"
@@ -117,9 +117,9 @@ def measured(base: Path, megabytes: int) -> None:
             step += 1
             values = {"run__data": RUN, "tick__n_intervals": 1, f"{tab}_seen__data": seen}
             values |= {"as_of__value": 10_000, "as_of__max": 0}
-            told, _, common = page.ask("bar.children", **values)
-            told, _, own = page.ask(f"{tab}-seen.data", **values)
-            seen = ((told or {}).get("response", {}).get(f"{tab}-seen") or {}).get("data", seen)
+            _, _, common = page.ask("bar.children", **values)
+            reply, _, own = page.ask(f"{tab}-seen.data", **values)
+            seen = ((reply or {}).get("response", {}).get(f"{tab}-seen") or {}).get("data", seen)
             spent.append((common, own))
         common, own = (sorted(one)[len(one) // 2] for one in zip(*spent, strict=True))
         print(f"{line}, a refresh {own * 1e3:6.1f} ms CPU and {common * 1e3:5.1f} for the page")

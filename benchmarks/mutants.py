@@ -1,7 +1,7 @@
-"""Takes each cure of a false verdict out, and asks whether the law of verdicts finds that.
+"""Mutation test of the verdict law, which must fail without any protection against false verdicts.
 
-`scripts/mutants` copies the package and its tests, changes the copy, and runs the law there; what
-it does not find within its examples is an error.
+`scripts/mutants` copies the package and its tests, removes a protection from the copy, and runs the
+law there. A mutant that the law does not find within its examples is an error.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PACKAGE = "pytest_orchestrator"
 
 
 class Change(NamedTuple):
-    """What is put in the place of a text that a file of the package has once."""
+    """Replacement of a text that occurs exactly once in a file of the package."""
 
     file: str
     old: str
@@ -77,11 +77,11 @@ MUTANTS = {
     "a2-unknown": (_IGNORED,),
     "a5": (_ANY_END,),
 }
-"""The cures of `docs/explanation/guarantees.md`, "Passed", by the number of what each cures."""
+"""Mutants of the protections in `docs/explanation/guarantees.md`, "Passed", by their number."""
 
 
-def found(changes: tuple[Change, ...], examples: int) -> str | None:
-    """Return what the law says of a package without a cure; None where it finds nothing."""
+def failure_of(changes: tuple[Change, ...], examples: int) -> str | None:
+    """Return the failure of the law with a mutant; None if it passes."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder)
         for name in (PACKAGE, "tests", "benchmarks"):
@@ -92,7 +92,7 @@ def found(changes: tuple[Change, ...], examples: int) -> str | None:
             path = copy / PACKAGE / change.file
             text = path.read_text(encoding="utf-8")
             if text.count(change.old) != 1:
-                raise SystemExit(f"{change.file} does not have once: {change.old!r}")
+                raise SystemExit(f"{change.file} does not contain exactly once: {change.old!r}")
             path.write_text(text.replace(change.old, change.new), encoding="utf-8")
         env = os.environ | {
             "PYTHONPATH": folder,
@@ -115,16 +115,17 @@ def found(changes: tuple[Change, ...], examples: int) -> str | None:
 
 
 def main() -> int:
-    """Try the mutants that the command line names, or all; return 1 if the law misses one."""
+    """Run the named mutants, or all; return 1 if the law misses one."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/mutants")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MUTANTS))
     parser.add_argument("--examples", type=int, default=400)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     missed = 0
-    for name in asked.names or MUTANTS:
-        words = found(MUTANTS[name], asked.examples)
-        missed += words is None
-        print(f"{name:12} {'NOT FOUND' if words is None else f'found: {words[:150]}'}", flush=True)
+    for name in args.names or MUTANTS:
+        failure = failure_of(MUTANTS[name], args.examples)
+        missed += failure is None
+        result = "NOT FOUND" if failure is None else f"found: {failure[:150]}"
+        print(f"{name:12} {result}", flush=True)
     print(f"\n{missed or 'none'} not found")
     return 1 if missed else 0
 

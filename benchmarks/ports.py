@@ -1,4 +1,4 @@
-"""Ports that are known before anybody listens there, and that nobody else gets meanwhile."""
+"""Reserved ports: known before the server starts, and not assigned to other processes."""
 
 import contextlib
 import socket
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def kept() -> Iterator[int]:
-    """Have a port of the loopback while a block runs: the system gives it to nobody else.
+    """Reserve a port of the loopback for the duration of a block.
 
-    A server may listen there that sets SO_REUSEADDR, as most do; until then nobody answers.
+    The system assigns the port to no other process. A server with SO_REUSEADDR, which most servers
+    set, can listen there; until then connections are refused.
     """
-    with socket.socket() as keeper:
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        keeper.bind(("127.0.0.1", 0))
-        yield keeper.getsockname()[1]
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.bind(("127.0.0.1", 0))
+        yield reservation.getsockname()[1]

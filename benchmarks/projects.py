@@ -1,13 +1,13 @@
-"""Generates the projects that are measured: recipes of no-op steps and what they are held against.
+"""Generated projects for the benchmarks: recipes of no-op steps, and tests to compare them with.
 
-A project is a mapping of path to text; only `write` touches the disk.
+A project is a mapping of path to text; only `write` writes to the disk.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 Project = Callable[[str, int], dict[str, str]]
-"""Lays a file and what belongs to it out, for its name and a number of steps."""
+"""Function that returns the files of a project for the name of a file and a number of steps."""
 
 INI = "[pytest]\n"
 
@@ -218,12 +218,12 @@ KINDS: dict[str, Project] = {
 
 
 def project(kind: str, *, steps: int, files: int = 1) -> dict[str, str]:
-    """Lay out a project.
+    """Return the files of a project.
 
     Args:
         kind: One of `KINDS`.
-        steps: How many steps, items or tests each file holds.
-        files: How many files of this kind.
+        steps: Number of steps, items or tests in each file.
+        files: Number of files of this kind.
 
     Returns:
         The text of each file by its path.
@@ -235,10 +235,10 @@ def project(kind: str, *, steps: int, files: int = 1) -> dict[str, str]:
 
 
 def write(texts: dict[str, str], folder: Path) -> None:
-    """Write a project into a folder; shell scripts get their run bit.
+    """Write a project into a folder; make shell scripts executable.
 
     Args:
-        texts: What `project` gave.
+        texts: The return value of `project`.
         folder: An empty folder.
     """
     for name, text in texts.items():

@@ -1,7 +1,7 @@
-"""A round trip to a Context in another process, against a bare echo: `python -m benchmarks.remote`.
+"""Round trip to a Context in another process, against an echo: `python -m benchmarks.remote`.
 
-Both sides share one processor: what is compared is the work of a round trip, not whether the
-kernel put the other process on a processor that was asleep.
+Both processes share one processor. So the work of a round trip is compared, and not the time in
+which the kernel wakes an idle processor.
 """
 
 import os
@@ -21,7 +21,7 @@ SMALL = {"channel": 1, "volts": [11.9, 12.0, 12.1], "verdict": "pass"}
 
 
 def answered(answer: Callable[[bytes], bytes]) -> socket.socket:
-    """Start a process that answers what comes, until the socket is closed."""
+    """Start a process that answers all input until the socket is closed; return our end."""
     ours, its = socket.socketpair()
     if not os.fork():
         ours.close()

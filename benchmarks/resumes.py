@@ -1,4 +1,4 @@
-"""Kills sessions at random moments, goes on from them until all is done, and compares."""
+"""Kill sessions at random moments, resume until the run is complete, and compare the results."""
 
 import os
 import random
@@ -16,8 +16,8 @@ from pytest_orchestrator.runs.resume.plan import was_cut_off
 
 STEPS: Final = 12
 WRITES: Final = 5
-_MOST_KILLS = 4
-_PATIENCE = 60.0
+_MAX_KILLS = 4
+_TIMEOUT = 60.0
 
 _SCRIPTLET = f"""
 import os
@@ -37,7 +37,7 @@ def write(ctx, params):
 
 
 def project(folder: Path) -> None:
-    """Write a recipe of steps, of which every third may run twice, and every other is inline."""
+    """Write a recipe in which every third step is idempotent and every second one inline."""
     lines = ["steps:"]
     for number in range(STEPS):
         keys = "type: python, module: writes, function: write"
@@ -51,56 +51,56 @@ def project(folder: Path) -> None:
 
 
 def wrong(folder: Path, kills: int) -> str | None:
-    """Kill a session and those that go on from it; let the last one come to its end.
+    """Kill a session and the sessions that resume it, then let the last one end by itself.
 
     Args:
-        folder: One that `project` has made, and no session has run in.
-        kills: So many sessions are killed.
+        folder: A new folder that `project` has written.
+        kills: Number of killed sessions.
 
     Returns:
-        What is wrong with what they leave; None where nothing is.
+        The error of the final result; None if it is correct.
     """
-    asked: Counter[str] = Counter()
+    requested: Counter[str] = Counter()
     args: list[str] = []
     for _ in range(kills):
         _killed(folder, args)
-        args = _how_to_go_on(folder, asked)
+        args = _resume_options(folder, requested)
     while args or not _runs(folder).is_dir():
         before = list(args)
-        _session(folder, args).wait(_PATIENCE)
-        args = _how_to_go_on(folder, asked) if _is_open(folder) else []
+        _session(folder, args).wait(_TIMEOUT)
+        args = _resume_options(folder, requested) if _is_open(folder) else []
         if args == before == ["--recipe-resume"]:
             steps = load_record(find_run(_runs(folder))).steps
-            return f"it goes on for ever: {[step.state for step in steps]}"
-    return _compared(folder, asked)
+            return f"it is resumed for ever: {[step.state for step in steps]}"
+    return _compared(folder, requested)
 
 
-def _compared(folder: Path, asked: Counter[str]) -> str | None:
+def _compared(folder: Path, requested: Counter[str]) -> str | None:
     names = [f"s{number}" for number in range(STEPS)]
     values = load_record(find_run(_runs(folder))).changes.values()
-    wanted = {
+    expected = {
         "all": [name for name in names for _ in range(WRITES)],
         "count": STEPS * WRITES,
         **dict.fromkeys(names, WRITES - 1),
     }
-    if values != wanted:
+    if values != expected:
         return f"the Context is {values}"
     ran = Counter((folder / "ran.txt").read_text().split())
     twice = {
         name: ran[name]
         for number, name in enumerate(names)
-        if number % 3 and ran[name] > 1 + asked[name]
+        if number % 3 and ran[name] > 1 + requested[name]
     }
-    return f"bodies ran too often: {twice}, asked for {asked}" if twice else None
+    return f"steps ran too often: {twice}, requested {requested}" if twice else None
 
 
-def _how_to_go_on(folder: Path, asked: Counter[str]) -> list[str]:
-    """Return the options of the next session: what may not run twice is asked for, and counted."""
+def _resume_options(folder: Path, requested: Counter[str]) -> list[str]:
+    """Return the options of the next session; count the steps that it reruns by request."""
     if not _has_begun(folder):
         return []
     cut = [step.name for step in load_record(find_run(_runs(folder))).steps if was_cut_off(step)]
     again = [name for name in cut if int(name[1:]) % 3]
-    asked.update(again)
+    requested.update(again)
     return ["--recipe-resume", *(f"--recipe-rerun={name}" for name in again)]
 
 
@@ -118,12 +118,12 @@ def _runs(folder: Path) -> Path:
 
 
 def _killed(folder: Path, args: list[str]) -> None:
-    """Kill a session once some more has run in it, or a little later."""
-    told = folder / "ran.txt"
-    wanted = _size(told) + random.randrange(0, 60)
+    """Kill a session after some more writes, or a little later."""
+    log = folder / "ran.txt"
+    enough = _size(log) + random.randrange(0, 60)
     session = _session(folder, args)
-    end = time.monotonic() + _PATIENCE
-    while session.poll() is None and time.monotonic() < end and _size(told) < wanted:
+    end = time.monotonic() + _TIMEOUT
+    while session.poll() is None and time.monotonic() < end and _size(log) < enough:
         time.sleep(random.random() / 1000)
     time.sleep(random.random() / 20)
     session.send_signal(signal.SIGKILL)
@@ -140,12 +140,12 @@ def _size(path: Path) -> int:
 
 
 def rounds(number: int, folder: Path) -> list[str]:
-    """Go so many times through it, each time in a project of its own; return what went wrong."""
+    """Repeat the test, each time in a project of its own; return the errors."""
     os.environ.pop("PYTEST_ADDOPTS", None)
-    told = []
+    errors = []
     for each in range(number):
         own = folder / str(each)
         project(own)
-        what = wrong(own, random.randint(1, _MOST_KILLS))
-        told += [] if what is None else [f"{own.name}: {what}"]
-    return told
+        error = wrong(own, random.randint(1, _MAX_KILLS))
+        errors += [] if error is None else [f"{own.name}: {error}"]
+    return errors

@@ -1,4 +1,4 @@
-"""Runs benchmark cases and prints their tables: `python -m benchmarks.run startup --rounds 9`."""
+"""Run benchmark cases and print their tables: `python -m benchmarks.run startup --rounds 9`."""
 
 import argparse
 import os
@@ -17,30 +17,30 @@ from benchmarks.projects import project, write
 
 PLUGIN = "orchestrator"
 CASES = cases.CASES | dask_cases.CASES
-"""All cases; those that need Dask run where they are asked for."""
+"""All cases; those that need Dask only run if they are named."""
 
 
 def main() -> int:
-    """Run what the command line asks for.
+    """Run the selected cases.
 
     Returns:
-        0 if every goal was held, 1 if one was missed, 2 if nothing could be measured.
+        0 if every goal was met, 1 if one was missed, 2 if a run failed.
     """
-    chosen = _arguments()
+    args = _arguments()
     if not any(point.name == PLUGIN for point in entry_points(group="pytest11")):
-        print("the plugin is not installed here: python -m pip install -e .", file=sys.stderr)
+        print("the plugin is not installed: python -m pip install -e .", file=sys.stderr)
         return 2
     adopt_orphans()
-    options = without_others() if chosen.plugins == "ours" else []
+    options = without_others() if args.plugins == "ours" else []
     held = True
     try:
-        for name in chosen.cases or cases.CASES:
+        for name in args.cases or cases.CASES:
             case = CASES[name]
-            costs = measured(case, chosen.rounds, options)
-            found = judged(case, costs)
-            print("\n".join([f"{name}: {case.about}", *run_rows(costs), *figure_rows(found)]))
+            costs = measured(case, args.rounds, options)
+            figures = evaluated(case, costs)
+            print("\n".join([f"{name}: {case.about}", *run_rows(costs), *figure_rows(figures)]))
             print(flush=True)
-            held = held and all(figure.held for figure in found)
+            held = held and all(figure.held for figure in figures)
     except WrongRun as error:
         print(error, file=sys.stderr)
         return 2
@@ -57,32 +57,32 @@ def _arguments() -> argparse.Namespace:
         "--plugins",
         choices=["ours", "all"],
         default="ours",
-        help="switch the other installed pytest plugins off in every run (default), or leave them",
+        help="disable the other installed pytest plugins in every run (default), or keep them",
     )
-    chosen = parser.parse_args()
-    unknown = sorted(set(chosen.cases) - set(CASES))
+    args = parser.parse_args()
+    unknown = sorted(set(args.cases) - set(CASES))
     if unknown:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
-    if chosen.rounds < 1:
+    if args.rounds < 1:
         parser.error("--rounds must be at least 1")
-    return chosen
+    return args
 
 
 def without_others() -> list[str]:
-    """Return options that switch other installed plugins off."""
+    """Return options that disable the other installed plugins."""
     names = sorted({point.name for point in entry_points(group="pytest11")} - {PLUGIN})
     return [option for name in names for option in ("-p", f"no:{name}")]
 
 
 def measured(case: Case, rounds: int, options: list[str]) -> dict[str, list[Cost]]:
-    """Measure the runs of a case side by side.
+    """Measure the runs of a case in interleaved rounds.
 
-    A first round, which compiles the tests, is thrown away; every second one goes backwards.
+    The first round, which compiles the tests, is discarded. The order alternates between rounds.
 
     Args:
-        case: What to measure.
-        rounds: How often.
-        options: What every pytest is given.
+        case: The case.
+        rounds: Number of measured rounds.
+        options: Options of every pytest.
 
     Returns:
         The costs by name of the run, one for each round.
@@ -95,9 +95,9 @@ def measured(case: Case, rounds: int, options: list[str]) -> dict[str, list[Cost
             write(project(run.kind, steps=run.steps, files=run.files), place)
         for number in range(rounds + 1):
             for run in case.runs if number % 2 else reversed(case.runs):
-                found = _cost(run, places[run], options)
+                spent = _cost(run, places[run], options)
                 if number:
-                    costs[run.name].append(found)
+                    costs[run.name].append(spent)
     return costs
 
 
@@ -107,17 +107,17 @@ def _cost(run: Run, place: Path, options: list[str]) -> Cost:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables for a measured pytest: it runs the package that lies beside this."""
-    # Options of this shell would be measured too; PYTHONDONTWRITEBYTECODE alone costs 100 ms.
+    """Return the environment of a measured pytest, which imports the package beside this one."""
+    # Variables of this shell would affect the result; PYTHONDONTWRITEBYTECODE alone costs 100 ms.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def run_rows(costs: dict[str, list[Cost]]) -> Iterable[str]:
-    """Lay out what was measured.
+    """Format the costs as a table.
 
     Args:
-        costs: As `measured` gives them.
+        costs: The return value of `measured`.
 
     Yields:
         A heading and a line for each run.
@@ -131,13 +131,13 @@ def run_rows(costs: dict[str, list[Cost]]) -> Iterable[str]:
         yield f"  {name:<{width}}  {cpu}  {middle.seconds:8.3f}  {middle.peak / 1e6:8.1f}"
 
 
-class Judged(NamedTuple):
+class Evaluated(NamedTuple):
     """A figure over all rounds.
 
     Attributes:
         middle: The median figure, with its goal.
-        lowest: Of all rounds.
-        highest: Of all rounds.
+        lowest: The lowest value of all rounds.
+        highest: The highest value of all rounds.
     """
 
     middle: Figure
@@ -146,45 +146,45 @@ class Judged(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """Whether the median is within the goal, if there is one."""
+        """True if the median meets the goal, or if the figure has no goal."""
         return self.middle.goal is None or self.middle.value <= self.middle.goal
 
 
-def judged(case: Case, costs: dict[str, list[Cost]]) -> list[Judged]:
-    """Make the figures of each round, so that only what ran side by side is compared.
+def evaluated(case: Case, costs: dict[str, list[Cost]]) -> list[Evaluated]:
+    """Compute the figures of each round, so that only runs of one round are compared.
 
     Args:
-        case: What was measured.
-        costs: As `measured` gives them.
+        case: The case.
+        costs: The return value of `measured`.
 
     Returns:
         The medians of these figures.
     """
     rounds = zip(*costs.values(), strict=True)
     figures = [case.figures(dict(zip(costs, costs_of_one, strict=True))) for costs_of_one in rounds]
-    found = []
+    evaluations = []
     for same in zip(*figures, strict=True):
         values = [figure.value for figure in same]
         middle = same[0]._replace(value=median(values))
-        found.append(Judged(middle, min(values), max(values)))
-    return found
+        evaluations.append(Evaluated(middle, min(values), max(values)))
+    return evaluations
 
 
-def figure_rows(found: list[Judged]) -> Iterable[str]:
-    """Lay out what a case was run for.
+def figure_rows(figures: list[Evaluated]) -> Iterable[str]:
+    """Format the figures of a case.
 
     Args:
-        found: As `judged` gives it.
+        figures: The return value of `evaluated`.
 
     Yields:
-        A line for each figure, with its spread, its goal and whether it was held.
+        A line for each figure, with its spread, its goal, and the verdict.
     """
-    width = max(len(one.middle.name) for one in found)
-    for one in found:
+    width = max(len(one.middle.name) for one in figures)
+    for one in figures:
         name, value, unit, goal = one.middle
         row = f"  {name:<{width}}  {value:9.3f} {unit:<3} ({one.lowest:.3f} to {one.highest:.3f})"
         if goal is not None:
-            row += f"   goal {goal:g} {unit}: {'held' if one.held else 'MISSED'}"
+            row += f"   goal {goal:g} {unit}: {'met' if one.held else 'MISSED'}"
         yield row
 
 

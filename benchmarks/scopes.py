@@ -1,4 +1,4 @@
-"""Steps that need one of two scopes: how many had one at a time, as their bodies wrote it."""
+"""Steps that need one of two scopes: the number that held one at a time, from their own records."""
 
 import os
 import subprocess
@@ -10,22 +10,22 @@ SCOPES: Final = 2
 STEPS: Final = 64
 SECONDS: Final = 1.0
 WAYS: Final = {"local": (), "dask": ("--recipe-dask=local:4",)}
-"""Options of a session that runs them beside pytest, and on workers of Dask."""
+"""Options of a session that runs the steps beside pytest, and on workers of Dask."""
 _JOBS: Final = 8
 _STAMP: Final = "date +%s%N"
 
 
 def wrong(way: str, folder: Path, steps: int = STEPS, seconds: float = SECONDS) -> list[str]:
-    """Run so many steps that take so long; return what went wrong.
+    """Run steps that share two scopes and return the errors.
 
     Args:
         way: One of `WAYS`.
-        folder: An empty one.
+        folder: An empty folder.
         steps: Number of steps, none of which needs another.
-        seconds: What the body of each sleeps.
+        seconds: Duration of each step.
     """
     keys = "type: shell, parse: text, needs: [], timeout: 60, resources: {scope: 1}"
-    # The first goes on once another one has begun too: else two might miss each other by chance.
+    # The first step waits until a second one has started; else none might overlap by chance.
     meet = "until [ $(cat *.begun | wc -l) -ge 2 ]; do sleep 0.01; done"
     cmd = f"{_STAMP} > STEP.begun; sleep {seconds}; {meet}; {_STAMP} > STEP.ended"
     lines = [
@@ -45,20 +45,20 @@ def wrong(way: str, folder: Path, steps: int = STEPS, seconds: float = SECONDS) 
         text=True,
         check=False,
     )
-    told = done.stdout + done.stderr
+    output = done.stdout + done.stderr
     spans = [
         (int((folder / f"s{number}.begun").read_text()), int(ended.read_text()))
         for number in range(steps)
         if (ended := folder / f"s{number}.ended").exists()
     ]
     most = most_at_once(spans)
-    found = [] if done.returncode == 0 else [f"{way}: exit code {done.returncode}\n{told}"]
-    found += [] if len(spans) == steps else [f"{way}: {len(spans)} of {steps} bodies ended"]
-    return found + ([] if most == SCOPES else [f"{way}: at most {most} at once, not {SCOPES}"])
+    errors = [] if done.returncode == 0 else [f"{way}: exit code {done.returncode}\n{output}"]
+    errors += [] if len(spans) == steps else [f"{way}: {len(spans)} of {steps} steps ended"]
+    return errors + ([] if most == SCOPES else [f"{way}: at most {most} at once, not {SCOPES}"])
 
 
 def most_at_once(spans: list[tuple[int, int]]) -> int:
-    """Return how many spans of time overlap at most; one that ends as another begins does not."""
+    """Return the highest number of overlapping spans; spans that only touch do not overlap."""
     moments = sorted(moment for begun, ended in spans for moment in ((begun, 1), (ended, -1)))
     most = now = 0
     for _, change in moments:

@@ -1,8 +1,8 @@
-"""A round trip to a served Context, against raw sockets: `python -m benchmarks.served`.
+"""Round trip to a Context server, against raw sockets: `python -m benchmarks.served`.
 
-A blocking set over the server beside the same bytes through a bare echo of our own and, where
-there is a `redis-server`, its SET by raw bytes. Each side is a process of its own on one
-processor, over TCP on the loopback. And what `update_state.sh get` takes in all.
+A blocking set is compared with the same bytes through a simple echo server and, if `redis-server`
+is installed, with its SET by raw bytes. Each server is a process of its own on the same processor,
+over TCP on the loopback. The total time of `update_state.sh get` is measured too.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ REDIS = b"*3\r\n$3\r\nSET\r\n$6\r\nnumber\r\n$3\r\n1.5\r\n"
 
 @contextlib.contextmanager
 def forked(work: Callable[[int], None]) -> Iterator[str]:
-    """Do some work in another process, which tells a line first; end it afterwards."""
+    """Run a function in another process, yield its first line of output, and end it afterwards."""
     out, into = os.pipe()
     pid = os.fork()
     if not pid:
@@ -44,8 +44,8 @@ def forked(work: Callable[[int], None]) -> Iterator[str]:
             os._exit(0)
     os.close(into)
     try:
-        with os.fdopen(out) as told:
-            yield told.readline().strip()
+        with os.fdopen(out) as output:
+            yield output.readline().strip()
     finally:
         os.kill(pid, signal.SIGTERM)
         os.waitpid(pid, 0)
@@ -116,7 +116,7 @@ def main() -> None:
             }
             if other is not None:
                 calls["redis SET, raw"] = lambda: other.send(REDIS) and other.recv(1 << 16)
-            tell(calls, "redis SET, raw" if other is not None else "bare echo")
+            print_ratios(calls, "redis SET, raw" if other is not None else "bare echo")
             env = os.environ | {ADDRESS: address, TOKEN: token}
             script = [
                 microseconds(
@@ -130,7 +130,7 @@ def main() -> None:
             print(f"  update_state.sh get: {median(script) / 1000:.1f} ms", file=sys.stdout)
 
 
-def tell(calls: dict[str, Callable[[], object]], base: str) -> None:
+def print_ratios(calls: dict[str, Callable[[], object]], base: str) -> None:
     rounds = [{name: microseconds(call) for name, call in calls.items()} for _ in range(ROUNDS)]
     print(f"{'microseconds, median of ' + str(ROUNDS) + ' rounds':40}{'of ' + base:>20}")
     for name in calls:

@@ -1,4 +1,4 @@
-"""Repeats every fault that a step can have, and prints how it ended: `scripts/soak 100`."""
+"""Repeat every fault of a step and print the results: `scripts/soak 100`."""
 
 import argparse
 import itertools
@@ -30,15 +30,15 @@ from pytest_orchestrator.execution.lanes.messages import LaneLost
 GRACE = 2.0
 AT_ONCE = 4
 FLAT = 64 << 20
-"""Bytes that the memory of pytest may grow by, whatever comes through a lane."""
+"""Highest accepted growth of pytest's memory, in bytes, for any volume of output."""
 
 
 class Round(NamedTuple):
     """One round of a fault.
 
     Attributes:
-        seconds: Until nothing of it was left: after its timeout, where it has one.
-        wrong: What was wrong, None where nothing was.
+        seconds: Duration until all its processes have ended, without its timeout.
+        wrong: The error; None if the result is correct.
     """
 
     seconds: float
@@ -46,35 +46,39 @@ class Round(NamedTuple):
 
 
 def main() -> int:
-    """Run what the command line asks for; return 1 if anything went wrong."""
+    """Run the selected faults; return 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, prog="scripts/soak")
     parser.add_argument("rounds", type=int, nargs="?", default=100)
     parser.add_argument("--only", nargs="+", metavar="FAULT", default=[*FAULTS, *VICTIMS])
     parser.add_argument("--kills", action="store_true", help="kill whole sessions instead")
-    parser.add_argument("--resumes", action="store_true", help="go on from killed sessions instead")
-    parser.add_argument("--dask", action="store_true", help="let clusters of Dask fail instead")
-    parser.add_argument("--counts", action="store_true", help="count by many writers instead")
-    parser.add_argument("--scopes", action="store_true", help="share two scopes instead")
-    chosen = parser.parse_args()
-    if chosen.counts:
+    parser.add_argument("--resumes", action="store_true", help="resume killed sessions instead")
+    parser.add_argument("--dask", action="store_true", help="cause faults of Dask clusters instead")
+    parser.add_argument(
+        "--counts", action="store_true", help="check counts of many writers instead"
+    )
+    parser.add_argument(
+        "--scopes", action="store_true", help="run steps that share two scopes instead"
+    )
+    args = parser.parse_args()
+    if args.counts:
         wrong = counts.wrong()
         print("\n".join([*wrong, f"{len(wrong) or 'nothing'} failed"]))
         return 1 if wrong else 0
-    if chosen.scopes:
+    if args.scopes:
         return _scopes()
-    if chosen.kills or chosen.resumes:
-        return _kills(chosen.rounds, resumes.rounds if chosen.resumes else kills.rounds)
-    if chosen.dask:
-        return _outages(chosen.rounds, set(chosen.only) & {*outages.FAULTS, *outages.CABLES})
+    if args.kills or args.resumes:
+        return _kills(args.rounds, resumes.rounds if args.resumes else kills.rounds)
+    if args.dask:
+        return _outages(args.rounds, set(args.only) & {*outages.FAULTS, *outages.CABLES})
     print(f"{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}  what it does")
     failed = 0
     with Lanes() as lanes, tempfile.TemporaryDirectory() as folder:
         many = [lanes.shell() for _ in range(AT_ONCE)]
-        for name in chosen.only:
-            rounds = list(_rounds(name, chosen.rounds, many, Path(folder)))
+        for name in args.only:
+            rounds = list(_rounds(name, args.rounds, many, Path(folder)))
             about = FAULTS[name].about if name in FAULTS else VICTIMS[name]
-            failed += _told(name, about, rounds)
-        if chosen.only == [*FAULTS, *VICTIMS]:
+            failed += _print_row(name, about, rounds)
+        if args.only == [*FAULTS, *VICTIMS]:
             failed += _volumes(many[0], Path(folder))
     print(f"\n{failed or 'nothing'} failed")
     return 1 if failed else 0
@@ -104,10 +108,10 @@ def _outages(number: int, only: set[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for one in outages.rounds(number, Path(folder), sorted(only)):
             print(f"{one.fault}: {one.seconds:.1f} s", *one.wrong, sep="\n  ", flush=True)
-            told = Round(one.seconds, "; ".join(one.wrong[:-1]) or None)
-            by_name.setdefault(one.fault, []).append(told)
+            result = Round(one.seconds, "; ".join(one.wrong[:-1]) or None)
+            by_name.setdefault(one.fault, []).append(result)
     print(f"\n{'fault':18} {'rounds':>6} {'failed':>6} {'p50 s':>7} {'p99 s':>7}")
-    failed = sum(_told(name, "", found) for name, found in by_name.items())
+    failed = sum(_print_row(name, "", results) for name, results in by_name.items())
     print(f"\n{failed or 'nothing'} failed of {number}")
     return 1 if failed else 0
 
@@ -150,14 +154,14 @@ def _round(fault: Fault, lane: Lane, folder: Path) -> Round:
 
 
 def _kill(victim: str) -> Round:
-    seconds, told = killed(victim, new_token())
+    seconds, output = killed(victim, new_token())
     if seconds is None:
         return Round(math.inf, "alive after 2 s")
-    wrong = victim in TOLD and not re.fullmatch(TOLD[victim], told)
-    return Round(seconds, told if wrong else None)
+    wrong = victim in TOLD and not re.fullmatch(TOLD[victim], output)
+    return Round(seconds, output if wrong else None)
 
 
-def _told(name: str, about: str, rounds: list[Round]) -> int:
+def _print_row(name: str, about: str, rounds: list[Round]) -> int:
     failures = [one.wrong for one in rounds if one.wrong]
     seconds = sorted(one.seconds for one in rounds)
     p50, p99 = (seconds[max(0, math.ceil(len(seconds) * part) - 1)] for part in (0.5, 0.99))
@@ -169,16 +173,16 @@ def _told(name: str, about: str, rounds: list[Round]) -> int:
 
 
 def _volumes(lane: Lane, folder: Path) -> int:
-    """Send gigabytes through a lane; count what does not stay flat."""
+    """Send gigabytes through a lane; return the number of failures."""
     failed = 0
     for name, fault in GIGABYTES.items():
-        lane.close()  # a new process, whose peak is that of this fault
+        lane.close()  # the next request starts a new process, whose peak is that of this fault
         _reset_peak()
         before = _peak("self")
         exited = lane.run(fault.request(new_token(), folder, GRACE))
         grown, theirs = _peak("self") - before, _peak(lane.pid)
         wrong = fault.wanted(exited) or (f"grown {grown}" if grown > FLAT else None)
-        failed += _told(name, fault.about, [Round(exited.seconds, wrong)])
+        failed += _print_row(name, fault.about, [Round(exited.seconds, wrong)])
         print(f"    pytest grew by {grown >> 10} KiB, the lane's peak is {theirs >> 10} KiB")
     return failed
 

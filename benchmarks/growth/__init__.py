@@ -1,1 +1,1 @@
-"""What grows with the number of steps, changes and clients: `python -m benchmarks.growth`."""
+"""Scaling benchmarks by steps, changes and clients: `python -m benchmarks.growth`."""

@@ -1,4 +1,4 @@
-"""Measures what grows, and prints the tables: `python -m benchmarks.growth steps --rounds 3`."""
+"""Run scaling benchmarks and print their tables: `python -m benchmarks.growth steps --rounds 3`."""
 
 import argparse
 import json
@@ -25,36 +25,38 @@ PARTS: dict[str, Part] = {
 
 
 def main() -> int:
-    """Measure what the command line asks for.
+    """Run the selected parts.
 
     Returns:
-        0 if every goal was held, 1 if one was missed, 2 if nothing could be measured.
+        0 if every goal was met, 1 if one was missed, 2 if a run failed.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default all")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables as JSON, too")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="the same as Markdown")
-    chosen = parser.parse_args()
-    unknown = sorted(set(chosen.parts) - set(PARTS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables as JSON")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown"
+    )
+    args = parser.parse_args()
+    unknown = sorted(set(args.parts) - set(PARTS))
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    if steps.EACH not in chosen.sizes:
-        parser.error(f"--sizes needs {steps.EACH} to hold the others against")
+    if steps.EACH not in args.sizes:
+        parser.error(f"--sizes needs {steps.EACH}, which the others are compared with")
     adopt_orphans()
     tables = []
     try:
-        for name in chosen.parts or PARTS:
-            tables.append(PARTS[name](sorted(chosen.sizes), chosen.rounds))
+        for name in args.parts or PARTS:
+            tables.append(PARTS[name](sorted(args.sizes), args.rounds))
             print(tables[-1].text(), end="\n\n", flush=True)
     except WrongRun as error:
         print(error, file=sys.stderr)
         return 2
-    if chosen.json:
-        chosen.json.write_text(json.dumps([one.plain() for one in tables], indent=1) + "\n")
-    if chosen.markdown:
-        chosen.markdown.write_text("\n\n".join(one.markdown() for one in tables) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps([one.plain() for one in tables], indent=1) + "\n")
+    if args.markdown:
+        args.markdown.write_text("\n\n".join(one.markdown() for one in tables) + "\n")
     return 0 if held(tables) else 1
 
 

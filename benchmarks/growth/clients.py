@@ -1,8 +1,9 @@
-"""A served Context with 1, 10, 100 and 1,000 clients that ask as fast as they are answered.
+"""Throughput and latency of a Context server with 1, 10, 100 and 1,000 clients.
 
-The server is a process of its own. So are the clients, all of them one process that keeps the
-lines of a request ready: what is measured is the server, and on a machine of two processors the
-two of them have one each. A second of each number in each round, the rounds interleaved.
+Each client sends a request as soon as its last reply has arrived. The server is one process, and
+all clients together are another one, which prepares its requests beforehand. So the server is
+measured, and on two processors each process has one. Each number of clients runs for a second in
+each round; the rounds are interleaved.
 """
 
 import contextlib
@@ -25,34 +26,34 @@ from pytest_orchestrator.context.rpc.server import Server
 SECONDS = 1.0
 
 
-class Asked(NamedTuple):
-    """What clients saw.
+class Load(NamedTuple):
+    """Throughput and latency that the clients measured.
 
     Attributes:
-        each_second: Replies a second, of all of them.
-        half: Milliseconds that half of the requests took at most.
-        most: Milliseconds that 99 of 100 took at most.
+        each_second: Replies a second of all clients together.
+        p50: Median latency in milliseconds.
+        p99: 99th percentile of the latency in milliseconds.
     """
 
     each_second: float
-    half: float
-    most: float
+    p50: float
+    p99: float
 
 
 def serve(into: int) -> None:
-    """Serve a Context; clients that have just closed count among the connections still."""
+    """Serve a Context; the limit leaves room for connections that are still being closed."""
     with Server(Context(), limits=Limits(connections=4_000)) as server:
         os.write(into, f"{server.address} {server.token}\n".encode())
         signal.pause()
 
 
-def asked(links: Sequence[socket.socket], line: bytes, seconds: float = SECONDS) -> Asked:
-    """Let each client send a request whenever its last one was answered.
+def run_clients(links: Sequence[socket.socket], line: bytes, seconds: float = SECONDS) -> Load:
+    """Have each client send a request as soon as its last reply has arrived.
 
     Args:
         links: The connections of the clients.
         line: The request.
-        seconds: How long.
+        seconds: Duration of the measurement.
     """
     took: list[float] = []
     with selectors.DefaultSelector() as ready:
@@ -64,26 +65,26 @@ def asked(links: Sequence[socket.socket], line: bytes, seconds: float = SECONDS)
         begun = time.perf_counter()
         while time.perf_counter() - begun < seconds:
             for key, _ in ready.select(1.0):
-                _take(links[key.data])
+                _receive(links[key.data])
                 now = time.perf_counter()
                 took.append((now - sent[key.data]) * 1e3)
                 sent[key.data] = now
                 links[key.data].sendall(line)
         ended = time.perf_counter()
-        for link in links:  # what is still under way
-            _take(link)
+        for link in links:  # pending replies
+            _receive(link)
     parts = quantiles(took, n=100)
-    return Asked(len(took) / (ended - begun), parts[49], parts[98])
+    return Load(len(took) / (ended - begun), parts[49], parts[98])
 
 
-def _take(link: socket.socket) -> None:
+def _receive(link: socket.socket) -> None:
     if not link.recv(1 << 16).startswith(b'{"ok":true'):
         raise RuntimeError("the server refuses a client")
 
 
 def measured(numbers: Sequence[int], rounds: int) -> Table:
-    """Measure a server with these numbers of clients."""
-    found: dict[int, list[Asked]] = {number: [] for number in numbers}
+    """Return the table for the given numbers of clients."""
+    loads: dict[int, list[Load]] = {number: [] for number in numbers}
     with forked(serve) as where:
         address, token = where.split()
         port = int(address.rpartition(":")[2])
@@ -95,11 +96,13 @@ def measured(numbers: Sequence[int], rounds: int) -> Table:
                     for _ in range(number):
                         links.append(stack.enter_context(raw(port)))
                         links[-1].settimeout(60)
-                        links[-1].sendall(line)  # within seconds, or it is taken for a stranger
-                        _take(links[-1])
-                    found[number].append(asked(links, line))
+                        links[-1].sendall(
+                            line
+                        )  # the server closes clients that do not authenticate in time
+                        _receive(links[-1])
+                    loads[number].append(run_clients(links, line))
     rows = [
-        (number, *(median(part) for part in zip(*found[number], strict=True))) for number in numbers
+        (number, *(median(part) for part in zip(*loads[number], strict=True))) for number in numbers
     ]
     columns = ("clients", "operations a second", "p50 ms", "p99 ms")
-    return Table("A served Context: `set` of a number by clients that never rest", columns, rows)
+    return Table("A served Context: `set` of a number by clients without a pause", columns, rows)

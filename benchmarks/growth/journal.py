@@ -1,4 +1,4 @@
-"""What a step leaves on disk, and how long it takes to read that back."""
+"""Disk usage of a step in the run folder, and the cost of reading it back."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ print(time.process_time() - begun, grown)
 
 
 def measured(sizes: Sequence[int], rounds: int) -> Table:
-    """Measure the folders of runs of these numbers of steps, each of which sets two keys."""
+    """Return the table for runs with the given numbers of steps, each of which sets two keys."""
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="growth-") as folder:
@@ -68,7 +68,7 @@ def measured(sizes: Sequence[int], rounds: int) -> Table:
 
 
 def _read(run: Path, steps: int) -> tuple[float, float]:
-    """Read a run in a process of its own; return microseconds of CPU and kilobytes of memory."""
+    """Load a run in a process of its own; return microseconds of CPU and kilobytes of memory."""
     argv = [sys.executable, "-c", _READ, str(run.resolve()), str(steps)]
-    told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
-    return float(told[0]) * 1e6, float(told[1]) * (1.024 if sys.platform != "darwin" else 1e-3)
+    cpu, grown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    return float(cpu) * 1e6, float(grown) * (1.024 if sys.platform != "darwin" else 1e-3)

@@ -1,9 +1,9 @@
-"""CPU and memory for each step, from sessions of 100 steps to such of 100,000.
+"""CPU and memory per step, in sessions of 100 to 100,000 steps.
 
-A session of recipes, inline python steps that do nothing, beside one of as many hand-written
-tests and one of as many bare custom items: that is pytest's own. Each is a process of its own.
-CPU is that of all processes, memory the high-water mark of pytest itself, both as growth over a
-session of a single step: what is paid once is in none of them.
+Three sessions are compared: recipes of inline Python steps that do nothing, as many hand-written
+tests, and as many bare custom items, which show the cost of pytest itself. Each session is a
+process of its own. CPU is that of all processes; memory is the peak of pytest itself. Both are the
+growth over a session of one step, so start-up costs are excluded.
 """
 
 import sys
@@ -19,7 +19,7 @@ from benchmarks.projects import project, write
 from benchmarks.run import environment, without_others
 
 EACH = 1_000
-"""Steps of a recipe, tests of a file; one recipe of `LONGEST` steps is measured, too."""
+"""Steps of a recipe and tests of a file; one recipe of `LONGEST` steps is also measured."""
 
 LONGEST = 20_000
 MOST_CPU, MOST_MEMORY = 1.15, 2.0
@@ -40,11 +40,11 @@ def pytest_unconfigure():
 
 
 class Spent(NamedTuple):
-    """What a session took.
+    """Resource usage of a session.
 
     Attributes:
         cpu: CPU seconds of all processes.
-        peak: Bytes of pytest's own resident memory at their highest.
+        peak: Peak resident memory of pytest itself, in bytes.
     """
 
     cpu: float
@@ -52,7 +52,7 @@ class Spent(NamedTuple):
 
 
 def spent(kind: str, steps: int, files: int, options: Sequence[str] = ()) -> Spent:
-    """Run a session."""
+    """Run a session and return its resource usage."""
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         place = Path(folder)
         write(project(kind, steps=steps, files=files) | {"peak.py": _PEAK}, place)
@@ -64,17 +64,17 @@ def spent(kind: str, steps: int, files: int, options: Sequence[str] = ()) -> Spe
 
 
 def _order(sizes: Sequence[int]) -> list[int]:
-    """Return the sizes of a round: up and down, so that a machine that slows does so to all."""
+    """Return the sizes of a round, up and down, so that a slowing machine affects all sizes."""
     few = [size for size in sizes if size < max(sizes)]
     return [*few, max(sizes), *reversed(few)]
 
 
 def measured(sizes: Sequence[int], rounds: int) -> Table:
-    """Measure sessions of these numbers of steps.
+    """Return the table for sessions with the given numbers of steps.
 
     Args:
-        sizes: How many, 1,000 among them.
-        rounds: How often; the largest runs once in each, all others twice.
+        sizes: Numbers of steps, including 1,000.
+        rounds: Number of rounds; each runs the largest size once and all others twice.
     """
     rows: dict[int, list[tuple[float, ...]]] = {size: [] for size in sizes}
     for _ in range(rounds):
@@ -112,7 +112,7 @@ def _row(
 
 
 def longest(rounds: int) -> Table:
-    """Measure one recipe that is as long as the language allows, and one of 1,000 steps."""
+    """Return the table for one recipe with the most steps that are allowed, and one of 1,000."""
     rows = []
     for size in (EACH, LONGEST):
         each = []

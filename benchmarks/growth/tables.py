@@ -1,17 +1,17 @@
-"""What was measured, as text for a terminal, as Markdown and as JSON."""
+"""Tables of results, as text for a terminal, as Markdown and as JSON."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """A figure that is held against the most that it may be.
+    """A figure with an upper limit.
 
     Attributes:
-        name: What it says.
+        name: Its description.
         value: The figure.
-        unit: `x` for a ratio.
-        most: The most that it may be.
+        unit: The unit; `x` for a ratio.
+        most: The highest accepted value.
     """
 
     name: str
@@ -21,24 +21,24 @@ class Goal(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """Whether it is within."""
+        """True if the figure does not exceed the limit."""
         return self.value <= self.most
 
     @property
-    def told(self) -> str:
-        """One line."""
-        word = "held" if self.held else "MISSED"
-        return f"{self.name}: {self.value:.2f} {self.unit}, goal {self.most:g}: {word}"
+    def line(self) -> str:
+        """The figure, its goal and the verdict, in one line."""
+        verdict = "met" if self.held else "MISSED"
+        return f"{self.name}: {self.value:.2f} {self.unit}, goal {self.most:g}: {verdict}"
 
 
 class Table(NamedTuple):
     """A table of figures, each the median over rounds.
 
     Attributes:
-        title: What was measured.
-        columns: Names of the columns, with their units; of the figures `None` is not measured.
-        rows: The figures.
-        goals: What is held against a goal.
+        title: The title.
+        columns: Names of the columns, with their units.
+        rows: The figures; `None` was not measured.
+        goals: The figures that have a goal.
     """
 
     title: str
@@ -47,31 +47,31 @@ class Table(NamedTuple):
     goals: Sequence[Goal] = ()
 
     def text(self) -> str:
-        """Lay it out for a terminal."""
-        cells = [self.columns, *(tuple(map(_shown, row)) for row in self.rows)]
+        """Return the table as text for a terminal."""
+        cells = [self.columns, *(tuple(map(_format, row)) for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(map(str.rjust, row, widths)) for row in cells]
-        return "\n".join([self.title, *lines, *(goal.told for goal in self.goals)])
+        return "\n".join([self.title, *lines, *(goal.line for goal in self.goals)])
 
     def markdown(self) -> str:
-        """Lay it out for a page."""
+        """Return the table as Markdown."""
         rows = [
             self.columns,
             ("---:",) * len(self.columns),
-            *(map(_shown, row) for row in self.rows),
+            *(map(_format, row) for row in self.rows),
         ]
         lines = [f"| {' | '.join(row)} |" for row in rows]
-        goals = [f"- {goal.told}" for goal in self.goals]
+        goals = [f"- {goal.line}" for goal in self.goals]
         return "\n".join([f"### {self.title}", "", *lines, "", *goals]).rstrip()
 
     def plain(self) -> Mapping[str, object]:
-        """Return it as JSON can hold it."""
+        """Return the table as values of JSON."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         goals = [goal._asdict() | {"held": goal.held} for goal in self.goals]
         return {"title": self.title, "rows": rows, "goals": goals}
 
 
-def _shown(value: float | str | None) -> str:
+def _format(value: float | str | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
@@ -82,5 +82,5 @@ def _shown(value: float | str | None) -> str:
 
 
 def held(tables: Iterable[Table]) -> bool:
-    """Tell whether all goals were held."""
+    """Return True if all goals were met."""
     return all(goal.held for table in tables for goal in table.goals)

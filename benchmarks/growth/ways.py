@@ -1,7 +1,7 @@
-"""Ways to run many recipes on one machine: 40 recipes of 10 steps of 50 ms, by each of them.
+"""Comparison of the ways to run many recipes on one machine: 40 recipes of 10 steps of 50 ms.
 
-Steps that wait show how well a way fills the time, those that compute what it costs. In a chain
-each step needs the one before it; side by side none does.
+Waiting steps show how well a way uses the time, computing steps show its cost. In a chain each
+step needs the previous one; side by side no step needs another.
 """
 
 import importlib.util
@@ -59,8 +59,8 @@ def _project(function: str, needs: str) -> dict[str, str]:
     return {"pytest.ini": INI, "work.py": WORK} | recipes
 
 
-def _there() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give the ways for which all is installed."""
+def _available() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the ways whose dependencies are installed."""
     for name, options in WAYS.items():
         needs = "distributed" if "dask" in name else "xdist" if "-n" in options else "pytest"
         if importlib.util.find_spec(needs):
@@ -68,13 +68,13 @@ def _there() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def measured(rounds: int, recipes: int = RECIPES) -> Table:
-    """Measure how long sessions take, from their start to their end.
+    """Return the table of the durations of sessions.
 
     Args:
-        rounds: How often; the ways take turns.
-        recipes: How many of the recipes each session runs.
+        rounds: Number of rounds; the ways are interleaved.
+        recipes: Number of recipes in each session.
     """
-    found: dict[str, dict[str, list[float]]] = {name: {} for name, _ in _there()}
+    durations: dict[str, dict[str, list[float]]] = {name: {} for name, _ in _available()}
     with tempfile.TemporaryDirectory(prefix="growth-") as folder:
         for number, (shape, (function, needs)) in enumerate(SHAPES.items()):
             place = Path(folder, str(number))
@@ -82,12 +82,12 @@ def measured(rounds: int, recipes: int = RECIPES) -> Table:
             write(_project(function, needs), place)
             files = [f"recipes/r{one:02}.yaml" for one in range(recipes)]
             for turn in range(rounds):
-                ways = list(_there())
+                ways = list(_available())
                 for name, options in ways if turn % 2 else reversed(ways):
                     took = _seconds(place, [*options, *files], recipes * STEPS)
-                    found[name].setdefault(shape, []).append(took)
+                    durations[name].setdefault(shape, []).append(took)
     rows: list[tuple[float | str | None, ...]] = [
-        (name, *map(median, shapes.values())) for name, shapes in found.items()
+        (name, *map(median, shapes.values())) for name, shapes in durations.items()
     ]
     return Table(
         f"Seconds of a session of {recipes} recipes of {STEPS} steps of 50 ms",
@@ -99,20 +99,20 @@ def measured(rounds: int, recipes: int = RECIPES) -> Table:
 def _seconds(place: Path, options: list[str], expected: int) -> float:
     names = {f"no:{name}" for name in ("xdist", "xdist.looponfail")}
     others = [one for one in without_others() if one not in names and one != "-p"]
-    switched = [word for one in others for word in ("-p", one)]
-    argv = [sys.executable, "-m", "pytest", "-q", "-o", "recipe_html=false", *switched, *options]
+    disabled = [word for one in others for word in ("-p", one)]
+    argv = [sys.executable, "-m", "pytest", "-q", "-o", "recipe_html=false", *disabled, *options]
     begun = time.perf_counter()
     cost(argv, folder=place, env=environment(), expected=expected)
     return time.perf_counter() - begun
 
 
 def dask(rounds: int, steps: int = 200) -> Table:
-    """Measure steps a second with 1, 2, 4 and 8 workers of Dask on this machine.
+    """Return the table of steps a second with 1, 2, 4 and 8 workers of Dask on this machine.
 
     Args:
-        rounds: How often.
-        steps: Steps of a session, of a python function that does nothing; start-up is that of a
-            session of a tenth of them.
+        rounds: Number of rounds.
+        steps: Number of steps of a session, which call a Python function that does nothing. A
+            session with a tenth of them is subtracted as start-up.
     """
     if not importlib.util.find_spec("distributed"):
         return Table(
