@@ -1,4 +1,4 @@
-"""Cases say what they run, and tables what came of it."""
+"""Benchmark cases and the tables of their results."""
 
 import subprocess
 import sys
@@ -9,13 +9,13 @@ import pytest
 from benchmarks.case import Figure
 from benchmarks.measure import Cost
 from benchmarks.projects import KINDS
-from benchmarks.run import CASES, Judged, figure_rows, judged, run_rows
+from benchmarks.run import CASES, Evaluated, evaluated, figure_rows, run_rows
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_case_makes_its_figures_from_its_own_runs(name: str) -> None:
+def test_case_computes_its_figures_from_its_own_runs(name: str) -> None:
     runs = CASES[name].runs
     costs = {run.name: Cost(0.1 + run.steps / 100, 0.2 + run.steps / 50, 1e8) for run in runs}
 
@@ -25,13 +25,13 @@ def test_a_case_makes_its_figures_from_its_own_runs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["scaling-python", "scaling-shell"])
-def test_steps_that_cost_the_same_everywhere_scale_by_one(name: str) -> None:
+def test_constant_cost_per_step_scales_by_one(name: str) -> None:
     costs = {run.name: Cost(0.2 + run.steps * 0.003, 1, 1e8) for run in CASES[name].runs}
 
     assert CASES[name].figures(costs)[-1].value == pytest.approx(1)
 
 
-def test_a_table_tells_the_median_and_the_spread() -> None:
+def test_table_shows_the_median_and_the_spread() -> None:
     costs = {"one": [Cost(0.1, 0.5, 30e6), Cost(0.3, 0.7, 32e6), Cost(0.2, 0.6, 31e6)]}
 
     assert list(run_rows(costs))[1].split() == [
@@ -39,30 +39,30 @@ def test_a_table_tells_the_median_and_the_spread() -> None:
     ]
 
 
-def test_a_figure_tells_its_spread_and_whether_its_goal_was_held() -> None:
-    found = [
-        Judged(Figure("ratio", 1.3, "x", 1.3), 1.2, 1.5),
-        Judged(Figure("more", 1.4, "x", 1.3), 1.3, 1.5),
-        Judged(Figure("time", 2, "ms"), 1, 3),
+def test_figure_shows_its_spread_and_the_verdict_on_its_goal() -> None:
+    figures = [
+        Evaluated(Figure("ratio", 1.3, "x", 1.3), 1.2, 1.5),
+        Evaluated(Figure("more", 1.4, "x", 1.3), 1.3, 1.5),
+        Evaluated(Figure("time", 2, "ms"), 1, 3),
     ]
 
-    assert list(figure_rows(found)) == [
-        "  ratio      1.300 x   (1.200 to 1.500)   goal 1.3 x: held",
+    assert list(figure_rows(figures)) == [
+        "  ratio      1.300 x   (1.200 to 1.500)   goal 1.3 x: met",
         "  more       1.400 x   (1.300 to 1.500)   goal 1.3 x: MISSED",
         "  time       2.000 ms  (1.000 to 3.000)",
     ]
 
 
-def test_a_figure_is_the_median_of_what_ran_side_by_side() -> None:
+def test_figure_is_the_median_of_the_rounds() -> None:
     tests, recipes = ([Cost(cpu, 1, 1e8) for cpu in cpus] for cpus in ([1, 2, 4], [1, 4, 5]))
     costs = {"one empty test": tests, "recipe of two shell steps": recipes}
 
-    assert judged(CASES["startup"], costs) == [
-        Judged(Figure("CPU, recipe / test", 1.25, "x", 2.3), 1.0, 2.0)
+    assert evaluated(CASES["startup"], costs) == [
+        Evaluated(Figure("CPU, recipe / test", 1.25, "x", 2.3), 1.0, 2.0)
     ]
 
 
-def test_an_unknown_case_is_refused_with_the_known_ones() -> None:
+def test_unknown_case_is_refused_with_the_list_of_cases() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.run", "strtup"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Costs are those of whole process trees, and runs that went wrong are not measured."""
+"""Costs are those of whole process trees, and failed runs are not measured."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from benchmarks.measure import Cost, intercept, medians, slope
 
 ROOT = Path(__file__).parents[2]
 
-# Measuring waits for every child of its process, so it gets one of its own.
+# The measurement waits for every child of its process, so it runs in a process of its own.
 MEASURE = """
 import json, os, sys
 from pathlib import Path
@@ -41,46 +41,46 @@ def measured(code: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_childs_cpu_is_counted() -> None:
+def test_cpu_of_a_child_is_counted() -> None:
     code = BURN + "if os.fork(): os.wait(); print('1 passed')\nelse: burn()"
 
     assert measured(code)["cpu"] > 0.29
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
-def test_the_cpu_of_a_child_that_nobody_waited_for_is_counted() -> None:
+def test_cpu_of_an_orphaned_child_is_counted() -> None:
     code = BURN + "if os.fork(): print('1 passed')\nelse: burn()"
 
     assert measured(code)["cpu"] > 0.29
 
 
-def test_the_peak_is_in_bytes() -> None:
+def test_peak_is_in_bytes() -> None:
     assert 100e6 < measured("data = bytes([1]) * 100_000_000; print('1 passed')")["peak"] < 200e6
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict", "said"),
+    ("code", "verdict", "output"),
     [
         ("print('2 passed')", "exit 0, not 1 tests", "2 passed"),
         ("print('1 failed, 1 passed'); exit(1)", "exit 1, not 1 tests", "1 failed, 1 passed"),
         ("print('1 test collected'); exit(3)", "exit 3, not 1 tests", "1 test collected"),
     ],
 )
-def test_a_run_that_did_something_else_is_not_measured(code: str, verdict: str, said: str) -> None:
+def test_failed_run_is_not_measured(code: str, verdict: str, output: str) -> None:
     first, last = measured(code)["wrong"]
 
     assert first.endswith(verdict)
-    assert last == said
+    assert last == output
 
 
-def test_each_figure_has_a_median_of_its_own() -> None:
+def test_each_figure_has_its_own_median() -> None:
     costs = [Cost(1, 30, 200), Cost(2, 10, 300), Cost(3, 20, 100)]
 
     assert medians(costs) == Cost(2, 20, 200)
 
 
 @given(start=st.integers(0, 1000), step=st.integers(0, 1000), few=st.integers(1, 50))
-def test_a_straight_line_gives_its_slope_and_intercept(start: int, step: int, few: int) -> None:
+def test_slope_and_intercept_are_those_of_the_line(start: int, step: int, few: int) -> None:
     between = (few, 5 * few)
     costs = [start + step * n for n in between]
 

@@ -6,7 +6,7 @@ from benchmarks.mutants import MUTANTS, PACKAGE, ROOT
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_each_text_that_a_mutant_changes_stands_once_in_its_file(name: str) -> None:
+def test_text_that_a_mutant_replaces_occurs_once_in_its_file(name: str) -> None:
     counts = {
         change.file: Path(ROOT, PACKAGE, change.file).read_text().count(change.old)
         for change in MUTANTS[name]

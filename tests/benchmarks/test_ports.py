@@ -1,4 +1,4 @@
-"""A port that is known early is there for the one server that it is meant for."""
+"""A reserved port is available for the server that it is reserved for."""
 
 import errno
 import socket
@@ -8,7 +8,7 @@ import pytest
 from benchmarks import ports
 
 
-def test_a_port_is_kept_for_a_server_and_for_nobody_else() -> None:
+def test_reserved_port_is_not_assigned_to_other_processes() -> None:
     with ports.kept() as port:
         with socket.socket() as other, socket.socket() as client:
             assert client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
