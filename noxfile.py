@@ -1,8 +1,8 @@
 """Compatibility matrix: one environment for each group of plugins and each version of pytest.
 
-``nox`` runs all, ``nox -s neighbours`` the plugins, ``nox -s pytests`` the versions of pytest. The
-results go to ``docs/reference/neighbours.json``, from which ``scripts/neighbours`` writes the tables
-of the README. ``nox -s dask`` runs the tests of the plugin with workers of Dask (nightly).
+``nox`` runs all, ``nox -s neighbours`` the plugins, ``nox -s pytests`` the versions of pytest.
+The results go to ``docs/reference/neighbours.json``, from which ``scripts/neighbours`` writes the
+tables of the README. ``nox -s dask`` runs the tests of the plugin with workers of Dask (nightly).
 """
 
 import nox
