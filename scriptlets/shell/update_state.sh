@@ -107,7 +107,7 @@ while (($#)); do
         as_text=1
         if [[ $op != get ]]; then
             (($# > 1)) || usage '--text needs a text'
-            [[ -z $has_value ]] || usage 'there is a value and a text'
+            [[ -z $has_value ]] || usage 'a value and --text exclude each other'
             quoted "$2"
             value=$quoted has_value=1
             shift
@@ -152,7 +152,7 @@ host=${host#[}
 host=${host%]}
 { exec 3<>"/dev/tcp/$host/${address##*:}"; } 2>/dev/null || fail "no Context is served at $address; start one by \`pytest-orchestrator serve\`, or \`pytest --recipe-serve\`" 2
 
-# The last of equal members wins. So the value stands first: nothing in it can change the request.
+# The last of equal members wins. So the value comes first: nothing in it can change the request.
 line='{'
 case $op in
 pop) [[ -z $has_value ]] || line+="\"index\":$value," ;;

@@ -1,6 +1,6 @@
 """Compare two runs: outcomes, durations, memory, measurements, the Context, the code.
 
-Durations, memory and measurements are compared with up to ten earlier runs, if there are three.
+If at least three earlier runs exist, durations, memory and measurements are compared with those.
 """
 
 import argparse

@@ -138,10 +138,10 @@ def _of(shown: bool, cell: str) -> tuple[str, ...]:
 
 
 def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
-    tries = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
+    attempt = f" ({row['attempt']})" if row.get("attempt", 1) > 1 else ""
     return (
         f"  {row['step']}",
-        f"{row['state']}{tries}",
+        f"{row['state']}{attempt}",
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
         f"{row['max_rss'] / 1e6:.1f}" if "max_rss" in row else "-",
         *_of(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
