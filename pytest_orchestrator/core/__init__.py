@@ -1,1 +1,1 @@
-"""What things are: values, context, results, errors; no pytest, no YAML, no processes."""
+"""Results, events, JSON values, secrets, text and errors; no pytest, no YAML, no processes."""

@@ -1,13 +1,13 @@
 """Base class of all errors of this package, and the errors that several modules raise.
 
-Each kind has a slug of its own, which is its heading in the documentation.
+Each class has its own slug, which is its heading in the documentation.
 """
 
 from typing import ClassVar
 
 
 class OrchestratorError(Exception):
-    """Something that the user can put right; its text says what, where and how.
+    """An error that the user can correct; its text says what is wrong, where, and the cure.
 
     Attributes:
         slug: The heading of this kind of error in the documentation.
@@ -17,24 +17,24 @@ class OrchestratorError(Exception):
 
 
 class ContextKeyError(OrchestratorError, KeyError):
-    """A key that is not in the context, or that cannot be one."""
+    """A key that is missing in the Context, or that is not allowed as a key."""
 
     slug = "context-key"
     __module__ = "pytest_orchestrator"
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its text.
+        # `KeyError.__str__` would show the repr of the text.
         return str(self.args[0]) if self.args else ""
 
 
 class ContextTypeError(OrchestratorError, TypeError):
-    """An operation on a value of another type: append to a number, increment of a text."""
+    """An operation that the type of the value does not allow, such as append to a number."""
 
     slug = "context-type"
     __module__ = "pytest_orchestrator"
 
 
 class JournalError(OrchestratorError):
-    """The journal cannot be written, so nothing more of this run would be kept."""
+    """A write error of the journal: no further event of this run can be recorded."""
 
     slug = "journal"

@@ -1,7 +1,7 @@
-"""Events of a run and the changes of its Context; each is one line of the journal.
+"""Events of a run and changes of its Context; each event is one line of the journal.
 
-Names of fields are the format of the journal: one that is added has a default, and none is
-renamed or taken away while `SCHEMA_VERSION` has the same first number.
+The names of fields are the format of the journal: a new field has a default, and no field is
+renamed or removed while `SCHEMA_VERSION` has the same first number.
 """
 
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -16,20 +16,21 @@ SCHEMA_VERSION: Final = "1.0"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
-    """Something that happened; when it did stands on its line."""
+    """Base class of all events; the line of the journal adds the time."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
-    """A session begins.
+    """The session begins.
 
     Attributes:
-        schema_version: Of the events of this run.
-        run: Its id.
+        schema_version: Version of the format of the events.
+        run: Id of the run.
         root: The rootdir, absolute.
-        argv: The words that pytest was given.
+        argv: The command line arguments of pytest.
         host: Name of the machine.
-        environment: What it runs in: versions, platform, user, revision of the project.
-        resumed_from: Id of the run that this one goes on from.
+        environment: The environment of the run: versions, platform, user, revision of the
+            project.
+        resumed_from: Id of the run that this one resumes.
     """
 
     schema_version: str
@@ -42,12 +43,12 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
 
 
 class RecipeStarted(Event, frozen=True, kw_only=True, tag="recipe_started"):
-    """A run of a recipe is about to begin; with all that is known of its steps.
+    """A run of a recipe is about to begin; the event describes its steps.
 
     Attributes:
-        recipe: Its key: the path, with the cell of its matrix where it has one.
-        about: As the block of a step tells of its recipe: name, path, digest, vars.
-        steps: All its steps in order, as blocks tell of them: name, line, needs, tags.
+        recipe: Key of the recipe: its path, with the cell of its matrix if it has one.
+        about: The recipe as in the block of a step: name, path, digest, vars.
+        steps: All its steps in order, with fields as in blocks: name, line, needs, tags.
         digests: SHA-256 of the files that its steps run, by path.
     """
 
@@ -58,13 +59,13 @@ class RecipeStarted(Event, frozen=True, kw_only=True, tag="recipe_started"):
 
 
 class StepWaits(Event, frozen=True, kw_only=True, tag="step_waits"):
-    """A step waits for locks that somebody else has.
+    """A step waits for a lock that another owner holds.
 
     Attributes:
-        recipe: Key of its recipe.
-        step: Its name.
-        lock: What it waits for.
-        owner: Who has it.
+        recipe: Key of the recipe.
+        step: Name of the step.
+        lock: The lock or counted resource that the step waits for.
+        owner: Description of the owner.
     """
 
     recipe: str
@@ -74,15 +75,16 @@ class StepWaits(Event, frozen=True, kw_only=True, tag="step_waits"):
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
-    """A try of a step begins; written before anything of it runs.
+    """An attempt of a step begins; the event is written before any step code runs.
 
     Attributes:
-        recipe: Key of its recipe.
-        step: Its name.
-        attempt: Number of the try, from 1.
-        digest: SHA-256 of what it runs: its keys with their values, and its files.
-        worker: Name of the pytest process that runs it.
-        cut_off_in: The run that was ended while it ran; nothing of it ran in this one so far.
+        recipe: Key of the recipe.
+        step: Name of the step.
+        attempt: Number of the attempt, from 1.
+        digest: SHA-256 of the step: its keys with their values, and its files.
+        worker: Name of the pytest process that runs the step.
+        cut_off_in: Id of the earlier run that ended while the step ran; in this run the step has
+            not run yet.
     """
 
     recipe: str
@@ -94,15 +96,15 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
-    """A try of a step failed, and another one follows.
+    """An attempt of a step failed, and another one follows.
 
     Attributes:
-        recipe: Key of its recipe.
-        step: Its name.
-        attempt: Number of the try.
+        recipe: Key of the recipe.
+        step: Name of the step.
+        attempt: Number of the failed attempt.
         kind: Kind of the failure.
-        reason: Why it failed.
-        again_in: Seconds until the next try.
+        reason: Why the attempt failed.
+        again_in: Seconds until the next attempt.
     """
 
     recipe: str
@@ -114,17 +116,18 @@ class AttemptFailed(Event, frozen=True, kw_only=True, tag="attempt_failed"):
 
 
 class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
-    """It is known what became of a step; of a service once more when it has ended.
+    """The outcome of a step is final; a service has a second event when it has ended.
 
     Attributes:
-        recipe: Key of its recipe.
-        step: Its name.
+        recipe: Key of the recipe.
+        step: Name of the step.
         outcome: passed, failed, skipped or blocked.
-        meets: A step that needs it may run.
-        block: All that reports tell of it.
-        result: What the body returned, for a run that goes on from this one.
-        restored: The run that it was restored from; it did not run in this one.
-        digests: Of what it did, by name: its keys, the values that they read, its files.
+        meets: True if a step that needs this one may run.
+        block: The block of the step, which reports show.
+        result: The result of the step code, for a run that resumes this one.
+        restored: Id of the run that the step was restored from; it did not run in this one.
+        digests: Digests of what the step did, by name: its keys, the values that these read, its
+            files.
     """
 
     recipe: str
@@ -143,11 +146,12 @@ class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
     Attributes:
         key: The key.
         op: The operation.
-        who: Who changes it, in the words of the writer.
-        new: The value after; of append the item, of pop its place from 0, of delete null.
-        by: Who it was for sure: the node id of a step or a test, or empty for all others.
-        scope: Key of the recipe whose own Context it is; empty is the one of the session.
-        masked: Something secret in it is replaced by ``***``.
+        who: Name of the writer, as it calls itself.
+        new: The value after the change; for append the item, for pop its index from 0, for
+            delete null.
+        by: Verified author: the node id of a step or test, or empty for all others.
+        scope: Key of the recipe whose Context it is; empty for the Context of the session.
+        masked: True if a secret in the event is replaced by ``***``.
     """
 
     key: str
@@ -160,14 +164,14 @@ class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
 
 
 class ContextRestored(Event, frozen=True, kw_only=True, tag="context_restored"):
-    """The Context was made what it was in another run.
+    """The Context was restored from another run.
 
     Attributes:
-        snapshot: As `Context.snapshot` gives it.
-        run: Id of the run that it comes from.
+        snapshot: The result of `Context.snapshot`.
+        run: Id of the run that the snapshot comes from.
         scope: As for `ContextChanged`.
-        by: Node ids of the steps that made the changes of each key, in their order; empty for
-            all others.
+        by: For each key the node ids of the steps that made its changes, in their order; an
+            empty text for a change that no step made.
     """
 
     snapshot: dict[str, Any]
@@ -177,20 +181,20 @@ class ContextRestored(Event, frozen=True, kw_only=True, tag="context_restored"):
 
 
 class TestReported(Event, frozen=True, kw_only=True, tag="test_reported"):
-    """What pytest says of an item, be it a step or a test written by hand.
+    """pytest's report of an item: a step or a hand-written test.
 
     Attributes:
-        node: Its node id.
+        node: Node id of the item.
         outcome: passed, failed, skipped, xfailed, xpassed or error.
-        seconds: How long it took.
-        recipe: Key of the recipe of a step.
-        step: Name of the step.
-        reason: One line, where it did not pass.
-        text: All that pytest tells of a failure.
-        worker: Name of the pytest process that ran it.
+        seconds: Duration in seconds.
+        recipe: Key of the recipe, if the item is a step.
+        step: Name of the step, if the item is a step.
+        reason: One line of explanation, if the item did not pass.
+        text: pytest's whole text of a failure.
+        worker: Name of the pytest process that ran the item.
     """
 
-    __test__ = False  # for pytest, which takes what is called Test for a test
+    __test__ = False  # pytest would collect a class whose name begins with Test
 
     node: str
     outcome: Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
@@ -207,9 +211,9 @@ class CollectionFailed(Event, frozen=True, kw_only=True, tag="collection_failed"
 
     Attributes:
         path: The file.
-        text: All that is told of it.
-        line: Where its first problem stands; 0 where that is not known.
-        column: The same.
+        text: The whole text of the error.
+        line: Line of its first problem; 0 if unknown.
+        column: Column of its first problem; 0 if unknown.
         reason: The first problem in one line.
     """
 
@@ -221,15 +225,15 @@ class CollectionFailed(Event, frozen=True, kw_only=True, tag="collection_failed"
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag="run_finished"):
-    """The session is over; nothing follows this line.
+    """The session has ended; this is the last line of the journal.
 
     Attributes:
-        exit_status: That of pytest.
-        lines: Number of the lines before this one.
-        reason: Why it ended early, where it did.
-        counts: Number of items by what pytest says of them.
-        files: Size in bytes and SHA-256 of each file in the folder of the run, by path.
-        owed: Number of the steps of finally that nobody was left to run.
+        exit_status: Exit status of pytest.
+        lines: Number of lines before this one.
+        reason: Why the session ended early, if it did.
+        counts: Number of items by outcome.
+        files: Size in bytes and SHA-256 of each file in the run folder, by path.
+        owed: Number of pending finally steps: the session ended before they could run.
     """
 
     exit_status: int
@@ -254,8 +258,8 @@ AnyEvent: TypeAlias = (
     | RunFinished
 )
 
-KNOWN: Final = frozenset(one.__struct_config__.tag for one in get_args(AnyEvent))
-"""What may stand in the field ``event``; a reader passes by what it does not know."""
+KNOWN: Final = frozenset(event.__struct_config__.tag for event in get_args(AnyEvent))
+"""Valid values of the field ``event``; a reader ignores events with other values."""
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -263,14 +267,15 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         key: The key.
-        ts: When, in ISO 8601 UTC with microseconds; unique and rising within a Context, so
+        ts: Time in ISO 8601 UTC with microseconds; unique and increasing within a Context, so
             it orders changes made by several threads.
-        who: Who made it: a step's name, or what the writer calls itself.
+        who: Name of the writer: the name of a step, or the name that the writer calls itself.
         op: The operation.
-        old: The value before, for pop the item; None where there was none, and for append.
-        new: The value after, for append the item; None for delete and pop.
-        index: Place of the item in the list, for append and pop alone.
-        masked: Something secret in old or new is replaced by ``***``.
+        old: The value before the change, for pop the item; None if no value existed, and for
+            append.
+        new: The value after the change, for append the item; None for delete and pop.
+        index: Index of the item in the list, for append and pop only.
+        masked: True if a secret in old or new is replaced by ``***``.
     """
 
     key: str
@@ -284,6 +289,6 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def as_dict(self) -> dict[str, Json]:
         """Return ``{ts, who, op, old, new}``, for append and pop with ``index``."""
-        told: dict[str, Json] = {"ts": self.ts, "who": self.who, "op": self.op}
-        told |= {"old": self.old, "new": self.new}
-        return told if self.index is None else {**told, "index": self.index}
+        fields: dict[str, Json] = {"ts": self.ts, "who": self.who, "op": self.op}
+        fields |= {"old": self.old, "new": self.new}
+        return fields if self.index is None else {**fields, "index": self.index}

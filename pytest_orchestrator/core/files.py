@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""To read bytes, in this process alone."""
+"""Flags to open a file for reading bytes; programs that are started do not inherit it."""
 
 READ_FILE: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""The same, of what has this very name, and without waiting for the other end of a pipe."""
+"""`READ` without following a symbolic link and without waiting for the writer of a pipe."""
 
 _LARGEST: Final = 16 << 20
 _PIECE: Final = 1 << 20
@@ -25,14 +25,14 @@ _ESCAPABLE: Final = re.compile("(\\\\+)(?=x[89a-f][0-9a-f]|[\udc80-\udcff])")
 _ESCAPED: Final = re.compile(r"(\\+)x([89a-f][0-9a-f])")
 
 _LONGEST_FOLDER: Final = 50
-"""The most bytes of a folder that has a socket somewhere below it: macOS takes 103 in all."""
+"""Maximum length in bytes of a folder for sockets: macOS limits the path of a socket to 103."""
 
 
 def regular(path: str | os.PathLike[str]) -> "BufferedReader":
-    """Open a file of a project to read; no pipe, device or file of the kernel is waited for.
+    """Open a regular file of a project for reading, without blocking on a pipe or device.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file.
+        OSError: The file cannot be opened, or is not a regular file.
     """
     fd = os.open(path, READ | getattr(os, "O_NONBLOCK", 0))
     mode = os.fstat(fd).st_mode
@@ -45,15 +45,16 @@ def regular(path: str | os.PathLike[str]) -> "BufferedReader":
 
 
 def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool = True) -> bytes:
-    """Read a file that `regular` opens.
+    """Read the bytes of a file that `regular` opens.
 
     Args:
         path: The file, or a link to one.
-        most: The most bytes that are read.
-        whole: Refuse a file that has more; else what is beyond is left out.
+        most: Maximum number of bytes to read.
+        whole: Refuse a larger file; otherwise return only its first `most` bytes.
 
     Raises:
-        OSError: It cannot be read, is no regular file, has nothing yet, or has more bytes.
+        OSError: The file cannot be read, is not a regular file, has no data yet (some files of
+            the kernel), or is larger than `most`.
     """
     with regular(path) as file:
         pieces, left = [], most + whole
@@ -68,20 +69,21 @@ def content(path: str | os.PathLike[str], most: int = _LARGEST, *, whole: bool =
 def text(
     path: str | os.PathLike[str], most: int = _LARGEST, *, encoding: str = "utf-8", errors: str = ""
 ) -> str:
-    """Read a file of a project as `content` does, as text with ends of lines of one kind.
+    r"""Read a text file of a project; every line ends with ``\n``.
 
     Raises:
-        OSError: It cannot be read as `content` says.
-        UnicodeDecodeError: It is in another encoding.
+        OSError: `content` cannot read the file.
+        UnicodeDecodeError: The file has another encoding.
     """
-    found = content(path, most).decode(encoding, errors or "strict")
-    return found.replace("\r\n", "\n").replace("\r", "\n")
+    decoded = content(path, most).decode(encoding, errors or "strict")
+    return decoded.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def path_text(path: str | os.PathLike[str]) -> str:
-    r"""Return a path as text for data: a byte that is not of UTF-8 becomes ``\xff``.
+    r"""Return a path as text for JSON: a byte that is not valid UTF-8 becomes ``\xff``.
 
-    No two paths have the same text: in a name that has such letters the backslash is doubled.
+    Two paths never have the same text: where a name contains such an escape literally, its
+    backslash is doubled.
     """
     text = os.fspath(path)
     if text.isascii() and "\\x" not in text:
@@ -91,7 +93,7 @@ def path_text(path: str | os.PathLike[str]) -> str:
 
 
 def is_utf8(path: str) -> bool:
-    """Tell whether all bytes of a path are UTF-8."""
+    """Return True if all bytes of a path are valid UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -100,45 +102,45 @@ def is_utf8(path: str) -> bool:
 
 
 def path_of(text: str) -> str:
-    """Return the path that `path_text` made a text of."""
+    """Return the path for a text that `path_text` returned."""
     return _ESCAPED.sub(_unescaped, text) if "\\x" in text else text
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    half, is_byte = divmod(len(found[1]), 2)
-    code = found[2]
+def _unescaped(match: re.Match[str]) -> str:
+    half, is_byte = divmod(len(match[1]), 2)
+    code = match[2]
     return "\\" * half + (chr(0xDC00 + int(code, 16)) if is_byte else f"x{code}")
 
 
 def private_folder() -> "tempfile.TemporaryDirectory[str]":
-    """Make a folder of the user's own for Unix sockets, whose paths must be short.
+    """Create a private folder for Unix sockets, whose paths must be short.
 
-    Where temporary files are is taken if that is short enough, else ``$XDG_RUNTIME_DIR``, else
-    ``/tmp`` and ``/var/tmp``.
+    The parent folder is the first of these that is short enough and writable: the folder of
+    temporary files, ``$XDG_RUNTIME_DIR``, ``/tmp``, ``/var/tmp``.
 
     Raises:
-        OSError: None of these is short enough and may be written.
+        OSError: None of these folders is both short enough and writable.
     """
     import tempfile
 
-    wrong = []
+    problems = []
     for base in dict.fromkeys(_bases()):
         if len(os.fsencode(base)) > _LONGEST_FOLDER:
-            wrong.append(f"{base} is too long")
+            problems.append(f"{base} is too long")
             continue
         try:
             return tempfile.TemporaryDirectory(prefix="orc-", dir=base)
         except OSError as error:
-            wrong.append(f"{base}: {error.strerror}")
-    raise OSError(f"there is no place for a socket: {'; '.join(wrong)}")
+            problems.append(f"{base}: {error.strerror}")
+    raise OSError(f"there is no place for a socket: {'; '.join(problems)}")
 
 
 def _bases() -> Iterator[str]:
     import tempfile
 
-    with contextlib.suppress(OSError):  # there is no place for temporary files at all
+    with contextlib.suppress(OSError):  # no folder for temporary files exists
         yield tempfile.gettempdir()
     own = os.environ.get("XDG_RUNTIME_DIR", "")
     if own.startswith("/"):
         yield own
-    yield from ("/tmp", "/var/tmp")  # noqa: S108  # a new folder in it, which only we may enter
+    yield from ("/tmp", "/var/tmp")  # noqa: S108  # the folder that is made in it has mode 0o700

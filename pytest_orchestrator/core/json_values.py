@@ -1,8 +1,8 @@
-"""Strict JSON copies of values, and the hint for a value that JSON does not have.
+"""Strict JSON copies of values, and hints for values that JSON does not have.
 
-A kept value is made of None, bool, int, float, str, list and dict; a subclass of list or
-dict is taken for its items. Nothing else is let in, however equal it claims to be: no
-method of the value is ever asked.
+A kept value consists of None, bool, int, float, str, list and dict. A subclass of list or
+dict is copied by its items. Every other type is refused, even if the value claims to be
+equal to an allowed one: no method of the value is ever called.
 """
 
 import math
@@ -15,7 +15,7 @@ import msgspec
 
 from pytest_orchestrator.core.errors import OrchestratorError
 
-# pytest then shows the line of the user that an error of ours is about, and stops there.
+# pytest leaves frames of this module out of tracebacks, so that they end in the user's code.
 __tracebackhide__ = True
 
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -26,55 +26,55 @@ MAX_DEPTH = 200
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
 
-_LACKED = "which JSON does not have"
+_NOT_IN_JSON = "which JSON does not have"
 
 
 class NotJson(OrchestratorError, ValueError):
-    """A value that would not come back from JSON as it went in."""
+    """A value that a round trip through JSON would change."""
 
     slug = "not-json"
     __module__ = "pytest_orchestrator"
 
 
 def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
-    """Make an own copy of a value that survives a round trip through JSON unchanged.
+    """Return a deep copy of a value that a round trip through JSON leaves unchanged.
 
     Args:
         value: Any object.
-        what: What the value is called in an error.
-        depth: How many lists and mappings may be in one another.
+        what: The name of the value in an error.
+        depth: Maximum nesting of lists and mappings.
 
     Returns:
-        An equal value that shares nothing with the given one.
+        An equal value that shares nothing with `value`.
 
     Raises:
-        NotJson: The value would come back as something else; the text says where in the
-            value, what stands there and what to write instead.
+        NotJson: JSON would change the value; the text names the position in the value, the
+            item at that position and a replacement.
     """
     try:
         data = encode(value)
         copy: Json = decode(data)
         survives = same_json(copy, value)
-    except Exception:  # noqa: BLE001  # the walk below finds out what it was, and where
-        return _walked(value, [what], [], depth)
+    except Exception:  # noqa: BLE001  # `_checked_copy` finds the cause and its position
+        return _checked_copy(value, [what], [], depth)
     if survives and (len(data) <= 2 * depth or _is_flat_enough(copy, data, depth)):
         return copy
-    return _walked(value, [what], [], depth)
+    return _checked_copy(value, [what], [], depth)
 
 
 def same_json(one: Any, other: Any) -> bool:
-    """Tell whether two values are equal to the type and the order of keys.
+    """Return True if two values are equal, including their types and the order of keys.
 
     Raises:
-        ValueError: One of them holds what is no built-in type.
+        ValueError: One of them contains an object that has no built-in type.
     """
-    # Version 2 of marshal writes exact built-in types only, each in one way, and asks no
-    # method: `==` would believe the value's own, and take 1 for True.
+    # Version 2 of marshal writes exact built-in types only, each in one form, and calls no
+    # method. `==` would call the method of the value, and 1 == True.
     return dumps(one, 2) == dumps(other, 2)
 
 
 def unshared(value: Json) -> Json:
-    """Copy a value that is known to be JSON."""
+    """Return a deep copy of a JSON value."""
     if type(value) in SCALARS:
         return value
     copy: Json = decode(encode(value))
@@ -82,14 +82,14 @@ def unshared(value: Json) -> Json:
 
 
 def kind(value: object) -> str:
-    """Say in a recipe's words what a value is: ``a number``, ``a list``, ``a Path``."""
+    """Return the type of a value in the words of recipes: ``a number``, ``a list``, ``a Path``."""
     words = {NoneType: "null", bool: "a boolean", int: "a number", float: "a number"}
     words |= {str: "text", list: "a list", dict: "a mapping"}
     return words.get(type(value)) or described(value)
 
 
 def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
-    """Tell whether a copy is nested at most so deep, without recursion."""
+    """Return True if a copy has at most `depth` levels; works without recursion."""
     if data.count(b"[") + data.count(b"{") <= depth:
         return True
     level: list[Any] = [] if type(copy) in SCALARS else [copy]
@@ -105,8 +105,8 @@ def _is_flat_enough(copy: Json, data: bytes, depth: int) -> bool:
     return not level
 
 
-def _walked(value: object, path: list[object], parents: list[object], depth: int) -> Json:
-    """Copy item by item: slow, but it knows where it is when it meets what is no JSON."""
+def _checked_copy(value: object, path: list[object], parents: list[object], depth: int) -> Json:
+    """Copy item by item: slow, but it knows the position of an item that JSON does not have."""
     if issubclass(type(value), (list, dict)):
         if any(parent is value for parent in parents):
             raise NotJson(f"{_place(path)} contains itself; store a copy without the circle")
@@ -116,35 +116,35 @@ def _walked(value: object, path: list[object], parents: list[object], depth: int
         path.append(None)
         copy: Json
         if issubclass(type(value), list):
-            copy = _walked_list(cast("list[object]", value), path, parents, depth)
+            copy = _checked_list(cast("list[object]", value), path, parents, depth)
         else:
-            copy = _walked_dict(cast("dict[object, object]", value), path, parents, depth)
+            copy = _checked_dict(cast("dict[object, object]", value), path, parents, depth)
         path.pop()
         parents.pop()
         return copy
     if type(value) is str:
         _refuse_surrogates(value, f"{_place(path)} has")
     elif type(value) is int:
-        _refuse_giants(value, path)
+        _refuse_long_integer(value, path)
     elif type(value) is float:
         if not math.isfinite(value):
-            raise NotJson(f"{_place(path)} is {value}, {_LACKED}; use None or leave it out")
+            raise NotJson(f"{_place(path)} is {value}, {_NOT_IN_JSON}; use None or leave it out")
     elif type(value) not in SCALARS:
-        raise NotJson(f"{_place(path)} is {described(value)}, {_LACKED}; {replacement(value)}")
+        raise NotJson(f"{_place(path)} is {described(value)}, {_NOT_IN_JSON}; {replacement(value)}")
     return cast("Json", value)
 
 
-def _walked_list(
+def _checked_list(
     value: list[object], path: list[object], parents: list[object], depth: int
 ) -> list[Json]:
     copy = []
     for index, item in enumerate(list.__iter__(value)):
         path[-1] = index
-        copy.append(_walked(item, path, parents, depth))
+        copy.append(_checked_copy(item, path, parents, depth))
     return copy
 
 
-def _walked_dict(
+def _checked_dict(
     value: dict[object, object], path: list[object], parents: list[object], depth: int
 ) -> dict[str, Json]:
     copy: dict[str, Json] = {}
@@ -153,12 +153,12 @@ def _walked_dict(
             _refuse_key(key, path[:-1])
         _refuse_surrogates(key, f"{_place(path[:-1])} has a key with")
         path[-1] = key
-        copy[key] = _walked(item, path, parents, depth)
+        copy[key] = _checked_copy(item, path, parents, depth)
     return copy
 
 
 def _place(path: list[object]) -> str:
-    """Write ``value['a'][2]``; of a long path the middle is left out."""
+    """Return the position as ``value['a'][2]``; the middle of a long path is left out."""
     steps = [f"[{_short(step)}]" for step in path[1:]]
     if len(steps) > 12:
         steps[6:-6] = ["…"]
@@ -175,12 +175,12 @@ def _refuse_surrogates(text: str, head: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise NotJson(
-            f"{head} a lone surrogate at index {error.start}, {_LACKED}; "
+            f"{head} a lone surrogate at index {error.start}, {_NOT_IN_JSON}; "
             "use .encode(errors='backslashreplace').decode()"
         ) from None
 
 
-def _refuse_giants(value: int, path: list[object]) -> None:
+def _refuse_long_integer(value: int, path: list[object]) -> None:
     try:
         lost = decode(encode(value)) != value
     except ValueError:
@@ -213,7 +213,7 @@ _BY_NAME = {
     "UUID": "use str()",
     "complex": "use a list of its real and its imaginary part",
 }
-# What a class offers for the purpose, and how to say so.
+# An attribute with which a class offers a conversion, and the hint to use it.
 _BY_ATTRIBUTE = {
     "__dataclass_fields__": "use dataclasses.asdict()",
     "_asdict": "use its _asdict()",
@@ -225,12 +225,12 @@ _BY_ATTRIBUTE = {
 
 
 def with_article(name: str) -> str:
-    """Put the article before a name: ``a tuple``, ``an int``."""
+    """Return a name with its article: ``a tuple``, ``an int``."""
     return f"{'an' if name[:1].lower() in 'aeio' else 'a'} {name}"
 
 
 def described(value: object) -> str:
-    """Say what a value is: ``a tuple``, ``a float64, a kind of float``."""
+    """Return the type of a value with its article: ``a tuple``, ``a float64, a kind of float``."""
     family = type(value)
     if issubclass(family, Enum):
         return f"a member of the enum {family.__name__}"
@@ -241,7 +241,7 @@ def described(value: object) -> str:
 
 
 def replacement(value: object) -> str:
-    """Say what to write instead of a value: ``use a list``."""
+    """Return a hint for the replacement of a value: ``use a list``."""
     family = type(value)
     if issubclass(family, Enum):
         return "use its .value"

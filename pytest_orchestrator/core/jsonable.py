@@ -1,6 +1,6 @@
 """Lossy conversion of any object to JSON for reports; it never raises.
 
-For values that are kept there is `values.copied`, which refuses instead.
+`json_values.json_copy` is for values that are kept: it refuses what JSON does not have.
 """
 
 import dataclasses
@@ -22,27 +22,27 @@ from pytest_orchestrator.core.text import in_utf8
 _DEEPEST = 50
 _MOST = 100_000
 _LONGEST_REPR = 300
-_LONGEST_INT = 4000  # bits; Python itself refuses to write integers of 4,300 digits
+_LONGEST_INT = 4000  # bits; Python refuses to convert integers of more than 4,300 digits
 _CUT = "..."
 
 
 def plain(value: object) -> Json:
-    """Turn any object into JSON that shows it.
+    """Convert any object to JSON for display.
 
     Args:
         value: Any object; its own methods may raise.
 
     Returns:
-        Paths as text, dates as ISO 8601, bytes as escaped text, ``nan`` as ``"NaN"``, sets
-        and tuples as lists, dataclasses and Structs as mappings, a circle or what is nested
-        more than 50 deep as ``"..."``, anything else as its repr, cut to 300 characters.
-        Beyond 100,000 items the rest is ``"..."``.
+        Paths as text, dates as ISO 8601, bytes as escaped text, ``nan`` as ``"NaN"``, sets and
+        tuples as lists, dataclasses and Structs as mappings, anything else as its repr, cut to
+        300 characters. A reference to an outer value, a value below 50 levels and all items
+        after the first 100,000 become ``"..."``.
     """
     return _Conversion().of(value)
 
 
 class _Conversion:
-    """One conversion: what it is inside of, and how many items it may still give."""
+    """State of one conversion: the enclosing values and the number of items left."""
 
     def __init__(self) -> None:
         self.inside: list[object] = []
@@ -56,8 +56,8 @@ class _Conversion:
         self.inside.append(value)
         try:
             return self._of(value)
-        except Exception:  # noqa: BLE001  # the object's own code: no report may fail by it
-            return _shown(value)
+        except Exception:  # noqa: BLE001  # raised by the object's code; reports must not fail
+            return _cut_repr(value)
         finally:
             self.inside.pop()
 
@@ -89,7 +89,7 @@ class _Conversion:
         result: dict[str, Json] = {}
         for key, item in items:
             name = in_utf8(key) if isinstance(key, str) else in_utf8(str(key))
-            while name in result:  # 1 and "1" are two keys
+            while name in result:  # the keys 1 and "1" have the same text
                 name += "'"
             result[name] = self.of(item)
             if self.left < 0:
@@ -116,7 +116,7 @@ def _scalar(value: object) -> Json:
         return value.isoformat()
     if isinstance(value, (datetime.timedelta, decimal.Decimal, uuid.UUID)):
         return str(value)
-    return _shown(value)
+    return _cut_repr(value)
 
 
 def _float(value: float) -> Json:
@@ -125,9 +125,9 @@ def _float(value: float) -> Json:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def _shown(value: object) -> str:
+def _cut_repr(value: object) -> str:
     try:
         text = in_utf8(repr(value))
-    except Exception:  # noqa: BLE001  # the object's own code: no report may fail by it
+    except Exception:  # noqa: BLE001  # raised by the object's code; reports must not fail
         text = f"<{type(value).__name__} whose repr fails>"
     return text if len(text) <= _LONGEST_REPR else text[:_LONGEST_REPR] + _CUT

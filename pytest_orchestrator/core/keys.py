@@ -1,7 +1,8 @@
 """Keys of the Context, and paths to a key or into its value.
 
-Keys are flat text with dots. A path is looked up as a key; else the longest key that it
-begins with is followed into its value; else the keys below it make a mapping.
+Keys are flat text with dots. A path is resolved in this order: as a key; as the longest key
+that is its beginning, followed into the value of that key; as a common prefix of keys, whose
+values then form a mapping.
 """
 
 import re
@@ -16,7 +17,7 @@ __tracebackhide__ = True
 
 MOST_PARTS: Final = 100
 
-# Controls would break lines of reports, surrogates their encoding.
+# Control characters would break the lines of reports; surrogates cannot be encoded.
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -29,10 +30,10 @@ ABSENT: Final = _Absent.ABSENT
 
 
 def text(key: str) -> str:
-    """Return a key or path.
+    """Return a key or path unchanged, after a check of its type.
 
     Raises:
-        ContextTypeError: It is not text.
+        ContextTypeError: The key is not text.
     """
     if not isinstance(key, str):
         raise ContextTypeError(f"a key is text such as 'metrics.mean_v1', not {kind(key)}")
@@ -40,11 +41,12 @@ def text(key: str) -> str:
 
 
 def checked_key(key: str) -> str:
-    """Return a key that may be written.
+    """Return a key after the checks that precede a write.
 
     Raises:
-        ContextTypeError: It is not text.
-        ContextKeyError: It is empty, has an empty part, a control character or too many parts.
+        ContextTypeError: The key is not text.
+        ContextKeyError: The key is empty, or has an empty part, a control character or more
+            than 100 parts.
     """
     key = str.__str__(text(key))
     parts = key.split(".")
@@ -62,15 +64,15 @@ def checked_key(key: str) -> str:
 
 
 def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
-    """Look a path up.
+    """Resolve a path.
 
     Args:
         values: All values by key.
-        path: A key, a key and a way into its value, or the beginning of keys.
+        path: A key, a key with a path into its value, or a common prefix of keys.
 
     Returns:
-        The value itself, not a copy; where the path is that of keys below, a new mapping
-        that holds their values.
+        The value itself, not a copy; for a prefix, a new mapping of the values of its keys;
+        `ABSENT` if the path leads to nothing.
 
     Raises:
         ContextTypeError: The path is not text.
@@ -78,7 +80,8 @@ def find_path(values: Mapping[str, Json], path: str) -> Json | Absent:
     if text(path) in values:
         return values[path]
     parts = path.split(".")
-    # More parts than any value has levels cannot lead anywhere, and would cost their square.
+    # A path with more parts than a value can have levels leads to nothing, and resolving it
+    # would take time that grows with the square of its parts.
     if len(parts) > 4 * MOST_PARTS:
         return ABSENT
     for cut in range(len(parts) - 1, 0, -1):
@@ -95,12 +98,12 @@ def into(value: Json, parts: list[str]) -> Json | Absent:
     """Follow the parts of a path into a value.
 
     Args:
-        value: Where to start.
-        parts: Keys of mappings, of which the longest that fits is taken (a key may have dots
-            itself), and places in lists (``-1`` is the last).
+        value: The value to start with.
+        parts: Keys of mappings and indexes of lists (``-1`` is the last item). A key of a
+            mapping may contain dots; the longest key that matches is followed.
 
     Returns:
-        What stands there, not a copy.
+        The value at the end of the path, not a copy; `ABSENT` if the path leads to nothing.
     """
     while parts:
         if isinstance(value, dict):
@@ -120,10 +123,10 @@ def into(value: Json, parts: list[str]) -> Json | Absent:
 
 
 def _below(values: Mapping[str, Json], prefix: str) -> Json | Absent:
-    """Nest all keys that begin with a prefix.
+    """Return the values of all keys with a prefix as nested mappings.
 
-    A key below another key stays beside it, with its dots (``b`` and ``b.c``), so that none
-    is lost and `into` finds each.
+    If one key is the beginning of another (``b`` and ``b.c``), the longer one keeps its dots
+    and is placed beside the shorter one, so that no value is lost and `into` finds both.
     """
     tree: dict[str, Json] = {}
     for key in [key for key in values if key.startswith(prefix)]:

@@ -1,6 +1,6 @@
-"""Positions in a text, and the excerpt that shows one with carets.
+"""Positions in a text, and excerpts that mark a position with carets.
 
-Lines and columns count from 1, as editors show them.
+Lines and columns count from 1, as in editors.
 """
 
 import struct
@@ -10,9 +10,9 @@ from functools import lru_cache
 import msgspec
 
 
-# There are several for each step, as long as the session lasts: not for the garbage collector.
+# Each step has several of these for the whole session, so the garbage collector skips them.
 class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where something stands in a recipe's text.
+    """Position of a key or value in the text of a recipe.
 
     Attributes:
         line: Line, from 1.
@@ -26,24 +26,24 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Places(Mapping[str, Place]):
-    """Where the value of each key of a step stands: a quarter of what a dict of places takes.
+    """Positions of the values of a step, by key; takes a quarter of the memory of a dict.
 
     Args:
-        places: The places, by key.
+        places: The positions, by key.
     """
 
     __slots__ = ("_keys", "_numbers")
 
     def __init__(self, places: Mapping[str, Place]) -> None:
-        self._keys = _same(tuple(places))
+        self._keys = _interned(tuple(places))
         self._numbers = b"".join(
-            _THREE.pack(one.line, one.column, one.length) for one in places.values()
+            _PACKED.pack(place.line, place.column, place.length) for place in places.values()
         )
 
     def __getitem__(self, key: str) -> Place:
         if key not in self._keys:
             raise KeyError(key)
-        return Place(*_THREE.unpack_from(self._numbers, _THREE.size * self._keys.index(key)))
+        return Place(*_PACKED.unpack_from(self._numbers, _PACKED.size * self._keys.index(key)))
 
     def __contains__(self, key: object) -> bool:
         return key in self._keys
@@ -55,12 +55,12 @@ class Places(Mapping[str, Place]):
         return len(self._keys)
 
 
-_THREE = struct.Struct("=3I")
+_PACKED = struct.Struct("=3I")
 
 
 @lru_cache(maxsize=1024)
-def _same(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the keys as they were met first: most steps of a project have the same ones."""
+def _interned(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one shared tuple for equal keys: most steps of a project have the same keys."""
     return keys
 
 
@@ -68,19 +68,19 @@ _WIDEST = 160
 
 
 def excerpt(text: str, place: Place, *, before: int = 2, first: int | None = None) -> str:
-    """Show the lines that lead to a place, with carets under it.
+    """Return the lines before a position and its own line, with carets under the position.
 
     Args:
         text: The whole text.
-        place: What to mark.
-        before: How many lines to show above the marked one.
-        first: The first line of the part that the place belongs to (the head of a step):
-            it is always shown and nothing above it; lines that are left out get a mark.
-            Without effect where the place stands above it (in an anchor).
+        place: The position to mark.
+        before: Number of lines to show above the marked one.
+        first: First line of the part that contains the position (the head of a step). This line
+            is always shown, no line above it is, and ``…`` marks lines that are left out. It has
+            no effect if the position is above it (in an anchor).
 
     Returns:
-        Lines such as ``  14 |     modul: flash``, without a newline at the end; long
-        lines are cut around the place.
+        Lines such as ``  14 |     modul: flash``, without a newline at the end; long lines are
+        cut around the position.
     """
     lines = text.splitlines()
     if first is not None and first > place.line:

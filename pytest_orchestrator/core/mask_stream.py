@@ -1,6 +1,6 @@
 """Streaming masker for bytes that arrive in chunks.
 
-Supervisor processes load this module, so it imports `re` and nothing else at the top.
+The supervisor loads this module and must start fast, so only `re` is imported at the top.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ _KEPT = 1 << 24
 
 
 class MaskStream:
-    """Bytes as they come; what may be the beginning of a secret waits for what follows.
+    """Masks a stream chunk by chunk; the possible beginning of a secret is held back.
 
     Args:
         forms: The forms of all secrets, the longest first.
 
     Attributes:
-        replaced: Where in what went out masks stand, and for what; of the first 16 MiB.
+        replaced: The offset of each mask in the masked output, and the bytes that it replaces;
+            for the first 16 MiB of output.
     """
 
     def __init__(self, forms: tuple[bytes, ...]) -> None:
@@ -37,32 +38,33 @@ class MaskStream:
         self._sent = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return what can go out."""
+        """Mask the next bytes and return what can be passed on."""
         data = self._held + chunk
-        return self._masked(data, len(data) - self._begun(data))
+        return self._masked(data, len(data) - self._partial_size(data))
 
     def end(self) -> bytes:
-        """Return what waited."""
+        """Return the bytes that were held back, masked."""
         return self._masked(self._held, len(self._held))
 
-    def _begun(self, data: bytes) -> int:
+    def _partial_size(self, data: bytes) -> int:
         """Return how many bytes at the end may be the beginning of a secret."""
         most, size, last = 0, len(data), data[-1:]
         for head, forms in self._heads:
-            # Two bytes are found far less often than one; one alone can only be the last.
+            # A pair of bytes is found far less often than one byte, so the search is for the
+            # pair; only at the very end of the data a single byte can be a beginning.
             if not most and last == head[:1]:
                 most = 1
             at = data.find(head, max(0, size - len(forms[0]) + 1), size - most + 1)
             while at >= 0:
-                begun = data[at:]
-                if any(form.startswith(begun) and form != begun for form in forms):
+                partial = data[at:]
+                if any(form.startswith(partial) and form != partial for form in forms):
                     most = size - at
                     break
                 at = data.find(head, at + 1, size - most + 1)
         return most
 
     def _masked(self, data: bytes, end: int) -> bytes:
-        """Mask what begins before the end; the rest is held."""
+        """Mask the forms that begin before `end`, and hold the rest back."""
         pieces: list[bytes] = []
         at = 0
         if has_any(data, self._groups):
@@ -86,17 +88,17 @@ class MaskStream:
 def _indexed(
     forms: tuple[bytes, ...],
 ) -> tuple[dict[bytes, list[bytes]], list[tuple[bytes, list[bytes]]]]:
-    """Return forms as `grouped` does, and by their first two bytes; mostly it is known."""
-    known = _index.get(forms)
-    if known is None:
+    """Return the result of `grouped`, and the forms by their first two bytes; cached."""
+    index = _index.get(forms)
+    if index is None:
         _index.clear()
         heads: dict[bytes, list[bytes]] = {}
         for form in forms:  # the longest is the first of its group
             if len(form) > 1:
                 heads.setdefault(form[:2], []).append(form)
-        known = grouped(forms, re.compile(QUOTED.encode()), b""), list(heads.items())
-        _index[forms] = known
-    return known
+        index = grouped(forms, re.compile(QUOTED.encode()), b""), list(heads.items())
+        _index[forms] = index
+    return index
 
 
 _index: dict[
@@ -105,28 +107,29 @@ _index: dict[
 
 
 QUOTED = r"%[0-9A-Fa-f]{2}|&#?\w+;|\\."
-"""One character as a URL, HTML or a string of JSON has it."""
+"""Expression for one character that is escaped as in a URL, HTML or a JSON string."""
 
 
 def grouped(forms: Iterable[AnyStr], quoted: re.Pattern[AnyStr], rest: AnyStr) -> Groups[AnyStr]:
-    """Return forms by the first quoted character of each one.
+    """Group forms by their first escaped character.
 
-    Most forms have one: where a text does not have that, no form of the group is looked for.
+    Most forms contain one. If a text does not contain the escaped character of a group, none of
+    its forms has to be searched.
 
     Args:
         forms: Texts or bytes.
         quoted: The expression `QUOTED`.
-        rest: The key of forms without one; it is empty.
+        rest: The key of the group of forms without an escaped character; it is empty.
     """
     groups: dict[AnyStr, list[AnyStr]] = {}
     for form in forms:
-        found = quoted.search(form)
-        groups.setdefault(found[0] if found else rest, []).append(form)
+        match = quoted.search(form)
+        groups.setdefault(match[0] if match else rest, []).append(form)
     return groups
 
 
 def has_any(data: AnyStr, groups: Groups[AnyStr]) -> bool:
-    """Return True where one of the forms that `grouped` was given is in a text."""
+    """Return True if a text contains one of the forms in the groups of `grouped`."""
     for mark, forms in groups.items():
         if mark in data:
             for form in forms:
@@ -136,12 +139,12 @@ def has_any(data: AnyStr, groups: Groups[AnyStr]) -> bool:
 
 
 def _pattern(forms: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Return what finds any of some forms; dear to make, and mostly there is none."""
+    """Return the compiled expression for any of the forms; cached, since compiling is slow."""
     pattern = _patterns.get(forms)
     if pattern is None:
         _patterns.clear()
-        words = secret_pattern(one.decode("latin-1") for one in forms)
-        pattern = _patterns[forms] = re.compile(words.encode("latin-1"))
+        expression = secret_pattern(form.decode("latin-1") for form in forms)
+        pattern = _patterns[forms] = re.compile(expression.encode("latin-1"))
     return pattern
 
 
@@ -149,9 +152,10 @@ _patterns: dict[tuple[bytes, ...], re.Pattern[bytes]] = {}
 
 
 def secret_pattern(forms: Iterable[str]) -> str:
-    """Return a regular expression for forms, of which the first that fits is taken.
+    """Return a regular expression for forms; earlier forms have precedence.
 
-    They stand together by their first character: so few are tried at each place of a text.
+    The forms are grouped by their first character, so that few alternatives are tried at each
+    position of a text.
     """
     groups: dict[str, list[str]] = {}
     for form in forms:
@@ -160,7 +164,7 @@ def secret_pattern(forms: Iterable[str]) -> str:
 
 
 def restored(data: bytes, replaced: Iterable[tuple[int, bytes]]) -> bytes:
-    """Return what came in, from what went out and what was replaced in it."""
+    """Return the original bytes, from the masked ones and `MaskStream.replaced`."""
     pieces, at = [], 0
     for start, raw in replaced:
         pieces += [data[at:start], raw]

@@ -1,7 +1,7 @@
 """Result of a step: usage, streams, process, failure, artifacts; frozen values.
 
-Nothing later writes to it. An exception that a step raised is part of the value
-(``Failure.exception``) and is raised again only at the door to pytest.
+A result is never changed after it is made. An exception that a step raised is part of the value
+(``Failure.exception``); only the plugin raises it again, for pytest.
 """
 
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ else:
 
 
 class Where(msgspec.Struct, frozen=True):
-    """A worker that ran a body elsewhere.
+    """The Dask worker that ran the step code.
 
     Attributes:
-        worker: Its name.
-        host: The name of its machine.
+        worker: Name of the worker.
+        host: Name of its machine.
     """
 
     worker: str
     host: str
 
     def as_dict(self) -> dict[str, str]:
-        """Return it as plain data."""
+        """Return the fields as plain data."""
         return {"worker": self.worker, "host": self.host}
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that was copied into the folder of the run.
+    """A file of a step that was copied into the run folder.
 
     Attributes:
-        path: Of the copy, absolute.
-        type: What its name says it is, such as ``image/png``.
-        bytes: Its size.
+        path: Absolute path of the copy.
+        type: Media type by the suffix of the name, such as ``image/png``.
+        bytes: Size in bytes.
     """
 
     path: str
@@ -67,22 +67,23 @@ Kind = Literal[
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a step used; a figure that was not measured is None, never zero.
+    """Resource usage of a step; a figure that was not measured is None, never zero.
 
     Attributes:
-        seconds: Wall time of the body, process start included.
-        cpu_user_seconds: CPU in user mode, of the step and all descendants it waited for.
-        cpu_system_seconds: The same in the kernel.
+        seconds: Wall time of the step code in seconds, including the start of its process.
+        cpu_user_seconds: CPU seconds in user mode, of the step and all descendants that were
+            waited for.
+        cpu_system_seconds: CPU seconds of the same processes in the kernel.
         rss_delta: Growth in bytes of the resident memory of the process that ran the step.
         max_rss: Peak of resident memory in bytes.
-        largest_rss: The same of the largest single process.
-        heap_current: Bytes of Python heap held at the end (only where heap is traced).
-        heap_peak: Peak bytes of Python heap (only where heap is traced).
-        read_bytes: Bytes fetched from storage.
-        write_bytes: Bytes sent to storage.
+        largest_rss: Peak of resident memory in bytes of the largest single process.
+        heap_current: Bytes on the Python heap at the end (only if heap is traced).
+        heap_peak: Peak bytes on the Python heap (only if heap is traced).
+        read_bytes: Bytes read from storage.
+        write_bytes: Bytes written to storage.
         processes: Number of processes that were seen.
-        samples: Path of the file with memory and CPU time as they went, where there is one.
-        source: For each group of figures the measurement that it comes from.
+        samples: Path of the file with samples of memory and CPU time, or None.
+        source: The method of measurement, for each group of figures.
     """
 
     seconds: float
@@ -106,18 +107,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One criterion after it was checked.
+    """Result of the check of one criterion.
 
     Attributes:
-        name: The criterion's key (``files_exist``).
-        wanted: What the recipe asks for.
-        place: Where it stands in the recipe.
-        measured: What was found, where there is such a value.
-        unit: What that is measured in, such as ``s``; may be empty.
-        distance: How far beyond its limit that is, in the same unit.
-        unmet: None where it held, else one line that says what is wrong.
-        is_measurement: It is a measurement against its limits.
-        errs: An expression of it has no value, which is what ``unmet`` says.
+        name: Key of the criterion (``files_exist``).
+        wanted: The value that the recipe requires.
+        place: Position of the criterion in the recipe.
+        measured: The actual value, or None if the check has no such value.
+        unit: Unit of `measured`, such as ``s``; may be empty.
+        distance: Distance of `measured` beyond its limit, in the same unit.
+        unmet: None if the criterion holds, else one line that says what is wrong.
+        is_measurement: True if the criterion is the check of a measurement against its limits.
+        errs: True if an expression of the criterion has no value; ``unmet`` says which.
     """
 
     name: str
@@ -132,19 +133,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def told(self) -> str:
-        """What is wrong, with the name of the criterion."""
+        """Text of `unmet`, after the name of the criterion."""
         return f"{self.name}{'' if self.is_measurement else ':'} {self.unmet}"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a step failed.
+    """Failure of a step.
 
     Attributes:
-        kind: One of the fixed kinds that reports and filters know.
-        reason: One line, complete by itself.
-        place: Where in the recipe the cause stands; None means the step itself.
+        kind: The class of the failure, which reports and filters use.
+        reason: One line that is understandable without the rest.
+        place: Position of the cause in the recipe; None means the step itself.
         detail: Further lines for a person (bytes with a caret, the cure).
-        exception: What the user's code raised, with the frames of the user alone.
+        exception: The exception of the user's code, with the frames of that code only.
     """
 
     kind: Kind
@@ -155,21 +156,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """A measurement after it was taken.
+    """A measurement and its evaluation.
 
     Attributes:
-        name: Its name.
-        place: Where it stands in the recipe; where a limit is missed, that limit.
-        value: What was measured; None where there was nothing.
-        unit: The unit of value and limits.
-        low: The smallest that is good, where there is such a limit.
-        high: The largest that is good.
-        equals: What it must be.
-        margin: How far it is within its nearest limit; negative outside.
-        verdict: pass, fail, or unset where there was no value.
-        unmet: None where it is good, else one line that says what is wrong.
-        allow_fail: It is recorded only, and fails nothing.
-        errs: An expression of it has no value, which is what ``unmet`` says.
+        name: Name of the measurement.
+        place: Position in the recipe; if a limit is violated, the position of that limit.
+        value: The measured value; None if the step produced none.
+        unit: Unit of the value and of the limits.
+        low: Lower limit, or None.
+        high: Upper limit, or None.
+        equals: The required value, or None.
+        margin: Distance to the nearest limit; negative if the value is outside.
+        verdict: pass, fail, or unset if no value exists.
+        unmet: None if the value is good, else one line that says what is wrong.
+        allow_fail: True if the measurement is only recorded and cannot fail the step.
+        errs: True if an expression of the measurement has no value; ``unmet`` says which.
     """
 
     name: str
@@ -187,16 +188,16 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stream(msgspec.Struct, frozen=True, gc=False):
-    """One output stream of a process, bounded.
+    """One output stream of a process, with bounded excerpts.
 
     Attributes:
-        text: Head and tail, for people.
-        size: Bytes that there were.
-        log: Path of the file that has all of it, where there is one.
-        cut: That file was cut at its limit.
-        kept: Bytes of the beginning that are in that file.
-        edges: The first and the last bytes, where that file does not have all.
-        replaced: Where a mask stands in that file, and what was printed there.
+        text: First and last part, as text for people.
+        size: Number of bytes that the process wrote.
+        log: Path of the file with the whole stream, or None.
+        cut: True if that file was cut at its limit.
+        kept: Number of bytes from the beginning of the stream that are in that file.
+        edges: The first and the last bytes, if that file does not have all.
+        replaced: Offset of each mask in that file, and the bytes that it replaces.
     """
 
     text: str = ""
@@ -209,19 +210,19 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The process of a step: what was started, and how it ended.
+    """The process of a step: its command, its output and its end.
 
     Attributes:
         argv: Program and arguments.
         cwd: Working directory, absolute.
-        alone: A line that does the same when pasted into a shell at the rootdir.
-        exit_code: None where a signal ended it.
-        signal: Name of the signal that ended it.
-        stdout: What it printed.
-        stderr: What it logged.
+        alone: A command line that does the same when it is pasted into a shell at the rootdir.
+        exit_code: Exit code; None if a signal ended the process.
+        signal: Name of the signal that ended the process, or None.
+        stdout: The standard output stream.
+        stderr: The standard error stream.
         leftovers: Processes that it left running; all of them were ended.
-        threads: Threads that it left running in a process of Python.
-        shown: What it printed was shown as it came.
+        threads: Threads that were still running when the code of a Python step had ended.
+        shown: True if its output was shown while it ran.
         masked: Names of its ``args`` whose values are secret.
     """
 
@@ -239,14 +240,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def left(self) -> list[str]:
-        """Return all that it left running, for people."""
+        """Return the leftover processes and threads, as text for people."""
         return [*self.leftovers, *(f"thread {name}" for name in self.threads)]
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How the body of a step ended: it failed, it skipped itself, or it did as wanted.
+    """End of the step code: it failed, it skipped itself, or it succeeded.
 
-    `where` is the worker that ran it; None where it ran beside pytest.
+    `where` is the Dask worker that ran the step code; None if it ran on pytest's machine.
     """
 
     usage: Usage
@@ -259,13 +260,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A try of a step that failed, and after which there was another one.
+    """A failed attempt of a step that was followed by another attempt.
 
     Attributes:
-        number: Which one it was, from 1.
-        failure: Why it failed.
-        ended: The body's own end.
-        started: Start of the body, seconds since the epoch.
+        number: Number of the attempt, from 1.
+        failure: Why the attempt failed.
+        ended: End of the step code.
+        started: Start of the step code, in seconds since the epoch.
     """
 
     number: int
@@ -275,28 +276,30 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a step.
+    """Outcome of a step, with everything that reports show of it.
 
     Attributes:
-        step: The step's name.
+        step: Name of the step.
         outcome: passed, failed, skipped, or blocked by a step that it needs.
-        failure: Present where the step failed.
-        reason: Why it was skipped or blocked.
+        failure: The failure, if the step failed.
+        reason: Why the step was skipped or blocked.
         blocked_by: Name of the step that blocks it.
-        meets: Steps that need it may run: it did not fail, or says ``continue_on_error``.
+        meets: True if steps that need it may run: it did not fail, or has
+            ``continue_on_error``.
         verdicts: All criteria that were checked.
-        measurements: What was measured.
-        changes: What the step wrote to the Context, in order.
-        missed: Context paths that the step asked for and that were not there.
-        ended: The body's own end; None where no body ran.
-        started: Start of the body, seconds since the epoch.
-        attempt: Number of the try that this tells of, the last one.
-        attempts: The tries before it.
-        waited: Seconds that the step waited for its locks, in all its tries.
-        artifacts: Files of it that were copied into the folder of the run.
-        warnings: What a person should know, and what fails nothing.
-        restored: Id of the run that it comes from, where it did not run in this one.
-        given: The ``params`` or ``args`` of its body, with values where expressions were.
+        measurements: All measurements of the step.
+        changes: Changes of the Context that the step made, in order.
+        missed: Context paths that the step read and that did not exist.
+        ended: End of the step code; None if no step code ran.
+        started: Start of the step code, in seconds since the epoch.
+        attempt: Number of the attempt that this result describes, the last one.
+        attempts: The earlier attempts.
+        waited: Seconds that the step waited for its locks, in all its attempts.
+        artifacts: Files of the step that were copied into the run folder.
+        warnings: Texts for a person; they fail nothing.
+        restored: Id of the run that the result was restored from, if the step did not run in
+            this one.
+        given: The ``params`` or ``args`` of the step code, with expressions replaced by values.
     """
 
     step: str
@@ -329,13 +332,13 @@ _MOST = 5
 
 
 class LeftoverWarning(UserWarning):
-    """A step ended and left processes running; they were ended."""
+    """Warning that a step left processes running, which were ended."""
 
-    # Filters and other processes look it up by this name.
+    # Warning filters and other processes look the class up by this name.
     __module__ = "pytest_orchestrator"
 
 
 def named(left: Sequence[str]) -> str:
-    """Return what was left running as part of a sentence: of a fork bomb the first few."""
+    """Return the names of leftovers as part of a sentence: the first five and a count."""
     shown = ", ".join(left[:_MOST])
     return shown if len(left) <= _MOST else f"{shown} and {len(left) - _MOST} more"

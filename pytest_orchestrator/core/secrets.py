@@ -1,8 +1,9 @@
 """Masker of a session: finds secrets in all their printed forms and replaces them.
 
-A value is masked in the forms in which programs print it: as it is, in base64, in hexadecimal, in
-a URL, in HTML, in JSON, as Python and a shell quote it. Text and values are masked, the keys of
-mappings in values among them; names, keys of the Context and of recipes, and paths never.
+A value is masked in the forms in which programs print it: unchanged, in base64, in hexadecimal,
+in a URL, in HTML, in JSON, and as Python and a shell quote it. Texts and values are masked,
+including the keys of mappings in values. Names, keys of the Context and of recipes, and paths
+are never masked.
 """
 
 import base64
@@ -36,10 +37,10 @@ T = TypeVar("T")
 _QUOTED = re.compile(QUOTED)
 
 NAMES = ("*TOKEN*", "*SECRET*", "*PASSW*", "*API_KEY*", "*PRIVATE_KEY*", "*CREDENTIAL*")
-"""Names of environment variables whose values are secret, whatever their case."""
+"""Patterns for names of environment variables whose values are secret; case is ignored."""
 
 LEAST = 6
-"""Characters from which on a value is secret by its name alone."""
+"""Minimum length of a value that is secret only because of the name of its variable."""
 
 _KEPT = {
     "blocked_by",
@@ -56,10 +57,10 @@ _KEPT = {
 }
 _KEPT |= {"outcome", "place", "step", "ts", "usage"}
 _KEPT |= {"attempt", "exit_code", "number", "size", "started", "waited"}
-"""Fields of results that are ids, keys, paths and figures."""
+"""Fields of results that are never masked: ids, keys, paths and figures."""
 
 _OF_THE_USER = {"equals", "measured", "new", "old", "value"}
-"""Fields of results that hold what a step has made: keys of mappings in it are text of the user."""
+"""Fields of results with values of a step: the keys of mappings in them are masked as well."""
 
 
 class Observable(Protocol):
@@ -69,38 +70,38 @@ class Observable(Protocol):
         """Call a function with each key and value that is written from now on."""
 
 
-class _Known:
-    """All secrets, ready to be looked for.
+class _SearchForms:
+    """The forms of all secrets, prepared for searching.
 
     Attributes:
-        forms: What is looked for in texts, the longest first.
-        data: The same, in bytes.
-        numbers: What is looked for among numbers.
+        forms: The forms to find in texts, the longest first.
+        data: The same forms as bytes.
+        numbers: The secrets that are numbers, as text.
     """
 
     def __init__(self, values: Mapping[str, list[str]]) -> None:
-        found = dict.fromkeys(form for forms in values.values() for form in forms)
-        self.forms = tuple(sorted(found, key=len, reverse=True))
+        unique = dict.fromkeys(form for forms in values.values() for form in forms)
+        self.forms = tuple(sorted(unique, key=len, reverse=True))
         self.groups = grouped(self.forms, _QUOTED, "")
         self.data = tuple(form.encode(errors="surrogateescape") for form in self.forms)
         self.numbers = frozenset(value for value in values if _is_number(value))
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The same forms as one expression, which is dear to make."""
+        """All forms as one expression; compiled on first use, since that is slow."""
         return re.compile(f"(?:{secret_pattern(self.forms)})+")
 
 
 class Masker:
-    """Knows the secrets of a session and replaces them by ``***``.
+    """Replaces the secrets of a session by ``***``.
 
-    May be used by several threads; where no secret is known it does nothing.
+    Thread-safe. Without any secret it changes nothing.
 
     Args:
-        names: Patterns of names of environment variables whose values are secret.
+        names: Patterns for names of environment variables whose values are secret.
 
     Attributes:
-        names: The same.
+        names: The same patterns.
     """
 
     def __init__(self, names: Sequence[str] = NAMES) -> None:
@@ -111,25 +112,25 @@ class Masker:
         self._declared: set[str] = set()
         self._keys: dict[str, None] = {}
         self._values: dict[str, list[str]] = {}
-        self._known: _Known | None = None
-        self._tell: Callable[[list[str]], object] = lambda _: None
+        self._search_forms: _SearchForms | None = None
+        self._on_new: Callable[[list[str]], object] = lambda _: None
 
     def __bool__(self) -> bool:
-        """True where anything is secret."""
+        """Return True if a secret exists."""
         return bool(self._values)
 
     @property
     def values(self) -> tuple[str, ...]:
-        """All that is secret, for another masker."""
+        """All secrets, for another masker."""
         return tuple(self._values)
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """All that is replaced, as bytes, for a `MaskStream`; another one after an `add`."""
-        return self._all().data if self._values else ()
+        """All forms as bytes, for a `MaskStream`; `add` makes a new tuple."""
+        return self._forms().data if self._values else ()
 
     def declare(self, secrets: Iterable[str], values: Mapping[str, Json] | None = None) -> None:
-        """Take note of what a recipe calls secret.
+        """Register the secrets that a recipe declares.
 
         Args:
             secrets: ``env.NAME``, ``vars.NAME`` and ``ctx.KEY``.
@@ -146,7 +147,7 @@ class Masker:
                 self.add(values[name])
 
     def learn(self, variables: Mapping[str, str]) -> None:
-        """Take the values of those environment variables whose names say secret."""
+        """Add the values of the environment variables that are secret by name or declaration."""
         if self._plain.issuperset(variables):
             return
         for name in variables.keys() - self._plain:
@@ -158,10 +159,10 @@ class Masker:
                 self._plain.add(name)
 
     def watch(self, context: Observable) -> None:
-        """Take what is written to declared keys of a Context from now on, and of its layers.
+        """Add every value that is written to a declared key of a Context or of its layers.
 
         Args:
-            context: One that has no layers yet.
+            context: A Context that has no layers yet.
         """
         context.observed(written=self._written)
 
@@ -175,31 +176,31 @@ class Masker:
                     self.add(inside)
 
     def add(self, value: Json) -> None:
-        """Make a value secret, or all texts and numbers in it; blank text is not."""
+        """Add all texts and numbers of a value as secrets; blank text is ignored."""
         with self._lock:
-            fresh = [text for text in _texts(value) if text not in self._values]
-            if fresh:
-                self._values |= {text: forms_of(text) for text in fresh}
-                self._known = None
-        if fresh:
-            self._tell(fresh)
+            new = [text for text in _texts(value) if text not in self._values]
+            if new:
+                self._values |= {text: forms_of(text) for text in new}
+                self._search_forms = None
+        if new:
+            self._on_new(new)
 
-    def share(self, tell: "Callable[[list[str]], object]") -> None:
-        """Let another masker know all secrets, and each that is learnt from now on."""
-        self._tell = tell
+    def share(self, on_new: "Callable[[list[str]], object]") -> None:
+        """Call a function with all secrets now, and with new ones whenever they are added."""
+        self._on_new = on_new
         if self._values:
-            tell([*self._values])
+            on_new([*self._values])
 
     def text(self, text: str) -> str:
-        """Mask a text; without a secret in it, it is the same one."""
+        """Mask a text; a text without secrets is returned unchanged."""
         if not self._values:
             return text
-        known = self._all()
-        # To look for each is cheaper than the expression, and mostly there is none.
-        if has_any(text, known.groups):
-            text = known.pattern.sub(MASK, text)
+        search = self._forms()
+        # Searching the forms one by one is cheaper than the expression, and usually none is found.
+        if has_any(text, search.groups):
+            text = search.pattern.sub(MASK, text)
         if "..." in text or "…" in text:
-            text = ends_masked(text, known.forms)
+            text = ends_masked(text, search.forms)
         return text
 
     def data(self, data: bytes) -> bytes:
@@ -208,23 +209,23 @@ class Masker:
         return data if stream is None else stream.feed(data) + stream.end()
 
     def stream(self) -> MaskStream | None:
-        """Return what masks bytes that come in pieces; None where nothing is secret."""
+        """Return a masker for bytes that arrive in chunks; None if no secret exists."""
         return MaskStream(self.forms) if self._values else None
 
     def of(self, value: T) -> T:
-        """Mask a value: the texts in it, and numbers that are secret.
+        """Mask the texts in a value, and the numbers that are secret.
 
         Args:
-            value: JSON, or a result with all that belongs to it.
+            value: JSON, or a `StepResult` or another Struct of a result.
 
         Returns:
-            The value itself where nothing is secret, else a copy. A `Change` of which
-            something was replaced says so.
+            The value itself if no secret exists, else a copy. `Change.masked` is True if a
+            value of the change was masked.
         """
         return self._of(value) if self._values else value
 
     def value(self, value: T) -> T:
-        """Mask a value that a step or a test has made: the keys of mappings in it as well.
+        """Mask a value that a step or a test produced, including the keys of mappings in it.
 
         Args:
             value: JSON.
@@ -232,11 +233,11 @@ class Masker:
         return self._of(value, keys=True) if self._values else value
 
     def who(self, who: str, node: str = "") -> str:
-        """Mask the name of a writer; that of a step stays, as in its node id.
+        """Mask the name of a writer; the name of a step is kept, since its node id shows it.
 
         Args:
-            who: As it calls itself.
-            node: The node id, or the name, of the step or test that writes; empty for another.
+            who: The name that the writer calls itself.
+            node: The node id or name of the step or test that writes; empty for other writers.
         """
         return who if node.rpartition("::")[2] == who else self.text(who)
 
@@ -245,29 +246,29 @@ class Masker:
         if kind is str:
             return self.text(value)
         if kind in (int, float):
-            return MASK if json.dumps(value) in self._all().numbers else value
+            return MASK if json.dumps(value) in self._forms().numbers else value
         if kind is bytes:
             return self.data(value)
         if kind in (list, tuple):
-            return kind([self._of(one, keys=keys) for one in value])
+            return kind([self._of(item, keys=keys) for item in value])
         if kind is dict:
             if keys:
                 return self._of_mapping(value)
-            return {key: self._of(one) for key, one in value.items()}
+            return {key: self._of(item) for key, item in value.items()}
         if isinstance(value, msgspec.Struct):
             return self._of_struct(value)
         return value
 
     def _of_mapping(self, value: dict[Any, Any]) -> dict[Any, Any]:
-        """Mask a mapping of the user; keys that become the same one are numbered."""
+        """Mask a mapping with its keys; keys that become equal are numbered."""
         masked: dict[Any, Any] = {}
-        for key, one in value.items():
-            shown = name = self.text(key) if type(key) is str else key
+        for key, item in value.items():
+            masked_key = name = self.text(key) if type(key) is str else key
             number = 1
             while name in masked or (name is not key and name in value):
                 number += 1
-                name = f"{shown} ({number})"
-            masked[name] = self._of(one, keys=True)
+                name = f"{masked_key} ({number})"
+            masked[name] = self._of(item, keys=True)
         return masked
 
     def _of_struct(self, value: msgspec.Struct, step: str = "") -> msgspec.Struct:
@@ -276,33 +277,33 @@ class Masker:
             names = [name for name in names if name not in ("changes", "given")]
         fields = {name: self._of(getattr(value, name), keys=name in _OF_THE_USER) for name in names}
         if isinstance(value, StepResult):
-            fields["changes"] = tuple(self._of_struct(one, value.step) for one in value.changes)
-            fields["given"] = {name: self.value(one) for name, one in value.given.items()}
+            fields["changes"] = tuple(self._of_struct(item, value.step) for item in value.changes)
+            fields["given"] = {name: self.value(item) for name, item in value.given.items()}
         elif isinstance(value, Change):
             fields["who"] = self.who(value.who, step)
             if (fields["old"], fields["new"]) != (value.old, value.new):
                 fields["masked"] = True
         return msgspec.structs.replace(value, **fields)
 
-    def _all(self) -> _Known:
-        known = self._known
-        if known is None:
+    def _forms(self) -> _SearchForms:
+        search_forms = self._search_forms
+        if search_forms is None:
             with self._lock:
-                known = self._known = _Known(self._values)
-        return known
+                search_forms = self._search_forms = _SearchForms(self._values)
+        return search_forms
 
 
 def _texts(value: Json) -> Iterator[str]:
-    """Return what of a value is to be looked for."""
+    """Yield the texts of a value that are to be masked, and its numbers as text."""
     if isinstance(value, str):
         if value.strip():
             yield value
     elif isinstance(value, dict):
-        for one in value.values():
-            yield from _texts(one)
+        for item in value.values():
+            yield from _texts(item)
     elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
+        for item in value:
+            yield from _texts(item)
     elif value is not None and not isinstance(value, bool):
         yield json.dumps(value)
 
@@ -315,19 +316,19 @@ def _is_number(text: str) -> bool:
 
 
 _LEAST = 4
-"""Characters of a form that is not the value itself: less is found everywhere by chance."""
+"""Minimum length of a derived form: a shorter one occurs everywhere by chance."""
 
 _LEAST_LINE = 6
 
 _END = 4
-"""Characters of the beginning or the end of a form that are not there by chance."""
+"""Minimum length of a beginning or an end of a form that does not occur by chance."""
 
 _LEAST_HEX = 8
-"""The same of hexadecimal digits: a number of fewer may be anything."""
+"""Minimum length of a hexadecimal form: fewer digits may be any number."""
 
 _SAFE: Final = ("/", "", "!*'()", "!*()", "!#$&'()*+,/:;=?@")
-"""Characters that libraries leave as they are in a URL: Python, JavaScript (a component, a whole
-address) and .NET.
+"""Characters that libraries do not escape in a URL: Python (`quote`, `quote_plus`), .NET, and
+JavaScript (`encodeURIComponent`, `encodeURI`).
 """
 
 _QUOTES: Final = (
@@ -338,40 +339,40 @@ _QUOTES: Final = (
     ("&quot;", "'"),
     ("&#34;", "&#39;"),
 )
-"""How writers of HTML and XML have the two quotes: only in attributes they need to be escaped."""
+"""Escapes of the double and the single quote in HTML and XML; only attributes need them."""
 
 _BLANKS: Final = {code: f"&#{code};" for code in (9, 10, 13)}
-"""How XML has what would be a blank in an attribute."""
+"""Escapes of tab and line breaks in XML attributes, where they would become spaces."""
 
 _ESCAPED: Final = re.compile("%[0-9A-F]{2}")
 _CUT = re.compile(r"\n?(?:\.\.\.|…)\n?")
 
 
 def forms_of(secret: str) -> list[str]:
-    """Return all texts that tell a secret.
+    """Return all texts in which programs print a secret.
 
     Args:
         secret: The value, not blank.
 
     Returns:
-        The value; it and each of its longer lines in base64 (whatever stands before and
-        after it there), in hexadecimal, in a URL, in HTML and XML, in JSON, as Python and a
-        shell quote it. Without duplicates.
+        The value; the value and each of its longer lines in base64 (within any other text), in
+        hexadecimal, in a URL, in HTML and XML, in JSON, and as Python and a shell quote it.
+        Without duplicates.
     """
     forms = dict.fromkeys([secret, secret.strip()])
     for text in [*forms, *_lines(secret)]:
-        found = dict.fromkeys([text, *_quoted(text), *_in_a_url(text), *_in_markup(text)])
-        found |= dict.fromkeys(_in_base64(text))
-        forms |= {form: None for form in found if len(form) >= _LEAST}
+        derived = dict.fromkeys([text, *_quoted(text), *_in_a_url(text), *_in_markup(text)])
+        derived |= dict.fromkeys(_in_base64(text))
+        forms |= {form: None for form in derived if len(form) >= _LEAST}
         forms |= {form: None for form in _in_hex(text) if len(form) >= _LEAST_HEX}
     return list(forms)
 
 
 def ends_masked(text: str, forms: Iterable[str]) -> str:
-    """Mask what is left of a form where a text was cut in the middle of it.
+    """Mask the rest of a form that is left where a text was cut in the middle of it.
 
     Args:
-        text: What may have been cut, with an ellipsis in the place of what is left out.
+        text: A text that may have been cut, with an ellipsis in place of the missing part.
         forms: The forms of all secrets.
     """
     long = [form for form in forms if len(form) >= 2 * _END]
@@ -391,7 +392,7 @@ def ends_masked(text: str, forms: Iterable[str]) -> str:
 
 
 def _head(text: str, form: str, end: int) -> int:
-    """Return where the beginning of a form begins that goes on to an end; the end if none does."""
+    """Return the index of the beginning of a form that reaches up to `end`; `end` if none does."""
     at = text.find(form[:_END], max(0, end - len(form) + 1), end)
     while at >= 0 and not form.startswith(text[at:end]):
         at = text.find(form[:_END], at + 1, end)
@@ -399,7 +400,7 @@ def _head(text: str, form: str, end: int) -> int:
 
 
 def _tail(text: str, form: str, start: int) -> int:
-    """Return where the end of a form ends that comes at a start; the start if none does."""
+    """Return the index after the end of a form that begins before `start`; `start` if none does."""
     at = text.rfind(form[-_END:], start, start + len(form) - 1)
     while at >= 0 and not form.endswith(text[start : at + _END]):
         at = text.rfind(form[-_END:], start, at + _END - 1)
@@ -407,7 +408,7 @@ def _tail(text: str, form: str, start: int) -> int:
 
 
 def _lines(secret: str) -> Iterator[str]:
-    """Return the lines of a key or a certificate: reports indent them, and show some alone."""
+    """Yield the longer lines of a key or certificate: reports indent lines, or show some only."""
     lines = [line.strip() for line in secret.splitlines()]
     if len(lines) > 1:
         yield from (line for line in lines if len(line) >= _LEAST_LINE)
@@ -418,7 +419,7 @@ def _quoted(text: str) -> Iterator[str]:
         yield json.dumps(text, ensure_ascii=ascii_only)[1:-1]
     for shown in (repr, ascii):
         yield shown(text)[1:-1]
-        yield shown(f'"{text}')[2:-1]  # beside a quote, Python escapes the others
+        yield shown(f'"{text}')[2:-1]  # with a double quote in it, Python escapes single quotes
     raw = text.encode(errors="surrogateescape")
     yield raw.decode(errors="backslashreplace")
     yield raw.decode("ascii", errors="backslashreplace")
@@ -432,17 +433,18 @@ def _in_a_url(text: str) -> Iterator[str]:
         upper = quote(raw, safe=safe)
         for form in (upper, upper.replace("%20", "+")):
             yield form
-            yield _ESCAPED.sub(lambda found: found[0].lower(), form)
+            yield _ESCAPED.sub(lambda match: match[0].lower(), form)
 
 
 def _in_markup(text: str) -> Iterator[str]:
-    opened = text.replace("&", "&amp;").replace("<", "&lt;")
-    for found in dict.fromkeys((opened.replace(">", "&gt;"), opened)):  # XML asks for no `&gt;`
+    half_escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    # XML does not require `&gt;`.
+    for escaped in dict.fromkeys((half_escaped.replace(">", "&gt;"), half_escaped)):
         for double, single in _QUOTES:
-            form = found.replace('"', double).replace("'", single)
-            for each in (form, form.translate(_BLANKS)):
-                yield each
-                yield each.encode("ascii", "xmlcharrefreplace").decode()
+            quoted = escaped.replace('"', double).replace("'", single)
+            for form in (quoted, quoted.translate(_BLANKS)):
+                yield form
+                yield form.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _in_hex(text: str) -> Iterator[str]:
@@ -452,11 +454,11 @@ def _in_hex(text: str) -> Iterator[str]:
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """Return what of a base64 text is the same whatever stands around a value in it."""
+    """Yield the part of a base64 text that depends on the value alone, not on its surroundings."""
     raw = text.encode(errors="surrogateescape")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")
         for before in range(3):
-            # Six bits a character: those that only the value's own bits make.
+            # A base64 character holds six bits: take those whose bits all belong to the value.
             first, last = -(-8 * before // 6), 8 * (before + len(raw)) // 6
             yield encode(bytes(before) + raw).decode()[first:last]

@@ -12,18 +12,18 @@ _MOST_ENTRIES = 5000
 def missing_program(
     name: str, cwd: str, error: OSError, root: Path, folders: Iterable[str]
 ) -> tuple[int, str, str]:
-    """Say why a program could not be started.
+    """Explain why a program could not be started.
 
     Args:
-        name: The program as it was looked for.
-        cwd: The working directory it was to have.
-        error: What the system said.
+        name: The program as the step names it.
+        cwd: The working directory for the program.
+        error: The error of the operating system.
         root: The rootdir.
-        folders: Where a program that is named without a folder is looked for.
+        folders: Folders in which a program without a folder in its name is searched.
 
     Returns:
-        The exit code that a shell would give (127 or 126), one line for people, and the
-        step key whose value is to blame.
+        The exit code that a shell would return (127 or 126), one line of explanation, and the
+        step key whose value is wrong.
     """
     import shutil
 
@@ -47,24 +47,24 @@ def missing_program(
 
 
 def module_hint(name: str, root: Path) -> str:
-    """Return `` (did you mean 'x'?)`` for a module that is not there, or nothing."""
+    """Return `` (did you mean 'x'?)`` for a missing module, or an empty text."""
     modules = {
         ".".join(path.relative_to(root).with_suffix("").parts)
         for path in project_files(root, ".py")
     }
     last = name.rpartition(".")[2]
-    same = sorted(one for one in modules if one.rpartition(".")[2] == last)
-    return nearest(name, same, cutoff=0.0) if same else nearest(name, modules)
+    namesakes = sorted(module for module in modules if module.rpartition(".")[2] == last)
+    return nearest(name, namesakes, cutoff=0.0) if namesakes else nearest(name, modules)
 
 
 def recipe_hint(name: str, root: Path) -> str:
-    """Return `` (did you mean 'x'?)`` for a recipe that is not there, or nothing."""
+    """Return `` (did you mean 'x'?)`` for a missing recipe, or an empty text."""
     paths = (path for ending in (".yaml", ".yml") for path in project_files(root, ending))
     return nearest(name, [path.relative_to(root).as_posix() for path in paths])
 
 
 def relative(path: str, root: Path) -> str:
-    """Return a path as it is written in a recipe: relative to the rootdir where it is below."""
+    """Return a path as recipes write it: relative to the rootdir if it is below it."""
     if not os.path.isabs(path):
         return path
     try:
@@ -74,7 +74,7 @@ def relative(path: str, root: Path) -> str:
 
 
 def project_scripts(root: Path) -> list[str]:
-    """Return the files of a project that may be programs."""
+    """Return the executable scripts of a project (``.sh``, ``.py`` or no suffix)."""
     return [
         path.relative_to(root).as_posix()
         for path in project_files(root, "")
@@ -83,7 +83,10 @@ def project_scripts(root: Path) -> list[str]:
 
 
 def project_files(root: Path, suffix: str) -> Iterator[Path]:
-    """Walk a project for files of an ending; bounded, and past what is not the project's."""
+    """Yield the files of a project with a suffix, among its first 5,000 files.
+
+    Hidden folders, virtual environments and build folders are skipped.
+    """
     count = 0
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
@@ -109,40 +112,41 @@ _MOST_NAMES = 5000
 
 
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Name the known name that is nearest to an unknown one.
+    """Suggest the valid name that is most similar to an unknown one.
 
     Args:
-        name: What was written.
-        names: What would have been known; the first 5,000 are looked at.
-        cutoff: How alike they must be, from 0 to 1.
+        name: The unknown name.
+        names: The valid names; only the first 5,000 are compared.
+        cutoff: The minimum similarity, from 0 to 1.
 
     Returns:
-        Text such as `` (did you mean 'module'?)``, or nothing where no name is near.
+        Text such as `` (did you mean 'module'?)``; empty if no name is similar.
     """
     from difflib import get_close_matches
 
-    shown = filter(str.isprintable, islice(names, _MOST_NAMES))
-    near = get_close_matches(name[:200], shown, n=1, cutoff=cutoff)
+    candidates = filter(str.isprintable, islice(names, _MOST_NAMES))
+    near = get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-_PASSED_BY = frozenset(
+_IGNORED_FOLDERS = frozenset(
     {"_darcs", "build", "CVS", "dist", "node_modules", "venv", "__pycache__", "{arch}"}
 )
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Give the files below a folder, in order.
+    """Yield the files below a folder, sorted.
 
     Args:
-        folder: Where to begin; hidden folders below it and virtual environments are left out.
+        folder: The top folder; hidden folders, virtual environments and build folders below it
+            are skipped.
     """
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".")
-            and name not in _PASSED_BY
-            and not Path(place, name, "pyvenv.cfg").exists()
+            and name not in _IGNORED_FOLDERS
+            and not Path(parent, name, "pyvenv.cfg").exists()
         )
-        yield from (Path(place, name) for name in sorted(names))
+        yield from (Path(parent, name) for name in sorted(names))

@@ -11,20 +11,20 @@ _KEPT: Final = {9, 10}
 
 CONTROLS: Final = {
     **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in _KEPT},
-    # These turn the direction of what follows, so that one reads what is not there.
+    # Bidirectional controls reverse the text after them, so a reader sees other text.
     **{code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))},
 }
-"""A table for `str.translate`; tabs and ends of lines stay."""
+"""Table for `str.translate` that escapes control characters except tab and newline."""
 
 
 def in_utf8(value: str) -> str:
-    """Return a text that has an encoding in UTF-8.
+    """Return a text that can be encoded in UTF-8.
 
     Args:
-        value: Any text; bytes of names that are not UTF-8 are surrogates in it, which become
-            escapes.
+        value: Any text; its surrogates become escapes. Python uses surrogates for bytes of file
+            names that are not valid UTF-8.
     """
-    # The encoder is str's own, so that nothing of a subclass is asked.
+    # `str.encode` is called on the class, so that no method of a subclass runs.
     try:
         return str.encode(value, errors="surrogateescape").decode(errors="backslashreplace")
     except UnicodeEncodeError:  # a surrogate that stands for no byte of a file's name
@@ -32,11 +32,11 @@ def in_utf8(value: str) -> str:
 
 
 def encodable(value: "Json") -> "Json":
-    r"""Return JSON whose texts all have an encoding in UTF-8, and all else as it is.
+    r"""Return a JSON value whose texts can all be encoded in UTF-8; other values are unchanged.
 
     Args:
-        value: JSON; names of files in it may have bytes that are not UTF-8, which Python keeps
-            as surrogates and which become escapes such as ``\xff``.
+        value: JSON; file names in it may have bytes that are not valid UTF-8, which Python
+            represents by surrogates; they become escapes such as ``\xff``.
     """
     if isinstance(value, str):
         return in_utf8(value)
@@ -46,14 +46,15 @@ def encodable(value: "Json") -> "Json":
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return a pattern made ready.
+    """Compile a regular expression of a recipe.
 
     Raises:
-        ValueError: It is none; says what is wrong, and where in it.
+        ValueError: The expression is invalid; the text says what is wrong, and at which
+            character.
     """
     try:
         with warnings.catch_warnings():
-            # What Python may read differently one day is no matter of who runs the recipe.
+            # A FutureWarning about the syntax does not concern the person who runs the recipe.
             warnings.simplefilter("ignore")
             return re.compile(pattern, re.MULTILINE)
     except re.error as error:
@@ -70,25 +71,25 @@ _QUOTED = 80
 def printable(raw: bytes) -> str:
     """Return output as text: invalid UTF-8 and control characters are escaped.
 
-    Nothing that comes back moves a terminal's cursor or ends its line early.
+    So the text cannot move the cursor of a terminal or overwrite its line.
     """
     text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     return text.translate(CONTROLS)
 
 
 def one_line(text: str) -> str:
-    """Return what a step says as one line of at most 300 characters, as safe to see."""
+    """Return a text of a step as one printable line of at most 300 characters."""
     line = " ".join(printable(in_utf8(text).encode()).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def quoted(text: str) -> str:
-    """Return a text in quotes, escaped and not too long."""
+    """Return a text in quotes, escaped and cut to 80 characters."""
     return repr(text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…")
 
 
 def display_width(text: str) -> int:
-    """Count the columns of a terminal that a text takes; wide characters take two."""
+    """Return the number of terminal columns of a text; a wide character has two."""
     import unicodedata
 
     if text.isascii():
@@ -100,7 +101,7 @@ def display_width(text: str) -> int:
 
 
 def cut_to_width(text: str, width: int) -> str:
-    """Return a text that takes at most so many columns, with a mark where it was cut."""
+    """Return a text of at most `width` columns; ``…`` marks where it was cut."""
     if display_width(text) <= width:
         return text.rstrip()
     while text and display_width(text) > width - 1:
