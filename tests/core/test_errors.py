@@ -1,4 +1,4 @@
-"""Every kind of error has a slug of its own, and shows its text as it is."""
+"""Every error class has its own slug, and shows its text unchanged."""
 
 import importlib
 import pickle
@@ -28,7 +28,7 @@ KINDS = [
 ]
 
 
-def test_the_kinds_of_the_core_are_known_here() -> None:
+def test_the_list_of_error_classes_of_core_is_complete() -> None:
     for module in pkgutil.iter_modules(pytest_orchestrator.core.__path__):
         importlib.import_module(f"pytest_orchestrator.core.{module.name}")
     of_core = {kind for kind in OrchestratorError.__subclasses__() if is_of_the_core(kind)}
@@ -65,5 +65,5 @@ def test_an_error_shows_its_text_and_crosses_processes(kind: type[OrchestratorEr
         (ValidationFailed, ValueError),
     ],
 )
-def test_an_error_is_what_python_calls_it_too(kind: type, builtin: type) -> None:
+def test_an_error_is_a_subclass_of_the_builtin_one(kind: type, builtin: type) -> None:
     assert issubclass(kind, builtin)

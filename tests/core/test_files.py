@@ -1,4 +1,4 @@
-"""Where Unix sockets are made: in a folder of the user's own, by a path that is short enough."""
+"""Private folders for Unix sockets, texts of paths, and bounded reading of files."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def _long(tmp_path: Path) -> Path:
     return folder
 
 
-def test_sockets_have_a_private_folder_where_temporary_files_are(
+def test_the_private_folder_is_in_the_folder_of_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
@@ -32,7 +32,7 @@ def test_sockets_have_a_private_folder_where_temporary_files_are(
 
 
 @pytest.mark.parametrize("runtime", ["relative", "long", "gone", ""])
-def test_a_folder_whose_path_is_too_long_for_a_socket_is_not_taken(
+def test_a_folder_that_is_too_long_for_a_socket_is_not_used(
     runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = {"relative": "run", "long": str(_long(tmp_path)), "gone": "/tmp/gone-of-orchestrator"}
@@ -44,7 +44,7 @@ def test_a_folder_whose_path_is_too_long_for_a_socket_is_not_taken(
         assert Path(folder).parent == Path("/tmp")
 
 
-def test_the_folder_of_the_users_session_comes_second(
+def test_the_runtime_folder_of_the_user_is_the_second_choice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(_long(tmp_path)))
@@ -55,7 +55,7 @@ def test_the_folder_of_the_users_session_comes_second(
             assert Path(folder).parent == Path(own)
 
 
-def test_where_no_folder_is_short_enough_each_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_folder_is_named_if_none_is_short_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_bases", lambda: iter(["/" + "x" * 60, "/gone"]))
 
     with pytest.raises(OSError, match="no place") as error:
@@ -94,7 +94,7 @@ def test_no_two_paths_have_the_same_text(paths: list[str]) -> None:
     assert [files.path_of(one), files.path_of(other)] == paths
 
 
-def test_a_file_is_read_to_its_end_or_as_far_as_it_may_be(tmp_path: Path) -> None:
+def test_a_file_is_read_whole_or_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"a\r\nb\rc\n")
 
@@ -107,7 +107,7 @@ def test_a_file_is_read_to_its_end_or_as_far_as_it_may_be(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_what_is_no_regular_file_is_not_read(kind: str, tmp_path: Path) -> None:
+def test_a_pipe_device_or_folder_is_not_read(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     if kind == "pipe":
         os.mkfifo(path)
@@ -120,10 +120,10 @@ def test_what_is_no_regular_file_is_not_read(kind: str, tmp_path: Path) -> None:
         files.content(tmp_path)
 
 
-def test_a_file_that_has_nothing_yet_is_not_waited_for(
+def test_reading_does_not_wait_for_a_file_without_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As /proc/kmsg is: the kernel calls it a regular file, and its reader waits."""
+    """Simulate /proc/kmsg, which the kernel reports as a regular file, but which blocks."""
     path = tmp_path / "x"
     os.mkfifo(path)
     held = os.open(path, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""What is kept comes back as it went in, or is refused with its place and its cure."""
+"""A value is copied unchanged, or refused with its position and a cure."""
 
 import collections
 import dataclasses
@@ -25,7 +25,7 @@ from pytest_orchestrator.core.json_values import (
     unshared,
 )
 
-walked = vars(core_json_values)["_walked"]
+checked_copy = vars(core_json_values)["_checked_copy"]
 scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -75,7 +75,7 @@ class Frozen(msgspec.Struct):
 
 
 class Impostor:
-    """Says that it is a mapping, and equal to everything."""
+    """Object that claims to be a mapping and equal to everything."""
 
     __class__ = dict  # type: ignore[assignment]
 
@@ -86,7 +86,7 @@ class Impostor:
 
 
 class Array:
-    """As numpy's: == gives no truth."""
+    """Array as of numpy: the result of == has no truth value."""
 
     def __eq__(self, other: object) -> Any:
         return Array()
@@ -114,12 +114,12 @@ def nested(depth: int) -> Any:
 
 
 @given(json_values)
-def test_json_comes_back_equal_to_the_type(value: Any) -> None:
+def test_a_json_value_is_copied_with_its_types(value: Any) -> None:
     assert repr(json_copy(value)) == repr(value)
 
 
 @given(json_values)
-def test_what_comes_back_shares_nothing(value: Any) -> None:
+def test_a_copy_shares_nothing_with_the_value(value: Any) -> None:
     def containers(one: Any) -> set[int]:
         inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
         own = {id(one)} if isinstance(one, (dict, list)) else set()
@@ -131,18 +131,20 @@ def test_what_comes_back_shares_nothing(value: Any) -> None:
 
 
 @given(odd_values)
-def test_the_quick_way_and_the_walk_let_the_same_in(value: Any) -> None:
-    def told(way: Callable[[], Any]) -> str:
+def test_the_fast_and_the_checked_copy_accept_the_same_values(value: Any) -> None:
+    def result_or_error(copy: Callable[[], Any]) -> str:
         try:
-            return repr(way())
+            return repr(copy())
         except NotJson as error:
             return str(error)
 
-    assert told(lambda: json_copy(value)) == told(lambda: walked(value, ["value"], [], MAX_DEPTH))
+    fast = result_or_error(lambda: json_copy(value))
+
+    assert fast == result_or_error(lambda: checked_copy(value, ["value"], [], MAX_DEPTH))
 
 
 @given(odd_values)
-def test_only_exact_json_is_let_in(value: Any) -> None:
+def test_only_exact_json_is_accepted(value: Any) -> None:
     def is_json(one: Any) -> bool:
         if isinstance(one, dict):
             return all(type(key) is str and is_json(key) and is_json(one[key]) for key in one)
@@ -163,7 +165,7 @@ def test_only_exact_json_is_let_in(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ((1,), "value is a tuple, which JSON does not have; use a list"),
         ({"a": [0, 1, (2,)]}, "value['a'][2] is a tuple, which JSON does not have; use a list"),
@@ -231,19 +233,21 @@ def test_only_exact_json_is_let_in(value: Any) -> None:
     ],
     ids=lambda value: value[:60] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_is_no_json_is_refused_with_its_place_and_its_cure(value: Any, told: str) -> None:
+def test_values_that_json_lacks_are_refused_with_position_and_cure(
+    value: Any, message: str
+) -> None:
     with pytest.raises(NotJson) as caught:
         json_copy(value)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
-def test_an_error_calls_the_value_by_its_name() -> None:
+def test_an_error_names_the_value() -> None:
     with pytest.raises(NotJson, match=r"^result\['a'\] is a tuple"):
         json_copy({"a": ()}, "result")
 
 
-def test_a_subclass_of_list_or_dict_is_taken_for_its_items() -> None:
+def test_a_subclass_of_list_or_dict_is_copied_by_its_items() -> None:
     counts = collections.Counter("aab")
 
     copy = json_copy({"counts": counts})
@@ -271,7 +275,7 @@ def test_a_text_with_many_brackets_survives() -> None:
 
 
 @pytest.mark.parametrize("head", [{}, {"long": "x" * 1000}], ids=["short", "long"])
-def test_depth_is_limited_however_the_value_looks(head: dict[str, Any]) -> None:
+def test_depth_is_limited_in_flat_and_in_long_values(head: dict[str, Any]) -> None:
     value: list[Any] = [head, *[1] * 500, nested(MAX_DEPTH)]
 
     with pytest.raises(NotJson, match="nested more than 200 deep"):
@@ -287,22 +291,22 @@ def test_a_circle_of_mappings_deeper_than_the_stack_is_refused() -> None:
         json_copy(value)
 
 
-def test_no_method_of_the_value_is_asked() -> None:
+def test_no_method_of_the_value_is_called() -> None:
     class Trap(dict[str, Any]):
-        def asked(self, *_: Any) -> Any:
-            raise AssertionError("asked")
+        def called(self, *_: Any) -> Any:
+            raise AssertionError("called")
 
-        __eq__ = __len__ = __iter__ = items = keys = values = asked
+        __eq__ = __len__ = __iter__ = items = keys = values = called
         __hash__ = None
 
     class Row(list[Any]):
-        __eq__ = __len__ = __iter__ = Trap.asked
+        __eq__ = __len__ = __iter__ = Trap.called
         __hash__ = None
 
     assert json_copy([Trap(a=1), Row([1])]) == [{"a": 1}, [1]]
 
 
-def test_a_known_value_is_copied_without_being_checked() -> None:
+def test_unshared_copies_a_json_value() -> None:
     value: Any = {"a": [1]}
 
     copy: Any = unshared(value)
@@ -314,7 +318,7 @@ def test_a_known_value_is_copied_without_being_checked() -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [(1, True), (1, 1.0), (0.0, -0.0), ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
 )
-def test_what_python_calls_equal_is_not_always_the_same(one: Any, other: Any) -> None:
+def test_values_that_python_calls_equal_may_differ_as_json(one: Any, other: Any) -> None:
     assert one == other
     assert not same_json([one], [other])
 

@@ -1,4 +1,4 @@
-"""Any object becomes plain data that shows it, and nothing of it can raise."""
+"""`plain` converts any object to JSON for display, and never raises."""
 
 import dataclasses
 import datetime
@@ -57,7 +57,7 @@ class FailingPath:
 
 
 @given(json_values)
-def test_json_stays_as_it_is(value: Any) -> None:
+def test_json_is_returned_unchanged(value: Any) -> None:
     assert repr(plain(value)) == repr(value)
 
 
@@ -95,24 +95,24 @@ def test_json_stays_as_it_is(value: Any) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_json_lacks_is_shown(value: object, shown: object) -> None:
+def test_values_that_json_lacks_are_converted(value: object, shown: object) -> None:
     assert plain(value) == shown
 
 
-def test_a_circle_is_shown_where_it_closes() -> None:
+def test_a_circular_reference_is_cut() -> None:
     value: dict[str, Any] = {"a": []}
     value["a"].append(value)
 
     assert plain(value) == {"a": ["..."]}
 
 
-def test_an_object_that_is_there_twice_is_shown_twice() -> None:
+def test_an_object_that_occurs_twice_is_shown_twice() -> None:
     part = [1]
 
     assert plain([part, part]) == [[1], [1]]
 
 
-def test_nesting_ends_at_fifty() -> None:
+def test_nesting_is_cut_at_fifty_levels() -> None:
     value: Any = []
     for _ in range(10_000):
         value = [value]
@@ -120,7 +120,7 @@ def test_nesting_ends_at_fifty() -> None:
     assert json.dumps(plain(value)) == "[" * 50 + '"..."' + "]" * 50
 
 
-def test_a_repr_ends_at_three_hundred_characters() -> None:
+def test_a_repr_is_cut_at_three_hundred_characters() -> None:
     class Long:
         def __repr__(self) -> str:
             return "x" * 1000
@@ -128,7 +128,7 @@ def test_a_repr_ends_at_three_hundred_characters() -> None:
     assert plain(Long()) == "x" * 300 + "..."
 
 
-def test_what_grows_without_end_is_cut() -> None:
+def test_a_value_that_grows_exponentially_is_cut() -> None:
     bomb: list[Any] = ["x"]
     for _ in range(40):
         bomb = [bomb, bomb]
@@ -140,7 +140,7 @@ def test_what_grows_without_end_is_cut() -> None:
 
 
 @pytest.mark.parametrize("many", [range(200_000), dict.fromkeys(range(200_000))])
-def test_what_has_too_many_items_is_cut(many: Any) -> None:
+def test_a_value_with_too_many_items_is_cut(many: Any) -> None:
     shown = plain(list(many) if isinstance(many, range) else many)
 
     assert isinstance(shown, (list, dict))
@@ -156,8 +156,11 @@ def test_a_mapping_whose_items_fail_is_shown_by_its_repr() -> None:
     assert plain([Broken(a=1)]) == ["{'a': 1}"]
 
 
-def test_bytes_of_names_are_escaped_and_all_else_stays() -> None:
-    told: Any = {"a\udcff": ["é", {"b": "c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
+def test_surrogates_are_escaped_and_other_values_are_unchanged() -> None:
+    value: Any = {"a\udcff": ["é", {"b": "c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
 
-    assert encodable(told) == {r"a\xff": ["é", {"b": r"c\udc80d\ud800"}], "n": [1, 2.5, None, True]}
+    assert encodable(value) == {
+        r"a\xff": ["é", {"b": r"c\udc80d\ud800"}],
+        "n": [1, 2.5, None, True],
+    }
     assert in_utf8("x\udcff") == r"x\xff"

@@ -1,4 +1,4 @@
-"""A path leads to a key, into its value, or to all keys below."""
+"""A path is resolved to a key, into its value, or to all keys with a prefix."""
 
 from typing import Any
 
@@ -64,14 +64,14 @@ def test_the_longest_key_of_a_value_is_followed() -> None:
     assert find_path({"k": {"x": {"y": 1}, "x.y": 2}}, "k.x.y") == 2
 
 
-def test_keys_below_are_found_where_the_value_above_has_no_such_part() -> None:
+def test_keys_with_the_prefix_are_found_if_the_value_has_no_such_part() -> None:
     values: dict[str, Any] = {"a": {"x": 1}, "a.b.c": 2}
 
     assert find_path(values, "a.b") == {"c": 2}
 
 
 @given(st.dictionaries(keys, st.integers()), keys)
-def test_a_tree_of_keys_loses_none(values: dict[str, Any], path: str) -> None:
+def test_a_tree_of_keys_contains_every_key(values: dict[str, Any], path: str) -> None:
     below = {key: value for key, value in values.items() if key.startswith(f"{path}.")}
     if path in values or not below:
         return
@@ -83,7 +83,7 @@ def test_a_tree_of_keys_loses_none(values: dict[str, Any], path: str) -> None:
 
 
 @given(st.dictionaries(keys, st.integers()), keys)
-def test_a_tree_leaves_the_values_as_they_are(values: dict[str, Any], path: str) -> None:
+def test_resolving_a_prefix_leaves_the_values_unchanged(values: dict[str, Any], path: str) -> None:
     before = repr(values)
 
     find_path(values, path)
@@ -91,7 +91,7 @@ def test_a_tree_leaves_the_values_as_they_are(values: dict[str, Any], path: str)
     assert repr(values) == before
 
 
-def test_a_path_of_a_million_dots_is_answered_at_once() -> None:
+def test_a_path_of_a_million_dots_is_resolved_quickly() -> None:
     assert find_path({"a": 1}, "a" + "." * 1_000_000) is ABSENT
 
 
@@ -101,12 +101,12 @@ def test_a_key_is_text() -> None:
 
 
 @pytest.mark.parametrize("key", ["a", "a.b_v1", "0", "Ω", "with space", "-", "a-b/c"])
-def test_a_key_that_may_be_written(key: str) -> None:
+def test_a_valid_key_is_accepted(key: str) -> None:
     assert checked_key(key) == key
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "message"),
     [
         ("", "'' is no key; write a name such as 'metrics.mean_v1'"),
         ("..", "'..' is no key; write a name such as 'metrics.mean_v1'"),
@@ -119,11 +119,11 @@ def test_a_key_that_may_be_written(key: str) -> None:
         (".".join("a" * 101), "a key of 101 parts; 100 are the most"),
     ],
 )
-def test_a_key_that_may_not_is_refused_with_its_cure(key: str, told: str) -> None:
+def test_an_invalid_key_is_refused_with_its_cure(key: str, message: str) -> None:
     with pytest.raises(ContextKeyError) as caught:
         checked_key(key)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
 
 
 def test_a_key_of_another_type_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""An excerpt shows the lines that lead to a place, with carets under it."""
+"""An excerpt shows the lines before a position and its own line, with carets under it."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ def test_the_lines_before_and_the_carets_are_shown() -> None:
     )
 
 
-def test_the_first_line_has_none_before_it() -> None:
+def test_the_first_line_is_shown_without_lines_before_it() -> None:
     assert excerpt(TEXT, Place(1, 1, 4)) == "   1 | line 1\n     | ^^^^"
 
 
@@ -28,7 +28,7 @@ def test_the_first_line_has_none_before_it() -> None:
         (7, ["   7 | line 7", "   8 | line 8", "   9 | line 9"]),
         (6, ["   6 | line 6", "   … |", "   8 | line 8", "   9 | line 9"]),
         (1, ["   1 | line 1", "   … |", "   8 | line 8", "   9 | line 9"]),
-        # The place stands in an anchor above the step that takes it from there.
+        # The position is in an anchor, above the step that refers to it.
         (11, ["   8 | line 8", "   9 | line 9"]),
     ],
 )
@@ -39,27 +39,27 @@ def test_the_head_of_a_step_is_shown_and_nothing_above_it(
     assert shown.splitlines() == [*rows, "     | ^^^^"]
 
 
-def test_the_carets_stay_under_their_place_beyond_line_9999() -> None:
+def test_carets_are_aligned_after_line_9999() -> None:
     assert excerpt("a\n" * 10_000, Place(10_000, 1), before=1) == (
         " 9999 | a\n10000 | a\n      | ^"
     )
 
 
-def test_a_long_line_is_cut_around_its_place() -> None:
+def test_a_long_line_is_cut_around_the_position() -> None:
     rows = excerpt("x" * 1000 + "HERE" + "y" * 1000, Place(1, 1001, 4)).splitlines()
     assert rows == [f"   1 | {'x' * 155}HEREy", f"     | {' ' * 155}^^^^"]
 
 
-def test_a_long_mark_ends_with_the_shown_line() -> None:
+def test_a_long_caret_line_ends_with_the_shown_line() -> None:
     rows = excerpt("x" * 1000, Place(1, 11, 900)).splitlines()
     assert rows == [f"   1 | {'x' * 160}", f"     | {' ' * 10}{'^' * 150}"]
 
 
-def test_what_is_not_printable_is_a_space() -> None:
+def test_a_character_that_is_not_printable_becomes_a_space() -> None:
     assert excerpt("a\tb\x07c \n", Place(1, 3)) == "   1 | a b c\n     |   ^"
 
 
-def test_a_place_below_the_last_line_is_marked_there() -> None:
+def test_a_position_below_the_last_line_is_marked() -> None:
     assert excerpt("a\n", Place(2, 1)) == "   1 | a\n     | ^"
 
 
@@ -67,9 +67,7 @@ def test_a_place_below_the_last_line_is_marked_there() -> None:
     st.lists(st.text("abc ", min_size=1, max_size=300), min_size=1, max_size=6),
     st.data(),
 )
-def test_what_the_carets_mark_is_what_stands_at_the_place(
-    lines: list[str], data: st.DataObject
-) -> None:
+def test_carets_mark_the_text_at_the_position(lines: list[str], data: st.DataObject) -> None:
     line = data.draw(st.integers(1, len(lines)))
     column = data.draw(st.integers(1, len(lines[line - 1])))
     length = data.draw(st.integers(1, min(40, len(lines[line - 1]) - column + 1)))
@@ -93,12 +91,12 @@ def test_what_the_carets_mark_is_what_stands_at_the_place(
         max_size=5,
     )
 )
-def test_places_are_those_of_the_dict_that_they_were_made_of(known: dict[str, Place]) -> None:
-    places = Places(known)
+def test_places_equal_the_dict_they_were_made_from(expected: dict[str, Place]) -> None:
+    places = Places(expected)
 
-    assert dict(places) == known
-    assert list(places) == list(known)
-    assert len(places) == len(known)
+    assert dict(places) == expected
+    assert list(places) == list(expected)
+    assert len(places) == len(expected)
     assert ("no such key" in places, places.get("no such key")) == (False, None)
     with pytest.raises(KeyError):
         places["no such key"]

@@ -1,11 +1,11 @@
-"""Regular expressions of users, and what is wrong with them."""
+"""Regular expressions of users, and the errors in them."""
 
 import pytest
 
 from pytest_orchestrator.core.text import compile_pattern
 
 
-def test_ends_stand_at_lines() -> None:
+def test_anchors_match_at_lines() -> None:
     assert compile_pattern("^b$").search("a\nb\nc")
 
 
@@ -17,11 +17,11 @@ def test_ends_stand_at_lines() -> None:
         ("a{99999999999999999999}", "the repetition number is too large"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(pattern: str, reason: str) -> None:
+def test_an_invalid_pattern_is_reported_with_its_position(pattern: str, reason: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         compile_pattern(pattern)
     assert str(caught.value) == reason
 
 
-def test_what_python_may_read_otherwise_one_day_is_no_matter() -> None:
+def test_a_future_warning_about_a_pattern_is_ignored() -> None:
     assert compile_pattern("[[a]").search("[")

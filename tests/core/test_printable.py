@@ -1,4 +1,4 @@
-"""Nothing that a step prints does more to a terminal than to be read."""
+"""Output of a step is shown without control characters that act on a terminal."""
 
 import unicodedata
 
@@ -20,7 +20,7 @@ from pytest_orchestrator.core.text import one_line, printable
         ("a\u202eb\u2066".encode(), "a\\u202eb\\u2066"),
     ],
 )
-def test_what_is_no_character_or_a_control_is_escaped(raw: bytes, text: str) -> None:
+def test_invalid_bytes_and_control_characters_are_escaped(raw: bytes, text: str) -> None:
     assert printable(raw) == text
 
 

@@ -1,4 +1,4 @@
-"""The masker: which values it knows, which forms of them it finds, and what it leaves alone."""
+"""Masker: the values that are secret, the forms that it masks, and the texts that it keeps."""
 
 import base64
 import html
@@ -27,61 +27,61 @@ LONG = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5NQ
 
 
 def masker(*values: object) -> Masker:
-    found = Masker()
+    mask = Masker()
     for value in values:
-        found.add(value)  # type: ignore[arg-type]
-    return found
+        mask.add(value)  # type: ignore[arg-type]
+    return mask
 
 
 def lower(url: str) -> str:
-    """Return a URL as .NET quotes it."""
-    return re.sub("%..", lambda found: found[0].lower(), url)
+    """Return a URL with lower-case escapes, as .NET writes them."""
+    return re.sub("%..", lambda match: match[0].lower(), url)
 
 
 def test_nothing_is_secret_at_first() -> None:
-    one, text, value = Masker(), "TOKEN=abcdef", {"a": ["TOKEN"]}
+    mask, text, value = Masker(), "TOKEN=abcdef", {"a": ["TOKEN"]}
 
-    assert not one
-    assert one.text(text) is text
-    assert one.of(value) is value
-    assert one.forms == ()
-    assert one.stream() is None
+    assert not mask
+    assert mask.text(text) is text
+    assert mask.of(value) is value
+    assert mask.forms == ()
+    assert mask.stream() is None
 
 
 def test_values_are_secret_by_the_name_of_their_variable_from_six_characters_on() -> None:
-    one = Masker()
-    one.learn(
+    mask = Masker()
+    mask.learn(
         {"My_Token_2": "abcdef", "DB_PASSWD": "abcde", "HOME": "/home/x", "API_KEYS": "ghijkl"}
     )
 
-    assert one.text("abcdef abcde /home/x ghijkl") == "*** abcde /home/x ***"
+    assert mask.text("abcdef abcde /home/x ghijkl") == "*** abcde /home/x ***"
 
 
 def test_patterns_of_names_can_be_replaced() -> None:
-    one = Masker(["*_PIN", "CODE?"])
-    one.learn({"MY_TOKEN": "abcdef", "bench_pin": "123456", "CODE1": "ghijkl", "CODE": "mnopqr"})
+    mask = Masker(["*_PIN", "CODE?"])
+    mask.learn({"MY_TOKEN": "abcdef", "bench_pin": "123456", "CODE1": "ghijkl", "CODE": "mnopqr"})
 
-    assert one.text("abcdef 123456 ghijkl mnopqr") == "abcdef *** *** mnopqr"
+    assert mask.text("abcdef 123456 ghijkl mnopqr") == "abcdef *** *** mnopqr"
     none = Masker([])
     none.learn({"MY_TOKEN": "abcdef", "": "ghijkl"})
     assert not none
 
 
 def test_a_declared_variable_is_secret_however_short() -> None:
-    one = Masker()
-    one.learn({"PIN": "42"})
-    one.declare(["env.PIN", "env.EMPTY"])
-    one.learn({"PIN": "42", "EMPTY": ""})
+    mask = Masker()
+    mask.learn({"PIN": "42"})
+    mask.declare(["env.PIN", "env.EMPTY"])
+    mask.learn({"PIN": "42", "EMPTY": ""})
 
-    assert one.text("421") == "***1"
-    assert one.text("") == ""
+    assert mask.text("421") == "***1"
+    assert mask.text("") == ""
 
 
-def test_a_declared_var_is_secret_with_all_that_is_in_it() -> None:
-    one = Masker()
-    one.declare(["vars.login", "vars.unknown"], {"login": {"user": "bob", "pin": 4711}, "x": "y"})
+def test_all_texts_and_numbers_in_a_declared_var_are_secret() -> None:
+    mask = Masker()
+    mask.declare(["vars.login", "vars.unknown"], {"login": {"user": "bob", "pin": 4711}, "x": "y"})
 
-    assert one.text("bob:4711 login user x y") == "***:*** login user x y"
+    assert mask.text("bob:4711 login user x y") == "***:*** login user x y"
 
 
 @pytest.mark.parametrize(
@@ -94,46 +94,46 @@ def test_a_declared_var_is_secret_with_all_that_is_in_it() -> None:
         ("sessions", "abc-5", None),
     ],
 )
-def test_what_is_written_to_a_declared_key_or_below_it_is_secret(
+def test_values_written_to_a_declared_key_or_below_it_are_secret(
     key: str, value: object, hidden: str | None
 ) -> None:
-    one, context = Masker(), Context()
-    one.watch(context)
-    one.declare(["ctx.session"])
+    mask, context = Masker(), Context()
+    mask.watch(context)
+    mask.declare(["ctx.session"])
 
     context.bound("step").set(key, value)
 
-    assert bool(one) == (hidden is not None)
-    assert one.text(f"<{hidden}>") == ("<***>" if hidden else "<None>")
+    assert bool(mask) == (hidden is not None)
+    assert mask.text(f"<{hidden}>") == ("<***>" if hidden else "<None>")
 
 
-def test_a_declared_key_may_be_a_path_into_what_is_written() -> None:
-    one, context = Masker(), Context()
-    one.watch(context)
-    one.declare(["ctx.login.key", "ctx.keys"])
+def test_a_declared_key_may_be_a_path_into_a_written_value() -> None:
+    mask, context = Masker(), Context()
+    mask.watch(context)
+    mask.declare(["ctx.login.key", "ctx.keys"])
 
     context.set("login", {"key": "abc-1", "user": "bob"})
     context.layer().append("keys", "abc-2")
     context.pop("login_count") if "login_count" in context else context.set("n", 1)
 
-    assert one.text("abc-1 bob abc-2 1") == "*** bob *** 1"
+    assert mask.text("abc-1 bob abc-2 1") == "*** bob *** 1"
 
 
-def test_what_comes_back_from_a_snapshot_is_secret_too() -> None:
-    old, one, context = Context(), Masker(), Context()
+def test_values_restored_from_a_snapshot_are_secret() -> None:
+    old, mask, context = Context(), Masker(), Context()
     old.set("session", "abc-1")
-    one.watch(context)
-    one.declare(["ctx.session"])
+    mask.watch(context)
+    mask.declare(["ctx.session"])
 
     context.restore(old.snapshot())
 
-    assert one.text("abc-1") == "***"
+    assert mask.text("abc-1") == "***"
 
 
 @pytest.mark.parametrize("before", ["", "u", "u:", "me:"])
 @pytest.mark.parametrize("after", ["", ".", "..", "..."])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_base64_is_masked_whatever_stands_around_the_value(
+def test_base64_of_a_value_within_other_text_is_masked(
     before: str, after: str, encode: "type[bytes]"
 ) -> None:
     text = encode(f"{before}{ODD}{after}".encode()).decode()
@@ -141,7 +141,7 @@ def test_base64_is_masked_whatever_stands_around_the_value(
     left = masker(ODD).text(text)
 
     assert "***" in left
-    # At its ends a value shares a character with what is beside it.
+    # At both ends a base64 character may hold bits of the value and of its neighbour.
     assert len(left) <= len("***") + 4 + 8
 
 
@@ -198,7 +198,7 @@ def test_lines_of_a_key_are_masked_one_by_one() -> None:
         (f"{LONG[:9]}...{LONG[5:9]}...", f"***...{LONG[5:9]}..."),
     ],
 )
-def test_what_is_left_of_a_value_that_was_cut_is_masked(text: str, left: str) -> None:
+def test_the_rest_of_a_cut_value_is_masked(text: str, left: str) -> None:
     assert masker(LONG).text(text) == left
 
 
@@ -210,16 +210,16 @@ def test_blank_text_and_booleans_are_never_secret() -> None:
     assert not masker("", " \n", None, True, False, {"a": []})
 
 
-def test_names_and_keys_stay_and_numbers_are_masked_where_they_are_equal() -> None:
-    one = masker("flash", 4711, 2.5)
+def test_keys_are_kept_and_equal_numbers_are_masked() -> None:
+    mask = masker("flash", 4711, 2.5)
 
-    assert one.of({"flash": "a flash", "n": [4711, 47110, 2.5, True, None]}) == {
+    assert mask.of({"flash": "a flash", "n": [4711, 47110, 2.5, True, None]}) == {
         "flash": "a ***",
         "n": ["***", 47110, "***", True, None],
     }
 
 
-def test_keys_of_mappings_in_a_value_are_masked_and_none_is_lost() -> None:
+def test_keys_of_mappings_in_a_value_are_masked_without_loss() -> None:
     value = {"abcdef": 1, "x": [{"key abcdef": {"abcdef": "abcdef"}}], "***": 2, "YWJjZGVm": 3}
 
     assert masker("abcdef").value(value) == {
@@ -242,25 +242,25 @@ def test_keys_of_mappings_in_a_result_are_masked() -> None:
         given={"flash": {"flash": 1}},
     )
 
-    told = masker("flash").of(result)
+    masked = masker("flash").of(result)
 
-    assert told.ended is not None
-    assert told.ended.value == {"***": [{"***": 1}]}
-    assert told.given == {"flash": {"***": 1}}
-    assert told.changes == (
+    assert masked.ended is not None
+    assert masked.ended.value == {"***": [{"***": 1}]}
+    assert masked.given == {"flash": {"***": 1}}
+    assert masked.changes == (
         Change("flash", "2026", "flash", "set", {"***": 1}, {"***": 2}, masked=True),
     )
 
 
-def test_the_name_of_a_writer_is_masked_but_for_that_of_a_step() -> None:
-    one = masker("flash")
+def test_the_name_of_a_writer_is_masked_unless_it_is_the_step() -> None:
+    mask = masker("flash")
     changes = tuple(Change("k", "2026", who, "set", None, 1) for who in ("flash", "my flash"))
 
-    assert one.of(changes[0]).who == "***"
-    told = one.of(StepResult(step="flash", outcome="passed", changes=changes))
-    assert [change.who for change in told.changes] == ["flash", "my ***"]
-    assert one.who("flash", "recipes/x.yaml[c]::flash") == "flash"
-    assert one.who("flash", "recipes/flash.yaml::step") == "***"
+    assert mask.of(changes[0]).who == "***"
+    masked = mask.of(StepResult(step="flash", outcome="passed", changes=changes))
+    assert [change.who for change in masked.changes] == ["flash", "my ***"]
+    assert mask.who("flash", "recipes/x.yaml[c]::flash") == "flash"
+    assert mask.who("flash", "recipes/flash.yaml::step") == "***"
 
 
 LISTED: list[Callable[[str], str]] = [
@@ -289,7 +289,7 @@ LISTED: list[Callable[[str], str]] = [
     lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
     lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
 ]
-"""All forms that docs/how-to/secrets.md lists, as programs make them."""
+"""Functions that make the forms that docs/how-to/secrets.md lists."""
 
 
 @given(
@@ -301,52 +301,52 @@ LISTED: list[Callable[[str], str]] = [
 @example("a/b+c d", "%2f", 3)
 @example("00\r0\n\t", "", 1)
 def test_no_output_holds_a_listed_form_of_a_secret(secret: str, around: str, size: int) -> None:
-    one = masker(secret)
+    mask = masker(secret)
 
     for make in LISTED:
         form = make(secret)
         text = f"{around}\n{form}\n{around}"
-        told = [one.text(text), str(one.value([{text: 1}, text])), str(one.of({"k": text}))]
-        stream = one.stream()
+        outputs = [mask.text(text), str(mask.value([{text: 1}, text])), str(mask.of({"k": text}))]
+        stream = mask.stream()
         assert stream is not None
         data = text.encode()
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
-        told.append(b"".join([*map(stream.feed, pieces), stream.end()]).decode())
-        # Of base64 the last character may tell two bits of the value, and more of what follows.
+        outputs.append(b"".join([*map(stream.feed, pieces), stream.end()]).decode())
+        # The last character of base64 may hold only two bits of the value, so it may remain.
         left = form[:-1] if make in LISTED[-2:] else form
-        assert not [shown for shown in told if left in shown.replace("***", "\0")], form
+        assert not [output for output in outputs if left in output.replace("***", "\0")], form
 
 
-def test_a_result_is_masked_but_for_its_ids_and_places() -> None:
+def test_a_result_is_masked_except_ids_and_positions() -> None:
     change = Change("flash", "2026", "flash", "set", {"x": 1}, "the flash")
     other = Change("flash", "2026", "flash", "set", None, 1)
     failure = Failure(kind="status", reason="no flash", place=Place(1, 2), detail=("flash",))
     result = StepResult(step="flash", outcome="failed", failure=failure, changes=(change, other))
 
-    told = masker("flash").of(result)
+    masked = masker("flash").of(result)
 
-    assert told.step == "flash"
-    assert told.failure == Failure(
+    assert masked.step == "flash"
+    assert masked.failure == Failure(
         kind="status", reason="no ***", place=Place(1, 2), detail=("***",)
     )
-    assert told.changes == (
+    assert masked.changes == (
         Change("flash", "2026", "flash", "set", {"x": 1}, "the ***", masked=True),
         other,
     )
-    assert told.changes[0].as_dict()["new"] == "the ***"
+    assert masked.changes[0].as_dict()["new"] == "the ***"
 
 
 def test_many_threads_may_add_and_mask_at_once() -> None:
-    one = Masker()
+    mask = Masker()
     begin = threading.Barrier(8)
     left: list[str] = []
 
     def work(number: int) -> None:
         begin.wait()
-        for round_ in range(4):  # each secret more makes all others dearer
+        for round_ in range(4):  # few, since each secret makes masking slower
             value = f"secret-{number}-{round_}-"
-            one.add(value)
-            left.append(one.text(f"<{value}>"))
+            mask.add(value)
+            left.append(mask.text(f"<{value}>"))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -361,20 +361,20 @@ def test_many_threads_may_add_and_mask_at_once() -> None:
     st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4),
     st.lists(st.text("abc", max_size=6), max_size=8),
 )
-def test_a_stream_masks_pieces_as_it_would_the_whole(secrets: list[str], pieces: list[str]) -> None:
-    forms = tuple(sorted({one.encode() for one in secrets}, key=len, reverse=True))
+def test_a_stream_masks_chunks_as_it_masks_the_whole(secrets: list[str], pieces: list[str]) -> None:
+    forms = tuple(sorted({secret.encode() for secret in secrets}, key=len, reverse=True))
     whole, parts = MaskStream(forms), MaskStream(forms)
     data = "".join(pieces).encode()
 
     at_once = whole.feed(data) + whole.end()
-    in_parts = b"".join([*(parts.feed(one.encode()) for one in pieces), parts.end()])
+    in_parts = b"".join([*(parts.feed(piece.encode()) for piece in pieces), parts.end()])
 
     assert in_parts == at_once
     assert not any(form in at_once.replace(b"***", b" ") for form in forms)
     assert restored(in_parts, parts.replaced) == data
 
 
-def test_a_stream_holds_back_no_more_than_may_be_a_secret() -> None:
+def test_a_stream_holds_back_only_the_possible_beginning_of_a_secret() -> None:
     stream = MaskStream((b"abcdef",))
 
     assert stream.feed(b"x ab") == b"x "

@@ -1,24 +1,24 @@
-"""The hint names what is near, and nothing where nothing is."""
+"""`nearest` suggests the most similar name, or nothing."""
 
 from pytest_orchestrator.core.suggestions import nearest
 
 
-def test_the_nearest_name_is_told() -> None:
+def test_the_nearest_name_is_suggested() -> None:
     assert nearest("modul", ["name", "module", "model"]) == " (did you mean 'module'?)"
 
 
-def test_nothing_near_is_nothing_told() -> None:
+def test_no_suggestion_is_made_if_no_name_is_similar() -> None:
     assert nearest("x", ["module"]) == ""
     assert nearest("x", []) == ""
 
 
-def test_the_cutoff_says_how_near() -> None:
+def test_the_cutoff_is_the_minimum_similarity() -> None:
     assert nearest("abc", ["abd"], cutoff=0.9) == ""
     assert nearest("abc", ["xbx"], cutoff=0.0) == " (did you mean 'xbx'?)"
 
 
-def test_a_giant_word_among_many_is_answered() -> None:
-    looked_at = (f"k{number}" for number in range(1_000_000))
+def test_a_very_long_name_is_compared_with_a_bounded_number_of_names() -> None:
+    names = (f"k{number}" for number in range(1_000_000))
 
-    assert nearest("k" * 1_000_000, looked_at) == ""
-    assert next(looked_at) == "k5000"
+    assert nearest("k" * 1_000_000, names) == ""
+    assert next(names) == "k5000"
