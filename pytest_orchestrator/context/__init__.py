@@ -1,1 +1,1 @@
-"""The Context: key-value state that the steps of a run share, with its history."""
+"""The Context: the JSON state that the steps of a run share, with its history."""

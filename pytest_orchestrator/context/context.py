@@ -1,7 +1,7 @@
 """Context of a run, and the protocol that local and remote Contexts share.
 
-Values are own copies on the way in and out. Every operation holds the one lock of the
-state; nothing of the user's runs while it is held.
+Values are copied when they are written and when they are read. Every operation holds the lock of
+the state; no code of the user runs while it is held.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,9 +29,10 @@ _MOST_MISSED = 100
 
 
 class Context:
-    """State of a run: flat keys with dots, JSON values, and who changed what when.
+    """State of a run: flat keys with dots, JSON values, and the history of every key.
 
-    Each handle on it has its own name (`bound`); all of them see the same values.
+    An object of this class is a handle on the state. Each handle has its own name (`bound`); all
+    handles see the same values.
     """
 
     __slots__ = ("__weakref__", "_by", "_missed", "_on_change", "_state", "_values", "_who")
@@ -52,14 +53,15 @@ class Context:
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> "Context":
-        """Make another handle on the same state.
+        """Return another handle on the same state.
 
         Args:
-            who: Who changes the state through it, where a call does not say so.
-            on_change: Is called after each change made through it, outside the lock; the
-                change is its own to keep. Of changes by several threads `Change.ts` tells
-                the order, not that of the calls.
-            by: Node id of the step that has it; `who` is only what writers call themselves.
+            who: Name of the writer for changes through the handle; a call may name another one.
+            on_change: Called after each change through the handle, without the lock; it may keep
+                and modify the change. The order of changes by several threads is that of
+                `Change.ts`, not that of the calls.
+            by: Node id of the step that has the handle; `who` is only the name that a writer
+                calls itself.
 
         Returns:
             The handle.
@@ -69,18 +71,23 @@ class Context:
         return handle
 
     def layer(self, scope: str = "") -> "Context":
-        """Make a Context for a recipe: reads fall through to this one, changes end with it."""
+        """Return a Context for a recipe: reads fall through to this one, changes stay in it."""
         top = Context(self._who)
         top._connect(Layer(self._state, scope), self._who, None, "")  # of the same class
         return top
 
     def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
-        """Let each change be kept before it counts, and each value be seen; of later layers too."""
+        """Set the callbacks for changes and for written values; later layers use them as well.
+
+        Args:
+            recorder: Records each change before it becomes visible; it may raise to refuse it.
+            written: Receives each key with the value that is written.
+        """
         self._state.history.observe(recorder, written)
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Paths that were asked for through this handle and not there; the first 100."""
+        """The first 100 paths that were read through this handle and did not exist."""
         return tuple(self._missed)
 
     def set(self, key: str, value: object, who: str | None = None) -> None:
@@ -89,30 +96,30 @@ class Context:
         Args:
             key: Flat text with dots, such as ``metrics.mean_v1``.
             value: JSON: None, bool, int, float, str, lists and mappings of these.
-            who: Who stores it; default: the name of this handle.
+            who: Name of the writer; default: the name of this handle.
 
         Raises:
-            NotJson: The value would not come back from JSON as it is.
-            ContextKeyError: The key cannot be one.
-            ContextTypeError: Key or who are not text.
+            NotJson: A round trip through JSON would change the value.
+            ContextKeyError: The key is invalid.
+            ContextTypeError: Key or who is not text.
         """
         copy = json_copy(value)
         with self._state.lock:
             key = self._state.writable(key)
             change = self._note(key, who, "set", self._values.get(key), copy)
             self._values[key] = copy
-        self._tell(change)
+        self._notify(change)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read the value of a key or path.
+        """Return the value of a key or path.
 
         Args:
-            key: A key; a key and a way into its value (``polls.0.flow``); or the beginning
-                of keys, whose values then come as one mapping.
-            default: What to return where nothing is there.
+            key: A key; a key with a path into its value (``polls.0.flow``); or a common prefix
+                of keys, whose values are then returned as one mapping.
+            default: Returned if the key or path does not exist.
 
         Returns:
-            An own copy.
+            A copy of the value.
         """
         value = self._values.get(key, keys.ABSENT) if type(key) is str else keys.ABSENT
         if type(value) in SCALARS:
@@ -142,11 +149,11 @@ class Context:
         return iter(self.keys())
 
     def append(self, key: str, value: object, who: str | None = None) -> None:
-        """Add an item to the list under a key; where there is no such key, begin a list.
+        """Append an item to the list under a key; a missing key becomes a new list.
 
         Raises:
-            NotJson: The item would not come back from JSON as it is.
-            ContextTypeError: What stands there is no list.
+            NotJson: A round trip through JSON would change the item.
+            ContextTypeError: The value under the key is not a list.
         """
         item = json_copy(value, depth=MAX_DEPTH - 1)
         with self._state.lock:
@@ -156,17 +163,17 @@ class Context:
                 raise ContextTypeError(f"append needs a list; {key!r} is {kind(items)}")
             change = self._note(key, who, "append", None, item, len(items))
             cast("list[Json]", self._values.setdefault(key, [])).append(item)
-        self._tell(change)
+        self._notify(change)
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
-        """Add to the number under a key; where there is no such key, begin with 0.
+        """Add to the number under a key; a missing key counts as 0.
 
         Returns:
-            The number after it.
+            The sum.
 
         Raises:
-            NotJson: The sum is no finite number.
-            ContextTypeError: What stands there, or `by`, is no number.
+            NotJson: The sum is not a finite number.
+            ContextTypeError: The value under the key, or `by`, is not a number.
         """
         step = json_copy(by, "by")
         if type(step) not in (int, float):
@@ -176,35 +183,35 @@ class Context:
             new = total(key, self._values.get(key, 0), cast("float", step))
             change = self._note(key, who, "increment", self._values.get(key), new)
             self._values[key] = new
-        self._tell(change)
+        self._notify(change)
         return new
 
     def delete(self, key: str, who: str | None = None) -> None:
-        """Remove a key and its value; its history stays.
+        """Delete a key and its value; its history is kept.
 
         Raises:
-            ContextKeyError: There is no such key.
+            ContextKeyError: The key does not exist.
         """
         with self._state.lock:
             key = self._state.existing(key)
             change = self._note(key, who, "delete", self._values[key], None)
             del self._values[key]
-        self._tell(change)
+        self._notify(change)
 
     def pop(self, key: str, index: int = -1, who: str | None = None) -> Any:
-        """Remove an item from the list under a key.
+        """Remove an item from the list under a key, and return it.
 
         Args:
             key: The key of a list.
-            index: Place in the list; negative counts from the end.
-            who: Who removes it.
+            index: Index of the item; a negative one counts from the end.
+            who: Name of the writer; default: the name of this handle.
 
         Returns:
             The item.
 
         Raises:
-            ContextKeyError: There is no such key, or no item in that place.
-            ContextTypeError: What stands there is no list, or the index is no integer.
+            ContextKeyError: The key does not exist, or the list has no item at the index.
+            ContextTypeError: The value is not a list, or the index is not an integer.
         """
         if type(index) is not int:
             raise ContextTypeError(f"the index of pop is an integer, not {kind(index)}")
@@ -213,31 +220,31 @@ class Context:
             items, place = item_of(key, self._values[key], index)
             change = self._note(key, who, "pop", items[place], None, place)
             item = cast("list[Json]", self._values[key]).pop(place)
-        self._tell(change)
+        self._notify(change)
         return item
 
     def keys(self) -> list[str]:
-        """Return all keys, in the order in which they came."""
+        """Return all keys, in the order in which they were first written."""
         with self._state.lock:
             return list(self._values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all values by key, flat, as an own copy."""
+        """Return a copy of all values by key, flat."""
         with self._state.lock:
             return cast("dict[str, Any]", unshared(dict(self._values)))
 
     def get_history(self, key: str) -> list[dict[str, Any]]:
-        """Return every change of a key, oldest first, of a deleted one too.
+        """Return every change of a key, oldest first; a deleted key keeps its history.
 
         Returns:
-            ``{ts, who, op, old, new}`` each. For append `new` is the item and `index` its
-            place, for pop `old` is the item and `index` its place.
+            ``{ts, who, op, old, new}`` for each change. For append `new` is the item and `index`
+            its index, for pop `old` is the item and `index` its index.
         """
         with self._state.lock:
             return [change.as_dict() for change in self._state.history.of(key)]
 
     def last_modified(self, key: str) -> str | None:
-        """Return when a key was changed last, in ISO 8601 UTC; None if it never was."""
+        """Return the time of the last change of a key in ISO 8601 UTC, or None."""
         with self._state.lock:
             return self._state.history.last(key)
 
@@ -247,40 +254,40 @@ class Context:
             return context_history.take_snapshot(self._values, self._state.history)
 
     def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
-        """Make the values those of a snapshot, and no others.
+        """Replace all values by those of a snapshot.
 
-        Nothing is forgotten: each value that this changes is one more change (``restore``,
-        ``delete``) in the history of its key. A key that never was in this Context takes the
-        history over that the snapshot has for it.
+        The history is kept: each value that is replaced or deleted gets one more change
+        (``restore``, ``delete``) in the history of its key. A key that was never in this Context
+        gets its history from the snapshot.
 
         Args:
-            snapshot: As `snapshot` gave it.
-            who: Who restores it.
+            snapshot: The result of `snapshot`.
+            who: Name of the writer; default: the name of this handle.
 
         Raises:
             NotJson: The snapshot is not JSON.
-            ContextTypeError: It is none of ours, or damaged; then nothing was changed.
+            ContextTypeError: The value is not a snapshot, or it is damaged; nothing was changed.
         """
         values, changes = context_history.read_snapshot(snapshot)
         who, history = self._who if who is None else checked_who(who), self._state.history
-        told: list[Change | None] = []
+        made: list[Change | None] = []
         with self._state.lock:
             for key in [key for key in self._values if key not in values]:
-                told.append(self._note(key, who, "delete", self._values[key], None))
+                made.append(self._note(key, who, "delete", self._values[key], None))
                 del self._values[key]
-            strange = history.adopted(changes)
+            new_keys = history.adopted(changes)
             for key, value in values.items():
                 old = self._values.get(key)
-                if key in strange:
+                if key in new_keys:
                     now = stamp(history.record(key, who, "restore", value, self._by))
-                    told.append(Change(key, now, who, "restore", None, unshared(value)))
+                    made.append(Change(key, now, who, "restore", None, unshared(value)))
                 elif key not in self._values or not same_json(old, value):
-                    told.append(self._note(key, who, "restore", old, value))
+                    made.append(self._note(key, who, "restore", old, value))
                 else:
                     continue
                 self._values[key] = value
-        for change in told:
-            self._tell(change)
+        for change in made:
+            self._notify(change)
 
     def __repr__(self) -> str:
         count = len(self._values)
@@ -293,35 +300,35 @@ class Context:
     def _note(
         self, key: str, who: str | None, op: Op, old: Json, new: Json, index: int | None = None
     ) -> Change | None:
-        """Write a change down, and make what is told of it."""
+        """Record a change, and return it for `on_change`; None if the handle has no callback."""
         who = self._who if who is None else checked_who(who)
         moment = self._state.record(key, who, op, index if op == "pop" else new, self._by)
         if self._on_change is None:
             return None
         return Change(key, stamp(moment), who, op, unshared(old), unshared(new), index)
 
-    def _tell(self, change: Change | None) -> None:
+    def _notify(self, change: Change | None) -> None:
         if change is not None and self._on_change is not None:
             self._on_change(change)
 
 
 class ContextLike(Protocol):
-    """The operations of `Context`, which says what each one does."""
+    """The operations of `Context`; see there for their arguments and errors."""
 
     def set(self, key: str, value: object, who: str | None = None) -> None:
         """Store a value under a key."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read the value of a key or path."""
+        """Return the value of a key or path."""
 
     def append(self, key: str, value: object, who: str | None = None) -> None:
-        """Add an item to the list under a key."""
+        """Append an item to the list under a key."""
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
         """Add to the number under a key and return the sum."""
 
     def delete(self, key: str, who: str | None = None) -> None:
-        """Remove a key and its value."""
+        """Delete a key and its value."""
 
     def pop(self, key: str, index: int = -1, who: str | None = None) -> Any:
         """Remove an item from the list under a key and return it."""
@@ -336,13 +343,13 @@ class ContextLike(Protocol):
         """Return every change of a key, oldest first."""
 
     def last_modified(self, key: str) -> str | None:
-        """Return when a key was changed last, in ISO 8601 UTC."""
+        """Return the time of the last change of a key in ISO 8601 UTC, or None."""
 
     def snapshot(self) -> dict[str, Any]:
         """Return values and history as plain JSON."""
 
     def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
-        """Make the values those of a snapshot."""
+        """Replace all values by those of a snapshot."""
 
     def __contains__(self, key: object) -> bool: ...
 

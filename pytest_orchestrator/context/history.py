@@ -1,7 +1,7 @@
 """Change history of a Context, kept as lines of JSON, and its snapshots.
 
-A line holds only what the lines before it do not tell: no old value, no place of an
-appended item. So ten thousand appends to a list cost ten thousand items.
+A line contains only what cannot be derived from the lines before it: no old value, and no index
+of an appended item. So the history of ten thousand appends to a list contains ten thousand items.
 """
 
 import time
@@ -17,10 +17,10 @@ from pytest_orchestrator.core.json_values import Json, encode, json_copy, same_j
 from pytest_orchestrator.core.keys import checked_key, text
 
 Recorder: TypeAlias = Callable[[ContextChanged, int], None]
-"""Keeps a change, and its time in microseconds, outside this process; raises where it cannot."""
+"""Records a change, with its time in microseconds, outside this process; raises on failure."""
 
 Written: TypeAlias = Callable[[str, Json], None]
-"""Sees each key with the value, or the item, that is written to it."""
+"""Receives each key with the value, or the item, that is written to it."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
@@ -28,12 +28,12 @@ _decoder: Final = msgspec.json.Decoder(tuple[int, str, Op, Any])
 
 
 class History:
-    """The changes of all keys of a Context, which guards it by its lock.
+    """Changes of all keys of a Context; callers hold the lock of the Context.
 
     Attributes:
-        written: Is called with each key and value that is written, the lock held.
-        recorder: Is called with each change before it counts, the lock held.
-        scope: Key of the recipe whose own Context it is; empty for that of a session.
+        written: Called with each key and value that is written, while the lock is held.
+        recorder: Called with each change before it becomes visible, while the lock is held.
+        scope: Key of the recipe whose Context it is; empty for the Context of the session.
     """
 
     __slots__ = ("_last", "_lines", "recorder", "scope", "written")
@@ -46,14 +46,14 @@ class History:
         self._last = 0
 
     def add(self, key: str, who: str, op: Op, payload: Json, by: str = "") -> int:
-        """Write one line; where it cannot be recorded nothing has changed.
+        """Append a change to the history; if the recorder raises, nothing has changed.
 
         Args:
             key: The key.
-            who: Who changes it.
-            op: What is done.
-            payload: The value after; for append the item, for pop its index from 0.
-            by: The node id of the step that changes it, where a step does.
+            who: Name of the writer.
+            op: The operation.
+            payload: The value after the change; for append the item, for pop its index from 0.
+            by: Node id of the step that makes the change; empty for other writers.
 
         Returns:
             The time of the change in microseconds since the epoch.
@@ -63,7 +63,7 @@ class History:
         return now
 
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
-        """Tell of a change that is about to be made, and return its time; see `add`."""
+        """Call `written` and `recorder` for a change, and return its time; see `add`."""
         now = self.now()
         if self.written is not None and op != "pop":
             self.written(key, payload)
@@ -73,19 +73,19 @@ class History:
         return now
 
     def observe(self, recorder: Recorder | None, written: Written | None) -> None:
-        """Let changes be kept, or values be seen, from now on; None leaves that as it is."""
+        """Set the recorder and the `written` callback; None leaves the present one."""
         self.recorder, self.written = recorder or self.recorder, written or self.written
 
     def now(self) -> int:
-        """Return the time in microseconds, later than at any call before."""
+        """Return the time in microseconds since the epoch, later than at any earlier call."""
         moment = time.time_ns() // 1000
-        if moment <= self._last:  # the clock stands still, or was set back
+        if moment <= self._last:  # two calls within a microsecond, or the clock was set back
             moment = self._last + 1
         self._last = moment
         return moment
 
     def adopt(self, key: str, changes: Iterable[Change]) -> None:
-        """Take over the changes of a key that has none here."""
+        """Copy the changes of a key that has no history here."""
         for change in changes:
             payload = change.index if change.op == "pop" else change.new
             moment = _moment(change.ts)
@@ -95,22 +95,22 @@ class History:
             self.passed(moment)
 
     def adopted(self, changes: Mapping[str, Iterable[Change]]) -> set[str]:
-        """Take over the changes of all keys that have none here, and return those keys."""
-        strange = {key: listed for key, listed in changes.items() if key not in self}
-        for key, listed in strange.items():
+        """Copy the changes of all keys that have no history here, and return these keys."""
+        new = {key: listed for key, listed in changes.items() if key not in self}
+        for key, listed in new.items():
             self.adopt(key, listed)
-        return set(strange)
+        return set(new)
 
     def passed(self, moment: int) -> None:
-        """Let no later change be at a moment or before it."""
+        """Advance the clock beyond a moment, so that later changes have later times."""
         self._last = max(self._last, moment)
 
     def lines(self, key: str) -> bytes | bytearray:
-        """Return the lines of a key; none where it never was."""
+        """Return the lines of a key; empty if the key never existed."""
         return self._lines.get(key, b"")
 
     def of(self, key: str) -> list[Change]:
-        """Replay the changes of a key; none of them shares anything with another.
+        """Return the changes of a key; they share no values with each other.
 
         Raises:
             ContextTypeError: The key is not text.
@@ -133,7 +133,7 @@ class History:
         return key in self._lines
 
     def __iter__(self) -> Iterator[str]:
-        """Give all keys that ever were, deleted ones too."""
+        """Iterate over all keys that ever existed, including deleted ones."""
         return iter(self._lines)
 
     def _write(self, key: str, row: bytes) -> None:
@@ -145,7 +145,7 @@ class History:
 
 
 def stamp(moment: int) -> str:
-    """Write microseconds since the epoch as ISO 8601 UTC text of fixed width."""
+    """Return microseconds since the epoch as ISO 8601 UTC text of fixed width."""
     text = (_EPOCH + moment * _TICK).isoformat(timespec="microseconds")
     return text.replace("+00:00", "Z")
 
@@ -155,7 +155,7 @@ def _moment(ts: str) -> int:
 
 
 def _replayed(key: str, rows: Iterable[tuple[int, str, Op, Any]]) -> Iterator[Change]:
-    """Tell each line as a change, with what the state before it adds."""
+    """Yield a change for each line, with the old value or index from the state before it."""
     value: Any = None
     for moment, who, op, payload in rows:
         ts = stamp(moment)
@@ -176,12 +176,13 @@ VERSION: Final = 1
 
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a snapshot holds.
+    """Format of a snapshot.
 
     Attributes:
-        version: Of this format.
+        version: Version of the format.
         values: All values by key.
-        history: The changes of all keys, deleted ones too, as `Change.as_dict` gives them.
+        history: The changes of all keys, including deleted ones, as `Change.as_dict` returns
+            them.
     """
 
     version: Literal[1]
@@ -190,7 +191,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def take_snapshot(values: Mapping[str, Json], history: History) -> dict[str, Any]:
-    """Write values and history as plain JSON that shares nothing with them."""
+    """Return a deep copy of values and history as plain JSON."""
     changes = {key: [change.as_dict() for change in history.of(key)] for key in history}
     return {
         "version": VERSION,
@@ -200,23 +201,24 @@ def take_snapshot(values: Mapping[str, Json], history: History) -> dict[str, Any
 
 
 def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Change]]]:
-    """Check a snapshot.
+    """Check a snapshot, and return its contents.
 
     Args:
-        snapshot: What is said to be one.
+        snapshot: The object to check.
 
     Returns:
-        Own copies of its values and of its changes, by key.
+        Copies of its values and of its changes, by key.
 
     Raises:
         NotJson: One of its values is not JSON.
-        ContextTypeError: It is no snapshot, or its history does not lead to its values.
+        ContextTypeError: The object is not a snapshot, or its history does not lead to its
+            values.
     """
     try:
         parts = msgspec.convert(snapshot, Snapshot)
         for key in parts.values | parts.history:
             checked_key(key)
-        changes = {key: _changes(key, told) for key, told in parts.history.items()}
+        changes = {key: _changes(key, rows) for key, rows in parts.history.items()}
     except (msgspec.ValidationError, ContextKeyError) as error:
         raise ContextTypeError(f"this is no snapshot of a Context: {error}") from error
     values = {
@@ -230,12 +232,12 @@ def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Cha
     return values, changes
 
 
-def _changes(key: str, told: list[dict[str, Any]]) -> list[Change]:
-    return [msgspec.convert({**change, "key": key}, Change) for change in told]
+def _changes(key: str, rows: list[dict[str, Any]]) -> list[Change]:
+    return [msgspec.convert({**row, "key": key}, Change) for row in rows]
 
 
 def _leads_to(key: str, changes: list[Change], value: Json) -> bool:
-    """Replay changes and compare each one, and what they end with."""
+    """Return True if replaying the changes yields the same changes and ends with the value."""
     scratch = History()
     try:
         scratch.adopt(key, changes)

@@ -1,7 +1,7 @@
 """Values and history behind Context handles, their lock, and layers of recipes.
 
-A key belongs to the layer from its first change there on, its value and its history copied
-up before; then it no longer sees what becomes of that key below. Both hold one lock.
+The first change of a key in a layer copies its value and history into the layer. From then on
+the layer does not see changes of that key in the state below. Both use the same lock.
 """
 
 import threading
@@ -22,57 +22,59 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 MOST_WHO: Final = 200
-"""Characters of the name that a writer gives itself."""
+"""Maximum length of the name of a writer, in characters."""
 _NO_NAME: Final = frozenset({*CONTROLS, 9, 10})
 
 
 class State:
-    """What is read and written only while the lock is held.
+    """Values and history of a Context, which are accessed only while the lock is held.
 
     Attributes:
         lock: The lock.
-        values: All values by key; never replaced by another mapping.
-        history: The changes that led to them.
+        values: All values by key; the mapping is never replaced by another one.
+        history: The changes of all keys.
     """
 
     __slots__ = ("history", "lock", "values")
 
     def __init__(self) -> None:
-        # Reentrant: a signal handler or a finalizer may read the Context at any line of ours.
+        # Reentrant: a signal handler or a finalizer may read the Context while this thread
+        # holds the lock.
         self.lock = threading.RLock()
         self.values: MutableMapping[str, Json] = {}
         self.history = History()
 
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
-        """Write a change down that is about to be made; the rest is as for `History.add`."""
+        """Record a change that is about to be made; see `History.add`."""
         return self.history.add(key, who, op, payload, by)
 
     def writable(self, key: str) -> str:
-        """Return a key that may be written; one that is there has been checked before."""
+        """Return a key after the checks before a write; an existing key was checked earlier."""
         return key if type(key) is str and key in self.values else checked_key(key)
 
     def existing(self, key: object) -> str:
-        """Return a key that is there.
+        """Return a key that exists.
 
         Raises:
-            ContextKeyError: It is not; the text names the nearest one that is.
+            ContextKeyError: The key is missing; the text names the most similar key.
         """
         if isinstance(key, str) and key in self.values:
             return str.__str__(key)
         raise self.missing(key)
 
     def missing(self, key: object) -> ContextKeyError:
-        """Make the error for a key that is not there."""
+        """Return the error for a missing key."""
         near = nearest(str(key), self.values) or ("" if self.values else "; it is empty")
         return ContextKeyError(f"no key {key!r} in the context{near}")
 
 
 def checked_who(who: str) -> str:
-    """Return the name that a writer gives itself, if it can be shown on a line; mostly at once.
+    """Return the name of a writer after a check that it can be shown on one line.
 
     Raises:
-        ContextTypeError: It is not text, is too long, or has control characters.
-        NotJson: It has lone surrogates.
+        ContextTypeError: The name is not text, is longer than 200 characters, or has control
+            characters.
+        NotJson: The name has lone surrogates.
     """
     if type(who) is str and len(who) <= MOST_WHO and who.isascii() and who.isprintable():
         return who
@@ -85,11 +87,11 @@ def checked_who(who: str) -> str:
 
 
 def named(who: str) -> str:
-    """Return the name of a handle, which a recipe or pytest gives it.
+    """Return the name of a handle after a check that it is text.
 
     Raises:
-        ContextTypeError: It is not text.
-        NotJson: It has lone surrogates.
+        ContextTypeError: The name is not text.
+        NotJson: The name has lone surrogates.
     """
     if type(who) is str and who.isascii():
         return who
@@ -99,26 +101,26 @@ def named(who: str) -> str:
 
 
 def total(key: str, old: Json, by: float) -> int | float:
-    """Add to the number under a key.
+    """Return the sum of the number under a key and an increment.
 
     Raises:
-        ContextTypeError: What stands there is no number.
-        NotJson: The sum is no finite number.
+        ContextTypeError: The value under the key is not a number.
+        NotJson: The sum is not a finite number.
     """
     if type(old) not in (int, float):
         raise ContextTypeError(f"increment needs a number; {key!r} is {kind(old)}")
     try:
         return cast("float", json_copy(cast("float", old) + by, "the sum"))
-    except OverflowError:  # of an integer beyond all floats and a float
+    except OverflowError:  # a float plus an integer that is larger than any float
         raise NotJson("the sum is too large for a number with a point; store integers") from None
 
 
 def item_of(key: str, items: Json, index: int) -> tuple[list[Json], int]:
-    """Return the list under a key, and the place in it, from 0, that an index means.
+    """Return the list under a key, and the index as a number from 0.
 
     Raises:
-        ContextTypeError: There is no list.
-        ContextKeyError: It has no such place.
+        ContextTypeError: The value is not a list.
+        ContextKeyError: The list has no item at the index.
     """
     if not isinstance(items, list):
         raise ContextTypeError(f"pop needs a list; {key!r} is {kind(items)}")
@@ -128,12 +130,12 @@ def item_of(key: str, items: Json, index: int) -> tuple[list[Json], int]:
 
 
 class Layer(State):
-    """The state of a layer.
+    """State of a layer.
 
     Args:
-        below: The state below it, which nothing that happens here changes.
-        scope: Key of the recipe that it belongs to; what is written to a layer of no recipe
-            is not recorded.
+        below: The state below the layer; changes of the layer never change it.
+        scope: Key of the recipe of the layer; changes of a layer without a recipe are not
+            recorded.
     """
 
     __slots__ = ("_own",)
@@ -147,7 +149,7 @@ class Layer(State):
         self.values = _Values(below.values, self._own, self.history, self.lock)
 
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
-        """Write a change down; the key belongs to the layer from now on."""
+        """Record a change; before the first change of a key, copy the key into the layer."""
         if not self.history.has_own(key):
             if key in self.values:
                 self._own[key] = unshared(self.values[key])
@@ -156,7 +158,7 @@ class Layer(State):
 
 
 class _Histories(History):
-    """The changes of the keys of a layer, and below them those of the other keys."""
+    """History of the keys that the layer has changed; for other keys, that of the state below."""
 
     __slots__ = ("_below",)
 
@@ -167,23 +169,23 @@ class _Histories(History):
         self._below = below
 
     def has_own(self, key: str) -> bool:
-        """Tell whether a key belongs to the layer."""
+        """Return True if the layer has changed the key."""
         return super().__contains__(key)
 
     def copy_up(self, key: str) -> None:
-        """Let a key belong to the layer, with all that happened to it below."""
+        """Copy the history of a key from the state below into the layer."""
         self._lines[key] = bytearray(self._below.lines(key))
 
     def lines(self, key: str) -> bytes | bytearray:
-        """Return the lines of a key, wherever it belongs."""
+        """Return the lines of a key, from the layer or from the state below."""
         return super().lines(key) if self.has_own(key) else self._below.lines(key)
 
     def now(self) -> int:
-        """Return the time by the one clock of both, so that the changes of a key rise."""
+        """Return the time of the shared clock, so that the times of a key increase."""
         return self._below.now()
 
     def passed(self, moment: int) -> None:
-        """Let the clock of both go on after a moment."""
+        """Advance the shared clock beyond a moment."""
         self._below.passed(moment)
 
     def __contains__(self, key: str) -> bool:
@@ -195,7 +197,7 @@ class _Histories(History):
 
 
 class _Values(MutableMapping[str, Json]):
-    """The values of a layer, and below them those of the other keys."""
+    """Values of the keys that the layer has changed; for other keys, those of the state below."""
 
     def __init__(
         self,
@@ -210,7 +212,8 @@ class _Values(MutableMapping[str, Json]):
         self._lock = lock
 
     def __getitem__(self, key: str) -> Json:
-        # A Context reads scalars without its lock; a key may be copied up meanwhile.
+        # A Context reads scalars without holding the lock, while another thread may copy the
+        # key into the layer.
         with self._lock:
             return self._own[key] if self._is_own(key) else self._below[key]
 

@@ -16,17 +16,17 @@ ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
 TOKEN: Final = "ORCHESTRATOR_TOKEN"  # noqa: S105  # the name of a variable
 FILE: Final = ".orchestrator/server.json"
 PATIENCE: Final = 10.0
-"""Seconds after which nobody is taken to listen at an address."""
+"""Seconds to wait for a connection to an address."""
 _CURE: Final = "start one by `pytest-orchestrator serve`, or `pytest --recipe-serve`"
 
 
 class ServerAddress(NamedTuple):
-    """What a client must know.
+    """Address and token of a Context server.
 
     Attributes:
         address: ``host:port``, or the path of a Unix socket.
         token: The token.
-        origin: Where that was found, for messages; may be empty.
+        origin: Source of the address, for messages; may be empty.
     """
 
     address: str
@@ -37,26 +37,26 @@ class ServerAddress(NamedTuple):
         """Connect to the server.
 
         Args:
-            patience: Seconds after which nobody is taken to listen.
+            patience: Seconds to wait for the connection.
 
         Raises:
-            ContextUnreachable: Nobody listens, or the address is none.
+            ContextUnreachable: No server listens at the address, or the address is invalid.
         """
         shown = f"{self.address}{self.origin and f' ({self.origin})'}"
         try:
             if "/" in self.address:
                 return _connected_to_path(self.address)
-            host, port = _parts(self.address)
+            host, port = _host_and_port(self.address)
             link = socket.create_connection((host, port), timeout=patience)
         except ValueError:
             raise ContextUnreachable(
                 f"{shown} is no address; write host:port, or the path of a Unix socket"
             ) from None
         except OSError as error:
-            why = error.strerror or str(error)
-            told = ContextUnreachable(f"no Context is served at {shown}: {why}; {_CURE}")
-            told.errno = error.errno
-            raise told from None
+            reason = error.strerror or str(error)
+            unreachable = ContextUnreachable(f"no Context is served at {shown}: {reason}; {_CURE}")
+            unreachable.errno = error.errno
+            raise unreachable from None
         link.settimeout(None)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -70,26 +70,30 @@ def find_server(
     environ: Mapping[str, str] = os.environ,
     folder: Path | None = None,
 ) -> ServerAddress:
-    """Find out where a Context is served.
+    """Return the address and token of the Context server.
+
+    The sources are, in this order: the arguments, the environment, and the file
+    ``.orchestrator/server.json``.
 
     Args:
-        address: The address, where it is known.
-        token: The token, where it is known.
-        environ: The environment, which is asked next.
-        folder: Where to look for the file last, and in all folders above; default: here.
+        address: The address, if it is known.
+        token: The token, if it is known.
+        environ: The environment variables.
+        folder: Folder that is searched for the file, with all folders above it; default: the
+            working directory.
 
     Raises:
-        ContextUnreachable: It is nowhere told.
+        ContextUnreachable: No source contains an address.
     """
     if address is None and ADDRESS in environ:
-        given = environ.get(TOKEN, "") if token is None else token
-        return ServerAddress(environ[ADDRESS], given, f"of {ADDRESS}")
+        env_token = environ.get(TOKEN, "") if token is None else token
+        return ServerAddress(environ[ADDRESS], env_token, f"of {ADDRESS}")
     if address is not None and (token is not None or environ.get(ADDRESS) == address):
         return ServerAddress(address, environ.get(TOKEN, "") if token is None else token)
-    path = _file(Path.cwd() if folder is None else folder)
-    told = None if path is None else _read(path)
-    if told is not None and address in (None, told.address):
-        return told if token is None else told._replace(token=token)
+    path = _address_file(Path.cwd() if folder is None else folder)
+    from_file = None if path is None else _read(path)
+    if from_file is not None and address in (None, from_file.address):
+        return from_file if token is None else from_file._replace(token=token)
     if address is not None:
         return ServerAddress(address, environ.get(TOKEN, ""))
     raise ContextUnreachable(
@@ -99,7 +103,7 @@ def find_server(
 
 
 class AddressFile:
-    """The file that says where a Context is served, for as long as it is.
+    """File with the address and token of a Context server, while the server runs.
 
     Args:
         path: The file; only its owner may read it.
@@ -109,14 +113,14 @@ class AddressFile:
 
     def __init__(self, path: Path, address: str, token: str) -> None:
         self.path = path
-        told = {"address": address, "token": token, "pid": os.getpid()}
-        self._text = json.dumps(told, indent=2) + "\n"
+        content = {"address": address, "token": token, "pid": os.getpid()}
+        self._text = json.dumps(content, indent=2) + "\n"
 
     def put_up(self) -> None:
-        """Write it, in place of any other.
+        """Write the file, and replace an existing one.
 
         Raises:
-            OSError: That cannot be done.
+            OSError: The file cannot be written.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         ignored = self.path.with_name(".gitignore")
@@ -131,7 +135,7 @@ class AddressFile:
         new.replace(self.path)
 
     def take_down(self) -> None:
-        """Remove it, unless another server has put its own in its place."""
+        """Remove the file, unless another server has replaced it."""
         with contextlib.suppress(OSError, ValueError):
             if self.path.read_text(encoding="utf-8") == self._text:
                 self.path.unlink()
@@ -147,11 +151,11 @@ def _connected_to_path(path: str) -> socket.socket:
     return link
 
 
-def _parts(address: str) -> tuple[str, int]:
-    """Take ``host:port`` apart.
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Split ``host:port``.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The address has another form.
     """
     host, colon, port = address.rpartition(":")
     number = int(port) if colon and port.isascii() and port.isdigit() else -1
@@ -160,15 +164,15 @@ def _parts(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), number
 
 
-def _file(folder: Path) -> Path | None:
-    paths = (one / FILE for one in (folder, *folder.parents))
+def _address_file(folder: Path) -> Path | None:
+    paths = (parent / FILE for parent in (folder, *folder.parents))
     return next((path for path in paths if path.is_file()), None)
 
 
 def _read(path: Path) -> ServerAddress:
     try:
-        told = json.loads(files.text(path))
-        return ServerAddress(str(told["address"]), str(told["token"]), f"of {path}")
+        content = json.loads(files.text(path))
+        return ServerAddress(str(content["address"]), str(content["token"]), f"of {path}")
     except OSError as error:
         raise ContextUnreachable(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, LookupError, TypeError):
@@ -182,26 +186,27 @@ _LONGEST_PATH: Final = 107
 
 
 class CannotListen(OrchestratorError, OSError):
-    """A Context cannot be served at the address that was asked for."""
+    """A server cannot listen at the requested address."""
 
     slug = "cannot-listen"
 
 
 def listen_tcp(host: str, port: int) -> socket.socket:
-    """Listen at a port.
+    """Return a socket that listens at a TCP port.
 
     Raises:
-        CannotListen: It is taken, not allowed, or on no address of this machine.
+        CannotListen: The port is in use or not allowed, or the host is not an address of this
+            machine.
     """
-    where = shown(host, port)
+    place = shown(host, port)
     if port not in range(65536):
-        raise CannotListen(f"cannot serve at {where}: a port is at most 65535")
+        raise CannotListen(f"cannot serve at {place}: a port is at most 65535")
     try:
         family, kind, number, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise CannotListen(f"cannot serve at {where}: {error}") from None
+        raise CannotListen(f"cannot serve at {place}: {error}") from None
     listener = socket.socket(family, kind, number)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -209,17 +214,17 @@ def listen_tcp(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise CannotListen(f"cannot serve at {where}: {_why(error)}") from None
+        raise CannotListen(f"cannot serve at {place}: {_reason(error)}") from None
     return listener
 
 
 def listen_unix(path: Path) -> socket.socket:
-    """Listen at a Unix socket, which only its owner may connect to.
+    """Return a socket that listens at a Unix socket path; only the owner may connect to it.
 
-    What nobody listens at any more is replaced.
+    A socket file at which no process listens any more is replaced.
 
     Raises:
-        CannotListen: It is taken, too long, or its folder is not there.
+        CannotListen: The path is in use or too long, or its folder does not exist.
     """
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise CannotListen(
@@ -227,30 +232,30 @@ def listen_unix(path: Path) -> socket.socket:
         )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if path.is_socket() and not _answers(path):
+        if path.is_socket() and not _is_listening(path):
             path.unlink()
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise CannotListen(f"cannot serve at {path}: {_why(error)}") from None
+        raise CannotListen(f"cannot serve at {path}: {_reason(error)}") from None
     return listener
 
 
 def address(listener: socket.socket) -> str:
-    """Return where a socket listens, as clients write it."""
+    """Return the address of a listening socket, as clients write it."""
     name = listener.getsockname()
     return name if isinstance(name, str) else shown(name[0], name[1])
 
 
 def shown(host: str, port: int) -> str:
-    """Write a host and a port in one word."""
+    """Return ``host:port``, with brackets around an IPv6 host."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def close_listener(listener: socket.socket) -> None:
-    """Listen no more, in forks neither, and take a Unix socket away."""
+    """Stop listening, also in forks of this process, and remove the file of a Unix socket."""
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     if listener.family == socket.AF_UNIX:
@@ -259,12 +264,12 @@ def close_listener(listener: socket.socket) -> None:
     listener.close()
 
 
-def _answers(path: Path) -> bool:
+def _is_listening(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         return caller.connect_ex(str(path)) == 0
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "something else listens there; end it, or take another port (0 is any free one)"
     if error.errno == errno.EADDRNOTAVAIL:
@@ -273,6 +278,6 @@ def _why(error: OSError) -> str:
 
 
 class ContextUnreachable(OrchestratorError, ConnectionError):
-    """The process that keeps the Context cannot be asked."""
+    """The process that keeps the Context cannot be reached."""
 
     slug = "context-unreachable"

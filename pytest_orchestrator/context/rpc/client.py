@@ -1,11 +1,11 @@
 """Client of a Context in another process; same results, errors and texts.
 
-A value is checked here, in the words of the Context, since JSON would quietly make a list
-of a tuple. All that depends on the state is said by who keeps it.
+Values are checked in this process, with the same error texts, since JSON would silently turn a
+tuple into a list. All errors that depend on the state come from the server.
 
-One request is answered before the next is sent, whichever threads ask. A signal handler or
-a finalizer may ask in the middle of it, and one that an exception interrupts is forgotten:
-replies are told apart by their numbers.
+Each request is answered before the next one is sent, also with several threads. A signal handler
+or a finalizer may send a request while another one waits for its reply, and a request that an
+exception interrupts is dropped: the numbers of replies show which request they belong to.
 """
 
 import contextlib
@@ -45,25 +45,25 @@ from pytest_orchestrator.core.keys import checked_key
 
 _CHUNK: Final = 1 << 16
 _ENDLESS: Final = 1 << 62
-_WAKING: Final = request_line(Request(op="missed"))
+_WAKE_UP: Final = request_line(Request(op="missed"))
 
 
 class Connection(Protocol):
-    """What a connected, blocking socket can do, and `Pipes` too."""
+    """The methods of a connected, blocking socket that the client uses."""
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Send some of it and return how many bytes."""
+        """Send some of the bytes and return their number."""
 
     def recv(self, size: int, /) -> bytes:
-        """Wait for some bytes; nothing where the other side has closed."""
+        """Wait for bytes and return them; empty if the other side has closed."""
 
 
 class Pipes:
     """Two file descriptors as one connection.
 
     Attributes:
-        reader: Where replies come from.
-        writer: Where requests go.
+        reader: File descriptor from which replies are read.
+        writer: File descriptor to which requests are written.
     """
 
     def __init__(self, reader: int, writer: int) -> None:
@@ -71,19 +71,19 @@ class Pipes:
         self.writer = writer
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Send some of it and return how many bytes."""
+        """Send some of the bytes and return their number."""
         return os.write(self.writer, data)
 
     def recv(self, size: int, /) -> bytes:
-        """Wait for some bytes; nothing where the other side has closed."""
+        """Wait for bytes and return them; empty if the other side has closed."""
         return os.read(self.reader, size)
 
 
 class ClosedConnection:
-    """What was a connection, until its user closed it."""
+    """Connection of a Context that its user has closed; every use raises."""
 
     def send(self, data: bytes | memoryview, /) -> int:  # noqa: ARG002
-        """Send nothing.
+        """Raise an error.
 
         Raises:
             ContextUnreachable: Always.
@@ -91,21 +91,21 @@ class ClosedConnection:
         raise ContextUnreachable("this Context was closed; connect again to use it")
 
     def recv(self, size: int, /) -> bytes:  # noqa: ARG002
-        """Have nothing."""
+        """Return no bytes, as of a closed connection."""
         return b""
 
 
 class _Process:
-    """This process; another object in each fork, which is quicker to see than its pid."""
+    """Identity of this process; each fork has a new object, which is faster than `getpid`."""
 
-    here: "_Process"
+    current: "_Process"
 
     def __init__(self) -> None:
         self.pid = os.getpid()
 
     @classmethod
     def renew(cls) -> None:
-        cls.here = cls()
+        cls.current = cls()
 
 
 _Process.renew()
@@ -114,19 +114,19 @@ if hasattr(os, "register_at_fork"):
 
 
 class Exchange:
-    """The client's side of one connection.
+    """Client side of one connection.
 
-    It may be made before a fork: it belongs to the process that asks first, and its forks
-    are refused, since two would read each other's replies.
+    It may be created before a fork. The process that sends the first request owns it, and forks
+    of that process are refused, since two processes would read each other's replies.
 
     Attributes:
-        connection: What carries the lines; whoever made it closes it.
-        token: What each request shows.
+        connection: The connection; its creator closes it.
+        token: The token in each request.
     """
 
     __slots__ = (
         "_is_half_sent",
-        "_is_unsure",
+        "_is_interrupted",
         "_lines",
         "_lock",
         "_numbers",
@@ -143,9 +143,9 @@ class Exchange:
         self._lock = threading.RLock()
         self._lines = LineBuffer(_ENDLESS)
         self._numbers = itertools.count(1)
-        # By number of the request; more than one where one interrupts another in its thread.
+        # By number of the request; several if one interrupts another in the same thread.
         self._replies: dict[int, Reply | None] = {}
-        self._is_unsure = False
+        self._is_interrupted = False
         self._is_half_sent = False
 
     def ask(
@@ -160,25 +160,26 @@ class Exchange:
         """Send a request and wait for its reply.
 
         Args:
-            op: The operation; it and the rest as in `Request`.
+            op: The operation; see `Request` for it and the other arguments.
             path: The key or path.
             value: Plain JSON.
-            index: For pop, the place in the list.
-            who: Who changes the Context.
-            token: Of another handle than the connection's own.
+            index: Index of the item, for pop.
+            who: Name of the writer.
+            token: Token of another handle; default: the token of the connection.
 
         Returns:
-            The reply, be it an error.
+            The reply, which may be an error reply.
 
         Raises:
-            ContextUnreachable: Nobody answers.
-            UnicodeEncodeError: `path` or `who` have lone surrogates; nothing was sent.
+            ContextUnreachable: The server has closed the connection or sent an invalid reply, or
+                this process may not use it.
+            UnicodeEncodeError: `path` or `who` has lone surrogates; nothing was sent.
         """
-        if self._process is not _Process.here:
-            self._own()
+        if self._process is not _Process.current:
+            self._claim_for_this_process()
         number = next(self._numbers)
-        known = self.token if token is None else token
-        line = request_line(Request(number, op, path, value, index, who, known))
+        shown_token = self.token if token is None else token
+        line = request_line(Request(number, op, path, value, index, who, shown_token))
         with self._lock:
             replies = self._replies
             try:
@@ -189,34 +190,34 @@ class Exchange:
                 if len(replies) > 1:
                     self._wake()
             except BaseException:
-                self._is_unsure = True
+                self._is_interrupted = True
                 raise
             finally:
                 replies.pop(number, None)
-            self._is_unsure = False
+            self._is_interrupted = False
             return reply
 
-    def _own(self) -> None:
+    def _claim_for_this_process(self) -> None:
         if self._process is None:
-            self._process = _Process.here
-        # Of threads that ask first at once, another may have been here already.
-        if self._process is not _Process.here:
+            self._process = _Process.current
+        # Another thread may have set it just before.
+        if self._process is not _Process.current:
             raise ContextUnreachable(
                 f"the Context is used by process {self._process.pid}, and a process that it "
                 "forked cannot use it too; hand over the values that it needs and that it finds"
             )
 
     def _send(self, line: bytes) -> None:
-        if self._is_unsure or len(self._replies) > 1:
+        if self._is_interrupted or len(self._replies) > 1:
             if self._is_half_sent:
                 raise ContextUnreachable("a longer request is just being sent; ask again after it")
-            line = b"\n" + line  # ends what an interrupted request may have left of itself
+            line = b"\n" + line  # ends an interrupted request, which may be sent in part
         try:
             sent = self.connection.send(line)
             if sent < len(line):
                 self._send_rest(memoryview(line)[sent:])
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise _gone() from error
+            raise _closed_error() from error
 
     def _send_rest(self, rest: memoryview) -> None:
         self._is_half_sent = True
@@ -230,28 +231,28 @@ class Exchange:
         try:
             data = self.connection.recv(_CHUNK)
         except ConnectionResetError as error:
-            raise _gone() from error
+            raise _closed_error() from error
         if not data:
-            raise _gone()
+            raise _closed_error()
         for line in self._lines.feed(data):
             try:
                 reply = reply_of(line)
             except ValueError as error:
-                if self._is_unsure:
-                    continue  # the rest of a reply that was interrupted
+                if self._is_interrupted:
+                    continue  # the rest of the reply to an interrupted request
                 raise ContextUnreachable(f"what answers is no Context: {error}") from error
             if reply.id in self._replies:
                 self._replies[reply.id] = reply
 
     def _wake(self) -> None:
-        """Let the request that this one interrupted see its reply, which came before this one's.
+        """Wake the request that this one interrupted, whose reply has already been read.
 
-        It may still wait for bytes that have been read by now, so it gets others.
+        It may still wait for bytes that this request has read, so another reply is caused.
         """
-        self._send(_WAKING)
+        self._send(_WAKE_UP)
 
 
-def _gone() -> ContextUnreachable:
+def _closed_error() -> ContextUnreachable:
     return ContextUnreachable("the process that keeps the Context has closed the connection")
 
 
@@ -259,30 +260,30 @@ _ERRORS: Final = {
     error.slug: error
     for error in (ContextKeyError, ContextTypeError, JournalError, NotJson, RequestRefused)
 }
-_READING: Final = {"get", "contains", "history", "last_modified"}
+_READ_OPERATIONS: Final = {"get", "contains", "history", "last_modified"}
 
 
 class RemoteContext(Context):
-    """A `Context` that another process keeps; see there for what each operation does.
+    """Client of a `Context` in another process; see `Context` for the operations.
 
-    Any number of threads may use it, and one process: the first that asks, which may be a
-    fork of the one that made it.
+    Thread-safe. Only one process may use it: the one that sends the first request, which may be
+    a fork of the process that created it.
     """
 
-    __slots__ = ("_exchange", "_name", "_own")
+    __slots__ = ("_exchange", "_name", "_owned_socket")
 
     def __init__(self, connection: Connection, who: str | None = None, token: str = "") -> None:
-        """Use a connection, which stays the caller's to close.
+        """Use an existing connection; the caller closes it.
 
         Args:
-            connection: A connected socket that blocks, or `Pipes`.
-            who: Who changes the Context, where a call does not say so; default: the name
-                that the server's handle has.
-            token: The password of the server.
+            connection: A connected, blocking socket, or `Pipes`.
+            who: Name of the writer, unless a call names another one; default: the name of the
+                server's handle.
+            token: The token of the server.
         """
         self._exchange = Exchange(connection, token)
         self._name = who
-        self._own: socket.socket | None = None
+        self._owned_socket: socket.socket | None = None
 
     @classmethod
     def connect(
@@ -293,64 +294,64 @@ class RemoteContext(Context):
         timeout: float | None = None,
         patience: float = rpc_address.PATIENCE,
     ) -> "RemoteContext":
-        """Use the Context that a server offers.
+        """Connect to a Context server.
 
         Args:
-            address: ``host:port``, or the path of a Unix socket; default: what
-                ``ORCHESTRATOR_ADDRESS`` says, or ``.orchestrator/server.json`` in this folder
-                or one above.
-            token: The server's token; default: from the same place.
-            who: Who changes the Context; default: whose the token is.
-            timeout: Seconds after which an answer is not waited for any more; default: for ever.
-            patience: Seconds after which nobody is taken to listen.
+            address: ``host:port``, or the path of a Unix socket; default: the value of
+                ``ORCHESTRATOR_ADDRESS``, or ``.orchestrator/server.json`` in this folder or one
+                above.
+            token: The token of the server; default: from the same source as the address.
+            who: Name of the writer; default: the owner of the token.
+            timeout: Seconds to wait for a reply; default: no limit.
+            patience: Seconds to wait for the connection.
 
         Returns:
-            The Context, to be closed, or used in a ``with`` statement.
+            The Context; close it, or use it in a ``with`` statement.
 
         Raises:
-            ContextUnreachable: Nobody listens, or it is nowhere told where.
+            ContextUnreachable: No server listens at the address, or no address is known.
             RequestRefused: The token is wrong.
         """
-        where = rpc_address.find_server(address, token)
-        link = where.connected(patience)
+        server = rpc_address.find_server(address, token)
+        link = server.connected(patience)
         link.settimeout(timeout)
-        remote = cls(link, None if who is None else checked_who(who), where.token)
-        remote._own = link
+        remote = cls(link, None if who is None else checked_who(who), server.token)
+        remote._owned_socket = link
         try:
-            remote.missed  # noqa: B018  # a first request, short as it must be, shows the token
+            remote.missed  # noqa: B018  # the first request must be short; it sends the token
         except BaseException:
             link.close()
             raise
         return remote
 
     def show(self, token: str) -> None:
-        """Be who has another token, from the next request on."""
+        """Use another token from the next request on."""
         self._exchange.token = token
 
     def close(self) -> None:
-        """Close the connection that `connect` has made."""
-        if self._own is not None:
-            self._own.close()
+        """Close the connection if `connect` has made it."""
+        if self._owned_socket is not None:
+            self._owned_socket.close()
             self._exchange.connection = ClosedConnection()
 
-    def hang_up(self) -> None:
-        """Let nobody wait for an answer any more; from any thread."""
-        if self._own is not None:
+    def shut_down(self) -> None:
+        """Shut the socket down, so that a blocked request returns at once. Thread-safe."""
+        if self._owned_socket is not None:
             with contextlib.suppress(OSError):
-                self._own.shutdown(socket.SHUT_RDWR)
+                self._owned_socket.shutdown(socket.SHUT_RDWR)
 
     def request(self, name: str, value: Any = None) -> Any:
-        """Send another request than one for the Context, as xdist and Dask have them.
+        """Send a request that is not an operation of the Context (for xdist and Dask workers).
 
         Args:
-            name: What for.
+            name: Name of the operation.
             value: Plain JSON.
 
         Returns:
-            What it answers.
+            The result.
 
         Raises:
-            OrchestratorError: It is refused.
+            OrchestratorError: The request was refused.
         """
         return self._ask(name, value=value).value
 
@@ -364,19 +365,23 @@ class RemoteContext(Context):
         self,
         who: str,
         on_change: Callable[[Change], None] | None = None,
-        by: str = "",  # noqa: ARG002 # its keeper knows
+        by: str = "",  # noqa: ARG002 # the server sets it
     ) -> "RemoteContext":
-        """Make another handle on the same state; of changes only its keeper can tell."""
+        """Return another handle on the same state; it cannot report changes.
+
+        Raises:
+            ContextTypeError: `on_change` is given.
+        """
         if on_change is not None:
-            raise ContextTypeError("changes of a Context elsewhere are told where it is kept")
+            raise ContextTypeError("a remote Context does not report changes; its server does")
         handle = RemoteContext.__new__(RemoteContext)
         handle._exchange, handle._name = self._exchange, checked_who(who)  # noqa: SLF001
-        handle._own = None  # noqa: SLF001
+        handle._owned_socket = None  # noqa: SLF001
         return handle
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Paths that were asked for through the server's handle and not there."""
+        """Paths that were read through the server's handle and did not exist."""
         return tuple(self._ask("missed").value)
 
     def set(self, key: str, value: object, who: str | None = None) -> None:
@@ -384,7 +389,7 @@ class RemoteContext(Context):
         self._ask("set", key, json_copy(value), who=who)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Read the value of a key or path."""
+        """Return the value of a key or path."""
         reply = self._ask("get", key)
         return default if reply.missing else reply.value
 
@@ -398,7 +403,7 @@ class RemoteContext(Context):
         return iter(self.keys())
 
     def append(self, key: str, value: object, who: str | None = None) -> None:
-        """Add an item to the list under a key."""
+        """Append an item to the list under a key."""
         self._ask("append", key, json_copy(value, depth=MAX_DEPTH - 1), who=who)
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
@@ -406,7 +411,7 @@ class RemoteContext(Context):
         return cast("float", self._ask("increment", key, json_copy(by, "by"), who=who).value)
 
     def delete(self, key: str, who: str | None = None) -> None:
-        """Remove a key and its value."""
+        """Delete a key and its value."""
         self._ask("delete", key, who=who)
 
     def pop(self, key: str, index: int = -1, who: str | None = None) -> Any:
@@ -428,7 +433,7 @@ class RemoteContext(Context):
         return cast("list[dict[str, Any]]", self._ask("history", key).value or [])
 
     def last_modified(self, key: str) -> str | None:
-        """Return when a key was changed last, in ISO 8601 UTC."""
+        """Return the time of the last change of a key in ISO 8601 UTC, or None."""
         return cast("str | None", self._ask("last_modified", key).value)
 
     def snapshot(self) -> dict[str, Any]:
@@ -436,7 +441,7 @@ class RemoteContext(Context):
         return cast("dict[str, Any]", self._ask("snapshot").value)
 
     def restore(self, snapshot: dict[str, Any], who: str | None = None) -> None:
-        """Make the values those of a snapshot."""
+        """Replace all values by those of a snapshot."""
         history.read_snapshot(snapshot)
         plain = json_copy(snapshot, "snapshot", protocol.MAX_DEPTH)
         self._ask("restore", value=plain, who=who)
@@ -457,8 +462,8 @@ class RemoteContext(Context):
             who = _plain_who(who)
         try:
             reply = self._reply(op, path, value, index, who)
-        except UnicodeEncodeError:  # lone surrogates, which no key has
-            if op in _READING:
+        except UnicodeEncodeError:  # lone surrogates, which no existing key has
+            if op in _READ_OPERATIONS:
                 return Reply(ok=True, value=None, missing=True)
             checked_key(path)
             checked_who(who)
@@ -469,7 +474,7 @@ class RemoteContext(Context):
 
 
 def _plain_path(path: object) -> Path:
-    """Make of a path what JSON has, or raise what the Context would say of it."""
+    """Return a path that JSON can hold, or raise the error that the Context would raise."""
     if isinstance(path, str):
         return str.__str__(path)
     if path is None or type(path) in (bool, int):

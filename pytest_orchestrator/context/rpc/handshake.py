@@ -1,6 +1,6 @@
 """Handshake loop for unauthenticated connections, and the limits of a server.
 
-One thread holds all of them, each with a bounded buffer and a deadline.
+One thread handles all of these connections, each with a bounded buffer and a deadline.
 """
 
 import contextlib
@@ -24,14 +24,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a server.
 
     Attributes:
-        connections: Open at once, at most; a quarter of the files that the process may open
-            is not exceeded either. Where there is no place, the longest silent one is closed.
-        line: Bytes of a request.
-        first_line: Bytes of the first request, which has to show a token.
-        waiting: Bytes that all who have shown no token may have sent, together.
-        hello: Seconds until the first request must be complete.
-        idle: Seconds without a request after which a connection is closed; None is for ever.
-        sending: Seconds for which nobody takes a reply.
+        connections: Maximum number of open connections; it is also limited to a quarter of the
+            files that the process may open. At the limit, the connection that has been silent
+            longest is closed.
+        line: Maximum bytes of a request.
+        first_line: Maximum bytes of the first request, which must contain a token.
+        waiting: Maximum bytes received from all unauthenticated connections together.
+        hello: Seconds within which the first request must be complete.
+        idle: Seconds without a request after which a connection is closed; None for no limit.
+        sending: Seconds after which a connection whose client does not read a reply is closed.
     """
 
     connections: int = 1_000
@@ -44,38 +45,39 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CHUNK: Final = 1 << 16
-_LEAVING: Final = 1.0
-"""Seconds for one that was refused to read why; it is not listened to any more."""
-_SHORT_OF_FILES: Final = 0.1
+_REFUSED_SECONDS: Final = 1.0
+"""Seconds for a refused client to read the reply; its further input is discarded."""
+_PAUSE_WITHOUT_FILES: Final = 0.1
 
 
 class _PendingConnection:
-    """A connection that has shown no token.
+    """State of an unauthenticated connection.
 
     Attributes:
-        until: When it is closed, by ``time.monotonic``.
-        said: What it has sent.
-        leaves: It was refused.
+        deadline: Deadline at which the connection is closed, by ``time.monotonic``.
+        received: The bytes received so far.
+        is_refused: True if the connection was refused.
     """
 
-    __slots__ = ("leaves", "said", "until")
+    __slots__ = ("deadline", "is_refused", "received")
 
-    def __init__(self, until: float) -> None:
-        self.until = until
-        self.said = bytearray()
-        self.leaves = False
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.received = bytearray()
+        self.is_refused = False
 
 
 class HandshakeLoop:
-    """Accepts connections, and lets those in that show a token.
+    """Accepts connections, and passes those with a valid token on.
 
     Args:
-        listener: The listening socket; closed by whoever made it.
+        listener: The listening socket; the caller closes it.
         limits: The limits.
-        known: Looks a token up; raises `RequestRefused`.
-        enter: Takes a connection that has shown one, with all that it has sent.
-        make_room: Closes the longest silent of those that are in; False where there is none.
-        inside: Counts those that are in.
+        check_token: Checks a token; raises `RequestRefused` if it is invalid.
+        admit: Called with each authenticated connection and all bytes received from it.
+        make_room: Closes the authenticated connection that has been silent longest; returns
+            False if none exists.
+        count_admitted: Returns the number of authenticated connections.
     """
 
     def __init__(
@@ -83,144 +85,149 @@ class HandshakeLoop:
         listener: socket.socket,
         limits: Limits,
         *,
-        known: Callable[[str], object],
-        enter: Callable[[socket.socket, bytes], None],
+        check_token: Callable[[str], object],
+        admit: Callable[[socket.socket, bytes], None],
         make_room: Callable[[], bool],
-        inside: Callable[[], int],
+        count_admitted: Callable[[], int],
     ) -> None:
         self._listener, self._limits = listener, limits
-        self._known, self._enter = known, enter
-        self._make_room, self._inside = make_room, inside
-        self._most = _most(limits)
-        self._visitors: dict[socket.socket, _PendingConnection] = {}
-        self._said = 0
-        self._bell, self._rope = socket.socketpair()
-        self._open = True
+        self._check_token, self._admit = check_token, admit
+        self._make_room, self._count_admitted = make_room, count_admitted
+        self._connection_limit = _connection_limit(limits)
+        self._pending: dict[socket.socket, _PendingConnection] = {}
+        self._received = 0
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._is_running = True
 
     @property
     def sockets(self) -> list[socket.socket]:
-        """All that a fork must not keep open."""
-        return [self._bell, self._rope, *self._visitors]
+        """The sockets that a fork of this process must close."""
+        return [self._wake_reader, self._wake_writer, *self._pending]
 
     def run(self) -> None:
-        """Do it until `stop`."""
+        """Run the loop until `stop` is called."""
         listener = self._listener
         listener.setblocking(False)
         with selectors.DefaultSelector() as self._selector:
             self._selector.register(listener, selectors.EVENT_READ)
-            self._selector.register(self._bell, selectors.EVENT_READ)
-            while self._open:
-                ready = self._selector.select(self._seconds())
+            self._selector.register(self._wake_reader, selectors.EVENT_READ)
+            while self._is_running:
+                ready = self._selector.select(self._seconds_to_deadline())
                 for key, _ in ready:
                     if key.fileobj is listener:
                         self._accept()
-                    elif isinstance(key.fileobj, socket.socket) and key.fileobj is not self._bell:
-                        self._hear(key.fileobj)
-                self._see_off()
-            for visitor in list(self._visitors):
-                self._close(visitor)
-        self._bell.close()
-        self._rope.close()
+                    elif (
+                        isinstance(key.fileobj, socket.socket)
+                        and key.fileobj is not self._wake_reader
+                    ):
+                        self._receive(key.fileobj)
+                self._close_expired()
+            for connection in list(self._pending):
+                self._close(connection)
+        self._wake_reader.close()
+        self._wake_writer.close()
 
     def stop(self) -> None:
-        """Let `run` return."""
-        self._open = False
+        """End `run`; thread-safe."""
+        self._is_running = False
         with contextlib.suppress(OSError):
-            self._rope.send(b"!")
+            self._wake_writer.send(b"!")
 
-    def _seconds(self) -> float | None:
-        if not self._visitors:
+    def _seconds_to_deadline(self) -> float | None:
+        if not self._pending:
             return None
-        soonest = min(visitor.until for visitor in self._visitors.values())
+        soonest = min(connection.deadline for connection in self._pending.values())
         return max(0.0, soonest - time.monotonic())
 
     def _accept(self) -> None:
-        for _ in range(64):  # those who are here already have their turn in between
+        for _ in range(64):  # so that a flood of connections does not delay the existing ones
             try:
-                visitor, _ = self._listener.accept()
+                connection, _ = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
-            except OSError:  # no file is left for it
-                if self._open and not self._drop_one():
-                    time.sleep(_SHORT_OF_FILES)
+            except OSError:  # the process has no free file descriptor
+                if self._is_running and not self._drop_one():
+                    time.sleep(_PAUSE_WITHOUT_FILES)
                 return
-            if len(self._visitors) + self._inside() >= self._most:
+            if len(self._pending) + self._count_admitted() >= self._connection_limit:
                 self._drop_one()
-            visitor.setblocking(False)
-            self._visitors[visitor] = _PendingConnection(time.monotonic() + self._limits.hello)
-            self._selector.register(visitor, selectors.EVENT_READ)
+            connection.setblocking(False)
+            self._pending[connection] = _PendingConnection(time.monotonic() + self._limits.hello)
+            self._selector.register(connection, selectors.EVENT_READ)
 
     def _drop_one(self) -> bool:
-        """Close the longest silent connection."""
-        if self._visitors:
-            self._close(next(iter(self._visitors)))
+        """Close the connection that has been silent longest, if one exists."""
+        if self._pending:
+            self._close(next(iter(self._pending)))
             return True
         return self._make_room()
 
-    def _hear(self, visitor: socket.socket) -> None:
-        about = self._visitors.get(visitor)
-        if about is None:  # closed a moment ago, to make room
+    def _receive(self, connection: socket.socket) -> None:
+        pending = self._pending.get(connection)
+        if pending is None:  # closed in this turn of the loop, to make room
             return
         try:
-            data = visitor.recv(_CHUNK)
+            data = connection.recv(_CHUNK)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._close(visitor)
-        elif not about.leaves:
-            about.said += data
-            self._said += len(data)
-            self._judge(visitor, about)
-            if self._said > self._limits.waiting:
-                self._close(max(self._visitors, key=lambda one: len(self._visitors[one].said)))
+            self._close(connection)
+        elif not pending.is_refused:
+            pending.received += data
+            self._received += len(data)
+            self._authenticate(connection, pending)
+            if self._received > self._limits.waiting:
+                self._close(
+                    max(self._pending, key=lambda other: len(self._pending[other].received))
+                )
 
-    def _judge(self, visitor: socket.socket, about: _PendingConnection) -> None:
-        """Let a visitor in by its first request, refuse it, or wait for more of it."""
-        line = bytes(about.said.lstrip())
-        line, is_whole, _ = line.partition(b"\n")
+    def _authenticate(self, connection: socket.socket, pending: _PendingConnection) -> None:
+        """Admit or refuse a connection by its first request, or wait for the rest of it."""
+        line = bytes(pending.received.lstrip())
+        line, is_complete, _ = line.partition(b"\n")
         try:
             if len(line) > self._limits.first_line:
                 raise too_long(self._limits.first_line)
-            if not is_whole:
+            if not is_complete:
                 return
-            self._known(request_of(line).token)
+            self._check_token(request_of(line).token)
         except RequestRefused as error:
-            self._refuse(visitor, about, refusal_line(error, line))
+            self._refuse(connection, pending, refusal_line(error, line))
             return
-        self._forget(visitor)
-        visitor.setblocking(True)
-        self._enter(visitor, bytes(about.said))
+        self._remove(connection)
+        connection.setblocking(True)
+        self._admit(connection, bytes(pending.received))
 
-    def _refuse(self, visitor: socket.socket, about: _PendingConnection, why: bytes) -> None:
+    def _refuse(self, connection: socket.socket, pending: _PendingConnection, reply: bytes) -> None:
         with contextlib.suppress(OSError):
-            visitor.send(why)
-            # What it sends yet is thrown away: to close now would take the answer from it.
-            visitor.shutdown(socket.SHUT_WR)
-        self._said -= len(about.said)
-        about.said.clear()
-        about.leaves = True
-        about.until = time.monotonic() + _LEAVING
+            connection.send(reply)
+            # Closing at once could discard the reply before the client has read it.
+            connection.shutdown(socket.SHUT_WR)
+        self._received -= len(pending.received)
+        pending.received.clear()
+        pending.is_refused = True
+        pending.deadline = time.monotonic() + _REFUSED_SECONDS
 
-    def _see_off(self) -> None:
-        """Close those whose time is over."""
+    def _close_expired(self) -> None:
+        """Close the connections whose deadline has passed."""
         now = time.monotonic()
-        for visitor, about in list(self._visitors.items()):
-            if about.until <= now:
-                self._close(visitor)
+        for connection, pending in list(self._pending.items()):
+            if pending.deadline <= now:
+                self._close(connection)
 
-    def _close(self, visitor: socket.socket) -> None:
-        self._forget(visitor)
-        visitor.close()
+    def _close(self, connection: socket.socket) -> None:
+        self._remove(connection)
+        connection.close()
 
-    def _forget(self, visitor: socket.socket) -> None:
-        self._said -= len(self._visitors.pop(visitor).said)
-        self._selector.unregister(visitor)
+    def _remove(self, connection: socket.socket) -> None:
+        self._received -= len(self._pending.pop(connection).received)
+        self._selector.unregister(connection)
 
 
-def _most(limits: Limits) -> int:
-    """Return how many connections there may be; the process itself must have files to open."""
+def _connection_limit(limits: Limits) -> int:
+    """Return the maximum number of connections; the process needs file descriptors as well."""
     import resource
 
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,7 +1,7 @@
-"""Wire protocol of the Context: one JSON object a line, without any socket.
+"""Wire protocol of the Context: one JSON object a line.
 
-No socket, file or thread is touched here: bytes that came go in, bytes to send come out.
-Requests of one conversation are answered in their order, and nothing that comes in raises.
+This module uses no socket, file or thread: it takes received bytes and returns the bytes to send.
+The requests of one conversation are answered in their order, and no received bytes raise an error.
 """
 
 import re
@@ -22,69 +22,69 @@ Line: TypeAlias = bytes | bytearray
 
 
 class LineBuffer:
-    """Cuts what comes at its line breaks.
+    """Splits a byte stream into lines.
 
     Attributes:
-        limit: Bytes of a line. Of a longer one its beginning is kept, one byte more than
-            these, so that it is seen to be too long.
+        limit: Maximum bytes of a line. Of a longer line only the first `limit` + 1 bytes are
+            kept, which shows that it is too long.
     """
 
-    __slots__ = ("_begun", "limit")
+    __slots__ = ("_partial", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._begun = bytearray()
+        self._partial = bytearray()
 
     @property
     def is_over(self) -> bool:
-        """True where the line that has begun is longer than the limit."""
-        return len(self._begun) > self.limit
+        """True if the incomplete line is longer than the limit."""
+        return len(self._partial) > self.limit
 
     def feed(self, data: bytes) -> list[Line]:
-        """Take what came.
+        """Add received bytes.
 
         Returns:
-            The lines that it ends, in order, without their breaks.
+            The lines that they complete, in order, without their line breaks.
         """
         ended: list[Line] = [*data.split(b"\n")]
         rest = ended.pop()
-        if ended and self._begun:
-            self._begun += self._kept(ended[0])
-            ended[0], self._begun = self._begun, bytearray()
+        if ended and self._partial:
+            self._partial += self._kept(ended[0])
+            ended[0], self._partial = self._partial, bytearray()
         if rest:
-            self._begun += self._kept(rest)
+            self._partial += self._kept(rest)
         return ended
 
     def _kept(self, more: Line) -> Line:
-        return more[: max(self.limit + 1 - len(self._begun), 0)]
+        return more[: max(self.limit + 1 - len(self._partial), 0)]
 
 
 MAX_LINE: Final = 64 << 20
-"""Bytes of a request, its line break not counted."""
+"""Maximum bytes of a request, without its line break."""
 MAX_DEPTH: Final = json_values.MAX_DEPTH + 8
-"""Levels of a request: a value as deep as the Context takes, within a snapshot."""
+"""Maximum nesting of a request: a value of the deepest nesting within a snapshot."""
 
 Path: TypeAlias = str | int | bool | None
 
 
 class RequestRefused(OrchestratorError):
-    """What was asked is no request that a Context answers."""
+    """A request that the Context server does not accept."""
 
     slug = "request"
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One line of a client.
+    """One line from a client.
 
     Attributes:
-        id: Comes back with the reply. It is the first field, so that it can be read from
-            the beginning of a line that is no request.
+        id: Number of the request, which its reply repeats. It is the first field, so that it can
+            be read from the beginning of an invalid request.
         op: The operation.
-        path: The key or path. That it is text is said by the Context, in its own words.
-        value: What to store, append, restore or add.
-        index: For pop, the place in the list.
-        who: Who changes the Context; default: the name that the server's handle has.
-        token: The password of a server that has one.
+        path: The key or path. The Context checks its type, so that the error text is the same.
+        value: The value to store, append, restore or add.
+        index: Index of the item, for pop.
+        who: Name of the writer; default: the name of the server's handle.
+        token: The token, if the server requires one.
     """
 
     id: int = 0
@@ -97,16 +97,16 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a server.
+    """One line from a server.
 
     Attributes:
-        ok: Whether it was done.
-        value: What was asked for; null where the operation returns nothing.
-        missing: For get: there is nothing, not even null.
-        error: What went wrong, in the words of the exception.
-        kind: The slug of the exception.
-        changes: What the request has changed, for a client that asked to be told.
-        id: That of the request; 0 where it had none.
+        ok: True if the request was executed.
+        value: The result; null if the operation returns nothing.
+        missing: True if the path of a get does not exist (null is a value that exists).
+        error: Text of the exception.
+        kind: Slug of the exception.
+        changes: Changes that the request made, for the handles of a session's processes.
+        id: Number of the request; 0 if it had none.
     """
 
     ok: bool
@@ -118,30 +118,30 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     id: int = 0
 
 
-class Askable(ContextLike, Protocol):
-    """A Context that also tells what it was asked for in vain."""
+class ServableContext(ContextLike, Protocol):
+    """A Context that can be served: it also lists the paths that were read and did not exist."""
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Paths that were asked for and not there."""
+        """Paths that were read and did not exist."""
 
 
 class Conversation:
-    """The server's side of one connection.
+    """Server side of one connection.
 
     Attributes:
-        context: What is asked; changes without a `who` are made in its name.
+        context: The handle that executes the requests; changes without `who` have its name.
     """
 
     __slots__ = ("_lines", "_token", "context")
 
-    def __init__(self, context: Askable, token: str = "", max_line: int = MAX_LINE) -> None:
-        """Begin a conversation.
+    def __init__(self, context: ServableContext, token: str = "", max_line: int = MAX_LINE) -> None:
+        """Initialize a conversation.
 
         Args:
-            context: The handle that answers.
-            token: What each request must know; nothing is asked for where it is empty.
-            max_line: Bytes of a request; of a longer one no more is kept, and it is refused.
+            context: The handle that executes the requests.
+            token: The token that each request must contain; empty if none is required.
+            max_line: Maximum bytes of a request; a longer one is not kept, and is refused.
         """
         self.context = context
         self._token = token
@@ -149,17 +149,17 @@ class Conversation:
 
     @property
     def is_too_long(self) -> bool:
-        """True where a request has not ended yet and can only be refused."""
+        """True if an incomplete request is already too long, so that it will be refused."""
         return self._lines.is_over
 
     def receive(self, data: bytes) -> bytes:
-        """Answer the requests that these bytes complete.
+        """Execute the requests that these bytes complete.
 
         Args:
-            data: What came, cut anywhere.
+            data: The received bytes; they may end anywhere in a line.
 
         Returns:
-            The replies, to be sent as they are; empty where no request is complete.
+            The replies, ready to be sent; empty if no request is complete.
         """
         ended = self._lines.feed(data)
         if len(ended) == 1:
@@ -167,14 +167,14 @@ class Conversation:
         return b"".join([self._answer(line) for line in ended])
 
     def replies(self, data: bytes) -> Iterator[bytes]:
-        """Do what `receive` does, one reply after the other: all together may be large."""
+        """Yield the replies of `receive` one by one, since all together may be large."""
         return map(self._answer, self._lines.feed(data))
 
     def answered(self, request: Request) -> Reply:
-        """Do what a request asks.
+        """Execute a request and return its reply.
 
         Raises:
-            RequestRefused: Its token is wrong.
+            RequestRefused: The token is wrong.
         """
         if self._token and not is_equal(request.token, self._token):
             raise wrong_token()
@@ -196,10 +196,10 @@ class Conversation:
 
 
 def request_of(line: Line) -> Request:
-    """Read a line of a client.
+    """Parse a line from a client.
 
     Raises:
-        RequestRefused: It is no request.
+        RequestRefused: The line is not a valid request.
     """
     if is_deeper(line, MAX_DEPTH):
         raise RequestRefused(f"a request that is nested more than {MAX_DEPTH} deep")
@@ -210,37 +210,38 @@ def request_of(line: Line) -> Request:
 
 
 def refusal_line(error: RequestRefused, line: Line) -> bytes:
-    """Write the answer to a line that is no request, or not one that is answered."""
+    """Return the reply to a line that is not a valid or not an accepted request."""
     return _encode(refusal(error, _id_of(line))) + b"\n"
 
 
 def wrong_token() -> RequestRefused:
-    """Make the error for a request without a good token."""
+    """Return the error for a request without a valid token."""
     return RequestRefused("the token is wrong or was not given")
 
 
 def too_long(limit: int) -> RequestRefused:
-    """Make the error for a request of more bytes than a limit."""
+    """Return the error for a request of more bytes than a limit."""
     return RequestRefused(
         f"a request of more than {limit:,} bytes; "
         "keep what is so large in a file, and its path in the Context"
     )
 
 
-def serve(request: Request, context: Askable) -> Reply:
-    """Do what is asked.
+def serve(request: Request, context: ServableContext) -> Reply:
+    """Execute a request on a Context.
 
     Args:
-        request: What is asked.
-        context: Of whom.
+        request: The request.
+        context: The Context.
 
     Returns:
-        The reply; whatever the Context or somebody it tells raises is one too.
+        The reply; an exception of the Context, or of a callback that it calls, becomes an error
+        reply.
     """
     try:
-        work = _work(request)
-        value = work(context, request)
-    except Exception as error:  # noqa: BLE001  # nothing that a client asks ends its server
+        operation = _operation(request)
+        value = operation(context, request)
+    except Exception as error:  # noqa: BLE001  # no request of a client may end the server
         return refusal(error, request.id)
     if value is _NOTHING:
         return Reply(ok=True, value=None, missing=True, id=request.id)
@@ -248,65 +249,71 @@ def serve(request: Request, context: Askable) -> Reply:
 
 
 def request_line(request: Request) -> bytes:
-    """Write a request as a line.
+    """Return a request as a line.
 
     Raises:
-        UnicodeEncodeError: Its path or `who` has lone surrogates.
+        UnicodeEncodeError: The path or `who` has lone surrogates.
     """
     return _encode(request) + b"\n"
 
 
 def reply_of(line: Line) -> Reply:
-    """Read a line of a server.
+    """Parse a line from a server.
 
     Raises:
-        ValueError: It is no reply.
+        ValueError: The line is not a valid reply.
     """
     return _decode_reply(line)
 
 
-_Work: TypeAlias = Callable[[Askable, Request], Any]
+_Operation: TypeAlias = Callable[[ServableContext, Request], Any]
 
 _NOTHING: Final = object()
 _encode: Final = msgspec.json.Encoder().encode
 _decode_request: Final = msgspec.json.Decoder(Request).decode
 _decode_reply: Final = msgspec.json.Decoder(Reply).decode
 
-# A path of another type goes to the Context all the same: it says what is wrong with it.
-_WITHOUT_PATH: Final[dict[str, _Work]] = {
+# A path of a wrong type is passed to the Context, which raises the error with the right text.
+_WITHOUT_PATH: Final[dict[str, _Operation]] = {
     "full": lambda context, _: context.to_dict(),
     "keys": lambda context, _: context.keys(),
     "missed": lambda context, _: context.missed,
     "snapshot": lambda context, _: context.snapshot(),
-    "restore": lambda context, ask: context.restore(_value(ask), ask.who),
+    "restore": lambda context, request: context.restore(_value(request), request.who),
 }
-_WITH_PATH: Final[dict[str, _Work]] = {
-    "get": lambda context, ask: context.get(cast("str", ask.path), _NOTHING),
-    "item": lambda context, ask: context[cast("str", ask.path)],
-    "contains": lambda context, ask: ask.path in context,
-    "set": lambda context, ask: context.set(cast("str", ask.path), _value(ask), ask.who),
-    "append": lambda context, ask: context.append(cast("str", ask.path), _value(ask), ask.who),
-    "increment": lambda context, ask: context.increment(
-        cast("str", ask.path), 1 if ask.value is UNSET else ask.value, ask.who
+_WITH_PATH: Final[dict[str, _Operation]] = {
+    "get": lambda context, request: context.get(cast("str", request.path), _NOTHING),
+    "item": lambda context, request: context[cast("str", request.path)],
+    "contains": lambda context, request: request.path in context,
+    "set": lambda context, request: context.set(
+        cast("str", request.path), _value(request), request.who
     ),
-    "delete": lambda context, ask: context.delete(cast("str", ask.path), ask.who),
-    "pop": lambda context, ask: context.pop(cast("str", ask.path), ask.index, ask.who),
-    "history": lambda context, ask: context.get_history(cast("str", ask.path)),
-    "last_modified": lambda context, ask: context.last_modified(cast("str", ask.path)),
+    "append": lambda context, request: context.append(
+        cast("str", request.path), _value(request), request.who
+    ),
+    "increment": lambda context, request: context.increment(
+        cast("str", request.path), 1 if request.value is UNSET else request.value, request.who
+    ),
+    "delete": lambda context, request: context.delete(cast("str", request.path), request.who),
+    "pop": lambda context, request: context.pop(
+        cast("str", request.path), request.index, request.who
+    ),
+    "history": lambda context, request: context.get_history(cast("str", request.path)),
+    "last_modified": lambda context, request: context.last_modified(cast("str", request.path)),
 }
 OPERATIONS: Final = (*_WITHOUT_PATH, *_WITH_PATH)
 
 
-def _work(request: Request) -> _Work:
-    work = _WITH_PATH.get(request.op)
-    if work is not None:
+def _operation(request: Request) -> _Operation:
+    operation = _WITH_PATH.get(request.op)
+    if operation is not None:
         if request.path is UNSET:
             raise RequestRefused(f"{request.op} needs a path")
-        return work
-    work = _WITHOUT_PATH.get(request.op)
-    if work is None:
+        return operation
+    operation = _WITHOUT_PATH.get(request.op)
+    if operation is None:
         raise RequestRefused(f"unknown op {request.op!r}{nearest(request.op, OPERATIONS)}")
-    return work
+    return operation
 
 
 def _value(request: Request) -> Any:
@@ -316,40 +323,40 @@ def _value(request: Request) -> Any:
 
 
 def refusal(error: Exception, number: int) -> Reply:
-    """Make the reply to a request that cannot be done, in the words of what was raised."""
+    """Return the reply to a request that failed, with the text of the exception."""
     if isinstance(error, OrchestratorError):
-        kind, told = error.slug, str(error)
+        kind, text = error.slug, str(error)
     else:
-        kind, told = OrchestratorError.slug, f"{type(error).__name__}: {error}"
-    told = told.encode(errors="backslashreplace").decode()
-    return Reply(ok=False, error=told, kind=kind, id=number)
+        kind, text = OrchestratorError.slug, f"{type(error).__name__}: {error}"
+    text = text.encode(errors="backslashreplace").decode()
+    return Reply(ok=False, error=text, kind=kind, id=number)
 
 
 def _id_of(line: Line) -> int:
-    """Find the id of what is no request, so that its client can tell what was refused."""
-    found = re.match(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,18})\b', line[:64])
-    return int(found[1]) if found else 0
+    """Return the id of an invalid request, so that its client knows which one was refused."""
+    match = re.match(rb'\s*\{\s*"id"\s*:\s*([0-9]{1,18})\b', line[:64])
+    return int(match[1]) if match else 0
 
 
 def is_equal(one: str, other: str) -> bool:
-    """Compare secrets in a time that tells nothing of them."""
+    """Return True if two secrets are equal; the comparison takes constant time."""
     from hmac import compare_digest
 
     return compare_digest(one.encode(), other.encode())
 
 
-_NEITHER: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_STEPS: Final = bytes.maketrans(b"[]{}", b"\2\0\2\0")
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_DEPTH_STEPS: Final = bytes.maketrans(b"[]{}", b"\2\0\2\0")
 
 
 def is_deeper(line: Line, limit: int) -> bool:
-    """Tell whether a line is nested more than some levels deep.
+    """Return True if a line is nested more than `limit` levels deep.
 
-    Brackets within text do not count: escapes are taken away, and then text as a whole.
+    Brackets within strings do not count: escapes are removed first, and then whole strings.
     """
     if len(line) <= limit or line.count(b"[") + line.count(b"{") <= limit:
         return False
-    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NEITHER)
+    bare = line.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
     brackets = re.sub(rb'"[^"]*"?', b"", bare)
-    steps = brackets.translate(_STEPS)
+    steps = brackets.translate(_DEPTH_STEPS)
     return max(accumulate(steps, lambda depth, step: depth + step - 1, initial=0)) > limit

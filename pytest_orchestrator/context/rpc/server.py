@@ -17,11 +17,11 @@ from typing import Final, Self, cast
 from pytest_orchestrator.context.rpc import address
 from pytest_orchestrator.context.rpc.handshake import HandshakeLoop, Limits
 from pytest_orchestrator.context.rpc.protocol import (
-    Askable,
     Conversation,
     Reply,
     Request,
     RequestRefused,
+    ServableContext,
     is_equal,
     refusal_line,
     serve,
@@ -31,199 +31,205 @@ from pytest_orchestrator.context.rpc.protocol import (
 
 
 class TokenGrant:
-    """What one token opens.
+    """Permission that one token gives.
 
     Attributes:
         token: The token.
 
     Args:
         token: The token.
-        who: Whose it is.
-        answer: Answers its holder's requests.
+        who: Name of the client that has the token.
+        answer: Executes the requests of that client.
     """
 
-    __slots__ = ("_answer", "_lock", "_over", "_who", "token")
+    __slots__ = ("_answer", "_has_ended", "_lock", "_who", "token")
 
     def __init__(self, token: str, who: str, answer: Callable[[Request], Reply]) -> None:
         self.token = token
         self._who = who
         self._answer = answer
         self._lock = threading.Lock()
-        self._over = False
+        self._has_ended = False
 
     def answered(self, request: Request) -> Reply:
-        """Do what its holder asks.
+        """Execute a request of the client that has the token.
 
         Raises:
-            RequestRefused: It is over.
+            RequestRefused: The token is no longer valid.
         """
         with self._lock:
-            if self._over:
+            if self._has_ended:
                 raise RequestRefused(f"the token was that of {self._who!r}, which has ended")
             return self._answer(request)
 
     def end(self) -> None:
-        """Let nothing be done by it any more; what is just being done is waited for."""
+        """Invalidate the token, after a request that is being executed has ended."""
         with self._lock:
-            self._over = True
+            self._has_ended = True
 
 
 class TokenTable:
-    """The tokens of one server."""
+    """Token table of one Context server."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._all: dict[str, TokenGrant] = {}
+        self._grants: dict[str, TokenGrant] = {}
 
     def add(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Let who has a token be answered; return the token, a new one where none is given."""
+        """Add a token and return it; without `token`, a new one is made."""
         token = secrets.token_urlsafe(32) if token is None else token
-        if not token.isascii():  # nothing else is compared in constant time
+        if not token.isascii():  # only ASCII text can be compared in constant time
             raise ValueError("a token is ASCII text")
         with self._lock:
-            self._all[token] = TokenGrant(token, who, answer)
+            self._grants[token] = TokenGrant(token, who, answer)
         return token
 
     def end(self, token: str) -> None:
-        """Let a token be good for nothing, once what is just being done by it is done."""
+        """Remove a token, after a request with it that is being executed has ended."""
         with self._lock:
-            grant = self._all.pop(token, None)
+            grant = self._grants.pop(token, None)
         if grant is not None:
             grant.end()
 
     def of(self, token: str) -> TokenGrant:
-        """Return what a token opens; how long that takes tells nothing of any token.
+        """Return the grant of a token; the time that this takes reveals nothing of any token.
 
         Raises:
-            RequestRefused: It opens nothing.
+            RequestRefused: The token is unknown.
         """
-        found = None
+        match = None
         with self._lock:
-            for grant in self._all.values():
+            for grant in self._grants.values():
                 if is_equal(token, grant.token):
-                    found = grant
-        if found is None:
+                    match = grant
+        if match is None:
             raise wrong_token()
-        return found
+        return match
 
 
 _CHUNK: Final = 1 << 16
-_LITTLE: Final = 1 << 11
-"""Bytes that are asked for where little is expected: hundreds of threads wait with them."""
+_SMALL_CHUNK: Final = 1 << 11
+"""Buffer size in bytes while a small request is expected: hundreds of threads hold a buffer."""
 
 
 class ClientSession(Conversation):
-    """The conversation with one who has a token."""
+    """Conversation with an authenticated client."""
 
-    __slots__ = ("_grant", "_grants")
+    __slots__ = ("_grant", "_tokens")
 
-    def __init__(self, grants: TokenTable, max_line: int) -> None:
-        super().__init__(cast("Askable", None), max_line=max_line)
-        self._grants = grants
+    def __init__(self, tokens: TokenTable, max_line: int) -> None:
+        super().__init__(cast("ServableContext", None), max_line=max_line)
+        self._tokens = tokens
         self._grant: TokenGrant | None = None
 
     def answered(self, request: Request) -> Reply:
-        """Do what a request asks, by the token that it has."""
+        """Execute a request with the permission of its token."""
         grant, token = self._grant, request.token
         if grant is None or not token.isascii() or not compare_digest(token, grant.token):
-            self._grant = None  # until it is known whose the other one is
-            grant = self._grant = self._grants.of(request.token)
+            self._grant = None  # the look-up of the other token may raise
+            grant = self._grant = self._tokens.of(request.token)
         return grant.answered(request)
 
     @property
     def is_over(self) -> bool:
-        """True where the last request had no good token."""
+        """True if the last request had no valid token."""
         return self._grant is None
 
 
 class ClientConnection:
-    """A connection that has shown a token.
+    """An authenticated connection.
 
     Attributes:
-        connection: Its socket.
-        heard: When it last sent something, by ``time.monotonic``.
+        connection: The socket.
+        last_received: Time of the last received bytes, by ``time.monotonic``.
     """
 
-    def __init__(self, connection: socket.socket, talk: ClientSession, limits: Limits) -> None:
-        self.connection, self._talk, self._limits = connection, talk, limits
-        self.heard = time.monotonic()
+    def __init__(self, connection: socket.socket, session: ClientSession, limits: Limits) -> None:
+        self.connection, self._session, self._limits = connection, session, limits
+        self.last_received = time.monotonic()
 
-    def serve(self, said: bytes) -> None:
-        """Answer until the client is gone, silent for too long, or refused."""
+    def serve(self, received: bytes) -> None:
+        """Answer requests until the client has disconnected, is silent too long, or is refused.
+
+        Args:
+            received: The bytes that were received in the handshake.
+        """
         connection = self.connection
-        # Time-outs of the kernel's: those of Python cost a call of `poll` each.
+        # Timeouts of the kernel: a timeout of Python costs a call of `poll` for each operation.
         if self._limits.idle is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _time(self._limits.idle))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _time(self._limits.sending))
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(self._limits.idle)
+            )
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(self._limits.sending))
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError):  # gone, or silent for too long
-            data = said
+        with contextlib.suppress(OSError):  # disconnected, or silent for too long
+            data = received
             while data:
-                if data.count(b"\n") == 1:  # nearly always
-                    connection.sendall(self._talk.receive(data))
+                if data.count(b"\n") == 1:  # the usual case
+                    connection.sendall(self._session.receive(data))
                 else:
-                    for reply in self._told(data):
+                    for reply in self._replies(data):
                         connection.sendall(reply)
-                if self._talk.is_over or self._talk.is_too_long:
-                    self._send_off()
+                if self._session.is_over or self._session.is_too_long:
+                    self._close_after_reply()
                     return
-                data = connection.recv(_CHUNK if len(data) == _LITTLE else _LITTLE)
-                self.heard = time.monotonic()
+                data = connection.recv(_CHUNK if len(data) == _SMALL_CHUNK else _SMALL_CHUNK)
+                self.last_received = time.monotonic()
 
-    def _told(self, data: bytes) -> Iterator[bytes]:
-        yield from filter(None, self._talk.replies(data))
-        if self._talk.is_too_long:
+    def _replies(self, data: bytes) -> Iterator[bytes]:
+        yield from filter(None, self._session.replies(data))
+        if self._session.is_too_long:
             yield refusal_line(too_long(self._limits.line), b"")
 
-    def _send_off(self) -> None:
-        """Let the client read why; to close at once would take the answer from it."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _time(1.0))
+    def _close_after_reply(self) -> None:
+        """Wait up to one second for the client to read the reply; closing could discard it."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(1.0))
         self.connection.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until and self.connection.recv(_CHUNK):
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline and self.connection.recv(_CHUNK):
             pass
 
     def shut(self, how: int) -> None:
-        """Wake its thread, which then ends."""
+        """Shut the socket down, so that its thread wakes up and ends."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(how)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         self.connection.close()
 
 
-def _time(seconds: float) -> bytes:
+def _timeval(seconds: float) -> bytes:
     whole = int(seconds)
     return struct.pack("@ll", whole, int((seconds - whole) * 1e6))
 
 
 CLIENT: Final = "client"
-"""Who changes the Context where the plain token is used."""
+"""Name of the writer for changes with the default token."""
 
-_PATIENCE: Final = 2.0
-"""Seconds for what is being done when the server is closed."""
+_CLOSE_SECONDS: Final = 2.0
+"""Seconds for requests that are being executed when the server is closed."""
 
 
 class Server:
-    """Answers whoever has a token.
+    """Context server: executes the requests of clients that have a token.
 
     Args:
-        context: The Context; or what makes the handle of somebody, given a name.
-        token: The plain token; default: a new one.
-        host: Where to listen; others than the loopback let other machines ask.
-        port: The port; 0 is any that is free.
+        context: The Context; or a function that returns a handle for the name of a client.
+        token: The default token; default: a new one.
+        host: Host to listen at; with another one than the loopback, other machines can connect.
+        port: The port; 0 for any free port.
         unix: Path of a Unix socket to listen at, instead of host and port.
-        limits: How much clients may take.
+        limits: The limits for clients.
 
     Attributes:
-        token: The plain token, whose holder is ``client``.
+        token: The default token; the name of its client is ``client``.
     """
 
     def __init__(
         self,
-        context: Askable | Callable[[str], Askable],
+        context: ServableContext | Callable[[str], ServableContext],
         *,
         token: str | None = None,
         host: str = "127.0.0.1",
@@ -232,93 +238,94 @@ class Server:
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
         self._context, self._limits = context, limits
-        self._where = (host, port, unix)
-        self._grants = TokenTable()
-        self.token = self._grants.add(CLIENT, self._answer(CLIENT), token)
+        self._listen_at = (host, port, unix)
+        self._tokens = TokenTable()
+        self.token = self._tokens.add(CLIENT, self._answer(CLIENT), token)
         self._lock = threading.Lock()
-        self._guests: dict[ClientConnection, threading.Thread] = {}
+        self._connections: dict[ClientConnection, threading.Thread] = {}
         self._address = ""
-        self._is_own = True
+        self._owns_listener = True
         self._listener: socket.socket | None = None
-        self._porch: HandshakeLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._handshakes: HandshakeLoop | None = None
+        self._handshake_thread: threading.Thread | None = None
 
     @property
     def address(self) -> str:
-        """``host:port``, or the path of the Unix socket; known once it was started.
+        """``host:port``, or the path of the Unix socket; known after `start`.
 
         Raises:
-            RuntimeError: It was not started.
+            RuntimeError: The server was not started.
         """
         if not self._address:
             raise RuntimeError("a server has no address before it is started")
         return self._address
 
-    def token_for(self, who: str, context: Askable | None = None) -> str:
-        """Make a token of its own for somebody.
+    def token_for(self, who: str, context: ServableContext | None = None) -> str:
+        """Return a new token for a client.
 
         Args:
-            who: Who makes the changes of its holder, where a request does not say so.
-            context: The handle that answers its holder; default: one with that name.
+            who: Name of the writer for changes of the client, unless a request names another one.
+            context: The handle that executes its requests; default: a new one with that name.
 
         Returns:
             The token.
         """
-        return self._grants.add(who, self._answer(who, context))
+        return self._tokens.add(who, self._answer(who, context))
 
     def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Make a token for somebody whose requests are answered one at a time by `answer`."""
-        return self._grants.add(who, answer, token)
+        """Return a token for a client; `answer` executes its requests, one at a time."""
+        return self._tokens.add(who, answer, token)
 
     def end(self, token: str) -> None:
-        """Refuse a token from now on; what is just being done by its holder is waited for."""
-        self._grants.end(token)
+        """Refuse a token from now on, after a request that is being executed has ended."""
+        self._tokens.end(token)
 
     def start(self, listener: socket.socket | None = None) -> None:
-        """Listen, and answer from now on.
+        """Start listening and answering.
 
         Args:
-            listener: What listens already, in the place of the address that was given; it stays
-                the caller's to close.
+            listener: A listening socket to use instead of the address; the caller closes it.
 
         Raises:
-            CannotListen: The address is taken, or is none.
+            CannotListen: The address is in use or invalid.
         """
-        host, port, unix = self._where
-        self._is_own = listener is None
+        host, port, unix = self._listen_at
+        self._owns_listener = listener is None
         if listener is None:
             listener = address.listen_unix(unix) if unix else address.listen_tcp(host, port)
         self._listener = listener
         self._address = address.address(self._listener)
-        self._porch = HandshakeLoop(
+        self._handshakes = HandshakeLoop(
             self._listener,
             self._limits,
-            known=self._grants.of,
-            enter=self._enter,
+            check_token=self._tokens.of,
+            admit=self._admit,
             make_room=self._make_room,
-            inside=lambda: len(self._guests),
+            count_admitted=lambda: len(self._connections),
         )
-        self._thread = threading.Thread(target=self._porch.run, name="context-porch", daemon=True)
+        self._handshake_thread = threading.Thread(
+            target=self._handshakes.run, name="context-handshakes", daemon=True
+        )
         _SERVERS.add(self)
-        self._thread.start()
+        self._handshake_thread.start()
 
     def close(self) -> None:
-        """Stop; what is being answered is answered, and no thread is left."""
-        if self._porch is None or self._thread is None or self._listener is None:
+        """Stop the server; requests that are being executed are answered, and all threads end."""
+        if self._handshakes is None or self._handshake_thread is None or self._listener is None:
             return
-        self._porch.stop()
-        self._thread.join()
-        if self._is_own:
+        self._handshakes.stop()
+        self._handshake_thread.join()
+        if self._owns_listener:
             address.close_listener(self._listener)
         for how in (socket.SHUT_RD, socket.SHUT_RDWR):
             with self._lock:
-                guests = dict(self._guests)
-            for guest in guests:
-                guest.shut(how)
-            patience = time.monotonic() + _PATIENCE
-            for thread in guests.values():
-                thread.join(max(0.0, patience - time.monotonic()))
-        self._porch = None
+                connections = dict(self._connections)
+            for connection in connections:
+                connection.shut(how)
+            deadline = time.monotonic() + _CLOSE_SECONDS
+            for thread in connections.values():
+                thread.join(max(0.0, deadline - time.monotonic()))
+        self._handshakes = None
         _SERVERS.discard(self)
 
     def __enter__(self) -> Self:
@@ -328,66 +335,73 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _answer(self, who: str, context: Askable | None = None) -> Callable[[Request], Reply]:
+    def _answer(
+        self, who: str, context: ServableContext | None = None
+    ) -> Callable[[Request], Reply]:
         handle = self._handle(who) if context is None else context
         return lambda request: serve(request, handle)
 
-    def _handle(self, who: str) -> Askable:
+    def _handle(self, who: str) -> ServableContext:
         if callable(self._context):
             return self._context(who)
         bound = getattr(self._context, "bound", None)
-        return cast("Askable", bound(who)) if bound else self._context
+        return cast("ServableContext", bound(who)) if bound else self._context
 
-    def _enter(self, connection: socket.socket, said: bytes) -> None:
-        guest = ClientConnection(
-            connection, ClientSession(self._grants, self._limits.line), self._limits
+    def _admit(self, accepted: socket.socket, received: bytes) -> None:
+        connection = ClientConnection(
+            accepted, ClientSession(self._tokens, self._limits.line), self._limits
         )
         thread = threading.Thread(
-            target=self._entertain, args=(guest, said), name="context-guest", daemon=True
+            target=self._serve_connection,
+            args=(connection, received),
+            name="context-client",
+            daemon=True,
         )
         with self._lock:
-            self._guests[guest] = thread
+            self._connections[connection] = thread
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
-            self._leave(guest)
+            self._remove(connection)
 
-    def _entertain(self, guest: ClientConnection, said: bytes) -> None:
+    def _serve_connection(self, connection: ClientConnection, received: bytes) -> None:
         try:
-            guest.serve(said)
+            connection.serve(received)
         finally:
-            self._leave(guest)
+            self._remove(connection)
 
-    def _leave(self, guest: ClientConnection) -> None:
+    def _remove(self, connection: ClientConnection) -> None:
         with self._lock:
-            self._guests.pop(guest, None)
-        guest.close()
+            self._connections.pop(connection, None)
+        connection.close()
 
     def _make_room(self) -> bool:
         with self._lock:
-            silent = min(self._guests, key=lambda guest: guest.heard, default=None)
+            silent = min(
+                self._connections, key=lambda connection: connection.last_received, default=None
+            )
         if silent is not None:
-            silent.heard = math.inf  # it is on its way out, and not to be chosen again
+            silent.last_received = math.inf  # it is being closed, and must not be chosen again
             silent.shut(socket.SHUT_RDWR)
         return silent is not None
 
-    def forget(self) -> None:
-        """Close what a fork of the process has of this server, which goes on in its parent."""
-        guests = [guest.connection for guest in list(self._guests)]
-        porch = [] if self._porch is None else self._porch.sockets
+    def close_in_fork(self) -> None:
+        """Close the sockets of this server in a fork; the server continues in the parent."""
+        connections = [connection.connection for connection in list(self._connections)]
+        handshake_sockets = [] if self._handshakes is None else self._handshakes.sockets
         listener = [] if self._listener is None else [self._listener]
-        for one in [*guests, *porch, *listener]:
-            one.close()
-        self._porch = self._thread = None
+        for each in [*connections, *handshake_sockets, *listener]:
+            each.close()
+        self._handshakes = self._handshake_thread = None
 
 
 _SERVERS: Final[weakref.WeakSet[Server]] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _close_all_in_fork() -> None:
     for server in list(_SERVERS):
-        server.forget()
+        server.close_in_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_close_all_in_fork)

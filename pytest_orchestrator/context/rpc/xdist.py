@@ -1,7 +1,8 @@
 """Context shared among the worker processes of a session: server and client side.
 
-A process of the session gets handles of its own, which stay when its connection ends, and
-is told what its requests have changed; and it adds to the journal of the session.
+Each process of the session has its own handles, which exist until they are released, even after
+its connection ends. Replies contain the changes that its requests made. Through the same
+connection it appends to the journal of the session.
 """
 
 import weakref
@@ -22,17 +23,17 @@ OPEN: Final = "open"
 LAYER: Final = "layer"
 
 Ask = Callable[[Any], Any]
-"""Does what a process asks the session for: plain JSON in and out."""
+"""Executes an additional operation of the session: plain JSON in and out."""
 
 
 class HandleRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is asked for where a handle is wanted.
+    """Request for a new handle.
 
     Attributes:
-        who: Who changes the Context through it.
-        by: The node id of the step that has it.
-        scope: For a layer: key of the recipe whose own Context it is; what is written to one
-            of no recipe is for this handle alone.
+        who: Name of the writer for changes through the handle.
+        by: Node id of the step that has the handle.
+        scope: For a layer: key of the recipe whose Context it is; without a recipe, only this
+            handle sees the layer.
         ended: Tokens of handles that are no longer used.
     """
 
@@ -43,13 +44,13 @@ class HandleRequest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class XdistContextServer:
-    """Lets processes of the session share its Context.
+    """Server side of the Context that the processes of a session share.
 
     Args:
-        server: Where they ask; it is started and closed by the caller.
+        server: The Context server; the caller starts and closes it.
         context: The Context of the session.
-        asks: What else they may ask for, by name.
-        layers: Takes the own Contexts of recipes, by their keys.
+        asks: Additional operations, by name.
+        layers: Mapping in which the Contexts of recipes are kept, by the key of the recipe.
     """
 
     def __init__(
@@ -65,36 +66,36 @@ class XdistContextServer:
         self._layers = {} if layers is None else layers
 
     def join(self, name: str) -> str:
-        """Let a process take part; return its token."""
+        """Return a token for a process that joins the session."""
         return self.handle(self._context, HandleRequest(), name)
 
-    def handle(self, context: Context, opening: HandleRequest, name: str) -> str:
-        """Make a handle on a Context; return its token."""
-        return self.server.admit(name, _Handle(self, context, opening, name).answered)
+    def handle(self, context: Context, handle_request: HandleRequest, name: str) -> str:
+        """Create a handle on a Context, and return its token."""
+        return self.server.admit(name, _Handle(self, context, handle_request, name).answered)
 
     def layer(self, below: Context, scope: str) -> Context:
-        """Return the own Context of a recipe, whichever process asks; or a new one of none."""
+        """Return the one Context of a recipe; for an empty scope, a new layer."""
         if not scope:
             return below.layer()
         return self._layers.setdefault(scope, below.layer(scope))
 
 
 class _Handle:
-    """A handle on a Context for another process."""
+    """Handle on a Context, for another process."""
 
     def __init__(
-        self, hub: XdistContextServer, context: Context, opening: HandleRequest, name: str
+        self, server: XdistContextServer, context: Context, handle_request: HandleRequest, name: str
     ) -> None:
-        self._hub, self._name = hub, name
+        self._server, self._name = server, name
         self._changes: list[Change] = []
-        self._context = context.bound(opening.who, self._changes.append, opening.by)
+        self._context = context.bound(handle_request.who, self._changes.append, handle_request.by)
 
     def answered(self, request: Request) -> Reply:
-        """Do what is asked."""
-        if request.op in (OPEN, LAYER) or request.op in self._hub.asks:
+        """Execute a request and return its reply, with the changes that it made."""
+        if request.op in (OPEN, LAYER) or request.op in self._server.asks:
             try:
-                value = self._done(request)
-            except Exception as error:  # noqa: BLE001  # nothing that is asked ends the server
+                value = self._execute(request)
+            except Exception as error:  # noqa: BLE001  # no request of a client may end the server
                 return refusal(error, request.id)
             return Reply(ok=True, value=value, id=request.id)
         reply = serve(request, self._context)
@@ -103,92 +104,97 @@ class _Handle:
             self._changes.clear()
         return reply
 
-    def _done(self, request: Request) -> Any:
-        if request.op in self._hub.asks:
-            return self._hub.asks[request.op](request.value)
+    def _execute(self, request: Request) -> Any:
+        if request.op in self._server.asks:
+            return self._server.asks[request.op](request.value)
         try:
-            opening = msgspec.convert(request.value, HandleRequest)
+            handle_request = msgspec.convert(request.value, HandleRequest)
         except msgspec.ValidationError as error:
             raise RequestRefused(f"this opens nothing: {error}") from error
-        for token in opening.ended:
-            self._hub.server.end(token)
+        for token in handle_request.ended:
+            self._server.server.end(token)
         context = self._context
         if request.op == LAYER:
-            context = self._hub.layer(context, opening.scope)
-        return self._hub.handle(context, opening, self._name)
+            context = self._server.layer(context, handle_request.scope)
+        return self._server.handle(context, handle_request, self._name)
 
 
-_WRITING = frozenset({"set", "append"})
+_WRITE_OPERATIONS = frozenset({"set", "append"})
 
 
 class SharedContext(RemoteContext):
-    """A `RemoteContext` whose keeper makes handles, and tells what was changed through them."""
+    """Client side of the shared Context: its server creates handles and reports their changes."""
 
-    __slots__ = ("_line", "_on_change", "_token")
+    __slots__ = ("_on_change", "_shared", "_token")
 
     def __init__(
         self,
         remote: RemoteContext,
         token: str,
         on_change: Callable[[Change], None] | None = None,
-        line: "_Line | None" = None,
+        shared: "_SharedState | None" = None,
     ) -> None:
-        """Use a connection that is there.
+        """Use an existing connection.
 
         Args:
-            remote: Who has it.
-            token: What opens this handle.
-            on_change: Is told of each change that is made through it.
-            line: What it shares with other handles.
+            remote: The handle whose connection is used.
+            token: The token of this handle.
+            on_change: Called with each change through this handle.
+            shared: State that all handles of this process share.
         """
-        self._exchange, self._own = remote._exchange, remote._own  # noqa: SLF001 # a subclass
+        self._exchange = remote._exchange  # noqa: SLF001 # a subclass
+        self._owned_socket = remote._owned_socket  # noqa: SLF001
         self._name = None
-        self._token, self._on_change, self._line = token, on_change, line or _Line()
+        self._token, self._on_change, self._shared = token, on_change, shared or _SharedState()
 
     @classmethod
     def join(cls, address: str, token: str) -> Self:
-        """Take part in a session.
+        """Connect to the Context of a session.
 
         Args:
-            address: Where its hub listens.
-            token: As the hub gave it.
+            address: Address of its Context server.
+            token: The result of `XdistContextServer.join`.
 
         Raises:
-            ContextUnreachable: Nobody listens there.
+            ContextUnreachable: No server listens at the address.
         """
         return cls(RemoteContext.connect(address, token), token)
 
     def observed(self, recorder: Recorder | None = None, written: Written | None = None) -> None:
-        """Let each value that is written or read be seen; changes are kept by the keeper."""
+        """Set the callback for values that are written or read; the server records changes.
+
+        Raises:
+            TypeError: A recorder is given.
+        """
         if recorder is not None:
-            raise TypeError("changes of a shared Context are kept where it is")
-        self._line.written = written
+            raise TypeError("changes of a shared Context are recorded by its server")
+        self._shared.written = written
 
     def bound(
         self, who: str, on_change: Callable[[Change], None] | None = None, by: str = ""
     ) -> Self:
-        """Make another handle on the same state."""
+        """Return another handle on the same state."""
         return self._handle(OPEN, HandleRequest(who=named(who), by=by), on_change)
 
     def layer(self, scope: str = "") -> Self:
-        """Make a Context for a recipe: reads fall through to this one, changes end with it."""
+        """Return a Context for a recipe: reads fall through to this one, changes stay in it."""
         return self._handle(LAYER, HandleRequest(scope=scope), None)
 
     def _handle(
-        self, op: str, opening: HandleRequest, on_change: Callable[[Change], None] | None
+        self, op: str, handle_request: HandleRequest, on_change: Callable[[Change], None] | None
     ) -> Self:
-        ended, self._line.ended = tuple(self._line.ended), []
-        asked = msgspec.to_builtins(msgspec.structs.replace(opening, ended=ended))
-        token = self._ask(op, value=asked).value
-        handle = self.__class__(self, token, on_change, self._line)
-        weakref.finalize(handle, self._line.ended.append, token).atexit = False
+        ended, self._shared.ended = tuple(self._shared.ended), []
+        value = msgspec.to_builtins(msgspec.structs.replace(handle_request, ended=ended))
+        token = self._ask(op, value=value).value
+        handle = self.__class__(self, token, on_change, self._shared)
+        weakref.finalize(handle, self._shared.ended.append, token).atexit = False
         return handle
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
         reply = self._exchange.ask(op, path, value, index, who, self._token)
-        written = self._line.written
+        written = self._shared.written
         if written is not None and reply.ok:
-            if op in _WRITING:
+            if op in _WRITE_OPERATIONS:
                 written(path, value)
             elif op == "get" and not reply.missing:
                 written(path, reply.value)
@@ -198,12 +204,12 @@ class SharedContext(RemoteContext):
         return reply
 
 
-class _Line:
-    """What all handles of a process share.
+class _SharedState:
+    """State that all handles of a process share.
 
     Attributes:
-        written: Sees each key with its value.
-        ended: Tokens of handles that are gone, to be told with the next opening.
+        written: Called with each key and value that is written or read.
+        ended: Tokens of released handles, to be sent with the next request for a handle.
     """
 
     def __init__(self) -> None:

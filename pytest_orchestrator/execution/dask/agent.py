@@ -188,7 +188,7 @@ class Running(Protocol):
     def end(self, *, at_once: bool) -> None:
         """End its body."""
 
-    def hang_up(self) -> None:
+    def shut_down(self) -> None:
         """End it: nobody is there who could be told of it."""
 
 
@@ -356,7 +356,7 @@ class WorkerAgent:
             if not runs:
                 break
             for run in runs:
-                run.hang_up()
+                run.shut_down()
             for lane in (lane for slot in slots for lane in (slot.shell, slot.python)):
                 if lane.pid is not None:  # be it about to begin
                     with contextlib.suppress(LaneLost):

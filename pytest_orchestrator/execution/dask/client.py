@@ -85,11 +85,11 @@ class BrokerClient:
         if self._link is not None:
             self._link.close()
 
-    def hang_up(self) -> None:
+    def shut_down(self) -> None:
         """Let nobody wait for an answer any more; from any thread."""
         link = self._link  # whose thread may just be giving it up
         if link is not None:
-            link.hang_up()
+            link.shut_down()
 
     def _again(self, what: Callable[[RemoteContext], T]) -> T:
         until = time.monotonic() + PATIENCE
@@ -119,7 +119,7 @@ class _Lasting(RemoteContext):
     __slots__ = ("_ask_for", "_numbers")
 
     def __init__(self, ask_for: Callable[[str, msgspec.Struct], Any]) -> None:
-        self._name = self._own = None
+        self._name = self._owned_socket = None
         self._ask_for, self._numbers = ask_for, itertools.count(1)
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:

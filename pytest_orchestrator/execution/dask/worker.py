@@ -143,10 +143,10 @@ class _Run:
                     if is_late:
                         lane.end()
 
-    def hang_up(self) -> None:
+    def shut_down(self) -> None:
         """End it: nobody is there who could be told of it."""
         self.end(at_once=True)
-        self._asking.hang_up()
+        self._asking.shut_down()
 
     def _perform(self, claimed: ClaimReply, folder: Path) -> None:
         step, fresh = uncarried(claimed.step)

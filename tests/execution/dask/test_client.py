@@ -184,7 +184,7 @@ def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: RemoteAtt
     hung_up: list[bool] = []
 
     class Link:
-        def hang_up(self) -> None:
+        def shut_down(self) -> None:
             hung_up.append(True)
 
     class Losing(BrokerClient):
@@ -198,6 +198,6 @@ def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: RemoteAtt
         def _link(self, link: Any) -> None:
             pass
 
-    Losing(WorkerAgent("s"), ticket.token).hang_up()
+    Losing(WorkerAgent("s"), ticket.token).shut_down()
 
     assert hung_up == [True]
