@@ -1,4 +1,4 @@
-"""What the Context does, one operation at a time."""
+"""Operations of the Context, one at a time."""
 
 import enum
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def test_a_value_is_read_as_it_was_stored(ctx: Context) -> None:
     assert "dut.ports" in ctx
 
 
-def test_the_default_is_given_where_nothing_is(ctx: Context) -> None:
+def test_the_default_is_returned_for_a_missing_key(ctx: Context) -> None:
     fallback: list[int] = []
 
     assert ctx.get("a") is None
@@ -52,7 +52,7 @@ def test_null_is_a_value(ctx: Context) -> None:
     assert "a" in ctx
 
 
-def test_to_change_what_was_stored_changes_nothing(ctx: Context) -> None:
+def test_modifying_a_stored_object_does_not_change_the_context(ctx: Context) -> None:
     value = {"list": [1]}
     ctx.set("a", value)
     ctx.append("b", value)
@@ -62,7 +62,7 @@ def test_to_change_what_was_stored_changes_nothing(ctx: Context) -> None:
     assert ctx.to_dict() == {"a": {"list": [1]}, "b": [{"list": [1]}]}
 
 
-def test_to_change_what_was_read_changes_nothing(ctx: Context) -> None:
+def test_modifying_a_returned_object_does_not_change_the_context(ctx: Context) -> None:
     ctx.set("a.b", {"list": [1]})
 
     ctx.get("a.b")["list"].append(2)
@@ -91,7 +91,7 @@ def test_a_value_that_is_no_json_changes_nothing(ctx: Context) -> None:
     assert len(ctx.get_history("a")) == 1
 
 
-def test_keys_come_in_the_order_of_their_writing(ctx: Context) -> None:
+def test_keys_are_listed_in_the_order_of_their_first_write(ctx: Context) -> None:
     for key in ("b", "a", "c.d"):
         ctx.set(key, 1)
     ctx.set("b", 2)
@@ -100,21 +100,21 @@ def test_keys_come_in_the_order_of_their_writing(ctx: Context) -> None:
     assert list(ctx) == ["b", "a", "c.d"]
 
 
-def test_append_begins_a_list(ctx: Context) -> None:
+def test_append_creates_a_missing_list(ctx: Context) -> None:
     ctx.append("polls", 1)
     ctx.append("polls", [2])
 
     assert ctx.get("polls") == [1, [2]]
 
 
-def test_increment_begins_with_zero_and_returns_the_sum(ctx: Context) -> None:
+def test_increment_of_a_missing_key_starts_at_zero_and_returns_the_sum(ctx: Context) -> None:
     assert ctx.increment("n") == 1
     assert ctx.increment("n", 2) == 3
     assert ctx.increment("n", -0.5) == 2.5
     assert ctx.get("n") == 2.5
 
 
-def test_increment_counts_beyond_64_bits(ctx: Context) -> None:
+def test_increment_works_beyond_64_bits(ctx: Context) -> None:
     ctx.set("n", 2**64)
 
     assert ctx.increment("n") == 2**64 + 1
@@ -130,7 +130,7 @@ def test_delete_removes_a_key(ctx: Context) -> None:
     assert ctx.keys() == []
 
 
-def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
+def test_pop_removes_the_last_item_or_the_one_at_an_index(ctx: Context) -> None:
     ctx.set("a", [1, 2, {"x": 3}])
 
     assert ctx.pop("a") == {"x": 3}
@@ -141,7 +141,7 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "error", "told"),
+    ("operation", "error", "message"),
     [
         (
             lambda ctx: ctx["dut.firmwar"],
@@ -266,8 +266,8 @@ def test_pop_takes_the_last_item_or_the_one_in_a_place(ctx: Context) -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_changes_nothing(
-    ctx: Context, operation: Any, error: type[Exception], told: str
+def test_an_invalid_operation_is_refused_and_changes_nothing(
+    ctx: Context, operation: Any, error: type[Exception], message: str
 ) -> None:
     ctx.set("dut.firmware", "1.2")
     ctx.set("list", [1, 2])
@@ -280,7 +280,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
     with pytest.raises(error) as caught:
         operation(ctx)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     assert ctx.snapshot() == before
 
 
@@ -295,7 +295,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
         lambda ctx: ctx.restore({}),
     ],
 )
-def test_pytest_shows_no_frame_of_ours(ctx: Context, operation: Any) -> None:
+def test_pytest_shows_no_frame_of_the_package(ctx: Context, operation: Any) -> None:
     with pytest.raises(OrchestratorError) as caught:
         operation(ctx)
 
@@ -303,19 +303,19 @@ def test_pytest_shows_no_frame_of_ours(ctx: Context, operation: Any) -> None:
     assert set(shown) == {__file__}
 
 
-def test_a_key_that_is_not_in_an_empty_context(ctx: Context) -> None:
+def test_the_error_for_a_missing_key_says_that_the_context_is_empty(ctx: Context) -> None:
     with pytest.raises(ContextKeyError) as caught:
         ctx.delete("a")
 
     assert str(caught.value) == "no key 'a' in the context; it is empty"
 
 
-def test_a_member_of_an_enum_is_a_key_by_its_text(ctx: Context) -> None:
+def test_a_string_enum_member_is_a_key_by_its_text(ctx: Context) -> None:
     class Key(enum.StrEnum):
         MEAN = "metrics.mean"
 
-    told: list[Change] = []
-    handle = ctx.bound("flash", told.append)
+    reported: list[Change] = []
+    handle = ctx.bound("flash", reported.append)
     handle.set(Key.MEAN, [1])
     handle.append(Key.MEAN, 2)
     handle.pop(Key.MEAN, 0)
@@ -324,10 +324,10 @@ def test_a_member_of_an_enum_is_a_key_by_its_text(ctx: Context) -> None:
     assert [type(key) for key in ctx] == [str]
     handle.delete(Key.MEAN)
     assert Key.MEAN not in ctx
-    assert [type(change.key) for change in told] == [str] * 4
+    assert [type(change.key) for change in reported] == [str] * 4
 
 
-def test_history_tells_every_change(ctx: Context) -> None:
+def test_history_contains_every_change(ctx: Context) -> None:
     ctx.set("a", 1)
     ctx.set("a", [1], who="flash")
     ctx.append("a", {"x": 2})
@@ -345,7 +345,7 @@ def test_history_tells_every_change(ctx: Context) -> None:
     ]
 
 
-def test_history_of_a_key_that_never_was_is_empty(ctx: Context) -> None:
+def test_history_of_a_key_that_never_existed_is_empty(ctx: Context) -> None:
     assert ctx.get_history("a") == []
     assert ctx.last_modified("a") is None
 
@@ -362,7 +362,7 @@ def test_changes_of_one_history_share_nothing(ctx: Context) -> None:
     assert changes[2]["old"] == [[1], [2]]
 
 
-def test_times_are_iso_8601_in_utc_and_rise(ctx: Context) -> None:
+def test_times_are_iso_8601_in_utc_and_increase(ctx: Context) -> None:
     before = datetime.now(UTC)
     for _ in range(1000):
         ctx.increment("a")
@@ -380,7 +380,7 @@ def test_times_are_iso_8601_in_utc_and_rise(ctx: Context) -> None:
     assert ctx.get_history("a")[0]["ts"][10:11] + ctx.get_history("a")[0]["ts"][-1:] == "TZ"
 
 
-def test_a_clock_that_is_set_back_does_not_turn_the_order_round(
+def test_times_increase_after_the_clock_is_set_back(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctx.set("a", 1)
@@ -399,7 +399,7 @@ def test_last_modified_is_the_time_of_the_last_change(ctx: Context) -> None:
         assert ctx.last_modified(key) == ctx.get_history(key)[-1]["ts"]
 
 
-def test_handles_share_state_and_have_names_of_their_own(ctx: Context) -> None:
+def test_handles_share_the_state_and_have_their_own_names(ctx: Context) -> None:
     flash = ctx.bound("flash")
     flash.set("a", 1)
     ctx.set("a", 2)
@@ -409,9 +409,9 @@ def test_handles_share_state_and_have_names_of_their_own(ctx: Context) -> None:
     assert [change["who"] for change in ctx.get_history("a")] == ["flash", "user", "other"]
 
 
-def test_a_handle_tells_the_changes_made_through_it(ctx: Context) -> None:
-    told: list[Change] = []
-    flash = ctx.bound("flash", told.append)
+def test_a_handle_reports_the_changes_made_through_it(ctx: Context) -> None:
+    reported: list[Change] = []
+    flash = ctx.bound("flash", reported.append)
 
     ctx.set("b", 1)
     flash.set("a", [1])
@@ -420,25 +420,27 @@ def test_a_handle_tells_the_changes_made_through_it(ctx: Context) -> None:
     flash.pop("a", 0)
     flash.delete("b")
 
-    assert [change.key for change in told] == ["a", "a", "b", "a", "b"]
-    assert [change.as_dict() for change in told if change.key == "a"] == ctx.get_history("a")
-    assert [change.as_dict() for change in told if change.key == "b"] == ctx.get_history("b")[1:]
+    assert [change.key for change in reported] == ["a", "a", "b", "a", "b"]
+    assert [change.as_dict() for change in reported if change.key == "a"] == ctx.get_history("a")
+    assert [change.as_dict() for change in reported if change.key == "b"] == ctx.get_history("b")[
+        1:
+    ]
 
 
-def test_a_change_that_was_told_is_never_changed(ctx: Context) -> None:
-    told: list[Change] = []
-    flash = ctx.bound("flash", told.append)
+def test_a_reported_change_is_independent_of_the_context(ctx: Context) -> None:
+    reported: list[Change] = []
+    flash = ctx.bound("flash", reported.append)
 
     flash.set("a", [[1]])
-    told[0].new[0].append(9)
+    reported[0].new[0].append(9)
     flash.append("a", 2)
     flash.set("a", 0)
 
-    assert told[0].new == [[1, 9]]
-    assert told[2].old == [[1], 2]
+    assert reported[0].new == [[1, 9]]
+    assert reported[2].old == [[1], 2]
 
 
-def test_who_is_told_of_a_change_may_use_the_context(ctx: Context) -> None:
+def test_a_change_callback_may_use_the_context(ctx: Context) -> None:
     handle = ctx.bound("flash", lambda change: ctx.append("log", change.key))
 
     handle.set("a", 1)
@@ -446,7 +448,7 @@ def test_who_is_told_of_a_change_may_use_the_context(ctx: Context) -> None:
     assert ctx.get("log") == ["a"]
 
 
-def test_a_handle_knows_what_it_asked_for_in_vain(ctx: Context) -> None:
+def test_a_handle_lists_the_paths_that_it_read_and_did_not_exist(ctx: Context) -> None:
     handle = ctx.bound("flash")
     handle.set("there", 1)
 
@@ -461,14 +463,14 @@ def test_a_handle_knows_what_it_asked_for_in_vain(ctx: Context) -> None:
     assert ctx.missed == ()
 
 
-def test_it_remembers_a_hundred_such_paths(ctx: Context) -> None:
+def test_a_handle_lists_at_most_a_hundred_missed_paths(ctx: Context) -> None:
     for number in range(1000):
         ctx.get(f"a{number}")
 
     assert len(ctx.missed) == 100
 
 
-def test_a_repr_says_how_many_keys_there_are(ctx: Context) -> None:
+def test_the_repr_contains_the_number_of_keys(ctx: Context) -> None:
     ctx.set("a", 1)
 
     assert repr(ctx) == "<Context of 1 key, who='user'>"

@@ -1,4 +1,4 @@
-"""Laws of the Context, whatever is done to it in whatever order."""
+"""Laws of the Context that hold for any sequence of operations."""
 
 import json
 from contextlib import suppress
@@ -49,7 +49,7 @@ def applied(done: list[tuple[Any, ...]], ctx: Context | None = None) -> Context:
 
 
 def replayed(changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Come from the history of one key to its value, as a reader of a journal would."""
+    """Return the value of a key by replaying its history, as a reader of a journal does."""
     state: dict[str, Any] = {}
     for change in json.loads(json.dumps(changes)):
         match change["op"]:
@@ -75,15 +75,15 @@ def test_the_history_of_a_key_leads_to_its_value(done: list[tuple[Any, ...]]) ->
 
 
 @given(operations)
-def test_what_is_told_is_what_history_keeps(done: list[tuple[Any, ...]]) -> None:
-    told: list[Change] = []
+def test_reported_changes_equal_the_history(done: list[tuple[Any, ...]]) -> None:
+    reported: list[Change] = []
     ctx = Context()
-    applied(done, ctx.bound("user", told.append))
+    applied(done, ctx.bound("user", reported.append))
 
     for key in {operation[1] for operation in done}:
-        mine = [change.as_dict() for change in told if change.key == key]
+        mine = [change.as_dict() for change in reported if change.key == key]
         assert repr(mine) == repr(ctx.get_history(key))
-    assert [change.ts for change in told] == sorted({change.ts for change in told})
+    assert [change.ts for change in reported] == sorted({change.ts for change in reported})
 
 
 @given(operations)
@@ -99,7 +99,7 @@ def test_each_operation_is_one_change_or_none(done: list[tuple[Any, ...]]) -> No
 
 
 @given(operations, operations)
-def test_a_restored_context_is_as_it_was(
+def test_restore_returns_a_context_to_its_snapshot(
     done: list[tuple[Any, ...]], later: list[tuple[Any, ...]]
 ) -> None:
     ctx = applied(done)
@@ -116,7 +116,7 @@ def test_a_restored_context_is_as_it_was(
 
 
 @given(operations)
-def test_a_fresh_context_takes_values_and_history_over(done: list[tuple[Any, ...]]) -> None:
+def test_a_new_context_is_restored_with_values_and_history(done: list[tuple[Any, ...]]) -> None:
     ctx = applied(done)
     fresh = Context()
 

@@ -1,4 +1,4 @@
-"""A Context on top of another sees both, and leaves the one below as it is."""
+"""A layer sees its own values and those below, and never changes the Context below."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ def below() -> Context:
     return ctx
 
 
-def test_what_is_read_is_what_stands_in_both(below: Context) -> None:
+def test_reads_see_the_values_of_both_layers(below: Context) -> None:
     top = below.layer()
     top.set("dut.rev", "B")
 
@@ -48,7 +48,7 @@ def test_what_is_read_is_what_stands_in_both(below: Context) -> None:
     assert below.keys() == ["dut.serial_v1", "readings", "count"]
 
 
-def test_what_becomes_of_a_key_below_is_seen_until_it_is_changed_on_top(below: Context) -> None:
+def test_a_key_below_is_visible_until_the_layer_changes_it(below: Context) -> None:
     top = below.layer()
     below.set("count", 4)
     assert top.get("count") == 4
@@ -68,7 +68,7 @@ def test_append_increment_and_pop_work_on_a_copy(below: Context) -> None:
     assert below.to_dict() == {"dut.serial_v1": "A7", "readings": [1, 2], "count": 3}
 
 
-def test_a_deleted_key_is_gone_on_top_alone(below: Context) -> None:
+def test_a_key_deleted_in_a_layer_still_exists_below(below: Context) -> None:
     top = below.layer()
     top.delete("count")
     below.set("count", 5)
@@ -83,7 +83,7 @@ def test_a_deleted_key_is_gone_on_top_alone(below: Context) -> None:
     assert top.get("count") == ["new"]
 
 
-def test_the_history_of_a_key_begins_below_and_goes_on_on_top(below: Context) -> None:
+def test_the_history_of_a_key_begins_below_and_continues_in_the_layer(below: Context) -> None:
     top = below.layer()
     assert top.get_history("count") == below.get_history("count")
     assert top.last_modified("count") == below.last_modified("count")
@@ -91,9 +91,9 @@ def test_the_history_of_a_key_begins_below_and_goes_on_on_top(below: Context) ->
     top.bound("flash").increment("count", 2)
     below.set("count", 0, who="poll")
 
-    told = [(one["who"], one["op"], one["old"], one["new"]) for one in top.get_history("count")]
-    assert told == [("poll", "set", None, 3), ("flash", "increment", 3, 5)]
-    assert [one["new"] for one in below.get_history("count")] == [3, 0]
+    changes = [(row["who"], row["op"], row["old"], row["new"]) for row in top.get_history("count")]
+    assert changes == [("poll", "set", None, 3), ("flash", "increment", 3, 5)]
+    assert [row["new"] for row in below.get_history("count")] == [3, 0]
     assert str(top.last_modified("count")) < str(below.last_modified("count"))
     assert top.get_history("never") == []
     assert top.last_modified("never") is None
@@ -111,21 +111,21 @@ def test_a_change_that_is_refused_copies_nothing_up(below: Context) -> None:
     assert top.to_dict() == below.to_dict()
 
 
-def test_a_change_is_told_as_it_is_below(below: Context) -> None:
-    told: list[Change] = []
-    top = below.layer().bound("flash", told.append)
+def test_a_layer_reports_changes_with_the_values_below(below: Context) -> None:
+    reported: list[Change] = []
+    top = below.layer().bound("flash", reported.append)
     top.append("readings", 3)
     top.pop("readings", 0)
     top.delete("count")
 
-    assert [(one.key, one.who, one.op, one.old, one.new, one.index) for one in told] == [
+    assert [(row.key, row.who, row.op, row.old, row.new, row.index) for row in reported] == [
         ("readings", "flash", "append", None, 3, 2),
         ("readings", "flash", "pop", 1, None, 0),
         ("count", "flash", "delete", 3, None, None),
     ]
 
 
-def test_a_layer_may_stand_on_a_layer(below: Context) -> None:
+def test_a_layer_may_be_made_of_a_layer(below: Context) -> None:
     middle = below.layer()
     middle.set("count", 4)
     top = middle.layer()
@@ -137,18 +137,18 @@ def test_a_layer_may_stand_on_a_layer(below: Context) -> None:
     assert len(top.get_history("count")) == 3
 
 
-def test_it_is_served_as_any_other(below: Context) -> None:
+def test_a_layer_is_served_like_any_context(below: Context) -> None:
     top = below.layer()
     conversation = Conversation(top.bound("flash"))
-    asked = b'{"op": "append", "path": "readings", "value": 3}\n{"op": "get", "path": "readings"}\n'
+    lines = b'{"op": "append", "path": "readings", "value": 3}\n{"op": "get", "path": "readings"}\n'
 
-    replies = conversation.receive(asked).splitlines()
+    replies = conversation.receive(lines).splitlines()
 
     assert json.loads(replies[1])["value"] == [1, 2, 3]
     assert below.get("readings") == [1, 2]
 
 
-def test_threads_on_top_and_below_lose_nothing(below: Context) -> None:
+def test_threads_in_layers_and_below_lose_no_change(below: Context) -> None:
     barrier = threading.Barrier(8)
     tops = [below.layer() for _ in range(4)]
 
@@ -170,7 +170,7 @@ def test_threads_on_top_and_below_lose_nothing(below: Context) -> None:
         assert [one["new"] for one in top.get_history("readings")[-100:]] == list(range(100))
 
 
-# Where an operation is made: below, or on top.
+# Operations, each with True if it is executed on the layer and False if below it.
 interleaved = st.lists(st.tuples(st.booleans(), operations.map(lambda done: done[:1])), max_size=30)
 
 
@@ -208,27 +208,27 @@ def test_a_layer_is_a_copy_of_each_key_from_its_first_change_on(
     assert plainly(below) == plainly(alone)
     assert sorted(top.keys()) == sorted(expected.keys())
     for path in ("a", "a.b", "a.b.c", "d", "d.0", "e"):
-        asked = (ctx.get(path, "nothing") for ctx in (top, expected))
-        assert len({json.dumps(value, sort_keys=True) for value in asked}) == 1
+        results = (ctx.get(path, "nothing") for ctx in (top, expected))
+        assert len({json.dumps(value, sort_keys=True) for value in results}) == 1
         assert (path in top) == (path in expected)
 
 
 def _only(ctx: Context, key: str) -> Context:
-    """Return a Context that has one key of another, and its history."""
-    found = Context()
-    told = ctx.snapshot()
-    found.restore(
+    """Return a Context with one key of another Context and its history."""
+    copy = Context()
+    snapshot = ctx.snapshot()
+    copy.restore(
         {
-            "version": told["version"],
-            "values": {one: value for one, value in told["values"].items() if one == key},
-            "history": {one: listed for one, listed in told["history"].items() if one == key},
+            "version": snapshot["version"],
+            "values": {name: value for name, value in snapshot["values"].items() if name == key},
+            "history": {name: rows for name, rows in snapshot["history"].items() if name == key},
         }
     )
-    return found
+    return copy
 
 
 @given(operations, operations, operations)
-def test_a_restored_layer_is_as_it_was_and_nothing_below_changes(
+def test_restore_of_a_layer_does_not_change_the_context_below(
     first: list[tuple[Any, ...]], on_top: list[tuple[Any, ...]], later: list[tuple[Any, ...]]
 ) -> None:
     below = applied(first)

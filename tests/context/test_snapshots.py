@@ -1,4 +1,4 @@
-"""A Context becomes one piece of plain JSON, and comes back from it or not at all."""
+"""A snapshot is plain JSON; restore accepts it completely or refuses it."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ def test_a_snapshot_is_json_with_values_and_history(ctx: Context) -> None:
     assert snapshot["history"] == {key: ctx.get_history(key) for key in ("a", "gone")}
 
 
-def test_restore_forgets_nothing(ctx: Context) -> None:
+def test_restore_keeps_the_history(ctx: Context) -> None:
     snapshot = ctx.snapshot()
     ctx.set("a", 5)
     ctx.set("new", 1)
@@ -49,13 +49,13 @@ def test_restore_forgets_nothing(ctx: Context) -> None:
     assert ctx.get_history("a")[-1]["who"] == "resume"
 
 
-def test_what_is_the_same_is_not_restored(ctx: Context) -> None:
+def test_restore_records_no_change_for_an_equal_value(ctx: Context) -> None:
     ctx.restore(ctx.snapshot())
 
     assert ops(ctx, "a") == ["set", "append"]
 
 
-def test_times_rise_after_a_snapshot_of_a_clock_that_was_ahead(ctx: Context) -> None:
+def test_times_increase_after_a_snapshot_with_a_later_clock(ctx: Context) -> None:
     snapshot = ctx.snapshot()
     for change in snapshot["history"]["a"]:
         change["ts"] = change["ts"].replace("20", "21", 1)
@@ -68,7 +68,7 @@ def test_times_rise_after_a_snapshot_of_a_clock_that_was_ahead(ctx: Context) -> 
 
 
 @pytest.mark.parametrize("other", [1.0, True])
-def test_the_type_is_restored_too(other: Any) -> None:
+def test_restore_restores_the_type_of_a_value(other: Any) -> None:
     ctx = Context()
     ctx.set("a", 1)
     snapshot = ctx.snapshot()
@@ -80,7 +80,7 @@ def test_the_type_is_restored_too(other: Any) -> None:
     assert repr(ctx.get_history("a")[-1]["new"]) == "1"
 
 
-def test_a_restored_value_lives_on(ctx: Context) -> None:
+def test_a_restored_value_can_be_changed(ctx: Context) -> None:
     fresh = Context()
     snapshot = ctx.snapshot()
 
@@ -93,14 +93,14 @@ def test_a_restored_value_lives_on(ctx: Context) -> None:
     assert fresh.get_history("a")[-1]["ts"] > fresh.get_history("a")[-2]["ts"]
 
 
-def test_what_restore_changes_is_told(ctx: Context) -> None:
-    told: list[Change] = []
+def test_restore_reports_its_changes(ctx: Context) -> None:
+    reported: list[Change] = []
     fresh = Context()
     fresh.set("b", 1)
 
-    fresh.bound("resume", told.append).restore(ctx.snapshot())
+    fresh.bound("resume", reported.append).restore(ctx.snapshot())
 
-    assert [(change.key, change.op, change.old, change.new) for change in told] == [
+    assert [(change.key, change.op, change.old, change.new) for change in reported] == [
         ("b", "delete", 1, None),
         ("a", "restore", None, [1, 2]),
     ]
@@ -117,7 +117,7 @@ def test_values_without_history_are_restored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (
             lambda parts: parts.update(version=2),
@@ -163,7 +163,7 @@ def test_values_without_history_are_restored() -> None:
     ],
 )
 def test_a_damaged_snapshot_is_refused_and_changes_nothing(
-    ctx: Context, change: Any, told: str
+    ctx: Context, change: Any, message: str
 ) -> None:
     snapshot = ctx.snapshot()
     change(snapshot)
@@ -174,11 +174,11 @@ def test_a_damaged_snapshot_is_refused_and_changes_nothing(
     with pytest.raises(ContextTypeError) as caught:
         other.restore(snapshot)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == message
     assert other.snapshot() == before
 
 
-def test_values_of_the_greatest_depth_come_back() -> None:
+def test_values_of_the_greatest_depth_are_restored() -> None:
     value: Any = 1
     for _ in range(MAX_DEPTH):
         value = [value]
@@ -192,7 +192,7 @@ def test_values_of_the_greatest_depth_come_back() -> None:
 
 
 @pytest.mark.parametrize("snapshot", [None, [], "x", {1: 2}, {"version": 1, "values": {1: 2}}])
-def test_what_is_no_snapshot_at_all_is_refused(ctx: Context, snapshot: Any) -> None:
+def test_an_object_that_is_no_snapshot_is_refused(ctx: Context, snapshot: Any) -> None:
     with pytest.raises(ContextTypeError, match=r"^this is no snapshot of a Context: "):
         ctx.restore(snapshot)
 
@@ -202,7 +202,7 @@ def test_a_snapshot_that_is_no_json_is_refused(ctx: Context) -> None:
         ctx.restore({"version": 1, "values": {"a": ()}})
 
 
-def test_a_name_that_is_none_is_refused_before_anything_changes(ctx: Context) -> None:
+def test_an_invalid_writer_is_refused_before_anything_changes(ctx: Context) -> None:
     snapshot = ctx.snapshot()
     ctx.set("b", 1)
 

@@ -1,4 +1,4 @@
-"""Sixteen threads that begin at once neither lose nor mix anything."""
+"""Operations of sixteen threads that start at once are neither lost nor mixed."""
 
 import sys
 import threading
@@ -45,7 +45,7 @@ def test_no_increment_is_lost() -> None:
     assert sorted(chain(*sums)) == list(range(1, THREADS * ROUNDS + 1))
 
 
-def test_no_append_is_lost_and_each_has_its_place() -> None:
+def test_no_append_is_lost_and_each_records_its_index() -> None:
     ctx = Context()
 
     def work(number: int) -> None:
@@ -71,7 +71,7 @@ def test_every_item_is_popped_once() -> None:
     assert ctx.get("l") == []
 
 
-def test_one_thread_deletes_and_the_others_are_told() -> None:
+def test_one_thread_deletes_a_key_and_the_others_get_an_error() -> None:
     ctx = Context()
     ctx.set("a", 1)
 
@@ -103,24 +103,24 @@ def test_a_reader_never_sees_half_a_value() -> None:
     assert all(at_once(work))
 
 
-def test_times_order_the_changes_of_all_threads() -> None:
+def test_change_times_order_the_changes_of_all_threads() -> None:
     ctx = Context()
-    told: list[Change] = []
+    reported: list[Change] = []
 
     def work(number: int) -> None:
-        handle = ctx.bound(f"step{number}", told.append)
+        handle = ctx.bound(f"step{number}", reported.append)
         for turn in range(ROUNDS):
             handle.set("last", [number, turn])
 
     at_once(work)
 
-    in_order = sorted(told, key=lambda change: change.ts)
+    in_order = sorted(reported, key=lambda change: change.ts)
     assert [change.as_dict() for change in in_order] == ctx.get_history("last")
-    assert len({change.ts for change in told}) == THREADS * ROUNDS
+    assert len({change.ts for change in reported}) == THREADS * ROUNDS
     assert in_order[-1].new == ctx.get("last")
 
 
-def test_restore_is_one_step_to_all_readers() -> None:
+def test_restore_is_atomic_for_readers() -> None:
     ctx = Context()
     ctx.set("a", 0)
     ctx.set("b", 0)
@@ -140,15 +140,15 @@ def test_restore_is_one_step_to_all_readers() -> None:
     assert all(at_once(work))
 
 
-def test_who_is_told_may_wait_for_another_thread_that_writes() -> None:
+def test_a_change_callback_may_wait_for_another_thread_that_writes() -> None:
     ctx = Context()
 
-    def tell(change: Change) -> None:
+    def on_change(change: Change) -> None:
         other = threading.Thread(target=ctx.set, args=("other", change.key))
         other.start()
         other.join(10)
         assert not other.is_alive()
 
-    ctx.bound("flash", tell).set("a", 1)
+    ctx.bound("flash", on_change).set("a", 1)
 
     assert ctx.get("other") == "a"

@@ -1,4 +1,4 @@
-"""A Context that is asked through the protocol, in this process and out of another one."""
+"""Fixtures for the protocol: a server in this process, one in another process, and a client."""
 
 import os
 import socket
@@ -24,23 +24,25 @@ while data := link.recv(1 << 16):
 
 
 class Loopback:
-    """A connection without a socket: what is sent is answered at once, in pieces of a size."""
+    """Connection without a socket: requests are answered at once, in chunks of a given size."""
 
-    def __init__(self, context: Context, piece: int = 1 << 16, max_line: int = 1 << 26) -> None:
+    def __init__(
+        self, context: Context, chunk_size: int = 1 << 16, max_line: int = 1 << 26
+    ) -> None:
         self.conversation = Conversation(context, max_line=max_line)
-        self.piece = piece
-        self.answered = bytearray()
+        self.chunk_size = chunk_size
+        self.replies = bytearray()
 
     def send(self, data: bytes | memoryview, /) -> int:
-        taken = bytes(data[: self.piece])
-        self.answered += self.conversation.receive(taken)
-        return len(taken)
+        chunk = bytes(data[: self.chunk_size])
+        self.replies += self.conversation.receive(chunk)
+        return len(chunk)
 
     def recv(self, size: int, /) -> bytes:
-        assert self.answered, "nothing was asked, so this would wait for ever"
-        size = min(size, self.piece)
-        data = bytes(self.answered[:size])
-        del self.answered[:size]
+        assert self.replies, "no request was sent, so recv would block for ever"
+        size = min(size, self.chunk_size)
+        data = bytes(self.replies[:size])
+        del self.replies[:size]
         return data
 
 
@@ -51,7 +53,7 @@ def loopback() -> type[Loopback]:
 
 @pytest.fixture
 def link() -> Iterator[socket.socket]:
-    """A socket whose other end is in a process that keeps a Context, as `flash`."""
+    """A socket whose other end is in a process that keeps a Context; its handle is `flash`."""
     ours, its = socket.socketpair()
     command = [sys.executable, "-c", KEEPER, str(its.fileno())]
     keeper = subprocess.Popen(command, pass_fds=[its.fileno()])
@@ -62,10 +64,10 @@ def link() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def told(link: socket.socket) -> Callable[[str], str]:
-    """Run a script that has the socket as `link`, and give what it prints."""
+def run_script(link: socket.socket) -> Callable[[str], str]:
+    """Return a function that runs a script with the socket as `link`, and returns its output."""
 
-    def told(script: str) -> str:
+    def run_script(script: str) -> str:
         head = (
             "import socket, sys\n"
             "from pytest_orchestrator.context.rpc.client import *\n"
@@ -79,9 +81,9 @@ def told(link: socket.socket) -> Callable[[str], str]:
             text=True,
             timeout=60,
             check=False,
-            # An exception out of a signal handler leaves the lock of coverage locked.
+            # An exception in a signal handler would leave the lock of coverage locked.
             env={k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_CONFIG"},
         )
         return done.stdout + done.stderr
 
-    return told
+    return run_script

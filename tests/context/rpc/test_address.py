@@ -1,4 +1,4 @@
-"""A client finds the server: by argument, environment or file; and is told where it does not."""
+"""A client finds the server by argument, environment or file; otherwise it gets an error."""
 
 import json
 from pathlib import Path
@@ -22,13 +22,13 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_environment_and_file_tell_where_a_context_is_served(
+def test_a_client_finds_the_server_by_environment_or_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ctx = Context()
     with Server(ctx) as server:
-        notice = AddressFile(folder / FILE, server.address, server.token)
-        notice.put_up()
+        address_file = AddressFile(folder / FILE, server.address, server.token)
+        address_file.put_up()
         with RemoteContext.connect() as remote, RemoteContext.connect(server.address) as other:
             assert remote.increment("n") == 1
             assert other.increment("n") == 2
@@ -43,32 +43,38 @@ def test_environment_and_file_tell_where_a_context_is_served(
         assert (folder / FILE).stat().st_mode & 0o777 == 0o600
         assert json.loads((folder / FILE).read_text()).keys() == {"address", "token", "pid"}
         AddressFile(folder / FILE, "other", "x").put_up()
-        notice.take_down()
+        address_file.take_down()
         assert "other" in (folder / FILE).read_text()
     who = [change["who"] for change in ctx.get_history("n")]
     assert who == ["client", "client", "flash", "sensor", "me"]
 
 
-def test_where_nobody_listens_it_is_said_what_to_start(folder: Path, port: int) -> None:
+def test_the_error_without_a_server_names_the_commands_that_start_one(
+    folder: Path, port: int
+) -> None:
     free = f"127.0.0.1:{port}"
     nowhere = f"no Context is served: {ADDRESS} is not set, and {FILE} is in no folder from here up"
-    assert told() == f"{nowhere}; {CURE}"
-    assert told(free, "x") == f"no Context is served at {free}: Connection refused; {CURE}"
-    assert told("/no/such.sock", "x") == (
+    assert connect_error() == f"{nowhere}; {CURE}"
+    assert connect_error(free, "x") == f"no Context is served at {free}: Connection refused; {CURE}"
+    assert connect_error("/no/such.sock", "x") == (
         f"no Context is served at /no/such.sock: No such file or directory; {CURE}"
     )
     for wrong in ("localhost", ":1", "a:b", "a:70000"):
-        assert told(wrong, "x") == (
+        assert connect_error(wrong, "x") == (
             f"{wrong} is no address; write host:port, or the path of a Unix socket"
         )
     path = folder / FILE
     AddressFile(path, free, "x").put_up()
-    assert told() == (f"no Context is served at {free} (of {path}): Connection refused; {CURE}")
+    assert connect_error() == (
+        f"no Context is served at {free} (of {path}): Connection refused; {CURE}"
+    )
     path.write_text("[]")
-    assert told() == f"{path} does not say where a Context is served; delete it, and {CURE}"
+    assert (
+        connect_error() == f"{path} does not say where a Context is served; delete it, and {CURE}"
+    )
 
 
-def test_a_wrong_token_is_told_when_connecting() -> None:
+def test_a_wrong_token_is_refused_when_connecting() -> None:
     with (
         Server(Context()) as server,
         pytest.raises(RequestRefused, match=r"^the token is wrong or was not given$"),
@@ -76,14 +82,14 @@ def test_a_wrong_token_is_told_when_connecting() -> None:
         RemoteContext.connect(server.address, "x")
 
 
-def test_a_value_larger_than_a_first_request_may_be_is_written() -> None:
+def test_a_value_larger_than_the_limit_of_the_first_request_is_written() -> None:
     ctx = Context()
     with Server(ctx) as server, RemoteContext.connect(server.address, server.token) as remote:
         remote.set("large", "x" * 1_000_000)
         assert len(remote.get("large")) == len(ctx.get("large")) == 1_000_000
 
 
-def told(address: str | None = None, token: str | None = None) -> str:
+def connect_error(address: str | None = None, token: str | None = None) -> str:
     with pytest.raises(ContextUnreachable) as caught:
         RemoteContext.connect(address, token)
     return str(caught.value)

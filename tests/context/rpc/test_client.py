@@ -1,4 +1,4 @@
-"""A remote Context does what a Context does: the same results, errors and texts."""
+"""A remote Context behaves like a Context: the same results, errors and texts."""
 
 import enum
 import re
@@ -115,10 +115,10 @@ def outcome(ctx: Any, operation: tuple[Any, ...], old: dict[str, Any]) -> str:
 
 @given(operations, st.integers(1, 80))
 def test_any_sequence_of_operations_has_the_same_results_and_errors(
-    loopback: Callable[..., Any], done: list[tuple[Any, ...]], piece: int
+    loopback: Callable[..., Any], done: list[tuple[Any, ...]], chunk_size: int
 ) -> None:
     local, kept = Context("flash"), Context("flash")
-    remote = RemoteContext(loopback(kept, piece))
+    remote = RemoteContext(loopback(kept, chunk_size))
     old = local.snapshot()
 
     for number, operation in enumerate(done):
@@ -132,7 +132,7 @@ def test_any_sequence_of_operations_has_the_same_results_and_errors(
 
 
 @pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value)[:20])
-def test_what_json_has_not_is_refused_in_the_same_words(
+def test_values_that_json_lacks_are_refused_with_the_same_text(
     loopback: Callable[..., Any], value: Any
 ) -> None:
     local = Context()
@@ -145,7 +145,7 @@ def test_what_json_has_not_is_refused_in_the_same_words(
     assert without_times(repr(remote.snapshot())) == without_times(repr(local.snapshot()))
 
 
-def test_null_is_a_value_that_is_there(loopback: Callable[..., Any]) -> None:
+def test_null_is_a_value_that_exists(loopback: Callable[..., Any]) -> None:
     remote = RemoteContext(loopback(Context()))
     remote.set("a", None)
 
@@ -160,7 +160,7 @@ def test_a_remote_context_is_context_like(loopback: Callable[..., Any]) -> None:
     assert like.keys() == []
 
 
-def test_the_default_never_crosses(loopback: Callable[..., Any]) -> None:
+def test_the_default_is_never_sent(loopback: Callable[..., Any]) -> None:
     remote = RemoteContext(loopback(Context()))
     fallback = object()
 
@@ -168,7 +168,9 @@ def test_the_default_never_crosses(loopback: Callable[..., Any]) -> None:
     assert remote.missed == ("a",)
 
 
-def test_a_default_name_is_used_where_a_call_gives_none(loopback: Callable[..., Any]) -> None:
+def test_the_name_of_the_handle_is_used_unless_a_call_names_a_writer(
+    loopback: Callable[..., Any],
+) -> None:
     ctx = Context("flash")
     remote = RemoteContext(loopback(ctx), who="worker")
 
@@ -178,7 +180,7 @@ def test_a_default_name_is_used_where_a_call_gives_none(loopback: Callable[..., 
     assert [change["who"] for change in ctx.get_history("a")] == ["worker", "other"]
 
 
-def test_text_that_no_line_can_hold_is_refused_in_the_words_of_the_context(
+def test_lone_surrogates_are_refused_with_the_text_of_the_context(
     loopback: Callable[..., Any],
 ) -> None:
     remote = RemoteContext(loopback(Context()))
@@ -192,7 +194,7 @@ def test_text_that_no_line_can_hold_is_refused_in_the_words_of_the_context(
     assert str(who.value).startswith("who has a lone surrogate at index 0")
 
 
-def test_what_is_too_long_is_refused_and_the_next_request_is_answered(
+def test_a_too_long_request_is_refused_and_the_next_is_answered(
     loopback: Callable[..., Any],
 ) -> None:
     remote = RemoteContext(loopback(Context(), max_line=100))
@@ -213,7 +215,7 @@ def test_a_wrong_token_is_refused(loopback: Callable[..., Any]) -> None:
         RemoteContext(connection, token="s").keys()
 
 
-def test_another_process_keeps_the_values(link: socket.socket) -> None:
+def test_values_are_kept_by_another_process(link: socket.socket) -> None:
     remote = RemoteContext(link)
     large = [{"reading": number, "text": "Ω" * 50} for number in range(20_000)]
 
@@ -227,7 +229,7 @@ def test_another_process_keeps_the_values(link: socket.socket) -> None:
     assert repr(remote) == "<Context of another process>"
 
 
-def test_it_is_a_context_whoever_keeps_it(link: socket.socket) -> None:
+def test_a_remote_context_is_an_instance_of_context(link: socket.socket) -> None:
     remote = RemoteContext(link)
     assert isinstance(remote, Context)
     handle = remote.bound("bench")

@@ -1,4 +1,4 @@
-"""A reply goes to whom it belongs, whoever asks at the same time and whatever interrupts."""
+"""Every reply reaches the request that it belongs to, despite threads and interruptions."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ class Stop(BaseException):
 
 
 class Interrupted:
-    """A connection at which something happens once: before, within or after a call."""
+    """Connection that calls a function once: before, within or after a call of send or recv."""
 
     def __init__(self, inner: Any, call: str, moment: str, happens: Callable[[], None]) -> None:
         self.inner = inner
@@ -68,7 +68,7 @@ MOMENTS = [(call, moment) for call in ("send", "recv") for moment in ("before", 
 
 
 @pytest.mark.parametrize(("call", "moment"), MOMENTS)
-def test_a_request_that_is_interrupted_mixes_no_replies(
+def test_an_interrupted_request_does_not_mix_replies(
     loopback: Callable[..., Any], call: str, moment: str
 ) -> None:
     def stop() -> None:
@@ -88,8 +88,10 @@ def test_a_request_that_is_interrupted_mixes_no_replies(
     assert remote.missed == ()
 
 
-@pytest.mark.parametrize(("call", "moment"), [one for one in MOMENTS if one[1] != "within"])
-def test_a_signal_handler_may_ask_in_the_middle_of_a_request(
+@pytest.mark.parametrize(
+    ("call", "moment"), [moment for moment in MOMENTS if moment[1] != "within"]
+)
+def test_a_signal_handler_may_send_a_request_during_a_request(
     loopback: Callable[..., Any], call: str, moment: str
 ) -> None:
     seen: list[Any] = []
@@ -109,18 +111,18 @@ def test_a_signal_handler_may_ask_in_the_middle_of_a_request(
 def test_a_handler_is_refused_while_a_longer_request_is_half_sent(
     loopback: Callable[..., Any],
 ) -> None:
-    told: list[str] = []
+    errors: list[str] = []
 
     def ask() -> None:
         with pytest.raises(ContextUnreachable) as caught:
             remote.get("b")
-        told.append(str(caught.value))
+        errors.append(str(caught.value))
 
     remote = RemoteContext(Interrupted(loopback(Context()), "send", "within", ask))
 
     remote.set("a", "x" * 100)
 
-    assert told == ["a longer request is just being sent; ask again after it"]
+    assert errors == ["a longer request is just being sent; ask again after it"]
     assert remote.to_dict() == {"a": "x" * 100}
 
 
@@ -133,7 +135,7 @@ def _switch_often() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_switch_often")
-def test_threads_that_ask_at_once_get_their_own_replies(link: socket.socket) -> None:
+def test_threads_that_send_requests_at_once_get_their_own_replies(link: socket.socket) -> None:
     remote = RemoteContext(link)
     barrier = threading.Barrier(THREADS)
 
@@ -149,12 +151,12 @@ def test_threads_that_ask_at_once_get_their_own_replies(link: socket.socket) -> 
         return sums
 
     with ThreadPoolExecutor(THREADS) as pool:
-        sums = [one for some in pool.map(work, range(THREADS)) for one in some]
+        sums = [total for totals in pool.map(work, range(THREADS)) for total in totals]
 
     assert sorted(sums) == list(range(1, THREADS * ROUNDS + 1))
 
 
-def test_real_signals_ask_and_interrupt_and_mix_nothing(told: Callable[[str], str]) -> None:
+def test_requests_of_signal_handlers_do_not_mix_replies(run_script: Callable[[str], str]) -> None:
     script = """
 import signal
 remote = RemoteContext(link)
@@ -188,10 +190,12 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 ticks = remote["ticks"]
 print(len(set(sums)) == len(sums) <= ticks, stops > 10)
 """
-    assert told(script) == "True True\n"
+    assert run_script(script) == "True True\n"
 
 
-def test_a_fork_may_use_what_its_parent_made_and_never_used(told: Callable[[str], str]) -> None:
+def test_a_fork_may_use_a_context_that_its_parent_never_used(
+    run_script: Callable[[str], str],
+) -> None:
     script = """
 import os
 remote = RemoteContext(link)
@@ -202,10 +206,12 @@ for number in (1, 2):
     os.wait()
 print(remote["a"])
 """
-    assert told(script) == "2\n"
+    assert run_script(script) == "2\n"
 
 
-def test_a_fork_of_the_process_that_asks_is_refused(told: Callable[[str], str]) -> None:
+def test_a_fork_of_the_process_that_uses_a_context_is_refused(
+    run_script: Callable[[str], str],
+) -> None:
     script = """
 import os
 remote = RemoteContext(link)
@@ -219,14 +225,14 @@ if not os.fork():
 os.wait()
 print(remote["a"])
 """
-    assert told(script) == (
+    assert run_script(script) == (
         "the Context is used by process PARENT, and a process that it forked cannot use it "
         "too; hand over the values that it needs and that it finds\n1\n"
     )
 
 
 @pytest.mark.parametrize("half", [b"", b'{"ok":true,"va'])
-def test_who_asks_a_process_that_has_ended_is_told_so(half: bytes) -> None:
+def test_a_request_to_a_process_that_has_ended_raises(half: bytes) -> None:
     ours, its = socket.socketpair()
     remote = RemoteContext(ours)
     its.send(half)
@@ -238,7 +244,7 @@ def test_who_asks_a_process_that_has_ended_is_told_so(half: bytes) -> None:
             its.close()
 
 
-def test_who_answers_something_else_is_no_context() -> None:
+def test_a_reply_in_another_protocol_raises() -> None:
     ours, its = socket.socketpair()
     with ours, its:
         its.send(b"HTTP/1.1 400 Bad Request\r\n")
@@ -247,7 +253,7 @@ def test_who_answers_something_else_is_no_context() -> None:
             RemoteContext(ours).get("a")
 
 
-def test_two_pipes_are_a_connection_too() -> None:
+def test_two_pipes_are_a_connection() -> None:
     (request_reader, request_writer), (reply_reader, reply_writer) = os.pipe(), os.pipe()
 
     def keep() -> None:

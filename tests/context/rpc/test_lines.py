@@ -1,4 +1,4 @@
-"""Lines come out as they were, however their bytes were cut, and no more of them is kept."""
+"""Lines are complete however their bytes arrive, and no more than the limit is kept."""
 
 import tracemalloc
 from itertools import pairwise
@@ -27,7 +27,7 @@ def test_lines_do_not_depend_on_where_their_bytes_are_cut(
 
 
 @given(st.lists(st.binary(max_size=9)), st.lists(st.integers(0)), st.integers(0, 9))
-def test_a_line_that_is_too_long_is_seen_to_be_and_the_others_are_whole(
+def test_a_too_long_line_is_cut_and_the_others_are_whole(
     parts: list[bytes], cuts: list[int], limit: int
 ) -> None:
     data = b"\n".join(parts) + b"\n"
@@ -39,7 +39,7 @@ def test_a_line_that_is_too_long_is_seen_to_be_and_the_others_are_whole(
     ]
 
 
-def test_what_never_ends_takes_no_memory() -> None:
+def test_a_line_without_end_takes_no_memory() -> None:
     lines = LineBuffer(1000)
     megabyte = b"x" * (1 << 20)
     tracemalloc.start()

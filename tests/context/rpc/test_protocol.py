@@ -1,4 +1,4 @@
-"""What goes over the wire, byte by byte, and what comes back for what is no request."""
+"""The bytes of requests and replies, and the replies to invalid requests."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ def ctx() -> Context:
     return ctx
 
 
-def asked(ctx: Context, line: str, **limits: Any) -> str:
+def reply_to(ctx: Context, line: str, **limits: Any) -> str:
     return Conversation(ctx, **limits).receive(line.encode() + b"\n").decode()
 
 
@@ -122,29 +122,29 @@ def asked(ctx: Context, line: str, **limits: Any) -> str:
     ],
 )
 def test_a_line_is_answered_by_a_line(ctx: Context, request_: str, reply: str) -> None:
-    assert asked(ctx, request_) == reply + "\n"
+    assert reply_to(ctx, request_) == reply + "\n"
 
 
-def test_who_changes_is_the_handle_or_who_the_line_says(ctx: Context) -> None:
-    asked(ctx, '{"op":"set","path":"a","value":1}')
-    asked(ctx, '{"op":"set","path":"a","value":2,"who":"bench"}')
+def test_the_writer_is_the_handle_or_the_name_in_the_request(ctx: Context) -> None:
+    reply_to(ctx, '{"op":"set","path":"a","value":1}')
+    reply_to(ctx, '{"op":"set","path":"a","value":2,"who":"bench"}')
 
     assert [change["who"] for change in ctx.get_history("a")] == ["flash", "bench"]
 
 
-def test_every_operation_that_needs_a_path_says_so(ctx: Context) -> None:
+def test_every_operation_that_needs_a_path_is_refused_without_one(ctx: Context) -> None:
     without = {op for op in OPERATIONS if serve(Request(op=op), ctx).error != f"{op} needs a path"}
 
     assert without == {"full", "keys", "missed", "snapshot", "restore"}
 
 
-def test_what_a_listener_raises_is_an_answer(ctx: Context) -> None:
-    def tell(change: Change) -> None:
+def test_an_exception_of_a_change_callback_becomes_a_reply(ctx: Context) -> None:
+    def on_change(change: Change) -> None:
         raise OSError(f"no space left for {change.key} \ud800")
 
-    told = asked(ctx.bound("flash", tell), '{"op":"set","path":"a","value":1}')
+    reply = reply_to(ctx.bound("flash", on_change), '{"op":"set","path":"a","value":1}')
 
-    assert told == '{"ok":false,"error":"OSError: no space left for a \\\\ud800","kind":"error"}\n'
+    assert reply == '{"ok":false,"error":"OSError: no space left for a \\\\ud800","kind":"error"}\n'
 
 
 def test_requests_are_answered_in_their_order(ctx: Context) -> None:
@@ -156,7 +156,7 @@ def test_requests_are_answered_in_their_order(ctx: Context) -> None:
     assert [json.loads(reply)["id"] for reply in replies] == [*range(1, 9), *range(1, 8)]
 
 
-def test_a_longer_line_is_refused_by_its_number_and_the_next_is_answered(ctx: Context) -> None:
+def test_a_too_long_line_is_refused_with_its_id_and_the_next_is_answered(ctx: Context) -> None:
     conversation = Conversation(ctx, max_line=100)
     fits = b'{"id":1,"op":"set","path":"a","value":"%s"}' % (b"x" * 59)
 
@@ -174,10 +174,8 @@ def test_a_longer_line_is_refused_by_its_number_and_the_next_is_answered(ctx: Co
     "value",
     ["[" * 300 + "]" * 300, '{"a":' * 300 + "1" + "}" * 300, "[" * 100_000, '["\\\\",' * 300],
 )
-def test_a_line_that_is_nested_too_deep_is_refused_before_it_is_built(
-    ctx: Context, value: str
-) -> None:
-    assert asked(ctx, f'{{"id":1,"op":"set","path":"a","value":{value}}}') == (
+def test_a_too_deeply_nested_line_is_refused_before_it_is_parsed(ctx: Context, value: str) -> None:
+    assert reply_to(ctx, f'{{"id":1,"op":"set","path":"a","value":{value}}}') == (
         '{"ok":false,"error":"a request that is nested more than 208 deep",'
         '"kind":"request","id":1}\n'
     )
@@ -192,8 +190,8 @@ def test_a_line_that_is_nested_too_deep_is_refused_before_it_is_built(
         json.dumps([{"a": []}] * 300),
     ],
 )
-def test_only_what_is_nested_counts_as_deep(ctx: Context, value: str) -> None:
-    done = asked(ctx, f'{{"op":"set","path":"a","value":{value}}}')
+def test_brackets_in_texts_and_flat_lists_do_not_count_as_nesting(ctx: Context, value: str) -> None:
+    done = reply_to(ctx, f'{{"op":"set","path":"a","value":{value}}}')
 
     assert done == '{"ok":true,"value":null}\n'
     assert ctx.get("a") == json.loads(value)
@@ -207,17 +205,17 @@ def test_the_deepest_value_fits_into_a_snapshot(ctx: Context) -> None:
 
     line = json.dumps({"op": "restore", "value": ctx.snapshot()})
 
-    assert asked(ctx, line) == '{"ok":true,"value":null}\n'
+    assert reply_to(ctx, line) == '{"ok":true,"value":null}\n'
     assert MAX_DEPTH == 208
 
 
-def test_a_server_with_a_token_answers_who_knows_it(ctx: Context) -> None:
+def test_a_conversation_with_a_token_refuses_other_tokens(ctx: Context) -> None:
     refused = '{"ok":false,"error":"the token is wrong or was not given","kind":"request"}\n'
 
-    assert asked(ctx, '{"op":"keys","token":"s3"}', token="s3").startswith('{"ok":true')
-    assert asked(ctx, '{"op":"keys","token":"s"}', token="s3") == refused
-    assert asked(ctx, '{"op":"keys"}', token="s3") == refused
-    assert asked(ctx, '{"op":"keys","token":"\N{SNOWMAN}"}', token="s3") == refused
+    assert reply_to(ctx, '{"op":"keys","token":"s3"}', token="s3").startswith('{"ok":true')
+    assert reply_to(ctx, '{"op":"keys","token":"s"}', token="s3") == refused
+    assert reply_to(ctx, '{"op":"keys"}', token="s3") == refused
+    assert reply_to(ctx, '{"op":"keys","token":"\N{SNOWMAN}"}', token="s3") == refused
 
 
 fragments = st.sampled_from(
@@ -243,9 +241,7 @@ requests = st.fixed_dictionaries(
     ),
     st.integers(1, 50),
 )
-def test_whatever_comes_in_each_line_gets_its_answer_and_nothing_raises(
-    lines: list[bytes], piece: int
-) -> None:
+def test_every_line_gets_a_reply_and_no_line_raises(lines: list[bytes], piece: int) -> None:
     data = b"".join(line + b"\n" for line in lines)
     conversation = Conversation(Context(), max_line=60)
     pieces = [data[at : at + piece] for at in range(0, len(data), piece)]

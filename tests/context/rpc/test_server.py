@@ -1,4 +1,4 @@
-"""A Context served over TCP and Unix sockets to whoever has a token."""
+"""A Context served over TCP and Unix sockets to clients with a token."""
 
 import os
 import socket
@@ -41,9 +41,7 @@ def connected(server: Server) -> socket.socket:
     return link
 
 
-def test_what_a_client_writes_is_in_the_context_and_its_history(
-    server: Server, ctx: Context
-) -> None:
+def test_a_client_writes_to_the_context_and_its_history(server: Server, ctx: Context) -> None:
     with connected(server) as link:
         remote = RemoteContext(link, token=server.token)
         remote.set("dut.serial", "A7")
@@ -54,7 +52,7 @@ def test_what_a_client_writes_is_in_the_context_and_its_history(
     assert server.address.startswith("127.0.0.1:")
 
 
-def test_a_unix_socket_serves_the_same_to_its_owner_alone(ctx: Context, tmp_path: Path) -> None:
+def test_a_unix_socket_serves_its_owner_only(ctx: Context, tmp_path: Path) -> None:
     path = tmp_path / "ctx.sock"
     with Server(ctx, unix=path) as server, connected(server) as link:
         assert RemoteContext(link, token=server.token).increment("n", 2) == 2
@@ -63,14 +61,14 @@ def test_a_unix_socket_serves_the_same_to_its_owner_alone(ctx: Context, tmp_path
             Server(ctx, unix=path).start()
     assert not path.exists()
     left = socket.socket(socket.AF_UNIX)
-    left.bind(str(path))  # of a process that was killed
+    left.bind(str(path))  # as a killed process leaves it
     left.close()
     with Server(ctx, unix=path) as server, connected(server) as link:
         assert RemoteContext(link, token=server.token).get("n") == 2
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
-def test_a_wrong_token_is_refused_and_the_connection_closed(
+def test_a_wrong_token_is_refused_and_its_connection_is_closed(
     server: Server, ctx: Context, token: str
 ) -> None:
     with connected(server) as link:
@@ -80,7 +78,7 @@ def test_a_wrong_token_is_refused_and_the_connection_closed(
     assert ctx.keys() == []
 
 
-def test_a_connection_is_closed_too_where_a_later_token_is_wrong(server: Server) -> None:
+def test_a_connection_is_closed_if_a_later_token_is_wrong(server: Server) -> None:
     with connected(server) as link:
         RemoteContext(link, token=server.token).set("a", 1)
         with pytest.raises(RequestRefused, match="the token is wrong"):
@@ -88,7 +86,7 @@ def test_a_connection_is_closed_too_where_a_later_token_is_wrong(server: Server)
         assert link.recv(1) == b""
 
 
-def test_a_token_of_ones_own_gives_the_changes_a_name_until_it_ends(
+def test_the_token_of_a_client_names_its_changes_until_the_token_ends(
     server: Server, ctx: Context
 ) -> None:
     token = server.token_for("flash")
@@ -106,13 +104,13 @@ def test_a_token_of_ones_own_gives_the_changes_a_name_until_it_ends(
     assert [change["who"] for change in ctx.get_history("a")] == ["flash", "sensor"]
 
 
-def test_the_end_of_a_token_waits_for_what_is_just_being_done(ctx: Context) -> None:
-    begun, go_on, told = threading.Event(), threading.Event(), list[str]()
+def test_ending_a_token_waits_for_its_running_request(ctx: Context) -> None:
+    begun, may_continue, order = threading.Event(), threading.Event(), list[str]()
 
     def slow(change: Change) -> None:
         begun.set()
-        go_on.wait(20)
-        told.append("change")
+        may_continue.wait(20)
+        order.append("change")
 
     with Server(ctx) as server, connected(server) as link:
         token = server.token_for("flash", ctx.bound("flash", slow))
@@ -123,23 +121,23 @@ def test_the_end_of_a_token_waits_for_what_is_just_being_done(ctx: Context) -> N
 
         def end() -> None:
             server.end(token)
-            told.append("end")
+            order.append("end")
 
         ender = threading.Thread(target=end)
         ender.start()
-        go_on.set()
+        may_continue.set()
         ender.join(20)
         writer.join(20)
-    assert told == ["change", "end"]
+    assert order == ["change", "end"]
 
 
-def test_handles_are_made_by_a_function_too(ctx: Context) -> None:
+def test_a_server_may_make_handles_by_a_function(ctx: Context) -> None:
     with Server(lambda who: ctx.bound(f"worker {who}")) as server, connected(server) as link:
         RemoteContext(link, token=server.token).set("a", 1)
     assert ctx.get_history("a")[0]["who"] == "worker client"
 
 
-def test_a_server_that_closes_answers_what_was_asked_and_leaves_no_thread(ctx: Context) -> None:
+def test_closing_a_server_answers_running_requests_and_ends_its_threads(ctx: Context) -> None:
     before = set(threading.enumerate())
     server = Server(ctx)
     server.start()
@@ -157,8 +155,8 @@ def test_a_server_that_closes_answers_what_was_asked_and_leaves_no_thread(ctx: C
 
 def sockets() -> set[str]:
     paths = Path("/proc/self/fd").iterdir()
-    told = {str(path.readlink()) for path in paths if path.is_symlink()}
-    return {one for one in told if one.startswith("socket:")}
+    targets = {str(path.readlink()) for path in paths if path.is_symlink()}
+    return {target for target in targets if target.startswith("socket:")}
 
 
 def test_a_fork_keeps_no_socket_of_the_server(ctx: Context) -> None:
@@ -172,31 +170,31 @@ def test_a_fork_keeps_no_socket_of_the_server(ctx: Context) -> None:
             os.write(into, "\n".join(sockets()).encode())
             os._exit(0)
         os.close(into)
-        with os.fdopen(out) as told:
-            kept = set(told.read().split())
+        with os.fdopen(out) as output:
+            kept = set(output.read().split())
         os.waitpid(child, 0)
-    assert len(before) == 5  # who listens, both ends of a bell and of the connection
+    assert len(before) == 5  # the listener, and both ends of the wake-up pair and the connection
     assert before & kept == {ours}
 
 
-def test_a_port_that_is_taken_or_none_is_told(server: Server, ctx: Context) -> None:
+def test_an_unusable_address_is_refused_with_its_reason(server: Server, ctx: Context) -> None:
     port = int(server.address.rpartition(":")[2])
-    taken = "something else listens there; end it, or take another port (0 is any free one)"
+    in_use = "something else listens there; end it, or take another port (0 is any free one)"
     too_long = "the path of a socket has at most 107 bytes"
-    for more, told in [
-        ({"port": port}, f"127.0.0.1:{port}: {taken}"),
+    for arguments, reason in [
+        ({"port": port}, f"127.0.0.1:{port}: {in_use}"),
         ({"port": 70000}, "127.0.0.1:70000: a port is at most 65535"),
         ({"host": "192.0.2.1"}, "192.0.2.1:0: no such address is on this machine"),
         ({"unix": Path("/no/such")}, "/no/such: No such file or directory"),
         ({"unix": Path("x" * 120)}, f"{'x' * 120}: {too_long}"),
     ]:
         with pytest.raises(CannotListen) as caught:
-            Server(ctx, **more).start()  # type: ignore[arg-type]
-        assert str(caught.value) == f"cannot serve at {told}"
+            Server(ctx, **arguments).start()  # type: ignore[arg-type]
+        assert str(caught.value) == f"cannot serve at {reason}"
 
 
-def test_a_silent_client_is_closed_after_its_time(ctx: Context) -> None:
-    # Whoever means to say something has all the time to do so.
+def test_a_silent_client_is_closed_after_the_timeout(ctx: Context) -> None:
+    # The second server has a long handshake timeout, so that only `idle` can close its client.
     with Server(ctx, limits=Limits(hello=0.05)) as server, connected(server) as mute:
         assert mute.recv(1) == b""
     limits = Limits(hello=60, idle=0.05)

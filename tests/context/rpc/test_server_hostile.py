@@ -1,4 +1,4 @@
-"""Whatever is sent to a server: it goes on, stays small, and serves who has a token."""
+"""A server survives any input: it keeps running, uses little memory, and serves its clients."""
 
 import json
 import os
@@ -33,7 +33,7 @@ with Server(Context(), limits=limits) as server:
 
 
 class Served:
-    """A server in a process of its own."""
+    """A server in its own process."""
 
     def __init__(self, files: int = 8192, connections: int = 1000, hello: float = 60) -> None:
         command = [sys.executable, "-c", SERVER, str(files), str(connections), str(hello)]
@@ -42,7 +42,7 @@ class Served:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # What counts lines also takes memory.
+            # Coverage would use memory in the process.
             env={k: v for k, v in os.environ.items() if k != "COVERAGE_PROCESS_CONFIG"},
         )
         assert self.process.stdout
@@ -60,7 +60,7 @@ class Served:
         return json.dumps(request | {"token": self.token}).encode() + b"\n"
 
     def served(self) -> float:
-        """Let a good client ask once; return the seconds that it took."""
+        """Send one request of a valid client, and return the seconds that it took."""
         begun = time.monotonic()
         with self.connected() as link:
             RemoteContext(link, token=self.token).increment("good")
@@ -71,7 +71,7 @@ class Served:
 
     def is_well(self) -> None:
         assert self.process.poll() is None
-        assert self.served() < 15  # milliseconds, where nobody else needs the processors
+        assert self.served() < 15  # takes milliseconds on an idle machine
         assert self.memory() - self.before < 16 * MIB
 
     def close(self) -> None:
@@ -91,26 +91,26 @@ def served(process: Served) -> Served:
     return process
 
 
-def sent(link: socket.socket, piece: bytes, times: int) -> None:
+def sent(link: socket.socket, chunk: bytes, times: int) -> None:
     try:
         for _ in range(times):
-            link.sendall(piece)
-    except OSError:  # nobody listens any more
+            link.sendall(chunk)
+    except OSError:  # the server has closed the connection
         pass
 
 
 def answer(link: socket.socket) -> str:
-    told = b""
+    reply = b""
     try:
         while data := link.recv(1 << 16):
-            told += data
+            reply += data
     except ConnectionResetError:
         pass
-    return told.decode()
+    return reply.decode()
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("sent_bytes", "reply"),
     [
         (b"\x00\xff\xfe garbage\n", '{"ok":false,"error":"this is no request: JSON is malformed: invalid character (byte 0)","kind":"request"}\n'),  # noqa: E501
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", '{"ok":false,"error":"this is no request: JSON is malformed: invalid character (byte 0)","kind":"request"}\n'),  # noqa: E501
@@ -121,13 +121,13 @@ def answer(link: socket.socket) -> str:
         (b"", ""),
     ],
 )  # fmt: skip
-def test_what_shows_no_token_gets_an_answer_and_no_more(
-    served: Served, said: bytes, told: str
+def test_a_first_request_without_a_token_gets_one_reply(
+    served: Served, sent_bytes: bytes, reply: str
 ) -> None:
     with served.connected() as link:
-        link.sendall(said)
+        link.sendall(sent_bytes)
         link.shutdown(socket.SHUT_WR)
-        assert answer(link) == told
+        assert answer(link) == reply
     served.is_well()
 
 
@@ -141,12 +141,12 @@ def test_a_gigabyte_without_a_line_break_takes_no_memory(served: Served) -> None
                 sent(link, b"x" * MIB, 64)
                 most = max(most, peak())
             assert most - served.before < 16 * MIB
-            told = answer(link)
-        assert ("more than 4,194,304 bytes" in told) is bool(head) or told == ""
+            reply = answer(link)
+        assert ("more than 4,194,304 bytes" in reply) is bool(head) or reply == ""
     served.is_well()
 
 
-def test_deep_json_is_refused_whoever_sends_it(served: Served) -> None:
+def test_deep_json_of_an_authenticated_client_is_refused(served: Served) -> None:
     with served.connected() as link:
         deep = b"[" * 100_000 + b"]" * 400_000
         link.sendall(served.line(op="keys") + b'{"op":"set","value":' + deep + b"}\n")
@@ -155,7 +155,7 @@ def test_deep_json_is_refused_whoever_sends_it(served: Served) -> None:
     served.is_well()
 
 
-def test_a_client_that_half_closes_gets_its_answers(served: Served) -> None:
+def test_a_client_that_half_closes_gets_its_replies(served: Served) -> None:
     with served.connected() as link:
         link.sendall(served.line(op="contains", path="x") * 3 + b'{"op":')
         link.shutdown(socket.SHUT_WR)
@@ -163,7 +163,7 @@ def test_a_client_that_half_closes_gets_its_answers(served: Served) -> None:
     served.is_well()
 
 
-def test_a_client_that_never_reads_holds_up_nobody(served: Served) -> None:
+def test_a_client_that_never_reads_does_not_delay_others(served: Served) -> None:
     with served.connected() as link:
         remote = RemoteContext(link, token=served.token)
         remote.increment("good")
@@ -175,7 +175,7 @@ def test_a_client_that_never_reads_holds_up_nobody(served: Served) -> None:
         served.is_well()
 
 
-def test_one_byte_at_a_time_is_served(served: Served) -> None:
+def test_a_request_sent_byte_by_byte_is_served(served: Served) -> None:
     with served.connected() as patient:
         for byte in served.line(op="contains", path="x"):
             patient.send(bytes([byte]))
@@ -183,21 +183,21 @@ def test_one_byte_at_a_time_is_served(served: Served) -> None:
     served.is_well()
 
 
-def test_one_byte_at_a_time_is_closed_in_time() -> None:
+def test_a_first_request_sent_too_slowly_is_closed() -> None:
     served = Served(hello=2)
     with served.connected() as slow:
         begun = time.monotonic()
         slow.settimeout(0.05)
-        told = None
-        while told is None and time.monotonic() < begun + 60:
+        received = None
+        while received is None and time.monotonic() < begun + 60:
             try:
                 slow.send(b"{")
-                told = slow.recv(1)
+                received = slow.recv(1)
             except TimeoutError:
                 pass
             except OSError:
-                told = b""
-        assert told == b""
+                received = b""
+        assert received == b""
     assert served.process.poll() is None
     served.close()
 
@@ -212,7 +212,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_of_a_thousand_connections_four_hundred_silent_ones_stop_nobody(
+def test_four_hundred_silent_of_a_thousand_connections_do_not_delay_others(
     served: Served, many_files: None
 ) -> None:
     links = [served.connected() for _ in range(1000)]
@@ -229,7 +229,7 @@ def test_of_a_thousand_connections_four_hundred_silent_ones_stop_nobody(
     served.is_well()
 
 
-def test_strangers_that_keep_memory_are_closed_where_there_are_many(served: Served) -> None:
+def test_unauthenticated_connections_with_much_data_are_closed(served: Served) -> None:
     links = [served.connected() for _ in range(300)]
     for link in links:
         sent(link, b"x" * 60_000, 1)
@@ -239,22 +239,24 @@ def test_strangers_that_keep_memory_are_closed_where_there_are_many(served: Serv
 
 
 @pytest.mark.parametrize(("files", "connections"), [(256, 1000), (8192, 20)])
-def test_where_it_is_full_the_longest_silent_one_makes_room(files: int, connections: int) -> None:
+def test_a_full_server_closes_the_connection_that_is_silent_longest(
+    files: int, connections: int
+) -> None:
     served = Served(files, connections)
-    inside = []
+    authenticated = []
     for _ in range(30):
-        inside.append(link := served.connected())
+        authenticated.append(link := served.connected())
         link.sendall(served.line(op="contains", path="x"))
         assert link.recv(99)
-    strangers = [served.connected() for _ in range(200)]
+    unauthenticated = [served.connected() for _ in range(200)]
     served.is_well()
-    for link in [*inside, *strangers]:
+    for link in [*authenticated, *unauthenticated]:
         link.close()
     served.is_well()
     served.close()
 
 
-def test_names_of_steps_and_values_of_any_kind_come_back(served: Served) -> None:
+def test_unusual_values_are_returned_unchanged(served: Served) -> None:
     values: list[Callable[[], object]] = [lambda: "\u2028\x00\U0001f600", lambda: 2**200]
     with served.connected() as link:
         remote = RemoteContext(link, "flash", served.token)

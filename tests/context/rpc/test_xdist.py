@@ -1,4 +1,4 @@
-"""The Context of a session in another of its processes: no difference is to be seen."""
+"""The shared Context behaves in each process of a session like a local one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Session:
     def __init__(self, server: Server) -> None:
         self.context = Context()
         self.recorded: list[ContextChanged] = []
-        self.told: list[Any] = []
+        self.events: list[Any] = []
         self.context.observed(lambda change, _: self.recorded.append(change))
         self.server = server
-        self.hub = XdistContextServer(
-            server, self.context, {"event": self.told.append, "known": self.known}
+        self.context_server = XdistContextServer(
+            server, self.context, {"event": self.events.append, "known": self.known}
         )
 
     def known(self, value: Any) -> Any:
@@ -40,17 +40,17 @@ class Session:
         return [1, {"a": None}]
 
     def join(self, name: str = "gw0") -> SharedContext:
-        return SharedContext.join(self.server.address, self.hub.join(name))
+        return SharedContext.join(self.server.address, self.context_server.join(name))
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    server = Server(Context(), unix=tmp_path / "hub", limits=Limits(idle=None))
+    server = Server(Context(), unix=tmp_path / "context_server", limits=Limits(idle=None))
     with server:
         yield Session(server)
 
 
-def test_two_processes_have_one_context(session: Session) -> None:
+def test_two_processes_share_one_context(session: Session) -> None:
     with session.join("gw0") as one, session.join("gw1") as other:
         one.set("psu.state", {"on": True})
         other.append("readings", 1)
@@ -61,20 +61,20 @@ def test_two_processes_have_one_context(session: Session) -> None:
     assert [change.who for change in session.recorded] == ["user"] * 3
 
 
-def test_a_handle_is_told_what_is_changed_through_it_alone(session: Session) -> None:
-    told: list[Change] = []
+def test_a_handle_reports_only_its_own_changes(session: Session) -> None:
+    reported: list[Change] = []
     with session.join() as shared:
-        handle = shared.bound("flash", told.append, by="recipes/x.yaml::flash")
+        handle = shared.bound("flash", reported.append, by="recipes/x.yaml::flash")
         shared.set("a", 1)
         handle.increment("a", 2, who="me")
         handle.set("b", [1])
 
-        assert [(one.key, one.who, one.old, one.new) for one in told] == [
+        assert [(change.key, change.who, change.old, change.new) for change in reported] == [
             ("a", "me", 1, 3),
             ("b", "flash", None, [1]),
         ]
-        assert handle.get_history("b") == [told[1].as_dict()]
-    assert [(one.key, one.by) for one in session.recorded] == [
+        assert handle.get_history("b") == [reported[1].as_dict()]
+    assert [(change.key, change.by) for change in session.recorded] == [
         ("a", ""),
         ("a", "recipes/x.yaml::flash"),
         ("b", "recipes/x.yaml::flash"),
@@ -91,13 +91,13 @@ def test_a_recipe_keeps_its_own_context_when_its_process_dies(session: Session) 
 
         assert again.to_dict() == {"below": 1, "own": 2}
         assert shared.to_dict() == {"below": 1}
-    assert [(one.key, one.scope) for one in session.recorded] == [
+    assert [(change.key, change.scope) for change in session.recorded] == [
         ("below", ""),
         ("own", "recipes/x.yaml"),
     ]
 
 
-def test_what_is_staged_is_seen_by_one_handle_and_not_recorded(session: Session) -> None:
+def test_a_layer_without_recipe_is_private_and_not_recorded(session: Session) -> None:
     with session.join() as shared:
         staged = shared.bound("a").layer()
         staged.set("out", 1)
@@ -106,7 +106,7 @@ def test_what_is_staged_is_seen_by_one_handle_and_not_recorded(session: Session)
     assert session.recorded == []
 
 
-def test_values_are_seen_that_are_written_or_read(session: Session) -> None:
+def test_the_callback_receives_values_that_are_written_or_read(session: Session) -> None:
     seen: list[tuple[str, Any]] = []
     session.context.set("token", "s3cret")
     with session.join() as shared:
@@ -120,11 +120,11 @@ def test_values_are_seen_that_are_written_or_read(session: Session) -> None:
     assert seen == [("token", "s3cret"), ("b", "x"), ("c", "y")]
 
 
-def test_a_process_may_ask_for_more(session: Session) -> None:
+def test_a_process_of_the_session_may_use_the_additional_operations(session: Session) -> None:
     with session.join() as shared:
         shared.request("event", {"event": "step_started"})
 
-        assert session.told == [{"event": "step_started"}]
+        assert session.events == [{"event": "step_started"}]
         assert shared.request("known", "recipes/x.yaml") == [1, {"a": None}]
         with pytest.raises(ContextKeyError, match="no recipe 'other'"):
             shared.request("known", "other")
@@ -132,7 +132,7 @@ def test_a_process_may_ask_for_more(session: Session) -> None:
             shared.request("open", {"who": 1})
 
 
-def test_others_may_not_ask_for_more(session: Session) -> None:
+def test_a_step_may_not_use_the_additional_operations(session: Session) -> None:
     token = session.server.token_for("step")
     with SharedContext.join(session.server.address, token) as shared:
         for name in ("open", "layer", "event"):
@@ -140,15 +140,15 @@ def test_others_may_not_ask_for_more(session: Session) -> None:
                 shared.request(name)
 
 
-def test_a_handle_that_nobody_has_is_forgotten(session: Session) -> None:
-    grants = session.server._grants._all  # noqa: SLF001
-    gc.freeze()  # to look through all that the tests have loaded takes 100 ms, fifty times
+def test_the_token_of_a_released_handle_is_removed(session: Session) -> None:
+    tokens = session.server._tokens._grants  # noqa: SLF001
+    gc.freeze()  # otherwise each of the fifty collections takes 100 ms for all loaded modules
     try:
         with session.join() as shared:
             for number in range(50):
                 shared.bound(f"step{number}").set("a", number)
                 gc.collect()
 
-            assert len(grants) < 6
+            assert len(tokens) < 6
     finally:
         gc.unfreeze()
