@@ -73,7 +73,7 @@ class Submission:
     def _away(self) -> Iterator[None]:
         """Let its locks outlast this process, as long as its body may; an interrupt ends it."""
         for file in self._env.locks:
-            lock_file.goes_away(file)
+            lock_file.remote_attempt_started(file)
         try:
             yield
         except WorkerLost:
@@ -82,7 +82,11 @@ class Submission:
             self._end_it()
             raise
         finally:
-            note = lock_file.is_back if self._ticket.is_over else lock_file.is_lost
+            note = (
+                lock_file.remote_attempt_ended
+                if self._ticket.is_over
+                else lock_file.remote_attempt_lost
+            )
             for file in self._env.locks:
                 note(file)
 

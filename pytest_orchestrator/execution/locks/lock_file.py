@@ -1,9 +1,9 @@
 """Lock files: safe opening in a shared folder, owner records, lost attempts.
 
-Other users may put anything into the folder, also a file of this user that they moved there. A
-link, a pipe, a second name of some other file, and a file with another content than a record of
-an owner are refused before anything is written to them, and the mode of a file is set by the
-process alone that has made it.
+Other users may put any file into the folder, even one of this user that they moved there. A
+symbolic link, a pipe, a hard link of another file, and a file whose content is not an owner
+record are refused before anything is written to them. Only the process that creates a file sets
+its mode.
 """
 
 import contextlib
@@ -21,33 +21,35 @@ import msgspec
 from pytest_orchestrator.core.errors import OrchestratorError
 
 VARIABLE: Final = "ORCHESTRATOR_LOCK_DIR"
-# Not the user's own: an instrument is there once for all users of the machine.
-SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # see what is refused
+# One folder for all users, since they share the instruments of the machine.
+SHARED: Final = "/tmp/pytest-orchestrator-locks"  # noqa: S108  # unsafe files in it are refused
 
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE: Final = 0o666
-_PATIENCE: Final = 1.0
-_open: Final[dict[int, int]] = {}  # how many tries with it may run on other machines
-_lost: Final[dict[int, float]] = {}  # when the last of them that nobody hears of is over
-_counting: Final = threading.Lock()
+_MODE_PATIENCE: Final = 1.0
+# Number of attempts that may run on other machines, by file descriptor.
+_remote_counts: Final[dict[int, int]] = {}
+# Monotonic time at which the last lost attempt has ended, by file descriptor.
+_lost_until: Final[dict[int, float]] = {}
+_counts_lock: Final = threading.Lock()
 
-GONE: Final = 30.0
-"""Seconds after which nothing of a process that is gone runs on another machine any more."""
+REMOTE_GRACE: Final = 30.0
+"""Seconds after which all remote attempts of a process that has ended have ended as well."""
 
 
 class LockError(OrchestratorError):
-    """A lock that can be neither had nor waited for: its file cannot be used."""
+    """A lock file that cannot be used, so its lock can be neither acquired nor waited for."""
 
     slug = "lock"
 
 
 def default_folder() -> str:
-    """Return where locks are: what ``ORCHESTRATOR_LOCK_DIR`` says, else one for all users."""
+    """Return the folder of lock files: ``ORCHESTRATOR_LOCK_DIR``, or one for all users."""
     return os.environ.get(VARIABLE) or SHARED
 
 
 def path_of(folder: str, name: str) -> str:
-    """Return the path of a lock's file: readable, and another one for each other name."""
+    """Return the path of a lock file: readable, and unique for each name."""
     from hashlib import sha256
 
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:60]
@@ -55,12 +57,12 @@ def path_of(folder: str, name: str) -> str:
     return os.path.join(folder, f"{readable or 'lock'}-{digest}")
 
 
-def locked(path: str) -> int | None:
-    """Lock a file, which is made where there is none.
+def try_lock(path: str) -> int | None:
+    """Try to lock a file, which is created if it is missing.
 
     Returns:
-        Its descriptor, to be closed by `close`; None where somebody else has it locked, or what
-        somebody had it locked for may still run on another machine.
+        The file descriptor, to be closed by `close`; None if another process holds the lock, or
+        if a remote attempt of its last owner may still run.
 
     Raises:
         LockError: The file cannot be used.
@@ -68,18 +70,18 @@ def locked(path: str) -> int | None:
     while True:
         fd = None
         try:
-            fd = _opened(path)
-            _open[fd] = 0
-            found = os.fstat(fd)
-            _refuse(path, found)
+            fd = _open_file(path)
+            _remote_counts[fd] = 0
+            status = os.fstat(fd)
+            _refuse_special_file(path, status)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, found) and not _is_half_made(path, fd, found):
+            if _is_same_file(path, status) and not _is_unfinished(path, fd, status):
                 if not is_record(fd):
                     raise _error(path, "it has something else in it than the record of a lock")
-                if _is_awaited(fd):
+                if _may_run_remotely(fd):
                     return None
-                kept, fd = fd, None
-                return kept
+                locked_fd, fd = fd, None
+                return locked_fd
         except BlockingIOError:
             return None
         except OSError as error:
@@ -87,94 +89,95 @@ def locked(path: str) -> int | None:
         finally:
             if fd is not None:
                 close(fd)
-        # The file was removed meanwhile, and others lock another one.
+        # The file was removed in between, so other processes would lock another file.
 
 
 def close(fd: int) -> None:
-    """Close what `locked` gave; in a fork of this process that is done."""
+    """Close a descriptor of `try_lock`; forks of this process close theirs when they begin."""
     with contextlib.suppress(KeyError):
-        del _open[fd]
-        _lost.pop(fd, None)
+        del _remote_counts[fd]
+        _lost_until.pop(fd, None)
         os.close(fd)
 
 
-def goes_away(fd: int) -> None:
-    """Take note that a try begins on another machine, which this process may not outlive."""
-    with _counting:
-        if fd in _open:
-            _open[fd] += 1
-            _note_away(fd, is_away=True)
+def remote_attempt_started(fd: int) -> None:
+    """Record that an attempt starts on another machine, where it may outlive this process."""
+    with _counts_lock:
+        if fd in _remote_counts:
+            _remote_counts[fd] += 1
+            _write_remote_state(fd, is_away=True)
 
 
-def is_back(fd: int) -> None:
-    """Take note that nothing of a try runs there any more."""
-    with _counting:
-        if fd in _open:
-            _open[fd] -= 1
-            _note_rest(fd)
+def remote_attempt_ended(fd: int) -> None:
+    """Record that a remote attempt has ended."""
+    with _counts_lock:
+        if fd in _remote_counts:
+            _remote_counts[fd] -= 1
+            _write_remote_end(fd)
 
 
-def is_lost(fd: int) -> None:
-    """Take note that of a try nobody will hear any more: it may run there for some time."""
-    with _counting:
-        if fd in _open:
-            _open[fd] -= 1
-            _lost[fd] = time.monotonic() + GONE
-            _note_rest(fd)
+def remote_attempt_lost(fd: int) -> None:
+    """Record that a remote attempt was lost: it may run for up to `REMOTE_GRACE` more seconds."""
+    with _counts_lock:
+        if fd in _remote_counts:
+            _remote_counts[fd] -= 1
+            _lost_until[fd] = time.monotonic() + REMOTE_GRACE
+            _write_remote_end(fd)
 
 
-def left_of_lost(fd: int) -> float:
-    """Return for how many seconds a try that was lost may run yet; 0 where none may."""
-    with _counting:
-        left = _lost.get(fd, 0.0) - time.monotonic()
+def seconds_lost_attempt_may_run(fd: int) -> float:
+    """Return for how many more seconds a lost attempt may run; 0 if none may."""
+    with _counts_lock:
+        left = _lost_until.get(fd, 0.0) - time.monotonic()
         if left > 0:
             return left
-        if _lost.pop(fd, None) is not None:
-            _note_rest(fd)
+        if _lost_until.pop(fd, None) is not None:
+            _write_remote_end(fd)
         return 0.0
 
 
-def _note_rest(fd: int) -> None:
-    """Note, once no try goes on that is heard of, until when one may that was lost."""
-    if not _open.get(fd, 1):
-        left = _lost.get(fd, 0.0) - time.monotonic()
-        _note_away(fd, is_away=left > 0, free_at=time.time() + left if left > 0 else 0.0)
+def _write_remote_end(fd: int) -> None:
+    """Write to the file until when a lost attempt may run, once no other remote attempt runs."""
+    if not _remote_counts.get(fd, 1):
+        left = _lost_until.get(fd, 0.0) - time.monotonic()
+        _write_remote_state(fd, is_away=left > 0, free_at=time.time() + left if left > 0 else 0.0)
 
 
-def _note_away(fd: int, *, is_away: bool, free_at: float = 0.0) -> None:
+def _write_remote_state(fd: int, *, is_away: bool, free_at: float = 0.0) -> None:
     owner = read_owner(fd)
     if owner is not None:
         write_owner(fd, msgspec.structs.replace(owner, is_away=is_away, free_at=free_at))
 
 
-def _is_awaited(fd: int) -> bool:
-    """Tell of a lock that nobody has whether something of its last owner may run elsewhere."""
+def _may_run_remotely(fd: int) -> bool:
+    """Return True if a remote attempt of the last owner of a free lock may still run."""
     owner = read_owner(fd)
     if owner is None or not owner.is_away:
         return False
     now = time.time()
-    if not 0 < owner.free_at <= now + GONE:  # nobody has seen it, or the clock was set back
-        owner = msgspec.structs.replace(owner, free_at=now + GONE)
+    # The owner was killed and the waiting time has not started, or the clock was set back.
+    if not 0 < owner.free_at <= now + REMOTE_GRACE:
+        owner = msgspec.structs.replace(owner, free_at=now + REMOTE_GRACE)
         write_owner(fd, owner)
-        return read_owner(fd) == owner  # else the disk takes nothing, and would for ever
+        return read_owner(fd) == owner  # if the disk is full, the wait would never end
     return owner.free_at > now
 
 
-def _opened(path: str) -> int:
-    """Open a file that may not be there yet.
+def _open_file(path: str) -> int:
+    """Open a lock file, and create it if it is missing.
 
-    It is never opened by O_CREAT: in a folder for all users, Linux refuses that for the
-    file of another one (fs.protected_regular).
+    An existing file is never opened with O_CREAT: in a folder for all users, Linux refuses that
+    for the file of another user (fs.protected_regular).
     """
-    patience = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _MODE_PATIENCE
     while True:
         try:
             with contextlib.suppress(FileNotFoundError):
                 return os.open(path, _OPEN)
             _make(path)
         except PermissionError:
-            # Whoever is making it may not have given it its mode yet.
-            if time.monotonic() > patience:
+            # The process that creates the file may not have set its mode yet.
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 
@@ -185,7 +188,7 @@ def _make(path: str) -> None:
     with contextlib.suppress(FileExistsError, FileNotFoundError):
         fd = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, _MODE)
         try:
-            os.fchmod(fd, _MODE)  # the umask had its say
+            os.fchmod(fd, _MODE)  # the umask may have removed bits
         finally:
             os.close(fd)
 
@@ -196,34 +199,34 @@ def _make_folder(folder: str) -> None:
         return
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder)
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode):
+    status = os.lstat(folder)
+    if not stat.S_ISDIR(status.st_mode):
         raise _error(folder, "it is no folder")
-    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != 0o1777:
-        os.chmod(folder, 0o1777)  # noqa: S103  # the umask had its say when it was made
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != 0o1777:
+        os.chmod(folder, 0o1777)  # noqa: S103  # the umask may have removed bits
 
 
-def _is_half_made(path: str, fd: int, found: os.stat_result) -> bool:
-    """Remove an empty file whose maker was ended before others could use it; it is made anew.
+def _is_unfinished(path: str, fd: int, status: os.stat_result) -> bool:
+    """Remove an empty file whose creator ended before it set the mode; it is created again.
 
-    Its mode is not widened: it may be a file of another program that is about to write to it. It
-    is locked by this process, so no other one has it as a lock.
+    Its mode is not widened, since it may be a file of another program that is about to write to
+    it. This process has locked it, so no other process uses it as a lock.
     """
-    is_own = found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _MODE
+    is_own = status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) != _MODE
     if is_own and not os.fstat(fd).st_size:
         os.unlink(path)
         return True
     return False
 
 
-def _refuse(path: str, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+def _refuse_special_file(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         raise _error(path, "it is no plain file, or has another name as well")
 
 
-def _is_at(path: str, found: os.stat_result) -> bool:
+def _is_same_file(path: str, status: os.stat_result) -> bool:
     try:
-        return os.path.samestat(found, os.lstat(path))
+        return os.path.samestat(status, os.lstat(path))
     except FileNotFoundError:
         return False
 
@@ -235,31 +238,32 @@ def _error(path: str, what: str) -> LockError:
     )
 
 
-def _forget() -> None:
-    """Let go, in a fork, of the locks of its parent: they would last as long as it does."""
-    for fd in list(_open):
+def _close_all_in_fork() -> None:
+    """Close the locks of the parent in a fork, which would otherwise hold them until it ends."""
+    for fd in list(_remote_counts):
         close(fd)
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_close_all_in_fork)
 
 _MOST_TEXT: Final = 4096
-_BEGIN: Final = b'{"pid":'
-"""How each record begins; `read` is not asked, since a host may have a name that is not shown."""
+_RECORD_START: Final = b'{"pid":'
+"""Start of each owner record; `read_owner` would refuse a host whose name is not printable."""
 
 
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who has a lock, as it stands in the lock's file.
+    """Owner record in a lock file.
 
     Attributes:
-        pid: The process that took it; its lanes may hold it longer.
-        host: Name of the machine, which a container has of its own.
-        user: Login name, or number where there is none.
+        pid: The process that acquired the lock; its lanes may hold it longer.
+        host: Name of the machine; a container has its own.
+        user: Login name, or the user id if it has no name.
         run: Id of the run.
         step: Node id of the step or recipe.
-        since: When, in ISO 8601 UTC.
-        is_away: Something for which it has it may run on another machine.
-        free_at: Until then it may run there, in seconds since the epoch; 0 where nobody knows.
+        since: Time of the acquisition, in ISO 8601 UTC.
+        is_away: True if an attempt that uses the lock may run on another machine.
+        free_at: Time at which that attempt has ended at the latest, in seconds since the epoch; 0
+            if unknown.
     """
 
     pid: int
@@ -273,17 +277,17 @@ class Owner(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def here(cls, run: str, step: str) -> "Owner":
-        """Describe this process, as the owner from now on."""
+        """Return a record that names this process as the owner from now on."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return cls(os.getpid(), os.uname().nodename, _user(os.geteuid()), run, step, now)
 
     def age(self) -> float:
-        """Return for how many seconds it has been held, by the clock of the wall."""
+        """Return for how many seconds the lock has been held, by the wall clock."""
         return max(time.time() - datetime.fromisoformat(self.since).timestamp(), 0.0)
 
 
 def write_owner(fd: int, owner: Owner) -> None:
-    """Write into a locked file who has it; a full disk does not make it less locked."""
+    """Write the owner record into a locked file; errors such as a full disk are ignored."""
     line = msgspec.json.encode(owner) + b"\n"
     with contextlib.suppress(OSError):
         written = os.pwrite(fd, line, 0)
@@ -291,13 +295,13 @@ def write_owner(fd: int, owner: Owner) -> None:
 
 
 def is_record(fd: int) -> bool:
-    """Return False for a file that holds something else than what `write` writes.
+    """Return True if a file contains an owner record, or no data that could be lost.
 
-    An empty file and one of zeros, as a power cut leaves it, hold nothing that could be lost.
+    A power cut may leave a file that is empty or contains zeros only.
     """
     try:
         line = os.pread(fd, _MOST_TEXT, 0)
-        return line.startswith(_BEGIN) or (
+        return line.startswith(_RECORD_START) or (
             not line.strip(b"\0") and os.fstat(fd).st_size == len(line)
         )
     except OSError:
@@ -305,7 +309,7 @@ def is_record(fd: int) -> bool:
 
 
 def read_owner(fd: int) -> Owner | None:
-    """Read who has a lock out of its open file, if that can be known."""
+    """Return the owner record of an open lock file, or None if it has no valid one."""
     try:
         line = os.pread(fd, _MOST_TEXT, 0).partition(b"\n")[0]
         owner = msgspec.json.decode(line, type=Owner)
@@ -317,7 +321,7 @@ def read_owner(fd: int) -> Owner | None:
 
 
 def owner_of(path: str) -> Owner | None:
-    """Read who has a lock, if that can be known; any user may have written it."""
+    """Return the owner record of a lock file, or None; any user may have written it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -1,11 +1,11 @@
 """Lock sets: all-or-nothing acquisition of locks and counted resources.
 
-A lock is a file with `flock` on it, so it is free when the last process that has it open is
-gone, however that ended. Nobody waits for a lock while holding another: all that somebody
-needs are taken at once, or none.
+A lock is a file with `flock` on it, so the kernel releases it when the last process that has the
+file open has ended. All locks of a set are acquired at once or not at all: no process waits for
+a lock while it holds another one, so processes cannot deadlock.
 
-Each piece is a lock of its own, so that all processes of the machine count together, and what
-a dead process held is free. Nobody waits for pieces while holding others.
+Each unit of a counted resource is a lock file of its own. So the count holds for all processes of
+the machine, and the units of a dead process are free.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from pytest_orchestrator.execution.locks import lock_file
 from pytest_orchestrator.execution.locks.lock_file import Owner
 
 Waiting: TypeAlias = Callable[[str, Owner | None, float], None]
-"""Is told a name, who has it as far as that is known, and since how many seconds."""
+"""Callback for a wait: the name, its owner (None if unknown), and the seconds it is held."""
 
-_SHORTEST: Final = 0.001
-_LONGEST: Final = 0.025
+_SHORTEST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.025
 _REMINDER: Final = 10.0
 
 
 class LockSet:
-    """Locks that are held until they are released, by whom they were handed to as well.
+    """Locks that are held until they are released here and in processes that inherited them.
 
     Attributes:
-        names: What is locked, sorted.
-        waited: Seconds until all of it was free.
+        names: Names of the locks, sorted.
+        waited: Seconds until all locks were free.
     """
 
     __slots__ = ("_fds", "names", "waited")
@@ -41,17 +41,17 @@ class LockSet:
         self.waited = waited
 
     def filenos(self) -> tuple[int, ...]:
-        """Return the open files that are the locks, in the order of the names.
+        """Return the file descriptors of the locks, in the order of the names.
 
-        A process that is given one (`socket.send_fds`, `pass_fds`) holds that lock as well,
-        until it closes the file or ends. A mere fork of this process does not.
+        A process that receives a descriptor (`socket.send_fds`, `pass_fds`) holds the lock as
+        well, until it closes the descriptor or ends. A fork of this process closes them.
         """
         return tuple(self._fds)
 
     def release(self) -> None:
-        """Let go; whoever was handed a lock keeps it. A second time does nothing."""
+        """Release the locks in this process; may be called several times."""
         while self._fds:
-            with contextlib.suppress(IndexError):  # another thread was quicker
+            with contextlib.suppress(IndexError):  # another thread releases them as well
                 lock_file.close(self._fds.pop())
 
     def __enter__(self) -> Self:
@@ -70,48 +70,48 @@ def acquire(
     waiting: Waiting | None = None,
     stop: threading.Event | None = None,
 ) -> LockSet | None:
-    """Take locks, all at once, and wait until that can be.
+    """Wait until all locks are free, and acquire them at once.
 
     Args:
-        names: Any texts; what is locked twice by one step is locked once.
-        run: Id of the run, for those who wait for this one.
-        step: Node id of the step or recipe, for the same.
-        folder: Where locks are; default: as the environment says, else one for all users.
-        waiting: Is called when there is a wait, when another lock or owner is waited for,
-            and every ten seconds.
+        names: Names of the locks, any texts; a repeated name is locked once.
+        run: Id of the run, for the record of the owner.
+        step: Node id of the step or recipe, for the record of the owner.
+        folder: Folder of the lock files; default: the one of `default_folder`.
+        waiting: Called when the wait begins, when another lock or owner is waited for, and every
+            ten seconds.
         stop: Ends the wait when it is set.
 
     Returns:
-        What is held; None where `stop` was set before.
+        The locks; None if `stop` was set before all were free.
 
     Raises:
-        LockError: The file of a lock cannot be used.
+        LockError: A lock file cannot be used.
     """
-    begun = time.monotonic()
-    where = folder or lock_file.default_folder()
-    locks = [_Lock(name, lock_file.path_of(where, name)) for name in sorted(set(names))]
+    started = time.monotonic()
+    lock_folder = folder or lock_file.default_folder()
+    locks = [_Lock(name, lock_file.path_of(lock_folder, name)) for name in sorted(set(names))]
     report = _Report(waiting)
     try:
-        if (busy := _busy(locks)) is not None:
-            _look_at([lock for lock in locks if lock is not busy])
-        while (busy := _busy(locks)) is not None:
+        if (busy := _acquire_all(locks)) is not None:
+            _try_each([lock for lock in locks if lock is not busy])
+        while (busy := _acquire_all(locks)) is not None:
             report.of(busy)
-            if paused(time.monotonic() - begun, stop):
+            if paused(time.monotonic() - started, stop):
                 for lock in locks:
-                    lock.leave()
+                    lock.release()
                 return None
-        return _held(locks, Owner.here(run, step), time.monotonic() - begun)
+        return _acquired(locks, Owner.here(run, step), time.monotonic() - started)
     except BaseException:
         for lock in locks:
-            lock.leave()
+            lock.release()
         raise
 
 
 class _Lock:
-    """A lock that is wanted.
+    """A lock that is to be acquired.
 
-    Beside its file is one for the turn: who has the turn is the next to get the lock, so
-    that an owner who takes it again and again leaves room for others.
+    A second lock file, the turn, is acquired first. A waiting process that holds the turn gets
+    the lock next, so an owner that acquires a lock repeatedly cannot starve others.
     """
 
     __slots__ = ("fd", "name", "path", "turn")
@@ -122,68 +122,68 @@ class _Lock:
         self.turn: int | None = None
         self.fd: int | None = None
 
-    def take(self) -> bool:
-        """Take the turn and then the lock, without waiting for either."""
+    def acquire(self) -> bool:
+        """Try to acquire the turn and then the lock, without waiting; return True on success."""
         if self.turn is None:
-            self.turn = lock_file.locked(f"{self.path}.turn")
+            self.turn = lock_file.try_lock(f"{self.path}.turn")
         if self.turn is not None and self.fd is None:
-            self.fd = lock_file.locked(self.path)
+            self.fd = lock_file.try_lock(self.path)
         return self.fd is not None
 
-    def leave(self) -> None:
-        """Give up lock and turn."""
+    def release(self) -> None:
+        """Release the lock and the turn."""
         if self.fd is not None:
             lock_file.close(self.fd)
             self.fd = None
-        self.pass_turn()
+        self.release_turn()
 
-    def pass_turn(self) -> None:
-        """Let somebody else be the next."""
+    def release_turn(self) -> None:
+        """Release the turn, so that another process may get the lock next."""
         if self.turn is not None:
             lock_file.close(self.turn)
             self.turn = None
 
 
-def _busy(locks: list[_Lock]) -> _Lock | None:
-    """Take all locks, or none of them and return the one that somebody else has.
+def _acquire_all(locks: list[_Lock]) -> _Lock | None:
+    """Acquire all locks, or release them all and return one that another owner holds.
 
-    Of that one the turn is kept. It comes first the next time: until it is free the others
-    are not even touched.
+    The turn of that lock is kept. It is moved to the front, so that the next call does not touch
+    the other locks until it is free.
     """
     for lock in locks:
-        if not lock.take():
+        if not lock.acquire():
             for other in locks:
                 if other is not lock:
-                    other.leave()
-            locks.sort(key=lambda one: (one is not lock, one.name))
+                    other.release()
+            locks.sort(key=lambda each: (each is not lock, each.name))
             return lock
     return None
 
 
-def _look_at(locks: list[_Lock]) -> None:
-    """See each once: for what a killed owner has left elsewhere a lock is kept from then on.
+def _try_each(locks: list[_Lock]) -> None:
+    """Try each lock once, which starts the waiting time for remote attempts of a killed owner.
 
-    Else several locks of one owner would be waited for one after the other.
+    Otherwise the waiting times of several locks of that owner would follow one another.
     """
     for lock in locks:
-        lock.take()
-        lock.leave()
+        lock.acquire()
+        lock.release()
 
 
-def _held(locks: list[_Lock], owner: Owner, waited: float) -> LockSet:
+def _acquired(locks: list[_Lock], owner: Owner, waited: float) -> LockSet:
     locks.sort(key=lambda lock: lock.name)
     fds = []
     for lock in locks:
         if lock.fd is not None:
             lock_file.write_owner(lock.fd, owner)
             fds.append(lock.fd)
-        lock.pass_turn()
+        lock.release_turn()
     return LockSet(tuple(lock.name for lock in locks), fds, waited)
 
 
 def paused(waited: float, stop: threading.Event | None) -> bool:
-    """Wait a little, longer where the wait has been long; tell whether to stop."""
-    seconds = min(max(waited / 20, _SHORTEST), _LONGEST)
+    """Sleep for 1 to 25 ms, longer after a longer wait; return True if `stop` is set."""
+    seconds = min(max(waited / 20, _SHORTEST_PAUSE), _LONGEST_PAUSE)
     if stop is not None:
         return stop.wait(seconds)
     time.sleep(seconds)
@@ -191,94 +191,94 @@ def paused(waited: float, stop: threading.Event | None) -> bool:
 
 
 class _Report:
-    """Tells who is waited for when that is news, and now and then that it still is."""
+    """Calls `waiting` when the lock or its owner changes, and every ten seconds."""
 
     def __init__(self, waiting: Waiting | None) -> None:
         self._waiting = waiting
-        self._told: tuple[str, Owner | None] | None = None
-        self._when = 0.0
+        self._reported: tuple[str, Owner | None] | None = None
+        self._reported_at = 0.0
 
     def of(self, busy: _Lock) -> None:
         if self._waiting is None:
             return
         owner = lock_file.owner_of(busy.path)
         now = time.monotonic()
-        if (busy.name, owner) != self._told or now - self._when >= _REMINDER:
-            self._told, self._when = (busy.name, owner), now
+        if (busy.name, owner) != self._reported or now - self._reported_at >= _REMINDER:
+            self._reported, self._reported_at = (busy.name, owner), now
             self._waiting(busy.name, owner, owner.age() if owner else 0.0)
 
 
 def acquire_resources(
     wanted: Mapping[str, int],
-    there: Mapping[str, int],
+    total: Mapping[str, int],
     *,
     run: str,
     step: str,
     waiting: Waiting | None = None,
     stop: threading.Event | None = None,
 ) -> LockSet | None:
-    """Take as many pieces of each resource as are wanted, and wait until that can be.
+    """Wait until enough units of all resources are free, and acquire them at once.
 
     Args:
-        wanted: Number of pieces by the name of the resource; never more than there are.
-        there: Number of all pieces, likewise.
-        run: Id of the run, for those who wait for this one.
-        step: Node id of the step, for the same.
-        waiting: Is called when there is a wait, and every ten seconds.
+        wanted: Number of units by the name of the resource; at most the total.
+        total: Total number of units by the name of the resource.
+        run: Id of the run, for the record of the owner.
+        step: Node id of the step, for the record of the owner.
+        waiting: Called when the wait begins, and every ten seconds.
         stop: Ends the wait when it is set.
 
     Returns:
-        What is held; None where `stop` was set before.
+        The units; None if `stop` was set before enough were free.
 
     Raises:
-        LockError: The file of a piece cannot be used.
+        LockError: The lock file of a unit cannot be used.
     """
-    begun, reminded = time.monotonic(), 0.0
+    started, reminded = time.monotonic(), 0.0
     folder = lock_file.default_folder()
     while True:
         fds: list[int] = []
-        lacking = ""
+        missing = ""
         try:
             for name in sorted(wanted):
-                if not _take(folder, name, wanted[name], there[name], fds):
-                    lacking = name
+                if not _acquire_units(folder, name, wanted[name], total[name], fds):
+                    missing = name
                     break
-            if not lacking:
+            if not missing:
                 owner = Owner.here(run, step)
                 for fd in fds:
                     lock_file.write_owner(fd, owner)
-                return LockSet(tuple(sorted(wanted)), fds, time.monotonic() - begun)
+                return LockSet(tuple(sorted(wanted)), fds, time.monotonic() - started)
         except BaseException:
-            _let_go(fds)
+            _close_all(fds)
             raise
-        _let_go(fds)
+        _close_all(fds)
         now = time.monotonic()
         if waiting is not None and now - reminded >= _REMINDER:
             reminded = now
-            owner_of = lock_file.owner_of(f"{_path(folder, lacking, 0)}.lock")
-            waiting(f"{lacking} (resource)", owner_of, owner_of.age() if owner_of else 0.0)
-        if paused(now - begun, stop):
+            owner_of = lock_file.owner_of(f"{_path(folder, missing, 0)}.lock")
+            waiting(f"{missing} (resource)", owner_of, owner_of.age() if owner_of else 0.0)
+        if paused(now - started, stop):
             return None
 
 
-def _take(folder: str, name: str, wanted: int, there: int, fds: list[int]) -> bool:
-    """Take pieces of one resource that are free; tell whether there were enough."""
-    lacking = wanted
-    for number in range(there):
-        if not lacking:
+def _acquire_units(folder: str, name: str, wanted: int, total: int, fds: list[int]) -> bool:
+    """Acquire free units of one resource; return True if enough were free."""
+    missing = wanted
+    for number in range(total):
+        if not missing:
             break
-        fd = lock_file.locked(f"{_path(folder, name, number)}.lock")
+        fd = lock_file.try_lock(f"{_path(folder, name, number)}.lock")
         if fd is not None:
             fds.append(fd)
-            lacking -= 1
-    return not lacking
+            missing -= 1
+    return not missing
 
 
 def _path(folder: str, name: str, number: int) -> str:
-    # A lock of the user's never has a name with a null in it.
+    # The name of a lock of the user never contains a null character.
     return lock_file.path_of(folder, f"resource {name}\0{number}")
 
 
-def _let_go(fds: list[int]) -> None:
+def _close_all(fds: list[int]) -> None:
     while fds:
         lock_file.close(fds.pop())

@@ -1,9 +1,9 @@
 """Locks of one recipe run: those of the recipe, those of its steps, waits.
 
-A recipe that has locks of its own holds them from its first step until its run is over, and
-the locks of all its steps with them, as far as their names are known then. So whoever holds
-one lock does not wait for another, unless for one that is known late and comes after those in
-the order of their names: as nobody waits the other way round, nobody waits for ever.
+A recipe with `locks` of its own acquires them before its first step, together with the locks of
+all its steps whose names are known then, and holds them until its run is over. A run that holds
+locks waits only for a lock whose name became known later and sorts after all names that it
+holds. Since all runs wait in the order of the names, they cannot deadlock.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.model.step import Part
 
-_PAUSE = 0.02
+_STOP_INTERVAL = 0.02
 
 
 class StepLocks:
-    """The locks that a step has while it runs.
+    """Locks of a step while it runs.
 
     Attributes:
-        files: The open files that are the locks.
-        waited: Seconds until it had them.
+        files: The file descriptors of the locks.
+        waited: Seconds until the step had its locks.
     """
 
     def __init__(self, files: tuple[int, ...] = (), waited: float = 0.0) -> None:
@@ -44,12 +44,12 @@ class StepLocks:
 
 
 class RecipeLocks:
-    """Takes the locks of a run, and lets them go.
+    """Acquires and releases the locks of one recipe run.
 
     Args:
         recipe: The recipe.
-        env: The surroundings of the run.
-        scope: What the names of expressions mean.
+        env: The environment of the run.
+        scope: The values of names in expressions.
     """
 
     def __init__(self, recipe: Recipe, env: Environment, scope: Scope) -> None:
@@ -57,10 +57,10 @@ class RecipeLocks:
         self._env = env
         self._scope = scope
         self._has_own = bool(recipe.locks) or any(
-            one.path[0] == "locks" for one in recipe.templates
+            template.path[0] == "locks" for template in recipe.templates
         )
-        self._one_at_a_time = threading.Lock()
-        self._whole: list[locks.LockSet] = []
+        self._recipe_locks_mutex = threading.Lock()
+        self._recipe_locks: list[locks.LockSet] = []
 
     @contextlib.contextmanager
     def of(
@@ -72,26 +72,26 @@ class RecipeLocks:
         """Hold the locks of a step while a block runs.
 
         Args:
-            step: The step, with the values of the expressions among its locks; no other one of
-                this recipe runs that has a lock of it.
-            stop: Ends the wait for them when it is set; set before, nothing is waited for.
-            on_wait: Called where there is a wait meanwhile other steps of the recipe may run.
+            step: The step, with expressions in its locks replaced by values; no other running
+                step of this recipe may have one of these locks.
+            stop: Ends the wait when it is set; if it is set before, the method does not wait.
+            on_wait: Called when a wait begins during which other steps of the recipe may run.
 
         Yields:
-            What is held; None where that was not to be had before `stop` was set.
+            The locks; None if `stop` was set before all were free.
 
         Raises:
-            LockError: They cannot be had at all.
+            LockError: A lock can never be acquired.
             ExpressionError: The name of a lock of the recipe has no value.
         """
         if not (self._has_own or step.locks or step.resources):
             yield StepLocks()
             return
         with contextlib.ExitStack() as stack:
-            grip = self._locked(step, stop, on_wait, stack)
-            if grip is not None and step.resources:
-                grip = self._with_resources(step, stop, on_wait, stack, grip)
-            yield grip
+            step_locks = self._locked(step, stop, on_wait, stack)
+            if step_locks is not None and step.resources:
+                step_locks = self._with_resources(step, stop, on_wait, stack, step_locks)
+            yield step_locks
 
     def _locked(
         self,
@@ -101,10 +101,10 @@ class RecipeLocks:
         stack: contextlib.ExitStack,
     ) -> StepLocks | None:
         if self._has_own:
-            return self._within_whole(step, stop)
-        if not step.locks:  # it has resources
+            return self._locked_with_recipe(step, stop)
+        if not step.locks:  # the step has resources only
             return StepLocks()
-        held = self._taken(step.locks, self._recipe.node(step.name), stop, on_wait)
+        held = self._acquire(step.locks, self._recipe.node(step.name), stop, on_wait)
         if held is None:
             return None
         stack.enter_context(held)
@@ -116,20 +116,20 @@ class RecipeLocks:
         stop: threading.Event | None,
         on_wait: Callable[[], None],
         stack: contextlib.ExitStack,
-        grip: StepLocks,
+        step_locks: StepLocks,
     ) -> StepLocks | None:
-        """Take the resources of a step, after its locks: who has any waits for no lock."""
+        """Acquire the resources of a step after its locks: an owner of units waits for no lock."""
         who = self._recipe.node(step.name)
 
         def waiting(name: str, owner: Owner | None, seconds: float) -> None:
             on_wait()
             self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=seconds))
 
-        there = self._env.resources_there
+        counted = self._env.resources_there
         held = locks.acquire_resources(
-            # What nobody counts here is what the worker has that runs the step.
-            {name: number for name, number in step.resources.items() if name in there},
-            there,
+            # Other resources belong to the worker that runs the step.
+            {name: number for name, number in step.resources.items() if name in counted},
+            counted,
             run=self._env.run,
             step=who,
             waiting=waiting,
@@ -138,55 +138,55 @@ class RecipeLocks:
         if held is None:
             return None
         stack.enter_context(held)
-        return StepLocks((*grip.files, *held.filenos()), grip.waited + held.waited)
+        return StepLocks((*step_locks.files, *held.filenos()), step_locks.waited + held.waited)
 
     def release(self) -> None:
-        """Let the recipe's own locks go: its run is over."""
-        with self._one_at_a_time:
-            while self._whole:
-                self._whole.pop().release()
+        """Release the locks of the recipe at the end of its run."""
+        with self._recipe_locks_mutex:
+            while self._recipe_locks:
+                self._recipe_locks.pop().release()
 
-    def _within_whole(self, step: Step, stop: threading.Event | None) -> StepLocks | None:
-        begun = time.monotonic()
-        while not self._one_at_a_time.acquire(timeout=_PAUSE):
+    def _locked_with_recipe(self, step: Step, stop: threading.Event | None) -> StepLocks | None:
+        started = time.monotonic()
+        while not self._recipe_locks_mutex.acquire(timeout=_STOP_INTERVAL):
             if stop is not None and stop.is_set():
                 return None
         try:
-            known = set() if self._whole else early_locks(self._recipe, self._scope.early())
+            known = set() if self._recipe_locks else early_locks(self._recipe, self._scope.early())
             for names in (known, set(step.locks) - known):
                 if names := names - self._names:
-                    more = self._taken(names, self._recipe.key, stop)
+                    more = self._acquire(names, self._recipe.key, stop)
                     if more is None:
                         return None
-                    self._whole.append(more)
-            if not self._is_left_alone(stop):
+                    self._recipe_locks.append(more)
+            if not self._wait_for_lost_attempts(stop):
                 return None
-            files = tuple(file for held in self._whole for file in held.filenos())
+            files = tuple(file for held in self._recipe_locks for file in held.filenos())
         finally:
-            self._one_at_a_time.release()
-        return StepLocks(files, time.monotonic() - begun)
+            self._recipe_locks_mutex.release()
+        return StepLocks(files, time.monotonic() - started)
 
-    def _is_left_alone(self, stop: threading.Event | None) -> bool:
-        """Wait until nothing that a worker was lost with may run; False where `stop` came first."""
-        begun, told = time.monotonic(), ""
-        for held in self._whole:
+    def _wait_for_lost_attempts(self, stop: threading.Event | None) -> bool:
+        """Wait until no lost attempt may run any more; return False if `stop` was set before."""
+        started, reported = time.monotonic(), ""
+        for held in self._recipe_locks:
             for name, file in zip(held.names, held.filenos(), strict=True):
-                while left := lock_file.left_of_lost(file):
-                    if told != name:
-                        told, who = name, self._recipe.key
+                while left := lock_file.seconds_lost_attempt_may_run(file):
+                    if reported != name:
+                        reported, who = name, self._recipe.key
                         owner = Owner.here(self._env.run, who)
                         owner = msgspec.structs.replace(owner, free_at=time.time() + left)
                         self._env.waiting(LockWait(who=who, lock=name, owner=owner, seconds=0.0))
-                    if locks.paused(time.monotonic() - begun, stop):
+                    if locks.paused(time.monotonic() - started, stop):
                         return False
         return True
 
     @property
     def _names(self) -> set[str]:
-        """The locks that the run holds."""
-        return {name for held in self._whole for name in held.names}
+        """The names of the locks that the run holds."""
+        return {name for held in self._recipe_locks for name in held.names}
 
-    def _taken(
+    def _acquire(
         self,
         names: Collection[str],
         who: str,
@@ -194,15 +194,15 @@ class RecipeLocks:
         on_wait: Callable[[], None] = lambda: None,
     ) -> locks.LockSet | None:
         def waiting(lock: str, owner: Owner | None, seconds: float) -> None:
-            self._refuse_to_wait_for_ourselves(lock, owner)
-            self._refuse_to_wait_for_ever(min(names), lock)
+            self._refuse_own_session(lock, owner)
+            self._refuse_deadlock(min(names), lock)
             on_wait()
             self._env.waiting(LockWait(who=who, lock=lock, owner=owner, seconds=seconds))
 
         return locks.acquire(names, run=self._env.run, step=who, waiting=waiting, stop=stop)
 
-    def _refuse_to_wait_for_ourselves(self, lock: str, owner: Owner | None) -> None:
-        """Say so where a run that is not over in this session would be waited for."""
+    def _refuse_own_session(self, lock: str, owner: Owner | None) -> None:
+        """Raise an error if the owner is an unfinished run of this session."""
         if owner is None or "::" in owner.step or owner.free_at:
             return
         here = Owner.here(self._env.run, self._recipe.key)
@@ -212,8 +212,8 @@ class RecipeLocks:
                 "let nothing that uses that recipe come after this step"
             )
 
-    def _refuse_to_wait_for_ever(self, first: str, lock: str) -> None:
-        """Say so where others may wait for what is held here while they hold what is not."""
+    def _refuse_deadlock(self, first: str, lock: str) -> None:
+        """Raise an error if waiting out of the order of names could deadlock."""
         held = max(self._names, default="")
         if first < held:
             raise LockError(
@@ -224,43 +224,43 @@ class RecipeLocks:
 
 
 def early_locks(recipe: Recipe, names: "dict[str, Any]") -> set[str]:
-    """Return the names of locks that are known before anything runs.
+    """Return the names of locks that are known before any step runs.
 
-    A name that cannot be known yet, or that has no value, is left to its step.
+    Names that are not known yet, or that have no value, are resolved when their step runs.
 
     Args:
         recipe: The recipe.
-        names: What the names of its expressions mean before anything runs.
+        names: The values of names in expressions before any step runs.
 
     Raises:
-        ExpressionError: A name among the recipe's own has no value.
+        ExpressionError: The name of a lock of the recipe itself has no value.
     """
     from pytest_orchestrator.execution.expression_scope import Inner, Steps
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
     from pytest_orchestrator.recipe.fields.resolve import is_early, lock_names, plain_locks
 
-    told = {*plain_locks(recipe.locks, recipe.templates), *lock_names(recipe.templates, names)}
+    early = {*plain_locks(recipe.locks, recipe.templates), *lock_names(recipe.templates, names)}
     steps = Steps(recipe, lambda _: None)
     inner: dict[str, Inner | None] = {}
     for step in (*recipe.steps, *recipe.final):
-        told.update(plain_locks(step.locks, step.templates))
-        known = names
+        early.update(plain_locks(step.locks, step.templates))
+        step_names = names
         if step.part is not None:
             if step.part.name not in inner:
                 inner[step.part.name] = _inner(step.part, names, steps)
-            within = inner[step.part.name]
-            if within is None:
+            used_file = inner[step.part.name]
+            if used_file is None:
                 continue
-            told.update(within.locks)
-            known = within.names(names)
-        for one in filter(is_early, step.templates):
-            with contextlib.suppress(ExpressionError):  # its step will tell of it
-                told.update(lock_names([one], known))
-    return told
+            early.update(used_file.locks)
+            step_names = used_file.names(names)
+        for template in filter(is_early, step.templates):
+            with contextlib.suppress(ExpressionError):  # its step will raise it
+                early.update(lock_names([template], step_names))
+    return early
 
 
 def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | None":
-    """Return what a used file knows before anything runs; None where that comes later."""
+    """Return the scope of a used file if it is known before any step runs, else None."""
     from pytest_orchestrator.execution.expression_scope import Inner
     from pytest_orchestrator.recipe.expressions.expression import ExpressionError
     from pytest_orchestrator.recipe.fields.resolve import is_early
@@ -273,19 +273,19 @@ def _inner(part: "Part", names: "dict[str, Any]", steps: "Steps") -> "Inner | No
         outer = _inner(part.outer, names, steps)
         if outer is None:
             return None
-    with contextlib.suppress(ExpressionError):  # its steps will tell of it
+    with contextlib.suppress(ExpressionError):  # its steps will raise it
         return Inner(msgspec.structs.replace(part, condition=None), names, steps, outer)
     return None
 
 
 class LockWait(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person is told while a step waits.
+    """Wait for a lock, as it is shown to the user.
 
     Attributes:
-        who: Node id of the step, or the recipe's id where its own locks are waited for.
+        who: Node id of the waiting step, or key of the recipe that waits for its own locks.
         lock: Name of the lock.
-        owner: Who has it; None where that is not known.
-        seconds: How long that one has had it.
+        owner: The owner record; None if unknown.
+        seconds: Seconds for which the owner has held the lock.
     """
 
     who: str

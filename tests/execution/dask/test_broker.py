@@ -394,7 +394,7 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
     *,
     is_over: bool,
 ) -> None:
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     folder, stop = str(tmp_path / "locks"), threading.Event()
     held = locks.acquire(["psu"], run="r", step="s", folder=folder)
     assert held is not None
@@ -405,7 +405,7 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
 
     scene.errand().result()
     (file,) = held.filenos()
-    assert (lock_file.left_of_lost(file) > 0) is not is_over
+    assert (lock_file.seconds_lost_attempt_may_run(file) > 0) is not is_over
     held.release()
 
     stop.set()
@@ -438,4 +438,4 @@ def test_a_worker_is_waited_for_that_ends_a_body_though_the_scheduler_is_lost(
 
 
 def test_who_is_gone_for_good_is_silent_for_no_longer_than_its_locks_are_kept() -> None:
-    assert lock_file.GONE >= SILENCE
+    assert lock_file.REMOTE_GRACE >= SILENCE
