@@ -1,4 +1,4 @@
-"""The files of locks are safe to use in a folder that all users may write to."""
+"""Lock files are safe in a folder that all users may write to."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ from pytest_orchestrator.execution.locks.lock_file import LockError, Owner
 
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of all users, in another place."""
+    """The folder for all users, moved below `tmp_path`."""
     monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
     monkeypatch.setattr(lock_file, "SHARED", str(tmp_path / "shared"))
     return tmp_path / "shared"
@@ -29,11 +29,11 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lock() -> Iterator[Callable[[Path], int | None]]:
-    """Lock a file until the test is over."""
+    """Return a function that locks a file until the end of the test."""
     fds: list[int] = []
 
     def lock(path: Path) -> int | None:
-        fd = lock_file.locked(str(path))
+        fd = lock_file.try_lock(str(path))
         fds.extend([] if fd is None else [fd])
         return fd
 
@@ -42,7 +42,7 @@ def lock() -> Iterator[Callable[[Path], int | None]]:
         lock_file.close(fd)
 
 
-def test_locks_are_in_one_folder_for_all_users_or_where_the_environment_says(
+def test_the_lock_folder_is_shared_or_named_by_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("ORCHESTRATOR_LOCK_DIR", raising=False)
@@ -56,7 +56,7 @@ names = st.text(max_size=300)
 
 @example("x" * 300, "x" * 299)
 @given(names, names)
-def test_every_name_has_a_safe_file_of_its_own(one: str, other: str) -> None:
+def test_every_name_has_a_safe_and_unique_file(one: str, other: str) -> None:
     path = lock_file.path_of("/locks", one)
     file = Path(path)
 
@@ -65,13 +65,13 @@ def test_every_name_has_a_safe_file_of_its_own(one: str, other: str) -> None:
     assert (path.lower() == lock_file.path_of("/locks", other).lower()) == (one == other)
 
 
-def test_the_file_of_a_lock_can_be_told_by_its_name() -> None:
+def test_the_name_of_a_lock_file_is_readable() -> None:
     path = lock_file.path_of("/locks", "psu 1/scope: \N{OHM SIGN}")
 
     assert path.startswith("/locks/psu_1_scope-")
 
 
-def test_all_users_can_use_the_shared_folder_and_its_files_whatever_the_umask(
+def test_the_umask_does_not_restrict_the_shared_folder_and_its_files(
     shared: Path, lock: Callable[[Path], int | None]
 ) -> None:
     before = os.umask(0o077)
@@ -84,7 +84,7 @@ def test_all_users_can_use_the_shared_folder_and_its_files_whatever_the_umask(
     assert stat.S_IMODE((shared / "psu").stat().st_mode) == 0o666
 
 
-def test_what_an_end_in_the_making_left_is_put_right(
+def test_an_unfinished_folder_or_file_is_repaired(
     shared: Path, lock: Callable[[Path], int | None]
 ) -> None:
     shared.mkdir(mode=0o700)
@@ -97,7 +97,7 @@ def test_what_an_end_in_the_making_left_is_put_right(
     assert stat.S_IMODE((shared / "psu").stat().st_mode) == 0o666
 
 
-def test_a_folder_of_somebodys_own_keeps_its_mode(
+def test_a_private_folder_keeps_its_mode(
     tmp_path: Path, lock: Callable[[Path], int | None]
 ) -> None:
     (tmp_path / "locks").mkdir(mode=0o700)
@@ -108,10 +108,10 @@ def test_a_folder_of_somebodys_own_keeps_its_mode(
     assert stat.S_IMODE((tmp_path / "locks").stat().st_mode) == 0o700
 
 
-def test_a_file_that_is_there_is_never_opened_to_be_made(
+def test_an_existing_file_is_opened_without_o_creat(
     tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In a folder for all users Linux refuses O_CREAT for the file of somebody else.
+    # In a folder for all users Linux refuses O_CREAT for the file of another user.
     (tmp_path / "psu").touch()
     (tmp_path / "psu").chmod(0o666)
     flags: list[int] = []
@@ -127,7 +127,7 @@ def test_a_file_that_is_there_is_never_opened_to_be_made(
     assert [how & os.O_CREAT for how in flags] == [0]
 
 
-def test_a_file_that_is_not_yet_for_all_is_tried_again(
+def test_a_file_without_its_final_mode_is_opened_again(
     tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "psu").touch()
@@ -153,7 +153,7 @@ def test_a_file_that_is_not_yet_for_all_is_tried_again(
     ],
     ids=["link", "name", "pipe", "folder", "link to nothing"],
 )
-def test_what_is_no_plain_file_of_its_own_is_refused(
+def test_a_link_pipe_or_folder_is_refused(
     tmp_path: Path,
     lock: Callable[[Path], int | None],
     trap: Callable[[Path, Path], None],
@@ -173,10 +173,10 @@ def test_what_is_no_plain_file_of_its_own_is_refused(
 
 @pytest.mark.parametrize("content", ["precious", '{"x": 1}', "\0" * 4097, "\0key"])
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666])
-def test_a_file_with_another_content_than_a_record_is_refused_as_it_is(
+def test_a_file_with_other_content_is_refused_unchanged(
     tmp_path: Path, lock: Callable[[Path], int | None], content: str, mode: int
 ) -> None:
-    # As another user moves a file here out of a folder that both may write to.
+    # Another user may move such a file here from a folder that both users may write to.
     (tmp_path / "psu").write_text(content)
     (tmp_path / "psu").chmod(mode)
 
@@ -192,10 +192,10 @@ def test_a_file_with_another_content_than_a_record_is_refused_as_it_is(
     assert stat.S_IMODE((tmp_path / "psu").stat().st_mode) == mode
 
 
-def test_a_file_that_is_open_elsewhere_is_never_made_readable_for_others(
+def test_a_file_that_another_program_has_open_keeps_its_mode(
     tmp_path: Path, lock: Callable[[Path], int | None]
 ) -> None:
-    # A program has made it for itself alone, and writes to it once another user has moved it.
+    # A program created it for itself, and writes to it after another user has moved it.
     mine = os.open(tmp_path / "psu", os.O_CREAT | os.O_RDWR, 0o600)
 
     assert lock(tmp_path / "psu")
@@ -207,7 +207,7 @@ def test_a_file_that_is_open_elsewhere_is_never_made_readable_for_others(
 
 
 @pytest.mark.parametrize("left", ["", "\0" * 200, '{"pid":1,"host":"\N{ZERO WIDTH JOINER}","us'])
-def test_what_a_crash_left_of_a_record_is_no_reason_to_refuse_a_lock(
+def test_a_damaged_record_does_not_prevent_locking(
     tmp_path: Path, lock: Callable[[Path], int | None], left: str
 ) -> None:
     (tmp_path / "psu").write_text(left)
@@ -216,7 +216,7 @@ def test_what_a_crash_left_of_a_record_is_no_reason_to_refuse_a_lock(
     assert lock(tmp_path / "psu")
 
 
-def test_a_record_that_a_full_disk_took_in_part_is_none(
+def test_a_partly_written_record_is_removed(
     tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fd, real = lock(tmp_path / "psu"), os.pwrite
@@ -235,17 +235,18 @@ os.setgid(65534)
 os.setuid(65534)
 for path in sys.argv[1:]:
     try:
-        print(lock_file.locked(path))
+        print(lock_file.try_lock(path))
     except lock_file.LockError as error:
         print(str(error).split("; ")[0])
 """
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
-def test_a_file_that_another_user_moved_here_is_neither_shown_to_him_nor_lost(
+def test_a_file_moved_by_another_user_keeps_its_content_and_mode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # nothing to write it with
+    # The other user could not write the coverage file.
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with tempfile.TemporaryDirectory() as shared:
         paths = [Path(shared, name) for name in ("psu.lock", "psu.lock.turn")]
         for path in paths:
@@ -261,15 +262,15 @@ def test_a_file_that_another_user_moved_here_is_neither_shown_to_him_nor_lost(
             check=True,
         )
 
-        why = "it has something else in it than the record of a lock"
+        reason = "it has something else in it than the record of a lock"
         assert run.stdout.splitlines() == [
-            f"a lock cannot be had by {path}: {why}" for path in paths
+            f"a lock cannot be had by {path}: {reason}" for path in paths
         ]
         assert [path.read_text() for path in paths] == ["precious"] * 2
         assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o600] * 2
 
 
-def test_a_refusal_says_why_and_what_to_do(
+def test_a_refusal_names_reason_and_cure(
     tmp_path: Path, lock: Callable[[Path], int | None]
 ) -> None:
     os.mkfifo(tmp_path / "psu")
@@ -293,7 +294,7 @@ def test_a_shared_folder_that_is_a_link_is_refused(
         lock(shared / "psu")
 
 
-def test_a_folder_that_cannot_be_one_is_an_error(
+def test_a_path_below_a_file_raises_an_error(
     tmp_path: Path, lock: Callable[[Path], int | None]
 ) -> None:
     (tmp_path / "file").touch()
@@ -302,7 +303,7 @@ def test_a_folder_that_cannot_be_one_is_an_error(
         lock(tmp_path / "file" / "psu")
 
 
-def test_a_file_that_somebody_removes_meanwhile_is_not_what_is_locked(
+def test_a_file_removed_while_it_is_locked_is_created_again(
     tmp_path: Path, lock: Callable[[Path], int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = fcntl.flock
@@ -329,14 +330,14 @@ def test_a_file_that_somebody_removes_meanwhile_is_not_what_is_locked(
         b'{"pid":1,"host":"h","user":"u","run":"\\u001b[2J","step":"s","since":"2024-01-01"}',
     ],
 )
-def test_an_owner_that_cannot_be_known_is_none(tmp_path: Path, record: bytes) -> None:
+def test_an_invalid_owner_record_is_none(tmp_path: Path, record: bytes) -> None:
     (tmp_path / "psu").write_bytes(record)
 
     assert lock_file.owner_of(str(tmp_path / "psu")) is None
     assert lock_file.owner_of(str(tmp_path / "scope")) is None
 
 
-def test_to_ask_for_an_owner_waits_for_nobody(tmp_path: Path) -> None:
+def test_reading_an_owner_does_not_block_on_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "psu")
 
     assert lock_file.owner_of(str(tmp_path / "psu")) is None

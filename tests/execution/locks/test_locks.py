@@ -1,4 +1,4 @@
-"""A lock is held by one at a time, whoever asks, and however the one before has ended."""
+"""A lock has at most one owner at a time, and is free when its owner has ended in any way."""
 
 import errno
 import os
@@ -24,17 +24,17 @@ HEAD = """
 import os, sys
 from pytest_orchestrator.execution.locks.locks import acquire
 
-def told(*words):
+def report(*words):
     print(*words, flush=True)
 
 def take(*names):
-    step, waiting = "recipes/x.yaml::flash", lambda *_: told("waits")
+    step, waiting = "recipes/x.yaml::flash", lambda *_: report("waits")
     return acquire(names, run="run-2", step=step, waiting=waiting)
 """
 
 
-class Other:
-    """A process that runs a script; what it prints is read line by line."""
+class OtherProcess:
+    """A process that runs a script; its output is read line by line."""
 
     def __init__(self, script: str) -> None:
         command = [sys.executable, "-c", HEAD + script]
@@ -42,16 +42,16 @@ class Other:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def says(self) -> str:
+    def next_line(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def goes_on(self) -> None:
+    def resume(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
-    def ends(self) -> int:
+    def exit_code(self) -> int:
         self.process.communicate(timeout=30)
         return self.process.returncode
 
@@ -63,17 +63,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def other() -> Iterator[Callable[[str], Other]]:
-    started: list[Other] = []
+def other() -> Iterator[Callable[[str], OtherProcess]]:
+    started: list[OtherProcess] = []
 
-    def other(script: str) -> Other:
-        started.append(Other(script))
+    def other(script: str) -> OtherProcess:
+        started.append(OtherProcess(script))
         return started[-1]
 
     yield other
-    for one in started:
-        one.process.kill()
-        one.process.communicate()
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
 
 
 def take(*names: str, **more: Any) -> LockSet:
@@ -92,7 +92,7 @@ def is_free(*names: str) -> bool:
 
 
 def open_files() -> set[str]:
-    """Return the descriptors of this process; what other tests left may be closed meanwhile."""
+    """Return the open descriptors of this process; those of other tests may be closed later."""
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
@@ -105,17 +105,17 @@ def test_a_lock_is_held_until_it_is_released() -> None:
     assert is_free("psu")
 
 
-def test_what_is_free_is_not_waited_for() -> None:
+def test_a_free_lock_is_acquired_without_a_wait() -> None:
     with take("scope", "psu", "scope") as held:
         assert held.names == ("psu", "scope")
         assert held.waited < 10
 
 
-def test_no_names_are_held_at_once() -> None:
+def test_an_empty_set_of_names_is_acquired() -> None:
     assert take().names == ()
 
 
-def test_to_release_twice_closes_no_file_of_others(tmp_path: Path) -> None:
+def test_releasing_twice_closes_no_other_file(tmp_path: Path) -> None:
     held = take("psu")
     (fd,) = held.filenos()
     held.release()
@@ -127,15 +127,15 @@ def test_to_release_twice_closes_no_file_of_others(tmp_path: Path) -> None:
     assert held.filenos() == ()
 
 
-def test_nothing_is_left_open() -> None:
+def test_no_file_descriptor_is_left_open() -> None:
     before = open_files()
     with take("psu", "scope"):
         assert not is_free("psu", "dmm")
     assert open_files() <= before
 
 
-def test_processes_that_ask_at_once_never_overlap(
-    other: Callable[[str], Other], tmp_path: Path
+def test_processes_that_acquire_at_once_never_overlap(
+    other: Callable[[str], OtherProcess], tmp_path: Path
 ) -> None:
     (tmp_path / "log").touch()
     script = f"""
@@ -147,9 +147,9 @@ for turn in range(50):
         os.write(log, b"-%d\\n" % os.getpid())
 """
     others = [other(script) for _ in range(4)]
-    for one in others:
-        one.goes_on()
-    assert [one.ends() for one in others] == [0] * 4
+    for process in others:
+        process.resume()
+    assert [process.exit_code() for process in others] == [0] * 4
 
     lines = (tmp_path / "log").read_text().split()
     assert len(lines) == 400
@@ -157,7 +157,7 @@ for turn in range(50):
     assert {line[0] for line in lines[::2]} == {"+"}
 
 
-def test_threads_of_one_process_never_overlap_either() -> None:
+def test_threads_of_one_process_never_overlap() -> None:
     barrier = threading.Barrier(8)
     inside: list[int] = []
 
@@ -174,9 +174,9 @@ def test_threads_of_one_process_never_overlap_either() -> None:
         list(pool.map(work, range(8)))
 
 
-def test_an_owner_that_is_killed_frees_its_lock(other: Callable[[str], Other]) -> None:
-    owner = other("held = take('psu', 'scope'); told('has'); sys.stdin.readline()")
-    assert owner.says() == "has"
+def test_a_killed_owner_releases_its_locks(other: Callable[[str], OtherProcess]) -> None:
+    owner = other("held = take('psu', 'scope'); report('has'); sys.stdin.readline()")
+    assert owner.next_line() == "has"
     assert not is_free("psu")
 
     owner.process.send_signal(signal.SIGKILL)
@@ -185,32 +185,36 @@ def test_an_owner_that_is_killed_frees_its_lock(other: Callable[[str], Other]) -
     assert is_free("psu", "scope")
 
 
-def test_who_waits_for_one_lock_holds_no_other(other: Callable[[str], Other]) -> None:
+def test_a_process_that_waits_for_a_lock_holds_no_other(
+    other: Callable[[str], OtherProcess],
+) -> None:
     with take("middle"):
-        waiter = other("held = take('a', 'middle', 'z'); told('has', held.names)")
-        assert waiter.says() == "waits"
+        waiter = other("held = take('a', 'middle', 'z'); report('has', held.names)")
+        assert waiter.next_line() == "waits"
 
         for _ in range(20):
             with take("a", "z"):
                 assert not is_free("middle")
-    assert waiter.says() == "has ('a', 'middle', 'z')"
+    assert waiter.next_line() == "has ('a', 'middle', 'z')"
 
 
-def test_a_wait_is_told_with_its_owner_and_measured(other: Callable[[str], Other]) -> None:
-    owner = other("with take('psu'): told('has'); sys.stdin.readline()\ntold('gone')")
-    assert owner.says() == "has"
-    told: list[tuple[str, Owner | None, float]] = []
+def test_a_wait_is_reported_with_its_owner_and_measured(
+    other: Callable[[str], OtherProcess],
+) -> None:
+    owner = other("with take('psu'): report('has'); sys.stdin.readline()\nreport('gone')")
+    assert owner.next_line() == "has"
+    waits: list[tuple[str, Owner | None, float]] = []
 
-    def waiting(*what: Any) -> None:
-        told.append(what)
-        if len(told) == 1:
-            threading.Timer(0.1, owner.goes_on).start()
+    def waiting(*wait: Any) -> None:
+        waits.append(wait)
+        if len(waits) == 1:
+            threading.Timer(0.1, owner.resume).start()
 
     begun = time.monotonic()
     held = take("a", "psu", waiting=waiting)
     took = time.monotonic() - begun
 
-    ((name, who, age),) = told
+    ((name, who, age),) = waits
     assert name == "psu"
     assert who is not None
     assert (who.pid, who.run, who.step) == (owner.process.pid, "run-2", "recipes/x.yaml::flash")
@@ -221,7 +225,7 @@ def test_a_wait_is_told_with_its_owner_and_measured(other: Callable[[str], Other
     held.release()
 
 
-def test_a_wait_is_told_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_is_reported_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_REMINDER", 0.0)
     stop = threading.Event()
     ages: list[float] = []
@@ -237,7 +241,7 @@ def test_a_wait_is_told_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> N
     assert ages == sorted(ages)
 
 
-def test_a_wait_is_told_again_when_the_owner_is_another() -> None:
+def test_a_wait_is_reported_when_the_owner_changes() -> None:
     stop = threading.Event()
     runs: list[str] = []
 
@@ -252,23 +256,23 @@ def test_a_wait_is_told_again_when_the_owner_is_another() -> None:
         begun = time.monotonic()
         assert locks.acquire(["psu"], run="", step="", waiting=waiting, stop=stop) is None
     assert runs == ["run-1", "run-9"]
-    assert time.monotonic() - begun < locks._REMINDER  # noqa: SLF001  # not told as a reminder
+    assert time.monotonic() - begun < locks._REMINDER  # noqa: SLF001  # it is no reminder
 
 
-def test_who_waits_has_its_turn_before_the_owner_takes_the_lock_again(
-    other: Callable[[str], Other],
+def test_a_waiting_process_gets_the_lock_before_its_owner_again(
+    other: Callable[[str], OtherProcess],
 ) -> None:
     held = take("psu")
-    waiter = other("with take('psu'): told('has')")
-    assert waiter.says() == "waits"
+    waiter = other("with take('psu'): report('has')")
+    assert waiter.next_line() == "waits"
 
     held.release()
     with take("psu"):
         assert waiter.process.wait(20) == 0
-    assert waiter.says() == "has"
+    assert waiter.next_line() == "has"
 
 
-def test_a_wait_ends_when_it_is_stopped() -> None:
+def test_a_wait_ends_when_stop_is_set() -> None:
     stop = threading.Event()
     before = open_files()
     with take("psu"):
@@ -288,20 +292,20 @@ def test_a_wait_ends_when_it_is_stopped() -> None:
     assert open_files() <= before
 
 
-def test_a_wait_is_ended_by_what_a_signal_raises(other: Callable[[str], Other]) -> None:
+def test_a_wait_is_ended_by_a_keyboard_interrupt(other: Callable[[str], OtherProcess]) -> None:
     with take("psu"):
         waiter = other(
-            "try:\n    take('a', 'psu')\nexcept KeyboardInterrupt:\n    told('interrupted')\n"
+            "try:\n    take('a', 'psu')\nexcept KeyboardInterrupt:\n    report('interrupted')\n"
             "sys.stdin.readline()"
         )
-        assert waiter.says() == "waits"
+        assert waiter.next_line() == "waits"
         waiter.process.send_signal(signal.SIGINT)
-        assert waiter.says() == "interrupted"
+        assert waiter.next_line() == "interrupted"
         assert is_free("a")
     assert is_free("psu")
 
 
-def test_who_was_handed_a_lock_keeps_it_when_its_owner_lets_go() -> None:
+def test_a_process_that_inherited_a_lock_keeps_it_after_the_release() -> None:
     held = take("psu", "scope")
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE, pass_fds=held.filenos()[:1]
@@ -314,7 +318,7 @@ def test_who_was_handed_a_lock_keeps_it_when_its_owner_lets_go() -> None:
     assert is_free("psu")
 
 
-def test_a_program_that_is_started_holds_nothing() -> None:
+def test_a_started_program_inherits_no_lock() -> None:
     held = take("psu")
     bystander = subprocess.Popen(["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE)
     held.release()
@@ -323,18 +327,18 @@ def test_a_program_that_is_started_holds_nothing() -> None:
     bystander.communicate(b"\n", timeout=20)
 
 
-def test_a_fork_holds_nothing(other: Callable[[str], Other]) -> None:
+def test_a_fork_holds_no_lock(other: Callable[[str], OtherProcess]) -> None:
     owner = other(
         """
 held = take("psu")
 if not os.fork():
-    told("forked")
+    report("forked")
     sys.stdin.readline()
     os._exit(0)
 sys.stdin.readline()
 """
     )
-    assert owner.says() == "forked"
+    assert owner.next_line() == "forked"
     assert not is_free("psu")
     owner.process.kill()
     owner.process.wait(20)
@@ -342,7 +346,7 @@ sys.stdin.readline()
     assert is_free("psu")
 
 
-def test_a_fork_that_releases_closes_nothing_of_its_own(other: Callable[[str], Other]) -> None:
+def test_release_in_a_fork_closes_no_file_of_the_fork(other: Callable[[str], OtherProcess]) -> None:
     owner = other(
         """
 held = take("psu")
@@ -356,63 +360,63 @@ os.wait()
 sys.stdin.readline()
 """
     )
-    assert owner.says() == "still open"
+    assert owner.next_line() == "still open"
     assert not is_free("psu")
 
 
 @NEEDS_TWO_USERS
 def test_two_users_exclude_each_other(
-    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+    other: Callable[[str], OtherProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tempfile.TemporaryDirectory() as shared:
         Path(shared).chmod(0o1777)
         monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", shared)
-        # Nobody's coverage could not be read by us.
+        # This user could not read the coverage file of the other user.
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        nobody = other(
-            "import hashlib, pwd\n"  # a home of root's cannot be read later
+        other_user = other(
+            "import hashlib, pwd\n"  # before setuid: afterwards files of root are not readable
             "os.umask(0o077); os.setuid(65534)\n"
-            "with take('psu'): told('has'); sys.stdin.readline()\n"
-            "told('released'); sys.stdin.readline()\n"
-            "take('psu'); told('waited')"
+            "with take('psu'): report('has'); sys.stdin.readline()\n"
+            "report('released'); sys.stdin.readline()\n"
+            "take('psu'); report('waited')"
         )
-        assert nobody.says() == "has"
+        assert other_user.next_line() == "has"
         assert not is_free("psu")
-        nobody.goes_on()
-        assert nobody.says() == "released"
+        other_user.resume()
+        assert other_user.next_line() == "released"
         with take("psu"):
-            nobody.goes_on()
-            assert nobody.says() == "waits"
-        assert nobody.says() == "waited"
+            other_user.resume()
+            assert other_user.next_line() == "waits"
+        assert other_user.next_line() == "waited"
 
 
 KILLED = """
 from pytest_orchestrator.execution.locks import lock_file
 held = take("psu")
-lock_file.goes_away(*held.filenos())
+lock_file.remote_attempt_started(*held.filenos())
 {}
-told("holds")
+report("holds")
 sys.stdin.readline()
 """
 
 
-def killed(other: Callable[[str], Other], more: str = "") -> None:
-    """Let an owner be killed that has let something run on another machine."""
+def killed(other: Callable[[str], OtherProcess], more: str = "") -> None:
+    """Kill an owner of a lock whose attempt runs on another machine."""
     owner = other(KILLED.format(more))
-    assert owner.says() == "holds"
+    assert owner.next_line() == "holds"
     assert not is_free("psu")
     owner.process.send_signal(signal.SIGKILL)
-    owner.ends()
+    owner.exit_code()
 
 
-def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
-    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+def test_a_lock_is_busy_while_a_remote_attempt_of_a_killed_owner_may_run(
+    other: Callable[[str], OtherProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[Owner | None] = []
     killed(other)
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     assert [is_free("psu") for _ in range(3)] == [False] * 3
-    monkeypatch.setattr(lock_file, "GONE", 0.5)  # as if the clock had been set back
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 0.5)  # has the effect of a clock set back
 
     held = take("psu", waiting=lambda _, owner, __: waits.append(owner))
 
@@ -423,74 +427,83 @@ def test_a_lock_outlasts_its_owner_as_long_as_something_of_it_may_run_elsewhere(
     assert is_free("psu")
 
 
-def test_all_locks_of_an_owner_that_was_killed_are_waited_for_at_the_same_time(
-    other: Callable[[str], Other],
+def test_waiting_times_for_several_locks_of_a_killed_owner_start_together(
+    other: Callable[[str], OtherProcess],
 ) -> None:
-    killed(other, more='held = take("load", "meter"); [*map(lock_file.goes_away, held.filenos())]')
+    killed(
+        other,
+        more="""held = take("load", "meter")
+[*map(lock_file.remote_attempt_started, held.filenos())]""",
+    )
     paths = [f"{lock_file.path_of(lock_file.default_folder(), n)}.lock" for n in ("load", "meter")]
-    ends: list[list[float]] = []
+    exit_code: list[list[float]] = []
 
     def waiting(*_: object) -> None:
         owners = [lock_file.owner_of(path) for path in paths]
-        ends.append([owner.free_at for owner in owners if owner is not None])
+        exit_code.append([owner.free_at for owner in owners if owner is not None])
         stop.set()
 
     stop = threading.Event()
     assert locks.acquire(("meter", "load"), run="r", step="s", waiting=waiting, stop=stop) is None
-    assert len(ends[0]) == len(paths)
-    assert all(ends[0])
+    assert len(exit_code[0]) == len(paths)
+    assert all(exit_code[0])
 
 
-def test_what_is_over_elsewhere_is_waited_for_by_nobody(
-    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+def test_a_remote_attempt_that_has_ended_is_not_waited_for(
+    other: Callable[[str], OtherProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
-    killed(other, "lock_file.is_back(*held.filenos())")
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
+    killed(other, "lock_file.remote_attempt_ended(*held.filenos())")
 
     assert is_free("psu")
 
 
-def test_of_two_that_run_elsewhere_the_last_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
+def test_a_lock_is_free_when_the_last_remote_attempt_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     for ended, is_over in ((1, False), (2, True)):
         with take(f"psu {ended}") as held:
             (fd,) = held.filenos()
             for _ in range(2):
-                lock_file.goes_away(fd)
+                lock_file.remote_attempt_started(fd)
             for _ in range(ended):
-                lock_file.is_back(fd)
-        lock_file.is_back(fd)  # which is another file by now, or none
+                lock_file.remote_attempt_ended(fd)
+        lock_file.remote_attempt_ended(fd)  # the descriptor is closed, or another file
         assert is_free(f"psu {ended}") is is_over
 
 
-def test_what_was_lost_elsewhere_is_over_in_time_though_nobody_has_looked(
+def test_a_lost_attempt_ends_in_time_without_a_waiting_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = time.time()
     with take("psu") as held:
-        for step in (lock_file.goes_away, lock_file.is_lost):
+        for step in (lock_file.remote_attempt_started, lock_file.remote_attempt_lost):
             step(*held.filenos())
     free = []
     for late in (-1, 20):
-        monkeypatch.setattr(time, "time", lambda late=late: now + lock_file.GONE + late)
+        monkeypatch.setattr(time, "time", lambda late=late: now + lock_file.REMOTE_GRACE + late)
         free.append(is_free("psu"))
 
     assert free == [False, True]
 
 
-def test_a_try_after_one_that_was_lost_is_waited_for_as_any(
-    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_after_a_lost_one_is_waited_for(
+    other: Callable[[str], OtherProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time()
-    again = "lock_file.is_lost(*held.filenos()); lock_file.goes_away(*held.filenos())"
+    again = """
+lock_file.remote_attempt_lost(*held.filenos())
+lock_file.remote_attempt_started(*held.filenos())
+"""
     killed(other, again)
-    monkeypatch.setattr(time, "time", lambda: now + lock_file.GONE + 60)
+    monkeypatch.setattr(time, "time", lambda: now + lock_file.REMOTE_GRACE + 60)
 
     assert not is_free("psu")
 
 
-def test_where_nothing_can_be_noted_a_lock_is_free_at_once(
-    other: Callable[[str], Other], monkeypatch: pytest.MonkeyPatch
+def test_a_lock_is_free_at_once_if_its_record_cannot_be_written(
+    other: Callable[[str], OtherProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed(other)
 

@@ -1,4 +1,4 @@
-"""What is there once is held by one step, or by one recipe, at a time."""
+"""Locks of recipes and steps: only one step or one recipe holds a lock at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_of(bench: Bench, text: str) -> RecipeRun:
     return RecipeRun(bench.recipe(text), bench.context, bench.env)
 
 
-def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> LockSet | None:
+def acquired(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -> LockSet | None:
     stop = threading.Event()
     if stopped:
         stop.set()
@@ -51,41 +51,41 @@ def taken(*names: str, step: str = "recipes/y.yaml::m", stopped: bool = False) -
 
 
 def free(*names: str) -> list[str]:
-    found = []
+    free_names = []
     for name in names:
-        held = taken(name, stopped=True)
+        held = acquired(name, stopped=True)
         if held is not None:
             held.release()
-            found.append(name)
-    return found
+            free_names.append(name)
+    return free_names
 
 
 def test_the_locks_of_a_step_are_held_while_it_runs(bench: Bench) -> None:
     run = run_of(bench, STEPS)
-    with run.locks.of(run.recipe.step("a")) as grip:
-        assert grip is not None
-        assert len(grip.files) == 2
+    with run.locks.of(run.recipe.step("a")) as step_locks:
+        assert step_locks is not None
+        assert len(step_locks.files) == 2
         assert free("psu", "scope", "relay") == ["relay"]
     assert free("psu", "scope", "relay") == ["psu", "scope", "relay"]
 
 
-def test_of_resources_those_are_held_that_are_counted_here(bench: Bench) -> None:
+def test_only_resources_counted_on_this_machine_are_acquired(bench: Bench) -> None:
     text = "steps: [{name: a, type: shell, cmd: x, resources: {scope: 2, of_a_worker: 1}}]"
     env = msgspec.structs.replace(bench.env, resources_there={"scope": 3})
     run = RecipeRun(bench.recipe(text), bench.context, env)
-    with run.locks.of(run.recipe.step("a")) as grip:
-        assert grip is not None
-        assert len(grip.files) == 2
+    with run.locks.of(run.recipe.step("a")) as step_locks:
+        assert step_locks is not None
+        assert len(step_locks.files) == 2
 
 
-def test_a_step_without_locks_takes_none(bench: Bench) -> None:
+def test_a_step_without_locks_acquires_none(bench: Bench) -> None:
     run = run_of(bench, STEPS)
-    with run.locks.of(run.recipe.step("c")) as grip:
-        assert grip is not None
-        assert grip.files == ()
+    with run.locks.of(run.recipe.step("c")) as step_locks:
+        assert step_locks is not None
+        assert step_locks.files == ()
 
 
-def test_the_locks_of_a_recipe_and_of_all_its_steps_are_held_until_it_is_over(
+def test_locks_of_a_recipe_and_its_steps_are_held_until_the_run_ends(
     bench: Bench,
 ) -> None:
     run = run_of(bench, WHOLE)
@@ -98,7 +98,7 @@ def test_the_locks_of_a_recipe_and_of_all_its_steps_are_held_until_it_is_over(
     assert free("bench", "psu", "scope", "relay") == ["bench", "psu", "scope", "relay"]
 
 
-def test_a_step_that_runs_after_all_takes_the_locks_again(bench: Bench) -> None:
+def test_a_step_that_runs_after_the_run_acquires_the_locks_again(bench: Bench) -> None:
     run = run_of(bench, WHOLE)
     run.result(run.recipe.step("c"))
     run.over()
@@ -108,13 +108,13 @@ def test_a_step_that_runs_after_all_takes_the_locks_again(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("text", [STEPS, WHOLE])
-def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: str) -> None:
-    told: list[LockWait] = []
-    held = taken("psu")
+def test_a_step_waits_for_its_locks_and_reports_their_owner(bench: Bench, text: str) -> None:
+    waits: list[LockWait] = []
+    held = acquired("psu")
     assert held is not None
 
     def waiting(wait: LockWait) -> None:
-        told.append(wait)
+        waits.append(wait)
         held.release()
 
     bench.surroundings(waiting=waiting)
@@ -124,12 +124,12 @@ def test_a_step_waits_for_its_locks_and_tells_who_has_them(bench: Bench, text: s
     assert result.outcome == "passed"
     assert 0 < result.waited < 60
     who = "recipes/x.yaml" if text == WHOLE else "recipes/x.yaml::b"
-    assert [(one.who, one.lock) for one in told] == [(who, "psu")]
-    assert told[0].owner is not None
-    assert told[0].owner.step == "recipes/y.yaml::m"
+    assert [(wait.who, wait.lock) for wait in waits] == [(who, "psu")]
+    assert waits[0].owner is not None
+    assert waits[0].owner.step == "recipes/y.yaml::m"
 
 
-def test_a_wait_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_is_described_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner(7, "bench3", "ada", "run-2", "recipes/y.yaml::m", "2026-11-25T10:15:11.430Z")
     wait = LockWait(who="recipes/x.yaml::b", lock="psu", owner=owner, seconds=11.7)
     assert str(wait) == (
@@ -142,29 +142,29 @@ def test_a_wait_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         "recipes/x.yaml waits for lock 'psu': what recipes/y.yaml::m has left on a worker may run "
         "for 20 s more (ada@bench3, run run-2)"
     )
-    nobody = LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
-    assert str(nobody) == "recipes/x.yaml waits for lock 'psu'"
+    unknown = LockWait(who="recipes/x.yaml", lock="psu", owner=None, seconds=0.0)
+    assert str(unknown) == "recipes/x.yaml waits for lock 'psu'"
 
 
 @pytest.mark.parametrize("text", [STEPS, WHOLE])
-def test_a_wait_that_is_stopped_takes_nothing(bench: Bench, text: str) -> None:
+def test_a_stopped_wait_acquires_no_lock(bench: Bench, text: str) -> None:
     run = run_of(bench, text)
     stop = threading.Event()
     stop.set()
-    held = taken("psu")
+    held = acquired("psu")
     assert held is not None
-    with held, run.locks.of(run.recipe.step("a"), stop) as grip:
-        assert grip is None
+    with held, run.locks.of(run.recipe.step("a"), stop) as step_locks:
+        assert step_locks is None
     assert free("psu", "scope", "bench") == ["psu", "scope", "bench"]
 
 
-def test_a_step_that_waits_for_another_which_takes_the_locks_can_be_stopped(
+def test_a_step_waiting_while_another_acquires_the_locks_can_be_stopped(
     bench: Bench,
 ) -> None:
-    told, stop = threading.Event(), threading.Event()
-    bench.surroundings(waiting=lambda _: told.set())
+    is_waiting, stop = threading.Event(), threading.Event()
+    bench.surroundings(waiting=lambda _: is_waiting.set())
     run = run_of(bench, WHOLE)
-    held = taken("psu")
+    held = acquired("psu")
     assert held is not None
 
     def first() -> None:
@@ -174,18 +174,18 @@ def test_a_step_that_waits_for_another_which_takes_the_locks_can_be_stopped(
     with held:
         thread = threading.Thread(target=first)
         thread.start()
-        told.wait()
+        is_waiting.wait()
         stop.set()
-        with run.locks.of(run.recipe.step("b"), stop) as grip:
-            assert grip is None
+        with run.locks.of(run.recipe.step("b"), stop) as step_locks:
+            assert step_locks is None
     thread.join()
     run.over()
 
 
-def test_who_may_let_others_go_first_is_asked_when_there_is_a_wait(bench: Bench) -> None:
+def test_on_wait_is_called_only_when_a_step_waits(bench: Bench) -> None:
     waits: list[str] = []
     run = run_of(bench, STEPS)
-    held = taken("psu")
+    held = acquired("psu")
     assert held is not None
 
     def on_wait() -> None:
@@ -193,8 +193,8 @@ def test_who_may_let_others_go_first_is_asked_when_there_is_a_wait(bench: Bench)
         held.release()
 
     for _ in range(2):
-        with run.locks.of(run.recipe.step("b"), None, on_wait) as grip:
-            assert grip is not None
+        with run.locks.of(run.recipe.step("b"), None, on_wait) as step_locks:
+            assert step_locks is not None
     assert waits == ["psu"]
 
 
@@ -212,15 +212,15 @@ def test_a_session_does_not_wait_for_itself(bench: Bench) -> None:
     assert result.failure.place == second.recipe.at["locks"]
 
 
-def test_a_session_waits_for_what_it_has_lost_on_another_machine(
+def test_a_session_waits_for_its_lost_attempts_on_another_machine(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_file, "GONE", 0.2)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 0.2)
     first = run_of(bench, WHOLE)
-    with first.locks.of(first.recipe.step("c")) as grip:
-        assert grip is not None
-        for file in grip.files:
-            lock_file.goes_away(file)
+    with first.locks.of(first.recipe.step("c")) as step_locks:
+        assert step_locks is not None
+        for file in step_locks.files:
+            lock_file.remote_attempt_started(file)
     first.over()
     second = run_of(bench, WHOLE)
     result = second.result(second.recipe.step("c"))
@@ -230,7 +230,7 @@ def test_a_session_waits_for_what_it_has_lost_on_another_machine(
     assert result.waited > 0.1
 
 
-def test_no_step_shares_the_locks_of_its_recipe_with_what_a_worker_was_lost_with(
+def test_a_step_waits_for_a_lost_attempt_of_its_own_recipe(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[LockWait] = []
@@ -238,32 +238,32 @@ def test_no_step_shares_the_locks_of_its_recipe_with_what_a_worker_was_lost_with
     run = run_of(bench, WHOLE)
     step, stop = run.recipe.step("c"), threading.Event()
     stop.set()
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     with run.locks.of(step) as first:
         assert first is not None
         for file in first.files:
-            lock_file.goes_away(file)
-            lock_file.is_lost(file)
+            lock_file.remote_attempt_started(file)
+            lock_file.remote_attempt_lost(file)
     with run.locks.of(step, stop) as second:
         assert second is None
     assert [wait.owner is not None and wait.owner.free_at > 0 for wait in waits] == [True]
-    monkeypatch.setattr(lock_file, "GONE", 0.2)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 0.2)
     for file in first.files:
-        lock_file.goes_away(file)
-        lock_file.is_lost(file)
+        lock_file.remote_attempt_started(file)
+        lock_file.remote_attempt_lost(file)
     with run.locks.of(step, threading.Event()) as third:
         assert third is not None
         assert third.waited > 0.1
     run.over()
 
-    monkeypatch.setattr(lock_file, "GONE", 600.0)
+    monkeypatch.setattr(lock_file, "REMOTE_GRACE", 600.0)
     again = run_of(bench, WHOLE)
     with again.locks.of(step, stop) as fourth:
-        assert fourth is not None  # nobody waits for it a second time
+        assert fourth is not None  # the lost attempt is not waited for a second time
     again.over()
 
 
-def test_a_lock_that_cannot_be_had_fails_the_step(
+def test_a_lock_that_cannot_be_acquired_fails_the_step(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.write("file", "")
@@ -277,13 +277,13 @@ def test_a_lock_that_cannot_be_had_fails_the_step(
     assert not run.begun
 
 
-def test_ctrl_c_ends_a_wait_and_nothing_is_owed(bench: Bench) -> None:
+def test_ctrl_c_ends_a_wait_and_no_finally_step_is_pending(bench: Bench) -> None:
     def interrupt(_wait: LockWait) -> None:
         signal.raise_signal(signal.SIGINT)
 
     bench.surroundings(waiting=interrupt)
     run = run_of(bench, WHOLE)
-    held = taken("psu")
+    held = acquired("psu")
     assert held is not None
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -309,7 +309,7 @@ steps:
 NAMES = ("bench", "rack", "psu_2", "relay", "port_3")
 
 
-def test_names_that_are_known_before_a_run_are_taken_at_once(bench: Bench) -> None:
+def test_locks_with_early_names_are_acquired_at_once(bench: Bench) -> None:
     run = run_of(bench, NAMED)
     run.result(run.recipe.step("a"))
     assert free(*NAMES, "${{ vars.psu }}") == ["port_3", "${{ vars.psu }}"]
@@ -317,7 +317,7 @@ def test_names_that_are_known_before_a_run_are_taken_at_once(bench: Bench) -> No
     assert free(*NAMES) == list(NAMES)
 
 
-def test_a_name_that_is_known_late_is_held_from_then_on(bench: Bench) -> None:
+def test_a_lock_with_a_late_name_is_held_until_the_run_ends(bench: Bench) -> None:
     run = run_of(bench, NAMED)
     run.context.set("port", "port_3")
     assert run.result(run.recipe.step("c")).outcome == "passed"
@@ -345,13 +345,13 @@ def test_a_name_of_the_recipe_without_a_value_fails_all_steps(bench: Bench) -> N
     assert failure.place.line == 1
 
 
-def test_a_late_name_that_comes_last_is_waited_for(bench: Bench) -> None:
-    held = taken("relay_9")
+def test_a_late_name_that_sorts_last_is_waited_for(bench: Bench) -> None:
+    held = acquired("relay_9")
     assert held is not None
-    told: list[str] = []
+    waits: list[str] = []
 
     def waiting(wait: LockWait) -> None:
-        told.append(f"{wait.who} {wait.lock}")
+        waits.append(f"{wait.who} {wait.lock}")
         held.release()
 
     bench.surroundings(waiting=waiting)
@@ -359,11 +359,11 @@ def test_a_late_name_that_comes_last_is_waited_for(bench: Bench) -> None:
     run.context.set("port", "relay_9")
     assert run.result(run.recipe.step("c")).outcome == "passed"
     run.over()
-    assert told == ["recipes/x.yaml relay_9"]
+    assert waits == ["recipes/x.yaml relay_9"]
 
 
-def test_a_late_name_that_might_be_waited_for_for_ever_fails_its_step(bench: Bench) -> None:
-    held = taken("port_3")
+def test_a_late_name_that_might_deadlock_fails_its_step(bench: Bench) -> None:
+    held = acquired("port_3")
     assert held is not None
     run = run_of(bench, NAMED)
     run.context.set("port", "port_3")
@@ -394,32 +394,32 @@ steps:
 OF_USED = ("bench", "out_1", "out_2", "psu_1", "psu_2", "rack")
 
 
-def test_the_names_of_a_used_file_are_those_of_its_own_vars(bench: Bench) -> None:
+def test_lock_names_of_a_used_file_are_resolved_with_its_own_vars(bench: Bench) -> None:
     bench.write("recipes/_psu.yaml", USED)
     run = run_of(bench, USER)
     run.context.set("two", 2)
     run.result(run.recipe.step("one.set"))
     assert free(*OF_USED) == ["out_2", "psu_2"]
-    # what it knows only now is free: it is taken without a wait
+    # The lock with the late name is free, so it is acquired without a wait.
     assert run.result(run.recipe.step("two.set")).outcome == "passed"
     assert free(*OF_USED) == []
     run.over()
     assert free(*OF_USED) == list(OF_USED)
 
 
-def test_a_step_of_a_used_file_alone_holds_the_locks_of_the_file(bench: Bench) -> None:
+def test_a_single_step_of_a_used_file_holds_the_locks_of_the_file(bench: Bench) -> None:
     bench.write("recipes/_psu.yaml", USED)
     inner = "{name: in, use: recipes/_psu.yaml, with: {channel: 3}}"
     bench.write(
         "recipes/_rack.yaml", f'vars: {{n: 1}}\nlocks: ["r_${{{{ vars.n }}}}"]\nsteps: [{inner}]'
     )
     run = run_of(bench, "steps: [{name: out, use: recipes/_rack.yaml, with: {n: 7}}]")
-    tries = RetryLoop(
+    loop = RetryLoop(
         run.recipe.step("out.in.set"),
         bench.context,
         bench.env,
         {},
         Scope(run.recipe, bench.env, run.known),
     )
-    assert tries.prepare() is None
-    assert set(tries.step.locks) == {"out_3", "rack", "r_7", "psu_3"}
+    assert loop.prepare() is None
+    assert set(loop.step.locks) == {"out_3", "rack", "r_7", "psu_3"}

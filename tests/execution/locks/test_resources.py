@@ -1,4 +1,4 @@
-"""Counted resources: never more at once than there are, and never some without the others."""
+"""Counted resources: at most the total is held at once, and a request gets all units or none."""
 
 from __future__ import annotations
 
@@ -15,77 +15,77 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.locks.locks import LockSet
 
-THERE = {"scope": 2, "licence": 3}
+TOTAL = {"scope": 2, "licence": 3}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of locks of one's own."""
+    """A folder for the locks of the test."""
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(tmp_path))
     return tmp_path
 
 
-def now(**wanted: int) -> LockSet | None:
-    """Take what is free now."""
+def acquire_now(**wanted: int) -> LockSet | None:
+    """Acquire units without waiting."""
     stop = threading.Event()
     stop.set()
-    return locks.acquire_resources(wanted, THERE, run="r", step="x.yaml::a", stop=stop)
+    return locks.acquire_resources(wanted, TOTAL, run="r", step="x.yaml::a", stop=stop)
 
 
-def test_as_many_as_there_are_can_be_held() -> None:
-    held = [now(scope=1), now(scope=1)]
+def test_all_units_of_a_resource_can_be_held() -> None:
+    held = [acquire_now(scope=1), acquire_now(scope=1)]
 
     assert None not in held
-    assert now(scope=1) is None
-    for one in held:
-        assert one is not None
-        one.release()
-    assert now(scope=2) is not None
+    assert acquire_now(scope=1) is None
+    for units in held:
+        assert units is not None
+        units.release()
+    assert acquire_now(scope=2) is not None
 
 
-def test_all_is_taken_at_once_or_nothing() -> None:
-    first = now(scope=1, licence=2)
+def test_units_are_acquired_all_or_none() -> None:
+    first = acquire_now(scope=1, licence=2)
 
     assert first is not None
-    assert now(scope=1, licence=2) is None
-    assert now(scope=1) is not None  # which the try before has let go
+    assert acquire_now(scope=1, licence=2) is None
+    assert acquire_now(scope=1) is not None  # the failed request before has released it
 
 
-def test_who_waits_is_told_of_it_and_gets_it_in_the_end() -> None:
-    first, told, waits = now(scope=2), [], threading.Event()
+def test_a_wait_for_units_is_reported_and_ends_with_them() -> None:
+    first, reported, waits = acquire_now(scope=2), [], threading.Event()
     assert first is not None
 
     def waiting(name: str, owner: object, _: float) -> None:
-        told.append((name, getattr(owner, "step", None)))
+        reported.append((name, getattr(owner, "step", None)))
         waits.set()
 
-    found: list[LockSet | None] = []
+    held: list[LockSet | None] = []
 
-    def take() -> None:
-        found.append(
-            locks.acquire_resources({"scope": 1}, THERE, run="r", step="x.yaml::b", waiting=waiting)
+    def acquire() -> None:
+        held.append(
+            locks.acquire_resources({"scope": 1}, TOTAL, run="r", step="x.yaml::b", waiting=waiting)
         )
 
-    thread = threading.Thread(target=take)
+    thread = threading.Thread(target=acquire)
     thread.start()
     assert waits.wait(30)
     first.release()
     thread.join(30)
 
-    assert told == [("scope (resource)", "x.yaml::a")]
-    assert found[0] is not None
-    assert found[0].waited > 0
+    assert reported == [("scope (resource)", "x.yaml::a")]
+    assert held[0] is not None
+    assert held[0].waited > 0
 
 
-def test_never_more_than_there_are_at_the_same_time() -> None:
+def test_no_more_units_than_the_total_are_held_at_once() -> None:
     gate, lock = threading.Barrier(12), threading.Lock()
-    pair = threading.Barrier(2)  # nobody lets go before there are two
+    pair = threading.Barrier(2)  # a thread releases its unit only when two units are held
     running = most = 0
 
     def step() -> None:
         nonlocal running, most
         gate.wait()
-        held = locks.acquire_resources({"scope": 1}, THERE, run="r", step="x.yaml::a")
+        held = locks.acquire_resources({"scope": 1}, TOTAL, run="r", step="x.yaml::a")
         assert held is not None
         with held:
             with lock:
@@ -105,11 +105,9 @@ def test_never_more_than_there_are_at_the_same_time() -> None:
     assert most == 2
 
 
-def test_a_folder_that_cannot_be_used_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unusable_folder_raises_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "x").write_text("")
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(folder / "x"))
 
     with pytest.raises(LockError):
-        now(scope=1)
+        acquire_now(scope=1)
