@@ -1,4 +1,4 @@
-"""Dask workers of a session: started before its first step."""
+"""Dask runner of a session: connected to its workers before the first step."""
 
 import os
 from functools import partial
@@ -28,23 +28,29 @@ if TYPE_CHECKING:
 
 
 def runner(config: pytest.Config) -> "DaskRunner | None":
-    """Return what runs steps elsewhere; it is left with the session. None where they run here."""
+    """Return the Dask runner of a session, which is closed with it; None if none is configured."""
     scheduler = runner_option.wanted(config)
     if scheduler is None:
         return None
     from pytest_orchestrator.execution.dask.runner import DaskRunner
 
     there = variables.resource_counts(config)
-    made = DaskRunner(partial(_desk, config), scheduler, there, partial(print_line, config))
-    config.add_cleanup(made.close)
-    return made
+    dask_runner = DaskRunner(
+        partial(_start_broker, config), scheduler, there, partial(print_line, config)
+    )
+    config.add_cleanup(dask_runner.close)
+    return dask_runner
 
 
 def start(session: pytest.Session) -> None:
-    """Reach the workers, where steps of the session run on some."""
+    """Connect to the workers, if steps of the session run on Dask.
+
+    Raises:
+        pytest.UsageError: The cluster cannot be used, or no worker can run one of the steps.
+    """
     slot = state_of(session.config).environment.slot
-    made = None if slot is None else slot.runner
-    if made is None or session.config.getoption("setuponly", False):
+    dask_runner = None if slot is None else slot.runner
+    if dask_runner is None or session.config.getoption("setuponly", False):
         return
     from pytest_orchestrator.execution.dask.runner import DaskError
 
@@ -52,16 +58,18 @@ def start(session: pytest.Session) -> None:
     recipes = _steps(session)
     if not is_utf8(str(config.rootpath)):
         raise pytest.UsageError(
-            "--recipe-dask: workers are told paths in UTF-8, and that of this project is not: "
+            "--recipe-dask: workers need paths in UTF-8, and that of this project is not: "
             f"{path_text(config.rootpath)}"
         )
     try:
-        force = made.start(str(config.rootpath), *_needs(config, recipes))
+        worker_registry = dask_runner.start(str(config.rootpath), *_needs(config, recipes))
     except DaskError as error:
         raise pytest.UsageError(f"--recipe-dask: {error}") from None
-    words = _refused(made, force, recipes, variables.resource_counts(config))
-    if words:
-        raise pytest.UsageError(words)
+    text = _unrunnable_steps(
+        dask_runner, worker_registry, recipes, variables.resource_counts(config)
+    )
+    if text:
+        raise pytest.UsageError(text)
 
 
 def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
@@ -69,18 +77,18 @@ def _steps(session: pytest.Session) -> "list[tuple[Recipe, list[Step]]]":
     from pytest_orchestrator.plugin.collection.needs import NEEDS, Needs
     from pytest_orchestrator.plugin.collection.nodes import StepItem
 
-    found: dict[str, tuple[Recipe, dict[str, Step]]] = {}
+    by_key: dict[str, tuple[Recipe, dict[str, Step]]] = {}
     for item in session.items:
         needs = item.stash.get(NEEDS, None)
-        asked: list[tuple[Recipe, tuple[Step, ...]]] = []
+        of_item: list[tuple[Recipe, tuple[Step, ...]]] = []
         if isinstance(item, StepItem):
-            asked.append((item.recipe, (item.step,)))
+            of_item.append((item.recipe, (item.step,)))
         if isinstance(needs, Needs):
-            asked += [(run.recipe, steps) for run, steps in needs.asked]
-        for recipe, steps in asked:
-            kept = found.setdefault(recipe.key, (recipe, {}))[1]
-            kept.update((step.name, step) for step in (*steps, *recipe.final))
-    return [(recipe, list(steps.values())) for recipe, steps in found.values()]
+            of_item += [(run.recipe, steps) for run, steps in needs.asked]
+        for recipe, steps in of_item:
+            by_name = by_key.setdefault(recipe.key, (recipe, {}))[1]
+            by_name.update((step.name, step) for step in (*steps, *recipe.final))
+    return [(recipe, list(steps.values())) for recipe, steps in by_key.values()]
 
 
 def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") -> "Dependencies":
@@ -90,59 +98,61 @@ def _needs(config: pytest.Config, recipes: "list[tuple[Recipe, list[Step]]]") ->
     return dependencies_of(recipes, Sources(config.rootpath))
 
 
-def _refused(
-    made: "Runner",
-    force: "WorkerRegistry",
+def _unrunnable_steps(
+    dask_runner: "Runner",
+    worker_registry: "WorkerRegistry",
     recipes: "list[tuple[Recipe, list[Step]]]",
     counted: "Collection[str]",
 ) -> str:
-    """Return what no worker can take, for people; empty where there is nothing."""
+    """Return the steps that no worker can run, as text for people; empty if none."""
     from pytest_orchestrator.execution.dask.registry import unused_workers
     from pytest_orchestrator.execution.scheduling.placement import refusals
     from pytest_orchestrator.recipe import RecipeError
 
-    if force.unlike:
-        return "\n".join(unused_workers(force.unlike))
+    if worker_registry.mismatches:
+        return "\n".join(unused_workers(worker_registry.mismatches))
     texts = []
     for recipe, steps in recipes:
-        away = [step for step in steps if made.takes(step)]
-        if problems := refusals(away, force.offers, counted):
+        away = [step for step in steps if dask_runner.takes(step)]
+        if problems := refusals(away, worker_registry.offers, counted):
             texts.append(str(RecipeError(problems, recipe.id, recipe.text)))
     return "\n\n".join(texts)
 
 
-def _desk(
+def _start_broker(
     config: pytest.Config,
     host: str,
     cut_off: "Callable[[], str]",
     encrypted: "ssl.SSLContext | None",
 ) -> "AttemptBroker":
-    """Open where workers claim the steps of a session."""
+    """Start the server and the broker at which workers claim attempts."""
     from pytest_orchestrator.context.rpc.handshake import Limits
     from pytest_orchestrator.context.rpc.server import Server
     from pytest_orchestrator.execution.dask.broker import AttemptBroker
-    from pytest_orchestrator.execution.dask.messages import LONGEST
+    from pytest_orchestrator.execution.dask.messages import MAX_REQUEST
 
     state = state_of(config)
     server = Server(
-        state.context, host=host if encrypted is None else "127.0.0.1", limits=Limits(line=LONGEST)
+        state.context,
+        host=host if encrypted is None else "127.0.0.1",
+        limits=Limits(line=MAX_REQUEST),
     )
     server.start()
     config.add_cleanup(server.close)
-    relay = None
+    proxy = None
     if encrypted is not None:
         from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy
 
         port = int(server.address.rpartition(":")[2])
-        relay = TlsProxy(("127.0.0.1", port), host=host, listens=encrypted).start()
-        config.add_cleanup(relay.close)
-    desk = AttemptBroker(server, _terms(config), cut_off, relay)
-    state.secrets.add(desk.word)
-    config.add_cleanup(desk.close)  # first, so that workers are told
-    return desk
+        proxy = TlsProxy(("127.0.0.1", port), host=host, server_tls=encrypted).start()
+        config.add_cleanup(proxy.close)
+    broker = AttemptBroker(server, _session_config(config), cut_off, proxy)
+    state.secrets.add(broker.token_prefix)
+    config.add_cleanup(broker.close)  # runs first, so that workers receive the end of the session
+    return broker
 
 
-def _terms(config: pytest.Config) -> "SessionConfig":
+def _session_config(config: pytest.Config) -> "SessionConfig":
     from pytest_orchestrator.execution.dask.messages import SessionConfig
     from pytest_orchestrator.execution.environment import Manner
 
@@ -150,7 +160,7 @@ def _terms(config: pytest.Config) -> "SessionConfig":
     program = launch.lane_program(config)
     here = Manner.here(env.root)
     root = str(env.root)
-    below = [one for one in here.sys_path if one == root or one.startswith(f"{root}/")]
+    below = [path for path in here.sys_path if path == root or path.startswith(f"{root}/")]
     hello = {name: value for name, value in program.hello.items() if name != "sys_path"}
     return SessionConfig(
         session=os.urandom(8).hex(),

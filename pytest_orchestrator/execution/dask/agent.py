@@ -1,9 +1,10 @@
 """Worker agent: lanes, heartbeats and connections of one worker process.
 
-When the session ends, or is not heard for too long, all that runs for it here is ended.
+When the session ends, or has not replied for too long, the agent ends all its attempts.
 
-To connect takes turns over the network, a thread of the session, and where it is encrypted some
-milliseconds of CPU time. Each request shows a token, so a connection belongs to no try.
+Connections are shared by attempts, since every request contains a token. A new connection costs
+several round trips, a thread in the session and, if it is encrypted, some milliseconds of CPU
+time.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ from pytest_orchestrator.context.rpc.protocol import RequestRefused
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.dask.messages import (
-    BEAT,
-    LARGEST,
+    HEARTBEAT,
+    MAX_CHUNK,
     PATIENCE,
     STREAMS,
     AttemptRef,
@@ -45,20 +46,20 @@ from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.steps.ssh import Links
 from pytest_orchestrator.execution.supervision.watchdog import HeartbeatFile
 
-IDLE: Final = 10.0
-"""Seconds for which one is kept that nobody uses: what lies between may forget it."""
+IDLE_SECONDS: Final = 10.0
+"""Seconds for which an unused connection is kept: a firewall may drop an idle connection."""
 
 
 class ConnectionPool:
-    """Those of one process to one session that nobody uses just now."""
+    """Unused connections of one worker process to one session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._free: list[tuple[float, RemoteContext]] = []
         self._is_over = False
 
-    def take(self, token: str) -> RemoteContext | None:
-        """Return one that shows a token from now on; None where there is none."""
+    def acquire(self, token: str) -> RemoteContext | None:
+        """Return a connection that uses a token from now on; None if the pool is empty."""
         with self._lock:
             if not self._free:
                 return None
@@ -66,25 +67,25 @@ class ConnectionPool:
         link.show(token)
         return link
 
-    def keep(self, link: RemoteContext) -> None:
-        """Keep one, all of whose requests were answered, for whoever comes next."""
+    def release(self, link: RemoteContext) -> None:
+        """Put a connection into the pool; all its requests must have been answered."""
         with self._lock:
             if not self._is_over:
                 self._free.append((time.monotonic(), link))
                 return
         link.close()
 
-    def tidy(self) -> None:
-        """Close those that nobody has used for some time."""
-        until = time.monotonic() - IDLE
+    def close_idle(self) -> None:
+        """Close the connections that were not used for ten seconds."""
+        until = time.monotonic() - IDLE_SECONDS
         with self._lock:
             old = [link for since, link in self._free if since < until]
-            self._free = [one for one in self._free if one[0] >= until]
+            self._free = [entry for entry in self._free if entry[0] >= until]
         for link in old:
             link.close()
 
     def close(self) -> None:
-        """Close all of them, and each that is to be kept from now on."""
+        """Close all connections, and every connection that is put into the pool later."""
         with self._lock:
             self._is_over = True
             free, self._free = self._free, []
@@ -93,113 +94,119 @@ class ConnectionPool:
 
 
 def attempt_environment(
-    terms: SessionConfig, claimed: ClaimReply, folder: Path, slot: Slot
+    session_config: SessionConfig, claim_reply: ClaimReply, folder: Path, slot: Slot
 ) -> Environment:
-    """Return the surroundings of a try.
+    """Return the environment of an attempt.
 
     Args:
-        terms: The terms of the session.
-        claimed: The try.
-        folder: Where its logs may be written.
-        slot: Where it runs.
+        session_config: The settings of the session.
+        claim_reply: The attempt.
+        folder: Folder for its logs.
+        slot: The worker slot that runs it.
     """
-    secrets = Masker(terms.secret_names)
-    for secret in claimed.secrets:
+    secrets = Masker(session_config.secret_names)
+    for secret in claim_reply.secrets:
         secrets.add(secret)
     manner = msgspec.structs.replace(
-        terms.manner,
-        cwd=_here(terms, terms.manner.cwd),
-        sys_path=_search_path(terms),
+        session_config.manner,
+        cwd=_local_path(session_config, session_config.manner.cwd),
+        sys_path=_search_path(session_config),
     )
     return Environment(
-        root=Path(_here(terms, terms.root)),
-        timeout=terms.timeout,
-        stretch=terms.stretch,
+        root=Path(_local_path(session_config, session_config.root)),
+        timeout=session_config.timeout,
+        stretch=session_config.stretch,
         slot=slot,
-        environ={**os.environ, **claimed.variables},
-        recipe=_here(terms, claimed.recipe),
-        run=terms.run,
-        logs=folder if claimed.logs else None,
-        resources=folder / "resources" if claimed.samples else None,
-        attempt=claimed.attempt,
+        environ={**os.environ, **claim_reply.variables},
+        recipe=_local_path(session_config, claim_reply.recipe),
+        run=session_config.run,
+        logs=folder if claim_reply.logs else None,
+        resources=folder / "resources" if claim_reply.samples else None,
+        attempt=claim_reply.attempt,
         secrets=secrets,
         manner=manner,
-        handed=claimed.handed,
-        max_log=terms.max_log,
-        max_artifact=terms.max_artifact,
-        capacity=terms.capacity,
+        handed=claim_reply.context_variables,
+        max_log=session_config.max_log,
+        max_artifact=session_config.max_artifact,
+        capacity=session_config.capacity,
     )
 
 
-def _here(terms: SessionConfig, path: str) -> str:
-    """Return where something is on this machine."""
-    root = root_of_worker(terms.root)
-    is_below = path == terms.root or path.startswith(f"{terms.root}/")
-    return root + path[len(terms.root) :] if is_below else path
+def _local_path(session_config: SessionConfig, path: str) -> str:
+    """Return a path of the session as a path on this machine."""
+    root = root_of_worker(session_config.root)
+    is_below = path == session_config.root or path.startswith(f"{session_config.root}/")
+    return root + path[len(session_config.root) :] if is_below else path
 
 
-def _search_path(terms: SessionConfig) -> list[str]:
-    path = [_here(terms, one) for one in terms.manner.sys_path]
-    return [*path, *(one for one in sys.path if one not in path)]
+def _search_path(session_config: SessionConfig) -> list[str]:
+    path = [_local_path(session_config, entry) for entry in session_config.manner.sys_path]
+    return [*path, *(entry for entry in sys.path if entry not in path)]
 
 
-def lane_program(terms: SessionConfig) -> Program:
-    """Return the lane for Python steps, as it is started on this machine."""
+def lane_program(session_config: SessionConfig) -> Program:
+    """Return the program of a lane for Python steps on this machine."""
     folder = str(Path(__file__).parents[3])
-    argv = [sys.executable, *terms.flags, folder]
+    argv = [sys.executable, *session_config.flags, folder]
     hello = {
-        **terms.hello,
+        **session_config.hello,
         "argv": argv,
-        "sys_path": _search_path(terms),
-        "folder": _here(terms, terms.manner.cwd),
-        "arguments": [_argument(terms, one) for one in terms.hello["arguments"]],
+        "sys_path": _search_path(session_config),
+        "folder": _local_path(session_config, session_config.manner.cwd),
+        "arguments": [
+            _argument(session_config, argument) for argument in session_config.hello["arguments"]
+        ],
     }
     return Program(argv, dict(os.environ), hello)
 
 
-def _argument(terms: SessionConfig, one: str) -> str:
-    name, equals, path = one.partition("=")
-    return f"{name}={_here(terms, path)}" if equals and name == "--rootdir" else one
+def _argument(session_config: SessionConfig, argument: str) -> str:
+    name, equals, path = argument.partition("=")
+    return (
+        f"{name}={_local_path(session_config, path)}"
+        if equals and name == "--rootdir"
+        else argument
+    )
 
 
 ADDRESS: Final = "ORCHESTRATOR_ADDRESS"
-_ANSWER: Final = 5.0
-_CONNECT: Final = 2.0
-"""Seconds after which a connection is tried anew: the kernel alone would wait ever longer."""
+_REPLY_TIMEOUT: Final = 5.0
+_CONNECT_TIMEOUT: Final = 2.0
+"""Seconds after which a new connection is tried: the kernel would wait longer each time."""
 _PAUSE: Final = 0.2
-_REFUSALS: Final = 3
-_PIECES: Final = 2 << 20
-"""Bytes of all pieces that go with one beat: half of what a request may have, for Base64."""
+_MAX_REFUSALS: Final = 3
+_MAX_CHUNK_BYTES: Final = 2 << 20
+"""Maximum bytes of all chunks in one heartbeat: half of a request's limit, because of Base64."""
 
 
-class Running(Protocol):
-    """A try that this process has."""
+class RunningAttempt(Protocol):
+    """An attempt that this process has claimed or is about to claim."""
 
     @property
     def id(self) -> str:
-        """Its ticket."""
+        """Id of the attempt."""
 
-    def pieces(self, most: int) -> list[Chunk]:
-        """Return what it has printed since that was told last, so many bytes of each stream."""
+    def chunks(self, most: int) -> list[Chunk]:
+        """Return the next chunks of its logs, at most `most` bytes of each stream."""
 
-    def told(self, pieces: list[Chunk]) -> None:
-        """Take note of what has arrived."""
+    def acknowledge(self, chunks: list[Chunk]) -> None:
+        """Advance beyond chunks that have arrived."""
 
     def end(self, *, at_once: bool) -> None:
-        """End its body."""
+        """End the step code."""
 
-    def shut_down(self) -> None:
-        """End it: nobody is there who could be told of it."""
+    def abort(self) -> None:
+        """End the attempt without reporting it, since the session is unreachable."""
 
 
 class WorkerAgent:
-    """What this process has for one session.
+    """State of this worker process for one session.
 
     Attributes:
-        id: What the session knows this process by.
-        is_over: The session is over, or was not heard for too long.
-        address: Where the session can be asked from this machine.
-        connections: Those to the session that wait for the next try.
+        id: Id of this process in the session.
+        is_over: True if the session has ended, or has not replied for too long.
+        address: Address at which the session can be reached from this machine.
+        connections: Unused connections to the session.
     """
 
     def __init__(self, session: str) -> None:
@@ -207,71 +214,76 @@ class WorkerAgent:
         self.is_over = False
         self.address = ""
         self.connections = ConnectionPool()
-        self._relay: TlsProxy | None = None
+        self._proxy: TlsProxy | None = None
         self._session = session
         self._lock = threading.Lock()
-        self._runs: dict[str, Running] = {}
+        self._runs: dict[str, RunningAttempt] = {}
         self._slots: list[Slot] = []
         self._free: list[Slot] = []
         self._lanes = Lanes()
-        self._terms: SessionConfig | None = None
+        self._session_config: SessionConfig | None = None
         self._program = Program([], {}, {})
-        self._is_told = False
-        self._beats = 0
-        self._began = threading.Event()
+        self._has_config = False
+        self._heartbeat_count = 0
+        self._has_started = threading.Event()
 
     @contextlib.contextmanager
-    def running(self, run: Running) -> Iterator[int]:
-        """Let the session know that this process has a try; give the number of the last beat.
+    def running(self, run: RunningAttempt) -> Iterator[int]:
+        """Name an attempt in heartbeats while a block runs; yield the last heartbeat's number.
 
         Raises:
-            OSError: The session was not heard; whoever comes later begins anew.
+            OSError: The session has ended or did not reply; a later attempt gets a new agent.
         """
         with self._lock:
             if self.is_over:
                 raise OSError("the session is over, or was not heard for too long")
             self._runs[run.id] = run
-            beats = self._beats
+            number = self._heartbeat_count
         try:
-            yield beats
+            yield number
         finally:
             with self._lock:
                 if self._runs.get(run.id) is run:
                     del self._runs[run.id]
 
-    def reach(self, work: AttemptRef, encrypted: ssl.SSLContext | None) -> None:
-        """Find out where the session can be asked: in plain words, for steps on this machine.
+    def reach(self, ref: AttemptRef, encrypted: ssl.SSLContext | None) -> None:
+        """Set the address of the session, for plain connections of steps on this machine.
+
+        If the session expects encrypted connections, a proxy is started for them.
 
         Args:
-            work: Where it listens.
-            encrypted: How connections to it are encrypted.
+            ref: The message with the address of the session.
+            encrypted: TLS settings of connections to it.
         """
         with self._lock:
-            if not self.address and work.is_encrypted:
-                host, _, port = work.address.rpartition(":")
-                self._relay = TlsProxy((host.strip("[]"), int(port)), connects=encrypted).start()
-            self.address = work.address if self._relay is None else self._relay.address
+            if not self.address and ref.is_encrypted:
+                host, _, port = ref.address.rpartition(":")
+                self._proxy = TlsProxy((host.strip("[]"), int(port)), client_tls=encrypted).start()
+            self.address = ref.address if self._proxy is None else self._proxy.address
 
-    def begin(self, terms: SessionConfig | None, pulse: str) -> None:
-        """Begin, once a first claim has told the terms; others wait for that."""
+    def begin(self, session_config: SessionConfig | None, token: str) -> None:
+        """Start lanes and heartbeats with the settings of the first claim; other claims wait."""
         with self._lock:
-            is_first, self._is_told = terms is not None and not self._is_told, True
-        if terms is None or not is_first:
-            self._began.wait(PATIENCE)
+            is_first, self._has_config = session_config is not None and not self._has_config, True
+        if session_config is None or not is_first:
+            self._has_started.wait(PATIENCE)
             return
-        self._terms = terms
-        self._program = lane_program(terms)
-        own = HeartbeatFile()
-        own.beat(time.monotonic() + PATIENCE)
-        self._lanes = Lanes(pulse=own)
-        self._began.set()
+        self._session_config = session_config
+        self._program = lane_program(session_config)
+        heartbeat_file = HeartbeatFile()
+        heartbeat_file.beat(time.monotonic() + PATIENCE)
+        self._lanes = Lanes(pulse=heartbeat_file)
+        self._has_started.set()
         threading.Thread(
-            target=self._beat, args=(pulse, own), name="session pulse", daemon=True
+            target=self._send_heartbeats,
+            args=(token, heartbeat_file),
+            name="session-heartbeat",
+            daemon=True,
         ).start()
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[Slot]:
-        """Have a slot while a block runs."""
+        """Lease a worker slot while a block runs."""
         with self._lock:
             if not self._free:
                 self._free.append(Slot(self._lanes, self._program, Links()))
@@ -283,28 +295,32 @@ class WorkerAgent:
             with self._lock:
                 self._free.append(slot)
 
-    def environment(self, claimed: ClaimReply, folder: Path, slot: Slot) -> Environment:
-        """Return the surroundings of a try; see `attempt_environment`."""
-        assert self._terms is not None  # noqa: S101  # it has begun
-        handed = {**claimed.handed, ADDRESS: self.address}
-        claimed = msgspec.structs.replace(claimed, handed=handed)
-        return attempt_environment(self._terms, claimed, folder, slot)
+    def environment(self, claim_reply: ClaimReply, folder: Path, slot: Slot) -> Environment:
+        """Return the environment of an attempt; see `attempt_environment`."""
+        assert self._session_config is not None  # noqa: S101  # `begin` was called
+        context_variables = {**claim_reply.context_variables, ADDRESS: self.address}
+        claim_reply = msgspec.structs.replace(claim_reply, context_variables=context_variables)
+        return attempt_environment(self._session_config, claim_reply, folder, slot)
 
-    def _beat(self, token: str, own: HeartbeatFile) -> None:
-        """Be heard until the session is over; while it hears, the lanes here may go on."""
+    def _send_heartbeats(self, token: str, heartbeat_file: HeartbeatFile) -> None:
+        """Send heartbeats until the session ends; each reply renews the heartbeat file of lanes.
+
+        Without replies for 20 s, or after three refused connections, all attempts are ended.
+        """
         link: RemoteContext | None = None
-        heard, refusals = time.monotonic(), 0
+        last_reply, refusals = time.monotonic(), 0
         while not self.is_over:
             try:
                 link = link or RemoteContext.connect(
-                    self.address, token, timeout=_ANSWER, patience=_CONNECT
+                    self.address, token, timeout=_REPLY_TIMEOUT, patience=_CONNECT_TIMEOUT
                 )
-                began = time.monotonic()
-                is_busy = self._tell(link)
-                own.beat(began + PATIENCE)  # then already the session may have heard it last
-                self.connections.tidy()
-                heard, refusals = time.monotonic(), 0
-                if is_busy:  # what has been told to end needs a moment
+                sent_at = time.monotonic()
+                is_busy = self._send_heartbeat(link)
+                # From the time of sending: the session may have received it at that moment.
+                heartbeat_file.beat(sent_at + PATIENCE)
+                self.connections.close_idle()
+                last_reply, refusals = time.monotonic(), 0
+                if is_busy:  # attempts that were cancelled need a moment to end
                     time.sleep(_PAUSE)
             except RequestRefused:
                 break
@@ -313,59 +329,59 @@ class WorkerAgent:
                     link.close()
                     link = None
                 refused = getattr(error, "errno", None) == errno.ECONNREFUSED
-                refused |= self._relay is not None and self._relay.is_refused
-                refusals = refusals + 1 if refused else 0  # the machine is there, and pytest not
-                if refusals >= _REFUSALS or time.monotonic() - heard > PATIENCE:
+                refused |= self._proxy is not None and self._proxy.is_refused
+                refusals = refusals + 1 if refused else 0  # the machine runs, but pytest does not
+                if refusals >= _MAX_REFUSALS or time.monotonic() - last_reply > PATIENCE:
                     break
                 time.sleep(_PAUSE)
         if link is not None:
             link.close()
-        self._end()
-        own.close()
+        self._end_all()
+        heartbeat_file.close()
 
-    def _tell(self, link: RemoteContext) -> bool:
-        """Beat once; tell whether there was something to end."""
+    def _send_heartbeat(self, link: RemoteContext) -> bool:
+        """Send one heartbeat; return True if the reply cancels attempts."""
         with self._lock:
             runs = dict(self._runs)
-            self._beats += 1
-            number = self._beats
-        most = min(LARGEST, _PIECES // max(1, len(runs) * len(STREAMS)))
-        pieces = {name: run.pieces(most) for name, run in runs.items()}
+            self._heartbeat_count += 1
+            number = self._heartbeat_count
+        most = min(MAX_CHUNK, _MAX_CHUNK_BYTES // max(1, len(runs) * len(STREAMS)))
+        chunks = {name: run.chunks(most) for name, run in runs.items()}
         beat = Heartbeat(
-            number, tuple(runs), tuple(piece for each in pieces.values() for piece in each)
+            number, tuple(runs), tuple(chunk for each in chunks.values() for chunk in each)
         )
-        answer = read(link.request(BEAT, plain(beat)), HeartbeatReply)
+        answer = read(link.request(HEARTBEAT, plain(beat)), HeartbeatReply)
         for name, run in runs.items():
-            run.told(pieces[name])
+            run.acknowledge(chunks[name])
             if name in answer.end:
                 run.end(at_once=answer.end[name])
         self.is_over = answer.is_over
         return bool(answer.end)
 
-    def _end(self) -> None:
-        """End all that runs here for the session, and the lanes."""
+    def _end_all(self) -> None:
+        """End all attempts of the session in this process, and the lanes."""
         with self._lock:
             self.is_over = True
         with _LOCK:
             if _AGENTS.get(self._session) is self:
                 del _AGENTS[self._session]
-        while True:  # one that is about to begin does not hear of it at once
+        while True:  # an attempt that is just starting misses the first round
             with self._lock:
                 runs = list(self._runs.values())
                 slots = list(self._slots)
             if not runs:
                 break
             for run in runs:
-                run.shut_down()
+                run.abort()
             for lane in (lane for slot in slots for lane in (slot.shell, slot.python)):
-                if lane.pid is not None:  # be it about to begin
+                if lane.pid is not None:  # also a lane that is just starting
                     with contextlib.suppress(LaneLost):
                         self._lanes.drop(lane.pid, grace=0.0)
             time.sleep(_PAUSE)
         self._lanes.close()
         self.connections.close()
-        if self._relay is not None:
-            self._relay.close()
+        if self._proxy is not None:
+            self._proxy.close()
 
 
 _LOCK: Final = threading.Lock()
@@ -373,7 +389,7 @@ _AGENTS: Final[dict[str, WorkerAgent]] = {}
 
 
 def agent_of(session: str) -> WorkerAgent:
-    """Return what this process has for a session."""
+    """Return the agent of this process for a session."""
     with _LOCK:
         if session not in _AGENTS:
             _AGENTS[session] = WorkerAgent(session)

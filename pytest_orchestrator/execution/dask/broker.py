@@ -1,7 +1,7 @@
 """Attempt broker: each attempt is claimed once; its worker is watched by heartbeats.
 
-A scheduler may hand a try to a second worker where it takes the first one for lost. That one is
-refused here, so that no body ever runs twice.
+A scheduler may send an attempt to a second worker if it considers the first one lost. The claim
+of the second worker is refused here, so the step code of an attempt never runs twice.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefu
 from pytest_orchestrator.execution.criteria import check
 from pytest_orchestrator.execution.dask.chunks import ChunkReceiver
 from pytest_orchestrator.execution.dask.messages import (
-    BEAT,
+    CHUNK,
     CLAIM,
-    DID,
-    DONE,
+    FOLLOW_UP,
+    FOLLOW_UP_REPLY,
+    HEARTBEAT,
     LONG_POLL,
-    NEXT,
-    ONCE,
-    PIECE,
+    NUMBERED,
+    OUTCOME,
     SILENCE,
     AttemptRef,
     Chunk,
@@ -47,37 +47,39 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.recipe.model.step import Step
 
-_POLL: Final = 10.0
-"""Seconds for which a worker that waits for orders is held back."""
-_LOOK: Final = 1.0
-"""Seconds between two looks at whether a worker is heard."""
+_FOLLOW_UP_POLL: Final = 10.0
+"""Seconds after which a worker that waits for follow-ups gets an empty reply."""
+_CHECK_INTERVAL: Final = 1.0
+"""Seconds between two checks whether a worker is lost."""
 
 
 class WorkerLost(Exception):
-    """The worker that ran a try is gone, or was never there."""
+    """The worker of an attempt is lost, or no worker has claimed it."""
 
 
 class RemoteAttempt:
-    """A try: claimed by one worker, ended by its outcome, or lost.
+    """An attempt that is claimed by one worker, and ends with its outcome or is lost.
 
     Args:
-        desk: Where it is claimed.
-        step: The step, with the values of its expressions.
-        context: Its own handle on the Context.
-        env: The surroundings of the run.
+        broker: The broker.
+        step: The step, with expressions replaced by values.
+        context: The handle of the step on the Context.
+        env: The environment of the run.
 
     Attributes:
-        id: What it is known by.
-        token: What lets a worker claim it.
-        claim: Who has claimed it.
-        claimed_at: When, in seconds since the epoch.
-        outcome: How its body ended.
-        refused: Who wanted to run it a second time.
-        tended: Is called now and then as long as nobody has claimed it.
+        id: Id of the attempt.
+        token: Token with which a worker claims it.
+        claim: The accepted claim, or None.
+        claimed_at: Time of the claim, in seconds since the epoch.
+        outcome: Outcome of the step code, or None.
+        refused: Claims that were refused.
+        on_unclaimed: Called about once a second until a worker has claimed the attempt.
+        is_cancelled: True if the attempt was cancelled.
+        at_once: True if it was cancelled without a grace period.
     """
 
     def __init__(
-        self, desk: "AttemptBroker", step: Step, context: Context, env: Environment
+        self, broker: "AttemptBroker", step: Step, context: Context, env: Environment
     ) -> None:
         self.id = os.urandom(8).hex()
         self.token = ""
@@ -85,185 +87,190 @@ class RemoteAttempt:
         self.claimed_at = 0.0
         self.outcome: Outcome | None = None
         self.refused: list[ClaimRequest] = []
-        self.tended: Callable[[], object] = lambda: None
-        self.is_to_end = False
+        self.on_unclaimed: Callable[[], object] = lambda: None
+        self.is_cancelled = False
         self.at_once = False
-        self._desk, self._step, self._context, self._env = desk, step, context, env
+        self._broker, self._step, self._context, self._env = broker, step, context, env
         self._moved = threading.Condition()
-        self._handed = ""
+        self._context_token = ""
         self._given_up = self._is_unknown = False
         self._lost = ""
         self._is_closed = False
-        self._order: FollowUp | None = None
-        self._done: list[FollowUpReply] = []
-        self._last = 0, Reply(ok=True)
-        self._arriving = ChunkReceiver(step.name, env)
-        self.take = self._arriving.take
-        self._asks: dict[str, Callable[[Any], Any]] = {
-            CLAIM: lambda value: plain(self._claimed(read(value, ClaimRequest))),
-            PIECE: lambda value: self.take(read(value, Chunk)),
-            DONE: lambda value: self._ended(read(value, Outcome)),
-            NEXT: lambda _: self._next(),
-            DID: lambda value: self._did(read(value, FollowUpReply)),
-            ONCE: lambda value: self._once(read(value, NumberedRequest)),
+        self._follow_up: FollowUp | None = None
+        self._replies: list[FollowUpReply] = []
+        self._last_numbered = 0, Reply(ok=True)
+        self._receiver = ChunkReceiver(step.name, env)
+        self.receive = self._receiver.receive
+        self._operations: dict[str, Callable[[Any], Any]] = {
+            CLAIM: lambda value: plain(self._accept_claim(read(value, ClaimRequest))),
+            CHUNK: lambda value: self.receive(read(value, Chunk)),
+            OUTCOME: lambda value: self._receive_outcome(read(value, Outcome)),
+            FOLLOW_UP: lambda _: self._next_follow_up(),
+            FOLLOW_UP_REPLY: lambda value: self._receive_reply(read(value, FollowUpReply)),
+            NUMBERED: lambda value: self._execute_numbered(read(value, NumberedRequest)),
         }
 
     @property
-    def work(self) -> AttemptRef:
-        """What a worker must know to claim it."""
-        desk = self._desk
-        return AttemptRef(desk.terms.session, self.id, desk.address, self.token, desk.is_encrypted)
+    def ref(self) -> AttemptRef:
+        """The message with which a worker claims the attempt."""
+        broker = self._broker
+        return AttemptRef(
+            broker.session_config.session, self.id, broker.address, self.token, broker.is_encrypted
+        )
 
-    def is_with(self, claim: ClaimRequest) -> bool:
-        """Tell whether a worker's process has claimed it."""
-        return self.claim is not None and self.claim.stay == claim.stay
+    def is_claimed_by(self, claim: ClaimRequest) -> bool:
+        """Return True if the process of a claim has claimed the attempt."""
+        return self.claim is not None and self.claim.agent_id == claim.agent_id
 
     @property
     def is_over(self) -> bool:
-        """True where nothing of its body runs; asked once nobody waits for that any more."""
+        """True if the step code has certainly ended, after the wait for it is over."""
         if self.claim is None or self.outcome is not None or self._is_unknown:
             return True
-        return self._desk.silence(self.claim) > SILENCE
+        return self._broker.silence(self.claim) > SILENCE
 
-    def is_unknown(self, beat: int) -> None:
-        """Take note that the process that has claimed it has nothing of it, as a beat says."""
-        if self.claim is not None and beat > self.claim.beats:
+    def mark_unknown(self, heartbeat: int) -> None:
+        """Mark the attempt as lost: a heartbeat of the process that claimed it does not name it."""
+        if self.claim is not None and heartbeat > self.claim.last_heartbeat:
             self._is_unknown = True
-            self.lose(f"{self.whose} has lost it")
+            self.lose(f"{self.worker_name} has lost it")
 
     @property
-    def whose(self) -> str:
-        """The worker that has claimed it, for people."""
+    def worker_name(self) -> str:
+        """Name and host of the worker that has claimed the attempt, for people."""
         assert self.claim is not None  # noqa: S101
         return f"worker {self.claim.worker} on {self.claim.host}"
 
     def answered(self, request: Request) -> Reply:
-        """Answer a worker: about the try, or as the Context."""
-        asked = self._asks.get(request.op)
-        if asked is None:
+        """Execute a request of the worker: an operation of the attempt, or of the Context."""
+        operation = self._operations.get(request.op)
+        if operation is None:
             return serve(request, self._context)
-        return replied(request, asked)
+        return replied(request, operation)
 
     def wait(self) -> Outcome:
-        """Wait for the end of the body.
+        """Wait for the outcome.
 
         Raises:
-            WorkerLost: Nobody will tell of it any more.
-            KeyboardInterrupt: The session is cut off from all workers.
+            WorkerLost: The attempt is lost.
+            KeyboardInterrupt: The session has lost the scheduler.
         """
         while True:
             with self._moved:
                 if self.outcome is None:
                     self._raise_if_cut_off()
                     self._raise_if_lost()
-                    self._moved.wait(_LOOK)
+                    self._moved.wait(_CHECK_INTERVAL)
                 if self.outcome is not None:
                     return self.outcome
-            if self.claim is None and not self.is_to_end:
-                self.tended()
+            if self.claim is None and not self.is_cancelled:
+                self.on_unclaimed()
 
     def wait_until(self, moment: float) -> None:
-        """Wait for the end of the body, but not beyond a moment of ``time.monotonic``.
+        """Wait for the outcome until a time of ``time.monotonic``.
 
-        A worker may tell of it though the scheduler is lost.
+        A worker can report the outcome even if the scheduler is lost.
 
         Raises:
-            WorkerLost: Nobody will tell of it any more.
+            WorkerLost: The attempt is lost.
         """
         with self._moved:
             while self.outcome is None and (left := moment - time.monotonic()) > 0:
                 self._raise_if_lost()
-                self._moved.wait(min(left, _LOOK))
+                self._moved.wait(min(left, _CHECK_INTERVAL))
 
     def give_up(self) -> None:
-        """Take note that a scheduler has given up the worker that has claimed it."""
+        """Record that the scheduler has given up the worker, which shortens the wait for it."""
         with self._moved:
             self._given_up = True
             self._moved.notify_all()
 
     def lose(self, why: str) -> None:
-        """Take it for lost."""
+        """Mark the attempt as lost; the first reason counts."""
         with self._moved:
             self._lost = self._lost or why
             self._moved.notify_all()
 
     def end(self, *, at_once: bool) -> bool:
-        """Have its body ended; tell whether there is one: else nobody can claim it any more."""
+        """Cancel the attempt; return True if a worker has claimed it and must end it."""
         with self._moved:
-            self.is_to_end, self.at_once = True, self.at_once or at_once
+            self.is_cancelled, self.at_once = True, self.at_once or at_once
             is_claimed = self.claim is not None
-        self._desk.stir()
+        self._broker.wake_heartbeats()
         return is_claimed
 
-    def asked(self, order: FollowUp) -> FollowUpReply:
-        """Have something done after the body, and wait for that.
+    def run_follow_up(self, follow_up: FollowUp) -> FollowUpReply:
+        """Send a follow-up to the worker, and wait for its reply.
 
         Raises:
-            WorkerLost: The worker is gone.
+            WorkerLost: The worker is lost.
         """
         with self._moved:
-            self._order = order
+            self._follow_up = follow_up
             self._moved.notify_all()
-            while not self._done:
+            while not self._replies:
                 self._raise_if_cut_off()
                 self._raise_if_lost()
-                self._moved.wait(_LOOK)
-            return self._done.pop()
+                self._moved.wait(_CHECK_INTERVAL)
+            return self._replies.pop()
 
     def close(self) -> None:
-        """Let the worker go; nothing is done for it from now on."""
+        """Release the worker, and refuse its further requests."""
         with self._moved:
             self._is_closed = True
             self._moved.notify_all()
-        self._desk.forget(self)
-        for token in filter(None, (self.token, self._handed)):
-            self._desk.end(token)
-        self._arriving.close()
+        self._broker.forget(self)
+        for token in filter(None, (self.token, self._context_token)):
+            self._broker.end(token)
+        self._receiver.close()
 
-    def _claimed(self, claim: ClaimRequest) -> ClaimReply:
-        stay = self._desk.stay(claim)  # whoever has a claim is asked for its silence
+    def _accept_claim(self, claim: ClaimRequest) -> ClaimReply:
+        # Before the claim is set: other threads then ask for the silence of its process.
+        session = self._broker.session_of(claim)
         with self._moved:
-            if self.claim not in (None, claim):  # the same one may not have got the answer
+            if self.claim not in (None, claim):  # an equal claim is repeated after a lost reply
                 self.refused.append(claim)
                 raise RequestRefused(f"it was claimed by worker {self.claim.worker}")
             is_over = self._lost or self._is_closed or self.outcome is not None
-            if is_over or (self.claim is None and self.is_to_end):
+            if is_over or (self.claim is None and self.is_cancelled):
                 raise RequestRefused("it is not to run any more")
             if self.claim is None:
                 self.claim, self.claimed_at = claim, time.time()
         env, step = self._env, self._step
-        self._handed = self._handed or self._desk.let_in(step.name, self._context)
+        self._context_token = self._context_token or self._broker.admit_step(
+            step.name, self._context
+        )
         return ClaimReply(
             step=carried(step),
             attempt=env.attempt,
             recipe=env.recipe,
-            variables=_of_the_item(env),
-            handed={"ORCHESTRATOR_TOKEN": self._handed},
+            variables=_item_variables(env),
+            context_variables={"ORCHESTRATOR_TOKEN": self._context_token},
             secrets=tuple(env.secrets.values),
             logs=env.logs is not None,
             samples=env.resources is not None,
-            stays=artifacts.wants_artifacts(step)
-            or any(one.name in check.ON_FILES for one in step.success),
-            pulse=stay.token,
-            terms=None if stay.has_begun else self._desk.terms,
+            has_follow_ups=artifacts.wants_artifacts(step)
+            or any(criterion.name in check.ON_FILES for criterion in step.success),
+            heartbeat_token=session.token,
+            session_config=None if session.has_session_config else self._broker.session_config,
         )
 
-    def _ended(self, outcome: Outcome) -> None:
-        for piece in outcome.pieces:
-            self.take(piece)
-        self._arriving.end_logs()
+    def _receive_outcome(self, outcome: Outcome) -> None:
+        for chunk in outcome.chunks:
+            self.receive(chunk)
+        self._receiver.end_logs()
         with self._moved:
-            if not self._lost:  # that was told, and is not taken back
+            if not self._lost:  # the loss was reported, and is final
                 self.outcome = self.outcome or outcome
             self._moved.notify_all()
 
-    def _next(self) -> Any:
-        """Wait for an order; none where the worker may go, an empty one where it asks again."""
-        until = time.monotonic() + _POLL
+    def _next_follow_up(self) -> Any:
+        """Wait for a follow-up; return None to release the worker, ``{}`` to let it ask again."""
+        until = time.monotonic() + _FOLLOW_UP_POLL
         with self._moved:
             while True:
-                if self._order is not None:
-                    return plain(self._order)
+                if self._follow_up is not None:
+                    return plain(self._follow_up)
                 left = until - time.monotonic()
                 if self._is_closed or self._lost:
                     return None
@@ -271,38 +278,38 @@ class RemoteAttempt:
                     return {}
                 self._moved.wait(left)
 
-    def _once(self, once: NumberedRequest) -> Reply:
-        """Do an operation on the Context; of the last one, tell again what became of it."""
-        number, reply = self._last
-        if once.number < number:  # it is of a connection that was given up, and comes late
+    def _execute_numbered(self, numbered: NumberedRequest) -> Reply:
+        """Execute an operation on the Context; for a repeated one, return the first reply."""
+        number, reply = self._last_numbered
+        if numbered.number < number:  # a late request of a connection that was closed
             raise RequestRefused("that was asked for on another connection, and is done")
-        if once.number > number:
-            reply = serve(once.request, self._context)
-            self._last = once.number, reply
+        if numbered.number > number:
+            reply = serve(numbered.request, self._context)
+            self._last_numbered = numbered.number, reply
         return reply
 
-    def _did(self, done: FollowUpReply) -> None:
+    def _receive_reply(self, reply: FollowUpReply) -> None:
         with self._moved:
-            if self._order is not None:  # else it did not get the answer, and tells again
-                self._order = None
-                self._done.append(done)
+            if self._follow_up is not None:  # otherwise the reply is a repetition
+                self._follow_up = None
+                self._replies.append(reply)
             self._moved.notify_all()
 
     def _raise_if_cut_off(self) -> None:
-        if cut_off := self._desk.cut_off():
+        if cut_off := self._broker.cut_off():
             raise KeyboardInterrupt(cut_off)
 
     def _raise_if_lost(self) -> None:
         if self._lost:
             raise WorkerLost(self._lost)
-        if self.claim is not None and self._desk.is_lost(self.claim, given_up=self._given_up):
-            silent = self._desk.silence(self.claim)
-            self._lost = f"{self.whose} was lost: it was not heard for {silent:.0f} s"
+        if self.claim is not None and self._broker.is_lost(self.claim, given_up=self._given_up):
+            silent = self._broker.silence(self.claim)
+            self._lost = f"{self.worker_name} was lost: it was not heard for {silent:.0f} s"
             raise WorkerLost(self._lost)
 
 
-def _of_the_item(env: Environment) -> dict[str, str]:
-    """Return what the environment of a step has that is not the machine's."""
+def _item_variables(env: Environment) -> dict[str, str]:
+    """Return the variable of the pytest item, which the environment of the worker does not have."""
     name = "PYTEST_CURRENT_TEST"
     variables = env.variables()
     with contextlib.suppress(KeyError):
@@ -310,184 +317,188 @@ def _of_the_item(env: Environment) -> dict[str, str]:
     return {}
 
 
-_GRACE: Final = 3.0
-"""Seconds without a worker that a scheduler has given up."""
+_GIVEN_UP_SILENCE: Final = 3.0
+"""Seconds without a heartbeat after which a worker is lost that the scheduler has given up."""
 
 
-class Reception(Protocol):
-    """Lets those in who have a token; see `context.rpc.server`."""
+class TokenServer(Protocol):
+    """The methods of `context.rpc.server.Server` that the broker uses."""
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """Address at which the server listens."""
 
     def admit(self, who: str, answer: Callable[[Request], Reply], token: str | None = None) -> str:
-        """Make a token for somebody whose requests are answered one at a time."""
+        """Return a token for a client; `answer` executes its requests, one at a time."""
 
     def end(self, token: str) -> None:
         """Refuse a token from now on."""
 
 
 class AttemptBroker:
-    """The session's side of all tries that run elsewhere.
+    """Session side of all attempts on Dask workers.
 
     Args:
-        reception: Lets workers in.
-        terms: The terms of the session.
-        cut_off: Says by what the session is cut off from all workers; empty where it is not.
-        relay: What listens in its place, for encrypted connections.
+        server: The server to which workers connect.
+        session_config: The settings of the session.
+        cut_off: Returns why the session has lost the scheduler; empty if it has not.
+        proxy: The proxy to which workers connect instead, if connections are encrypted.
 
     Attributes:
-        address: Where it listens.
-        terms: The terms of the session.
-        word: What all its tokens begin with; a secret of the session.
+        address: Address to which workers connect.
+        session_config: The settings of the session.
+        token_prefix: Prefix of all tokens of the session, which is secret.
     """
 
     def __init__(
         self,
-        reception: Reception,
-        terms: SessionConfig,
+        server: TokenServer,
+        session_config: SessionConfig,
         cut_off: Callable[[], str] = lambda: "",
-        relay: TlsProxy | None = None,
+        proxy: TlsProxy | None = None,
     ) -> None:
-        self.terms = terms
+        self.session_config = session_config
         self.cut_off = cut_off
-        self.word = secrets.token_hex(16)
+        self.token_prefix = secrets.token_hex(16)
         self._moved = threading.Condition()
-        self._reception, self._relay = reception, relay
+        self._server, self._proxy = server, proxy
         self._number = 0
-        self._tickets: dict[str, RemoteAttempt] = {}
-        self._stays: dict[str, WorkerSession] = {}
+        self._attempts: dict[str, RemoteAttempt] = {}
+        self._worker_sessions: dict[str, WorkerSession] = {}
         self._is_over = False
 
     @property
     def address(self) -> str:
-        """Where it listens."""
-        return self._reception.address if self._relay is None else self._relay.address
+        """Address to which workers connect."""
+        return self._server.address if self._proxy is None else self._proxy.address
 
     @property
     def is_encrypted(self) -> bool:
-        """True where connections to it are."""
-        return self._relay is not None
+        """True if connections of workers are encrypted."""
+        return self._proxy is not None
 
     def issue(self, step: Step, context: Context, env: Environment) -> RemoteAttempt:
-        """Make a ticket for a try of a step.
+        """Return a new remote attempt of a step.
 
         Args:
-            step: The step, with the values of its expressions.
-            context: Its own handle on the Context.
-            env: The surroundings of the run.
+            step: The step, with expressions replaced by values.
+            context: The handle of the step on the Context.
+            env: The environment of the run.
         """
-        ticket = RemoteAttempt(self, step, context, env)
+        attempt = RemoteAttempt(self, step, context, env)
         with self._moved:
-            self._tickets[ticket.id] = ticket
-        ticket.token = self.admit(step.name, ticket.answered)
-        return ticket
+            self._attempts[attempt.id] = attempt
+        attempt.token = self.admit(step.name, attempt.answered)
+        return attempt
 
-    def forget(self, ticket: RemoteAttempt) -> None:
-        """Let nobody do anything for a ticket any more."""
+    def forget(self, attempt: RemoteAttempt) -> None:
+        """Remove an attempt; a worker that still runs it is instructed to end it."""
         with self._moved:
-            self._tickets.pop(ticket.id, None)
+            self._attempts.pop(attempt.id, None)
 
     def admit(self, who: str, answer: Callable[[Request], Reply]) -> str:
-        """Make a token."""
+        """Return a new token for a client."""
         with self._moved:
             self._number += 1
-            token = f"{self.word}.{self._number}"
-        return self._reception.admit(who, answer, token)
+            token = f"{self.token_prefix}.{self._number}"
+        return self._server.admit(who, answer, token)
 
-    def let_in(self, step: str, context: Context) -> str:
-        """Make a token for the programs of a step."""
+    def admit_step(self, step: str, context: Context) -> str:
+        """Return a token for the programs of a step."""
         return self.admit(step, lambda request: serve(request, context))
 
     def end(self, token: str) -> None:
         """Refuse a token from now on."""
-        self._reception.end(token)
+        self._server.end(token)
 
-    def stay(self, claim: ClaimRequest) -> "WorkerSession":
-        """Return what is known of a worker's process, which was heard just now."""
-        known = self._stays.get(claim.stay)
-        if known is None:
-            fresh = WorkerSession(self, claim)
-            known = self._stays.setdefault(claim.stay, fresh)
-            if known is fresh:
-                known.token = self.admit(claim.worker, known.answered)
-        known.heard = time.monotonic()
-        return known
+    def session_of(self, claim: ClaimRequest) -> "WorkerSession":
+        """Return the record of a worker process, which has just sent a claim."""
+        session = self._worker_sessions.get(claim.agent_id)
+        if session is None:
+            new = WorkerSession(self, claim)
+            session = self._worker_sessions.setdefault(claim.agent_id, new)
+            if session is new:
+                session.token = self.admit(claim.worker, session.answered)
+        session.last_seen = time.monotonic()
+        return session
 
     def silence(self, claim: ClaimRequest) -> float:
-        """Return for how many seconds a worker's process was not heard."""
-        return time.monotonic() - self._stays[claim.stay].heard
+        """Return the seconds since the last heartbeat or claim of a worker process."""
+        return time.monotonic() - self._worker_sessions[claim.agent_id].last_seen
 
     def is_lost(self, claim: ClaimRequest, *, given_up: bool) -> bool:
-        """Tell whether a worker has to be taken for lost.
+        """Return True if a worker is lost.
 
         Args:
-            claim: Its claim.
-            given_up: The scheduler has done so.
+            claim: A claim of the worker.
+            given_up: True if the scheduler has given the worker up.
         """
-        return self.silence(claim) > (_GRACE if given_up else SILENCE)
+        return self.silence(claim) > (_GIVEN_UP_SILENCE if given_up else SILENCE)
 
-    def beaten(self, stay: "WorkerSession", beat: Heartbeat) -> HeartbeatReply:
-        """Take what a worker's process brings; answer once there is something to say."""
-        for piece in beat.pieces:
-            ticket = self._tickets.get(piece.ticket)
-            if ticket is not None:
-                ticket.take(piece)
+    def beaten(self, session: "WorkerSession", heartbeat: Heartbeat) -> HeartbeatReply:
+        """Process a heartbeat; reply when an attempt must end, or after 0.5 s."""
+        for chunk in heartbeat.chunks:
+            attempt = self._attempts.get(chunk.attempt_id)
+            if attempt is not None:
+                attempt.receive(chunk)
         until = time.monotonic() + LONG_POLL
         with self._moved:
-            for ticket in self._of(stay):
-                if ticket.id not in beat.running:
-                    ticket.is_unknown(beat.number)
+            for attempt in self._attempts_of(session):
+                if attempt.id not in heartbeat.running:
+                    attempt.mark_unknown(heartbeat.number)
             while True:
-                end = {one.id: one.at_once for one in self._of(stay) if one.is_to_end}
-                # What nobody waits for any more, as after a silence, is not to go on there.
-                end |= {one: True for one in beat.running if one not in self._tickets}
+                end = {
+                    each.id: each.at_once
+                    for each in self._attempts_of(session)
+                    if each.is_cancelled
+                }
+                # Attempts that the session has closed, as after a silence, must not continue.
+                end |= {id_: True for id_ in heartbeat.running if id_ not in self._attempts}
                 left = until - time.monotonic()
                 if end or self._is_over or left <= 0:
                     return HeartbeatReply(end=end, is_over=self._is_over)
                 self._moved.wait(left)
 
-    def _of(self, stay: "WorkerSession") -> list[RemoteAttempt]:
-        return [one for one in self._tickets.values() if one.is_with(stay.claim)]
+    def _attempts_of(self, session: "WorkerSession") -> list[RemoteAttempt]:
+        return [each for each in self._attempts.values() if each.is_claimed_by(session.claim)]
 
-    def stir(self) -> None:
-        """Let all beats be answered: there is something to say."""
+    def wake_heartbeats(self) -> None:
+        """Wake all delayed replies to heartbeats."""
         with self._moved:
             self._moved.notify_all()
 
     def close(self) -> None:
-        """Tell all workers that the session is over."""
+        """Reply to all heartbeats that the session has ended."""
         self._is_over = True
-        self.stir()
+        self.wake_heartbeats()
 
 
 class WorkerSession:
-    """One process of a worker, for as long as a session lasts.
+    """Record of one worker process in a session.
 
     Attributes:
-        claim: Its first claim.
-        heard: When it was heard last, by ``time.monotonic``.
-        token: What its beats show.
-        has_begun: It has beaten, so it has the terms of the session.
+        claim: The first claim of the process.
+        last_seen: Time of its last heartbeat or claim, by ``time.monotonic``.
+        token: Token of its heartbeats.
+        has_session_config: True if it has sent a heartbeat, so it has the settings of the session.
     """
 
-    def __init__(self, desk: AttemptBroker, claim: ClaimRequest) -> None:
+    def __init__(self, broker: AttemptBroker, claim: ClaimRequest) -> None:
         self.claim = claim
-        self.heard = time.monotonic()
+        self.last_seen = time.monotonic()
         self.token = ""
-        self.has_begun = False
-        self._desk = desk
+        self.has_session_config = False
+        self._broker = broker
 
     def answered(self, request: Request) -> Reply:
-        """Answer a beat."""
-        self.heard = time.monotonic()
-        return replied(request, lambda _: self._done(request))
+        """Execute a request of the process and return its reply."""
+        self.last_seen = time.monotonic()
+        return replied(request, lambda _: self._execute(request))
 
-    def _done(self, request: Request) -> Any:
+    def _execute(self, request: Request) -> Any:
         if request.op == "missed":
             return []
-        if request.op != BEAT:
+        if request.op != HEARTBEAT:
             raise RequestRefused(f"unknown op {request.op!r}")
-        self.has_begun = True
-        return plain(self._desk.beaten(self, read(request.value, Heartbeat)))
+        self.has_session_config = True
+        return plain(self._broker.beaten(self, read(request.value, Heartbeat)))

@@ -1,4 +1,4 @@
-"""Chunked file transfer: growing files sent in chunks until acknowledged."""
+"""Chunked file transfer: growing files are sent in chunks until each is acknowledged."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.execution.dask.messages import COPIES, LARGEST, STREAMS, Chunk
+from pytest_orchestrator.execution.dask.messages import COPY_PREFIX, MAX_CHUNK, STREAMS, Chunk
 from pytest_orchestrator.execution.environment import Environment
 
 
 class ChunkReceiver:
-    """What one try sends: logs, samples and copies of files.
+    """Writes the chunks of one attempt to files: logs, samples and copies of files.
 
     Args:
-        step: The name of the step.
-        env: The surroundings of the run, which say where files belong.
+        step: Name of the step.
+        env: The environment of the run, which has the paths of the files.
     """
 
     def __init__(self, step: str, env: Environment) -> None:
@@ -25,39 +25,39 @@ class ChunkReceiver:
         self._lock = threading.Lock()
         self._files: dict[str, int] = {}
         self._is_closed = False
-        self._has_logs = False
+        self._logs_are_complete = False
 
-    def take(self, piece: Chunk) -> None:
-        """Write some bytes; a piece may come twice, and in any order.
+    def receive(self, chunk: Chunk) -> None:
+        """Write a chunk; chunks may be repeated and arrive in any order.
 
-        Of a log that cannot be written, as on a full disk, nothing is told: the step goes on.
+        Errors of a log, as on a full disk, are ignored so that the step can continue.
 
         Raises:
-            RequestRefused: No such file is kept.
+            RequestRefused: The session does not accept the stream.
             OSError: A copy cannot be written.
         """
-        path, is_log = self._path(piece.stream), not piece.stream.startswith(COPIES)
+        path, is_log = self._path(chunk.stream), not chunk.stream.startswith(COPY_PREFIX)
         with self._lock, contextlib.suppress(*((OSError,) if is_log else ())):
-            if path is None or (is_log and self._has_logs) or self._is_closed:
+            if path is None or (is_log and self._logs_are_complete) or self._is_closed:
                 return
-            file = self._files.get(piece.stream)
+            file = self._files.get(chunk.stream)
             if file is None:
                 if os.path.dirname(path):
                     os.makedirs(os.path.dirname(path), exist_ok=True)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-                file = self._files[piece.stream] = os.open(path, flags, 0o666)
-            rest, at = memoryview(piece.data), piece.at
+                file = self._files[chunk.stream] = os.open(path, flags, 0o666)
+            rest, at = memoryview(chunk.data), chunk.at
             while rest:
                 written = os.pwrite(file, rest, at)
                 rest, at = rest[written:], at + written
 
     def end_logs(self) -> None:
-        """Take note that its logs are whole: what comes yet is old, and masked by now."""
+        """Refuse further chunks of logs, which are complete: late ones would not be masked."""
         with self._lock:
-            self._has_logs = True
+            self._logs_are_complete = True
 
     def close(self) -> None:
-        """Let nothing arrive any more."""
+        """Close the files, and ignore further chunks."""
         with self._lock:
             self._is_closed = True
             while self._files:
@@ -68,61 +68,62 @@ class ChunkReceiver:
             return self._env.log(self._step, stream)
         if stream == "samples":
             return self._env.samples(self._step)
-        copy = Path(stream.removeprefix(COPIES))
-        if not stream.startswith(COPIES) or copy.is_absolute() or ".." in copy.parts:
+        copy = Path(stream.removeprefix(COPY_PREFIX))
+        if not stream.startswith(COPY_PREFIX) or copy.is_absolute() or ".." in copy.parts:
             raise RequestRefused(f"nothing is kept of {stream!r}")
         return None if self._env.artifacts is None else str(self._env.artifacts / copy)
 
 
-_FEW: Final = 1 << 14
+_SMALL_CHUNK: Final = 1 << 14
 
 
 class ChunkSender:
-    """A file from its beginning.
+    """Reads a growing file in chunks.
 
     Args:
-        stream: What it is called where it arrives.
-        path: Where it is; it may not be there yet.
+        stream: Name of the stream for the receiver.
+        path: Path of the file, which may not exist yet.
     """
 
     def __init__(self, stream: str, path: str) -> None:
         self._stream, self._path = stream, path
         self._sent = 0
 
-    def pieces(self, ticket: str, most: int = LARGEST) -> Iterator[Chunk]:
-        """Give the next piece of so many bytes at most, where there is one."""
+    def chunks(self, attempt_id: str, most: int = MAX_CHUNK) -> Iterator[Chunk]:
+        """Yield the next chunk of at most `most` bytes, if the file has more data."""
         data = b""
         with contextlib.suppress(OSError), open(self._path, "rb") as file:
             file.seek(self._sent)
             data = file.read(most)
         if data:
-            yield Chunk(ticket, self._stream, self._sent, data)
+            yield Chunk(attempt_id, self._stream, self._sent, data)
 
-    def told(self, piece: Chunk) -> None:
-        """Take note of a piece that has arrived."""
-        if piece.stream == self._stream and piece.at <= self._sent:
-            self._sent = max(self._sent, piece.at + len(piece.data))
+    def acknowledge(self, chunk: Chunk) -> None:
+        """Advance beyond a chunk that has arrived."""
+        if chunk.stream == self._stream and chunk.at <= self._sent:
+            self._sent = max(self._sent, chunk.at + len(chunk.data))
 
 
 def send_rest(
-    files: Iterable[ChunkSender], ticket: str, send: Callable[[Chunk], object]
+    files: Iterable[ChunkSender], attempt_id: str, send: Callable[[Chunk], object]
 ) -> tuple[Chunk, ...]:
-    """Send what has not arrived of files that grow no more, but for their last few bytes.
+    """Send the rest of files that do not grow any more, except a small last chunk of each.
 
     Args:
         files: The files.
-        ticket: Whose they are.
-        send: Sends a piece, and returns once it has arrived.
+        attempt_id: Id of the attempt.
+        send: Sends a chunk, and returns when it has arrived.
 
     Returns:
-        These, to be sent with what comes next; they are told once that has arrived.
+        The last chunks of up to 16 KiB. The caller sends them with its next message, and
+        acknowledges them when that has arrived.
     """
-    few: list[Chunk] = []
+    last_chunks: list[Chunk] = []
     for file in files:
-        while pieces := list(file.pieces(ticket)):
-            if len(pieces[0].data) <= _FEW:
-                few += pieces
+        while chunks := list(file.chunks(attempt_id)):
+            if len(chunks[0].data) <= _SMALL_CHUNK:
+                last_chunks += chunks
                 break
-            send(pieces[0])
-            file.told(pieces[0])
-    return tuple(few)
+            send(chunks[0])
+            file.acknowledge(chunks[0])
+    return tuple(last_chunks)

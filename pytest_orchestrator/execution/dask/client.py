@@ -1,7 +1,7 @@
 """Client of the attempt broker; repeats a request over a new connection.
 
-Whoever is cut off in the middle does not know whether it was done. So all that is asked may be
-asked again: what is told counts once, and operations on the Context are numbered.
+After a broken connection the client does not know whether its request was executed. So every
+request may be repeated: an outcome counts once, and operations on the Context are numbered.
 """
 
 import itertools
@@ -15,8 +15,8 @@ from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.protocol import Reply, Request, RequestRefused, too_long
 from pytest_orchestrator.core.errors import OrchestratorError
 from pytest_orchestrator.execution.dask.messages import (
-    LONGEST,
-    ONCE,
+    MAX_REQUEST,
+    NUMBERED,
     PATIENCE,
     NumberedRequest,
     read,
@@ -25,103 +25,106 @@ from pytest_orchestrator.execution.dask.messages import (
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.dask.agent import WorkerAgent
 
-_ANSWER: Final = 30.0
+_REPLY_TIMEOUT: Final = 30.0
 _PAUSE: Final = 0.2
-_LARGEST: Final = LONGEST - 1024  # bytes of what is told: what is around it has room
+_MAX_VALUE: Final = MAX_REQUEST - 1024
+"""Maximum bytes of a value; the rest of the limit is for the request around it."""
 
 T = TypeVar("T")
 
 
 class BrokerClient:
-    """Asks the session; one thread at a time.
+    """Sends requests of one attempt to the session; one thread at a time.
 
     Args:
-        stay: Where the session is, and whether it is heard.
-        token: What lets a worker claim the try.
+        agent: The agent of this process, which has the address of the session.
+        token: Token with which the worker claims the attempt.
 
     Attributes:
-        has_pulse: The session is heard by a pulse, which decides for how long it is waited for.
-        context: The Context of the session, for the body.
+        has_heartbeat: True if heartbeats decide how long the session is waited for.
+        context: The Context of the session, for the step code.
     """
 
-    def __init__(self, stay: "WorkerAgent", token: str) -> None:
-        self.has_pulse = False
-        self.context = _Lasting(self.ask)
-        self._stay, self._token = stay, token
+    def __init__(self, agent: "WorkerAgent", token: str) -> None:
+        self.has_heartbeat = False
+        self.context = _NumberedContext(self.ask)
+        self._agent, self._token = agent, token
         self._link: RemoteContext | None = None
 
     def ask(self, op: str, value: msgspec.Struct | None = None) -> Any:
-        """Ask for something.
+        """Send a request, and repeat it over a new connection if the connection breaks.
 
         Args:
-            op: What for; see `execution.dask.messages`.
-            value: What goes with it.
+            op: The operation; see `execution.dask.messages`.
+            value: The message.
 
         Returns:
-            The answer, as plain JSON.
+            The result, as plain JSON.
 
         Raises:
-            RequestRefused: The session does not want that, or cannot do it.
-            OSError: It is gone, or was not there for too long.
+            RequestRefused: The session refuses the request, or it failed there.
+            OSError: The session has ended, or was unreachable for too long.
         """
         line = msgspec.Raw(msgspec.json.encode(value))
-        if len(line) > _LARGEST:  # the session would hang up, time and again
-            raise too_long(_LARGEST)
+        if len(line) > _MAX_VALUE:  # the session would close each new connection
+            raise too_long(_MAX_VALUE)
         try:
-            return self._again(lambda link: link.request(op, line))
+            return self._retry(lambda link: link.request(op, line))
         except OSError:
             raise
         except OrchestratorError as error:
             raise RequestRefused(str(error)) from None
 
-    def keep(self) -> None:
-        """Leave the connection to other tries: all that was asked was answered."""
+    def release(self) -> None:
+        """Return the connection to the pool; all its requests were answered."""
         link, self._link = self._link, None
         if link is not None:
-            self._stay.connections.keep(link)
+            self._agent.connections.release(link)
 
     def close(self) -> None:
-        """Close the connection: something may not have been answered."""
+        """Close the connection, on which a request may not have been answered."""
         if self._link is not None:
             self._link.close()
 
     def shut_down(self) -> None:
-        """Let nobody wait for an answer any more; from any thread."""
-        link = self._link  # whose thread may just be giving it up
+        """Shut the connection down, so that a blocked request returns at once. Thread-safe."""
+        link = self._link  # its thread may set the attribute to None at any time
         if link is not None:
             link.shut_down()
 
-    def _again(self, what: Callable[[RemoteContext], T]) -> T:
+    def _retry(self, send: Callable[[RemoteContext], T]) -> T:
         until = time.monotonic() + PATIENCE
         while True:
             try:
                 if self._link is None:
                     self._link = self._connected()
-                return what(self._link)
-            except OSError:  # any other error is an answer
+                return send(self._link)
+            except OSError:  # other exceptions are errors of the session, and final
                 if self._link is not None:
                     self._link.close()
                     self._link = None
-                if self._stay.is_over or (not self.has_pulse and time.monotonic() > until):
+                if self._agent.is_over or (not self.has_heartbeat and time.monotonic() > until):
                     raise
                 time.sleep(_PAUSE)
 
     def _connected(self) -> RemoteContext:
-        stay = self._stay
-        return stay.connections.take(self._token) or RemoteContext.connect(
-            stay.address, self._token, timeout=_ANSWER
+        agent = self._agent
+        return agent.connections.acquire(self._token) or RemoteContext.connect(
+            agent.address, self._token, timeout=_REPLY_TIMEOUT
         )
 
 
-class _Lasting(RemoteContext):
-    """The Context of the session, each of whose operations is done once."""
+class _NumberedContext(RemoteContext):
+    """Context of the session that numbers its operations, so that each is executed once."""
 
-    __slots__ = ("_ask_for", "_numbers")
+    __slots__ = ("_ask_broker", "_numbers")
 
-    def __init__(self, ask_for: Callable[[str, msgspec.Struct], Any]) -> None:
+    def __init__(self, ask_broker: Callable[[str, msgspec.Struct], Any]) -> None:
         self._name = self._owned_socket = None
-        self._ask_for, self._numbers = ask_for, itertools.count(1)
+        self._ask_broker, self._numbers = ask_broker, itertools.count(1)
 
     def _reply(self, op: str, path: Any, value: Any, index: int, who: Any) -> Reply:
-        asked = Request(op=op, path=path, value=value, index=index, who=who)
-        return read(self._ask_for(ONCE, NumberedRequest(next(self._numbers), asked)), Reply)
+        request = Request(op=op, path=path, value=value, index=index, who=who)
+        return read(
+            self._ask_broker(NUMBERED, NumberedRequest(next(self._numbers), request)), Reply
+        )

@@ -1,7 +1,7 @@
 """Messages between a session and its workers, and steps as JSON.
 
-A worker asks, the session answers; both by the protocol of the Context, with these operations
-beside its own.
+A worker sends requests and the session replies, by the protocol of the Context with these
+additional operations.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,63 +18,63 @@ from pytest_orchestrator.execution.lanes.messages import packed, unpacked
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
 CLAIM: Final = "claim"
-PIECE: Final = "piece"
-DONE: Final = "done"
-NEXT: Final = "next"
-DID: Final = "did"
-BEAT: Final = "beat"
-ONCE: Final = "once"
+CHUNK: Final = "chunk"
+OUTCOME: Final = "outcome"
+FOLLOW_UP: Final = "follow_up"
+FOLLOW_UP_REPLY: Final = "follow_up_reply"
+HEARTBEAT: Final = "heartbeat"
+NUMBERED: Final = "numbered"
 
-LONGEST: Final = 256 << 20
-"""Bytes of a request: an outcome has all that a step printed as its result, twice at worst."""
+MAX_REQUEST: Final = 256 << 20
+"""Maximum bytes of a request: an outcome contains the result of a step, at worst twice."""
 LONG_POLL: Final = 0.5
-"""Seconds for which the session holds a beat back where it has nothing to say."""
+"""Seconds for which the session delays the reply to a heartbeat if it has nothing to send."""
 PATIENCE: Final = 20.0
-"""Seconds without the session after which a worker ends what runs for it."""
+"""Seconds without a reply after which a worker ends all attempts of that session."""
 SILENCE: Final = 30.0
-"""Seconds without a worker after which the session takes it for lost: it has ended all by then."""
+"""Seconds without a heartbeat after which a worker is lost; it has ended its attempts by then."""
 
 STREAMS: Final = ("stdout", "stderr")
-COPIES: Final = "artifacts/"
-"""What the streams are called that carry copies of files; their paths follow."""
+COPY_PREFIX: Final = "artifacts/"
+"""Prefix of streams that carry copies of files; the path of the file follows."""
 
 T = TypeVar("T")
 
 
 class AttemptRef(msgspec.Struct, frozen=True):
-    """Where a worker claims one try of a step; no more goes through a scheduler.
+    """Address at which a worker claims one attempt; nothing else passes through the scheduler.
 
     Attributes:
-        session: What the session is known by.
-        ticket: What the try is known by.
-        address: Where the session listens.
-        token: What lets the worker claim it.
-        is_encrypted: It listens for connections that are encrypted as Dask's are.
+        session: Id of the session.
+        attempt_id: Id of the attempt.
+        address: Address at which the session listens.
+        token: Token with which the worker claims the attempt.
+        is_encrypted: True if the session expects connections with the TLS settings of Dask.
     """
 
     session: str
-    ticket: str
+    attempt_id: str
     address: str
     token: str
     is_encrypted: bool = False
 
 
 class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What all tries of a session have in common.
+    """Settings that all attempts of a session share.
 
     Attributes:
-        session: What the session is known by; another one for each.
+        session: Id of the session; unique.
         run: Id of the run.
         root: The rootdir of the session.
-        manner: How Python steps find the process that asks for them.
+        manner: Working directory, search path and log level of Python steps.
         flags: Arguments of the interpreter of a lane for Python steps.
-        hello: What such a lane is told first.
-        timeout: Seconds for a step that names no timeout of its own.
-        stretch: What all timeouts are multiplied by.
+        hello: First message to such a lane.
+        timeout: Seconds for a step without a timeout of its own.
+        stretch: Factor for all timeouts.
         max_log: Bytes after which a log is cut.
-        max_artifact: Bytes that a copied file has at most.
-        capacity: Largest stdout that is read as a result.
-        secret_names: Patterns of names of variables whose values are secret.
+        max_artifact: Maximum bytes of a copied file.
+        capacity: Maximum bytes of a stdout that is read as a result.
+        secret_names: Patterns for names of variables whose values are secret.
     """
 
     session: str
@@ -92,89 +92,91 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
-    """Who is about to run a try.
+    """Request of a worker to run an attempt.
 
     Attributes:
         worker: Name of the worker.
         host: Name of its machine.
-        stay: What its process is known by in this session.
-        key: Another one for each that claims.
-        beats: Number of its process's last beat that cannot have told of it.
+        agent_id: Id of the agent of the worker process.
+        key: Unique id of the claim.
+        last_heartbeat: Number of the last heartbeat that was sent before the claim, so that it does
+            not name this attempt.
     """
 
     worker: str
     host: str
-    stay: str
+    agent_id: str
     key: str
-    beats: int = 0
+    last_heartbeat: int = 0
 
 
 class ClaimReply(msgspec.Struct, frozen=True, kw_only=True):
-    """A try, to whom has claimed it: nobody else gets it.
+    """The attempt, sent to the one worker that has claimed it.
 
     Attributes:
         step: The step; see `carried`.
-        attempt: Number of the try.
+        attempt: Number of the attempt.
         recipe: Path of the recipe.
-        variables: What its environment has beside that of the worker.
-        handed: What opens the Context to its programs; the worker knows its address.
-        secrets: What is masked in what it prints.
-        logs: Its logs are wanted.
-        samples: Samples of memory and CPU time are.
-        stays: Files are asked for after the body.
-        pulse: The token for the beats of this process.
-        terms: The terms of the session, to a process that is new to it.
+        variables: Environment variables in addition to those of the worker.
+        context_variables: Variables that open the Context to its programs; the worker adds the
+            address.
+        secrets: Secrets that are masked in its output.
+        logs: True if the session wants its logs.
+        samples: True if the session wants samples of memory and CPU time.
+        has_follow_ups: True if the session requests files after the step code has ended.
+        heartbeat_token: Token for the heartbeats of this process.
+        session_config: The settings of the session, if the process does not have them yet.
     """
 
     step: dict[str, Any]
     attempt: int
     recipe: str
     variables: dict[str, str]
-    handed: dict[str, str]
+    context_variables: dict[str, str]
     secrets: tuple[str, ...]
     logs: bool
     samples: bool
-    stays: bool
-    pulse: str
-    terms: SessionConfig | None
+    has_follow_ups: bool
+    heartbeat_token: str
+    session_config: SessionConfig | None
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """Some bytes of a file that grows.
+    """Bytes of a growing file.
 
     Attributes:
-        ticket: Whose it is.
+        attempt_id: Id of the attempt.
         stream: ``stdout``, ``stderr``, ``samples``, or a path below ``artifacts/``.
-        at: Where they begin.
+        at: Offset of the bytes in the file.
         data: The bytes.
     """
 
-    ticket: str
+    attempt_id: str
     stream: str
     at: int
     data: bytes
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A sign of life of a worker's process.
+    """Heartbeat of a worker process.
 
     Attributes:
-        number: From 1; each that is sent anew has another one.
-        running: The tries that it has.
-        pieces: What was printed meanwhile.
+        number: Number from 1; a repeated heartbeat has a new one.
+        running: Ids of the attempts that the process has.
+        chunks: Chunks of logs since the last heartbeat.
     """
 
     number: int = 0
     running: tuple[str, ...] = ()
-    pieces: tuple[Chunk, ...] = ()
+    chunks: tuple[Chunk, ...] = ()
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
-    """What a worker's process is told after a beat.
+    """Reply to the heartbeat of a worker process.
 
     Attributes:
-        end: The tries to end; true is at once.
-        is_over: The session is over.
+        end: Ids of the attempts to end; true means without a grace period.
+        is_over: True if the session has ended.
     """
 
     end: dict[str, bool] = {}
@@ -182,10 +184,10 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
 
 
 class NumberedRequest(msgspec.Struct, frozen=True):
-    """An operation on the Context, which may be asked for again where its answer was lost.
+    """Operation on the Context that is repeated if its reply was lost, but executed once.
 
     Attributes:
-        number: From 1, in the order of the operations of a try.
+        number: Number from 1, in the order of the operations of an attempt.
         request: The operation.
     """
 
@@ -194,39 +196,39 @@ class NumberedRequest(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a body ended on a worker.
+    """Outcome of an attempt on a worker.
 
     Attributes:
-        ended: How; the paths in it are the worker's.
-        shown: The report of what it raised.
-        heard: Its log records and warnings.
-        stop: The words and the exit status of a step that ends the whole run.
-        learnt: What turned out to be secret there.
-        before: The files that there were before it.
-        began: When it began, by the worker's clock, in seconds since the epoch.
-        after: Seconds from the claim until then.
-        pieces: The last bytes of its logs, where they are few.
+        ended: End of the step code; the paths in it are those of the worker.
+        report: Report of the exception that it raised.
+        events: Its log records and warnings.
+        stop: Reason and exit status, if the step ends the whole run.
+        new_secrets: Secrets that were found on the worker.
+        files_before: State of the files before the step code ran.
+        started_at: Start of the step code by the clock of the worker, in seconds since the epoch.
+        start_delay: Seconds from the claim to the start of the step code.
+        chunks: The last chunks of its logs, if they are small.
     """
 
     ended: Ended
-    shown: dict[str, Any] | None = None
-    heard: tuple[dict[str, Any], ...] = ()
+    report: dict[str, Any] | None = None
+    events: tuple[dict[str, Any], ...] = ()
     stop: tuple[str, int | None] | None = None
-    learnt: tuple[str, ...] = ()
-    before: Before = {}
-    began: float = 0.0
-    after: float = 0.0
-    pieces: tuple[Chunk, ...] = ()
+    new_secrets: tuple[str, ...] = ()
+    files_before: Before = {}
+    started_at: float = 0.0
+    start_delay: float = 0.0
+    chunks: tuple[Chunk, ...] = ()
 
 
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a worker after a body; nothing where it may go.
+    """Request of the session to a worker after the step code: check a criterion, or copy files.
 
     Attributes:
-        name: A criterion on files.
-        wanted: What it asks for.
-        place: Where it stands.
-        at: Where its parts stand.
+        name: Name of a criterion on files; None if files are to be copied.
+        wanted: Value of the criterion.
+        place: Position of the criterion in the recipe.
+        at: Positions of its parts.
         patterns: Globs of files to copy.
     """
 
@@ -238,15 +240,15 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker answers to an order.
+    """Reply of a worker to a follow-up.
 
     Attributes:
-        verdicts: Those of the criterion.
-        artifacts: Copies that it has sent, with paths below those of the step.
-        modified: When they were changed last, in nanoseconds since the epoch, likewise.
-        warnings: What was left out, and why.
-        error: Why there is nothing of it.
-        late: Where the pattern stands that was still searched when the time of the step was over.
+        verdicts: Verdicts of the criterion.
+        artifacts: Copies that were sent, with paths relative to the artifacts of the step.
+        modified: Their times of modification, in nanoseconds since the epoch.
+        warnings: Files that were left out, and why.
+        error: Why the follow-up failed.
+        timed_out_at: Position of the pattern that was still searched at the timeout of the step.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -254,28 +256,28 @@ class FollowUpReply(msgspec.Struct, frozen=True, kw_only=True):
     modified: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
     error: str = ""
-    late: Place | None = None
+    timed_out_at: Place | None = None
 
 
-def replied(request: Request, work: Callable[[Any], Any]) -> Reply:
-    """Answer a request with what is done for its value; nothing that is asked ends the server."""
+def replied(request: Request, function: Callable[[Any], Any]) -> Reply:
+    """Return the result of a function for the value of a request as a reply."""
     try:
-        value = work(request.value)
-    except Exception as error:  # noqa: BLE001  # it is the worker's to know
+        value = function(request.value)
+    except Exception as error:  # noqa: BLE001  # no request of a worker may end the server
         return refusal(error, request.id)
     return Reply(ok=True, value=value, id=request.id)
 
 
 def plain(value: msgspec.Struct) -> Any:
-    """Return a value as JSON has it."""
+    """Return a message as plain JSON."""
     return msgspec.to_builtins(value)
 
 
 def read(value: Any, kind: type[T]) -> T:
-    """Return what `plain` was given.
+    """Return the message of a type from plain JSON.
 
     Raises:
-        msgspec.ValidationError: It is something else.
+        msgspec.ValidationError: The JSON is not such a message.
     """
     return msgspec.convert(value, kind)
 
@@ -285,26 +287,26 @@ _OF_EACH: Final = ("timeout", "stop_signal")
 
 
 def carried(step: Step) -> dict[str, Any]:
-    """Return what a body needs of its step, as JSON carries it.
+    """Return the parts of a step that its execution needs, as JSON.
 
     Args:
         step: A Python step or a shell step.
     """
     if isinstance(step, PythonStep):
         return {"type": "python"} | packed(step) | {"fresh": _fresh(step)}
-    told = {name: getattr(step, name) for name in (*_OF_A_COMMAND, *_OF_EACH)}
-    codes = [_of_criterion(one) for one in step.success if one.name == "exit_code"]
+    fields = {name: getattr(step, name) for name in (*_OF_A_COMMAND, *_OF_EACH)}
+    codes = [_of_criterion(each) for each in step.success if each.name == "exit_code"]
     at = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
-    return {"type": "shell"} | told | {"at": at, "success": codes, "fresh": _fresh(step)}
+    return {"type": "shell"} | fields | {"at": at, "success": codes, "fresh": _fresh(step)}
 
 
-def uncarried(told: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
-    """Return the step that `carried` was given, as far as a body needs it.
+def uncarried(fields: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
+    """Return the step for the result of `carried`.
 
     Returns:
-        The step, and its criteria on what it writes afresh.
+        The step with the parts that its execution needs, and its criteria with ``fresh``.
     """
-    rest = dict(told)
+    rest = dict(fields)
     kind, fresh = rest.pop("type"), tuple(map(_criterion, rest.pop("fresh")))
     if kind == "python":
         return unpacked(rest), fresh
@@ -316,22 +318,22 @@ def uncarried(told: Mapping[str, Any]) -> tuple[Step, tuple[Criterion, ...]]:
 
 
 def follow_up_of(criterion: Criterion) -> FollowUp:
-    """Return the order to check a criterion on files."""
+    """Return the follow-up that checks a criterion on files."""
     return FollowUp(
         name=criterion.name, wanted=criterion.wanted, place=criterion.place, at=criterion.at
     )
 
 
-def criterion_of(order: FollowUp) -> Criterion:
-    """Return the criterion that an order asks for."""
-    return Criterion(order.name or "", order.wanted, order.place, order.at)
+def criterion_of(follow_up: FollowUp) -> Criterion:
+    """Return the criterion that a follow-up checks."""
+    return Criterion(follow_up.name or "", follow_up.wanted, follow_up.place, follow_up.at)
 
 
 def _fresh(step: Step) -> list[Any]:
     return [
-        _of_criterion(one)
-        for one in step.success
-        if one.name == "files" and isinstance(one.wanted, dict) and one.wanted.get("fresh")
+        _of_criterion(each)
+        for each in step.success
+        if each.name == "files" and isinstance(each.wanted, dict) and each.wanted.get("fresh")
     ]
 
 
@@ -339,9 +341,9 @@ def _of_criterion(criterion: Criterion) -> Any:
     return plain(follow_up_of(criterion))
 
 
-def _criterion(told: Any) -> Criterion:
-    return criterion_of(read(told, FollowUp))
+def _criterion(fields: Any) -> Criterion:
+    return criterion_of(read(fields, FollowUp))
 
 
-LARGEST: Final = 1 << 20
-"""Bytes of a piece, at most: as JSON it has to go into a request."""
+MAX_CHUNK: Final = 1 << 20
+"""Maximum bytes of a chunk, which must fit into a request as JSON."""

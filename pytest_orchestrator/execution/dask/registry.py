@@ -1,4 +1,4 @@
-"""Worker registry: workers with the same code, and what differs on others."""
+"""Worker registry: workers with the same code, and the differences of the others."""
 
 import contextlib
 import hashlib
@@ -20,24 +20,24 @@ from pytest_orchestrator.execution.scheduling.placement import Offer, workers_fo
 from pytest_orchestrator.recipe.model.step import Step
 
 ROOT: Final = "ORCHESTRATOR_ROOT"
-"""The environment variable that says on a worker where the project is."""
+"""The environment variable with the path of the project on a worker."""
 
-_OURS: Final = "pytest_orchestrator"
+_PACKAGE_NAME: Final = "pytest_orchestrator"
 _PACKAGES: Final = ("Jinja2", "msgspec", "pytest", "PyYAML")
 _DIGITS: Final = 16
-_SHOWN: Final = 8
+_SHOWN_DIGITS: Final = 8
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
-    """What a process has of a project and of what its steps need.
+    """Versions of Python, packages and files that a process uses for a project.
 
     Attributes:
-        host: The name of its machine.
-        root: Where the project is for it.
-        is_there: The folder is there.
+        host: Name of its machine.
+        root: Path of the project in this process.
+        is_there: True if the folder exists.
         python: Version of Python, without the last number.
-        packages: Versions of packages; empty where there is one without, None where there is none.
-        files: The beginning of the SHA-256 of each file; empty where it cannot be read.
+        packages: Versions of packages; empty if a package has no version, None if it is missing.
+        files: First 16 digits of the SHA-256 of each file; empty if it cannot be read.
     """
 
     host: str
@@ -49,10 +49,10 @@ class Fingerprint(msgspec.Struct, frozen=True):
 
 
 def root_of_worker(root: str) -> str:
-    """Return where the project is for a worker.
+    """Return the path of the project on a worker.
 
     Args:
-        root: Where it is for pytest.
+        root: Path of the project in pytest's process.
     """
     return os.environ.get(ROOT) or root
 
@@ -60,16 +60,16 @@ def root_of_worker(root: str) -> str:
 def fingerprint(
     root: str, files: Iterable[str], modules: Iterable[str] = (), *, is_worker: bool = False
 ) -> Fingerprint:
-    """Return what this process has; raises nothing.
+    """Return the fingerprint of this process; raise nothing.
 
     Args:
-        root: Where the project is for pytest.
+        root: Path of the project in pytest's process.
         files: Paths of its files, relative to the root.
-        modules: Names of modules that are not its own.
-        is_worker: This process is a worker, which may have the project elsewhere.
+        modules: Names of modules that are not part of the project.
+        is_worker: True if this process is a worker, where the project may have another path.
     """
     root = root_of_worker(root) if is_worker else root
-    packages = {_OURS: _our_version()}
+    packages = {_PACKAGE_NAME: _package_version()}
     packages |= {name: _version_of_package(name) for name in _PACKAGES}
     packages |= {name: _version_of_module(name) for name in modules if name not in packages}
     return Fingerprint(
@@ -78,28 +78,28 @@ def fingerprint(
         is_there=os.path.isdir(root),
         python=f"{sys.version_info[0]}.{sys.version_info[1]}",
         packages=packages,
-        files={name: _of_file(os.path.join(root, name)) for name in files},
+        files={name: _digest(os.path.join(root, name)) for name in files},
     )
 
 
 def differences(client: Fingerprint, worker: Fingerprint) -> list[str]:
-    """Return what a worker has otherwise than pytest; nothing where they are alike.
+    """Return the differences between a worker and pytest's process.
 
-    Where the project is, and on which machine, does not count.
+    The host and the path of the project are not compared.
 
     Returns:
         A line for each difference, sorted.
     """
-    ways = (_of_python, _of_packages, _of_files)
-    return sorted(line for way in ways for line in way(client, worker))
+    comparisons = (_compare_python, _compare_packages, _compare_files)
+    return sorted(line for compare in comparisons for line in compare(client, worker))
 
 
-def _of_python(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+def _compare_python(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
     if client.python != worker.python:
         yield f"Python {worker.python}, here {client.python}"
 
 
-def _of_packages(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+def _compare_packages(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
     for name in {**client.packages, **worker.packages}:
         here, there = client.packages.get(name), worker.packages.get(name)
         if here == there:
@@ -112,7 +112,7 @@ def _of_packages(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
             yield f"package {name} {there or 'without a version'}, here {here or 'without one'}"
 
 
-def _of_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
+def _compare_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
     if client.is_there and not worker.is_there:
         yield f"folder {worker.root} is not there; {ROOT} says on a worker where it is"
         return
@@ -125,25 +125,25 @@ def _of_files(client: Fingerprint, worker: Fingerprint) -> Iterator[str]:
         elif not here:
             yield f"{name} is there, and not here"
         else:
-            told = f"{here[:_SHOWN]}… here, {there[:_SHOWN]}… there"
-            yield f"{name} is another one ({told})"
+            digests = f"{here[:_SHOWN_DIGITS]}… here, {there[:_SHOWN_DIGITS]}… there"
+            yield f"{name} is another one ({digests})"
 
 
-def _our_version() -> str | None:
-    """Return our version with the digest of our code: a checkout keeps the version for long."""
+def _package_version() -> str | None:
+    """Return the version of this package and a digest, since a checkout keeps its version."""
     folder = Path(__file__).parents[2]
-    total = hashlib.sha256()
+    digest = hashlib.sha256()
     with contextlib.suppress(OSError):
         for path in sorted(folder.rglob("*.py")):
-            total.update(f"{path.relative_to(folder).as_posix()} {_of_file(path)}\n".encode())
+            digest.update(f"{path.relative_to(folder).as_posix()} {_digest(path)}\n".encode())
     version = _version_of_package("pytest-orchestrator") or "0"
-    return f"{version} ({total.hexdigest()[:_SHOWN]})"
+    return f"{version} ({digest.hexdigest()[:_SHOWN_DIGITS]})"
 
 
 def _version_of_package(name: str) -> str | None:
     try:
         return metadata.version(name)
-    except Exception:  # noqa: BLE001 - whatever is wrong with an installation
+    except Exception:  # noqa: BLE001 - a broken installation may raise anything
         return None
 
 
@@ -153,11 +153,11 @@ def _version_of_module(name: str) -> str | None:
         return version
     try:
         return None if find_spec(name) is None else ""
-    except Exception:  # noqa: BLE001 - likewise
+    except Exception:  # noqa: BLE001 - a broken installation may raise anything
         return None
 
 
-def _of_file(path: str | Path) -> str:
+def _digest(path: str | Path) -> str:
     try:
         with regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
@@ -165,97 +165,102 @@ def _of_file(path: str | Path) -> str:
         return ""
 
 
-_FRESH: Final = 5.0
-"""Seconds for which it is good to know who is there."""
+_REFRESH_SECONDS: Final = 5.0
+"""Seconds for which the list of workers is cached."""
 
-Seen = Callable[[], list[Offer]]
-"""Gives all workers that are there; their machines' names are not known yet."""
+ListWorkers = Callable[[], list[Offer]]
+"""Returns all workers of the cluster; the names of their machines are not known yet."""
 Probe = Callable[[Collection[str]], dict[str, Fingerprint | str]]
-"""Gives what workers have, by their addresses; or why that is not known."""
+"""Returns the fingerprints of workers by address, or the reason why one is unknown."""
 
 
 class WorkerRegistry:
-    """The workers of a cluster.
+    """The workers of a cluster that may run steps of this session.
 
     Args:
-        seen: Gives all that are there.
-        probe: Gives what they have.
-        here: What pytest has.
+        list_workers: Returns all workers.
+        probe: Returns their fingerprints.
+        here: The fingerprint of pytest's process.
         counted: Names of resources that the session counts itself.
-        tell: Is told in one line of a worker that came later and is not used.
+        notify: Called with one line for each worker that joined later and is not used.
 
     Attributes:
-        unlike: What those have otherwise than pytest that are not used, by their names.
+        mismatches: Differences from pytest's process, by the name of each worker that is not used.
     """
 
     def __init__(
         self,
-        seen: Seen,
+        list_workers: ListWorkers,
         probe: Probe,
         here: Fingerprint,
         counted: Collection[str] = (),
-        tell: Callable[[str], object] = lambda _: None,
+        notify: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self.unlike: dict[str, list[str]] = {}
-        self._seen, self._probe, self._here = seen, probe, here
-        self._counted, self._tell = counted, tell
+        self.mismatches: dict[str, list[str]] = {}
+        self._list_workers, self._probe, self._here = list_workers, probe, here
+        self._counted, self._notify = counted, notify
         self._lock = threading.Lock()
         self._offers: dict[str, Offer | None] = {}
-        self._looked = 0.0
+        self._refreshed_at = 0.0
 
     @property
     def offers(self) -> list[Offer]:
-        """What those offer that may be used."""
+        """The offers of the workers that may be used."""
         with self._lock:
-            return [one for one in self._offers.values() if one is not None]
+            return [offer for offer in self._offers.values() if offer is not None]
 
-    def look(self, *, at_once: bool = False) -> None:
-        """See who is there, unless that was done a moment ago.
+    def refresh(self, *, at_start: bool = False) -> None:
+        """Update the list of workers, unless that was done in the last five seconds.
 
         Args:
-            at_once: The session begins: who is not used is told by whoever asks.
+            at_start: True at the start of the session: update in any case, and leave it to the
+                caller to report workers that are not used.
 
         Raises:
-            OSError: Nobody says so, at the beginning.
+            OSError: The scheduler does not answer at the start of the session.
         """
         with self._lock:
-            if not at_once and time.monotonic() - self._looked < _FRESH:
+            if not at_start and time.monotonic() - self._refreshed_at < _REFRESH_SECONDS:
                 return
-            self._looked = time.monotonic()
+            self._refreshed_at = time.monotonic()
             try:
-                seen = {one.address: one for one in self._seen()}
+                seen = {offer.address: offer for offer in self._list_workers()}
             except OSError:
-                if at_once:
+                if at_start:
                     raise
-                return  # whether the scheduler is lost, its connection tells
-            self._offers = {name: one for name, one in self._offers.items() if name in seen}
-            fresh = seen.keys() - self._offers.keys()
-            had = self._probe(sorted(fresh)) if fresh else {}
-            for address in sorted(fresh):
-                offer = self._offers[address] = self._approved(seen[address], had.get(address))
-                if offer is None and not at_once:
+                return  # `DaskRunner` notices by its connection that the scheduler is lost
+            self._offers = {
+                address: offer for address, offer in self._offers.items() if address in seen
+            }
+            new = seen.keys() - self._offers.keys()
+            fingerprints = self._probe(sorted(new)) if new else {}
+            for address in sorted(new):
+                offer = self._offers[address] = self._approve(
+                    seen[address], fingerprints.get(address)
+                )
+                if offer is None and not at_start:
                     name = seen[address].name
-                    self._tell(f"worker {name} is not used: {'; '.join(self.unlike[name])}")
-            self._looked = time.monotonic()
+                    self._notify(f"worker {name} is not used: {'; '.join(self.mismatches[name])}")
+            self._refreshed_at = time.monotonic()
 
-    def _approved(self, offer: Offer, had: Fingerprint | str | None) -> Offer | None:
-        """Return what a worker offers, with the name of its machine; None where it is unlike."""
-        if isinstance(had, Fingerprint):
-            lines = differences(self._here, had)
-            offer = msgspec.structs.replace(offer, host=had.host)
+    def _approve(self, offer: Offer, result: Fingerprint | str | None) -> Offer | None:
+        """Return the offer of a worker with the name of its machine; None if the worker differs."""
+        if isinstance(result, Fingerprint):
+            lines = differences(self._here, result)
+            offer = msgspec.structs.replace(offer, host=result.host)
         else:
-            lines = [had or "it does not answer"]
+            lines = [result or "it does not answer"]
         if not lines:
             return offer
-        self.unlike[offer.name] = lines
+        self.mismatches[offer.name] = lines
         return None
 
-    def able(self, step: Step) -> list[str]:
-        """Return the addresses of those that can take a step."""
+    def addresses_for(self, step: Step) -> list[str]:
+        """Return the addresses of the workers that can run a step."""
         return workers_for(step, self.offers, self._counted)
 
-    def wanted(self, step: Step) -> dict[str, float]:
-        """Return the resources that a worker must have free for a step."""
+    def resources_for(self, step: Step) -> dict[str, float]:
+        """Return the resources that must be free on a worker for a step."""
         return {
             name: float(number)
             for name, number in step.resources.items()
@@ -263,8 +268,8 @@ class WorkerRegistry:
         }
 
 
-def unused_workers(unlike: dict[str, list[str]]) -> Iterable[str]:
-    """Give lines for people: the workers that are not used, and why."""
-    for name, lines in sorted(unlike.items()):
+def unused_workers(mismatches: dict[str, list[str]]) -> Iterable[str]:
+    """Yield lines for people: the workers that are not used, and their differences."""
+    for name, lines in sorted(mismatches.items()):
         yield f"worker {name} would not run the same:"
         yield from (f"  {line}" for line in lines)

@@ -1,7 +1,8 @@
 """Dask runner: cluster connection, task submission.
 
-Dask runs a task at least once. Here it only carries where a try may be claimed, so what it does a
-second time is refused, and a worker that it takes for lost may still tell of what it has done.
+Dask runs a task at least once. A task contains only the address at which an attempt can be
+claimed. So a second run of it is refused, and a worker that Dask considers lost can still report
+its outcome.
 """
 
 import contextlib
@@ -31,68 +32,71 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt
 
-_CONNECT: Final = 15.0
-_ANSWER: Final = 20.0
-"""Seconds for a scheduler or a worker to say what it has; a process may be stopped."""
-_CUT_OFF: Final = 2.0
-"""Seconds without the scheduler after which it is taken for lost."""
+_CONNECT_TIMEOUT: Final = 15.0
+_REPLY_TIMEOUT: Final = 20.0
+"""Seconds for a scheduler or a worker to reply; its process may be stopped."""
+_LOST_AFTER: Final = 2.0
+"""Seconds without a connection to the scheduler after which it is lost."""
 
 
-MakeDesk = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "AttemptBroker"]
+MakeBroker = Callable[[str, Callable[[], str], "ssl.SSLContext | None"], "AttemptBroker"]
 
 
 class DaskError(Exception):
-    """A cluster cannot be used; its text is for people."""
+    """A cluster that cannot be used; the text is for people."""
 
 
 class DaskRunner:
     """Runs steps on the workers of a Dask cluster.
 
     Args:
-        desk: Makes where workers claim tries, given the address of this machine that they reach,
-            what says that the session is cut off, and how connections are encrypted.
-        scheduler: Where the scheduler is.
+        broker: Returns the broker, given the address of this machine for workers, a function that
+            returns why the scheduler is lost, and the TLS settings of connections.
+        scheduler: Address of the scheduler, or the number of workers of a local cluster.
         counted: Names of resources that the session counts itself.
-        tell: Is told in one line what a person should know.
+        notify: Called with one line of information for the user.
     """
 
     def __init__(
         self,
-        desk: "MakeDesk",
+        broker: "MakeBroker",
         scheduler: Scheduler,
         counted: Collection[str] = (),
-        tell: Callable[[str], object] = lambda _: None,
+        notify: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._make_desk, self._scheduler = desk, scheduler
-        self._counted, self._tell = counted, tell
-        self._desk: AttemptBroker | None = None
+        self._make_broker, self._scheduler = broker, scheduler
+        self._counted, self._notify = counted, notify
+        self._broker: AttemptBroker | None = None
         self._client: Any = None
         self._cluster: Any = None
-        self._since: float | None = None
+        self._disconnected_since: float | None = None
         self._files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._root = ""
 
     def start(self, root: str, files: Sequence[str], modules: Sequence[str]) -> WorkerRegistry:
-        """Connect to the cluster, and see who is there.
+        """Connect to the cluster, and list its workers.
 
         Args:
             root: The rootdir.
-            files: Paths of files that steps need, relative to it; workers must have the same.
-            modules: Names of modules from elsewhere, likewise.
+            files: Paths of files that steps need, relative to the rootdir; workers must have
+                equal files.
+            modules: Names of modules that steps need and that are not part of the project;
+                workers must have the same versions.
 
         Returns:
-            The workers.
+            The registry of its workers.
 
         Raises:
-            DaskError: It cannot be reached.
+            DaskError: The cluster cannot be reached.
         """
         import distributed
         from distributed.utils import get_ip
 
         scheduler = self._scheduler
-        for name in ("distributed", "distributed.client", "distributed.gc"):  # each has its own
+        # Each of these loggers has its own level.
+        for name in ("distributed", "distributed.client", "distributed.gc"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        with _told(scheduler):
+        with _connection_errors(scheduler):
             if scheduler.workers is not None:
                 self._cluster = _own_cluster(scheduler.workers)
                 where: dict[str, Any] = {"address": self._cluster}
@@ -101,73 +105,79 @@ class DaskRunner:
             else:
                 where = {"address": scheduler.address}
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what differs is told, and not only of versions
-                self._client = distributed.Client(**where, timeout=_CONNECT, set_as_default=False)
+                warnings.simplefilter("ignore")  # the registry reports all differences
+                self._client = distributed.Client(
+                    **where, timeout=_CONNECT_TIMEOUT, set_as_default=False
+                )
         host = urlsplit(self._client.scheduler.address).hostname or "127.0.0.1"
         here = "127.0.0.1" if self._cluster is not None else get_ip(host)
-        self._desk = self._make_desk(here, self._cut_off, self._encryption())
-        self._ask_scheduler()
+        self._broker = self._make_broker(here, self._cut_off, self._encryption())
+        self._check_scheduler()
         self._root, self._files = root, (tuple(files), tuple(modules))
         own = fingerprint(root, *self._files)
-        self._force = WorkerRegistry(self._seen, self._probe, own, self._counted, self._tell)
-        with _told(scheduler):
-            self._force.look(at_once=True)
-        return self._force
+        self._worker_registry = WorkerRegistry(
+            self._list_workers, self._probe, own, self._counted, self._notify
+        )
+        with _connection_errors(scheduler):
+            self._worker_registry.refresh(at_start=True)
+        return self._worker_registry
 
     def takes(self, step: Step) -> bool:
-        """Tell whether a step runs on a worker: services and ssh steps run beside pytest."""
+        """Return True if a step runs on a worker: services and ssh steps run beside pytest."""
         return not beside(step)
 
     def submit(self, step: Step, context: Context, env: Environment) -> Submission:
-        """Let the try of a step be run by a worker."""
-        assert self._desk is not None  # noqa: S101  # it was started
+        """Submit an attempt of a step to a worker."""
+        assert self._broker is not None  # noqa: S101  # `start` was called
         if isinstance(step, CodeStep):
             step = custom.called(step, env)
-        ticket = self._desk.issue(step, context, env)
-        handing = Submitter(partial(self._client.submit, run_on_worker), self._force, step, ticket)
-        ticket.tended = handing.tend
-        handing.tend()
-        return Submission(step, env, ticket, handing.withdraw)
+        attempt = self._broker.issue(step, context, env)
+        submitter = Submitter(
+            partial(self._client.submit, run_on_worker), self._worker_registry, step, attempt
+        )
+        attempt.on_unclaimed = submitter.ensure_submitted
+        submitter.ensure_submitted()
+        return Submission(step, env, attempt, submitter.withdraw)
 
     def close(self) -> None:
-        """Tell the workers that the session is over, and leave the cluster."""
-        if self._desk is not None:
-            self._desk.close()
+        """End the session for the workers, and disconnect from the cluster."""
+        if self._broker is not None:
+            self._broker.close()
         client, self._client = self._client, None
         cluster, self._cluster = self._cluster, None
-        for one in (client, cluster):
-            if one is not None:
+        for connection in (client, cluster):
+            if connection is not None:
                 with contextlib.suppress(Exception):
-                    one.close(timeout=_CONNECT)
+                    connection.close(timeout=_CONNECT_TIMEOUT)
 
-    def _seen(self) -> list[Offer]:
+    def _list_workers(self) -> list[Offer]:
         client = self._client
         if client is None or client.status != "running":
             raise ConnectionError("the connection to the scheduler is lost")
-        told = client.sync(client.scheduler.identity, callback_timeout=_ANSWER)
-        workers = told["workers"]
+        identity = client.sync(client.scheduler.identity, callback_timeout=_REPLY_TIMEOUT)
+        workers = identity["workers"]
         return [
-            Offer(address, str(one["name"]), "", dict(one.get("resources") or {}))
-            for address, one in workers.items()
-            if one.get("status", "running") in ("running", "paused")
+            Offer(address, str(worker["name"]), "", dict(worker.get("resources") or {}))
+            for address, worker in workers.items()
+            if worker.get("status", "running") in ("running", "paused")
         ]
 
     def _probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
-        """Ask workers what they have; who lacks this package cannot even be asked."""
+        """Return the fingerprints of workers; for a worker without this package, the error."""
         try:
-            found = self._asked(addresses, _ANSWER)
-        except TimeoutError:  # of one of them; the others are not to blame
-            found = {}
-            for one in addresses:
+            results = self._fingerprints(addresses, _REPLY_TIMEOUT)
+        except TimeoutError:  # one worker does not reply, so each is asked separately
+            results = {}
+            for address in addresses:
                 with contextlib.suppress(TimeoutError):
-                    found |= self._asked([one], _ANSWER / 4)
+                    results |= self._fingerprints([address], _REPLY_TIMEOUT / 4)
         return {
-            address: had if isinstance(had, Fingerprint) else _why(had)
-            for address, had in found.items()
+            address: result if isinstance(result, Fingerprint) else _reason(result)
+            for address, result in results.items()
         }
 
-    def _asked(self, addresses: Collection[str], seconds: float) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.run(
+    def _fingerprints(self, addresses: Collection[str], seconds: float) -> dict[str, Any]:
+        results: dict[str, Any] = self._client.run(
             fingerprint,
             self._root,
             *self._files,
@@ -176,21 +186,21 @@ class DaskRunner:
             on_error="return",
             callback_timeout=seconds,
         )
-        return found
+        return results
 
-    def _ask_scheduler(self) -> None:
-        """See whether tasks can pass through the scheduler, which reads them too.
+    def _check_scheduler(self) -> None:
+        """Check that the scheduler can deserialize tasks, which needs this package.
 
         Raises:
-            DaskError: They cannot.
+            DaskError: The scheduler cannot.
         """
         try:
             self._client.run_on_scheduler(fingerprint, "", ())
-        except Exception as error:  # noqa: BLE001  # whatever its machine lacks
-            raise DaskError(f"the scheduler at {self._scheduler}: {_why(error)}") from None
+        except Exception as error:  # noqa: BLE001  # a missing package may raise anything
+            raise DaskError(f"the scheduler at {self._scheduler}: {_reason(error)}") from None
 
     def _encryption(self) -> "ssl.SSLContext | None":
-        """Return how workers are to reach this session: as Dask's own settings have it."""
+        """Return the TLS settings for connections of workers, from the settings of Dask."""
         if not self._client.scheduler.address.startswith("tls://"):
             return None
         context: ssl.SSLContext | None
@@ -198,40 +208,42 @@ class DaskRunner:
         return context
 
     def _cut_off(self) -> str:
-        """Say where the scheduler is lost."""
+        """Return a message if the scheduler is lost, else an empty text."""
         client = self._client
         if client is None or client.status == "running":
-            self._since = None
+            self._disconnected_since = None
             return ""
-        self._since = self._since or time.monotonic()
-        # After some time it tries no more, and closes itself.
-        lost = client.status == "closed" or time.monotonic() - self._since > _CUT_OFF
+        self._disconnected_since = self._disconnected_since or time.monotonic()
+        # After some time the client of Dask stops reconnecting, and closes itself.
+        lost = (
+            client.status == "closed" or time.monotonic() - self._disconnected_since > _LOST_AFTER
+        )
         return f"the scheduler at {self._scheduler} was lost" if lost else ""
 
 
-def run_on_worker(work: AttemptRef) -> None:
-    """Be the task that Dask runs."""
+def run_on_worker(ref: AttemptRef) -> None:
+    """Run an attempt; this function is the task that Dask runs."""
     from distributed import get_worker
 
-    me = get_worker()
+    dask_worker = get_worker()
     encrypted = None
-    if work.is_encrypted:
-        encrypted = me.security.get_connection_args("worker")["ssl_context"]
-    worker.perform(work, str(me.name), encrypted, me.local_directory)
+    if ref.is_encrypted:
+        encrypted = dask_worker.security.get_connection_args("worker")["ssl_context"]
+    worker.perform(ref, str(dask_worker.name), encrypted, dask_worker.local_directory)
 
 
 _ROUTES: Final = "distributed.{}.http.routes"
 
 
 def _own_cluster(workers: int) -> Any:
-    """Start a scheduler and workers that take orders from this session alone.
+    """Start a scheduler and workers that only this session can use.
 
-    All users of a machine reach its loopback, and who reaches a scheduler runs code as its user.
-    So each connection needs a certificate, of a key that is made here and kept in memory: Dask
-    hands it to its workers by pipes. Nothing listens for browsers.
+    All users of a machine can connect to its loopback, and a client of a scheduler can run code
+    as its user. So each connection needs a certificate, whose key is created here and kept in
+    memory; Dask passes it to its workers through pipes. No HTTP server listens.
 
     Raises:
-        DaskError: Certificates cannot be made.
+        DaskError: Certificates cannot be created.
     """
     import dask
     import distributed
@@ -242,7 +254,7 @@ def _own_cluster(workers: int) -> Any:
         raise DaskError(
             f"local:{workers} needs cryptography: python -m pip install 'pytest-orchestrator[dask]'"
         ) from None
-    settings: dict[str, Any] = {_ROUTES.format(one): [] for one in ("scheduler", "worker")}
+    settings: dict[str, Any] = {_ROUTES.format(role): [] for role in ("scheduler", "worker")}
     with dask.config.set({"distributed.scheduler.allowed-failures": 0, **settings}):
         cluster = distributed.LocalCluster(
             n_workers=workers,
@@ -250,116 +262,125 @@ def _own_cluster(workers: int) -> Any:
             security=security,
             protocol="tls://",
             preload=[__name__],
-            # Without one it listens all the same, where all other clusters do, and warns of them.
+            # Without an address Dask listens at its default port, and warns if that is in use.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-        cluster.sync(_listen_no_more, cluster.scheduler)
+        cluster.sync(_stop_http_server, cluster.scheduler)
         return cluster
 
 
 async def dask_setup(worker: Any) -> None:
-    """Close what a worker of this session's own cluster listens at for browsers.
+    """Stop the HTTP server of a worker of the local cluster.
 
-    Dask calls this by its name when it has started the worker.
+    Dask calls this function by its name when it has started the worker (`preload`).
     """
-    await _listen_no_more(worker)
+    await _stop_http_server(worker)
 
 
-async def _listen_no_more(node: Any) -> None:
+async def _stop_http_server(node: Any) -> None:
     node.http_server.stop()
 
 
-def _why(error: object) -> str:
-    """Say why a process could not be asked: mostly it lacks what it would be asked by."""
+def _reason(error: object) -> str:
+    """Return why a process could not run a function: usually this package is missing there."""
     missing = re.search(r"No module named '(\w+)", str(error))
     return f"package {missing[1]} is missing" if missing else f"it cannot be asked: {error}"
 
 
 @contextlib.contextmanager
-def _told(scheduler: Scheduler) -> Iterator[None]:
+def _connection_errors(scheduler: Scheduler) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DaskError(f"no scheduler can be reached at {scheduler}: {why}") from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DaskError(f"no scheduler can be reached at {scheduler}: {reason}") from None
 
 
-_NOBODY: Final = 60.0
-"""Seconds for which a try waits where no worker is left that can take it."""
-_AGAIN: Final = 3
-"""So many workers may die that were about to claim a try."""
+_NO_WORKER_SECONDS: Final = 60.0
+"""Seconds for which an attempt waits if no worker is left that can run it."""
+_MAX_SUBMISSIONS: Final = 3
+"""Maximum number of submissions after which Dask may report an error before a claim."""
 
 
 class Submitter:
-    """A ticket on its way to a worker: handed out anew where who had it died before a claim.
+    """Submits a remote attempt to Dask, and resubmits it while no worker has claimed it.
 
     Args:
-        submit: Hands a task out; as ``Client.submit`` of Dask, but for the task itself.
-        force: The workers.
+        submit: Submits a task, as ``Client.submit`` of Dask without the function.
+        worker_registry: The registry of workers.
         step: The step.
-        ticket: Its ticket.
+        attempt: The attempt.
     """
 
     def __init__(
-        self, submit: Callable[..., Any], force: WorkerRegistry, step: Step, ticket: "RemoteAttempt"
+        self,
+        submit: Callable[..., Any],
+        worker_registry: WorkerRegistry,
+        step: Step,
+        attempt: "RemoteAttempt",
     ) -> None:
-        self._submit, self._force, self._step, self._ticket = submit, force, step, ticket
+        self._submit, self._worker_registry, self._step, self._attempt = (
+            submit,
+            worker_registry,
+            step,
+            attempt,
+        )
         self._lock = threading.Lock()
         self._future: Any = None
-        self._to: list[str] = []
-        self._times = 0
-        self._nobody: float | None = None
+        self._addresses: list[str] = []
+        self._submissions = 0
+        self._no_worker_since: float | None = None
 
-    def tend(self) -> None:
-        """Hand the ticket out, where it is with nobody; called as long as nobody claims it."""
+    def ensure_submitted(self) -> None:
+        """Submit the attempt unless a worker has its task; called until it is claimed."""
         with self._lock:
             if self._future is not None:
-                self._force.look()
-                if self._is_on_its_way():
+                self._worker_registry.refresh()
+                if self._is_submitted():
                     return
                 self._future.cancel()
-            self._to = self._force.able(self._step)
-            if not self._to:
-                self._wait_for_some()
+            self._addresses = self._worker_registry.addresses_for(self._step)
+            if not self._addresses:
+                self._wait_for_worker()
                 return
-            self._nobody, self._times = None, self._times + 1
+            self._no_worker_since, self._submissions = None, self._submissions + 1
             self._future = future = self._submit(
-                self._ticket.work,
-                # What a key begins with is a kind of task to Dask, which never forgets one.
-                key=f"step-{self._times}-{self._ticket.id}-{self._step.name}",
-                workers=self._to,
+                self._attempt.ref,
+                # Dask keeps data for each prefix of keys for ever, so all steps share one prefix.
+                key=f"step-{self._submissions}-{self._attempt.id}-{self._step.name}",
+                workers=self._addresses,
                 allow_other_workers=False,
-                resources=self._force.wanted(self._step) or None,
+                resources=self._worker_registry.resources_for(self._step) or None,
                 pure=False,
                 retries=0,
             )
-        future.add_done_callback(self._take_note)
+        future.add_done_callback(self._on_done)
 
     def withdraw(self) -> None:
-        """Take it back."""
+        """Cancel the task."""
         if self._future is not None:
             self._future.cancel()
 
-    def _is_on_its_way(self) -> bool:
-        there = {one.address for one in self._force.offers}
-        return not self._future.done() and not there.isdisjoint(self._to)
+    def _is_submitted(self) -> bool:
+        there = {offer.address for offer in self._worker_registry.offers}
+        return not self._future.done() and not there.isdisjoint(self._addresses)
 
-    def _wait_for_some(self) -> None:
+    def _wait_for_worker(self) -> None:
         self._future = None
-        self._nobody = self._nobody or time.monotonic()
-        self._force.look()
-        if time.monotonic() - self._nobody > _NOBODY:
-            self._ticket.lose("no worker is left that can take it")
+        self._no_worker_since = self._no_worker_since or time.monotonic()
+        self._worker_registry.refresh()
+        if time.monotonic() - self._no_worker_since > _NO_WORKER_SECONDS:
+            self._attempt.lose("no worker is left that can take it")
 
-    def _take_note(self, future: Any) -> None:
-        """Let the ticket know that Dask does no more for it."""
+    def _on_done(self, future: Any) -> None:
+        """Mark the attempt when Dask has ended its task."""
         if future is not self._future:
             return
-        ticket = self._ticket
+        attempt = self._attempt
         if future.status == "finished":
-            ticket.lose("its worker ended it without a word")
-        elif ticket.claim is not None:
-            ticket.give_up()
-        elif future.status == "error" and self._times >= _AGAIN:
-            ticket.lose(f"Dask gave it up before a worker had it: {future.exception()}")
+            attempt.lose("its worker ended it without a word")
+        elif attempt.claim is not None:
+            attempt.give_up()
+        elif future.status == "error" and self._submissions >= _MAX_SUBMISSIONS:
+            attempt.lose(f"Dask gave it up before a worker had it: {future.exception()}")

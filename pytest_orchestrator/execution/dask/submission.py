@@ -1,4 +1,4 @@
-"""Submitted attempt, as the rest of the engine sees it."""
+"""Submitted attempt, with the interface of `execution.steps.dispatch`."""
 
 import contextlib
 import os
@@ -25,53 +25,53 @@ from pytest_orchestrator.execution.outcome import Raised
 from pytest_orchestrator.execution.steps.artifacts import CopiedArtifacts
 from pytest_orchestrator.recipe.model.step import Criterion, Step
 
-_PATIENCE: Final = 4.0
-"""Seconds in which a worker that hears has ended what it runs."""
+_CANCEL_SECONDS: Final = 4.0
+"""Seconds within which a worker that receives a cancellation has ended its attempt."""
 
 
 class Submission:
-    """A try that some worker runs.
+    """An attempt that was submitted to Dask.
 
     Args:
-        step: The step, with the values of its expressions.
-        env: The surroundings of the run.
-        ticket: What the worker claims it by.
-        withdraw: Takes it back from whoever was to hand it to a worker.
+        step: The step, with expressions replaced by values.
+        env: The environment of the run.
+        attempt: The attempt in the broker.
+        withdraw: Cancels the task of Dask.
     """
 
     before: Final[Before] = {}
 
     def __init__(
-        self, step: Step, env: Environment, ticket: RemoteAttempt, withdraw: Callable[[], object]
+        self, step: Step, env: Environment, attempt: RemoteAttempt, withdraw: Callable[[], object]
     ) -> None:
-        self._step, self._env, self._ticket, self._withdraw = step, env, ticket, withdraw
-        self._begun = time.monotonic()
-        self._submitted = time.time()
+        self._step, self._env, self._attempt, self._withdraw = step, env, attempt, withdraw
+        self._started_at = time.monotonic()
+        self._submitted_at = time.time()
 
     @property
     def elsewhere(self) -> Elsewhere:
-        """What checks criteria on files on the worker."""
-        return self._checked
+        """Function that checks a criterion on files on the worker."""
+        return self._check
 
     @property
     def started(self) -> float:
-        """When its body began, by the clock of this machine: a claim is seen by both."""
-        outcome = self._ticket.outcome
-        claimed = self._ticket.claimed_at or self._submitted
-        return claimed if outcome is None else claimed + outcome.after
+        """Start of the step code by the clock of this machine, computed from the claim."""
+        outcome = self._attempt.outcome
+        claimed_at = self._attempt.claimed_at or self._submitted_at
+        return claimed_at if outcome is None else claimed_at + outcome.start_delay
 
     def result(self) -> Ended:
-        """Wait for the end of its body; an interrupt ends it first."""
+        """Wait for the end of the step code; after an interrupt, cancel it first."""
         try:
-            with self._away():
-                outcome = self._ticket.wait()
+            with self._remote_lock_state():
+                outcome = self._attempt.wait()
         except WorkerLost as lost:
-            return self._of_lost(lost)
-        return self._ended(outcome)
+            return self._lost_end(lost)
+        return self._local_end(outcome)
 
     @contextlib.contextmanager
-    def _away(self) -> Iterator[None]:
-        """Let its locks outlast this process, as long as its body may; an interrupt ends it."""
+    def _remote_lock_state(self) -> Iterator[None]:
+        """Note in the locks that the attempt may outlive this process; an interrupt cancels it."""
         for file in self._env.locks:
             lock_file.remote_attempt_started(file)
         try:
@@ -79,101 +79,106 @@ class Submission:
         except WorkerLost:
             raise
         except BaseException:
-            self._end_it()
+            self._interrupt()
             raise
         finally:
-            note = (
+            record_end = (
                 lock_file.remote_attempt_ended
-                if self._ticket.is_over
+                if self._attempt.is_over
                 else lock_file.remote_attempt_lost
             )
             for file in self._env.locks:
-                note(file)
+                record_end(file)
 
     def cancel(self, *, at_once: bool, late: bool) -> None:
-        """Have its body ended; from any thread, and as often as somebody likes."""
-        is_claimed = self._ticket.end(at_once=at_once or late)
+        """Cancel the attempt; thread-safe, and may be repeated.
+
+        Args:
+            at_once: End it without a grace period.
+            late: An earlier cancellation had no effect, so the attempt is lost.
+        """
+        is_claimed = self._attempt.end(at_once=at_once or late)
         if late or not is_claimed:
             self._withdraw()
-            self._ticket.lose("it was ended")
+            self._attempt.lose("it was ended")
 
     def collect(self, patterns: Sequence[object], env: Environment) -> CopiedArtifacts:
-        """Have the files that globs match sent into the folder of the run."""
+        """Copy the files that globs match from the worker into the run folder."""
         if env.artifacts is None:
             return CopiedArtifacts()
         try:
-            done = self._ticket.asked(FollowUp(patterns=tuple(patterns)))
+            reply = self._attempt.run_follow_up(FollowUp(patterns=tuple(patterns)))
         except WorkerLost as lost:
             return CopiedArtifacts(warnings=(f"artifacts: {lost}",))
-        if done.error:
-            return CopiedArtifacts(warnings=(f"artifacts: {done.error}",))
-        found = []
-        for one, modified in zip(done.artifacts, done.modified, strict=True):
-            path = env.artifacts / one.path
-            if not path.exists():  # of an empty file no piece came
+        if reply.error:
+            return CopiedArtifacts(warnings=(f"artifacts: {reply.error}",))
+        copies = []
+        for artifact, modified in zip(reply.artifacts, reply.modified, strict=True):
+            path = env.artifacts / artifact.path
+            if not path.exists():  # for an empty file no chunk is sent
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch()
             with contextlib.suppress(OSError):
                 os.utime(path, ns=(modified, modified))
-            found.append(Artifact(path=str(path), type=one.type, bytes=one.bytes))
-        return CopiedArtifacts(tuple(found), done.warnings)
+            copies.append(Artifact(path=str(path), type=artifact.type, bytes=artifact.bytes))
+        return CopiedArtifacts(tuple(copies), reply.warnings)
 
     def close(self) -> None:
-        """Let the worker go."""
-        self._ticket.close()
+        """Release the worker."""
+        self._attempt.close()
 
-    def _checked(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
-        done: FollowUpReply = self._ticket.asked(follow_up_of(criterion))
-        if done.late is not None:
-            raise SearchTimeout(done.error, done.late)
-        if done.error:
-            raise RuntimeError(done.error)
-        return done.verdicts
+    def _check(self, criterion: Criterion, _started: float) -> tuple[Verdict, ...]:
+        reply: FollowUpReply = self._attempt.run_follow_up(follow_up_of(criterion))
+        if reply.timed_out_at is not None:
+            raise SearchTimeout(reply.error, reply.timed_out_at)
+        if reply.error:
+            raise RuntimeError(reply.error)
+        return reply.verdicts
 
-    def _end_it(self) -> None:
-        """End it and wait for that, as whoever pressed Ctrl-C does."""
+    def _interrupt(self) -> None:
+        """Cancel the attempt and wait for its end; on a second interrupt, cancel it at once."""
         self.cancel(at_once=False, late=False)
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _CANCEL_SECONDS
         try:
-            self._ticket.wait_until(until)
+            self._attempt.wait_until(until)
         except KeyboardInterrupt:
             self.cancel(at_once=True, late=False)
             with contextlib.suppress(WorkerLost):
-                self._ticket.wait_until(until)
+                self._attempt.wait_until(until)
             raise
         except WorkerLost:
             pass
 
-    def _of_lost(self, lost: WorkerLost) -> Ended:
-        seconds = time.monotonic() - self._begun
-        if self._ticket.is_to_end:
+    def _lost_end(self, lost: WorkerLost) -> Ended:
+        seconds = time.monotonic() - self._started_at
+        if self._attempt.is_cancelled:
             failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s")
         else:
-            failure = Failure(kind="crash", reason=str(lost), detail=self._refused())
-        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._where())
+            failure = Failure(kind="crash", reason=str(lost), detail=self._refused_claims())
+        return Ended(usage=Usage(seconds=seconds), failure=failure, where=self._worker())
 
-    def _refused(self) -> tuple[str, ...]:
+    def _refused_claims(self) -> tuple[str, ...]:
         return tuple(
-            f"worker {one.worker} on {one.host} was to run it too, and was refused: "
+            f"worker {claim.worker} on {claim.host} was to run it too, and was refused: "
             "it may have begun already"
-            for one in self._ticket.refused
+            for claim in self._attempt.refused
         )
 
-    def _where(self) -> Where | None:
-        claim = self._ticket.claim
+    def _worker(self) -> Where | None:
+        claim = self._attempt.claim
         return None if claim is None else Where(claim.worker, claim.host)
 
-    def _ended(self, outcome: Outcome) -> Ended:
+    def _local_end(self, outcome: Outcome) -> Ended:
         env, ended = self._env, outcome.ended
-        for secret in outcome.learnt:
+        for secret in outcome.new_secrets:
             env.secrets.add(secret)
-        for event in outcome.heard:
+        for event in outcome.events:
             env.hear(event)
         if outcome.stop is not None:
             env.stop(*outcome.stop)
         failure = ended.failure
-        if failure is not None and outcome.shown is not None:
-            raised = Raised.there(failure.reason, outcome.shown)
+        if failure is not None and outcome.report is not None:
+            raised = Raised.there(failure.reason, outcome.report)
             failure = msgspec.structs.replace(failure, exception=raised)
         usage = ended.usage
         if usage.samples is not None:
@@ -182,19 +187,19 @@ class Submission:
             ended,
             usage=usage,
             failure=failure,
-            process=self._here(ended.process),
-            where=self._where(),
+            process=self._with_local_logs(ended.process),
+            where=self._worker(),
         )
 
-    def _here(self, process: Process | None) -> Process | None:
-        """Return a process whose logs are those that came from the worker."""
+    def _with_local_logs(self, process: Process | None) -> Process | None:
+        """Return the process with the paths of the logs that were received from the worker."""
         if process is None:
             return None
         streams = {name: getattr(process, name) for name in STREAMS}
         logs = {
             name: msgspec.structs.replace(
-                one, log=self._env.log(self._step.name, name) if one.log else None
+                stream, log=self._env.log(self._step.name, name) if stream.log else None
             )
-            for name, one in streams.items()
+            for name, stream in streams.items()
         }
         return msgspec.structs.replace(process, **logs)

@@ -1,8 +1,8 @@
 """Worker side of an attempt: claim, run, report the outcome.
 
-The body runs as it does beside pytest, in lanes of this process; its Context is that of the
-session, asked over the network. Whatever engine calls this, it may call it twice: the second
-call is refused where the try is claimed.
+The step code runs in lanes of this process, as on the machine of pytest. Its Context is that of
+the session, over the network. A scheduler may call `perform` twice for one attempt: the claim of
+the second call is refused.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ from pytest_orchestrator.execution.dask.agent import WorkerAgent, agent_of
 from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
 from pytest_orchestrator.execution.dask.client import BrokerClient
 from pytest_orchestrator.execution.dask.messages import (
+    CHUNK,
     CLAIM,
-    COPIES,
-    DID,
-    DONE,
-    LARGEST,
-    NEXT,
-    PIECE,
+    COPY_PREFIX,
+    FOLLOW_UP,
+    FOLLOW_UP_REPLY,
+    MAX_CHUNK,
+    OUTCOME,
     STREAMS,
     AttemptRef,
     Chunk,
@@ -56,219 +56,229 @@ from pytest_orchestrator.execution.steps.dispatch import apart
 from pytest_orchestrator.execution.temp_folders import scratch
 from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
-_HEARS: Final = 3.0  # seconds in which a lane that hears has ended what it runs
+_CANCEL_SECONDS: Final = 3.0  # seconds within which a responsive lane has ended its step
 
 
 class NotClaimed(Exception):
-    """A try is not this worker's to run."""
+    """The claim of this worker for an attempt was refused."""
 
 
 def perform(
-    work: AttemptRef,
+    ref: AttemptRef,
     worker: str,
     encrypted: ssl.SSLContext | None = None,
     scratch: str | None = None,
 ) -> None:
-    """Run one try of a step, unless somebody has claimed it.
+    """Claim and run one attempt, unless another worker has claimed it.
 
     Args:
-        work: Where to claim it.
-        worker: The name of this worker.
-        encrypted: How its connections are encrypted, where they are.
-        scratch: A folder whose owner clears it away even where this process is killed.
+        ref: The message with which the attempt is claimed.
+        worker: Name of this worker.
+        encrypted: TLS settings of connections, if they are encrypted.
+        scratch: A folder that its owner removes even if this process is killed.
 
     Raises:
-        NotClaimed: It is not to be run here.
+        NotClaimed: The claim was refused.
     """
-    stay = agent_of(work.session)
-    stay.reach(work, encrypted)
-    run = _Run(work, stay, scratch)
-    with stay.running(run) as beats:
-        claim = ClaimRequest(worker, socket.gethostname(), stay.id, os.urandom(8).hex(), beats)
-        run.go(claim)
+    agent = agent_of(ref.session)
+    agent.reach(ref, encrypted)
+    run = _Run(ref, agent, scratch)
+    with agent.running(run) as last_heartbeat:
+        claim = ClaimRequest(
+            worker, socket.gethostname(), agent.id, os.urandom(8).hex(), last_heartbeat
+        )
+        run.run(claim)
 
 
 class _Run:
-    """One try that this worker has, or is about to have."""
+    """An attempt that this worker has claimed or is about to claim."""
 
-    def __init__(self, work: AttemptRef, stay: WorkerAgent, scratch: str | None) -> None:
-        self.id = work.ticket
-        self._stay, self._scratch = stay, scratch
-        self._asking = BrokerClient(stay, work.token)
-        self._told_to_end: float | None = None
-        self._claimed = 0.0
+    def __init__(self, ref: AttemptRef, agent: WorkerAgent, scratch: str | None) -> None:
+        self.id = ref.attempt_id
+        self._agent, self._scratch = agent, scratch
+        self._client = BrokerClient(agent, ref.token)
+        self._cancelled_at: float | None = None
+        self._claimed_at = 0.0
         self._slot: Slot | None = None
-        self._turn = threading.Lock()
-        self._growing: tuple[ChunkSender, ...] = ()
+        self._slot_lock = threading.Lock()
+        self._logs: tuple[ChunkSender, ...] = ()
 
-    def go(self, claim: ClaimRequest) -> None:
-        """Claim it, run it, tell of it."""
+    def run(self, claim: ClaimRequest) -> None:
+        """Claim the attempt, run it and report its outcome."""
         try:
             try:
-                claimed = read(self._asking.ask(CLAIM, claim), ClaimReply)
+                claim_reply = read(self._client.ask(CLAIM, claim), ClaimReply)
             except RequestRefused as error:
                 raise NotClaimed(str(error)) from None
-            self._claimed = time.monotonic()
-            with contextlib.ExitStack() as stack:  # its logs are there until its end is told
+            self._claimed_at = time.monotonic()
+            with contextlib.ExitStack() as stack:  # keeps the logs until the outcome is reported
                 try:
-                    self._stay.begin(claimed.terms, claimed.pulse)
-                    self._asking.has_pulse = True
-                    self._perform(claimed, stack.enter_context(scratch(self._scratch)))
+                    self._agent.begin(claim_reply.session_config, claim_reply.heartbeat_token)
+                    self._client.has_heartbeat = True
+                    self._execute(claim_reply, stack.enter_context(scratch(self._scratch)))
                 except Exception as error:
-                    self._tell_of(error)
+                    self._report_error(error)
                     raise
         except BaseException:
-            self._asking.close()
+            self._client.close()
             raise
-        self._asking.keep()
+        self._client.release()
 
-    def pieces(self, most: int) -> list[Chunk]:
-        """Return what was printed since it was last told, some of it."""
-        return [piece for one in self._growing for piece in one.pieces(self.id, most)]
+    def chunks(self, most: int) -> list[Chunk]:
+        """Return the next chunks of the logs, at most `most` bytes of each stream."""
+        return [chunk for log in self._logs for chunk in log.chunks(self.id, most)]
 
-    def told(self, pieces: Iterable[Chunk]) -> None:
-        """Take note of what the session has got."""
-        for piece in pieces:
-            for one in self._growing:
-                one.told(piece)
+    def acknowledge(self, chunks: Iterable[Chunk]) -> None:
+        """Advance beyond chunks that the session has received."""
+        for chunk in chunks:
+            for log in self._logs:
+                log.acknowledge(chunk)
 
     def end(self, *, at_once: bool) -> None:
-        """End its body; from any thread."""
-        with self._turn:  # so that it is still its own slot
-            self._told_to_end = self._told_to_end or time.monotonic()
-            is_late = time.monotonic() - self._told_to_end > _HEARS
+        """End the step code; thread-safe."""
+        with self._slot_lock:  # the slot must not be leased to another attempt meanwhile
+            self._cancelled_at = self._cancelled_at or time.monotonic()
+            is_late = time.monotonic() - self._cancelled_at > _CANCEL_SECONDS
             if self._slot is not None:
                 for lane in (self._slot.shell, self._slot.python):
                     lane.cancel(at_once=at_once)
                     if is_late:
                         lane.end()
 
-    def shut_down(self) -> None:
-        """End it: nobody is there who could be told of it."""
+    def abort(self) -> None:
+        """End the attempt without reporting it, since the session is unreachable."""
         self.end(at_once=True)
-        self._asking.shut_down()
+        self._client.shut_down()
 
-    def _perform(self, claimed: ClaimReply, folder: Path) -> None:
-        step, fresh = uncarried(claimed.step)
-        with self._stay.slot() as slot:
-            heard: list[dict[str, Any]] = []
+    def _execute(self, claim_reply: ClaimReply, folder: Path) -> None:
+        step, fresh = uncarried(claim_reply.step)
+        with self._agent.slot() as slot:
+            events: list[dict[str, Any]] = []
             stops: list[tuple[str, int | None]] = []
-            env = self._stay.environment(claimed, folder, slot)
+            env = self._agent.environment(claim_reply, folder, slot)
             env = msgspec.structs.replace(
-                env, hear=heard.append, stop=lambda *words: stops.append(words)
+                env, hear=events.append, stop=lambda *words: stops.append(words)
             )
-            known = set(claimed.secrets)
+            known_secrets = set(claim_reply.secrets)
             before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)
-            self._growing = tuple(
+            self._logs = tuple(
                 ChunkSender(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
             )
-            began = time.time()
-            ended = self._body(step, env)
-            gone = time.monotonic() - self._claimed  # a lane may have had to get ready first
+            started_at = time.time()
+            ended = self._run_step_code(step, env)
+            elapsed = time.monotonic() - self._claimed_at  # includes the start of a lane
             failure = ended.failure
             raised = failure.exception if failure else None
             if failure is not None:
                 failure = msgspec.structs.replace(failure, exception=None)
             outcome = Outcome(
                 ended=msgspec.structs.replace(ended, failure=failure),
-                shown=raised.report if isinstance(raised, Raised) else None,
-                heard=tuple(heard),
+                report=raised.report if isinstance(raised, Raised) else None,
+                events=tuple(events),
                 stop=stops[0] if stops else None,
-                learnt=tuple(one for one in env.secrets.values if one not in known),
-                before=before,
-                began=began,
-                after=max(0.0, gone - ended.usage.seconds),
+                new_secrets=tuple(
+                    secret for secret in env.secrets.values if secret not in known_secrets
+                ),
+                files_before=before,
+                started_at=started_at,
+                start_delay=max(0.0, elapsed - ended.usage.seconds),
             )
-            self._tell(outcome)
-            if claimed.stays:
-                self._obey(step, env, outcome, folder)
+            self._send_outcome(outcome)
+            if claim_reply.has_follow_ups:
+                self._run_follow_ups(step, env, outcome, folder)
 
-    def _body(self, step: Step, env: Environment) -> Ended:
+    def _run_step_code(self, step: Step, env: Environment) -> Ended:
         slot = slot_of(env)
-        if isinstance(step, CodeStep):  # what takes seconds, and cannot be told to end
-            with contextlib.suppress(LaneLost, OSError):  # which is told below
+        if isinstance(step, CodeStep):  # takes seconds, and cannot be cancelled
+            with contextlib.suppress(LaneLost, OSError):  # `apart` reports it
                 slot.python.prepare()
-        with self._turn:
-            if self._told_to_end is not None:  # between the claim and here
+        with self._slot_lock:
+            if self._cancelled_at is not None:  # cancelled since the claim
                 failure = Failure(kind="interrupted", reason="interrupted after 0.0 s")
                 return Ended(usage=Usage(seconds=0.0), failure=failure)
             self._slot = slot
         try:
-            return apart(step, self._asking.context, env)
+            return apart(step, self._client.context, env)
         finally:
-            with self._turn:
+            with self._slot_lock:
                 self._slot = None
 
-    def _tell(self, outcome: Outcome) -> None:
-        """Send what is left of the logs, then how it ended; what is little goes with that."""
+    def _send_outcome(self, outcome: Outcome) -> None:
+        """Send the rest of the logs and then the outcome, which contains small last chunks."""
         samples = outcome.ended.usage.samples
-        files = [*self._growing]
+        files = [*self._logs]
         if samples is not None:
             files.append(ChunkSender("samples", samples))
-        few = send_rest(files, self.id, lambda piece: self._asking.ask(PIECE, piece))
-        self._asking.ask(DONE, msgspec.structs.replace(outcome, pieces=few))
-        self.told(few)
+        last_chunks = send_rest(files, self.id, lambda chunk: self._client.ask(CHUNK, chunk))
+        self._client.ask(OUTCOME, msgspec.structs.replace(outcome, chunks=last_chunks))
+        self.acknowledge(last_chunks)
 
-    def _obey(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
-        """Do what is asked for after the body, until the session lets it go."""
+    def _run_follow_ups(self, step: Step, env: Environment, outcome: Outcome, folder: Path) -> None:
+        """Execute follow-ups until the session releases the worker."""
         with contextlib.suppress(RequestRefused):
-            while (told := self._asking.ask(NEXT)) is not None:
-                if not told:
+            while (message := self._client.ask(FOLLOW_UP)) is not None:
+                if not message:
                     continue
-                order = read(told, FollowUp)
-                if order.patterns is None:
-                    done = self._checked(order, step, env, outcome)
+                follow_up = read(message, FollowUp)
+                if follow_up.patterns is None:
+                    reply = self._check(follow_up, step, env, outcome)
                 else:
-                    done = self._copied(order, env, folder / "copies")
+                    reply = self._copy(follow_up, env, folder / "copies")
                 try:
-                    self._asking.ask(DID, done)
+                    self._client.ask(FOLLOW_UP_REPLY, reply)
                 except RequestRefused as error:
-                    self._asking.ask(DID, FollowUpReply(error=str(error)))
+                    self._client.ask(FOLLOW_UP_REPLY, FollowUpReply(error=str(error)))
 
-    def _checked(
-        self, order: FollowUp, step: Step, env: Environment, outcome: Outcome
+    def _check(
+        self, follow_up: FollowUp, step: Step, env: Environment, outcome: Outcome
     ) -> FollowUpReply:
-        criterion, ended = criterion_of(order), outcome.ended
-        context = self._asking.context
+        criterion, ended = criterion_of(follow_up), outcome.ended
+        context = self._client.context
         searches = Searches(env.slot, env.seconds_for(step.timeout))
         evidence = Evidence(
-            step, context, ended, outcome.began, env.root, outcome.before, searches=searches
+            step,
+            context,
+            ended,
+            outcome.started_at,
+            env.root,
+            outcome.files_before,
+            searches=searches,
         )
         try:
             if criterion.name == "files":
                 searches.ahead(criteria_files.queries(criterion, evidence))
             return FollowUpReply(verdicts=tuple(check.CHECKS[criterion.name](criterion, evidence)))
         except SearchTimeout as error:
-            return FollowUpReply(error=str(error), late=error.place)
+            return FollowUpReply(error=str(error), timed_out_at=error.place)
         except Exception as error:  # noqa: BLE001
             return FollowUpReply(error=f"{type(error).__name__}: {error}")
 
-    def _copied(self, order: FollowUp, env: Environment, into: Path) -> FollowUpReply:
-        kept = artifacts.collected(
-            order.patterns or (), msgspec.structs.replace(env, artifacts=into)
+    def _copy(self, follow_up: FollowUp, env: Environment, into: Path) -> FollowUpReply:
+        copied = artifacts.collected(
+            follow_up.patterns or (), msgspec.structs.replace(env, artifacts=into)
         )
-        found, modified = [], []
-        for one in kept.artifacts:
-            name = str(Path(one.path).relative_to(into))
-            with open(one.path, "rb") as file:
-                while data := file.read(LARGEST):
+        copies, modified = [], []
+        for artifact in copied.artifacts:
+            name = str(Path(artifact.path).relative_to(into))
+            with open(artifact.path, "rb") as file:
+                while data := file.read(MAX_CHUNK):
                     at = file.tell() - len(data)
                     try:
-                        self._asking.ask(PIECE, Chunk(self.id, f"{COPIES}{name}", at, data))
+                        self._client.ask(CHUNK, Chunk(self.id, f"{COPY_PREFIX}{name}", at, data))
                     except RequestRefused as error:
                         return FollowUpReply(error=str(error))
-            found.append(msgspec.structs.replace(one, path=name))
-            modified.append(os.stat(one.path).st_mtime_ns)
+            copies.append(msgspec.structs.replace(artifact, path=name))
+            modified.append(os.stat(artifact.path).st_mtime_ns)
         return FollowUpReply(
-            artifacts=tuple(found), modified=tuple(modified), warnings=kept.warnings
+            artifacts=tuple(copies), modified=tuple(modified), warnings=copied.warnings
         )
 
-    def _tell_of(self, error: Exception) -> None:
-        """Tell of what kept this worker from running it; where its end is told, that counts."""
+    def _report_error(self, error: Exception) -> None:
+        """Report why this worker could not run it; an outcome that was reported before counts."""
         reason = f"the worker cannot run it: {type(error).__name__}: {error}"
         ended = Ended(usage=Usage(seconds=0.0), failure=Failure(kind="crash", reason=reason))
         with contextlib.suppress(OSError, OrchestratorError):
             try:
-                self._tell(Outcome(ended=ended))
-            except RequestRefused:  # its logs are not taken
-                self._asking.ask(DONE, Outcome(ended=ended))
+                self._send_outcome(Outcome(ended=ended))
+            except RequestRefused:  # the session refuses its logs
+                self._client.ask(OUTCOME, Outcome(ended=ended))

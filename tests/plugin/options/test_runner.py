@@ -218,6 +218,6 @@ def test_a_project_whose_path_is_not_utf8_has_no_workers_of_dask(project: Projec
 
     assert (ended.returncode, ended.stderr.decode()) == (
         pytest.ExitCode.USAGE_ERROR,
-        "ERROR: --recipe-dask: workers are told paths in UTF-8, and that of this project is not: "
+        "ERROR: --recipe-dask: workers need paths in UTF-8, and that of this project is not: "
         rf"{project.path}/p\xff" + "\n\n",
     )
