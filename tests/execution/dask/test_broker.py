@@ -1,4 +1,4 @@
-"""A try of a step that runs elsewhere: claimed once, ended once, whatever happens meanwhile."""
+"""A remote attempt is claimed once and has one outcome, in any sequence of events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pytest_orchestrator.core.result import Ended, Usage
 from pytest_orchestrator.execution.dask.broker import AttemptBroker, RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.chunks import ChunkSender, send_rest
 from pytest_orchestrator.execution.dask.messages import (
-    BEAT,
+    CHUNK,
     CLAIM,
-    DONE,
-    NEXT,
-    PIECE,
+    FOLLOW_UP,
+    HEARTBEAT,
+    OUTCOME,
     SILENCE,
     Chunk,
     ClaimRequest,
@@ -58,7 +58,7 @@ TERMS = SessionConfig(
 
 
 class Door:
-    """Lets those in who have a token, without a network."""
+    """Fake of a Context server: a table of tokens without a network."""
 
     address = "127.0.0.1:1"
 
@@ -79,169 +79,170 @@ class Door:
 
 
 class Scene:
-    """A ticket at a desk, and workers who ask for it."""
+    """An attempt in a broker, and workers that send requests for it."""
 
     def __init__(self, bench: Bench) -> None:
-        self.door = Door()
-        self.desk = AttemptBroker(self.door, TERMS)
+        self.server = Door()
+        self.broker = AttemptBroker(self.server, TERMS)
         self.step, self.env = bench.shell_step("true"), bench.env
         self.context = Context()
-        self.ticket = self.desk.issue(self.step, self.context, self.env)
-        self.token = self.ticket.token
+        self.attempt = self.broker.issue(self.step, self.context, self.env)
+        self.token = self.attempt.token
         self.withdrawn: list[bool] = []
 
-    def errand(self) -> Submission:
-        return Submission(self.step, self.env, self.ticket, lambda: self.withdrawn.append(True))
+    def submission(self) -> Submission:
+        return Submission(self.step, self.env, self.attempt, lambda: self.withdrawn.append(True))
 
-    def claim(self, worker: str, key: str = "1", beats: int = 0) -> Reply:
-        return self.door.ask(self.token, CLAIM, plain(_claim(worker, key, beats)))
+    def claim(self, worker: str, key: str = "1", last_heartbeat: int = 0) -> Reply:
+        return self.server.ask(self.token, CLAIM, plain(_claim(worker, key, last_heartbeat)))
 
-    def tell(self, seconds: float) -> Reply:
+    def report(self, seconds: float) -> Reply:
         outcome = Outcome(ended=Ended(usage=Usage(seconds=seconds)))
-        return self.door.ask(self.token, DONE, plain(outcome))
+        return self.server.ask(self.token, OUTCOME, plain(outcome))
 
     def print(self, data: bytes, at: int = 0, stream: str = "stdout") -> Reply:
-        piece = Chunk(self.ticket.id, stream, at, data)
-        return self.door.ask(self.token, PIECE, plain(piece))
+        chunk = Chunk(self.attempt.id, stream, at, data)
+        return self.server.ask(self.token, CHUNK, plain(chunk))
 
     def beat(self, worker: str, number: int, *running: str) -> HeartbeatReply:
-        pulse = self.desk.stay(_claim(worker)).token
-        reply = self.door.ask(pulse, BEAT, plain(Heartbeat(number, running)))
+        token = self.broker.session_of(_claim(worker)).token
+        reply = self.server.ask(token, HEARTBEAT, plain(Heartbeat(number, running)))
         assert reply.ok, reply.error
         return read(reply.value, HeartbeatReply)
 
-    def look(self) -> None:
-        self.ticket.wait_until(time.monotonic() + 0.1)
+    def check(self) -> None:
+        self.attempt.wait_until(time.monotonic() + 0.1)
 
     def silence(self, worker: str, seconds: float) -> None:
-        self.desk.stay(_claim(worker)).heard -= seconds
+        self.broker.session_of(_claim(worker)).last_seen -= seconds
 
 
-def _claim(worker: str, key: str = "1", beats: int = 0) -> ClaimRequest:
-    return ClaimRequest(worker, f"host-of-{worker}", f"stay-of-{worker}", key, beats)
+def _claim(worker: str, key: str = "1", last_heartbeat: int = 0) -> ClaimRequest:
+    return ClaimRequest(worker, f"host-of-{worker}", f"agent-of-{worker}", key, last_heartbeat)
 
 
 @pytest.fixture
 def scene(bench: Bench) -> Scene:
-    """A ticket that nobody has claimed."""
+    """An attempt that no worker has claimed."""
     return Scene(bench)
 
 
-def test_whoever_looks_while_a_new_worker_claims_it_takes_nobody_for_lost(
+def test_a_check_during_the_first_claim_of_a_worker_finds_no_lost_worker(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scene.desk.stay
+    real = scene.broker.session_of
 
-    def stay(claim: ClaimRequest) -> Any:
-        scene.look()
+    def session_of(claim: ClaimRequest) -> Any:
+        scene.check()
         return real(claim)
 
-    monkeypatch.setattr(scene.desk, "stay", stay)
+    monkeypatch.setattr(scene.broker, "session_of", session_of)
 
     assert scene.claim("a").ok
 
 
-def test_it_is_claimed_once_and_whoever_did_not_hear_so_may_ask_again(scene: Scene) -> None:
+def test_an_attempt_is_claimed_once_and_the_claim_may_be_repeated(scene: Scene) -> None:
     assert scene.claim("a").ok
     assert scene.claim("a").ok
     again, other = scene.claim("a", key="2"), scene.claim("b")
 
     assert [again.error, other.error] == ["it was claimed by worker a"] * 2
-    assert [one.worker for one in scene.ticket.refused] == ["a", "b"]
+    assert [one.worker for one in scene.attempt.refused] == ["a", "b"]
 
 
-def test_what_was_told_to_be_lost_is_neither_claimed_nor_ended_any_more(scene: Scene) -> None:
+def test_a_lost_attempt_accepts_no_claim_and_no_outcome(scene: Scene) -> None:
     scene.claim("a")
     scene.silence("a", SILENCE + 1)
     with pytest.raises(
         WorkerLost, match=r"^worker a on host-of-a was lost: it was not heard for \d+ s$"
     ):
-        scene.ticket.wait()
+        scene.attempt.wait()
 
-    assert scene.claim("a").error == "it is not to run any more"  # it has got no answer until now
-    assert scene.tell(1.0).ok
+    # The first reply to the claim was lost, so the worker repeats it.
+    assert scene.claim("a").error == "it is not to run any more"
+    assert scene.report(1.0).ok
     with pytest.raises(WorkerLost):
-        scene.ticket.wait()
+        scene.attempt.wait()
 
 
-def test_a_scheduler_that_gave_its_worker_up_makes_the_wait_short(scene: Scene) -> None:
+def test_a_worker_that_the_scheduler_gave_up_is_lost_sooner(scene: Scene) -> None:
     scene.claim("a")
     scene.silence("a", 4.0)
-    scene.look()  # it may come back
+    scene.check()  # the worker is not lost yet
 
-    scene.ticket.give_up()
+    scene.attempt.give_up()
 
     with pytest.raises(WorkerLost, match=r"was not heard for \d+ s"):
-        scene.ticket.wait()
+        scene.attempt.wait()
 
 
-def test_the_first_end_that_is_told_counts(scene: Scene) -> None:
+def test_the_first_reported_outcome_counts(scene: Scene) -> None:
     scene.claim("a")
-    assert scene.tell(1.0).ok
-    assert scene.tell(2.0).ok  # it has not heard the answer
+    assert scene.report(1.0).ok
+    assert scene.report(2.0).ok  # the reply to the first one was lost
     scene.silence("a", SILENCE + 1)
 
-    assert scene.ticket.wait().ended.usage.seconds == 1.0
+    assert scene.attempt.wait().ended.usage.seconds == 1.0
 
 
-def test_a_beat_from_before_a_claim_does_not_lose_it(scene: Scene) -> None:
-    scene.claim("a", beats=7)
+def test_a_heartbeat_sent_before_a_claim_does_not_lose_the_attempt(scene: Scene) -> None:
+    scene.claim("a", last_heartbeat=7)
 
-    scene.beat("a", 7)  # made before, and held up by the network
-    assert scene.tell(1.0).ok
-    assert scene.ticket.wait().ended.usage.seconds == 1.0
+    scene.beat("a", 7)  # sent before the claim, and delayed by the network
+    assert scene.report(1.0).ok
+    assert scene.attempt.wait().ended.usage.seconds == 1.0
 
 
-def test_a_process_that_does_not_know_of_it_has_lost_it(scene: Scene) -> None:
-    scene.claim("a", beats=7)
-    scene.beat("a", 8, scene.ticket.id)
-    scene.look()
+def test_a_heartbeat_that_does_not_name_an_attempt_loses_it(scene: Scene) -> None:
+    scene.claim("a", last_heartbeat=7)
+    scene.beat("a", 8, scene.attempt.id)
+    scene.check()
 
     scene.beat("a", 9)
 
     with pytest.raises(WorkerLost, match=r"^worker a on host-of-a has lost it$"):
-        scene.ticket.wait()
+        scene.attempt.wait()
 
 
-def test_what_nobody_waits_for_is_ended_where_it_runs(scene: Scene) -> None:
+def test_a_closed_attempt_is_ended_on_its_worker(scene: Scene) -> None:
     scene.claim("a")
-    scene.ticket.close()
+    scene.attempt.close()
 
-    answer = scene.beat("a", 1, scene.ticket.id)
+    answer = scene.beat("a", 1, scene.attempt.id)
 
-    assert answer.end == {scene.ticket.id: True}
+    assert answer.end == {scene.attempt.id: True}
     assert scene.claim("a").error == "the token is wrong or was not given"
 
 
-def test_an_end_that_is_wanted_goes_with_the_next_beat(scene: Scene) -> None:
+def test_a_cancellation_is_sent_with_the_next_heartbeat_reply(scene: Scene) -> None:
     scene.claim("a")
-    errand = scene.errand()
-    errand.cancel(at_once=False, late=False)
+    submission = scene.submission()
+    submission.cancel(at_once=False, late=False)
 
-    assert scene.beat("a", 1, scene.ticket.id).end == {scene.ticket.id: False}
-    errand.cancel(at_once=True, late=False)
-    assert scene.beat("a", 2, scene.ticket.id).end == {scene.ticket.id: True}
+    assert scene.beat("a", 1, scene.attempt.id).end == {scene.attempt.id: False}
+    submission.cancel(at_once=True, late=False)
+    assert scene.beat("a", 2, scene.attempt.id).end == {scene.attempt.id: True}
     assert scene.withdrawn == []
 
-    errand.cancel(at_once=False, late=True)  # it does not hear
+    submission.cancel(at_once=False, late=True)  # the cancellations had no effect
 
-    failure = errand.result().failure
+    failure = submission.result().failure
     assert failure is not None
     assert (failure.kind, scene.withdrawn) == ("interrupted", [True])
 
 
-def test_what_is_ended_before_its_claim_is_not_claimed(scene: Scene) -> None:
-    errand = scene.errand()
+def test_an_attempt_cancelled_before_its_claim_cannot_be_claimed(scene: Scene) -> None:
+    submission = scene.submission()
 
-    errand.cancel(at_once=False, late=False)
+    submission.cancel(at_once=False, late=False)
 
-    failure = errand.result().failure
+    failure = submission.result().failure
     assert failure is not None
     assert (failure.kind, scene.withdrawn) == ("interrupted", [True])
     assert scene.claim("a").error == "it is not to run any more"
 
 
-def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
+def test_chunks_arrive_in_any_order_until_the_log_is_complete(
     scene: Scene,
 ) -> None:
     scene.claim("a")
@@ -249,9 +250,9 @@ def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
         assert scene.print(data, at).ok
     log = Path(scene.env.log("s", "stdout") or "")
     assert log.read_bytes() == b"abcdef"
-    scene.tell(1.0)
+    scene.report(1.0)
 
-    assert scene.print(b"abc").ok  # from before it was masked
+    assert scene.print(b"abc").ok  # a late chunk that is not masked
 
     log.write_bytes(b"******")
     assert scene.print(b"abc").ok
@@ -261,48 +262,48 @@ def test_pieces_come_in_any_order_and_none_once_the_log_is_whole(
     )
 
 
-def test_the_last_bytes_of_a_log_come_with_its_end(scene: Scene) -> None:
+def test_the_outcome_contains_the_last_bytes_of_a_log(scene: Scene) -> None:
     scene.claim("a")
     assert scene.print(b"abc").ok
-    last = (Chunk(scene.ticket.id, "stdout", 3, b"def"),)
-    outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), pieces=last)
+    last = (Chunk(scene.attempt.id, "stdout", 3, b"def"),)
+    outcome = Outcome(ended=Ended(usage=Usage(seconds=1.0)), chunks=last)
 
-    assert scene.door.ask(scene.token, DONE, plain(outcome)).ok
+    assert scene.server.ask(scene.token, OUTCOME, plain(outcome)).ok
 
     assert Path(scene.env.log("s", "stdout") or "").read_bytes() == b"abcdef"
 
 
-def test_of_files_that_grow_no_more_the_last_few_bytes_are_kept_back(tmp_path: Path) -> None:
+def test_small_last_chunks_are_left_for_the_next_message(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 3))
     (tmp_path / "short").write_bytes(b"abc")
     sent: list[Chunk] = []
     files = [ChunkSender(name, str(tmp_path / name)) for name in ("long", "short", "none")]
 
-    few = send_rest(files, "t", sent.append)
+    last_chunks = send_rest(files, "t", sent.append)
 
     assert [(one.stream, one.at, len(one.data)) for one in sent] == [("long", 0, 1 << 20)]
-    assert few == (Chunk("t", "long", 1 << 20, b"xxx"), Chunk("t", "short", 0, b"abc"))
-    assert send_rest(files, "t", sent.append) == few  # nobody has said that they arrived
-    for file, piece in zip(files, few, strict=False):
-        file.told(piece)
+    assert last_chunks == (Chunk("t", "long", 1 << 20, b"xxx"), Chunk("t", "short", 0, b"abc"))
+    assert send_rest(files, "t", sent.append) == last_chunks  # they are not acknowledged yet
+    for file, chunk in zip(files, last_chunks, strict=False):
+        file.acknowledge(chunk)
     assert send_rest(files, "t", sent.append) == ()
     assert len(sent) == 1
 
 
-def test_a_worker_waits_for_orders_until_it_may_go(scene: Scene) -> None:
+def test_a_worker_waits_for_follow_ups_until_it_is_released(scene: Scene) -> None:
     scene.claim("a")
-    scene.tell(1.0)
-    scene.ticket.lose("the run is over")
+    scene.report(1.0)
+    scene.attempt.lose("the run is over")
 
-    assert scene.door.ask(scene.token, NEXT).value is None
+    assert scene.server.ask(scene.token, FOLLOW_UP).value is None
 
 
 EVENTS = st.one_of(
     st.tuples(st.just("claim"), st.sampled_from("abc"), st.sampled_from("12")),
-    st.tuples(st.just("tell"), st.integers(0, 9)),
+    st.tuples(st.just("report"), st.integers(0, 9)),
     st.tuples(st.just("beat"), st.sampled_from("abc"), st.booleans()),
     st.tuples(st.just("dies"), st.sampled_from("abc")),
-    st.tuples(st.sampled_from(["give up", "lose", "end", "late", "look", "close"])),
+    st.tuples(st.sampled_from(["give up", "lose", "end", "late", "check", "close"])),
 )
 
 
@@ -312,56 +313,56 @@ EVENTS = st.one_of(
     deadline=None,
     max_examples=150,
 )
-def test_a_body_runs_once_at_most_and_ends_in_one_way(
+def test_step_code_runs_at_most_once_and_has_one_outcome(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, events: list[tuple[Any, ...]]
 ) -> None:
     monkeypatch.setattr("pytest_orchestrator.execution.dask.broker.LONG_POLL", 0.0)
-    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._LOOK", 0.0)
-    scene, beats = Scene(bench), 0
-    bodies: set[tuple[str, str]] = set()
+    monkeypatch.setattr("pytest_orchestrator.execution.dask.broker._CHECK_INTERVAL", 0.0)
+    scene, last_heartbeat = Scene(bench), 0
+    runs: set[tuple[str, str]] = set()
     ends: set[str] = set()
-    for what, *about in events:
-        match what:
+    for event, *arguments in events:
+        match event:
             case "claim":
-                reply = scene.claim(about[0], about[1], beats)
-                assert not (ends and reply.ok), "claimed after its end was told"
-                bodies |= {tuple(about)} if reply.ok else set()
-            case "tell" if bodies:
-                scene.tell(about[0])
+                reply = scene.claim(arguments[0], arguments[1], last_heartbeat)
+                assert not (ends and reply.ok), "claimed after its outcome was reported"
+                runs |= {tuple(arguments)} if reply.ok else set()
+            case "report" if runs:
+                scene.report(arguments[0])
             case "beat":
-                beats += 1
-                known = {(about[0], key) for key in "12"} & bodies
-                running = [scene.ticket.id] if known and about[1] else []
-                scene.beat(about[0], beats, *running)
+                last_heartbeat += 1
+                claimed = {(arguments[0], key) for key in "12"} & runs
+                running = [scene.attempt.id] if claimed and arguments[1] else []
+                scene.beat(arguments[0], last_heartbeat, *running)
             case "dies":
-                scene.silence(about[0], SILENCE + 1)
+                scene.silence(arguments[0], SILENCE + 1)
             case "give up":
-                scene.ticket.give_up()
+                scene.attempt.give_up()
             case "lose":
-                scene.ticket.lose("nobody is left")
+                scene.attempt.lose("no worker is left")
             case "end" | "late":
-                scene.errand().cancel(at_once=False, late=what == "late")
+                scene.submission().cancel(at_once=False, late=event == "late")
             case "close" if ends:
-                scene.ticket.close()
-        ends |= _seen(scene.ticket)
-    scene.ticket.lose("the run is over")
-    ends |= _seen(scene.ticket, scene.ticket.wait)
+                scene.attempt.close()
+        ends |= _seen(scene.attempt)
+    scene.attempt.lose("the run is over")
+    ends |= _seen(scene.attempt, scene.attempt.wait)
 
-    assert len(bodies) <= 1
+    assert len(runs) <= 1
     assert len(ends) == 1
 
 
-def _seen(ticket: RemoteAttempt, wait: Callable[[], object] | None = None) -> set[str]:
-    """Look once at how it ended; nothing where that is not known."""
+def _seen(attempt: RemoteAttempt, wait: Callable[[], object] | None = None) -> set[str]:
+    """Return the outcome or the loss of an attempt; empty if it has not ended."""
     try:
-        (wait or (lambda: ticket.wait_until(time.monotonic() + 0.001)))()
+        (wait or (lambda: attempt.wait_until(time.monotonic() + 0.001)))()
     except WorkerLost as lost:
         return {str(lost)}
-    return set() if ticket.outcome is None else {str(ticket.outcome.ended.usage.seconds)}
+    return set() if attempt.outcome is None else {str(attempt.outcome.ended.usage.seconds)}
 
 
-def _told(scene: Scene) -> None:
-    scene.tell(1.0)
+def _reported(scene: Scene) -> None:
+    scene.report(1.0)
 
 
 def _silent(scene: Scene) -> None:
@@ -374,19 +375,25 @@ def _unknown(scene: Scene) -> None:
 
 def _given_up(scene: Scene) -> None:
     scene.silence("a", 4.0)
-    scene.ticket.give_up()
+    scene.attempt.give_up()
 
 
-def _does_not_hear(scene: Scene) -> None:
-    scene.ticket.end(at_once=True)
-    scene.ticket.lose("it was ended")
+def _not_responding(scene: Scene) -> None:
+    scene.attempt.end(at_once=True)
+    scene.attempt.lose("it was ended")
 
 
 @pytest.mark.parametrize(
     ("end", "is_over"),
-    [(_told, True), (_silent, True), (_unknown, True), (_given_up, False), (_does_not_hear, False)],
+    [
+        (_reported, True),
+        (_silent, True),
+        (_unknown, True),
+        (_given_up, False),
+        (_not_responding, False),
+    ],
 )
-def test_its_locks_are_free_once_nothing_of_its_body_can_run(
+def test_locks_are_free_when_the_step_code_cannot_run_any_more(
     bench: Bench,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -400,10 +407,10 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
     assert held is not None
     bench.surroundings(locks=held.filenos())
     scene = Scene(bench)
-    scene.claim("a", beats=7)
+    scene.claim("a", last_heartbeat=7)
     end(scene)
 
-    scene.errand().result()
+    scene.submission().result()
     (file,) = held.filenos()
     assert (lock_file.seconds_lost_attempt_may_run(file) > 0) is not is_over
     held.release()
@@ -415,27 +422,27 @@ def test_its_locks_are_free_once_nothing_of_its_body_can_run(
         again.release()
 
 
-def test_a_worker_is_waited_for_that_ends_a_body_though_the_scheduler_is_lost(
+def test_a_worker_may_end_its_attempt_after_the_scheduler_is_lost(
     scene: Scene,
 ) -> None:
     lost = "the scheduler at tcp://bench-0:8786 was lost"
     scene.claim("a")
 
     def worker() -> None:
-        while not scene.beat("a", 1, scene.ticket.id).end:
+        while not scene.beat("a", 1, scene.attempt.id).end:
             pass
-        scene.tell(1.0)
+        scene.report(1.0)
 
     thread = threading.Thread(target=worker)
     thread.start()
-    scene.desk.cut_off = lambda: lost
+    scene.broker.cut_off = lambda: lost
     with pytest.raises(KeyboardInterrupt, match=lost):
-        scene.errand().result()
-    is_over = scene.ticket.is_over
+        scene.submission().result()
+    is_over = scene.attempt.is_over
     thread.join()
 
     assert is_over
 
 
-def test_who_is_gone_for_good_is_silent_for_no_longer_than_its_locks_are_kept() -> None:
+def test_locks_are_kept_at_least_until_a_silent_worker_is_lost() -> None:
     assert lock_file.REMOTE_GRACE >= SILENCE

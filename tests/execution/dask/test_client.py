@@ -1,4 +1,4 @@
-"""What is asked of the session is done once, whichever connections are cut in the middle of it."""
+"""A request to the session is executed once, although connections break during it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_orchestrator.execution.dask import client
 from pytest_orchestrator.execution.dask.agent import WorkerAgent
 from pytest_orchestrator.execution.dask.broker import AttemptBroker
 from pytest_orchestrator.execution.dask.client import BrokerClient
-from pytest_orchestrator.execution.dask.messages import ONCE, NumberedRequest
+from pytest_orchestrator.execution.dask.messages import NUMBERED, NumberedRequest
 from tests.execution.dask.test_broker import TERMS
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
 RESET = struct.pack("ii", 1, 0)
-"""Of SO_LINGER: what is closed is reset."""
+"""Value of SO_LINGER with which a closed connection is reset."""
 
 
-class Wire:
-    """What lies between, and resets connections: some before a request, some before its answer."""
+class BreakingProxy:
+    """Proxy that resets connections: some before a request, some before its reply."""
 
     def __init__(self, to: str) -> None:
         host, port = to.split(":")
@@ -46,7 +46,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)  # or its thread would wait on
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes its thread
         self._listener.close()
 
     def _accept(self) -> None:
@@ -57,14 +57,14 @@ class Wire:
 
     def _carry(self, near: socket.socket) -> None:
         with near, socket.create_connection(self._to) as far:
-            asked, told = near.makefile("rb"), far.makefile("rb")
-            with asked, told:
-                for line in asked:
-                    cut = self.cuts.pop(0) if self.cuts and b'"once"' in line else ""
+            requests, replies = near.makefile("rb"), far.makefile("rb")
+            with requests, replies:
+                for line in requests:
+                    cut = self.cuts.pop(0) if self.cuts and b'"numbered"' in line else ""
                     answer = b""
                     if cut != "before":
                         far.sendall(line)
-                        answer = told.readline()
+                        answer = replies.readline()
                     if cut:
                         self.cut += 1
                         near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -89,25 +89,25 @@ def server(context: Context) -> Iterator[Server]:
 
 
 @pytest.fixture
-def ticket(bench: Bench, server: Server, context: Context) -> RemoteAttempt:
+def attempt(bench: Bench, server: Server, context: Context) -> RemoteAttempt:
     return AttemptBroker(server, TERMS).issue(bench.shell_step("true"), context, bench.env)
 
 
 @pytest.fixture
-def wire(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def breaking_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakingProxy]:
     monkeypatch.setattr(client, "_PAUSE", 0.0)
-    wire = Wire(server.address)
-    yield wire
-    wire.close()
+    breaking_proxy = BreakingProxy(server.address)
+    yield breaking_proxy
+    breaking_proxy.close()
 
 
 @pytest.fixture
-def asked(ticket: RemoteAttempt, wire: Wire) -> Iterator[BrokerClient]:
-    stay = WorkerAgent("s")
-    stay.address = wire.address
-    asked = BrokerClient(stay, ticket.token)
-    yield asked
-    asked.close()
+def broker_client(attempt: RemoteAttempt, breaking_proxy: BreakingProxy) -> Iterator[BrokerClient]:
+    agent = WorkerAgent("s")
+    agent.address = breaking_proxy.address
+    broker_client = BrokerClient(agent, attempt.token)
+    yield broker_client
+    broker_client.close()
 
 
 CALLS: list[Callable[[Context], Any]] = [
@@ -123,44 +123,49 @@ CALLS: list[Callable[[Context], Any]] = [
 
 
 @pytest.mark.parametrize("cuts", [["before"], ["after"], ["before", "after", "after", ""]])
-def test_a_change_is_made_once_though_connections_are_cut(
-    asked: BrokerClient, wire: Wire, changes: list[Change], cuts: list[str]
+def test_a_change_is_made_once_although_connections_break(
+    broker_client: BrokerClient,
+    breaking_proxy: BreakingProxy,
+    changes: list[Change],
+    cuts: list[str],
 ) -> None:
     here: list[Change] = []
     alone = Context().bound("s", here.append)
     for call in CALLS:
-        wire.cuts = [*cuts, ""]
-        assert call(asked.context) == call(alone)
+        breaking_proxy.cuts = [*cuts, ""]
+        assert call(broker_client.context) == call(alone)
 
-    assert wire.cut == len(CALLS) * len([cut for cut in cuts if cut])
-    assert [one.as_dict() | {"ts": ""} for one in changes] == [
-        one.as_dict() | {"ts": ""} for one in here
+    assert breaking_proxy.cut == len(CALLS) * len([cut for cut in cuts if cut])
+    assert [change.as_dict() | {"ts": ""} for change in changes] == [
+        change.as_dict() | {"ts": ""} for change in here
     ]
 
 
-def test_what_is_refused_is_refused_once_in_the_same_words(asked: BrokerClient, wire: Wire) -> None:
-    wire.cuts = ["after"]
+def test_an_error_has_the_same_text_although_the_connection_breaks(
+    broker_client: BrokerClient, breaking_proxy: BreakingProxy
+) -> None:
+    breaking_proxy.cuts = ["after"]
     with pytest.raises(ContextKeyError, match="volts"):
-        asked.context["volts"]
-    wire.cuts = ["after"]
-    asked.context.set("text", "a")
+        broker_client.context["volts"]
+    breaking_proxy.cuts = ["after"]
+    broker_client.context.set("text", "a")
     with pytest.raises(ContextTypeError, match="text"):
-        asked.context.increment("text")
+        broker_client.context.increment("text")
 
-    assert wire.cut == 2
+    assert breaking_proxy.cut == 2
 
 
-def test_what_comes_late_by_a_connection_that_was_given_up_changes_nothing(
-    ticket: RemoteAttempt, context: Context
+def test_a_late_request_of_a_closed_connection_changes_nothing(
+    attempt: RemoteAttempt, context: Context
 ) -> None:
     first, second = (
         Request(
-            op=ONCE,
+            op=NUMBERED,
             value=msgspec.to_builtins(NumberedRequest(number, Request(op="increment", path="n"))),
         )
         for number in (1, 2)
     )
-    assert [ticket.answered(one).ok for one in (first, second, second, first)] == [
+    assert [attempt.answered(request).ok for request in (first, second, second, first)] == [
         True,
         True,
         True,
@@ -169,26 +174,26 @@ def test_what_comes_late_by_a_connection_that_was_given_up_changes_nothing(
     assert context["n"] == 2
 
 
-def test_what_is_too_much_for_a_request_is_not_sent(
-    asked: BrokerClient, wire: Wire, monkeypatch: pytest.MonkeyPatch
+def test_a_too_long_request_is_not_sent(
+    broker_client: BrokerClient, breaking_proxy: BreakingProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LARGEST", 1000)
+    monkeypatch.setattr(client, "_MAX_VALUE", 1000)
     with pytest.raises(RequestRefused, match="a request of more than 1,000 bytes"):
-        asked.context.set("text", "x" * 1000)
-    asked.context.set("text", "x")
+        broker_client.context.set("text", "x" * 1000)
+    broker_client.context.set("text", "x")
 
-    assert wire.cut == 0
+    assert breaking_proxy.cut == 0
 
 
-def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: RemoteAttempt) -> None:
-    hung_up: list[bool] = []
+def test_shut_down_works_while_the_connection_is_being_replaced(attempt: RemoteAttempt) -> None:
+    shut_downs: list[bool] = []
 
     class Link:
         def shut_down(self) -> None:
-            hung_up.append(True)
+            shut_downs.append(True)
 
     class Losing(BrokerClient):
-        links: ClassVar[list[Any]] = [None, Link()]  # the last one is seen first
+        links: ClassVar[list[Any]] = [None, Link()]  # the last one is read first
 
         @property
         def _link(self) -> Any:
@@ -198,6 +203,6 @@ def test_to_hang_up_is_possible_while_a_connection_is_given_up(ticket: RemoteAtt
         def _link(self, link: Any) -> None:
             pass
 
-    Losing(WorkerAgent("s"), ticket.token).shut_down()
+    Losing(WorkerAgent("s"), attempt.token).shut_down()
 
-    assert hung_up == [True]
+    assert shut_downs == [True]

@@ -1,4 +1,4 @@
-"""A worker's process asks a session over few connections, whatever the number of its tries."""
+"""A worker process uses few connections to a session, for any number of attempts."""
 
 from __future__ import annotations
 
@@ -39,89 +39,91 @@ def link(server: Server) -> Iterator[RemoteContext]:
 
 
 @pytest.fixture
-def desk(bench: Bench, server: Server) -> Iterator[AttemptBroker]:
+def broker(bench: Bench, server: Server) -> Iterator[AttemptBroker]:
     root = str(bench.root)
     manner = Manner(cwd=root, sys_path=[], log_level=30)
-    terms = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
-    desk = AttemptBroker(server, terms)
-    yield desk
-    desk.close()
+    session_config = msgspec.structs.replace(TERMS, session=root, root=root, manner=manner)
+    broker = AttemptBroker(server, session_config)
+    yield broker
+    broker.close()
     for thread in threading.enumerate():
-        if thread.name == "session pulse":
+        if thread.name == "session-heartbeat":
             thread.join(20.0)
 
 
-def test_all_tries_of_a_process_share_connections(
-    bench: Bench, desk: AttemptBroker, monkeypatch: pytest.MonkeyPatch
+def test_attempts_of_a_process_share_a_connection(
+    bench: Bench, broker: AttemptBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[object] = []
-    port = int(desk.address.rpartition(":")[2])
+    port = int(broker.address.rpartition(":")[2])
     connect = socket.create_connection
 
     def counted(address: Any, **how: Any) -> socket.socket:
-        if address[1] == port:  # who asks a session of another test may not have ended yet
+        if address[1] == port:  # a thread of another test may still connect to its own session
             made.append(address)
         return connect(address, **how)
 
     monkeypatch.setattr(socket, "create_connection", counted)
     for number in range(5):
-        ticket = desk.issue(bench.shell_step(f"echo {number}", parse="text"), Context(), bench.env)
-        perform(ticket.work, "a")
-        assert ticket.wait().ended.failure is None
-        ticket.close()
+        attempt = broker.issue(
+            bench.shell_step(f"echo {number}", parse="text"), Context(), bench.env
+        )
+        perform(attempt.ref, "a")
+        assert attempt.wait().ended.failure is None
+        attempt.close()
 
-    assert len(made) == 2  # one of the tries, one of the pulse
+    assert len(made) == 2  # one for the attempts, one for the heartbeats
 
 
-def test_one_that_a_refusal_has_ended_is_not_used_again(bench: Bench, desk: AttemptBroker) -> None:
+def test_a_refused_connection_is_not_used_again(bench: Bench, broker: AttemptBroker) -> None:
     first, gone, last = (
-        desk.issue(bench.shell_step("true", parse="text"), Context(), bench.env) for _ in range(3)
+        broker.issue(bench.shell_step("true", parse="text"), Context(), bench.env) for _ in range(3)
     )
-    perform(first.work, "a")
+    perform(first.ref, "a")
     gone.close()
     with pytest.raises(NotClaimed, match="the token is wrong"):
-        perform(gone.work, "a")
+        perform(gone.ref, "a")
 
-    perform(last.work, "a")
+    perform(last.ref, "a")
 
     assert last.wait().ended.failure is None
 
 
-def test_whoever_takes_one_shows_a_token_of_his_own(server: Server, link: RemoteContext) -> None:
-    kept = ConnectionPool()
-    assert kept.take(server.token) is None
-    kept.keep(link)
+def test_an_acquired_connection_uses_the_new_token(server: Server, link: RemoteContext) -> None:
+    pool = ConnectionPool()
+    assert pool.acquire(server.token) is None
+    pool.release(link)
 
-    taken = kept.take(server.token_for("psu"))
-    assert taken is link
-    taken.set("volts", 11.9)
+    acquired = pool.acquire(server.token_for("psu"))
+    assert acquired is link
+    acquired.set("volts", 11.9)
 
-    assert [change["who"] for change in taken.get_history("volts")] == ["psu"]
-    assert kept.take(server.token) is None
+    assert [change["who"] for change in acquired.get_history("volts")] == ["psu"]
+    assert pool.acquire(server.token) is None
 
 
-def test_one_that_is_not_used_is_closed_after_some_time(
+def test_an_idle_connection_is_closed(
     link: RemoteContext, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = ConnectionPool()
-    kept.keep(link)
-    kept.tidy()
-    assert kept.take(server.token) is link
+    pool = ConnectionPool()
+    pool.release(link)
+    pool.close_idle()
+    assert pool.acquire(server.token) is link
 
-    kept.keep(link)
-    monkeypatch.setattr(agent, "IDLE", -1.0)
-    kept.tidy()
+    pool.release(link)
+    monkeypatch.setattr(agent, "IDLE_SECONDS", -1.0)
+    pool.close_idle()
 
-    assert kept.take(server.token) is None
+    assert pool.acquire(server.token) is None
     with pytest.raises(ContextUnreachable):
         link.keys()
 
 
-def test_none_is_left_at_the_end(link: RemoteContext, server: Server) -> None:
-    kept = ConnectionPool()
-    kept.close()
-    kept.keep(link)
+def test_a_closed_pool_closes_released_connections(link: RemoteContext, server: Server) -> None:
+    pool = ConnectionPool()
+    pool.close()
+    pool.release(link)
 
-    assert kept.take(server.token) is None
+    assert pool.acquire(server.token) is None
     with pytest.raises(ContextUnreachable):
         link.keys()

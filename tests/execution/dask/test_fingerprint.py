@@ -1,4 +1,4 @@
-"""What another process has otherwise is told, and nothing where nothing is."""
+"""The differences between two fingerprints are reported, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _worker(**changed: Any) -> Fingerprint:
     return msgspec.structs.replace(HERE, host="bench-2", root="/else", **changed)
 
 
-def test_each_difference_is_a_line() -> None:
+def test_each_difference_has_one_line() -> None:
     worker = _worker(
         python="3.12",
         packages={"msgspec": "0.18.6", "yaml": "6.0", "pyvisa": "1.2"},
@@ -52,7 +52,7 @@ def test_each_difference_is_a_line() -> None:
     ]
 
 
-def test_a_project_that_is_not_there_is_one_difference() -> None:
+def test_a_missing_project_is_one_difference() -> None:
     assert differences(HERE, _worker(is_there=False, files={})) == [
         "folder /else is not there; ORCHESTRATOR_ROOT says on a worker where it is"
     ]
@@ -63,7 +63,7 @@ def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.dictionaries(st.sampled_from("abc"), values)
 
 
-PRINTS = st.builds(
+FINGERPRINTS = st.builds(
     Fingerprint,
     host=st.sampled_from("hk"),
     root=st.sampled_from("rs"),
@@ -75,22 +75,24 @@ PRINTS = st.builds(
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(PRINTS, PRINTS)
-def test_there_is_no_difference_exactly_where_both_have_the_same(
+@given(FINGERPRINTS, FINGERPRINTS)
+def test_fingerprints_differ_only_if_their_contents_differ(
     client: Fingerprint, worker: Fingerprint
 ) -> None:
-    def has(one: Fingerprint) -> tuple[object, ...]:
-        packages = {name: each for name, each in one.packages.items() if each is not None}
-        return one.python, packages, {name: each for name, each in one.files.items() if each}
+    def contents(of: Fingerprint) -> tuple[object, ...]:
+        packages = {name: each for name, each in of.packages.items() if each is not None}
+        return of.python, packages, {name: each for name, each in of.files.items() if each}
 
-    found = differences(client, worker)
+    lines = differences(client, worker)
 
-    assert (found == []) is (has(client) == has(worker))
+    assert (lines == []) is (contents(client) == contents(worker))
     assert differences(client, client) == []
-    assert found == sorted(set(found))
+    assert lines == sorted(set(lines))
 
 
-def test_a_process_tells_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_fingerprints_packages_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.yaml").write_text("steps: []\n")
     monkeypatch.setenv("ORCHESTRATOR_ROOT", "/not/there")
     names = ["a.yaml", "gone.py", ".", "\0", "x" * 5000]

@@ -1,4 +1,4 @@
-"""Which workers a session uses, as they come and go."""
+"""Registry of the workers that a session uses, while workers join and leave."""
 
 from collections.abc import Collection
 
@@ -15,7 +15,7 @@ STEP = ShellStep(name="x", cmd="x", resources={"scope": 2, "psu": 1})
 
 
 class Cluster:
-    """Workers by their names, each with what it has."""
+    """Fake cluster: workers by name, each with its fingerprint."""
 
     def __init__(self) -> None:
         self.workers: dict[str, Fingerprint | str] = {}
@@ -23,14 +23,14 @@ class Cluster:
         self.probed: list[str] = []
         self.is_silent = False
 
-    def seen(self) -> list[Offer]:
+    def list_workers(self) -> list[Offer]:
         if self.is_silent:
-            raise TimeoutError("nobody answers")
+            raise TimeoutError("the scheduler does not answer")
         return [Offer(f"tcp://{name}", name, "", {"scope": self.scopes}) for name in self.workers]
 
     def probe(self, addresses: Collection[str]) -> dict[str, Fingerprint | str]:
         self.probed += addresses
-        return {one: self.workers[one.removeprefix("tcp://")] for one in addresses}
+        return {address: self.workers[address.removeprefix("tcp://")] for address in addresses}
 
 
 @pytest.fixture
@@ -39,88 +39,86 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def notices() -> list[str]:
     return []
 
 
 @pytest.fixture
-def force(cluster: Cluster, said: list[str]) -> WorkerRegistry:
-    return WorkerRegistry(cluster.seen, cluster.probe, HERE, {"psu"}, said.append)
+def worker_registry(cluster: Cluster, notices: list[str]) -> WorkerRegistry:
+    return WorkerRegistry(cluster.list_workers, cluster.probe, HERE, {"psu"}, notices.append)
 
 
 @pytest.fixture
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_FRESH", 0.0)
+    monkeypatch.setattr(registry, "_REFRESH_SECONDS", 0.0)
 
 
-def test_workers_that_are_unlike_are_not_used_and_told_of(
-    cluster: Cluster, force: WorkerRegistry, said: list[str]
+def test_workers_that_differ_are_not_used_and_reported(
+    cluster: Cluster, worker_registry: WorkerRegistry, notices: list[str]
 ) -> None:
     cluster.workers = {
         "good": HERE,
         "old": msgspec.structs.replace(HERE, python="3.9"),
         "bare": "package pytest_orchestrator is missing",
     }
-    force.look(at_once=True)
+    worker_registry.refresh(at_start=True)
 
-    assert force.able(STEP) == ["tcp://good"]
-    assert list(registry.unused_workers(force.unlike)) == [
+    assert worker_registry.addresses_for(STEP) == ["tcp://good"]
+    assert list(registry.unused_workers(worker_registry.mismatches)) == [
         "worker bare would not run the same:",
         "  package pytest_orchestrator is missing",
         "worker old would not run the same:",
         f"  Python 3.9, here {HERE.python}",
     ]
-    assert said == []  # whoever begins a session tells it at once
+    assert notices == []  # at the start of a session the caller reports them
 
 
 @pytest.mark.usefixtures("always_fresh")
-def test_a_worker_that_comes_later_is_asked_once_and_told_of(
-    cluster: Cluster, force: WorkerRegistry, said: list[str]
+def test_a_worker_that_joins_later_is_probed_once_and_reported(
+    cluster: Cluster, worker_registry: WorkerRegistry, notices: list[str]
 ) -> None:
     cluster.workers = {"first": HERE}
-    force.look(at_once=True)
+    worker_registry.refresh(at_start=True)
     cluster.workers = {"second": HERE, "odd": msgspec.structs.replace(HERE, python="3.9")}
-    force.look()
-    force.look()
+    worker_registry.refresh()
+    worker_registry.refresh()
 
-    assert force.able(STEP) == ["tcp://second"]
+    assert worker_registry.addresses_for(STEP) == ["tcp://second"]
     assert sorted(cluster.probed) == ["tcp://first", "tcp://odd", "tcp://second"]
-    assert said == [f"worker odd is not used: Python 3.9, here {HERE.python}"]
+    assert notices == [f"worker odd is not used: Python 3.9, here {HERE.python}"]
 
 
 @pytest.mark.usefixtures("always_fresh")
-def test_a_scheduler_that_does_not_answer_takes_no_worker_away(
-    cluster: Cluster, force: WorkerRegistry
+def test_a_scheduler_that_does_not_answer_removes_no_worker(
+    cluster: Cluster, worker_registry: WorkerRegistry
 ) -> None:
     cluster.is_silent = True
     with pytest.raises(TimeoutError):
-        force.look(at_once=True)
+        worker_registry.refresh(at_start=True)
     cluster.workers, cluster.is_silent = {"first": HERE}, False
-    force.look(at_once=True)
+    worker_registry.refresh(at_start=True)
 
     cluster.is_silent = True
-    force.look()
+    worker_registry.refresh()
 
-    assert force.able(STEP) == ["tcp://first"]
+    assert worker_registry.addresses_for(STEP) == ["tcp://first"]
 
 
-def test_who_is_there_is_not_asked_anew_for_each_step(
-    cluster: Cluster, force: WorkerRegistry
-) -> None:
+def test_the_list_of_workers_is_cached(cluster: Cluster, worker_registry: WorkerRegistry) -> None:
     cluster.workers = {"first": HERE}
-    force.look()
+    worker_registry.refresh()
     cluster.workers["second"] = HERE
-    force.look()
+    worker_registry.refresh()
 
-    assert force.able(STEP) == ["tcp://first"]
+    assert worker_registry.addresses_for(STEP) == ["tcp://first"]
 
 
-def test_what_the_session_counts_is_asked_of_no_worker(
-    cluster: Cluster, force: WorkerRegistry
+def test_resources_that_the_session_counts_are_not_required_of_workers(
+    cluster: Cluster, worker_registry: WorkerRegistry
 ) -> None:
     cluster.workers = {"good": HERE}
     cluster.scopes = 1
-    force.look()
+    worker_registry.refresh()
 
-    assert force.able(STEP) == []
-    assert force.wanted(STEP) == {"scope": 2.0}
+    assert worker_registry.addresses_for(STEP) == []
+    assert worker_registry.resources_for(STEP) == {"scope": 2.0}

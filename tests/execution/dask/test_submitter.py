@@ -1,4 +1,4 @@
-"""A ticket on its way to a worker that may die before it claims it."""
+"""Submitter of an attempt to workers that may die before they claim it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,15 +15,15 @@ HERE = fingerprint("/nowhere", ())
 
 
 class Future:
-    """What Dask does with a task, as far as it is asked."""
+    """Fake of a future of Dask."""
 
     def __init__(self) -> None:
         self.status = "pending"
         self.is_cancelled = False
         self._callbacks: list[Callable[[Any], object]] = []
 
-    def add_done_callback(self, then: Callable[[Any], object]) -> None:
-        self._callbacks.append(then)
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        self._callbacks.append(callback)
 
     def done(self) -> bool:
         return self.status != "pending"
@@ -36,144 +36,148 @@ class Future:
 
     def end(self, status: str) -> None:
         self.status = status
-        for one in self._callbacks:
-            one(self)
+        for callback in self._callbacks:
+            callback(self)
 
 
-class Ticket:
-    """A ticket, as far as it is told."""
+class FakeAttempt:
+    """Fake of a remote attempt, which records how it is marked."""
 
-    id, work = "t", "work"
+    id, ref = "t", "ref"
 
     def __init__(self) -> None:
         self.claim: object = None
-        self.said: list[str] = []
+        self.marks: list[str] = []
 
     def lose(self, why: str) -> None:
-        self.said.append(why)
+        self.marks.append(why)
 
     def give_up(self) -> None:
-        self.said.append("given up")
+        self.marks.append("given up")
 
 
 class Dask:
-    """A cluster whose workers come and go."""
+    """Fake cluster whose workers join and leave."""
 
     def __init__(self) -> None:
         self.workers = {"a"}
         self.tasks: list[tuple[Future, dict[str, Any]]] = []
 
-    def submit(self, _work: object, **how: Any) -> Future:
-        self.tasks.append((Future(), how))
+    def submit(self, _ref: object, **options: Any) -> Future:
+        self.tasks.append((Future(), options))
         return self.tasks[-1][0]
 
-    def seen(self) -> list[Offer]:
+    def list_workers(self) -> list[Offer]:
         return [Offer(name, name, "", {}) for name in sorted(self.workers)]
 
 
 @pytest.fixture
 def dask(monkeypatch: pytest.MonkeyPatch) -> Dask:
-    monkeypatch.setattr(registry, "_FRESH", 0.0)
+    monkeypatch.setattr(registry, "_REFRESH_SECONDS", 0.0)
     return Dask()
 
 
 @pytest.fixture
-def ticket() -> Ticket:
-    return Ticket()
+def attempt() -> FakeAttempt:
+    return FakeAttempt()
 
 
 @pytest.fixture
-def handed(dask: Dask, ticket: Ticket) -> Submitter:
-    force = WorkerRegistry(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
-    force.look()
+def submitter(dask: Dask, attempt: FakeAttempt) -> Submitter:
+    worker_registry = WorkerRegistry(
+        dask.list_workers, lambda names: dict.fromkeys(names, HERE), HERE
+    )
+    worker_registry.refresh()
     step = ShellStep(name="x", cmd="x")
-    return Submitter(dask.submit, force, step, ticket)  # type: ignore[arg-type]
+    return Submitter(dask.submit, worker_registry, step, attempt)  # type: ignore[arg-type]
 
 
-def test_a_try_is_handed_out_once_to_workers_that_may_have_it(
-    dask: Dask, handed: Submitter
-) -> None:
+def test_an_attempt_is_submitted_once_to_suitable_workers(dask: Dask, submitter: Submitter) -> None:
     for _ in range(3):
-        handed.tend()
+        submitter.ensure_submitted()
 
-    [(_, how)] = dask.tasks
-    assert how["workers"] == ["a"]
-    assert how["allow_other_workers"] is False
-    assert (how["pure"], how["retries"], how["resources"]) == (False, 0, None)
+    [(_, options)] = dask.tasks
+    assert options["workers"] == ["a"]
+    assert options["allow_other_workers"] is False
+    assert (options["pure"], options["retries"], options["resources"]) == (False, 0, None)
 
 
-def test_it_is_handed_out_again_where_its_worker_is_gone(dask: Dask, handed: Submitter) -> None:
-    handed.tend()
+def test_an_attempt_is_submitted_again_if_its_worker_is_gone(
+    dask: Dask, submitter: Submitter
+) -> None:
+    submitter.ensure_submitted()
     dask.workers = {"b"}
-    handed.tend()
+    submitter.ensure_submitted()
 
-    assert [how["workers"] for _, how in dask.tasks] == [["a"], ["b"]]
+    assert [options["workers"] for _, options in dask.tasks] == [["a"], ["b"]]
     assert dask.tasks[0][0].is_cancelled
     assert dask.tasks[0][1]["key"] != dask.tasks[1][1]["key"]
 
 
-def test_dask_takes_all_steps_for_tasks_of_one_kind(dask: Dask, ticket: Ticket) -> None:
-    """It keeps something of each kind for ever, on the scheduler and on every worker."""
+def test_keys_of_all_steps_have_one_prefix(dask: Dask, attempt: FakeAttempt) -> None:
+    """Dask keeps data for each prefix of keys for ever, on the scheduler and on every worker."""
     utils = pytest.importorskip("dask.utils")
-    force = WorkerRegistry(dask.seen, lambda names: dict.fromkeys(names, HERE), HERE)
-    force.look()
+    worker_registry = WorkerRegistry(
+        dask.list_workers, lambda names: dict.fromkeys(names, HERE), HERE
+    )
+    worker_registry.refresh()
 
     for name in ("measure", "log-in", "setup.psu"):
         step = ShellStep(name=name, cmd="x")
-        Submitter(dask.submit, force, step, ticket).tend()  # type: ignore[arg-type]
+        Submitter(dask.submit, worker_registry, step, attempt).ensure_submitted()  # type: ignore[arg-type]
 
-    keys = [how["key"] for _, how in dask.tasks]
+    keys = [options["key"] for _, options in dask.tasks]
     assert {utils.key_split(key) for key in keys} == {"step"}
     assert [key.partition("-t-")[2] for key in keys] == ["measure", "log-in", "setup.psu"]
 
 
-def test_three_workers_may_die_with_it_and_no_more(
-    dask: Dask, handed: Submitter, ticket: Ticket
+def test_an_attempt_is_lost_after_three_dead_workers(
+    dask: Dask, submitter: Submitter, attempt: FakeAttempt
 ) -> None:
     for _ in range(3):
-        assert ticket.said == []
-        handed.tend()
+        assert attempt.marks == []
+        submitter.ensure_submitted()
         dask.tasks[-1][0].end("error")
 
-    assert ticket.said == ["Dask gave it up before a worker had it: the worker died"]
+    assert attempt.marks == ["Dask gave it up before a worker had it: the worker died"]
 
 
-def test_of_a_claimed_try_the_worker_is_heard_and_not_dask(
-    dask: Dask, handed: Submitter, ticket: Ticket
+def test_an_error_of_dask_after_the_claim_gives_the_worker_up(
+    dask: Dask, submitter: Submitter, attempt: FakeAttempt
 ) -> None:
-    handed.tend()
-    ticket.claim = object()
+    submitter.ensure_submitted()
+    attempt.claim = object()
     dask.tasks[-1][0].end("error")
 
-    assert ticket.said == ["given up"]
+    assert attempt.marks == ["given up"]
 
 
-def test_a_worker_that_ends_without_a_word_has_lost_it(
-    dask: Dask, handed: Submitter, ticket: Ticket
+def test_a_task_that_ends_without_an_outcome_loses_the_attempt(
+    dask: Dask, submitter: Submitter, attempt: FakeAttempt
 ) -> None:
-    handed.tend()
+    submitter.ensure_submitted()
     dask.tasks[-1][0].end("finished")
 
-    assert ticket.said == ["its worker ended it without a word"]
+    assert attempt.marks == ["its worker ended it without a word"]
 
 
-def test_it_waits_for_a_worker_and_not_for_ever(
-    dask: Dask, handed: Submitter, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_waits_for_a_worker_for_a_limited_time(
+    dask: Dask, submitter: Submitter, attempt: FakeAttempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handed.tend()
+    submitter.ensure_submitted()
     dask.workers = set()
-    handed.tend()
-    handed.tend()
-    assert ticket.said == []
+    submitter.ensure_submitted()
+    submitter.ensure_submitted()
+    assert attempt.marks == []
 
-    monkeypatch.setattr(runner, "_NOBODY", 0.0)
-    handed.tend()
-    assert ticket.said == ["no worker is left that can take it"]
+    monkeypatch.setattr(runner, "_NO_WORKER_SECONDS", 0.0)
+    submitter.ensure_submitted()
+    assert attempt.marks == ["no worker is left that can take it"]
 
 
-def test_what_is_withdrawn_is_taken_back(dask: Dask, handed: Submitter) -> None:
-    handed.withdraw()
-    handed.tend()
-    handed.withdraw()
+def test_withdraw_cancels_the_task(dask: Dask, submitter: Submitter) -> None:
+    submitter.withdraw()
+    submitter.ensure_submitted()
+    submitter.withdraw()
 
     assert dask.tasks[0][0].is_cancelled

@@ -1,4 +1,4 @@
-"""Connections that are carried between a plain side and an encrypted one."""
+"""Connections that are forwarded between a plain side and an encrypted one."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.rpc.address import ContextUnreachable
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.context.rpc.server import Server
-from pytest_orchestrator.execution.dask.tls_proxy import TlsProxy, To
+from pytest_orchestrator.execution.dask.tls_proxy import Address, TlsProxy
 
 
 @pytest.fixture(scope="module")
@@ -33,126 +33,134 @@ def server(context: Context) -> Iterator[Server]:
         yield served
 
 
-def _listens(security: Security) -> ssl.SSLContext:
-    found: ssl.SSLContext = security.get_listen_args("client")["ssl_context"]
-    return found
+def _server_tls(security: Security) -> ssl.SSLContext:
+    tls_context: ssl.SSLContext = security.get_listen_args("client")["ssl_context"]
+    return tls_context
 
 
-def _connects(security: Security) -> ssl.SSLContext:
-    found: ssl.SSLContext = security.get_connection_args("worker")["ssl_context"]
-    return found
+def _client_tls(security: Security) -> ssl.SSLContext:
+    tls_context: ssl.SSLContext = security.get_connection_args("worker")["ssl_context"]
+    return tls_context
 
 
-def _to(address: str) -> To:
+def _host_and_port(address: str) -> Address:
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
 @pytest.fixture
-def front(server: Server, security: Security) -> Iterator[TlsProxy]:
-    relay = TlsProxy(_to(server.address), listens=_listens(security)).start()
-    yield relay
-    relay.close()
+def session_proxy(server: Server, security: Security) -> Iterator[TlsProxy]:
+    proxy = TlsProxy(_host_and_port(server.address), server_tls=_server_tls(security)).start()
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
-def gate(front: TlsProxy, security: Security) -> Iterator[TlsProxy]:
-    relay = TlsProxy(_to(front.address), connects=_connects(security)).start()
-    yield relay
-    relay.close()
+def worker_proxy(session_proxy: TlsProxy, security: Security) -> Iterator[TlsProxy]:
+    proxy = TlsProxy(
+        _host_and_port(session_proxy.address), client_tls=_client_tls(security)
+    ).start()
+    yield proxy
+    proxy.close()
 
 
-def test_a_context_is_asked_through_both_sides(gate: TlsProxy, context: Context) -> None:
+def test_requests_pass_through_both_proxies(worker_proxy: TlsProxy, context: Context) -> None:
     large = "x" * 3_000_000
-    with RemoteContext.connect(gate.address, "t") as remote:
+    with RemoteContext.connect(worker_proxy.address, "t") as remote:
         remote.set("a", large)
         assert remote.get("a") == large
-        with RemoteContext.connect(gate.address, "t", who="b") as other:
+        with RemoteContext.connect(worker_proxy.address, "t", who="b") as other:
             other.increment("n")
 
     assert context["a"] == large
     assert context.get_history("n")[0]["who"] == "b"
 
 
-def test_what_is_between_the_sides_says_nothing_in_plain_words(
-    front: TlsProxy, security: Security, context: Context
+def test_data_between_the_proxies_is_encrypted(
+    session_proxy: TlsProxy, security: Security, context: Context
 ) -> None:
-    heard = bytearray()
+    recorded = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as tap:
-        threading.Thread(target=_tapped, args=(tap, _to(front.address), heard)).start()
-        relay = TlsProxy(tap.getsockname(), connects=_connects(security)).start()
-        with RemoteContext.connect(relay.address, "t") as remote:
-            remote.set("a", "a word that nobody is to read")
-        relay.close()
+        threading.Thread(
+            target=_tapped, args=(tap, _host_and_port(session_proxy.address), recorded)
+        ).start()
+        proxy = TlsProxy(tap.getsockname(), client_tls=_client_tls(security)).start()
+        with RemoteContext.connect(proxy.address, "t") as remote:
+            remote.set("a", "a plain text")
+        proxy.close()
 
-    assert context["a"] == "a word that nobody is to read"
-    assert len(heard) > 100
-    assert b"nobody" not in heard
+    assert context["a"] == "a plain text"
+    assert len(recorded) > 100
+    assert b"plain text" not in recorded
 
 
-def _tapped(tap: socket.socket, to: To, heard: bytearray) -> None:
+def _tapped(tap: socket.socket, to: Address, recorded: bytearray) -> None:
     near, _ = tap.accept()
     with near, socket.create_connection(to) as far:
         back = threading.Thread(target=_copied, args=(far, near, bytearray()))
         back.start()
-        _copied(near, far, heard)
+        _copied(near, far, recorded)
         far.shutdown(socket.SHUT_RDWR)
         back.join()
 
 
-def _copied(source: socket.socket, to: socket.socket, heard: bytearray) -> None:
+def _copied(source: socket.socket, to: socket.socket, recorded: bytearray) -> None:
     try:
         while data := source.recv(1 << 16):
-            heard += data
+            recorded += data
             to.sendall(data)
     except OSError:
         pass
 
 
-def test_who_does_not_belong_to_the_cluster_is_not_let_in(
-    front: TlsProxy, context: Context
+def test_clients_without_the_certificate_of_the_cluster_are_refused(
+    session_proxy: TlsProxy, context: Context
 ) -> None:
-    stranger = TlsProxy(_to(front.address), connects=_connects(Security.temporary())).start()
+    other_cluster = TlsProxy(
+        _host_and_port(session_proxy.address), client_tls=_client_tls(Security.temporary())
+    ).start()
     with pytest.raises(ContextUnreachable):
-        RemoteContext.connect(stranger.address, "t")
-    stranger.close()
-    with pytest.raises(ContextUnreachable):  # nor who does not encrypt
-        RemoteContext.connect(front.address, "t", timeout=30)
+        RemoteContext.connect(other_cluster.address, "t")
+    other_cluster.close()
+    with pytest.raises(ContextUnreachable):  # a plain connection
+        RemoteContext.connect(session_proxy.address, "t", timeout=30)
 
     assert context.keys() == []
 
 
-def test_a_session_that_has_gone_is_told_from_one_that_does_not_answer(
-    front: TlsProxy, gate: TlsProxy
+def test_a_refused_connection_is_distinguished_from_a_silent_one(
+    session_proxy: TlsProxy, worker_proxy: TlsProxy
 ) -> None:
-    assert not gate.is_refused
-    front.close()
+    assert not worker_proxy.is_refused
+    session_proxy.close()
     with pytest.raises(ContextUnreachable):
-        RemoteContext.connect(gate.address, "t")
+        RemoteContext.connect(worker_proxy.address, "t")
 
-    assert gate.is_refused
+    assert worker_proxy.is_refused
 
 
-def test_nothing_is_left_of_a_relay(front: TlsProxy, gate: TlsProxy, tmp_path: Path) -> None:
-    with RemoteContext.connect(gate.address, "t") as remote:
-        gate.close()
+def test_a_closed_proxy_leaves_no_thread_and_no_socket(
+    session_proxy: TlsProxy, worker_proxy: TlsProxy, tmp_path: Path
+) -> None:
+    with RemoteContext.connect(worker_proxy.address, "t") as remote:
+        worker_proxy.close()
         with pytest.raises(OSError, match=r"closed|reset|broken"):
             remote.get("a")
 
-    front.close()
-    assert "relay" not in [thread.name for thread in threading.enumerate()]
+    session_proxy.close()
+    assert "tls-proxy" not in [thread.name for thread in threading.enumerate()]
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(_to(gate.address), timeout=10)
+        socket.create_connection(_host_and_port(worker_proxy.address), timeout=10)
 
 
-def test_a_connection_that_is_just_ending_ends_with_the_relay(security: Security) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        relay = TlsProxy(door.getsockname(), connects=_connects(security)).start()
-        with socket.create_connection(_to(relay.address), timeout=60):
-            plain, _ = door.accept()
+def test_a_closing_connection_is_closed_with_the_proxy(security: Security) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = TlsProxy(listener.getsockname(), client_tls=_client_tls(security)).start()
+        with socket.create_connection(_host_and_port(proxy.address), timeout=60):
+            plain, _ = listener.accept()
             plain.settimeout(60)
-            far = _listens(security).wrap_socket(plain, server_side=True)
-        assert far.recv(1) == b""  # it says that it ends, and waits for the same word
-        relay.close()
+            far = _server_tls(security).wrap_socket(plain, server_side=True)
+        assert far.recv(1) == b""  # the proxy has sent close_notify, and waits for the reply
+        proxy.close()
         with far.unwrap() as left, contextlib.suppress(ConnectionError):
             assert left.recv(1) == b""

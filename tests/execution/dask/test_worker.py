@@ -1,4 +1,4 @@
-"""A worker's side of a try, with a session that cannot or will not do all that it asks."""
+"""Worker side of an attempt, with a session that refuses or cannot execute some requests."""
 
 from __future__ import annotations
 
@@ -33,80 +33,83 @@ Sent = Callable[["Step"], tuple[Submission, threading.Thread]]
 
 @pytest.fixture
 def sent(bench: Bench, tmp_path: Path) -> Iterator[Sent]:
-    """Hand a step to a worker in this process."""
+    """Return a function that submits a step to a worker in this process."""
     context = Context()
-    root, most = str(tmp_path), 16 << 20
-    terms = msgspec.structs.replace(TERMS, session=root, root=root, capacity=most, max_log=most)
+    root, max_bytes = str(tmp_path), 16 << 20
+    session_config = msgspec.structs.replace(
+        TERMS, session=root, root=root, capacity=max_bytes, max_log=max_bytes
+    )
     bench.surroundings(artifacts=tmp_path / "kept")
     threads: list[threading.Thread] = []
     with Server(context) as server:
-        desk = AttemptBroker(server, terms)
+        broker = AttemptBroker(server, session_config)
 
         def send(step: Step) -> tuple[Submission, threading.Thread]:
-            ticket = desk.issue(step, context, bench.env)
-            thread = threading.Thread(target=performed, args=(ticket.work,))
+            attempt = broker.issue(step, context, bench.env)
+            thread = threading.Thread(target=performed, args=(attempt.ref,))
             thread.start()
             threads.append(thread)
-            return Submission(step, bench.env, ticket, lambda: None), thread
+            return Submission(step, bench.env, attempt, lambda: None), thread
 
         yield send
-        desk.close()
+        broker.close()
         for thread in threads:
             thread.join()
 
 
-def performed(work: AttemptRef) -> None:
-    with contextlib.suppress(RequestRefused):  # which its scheduler is told
-        worker.perform(work, "bench-1")
+def performed(ref: AttemptRef) -> None:
+    with contextlib.suppress(RequestRefused):  # Dask would report it
+        worker.perform(ref, "bench-1")
 
 
 def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_disk_that_is_full_keeps_no_log_and_no_copy_and_takes_the_end(
+def test_a_full_disk_loses_logs_and_copies_but_not_the_outcome(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.pwrite", full)
     step = bench.shell_step("echo a; echo b > b.csv", parse="text", artifacts=["*.csv"])
-    errand, thread = sent(step)
+    submission, thread = sent(step)
 
-    assert errand.result().failure is None
-    kept = errand.collect(["*.csv"], bench.env)
-    errand.close()
+    assert submission.result().failure is None
+    kept = submission.collect(["*.csv"], bench.env)
+    submission.close()
     thread.join()
 
     assert kept.artifacts == ()
-    assert [one for one in kept.warnings if "No space left on device" in one]
+    assert [warning for warning in kept.warnings if "No space left on device" in warning]
 
 
-def test_a_lane_that_does_not_hear_is_ended_itself(
+def test_a_lane_that_ignores_a_cancellation_is_ended(
     bench: Bench, sent: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_HEARS", 0.1)
+    monkeypatch.setattr(worker, "_CANCEL_SECONDS", 0.1)
     monkeypatch.setattr(Lane, "cancel", lambda *_, **__: None)
-    errand, thread = sent(bench.shell_step("touch begun; sleep 600", parse="text"))
+    submission, thread = sent(bench.shell_step("touch begun; sleep 600", parse="text"))
     while not (tmp_path / "begun").exists():
         assert thread.is_alive()
 
-    errand.cancel(at_once=False, late=False)
+    submission.cancel(at_once=False, late=False)
 
-    failure = errand.result().failure
+    failure = submission.result().failure
     assert failure is not None
     assert failure.kind == "crash"
-    errand.close()
+    submission.close()
 
 
-def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
+def test_an_outcome_that_the_session_refuses_is_a_crash_with_complete_logs(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LARGEST", Limits().line - 1024)  # of the session of this test
-    large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""  # no request has that many bytes
+    # The limit of the server of this test; a request cannot contain the result of the step.
+    monkeypatch.setattr(client, "_MAX_VALUE", Limits().line - 1024)
+    large = """printf '{"status": "ok", "a": "%05000000d"}' 7"""
     step = bench.shell_step(f"{large}; printf 'the end' >&2")
-    errand, thread = sent(step)
+    submission, thread = sent(step)
 
-    failure = errand.result().failure
-    errand.close()
+    failure = submission.result().failure
+    submission.close()
     thread.join()
 
     assert failure is not None
@@ -115,34 +118,34 @@ def test_an_end_that_the_session_refuses_is_a_crash_with_all_that_was_printed(
     assert Path(bench.env.log("s", "stderr") or "").read_bytes() == b"the end"
 
 
-def test_copies_whose_list_no_request_holds_are_told_as_missing(
+def test_copies_with_a_too_long_list_are_reported_as_missing(
     bench: Bench, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LARGEST", 8_000)
+    monkeypatch.setattr(client, "_MAX_VALUE", 8_000)
     names = "$(seq -f '%0200g.csv' 100)"
-    errand, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
-    assert errand.result().failure is None
+    submission, thread = sent(bench.shell_step(f"touch {names}", parse="text", artifacts=["*.csv"]))
+    assert submission.result().failure is None
 
-    kept = errand.collect(["*.csv"], bench.env)
-    errand.close()
+    kept = submission.collect(["*.csv"], bench.env)
+    submission.close()
     thread.join()
 
     assert kept.artifacts == ()
     assert kept.warnings == (f"artifacts: {too_long(8_000)}",)
 
 
-def test_a_worker_searches_files_within_the_time_of_the_step(bench: Bench, sent: Sent) -> None:
+def test_a_worker_searches_files_within_the_timeout_of_the_step(bench: Bench, sent: Sent) -> None:
     success = {"files": [{"path": "out.txt", "matches": ["a+", "(a+)+$"]}]}
     step = bench.shell_step(
         f"echo {'a' * 40}! > out.txt", parse="text", timeout="1s", success=success
     )
-    errand, thread = sent(step)
-    assert errand.result().failure is None
+    submission, thread = sent(step)
+    assert submission.result().failure is None
     with pytest.raises(SearchTimeout) as caught:
-        errand.elsewhere(step.success[0], errand.started)
-    errand.close()
+        submission.elsewhere(step.success[0], submission.started)
+    submission.close()
     thread.join()
 
-    why = "its pattern backtracks: '(a+)+$'"
-    assert str(caught.value) == f"timeout: `files.matches` was still searching after 1 s ({why})"
+    reason = "its pattern backtracks: '(a+)+$'"
+    assert str(caught.value) == f"timeout: `files.matches` was still searching after 1 s ({reason})"
     assert caught.value.place == step.success[0].at["matches/1"]
