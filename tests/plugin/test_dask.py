@@ -1,4 +1,4 @@
-"""Steps on workers of Dask: a session tells of them what it tells of steps on its own machine."""
+"""Steps on Dask workers: a session reports the same as for steps on its own machine."""
 
 from __future__ import annotations
 
@@ -99,22 +99,22 @@ finally:
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A scheduler and two workers, with a secret in their own environment."""
-    with lab(tmp_path_factory.mktemp("lab"), threads=2, environ={"BENCH_TOKEN": TOKEN}) as found:
-        yield found
+    with lab(tmp_path_factory.mktemp("lab"), threads=2, environ={"BENCH_TOKEN": TOKEN}) as started:
+        yield started
 
 
 @pytest.fixture
 def dask(workers: Lab) -> str:
-    """The option that has steps run by these workers.
+    """The option with which steps run on these workers.
 
-    Such a session is a process of its own: what pytester takes away of Dask after a session in this
-    one does not all come twice into a process.
+    Sessions with it are processes of their own: pytester unloads imported modules after a session
+    in this process, and Dask cannot be imported twice in one process.
     """
     return f"--recipe-dask={workers.address}"
 
 
-class Told:
-    """What a run tells.
+class ReportedRun:
+    """A run and its reports.
 
     Attributes:
         result: The run.
@@ -128,22 +128,21 @@ class Told:
         self.report = file.read_text()
         self.views = views(project.path)
         tests = json.loads(self.report)["tests"]
-        found = [test["metadata"]["orchestrator"] for test in tests if "metadata" in test]
-        self.blocks = {block["step"]["node"]: block for block in found}
+        blocks = [test["metadata"]["orchestrator"] for test in tests if "metadata" in test]
+        self.blocks = {block["step"]["node"]: block for block in blocks}
 
     @property
     def is_away(self) -> set[bool]:
-        """Tell of the steps that ran whether a worker has run them."""
-        ran = [one for one in self.blocks.values() if one.get("process")]
-        return {"where" in block for block in ran}
+        """For all steps that ran, True if a worker ran them, False if this machine did."""
+        return {"where" in block for block in self.blocks.values() if block.get("process")}
 
 
-def test_the_samples_tell_the_same(project: Project, dask: str) -> None:
+def test_sample_recipes_report_the_same_on_workers(project: Project, dask: str) -> None:
     for name in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / name, project.path / name)
-    here = Told(project)
+    here = ReportedRun(project)
     shutil.rmtree(project.path / "out")
-    there = Told(project, dask)
+    there = ReportedRun(project, dask)
 
     assert there.result.ret == here.result.ret == 0
     assert there.result.parseoutcomes() == here.result.parseoutcomes()
@@ -152,22 +151,24 @@ def test_the_samples_tell_the_same(project: Project, dask: str) -> None:
     assert {there.blocks[node]["step"]["state"] for node in ran_here} <= {"skipped", "passed"}
 
 
-def test_whatever_becomes_of_steps_is_told_the_same_and_no_secret(
+def test_every_outcome_is_reported_the_same_on_workers_without_secrets(
     project: Project, dask: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.write("bench.py", BENCH)
     project.write("recipes/x.yaml", RECIPE)
     monkeypatch.setenv("BENCH_TOKEN", TOKEN)
-    here = Told(project)
+    here = ReportedRun(project)
     shutil.rmtree(project.path / "out")
     monkeypatch.delenv("BENCH_TOKEN")
     shutil.rmtree(project.path / ".orchestrator")
-    there = Told(project, dask)
+    there = ReportedRun(project, dask)
 
     assert there.result.parseoutcomes() == here.result.parseoutcomes()
     assert list(differences(here.views, there.views)) == []
     assert (here.is_away, there.is_away) == ({False}, {True})
-    states = {node.partition("::")[2]: one["step"]["state"] for node, one in there.blocks.items()}
+    states = {
+        node.partition("::")[2]: block["step"]["state"] for node, block in there.blocks.items()
+    }
     assert states == {
         f"{name}[channel:{channel}]": state
         for channel in (1, 2)
@@ -183,19 +184,19 @@ def test_whatever_becomes_of_steps_is_told_the_same_and_no_secret(
             "cool": "passed",
         }.items()
     }
-    begun = {one["time"]["start"] for one in there.blocks.values() if one.get("process")}
-    assert len(begun) > 12  # when each began, and not when they were handed out
+    starts = {block["time"]["start"] for block in there.blocks.values() if block.get("process")}
+    assert len(starts) > 12  # the start of each step code, and not its submission
 
     (copy,) = project.path.glob(".orchestrator/runs/2*/artifacts/x/channel=1/out/1.csv")
     assert copy.read_text() == "volts\n11.9\n"
     (log,) = project.path.glob(".orchestrator/runs/2*/logs/x/channel=1/measure.1.stdout")
     assert log.read_text() == "log in *** *** ***\n"
     files = [*project.path.glob(".orchestrator/**/*"), project.path / "told.xml"]
-    texts = {one.name: one.read_bytes() for one in files if one.is_file()}
+    texts = {file.name: file.read_bytes() for file in files if file.is_file()}
     assert {"journal.jsonl", "context.json", "told.xml"} <= set(texts)
     texts |= {"shown": str(there.result.stdout).encode(), "report": there.report.encode()}
-    for word in (PIN, SESSION, TOKEN):
-        assert [name for name, text in texts.items() if word.encode() in text] == []
+    for secret in (PIN, SESSION, TOKEN):
+        assert [name for name, text in texts.items() if secret.encode() in text] == []
 
 
 _ENDS = """
@@ -207,7 +208,7 @@ def end(ctx, params):
 """
 
 
-def test_a_run_that_is_cut_short_goes_on_later(project: Project, dask: str) -> None:
+def test_an_interrupted_run_is_resumed_on_workers(project: Project, dask: str) -> None:
     check = "type: shell, parse: text, cmd: test -e mended"
     project.recipe("x", {"one": "", "two": check, "three": "", "four": ""}, {"off": ""})
     project.spawn(dask, "-x").assert_outcomes(passed=2, failed=1)
@@ -231,15 +232,15 @@ def test_a_run_that_is_cut_short_goes_on_later(project: Project, dask: str) -> N
     assert project.ran == ["one", "off"]
 
 
-def test_a_large_result_comes_from_a_worker_as_from_a_lane(project: Project, dask: str) -> None:
-    """What a step may return beside pytest it may return on a worker: 16 MiB at most."""
+def test_a_large_result_of_a_worker_is_accepted_as_of_a_lane(project: Project, dask: str) -> None:
+    """The limit of a result is 16 MiB, on a worker as in a lane beside pytest."""
     large = """printf '{"status": "ok", "a": "%015000000d"}' 7"""
     project.write("large.sh", f"#!/bin/sh\n{large}\n").chmod(0o755)
     project.write("recipes/x.yaml", "steps: [{name: s, type: shell, cmd: ./large.sh}]\n")
     project.run(dask).assert_outcomes(passed=1)
 
 
-STRANGER = """
+OTHER_USER = """
 import asyncio, json, os, sys
 from distributed import Security
 from distributed.core import connect
@@ -284,7 +285,7 @@ async def tried(port):
 async def main():
     ports = sys.argv[1:]
     print(json.dumps(dict(zip(ports, await asyncio.gather(*map(tried, ports))))), flush=True)
-    os._exit(0)  # whatever a connection waits for
+    os._exit(0)  # a connection may still wait
 
 asyncio.run(main())
 """
@@ -301,32 +302,34 @@ def attacked(ctx, params):
     tree = [session, *session.children(recursive=True)]
     ports = {
         each.laddr.port
-        for one in tree
-        for each in one.net_connections("tcp")
+        for process in tree
+        for each in process.net_connections("tcp")
         if each.status == psutil.CONN_LISTEN
     }
-    stranger = subprocess.run(
-        [sys.executable, "stranger.py", *map(str, ports)], capture_output=True, text=True
+    other_user = subprocess.run(
+        [sys.executable, "other_user.py", *map(str, ports)], capture_output=True, text=True
     )
-    assert not stranger.returncode, stranger.stderr
-    word = b"PRIVATE " + b"KEY"
-    told = [Path(f"/proc/{one.pid}/{name}") for one in tree for name in ("cmdline", "environ")]
-    kept = [path for path in Path(tempfile.gettempdir()).rglob("dask.pem")]
-    got_in = [each for each in json.loads(stranger.stdout).items() if any(each[1].values())]
+    assert not other_user.returncode, other_user.stderr
+    header = b"PRIVATE " + b"KEY"
+    readable = [
+        Path(f"/proc/{process.pid}/{name}") for process in tree for name in ("cmdline", "environ")
+    ]
+    key_files = [path for path in Path(tempfile.gettempdir()).rglob("dask.pem")]
+    answers = [each for each in json.loads(other_user.stdout).items() if any(each[1].values())]
     assert len(ports) > 4
-    assert got_in == []
-    assert [str(path) for path in told if path.exists() and word in path.read_bytes()] == []
-    assert [str(path) for path in kept if path.exists()] == []
+    assert answers == []
+    assert [str(path) for path in readable if path.exists() and header in path.read_bytes()] == []
+    assert [str(path) for path in key_files if path.exists()] == []
     return {"status": "ok"}
 """
 
 
-def test_no_other_user_of_the_machine_gets_into_a_local_cluster(
+def test_other_users_of_the_machine_cannot_use_a_local_cluster(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))  # of this session alone
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))  # for this session only
     project.write("local.py", LOCAL)
-    project.write("stranger.py", STRANGER)
+    project.write("other_user.py", OTHER_USER)
     project.write(
         "conftest.py",
         "import os\ndef pytest_configure(config): os.environ['OF_PYTEST'] = str(os.getpid())\n",
