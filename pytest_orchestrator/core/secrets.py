@@ -454,7 +454,7 @@ def _in_hex(text: str) -> Iterator[str]:
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """Yield the part of a base64 text that depends on the value alone, not on its surroundings."""
+    """Yield the parts of base64 texts that depend on the value alone, not on the text around it."""
     raw = text.encode(errors="surrogateescape")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")

@@ -29,8 +29,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             longest is closed.
         line: Maximum bytes of a request.
         first_line: Maximum bytes of the first request, which must contain a token.
-        waiting: Maximum bytes received from all unauthenticated connections together.
-        hello: Seconds within which the first request must be complete.
+        unauthenticated: Maximum bytes received from all unauthenticated connections together.
+        handshake: Seconds within which the first request must be complete.
         idle: Seconds without a request after which a connection is closed; None for no limit.
         sending: Seconds after which a connection whose client does not read a reply is closed.
     """
@@ -38,8 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 1_000
     line: int = 4 << 20
     first_line: int = 64 << 10
-    waiting: int = 2 << 20
-    hello: float = 5.0
+    unauthenticated: int = 2 << 20
+    handshake: float = 5.0
     idle: float | None = 3600.0
     sending: float = 30.0
 
@@ -152,7 +152,9 @@ class HandshakeLoop:
             if len(self._pending) + self._count_admitted() >= self._connection_limit:
                 self._drop_one()
             connection.setblocking(False)
-            self._pending[connection] = _PendingConnection(time.monotonic() + self._limits.hello)
+            self._pending[connection] = _PendingConnection(
+                time.monotonic() + self._limits.handshake
+            )
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _drop_one(self) -> bool:
@@ -178,7 +180,7 @@ class HandshakeLoop:
             pending.received += data
             self._received += len(data)
             self._authenticate(connection, pending)
-            if self._received > self._limits.waiting:
+            if self._received > self._limits.unauthenticated:
                 self._close(
                     max(self._pending, key=lambda other: len(self._pending[other].received))
                 )

@@ -195,13 +195,13 @@ def test_an_unusable_address_is_refused_with_its_reason(server: Server, ctx: Con
 
 def test_a_silent_client_is_closed_after_the_timeout(ctx: Context) -> None:
     # The second server has a long handshake timeout, so that only `idle` can close its client.
-    with Server(ctx, limits=Limits(hello=0.05)) as server, connected(server) as mute:
+    with Server(ctx, limits=Limits(handshake=0.05)) as server, connected(server) as mute:
         assert mute.recv(1) == b""
-    limits = Limits(hello=60, idle=0.05)
+    limits = Limits(handshake=60, idle=0.05)
     with Server(ctx, limits=limits) as server, connected(server) as link:
         RemoteContext(link, token=server.token).set("a", 1)
         assert link.recv(1) == b""
-        assert limits == Limits(hello=60, idle=0.05)
+        assert limits == Limits(handshake=60, idle=0.05)
 
 
 def test_counts_of_many_threads_and_processes_are_exact() -> None:

@@ -25,7 +25,7 @@ from pytest_orchestrator.context.rpc.server import Server
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 soft = int(sys.argv[1]) if hard < 0 else min(int(sys.argv[1]), hard)
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-limits = Limits(connections=int(sys.argv[2]), hello=float(sys.argv[3]))
+limits = Limits(connections=int(sys.argv[2]), handshake=float(sys.argv[3]))
 with Server(Context(), limits=limits) as server:
     print(server.address, server.token, flush=True)
     sys.stdin.read()
@@ -35,8 +35,8 @@ with Server(Context(), limits=limits) as server:
 class Served:
     """A server in its own process."""
 
-    def __init__(self, files: int = 8192, connections: int = 1000, hello: float = 60) -> None:
-        command = [sys.executable, "-c", SERVER, str(files), str(connections), str(hello)]
+    def __init__(self, files: int = 8192, connections: int = 1000, handshake: float = 60) -> None:
+        command = [sys.executable, "-c", SERVER, str(files), str(connections), str(handshake)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -184,7 +184,7 @@ def test_a_request_sent_byte_by_byte_is_served(served: Served) -> None:
 
 
 def test_a_first_request_sent_too_slowly_is_closed() -> None:
-    served = Served(hello=2)
+    served = Served(handshake=2)
     with served.connected() as slow:
         begun = time.monotonic()
         slow.settimeout(0.05)
