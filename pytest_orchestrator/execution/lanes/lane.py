@@ -265,7 +265,7 @@ class Lanes:
             LaneLost: The supervisor is gone too.
         """
         told = self._ask({"drop": pid, "grace": grace})
-        return told["status"], tuple(told["strays"])
+        return told["status"], tuple(told["leftovers"])
 
     def guard(self, file: int, terminal: int, patience: float) -> None:
         """Let the supervisor end this process where a `Watchdog` says so; or raise LaneLost."""

@@ -65,7 +65,7 @@ class SupervisorClient:
 
     def _heed(self, pulse: watchdog.HeartbeatFile) -> None:
         try:
-            framing.send(self.socket, {"pulse": watchdog.HEARTBEAT_GRACE}, (pulse.file,))
+            framing.send(self.socket, {"heartbeat": watchdog.HEARTBEAT_GRACE}, (pulse.file,))
             framing.answer(self.socket)
         except (EOFError, OSError):  # whoever asks it next is told
             self._process.kill()

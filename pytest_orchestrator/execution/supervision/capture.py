@@ -1,9 +1,10 @@
-"""Output capture: pipes that never block a program, bounded logs, live copy.
+"""Output capture: pipes that do not block the program, bounded logs, live copies.
 
-Memory stays flat whatever the volume; what the disk does not take is counted all the same.
+Memory stays constant whatever the volume of output. Bytes that the disk does not accept are
+counted too.
 
-A terminal that a person has stopped, or a pipe that nobody reads, would else hold up the
-lane, and with it the deadline of the step.
+Live copies never block the lane: a terminal that is stopped with Ctrl-S, or a pipe that is not
+read, would otherwise delay the lane and the deadline of the step.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _HELD = 0.02
 
 
 class OutputPipes:
-    """The reading ends of two pipes.
+    """The reading ends of the pipes for stdout and stderr.
 
     Args:
-        request: The paths of the logs, their limit, and what is masked in them.
-        fds: Where stdout and stderr are copied to as they come: none, or both.
-        poll: Where the pipes are registered from `listen` on.
+        request: The paths of the logs, their limit in bytes, and the secrets to mask.
+        fds: Descriptors to which stdout and stderr are copied live: none, or both.
+        poll: The poll object in which `listen` registers the pipes.
     """
 
     def __init__(self, request: dict[str, Any], fds: list[int], poll: select.poll) -> None:
@@ -40,14 +41,14 @@ class OutputPipes:
         self._live = [LiveCopy(fd, _stream(secrets)) for fd in fds]
         self._poll = poll
         self._open: dict[int, int] = {}
-        self._heard: set[int] = set()
+        self._registered: set[int] = set()
         self._held: set[int] = set()
 
     def open(self) -> list[int]:
-        """Make the pipes.
+        """Create the pipes.
 
         Returns:
-            The ends that the program writes to; the caller closes them.
+            The writing ends for the program; the caller closes them.
         """
         theirs = []
         for number, _ in enumerate(_NAMES):
@@ -58,46 +59,47 @@ class OutputPipes:
         return theirs
 
     def listen(self) -> None:
-        """Have the poll tell what comes."""
+        """Register the pipes in the poll object."""
         for fd in self._open:
-            if fd not in self._heard and fd not in self._held:
-                self._hear(fd)
+            if fd not in self._registered and fd not in self._held:
+                self._register(fd)
 
     def take(self, fd: int) -> bool:
-        """Read one piece of a stream; False where the descriptor is none of these."""
+        """Read one chunk of a stream; return False if the descriptor is not one of the pipes."""
         if fd not in self._open:
             return False
         self._read(fd)
         return True
 
     def pause(self, seconds: float) -> float:
-        """Return how long a poll may wait; a stream whose copy was not taken is tried again."""
+        """Return the seconds that a poll may wait; resume the streams whose live copy has room."""
         for fd in [fd for fd in self._held if not self._live[self._open[fd]].full]:
             self._held.remove(fd)
-            self._hear(fd)
+            self._register(fd)
         return max(0.0, min(seconds, _HELD) if self._held else seconds)
 
     def drain(self) -> None:
-        """Read what waits in the pipes now; a stranger that holds one is not waited for."""
+        """Read the buffered output without waiting for processes that keep a pipe open."""
         for fd in list(self._open):
             left = _LAST
             while left > 0 and (size := self._read(fd)):
                 left -= size
 
     def close(self) -> dict[str, Any]:
-        """Close everything.
+        """Close pipes, logs and live copies.
 
         Returns:
-            What each stream was, by its name, and what was not yet copied of each.
+            The account of each stream by its name (see `LogFile.close`), and under ``unsent`` the
+            bytes of each that were not copied yet.
         """
         for fd in self._open:
             os.close(fd)
         self._open = {}
-        told = {name: log.close() for name, log in zip(_NAMES, self._logs, strict=True)}
-        return told | {"unsent": [live.close() for live in self._live]}
+        accounts = {name: log.close() for name, log in zip(_NAMES, self._logs, strict=True)}
+        return accounts | {"unsent": [live.close() for live in self._live]}
 
     def _read(self, fd: int) -> int:
-        """Read one piece; 0 at the end of the stream, or where nothing waits."""
+        """Read one chunk; return its size, 0 at the end of the stream or if nothing is buffered."""
         try:
             chunk = os.read(fd, _CHUNK)
         except BlockingIOError:
@@ -116,13 +118,13 @@ class OutputPipes:
                 self._held.add(fd)
         return len(chunk)
 
-    def _hear(self, fd: int) -> None:
-        self._heard.add(fd)
+    def _register(self, fd: int) -> None:
+        self._registered.add(fd)
         self._poll.register(fd, select.POLLIN)
 
     def _release(self, fd: int) -> None:
-        if fd in self._heard:
-            self._heard.remove(fd)
+        if fd in self._registered:
+            self._registered.remove(fd)
             self._poll.unregister(fd)
         self._held.discard(fd)
 
@@ -136,16 +138,16 @@ def _stream(secrets: tuple[bytes, ...]) -> MaskStream | None:
 
 
 EDGE = 1 << 15
-"""Bytes of the beginning and of the end that are kept at hand."""
+"""Bytes of the beginning and of the end of a stream that are kept in memory."""
 
 
 class LogFile:
-    """A stream as it comes.
+    """The log of one stream.
 
     Args:
-        path: Where the log is written, as soon as there is something to write; None is nowhere.
-        limit: Bytes of the stream after which the log is cut, with a mark.
-        secrets: Masks what is written; None where nothing is secret.
+        path: The file, created at the first output; None writes no log.
+        limit: The number of bytes after which the log is cut, with a mark.
+        secrets: Masks the log; None if nothing is secret.
     """
 
     def __init__(self, path: str | None, limit: int, secrets: MaskStream | None = None) -> None:
@@ -160,7 +162,7 @@ class LogFile:
         self._tail = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Append the next bytes."""
         if self._path is not None and self.size < self._limit and self._error is None:
             logged = chunk[: self._limit - self.size]
             if self._secrets is None:
@@ -178,9 +180,9 @@ class LogFile:
         """Finish the log.
 
         Returns:
-            How many bytes there were, how many the log has, the first and the last of them,
-            whether the log is cut, what the disk said where it took no more, and what masks
-            stand for in it.
+            The account of the stream: ``size`` and ``kept`` in bytes (of the stream, of the log),
+            ``head`` and ``tail`` (its first and last bytes), ``cut`` (the log is cut), ``error``
+            (of a disk that accepted no more) and ``replaced`` (the secrets that were masked).
         """
         if self._secrets is not None and self._fd is not None:
             self._write(self._secrets.end())
@@ -207,7 +209,7 @@ class LogFile:
                 self._fd = os.open(self._path, flags, 0o666)
             while written < len(data) and self._fd is not None:
                 written += os.write(self._fd, data[written:])
-        except OSError as error:  # a full disk must not end what the step does
+        except OSError as error:  # a full disk must not end the step
             self._error = error.strerror
         return written
 
@@ -217,11 +219,11 @@ _BACKLOG = 1 << 16
 
 
 class LiveCopy:
-    """A copy of one stream.
+    """A live copy of one stream.
 
     Args:
-        fd: Where it goes; closed at the end.
-        secrets: Masks what is copied; None where nothing is secret.
+        fd: The descriptor that it is written to; closed at the end.
+        secrets: Masks the copy; None if nothing is secret.
     """
 
     def __init__(self, fd: int, secrets: MaskStream | None = None) -> None:
@@ -233,23 +235,23 @@ class LiveCopy:
 
     @property
     def full(self) -> bool:
-        """True where the step itself has to wait until the copy is taken, as at a terminal."""
+        """True if the step must wait until the reader has taken more, as at a terminal."""
         self.feed(b"")
         return len(self._waiting) >= _BACKLOG
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, and write what can be written now."""
+        """Append the next bytes, and write as many as the reader accepts now."""
         self._waiting += chunk if self._secrets is None else self._secrets.feed(chunk)
         try:
             while self._waiting and self._poll.poll(0):
                 self._waiting = self._waiting[os.write(self._fd, self._waiting[:_PIECE]) :]
         except BlockingIOError:
             pass
-        except OSError:  # nobody will ever read it
+        except OSError:  # the reader is gone
             self._waiting = b""
 
     def close(self) -> bytes:
-        """Stop, and return what was not taken yet."""
+        """Close the copy, and return the bytes that were not written."""
         if self._secrets is not None:
             self._waiting += self._secrets.end()
         self.feed(b"")
@@ -258,7 +260,7 @@ class LiveCopy:
 
 
 def _unblocked(fd: int) -> int:
-    """Return a descriptor of one's own: not blocking is a property that its sharers share."""
+    """Reopen a terminal or pipe as non-blocking; duplicates of ``fd`` would share that flag."""
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
         return fd

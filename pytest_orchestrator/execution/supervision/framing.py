@@ -1,9 +1,8 @@
 """Message framing: a length of four bytes, then one marshalled value.
 
-Both ends are one interpreter, started by itself; marshal carries bytes and names that are not
-UTF-8, and needs no import where json (with re) and socket (with selectors) would double the
-start of the supervisor. For the same reason nothing that the supervisor loads imports typing
-while it runs.
+Both ends run the same interpreter. marshal carries bytes and names that are not UTF-8, and needs no
+import; json (with re) and socket (with selectors) would double the start-up time of the supervisor.
+For the same reason no module that the supervisor loads imports typing at run time.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ROOM = CMSG_SPACE(_MOST_FDS * _FD)
 
 
 def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
-    """Send a value, and copies of open files with it.
+    """Send a value, together with duplicates of open file descriptors.
 
     Args:
         to: One end of a connected pair.
@@ -41,18 +40,18 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
     if fds:
         rights = b"".join(fd.to_bytes(_FD, sys.byteorder) for fd in fds)
         data = data[to.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, rights)]) :]
-    if data:  # who has got all of it may be gone by now: to send nothing more would fail
+    if data:  # sending zero bytes to a peer that has received all and closed would fail
         to.sendall(data)
 
 
 def receive(source: socket) -> tuple[Any, list[int]]:
-    """Wait for the next value, and leave what comes after it.
+    """Wait for the next value, and leave later bytes unread.
 
     Args:
         source: One end of a connected pair.
 
     Returns:
-        The value, and the open files that came with it, closed to programs that are started.
+        The value, and the descriptors that came with it, which programs do not inherit.
 
     Raises:
         EOFError: The other end is gone.
@@ -67,14 +66,14 @@ def receive(source: socket) -> tuple[Any, list[int]]:
 
 
 def answer(source: socket) -> Any:
-    """Wait for the one value that can come now; cheaper than `receive`.
+    """Wait for a value that is the only one in transit; cheaper than `receive`.
 
     Args:
         source: One end of a connected pair.
 
     Raises:
         EOFError: The other end is gone.
-        TimeoutError: It did not come within the time-out of the socket.
+        TimeoutError: It did not arrive within the timeout of the socket.
     """
     try:
         data = _whole(source, source.recv(_PIECE), _HEAD)
@@ -85,13 +84,13 @@ def answer(source: socket) -> Any:
 
 
 def frames(pieces: bytearray) -> Iterator[Any]:
-    """Take the values out of what has come so far that are whole; leave what follows them.
+    """Yield the complete values of a buffer and remove them; leave an incomplete one at its end.
 
     Args:
-        pieces: The bytes of one sender, in their order.
+        pieces: The received bytes of one sender, in order.
 
     Raises:
-        EOFError, TypeError, ValueError: They are no values of `send`.
+        EOFError, TypeError, ValueError: The bytes were not sent by `send`.
     """
     while len(pieces) >= _HEAD:
         end = _HEAD + int.from_bytes(pieces[:_HEAD], "big")
@@ -99,11 +98,11 @@ def frames(pieces: bytearray) -> Iterator[Any]:
             return
         body = bytes(pieces[_HEAD:end])
         del pieces[:end]
-        yield loads(body)  # noqa: S302 - its type is looked at before it counts for anything
+        yield loads(body)  # noqa: S302 - its type is checked before it is used
 
 
 def _whole(source: socket, data: bytes, size: int) -> bytes:
-    """Read on until there are at least so many bytes."""
+    """Read until at least ``size`` bytes are received."""
     if len(data) >= size:
         return data
     pieces = bytearray(data)

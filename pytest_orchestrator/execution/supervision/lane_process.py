@@ -1,10 +1,10 @@
-"""Lane process: runs one program at a time and adopts all it leaves behind.
+"""Lane process: runs one program at a time and adopts the processes that it leaves behind.
 
-It ends, with everything below it, as soon as pytest or the supervisor is gone. Signals do not
-end it: what a continuous integration sends to all processes is for pytest to answer.
+The lane ends, with its process tree, as soon as pytest or the supervisor is gone. Signals do not
+end it: a signal that a CI system sends to all processes is handled by pytest.
 
-posix_spawn shares the memory of the lane until the program runs: no copy, and the error of
-a program that cannot be started is the call's own. The lane's own input is empty.
+Programs are started by posix_spawn, which copies no memory and raises the error of a program that
+cannot be started. The standard input of the lane is empty.
 """
 
 from __future__ import annotations
@@ -40,25 +40,26 @@ if TYPE_CHECKING:
     from pytest_orchestrator.execution.supervision.os_support import SystemFeatures
     from pytest_orchestrator.execution.supervision.run_loop import Start
 
-# Python ignores SIGPIPE and SIGXFSZ; the lane outlives the others.
+# The interpreter ignores SIGPIPE and SIGXFSZ, and the lane handles the others.
 _DEFAULTS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD, SIGPIPE, SIGXFSZ)
-_MOST_FILES = 256  # a lane has some ten
+_MOST_FILES = 256  # a lane has about ten open
 
 
 def start_program(request: dict[str, Any], stdout: int, stderr: int) -> int:
     """Start the program of a request.
 
     Args:
-        request: Its ``argv``, ``env``, ``cwd`` and ``stdin``, the path of a file or None.
-        stdout: Where its standard output goes.
-        stderr: Where its standard error goes.
+        request: ``argv``, ``env``, ``cwd``, and ``stdin``: the path of a file, or None.
+        stdout: The descriptor of its standard output.
+        stderr: The descriptor of its standard error.
 
     Returns:
-        Its pid.
+        The pid of the program.
 
     Raises:
-        OSError: It cannot be started; the ``filename`` is what was not there or may not be used.
-        ValueError: A text holds a null byte, or the name of a variable ``=``.
+        OSError: The program cannot be started; ``filename`` is the path that is missing or that
+            may not be used.
+        ValueError: A text contains a null byte, or the name of a variable contains ``=``.
     """
     os.chdir(request["cwd"])
     try:
@@ -70,26 +71,27 @@ def start_program(request: dict[str, Any], stdout: int, stderr: int) -> int:
             if stdin:
                 os.close(stdin)
     finally:
-        os.chdir("/")  # no step's folder is held while no step runs
+        os.chdir("/")  # an idle lane must not keep the folder of a step busy
 
 
 def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
-    """Fork a process that works something out, so that it can be ended as a program is.
+    """Fork a process that computes an answer, so that it can be ended as a program is.
 
     Args:
-        request: Its ``module``, whose function ``answer`` is called with ``given`` and with the
-            one descriptor ``handed``, which the answer is written to; and the ``sys_path`` for
-            that, None where the standard library is enough.
-        stdout: Where its standard output goes.
-        stderr: Where its standard error goes.
+        request: ``module``, whose function ``answer`` is called with ``given`` and with the one
+            descriptor ``handed``, to which the answer is written; and the ``sys_path`` for the
+            import, or None if the standard library is enough.
+        stdout: The descriptor of its standard output.
+        stderr: The descriptor of its standard error.
 
     Returns:
-        Its pid.
+        The pid of the fork.
     """
     (answer,) = request["handed"]
     path = request["sys_path"]
     if path is None:
-        # Once for all forks, but not before one asks: it would double the start of a lane.
+        # Imported once for all forks, and not before the first: it would double the start-up time
+        # of a lane.
         __import__(request["module"])
     pid = os.fork()
     if pid:
@@ -105,7 +107,7 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
         os.closerange(answer + 1, _MOST_FILES)
         sys.path[:] = path or sys.path
         __import__(request["module"], fromlist=["answer"]).answer(request["given"], answer)
-    except BaseException as error:  # noqa: BLE001 - the copy of the lane must not go on
+    except BaseException as error:  # noqa: BLE001 - the copy of the lane must not continue
         os.write(2, f"{type(error).__name__}: {error}".encode(errors="backslashreplace"))
         os._exit(1)
     os._exit(0)
@@ -133,7 +135,7 @@ def _spawned(argv: list[str], env: dict[str, str], streams: tuple[int, int, int]
 
 
 def _candidates(program: str, env: dict[str, str]) -> Iterator[str]:
-    """Return the files that a program's name may mean, by the PATH that it will run with."""
+    """Yield the existing paths of a program, by the PATH of the environment it will run with."""
     if "/" in program:
         return iter([program])
     folders = env.get("PATH", os.defpath).split(os.pathsep)
@@ -142,54 +144,54 @@ def _candidates(program: str, env: dict[str, str]) -> Iterator[str]:
 
 
 SIGNALS = (SIGHUP, SIGINT, SIGQUIT, SIGTERM)
-"""Those that a lane outlives; programs that are started get them as they were."""
+"""Signals that a lane ignores; the programs that it starts do not inherit that."""
 DEFAULTS = (*SIGNALS, SIGCHLD)
-"""Those that a program is started with as the system sets them."""
+"""Signals that programs are started with in their default dispositions."""
 
 
 def outlive_signals() -> None:
-    """Take no notice of signals; programs that are started get them as they were.
+    """Ignore signals in this process, without programs that it starts inheriting that.
 
-    But SIGCHLD: whoever has started pytest may ignore it, or a module that a lane has imported,
-    and then the kernel keeps no exit status of any child.
+    SIGCHLD gets its default disposition: if the program that started pytest ignores it, or a module
+    that the lane has imported, the kernel keeps no exit status of any child.
     """
     signal(SIGCHLD, SIG_DFL)
     for number in SIGNALS:
         if getsignal(number) != SIG_IGN:
-            # Not SIG_IGN, which a program would inherit.
+            # A program would inherit SIG_IGN, but not a handler.
             signal(number, lambda *_: None)
 
 
 def serve(
-    control: socket, alive: int, abilities: SystemFeatures, start: Start = start_program
+    control: socket, alive: int, features: SystemFeatures, start: Start = start_program
 ) -> None:
-    """Run what is asked for until nobody asks any more.
+    """Serve the requests of pytest until it or the supervisor is gone.
 
     Args:
-        control: Requests come by it, replies go by it.
-        alive: Its end tells that the supervisor is gone.
-        abilities: What may be used of the system.
+        control: The socket for requests and replies.
+        alive: A pipe that ends when the supervisor is gone.
+        features: The features of the operating system that may be used.
         start: Starts the program of a request.
     """
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(alive, select.POLLIN)
-    descendants = process_tree_of(abilities)
+    descendants = process_tree_of(features)
     while all(fd != alive for fd, _ in poll.poll()):
         try:
             request, fds = framing.receive(control)
             kept = request["kept"] = [fds.pop(0) for _ in range(request.get("kept", 0))]
-            # The last of the files are the program's own, the others copies of its output.
+            # The last descriptors belong to the program; its output is copied to the others.
             live = len(fds) - request.get("handed", 0)
             request["handed"] = fds[live:]
-            if "cancel" in request:  # it came too late
+            if "cancel" in request:  # the command has ended before
                 continue
             watch = CommandLoop(
                 request,
                 fds[:live],
                 control=control,
                 alive=alive,
-                abilities=abilities,
+                features=features,
                 descendants=descendants,
             )
             reply = watch.run(forked if "module" in request else start)

@@ -1,8 +1,8 @@
 """Operating system support: subreaper, pidfd, /proc, signals.
 
-Linux keeps the descendants of a process together (subreaper), lists them (/proc) and tells
-when one ends (pidfd). Where one of these is missing the lanes do with less, as the files
-that use them say; tests force that by taking the abilities away.
+Linux keeps the descendants of a process together (subreaper), lists them (/proc) and signals
+when one ends (pidfd). If one of these is missing, the lanes work without it; the modules that use
+it say what is lost. Tests force that case with ``limited``.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ _PR_SET_CHILD_SUBREAPER = 36
 _READ = 1 << 16
 
 BLOCK = 512
-"""Bytes in which getrusage counts what is read and written, whatever the disk."""
+"""Unit in bytes of the block counts of getrusage, on every disk."""
 
 KEEPS_IO = os.path.exists("/proc/self/io")
-"""The kernel counts that for each process."""
+"""True if the kernel counts the storage I/O of each process."""
 
 
 class SystemFeatures:
-    """What may be used of the system.
+    """The features of the operating system that may be used.
+
+    Args:
+        limited: Use none of them, as on a system that lacks them.
 
     Attributes:
-        proc: /proc tells the children of a process.
-        pidfd: A file descriptor tells when a process ends.
-        adopts: Orphans become children of this process; set by `adopt_orphans`.
+        proc: /proc lists the children of a process.
+        pidfd: A file descriptor becomes readable when a process ends.
+        adopts: Orphans become children of this process; updated by `adopt_orphans`.
     """
 
     __slots__ = ("adopts", "pidfd", "proc")
@@ -45,13 +48,13 @@ class SystemFeatures:
         self.adopts = not limited and sys.platform == "linux"
 
     def adopt_orphans(self, name: bytes) -> None:
-        """Become the parent of all descendants whose own parents are gone.
+        """Make this process the subreaper of its descendants.
 
-        Once its own parent is gone this process is woken, where somebody has stopped it: it would
-        not notice otherwise.
+        The kernel also sends it SIGCONT when its own parent ends: a stopped process would not
+        notice that end otherwise.
 
         Args:
-            name: What this process is called in lists of processes, at most 15 bytes.
+            name: The name of this process in process lists, at most 15 bytes.
         """
         self.adopts = self.adopts and _prctl(_PR_SET_CHILD_SUBREAPER, 1) == 0
         if self.adopts:
@@ -60,17 +63,17 @@ class SystemFeatures:
 
 
 def end_with_parent() -> None:
-    """Let the kernel kill this process once its parent is gone; nothing where it cannot.
+    """Have the kernel kill this process when its parent ends; do nothing on other systems.
 
-    The parent is the thread that started this process. What this process starts itself is not
-    ended by it.
+    The parent is the thread that started this process. Processes that this one starts are not
+    killed by it.
     """
     if sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, SIGKILL)
 
 
 def _prctl(option: int, argument: int | bytes) -> int:
-    # ctypes itself costs three milliseconds; this is the part of it that does the work.
+    # Importing ctypes takes three milliseconds; this private module is all that is needed of it.
     try:
         from _ctypes import call_function, dlopen, dlsym
     except ImportError:  # a Python that was built without libffi
@@ -80,7 +83,7 @@ def _prctl(option: int, argument: int | bytes) -> int:
 
 
 def open_pidfd(pid: int) -> int:
-    """Return a descriptor that becomes readable when the process ends, -1 where there is none."""
+    """Return a descriptor that becomes readable when the process ends; -1 without pidfds."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -88,41 +91,41 @@ def open_pidfd(pid: int) -> int:
 
 
 def contents(path: str, *, pieces: bool = False) -> bytes:
-    """Return a file of /proc, empty where the process is gone or a stranger's.
+    """Return the contents of a file of /proc; empty if the process is gone or of another user.
 
     Args:
         path: The file.
-        pieces: The file may be longer than one read gives.
+        pieces: The file may be longer than the result of one read.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
-    told = b""
+    data = b""
     try:
-        told = os.read(fd, _READ)
+        data = os.read(fd, _READ)
         while pieces and (piece := os.read(fd, _READ)):
-            told += piece
+            data += piece
     except OSError:  # the process ended meanwhile
         pass
     finally:
         os.close(fd)
-    return told
+    return data
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process, dead ones that nobody waited for among them."""
+    """Return the pids of the children of a process, zombies included."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return []
     # Any thread may have forked.
-    told = [contents(f"/proc/{pid}/task/{task}/children", pieces=True) for task in tasks]
-    return [int(child) for line in told for child in line.split()]
+    lists = [contents(f"/proc/{pid}/task/{task}/children", pieces=True) for task in tasks]
+    return [int(child) for line in lists for child in line.split()]
 
 
 def name_of(pid: int) -> str | None:
-    """Return what a process is called; None where it is dead."""
+    """Return the name of a process; None if it has ended."""
     stat = contents(f"/proc/{pid}/stat")
     at = stat.rfind(b")")
     if at < 0 or stat[at + 2 : at + 3] in b"ZX":
@@ -131,14 +134,14 @@ def name_of(pid: int) -> str | None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped, as by Ctrl-Z or a debugger."""
+    """Return True if a process is stopped, as by Ctrl-Z or a debugger."""
     stat = contents(f"/proc/{pid}/stat")
     at = stat.rfind(b")")
     return stat[at + 2 : at + 3] in (b"T", b"t")
 
 
 def kill(pid: int, number: int) -> None:
-    """Send a signal to a process, or to the group of a negative number, where that can be."""
+    """Send a signal to a process, or to the group of a negative pid; ignore that it is gone."""
     try:  # noqa: SIM105 - contextlib costs the supervisor a third of its own imports
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -146,11 +149,11 @@ def kill(pid: int, number: int) -> None:
 
 
 def io_of(used: struct_rusage) -> tuple[int, int] | None:
-    """Return the bytes read from and written to storage that an account of the kernel holds.
+    """Return the bytes that were read from and written to storage, by the accounting of wait4.
 
-    They are those of /proc/pid/io, whose reading takes as long as a short program does.
+    The figures equal those of /proc/pid/io, whose reading takes as long as a short program.
 
     Returns:
-        None where the system does not keep them.
+        None if the system does not count them.
     """
     return (used.ru_inblock * BLOCK, used.ru_oublock * BLOCK) if KEEPS_IO else None

@@ -1,11 +1,11 @@
 """Process tree: finds, ends and reaps all descendants of this process.
 
-This process adopts orphans, so whatever a step left behind (in a session of its own, twice
-forked, with an emptied environment) is found by walking down from here.
+This process is a subreaper, so every process that a step left behind (in a session of its own,
+twice forked, with an emptied environment) is found by walking down from here.
 
-Without subreapers an orphan becomes a child of the first process. It is found by its session,
-or because it was seen as a descendant before; one that left its session and its parent between
-two looks is not found.
+Without subreapers an orphan becomes a child of process 1. It is found by its session, or because it
+was seen as a descendant before; a process that left both its session and its parent between two
+checks is not found.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     Reaped = Callable[[int, int, struct_rusage], None]
 
 PATIENCE = 0.6
-"""Seconds that a killed process may take to be gone; then the kernel holds on to it."""
+"""Seconds to wait for the end of a killed process; after that the kernel keeps it, as in I/O."""
 
-_MOST_REAPED = 1000  # at a time, or processes that come and go without end would hold us up
+_MOST_REAPED = 1000  # at a time, so that an endless succession of processes does not delay the lane
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
 
 
 class ProcessTree:
-    """The processes below this one, apart from the spared ones and what is below those.
+    """The descendants of this process, except the spared ones and their descendants.
 
     Attributes:
-        reaped: Called for each child that ended, with its pid, its wait status, and what it
-            and those that it waited for used.
-        spared: Children that are to live, or that cannot be ended.
+        reaped: Called for each child that ended, with its pid, its wait status, and the resource
+            usage of it and of the children that it waited for.
+        spared: The pids of children that must not be ended, or that cannot be ended.
     """
 
     def __init__(self) -> None:
@@ -48,12 +48,12 @@ class ProcessTree:
         self._session = os.getsid(0)
 
     def started(self, pid: int) -> None:
-        """Take note of a child that leads a session of its own."""
+        """Record the child that was started as the leader of a session."""
 
     def living(self) -> Iterable[int]:
-        """Return all that live now, parents before children, unreaped dead ones among them.
+        """Yield the pids of all descendants, parents before children, zombies included.
 
-        The children of each are looked for when it has been dealt with.
+        The children of a process are listed only after the caller has handled that process.
         """
         found = [pid for pid in os_support.children(self._me) if pid not in self.spared]
         for pid in found:
@@ -61,12 +61,12 @@ class ProcessTree:
             found.extend(os_support.children(pid))
 
     def named(self) -> dict[int, str]:
-        """Return all that live now, with what they are called."""
+        """Return the living descendants: pid to name."""
         names = {pid: os_support.name_of(pid) for pid in self.living()}
         return {pid: f"{name} (pid {pid})" for pid, name in names.items() if name}
 
     def reap(self) -> bool:
-        """Wait for those that ended; True where nobody is left to be ended."""
+        """Reap the children that have ended; return True if no process is left to be ended."""
         for _ in range(_MOST_REAPED):
             try:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -81,15 +81,15 @@ class ProcessTree:
     def end(
         self, grace: float, wait: Callable[[float], bool], first: int = SIGTERM
     ) -> dict[int, str]:
-        """End all: TERM, the grace, KILL.
+        """End all descendants: TERM, the grace period, KILL.
 
         Args:
-            grace: Seconds between TERM and KILL; with 0 there is no TERM.
-            wait: Waits for some seconds, or shorter; False ends the grace at once.
-            first: The signal in the place of TERM.
+            grace: Seconds between TERM and KILL; with 0 no TERM is sent.
+            wait: Waits for some seconds or less; its result False ends the grace period at once.
+            first: The signal that is sent instead of TERM.
 
         Returns:
-            Those that could not be ended, with what they are called; they are spared from now on.
+            The processes that could not be ended: pid to name. They are spared from now on.
         """
         if grace and not self.reap():
             for pid in self.living():
@@ -113,24 +113,23 @@ class ProcessTree:
                 return
 
     def _kill(self, until: float) -> None:
-        """Stop all before killing the first, or a fork bomb fills each gap that is torn."""
+        """Stop all processes before the first kill: a fork bomb would replace each killed one."""
         stopped: set[int] = set()
         met = -1
         while met < len(stopped) and time.monotonic() < until:
             met = len(stopped)
-            for one in map(self._hunted, self.living()):
-                if one not in stopped:
-                    os_support.kill(one, SIGSTOP)
-                    stopped.add(one)
-        for one in stopped:
-            os_support.kill(one, SIGKILL)
+            for target in map(self._signal_target, self.living()):
+                if target not in stopped:
+                    os_support.kill(target, SIGSTOP)
+                    stopped.add(target)
+        for target in stopped:
+            os_support.kill(target, SIGKILL)
 
-    def _hunted(self, pid: int) -> int:
-        """Return what a signal is sent to that is meant for a process.
+    def _signal_target(self, pid: int) -> int:
+        """Return the target of a signal for a process: its group as a negative number, or its pid.
 
-        That is its whole group (a negative number) wherever no stranger can be in it: no fork
-        comes between, while each of many processes may be gone before it is met. In a session
-        that began before, or is ours by now, there are others too.
+        A signal to a group reaches processes that fork meanwhile. The pid is used in the session of
+        this process and in that of its start, whose groups may contain processes of others.
         """
         try:
             group = 0 if os.getsid(pid) in (self._session, os.getsid(0)) else os.getpgid(pid)
@@ -139,50 +138,54 @@ class ProcessTree:
         return -group if group > 1 else pid
 
 
-def process_tree_of(abilities: SystemFeatures) -> ProcessTree:
-    """Return the descendants of this process, found in the way that the system allows."""
-    return ProcessTree() if abilities.adopts and abilities.proc else PsProcessTree()
+def process_tree_of(features: SystemFeatures) -> ProcessTree:
+    """Return the process tree of this process, in the implementation that the system supports."""
+    return ProcessTree() if features.adopts and features.proc else PsProcessTree()
 
 
 class PsProcessTree(ProcessTree):
-    """Descendants found in the table of `ps`."""
+    """A process tree that reads the process table of `ps`, for systems without subreapers."""
 
     def __init__(self) -> None:
         super().__init__()
         self._leader: int | None = None
-        self._known: dict[int, str] = {}
+        self._start_times: dict[int, str] = {}
         self._names: dict[int, str] = {}
 
     def started(self, pid: int) -> None:
-        """Take note of a child that leads a session of its own."""
+        """Record the child that was started as the leader of a session."""
         self._leader = pid
-        self._known = {}
+        self._start_times = {}
 
     def living(self) -> list[int]:
-        """Return all that live now and are known to descend from this process."""
+        """Return the pids of the living processes that are known to descend from this one."""
         born, parents = self._table()
-        # A number that was seen before may by now belong to a stranger.
-        found = [pid for pid in parents if self._known.get(pid) == born[pid] or self._led(pid)]
+        # The kernel may have given a pid that was seen before to an unrelated process.
+        found = [
+            pid
+            for pid in parents
+            if self._start_times.get(pid) == born[pid] or self._is_in_session(pid)
+        ]
         family = {self._me, *found}
         while more := [pid for pid in parents if pid not in family and parents[pid] in family]:
             family.update(more)
             found += more
-        self._known.update((pid, born[pid]) for pid in found)
+        self._start_times.update((pid, born[pid]) for pid in found)
         return found
 
     def named(self) -> dict[int, str]:
-        """Return all that live now, with what they are called."""
+        """Return the living descendants: pid to name."""
         return {pid: f"{self._names[pid]} (pid {pid})" for pid in self.living()}
 
     def reap(self) -> bool:
-        """Wait for those that ended; True where nobody is left to be ended."""
+        """Reap the children that have ended; return True if no process is left to be ended."""
         if not super().reap():
             return False
-        suspected = any(_lives(pid) for pid in self._known if pid not in self.spared)
+        suspected = any(_lives(pid) for pid in self._start_times if pid not in self.spared)
         return not ((suspected or self._session_lives()) and self.living())
 
-    def _led(self, pid: int) -> bool:
-        """Tell whether a process is in the session of the child that was started."""
+    def _is_in_session(self, pid: int) -> bool:
+        """Return True if a process is in the session of the child that was started."""
         try:
             return self._leader is not None and os.getsid(pid) == self._leader
         except OSError:
@@ -192,13 +195,13 @@ class PsProcessTree(ProcessTree):
         return self._leader is not None and _lives(-self._leader)
 
     def _table(self) -> tuple[dict[int, str], dict[int, int]]:
-        """Return when each process was born that is not dead nor spared, and its parent."""
+        """Return the start time and the parent of each living process that is not spared."""
         from subprocess import PIPE, Popen
 
         ps = Popen(["ps", "-A", "-o", "pid=,ppid=,stat=,lstart=,comm="], stdout=PIPE)
-        told, _ = ps.communicate()
+        table, _ = ps.communicate()
         born, parents, self._names = {}, {}, {}
-        for line in told.decode("utf-8", "backslashreplace").splitlines():
+        for line in table.decode("utf-8", "backslashreplace").splitlines():
             words = line.split(None, 8)
             pid, state = int(words[0]), words[2]
             if state.startswith("Z") or pid in (1, self._me, ps.pid) or pid in self.spared:

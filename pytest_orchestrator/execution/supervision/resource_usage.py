@@ -1,9 +1,9 @@
-"""Resource usage of a process tree: kernel accounts and samples.
+"""Resource usage of a process tree: the kernel's accounting and samples.
 
-A peak from ``wait4`` cannot be below that of the process that started the child (Linux copies
-the starter's mark when the child executes its program), so it counts only where it is above;
-else the marks that were sampled are told. A program that is just being started has a mark of
-a few pages, which is none of the program's: a mark counts from a megabyte on.
+The peak memory from ``wait4`` is never below that of the process that started the child, because
+Linux copies the high-water mark of the parent when the child executes its program. It is used only
+if it is above that mark; otherwise the sampled high-water marks are used. A program that is just
+being started has a mark of a few pages, so marks below one megabyte are ignored.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _LINUX = sys.platform == "linux"
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
-_BLUR = 1 << 20  # the kernel counts pages per processor, and adds up now and then
+_BLUR = 1 << 20  # the kernel counts pages per CPU and adds them up only now and then
 _MOST_SAMPLES = 500
 
 
 class TreeUsage:
-    """The sums over one step.
+    """The resource usage of the process tree of one step.
 
     Args:
-        path: The file that samples are added to as they come, for who watches the step; pytest
-            writes it anew when the step is over. None is none.
+        path: The file that samples are appended to for the monitor; pytest rewrites it at the end
+            of the step. None writes no file.
 
     Attributes:
-        user: CPU seconds in user mode, of all that were waited for.
-        system: The same in the kernel.
-        read: Bytes read from storage; None where the system does not tell.
-        written: Bytes written to storage.
-        seen: The processes that were seen.
+        user: CPU seconds in user mode, of all reaped processes.
+        system: CPU seconds in the kernel, likewise.
+        read: Bytes read from storage; None if the system does not count them.
+        written: Bytes written to storage, likewise.
+        seen: The pids of the processes that were seen.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -55,12 +55,12 @@ class TreeUsage:
         self._skipped, self._stride = 0, 1
 
     def started(self, pid: int) -> None:
-        """Take note of the program when it has just been started."""
+        """Record the program right after its start."""
         self.seen.add(pid)
         self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
 
     def reaped(self, pid: int, used: struct_rusage) -> None:
-        """Add what a process that ended used, with all that it waited for."""
+        """Add the usage of a process that ended, which includes the children that it waited for."""
         self.seen.add(pid)
         self.user += used.ru_utime
         self.system += used.ru_stime
@@ -70,37 +70,37 @@ class TreeUsage:
             self.read = (self.read or 0) + io[0]
             self.written = (self.written or 0) + io[1]
 
-    def glance(self, pid: int) -> None:
-        """Look at one process alone: all that a short step is worth."""
-        self._marked(pid)
+    def sample_one(self, pid: int) -> None:
+        """Sample the peak memory of one process: the cheap sample of short steps."""
+        self._high_water_mark(pid)
         self._tree_peak = max(self._tree_peak, self._largest_sampled)
 
     def sample(self, seconds: float, descendants: ProcessTree) -> None:
-        """Look at all that live.
+        """Sample memory and CPU time of all living processes.
 
         Args:
-            seconds: Time since the step began.
+            seconds: Seconds since the start of the step.
             descendants: The processes of the step.
         """
         marks, rss, cpu = 0, 0, self.user + self.system
         for pid in descendants.living():
             self.seen.add(pid)
-            marks += self._marked(pid)
-            resident, used = _of(pid)
+            marks += self._high_water_mark(pid)
+            resident, used = _memory_and_cpu(pid)
             rss += resident
             cpu += used
         self._tree_peak = max(self._tree_peak, marks)
-        if _LINUX:  # elsewhere nothing tells the memory of others, and none is not zero
+        if _LINUX:  # other systems do not report the memory of other processes
             self._keep((seconds, rss, cpu))
 
-    def told(self) -> dict[str, object]:
-        """Return everything as plain values."""
+    def as_reply(self) -> dict[str, object]:
+        """Return the figures as plain values for the reply."""
         waited = self._largest_waited if self._largest_waited > self._floor else 0
         largest = max(self._largest_sampled, waited)
         peak = max(self._tree_peak, largest)
         source = "sampled high-water marks" if peak > waited else "wait4"
         if not peak:
-            # It ended before the first look: its peak is somewhere below the floor.
+            # It ended before the first sample: its peak is unknown, but below the floor.
             largest = peak = self._largest_waited
             source = "wait4, an upper bound"
         return {
@@ -115,8 +115,8 @@ class TreeUsage:
             "samples": self._samples,
         }
 
-    def _marked(self, pid: int) -> int:
-        """Return the high-water mark of a process that lives."""
+    def _high_water_mark(self, pid: int) -> int:
+        """Return the high-water mark of a living process in bytes, 0 if it is below a megabyte."""
         status = os_support.contents(f"/proc/{pid}/status")
         at = status.find(b"VmHWM:")
         mark = int(status[at + 6 : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
@@ -126,19 +126,19 @@ class TreeUsage:
         return mark
 
     def _keep(self, sample: tuple[float, int, float]) -> None:
-        """Keep each sample, then each second, each fourth: the list stays short however long."""
+        """Keep every sample, later every second, every fourth: the list has at most 500 entries."""
         self._skipped += 1
         if self._skipped < self._stride:
             return
         self._skipped = 0
         self._samples.append(sample)
-        self._show(sample)
+        self._append(sample)
         if len(self._samples) >= _MOST_SAMPLES:
             del self._samples[1::2]
             self._stride *= 2
 
-    def _show(self, sample: tuple[float, int, float]) -> None:
-        """Add a sample to the file; where that cannot be written there is none."""
+    def _append(self, sample: tuple[float, int, float]) -> None:
+        """Append a sample to the file; stop writing if that fails."""
         if self._path is None:
             return
         seconds, rss, cpu = sample
@@ -155,8 +155,8 @@ class TreeUsage:
             self._path = None
 
 
-def _of(pid: int) -> tuple[int, float]:
-    """Return resident bytes and CPU seconds, those of waited children among them."""
+def _memory_and_cpu(pid: int) -> tuple[int, float]:
+    """Return the resident bytes of a process and its CPU seconds, with those of reaped children."""
     stat = os_support.contents(f"/proc/{pid}/stat")
     fields = stat[stat.rfind(b")") + 2 :].split()
     if len(fields) < 22:

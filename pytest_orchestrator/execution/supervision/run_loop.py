@@ -1,7 +1,7 @@
-"""Command loop: one program from its start until its whole tree is gone.
+"""Command loop: one program from its start until its whole process tree is gone.
 
-One poll reads both streams, hears of the program's end, of a cancel and of the end of pytest;
-between two polls the deadline and the samples are due.
+One poll waits for both output streams, for the end of the program, for a cancel request and for the
+end of pytest. Between two polls the deadline is checked and samples are taken.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     Start = Callable[[dict[str, Any], int, int], int]
 
 EMERGENCY = 1.0
-"""Seconds between TERM and KILL where pytest is gone: two seconds later nothing is alive."""
+"""Seconds between TERM and KILL if pytest is gone: two seconds later no process is left."""
 
-_SETTLE = 0.1  # a `tee` that a shell has started ends a moment after the shell
+_SETTLE = 0.1  # seconds: a `tee` that a shell has started ends shortly after the shell
 _PAUSE = 0.005
-_TURNS = 15  # that the lane gets within that moment; on a machine with much to do it is longer
+_TURNS = 15  # polls within that time at least, so that a loaded machine gets more time
 _TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-_GLANCES = 2
+_SINGLE_SAMPLES = 2
 _WITHOUT_PROC = 6
 _WITHOUT_PIDFD = 0.02
 
 
 class CommandLoop:
-    """One run of one program.
+    """The execution of one program.
 
     Args:
-        request: What to start, as `framing` received it.
-        fds: Where stdout and stderr are copied to as they come: none, or both.
-        control: The socket that a cancel comes by.
-        alive: Its end tells that the supervisor is gone.
-        abilities: What may be used of the system.
+        request: The request that `framing` received.
+        fds: Descriptors to which stdout and stderr are copied live: none, or both.
+        control: The socket on which a cancel request arrives.
+        alive: A pipe that ends when the supervisor is gone.
+        features: The features of the operating system that may be used.
         descendants: All processes below the lane.
 
     Attributes:
-        gone: Nobody is left to take a reply.
+        gone: True once pytest or the supervisor is gone, so that no reply can be sent.
     """
 
     def __init__(
@@ -59,38 +59,38 @@ class CommandLoop:
         *,
         control: socket,
         alive: int,
-        abilities: os_support.SystemFeatures,
+        features: os_support.SystemFeatures,
         descendants: ProcessTree,
     ) -> None:
         self.gone = False
         self._request = request
         self._control, self._alive = control, alive
-        self._abilities, self._descendants = abilities, descendants
+        self._features, self._descendants = features, descendants
         self._poll = select.poll()
         self._streams = OutputPipes(request, fds, self._poll)
-        self._figures = TreeUsage(request.get("samples"))
+        self._usage = TreeUsage(request.get("samples"))
         self._pid, self._pidfd = 0, -1
         self._status: int | None = None
         self._exited: float | None = None
         self._stopped = ""
-        self._patience = float("inf")
+        self._kill_at = float("inf")
         self._started = time.monotonic()
         descendants.reaped = self._reaped
 
     def run(self, start: Start) -> dict[str, Any]:
-        """Run the program to its end, and end all that it started.
+        """Run the program to its end, and end all processes that it started.
 
         Args:
             start: Starts the program with its two output streams, and returns its pid.
 
         Returns:
-            The reply, as `framing` sends it.
+            The reply, which `framing` sends.
         """
         try:
             self._start(start)
         except OSError as error:
-            told = {"errno": error.errno, "strerror": error.strerror, "filename": error.filename}
-            return {"error": told} | self._streams.close()
+            failure = {"errno": error.errno, "strerror": error.strerror, "filename": error.filename}
+            return {"error": failure} | self._streams.close()
         except ValueError as error:
             return {"error": {"value": str(error)}} | self._streams.close()
         leftovers: list[str] = []
@@ -100,8 +100,8 @@ class CommandLoop:
             self._streams.listen()
             if self._exited is not None:
                 leftovers = list(self._descendants.named().values())
-            asked = self._request
-            left = self._descendants.end(asked["grace"], self._pump, asked["end_signal"])
+            request = self._request
+            left = self._descendants.end(request["grace"], self._pump, request["end_signal"])
             unended = list(left.values())
         self._streams.drain()
         return self._reply(leftovers, unended)
@@ -113,74 +113,74 @@ class CommandLoop:
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._figures.started(self._pid)
+        self._usage.started(self._pid)
         self._descendants.started(self._pid)
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(self._alive, select.POLLIN)
-        if self._abilities.pidfd:
+        if self._features.pidfd:
             self._pidfd = os_support.open_pidfd(self._pid)
         if self._pidfd >= 0:
             self._poll.register(self._pidfd, select.POLLIN)
 
     def _until_exit(self) -> None:
-        """Read and sample until the program has exited, or has to be ended."""
+        """Read output and take samples until the program has exited or has to be ended."""
         timeout = self._request["timeout"]
         deadline = float("inf") if timeout is None else self._started + timeout
         ticks = iter(_TICKS)
         due = self._started + next(ticks)
-        looks = 0
+        samples = 0
         while self._exited is None and not self._stopped:
             now = time.monotonic()
             if now >= deadline:
                 self._stopped = "timeout"
                 return
             if now >= due:
-                looks += 1
-                self._look(looks, now)
-                # What ends before the first look is read at its end, in one go.
+                samples += 1
+                self._sample(samples, now)
+                # The output of a program that ends before the first sample is read at its end.
                 self._streams.listen()
                 due = now + next(ticks, _TICKS[-1])
             self._pump(min(due, deadline) - now)
 
-    def _look(self, looks: int, now: float) -> None:
-        if looks <= (_GLANCES if self._abilities.proc else _WITHOUT_PROC):
-            self._figures.glance(self._pid)
+    def _sample(self, number: int, now: float) -> None:
+        if number <= (_SINGLE_SAMPLES if self._features.proc else _WITHOUT_PROC):
+            self._usage.sample_one(self._pid)
         else:
-            self._figures.sample(now - self._started, self._descendants)
-            self._descendants.reap()  # orphans that came and went
+            self._usage.sample(now - self._started, self._descendants)
+            self._descendants.reap()  # orphans that have ended meanwhile
 
     def _pump(self, seconds: float) -> bool:
-        """Take what comes within some seconds; False where there is no time left to lose."""
+        """Handle events for some seconds; return False if the process tree must be killed now."""
         if self._pidfd < 0:
             seconds = min(seconds, _WITHOUT_PIDFD)
         for fd, _ in self._poll.poll(self._streams.pause(seconds) * 1000):
             if fd == self._pidfd:
                 self._poll.unregister(fd)
-                self._exit()
+                self._note_exit()
             elif not self._streams.take(fd):
-                self._hear(fd)
-        if self._pidfd < 0 and self._exited is None and self._dead():
-            self._exit()
-        return time.monotonic() < self._patience
+                self._handle(fd)
+        if self._pidfd < 0 and self._exited is None and self._has_exited():
+            self._note_exit()
+        return time.monotonic() < self._kill_at
 
-    def _hear(self, fd: int) -> None:
-        """Take a word of pytest's, or learn that it is gone."""
+    def _handle(self, fd: int) -> None:
+        """Handle a cancel request of pytest, or its end."""
         try:
-            word = framing.receive(self._control)[0] if fd != self._alive else None
+            request = framing.receive(self._control)[0] if fd != self._alive else None
         except (EOFError, OSError):
-            word = None
-        if word is None:
+            request = None
+        if request is None:
             self._poll.unregister(fd)
             self.gone = True
             self._stopped = self._stopped or "gone"
-            self._patience = min(self._patience, time.monotonic() + EMERGENCY)
-        elif word.get("cancel") == self._request["id"]:
+            self._kill_at = min(self._kill_at, time.monotonic() + EMERGENCY)
+        elif request.get("cancel") == self._request["id"]:
             self._stopped = self._stopped or "cancel"
-            if word["at_once"]:
-                self._patience = 0.0
+            if request["at_once"]:
+                self._kill_at = 0.0
 
     def _settled(self) -> bool:
-        """Give what the program left running a moment to end by itself."""
+        """Wait a moment for leftover processes to end; return True if none is left."""
         until, turns = time.monotonic() + _SETTLE, 0
         while not self._descendants.reap():
             self._streams.listen()
@@ -190,18 +190,18 @@ class CommandLoop:
             turns += 1
         return True
 
-    def _dead(self) -> bool:
+    def _has_exited(self) -> bool:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._pid, options) is not None
 
-    def _exit(self) -> None:
+    def _note_exit(self) -> None:
         self._exited = self._exited or time.monotonic()
 
     def _reaped(self, pid: int, status: int, used: struct_rusage) -> None:
-        self._figures.reaped(pid, used)
+        self._usage.reaped(pid, used)
         if pid == self._pid:
             self._status = status
-            self._exit()
+            self._note_exit()
 
     def _reply(self, leftovers: list[str], unended: list[str]) -> dict[str, Any]:
         if self._pidfd >= 0:
@@ -214,6 +214,6 @@ class CommandLoop:
             "cancelled": self._stopped == "cancel",
             "leftovers": leftovers,
             "unended": unended,
-            **self._figures.told(),
+            **self._usage.as_reply(),
             **self._streams.close(),
         }

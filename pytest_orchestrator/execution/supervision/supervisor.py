@@ -1,7 +1,8 @@
 """Supervisor process: starts lanes and ends everything when pytest is gone.
 
-A small fresh interpreter with one thread. A child of it that is no lane is a stray of a lane
-that died, and is ended. It imports the standard library alone, and as little of it as possible.
+It is a small, freshly started interpreter with one thread, and it imports only a few modules of the
+standard library. Any child of it that is not a lane was left behind by a lane that died; the
+supervisor ends it.
 """
 
 from __future__ import annotations
@@ -25,60 +26,62 @@ if TYPE_CHECKING:
 
     from pytest_orchestrator.execution.supervision.watchdog import DeadlineReader
 
-_CONTROL, _ALIVE = 3, 4  # what a lane has open beside its standard streams
-_GRACE = 1.0  # for the strays of a dead lane
-_MORE = 0.2  # seconds that lanes get beyond the grace of what they run
-_LOOK = 0.05
+_CONTROL, _ALIVE = 3, 4  # descriptors of a lane, besides its standard streams
+_GRACE = 1.0  # seconds for the leftover processes of a dead lane
+_MORE = 0.2  # seconds that lanes get beyond the grace period of their commands
+_POLL_PAUSE = 0.05
 
 
 class Supervisor:
-    """The supervisor of one pytest.
+    """The supervisor of one pytest process.
 
     Args:
-        control: The socket that pytest asks by.
-        pytest: The pid of that pytest.
-        abilities: What may be used of the system.
+        control: The socket on which pytest sends its requests.
+        pytest: The pid of that pytest process.
+        features: The features of the operating system that may be used.
     """
 
-    def __init__(self, control: socket, pytest: int, abilities: os_support.SystemFeatures) -> None:
+    def __init__(self, control: socket, pytest: int, features: os_support.SystemFeatures) -> None:
         self._control = control
         self._pytest = pytest
-        self._abilities = abilities
+        self._features = features
         self._lanes: dict[int, int] = {}
-        self._ended: dict[int, int] = {}
-        self._strays: dict[int, list[str]] = {}
-        # Lanes have the one end; they learn from it that the other has closed.
-        self._alive, self._living = os.pipe()
-        self._descendants = process_tree_of(abilities)
+        self._statuses: dict[int, int] = {}
+        self._leftovers: dict[int, list[str]] = {}
+        # Lanes inherit the reading end; it reports that the supervisor has closed the other.
+        self._alive, self._alive_end = os.pipe()
+        self._descendants = process_tree_of(features)
         self._descendants.reaped = self._reaped
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._pidfd = self._watch(pytest)
-        self._outside: WatchdogKiller | None = None
-        self._pulse: DeadlineReader | None = None
+        self._watchdog: WatchdogKiller | None = None
+        self._heartbeat: DeadlineReader | None = None
 
     def serve(self) -> None:
-        """Do as pytest asks until it is gone, then end everything."""
+        """Answer the requests of pytest until it is gone, then end all lanes."""
         try:
-            while self._pytest == os.getppid() and self._once():
+            while self._pytest == os.getppid() and self._handle_next():
                 pass
         finally:
-            self._end()
-        if self._outside is not None:
-            self._outside.note()
+            self._end_all()
+        if self._watchdog is not None:
+            self._watchdog.note()
 
-    def _once(self) -> bool:
-        """Take what happens next; False where it is the end of pytest, or of its pulse."""
-        watched, outside, pulse = self._pidfd >= 0, self._outside, self._pulse
-        pauses = [one.pause for one in (outside, pulse) if one is not None]
-        pause = min(pauses, default=None) if watched else _LOOK
+    def _handle_next(self) -> bool:
+        """Handle the next event; return False at the end of pytest or of its heartbeat."""
+        watched, watchdog, heartbeat = self._pidfd >= 0, self._watchdog, self._heartbeat
+        pauses = [one.pause for one in (watchdog, heartbeat) if one is not None]
+        pause = min(pauses, default=None) if watched else _POLL_PAUSE
         happened = {fd for fd, _ in self._poll.poll(None if pause is None else pause * 1000)}
-        if (outside is not None and outside.ends()) or (pulse is not None and pulse.is_seen()):
+        if (watchdog is not None and watchdog.ends()) or (
+            heartbeat is not None and heartbeat.has_passed()
+        ):
             return False
         if watched and self._pidfd in happened:
             return False
         if not watched or happened - {self._control.fileno()}:
-            self._tidy(_GRACE)
+            self._reap_lanes(_GRACE)
         if self._control.fileno() not in happened:
             return True
         try:
@@ -90,16 +93,16 @@ class Supervisor:
 
     def _answer(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
         if "drop" in request:
-            return self._dropped(request["drop"], request["grace"])
+            return self._end_lane(request["drop"], request["grace"])
         if "guard" in request:
-            if self._outside is not None:
-                self._outside.close()
+            if self._watchdog is not None:
+                self._watchdog.close()
             file, terminal = fds
-            self._outside = WatchdogKiller(self._pytest, file, terminal, request["guard"])
+            self._watchdog = WatchdogKiller(self._pytest, file, terminal, request["guard"])
             return {}
-        if "pulse" in request:
+        if "heartbeat" in request:
             (file,) = fds
-            self._pulse = heartbeat_reader(file, request["pulse"])
+            self._heartbeat = heartbeat_reader(file, request["heartbeat"])
             return {}
         try:
             pid = self._spawned(request, *fds) if "argv" in request else self._forked(*fds)
@@ -113,58 +116,58 @@ class Supervisor:
         return {"pid": pid}
 
     def _forked(self, fd: int) -> int:
-        """Start a lane for programs."""
+        """Fork a lane for programs and return its pid."""
         pid = os.fork()
         if pid:
             return pid
         try:
             os.dup2(fd, _CONTROL, inheritable=False)
             os.dup2(self._alive, _ALIVE, inheritable=False)
-            ours = [fd, self._control.fileno(), self._alive, self._living, self._pidfd]
-            for other in (self._outside, self._pulse):
+            descriptors = [fd, self._control.fileno(), self._alive, self._alive_end, self._pidfd]
+            for other in (self._watchdog, self._heartbeat):
                 if other is not None:
                     other.close()
-            for one in (*ours, *self._lanes.values()):
+            for one in (*descriptors, *self._lanes.values()):
                 if one >= 0:
                     os.close(one)
-            self._abilities.adopt_orphans(b"recipe-lane")
-            lane_process.serve(socket(fileno=_CONTROL), _ALIVE, self._abilities)
-        except BaseException:  # noqa: BLE001 - the copy of the supervisor must not go on
+            self._features.adopt_orphans(b"recipe-lane")
+            lane_process.serve(socket(fileno=_CONTROL), _ALIVE, self._features)
+        except BaseException:  # noqa: BLE001 - the copy of the supervisor must not continue
             sys.excepthook(*sys.exc_info())
             os._exit(1)
         os._exit(0)
 
     def _spawned(self, request: dict[str, Any], fd: int) -> int:
-        """Start a lane that is a program of its own."""
+        """Start a lane that is a separate program, and return its pid."""
         actions = [(os.POSIX_SPAWN_DUP2, fd, _CONTROL), (os.POSIX_SPAWN_DUP2, self._alive, _ALIVE)]
         argv = request["argv"]
         return os.posix_spawn(argv[0], argv, request["env"], file_actions=actions)
 
-    def _dropped(self, pid: int, grace: float) -> dict[str, Any]:
-        """End a lane and all that was below it; tell how it ended."""
+    def _end_lane(self, pid: int, grace: float) -> dict[str, Any]:
+        """End a lane and its process tree; return its wait status and its leftover processes."""
         if pid in self._lanes:
             os.kill(pid, SIGKILL)
             until = time.monotonic() + 1.0
             while pid in self._lanes and time.monotonic() < until:
-                self._tidy(grace)
+                self._reap_lanes(grace)
                 _wait(0.001)
-        return {"status": self._ended.get(pid), "strays": self._strays.get(pid, [])}
+        return {"status": self._statuses.get(pid), "leftovers": self._leftovers.get(pid, [])}
 
-    def _tidy(self, grace: float) -> None:
-        """Reap lanes that ended, and end what they left."""
+    def _reap_lanes(self, grace: float) -> None:
+        """Reap lanes that ended, and end the processes that they left."""
         before = set(self._lanes)
         if self._descendants.reap():
             return
         names = list(self._descendants.named().values())
         self._descendants.end(grace, _wait)
-        self._strays.update((pid, names) for pid in before - set(self._lanes))
+        self._leftovers.update((pid, names) for pid in before - set(self._lanes))
 
-    def _end(self) -> None:
-        """Let the lanes end what they run, then end whatever is left."""
-        os.close(self._living)
+    def _end_all(self) -> None:
+        """Wait until the lanes have ended their commands, then end all remaining processes."""
+        os.close(self._alive_end)
         until = time.monotonic() + EMERGENCY + _MORE
         pause = 0.001
-        self._tidy(_GRACE)
+        self._reap_lanes(_GRACE)
         while self._lanes and time.monotonic() < until:
             _wait(pause)
             self._descendants.reap()
@@ -175,14 +178,14 @@ class Supervisor:
     def _reaped(self, pid: int, status: int, _used: struct_rusage) -> None:
         if pid not in self._lanes:
             return
-        self._ended[pid] = status
+        self._statuses[pid] = status
         fd = self._lanes.pop(pid)
         if fd >= 0:
             self._poll.unregister(fd)
             os.close(fd)
 
     def _watch(self, pid: int) -> int:
-        fd = os_support.open_pidfd(pid) if self._abilities.pidfd else -1
+        fd = os_support.open_pidfd(pid) if self._features.pidfd else -1
         if fd >= 0:
             self._poll.register(fd, select.POLLIN)
         return fd
@@ -194,13 +197,13 @@ def _wait(seconds: float) -> bool:
 
 
 def main() -> None:
-    """Serve the pytest that started this process: its socket is the standard input."""
+    """Serve the pytest process that started this one: its socket is the standard input."""
     lane_process.outlive_signals()
     while (null := os.open(os.devnull, os.O_RDWR)) < _ALIVE:
-        pass  # the numbers of a lane's descriptors are never those of the supervisor's
+        pass  # reserves the descriptor numbers that a lane uses
     control = socket(fileno=os.dup(0))
     os.dup2(null, 0)
-    abilities = os_support.SystemFeatures(limited=sys.argv[3:] == ["limited"])
-    abilities.adopt_orphans(b"recipe-supervis")
-    Supervisor(control, int(sys.argv[2]), abilities).serve()
-    os._exit(0)  # nothing here needs the interpreter's own end
+    features = os_support.SystemFeatures(limited=sys.argv[3:] == ["limited"])
+    features.adopt_orphans(b"recipe-supervis")
+    Supervisor(control, int(sys.argv[2]), features).serve()
+    os._exit(0)  # skips the finalisation of the interpreter, which has nothing to do

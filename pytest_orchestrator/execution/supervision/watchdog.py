@@ -1,7 +1,8 @@
 """Watchdog on the supervisor's side: shared deadline, heartbeat file, killer of pytest.
 
-A process that is stopped, or whose threads all wait for one, cannot end what it has started. Its
-supervisor can, and looks now and then at the moment until which the pulse is good.
+A process that is stopped, or whose threads are all blocked, cannot end the processes that it
+started. Its supervisor can: it reads a deadline from a file at an interval and acts when it has
+passed.
 """
 
 from __future__ import annotations
@@ -20,102 +21,105 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDED = -1.0
-"""What stands in the place of the moment once pytest was ended."""
+"""The value of the deadline cell after the watchdog has ended pytest."""
 
 _MOST = 1 << 20
-_WATCHDOG_LOOKS = 10  # within the patience
-_TELLS = 1.0  # seconds that a terminal may take nothing
+_WATCHDOG_LOOKS = 10  # within the grace period
+_TERMINAL_WAIT = 1.0  # seconds
 
 
 def watchdog_words(file: int) -> tuple[str, list[str], list[str]]:
-    """Return what stands, marshalled, in the file behind the moment.
+    """Return the marshalled values of the file behind the deadline.
 
-    That is what people are told, a program that takes note of it, and words for that program.
+    Returns:
+        The message for the terminal, the program that records the end in the journal, and the
+        arguments of that program.
     """
-    told, writer, noted = loads(os.pread(file, _MOST, DEADLINE_CELL.size))  # noqa: S302
-    return told, writer, noted
+    message, program, arguments = loads(os.pread(file, _MOST, DEADLINE_CELL.size))  # noqa: S302
+    return message, program, arguments
 
 
 class WatchdogKiller:
-    """Ends pytest and all below it where a step inside it goes on after its time.
+    """Ends pytest and its process tree if an inline step has passed its deadline.
 
     Args:
-        pytest: Its pid.
-        file: What `watchdog.Watchdog` writes.
-        terminal: Where people are told of it.
-        patience: Seconds after the moment in the file.
+        pytest: The pid of pytest.
+        file: The descriptor of the file that `execution.lanes.watchdog.Watchdog` writes.
+        terminal: The descriptor to which the message is written.
+        patience: The grace period after the deadline, in seconds.
 
     Attributes:
-        pause: Seconds between two looks.
+        pause: Seconds between two checks.
     """
 
     def __init__(self, pytest: int, file: int, terminal: int, patience: float) -> None:
         self._pytest, self._file, self._terminal = pytest, file, terminal
-        self._overdue = DeadlineReader(file, patience, _WATCHDOG_LOOKS)
-        self.pause = self._overdue.pause
+        self._deadline = DeadlineReader(file, patience, _WATCHDOG_LOOKS)
+        self.pause = self._deadline.pause
         self._argv: list[str] = []
 
     def ends(self) -> bool:
-        """Look whether it is time; end everything where it is."""
-        # Who has stopped pytest (Ctrl-Z) does not want it to be ended for that.
-        if not self._overdue.is_seen(lambda: os_support.is_stopped(self._pytest)):
+        """Check the deadline; if it has passed, end pytest and return True."""
+        # A user who has stopped pytest with Ctrl-Z does not want it to be ended.
+        if not self._deadline.has_passed(lambda: os_support.is_stopped(self._pytest)):
             return False
-        told, writer, noted = watchdog_words(self._file)
-        self._argv = [*writer, *noted]
-        self._end(told)
+        message, program, arguments = watchdog_words(self._file)
+        self._argv = [*program, *arguments]
+        self._end(message)
         return True
 
     def note(self) -> None:
-        """Become the program that takes note of it, where there was something to be ended."""
+        """Replace this process by the program that records the end, if pytest was ended."""
         if self._argv:
             os.execv(self._argv[0], self._argv)  # noqa: S606
 
     def close(self) -> None:
-        """Look no more."""
-        self._overdue.close()
+        """Close the descriptors."""
+        self._deadline.close()
         os.close(self._terminal)
 
-    def _end(self, told: str) -> None:
-        """Kill pytest and what is below it: each is stopped before its children are looked for.
+    def _end(self, message: str) -> None:
+        """Kill pytest and its process tree; each process is stopped before its children are listed.
 
-        Whoever waits for that end finds all that is told of it.
+        The message is written before the kill, so that it exists when pytest has ended.
         """
         found = [self._pytest]
         for pid in found:
             os_support.kill(pid, SIGSTOP)
             found.extend(one for one in os_support.children(pid) if one != os.getpid())
         os.pwrite(self._file, DEADLINE_CELL.pack(ENDED), 0)
-        self._tell(told)
+        self._print(message)
         for pid in found:
             os_support.kill(pid, SIGKILL)
 
-    def _tell(self, told: str) -> None:
-        """Tell people, unless their terminal or pipe takes nothing: nobody is to live for that."""
-        line = f"\n{told}\n".encode(errors="backslashreplace")
+    def _print(self, message: str) -> None:
+        """Print the message, unless the terminal or pipe does not accept it within a second."""
+        line = f"\n{message}\n".encode(errors="backslashreplace")
         terminal = select.poll()
         terminal.register(self._terminal, select.POLLOUT)
-        if terminal.poll(_TELLS * 1000):
+        if terminal.poll(_TERMINAL_WAIT * 1000):
             try:
                 os.write(self._terminal, line[: select.PIPE_BUF])
-            except OSError:  # it is gone
+            except OSError:  # the terminal is gone
                 return
 
 
 DEADLINE_CELL = Struct("d")
-"""What the file begins with: a moment of ``time.monotonic``, 0 for none."""
+"""Layout of the start of the file: a deadline of ``time.monotonic``, 0 for none."""
 
 
 class DeadlineReader:
-    """Whether that moment is past.
+    """Reader of a deadline that another process stores in a file.
 
     Args:
         file: The descriptor of the file.
-        patience: Seconds beyond the moment.
-        looks: As many are taken within them. Only what all of these have seen counts: whoever
-            stood still together with this process is given his time.
+        patience: The grace period after the deadline, in seconds.
+        looks: The number of checks within the grace period. The deadline counts as passed only
+            after that many late checks: a process that was frozen together with this one gets
+            its time.
 
     Attributes:
-        pause: Seconds between two looks.
+        pause: Seconds between two checks.
     """
 
     def __init__(self, file: int, patience: float, looks: int) -> None:
@@ -124,11 +128,11 @@ class DeadlineReader:
         self._looked = 0.0
         self._late = 0
 
-    def is_seen(self, excused: Callable[[], bool] = lambda: False) -> bool:
-        """Look, if it is time for that; tell whether the patience is over.
+    def has_passed(self, excused: Callable[[], bool] = lambda: False) -> bool:
+        """Check the deadline if a check is due; return True if it and the grace period have passed.
 
         Args:
-            excused: Tells whether a look does not count.
+            excused: Returns True if a late check does not count.
         """
         now = time.monotonic()
         if now < self._looked + self.pause:
@@ -141,20 +145,20 @@ class DeadlineReader:
         return self._late > self._looks
 
     def close(self) -> None:
-        """Look no more."""
+        """Close the descriptors."""
         os.close(self._file)
 
 
 HEARTBEAT_GRACE = 5.0
-"""Seconds beyond that moment: whoever was frozen together with the supervisor may go on."""
+"""Seconds after the deadline, in which a process that was frozen with the supervisor may resume."""
 _HEARTBEAT_LOOKS = 5
 
 
 class HeartbeatFile:
-    """Says until when all is well; one is told of it by a file in memory.
+    """Dead man's switch: a deadline in a memory file that this process must keep moving forward.
 
     Attributes:
-        file: Its descriptor.
+        file: The descriptor of the file.
     """
 
     def __init__(self) -> None:
@@ -165,28 +169,28 @@ class HeartbeatFile:
         self._memory = mmap.mmap(self.file, DEADLINE_CELL.size)
 
     def beat(self, until: float) -> None:
-        """Be well until a moment of ``time.monotonic``."""
+        """Move the deadline to a time of ``time.monotonic``."""
         DEADLINE_CELL.pack_into(self._memory, 0, until)
 
     def close(self) -> None:
-        """Say nothing any more."""
+        """Close the file."""
         self._memory.close()
         os.close(self.file)
 
 
 def heartbeat_reader(file: int, grace: float) -> DeadlineReader:
-    """Return what the supervisor looks at the pulse by.
+    """Return the supervisor's reader of a heartbeat file.
 
     Args:
-        file: What the pulse writes.
-        grace: Seconds beyond its moment.
+        file: The descriptor of the heartbeat file.
+        grace: The grace period after its deadline, in seconds.
     """
     return DeadlineReader(file, grace, _HEARTBEAT_LOOKS)
 
 
 def _file() -> int:
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("pulse")
+        return os.memfd_create("heartbeat")
     import tempfile
 
     with tempfile.TemporaryFile() as file:

@@ -156,7 +156,7 @@ def test_a_pipe_that_nobody_empties_keeps_nobody_alive(
         while True:
             os.write(writer, bytes(4096))
     os.set_blocking(writer, True)
-    monkeypatch.setattr(watchdog, "_TELLS", 0.01)
+    monkeypatch.setattr(watchdog, "_TERMINAL_WAIT", 0.01)
     one = WatchdogKiller(program.pid, file, writer, 0.0)
     while not one.ends():
         pass

@@ -76,7 +76,7 @@ def test_without_proc_there_are_no_samples_and_the_peak_is_that_of_the_largest(
         process.returncode = 0
     taken.reaped(process.pid, used)
 
-    told = taken.told()
+    told = taken.as_reply()
     assert (told["samples"], told["processes"]) == ([], 1)
     assert told["max_rss"] == told["largest_rss"] == used.ru_maxrss * 1024
     assert str(told["memory_source"]).startswith("wait4")

@@ -78,10 +78,10 @@ def test_who_was_frozen_together_with_the_supervisor_may_go_on(
     heard = heartbeat_reader(beating.file, 5.0)
     beating.beat(now)
     now += 600
-    assert not heard.is_seen()
+    assert not heard.has_passed()
     beating.beat(now + 20)
     looks = 0
-    while not heard.is_seen():
+    while not heard.has_passed():
         now += 1.0
         looks += 1
         assert looks < 60
@@ -91,4 +91,4 @@ def test_who_was_frozen_together_with_the_supervisor_may_go_on(
 def test_before_its_first_beat_nobody_is_missed(beating: HeartbeatFile) -> None:
     heard = heartbeat_reader(beating.file, 0.0)
 
-    assert not any(heard.is_seen() for _ in range(100))
+    assert not any(heard.has_passed() for _ in range(100))

@@ -29,8 +29,8 @@ def test_the_first_pages_of_a_program_are_no_peak(
     used.ru_inblock = used.ru_oublock = 0
     figures = TreeUsage()
     figures.started(1)
-    figures.glance(1)
+    figures.sample_one(1)
     figures.reaped(1, cast("struct_rusage", used))
 
-    peak = figures.told()
+    peak = figures.as_reply()
     assert (peak["max_rss"], peak["memory_source"]) == told
