@@ -1,4 +1,4 @@
-"""Values go whole from one process to another, or the sender is told that they did not."""
+"""Framing transfers a value completely, or the sender gets an error."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ from pytest_orchestrator.execution.supervision import framing
 
 
 class _Overtaken(socket.socket):
-    """A socket whose other end takes what was sent and is gone before the sender goes on."""
+    """A socket whose other end receives the value and closes before sendmsg returns."""
 
     other: socket.socket
-    taken: tuple[Any, list[int]]
+    received: tuple[Any, list[int]]
 
-    def sendmsg(self, *given: Any) -> int:
-        sent = super().sendmsg(*given)
-        self.taken = framing.receive(self.other)
+    def sendmsg(self, *args: Any) -> int:
+        sent = super().sendmsg(*args)
+        self.received = framing.receive(self.other)
         self.other.close()
         return sent
 
 
 @pytest.mark.parametrize("files", [(), (0,)], ids=["alone", "with-a-file"])
-def test_a_value_comes_whole_and_what_follows_waits(files: Sequence[int]) -> None:
+def test_a_value_is_received_whole_and_the_next_one_remains_unread(files: Sequence[int]) -> None:
     one, other = socket.socketpair()
     with one, other:
         for value in ({"argv": ["a"], "env": {"B": "\udcff"}}, [b"\xff", None]):
@@ -37,19 +37,19 @@ def test_a_value_comes_whole_and_what_follows_waits(files: Sequence[int]) -> Non
     assert len(first[1]) == len(second[1]) == len(files)
 
 
-def test_who_has_sent_all_is_not_told_that_it_did_not_arrive() -> None:
-    # Whoever is told that sends it again, and the program would run twice.
+def test_a_completed_send_succeeds_even_if_the_receiver_has_closed() -> None:
+    # A client that gets an error sends the request again, and the program would run twice.
     one, other = socket.socketpair()
     with _Overtaken(fileno=one.detach()) as sender:
         sender.other = other
         framing.send(sender, "request", [0])
-        value, files = sender.taken
+        value, files = sender.received
     for fd in files:
         os.close(fd)
     assert value == "request"
 
 
-def test_who_sends_to_nobody_is_told() -> None:
+def test_sending_to_a_closed_socket_raises() -> None:
     one, other = socket.socketpair()
     other.close()
     with one:

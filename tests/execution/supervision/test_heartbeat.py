@@ -1,4 +1,4 @@
-"""What lanes run is ended where the process that has them shows no pulse any more."""
+"""The supervisor ends all lanes when the heartbeat of their owner stops."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 TREE = "trap '' TERM; {} sleep 600 & echo $$ $! > pids; exec sleep 600"
 
 
-def asked(script: str, folder: Path) -> CommandRequest:
+def request(script: str, folder: Path) -> CommandRequest:
     return CommandRequest(argv=("sh", "-c", script), env=dict(os.environ), cwd=str(folder))
 
 
 @pytest.fixture
-def beating() -> Iterator[HeartbeatFile]:
-    beating = HeartbeatFile()
-    yield beating
-    beating.close()
+def heartbeat() -> Iterator[HeartbeatFile]:
+    heartbeat = HeartbeatFile()
+    yield heartbeat
+    heartbeat.close()
 
 
 @pytest.mark.parametrize("limited", [False, True])
-def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
-    beating: HeartbeatFile,
+def test_a_missing_heartbeat_makes_the_supervisor_end_all_lanes(
+    heartbeat: HeartbeatFile,
     tmp_path: Path,
     is_gone: Callable[[int], bool],
     monkeypatch: pytest.MonkeyPatch,
@@ -43,16 +43,16 @@ def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
     limited: bool,
 ) -> None:
     monkeypatch.setattr(watchdog, "HEARTBEAT_GRACE", 0.1)
-    with Lanes(limited=limited, pulse=beating) as lanes:
+    with Lanes(limited=limited, pulse=heartbeat) as lanes:
         lane = lanes.shell()
-        beating.beat(time.monotonic() + 600)
-        assert lane.run(asked("true", tmp_path)).code == 0
+        heartbeat.beat(time.monotonic() + 600)
+        assert lane.run(request("true", tmp_path)).code == 0
         lost: list[LaneLost] = []
 
         def run() -> None:
             with pytest.raises(LaneLost) as caught:
-                # Without /proc nobody finds what has a session of its own.
-                lane.run(asked(TREE.format("" if limited else "setsid"), tmp_path))
+                # Without /proc a process in its own session is not found.
+                lane.run(request(TREE.format("" if limited else "setsid"), tmp_path))
             lost.append(caught.value)
 
         thread = threading.Thread(target=run)
@@ -60,35 +60,35 @@ def test_without_a_pulse_all_that_a_lane_runs_is_ended_by_its_supervisor(
         pids = tmp_path / "pids"
         while not pids.exists() or not pids.read_text():
             assert thread.is_alive()
-        beating.beat(time.monotonic())
+        heartbeat.beat(time.monotonic())
         thread.join(60)
 
-        told = r"the supervisor of the lanes \(pid \d+\) ended with exit code 0"
-        assert re.fullmatch(told, str(lost[0]))
+        reason = r"the supervisor of the lanes \(pid \d+\) ended with exit code 0"
+        assert re.fullmatch(reason, str(lost[0]))
         assert all(map(is_gone, map(int, pids.read_text().split())))
-        beating.beat(time.monotonic() + 600)
-        assert lane.run(asked("true", tmp_path)).code == 0
+        heartbeat.beat(time.monotonic() + 600)
+        assert lane.run(request("true", tmp_path)).code == 0
 
 
-def test_who_was_frozen_together_with_the_supervisor_may_go_on(
-    beating: HeartbeatFile, monkeypatch: pytest.MonkeyPatch
+def test_a_process_frozen_with_the_supervisor_gets_the_whole_grace_period(
+    heartbeat: HeartbeatFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    heard = heartbeat_reader(beating.file, 5.0)
-    beating.beat(now)
+    reader = heartbeat_reader(heartbeat.file, 5.0)
+    heartbeat.beat(now)
     now += 600
-    assert not heard.has_passed()
-    beating.beat(now + 20)
-    looks = 0
-    while not heard.has_passed():
+    assert not reader.has_passed()
+    heartbeat.beat(now + 20)
+    checks = 0
+    while not reader.has_passed():
         now += 1.0
-        looks += 1
-        assert looks < 60
-    assert 25 <= looks < 28  # twenty seconds, and the grace
+        checks += 1
+        assert checks < 60
+    assert 25 <= checks < 28  # twenty seconds and the grace period
 
 
-def test_before_its_first_beat_nobody_is_missed(beating: HeartbeatFile) -> None:
-    heard = heartbeat_reader(beating.file, 0.0)
+def test_a_heartbeat_file_without_a_beat_is_never_late(heartbeat: HeartbeatFile) -> None:
+    reader = heartbeat_reader(heartbeat.file, 0.0)
 
-    assert not any(heard.has_passed() for _ in range(100))
+    assert not any(reader.has_passed() for _ in range(100))

@@ -1,4 +1,4 @@
-"""A lane runs one program at a time: what it is given, what is told of it, how it is ended."""
+"""Lane processes: start of programs, output capture, cancellation, leftovers, resource usage."""
 
 import json
 import os
@@ -22,17 +22,17 @@ MARK = b"\n[cut here: the log is limited to 10 bytes]\n"
 
 
 class Runs:
-    """Runs programs in a lane, with what a test gives and else as little as will do."""
+    """Runs programs in a lane, with minimal requests except for the fields that a test sets."""
 
     def __init__(self, lane: Lane, folder: Path) -> None:
         self.lane = lane
         self.folder = folder
 
     def __call__(
-        self, *argv: str, live: tuple[int, int] | None = None, **given: Any
+        self, *argv: str, live: tuple[int, int] | None = None, **fields: Any
     ) -> CommandResult:
-        given = {"env": dict(os.environ), "cwd": str(self.folder), **given}
-        return self.lane.run(CommandRequest(argv=argv, **given), live=live)
+        fields = {"env": dict(os.environ), "cwd": str(self.folder), **fields}
+        return self.lane.run(CommandRequest(argv=argv, **fields), live=live)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,12 @@ def test_a_program_gets_its_arguments_environment_folder_and_input(
     assert words == [b"a b", b"\xff", os.fsencode(tmp_path), b"3\n\xffin"]
 
 
-def test_a_program_without_an_input_reads_its_end(run: Runs) -> None:
+def test_a_program_without_stdin_reads_end_of_file(run: Runs) -> None:
     assert run("cat").stdout.head == b""
 
 
 def test_a_program_has_its_three_streams_and_nothing_else_open(run: Runs) -> None:
-    # The fourth is the one that lists them.
+    # The fourth is the descriptor of the folder that `ls` reads.
     assert run("ls", "/proc/self/fd").stdout.head.split() == [b"0", b"1", b"2", b"3"]
 
 
@@ -84,20 +84,20 @@ def test_a_program_leads_a_session_of_its_own(run: Runs) -> None:
     assert exited.stdout.head == b"True\n"
 
 
-def test_a_program_has_its_signals_as_a_shell_gives_them_whoever_blocks_some(
+def test_a_program_starts_with_default_signals_even_if_pytest_blocks_some(
     tmp_path: Path,
 ) -> None:
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     try:
         with Lanes() as lanes:
             exited = Runs(lanes.shell(), tmp_path)("grep", "^Sig[BI]", "/proc/self/status")
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
     assert exited.stdout.head.split() == [b"SigBlk:", b"0" * 16, b"SigIgn:", b"0" * 16]
 
 
-def test_exit_statuses_are_known_where_whoever_starts_the_lanes_ignores_sigchld(
+def test_exit_statuses_are_known_if_the_parent_ignores_sigchld(
     tmp_path: Path,
 ) -> None:
     former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -113,7 +113,7 @@ def test_exit_statuses_are_known_where_whoever_starts_the_lanes_ignores_sigchld(
     assert ignored.split() == [b"SigIgn:", b"0" * 16]
 
 
-def test_a_program_is_looked_for_where_its_own_path_says(run: Runs, tmp_path: Path) -> None:
+def test_a_program_is_searched_in_the_path_of_its_environment(run: Runs, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "mine"
     program.write_text("#!/bin/sh\necho mine\n")
@@ -124,7 +124,7 @@ def test_a_program_is_looked_for_where_its_own_path_says(run: Runs, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("argv", "given", "error", "what"),
+    ("argv", "fields", "error", "missing"),
     [
         (("there_is_no_such",), {}, FileNotFoundError, "there_is_no_such"),
         (("./none",), {}, FileNotFoundError, "./none"),
@@ -133,16 +133,18 @@ def test_a_program_is_looked_for_where_its_own_path_says(run: Runs, tmp_path: Pa
         (("true",), {"stdin": "/none"}, FileNotFoundError, "/none"),
     ],
 )
-def test_what_cannot_be_started_is_an_error_that_names_it(
-    run: Runs, argv: tuple[str, ...], given: dict[str, Any], error: type[OSError], what: str
+def test_a_program_that_cannot_start_raises_an_error_with_the_missing_path(
+    run: Runs, argv: tuple[str, ...], fields: dict[str, Any], error: type[OSError], missing: str
 ) -> None:
     with pytest.raises(error) as caught:
-        run(*argv, **given)
+        run(*argv, **fields)
 
-    assert caught.value.filename == what
+    assert caught.value.filename == missing
 
 
-def test_a_file_that_names_no_interpreter_is_told_apart(run: Runs, tmp_path: Path) -> None:
+def test_a_script_without_an_interpreter_line_raises_exec_format_error(
+    run: Runs, tmp_path: Path
+) -> None:
     (tmp_path / "x").write_text("echo\n")
     (tmp_path / "x").chmod(0o755)
 
@@ -150,19 +152,19 @@ def test_a_file_that_names_no_interpreter_is_told_apart(run: Runs, tmp_path: Pat
         run("./x")
 
 
-def test_an_argument_that_no_program_can_have_is_an_error(run: Runs) -> None:
+def test_an_argument_with_a_null_byte_is_an_error(run: Runs) -> None:
     with pytest.raises(ValueError, match="embedded null byte"):
         run("true", "a\0b")
 
 
-def test_exit_codes_and_signals_are_told(run: Runs) -> None:
-    told = [run("sh", "-c", script) for script in ("exit 3", "kill -TERM $$", "kill -40 $$")]
+def test_exit_codes_and_signals_are_reported(run: Runs) -> None:
+    ends = [run("sh", "-c", script) for script in ("exit 3", "kill -TERM $$", "kill -40 $$")]
 
-    assert [one.code for one in told] == [3, None, None]
-    assert [one.signal for one in told] == [None, "SIGTERM", "signal 40"]
+    assert [one.code for one in ends] == [3, None, None]
+    assert [one.signal for one in ends] == [None, "SIGTERM", "signal 40"]
 
 
-def test_a_stream_has_a_log_as_soon_as_there_is_something_in_it(run: Runs, tmp_path: Path) -> None:
+def test_a_log_is_created_at_the_first_output(run: Runs, tmp_path: Path) -> None:
     out, err = tmp_path / "out", tmp_path / "err"
     exited = run("printf", r"\377a\n", stdout_log=str(out), stderr_log=str(err))
 
@@ -173,7 +175,7 @@ def test_a_stream_has_a_log_as_soon_as_there_is_something_in_it(run: Runs, tmp_p
 
 def test_a_log_grows_while_the_program_runs(run: Runs, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    # It ends as soon as it finds in its own log what it printed.
+    # The program ends when it finds its own output in its log.
     exited = run(
         "sh", "-c", "echo x; until grep -qs x log; do :; done", stdout_log=str(log), timeout=60.0
     )
@@ -194,9 +196,7 @@ def test_a_log_is_cut_with_a_mark_after_its_limit(
     assert exited.stdout.head == text.encode()
 
 
-def test_first_and_last_bytes_are_at_hand_and_the_log_has_the_rest(
-    run: Runs, tmp_path: Path
-) -> None:
+def test_first_and_last_bytes_are_in_memory_and_the_log_has_all(run: Runs, tmp_path: Path) -> None:
     exited = run("seq", "30000", stdout_log=str(tmp_path / "log"))
 
     whole = b"".join(b"%d\n" % number for number in range(1, 30001))
@@ -208,14 +208,14 @@ def test_first_and_last_bytes_are_at_hand_and_the_log_has_the_rest(
     assert out.whole(1000) is None
 
 
-def test_a_full_disk_is_told_and_ends_nothing(run: Runs) -> None:
+def test_a_full_disk_is_reported_and_does_not_end_the_program(run: Runs) -> None:
     exited = run("printf", "text", stdout_log="/dev/full")
 
     assert exited.stdout.error == "No space left on device"
     assert (exited.code, exited.stdout.head) == (0, b"text")
 
 
-def test_output_is_copied_as_it_comes(run: Runs) -> None:
+def test_output_is_copied_live(run: Runs) -> None:
     (out, their_out), (err, their_err) = os.pipe(), os.pipe()
     seen: list[bytes] = []
 
@@ -235,7 +235,7 @@ def test_output_is_copied_as_it_comes(run: Runs) -> None:
         os.close(fd)
 
 
-def test_a_terminal_that_takes_nothing_holds_up_no_deadline_and_loses_nothing(
+def test_a_blocked_terminal_delays_no_deadline_and_loses_no_output(
     run: Runs, tmp_path: Path, token: str
 ) -> None:
     out, theirs = os.pipe()
@@ -245,7 +245,7 @@ def test_a_terminal_that_takes_nothing_holds_up_no_deadline_and_loses_nothing(
     begun = time.monotonic()
 
     def read_late() -> None:
-        # Nobody reads before the lane has ended the program.
+        # Nothing is read before the lane has ended the program.
         while not log.exists() or alive(token):
             pass
         ended.append(time.monotonic() - begun)
@@ -264,7 +264,7 @@ def test_a_terminal_that_takes_nothing_holds_up_no_deadline_and_loses_nothing(
     assert sum(map(len, rest)) == exited.stdout.size
 
 
-def test_a_cancel_ends_what_runs_with_a_grace(lanes: Lanes, tmp_path: Path) -> None:
+def test_a_cancel_ends_the_program_with_a_grace_period(lanes: Lanes, tmp_path: Path) -> None:
     lane = lanes.shell()
     out, theirs = os.pipe()
     with ThreadPoolExecutor(1) as pool:
@@ -281,7 +281,9 @@ def test_a_cancel_ends_what_runs_with_a_grace(lanes: Lanes, tmp_path: Path) -> N
     os.close(theirs)
 
 
-def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: str) -> None:
+def test_a_second_cancel_kills_the_program_at_once(
+    lanes: Lanes, tmp_path: Path, token: str
+) -> None:
     lane = lanes.shell()
     out, theirs = os.pipe()
     with ThreadPoolExecutor(1) as pool:
@@ -291,7 +293,7 @@ def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: st
         )
         os.read(out, 1)
         lane.cancel()
-        os.read(out, 1)  # it has been asked, and goes on
+        os.read(out, 1)  # it has received TERM and continues
         begun = time.monotonic()
         lane.cancel(at_once=True)
         exited = running.result()
@@ -303,14 +305,14 @@ def test_a_second_cancel_ends_it_at_once(lanes: Lanes, tmp_path: Path, token: st
     os.close(theirs)
 
 
-def test_a_cancel_between_two_programs_meets_neither(run: Runs) -> None:
+def test_a_cancel_between_two_programs_affects_neither(run: Runs) -> None:
     run("true")
     run.lane.cancel(at_once=True)
 
     assert run("sh", "-c", "exit 5").code == 5
 
 
-def test_an_interrupt_gives_all_its_grace_and_the_lane_can_be_used_again(
+def test_an_interrupt_grants_the_grace_period_and_the_lane_remains_usable(
     run: Runs, token: str
 ) -> None:
     out, theirs = os.pipe()
@@ -335,20 +337,20 @@ def test_an_interrupt_gives_all_its_grace_and_the_lane_can_be_used_again(
     os.close(theirs)
 
 
-def test_leftovers_are_named(run: Runs, token: str) -> None:
+def test_leftover_processes_are_named(run: Runs, token: str) -> None:
     exited = run(*shell(f"setsid sleep $0 >/dev/null & {IS_THERE}; echo $!"), token)
 
     assert exited.leftovers == [f"sleep (pid {int(exited.stdout.head)})"]
 
 
-def test_strays_of_two_lanes_are_told_apart(lanes: Lanes, tmp_path: Path) -> None:
+def test_leftover_processes_of_two_lanes_are_kept_apart(lanes: Lanes, tmp_path: Path) -> None:
     tokens = [new_token(), new_token()]
     together = threading.Barrier(2)
 
     def left_by(token: str) -> tuple[list[str], list[str]]:
         run = Runs(lanes.shell(), tmp_path)
         together.wait(PATIENCE)
-        # Both leave a daemon at the same time; the first to end must not end the other's.
+        # Both leave a daemon at the same time; the lane that ends first must not end the other's.
         exited = run(*shell(f"setsid env -i sleep $0 & {IS_THERE}; echo $!"), token)
         return exited.leftovers, [f"sleep (pid {int(exited.stdout.head)})"]
 
@@ -358,7 +360,7 @@ def test_strays_of_two_lanes_are_told_apart(lanes: Lanes, tmp_path: Path) -> Non
     assert [left for left, _ in found] == [own for _, own in found]
 
 
-def test_cpu_is_that_of_all_processes_also_of_orphans(run: Runs) -> None:
+def test_cpu_time_includes_all_processes_and_orphans(run: Runs) -> None:
     exited = run(*python("""
         import os, resource, time
         ours, theirs = os.pipe()
@@ -373,18 +375,18 @@ def test_cpu_is_that_of_all_processes_also_of_orphans(run: Runs) -> None:
             os.wait()
         burn()
         os.close(theirs)
-        os.read(ours, 1)  # until the last of them is gone
+        os.read(ours, 1)  # until the last of the processes has ended
     """), timeout=60.0)  # fmt: skip
 
     assert 0.35 < exited.user + exited.system < 0.7
 
 
-def test_memory_is_the_peak_of_the_tree_and_of_its_largest(run: Runs) -> None:
+def test_memory_peaks_are_those_of_the_tree_and_of_its_largest_process(run: Runs) -> None:
     hold = """
         import json, os, time
         held = bytearray(40 << 20)
         both = 0
-        while both < 80 << 20:  # until they were seen when both had all
+        while both < 80 << 20:  # until a sample has seen the memory of both
             time.sleep(0.01)
             if os.path.exists("samples"):
                 both = max(json.loads(line)["rss"] for line in open("samples"))
@@ -405,17 +407,17 @@ def test_memory_of_a_small_program_is_not_that_of_pytest(run: Runs) -> None:
     assert ballast[-1] == 0
 
 
-def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
+def test_samples_show_how_memory_and_cpu_grew(run: Runs) -> None:
     exited = run(*python("""
         import json, os, time
         held = []
         seen = 0
-        while seen < 2:  # samples that differ
+        while seen < 2:  # different samples
             held.append(b"x" * (1 << 20))
             time.sleep(0.01)
             if os.path.exists("samples"):
-                told = [json.loads(line) for line in open("samples")]
-                seen = len({each["cpu_seconds"] for each in told})
+                samples = [json.loads(line) for line in open("samples")]
+                seen = len({sample["cpu_seconds"] for sample in samples})
     """), samples=str(run.folder / "samples"), timeout=PATIENCE)  # fmt: skip
 
     assert not exited.timed_out
@@ -426,7 +428,7 @@ def test_samples_tell_how_memory_and_cpu_grew(run: Runs) -> None:
     assert cpu[-1] > cpu[0]
 
 
-def test_samples_are_in_their_file_while_the_program_runs(run: Runs, tmp_path: Path) -> None:
+def test_samples_are_written_while_the_program_runs(run: Runs, tmp_path: Path) -> None:
     samples = tmp_path / "resources" / "measure.1.jsonl"
 
     exited = run(
@@ -446,7 +448,7 @@ def test_processes_are_counted(run: Runs) -> None:
     assert run("sh", "-c", script, samples=samples, timeout=PATIENCE).processes == 3
 
 
-def test_a_lane_that_its_program_kills_is_told_and_replaced(run: Runs, token: str) -> None:
+def test_a_lane_that_its_program_kills_is_reported_and_replaced(run: Runs, token: str) -> None:
     run("true")
     pid = run.lane.pid
     with pytest.raises(LaneLost) as lost:
@@ -458,15 +460,13 @@ def test_a_lane_that_its_program_kills_is_told_and_replaced(run: Runs, token: st
     assert run("true").code == 0
 
 
-def test_a_lane_that_its_program_stops_does_not_keep_the_deadline_from_coming(
-    run: Runs, token: str
-) -> None:
-    run("true")  # the lane is there
+def test_a_lane_that_its_program_stops_does_not_delay_the_deadline(run: Runs, token: str) -> None:
+    run("true")  # starts the lane
     begun = time.monotonic()
 
     def stops() -> None:
         script = "kill -STOP $PPID; trap '' TERM; sleep $0"
-        for _ in range(10):  # should the machine stand still until it was to stop the lane
+        for _ in range(10):  # on a loaded machine the program may be late to stop the lane
             assert run(*shell(script), token, timeout=1.0, grace=0.1).timed_out
 
     with pytest.raises(LaneLost) as lost:
@@ -478,7 +478,7 @@ def test_a_lane_that_its_program_stops_does_not_keep_the_deadline_from_coming(
     assert run("true").code == 0
 
 
-def test_a_lane_that_died_while_it_was_idle_is_replaced_unnoticed(run: Runs) -> None:
+def test_a_lane_that_died_while_idle_is_replaced_silently(run: Runs) -> None:
     run("true")
     assert run.lane.pid is not None
     gone = os.pidfd_open(run.lane.pid)
@@ -489,12 +489,12 @@ def test_a_lane_that_died_while_it_was_idle_is_replaced_unnoticed(run: Runs) -> 
     assert run("sh", "-c", "exit 6").code == 6
 
 
-def test_signals_to_all_processes_are_for_pytest_to_answer(run: Runs) -> None:
+def test_a_lane_ignores_signals_sent_to_all_processes(run: Runs) -> None:
     for name in ("TERM", "INT", "HUP", "QUIT"):
         assert run("sh", "-c", f"kill -{name} $PPID; exit 7").code == 7
 
 
-def test_memory_of_the_lane_stays_flat_whatever_the_volume(run: Runs) -> None:
+def test_memory_of_the_lane_is_constant_whatever_the_volume(run: Runs) -> None:
     run.lane.close()
     exited = run("head", "-c", "100000000", "/dev/zero")
     status = Path(f"/proc/{run.lane.pid}/status").read_text()

@@ -1,4 +1,4 @@
-"""Who is met when descendants are ended: whole groups of them, and never a stranger."""
+"""Signals to a process tree reach whole process groups and no unrelated process."""
 
 import os
 import subprocess
@@ -31,18 +31,20 @@ _BEGINNING = """
 """
 
 
-def pids_told_by(script: str) -> list[int]:
-    """Run a script in a process of its own: what it ends is not ours."""
+def pids_printed_by(script: str) -> list[int]:
+    """Run a script in a separate process and return the pids that it prints."""
     folder = str(Path(pytest_orchestrator.__file__).parents[1])
     source = textwrap.dedent(_BEGINNING) + textwrap.dedent(script)
     argv = (sys.executable, "-c", source)
     env = os.environ | {"PYTHONPATH": folder}
-    told = subprocess.check_output(argv, env=env, timeout=20, start_new_session=True)
-    return [int(pid) for pid in told.split()]
+    output = subprocess.check_output(argv, env=env, timeout=20, start_new_session=True)
+    return [int(pid) for pid in output.split()]
 
 
-def test_a_group_is_ended_whoever_of_it_is_met(is_gone: Callable[[int], bool]) -> None:
-    pids = pids_told_by("""
+def test_a_process_group_is_ended_through_any_of_its_members(
+    is_gone: Callable[[int], bool],
+) -> None:
+    pids = pids_printed_by("""
         def many():
             os.setsid()
             os.write(1, b"%d\\n" % child())
@@ -61,11 +63,11 @@ def test_a_group_is_ended_whoever_of_it_is_met(is_gone: Callable[[int], bool]) -
     assert all(is_gone(pid) for pid in pids)
 
 
-def test_a_lane_that_left_its_session_meets_neither_itself_nor_those_in_it(
+def test_a_lane_that_left_its_session_does_not_kill_itself_or_other_lanes(
     is_gone: Callable[[int], bool],
 ) -> None:
-    # The module of a step may do so; the supervisor and all lanes are in the session it leaves.
-    pids = pids_told_by("""
+    # The module of a step may call setsid; the supervisor and all lanes stay in the old session.
+    pids = pids_printed_by("""
         lane = os.fork()
         if lane == 0:
             descendants = ProcessTree()

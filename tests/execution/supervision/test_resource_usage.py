@@ -1,4 +1,4 @@
-"""A figure that was not measured is absent or a bound that says so, never next to nothing."""
+"""A figure that could not be measured is reported as an upper bound, never as nearly zero."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("mark", "told"),
+    ("mark", "expected"),
     [
         (4, (9 << 20, "wait4, an upper bound")),
         (2048, (2 << 20, "sampled high-water marks")),
     ],
 )
-def test_the_first_pages_of_a_program_are_no_peak(
-    mark: int, told: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+def test_a_mark_below_a_megabyte_is_not_a_peak(
+    mark: int, expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os_support, "contents", lambda _: b"VmHWM:\t%8d kB\n" % mark)
     used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=9 << 10)
     used.ru_inblock = used.ru_oublock = 0
-    figures = TreeUsage()
-    figures.started(1)
-    figures.sample_one(1)
-    figures.reaped(1, cast("struct_rusage", used))
+    usage = TreeUsage()
+    usage.started(1)
+    usage.sample_one(1)
+    usage.reaped(1, cast("struct_rusage", used))
 
-    peak = figures.as_reply()
-    assert (peak["max_rss"], peak["memory_source"]) == told
+    peak = usage.as_reply()
+    assert (peak["max_rss"], peak["memory_source"]) == expected

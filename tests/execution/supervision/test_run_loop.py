@@ -1,7 +1,7 @@
-"""A timeout ends a program within three seconds, whatever it does, by the clock of its lane.
+"""A timeout ends every program within three seconds, measured with a simulated clock.
 
-That clock is one that moves by what the lane waits, so that it does not matter what else the
-machine does: a lane that waits too long, or for too many things, is late by it at any time.
+The clock advances only by the time that the lane waits. So the load of the machine does not change
+the result, and a lane that waits too long or too often is always late.
 """
 
 import json
@@ -29,7 +29,7 @@ from pytest_orchestrator.execution.supervision import (
 from pytest_orchestrator.execution.lanes.messages import CommandRequest
 
 script, deadly, limit = sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3])
-now, told = 0.0, []
+now, signals = 0.0, []
 send = os_support.kill
 
 class Poll:
@@ -39,7 +39,7 @@ class Poll:
 
     def poll(self, pause):
         global now
-        if any(number in deadly for _, number in told):
+        if any(number in deadly for _, number in signals):
             with suppress(ChildProcessError):
                 os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
         found = self.real.poll(0)
@@ -47,10 +47,10 @@ class Poll:
             now += pause / 1000
         return found
 
-def kill(whom, number):
-    told.append((round(now, 3), number))
+def kill(pid, number):
+    signals.append((round(now, 3), number))
     if number != SIGKILL or number in deadly:
-        send(whom, number)
+        send(pid, number)
 
 def start(request, stdout, stderr):
     pid = lane_process.start_program(request, stdout, stderr)
@@ -70,12 +70,12 @@ features.adopt_orphans(b"test")
 control, other = socketpair()
 alive, living = os.pipe()
 argv = ("/bin/sh", "-c", f"{script}; printf ! >&9; exec sleep 60")
-asked = CommandRequest(argv=argv, env=dict(os.environ), cwd="/", timeout=limit)
+request = CommandRequest(argv=argv, env=dict(os.environ), cwd="/", timeout=limit)
 below = process_tree.ProcessTree()
-run = run_loop.CommandLoop(structs.asdict(asked) | {"id": 1}, [], control=control, alive=alive,
+run = run_loop.CommandLoop(structs.asdict(request) | {"id": 1}, [], control=control, alive=alive,
                   features=features, descendants=below)
 reply = run.run(start)
-print(json.dumps([told, now, reply["timed_out"], reply["seconds"], len(reply["unended"])]))
+print(json.dumps([signals, now, reply["timed_out"], reply["seconds"], len(reply["unended"])]))
 sys.stdout.flush()
 os_support.kill = send
 for one in os_support.children(os.getpid()):
@@ -84,11 +84,11 @@ for one in os_support.children(os.getpid()):
 
 
 def ended(script: str, deadly: int | None) -> tuple[list[list[float]], float, float, int]:
-    """Run a program beyond its timeout; only one signal ends it, or none.
+    """Run a program beyond its timeout; only the signal ``deadly`` ends it, or none does.
 
     Returns:
-        When which signals were sent, when the lane was through, how long it says that the
-        program ran, and how many processes it could not end.
+        The signals with their times, the time at which the lane was done, the duration of the
+        program as the lane reports it, and the number of processes that it could not end.
     """
     words = (script, json.dumps([deadly] if deadly else []), str(TIMEOUT))
     out = subprocess.check_output(
@@ -96,34 +96,34 @@ def ended(script: str, deadly: int | None) -> tuple[list[list[float]], float, fl
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         timeout=PATIENCE,
     )
-    told, now, timed_out, seconds, unended = json.loads(out)
+    signals, now, timed_out, seconds, unended = json.loads(out)
     assert timed_out
-    return told, now, seconds, unended
+    return signals, now, seconds, unended
 
 
-def test_a_program_that_obeys_ends_at_its_deadline() -> None:
-    told, now, seconds, unended = ended(":", SIGTERM)
+def test_a_program_that_obeys_term_ends_at_its_deadline() -> None:
+    signals, now, seconds, unended = ended(":", SIGTERM)
 
-    assert told[:1] == [[TIMEOUT, SIGTERM]]
-    assert {number for _, number in told} == {SIGTERM, SIGCONT}
+    assert signals[:1] == [[TIMEOUT, SIGTERM]]
+    assert {number for _, number in signals} == {SIGTERM, SIGCONT}
     assert TIMEOUT <= seconds <= now < TIMEOUT + 0.1
     assert unended == 0
 
 
-def test_a_program_that_does_not_is_killed_two_seconds_later() -> None:
-    told, now, seconds, unended = ended("trap '' TERM", SIGKILL)
+def test_a_program_that_ignores_term_is_killed_two_seconds_later() -> None:
+    signals, now, seconds, unended = ended("trap '' TERM", SIGKILL)
 
-    asked, killed = told[0], [when for when, number in told if number == SIGKILL]
-    assert asked == [TIMEOUT, SIGTERM]
+    first, killed = signals[0], [at for at, number in signals if number == SIGKILL]
+    assert first == [TIMEOUT, SIGTERM]
     assert set(killed) == {TIMEOUT + 2}
-    assert told.index([TIMEOUT + 2, SIGSTOP]) < told.index([TIMEOUT + 2, SIGKILL])
+    assert signals.index([TIMEOUT + 2, SIGSTOP]) < signals.index([TIMEOUT + 2, SIGKILL])
     assert TIMEOUT + 2 <= seconds <= now < TIMEOUT + BOUND
     assert unended == 0
 
 
-def test_a_program_that_the_kernel_holds_on_to_is_left_in_time() -> None:
-    told, now, seconds, unended = ended("trap '' TERM", None)
+def test_a_lane_gives_up_in_time_a_program_that_cannot_be_killed() -> None:
+    signals, now, seconds, unended = ended("trap '' TERM", None)
 
-    assert [TIMEOUT + 2, SIGKILL] in told
+    assert [TIMEOUT + 2, SIGKILL] in signals
     assert unended
     assert seconds <= now < TIMEOUT + BOUND

@@ -1,4 +1,4 @@
-"""The supervisor ends everything when pytest is gone, and costs little while it is there."""
+"""Supervisor: ends all processes when pytest is gone, and costs little while it runs."""
 
 import os
 import signal
@@ -42,23 +42,23 @@ def token() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["linux", "limited"])
 def lane(request: pytest.FixtureRequest) -> Iterator[Lane]:
-    """A lane with all that Linux gives, and one that has to do without."""
+    """A lane that uses the features of Linux, and one without them."""
     with Lanes(limited=request.param == "limited") as lanes:
         yield lanes.shell()
 
 
-def request(*argv: str, grace: float = 0.3, **given: Any) -> CommandRequest:
-    given = {"cwd": "/", **given}
-    return CommandRequest(argv=argv, env=dict(os.environ), grace=grace, **given)
+def request(*argv: str, grace: float = 0.3, **fields: Any) -> CommandRequest:
+    fields = {"cwd": "/", **fields}
+    return CommandRequest(argv=argv, env=dict(os.environ), grace=grace, **fields)
 
 
 def descriptors() -> Counter[str]:
-    """Return what is open; what other tests left may be closed at any moment."""
+    """Count the open descriptors by file; those of other tests may be closed at any moment."""
     paths = Path("/proc/self/fd").iterdir()
     return Counter(str(path.readlink()) for path in paths if path.exists())
 
 
-def test_nothing_starts_before_it_is_needed_and_nothing_stays() -> None:
+def test_no_process_starts_before_it_is_needed_and_none_remains() -> None:
     before = descriptors()
     with Lanes() as lanes:
         lane = lanes.shell()
@@ -71,7 +71,7 @@ def test_nothing_starts_before_it_is_needed_and_nothing_stays() -> None:
     assert descriptors() <= before
 
 
-def test_the_supervisor_loads_the_standard_library_alone_and_little_of_it() -> None:
+def test_the_supervisor_loads_only_a_few_standard_library_modules() -> None:
     source = supervisor_client.MAIN.replace("main()", "print(*sorted(sys.modules))")
     package = Path(supervisor_client.__file__).parents[2]
     argv = [sys.executable, "-I", "-S", "-c", source, str(package)]
@@ -82,7 +82,7 @@ def test_the_supervisor_loads_the_standard_library_alone_and_little_of_it() -> N
     assert loaded & {"collections", "enum", "json", "re", "signal", "socket", "typing"} == set()
 
 
-def test_a_program_and_what_it_leaves_are_ended_in_either_way(lane: Lane, token: str) -> None:
+def test_leftover_processes_are_ended_on_every_system(lane: Lane, token: str) -> None:
     exited = lane.run(request(*shell(f"sleep $0 & {IS_THERE}; echo done"), token))
 
     assert (exited.code, exited.stdout.head, len(exited.leftovers)) == (0, b"done\n", 1)
@@ -90,21 +90,21 @@ def test_a_program_and_what_it_leaves_are_ended_in_either_way(lane: Lane, token:
     assert alive(token) == []
 
 
-def test_a_timeout_ends_the_tree_in_either_way(lane: Lane, token: str) -> None:
+def test_a_timeout_ends_the_process_tree_on_every_system(lane: Lane, token: str) -> None:
     script = "trap '' TERM; echo; sleep $0 & sleep $0"
-    # More than one where the machine stood still until it was to ignore TERM.
-    tries = (lane.run(request(*shell(script), token, timeout=1.0)) for _ in range(10))
-    exited = next(one for one in tries if one.stdout.size)
+    # On a loaded machine TERM may arrive before the program ignores it: repeat.
+    runs = (lane.run(request(*shell(script), token, timeout=1.0)) for _ in range(10))
+    exited = next(one for one in runs if one.stdout.size)
 
     assert (exited.timed_out, exited.signal) == (True, "SIGKILL")
     assert exited.seconds < PATIENCE
     assert alive(token) == []
 
 
-def test_a_child_in_a_session_of_its_own_is_found_in_either_way(
+def test_a_child_in_its_own_session_is_found_on_every_system(
     lane: Lane, token: str, tmp_path: Path
 ) -> None:
-    # Without a subreaper it has to be seen once before its parent goes.
+    # Without a subreaper the child must be seen once before its parent ends.
     script, samples = f"setsid sleep $0 & {IS_THERE}; {SEEN}", str(tmp_path / "samples")
     exited = lane.run(
         request(*shell(script), token, cwd=str(tmp_path), samples=samples, timeout=PATIENCE)
@@ -115,13 +115,13 @@ def test_a_child_in_a_session_of_its_own_is_found_in_either_way(
     assert alive(token) == []
 
 
-def test_limited_lanes_end_their_trees_too_when_pytest_is_killed(token: str) -> None:
+def test_limited_lanes_end_their_process_trees_when_pytest_is_killed(token: str) -> None:
     seconds, _ = killed("pytest", token, PATIENCE, limited=True)
 
     assert seconds is not None
 
 
-def test_a_killed_supervisor_is_told_and_replaced(token: str) -> None:
+def test_a_killed_supervisor_is_reported_and_replaced(token: str) -> None:
     with Lanes() as lanes:
         first = lanes.start()
         lane = lanes.shell()
@@ -136,7 +136,7 @@ def test_a_killed_supervisor_is_told_and_replaced(token: str) -> None:
         assert lanes.start() != first
 
 
-def test_a_stopped_lane_ends_with_its_supervisor_and_so_does_what_it_runs(
+def test_a_stopped_lane_and_its_program_end_with_the_supervisor(
     token: str, is_gone: Callable[[int], bool]
 ) -> None:
     with Lanes() as lanes:
@@ -164,7 +164,7 @@ with Lanes() as lanes:
 """
 
 
-def test_a_stopped_supervisor_ends_with_pytest_and_so_do_its_stopped_lanes(token: str) -> None:
+def test_a_stopped_supervisor_and_its_stopped_lanes_end_with_pytest(token: str) -> None:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     argv = (sys.executable, "-c", _ALL_STOPPED, token)
     ended = subprocess.run(argv, env=env, check=False, timeout=PATIENCE)
@@ -173,7 +173,7 @@ def test_a_stopped_supervisor_ends_with_pytest_and_so_do_its_stopped_lanes(token
     assert seconds_until_gone(token, PATIENCE) is not None
 
 
-def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(token: str) -> None:
+def test_a_lost_lane_reports_the_end_of_its_own_supervisor_not_of_the_next(token: str) -> None:
     with Lanes() as lanes, ThreadPoolExecutor(1) as pool:
         first, lane = lanes.start(), lanes.shell()
         script = "trap '' TERM; while :; do sleep $0; done"
@@ -190,7 +190,7 @@ def test_a_lane_is_told_what_ended_its_supervisor_also_when_there_is_another(tok
         assert alive(token) == []
 
 
-def test_a_supervisor_that_cannot_start_is_told_with_its_last_words(
+def test_a_supervisor_that_cannot_start_is_reported_with_its_last_line_of_stderr(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supervisor_client, "MAIN", "raise SystemExit('no more')")
@@ -200,47 +200,47 @@ def test_a_supervisor_that_cannot_start_is_told_with_its_last_words(
     assert str(lost.value).endswith(" ended with exit code 1: no more")
 
 
-def test_a_lane_may_be_a_program_of_its_own() -> None:
+def test_a_lane_may_be_a_separate_program() -> None:
     source = "import os; os.write(3, b'here'); os.read(4, 1)"
     with Lanes() as lanes:
         connection, pid = lanes.connect(argv=[sys.executable, "-c", source], env={})
         assert connection.recv(10) == b"here"
-        status, strays = lanes.drop(pid, grace=0.0)
+        status, leftovers = lanes.drop(pid, grace=0.0)
         connection.close()
 
     assert status is not None
-    assert (os.WTERMSIG(status), strays) == (signal.SIGKILL, ())
+    assert (os.WTERMSIG(status), leftovers) == (signal.SIGKILL, ())
 
 
-def test_a_cancel_that_comes_too_late_meets_nothing() -> None:
+def test_a_cancel_that_arrives_too_late_affects_no_program() -> None:
     with Lanes() as lanes:
         connection, _ = lanes.connect()
-        asked = structs.asdict(request("sh", "-c", "exit 5"))
+        fields = structs.asdict(request("sh", "-c", "exit 5"))
         framing.send(connection, {"cancel": 1, "at_once": True})
-        framing.send(connection, asked | {"id": 2})
-        told = framing.answer(connection)
+        framing.send(connection, fields | {"id": 2})
+        reply = framing.answer(connection)
         connection.close()
 
-    assert (told["status"], told["cancelled"]) == (5 << 8, False)
+    assert (reply["status"], reply["cancelled"]) == (5 << 8, False)
 
 
-def test_a_lane_that_cannot_be_started_is_an_error_of_the_system() -> None:
+def test_a_lane_that_cannot_start_raises_an_oserror() -> None:
     with Lanes() as lanes, pytest.raises(FileNotFoundError):
         lanes.connect(argv=["/none"], env={})
 
 
-def test_a_debugger_is_asked_to_stay_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_debugger_does_not_attach_to_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
     real = subprocess.Popen
 
     @contextmanager
     def skip_subprocess_arg_patch() -> Iterator[None]:
-        def noted(*args: object, **more: object) -> object:
+        def recorded(*args: object, **more: object) -> object:
             started.append(True)
             return real(*args, **more)  # type: ignore[call-overload]
 
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess, "Popen", noted)
+            patch.setattr(subprocess, "Popen", recorded)
             yield
 
     monkey = SimpleNamespace(skip_subprocess_arg_patch=skip_subprocess_arg_patch)
