@@ -376,8 +376,8 @@ with Lanes(limited="LIMITED" in os.environ) as lanes:
 """
 
 TOLD = {
-    "supervisor": r"(the supervisor of the lanes \(pid \d+\) was ended by SIGKILL\n){3}over\n",
-    "lanes": r"(the lane \(pid \d+\) was ended by SIGKILL\n){3}over\n",
+    "supervisor": r"(the supervisor \(pid \d+\) was ended by SIGKILL\n){3}over\n",
+    "lanes": r"(the process that runs this step \(pid \d+\) was ended by SIGKILL\n){3}over\n",
 }
 """Expected output of pytest, if it was not killed itself, as a pattern."""
 

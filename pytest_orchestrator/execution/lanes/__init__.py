@@ -1,1 +1,1 @@
-"""Lanes as pytest uses them: clients, messages, watchdog, Context access."""
+"""pytest's side of the lanes: client, messages, watchdog, Context access, pattern search."""

@@ -1,7 +1,7 @@
-"""Context access of a step's programs, and the wait loop that serves it.
+"""Access of a step's programs to the Context server, and the wait for a lane's reply.
 
-Most steps never knock. So nobody stands behind the door: who waits for the end of a step hears
-a knock as well, and has it answered from then on.
+Few programs use the Context, so no thread waits for their connections: the thread that waits for
+the lane's reply also polls the listening socket, and starts the server at the first connection.
 """
 
 import contextlib
@@ -21,100 +21,108 @@ if TYPE_CHECKING:
 
 
 class ContextAccess(Protocol):
-    """Lets programs ask the Context."""
+    """Access of programs to the Context server, by a token for each step."""
 
     @property
     def forms(self) -> tuple[bytes, ...]:
-        """What is masked in what they print, as long as it is not among the secrets."""
+        """Forms of the token to mask in output; empty once the token is one of the secrets."""
 
     @property
     def listener(self) -> "socket.socket | None":
-        """What is to be listened to; None where a knock is answered by itself."""
+        """The listening socket to poll; None while the server accepts connections itself."""
 
     def open(self, step: str, context: Context) -> Mapping[str, str]:
-        """Let the programs of a step in; return the variables that tell them how."""
+        """Admit the programs of a step; return variables with the address and their token."""
 
     def close(self, variables: Mapping[str, str]) -> None:
-        """Let them in no more; what is just being done for them is waited for."""
+        """Revoke the token in the variables, and wait for the request that is being handled."""
 
     def answer(self) -> None:
-        """Answer from now on, in threads."""
+        """Start the server, which answers requests in threads."""
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
-        """Make it a secret of the session where it is in some bytes, or is known to be."""
+        """Add the token to the secrets of the session if ``data`` has it, or if ``surely``."""
 
 
 @contextlib.contextmanager
 def opened(env: "Environment", step: str, context: Context) -> Iterator["Environment"]:
-    """Let the programs of a step ask its Context meanwhile.
+    """Give the programs of a step access to its Context within a block.
 
     Args:
-        env: The surroundings of the run.
+        env: The environment of the run.
         step: The name of the step.
-        context: Its own handle on the Context.
+        context: The step's own handle on the Context.
 
     Yields:
-        The surroundings of the step.
+        The environment of the step.
     """
-    door = env.door
-    if door is None:
+    access = env.door
+    if access is None:
         yield env
         return
-    variables = door.open(step, context)
+    variables = access.open(step, context)
     try:
         yield msgspec.structs.replace(env, handed=variables)
     finally:
-        door.close(variables)
+        access.close(variables)
 
 
-def look_at(exited: "CommandResult", door: ContextAccess | None) -> None:
-    """Take note where a program has printed what lets it in."""
-    if door is not None and (exited.stdout.replaced or exited.stderr.replaced):
-        outputs = (exited.stdout, exited.stderr)
+def look_at(result: "CommandResult", access: ContextAccess | None) -> None:
+    """Add the Context token to the secrets of the session if a program has printed it."""
+    if access is not None and (result.stdout.replaced or result.stderr.replaced):
+        outputs = (result.stdout, result.stderr)
         for raw in (raw for output in outputs for _, raw in output.replaced):
-            door.seen(raw, surely=raw in door.forms)
+            access.seen(raw, surely=raw in access.forms)
 
 
 IDLE_AFTER: Final = 0.25
-"""Seconds after which there is time for what would hold up short steps."""
+"""Seconds after which a step counts as long, so that idle work does not delay it."""
 
-_A_DAY: Final = 86_400.0  # of more than some 24 days poll knows nothing
+_A_DAY: Final = 86_400.0  # poll accepts at most about 24 days
 
 
 def lane_waiter(
-    lull: Callable[[], None] | None, door: ContextAccess | None = None
+    on_idle: Callable[[], None] | None, access: ContextAccess | None = None
 ) -> Callable[[socket.socket, float | None], None] | None:
-    """Return what waits until a lane tells of its program, or there is nothing more to do.
+    """Return a function that waits for the reply of a lane and meanwhile does two other things.
+
+    The function calls ``on_idle`` once after `IDLE_AFTER`, and starts the Context server at the
+    first connection. It returns when the lane's socket is readable, or when both are done, and
+    raises TimeoutError at the deadline.
 
     Args:
-        lull: Is called once there is time; None where there is nothing to do.
-        door: Is answered where somebody knocks; None where nobody does.
+        on_idle: The callback; None calls nothing.
+        access: The access to the Context server; None serves no Context.
+
+    Returns:
+        The function, or None if it would have nothing to do.
     """
-    listener = None if door is None else door.listener
-    if lull is None and listener is None:
+    listener = None if access is None else access.listener
+    if on_idle is None and listener is None:
         return None
 
     def wait(lane: socket.socket, deadline: float | None) -> None:
-        idle, knocked, rest = lull is None, listener is None, time.monotonic() + IDLE_AFTER
+        idle_done, server_started = on_idle is None, listener is None
+        idle_at = time.monotonic() + IDLE_AFTER
         poll = select.poll()
         poll.register(lane, select.POLLIN)
         if listener is not None:
             poll.register(listener, select.POLLIN)
-        while not (idle and knocked):
+        while not (idle_done and server_started):
             now = time.monotonic()
             left = _A_DAY if deadline is None else min(_A_DAY, max(0.0, deadline - now))
-            pause = left if idle else min(left, max(0.0, rest - now))
+            pause = left if idle_done else min(left, max(0.0, idle_at - now))
             ready = {fd for fd, _ in poll.poll(pause * 1000)}
             if lane.fileno() in ready:
                 return
-            if not ready and not idle and pause < left and lull is not None:
-                idle = True
-                lull()
+            if not ready and not idle_done and pause < left and on_idle is not None:
+                idle_done = True
+                on_idle()
             elif not ready and left < _A_DAY:
                 raise TimeoutError
-            elif ready and listener is not None and door is not None:
-                knocked = True
+            elif ready and listener is not None and access is not None:
+                server_started = True
                 poll.unregister(listener)
-                door.answer()
+                access.answer()
 
     return wait

@@ -1,6 +1,7 @@
-"""Lane client, the pool of lanes of a session, and the slot that a step runs in.
+"""Client of a lane, the lanes of a session, and the worker slot that a step runs in.
 
-Each thread has a lane of its own; the supervisor is shared. Either is started anew where lost.
+Each thread has its own lane; all lanes share the supervisor. A lane or supervisor that was lost is
+started again at the next request.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pytest_orchestrator.execution.lanes.messages import (
     LaneLost,
     LaneRequest,
     command_result,
-    patience_with,
+    reply_timeout,
 )
 from pytest_orchestrator.execution.lanes.supervisor_client import ANSWER, SupervisorClient, ending
 from pytest_orchestrator.execution.supervision import framing
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """A process that runs one program at a time, and ends all that it leaves behind.
+    """Client of a process that runs one program at a time and ends its leftover processes.
 
     Args:
-        lanes: Where its process is started.
+        lanes: The lanes of the session, which start the process.
 
     Attributes:
-        pid: Of its process; None where there is none yet, or none any more.
+        pid: The pid of the process; None if it is not running.
     """
 
     def __init__(self, lanes: Lanes) -> None:
@@ -58,22 +59,22 @@ class Lane:
         kept: Sequence[int] = (),
         meanwhile: Callable[[socket.socket, float | None], None] | None = None,
     ) -> CommandResult:
-        """Run a program to its end, and end all that it started.
+        """Run a program to its end, and end all processes that it started.
 
         Args:
-            request: What to run.
-            live: Descriptors that its stdout and stderr are copied to as they come.
+            request: The program.
+            live: Descriptors to which its stdout and stderr are copied live.
             handed: Descriptors for the program itself.
-            kept: Descriptors that the lane keeps open until nothing of the program is left.
-            meanwhile: Waits until there is something to read, or raises TimeoutError at a
-                moment of ``time.monotonic``.
+            kept: Descriptors that the lane keeps open until the process tree has ended.
+            meanwhile: Waits until the socket is readable, or raises TimeoutError at a deadline
+                of ``time.monotonic``.
 
         Returns:
-            How it ended, what it printed, what it used.
+            The end of the program, its output and its resource usage.
 
         Raises:
-            OSError: It cannot be started; the filename tells what is missing.
-            ValueError: An argument or a variable holds what none can hold.
+            OSError: The program cannot be started; ``filename`` is the missing path.
+            ValueError: An argument or a variable contains a null byte, or a name ``=``.
             LaneLost: The lane or the supervisor died, or did not answer in time.
         """
         fds = (*kept, *(live or ()), *handed)
@@ -85,34 +86,34 @@ class Lane:
                 self.close()
                 connection, pid = self._connected()
                 self._send(connection, request, fds, len(kept))
-            told = self._told(connection, request, meanwhile)
+            reply = self._reply(connection, request, meanwhile)
         except TimeoutError:
             raise self._lost(connection, pid, timed_out=True) from None
         except (EOFError, ConnectionError):
             raise self._lost(connection, pid, timed_out=False) from None
         except BaseException:
-            self._hang_up(connection, pid)
+            self._disconnect(connection, pid)
             raise
-        for fd, unsent in zip(live or (), told.pop("unsent"), strict=True):
+        for fd, unsent in zip(live or (), reply.pop("unsent"), strict=True):
             rest = unsent
             while rest:
                 rest = rest[os.write(fd, rest) :]
-        return command_result(request, told)
+        return command_result(request, reply)
 
     def cancel(self, *, at_once: bool = False) -> None:
-        """Have the program ended that runs now, if one does; may be called from any thread.
+        """End the program that is running, if any. Thread-safe.
 
         Args:
-            at_once: No grace: KILL now, also where a first cancel has not yet ended it.
+            at_once: Send KILL without a grace period, even if an earlier cancel has started one.
         """
         with self._sending, contextlib.suppress(OSError):
             if self._running and self._socket is not None:
                 framing.send(self._socket, {"cancel": self._number, "at_once": at_once})
 
     def end(self) -> None:
-        """End the process of the lane at once, whatever it does; from any thread.
+        """Kill the process of the lane if it runs a program. Thread-safe.
 
-        Who waits for its run is told that it was lost; the next run starts another one.
+        `run` then raises LaneLost in its thread; the next run starts another process.
         """
         pid = self.pid
         if self._running and pid is not None:
@@ -120,12 +121,12 @@ class Lane:
                 self._lanes.drop(pid, grace=0.0)
 
     def close(self) -> None:
-        """End the process of the lane, and what it runs."""
+        """End the process of the lane and its program."""
         with self._sending:
             connection, self._socket, self.pid = self._socket, None, None
         if connection is not None:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)  # also where a fork of pytest has it too
+                connection.shutdown(socket.SHUT_RDWR)  # even if a fork of pytest has it open
             connection.close()
 
     def _connected(self) -> tuple[socket.socket, int]:
@@ -139,44 +140,44 @@ class Lane:
     def _send(
         self, connection: socket.socket, request: LaneRequest, fds: Sequence[int], kept: int
     ) -> None:
-        asked = {name: getattr(request, name) for name in request.__struct_fields__}
+        fields = {name: getattr(request, name) for name in request.__struct_fields__}
         with self._sending:
             self._number += 1
-            asked |= {"id": self._number, "kept": kept}
+            fields |= {"id": self._number, "kept": kept}
             connection.settimeout(None)
-            framing.send(connection, asked, fds)
+            framing.send(connection, fields, fds)
             self._running = True
 
-    def _told(
+    def _reply(
         self,
         connection: socket.socket,
         request: LaneRequest,
         meanwhile: Callable[[socket.socket, float | None], None] | None,
     ) -> dict[str, Any]:
         try:
-            patience = patience_with(request)
+            timeout = reply_timeout(request)
             if meanwhile is not None:
-                meanwhile(connection, None if patience is None else time.monotonic() + patience)
-            connection.settimeout(patience)
-            told: dict[str, Any] = framing.answer(connection)
+                meanwhile(connection, None if timeout is None else time.monotonic() + timeout)
+            connection.settimeout(timeout)
+            reply: dict[str, Any] = framing.answer(connection)
         finally:
             self._running = False
-        return told
+        return reply
 
     def _lost(self, connection: socket.socket, pid: int, *, timed_out: bool) -> LaneLost:
-        """Have everything ended that the lane has run, and tell what became of it."""
+        """End the lane and its process tree, and return the exception that says how it ended."""
         self.close()
         connection.close()
         try:
-            status, strays = self._lanes.drop(pid, grace=0.0 if timed_out else 1.0)
+            status, leftovers = self._lanes.drop(pid, grace=0.0 if timed_out else 1.0)
         except LaneLost as lost:
             lost.timed_out = timed_out
             return lost
-        reason = f"the lane (pid {pid}) {'did not answer' if timed_out else ending(status)}"
-        return LaneLost(reason, timed_out=timed_out, strays=strays)
+        end = "did not answer" if timed_out else ending(status)
+        return LaneLost(_process(pid, end), timed_out=timed_out, leftovers=leftovers)
 
-    def _hang_up(self, connection: socket.socket, pid: int) -> None:
-        """End what runs and wait for its end, as whoever pressed Ctrl-C does."""
+    def _disconnect(self, connection: socket.socket, pid: int) -> None:
+        """Have the lane end its program, and wait for that; kill the lane at a second Ctrl-C."""
         with self._sending:
             self._socket, self.pid = None, None
         try:
@@ -184,7 +185,7 @@ class Lane:
             connection.settimeout(ANSWER)
             while connection.recv(1 << 16):
                 pass
-        except BaseException as error:  # a second Ctrl-C among them
+        except BaseException as error:  # includes a second Ctrl-C
             with contextlib.suppress(LaneLost):
                 self._lanes.drop(pid, grace=0.0)
             if not isinstance(error, OSError):
@@ -193,35 +194,40 @@ class Lane:
             connection.close()
 
 
+def _process(pid: int, end: str) -> str:
+    return f"the process that runs this step (pid {pid}) {end}"
+
+
 _L = TypeVar("_L", bound=Lane)
 
 
 class Lanes:
-    """The lanes of one pytest.
+    """The lanes of one pytest process, and their supervisor.
 
     Args:
-        limited: Do with what every system has: no /proc, no subreaper, no pidfd.
-        pulse: Where it ceases the supervisor ends, and all lanes with it.
+        limited: Use no /proc, subreaper and pidfd, as on systems that lack them.
+        pulse: The heartbeat file of this process: when the heartbeat stops, the supervisor ends
+            all lanes and itself.
     """
 
     def __init__(self, *, limited: bool = False, pulse: HeartbeatFile | None = None) -> None:
-        self._limited, self._pulse = limited, pulse
+        self._limited, self._heartbeat = limited, pulse
         self._lock = threading.Lock()
         self._supervisor: SupervisorClient | None = None
         self._lanes: list[Lane] = []
-        self._end = "the lanes were closed"
+        self._end = "the supervisor was not started"
 
     def start(self) -> int:
-        """Start the supervisor ahead of the first lane; return its pid."""
+        """Start the supervisor if it is not running, and return its pid."""
         with self._lock:
             return self._running().pid
 
     def shell(self) -> Lane:
-        """Return a lane for programs; its process starts with its first run."""
+        """Return a new lane for programs; its process starts with its first run."""
         return self.add(Lane(self))
 
     def add(self, lane: _L) -> _L:
-        """Take a lane in, to be closed with the others."""
+        """Add a lane, which is closed together with the others."""
         self._lanes.append(lane)
         return lane
 
@@ -229,50 +235,59 @@ class Lanes:
         """Start the process of a lane.
 
         Args:
-            program: ``argv`` and ``env``, for a lane that is a program of its own. It has its
-                end of the socket as descriptor 3, and as 4 a pipe that ends with the supervisor.
+            program: ``argv`` and ``env``, for a lane that is a separate program. Its descriptor 3
+                is its end of the socket, and 4 a pipe that ends with the supervisor.
 
         Returns:
-            pytest's end of its socket, and its pid.
+            pytest's end of the socket, and the pid of the process.
 
         Raises:
             LaneLost: The supervisor died meanwhile.
-            OSError: There are no more processes or files to be had.
+            OSError: The limit of processes or of open files is reached, or the program is missing.
         """
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                told = self._ask(program, (theirs.fileno(),))
+                reply = self._ask(program, (theirs.fileno(),))
         except BaseException:
             ours.close()
             raise
-        if "pid" in told:
-            return ours, told["pid"]
+        if "pid" in reply:
+            return ours, reply["pid"]
         ours.close()
-        raise OSError(told["errno"], told["strerror"], told["filename"])
+        raise OSError(reply["errno"], reply["strerror"], reply["filename"])
 
     def drop(self, pid: int, grace: float) -> tuple[int | None, tuple[str, ...]]:
-        """End a lane at once, and all that it ran.
+        """Kill a lane, and end the processes that it has started.
 
         Args:
-            pid: The lane's.
-            grace: Seconds between TERM and KILL for what it ran.
+            pid: The pid of the lane.
+            grace: Seconds between TERM and KILL for these processes.
 
         Returns:
-            Its wait status, and what had to be ended in its place.
+            The wait status of the lane, and the processes that the supervisor had to end.
 
         Raises:
             LaneLost: The supervisor is gone too.
         """
-        told = self._ask({"drop": pid, "grace": grace})
-        return told["status"], tuple(told["leftovers"])
+        reply = self._ask({"drop": pid, "grace": grace})
+        return reply["status"], tuple(reply["leftovers"])
 
     def guard(self, file: int, terminal: int, patience: float) -> None:
-        """Let the supervisor end this process where a `Watchdog` says so; or raise LaneLost."""
+        """Have the supervisor watch a deadline for this process, see `Watchdog`.
+
+        Args:
+            file: The descriptor of the file with the deadline.
+            terminal: The descriptor for the message to the user.
+            patience: The grace period after the deadline, in seconds.
+
+        Raises:
+            LaneLost: The supervisor is gone.
+        """
         self._ask({"guard": patience}, (file, terminal))
 
     def close(self) -> None:
-        """End all lanes and the supervisor, and wait for that."""
+        """End all lanes and the supervisor, and wait until they have ended."""
         for lane in self._lanes:
             lane.close()
         self._lanes.clear()
@@ -290,45 +305,45 @@ class Lanes:
         if self._supervisor is not None and self._supervisor.over:
             self._post_mortem(self._supervisor)
         if self._supervisor is None:
-            self._supervisor = SupervisorClient(limited=self._limited, pulse=self._pulse)
+            self._supervisor = SupervisorClient(limited=self._limited, heartbeat=self._heartbeat)
         return self._supervisor
 
     def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
         with self._lock:
             lane = request.get("drop")
             supervisor = self._supervisor if lane else self._running()
-            # One that was started since then knows nothing of a lane of the one before it.
+            # A new supervisor does not know the lanes of an earlier one.
             if supervisor is None or (lane and lane not in supervisor.lanes):
                 raise LaneLost(self._end)
             try:
                 framing.send(supervisor.socket, request, fds)
-                told: dict[str, Any] = framing.answer(supervisor.socket)
+                reply: dict[str, Any] = framing.answer(supervisor.socket)
             except (EOFError, OSError) as error:
                 raise LaneLost(self._post_mortem(supervisor)) from error
             except BaseException:
-                # Half an exchange: it would answer the next question with this answer.
+                # The reply is still to come: the next request would receive it.
                 self._post_mortem(supervisor)
                 raise
-            if "pid" in told:
-                supervisor.lanes.add(told["pid"])
-            return told
+            if "pid" in reply:
+                supervisor.lanes.add(reply["pid"])
+            return reply
 
     def _post_mortem(self, supervisor: SupervisorClient) -> str:
         self._supervisor = None
-        self._end = f"the supervisor of the lanes {supervisor.close()}"
+        self._end = f"the supervisor {supervisor.close()}"
         return self._end
 
 
-_START = 60.0  # seconds for the imports of pytest on a machine that has much else to do
+_START = 60.0  # seconds for the imports of pytest on a loaded machine
 
 
 class Program:
-    """The program that a lane for Python steps is, and what it is told first.
+    """The program of a lane for Python steps, and the first message to it.
 
     Attributes:
         argv: The program with its arguments.
-        env: Its environment.
-        hello: What it reads from its socket before any request.
+        env: The environment of the program.
+        hello: The message that it reads from its socket before any request.
     """
 
     def __init__(self, argv: list[str], env: dict[str, str], hello: dict[str, Any]) -> None:
@@ -338,7 +353,7 @@ class Program:
 
 
 class PythonLane(Lane):
-    """A lane that is a program of its own, and forks itself for each step."""
+    """Client of a lane that is a separate program and forks itself for each step."""
 
     def __init__(self, lanes: Lanes, program: Program) -> None:
         super().__init__(lanes)
@@ -347,69 +362,69 @@ class PythonLane(Lane):
         self._early: int | None = None
 
     def start(self) -> None:
-        """Start its process ahead of the first step; it gets ready by itself."""
+        """Start the process before the first step, without waiting until it is ready."""
         if self.pid is None:
-            with contextlib.suppress(LaneLost, OSError):  # the first step is told of it
+            with contextlib.suppress(LaneLost, OSError):  # the first step reports the error
                 self._early = super()._connected()[1]
 
     def prepare(self) -> None:
-        """Start its process, and wait until it is ready.
+        """Start the process, and wait until it is ready.
 
         Raises:
-            LaneLost: It ended instead.
+            LaneLost: The process ended instead.
         """
         self._connected()
 
     def _connected(self) -> tuple[Any, int]:
-        """Wait for it to be ready: what that takes is no step's time."""
+        """Wait until the process is ready, so that its start does not count as time of a step."""
         connection, pid = super()._connected()
         if self._ready == pid:
             return connection, pid
         try:
             connection.settimeout(_START)
-            told = framing.answer(connection)
+            ready = framing.answer(connection)
         except (EOFError, OSError):
             lost = self._lost(connection, pid, timed_out=False)
             if pid != self._early:
                 raise lost from None
-            return self._connected()  # it died while it was idle
+            return self._connected()  # the process died before the first step
         except BaseException:
-            self._hang_up(connection, pid)
+            self._disconnect(connection, pid)
             raise
-        if "failed" in told:
+        if "failed" in ready:
             self.close()
-            raise LaneLost(f"the lane (pid {pid}) cannot start: {told['failed']}")
+            raise LaneLost(_process(pid, f"cannot start: {ready['failed']}"))
         self._ready = pid
         return connection, pid
 
     def _connect(self) -> tuple[Any, int]:
         connection, pid = self._lanes.connect(argv=self._program.argv, env=self._program.env)
-        with contextlib.suppress(ConnectionError):  # who waits for its answer is told how it died
+        with contextlib.suppress(ConnectionError):  # waiting for its answer reports how it died
             framing.send(connection, self._program.hello)
         return connection, pid
 
 
 def slot_of(env: Environment) -> Slot:
-    """Return the slot of the surroundings of a step.
+    """Return the worker slot of the environment of a step.
 
     Raises:
-        RuntimeError: The run was given none, and a step asks for a process.
+        RuntimeError: The environment has no slot, and the step needs a process.
     """
     if env.slot is None:
-        raise RuntimeError("this run has no lanes; give its Environment a slot")
+        raise RuntimeError("this run cannot start processes: set the slot of its Environment")
     return env.slot
 
 
 class Slot:
-    """The lanes of one worker: as many slots, as many steps at the same time.
+    """A worker slot: a place in which one step can run at a time.
 
     Attributes:
         shell: The lane for programs.
         python: The lane for Python steps.
         links: The connections to other machines; all slots share them.
-        runner: What runs bodies of steps elsewhere; None where all run in these lanes.
-        guard: What ends pytest where a step inside it cannot be ended; None where nothing does.
-        away: The try that it runs, or ran last.
+        runner: Runs step code on other machines; None if all steps run in these lanes.
+        guard: The watchdog for inline steps; None if they are not watched.
+        away: The attempt on another machine that this slot waits for, or waited for last.
     """
 
     def __init__(
@@ -430,13 +445,13 @@ class Slot:
         self._program = program
 
     def another(self) -> Slot:
-        """Return one more slot beside this one."""
+        """Return a new slot with its own lanes and the same connections."""
         return Slot(self._lanes, self._program, self.links, self.runner, self.guard)
 
     def let_go(self, other: Slot) -> None:
-        """Take note that what runs in another slot of this one goes on by itself."""
+        """Detach a slot of `another`, whose service continues; `SlotLease` overrides this."""
 
     def close(self) -> None:
-        """End the processes of both lanes, and what they run."""
+        """End the processes of both lanes and their programs."""
         self.shell.close()
         self.python.close()

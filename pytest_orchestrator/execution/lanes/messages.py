@@ -1,4 +1,4 @@
-"""Requests to a lane and its responses, and their translation into results."""
+"""Requests to a lane, its replies, and their conversion into results."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ from pytest_orchestrator.recipe.model.step import Brought, PythonStep, Step
 
 
 class LaneRequest(Protocol):
-    """What every request has, whatever it asks of a lane; all its fields go to the lane."""
+    """The fields that every request to a lane has; all fields of a request are sent."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
 
     @property
     def timeout(self) -> float | None:
-        """Seconds after which the tree is ended; None is for ever."""
+        """Seconds after which the process tree is ended; None sets no limit."""
 
     @property
     def grace(self) -> float:
@@ -30,22 +30,22 @@ class LaneRequest(Protocol):
 
     @property
     def stdout_log(self) -> str | None:
-        """Path of the log of stdout; None is none."""
+        """The path of the log of stdout; None writes no log."""
 
     @property
     def stderr_log(self) -> str | None:
-        """Path of the log of stderr; None is none."""
+        """The path of the log of stderr; None writes no log."""
 
 
 _EVER = 1e6  # seconds; a socket cannot wait much longer
-_GRACE = 2.0  # that of steps
-_LATE = 0.5  # after a timeout and the grace; a lane needs milliseconds, or its patience
+_GRACE = 2.0  # seconds, the grace period of steps
+_LATE = 0.5  # seconds; a lane that can kill its program replies within milliseconds
 
 
-def patience_with(request: LaneRequest) -> float | None:
-    """Return the seconds after which a lane is given up; None is never.
+def reply_timeout(request: LaneRequest) -> float | None:
+    """Return the seconds after which a lane that has not replied is killed; None sets no limit.
 
-    A step is gone three seconds after its timeout, whether its lane gets that done or not.
+    So a step has ended three seconds after its timeout, even if its lane is stuck.
     """
     limit = request.timeout
     if limit is None or limit > _EVER:
@@ -54,22 +54,22 @@ def patience_with(request: LaneRequest) -> float | None:
 
 
 class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A program to run.
+    """A request to run a program.
 
     Attributes:
-        argv: Program and arguments; no shell is asked.
+        argv: The program and its arguments; no shell is involved.
         env: The whole environment.
-        cwd: Working directory, absolute.
-        timeout: Seconds after which the tree is ended; None is for ever.
-        stdin: Path of the file that it reads from; None is an empty input.
-        stdout_log: Absolute path of the log of its stdout, written as soon as there is some;
-            None is none.
+        cwd: The working directory, absolute.
+        timeout: Seconds after which the process tree is ended; None sets no limit.
+        stdin: The path of the file that it reads from; None is an empty input.
+        stdout_log: The absolute path of the log of its stdout, created at the first output; None
+            writes no log.
         stderr_log: The same for stderr.
-        samples: Absolute path of the file for what is sampled; None is none.
-        max_log: Bytes after which a log is cut, with a mark.
-        secrets: What is masked in the logs and in what is copied, the longest first.
+        samples: The absolute path of the file for samples of its usage; None writes no file.
+        max_log: The number of bytes after which a log is cut, with a mark.
+        secrets: The texts to mask in the logs and in the live copies, the longest first.
         grace: Seconds between TERM and KILL.
-        end_signal: Number of the signal that is sent in the place of TERM.
+        end_signal: The number of the signal that is sent instead of TERM.
     """
 
     argv: tuple[str, ...]
@@ -87,17 +87,17 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream of a program.
+    """The output of a program on one stream.
 
     Attributes:
-        size: Bytes that were printed.
-        kept: How many of them, from the first, are in the log.
+        size: The number of bytes that were printed.
+        kept: The number of bytes, from the first, that are in the log.
         head: The first bytes, 32 KiB at most.
-        tail: The last of the bytes after these, 32 KiB at most.
-        log: Path of the log, which holds all of it unless it is cut; None where there is none.
+        tail: The last of the bytes after ``head``, 32 KiB at most.
+        log: The path of the log, which has all bytes unless it is cut; None without a log.
         cut: The log is cut.
-        error: What the disk said where it did not take the whole log.
-        replaced: Where a mask stands in the log, and what was printed there.
+        error: The error of a disk that did not accept the whole log.
+        replaced: The positions of masks in the log, each with the bytes that were printed there.
     """
 
     size: int
@@ -110,10 +110,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     replaced: list[tuple[int, bytes]] = []
 
     def whole(self, limit: int) -> bytes | None:
-        """Return all bytes; None where there are more than the limit, or not all were kept.
+        """Return all bytes; None if they exceed the limit, or if not all were kept.
 
         Raises:
-            OSError: The log was taken away.
+            OSError: The log was removed.
         """
         if self.size > limit:
             return None
@@ -127,28 +127,29 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A program that is gone, with all that was seen of it and of what it started.
+    """The end of a program, its output, and the resource usage of its process tree.
 
     Attributes:
-        pid: Of the one process that was started, which all that is said of the end is about.
-        status: As ``wait`` returns it; None where it is not known: the kernel holds on to the
-            program, or something else has waited for it.
-        seconds: From before its start to its end.
-        user: CPU seconds in user mode, of all processes that were waited for.
-        system: The same in the kernel.
-        max_rss: Peak of the sum of the memory of all processes, in bytes.
-        largest_rss: Peak of the largest process.
-        memory_source: Where these two come from.
-        read_bytes: Bytes read from storage; None where the system does not tell.
-        write_bytes: Bytes written to storage.
-        processes: Number of processes that were seen.
+        pid: The pid of the process that was started; status, code and signal are those of it.
+        status: The wait status of that process; None if it is unknown, because the process
+            cannot be ended or another caller of ``wait`` has reaped it.
+        seconds: Seconds from before its start to its end.
+        user: CPU seconds in user mode, of all reaped processes.
+        system: CPU seconds in the kernel, likewise.
+        max_rss: The peak of the memory of all processes together, in bytes.
+        largest_rss: The peak of the memory of the largest process, in bytes.
+        memory_source: The source of these two figures.
+        read_bytes: Bytes read from storage; None if the system does not count them.
+        write_bytes: Bytes written to storage, likewise.
+        processes: The number of processes that were seen.
         samples: Seconds since the start, resident bytes of the tree, CPU seconds so far.
-        timed_out: It was ended because its time was over.
-        cancelled: It was ended because somebody asked for that.
-        leftovers: What it left running; all of it was ended.
-        unended: What could not be ended, for want of rights or because the kernel holds it.
-        stdout: What it printed.
-        stderr: What it logged.
+        timed_out: It was ended at its timeout.
+        cancelled: It was ended by a cancel request.
+        leftovers: The processes that it left running; all of them were ended.
+        unended: The processes that could not be ended, for lack of permission or because the
+            kernel keeps them.
+        stdout: Its standard output.
+        stderr: Its standard error.
     """
 
     pid: int
@@ -172,19 +173,19 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> int | None:
-        """The exit code; None where a signal ended it."""
+        """The exit code; None if a signal ended it or the status is unknown."""
         if self.status is None or not os.WIFEXITED(self.status):
             return None
         return os.WEXITSTATUS(self.status)
 
     @property
     def signal(self) -> str | None:
-        """The name of the signal that ended it."""
+        """The name of the signal that ended it, or None."""
         return None if self.status is None else signal_of(self.status)
 
     @property
     def wrong(self) -> str | None:
-        """Why it did not end by itself with exit code 0, in words; None where it did."""
+        """The reason why it did not end by itself with exit code 0; None if it did."""
         if self.timed_out:
             return "its process was ended at its timeout"
         if self.cancelled:
@@ -196,40 +197,40 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         return f"its process ended with exit code {self.code}" if self.code else None
 
 
-def command_result(request: LaneRequest, told: dict[str, Any]) -> CommandResult:
-    """Return what a lane told of a program.
+def command_result(request: LaneRequest, reply: dict[str, Any]) -> CommandResult:
+    """Convert the reply of a lane.
 
     Raises:
-        OSError: It was not started; the filename tells what is missing.
-        ValueError: An argument or a variable holds what none can hold.
+        OSError: The program was not started; ``filename`` is the missing path.
+        ValueError: An argument or a variable contains a null byte, or a name ``=``.
     """
-    if error := told.get("error"):
+    if error := reply.get("error"):
         if "value" in error:
             raise ValueError(error["value"])
         raise OSError(error["errno"], error["strerror"], error["filename"])
-    told["stdout"] = Output(log=request.stdout_log, **told["stdout"])
-    told["stderr"] = Output(log=request.stderr_log, **told["stderr"])
-    return CommandResult(**told)
+    reply["stdout"] = Output(log=request.stdout_log, **reply["stdout"])
+    reply["stderr"] = Output(log=request.stderr_log, **reply["stderr"])
+    return CommandResult(**reply)
 
 
 class LaneLost(Exception):
-    """The process that ran a program is gone, and all that it started was ended.
+    """A lane is gone, and all processes that it had started were ended.
 
     Attributes:
-        timed_out: It did not tell of the end of a program whose time was over.
-        strays: What was ended in its place.
+        timed_out: The lane did not reply after the timeout of its program.
+        leftovers: The processes that the supervisor ended.
     """
 
     def __init__(
-        self, reason: str, *, timed_out: bool = False, strays: tuple[str, ...] = ()
+        self, reason: str, *, timed_out: bool = False, leftovers: tuple[str, ...] = ()
     ) -> None:
         super().__init__(reason)
         self.timed_out = timed_out
-        self.strays = strays
+        self.leftovers = leftovers
 
 
 def signal_of(status: int) -> str | None:
-    """Return the name of the signal that a wait status tells of."""
+    """Return the name of the signal in a wait status, or None if no signal ended the process."""
     if not os.WIFSIGNALED(status):
         return None
     number = os.WTERMSIG(status)
@@ -239,11 +240,11 @@ def signal_of(status: int) -> str | None:
         return f"signal {number}"
 
 
-_OF_A_BODY = ("name", "module", "class_", "function", "params", "heap", "timeout", "background")
+_STEP_FIELDS = ("name", "module", "class_", "function", "params", "heap", "timeout", "background")
 
 
 class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A Python step to run, as its lane takes it."""
+    """A request to run a Python step; `packed` makes the value of ``step``."""
 
     step: dict[str, Any]
     recipe: str
@@ -264,22 +265,22 @@ class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def packed(step: PythonStep) -> dict[str, Any]:
-    """Return what a body needs of its step, as frames carry it; all else stays on this side."""
-    told = {name: getattr(step, name) for name in _OF_A_BODY}
-    told["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
-    told["brought"] = step.brought and msgspec.structs.asdict(step.brought)
-    return told
+    """Return the fields of a step that its step code needs, as plain values for `framing`."""
+    fields = {name: getattr(step, name) for name in _STEP_FIELDS}
+    fields["at"] = {key: msgspec.structs.astuple(place) for key, place in step.at.items()}
+    fields["brought"] = step.brought and msgspec.structs.asdict(step.brought)
+    return fields
 
 
-def unpacked(told: dict[str, Any]) -> PythonStep:
-    """Return the step of a body."""
-    at = {key: Place(*place) for key, place in told["at"].items()}
-    brought = told["brought"] and Brought(**told["brought"])
-    return PythonStep(**told | {"at": at, "brought": brought})
+def unpacked(fields: dict[str, Any]) -> PythonStep:
+    """Return the step that `packed` has converted."""
+    at = {key: Place(*place) for key, place in fields["at"].items()}
+    brought = fields["brought"] and Brought(**fields["brought"])
+    return PythonStep(**fields | {"at": at, "brought": brought})
 
 
 def stream(output: Output) -> Stream:
-    """Return the head and tail of an output as text for people."""
+    """Return the head and tail of an output as readable text."""
     left_out = output.size - len(output.head) - len(output.tail)
     if left_out:
         head, tail = printable(output.head), printable(output.tail)
@@ -298,11 +299,11 @@ def stream(output: Output) -> Stream:
 
 
 def usage(exited: CommandResult, samples: str | None) -> Usage:
-    """Return the figures of a program that ran in a lane.
+    """Return the resource usage of a program that ran in a lane.
 
     Args:
-        exited: What the lane told.
-        samples: The path for what was sampled while it ran; None is nowhere.
+        exited: The result of the program.
+        samples: The path to which its samples are written; None writes no file.
     """
     source = {"cpu": "wait4", "memory": exited.memory_source}
     if exited.read_bytes is not None:
@@ -322,20 +323,20 @@ def usage(exited: CommandResult, samples: str | None) -> Usage:
 
 
 def elsewhere(exited: CommandResult) -> Usage:
-    """Return the figures of a program that ran on another machine: how long it took, no more."""
+    """Return the usage of a program that ran on another machine: only its duration is known."""
     source = {"cpu": "unavailable", "memory": "unavailable"}
     return Usage(seconds=exited.seconds, source=source)
 
 
 def _written(samples: list[tuple[float, int, float]], path: str | None) -> str | None:
-    """Write samples as JSON lines; a program that was gone before the first has none."""
+    """Write samples as JSON lines and return the path; None if none were taken or written."""
     if path is None or not samples:
         return None
     rows = [
         {"seconds": round(seconds, 6), "rss": rss, "cpu_seconds": round(cpu, 6)}
         for seconds, rss, cpu in samples
     ]
-    with contextlib.suppress(OSError):  # a full disk fails no step
+    with contextlib.suppress(OSError):  # a full disk must not fail the step
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(f"{json.dumps(row)}\n" for row in rows)

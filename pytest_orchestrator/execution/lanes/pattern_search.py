@@ -1,7 +1,7 @@
-"""Pattern search in a lane, which ends a search that takes too long.
+"""Pattern search in a lane, which ends a search at the timeout of its step.
 
-A pattern may backtrack for years, and nothing can interrupt it in the process that searches.
-All searches of a step go in one request, so that they cost one fork.
+A pattern may backtrack for years, and a search cannot be interrupted in the process that executes
+it. All searches of a step are sent in one request, so that they cost one fork.
 """
 
 import marshal
@@ -23,21 +23,21 @@ from pytest_orchestrator.execution.lanes.messages import CommandResult, LaneLost
 from pytest_orchestrator.execution.text_search import Found, Searched
 
 LEAST: Final = 1.0
-"""Seconds for what is checked after a body that took nearly all of its time."""
+"""Seconds that the checks of a step get even if its step code has used up the timeout."""
 
 _BACKTRACKS = frozenset("*+?{|")
 _SHORT = 200
-"""Characters of a pattern that is searched here: without repetition it looks at each place once."""
+"""Longest pattern, in characters, that is searched here: without repetition its time is linear."""
 
 
 class Query(NamedTuple):
-    """A pattern that is searched.
+    """A search of one pattern.
 
     Attributes:
-        where: What is searched.
+        where: The text or file to search.
         pattern: The pattern.
-        name: What asks for it, such as ``stdout_matches``.
-        place: Where that stands.
+        name: The key of the recipe that has the pattern, such as ``stdout_matches``.
+        place: The position of that key.
     """
 
     where: Searched
@@ -47,10 +47,10 @@ class Query(NamedTuple):
 
 
 class SearchTimeout(Exception):
-    """A search that was ended since the time of its step was over.
+    """A search was ended because the timeout of its step had passed.
 
     Attributes:
-        place: Where its pattern stands.
+        place: The position of its pattern.
     """
 
     def __init__(self, reason: str, place: Place | None) -> None:
@@ -59,11 +59,11 @@ class SearchTimeout(Exception):
 
 
 class SearchInterrupted(Exception):
-    """A search that was ended since its step was."""
+    """A search was ended together with its step."""
 
 
 class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a fork of a lane works out; see `lane_process.forked`."""
+    """A request to compute an answer in a fork of the lane; see `lane_process.forked`."""
 
     module: str
     given: Any
@@ -80,17 +80,17 @@ class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Searches:
-    """The searches of one step, within its time.
+    """The searches of one step, limited by its timeout.
 
     Args:
-        slot: Whose lane searches; None where there is none, so that this process does.
-        seconds: The time of the step; None is for ever.
-        spent: How much of that its body took.
+        slot: The slot whose lane searches; None searches in this process, without a limit.
+        seconds: The timeout of the step in seconds; None sets no limit.
+        spent: The seconds that its step code took.
 
     Attributes:
-        seconds: The time of the step.
-        begun: The moment of ``time.monotonic`` from which it counts: that of the body's start,
-            or later where little of it would be left.
+        seconds: The timeout of the step.
+        begun: The time of ``time.monotonic`` from which it counts: the start of the step code, or
+            later, so that at least `LEAST` seconds remain.
     """
 
     def __init__(
@@ -100,40 +100,42 @@ class Searches:
         self.seconds = seconds
         self.begun = now - spent if seconds is None else now - min(spent, seconds - LEAST)
         self._slot = slot
-        self._known: dict[tuple[Searched, str], Found | None] = {}
+        self._results: dict[tuple[Searched, str], Found | None] = {}
 
     def ahead(self, queries: Iterable[Query]) -> None:
-        """Search all of some patterns at once.
+        """Search for several patterns in one request, so that `first` returns at once.
 
         Raises:
-            SearchTimeout: The time of the step is over.
+            SearchTimeout: The timeout of the step has passed.
             SearchInterrupted: The step was ended.
             LaneLost: The lane was lost.
         """
         slot = self._slot
-        wanted = {} if slot is None else {(one.where, one.pattern): one for one in queries}
+        by_key = {} if slot is None else {(query.where, query.pattern): query for query in queries}
         slow = [
-            one for key, one in wanted.items() if key not in self._known and not is_quick(key[1])
+            query
+            for key, query in by_key.items()
+            if key not in self._results and not is_quick(key[1])
         ]
         if slow and slot is not None:
-            found = self._found(slot, slow)
-            keys = [(one.where, one.pattern) for one in slow]
-            self._known.update(zip(keys, found, strict=True))
+            results = self._search(slot, slow)
+            keys = [(query.where, query.pattern) for query in slow]
+            self._results.update(zip(keys, results, strict=True))
 
     def first(self, query: Query) -> Found | None:
-        """Return how a pattern matches first, None where it does not; see `ahead`."""
+        """Return the first match of a pattern, or None; raise as `ahead` does."""
         if self._slot is None or is_quick(query.pattern):
             return query.where.first(text.compile_pattern(query.pattern))
         self.ahead([query])
-        return self._known[query.where, query.pattern]
+        return self._results[query.where, query.pattern]
 
     def schema_errors(
         self, schema: dict[str, Any], value: Any, place: Place | None
     ) -> dict[str, Any]:
-        """Return what a value has against a JSON Schema; see `schema_errors.found`.
+        """Return the errors of a value against a JSON Schema; see `schema_errors.found`.
 
         Raises:
-            SearchTimeout: The time of the step is over.
+            SearchTimeout: The timeout of the step has passed.
             SearchInterrupted: The step was ended.
             LaneLost: The lane was lost.
         """
@@ -141,36 +143,36 @@ class Searches:
 
         if self._slot is None or not schema_errors.may_be_long(schema):
             return schema_errors.found(schema, value)
-        path = [one for one in sys.path if one]
-        exited, data = self._forked(self._slot, schema_errors.__name__, (schema, value), path)
+        path = [folder for folder in sys.path if folder]
+        exited, data = self._compute(self._slot, schema_errors.__name__, (schema, value), path)
         if exited is None:
             why = "a pattern or a reference in it takes too long"
             raise self._late("`result_schema` was still checking", why, place)
         if exited.code != 0:
             raise RuntimeError(f"the check {_end_of(exited)}")
-        found: dict[str, Any] = marshal.loads(data)  # noqa: S302 - our own process
-        return found
+        errors: dict[str, Any] = marshal.loads(data)  # noqa: S302 - our own process
+        return errors
 
-    def _found(self, slot: Slot, queries: Sequence[Query]) -> list[Found | None]:
-        given = tuple((tuple(one.where), one.pattern) for one in queries)
-        exited, data = self._forked(slot, text_search.__name__, given)
-        found, has_begun = text_search.answers(data)
+    def _search(self, slot: Slot, queries: Sequence[Query]) -> list[Found | None]:
+        searches = tuple((tuple(query.where), query.pattern) for query in queries)
+        exited, data = self._compute(slot, text_search.__name__, searches)
+        results, has_begun = text_search.answers(data)
         if exited is None:
-            late = queries[min(len(found), len(queries) - 1)]
+            late = queries[min(len(results), len(queries) - 1)]
             why = f"its pattern backtracks: {quoted(late.pattern)}"
             raise self._late(f"`{late.name}` was still searching", why, late.place)
-        if len(found) < len(queries) or has_begun:
+        if len(results) < len(queries) or has_begun:
             raise RuntimeError(f"the search {_end_of(exited)}")
-        return found
+        return results
 
-    def _forked(
-        self, slot: Slot, module: str, given: Any, sys_path: list[str] | None = None
+    def _compute(
+        self, slot: Slot, module: str, argument: Any, sys_path: list[str] | None = None
     ) -> tuple[CommandResult | None, bytes]:
-        """Have something worked out; return no end where its time was over, and its answer."""
+        """Compute an answer in a fork; return its end, None at the timeout, and the answer."""
         left = None
         if self.seconds is not None:
             left = max(0.0, self.begun + self.seconds - time.monotonic())
-        request = ForkRequest(module=module, given=given, timeout=left, sys_path=sys_path)
+        request = ForkRequest(module=module, given=argument, timeout=left, sys_path=sys_path)
         with tempfile.TemporaryFile() as file:
             try:
                 exited = slot.shell.run(request, handed=(file.fileno(),))
@@ -188,12 +190,12 @@ class Searches:
 
 
 def is_quick(pattern: str) -> bool:
-    """Tell whether a pattern cannot backtrack: it repeats nothing and has no alternatives."""
+    """Return True if a pattern cannot backtrack: it is short, without repetition or choice."""
     return len(pattern) <= _SHORT and _BACKTRACKS.isdisjoint(pattern)
 
 
 def _end_of(exited: CommandResult) -> str:
     if exited.signal:
         return f"was ended by {exited.signal}"
-    told = exited.stderr.head.decode("utf-8", "replace")
-    return f"ended with exit code {exited.code}{': ' * bool(told)}{told}"
+    text = exited.stderr.head.decode("utf-8", "replace")
+    return f"ended with exit code {exited.code}{': ' * bool(text)}{text}"

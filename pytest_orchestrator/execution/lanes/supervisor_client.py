@@ -1,4 +1,4 @@
-"""Client of the supervisor process: its start, its socket, its last words."""
+"""Client of the supervisor process: its start, its socket, the cause of its end."""
 
 import os
 import socket
@@ -12,34 +12,35 @@ from pytest_orchestrator.execution.lanes.messages import signal_of
 from pytest_orchestrator.execution.supervision import framing, watchdog
 
 ANSWER = 5.0
-"""Seconds within which the supervisor answers; to drop a lane takes it three at most."""
+"""Seconds within which the supervisor replies; ending a lane takes it three at most."""
 
-# The package stands there without its face, which imports typing; and with nothing of the
-# user's on the search path nothing of the user's can get in the way.
+# The package is registered without executing its __init__, which imports typing. Nothing of the
+# user is on the search path, so no module of the user can shadow one of the standard library.
 MAIN = """\
-'the supervisor of pytest-orchestrator: ends what its steps leave behind'
+'the supervisor of pytest-orchestrator: ends processes that steps leave behind'
 import sys
-face = sys.modules['pytest_orchestrator'] = type(sys)('pytest_orchestrator')
-face.__path__ = [sys.argv[1]]
+package = sys.modules['pytest_orchestrator'] = type(sys)('pytest_orchestrator')
+package.__path__ = [sys.argv[1]]
 from pytest_orchestrator.execution.supervision.supervisor import main
 main()"""
 _PACKAGE = str(Path(__file__).parents[2])
 
 
 class SupervisorClient:
-    """A supervisor that runs.
+    """A supervisor process and the socket to it.
 
     Args:
-        limited: Let it do with what every system has: no /proc, no subreaper, no pidfd.
-        pulse: Where that ceases it ends, and all lanes with it.
+        limited: Start it without /proc, subreaper and pidfd, as on systems that lack them.
+        heartbeat: The file that this process must update; the supervisor ends all lanes and
+            itself when the heartbeat stops.
 
     Attributes:
-        socket: Questions go by it, answers come by it.
-        pid: Of its process.
-        lanes: Pids of the lanes that it has started.
+        socket: The socket for requests and replies.
+        pid: The pid of its process.
+        lanes: The pids of the lanes that it has started.
     """
 
-    def __init__(self, *, limited: bool, pulse: watchdog.HeartbeatFile | None = None) -> None:
+    def __init__(self, *, limited: bool, heartbeat: watchdog.HeartbeatFile | None = None) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(ANSWER)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -55,23 +56,23 @@ class SupervisorClient:
             )
         self.pid = self._process.pid
         self.lanes: set[int] = set()
-        if pulse is not None:
-            self._heed(pulse)
+        if heartbeat is not None:
+            self._send_heartbeat_file(heartbeat)
 
     @property
     def over(self) -> bool:
-        """True where it has ended."""
+        """True if the process has ended."""
         return self._process.poll() is not None
 
-    def _heed(self, pulse: watchdog.HeartbeatFile) -> None:
+    def _send_heartbeat_file(self, heartbeat: watchdog.HeartbeatFile) -> None:
         try:
-            framing.send(self.socket, {"heartbeat": watchdog.HEARTBEAT_GRACE}, (pulse.file,))
+            framing.send(self.socket, {"heartbeat": watchdog.HEARTBEAT_GRACE}, (heartbeat.file,))
             framing.answer(self.socket)
-        except (EOFError, OSError):  # whoever asks it next is told
+        except (EOFError, OSError):  # the next request reports the error
             self._process.kill()
 
     def close(self) -> str:
-        """Let it end everything, and tell how it ended."""
+        """Have the supervisor end all processes, and return how it ended."""
         try:
             self.socket.shutdown(socket.SHUT_WR)  # also where a fork of pytest has it too
             while self.socket.recv(1 << 16):
@@ -91,15 +92,15 @@ class SupervisorClient:
 
 
 def _undebugged() -> AbstractContextManager[object]:
-    """Keep debugpy from putting itself into a process: it would wait there for an editor."""
+    """Return a block in which debugpy does not attach to new processes, to wait for an editor."""
     patches = sys.modules.get("_pydev_bundle.pydev_monkey")
     skip = getattr(patches, "skip_subprocess_arg_patch", nullcontext)
-    told: AbstractContextManager[object] = skip()
-    return told
+    block: AbstractContextManager[object] = skip()
+    return block
 
 
 def ending(status: int | None) -> str:
-    """Return how a process ended, in words."""
+    """Return the end of a process as text for a message."""
     if status is None:
         return "cannot be ended"
     name = signal_of(status)

@@ -1,8 +1,8 @@
-"""Watchdog for steps that run inside pytest: lets the supervisor end a stuck session.
+"""Watchdog for inline steps: has the supervisor end a pytest process that is stuck.
 
-A step may hold the interpreter's lock, block signals or swallow all exceptions: then nothing
-in this process can do anything any more. So the supervisor looks, now and then, into a file
-that says until when the step may run; that costs a step two writes into memory.
+An inline step may hold the GIL, block signals or swallow all exceptions; then no code in this
+process can end it. So the supervisor reads the deadline of the step from a file at an interval.
+That costs a step two writes to the page cache.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from pytest_orchestrator.execution.lanes.messages import LaneLost
 from pytest_orchestrator.execution.supervision.watchdog import DEADLINE_CELL, ENDED, watchdog_words
 
 PATIENCE = 10.0
-"""Seconds that a step gets after it was interrupted at its deadline."""
+"""Grace period in seconds after the interrupt of a step at its deadline."""
 
 
 class Watchdog:
-    """Has this process and all below it ended by the supervisor, where a block takes too long.
+    """Watchdog that has the supervisor end this process tree if a block takes too long.
 
     Args:
-        lanes: They have the supervisor.
-        writer: A program that takes note of it: it is run once all is ended, with words that
-            the block gives as its last arguments.
-        terminal: Returns a descriptor of its own for what people read; it is closed here.
-        path: The file, for a process that outlives this one and asks `ended_by_watchdog`; None:
-            for nobody.
+        lanes: The lanes, which own the connection to the supervisor.
+        writer: The program that records the end: the supervisor executes it after it has ended
+            all processes, with the arguments of the block appended.
+        terminal: Returns a new descriptor for the message to the user; it is closed here.
+        path: The file for the deadline, for a process that outlives this one and calls
+            `ended_by_watchdog`; None uses a temporary file.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Watchdog:
         self._pid = 0
 
     @contextlib.contextmanager
-    def over(self, seconds: float, told: str, noted: Sequence[str]) -> Iterator[None]:
+    def over(self, seconds: float, message: str, arguments: Sequence[str]) -> Iterator[None]:
         """Guard a block.
 
         Args:
-            seconds: After these, and `PATIENCE`, everything is ended.
-            told: What people are told then.
-            noted: Words for the program that takes note of it.
+            seconds: The time limit; the process tree is ended `PATIENCE` seconds after it.
+            message: The message that the supervisor prints then.
+            arguments: The arguments for the program that records the end.
         """
-        if not self._known():
+        if not self._registered():
             yield
             return
-        os.pwrite(self._file, dumps((told, [*self._writer], [*noted])), DEADLINE_CELL.size)
+        os.pwrite(self._file, dumps((message, [*self._writer], [*arguments])), DEADLINE_CELL.size)
         os.pwrite(self._file, DEADLINE_CELL.pack(time.monotonic() + seconds), 0)
         try:
             yield
@@ -66,13 +66,13 @@ class Watchdog:
             os.pwrite(self._file, DEADLINE_CELL.pack(0.0), 0)
 
     def close(self) -> None:
-        """Guard nothing any more."""
+        """Close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
-    def _known(self) -> bool:
-        """Let the supervisor know the file; False where there is no supervisor to be had."""
+    def _registered(self) -> bool:
+        """Send the file to the supervisor if it is a new one; return False if none can start."""
         try:
             pid = self._lanes.start()
             if pid != self._pid:
@@ -96,14 +96,14 @@ class Watchdog:
 
 
 def ended_by_watchdog(path: Path) -> tuple[str, list[str]] | None:
-    """Return what is told of a process that had to be ended.
+    """Return the message and the arguments for a process that the watchdog has ended.
 
     Args:
-        path: The file of its guard.
+        path: The file of its watchdog.
 
     Returns:
-        What people are told and the words for the program that takes note of it, as they were
-        given to `Watchdog.over`; None where it was not ended so.
+        The message and the arguments that were passed to `Watchdog.over`; None if the watchdog
+        has not ended the process.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -112,7 +112,7 @@ def ended_by_watchdog(path: Path) -> tuple[str, list[str]] | None:
     try:
         if os.pread(file, DEADLINE_CELL.size, 0) != DEADLINE_CELL.pack(ENDED):
             return None
-        told, _, noted = watchdog_words(file)
-        return told, noted
+        message, _, arguments = watchdog_words(file)
+        return message, arguments
     finally:
         os.close(file)

@@ -1,4 +1,4 @@
-"""A lane that is a program of its own, and what is told where it does not come so far."""
+"""A lane that is a separate program and dies before it is ready."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pytest_orchestrator.execution.lanes.messages import CommandRequest, LaneLos
 from pytest_orchestrator.execution.steps.ssh import Links
 
 LONG = {"words": "x" * 10_000_000}
-"""More than a socket takes without a reader: whoever sends it learns that nobody reads."""
+"""More than a socket buffers, so that sending it to a process that has ended fails."""
 
 
 @pytest.mark.parametrize("hello", [{}, LONG], ids=["read", "unread"])
@@ -25,5 +25,7 @@ def test_a_lane_that_dies_before_it_is_ready_is_lost(hello: dict[str, str], earl
         with pytest.raises(LaneLost) as lost:
             lane.run(CommandRequest(argv=(), env={}, cwd="/"))
 
-    assert re.fullmatch(r"the lane \(pid \d+\) ended with exit code 3", str(lost.value))
+    assert re.fullmatch(
+        r"the process that runs this step \(pid \d+\) ended with exit code 3", str(lost.value)
+    )
     assert lane.pid is None

@@ -134,7 +134,7 @@ def test_a_lane_that_is_late_is_a_timeout_and_all_of_it_is_ended(bench: Bench) -
     assert result.failure is not None
     assert (result.failure.kind, re.sub(r"pid \d+", "pid", result.failure.reason)) == (
         "timeout",
-        "timeout: still running after 0.1 s; the lane (pid) did not answer",
+        "timeout: still running after 0.1 s; the process that runs this step (pid) did not answer",
     )
     assert alive(token) == []
     assert bench.result(bench.shell_step("true", parse="text")).outcome == "passed"

@@ -63,7 +63,7 @@ def test_a_missing_heartbeat_makes_the_supervisor_end_all_lanes(
         heartbeat.beat(time.monotonic())
         thread.join(60)
 
-        reason = r"the supervisor of the lanes \(pid \d+\) ended with exit code 0"
+        reason = r"the supervisor \(pid \d+\) ended with exit code 0"
         assert re.fullmatch(reason, str(lost[0]))
         assert all(map(is_gone, map(int, pids.read_text().split())))
         heartbeat.beat(time.monotonic() + 600)

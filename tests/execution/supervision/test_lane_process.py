@@ -454,9 +454,9 @@ def test_a_lane_that_its_program_kills_is_reported_and_replaced(run: Runs, token
     with pytest.raises(LaneLost) as lost:
         run(*shell("setsid sleep $0 & kill -KILL $PPID; sleep $0"), token)
 
-    assert str(lost.value) == f"the lane (pid {pid}) was ended by SIGKILL"
+    assert str(lost.value) == f"the process that runs this step (pid {pid}) was ended by SIGKILL"
     assert alive(token) == []
-    assert lost.value.strays
+    assert lost.value.leftovers
     assert run("true").code == 0
 
 

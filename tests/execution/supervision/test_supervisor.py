@@ -130,7 +130,7 @@ def test_a_killed_supervisor_is_reported_and_replaced(token: str) -> None:
             lane.run(request(*shell(script), token))
         left = alive(token)
 
-        assert str(lost.value) == f"the supervisor of the lanes (pid {first}) was ended by SIGKILL"
+        assert str(lost.value) == f"the supervisor (pid {first}) was ended by SIGKILL"
         assert left == []
         assert lane.run(request("true")).code == 0
         assert lanes.start() != first
@@ -186,7 +186,7 @@ def test_a_lost_lane_reports_the_end_of_its_own_supervisor_not_of_the_next(token
         with pytest.raises(LaneLost) as lost:
             ending.result()
 
-        assert str(lost.value) == f"the supervisor of the lanes (pid {first}) was ended by SIGKILL"
+        assert str(lost.value) == f"the supervisor (pid {first}) was ended by SIGKILL"
         assert alive(token) == []
 
 

@@ -186,7 +186,7 @@ def test_an_import_that_ends_the_lane_is_told(project: Project, token: str, name
 
     told = re.sub(r"pid \d+", "pid", _run(project, [name])[name])
 
-    assert f"the lane (pid) {how}" in told
+    assert f"the process that runs this step (pid) {how}" in told
     assert told.endswith(f", while module '{name}' was imported")
     assert project.ran == [f"after_{name}"]
     assert _alive(token) == []
@@ -200,7 +200,10 @@ def test_a_lane_that_is_late_is_a_timeout(project: Project, token: str) -> None:
     )
 
     told = {name: re.sub(r"pid \d+", "pid", how) for name, how in project.told().items()}
-    assert told == {"one": "timeout: still running after 1.5 s; the lane (pid) did not answer"}
+    assert told == {
+        "one": "timeout: still running after 1.5 s; "
+        "the process that runs this step (pid) did not answer"
+    }
     assert project.ran == ["two"]
     assert _alive(token) == []
 
@@ -257,9 +260,7 @@ def test_the_supervisor_may_be_killed(project: Project, token: str) -> None:
 
     told = re.sub(r"\d+", "N", project.told()["one"])
 
-    assert told == (
-        "its process was lost: the supervisor of the lanes (pid N) was ended by SIGKILL"
-    )
+    assert told == ("its process was lost: the supervisor (pid N) was ended by SIGKILL")
     assert project.ran == ["two"]
     assert _alive(token) == []
 
