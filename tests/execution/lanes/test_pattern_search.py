@@ -1,4 +1,4 @@
-"""Patterns are searched in a lane, within what is left of the time of their step."""
+"""Pattern search in a lane, limited by the timeout of the step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEST: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "reason"),
     [
         ({"success": {"stdout_matches": ["a", ENDLESS]}}, f"`stdout_matches` {BACKTRACKS}"),
         (
@@ -52,8 +52,8 @@ NEST: dict[str, Any] = {
         ),
     ],
 )
-def test_a_pattern_that_backtracks_ends_with_the_time_of_its_step(
-    bench: Bench, keys: dict[str, Any], told: str
+def test_a_backtracking_pattern_ends_at_the_timeout_of_its_step(
+    bench: Bench, keys: dict[str, Any], reason: str
 ) -> None:
     quote = '"' if "parse" in keys else ""
     cmd = f"echo '{quote}{LINE}{quote}' | tee out.txt"
@@ -61,12 +61,12 @@ def test_a_pattern_that_backtracks_ends_with_the_time_of_its_step(
         bench.shell_step(cmd, **{"parse": "text", "timeout": "1s"} | keys)
     ).failure
     assert failure is not None
-    assert (failure.kind, failure.reason) == ("timeout", f"timeout: {told}")
+    assert (failure.kind, failure.reason) == ("timeout", f"timeout: {reason}")
     assert failure.place is not None
     assert failure.place.line == 7
 
 
-def test_a_schema_that_refers_to_itself_too_often_ends_with_the_time_of_its_step(
+def test_an_exponential_schema_ends_at_the_timeout_of_its_step(
     bench: Bench,
 ) -> None:
     schema = {"$defs": {**NEST, "d40": {"type": "number"}}, "$ref": "#/$defs/d0"}
@@ -77,7 +77,7 @@ def test_a_schema_that_refers_to_itself_too_often_ends_with_the_time_of_its_step
     assert failure.place == step.success[0].place
 
 
-def test_a_pattern_of_a_step_in_this_process_is_searched_in_the_lane_of_its_slot(
+def test_a_pattern_of_an_inline_step_is_searched_in_the_lane_of_its_slot(
     bench: Bench,
 ) -> None:
     bench.write("out.txt", LINE)
@@ -91,7 +91,7 @@ def test_a_pattern_of_a_step_in_this_process_is_searched_in_the_lane_of_its_slot
 
 
 @pytest.mark.parametrize(
-    ("success", "asked"),
+    ("success", "count"),
     [
         ({"stdout_matches": ["a+!", "^a*"], "files": [{"path": "out.txt", "matches": "a?"}]}, 1),
         ({"stdout_matches": ["^a", r"\bx", "[^b]$"]}, 0),
@@ -100,19 +100,19 @@ def test_a_pattern_of_a_step_in_this_process_is_searched_in_the_lane_of_its_slot
     ],
 )
 def test_all_searches_of_a_step_are_one_request(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, success: dict[str, Any], asked: int
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, success: dict[str, Any], count: int
 ) -> None:
     assert bench.env.slot is not None
     lane = bench.env.slot.shell
     run, requests = lane.run, list[object]()
 
-    def noted(request: Any, **more: Any) -> CommandResult:
+    def recorded(request: Any, **more: Any) -> CommandResult:
         requests.append(request)
         return run(request, **more)
 
-    monkeypatch.setattr(lane, "run", noted)
+    monkeypatch.setattr(lane, "run", recorded)
     bench.result(bench.shell_step(f"echo {LINE} | tee out.txt", parse="text", success=success))
-    assert sum(hasattr(one, "module") for one in requests) == asked
+    assert sum(hasattr(one, "module") for one in requests) == count
 
 
 def test_a_search_ends_when_its_step_is_ended(slot: Slot) -> None:
@@ -133,15 +133,15 @@ def test_a_search_ends_when_its_step_is_ended(slot: Slot) -> None:
     assert len(ended) == 1
 
 
-def test_a_search_that_its_system_ends_is_no_match(slot: Slot) -> None:
+def test_a_search_in_a_missing_file_raises_an_error(slot: Slot) -> None:
     where = Searched("gone", (("/nowhere/at/all", 5),))
     with pytest.raises(RuntimeError) as caught:
         Searches(slot).first(Query(where, "a+", "files.matches", None))
-    told = "[Errno 2] No such file or directory: '/nowhere/at/all'"
-    assert str(caught.value) == (f"the search ended with exit code 1: FileNotFoundError: {told}")
+    error = "[Errno 2] No such file or directory: '/nowhere/at/all'"
+    assert str(caught.value) == (f"the search ended with exit code 1: FileNotFoundError: {error}")
 
 
-def test_what_follows_a_long_body_has_a_second(slot: Slot) -> None:
+def test_searches_after_long_step_code_get_a_second(slot: Slot) -> None:
     where = bytes_of(b"aab", name="stdout")
     late = Searches(slot, 3600.0, spent=3600.0)
     found = late.first(Query(where, "a+b", "stdout_matches", None))
@@ -161,21 +161,21 @@ def test_what_follows_a_long_body_has_a_second(slot: Slot) -> None:
         max_size=4,
     ),
 )
-def test_a_lane_finds_what_this_process_finds(
-    slot: Slot, pieces: list[bytes], wanted: list[str]
+def test_a_search_in_a_lane_finds_the_same_as_one_in_this_process(
+    slot: Slot, pieces: list[bytes], patterns: list[str]
 ) -> None:
     where = bytes_of(*pieces, name="stdout")
-    queries = [Query(where, one, "stdout_matches", None) for one in wanted]
+    queries = [Query(where, pattern, "stdout_matches", None) for pattern in patterns]
     searches = Searches(slot)
     searches.ahead(queries)
-    assert [searches.first(one) for one in queries] == [
-        where.first(compile_pattern(one)) for one in wanted
+    assert [searches.first(query) for query in queries] == [
+        where.first(compile_pattern(pattern)) for pattern in patterns
     ]
 
 
 @settings(deadline=None)
 @given(st.text("ab^$.[]()\\dws", max_size=12))
-def test_a_pattern_is_quick_only_where_it_repeats_nothing(pattern: str) -> None:
+def test_only_a_short_pattern_without_repetition_is_quick(pattern: str) -> None:
     assert is_quick(pattern)
     assert not is_quick(f"{pattern}*")
     assert not is_quick(f"{pattern}|a")
@@ -198,17 +198,17 @@ WHOLE = f"${{{{ {SLOW} }}}}"
         {"retry": {"attempts": 1, "until": SLOW}},
     ],
 )
-def test_an_expression_of_a_step_ends_with_its_time(bench: Bench, keys: dict[str, Any]) -> None:
+def test_an_expression_ends_at_the_timeout_of_its_step(bench: Bench, keys: dict[str, Any]) -> None:
     step = bench.shell_step("echo x", parse="text", timeout="1s", **keys)
     failure = bench.result(step).failure
     assert failure is not None
-    told = f"timeout: `{SLOW}`: still evaluating after 1 s"
-    assert (failure.kind, failure.reason) == ("timeout", told)
+    reason = f"timeout: `{SLOW}`: still evaluating after 1 s"
+    assert (failure.kind, failure.reason) == ("timeout", reason)
     assert failure.place is not None
     assert failure.place.line == 7
 
 
-def test_the_readiness_of_a_service_is_searched_within_its_time(bench: Bench) -> None:
+def test_a_readiness_pattern_ends_at_the_timeout_of_ready(bench: Bench) -> None:
     text = (
         "steps:\n  - {name: a, type: shell, background: true, "
         f"cmd: \"echo '{LINE}'; exec sleep 60\", "
@@ -218,5 +218,5 @@ def test_the_readiness_of_a_service_is_searched_within_its_time(bench: Bench) ->
     failure = run.result(run.recipe.step("a")).failure
     run.over()
     assert failure is not None
-    told = f"not ready after 0.5 s: stdout does not match '{ENDLESS}'"
-    assert (failure.kind, failure.reason) == ("timeout", told)
+    reason = f"not ready after 0.5 s: stdout does not match '{ENDLESS}'"
+    assert (failure.kind, failure.reason) == ("timeout", reason)

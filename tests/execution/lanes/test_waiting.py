@@ -1,4 +1,4 @@
-"""While a program runs there is time for other things, and somebody may knock."""
+"""Wait for a lane's reply: idle callback, start of the Context server, deadline."""
 
 import socket
 import time
@@ -10,14 +10,14 @@ from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.execution.lanes.context_access import lane_waiter
 
 
-class Door:
-    """A door that notes what happens to it."""
+class Access:
+    """Context access that records the start of its server."""
 
     forms: tuple[bytes, ...] = ()
 
-    def __init__(self, listener: socket.socket, answered: list[str], lane: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, calls: list[str], lane: socket.socket) -> None:
         self.listener = listener
-        self._answered, self._lane = answered, lane
+        self._calls, self._lane = calls, lane
 
     def open(self, step: str, context: Context) -> Mapping[str, str]:
         return {}
@@ -26,7 +26,7 @@ class Door:
         return None
 
     def answer(self) -> None:
-        self._answered.append("knock")
+        self._calls.append("answer")
         self._lane.send(b"!")
 
     def seen(self, data: bytes = b"", *, surely: bool = False) -> None:
@@ -35,40 +35,40 @@ class Door:
 
 @pytest.fixture
 def lanes() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, its = socket.socketpair()
-    with ours, its:
-        yield ours, its
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
 
 
-def test_where_nothing_is_to_be_done_nobody_waits() -> None:
+def test_lane_waiter_is_none_without_callback_and_access() -> None:
     assert lane_waiter(None) is None
     assert lane_waiter(None, None) is None
 
 
-def test_a_knock_is_answered_and_the_lull_used_before_the_lane_tells(
+def test_the_idle_callback_and_the_context_server_come_before_the_reply(
     lanes: tuple[socket.socket, socket.socket],
 ) -> None:
-    ours, its = lanes
-    told: list[str] = []
+    ours, theirs = lanes
+    calls: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        door = Door(listener, told, its)
+        access = Access(listener, calls, theirs)
 
-        def lull() -> None:
-            told.append("lull")
+        def on_idle() -> None:
+            calls.append("on_idle")
             with socket.create_connection(listener.getsockname()):
                 pass
 
-        wait = lane_waiter(lull, door)
+        wait = lane_waiter(on_idle, access)
         assert wait is not None
         wait(ours, time.monotonic() + 20)
-    assert told == ["lull", "knock"]
+    assert calls == ["on_idle", "answer"]
 
 
-def test_a_lane_that_tells_nothing_in_time_is_given_up(
+def test_a_lane_without_a_reply_at_the_deadline_raises_timeout_error(
     lanes: tuple[socket.socket, socket.socket],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        wait = lane_waiter(None, Door(listener, [], lanes[1]))
+        wait = lane_waiter(None, Access(listener, [], lanes[1]))
         assert wait is not None
         with pytest.raises(TimeoutError):
             wait(lanes[0], time.monotonic() + 0.02)

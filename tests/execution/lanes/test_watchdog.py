@@ -1,4 +1,4 @@
-"""What cannot be ended inside this process is ended from outside, with all below it."""
+"""Watchdog: the supervisor ends a pytest process that is stuck, with its process tree."""
 
 import contextlib
 import os
@@ -49,7 +49,7 @@ with lane.Lanes() as all_lanes:
     try:
         with guarded.over(60, "never", ()):
             pass
-        with guarded.over(0.1, "it went on", (sys.argv[2], "noted")), python_inline.deadline(limit):
+        with guarded.over(0.1, "it hung", (sys.argv[2], "recorded")), python_inline.deadline(limit):
             globals()[sys.argv[1]]()
     except python_inline.TimeLimitReached:
         print("interrupted", file=sys.stderr)
@@ -68,23 +68,23 @@ def run(body: str, note: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("body", ["swallows", "blocks", "hangs"])
-def test_what_cannot_be_interrupted_is_ended_with_all_below_it(
+def test_a_step_that_cannot_be_interrupted_is_ended_with_its_process_tree(
     body: str, tmp_path: Path, is_gone: Callable[[int], bool]
 ) -> None:
     note = tmp_path / "note"
     ended = run(body, note)
 
     assert ended.returncode == -signal.SIGKILL
-    assert ended.stderr.endswith("\nit went on\n")
+    assert ended.stderr.endswith("\nit hung\n")
     assert is_gone(int(ended.stdout))
     until = time.monotonic() + 60
     while not (note.exists() and note.read_text()):
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert note.read_text() == "noted"
+    assert note.read_text() == "recorded"
 
 
-def test_what_ends_in_time_is_let_alone(tmp_path: Path) -> None:
+def test_a_step_that_ends_in_time_is_not_killed(tmp_path: Path) -> None:
     ended = run("obeys", tmp_path / "note")
     os.kill(int(ended.stdout), signal.SIGKILL)
 
@@ -93,19 +93,19 @@ def test_what_ends_in_time_is_let_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "note").exists()
 
 
-def test_who_is_stopped_is_not_late() -> None:
+def test_a_stopped_pytest_is_not_late() -> None:
     program = subprocess.Popen(("sleep", "60"))
     with tempfile.TemporaryFile() as file, Path(os.devnull).open("w") as terminal:
-        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("told", [], [])))
+        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("message", [], [])))
         file.flush()
-        one = WatchdogKiller(program.pid, file.fileno(), terminal.fileno(), 0.0)
+        killer = WatchdogKiller(program.pid, file.fileno(), terminal.fileno(), 0.0)
         os.kill(program.pid, signal.SIGSTOP)
         while not os_support.is_stopped(program.pid):
             time.sleep(0.001)
-        assert not any(one.ends() for _ in range(50))
+        assert not any(killer.ends() for _ in range(50))
 
         os.kill(program.pid, signal.SIGCONT)
-        while not one.ends():
+        while not killer.ends():
             pass
         assert program.wait() == -signal.SIGKILL
 
@@ -115,11 +115,11 @@ Late = tuple[subprocess.Popen[bytes], int, tuple[int, int]]
 
 @pytest.fixture
 def late() -> Iterator[Late]:
-    """A program that is late, the file that says so, and a pipe for what people are told."""
+    """A program, a file with a deadline that has passed, and a pipe for the message."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     with tempfile.TemporaryFile() as file, subprocess.Popen(("sleep", "60")) as program:
-        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("told", [], [])))
+        file.write(DEADLINE_CELL.pack(1e-9) + dumps(("message", [], [])))
         file.flush()
         yield program, file.fileno(), (reader, writer)
         program.kill()
@@ -127,29 +127,27 @@ def late() -> Iterator[Late]:
         os.close(one)
 
 
-def test_people_are_told_before_anybody_can_miss_who_is_ended(
+def test_the_message_is_printed_before_pytest_is_killed(
     late: Late, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program, file, (reader, writer) = late
-    kill, told = os_support.kill, []
+    kill, messages = os_support.kill, []
 
     def killed(pid: int, number: int) -> None:
         if number == signal.SIGKILL:
-            told.append(os.read(reader, 99))
+            messages.append(os.read(reader, 99))
         kill(pid, number)
 
     monkeypatch.setattr(os_support, "kill", killed)
-    one = WatchdogKiller(program.pid, file, writer, 0.0)
-    while not one.ends():
+    killer = WatchdogKiller(program.pid, file, writer, 0.0)
+    while not killer.ends():
         pass
 
-    assert told == [b"\ntold\n"]
+    assert messages == [b"\nmessage\n"]
     assert program.wait() == -signal.SIGKILL
 
 
-def test_a_pipe_that_nobody_empties_keeps_nobody_alive(
-    late: Late, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_pipe_does_not_prevent_the_kill(late: Late, monkeypatch: pytest.MonkeyPatch) -> None:
     program, file, (_, writer) = late
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
@@ -157,8 +155,8 @@ def test_a_pipe_that_nobody_empties_keeps_nobody_alive(
             os.write(writer, bytes(4096))
     os.set_blocking(writer, True)
     monkeypatch.setattr(watchdog, "_TERMINAL_WAIT", 0.01)
-    one = WatchdogKiller(program.pid, file, writer, 0.0)
-    while not one.ends():
+    killer = WatchdogKiller(program.pid, file, writer, 0.0)
+    while not killer.ends():
         pass
 
     assert program.wait() == -signal.SIGKILL
