@@ -272,7 +272,7 @@ class WorkerAgent:
         self._program = lane_program(session_config)
         heartbeat_file = HeartbeatFile()
         heartbeat_file.beat(time.monotonic() + PATIENCE)
-        self._lanes = Lanes(pulse=heartbeat_file)
+        self._lanes = Lanes(heartbeat=heartbeat_file)
         self._has_started.set()
         threading.Thread(
             target=self._send_heartbeats,

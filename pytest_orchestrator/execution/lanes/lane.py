@@ -206,12 +206,12 @@ class Lanes:
 
     Args:
         limited: Use no /proc, subreaper and pidfd, as on systems that lack them.
-        pulse: The heartbeat file of this process: when the heartbeat stops, the supervisor ends
-            all lanes and itself.
+        heartbeat: The heartbeat file of this process; the supervisor ends all lanes and itself
+            when the heartbeat stops.
     """
 
-    def __init__(self, *, limited: bool = False, pulse: HeartbeatFile | None = None) -> None:
-        self._limited, self._heartbeat = limited, pulse
+    def __init__(self, *, limited: bool = False, heartbeat: HeartbeatFile | None = None) -> None:
+        self._limited, self._heartbeat = limited, heartbeat
         self._lock = threading.Lock()
         self._supervisor: SupervisorClient | None = None
         self._lanes: list[Lane] = []

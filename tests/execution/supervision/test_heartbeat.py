@@ -43,7 +43,7 @@ def test_a_missing_heartbeat_makes_the_supervisor_end_all_lanes(
     limited: bool,
 ) -> None:
     monkeypatch.setattr(watchdog, "HEARTBEAT_GRACE", 0.1)
-    with Lanes(limited=limited, pulse=heartbeat) as lanes:
+    with Lanes(limited=limited, heartbeat=heartbeat) as lanes:
         lane = lanes.shell()
         heartbeat.beat(time.monotonic() + 600)
         assert lane.run(request("true", tmp_path)).code == 0
