@@ -1,4 +1,4 @@
-"""Step notifications: event types, callbacks, and the main-thread event queue."""
+"""Step notifications: events, their callbacks, and the callback queue of the main thread."""
 
 import contextlib
 import queue
@@ -14,66 +14,66 @@ T = TypeVar("T")
 
 
 class MainThreadQueue:
-    """Wakes the thread that made it.
+    """Callback queue of the thread that made it: other threads post callbacks, it runs them.
 
-    Who waits here is woken by signals at once, which most other ways to wait do not allow.
+    Signals interrupt a wait on this queue at once, unlike most other ways to wait.
     """
 
     def __init__(self) -> None:
-        self._home = threading.get_ident()
-        self._words: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.get_ident()
+        self._callbacks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
-    def ring(self) -> None:
-        """Wake who waits, now or next."""
-        self._words.put(None)
+    def wake(self) -> None:
+        """End the current or the next `wait`. Thread-safe."""
+        self._callbacks.put(None)
 
     def relayed(self, act: Callable[[T], None]) -> Callable[[T], None]:
-        """Return what does the same in the thread of the bell alone.
+        """Return a function that calls ``act`` in the thread of this queue only.
 
-        There it is done at once, after all that was left to be done; for other threads it is
-        done when somebody waits, or when something is done there next.
+        In that thread it drains the queue and calls ``act`` at once. In other threads it posts the
+        call, which runs in the next `wait`, or before the next call in that thread.
         """
 
-        def relay(given: T) -> None:
-            if threading.get_ident() != self._home:
-                self._words.put(lambda: act(given))
+        def relay(argument: T) -> None:
+            if threading.get_ident() != self._thread:
+                self._callbacks.put(lambda: act(argument))
                 return
-            self.catch_up()
-            act(given)
+            self.drain()
+            act(argument)
 
         return relay
 
-    def catch_up(self) -> None:
-        """Do what other threads have left to be done."""
+    def drain(self) -> None:
+        """Run all posted callbacks."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self._do(self._words.get_nowait())
+                self._run(self._callbacks.get_nowait())
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for a ring, for some seconds at most, or for something to do."""
+        """Wait for `wake` or a callback, at most for some seconds; run the callback."""
         with contextlib.suppress(queue.Empty):
-            self._do(self._words.get(timeout=seconds))
+            self._run(self._callbacks.get(timeout=seconds))
 
-    def _do(self, told: Callable[[], None] | None) -> None:
-        if told is not None:
-            told()
+    def _run(self, callback: Callable[[], None] | None) -> None:
+        if callback is not None:
+            callback()
 
 
 class Started(NamedTuple):
-    """The first try of a step begins."""
+    """The first attempt of a step starts."""
 
     step: Step
 
 
 class AttemptStarted(NamedTuple):
-    """A try of a step begins: nothing of it has run."""
+    """An attempt of a step starts; its step code has not run yet."""
 
     step: Step
     attempt: int
 
 
 class RetryScheduled(NamedTuple):
-    """A try of a step failed, and another one follows, some seconds later."""
+    """An attempt of a step failed, and the next one follows after some seconds."""
 
     step: Step
     attempt: int
@@ -82,7 +82,7 @@ class RetryScheduled(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """It is known what became of a step; of a service once more when it has ended."""
+    """A step has a result; a service has its final one when it has ended."""
 
     step: Step
     result: StepResult
@@ -98,4 +98,4 @@ class Changed(NamedTuple):
 Happening = Started | Finished | Changed
 Follow = Callable[[Happening], None]
 Keep = Callable[[AttemptStarted | RetryScheduled | Finished], None]
-"""Keeps it outside this process before it counts; raises `JournalError` where it cannot."""
+"""Stores the event outside this process before it counts; raises `JournalError` on failure."""

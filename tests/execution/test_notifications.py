@@ -35,7 +35,7 @@ def test_all_is_done_in_the_order_in_which_it_was_relayed() -> None:
     bell, done = MainThreadQueue(), list[int]()
     act = bell.relayed(done.append)
     elsewhere(act, 1)
-    bell.ring()
+    bell.wake()
     elsewhere(act, 2)
 
     act(3)
@@ -45,7 +45,7 @@ def test_all_is_done_in_the_order_in_which_it_was_relayed() -> None:
 
 def test_a_ring_wakes_and_does_nothing() -> None:
     bell = MainThreadQueue()
-    elsewhere(bell.ring)
+    elsewhere(bell.wake)
 
     bell.wait()
     bell.wait(0.0)

@@ -55,18 +55,18 @@ _LACKING = {
 
 
 class Handle:
-    """A step's own handle on the Context, and what was changed by it.
+    """A step's own handle on the Context, with the changes that the step makes.
 
     Attributes:
         context: The handle.
-        changes: What was changed, in order.
-        site: Where the body of the last try ran; None where none did.
+        changes: The changes, in order.
+        site: The execution of the last attempt's step code; None if no attempt has run it.
 
     Args:
         step: The step.
-        context: The Context that the recipe runs on.
-        follow: Is told of each change.
-        by: Node id of the step.
+        context: The Context of the recipe.
+        follow: Called with each change.
+        by: The node id of the step.
     """
 
     def __init__(
@@ -81,26 +81,26 @@ class Handle:
 
     @property
     def view(self) -> Context:
-        """The Context as what comes after the body sees it: with the outputs of this try."""
+        """The Context as the checks of this attempt see it: with the outputs of the attempt."""
         return self._staged or self.context
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Paths that were asked for and not there."""
+        """The paths that were read and were missing."""
         return tuple(dict.fromkeys((*self.context.missed, *self.view.missed)))
 
     def stage(self) -> None:
-        """Let outputs be seen, and written only when it is known that no try follows."""
+        """Keep outputs in a layer until it is known that no attempt follows."""
         self._staged = self.context.layer()
 
     def write(self, outputs: dict[str, Json]) -> None:
-        """Write outputs, as far as the view."""
+        """Write outputs to the view."""
         for key, value in outputs.items():
             self.view.set(key, value)
         self._outputs = outputs if self._staged else {}
 
     def settle(self, *, is_last: bool) -> None:
-        """End a try: write its outputs where it is the last one, else forget them."""
+        """End an attempt: write its outputs to the Context if it is the last, else drop them."""
         outputs, self._outputs, self._staged = self._outputs, {}, None
         if is_last:
             self.write(outputs)
@@ -112,10 +112,10 @@ class Handle:
 
 
 def lacking(error: BaseException) -> Failure | None:
-    """Return the failure of a step for which the system has nothing left; None for other errors.
+    """Return the failure of a step that hit a limit of the system; None for other errors.
 
     Args:
-        error: What was raised while it was to be run.
+        error: The exception that was raised while the step was started.
     """
     why = ""
     if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
@@ -132,17 +132,17 @@ def execute(
     fixtures: Mapping[str, object],
     names: Mapping[str, Any],
 ) -> StepResult:
-    """Run a step and check what must hold afterwards.
+    """Run one attempt of a step, then check its criteria.
 
     Args:
-        step: The step, with the values of the expressions that its body needs.
+        step: The step, with the values of the expressions that its step code needs.
         own: Its handle on the Context.
-        env: The surroundings of the run.
+        env: The environment of the run.
         fixtures: Values for the step's fixtures, by name.
-        names: What the names of expressions mean before the body.
+        names: The values of the names in expressions before the step code runs.
 
     Returns:
-        What became of it.
+        The result of the attempt.
     """
     missing = env.services.missing(step) if env.services else None
     if missing is not None:
@@ -186,7 +186,7 @@ def execute(
 
 
 def _given(step: Step) -> dict[str, Any]:
-    """Return what a body was given besides the Context."""
+    """Return the inputs of a step besides the Context."""
     match step:
         case PythonStep():
             return step.params
@@ -197,7 +197,7 @@ def _given(step: Step) -> dict[str, Any]:
 
 
 class StepFindings(msgspec.Struct, frozen=True):
-    """What was found after a body that did as wanted."""
+    """The outcome of the checks after the step code has run."""
 
     failure: Failure | None
     verdicts: tuple[Verdict, ...]
@@ -205,7 +205,7 @@ class StepFindings(msgspec.Struct, frozen=True):
 
 
 def _found(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
-    """Find out what holds, within what is left of the time of the step."""
+    """Check the criteria within the remaining timeout of the step."""
     ended, searches = evidence.ended, evidence.searches
     try:
         with within(searches.seconds, begun=searches.begun):
@@ -224,7 +224,7 @@ def _found(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
 
 
 def _checked(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
-    """Write the outputs, take the measurements, check all criteria."""
+    """Write the outputs, take the measurements and check all criteria."""
     ended, names, searches = evidence.ended, evidence.names, evidence.searches
     try:
         step, errors = checkable(evidence.step, names)
@@ -250,11 +250,11 @@ def _checked(evidence: Evidence, own: Handle, env: Environment) -> StepFindings:
 
 
 def _beside(evidence: Evidence) -> StepFindings:
-    """Check the other criteria of a step that did not end with the exit code that it asks for."""
+    """Check the other criteria of a step whose exit code is not the expected one."""
     ended = evidence.ended
     verdicts = ended.verdicts
     if any(verdict.unmet for verdict in verdicts):
-        # What the others ask of the result may have no value now.
+        # The result that the others use may have no value now.
         with contextlib.suppress(ExpressionError):
             step, errors = checkable(evidence.step, evidence.names)
             evidence = evidence._replace(step=step, errors=errors)
@@ -269,7 +269,7 @@ def _beside(evidence: Evidence) -> StepFindings:
 
 
 def invalid(error: ExpressionError) -> Failure:
-    """Return the failure of a step one of whose expressions has no value."""
+    """Return the failure of a step that has an expression without a value."""
     if isinstance(error, TimeoutExpressionError):
         return Failure(kind="timeout", reason=f"timeout: {error}", place=error.place)
     return Failure(kind="validation", reason=str(error), place=error.place)
@@ -278,7 +278,7 @@ def invalid(error: ExpressionError) -> Failure:
 def failed(
     step: Step, failure: Failure, ended: Ended | None = None, started: float = 0.0
 ) -> StepResult:
-    """Return what became of a step that its own body did not end."""
+    """Return the result of a step that failed for another reason than its criteria."""
     return StepResult(
         step=step.name,
         outcome="failed",
@@ -293,7 +293,7 @@ def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
     unmet = [verdict for verdict in verdicts if verdict.unmet]
     if not unmet:
         return None
-    # What cannot be evaluated is a mistake of the recipe, which goes before what was found.
+    # A criterion that cannot be evaluated is an error of the recipe, so it is reported first.
     first = next((verdict for verdict in unmet if verdict.errs), unmet[0])
     reason = f"{first.told}{_more(verdicts)}"
     return Failure(
@@ -302,18 +302,18 @@ def _unmet(verdicts: tuple[Verdict, ...]) -> Failure | None:
 
 
 def _more(verdicts: tuple[Verdict, ...]) -> str:
-    """Return how many criteria do not hold beside the first, for one line; empty where none."""
+    """Return " (and N more)" if N criteria besides the first are not met, else an empty text."""
     count = sum(1 for verdict in verdicts if verdict.unmet) - 1
     return f" (and {count} more)" if count > 0 else ""
 
 
 def queries(step: Step, ended: Ended, limit: int) -> Iterator[Query]:
-    """Return the patterns that the outputs of a step search.
+    """Yield the pattern searches of a step's outputs.
 
     Args:
         step: The step, with the values of the expressions in its outputs.
-        ended: How its body ended; what it printed is searched.
-        limit: The most bytes of that of which what is secret is known.
+        ended: The end of its step code, with the streams to search.
+        limit: The number of bytes of a stream up to which masked secrets are restored.
     """
     streams: dict[str, Searched] = {}
     for one in step.outputs:
@@ -332,11 +332,11 @@ def outputs_of(
 
     Args:
         step: The step, with the values of the expressions in its outputs.
-        asked: The searches that its outputs ask for; see `queries`.
-        searches: Searches patterns.
+        asked: The pattern searches of its outputs, see `queries`.
+        searches: Searches for the patterns.
 
     Returns:
-        All of them, or why one has no value.
+        All outputs, or the failure of the first one that has no value.
     """
     values: dict[str, Json] = {}
     queue = iter(asked)

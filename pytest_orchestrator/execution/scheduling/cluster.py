@@ -1,4 +1,4 @@
-"""Address of a Dask scheduler as a person writes it; nothing of Dask is loaded."""
+"""Address of a Dask scheduler, as users write it; parsed without importing Dask."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import msgspec
 from pytest_orchestrator.core.files import content
 
 SUCH: Final = "write tcp://HOST:8786, the path of a scheduler file, or local:2"
-"""The cure of a text that names no scheduler."""
+"""The hint for a text that names no scheduler."""
 
 _ADDRESS: Final = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})"
@@ -19,12 +19,12 @@ _MOST_WORKERS: Final = 1000
 
 
 class Scheduler(msgspec.Struct, frozen=True):
-    """A scheduler; one of its attributes is not None.
+    """A Dask scheduler; exactly one of the attributes is not None.
 
     Attributes:
-        address: Where it listens, such as ``tcp://bench-1:8786``.
-        file: The file in which it has written its address.
-        workers: How many workers are started on this machine, with a scheduler of their own.
+        address: The address on which it listens, such as ``tcp://bench-1:8786``.
+        file: The scheduler file, to which it has written its address.
+        workers: The number of workers to start on this machine, with their own scheduler.
     """
 
     address: str | None = None
@@ -32,7 +32,7 @@ class Scheduler(msgspec.Struct, frozen=True):
     workers: int | None = None
 
     def __str__(self) -> str:
-        """As a person says it."""
+        """Return the text that users write for it."""
         if self.workers is not None:
             return f"local:{self.workers}"
         return self.address or str(self.file)
@@ -46,7 +46,7 @@ def parsed(text: str, base: Path) -> Scheduler:
         base: The folder that a relative path starts from.
 
     Raises:
-        ValueError: It names none; the message says why, and what would.
+        ValueError: The text names no scheduler; the message says why and what to write.
     """
     if text == "local" or text.startswith("local:"):
         number = text.partition(":")[2]
@@ -70,21 +70,21 @@ def _file(text: str, base: Path) -> Path:
     """Return the path of a scheduler file.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The file is missing or is no scheduler file.
     """
     path = base / text
     try:
-        told = msgspec.json.decode(content(path))
+        value = msgspec.json.decode(content(path))
     except FileNotFoundError:
         raise ValueError(
-            f"{text!r} is no address, and there is no such file; {SUCH}. "
+            f"{text!r} is no address, and no such file exists; {SUCH}. "
             f"A file is written by: dask scheduler --scheduler-file {text}"
         ) from None
     except OSError as error:
         raise ValueError(f"{text!r} cannot be read: {error.strerror}") from None
     except msgspec.DecodeError:
-        told = None
-    if not isinstance(told, dict) or not isinstance(told.get("address"), str):
+        value = None
+    if not isinstance(value, dict) or not isinstance(value.get("address"), str):
         raise ValueError(
             f"{text!r} is no scheduler file: it has no JSON with an address. "
             f"One is written by: dask scheduler --scheduler-file {text}"

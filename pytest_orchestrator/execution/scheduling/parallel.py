@@ -1,8 +1,8 @@
-"""Parallel run of a recipe: worker threads that run ready steps in slots.
+"""Parallel run of a recipe: worker threads that run ready steps in worker slots.
 
-The first step that is asked for starts it. Who asks for a step waits for that one alone, and
-takes results in the order of the recipe, so that all else is as if the steps ran one by one:
-``results`` has what was taken, and nothing that merely ended.
+The first requested step starts the run. A caller waits only for the step that it requests, and
+requests steps in the order of the recipe, so that the session proceeds as in a sequential run:
+``results`` has the results that were requested, not those of all steps that have ended.
 """
 
 import contextlib
@@ -37,13 +37,14 @@ from pytest_orchestrator.recipe.model.step import CodeStep, Step
 
 
 class ThreadedRun(RecipeRun):
-    """Gives slots to the steps that wait in line, as long as there are both.
+    """Worker threads of a parallel run, which run queued steps in free slots.
 
     Args:
-        slots: As many steps run at the same time; the rest is as for `RecipeRun`.
+        slots: The worker slots; as many steps run at the same time. The other arguments are those
+            of `RecipeRun`.
 
     Attributes:
-        cutoff: At which failure all ends.
+        cutoff: The fail-fast rule of the session.
     """
 
     def __init__(
@@ -55,8 +56,8 @@ class ThreadedRun(RecipeRun):
         logs: Path | None = None,
         resources: Path | None = None,
     ) -> None:
-        self._bell = env.bell
-        env = msgspec.structs.replace(env, waiting=self._bell.relayed(env.waiting))
+        self._main_queue = env.bell
+        env = msgspec.structs.replace(env, waiting=self._main_queue.relayed(env.waiting))
         super().__init__(recipe, context, env, logs, resources)
         self._free = list(reversed(slots))
         self._lock = threading.Lock()
@@ -67,22 +68,22 @@ class ThreadedRun(RecipeRun):
         self.cutoff = FailFast()
 
     def _judge(self, job: Task, result: StepResult) -> None:
-        """See whether all ends by what became of a step, which nobody may take yet."""
+        """Apply fail-fast to a result that cannot be requested yet; the lock is held."""
         raise NotImplementedError
 
     def _follow(self, ended: str) -> None:
-        """Let those wait in line that waited for the end of a step; the lock is held."""
+        """Queue the steps that waited for the end of a step; the lock is held."""
         raise NotImplementedError
 
-    def _heed(self, step: Step, result: StepResult) -> bool:
-        """Take note of a failure; if it stops the recipe nothing begins from now on."""
-        stops = super()._heed(step, result)
+    def _note_failure(self, step: Step, result: StepResult) -> bool:
+        """Record a failure; if it stops the recipe, no step starts from now on."""
+        stops = super()._note_failure(step, result)
         if stops:
             self._stop.set()
         return stops
 
     def _staff(self) -> None:
-        """Give each free slot a step, as long as there are both; the lock is held."""
+        """Start a thread for each queued step that gets a free slot; the lock is held."""
         while self._free and not self._stop.is_set() and (job := self._ready.take(self._busy)):
             job.seat.take(self._free.pop())
             self._busy.add(job)
@@ -96,12 +97,12 @@ class ThreadedRun(RecipeRun):
                     self._free += job.seat.leave()
                 if lacking(error) is None:
                     raise
-                # There are fewer threads than slots: the job waits for one that ends.
+                # The system allows fewer threads than slots: the task waits until one ends.
                 self._ready.put(job)
                 return
 
     def _run_waiting(self) -> None:
-        """Run a job here where none runs and no thread can be started for one."""
+        """Run a task in this thread if none is running and no thread can be started."""
         with self._lock:
             self._staff()
             job = None
@@ -114,7 +115,7 @@ class ThreadedRun(RecipeRun):
         self._work(job)
 
     def _work(self, job: Task) -> None:
-        """Try a step once, in a thread of its own, then let others use the slot."""
+        """Run one attempt of a task, then return its slot."""
         result, waits = None, False
         with self._raised():
             result = self._try(job)
@@ -123,24 +124,24 @@ class ThreadedRun(RecipeRun):
             if result is not None:
                 self._judge(job, result)
                 job.result = result
-                self._heed(job.step, result)
+                self._note_failure(job.step, result)
             waits = result is None and not self._ends(job)
             if waits:
-                waits = not job.wait(self._again)  # until there is a slot, too
+                waits = not job.wait(self._again)  # it then waits for a slot, too
             else:
                 self._busy.discard(job)
             if not self._stop.is_set():
                 self._follow(job.step.name)
-        if waits and job.rest():  # no thread can be started that would
+        if waits and job.rest():  # no timer thread could be started
             self._again(job)
-        self._bell.ring()
+        self._main_queue.wake()
 
     @contextlib.contextmanager
     def _raised(self) -> Iterator[None]:
-        """Let what a thread raises be raised where somebody waits."""
+        """Store an exception of a worker thread, which `_mind` raises in the main thread."""
         try:
             yield
-        except BaseException as error:  # noqa: BLE001 - there
+        except BaseException as error:  # noqa: BLE001 - raised again by `_mind`
             self._errors.append(error)
             self._stop.set()
 
@@ -149,11 +150,11 @@ class ThreadedRun(RecipeRun):
         if result is not None:
             return result
         try:
-            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as grip:
-                job.waited += grip.waited if grip else 0.0
-                if grip is None or not self._may_run(job):
+            with self.locks.of(job.tries.step, self._stop, lambda: self._leave(job)) as held:
+                job.waited += held.waited if held else 0.0
+                if held is None or not self._may_run(job):
                     return None
-                result = job.tries.run(grip.files)
+                result = job.tries.run(held.files)
                 job.runs = False
                 job.cut = self._ends(job)
         except (LockError, ExpressionError, JournalError) as error:
@@ -166,32 +167,32 @@ class ThreadedRun(RecipeRun):
         if result is None:
             return None
         result = msgspec.structs.replace(result, waited=job.waited)
-        # What is cut off is told with who or what has done so.
+        # The result of an interrupted task is recorded later, with the cause.
         return result if job.cut else self._kept(job.step, result)
 
     def _ends(self, job: Task) -> bool:
-        """Tell whether a step is not to go on."""
+        """Return True if a step must not continue."""
         return self._stop.is_set() or self.cutoff.is_past(job.step)
 
     def _leave(self, job: Task) -> None:
-        """Let others use the slot of a step that waits for a lock."""
+        """Return the slot of a step that waits for a lock."""
         with self._lock:
             self._free += job.seat.leave()
             self._staff()
 
     def _may_run(self, job: Task) -> bool:
-        """Tell whether a step may run now; where not it waits for its turn and holds no lock."""
+        """Return True if a step may run now; otherwise it waits for its turn, without locks."""
         with self._lock:
-            if self._free and not job.seat.is_taken:
+            if self._free and not job.seat.is_held:
                 job.seat.take(self._free.pop())
-            waits = job.collides(self._busy)  # it was prepared, and its locks have other names
-            may = job.seat.is_taken and not waits and not self._ends(job)
+            waits = job.collides(self._busy)  # its locks may have new names since it was prepared
+            may = job.seat.is_held and not waits and not self._ends(job)
             if may:
                 job.begun, job.runs = job.begun or time.time(), True
             return may
 
     def _again(self, job: Task) -> None:
-        """Let a step be tried again, its wait being over."""
+        """Queue a task again after its retry delay."""
         with self._raised(), self._lock:
             if job.timer is not None:
                 job.timer = None
@@ -199,20 +200,20 @@ class ThreadedRun(RecipeRun):
                 if not self.cutoff.is_past(job.step):
                     self._ready.put(job)
                 self._staff()
-        self._bell.ring()
+        self._main_queue.wake()
 
 
 class ParallelRun(ThreadedRun):
-    """Runs the steps of one recipe ahead of those who ask for them.
+    """Runs the steps of one recipe before they are requested.
 
-    Without a plan it runs them here and now, as `RecipeRun` does.
+    Without a plan it runs them on request, as `RecipeRun` does.
 
     Args:
-        slots: As many steps run at the same time.
-        variables: Gives the variables that the environment of a step has in addition.
+        slots: The worker slots; as many steps run at the same time.
+        variables: Returns additional environment variables for a step.
 
     Attributes:
-        untaken: Names of the steps whose results a cancel has kept before anybody took them.
+        untaken: Names of the steps whose results `cancel` has stored before they were requested.
     """
 
     def __init__(
@@ -235,33 +236,33 @@ class ParallelRun(ThreadedRun):
 
     @property
     def is_ahead(self) -> bool:
-        """Tell whether steps run ahead of those who ask for them."""
+        """True if steps run before they are requested."""
         return self._ahead is not None
 
     def plan(
         self, waits: Mapping[str, StepDependencies], seconds: Mapping[str, float] | None = None
     ) -> None:
-        """Let steps run ahead.
+        """Plan the steps that run before they are requested.
 
         Args:
-            waits: The steps, each with what counts of all it waits for; no ``finally`` steps.
-            seconds: How long steps took in earlier runs, as far as that is known.
+            waits: The steps with the dependencies that count; no ``finally`` steps.
+            seconds: Durations of steps in earlier runs, as far as they are known.
         """
         self._ahead = Frontier(waits, seconds or {})
 
     def start_early(self) -> None:
-        """Start the lanes of the Python steps that begin together, so that they get ready."""
+        """Start the lanes of the Python steps that begin together, ahead of these steps."""
         names = self._ahead.ready(self.known) if self._ahead else ()
         steps = [name for name in names if isinstance(self.recipe.step(name), CodeStep)]
         for _, slot in zip(steps, reversed(self._free), strict=False):
             slot.python.start()
 
     def one_by_one(self) -> None:
-        """Run steps when they are asked for; to be called before the first one is."""
+        """Run steps on request only; call this before the first request."""
         self._ahead = None
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
-        """Keep the result of a step whose setup failed or skipped it: it is not run any more."""
+        """Store and return the result of a step whose setup failed or skipped it; dequeue it."""
         with self._lock:
             result = super().note(step, outcome, reason)
             self._jobs.pop(step.name, None)
@@ -273,14 +274,14 @@ class ParallelRun(ThreadedRun):
         return result
 
     def block(self, step: Step, blocker: str) -> StepResult:
-        """Keep and return the result of a step that may not run; what comes after it may."""
+        """Store and return the result of a blocked step; queue the steps that come after it."""
         with self._lock:
             result = super().block(step, blocker)
             self._follow(step.name)
         return result
 
     def settle(self) -> None:
-        """Start no further step by itself, and wait for the end of those that run."""
+        """Start no further step without a request, and wait for the running ones."""
         with self._lock:
             self._clear()
         while self._busy or self._ready:
@@ -291,16 +292,16 @@ class ParallelRun(ThreadedRun):
                 self.cancel(cause_of(error))
                 raise
             if self._busy:
-                self._bell.wait()
+                self._main_queue.wait()
 
     def cancel(self, cause: str) -> None:
-        """End all steps that run ahead, and keep the results of those that ended before.
+        """End all running steps, and store the results of all steps that have begun.
 
         Args:
-            cause: Who or what ended them, for their results.
+            cause: The cause of the cancellation, for the results.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C while that was under way; all of it was ended at once.
+            KeyboardInterrupt: Ctrl-C was pressed meanwhile; the steps were killed at once.
         """
         interrupt = self._end_all(cause)
         for name, job in self._jobs.items():
@@ -311,14 +312,14 @@ class ParallelRun(ThreadedRun):
             raise interrupt
 
     def shorten(self, step: Step) -> None:
-        """Keep of a step what other steps may ask for alone: all else of it is told."""
+        """Reduce a reported result to the fields that other steps may use, to save memory."""
         with self._lock:
             super().shorten(step)
             if step.name in self.results:
                 self._jobs.pop(step.name, None)
 
     def over(self) -> list[StepResult]:
-        """End what goes on and let go what is held: nobody runs a step of it any more."""
+        """Wait for the running steps, end the services and release the locks."""
         self.settle()
         return super().over()
 
@@ -328,7 +329,7 @@ class ParallelRun(ThreadedRun):
             self._jobs.pop(step.name, None)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Wait for the end of a step."""
+        """Wait for the result of a step; run it here without a plan, or if it is a final step."""
         if self._ahead is None or step.is_final:
             self.settle()
             super()._run(step, fixtures)
@@ -340,7 +341,7 @@ class ParallelRun(ThreadedRun):
             while job.result is None:
                 self._run_waiting()
                 if job.result is None:
-                    self._bell.wait()
+                    self._main_queue.wait()
                 self._mind()
                 if self.stopper is not None and not job.is_known:
                     self.block(step, self.stopper)
@@ -364,7 +365,7 @@ class ParallelRun(ThreadedRun):
             return super()._is_stopped(step) and not (job and job.is_known)
 
     def _mind(self) -> None:
-        """Raise what a thread has raised; end what runs beside a failure that stops all."""
+        """Raise the exception of a worker thread; end the steps that a failure has stopped."""
         if self._errors:
             raise self._errors.pop()
         interrupt = None
@@ -376,11 +377,11 @@ class ParallelRun(ThreadedRun):
             raise interrupt
 
     def _is_late(self, job: Task) -> bool:
-        """Tell whether a step runs that comes after the failure at which all ends."""
+        """Return True if a step is running that comes after the fail-fast cutoff."""
         return job.runs and self.cutoff.is_past(job.step)
 
     def _judge(self, job: Task, result: StepResult) -> None:
-        """Let nothing begin that comes after a failure at which all ends; the lock is held."""
+        """Apply fail-fast to a result: dequeue the steps after the cutoff; the lock is held."""
         if self._fails(job, result):
             others = [one for one in self._jobs.values() if one.step.name not in self.results]
             failed = [one.step for one in others if self._fails(one, one.result)]
@@ -394,8 +395,8 @@ class ParallelRun(ThreadedRun):
             return False
         return not self._is_expected(job.step, result)
 
-    def _go_on(self) -> None:
-        """Let steps run that come after the end, since somebody asks for one; the lock is held."""
+    def _resume(self) -> None:
+        """Drop the cutoff, because a step after it is requested; the lock is held."""
         self.cutoff = FailFast()
         self._ready.keep(lambda _: False)
         for name, job in [*self._jobs.items()]:
@@ -403,7 +404,7 @@ class ParallelRun(ThreadedRun):
                 del self._jobs[name]
 
     def _end_all(self, cause: str) -> BaseException | None:
-        """End all that runs ahead; return what Ctrl-C raised meanwhile."""
+        """End all tasks; return the exception of a Ctrl-C meanwhile, or None."""
         self._stop.set()
         with self._lock:
             self._clear()
@@ -413,23 +414,23 @@ class ParallelRun(ThreadedRun):
         return interrupt
 
     def _end_these(self, which: Callable[[Task], bool], cause: str) -> BaseException | None:
-        """End some of what runs ahead; return what Ctrl-C raised meanwhile."""
+        """End some tasks; return the exception of a Ctrl-C meanwhile, or None."""
         with self._lock:
             self._busy -= {job for job in self._busy if which(job) and job.stop_waiting()}
             jobs = list(filter(which, self._jobs.values()))
-        interrupt = cancel_all(lambda: list(filter(which, (*self._busy,))), self._bell)
+        interrupt = cancel_all(lambda: list(filter(which, (*self._busy,))), self._main_queue)
         for job in jobs:
             if job.begun:
                 job.result, job.cut = job.cut_off(cause), False
         return interrupt
 
     def _asked(self, step: Step) -> Task:
-        """Return the job of a step; start the graph, or this step alone, where there is none."""
+        """Return the task of a requested step; queue it if needed, and the first planned steps."""
         with self._lock:
-            # pytest changes it between two items, while other threads would read it.
+            # A copy: pytest changes os.environ between two items, while threads read it.
             self._environ = dict(os.environ)
             if self.cutoff.is_past(step):
-                self._go_on()
+                self._resume()
             if self._ahead is not None and not self.begun:
                 for name in self._ahead.ready(self.known):
                     self._push(self.recipe.step(name))
@@ -440,7 +441,7 @@ class ParallelRun(ThreadedRun):
             return self._jobs[step.name]
 
     def _push(self, step: Step, *, asked: bool = False) -> None:
-        """Put a step among those that run next; what somebody waits for comes first."""
+        """Queue a step; a requested one gets the highest priority."""
         environ = ChainMap(self._variables(step), self._environ)
         env = msgspec.structs.replace(self.env, environ=environ, live=None)
         job = Task(step, self.context, env, self.scope)
@@ -451,19 +452,19 @@ class ParallelRun(ThreadedRun):
         self._ready.put(job, weight)
 
     def known(self, name: str) -> StepResult | None:
-        """Return what became of a step, None where that is not known yet."""
+        """Return the result of a step, or None if it has not ended."""
         job = self._jobs.get(name)
         return self.results.get(name) if job is None else job.result
 
     def _follow(self, ended: str) -> None:
-        """Start what waited for the end of a step; the lock is held."""
+        """Queue the steps that waited for the end of a step; the lock is held."""
         for name in self._ahead.ready(self.known, ended) if self._ahead and self.begun else ():
             if not self.cutoff.is_past(step := self.recipe.step(name)):
                 self._push(step)
         self._staff()
 
     def _clear(self) -> None:
-        """Forget what has not begun; it may be asked for again."""
+        """Drop the tasks that have not begun; their steps may be requested again."""
         for job in self._ready.keep(lambda job: job.begun is not None):
             self._jobs.pop(job.step.name, None)
         if self._ahead is not None:

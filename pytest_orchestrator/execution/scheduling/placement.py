@@ -1,4 +1,4 @@
-"""Placement: what workers offer, and which of them can take a step."""
+"""Placement: the offers of workers, and the choice of the workers that can run a step."""
 
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from pytest_orchestrator.recipe.problems import Problem, RecipeError
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What one worker offers.
+    """The offer of one worker.
 
     Attributes:
-        address: How the scheduler knows it.
-        name: Its name.
+        address: The address by which the scheduler identifies the worker.
+        name: The name of the worker.
         host: The name of its machine.
-        resources: How many it has of what steps may ask for, by the name.
+        resources: The units that it has of each named resource.
     """
 
     address: str
@@ -26,23 +26,23 @@ class Offer(msgspec.Struct, frozen=True):
     resources: Mapping[str, float] = {}
 
     def answers_to(self, label: str | None) -> bool:
-        """Tell whether a step that names where it runs may run there."""
+        """Return True if a step with this ``host`` may run on the worker."""
         if label is None or label in (self.name, self.address) or label in self.resources:
             return True
         return label.lower() in _names(self.host) or (is_here(label) and is_here(self.host))
 
 
 def is_here(label: str) -> bool:
-    """Tell whether a label is that of this machine."""
+    """Return True if a label names this machine."""
     return label.lower() in {"localhost", *_names(socket.gethostname())}
 
 
 def beside(step: Step, fixtures: Collection[str] = ()) -> str:
-    """Say why a step runs beside pytest, whoever runs the others; empty where it does not.
+    """Return the reason why a step must run on pytest's machine; empty if it need not.
 
     Args:
         step: The step.
-        fixtures: Those that all steps of its recipe have.
+        fixtures: The fixtures of all steps of its recipe.
     """
     if step.background:
         return "services run beside pytest"
@@ -58,12 +58,12 @@ def beside(step: Step, fixtures: Collection[str] = ()) -> str:
 def misplaced(
     steps: Iterable[Step], fixtures: Collection[str] = (), *, elsewhere: bool = False
 ) -> Iterator[Problem]:
-    """Give the steps that run on this machine and name another one.
+    """Yield a problem for each step that names another machine but runs on this one.
 
     Args:
         steps: The steps.
-        fixtures: Those that all of them have.
-        elsewhere: Workers elsewhere run what need not be run beside pytest.
+        fixtures: The fixtures of all steps of the recipe.
+        elsewhere: True if workers run the steps that need not run on pytest's machine.
     """
     for step in steps:
         label = step.host
@@ -80,12 +80,12 @@ def misplaced(
 
 
 def workers_for(step: Step, offers: Iterable[Offer], counted: Collection[str] = ()) -> list[str]:
-    """Return the addresses of the workers that can take a step.
+    """Return the addresses of the workers that can run a step.
 
     Args:
         step: The step.
-        offers: What there is.
-        counted: Names of resources that the session counts itself, whoever runs the step.
+        offers: The offers of all workers.
+        counted: Names of resources that the session counts itself, on every machine.
     """
     wanted = _wanted(step, counted)
     return [one.address for one in offers if one.answers_to(step.host) and _has(one, wanted)]
@@ -94,12 +94,12 @@ def workers_for(step: Step, offers: Iterable[Offer], counted: Collection[str] = 
 def refusals(
     steps: Iterable[Step], offers: Sequence[Offer], counted: Collection[str] = ()
 ) -> list[Problem]:
-    """Return what no worker can take.
+    """Return a problem for each step that no worker can run.
 
     Args:
         steps: The steps that workers run.
-        offers: What there is.
-        counted: Names of resources that the session counts itself, whoever runs the steps.
+        offers: The offers of all workers.
+        counted: Names of resources that the session counts itself, on every machine.
     """
     return [
         placed(step, _refusal(step, offers, _wanted(step, counted)))
@@ -109,11 +109,11 @@ def refusals(
 
 
 def placed(step: Step, problem: Problem) -> Problem:
-    """Return a problem of a step as the file of its recipe has it.
+    """Return a problem of a step with its position in the recipe; files of ``use`` as the cause.
 
     Args:
         step: The step.
-        problem: What is wrong, at a place of the file that the step stands in.
+        problem: The problem, with a position in the file that contains the step.
     """
     if step.part is None:
         return problem
@@ -125,7 +125,7 @@ def placed(step: Step, problem: Problem) -> Problem:
 
 
 def _names(host: str) -> set[str]:
-    """Return what a machine is called: its whole name, and that without its domain."""
+    """Return the full name of a machine and its name without the domain."""
     return {host.lower(), host.lower().partition(".")[0]}
 
 
@@ -140,7 +140,7 @@ def _has(offer: Offer, wanted: Mapping[str, int]) -> bool:
 def _refusal(step: Step, offers: Sequence[Offer], wanted: Mapping[str, int]) -> Problem:
     start = f"step '{step.name}'"
     if not offers:
-        return Problem(step.at[""], f"{start} has no worker: there is none", hint="dask worker")
+        return Problem(step.at[""], f"{start} has no worker: none is running", hint="dask worker")
     there = [one for one in offers if one.answers_to(step.host)]
     if not there and step.host is not None:
         known = [name for one in offers for name in (one.name, one.host, *one.resources)]
@@ -163,6 +163,6 @@ def _refusal(step: Step, offers: Sequence[Offer], wanted: Mapping[str, int]) -> 
 
 
 def _cure(wanted: Mapping[str, int]) -> str:
-    """Return how a worker is started that has what is wanted."""
-    told = " ".join(f"{name}={number}" for name, number in wanted.items())
-    return f'dask worker --resources "{told}"'
+    """Return the command that starts a worker with the wanted resources."""
+    resources = " ".join(f"{name}={number}" for name, number in wanted.items())
+    return f'dask worker --resources "{resources}"'

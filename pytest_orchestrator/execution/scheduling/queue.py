@@ -11,10 +11,10 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class StepDependencies(NamedTuple):
-    """What a step waits for.
+    """The dependencies of a step.
 
     Attributes:
-        needs: Steps that must have ended so that others may go on.
+        needs: Steps whose results must let their dependants run (`StepResult.meets`).
         after: Steps that must have ended.
     """
 
@@ -23,11 +23,11 @@ class StepDependencies(NamedTuple):
 
 
 class Frontier:
-    """The steps that nobody has begun yet.
+    """The planned steps that are not queued yet, and their dependency graph.
 
     Args:
-        waits: The steps in the order of the recipe, each with what it waits for.
-        seconds: How long steps took in earlier runs, as far as that is known.
+        waits: The steps in the order of the recipe, each with its dependencies.
+        seconds: Durations of steps in earlier runs, as far as they are known.
     """
 
     def __init__(self, waits: Mapping[str, StepDependencies], seconds: Mapping[str, float]) -> None:
@@ -39,38 +39,38 @@ class Frontier:
         self._weights = self._paths(seconds)
 
     def _paths(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Return how long it takes from the start of each step to the end of all that wait for it.
+        """Return the length of the critical path from the start of each step, in seconds.
 
-        A step that nothing is known of counts as the mean of the others.
+        A step of unknown duration counts as the mean of the others.
         """
         known = [seconds[name] for name in self._waits if name in seconds]
-        usual = sum(known) / len(known) if known else 0.0
+        mean = sum(known) / len(known) if known else 0.0
         weights: dict[str, float] = {}
         for name in reversed(self._waits):
             after = max((weights[user] for user in self._users.get(name, ())), default=0.0)
-            weights[name] = seconds.get(name, usual) + after
+            weights[name] = seconds.get(name, mean) + after
         return weights
 
     def weight(self, name: str) -> float:
-        """Return how much a step is in a hurry; the largest goes first."""
+        """Return the priority of a step: the length of its critical path, in seconds."""
         return self._weights.get(name, 0.0)
 
     def leave(self, name: str) -> None:
-        """Take a step out: it is begun, or never will be."""
+        """Remove a step, because it is queued or will never run."""
         self._waits.pop(name, None)
 
     def clear(self) -> None:
-        """Take all steps out."""
+        """Remove all steps."""
         self._waits.clear()
 
     def ready(
         self, result_of: Callable[[str], StepResult | None], ended: str | None = None
     ) -> list[str]:
-        """Return the steps that have nothing to wait for any more.
+        """Return the steps whose dependencies are fulfilled.
 
         Args:
-            result_of: Gives what became of a step, None where it has not ended.
-            ended: Only those that wait for this one.
+            result_of: Returns the result of a step, or None if it has not ended.
+            ended: Consider only the dependants of this step; None considers all steps.
         """
 
         def is_ready(awaited: StepDependencies) -> bool:
@@ -79,12 +79,12 @@ class Frontier:
                 map(result_of, awaited.after)
             )
 
-        asked: Iterable[str] = self._waits if ended is None else self._users.get(ended, ())
-        return [name for name in asked if name in self._waits and is_ready(self._waits[name])]
+        names: Iterable[str] = self._waits if ended is None else self._users.get(ended, ())
+        return [name for name in names if name in self._waits and is_ready(self._waits[name])]
 
 
 class TaskQueue:
-    """Steps in the order of their weights, and of the recipe where these are equal."""
+    """Priority queue of tasks: by weight, and in the order of the recipe for equal weights."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Task]] = []
@@ -93,11 +93,11 @@ class TaskQueue:
         return bool(self._heap)
 
     def put(self, job: Task, weight: float = float("inf")) -> None:
-        """Take a step in; the heaviest goes first."""
+        """Add a task; the largest weight goes first."""
         heapq.heappush(self._heap, (-weight, job.step.index, job))
 
     def take(self, running: Collection[Task]) -> Task | None:
-        """Take the first step out that shares no lock with those that run; None if all do."""
+        """Remove and return the first task that shares no lock with running ones, or None."""
         passed = []
         found = None
         while self._heap and found is None:
@@ -113,19 +113,19 @@ class TaskQueue:
         return found
 
     def keep(self, which: Callable[[Task], bool]) -> list[Task]:
-        """Let go all others, and return those."""
+        """Keep the matching tasks; remove and return the others."""
         dropped = [job for *_, job in self._heap if not which(job)]
         self._heap = sorted(entry for entry in self._heap if which(entry[2]))
         return dropped
 
 
 class FailFast:
-    """Where the steps of a recipe end, as soon as that is known.
+    """Fail-fast rule: the failures that end the session (``-x``, ``--maxfail``), and the cutoff.
 
     Args:
         counted: Names of the steps whose failures count.
-        left: Returns how many more of them end the session.
-        cause: That end in a few words, for steps that are ended.
+        left: Returns the number of further failures that end the session.
+        cause: The cause, for the results of steps that are interrupted.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class FailFast:
         self._last = inf
 
     def judge(self, failed: Iterable[Step]) -> None:
-        """See what failures mean that nobody has told of yet."""
+        """Set the cutoff if these failures, which pytest has not counted yet, end the session."""
         places = sorted(step.index for step in failed if step.name in self._counted)
         left = self._left() if places else 0
         if 0 < left <= len(places):
@@ -144,9 +144,9 @@ class FailFast:
 
     @property
     def is_known(self) -> bool:
-        """Tell whether all ends somewhere."""
+        """True if a cutoff exists."""
         return self._last < inf
 
     def is_past(self, step: Step) -> bool:
-        """Tell whether a step comes after the end."""
+        """Return True if a step comes after the cutoff."""
         return step.index > self._last

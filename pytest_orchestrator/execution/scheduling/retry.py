@@ -1,6 +1,6 @@
 """Retry loop of one step; the caller waits between attempts.
 
-Between two tries nothing is held here: no lane, no lock, no thread.
+Between two attempts the loop holds no lane, no lock and no thread.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ _ONCE = Retry(attempts=1)
 
 
 class RetryLoop:
-    """A step that is tried until it does not fail, or as often as its recipe says.
+    """Repeats a step until it does not fail, or until its ``retry.attempts`` are used up.
 
     Args:
         step: The step.
-        context: The Context that the recipe runs on.
-        env: The surroundings of the run.
+        context: The Context of the recipe.
+        env: The environment of the run.
         fixtures: Values for the step's fixtures, by name.
-        scope: What the names of its expressions mean.
+        scope: The values of the names in its expressions.
 
     Attributes:
         step: The step with the values of its expressions, once it is prepared.
-        number: The try that comes next, or runs now; from 1.
-        not_before: The moment of ``time.monotonic`` at which the next try may begin.
-        result: What became of the step; None as long as there is another try to come.
+        number: The number of the next or the running attempt, from 1.
+        not_before: The time of ``time.monotonic`` before which the next attempt must not start.
+        result: The result of the step; None as long as another attempt follows.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class RetryLoop:
         self._failed: list[Attempt] = []
 
     def prepare(self) -> StepResult | None:
-        """Evaluate what the next try needs: its `if` first.
+        """Evaluate `if` and the expressions that the next attempt needs.
 
         Returns:
-            What became of the step where it is not to run at all.
+            The result of a step that must not run; None if the attempt can run.
         """
         try:
             with within(self._env.seconds_for(self._written.timeout)):
@@ -80,10 +80,10 @@ class RetryLoop:
             return self.result
 
     def _prepared(self) -> StepResult | None:
-        """Evaluate it.
+        """Evaluate the expressions.
 
         Raises:
-            ExpressionError: Something has no value.
+            ExpressionError: An expression has no value.
         """
         step = self._written
         false = self._scope.skipped(step, self._own.context) if self.number == 1 else None
@@ -101,13 +101,13 @@ class RetryLoop:
         return None
 
     def run(self, locks: tuple[int, ...] = ()) -> StepResult | None:
-        """Try the step once.
+        """Run one attempt of the step.
 
         Args:
-            locks: Open files that are the step's locks.
+            locks: The descriptors of the step's lock files.
 
         Returns:
-            What became of the step; None where it is to be tried again, at `not_before`.
+            The result of the step; None if another attempt follows, at `not_before`.
         """
         env = msgspec.structs.replace(self._env, attempt=self.number, locks=locks)
         if self.number > 1 and self.prepare() is not None:
@@ -119,7 +119,7 @@ class RetryLoop:
         secrets = env.secrets.forms
         result = self._tried(env)
         if env.secrets.forms is not secrets and not self.step.background:
-            mask_logs(self.step, env)  # nobody reads them any more for what was printed
+            mask_logs(self.step, env)  # nothing reads the unmasked output any more
         return result
 
     def _tried(self, env: Environment) -> StepResult | None:
@@ -132,7 +132,7 @@ class RetryLoop:
                 self._own.site.close()
 
     def _kept(self, tried: StepResult) -> StepResult | None:
-        """Keep a try: as the last one, or as one before another."""
+        """Store the result of an attempt: as the last one, or as a failed one before another."""
         services = self._env.services
         if tried.failure is not None and self.step.background and services:
             ended = services.ended(self.step.name) or tried.ended
@@ -159,7 +159,7 @@ class RetryLoop:
         return None
 
     def _known(self, tried: StepResult) -> dict[str, Any]:
-        """Return what `until` and `abort_if` may ask for."""
+        """Return the values of the names in `until` and `abort_if`."""
         kind = tried.failure.kind if tried.failure else None
         return {**self._after(tried.ended, self._own.view), "kind": kind} if tried.ended else {}
 
@@ -167,18 +167,18 @@ class RetryLoop:
         return after(self._names, ended, view, self._env.capacity)
 
     def _judged(self, tried: StepResult) -> StepResult:
-        """Let a try fail where `until` does not hold."""
+        """Return the result of an attempt, failed if `until` is not met."""
         until = self._plan.until
         if until is None or tried.failure is not None or tried.outcome != "passed":
             return tried
         try:
-            told = result_checks.unmet(until, self._known(tried), self._own.view)
+            unmet = result_checks.unmet(until, self._known(tried), self._own.view)
         except ExpressionError as error:
             failure = invalid(error)
         else:
-            if told is None:
+            if unmet is None:
                 return tried
-            failure = Failure(kind="criterion", reason=f"until: {told}", place=until.place)
+            failure = Failure(kind="criterion", reason=f"until: {unmet}", place=until.place)
         return msgspec.structs.replace(
             tried, outcome="failed", failure=failure, meets=self.step.continue_on_error
         )
@@ -192,16 +192,16 @@ class RetryLoop:
         try:
             return abort.holds(self._known(tried))
         except ExpressionError:
-            return True  # nobody can tell whether another try is wanted
+            return True  # without a value of `abort_if`, do not risk another attempt
 
     def wait(self, stop: threading.Event | None = None) -> bool:
-        """Wait until the next try may begin; Ctrl-C ends that.
+        """Wait until the next attempt may start; Ctrl-C interrupts the wait.
 
         Args:
             stop: Ends the wait when it is set.
 
         Returns:
-            False where `stop` is set.
+            False if ``stop`` was set, else True.
         """
         seconds = max(0.0, self.not_before - time.monotonic())
         if stop is not None:
@@ -211,11 +211,11 @@ class RetryLoop:
         return True
 
     def interrupted(self, started: float, reason: str) -> StepResult:
-        """Return what became of a step that was cut off, in a try or between two of them.
+        """Return the result of a step that was interrupted, in an attempt or between two.
 
         Args:
-            started: Its start, seconds since the epoch.
-            reason: Who or what ended it.
+            started: The start of the step, in seconds since the epoch.
+            reason: The cause of the interruption.
         """
         seconds = time.time() - started
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
@@ -226,11 +226,11 @@ class RetryLoop:
         return self._last(cut_off)
 
     def _last(self, tried: StepResult) -> StepResult:
-        """Return the last try with what is known of those before it."""
+        """Return the result of the last attempt with the failed attempts before it."""
         if not self._failed:
             return tried
         if tried.failure is not None and tried.failure.exception is not None:
-            tried.failure.exception.add_note(f"try {self.number} of {self._plan.attempts}")
+            tried.failure.exception.add_note(f"attempt {self.number} of {self._plan.attempts}")
         return msgspec.structs.replace(
             tried,
             attempt=self.number,
@@ -238,14 +238,14 @@ class RetryLoop:
         )
 
     def _with_artifacts(self, tried: StepResult) -> StepResult:
-        """Return a try with copies of its files; those of a service are taken at its end."""
+        """Return a result with its artifacts; those of a service are copied at its end."""
         services = self._env.services
         if services and services.at_end(self.step.name, self._complete):
             return tried
         return self._complete(tried)
 
     def _complete(self, tried: StepResult) -> StepResult:
-        """Return a try with all that it left, now that nothing of it goes on."""
+        """Return a result with the artifacts and all changes of a step that has ended."""
         if tried.ended is None:
             return tried
         ended, context = tried.ended, self._own.context
@@ -265,7 +265,7 @@ class RetryLoop:
 
 
 def _essential(ended: Ended) -> Ended:
-    """Return the end of a body without what it printed: its logs have that."""
+    """Return the end of an attempt without its output, which its logs have."""
     process = ended.process
     if process is not None:
         process = msgspec.structs.replace(

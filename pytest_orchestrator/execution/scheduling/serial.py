@@ -1,4 +1,4 @@
-"""Sequential run of a recipe: results of steps, and what a step waits for."""
+"""Sequential run of a recipe: the results of its steps, and the steps that block others."""
 
 import contextlib
 import time
@@ -26,21 +26,21 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class RecipeRun:
-    """Runs the steps of one recipe here and now, each at most once unless asked again.
+    """Runs the steps of one recipe in the calling thread, each once unless it is run again.
 
     Attributes:
-        recipe: The recipe, as it was read.
-        context: The Context that it runs on.
-        env: The surroundings of the run; its logs go to the recipe's own folder.
-        locks: The locks of its steps and its own.
-        services: What goes on in its background.
-        results: What became of each step so far, by its name.
-        scope: What the names of expressions mean.
-        begun: True once any step was run: from then on the ``finally`` steps are owed.
-        owes_finally: Steps of it ran in an earlier run that this one goes on from, so the
-            ``finally`` steps are owed before any step runs.
+        recipe: The recipe, as it was loaded.
+        context: The Context of the run.
+        env: The environment of the run; its logs go to the recipe's own folder.
+        locks: The locks of the steps and of the recipe.
+        services: The services of the recipe.
+        results: The results so far, by the name of the step.
+        scope: The values of the names in expressions.
+        begun: True once any step has run: from then on the ``finally`` steps are pending.
+        owes_finally: True if steps ran in the earlier run that this one resumes, so that the
+            ``finally`` steps are pending before any step runs.
         needed: The runs of the recipes that must have passed before.
-        stopper: Name of the step whose failure lets no other step of the recipe run.
+        stopper: The name of the step whose failure has stopped the recipe, or None.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class RecipeRun:
 
     @property
     def reported(self) -> Recipe:
-        """The recipe as reports show it; its vars are evaluated when this is first asked for.
+        """The recipe as reports show it; its vars are evaluated on first use.
 
-        That is never while pytest collects: `run.port` makes a file in the folder of the run.
+        It is not used during collection, because `run.port` creates a file in the run folder.
         """
         if self._reported is None:
             found = self.recipe
@@ -86,22 +86,21 @@ class RecipeRun:
         return self._reported
 
     def known(self, name: str) -> StepResult | None:
-        """Return what became of a step, None where that is not known yet."""
+        """Return the result of a step, or None if it has none yet."""
         return self.results.get(name)
 
     def blocker(self, step: Step, needs: Iterable[str] | None = None) -> str | None:
-        """Return the name of the step, or of the recipe, that keeps a step from running, or None.
+        """Return the name of the step or recipe that blocks a step, or None.
 
-        A step that is itself blocked passes on the name of its own blocker, so that
-        everybody names the cause.
+        A blocked step passes on the name of its own blocker, so that all dependants name the cause.
 
         Args:
             step: The step.
-            needs: The needs that count, where these are not all of the step's.
+            needs: The needs that count; None counts all needs of the step.
         """
         if not self.begun and not step.is_final and (recipe := self._unmet_recipe()):
             return recipe
-        if self.services.missing(step) and not self._is_stopped(step):  # it fails, and says so
+        if self.services.missing(step) and not self._is_stopped(step):  # it runs and fails
             return None
         for need in step.needs if needs is None else needs:
             result = self.results.get(need)
@@ -112,7 +111,7 @@ class RecipeRun:
         return self.stopper if self._is_stopped(step) else None
 
     def _unmet_recipe(self) -> str | None:
-        """Return the name of a recipe that must have passed before and did not."""
+        """Return the name of a needed recipe that has failed, or None."""
         for run in self.needed:
             cause = run._unmet_recipe()  # noqa: SLF001  # of the same class
             if cause or run._has_failed():  # noqa: SLF001
@@ -120,7 +119,7 @@ class RecipeRun:
         return None
 
     def _has_failed(self) -> bool:
-        """Tell whether a step failed, or is blocked by one, other than expected."""
+        """Return True if a step failed unexpectedly, or is blocked by such a step."""
         steps = {step.name: step for step in (*self.recipe.steps, *self.recipe.final)}
         expected = {
             name
@@ -136,12 +135,12 @@ class RecipeRun:
     def result(
         self, step: Step, fixtures: Mapping[str, object] | None = None, *, again: bool = False
     ) -> StepResult:
-        """Return what became of a step; run it where that is not known yet.
+        """Return the result of a step; run the step if it has none yet.
 
         Args:
             step: A step of this recipe.
             fixtures: Values for the step's fixtures, by name.
-            again: Run it even though there is a result (a rerun).
+            again: Run the step even if it has a result (a rerun).
         """
         if step.name in self.results:
             if not again:
@@ -151,50 +150,50 @@ class RecipeRun:
         return self.results[step.name]
 
     def start_early(self) -> None:
-        """Start further lanes that the run will need at once; here steps run one by one."""
+        """Start the lanes that the first steps need; a sequential run starts none."""
 
     def over(self) -> list[StepResult]:
-        """End what goes on and let go what is held: nobody runs a step of it any more.
+        """End the services and release the locks, after the last step of the run.
 
         Returns:
             The results of the services, now that they are complete.
         """
         try:
-            told = self.services.over(self.results)
+            results = self.services.over(self.results)
         finally:
             self.locks.release()
-        for result in told:
+        for result in results:
             self._keep(self.recipe.step(result.step), result)
-        return told
+        return results
 
     def shorten(self, step: Step) -> None:
-        """Keep of a step what other steps may ask for alone: all else of it is told.
+        """Reduce a reported result to the fields that other steps may use, to save memory.
 
-        A service goes on, and its result is completed at its end.
+        The result of a service stays whole, because it is completed when the service ends.
         """
         known = self.results.get(step.name)
         if known is not None and not step.background:
             self.results[step.name] = gist(known)
 
     def let_go(self) -> None:
-        """Keep of all steps how they ended alone: the run is over, and nobody asks for more."""
+        """Reduce all results to their outcomes, after the end of the run."""
         for name, known in self.results.items():
             self.results[name] = msgspec.structs.replace(gist(known), ended=None)
 
     def tell_heard(self, name: str) -> None:
-        """Let happen here what a service has logged and warned of since it was ready."""
+        """Pass on the log records and warnings of a service since it was ready."""
         for event in self.services.heard.pop(name, ()):
             self.env.hear(event)
 
     def _keep(self, step: Step, result: StepResult) -> None:
-        """Keep what became of a step, and tell of it."""
+        """Store the result of a step, and send it to the follower."""
         known = self.results.get(step.name)
         result = self.results[step.name] = self._kept(step, result)
         if self.env.follow and result != known:
             self.env.follow(Finished(step, result))
 
     def _kept(self, step: Step, result: StepResult) -> StepResult:
-        """Let the result of a step be kept elsewhere; where it cannot be, the step fails."""
+        """Have the result recorded by `env.keep`; return it, or a failure if that raises."""
         if self.env.keep is not None:
             try:
                 self.env.keep(Finished(step, result))
@@ -203,7 +202,7 @@ class RecipeRun:
         return result
 
     def _forget(self, step: Step) -> None:
-        """Let a step run again; it has a result, and nothing of it runs now."""
+        """Remove the result of a step that has ended, so that it can run again."""
         self.services.ended(step.name)
         del self.results[step.name]
         if self.stopper == step.name:
@@ -212,8 +211,8 @@ class RecipeRun:
     def _is_stopped(self, step: Step) -> bool:
         return self.stopper not in (None, step.name) and not step.is_final
 
-    def _heed(self, step: Step, result: StepResult) -> bool:
-        """Take note of a failure; tell whether it is the one that stops the recipe."""
+    def _note_failure(self, step: Step, result: StepResult) -> bool:
+        """Record a failure that stops the recipe; return True if this is the first such one."""
         stops = self.recipe.stop_on_failure and not step.is_final and not result.meets
         if not stops or self.stopper is not None or result.failure is None:
             return False
@@ -229,17 +228,17 @@ class RecipeRun:
         return bool(step.xfail) or isinstance(raised, self.env.expected)
 
     def _run(self, step: Step, fixtures: Mapping[str, object]) -> None:
-        """Run a step to its end and keep its result, also where the run itself is ended."""
+        """Run a step to its end and store its result, even if the run is interrupted."""
         tries = RetryLoop(step, self.context, self.env, fixtures, self.scope)
         started, waited = time.time(), 0.0
         try:
             result = tries.prepare()
             while result is None and tries.wait():
-                with self.locks.of(tries.step) as grip:
-                    assert grip is not None  # noqa: S101  # nobody stops a wait here
-                    waited += grip.waited
+                with self.locks.of(tries.step) as held:
+                    assert held is not None  # noqa: S101  # no event stops this wait
+                    waited += held.waited
                     self._begin()
-                    result = tries.run(grip.files)
+                    result = tries.run(held.files)
         except (LockError, ExpressionError, JournalError) as error:
             result = self._unlocked(step, error)
         except BaseException as end:
@@ -250,11 +249,11 @@ class RecipeRun:
             result = failed(step, lack)
         finally:
             if result is not None:
-                self._heed(step, result)
+                self._note_failure(step, result)
                 self._keep(step, msgspec.structs.replace(result, waited=waited))
 
     def _begin(self) -> None:
-        """Take note that a step runs: from now on there may be something to clean up."""
+        """Record that a step runs: from now on the ``finally`` steps are pending."""
         if not self.begun and self.env.logs is not None:
             self.env.logs.mkdir(parents=True, exist_ok=True)
         self.begun = True
@@ -270,7 +269,7 @@ class RecipeRun:
         return failed(step, Failure(kind="exception", reason=str(error), place=place))
 
     def block(self, step: Step, blocker: str) -> StepResult:
-        """Keep and return the result of a step that may not run."""
+        """Store and return the result of a blocked step."""
         is_recipe = blocker not in (other.name for other in self.recipe.steps + self.recipe.final)
         result = StepResult(
             step=step.name,
@@ -282,17 +281,17 @@ class RecipeRun:
         return result
 
     def note(self, step: Step, outcome: str, reason: str) -> StepResult:
-        """Keep the result of a step whose body never ran: its setup failed or skipped it."""
+        """Store and return the result of a step whose setup failed or skipped it."""
         result = (
             failed(step, Failure(kind="exception", reason=reason))
             if outcome == "failed"
             else StepResult(step=step.name, outcome="skipped", reason=reason)
         )
-        self._heed(step, result)
+        self._note_failure(step, result)
         self._keep(step, result)
         return result
 
 
 def cause_of(end: BaseException) -> str:
-    """Return in a few words who or what ended a run."""
+    """Return the cause that ended a run, in a few words."""
     return str(end) or ("Ctrl-C" if isinstance(end, KeyboardInterrupt) else type(end).__name__)

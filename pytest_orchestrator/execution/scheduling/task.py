@@ -18,40 +18,40 @@ from pytest_orchestrator.recipe.model.step import Step
 
 
 class SlotLease(Slot):
-    """The slot that a step has at the moment."""
+    """The worker slot that a task holds at the moment, or none."""
 
     def __init__(self) -> None:
         self._slot: Slot | None = None
         self._others: list[Slot] = []
 
     def take(self, slot: Slot) -> None:
-        """Use a slot from now on."""
+        """Acquire a slot."""
         self._slot = slot
         self.shell, self.python, self.links = slot.shell, slot.python, slot.links
         self.runner, self.away = slot.runner, None
 
     @property
-    def is_taken(self) -> bool:
-        """Tell whether there is a slot."""
+    def is_held(self) -> bool:
+        """True if the task holds a slot."""
         return self._slot is not None
 
     def leave(self) -> list[Slot]:
-        """Return the slot, if there is one."""
+        """Release the slot; return it in a list, which is empty if none was held."""
         slot, self._slot = self._slot, None
         return [] if slot is None else [slot]
 
     def another(self) -> Slot:
-        """Return one more slot; until it is let go, what runs there ends with the rest."""
+        """Return a new slot; `end` ends its programs too until `let_go` detaches it."""
         assert self._slot is not None  # noqa: S101
         self._others.append(self._slot.another())
         return self._others[-1]
 
     def let_go(self, other: Slot) -> None:
-        """Take note that what runs in another slot goes on by itself."""
+        """Detach a slot of `another`, whose service continues."""
         self._others.remove(other)
 
     def end(self, *, at_once: bool, late: bool) -> None:
-        """Have ended what runs there; a lane that does not hear is ended itself."""
+        """Cancel the programs in the slots; if ``late``, kill the lanes that have not obeyed."""
         if self.away is not None:
             self.away.cancel(at_once=at_once, late=late)
         for slot in (self, *self._others) if self._slot is not None else ():
@@ -62,19 +62,19 @@ class SlotLease(Slot):
 
 
 class Task:
-    """A step that runs, ran, or is about to.
+    """The execution of one step in a parallel run: queued, running or ended.
 
     Attributes:
         step: The step.
-        tries: Its tries.
-        seat: Where it runs.
-        heard: Log records and warnings of it, for the one who takes its result.
-        result: What became of it.
-        cut: It was to be ended when its try ended.
-        timer: Starts its next try.
-        begun: Start of its first try, seconds since the epoch.
-        runs: A try of it runs now.
-        waited: Seconds that it waited for locks, those that steps beside it had among them.
+        tries: Its retry loop.
+        seat: The lease of its slot.
+        heard: Its log records and warnings, which are passed on when its result is requested.
+        result: Its result; None until it has ended.
+        cut: True if it had to be interrupted by the time its attempt ended.
+        timer: The timer that starts its next attempt.
+        begun: The start of its first attempt, in seconds since the epoch.
+        runs: True while an attempt is running.
+        waited: Seconds that it waited for locks, including those of other steps of the recipe.
     """
 
     def __init__(self, step: Step, context: Context, env: Environment, scope: Scope) -> None:
@@ -92,7 +92,7 @@ class Task:
         self._missed: float | None = None
 
     def collides(self, running: Iterable["Task"]) -> bool:
-        """Tell whether another step runs, or waits for its locks, that shares one with this."""
+        """Return True if this step shares a lock with one that runs or waits for its locks."""
         mine = self.tries.step.locks
         return bool(mine) and any(
             not other.timer
@@ -102,45 +102,45 @@ class Task:
         )
 
     def miss_turn(self) -> None:
-        """Let others go first, since a step that runs has a lock of this one."""
+        """Record that other steps go first, because one that runs has a lock of this step."""
         self._missed = self._missed or time.monotonic()
 
     def begin_turn(self) -> None:
-        """Run next."""
+        """Record that this step runs next, and count its wait as a wait for a lock."""
         if self._missed is not None:
             self.waited += time.monotonic() - self._missed
             self._missed = None
 
     def wait(self, then: Callable[["Task"], None]) -> bool:
-        """Have something called when the next try may begin; False where that needs `rest`."""
+        """Call ``then`` after the retry delay; return False if no timer thread can start."""
         delay = max(0.0, self.tries.not_before - time.monotonic())
         self.timer = threading.Timer(delay, then, (self,))
         self.timer.daemon = True
         try:
             self.timer.start()
-        except RuntimeError:  # there is no thread to be had
+        except RuntimeError:  # the limit of threads is reached
             return False
         return True
 
     def rest(self) -> bool:
-        """Wait in this thread for the next try; tell whether it may still begin."""
+        """Wait for the retry delay in this thread; return True if the attempt may begin."""
         timer = self.timer
         return timer is not None and not timer.finished.wait(timer.interval)
 
     @property
     def is_known(self) -> bool:
-        """Tell whether something became of it already: it began, or did not even have to."""
+        """True if it has begun, or has a result without having run."""
         return self.begun is not None or self.result is not None
 
     def stop_waiting(self) -> bool:
-        """Let no further try begin; tell whether it waited for one."""
+        """Cancel the wait for the next attempt; return True if it was waiting."""
         timer, self.timer = self.timer, None
         if timer is not None:
             timer.cancel()
         return timer is not None
 
     def cut_off(self, cause: str) -> StepResult:
-        """Return what became of it where the run was ended; it may have ended before."""
+        """Return the result after a cancellation; the step may have ended before."""
         begun = self.begun or time.time()
         if self.result is None:
             return self.tries.interrupted(begun, cause)
@@ -152,21 +152,21 @@ class Task:
         return msgspec.structs.replace(self.result, failure=failure)
 
 
-_PATIENCE = 4.0  # seconds; a lane that hears ends what it runs within two
+_PATIENCE = 4.0  # seconds; a lane ends its program within two
 _FIRST, _LONGEST = 0.01, 0.2
 
 
 def cancel_all(
-    running: Callable[[], Collection[Task]], bell: MainThreadQueue
+    running: Callable[[], Collection[Task]], main_queue: MainThreadQueue
 ) -> BaseException | None:
-    """Have everything ended that runs.
+    """End tasks, with escalation: TERM, KILL after a second Ctrl-C, then the lanes.
 
     Args:
-        running: Returns what still runs of that; whoever runs it rings at its end.
-        bell: Tells of each end.
+        running: Returns the tasks that are still running; each wakes the queue at its end.
+        main_queue: The queue on which this thread waits.
 
     Returns:
-        What Ctrl-C raised meanwhile; from then on all of it was ended at once.
+        The KeyboardInterrupt of a Ctrl-C meanwhile, after which the tasks were killed; or None.
     """
     interrupt: BaseException | None = None
     begun, pause = time.monotonic(), _FIRST
@@ -175,7 +175,7 @@ def cancel_all(
             late = time.monotonic() - begun > _PATIENCE
             for job in jobs:
                 job.seat.end(at_once=interrupt is not None, late=late)
-            bell.wait(pause)
+            main_queue.wait(pause)
             pause = min(2 * pause, _LONGEST)
         except KeyboardInterrupt as again:
             interrupt = again

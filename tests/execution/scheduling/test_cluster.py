@@ -59,7 +59,7 @@ def test_a_scheduler_file_is_read_once_and_kept_as_a_path(tmp_path: Path) -> Non
         (
             "lab/s.json",
             (
-                f"'lab/s.json' is no address, and there is no such file; {_SUCH}. "
+                f"'lab/s.json' is no address, and no such file exists; {_SUCH}. "
                 "A file is written by: dask scheduler --scheduler-file lab/s.json"
             ),
         ),

@@ -121,7 +121,7 @@ def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., ParallelRun
         if isinstance(what, Finished) and not what.step.is_final:
             seen.append("begins")
             if threading.current_thread() is not threading.main_thread():
-                bell.ring()  # as any other step does
+                bell.wake()  # as any other step does
                 time.sleep(0.2)
             seen.append("ends")
 
@@ -137,7 +137,7 @@ def test_what_a_failure_ends_is_known_before_it_can_be_taken(
     bell, seen = run.env.bell, list[bool]()
 
     def left() -> int:
-        bell.ring()  # as any other step does
+        bell.wake()  # as any other step does
         time.sleep(0.2)
         seen.append("a" in run.results)
         return 1
@@ -632,7 +632,7 @@ def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
 
 def _runs(run: ParallelRun, name: str) -> bool:
     job = run._jobs.get(name)  # noqa: SLF001
-    return job is not None and job.seat.is_taken
+    return job is not None and job.seat.is_held
 
 
 def test_a_lock_is_not_held_while_there_is_no_slot(

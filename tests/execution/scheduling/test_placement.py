@@ -116,7 +116,7 @@ x.yaml:14:44: step 'far' is to run on 'moon', and no worker has that name, host 
 
 def test_without_any_worker_each_step_says_so(recipe: Recipe) -> None:
     assert [one.text for one in refusals(recipe.steps[:1], [])] == [
-        "step 'plain' has no worker: there is none (dask worker)"
+        "step 'plain' has no worker: none is running (dask worker)"
     ]
 
 

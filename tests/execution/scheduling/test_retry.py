@@ -141,7 +141,7 @@ def test_the_exception_of_the_last_try_says_which_one_it_was(bench: Bench) -> No
     result = tries.run()
     assert result is not None
     assert result.failure is not None
-    assert getattr(result.failure.exception, "__notes__", None) == ["try 2 of 2"]
+    assert getattr(result.failure.exception, "__notes__", None) == ["attempt 2 of 2"]
 
 
 def test_the_wait_grows_with_each_try(bench: Bench) -> None:

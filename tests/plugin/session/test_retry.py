@@ -47,7 +47,7 @@ def test_a_traceback_says_which_try_it_is_of(project: Project, isolation: str) -
     keys = f"type: python, module: flaky, isolation: {isolation}, retry: {{attempts: 2}}"
     project.recipe("x", {"a": f"function: never, {keys}"})
     lines = project.shown(project.run(), "a").splitlines()
-    assert "E       try 2 of 2" in lines
+    assert "E       attempt 2 of 2" in lines
     assert any("ctx.increment" in line for line in lines)
 
 
