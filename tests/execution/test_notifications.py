@@ -1,4 +1,4 @@
-"""The bell: what other threads leave to the thread that made it."""
+"""Callback queue of the main thread: other threads post callbacks, it runs them."""
 
 import threading
 
@@ -7,13 +7,13 @@ import pytest
 from pytest_orchestrator.execution.notifications import MainThreadQueue
 
 
-def elsewhere(act: object, *given: object) -> None:
-    thread = threading.Thread(target=act, args=given)  # type: ignore[arg-type]
+def in_another_thread(act: object, *args: object) -> None:
+    thread = threading.Thread(target=act, args=args)  # type: ignore[arg-type]
     thread.start()
     thread.join()
 
 
-def test_what_is_relayed_at_home_is_done_at_once() -> None:
+def test_a_call_in_the_queues_own_thread_runs_at_once() -> None:
     done: list[int] = []
 
     MainThreadQueue().relayed(done.append)(1)
@@ -21,42 +21,42 @@ def test_what_is_relayed_at_home_is_done_at_once() -> None:
     assert done == [1]
 
 
-def test_what_another_thread_relays_is_done_by_who_waits() -> None:
-    bell, done = MainThreadQueue(), list[int]()
-    elsewhere(bell.relayed(done.append), 1)
+def test_a_call_of_another_thread_runs_in_wait() -> None:
+    main_queue, done = MainThreadQueue(), list[int]()
+    in_another_thread(main_queue.relayed(done.append), 1)
     assert done == []
 
-    bell.wait()
+    main_queue.wait()
 
     assert done == [1]
 
 
-def test_all_is_done_in_the_order_in_which_it_was_relayed() -> None:
-    bell, done = MainThreadQueue(), list[int]()
-    act = bell.relayed(done.append)
-    elsewhere(act, 1)
-    bell.wake()
-    elsewhere(act, 2)
+def test_posted_callbacks_run_in_their_order() -> None:
+    main_queue, done = MainThreadQueue(), list[int]()
+    act = main_queue.relayed(done.append)
+    in_another_thread(act, 1)
+    main_queue.wake()
+    in_another_thread(act, 2)
 
     act(3)
 
     assert done == [1, 2, 3]
 
 
-def test_a_ring_wakes_and_does_nothing() -> None:
-    bell = MainThreadQueue()
-    elsewhere(bell.wake)
+def test_wake_ends_a_wait_without_a_callback() -> None:
+    main_queue = MainThreadQueue()
+    in_another_thread(main_queue.wake)
 
-    bell.wait()
-    bell.wait(0.0)
+    main_queue.wait()
+    main_queue.wait(0.0)
 
 
-def test_what_is_raised_on_behalf_of_others_is_raised_here() -> None:
+def test_an_exception_of_a_posted_callback_is_raised_by_wait() -> None:
     def act(_: int) -> None:
         raise KeyboardInterrupt
 
-    bell = MainThreadQueue()
-    elsewhere(bell.relayed(act), 1)
+    main_queue = MainThreadQueue()
+    in_another_thread(main_queue.relayed(act), 1)
 
     with pytest.raises(KeyboardInterrupt):
-        bell.wait()
+        main_queue.wait()

@@ -1,4 +1,4 @@
-"""One step: its body, then its criteria, then one value that says what became of it."""
+"""One attempt of a step: its step code, then its criteria, then its StepResult."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.execution.conftest import Bench
 
 
-def test_a_good_step_passes_and_its_writes_are_told(bench: Bench) -> None:
+def test_a_passed_step_reports_its_changes_of_the_context(bench: Bench) -> None:
     before = time.time()
     step = bench.python_step(
         """
@@ -46,7 +46,7 @@ def test_a_good_step_passes_and_its_writes_are_told(bench: Bench) -> None:
     assert before <= result.started <= time.time()
 
 
-def test_criteria_that_do_not_hold_fail_it_at_the_first(bench: Bench) -> None:
+def test_unmet_criteria_fail_the_step_with_the_first_as_the_reason(bench: Bench) -> None:
     step = bench.python_step(
         "def step(): return {'status': 'ok'}\n",
         success={"files_exist": ["recipes", "a", "b"]},
@@ -61,7 +61,7 @@ def test_criteria_that_do_not_hold_fail_it_at_the_first(bench: Bench) -> None:
     assert [one.wanted for one in result.unmet] == ["a", "b"]
 
 
-def test_criteria_are_not_asked_where_the_body_failed(bench: Bench) -> None:
+def test_criteria_are_not_checked_if_the_step_code_failed(bench: Bench) -> None:
     step = bench.shell_step("exit 3", parse="text", success={"files_exist": ["a"]})
     result = bench.result(step)
     assert (result.outcome, result.verdicts) == ("failed", ())
@@ -69,14 +69,14 @@ def test_criteria_are_not_asked_where_the_body_failed(bench: Bench) -> None:
     assert result.failure.kind == "exit_code"
 
 
-def test_the_exit_code_stands_before_the_other_criteria(bench: Bench) -> None:
+def test_the_exit_code_is_the_first_criterion(bench: Bench) -> None:
     success = {"files_exist": ["recipes"], "exit_code": 3}
     result = bench.result(bench.shell_step("exit 3", parse="text", success=success))
     assert result.outcome == "passed"
     assert [one.name for one in result.verdicts] == ["exit_code", "files_exist"]
 
 
-def test_the_other_criteria_are_told_beside_an_exit_code_that_is_not_wanted(bench: Bench) -> None:
+def test_other_criteria_are_reported_besides_an_unexpected_exit_code(bench: Bench) -> None:
     success = {"exit_code": 0, "files_exist": ["a", "recipes"], "assert": ["exit_code == 3"]}
     result = bench.result(bench.shell_step("exit 3", parse="text", success=success))
     assert result.failure is not None
@@ -92,7 +92,9 @@ def test_the_other_criteria_are_told_beside_an_exit_code_that_is_not_wanted(benc
     ]
 
 
-def test_what_has_no_value_then_is_left_out(bench: Bench) -> None:
+def test_a_criterion_without_a_value_is_left_out_after_an_unexpected_exit_code(
+    bench: Bench,
+) -> None:
     success = {"exit_code": 0, "assert": ["result.v == 3"]}
     result = bench.result(bench.shell_step("exit 3", success=success))
     assert result.failure is not None
@@ -100,7 +102,7 @@ def test_what_has_no_value_then_is_left_out(bench: Bench) -> None:
     assert [one.name for one in result.verdicts] == ["exit_code"]
 
 
-def test_a_step_that_skips_itself_meets_what_needs_it(bench: Bench) -> None:
+def test_dependants_of_a_step_that_skips_itself_may_run(bench: Bench) -> None:
     step = bench.shell_step(
         """echo '{"status": "skip", "reason": "no PSU"}'""", success={"files_exist": ["a"]}
     )
@@ -109,25 +111,25 @@ def test_a_step_that_skips_itself_meets_what_needs_it(bench: Bench) -> None:
     assert (result.failure, result.verdicts) == (None, ())
 
 
-def test_a_criterion_sees_what_the_step_wrote(bench: Bench) -> None:
+def test_a_criterion_sees_a_file_that_the_step_wrote(bench: Bench) -> None:
     step = bench.shell_step("touch made", parse="text", success={"files_exist": ["made"]})
     assert bench.result(step).outcome == "passed"
 
 
-def test_a_type_that_nobody_knows_is_an_error_of_ours(bench: Bench) -> None:
+def test_an_unknown_step_type_raises_type_error(bench: Bench) -> None:
     bench.shell_step("true")
     with pytest.raises(TypeError, match="no body is known for Step"):
         bench.result(Step(name="s"))
 
 
-def test_a_result_is_never_written_to_again(bench: Bench) -> None:
+def test_a_result_is_frozen(bench: Bench) -> None:
     result = bench.result(bench.shell_step("true", parse="text"))
     with pytest.raises(AttributeError):
         result.outcome = "failed"  # type: ignore[misc]
     assert msgspec.structs.replace(result, outcome="failed") != result
 
 
-def test_a_lane_that_is_late_is_a_timeout_and_all_of_it_is_ended(bench: Bench) -> None:
+def test_a_stuck_lane_is_a_timeout_and_its_process_tree_is_ended(bench: Bench) -> None:
     token = new_token()
     script = f"trap '' TERM; setsid sleep {token} & kill -STOP $PPID; sleep {token}"
     result = bench.result(bench.shell_step(["sh", "-c", script], timeout="100ms"))

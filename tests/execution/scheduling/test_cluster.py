@@ -1,4 +1,4 @@
-"""Where Dask is, as a person says it."""
+"""Addresses of Dask schedulers, as users write them."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ _NUMBER = "is no number of workers; write local:2, at most local:1000"
         ("tcp://[::1]:65535", "tcp://[::1]:65535"),
     ],
 )
-def test_an_address_is_one(text: str, address: str, tmp_path: Path) -> None:
+def test_an_address_is_parsed(text: str, address: str, tmp_path: Path) -> None:
     found = parsed(text, tmp_path)
 
     assert found == Scheduler(address=address)
     assert str(found) == address
 
 
-def test_workers_of_this_machine_have_a_number(tmp_path: Path) -> None:
+def test_local_names_a_number_of_workers(tmp_path: Path) -> None:
     assert parsed("local:2", tmp_path) == Scheduler(workers=2)
     assert str(parsed("local:1000", tmp_path)) == "local:1000"
 
 
-def test_a_scheduler_file_is_read_once_and_kept_as_a_path(tmp_path: Path) -> None:
+def test_a_scheduler_file_is_checked_and_kept_as_a_path(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
     file.write_text('{"type": "Scheduler", "address": "tcp://10.0.0.1:8786"}')
 
@@ -41,7 +41,7 @@ def test_a_scheduler_file_is_read_once_and_kept_as_a_path(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("", f"'' {_NONE}"),
         ("http://bench-1:8786", f"'http://bench-1:8786' {_NONE}"),
@@ -73,8 +73,8 @@ def test_a_scheduler_file_is_read_once_and_kept_as_a_path(tmp_path: Path) -> Non
         ("folder", "'folder' cannot be read: Is a directory"),
     ],
 )
-def test_what_names_no_scheduler_is_told_with_what_would(
-    text: str, told: str, tmp_path: Path
+def test_a_text_without_a_scheduler_raises_an_error_with_a_hint(
+    text: str, reason: str, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.json").write_text('{"id": 1}')
     (tmp_path / "folder").mkdir()
@@ -82,4 +82,4 @@ def test_what_names_no_scheduler_is_told_with_what_would(
     with pytest.raises(ValueError, match=r".") as caught:
         parsed(text, tmp_path)
 
-    assert str(caught.value) == told
+    assert str(caught.value) == reason

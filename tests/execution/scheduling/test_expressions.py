@@ -1,4 +1,4 @@
-"""Expressions in a step get their values before its body or after it, and fail it at their line."""
+"""Expressions of a step are evaluated before or after its step code; errors name their line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_value_passes_through_the_context_unchanged(bench: Bench, value: Any) 
     assert type(bench.context.get("c.d")) is type(value)
 
 
-def test_outputs_are_written_in_the_name_of_the_step(bench: Bench) -> None:
+def test_outputs_are_written_with_the_step_as_their_author(bench: Bench) -> None:
     step = bench.shell_step(
         OBJECT,
         outputs={"o.volts": "${{ result.volts }}", "o.text": "at ${{ result.list }} V"},
@@ -42,7 +42,7 @@ def test_outputs_are_written_in_the_name_of_the_step(bench: Bench) -> None:
     assert bench.context.get_history("o.volts")[0]["who"] == "s"
 
 
-def test_an_output_is_searched_in_what_was_printed(bench: Bench) -> None:
+def test_an_output_is_searched_in_the_printed_text(bench: Bench) -> None:
     step = bench.shell_step(
         "echo serial A17; echo rev 3 >&2",
         parse="text",
@@ -57,7 +57,7 @@ def test_an_output_is_searched_in_what_was_printed(bench: Bench) -> None:
     assert bench.context.to_dict() == {"o.serial": "A17", "o.rev": "rev 3", "o.none": None}
 
 
-def test_an_output_that_is_not_found_fails_the_step_and_none_is_written(bench: Bench) -> None:
+def test_an_output_without_a_match_fails_the_step_and_no_output_is_written(bench: Bench) -> None:
     step = bench.shell_step(
         "echo a",
         parse="text",
@@ -69,14 +69,14 @@ def test_an_output_that_is_not_found_fails_the_step_and_none_is_written(bench: B
     assert bench.context.keys() == []
 
 
-def test_a_step_whose_if_is_false_is_skipped_and_meets_what_others_need(bench: Bench) -> None:
+def test_a_step_whose_if_is_false_is_skipped_and_its_dependants_may_run(bench: Bench) -> None:
     result = bench.result(bench.shell_step("touch ran", parse="text", if_="1 > 2"))
 
     assert (result.outcome, result.reason, result.meets) == ("skipped", "if: 1 > 2", True)
     assert not (bench.root / "ran").exists()
 
 
-def test_an_assertion_tells_the_values_of_its_names_and_who_wrote_them(bench: Bench) -> None:
+def test_a_failed_assertion_shows_the_values_of_its_names_and_their_authors(bench: Bench) -> None:
     bench.context.set("a.b", 4, who="probe")
     step = bench.shell_step(OBJECT, success={"assert": ["ctx.a.b > result.volts"]})
     kind, reason = failure(bench.result(step))
@@ -94,19 +94,19 @@ def test_an_assertion_tells_the_values_of_its_names_and_who_wrote_them(bench: Be
         ({"success": {"assert": ["result.status.x.y"]}}, "assert: `result.status.x.y`: "),
     ],
 )
-def test_an_expression_without_a_value_fails_the_step_at_its_place(
+def test_an_expression_without_a_value_fails_the_step_at_its_position(
     bench: Bench, keys: dict[str, Any], reason: str
 ) -> None:
     result = bench.result(bench.shell_step("true", parse="text", **keys))
 
-    kind, told = failure(result)
+    kind, message = failure(result)
     assert kind == "validation"
-    assert told.startswith(reason)
+    assert message.startswith(reason)
     assert result.failure is not None
     assert result.failure.place is not None
 
 
-def test_an_assertion_that_errs_hides_no_other(bench: Bench) -> None:
+def test_an_assertion_with_an_error_does_not_hide_the_others(bench: Bench) -> None:
     success = {"assert": ["1 == 2", "1 / 0", "2 == 2"], "files_exist": ["${{ ctx.nope }}", "out"]}
     result = bench.result(bench.shell_step("true", parse="text", success=success))
 
@@ -136,7 +136,7 @@ def test_an_assertion_that_errs_hides_no_other(bench: Bench) -> None:
         "cat <<END | head -c -1\n${{ vars.x }}\nEND",
     ],
 )
-def test_no_value_is_read_as_shell_code(bench: Bench, cmd: str, value: str) -> None:
+def test_a_value_is_never_executed_as_shell_code(bench: Bench, cmd: str, value: str) -> None:
     bench.context.set("x", value)
     result = bench.result(bench.shell_step(cmd.replace("vars.x", "ctx.x"), parse="text"))
 
@@ -146,7 +146,7 @@ def test_no_value_is_read_as_shell_code(bench: Bench, cmd: str, value: str) -> N
     assert not (bench.root / "hacked").exists()
 
 
-def test_a_try_fails_until_it_is_told_to_be_good(bench: Bench) -> None:
+def test_an_attempt_fails_as_long_as_until_is_false(bench: Bench) -> None:
     step = bench.shell_step(
         """echo x >> n; printf '{"status": "ok", "n": %s}' $(wc -l < n)""",
         retry={"attempts": 6, "until": "result.n >= 3"},
@@ -163,7 +163,7 @@ def test_a_try_fails_until_it_is_told_to_be_good(bench: Bench) -> None:
     )
 
 
-def test_a_step_is_tried_no_more_once_it_is_to_be_aborted(bench: Bench) -> None:
+def test_a_step_is_not_retried_if_abort_if_is_true(bench: Bench) -> None:
     step = bench.shell_step(
         "exit 7",
         parse="text",
@@ -180,7 +180,7 @@ def test_a_step_is_tried_no_more_once_it_is_to_be_aborted(bench: Bench) -> None:
 LONG = "printf 'first\\r\\n\\377\\033[1m'; seq 20000; echo middle 42; seq 20000; echo last"
 
 
-def test_expressions_see_all_that_was_printed_as_it_is(bench: Bench) -> None:
+def test_expressions_see_the_whole_output_unchanged(bench: Bench) -> None:
     asserts = [
         "'middle 42' in stdout",
         "stdout.startswith('first\\r\\n\ufffd\\x1b[1m1\\n2\\n')",
@@ -193,7 +193,7 @@ def test_expressions_see_all_that_was_printed_as_it_is(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("logs", [True, False])
-def test_outputs_are_searched_in_all_that_was_printed(bench: Bench, logs: bool) -> None:
+def test_outputs_are_searched_in_the_whole_output(bench: Bench, logs: bool) -> None:
     if not logs:
         bench.surroundings(logs=None)
     outputs = {
@@ -212,7 +212,7 @@ def test_outputs_are_searched_in_all_that_was_printed(bench: Bench, logs: bool) 
     }
 
 
-def test_what_was_not_kept_is_no_text_for_an_expression(bench: Bench) -> None:
+def test_an_expression_cannot_read_output_that_was_not_kept(bench: Bench) -> None:
     bench.surroundings(logs=None)
     step = bench.shell_step(LONG, parse="text", success={"assert": ["'middle' in stdout"]})
     failure = bench.result(step).failure
@@ -224,7 +224,7 @@ def test_what_was_not_kept_is_no_text_for_an_expression(bench: Bench) -> None:
     )
 
 
-def test_an_output_that_is_too_large_is_read_by_no_expression(bench: Bench) -> None:
+def test_an_expression_cannot_read_output_above_the_limit(bench: Bench) -> None:
     bench.surroundings(capacity=1 << 20)
     cmd = "head -c 1048577 /dev/zero; echo end"
     search = {"end": {"from": "stdout", "regex": "end$"}}
@@ -240,7 +240,7 @@ def test_an_output_that_is_too_large_is_read_by_no_expression(bench: Bench) -> N
     )
 
 
-def test_what_is_secret_is_read_as_it_is(bench: Bench) -> None:
+def test_expressions_and_outputs_read_secrets_unmasked(bench: Bench) -> None:
     bench.env.secrets.add("sesame-open")
     cmd = "seq 20000; echo key sesame-open.; seq 20000"
     keys = {
@@ -255,25 +255,23 @@ def test_what_is_secret_is_read_as_it_is(bench: Bench) -> None:
 
 
 def wanted(bench: Bench, success: dict[str, Any], cmd: str = "echo ERROR; touch x") -> list[Any]:
-    """Return what became of each criterion of a step: its name, its value, what is told of it."""
+    """Return each criterion of a step: its name, its value, its reason if unmet, and errs."""
     bench.context.set("bad", ["ERROR", "FATAL"])
     result = bench.result(bench.shell_step(cmd, parse="text", success=success))
     return [(one.name, one.wanted, one.unmet, one.errs) for one in result.verdicts]
 
 
 @pytest.mark.parametrize("name", ["stdout_not_contains", "stderr_not_contains"])
-def test_each_text_of_a_list_that_an_expression_gives_is_a_criterion(
-    bench: Bench, name: str
-) -> None:
+def test_each_item_of_a_list_from_an_expression_is_a_criterion(bench: Bench, name: str) -> None:
     stream = name.partition("_")[0]
     found = wanted(bench, {name: "${{ ctx.bad }}"}, "echo ERROR; echo ERROR >&2")
 
-    told = f"'ERROR' is in line 1 of {stream}"
-    assert found == [(name, "ERROR", told, False), (name, "FATAL", None, False)]
+    reason = f"'ERROR' is in line 1 of {stream}"
+    assert found == [(name, "ERROR", reason, False), (name, "FATAL", None, False)]
 
 
 @pytest.mark.parametrize(
-    ("success", "told"),
+    ("success", "reasons"),
     [
         ({"files_absent": "${{ ['x', 'y'] }}"}, ["x is there", None]),
         ({"files_exist": "${{ ['x', 'y'] }}"}, [None, "y is not there"]),
@@ -293,17 +291,17 @@ def test_each_text_of_a_list_that_an_expression_gives_is_a_criterion(
         ({"leftover_processes": "${{ 0 }}"}, [None]),
     ],
 )
-def test_a_list_of_an_expression_is_checked_item_by_item(
-    bench: Bench, success: dict[str, Any], told: list[str | None]
+def test_a_list_from_an_expression_is_checked_item_by_item(
+    bench: Bench, success: dict[str, Any], reasons: list[str | None]
 ) -> None:
-    assert [unmet for _, _, unmet, _ in wanted(bench, success)] == told
+    assert [unmet for _, _, unmet, _ in wanted(bench, success)] == reasons
 
 
 IN_PLACE = " (write the expression in the place of the list)"
 
 
 @pytest.mark.parametrize(
-    ("success", "told"),
+    ("success", "reason"),
     [
         (
             {"files_absent": ["a", "${{ ['x'] }}"]},
@@ -373,31 +371,31 @@ IN_PLACE = " (write the expression in the place of the list)"
         ),
     ],
 )
-def test_a_criterion_refuses_what_is_none_of_its_types_at_the_expression(
-    bench: Bench, success: dict[str, Any], told: str
+def test_a_value_of_a_wrong_type_is_reported_at_its_expression(
+    bench: Bench, success: dict[str, Any], reason: str
 ) -> None:
     step = bench.shell_step("touch x", parse="text", success=success)
     result = bench.result(step)
 
     (name,) = success
-    told = told.format(whole="should be a whole number")
-    assert failure(result) == ("validation", f"{name}: {told}")
+    reason = reason.format(whole="should be a whole number")
+    assert failure(result) == ("validation", f"{name}: {reason}")
     assert result.failure is not None
     assert result.failure.place == step.templates[0].place
 
 
 @pytest.mark.parametrize("code", ["${{ ctx.code }}", [1, "${{ 3 }}"], "${{ [3, 4] }}"])
-def test_the_exit_code_that_is_wanted_may_be_an_expression(bench: Bench, code: Any) -> None:
+def test_the_expected_exit_code_may_be_an_expression(bench: Bench, code: Any) -> None:
     bench.context.set("code", 3)
     step = bench.shell_step("exit 3", parse="text", success={"exit_code": code})
 
     assert bench.result(step).outcome == "passed"
 
 
-def test_no_body_runs_where_the_exit_code_that_is_wanted_is_none(bench: Bench) -> None:
+def test_no_step_code_runs_if_the_expected_exit_code_is_invalid(bench: Bench) -> None:
     success = {"exit_code": "${{ 'three' }}"}
     step = bench.shell_step("touch ran", parse="text", success=success)
 
-    told = "'exit_code' is 'three', should be a whole number or 'nonzero'"
-    assert failure(bench.result(step)) == ("validation", told)
+    reason = "'exit_code' is 'three', should be a whole number or 'nonzero'"
+    assert failure(bench.result(step)) == ("validation", reason)
     assert not (bench.root / "ran").exists()

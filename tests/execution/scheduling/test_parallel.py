@@ -1,4 +1,4 @@
-"""A graph that runs ahead: who runs when, what is taken when, and how all of it is ended."""
+"""Parallel run of a recipe: order, slots, requested results, locks, fail-fast, cancellation."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
-    """Return a pool of shell steps, from the commands and needs of the steps."""
-    # Steps that wait for one another in vain fail.
+    """Return a factory of parallel runs from the commands and needs of shell steps."""
+    # Steps that wait for one another in vain fail at this timeout.
     bench.surroundings(timeout=PATIENCE)
     made: list[ParallelRun] = []
     slots = [slot, *(slot.another() for _ in range(3))]
@@ -70,7 +70,7 @@ def pool(bench: Bench, slot: Slot) -> Iterator[Callable[..., ParallelRun]]:
         run.cancel("the test is over")
 
 
-def _noting(name: str, more: str = "") -> str:
+def _recording(name: str, more: str = "") -> str:
     return f"echo {name} >> ran; {more}"
 
 
@@ -82,8 +82,8 @@ def ran(run: ParallelRun) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def taken(run: ParallelRun, *names: str) -> list[str]:
-    """Take the results of steps as items do."""
+def outcomes(run: ParallelRun, *names: str) -> list[str]:
+    """Request the results of steps as pytest items do."""
     found: list[str] = []
     for name in names:
         step = run.recipe.step(name)
@@ -105,74 +105,74 @@ def failure_of(result: StepResult) -> tuple[str, str]:
     return result.failure.kind, result.failure.reason
 
 
-def test_steps_that_need_nothing_of_each_other_run_at_the_same_time(
+def test_independent_steps_run_at_the_same_time(
     pool: Callable[..., ParallelRun],
 ) -> None:
     meet = "touch {0}.met; until [ -e a.met -a -e b.met -a -e c.met ]; do sleep 0.01; done"
     run = pool(a=(meet.format("a"), ""), b=(meet.format("b"), ""), c=(meet.format("c"), ""))
-    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_result_is_kept_before_it_can_be_taken(pool: Callable[..., ParallelRun]) -> None:
+def test_a_result_is_recorded_before_it_can_be_requested(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""))
-    bell, seen = run.env.bell, list[str]()
+    main_queue, seen = run.env.bell, list[str]()
 
     def keep(what: object) -> None:
         if isinstance(what, Finished) and not what.step.is_final:
             seen.append("begins")
             if threading.current_thread() is not threading.main_thread():
-                bell.wake()  # as any other step does
+                main_queue.wake()  # as the end of another step does
                 time.sleep(0.2)
             seen.append("ends")
 
     run.env = msgspec.structs.replace(run.env, keep=keep)
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     assert seen == ["begins", "ends"] * 2
 
 
-def test_what_a_failure_ends_is_known_before_it_can_be_taken(
+def test_the_fail_fast_cutoff_is_known_before_the_failure_can_be_requested(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(a=("exit 3", ""))
-    bell, seen = run.env.bell, list[bool]()
+    main_queue, seen = run.env.bell, list[bool]()
 
     def left() -> int:
-        bell.wake()  # as any other step does
+        main_queue.wake()  # as the end of another step does
         time.sleep(0.2)
         seen.append("a" in run.results)
         return 1
 
     run.cutoff = FailFast({"a"}, left)
-    assert taken(run, "a") == ["failed"]
+    assert outcomes(run, "a") == ["failed"]
     assert seen == [False]
 
 
-def test_no_more_steps_run_than_there_are_slots(pool: Callable[..., ParallelRun]) -> None:
+def test_no_more_steps_run_at_a_time_than_slots_exist(pool: Callable[..., ParallelRun]) -> None:
     alone = "mkdir one || exit 3; sleep 0.05; rmdir one"
     run = pool(jobs=1, a=(alone, ""), b=(alone, ""), c=(alone, ""))
-    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
 
 
-def test_a_step_begins_when_all_that_it_needs_has_passed(pool: Callable[..., ParallelRun]) -> None:
+def test_a_step_begins_when_all_its_needs_have_passed(pool: Callable[..., ParallelRun]) -> None:
     run = pool(
-        a=(_noting("a", "sleep 0.1; echo a-over >> ran"), ""),
-        b=(_noting("b"), ""),
-        c=(_noting("c"), "a, b"),
+        a=(_recording("a", "sleep 0.1; echo a-over >> ran"), ""),
+        b=(_recording("b"), ""),
+        c=(_recording("c"), "a, b"),
     )
-    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     assert ran(run)[-2:] == ["a-over", "c"]
 
 
-def test_a_step_that_comes_after_others_waits_for_their_end_alone(
+def test_after_waits_for_the_end_of_a_step_whatever_its_outcome(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
-        a=(_noting("a", "sleep 0.1; echo a-over >> ran; exit 3"), ""),
-        b=(_noting("b"), "a"),
-        c_after_b=(_noting("c"), ""),
-        d_after_a=(_noting("d"), ""),
+        a=(_recording("a", "sleep 0.1; echo a-over >> ran; exit 3"), ""),
+        b=(_recording("b"), "a"),
+        c_after_b=(_recording("c"), ""),
+        d_after_a=(_recording("d"), ""),
     )
-    assert taken(run, "a", "b", "c_after_b", "d_after_a") == [
+    assert outcomes(run, "a", "b", "c_after_b", "d_after_a") == [
         "failed",
         "blocked",
         "passed",
@@ -182,13 +182,13 @@ def test_a_step_that_comes_after_others_waits_for_their_end_alone(
     assert sorted(ran(run)[2:]) == ["c", "d"]
 
 
-def test_a_step_may_need_the_one_that_it_comes_after(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(a=("true", ""), b_after_a=(_noting("b"), "a"))
-    assert taken(run, "a", "b_after_a") == ["passed", "passed"]
+def test_a_step_may_need_the_step_that_it_comes_after(pool: Callable[..., ParallelRun]) -> None:
+    run = pool(a=("true", ""), b_after_a=(_recording("b"), "a"))
+    assert outcomes(run, "a", "b_after_a") == ["passed", "passed"]
     assert ran(run) == ["b"]
 
 
-def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
+def test_a_thread_that_cannot_start_raises_in_the_waiting_thread(
     pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -199,31 +199,33 @@ def test_a_thread_that_cannot_start_is_told_to_the_one_that_waits(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refused)
-    run = pool(a=("true", ""), b=(_noting("b"), "a"))
+    run = pool(a=("true", ""), b=(_recording("b"), "a"))
     with pytest.raises(RuntimeError, match="the interpreter ends"):
-        taken(run, "a")
+        outcomes(run, "a")
     assert run.results["a"].outcome == "passed"
 
 
 def test_the_end_of_a_blocked_step_lets_others_begin(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(a=("exit 3", ""), b=("true", "a"), c_after_b=(_noting("c"), ""))
-    assert taken(run, "a", "b") == ["failed", "blocked"]
+    run = pool(a=("exit 3", ""), b=("true", "a"), c_after_b=(_recording("c"), ""))
+    assert outcomes(run, "a", "b") == ["failed", "blocked"]
     until(lambda: ran(run) == ["c"])
 
 
-def test_others_go_on_after_a_failure_that_says_so(pool: Callable[..., ParallelRun]) -> None:
+def test_dependants_run_after_a_failure_with_continue_on_error(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(
         a_goes_on=("exit 3", ""),
         b=("until [ -e d ]; do sleep 0.01; done", ""),
         d=("touch d", "a_goes_on"),
     )
-    assert taken(run, "a_goes_on", "b", "d") == ["failed", "passed", "passed"]
+    assert outcomes(run, "a_goes_on", "b", "d") == ["failed", "passed", "passed"]
 
 
 _EVER = "echo begun >> ran; sleep 60"
 
 
-def test_a_failure_that_stops_all_ends_what_runs_beside_it(
+def test_stop_on_failure_ends_the_steps_that_are_running(
     pool: Callable[..., ParallelRun],
 ) -> None:
     wait = "until grep -q begun ran; do sleep 0.01; done; exit 3"
@@ -235,32 +237,37 @@ def test_a_failure_that_stops_all_ends_what_runs_beside_it(
         never=("echo never >> ran", ""),
         next=("echo next >> ran", "bad"),
     )
-    assert taken(run, "long", "bad", "never", "next") == ["failed", "failed", "blocked", "blocked"]
+    assert outcomes(run, "long", "bad", "never", "next") == [
+        "failed",
+        "failed",
+        "blocked",
+        "blocked",
+    ]
     kind, reason = failure_of(run.results["long"])
     assert kind == "interrupted"
     assert re.fullmatch(r"interrupted after \d+\.\d s: recipes/x.yaml::bad failed", reason)
     assert run.results["never"].blocked_by == "bad"
-    assert taken(run, "off") == ["passed"]
+    assert outcomes(run, "off") == ["passed"]
     assert ran(run) == ["begun", "off"]
 
 
-def test_what_never_began_is_blocked_by_a_failure_further_down(
+def test_a_step_that_never_began_is_blocked_by_a_failure_after_it(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
         {"slow": 1.0, "bad": 2.0},
         top="stop_on_failure: true\n",
         jobs=1,
-        slow=(_noting("slow"), ""),
+        slow=(_recording("slow"), ""),
         bad=("exit 3", ""),
     )
-    # The step that is thought to take longest has the only slot first.
+    # The step with the longest known duration gets the only slot first.
     run.result(run.recipe.step("bad"))
-    assert taken(run, "slow") == ["blocked"]
+    assert outcomes(run, "slow") == ["blocked"]
     assert ran(run) == []
 
 
-def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(
+def test_stop_on_failure_ends_waits_for_locks_and_retries(
     pool: Callable[..., ParallelRun],
 ) -> None:
     wait = "until grep -q begun ran && [ -e tried ]; do sleep 0.01; done; exit 3"
@@ -272,12 +279,12 @@ def test_a_step_that_waits_for_its_lock_or_next_try_is_stopped(
         bad=(wait, ""),
         locked=("echo locked >> ran", ""),
     )
-    assert taken(run, "locked_goes_on", "bad", "locked") == ["failed", "failed", "blocked"]
+    assert outcomes(run, "locked_goes_on", "bad", "locked") == ["failed", "failed", "blocked"]
     assert failure_of(run.results["locked_goes_on"])[0] == "interrupted"
     assert ran(run) == ["begun"]
 
 
-def test_nothing_goes_on_after_the_failure_at_which_all_ends(
+def test_no_step_after_the_fail_fast_cutoff_continues(
     bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[LockWait] = []
@@ -287,16 +294,16 @@ def test_nothing_goes_on_after_the_failure_at_which_all_ends(
         a=("until [ -e c.over -a -e retried.over ]; do sleep 0.01; done", ""),
         b=("until [ -e a.met -a -e c.met ]; do sleep 0.01; done; exit 3", ""),
         c=(_ENDS.format("c", "touch c.met"), ""),
-        retried=(_ENDS.format("retried", _noting("retried", "touch a.met")), ""),
-        d=(_noting("d"), ""),
-        locked_e=(_noting("e"), ""),
+        retried=(_ENDS.format("retried", _recording("retried", "touch a.met")), ""),
+        d=(_recording("d"), ""),
+        locked_e=(_recording("e"), ""),
         jobs=4,
     )
     held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
     run.cutoff = FailFast({"a", "b"}, lambda: 1, "that was it")
 
-    assert taken(run, "a", "b") == ["passed", "failed"]
+    assert outcomes(run, "a", "b") == ["passed", "failed"]
     run.cancel("the session is over")
 
     held.release()
@@ -307,42 +314,46 @@ def test_nothing_goes_on_after_the_failure_at_which_all_ends(
     assert reason.endswith(" s: that was it")
 
 
-def test_who_goes_on_after_that_failure_has_all_run(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(a=("exit 3", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"), jobs=1)
+def test_steps_after_the_fail_fast_cutoff_run_if_they_are_requested(
+    pool: Callable[..., ParallelRun],
+) -> None:
+    run = pool(a=("exit 3", ""), b=(_recording("b"), ""), c=(_recording("c"), "b"), jobs=1)
     run.cutoff = FailFast({"a", "b", "c"}, lambda: 1)
 
-    assert taken(run, "a") == ["failed"]
+    assert outcomes(run, "a") == ["failed"]
     assert ran(run) == []
-    assert taken(run, "b", "c") == ["passed", "passed"]
+    assert outcomes(run, "b", "c") == ["passed", "passed"]
     assert ran(run) == ["b", "c"]
 
 
-def test_a_failure_that_does_not_count_ends_nothing(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(a=("exit 3", ""), b=(_noting("b"), ""), jobs=1)
+def test_a_failure_that_does_not_count_sets_no_cutoff(pool: Callable[..., ParallelRun]) -> None:
+    run = pool(a=("exit 3", ""), b=(_recording("b"), ""), jobs=1)
     run.cutoff = FailFast({"b"}, lambda: 1)
-    taken(run, "a")
+    outcomes(run, "a")
 
     until(lambda: ran(run) == ["b"])
 
 
-def test_a_setup_that_failed_ends_what_runs(pool: Callable[..., ParallelRun]) -> None:
+def test_stop_on_failure_by_a_failed_setup_ends_the_running_steps(
+    pool: Callable[..., ParallelRun],
+) -> None:
     run = pool(
         top="stop_on_failure: true\n",
         first=("until grep -q begun ran; do sleep 0.01; done", ""),
         bad=("true", "first"),
         long=(_EVER, ""),
     )
-    assert taken(run, "first") == ["passed"]
+    assert outcomes(run, "first") == ["passed"]
     run.note(run.recipe.step("bad"), "failed", "no bench")
-    assert taken(run, "long") == ["failed"]
+    assert outcomes(run, "long") == ["failed"]
     assert failure_of(run.results["long"])[0] == "interrupted"
 
 
-def test_a_stopped_step_that_is_run_again_lets_others_run(
+def test_a_rerun_that_passes_lets_a_stopped_recipe_continue(
     bench: Bench, pool: Callable[..., ParallelRun]
 ) -> None:
     run = pool(top="stop_on_failure: true\n", bad=("test -e good", ""), next=("true", "bad"))
-    assert taken(run, "bad", "next") == ["failed", "blocked"]
+    assert outcomes(run, "bad", "next") == ["failed", "blocked"]
     bench.write("good", "")
     bad = run.recipe.step("bad")
     assert run.blocker(bad) is None
@@ -350,23 +361,23 @@ def test_a_stopped_step_that_is_run_again_lets_others_run(
     assert run.result(run.recipe.step("next"), again=True).outcome == "passed"
 
 
-def test_a_result_is_nobodys_until_it_is_taken(pool: Callable[..., ParallelRun]) -> None:
+def test_results_contains_only_requested_results(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("until [ -e b ]; do sleep 0.01; done", ""), b=("touch b", ""))
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     assert list(run.results) == ["a"]
-    assert taken(run, "b") == ["passed"]
+    assert outcomes(run, "b") == ["passed"]
 
 
-def test_all_that_need_a_failed_step_name_it_as_their_blocker(
+def test_dependants_of_a_failed_step_name_it_as_their_blocker(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
         a=("exit 3", ""),
-        b=(_noting("b"), "a"),
-        c=(_noting("c"), "b"),
-        free=(_noting("free"), ""),
+        b=(_recording("b"), "a"),
+        c=(_recording("c"), "b"),
+        free=(_recording("free"), ""),
     )
-    assert taken(run, "a", "b", "c", "free", "off") == [
+    assert outcomes(run, "a", "b", "c", "free", "off") == [
         "failed",
         "blocked",
         "blocked",
@@ -378,61 +389,61 @@ def test_all_that_need_a_failed_step_name_it_as_their_blocker(
     assert ran(run) == ["free", "off"]
 
 
-def test_a_rerun_that_passes_lets_its_dependants_run(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(a=("[ -e good ]", ""), b=(_noting("b"), "a"))
-    assert taken(run, "a") == ["failed"]
+def test_a_rerun_that_passes_unblocks_its_dependants(pool: Callable[..., ParallelRun]) -> None:
+    run = pool(a=("[ -e good ]", ""), b=(_recording("b"), "a"))
+    assert outcomes(run, "a") == ["failed"]
     (run.env.root / "good").touch()
     assert run.result(run.recipe.step("a"), again=True).outcome == "passed"
-    assert taken(run, "b") == ["passed"]
+    assert outcomes(run, "b") == ["passed"]
     assert ran(run) == ["b"]
 
 
-def test_a_step_that_was_left_out_of_the_plan_runs_only_when_asked_for(
+def test_a_step_that_is_not_planned_runs_only_on_request(
     pool: Callable[..., ParallelRun],
 ) -> None:
-    run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
+    run = pool(a=(_recording("a"), ""), b=(_recording("b"), ""))
     run.plan({"a": StepDependencies()})
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     run.settle()
     assert ran(run) == ["a"]
-    assert taken(run, "b") == ["passed"]
+    assert outcomes(run, "b") == ["passed"]
 
 
-def test_the_longest_path_goes_first(pool: Callable[..., ParallelRun]) -> None:
-    steps = {name: (_noting(name), "") for name in ("first", "short", "long", "head")}
-    steps["tail"] = (_noting("tail"), "head")
+def test_the_longest_critical_path_goes_first(pool: Callable[..., ParallelRun]) -> None:
+    steps = {name: (_recording(name), "") for name in ("first", "short", "long", "head")}
+    steps["tail"] = (_recording("tail"), "head")
     seconds = {"first": 9.0, "short": 0.1, "long": 3.0, "head": 1.0, "tail": 4.0}
     run = pool(jobs=1, seconds=seconds, **steps)
-    assert taken(run, "first", "short", "long", "head", "tail") == ["passed"] * 5
+    assert outcomes(run, "first", "short", "long", "head", "tail") == ["passed"] * 5
     assert ran(run) == ["first", "head", "tail", "long", "short"]
 
 
-def test_final_steps_begin_when_nothing_runs_any_more(pool: Callable[..., ParallelRun]) -> None:
+def test_finally_steps_begin_after_the_last_running_step(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b=("sleep 0.2; echo b >> ran", ""))
-    assert taken(run, "a", "off") == ["passed", "passed"]
+    assert outcomes(run, "a", "off") == ["passed", "passed"]
     assert ran(run) == ["b", "off"]
 
 
-def test_a_step_whose_setup_failed_holds_back_what_needs_it(
+def test_a_step_whose_setup_failed_blocks_its_dependants(
     pool: Callable[..., ParallelRun],
 ) -> None:
-    run = pool(jobs=1, a=("true", ""), b=(_noting("b"), ""), c=(_noting("c"), "b"))
+    run = pool(jobs=1, a=("true", ""), b=(_recording("b"), ""), c=(_recording("c"), "b"))
     run.note(run.recipe.step("b"), "failed", "no bench")
-    assert taken(run, "a", "c") == ["passed", "blocked"]
+    assert outcomes(run, "a", "c") == ["passed", "blocked"]
     run.settle()
     assert ran(run) == []
 
 
 def test_a_waiting_retry_holds_no_slot(pool: Callable[..., ParallelRun]) -> None:
     run = pool(jobs=1, retried=("[ -e good ]", ""), b=("touch good", ""))
-    assert taken(run, "retried", "b") == ["passed", "passed"]
+    assert outcomes(run, "retried", "b") == ["passed", "passed"]
     assert run.results["retried"].attempt == 2
 
 
-def test_output_stays_with_its_step(pool: Callable[..., ParallelRun]) -> None:
+def test_output_of_parallel_steps_is_not_mixed(pool: Callable[..., ParallelRun]) -> None:
     lines = "i=0; while [ $i -lt 9000 ]; do echo {0}; echo {0} >&2; i=$((i + 1)); done"
     run = pool(**{name: (lines.format(name * 8), "") for name in "abc"})
-    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     for name in "abc":
         for stream in ("stdout", "stderr"):
             log = run.env.log(name, stream)
@@ -440,7 +451,7 @@ def test_output_stays_with_its_step(pool: Callable[..., ParallelRun]) -> None:
             assert Path(log).read_text() == f"{name * 8}\n" * 9000
 
 
-def test_a_cancel_ends_what_runs_and_keeps_what_ended(
+def test_a_cancel_ends_running_steps_and_keeps_results(
     pool: Callable[..., ParallelRun], is_gone: Callable[[int], bool]
 ) -> None:
     sleep = "echo $$ > {0}; exec sleep 600"
@@ -451,7 +462,7 @@ def test_a_cancel_ends_what_runs_and_keeps_what_ended(
         c=("true", ""),
     )
     d = run.recipe.step("c")
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     path = run.env.root / "b"
     until(lambda: path.exists() and path.read_text() != "" and _ended(run, d.name))
     begun = time.monotonic()
@@ -467,19 +478,21 @@ def _ended(run: ParallelRun, name: str) -> bool:
     return run._jobs[name].result is not None  # noqa: SLF001
 
 
-def test_a_cancel_leaves_what_has_not_begun_as_it_was(pool: Callable[..., ParallelRun]) -> None:
-    run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_noting("c"), ""))
-    assert taken(run, "a") == ["passed"]
+def test_a_cancel_leaves_steps_that_have_not_begun_unchanged(
+    pool: Callable[..., ParallelRun],
+) -> None:
+    run = pool(jobs=1, a=("true", ""), b=("touch b; sleep 600", ""), c=(_recording("c"), ""))
+    assert outcomes(run, "a") == ["passed"]
     until((run.env.root / "b").exists)
     run.cancel("over")
     assert sorted(run.results) == ["a", "b"]
     assert ran(run) == []
-    assert taken(run, "off") == ["passed"]
+    assert outcomes(run, "off") == ["passed"]
 
 
-def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., ParallelRun]) -> None:
+def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), retried_late=("echo >> tried; exit 3", ""))
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     until(lambda: run._jobs["retried_late"].timer is not None)  # noqa: SLF001
     timer = run._jobs["retried_late"].timer  # noqa: SLF001
     run.cancel("over")
@@ -491,9 +504,7 @@ def test_a_retry_that_waits_is_cut_off_by_a_cancel(pool: Callable[..., ParallelR
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "])
-def test_a_signal_wakes_who_waits_and_ends_all_steps(
-    pool: Callable[..., ParallelRun], trap: str
-) -> None:
+def test_a_signal_ends_the_wait_and_all_steps(pool: Callable[..., ParallelRun], trap: str) -> None:
     token = new_token()
     commands = {name: f"touch {name}; sleep {token}" for name in "abc"}
     commands["b"] = trap + commands["b"]
@@ -517,39 +528,39 @@ def test_a_signal_wakes_who_waits_and_ends_all_steps(
     assert alive(token) == []
 
 
-def test_threads_are_gone_when_nothing_runs(pool: Callable[..., ParallelRun]) -> None:
+def test_worker_threads_end_after_the_last_step(pool: Callable[..., ParallelRun]) -> None:
     run = pool(a=("true", ""), b=("true", ""), c=("true", "a, b"))
-    assert taken(run, "a", "b", "c") == ["passed"] * 3
+    assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     run.settle()
     until(lambda: all("recipe step" not in one.name for one in threading.enumerate()))
     assert ran(run) == []
 
 
-def test_steps_have_the_environment_that_was_when_the_graph_began(
+def test_steps_have_the_environment_of_the_first_request(
     pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH", "early")
     run = pool(jobs=1, a=("true", ""), b=("sleep 0.1", ""), c=("echo $BENCH >> ran", ""))
-    assert taken(run, "a") == ["passed"]
+    assert outcomes(run, "a") == ["passed"]
     monkeypatch.setenv("BENCH", "late")
-    assert taken(run, "b", "c") == ["passed", "passed"]
+    assert outcomes(run, "b", "c") == ["passed", "passed"]
     assert ran(run) == ["early"]
 
 
-def test_without_a_plan_steps_run_one_by_one_when_asked_for(
+def test_steps_without_a_plan_run_one_by_one_on_request(
     pool: Callable[..., ParallelRun],
 ) -> None:
-    run = pool(a=(_noting("a"), ""), b=(_noting("b"), ""))
+    run = pool(a=(_recording("a"), ""), b=(_recording("b"), ""))
     run.one_by_one()
-    assert taken(run, "b", "a") == ["passed", "passed"]
+    assert outcomes(run, "b", "a") == ["passed", "passed"]
     assert ran(run) == ["b", "a"]
     assert not run.is_ahead
 
 
-def test_a_wait_for_a_lock_is_told_where_somebody_listens(
+def test_a_wait_for_a_lock_is_reported_in_the_main_thread(
     bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: set[tuple[str, bool]] = set()
+    waits: set[tuple[str, bool]] = set()
     held = locks.acquire(
         ["psu"], run="run-2", step="recipes/y.yaml::m", folder=str(bench.root / "locks")
     )
@@ -557,26 +568,26 @@ def test_a_wait_for_a_lock_is_told_where_somebody_listens(
     later = threading.Timer(0.2, held.release)
 
     def waiting(wait: LockWait) -> None:
-        if not told:
+        if not waits:
             later.start()
-        told.add((wait.lock, threading.current_thread() is threading.main_thread()))
+        waits.add((wait.lock, threading.current_thread() is threading.main_thread()))
 
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     bench.surroundings(waiting=waiting)
     run = pool(locked_a=("true", ""))
-    assert taken(run, "locked_a") == ["passed"]
-    assert told == {("psu", True)}
+    assert outcomes(run, "locked_a") == ["passed"]
+    assert waits == {("psu", True)}
     assert run.results["locked_a"].waited > 0.1
 
 
 @pytest.mark.parametrize("top", ["", "locks: [bench]\n"])
-def test_a_step_waits_for_the_lock_of_one_beside_it(
+def test_a_step_waits_for_the_lock_of_a_parallel_step(
     bench: Bench, pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch, top: str
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     alone = "mkdir one || exit 3; sleep 0.5; rmdir one"
     run = pool(top=top, **{f"locked_{name}": (alone, "") for name in "abc"})
-    assert taken(run, *run_names(run)) == ["passed"] * 3
+    assert outcomes(run, *run_names(run)) == ["passed"] * 3
     waited = sorted(run.results[name].waited for name in run_names(run))
     assert waited[0] < waited[1]
     assert waited[1] >= 0.1
@@ -587,7 +598,7 @@ def run_names(run: ParallelRun) -> list[str]:
     return [step.name for step in run.recipe.steps]
 
 
-def test_others_use_the_slot_of_a_step_that_waits_for_one_beside_it(
+def test_a_step_that_waits_for_a_lock_of_this_run_holds_no_slot(
     pool: Callable[..., ParallelRun],
 ) -> None:
     run = pool(
@@ -596,12 +607,12 @@ def test_others_use_the_slot_of_a_step_that_waits_for_one_beside_it(
         locked_b=("true", ""),
         b=("touch b", ""),
     )
-    assert taken(run, "locked_a", "locked_b", "b") == ["passed"] * 3
+    assert outcomes(run, "locked_a", "locked_b", "b") == ["passed"] * 3
 
 
 @pytest.fixture
 def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LockSet]:
-    """A lock that somebody else has."""
+    """A lock that another run holds."""
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     held = locks.acquire(["psu"], run="run-2", step="recipes/y.yaml::m")
     assert held is not None
@@ -609,7 +620,7 @@ def psu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[LockSet]:
         yield held
 
 
-def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
+def test_a_step_that_waits_for_a_lock_of_another_process_holds_no_slot(
     bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
 ) -> None:
     run = pool(
@@ -619,14 +630,14 @@ def test_others_use_the_slot_of_a_step_that_waits_for_another_process(
         b=("until [ -e over ]; do sleep 0.01; done", ""),
     )
 
-    def let_go() -> None:
+    def release() -> None:
         until(lambda: _runs(run, "b"))
         psu.release()
         (bench.root / "over").touch()
 
-    thread = threading.Thread(target=let_go)
+    thread = threading.Thread(target=release)
     thread.start()
-    assert taken(run, "locked_a", "locked_b", "b") == ["passed"] * 3
+    assert outcomes(run, "locked_a", "locked_b", "b") == ["passed"] * 3
     thread.join()
 
 
@@ -635,12 +646,12 @@ def _runs(run: ParallelRun, name: str) -> bool:
     return job is not None and job.seat.is_held
 
 
-def test_a_lock_is_not_held_while_there_is_no_slot(
+def test_a_step_without_a_slot_holds_no_lock(
     bench: Bench, pool: Callable[..., ParallelRun], psu: LockSet
 ) -> None:
     run = pool(jobs=1, locked_a=("true", ""), b=("until [ -e over ]; do sleep 0.01; done", ""))
 
-    def others_have_it() -> None:
+    def hold_elsewhere() -> None:
         until(lambda: _runs(run, "b"))
         psu.release()
         until(lambda: run._jobs["locked_a"] in {job for *_, job in run._ready._heap})  # noqa: SLF001
@@ -649,9 +660,9 @@ def test_a_lock_is_not_held_while_there_is_no_slot(
         assert held is not None
         held.release()
 
-    watch = threading.Thread(target=others_have_it)
+    watch = threading.Thread(target=hold_elsewhere)
     watch.start()
-    assert taken(run, "locked_a", "b") == ["passed", "passed"]
+    assert outcomes(run, "locked_a", "b") == ["passed", "passed"]
     watch.join()
 
 
@@ -671,7 +682,7 @@ def test_a_cancel_ends_waits_for_locks(
     assert sorted(run.results) == ([] if whole else ["b", "c"])
 
 
-def test_a_second_signal_gives_no_grace(
+def test_a_second_signal_kills_without_a_grace_period(
     pool: Callable[..., ParallelRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = partial(CommandRequest, grace=2 * PATIENCE)
@@ -686,7 +697,7 @@ def test_a_second_signal_gives_no_grace(
     def interrupt() -> None:
         for name in ("a", "b"):
             until((run.env.root / name).exists)
-        while len(sent) < 2 and is_waiting.is_set():  # else it would interrupt the tests
+        while len(sent) < 2 and is_waiting.is_set():  # a later signal would interrupt the tests
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
             until(lambda: "a" in _over(run))
@@ -708,7 +719,7 @@ def _over(run: ParallelRun) -> set[str]:
     return set(run._jobs) - {job.step.name for job in run._busy}  # noqa: SLF001
 
 
-def test_locks_that_expressions_name_keep_steps_apart_too(
+def test_locks_named_by_expressions_exclude_each_other(
     bench: Bench, slot: Slot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
@@ -724,12 +735,12 @@ def test_locks_that_expressions_name_keep_steps_apart_too(
         recipe, bench.context, bench.env, slots=[slot, slot.another(), slot.another()]
     )
     run.plan({step.name: StepDependencies() for step in recipe.steps})
-    assert taken(run, "s0", "s1", "s2") == ["passed"] * 3
+    assert outcomes(run, "s0", "s1", "s2") == ["passed"] * 3
     run.over()
 
 
 class _Threads:
-    """Lets a number of threads be alive, as ``ulimit -u`` does, and starts no others."""
+    """Limits the number of living threads, as ``ulimit -u`` does."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
         start, alive = threading.Thread.start, threading.active_count()
@@ -743,13 +754,13 @@ class _Threads:
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
-def test_where_threads_are_short_fewer_steps_run_at_the_same_time(
+def test_fewer_steps_run_at_a_time_if_threads_are_limited(
     pool: Callable[..., ParallelRun], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"s{number}" for number in range(12)]
-    run = pool(**{name: (_noting(name), "") for name in names}, retried=("[ -e x ] || ! >x", ""))
+    run = pool(**{name: (_recording(name), "") for name in names}, retried=("[ -e x ] || ! >x", ""))
     _Threads(monkeypatch, most)
 
-    assert taken(run, *names, "retried", "off") == ["passed"] * 14
+    assert outcomes(run, *names, "retried", "off") == ["passed"] * 14
     assert sorted(ran(run)) == sorted([*names, "off"])
     assert run.results["retried"].attempt == 2

@@ -1,4 +1,4 @@
-"""Which workers can take a step, and what is said where none can."""
+"""Placement of steps on workers, and the problems if no worker can run a step."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def recipe(tmp_path: Path) -> Recipe:
     return load(tmp_path / "x.yaml", root=tmp_path)
 
 
-def test_a_worker_takes_what_it_is_named_for_and_has_enough_of(recipe: Recipe) -> None:
+def test_a_worker_runs_steps_that_name_it_and_whose_resources_it_has(recipe: Recipe) -> None:
     found = {
         step.name: [each[-4:] for each in workers_for(step, THERE, {"psu"})]
         for step in recipe.steps
@@ -63,7 +63,7 @@ def test_a_worker_takes_what_it_is_named_for_and_has_enough_of(recipe: Recipe) -
     }
 
 
-def test_a_step_that_no_worker_takes_is_told_with_its_cure(recipe: Recipe) -> None:
+def test_a_step_that_no_worker_can_run_is_reported_with_a_hint(recipe: Recipe) -> None:
     found = refusals(recipe.steps, THERE, {"psu"})
 
     assert (
@@ -114,21 +114,21 @@ x.yaml:14:44: step 'far' is to run on 'moon', and no worker has that name, host 
     )
 
 
-def test_without_any_worker_each_step_says_so(recipe: Recipe) -> None:
+def test_a_step_without_any_worker_is_reported(recipe: Recipe) -> None:
     assert [one.text for one in refusals(recipe.steps[:1], [])] == [
         "step 'plain' has no worker: none is running (dask worker)"
     ]
 
 
-def test_a_step_of_a_used_file_is_shown_there(tmp_path: Path) -> None:
+def test_a_step_of_a_used_file_is_reported_at_its_position_there(tmp_path: Path) -> None:
     (tmp_path / "_part.yaml").write_text("steps: [{name: far, type: shell, cmd: x, host: moon}]")
     (tmp_path / "x.yaml").write_text("steps:\n  - {name: a, use: _part.yaml}\n")
     recipe = load(tmp_path / "x.yaml", root=tmp_path)
 
-    told = RecipeError(refusals(recipe.steps, THERE), recipe.id, recipe.text).render()
+    text = RecipeError(refusals(recipe.steps, THERE), recipe.id, recipe.text).render()
 
     assert (
-        told
+        text
         == """\
 x.yaml:2:5: '_part.yaml' has a step that cannot run
 
@@ -143,7 +143,7 @@ _part.yaml:1:48: step 'a.far' is to run on 'moon', and no worker has that name, 
     )
 
 
-def test_what_runs_beside_pytest_says_why(tmp_path: Path) -> None:
+def test_steps_that_run_on_pytests_machine_have_a_reason(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(
         "defaults: {host: moon}\n"
         "steps:\n"
@@ -175,7 +175,7 @@ def test_what_runs_beside_pytest_says_why(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Step, ...]:
-    """Read once what the law is asked of."""
+    """Load the steps of the property test once."""
     path = tmp_path_factory.mktemp("law") / "x.yaml"
     hosts = ["", ", host: a", ", host: c", ", host: scope", ", host: localhost"]
     wanted = ["", ", resources: {scope: 2}", ", resources: {scope: 1, gpu: 1, psu: 3}"]
@@ -200,7 +200,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Step, ...]:
     ),
     st.sets(st.sampled_from(["scope", "gpu", "psu"])),
 )
-def test_a_step_is_refused_exactly_where_no_worker_takes_it(
+def test_a_step_is_refused_only_if_no_worker_can_run_it(
     steps: tuple[Step, ...], there: list[Offer], counted: set[str]
 ) -> None:
     for step in steps:
@@ -208,14 +208,14 @@ def test_a_step_is_refused_exactly_where_no_worker_takes_it(
         assert bool(refused) is not bool(workers_for(step, there, counted))
 
 
-def test_the_reference_shows_what_is_said(tmp_path: Path) -> None:
+def test_the_reference_page_shows_the_messages(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
     section = page.partition("\n## Several machines\n")[2].partition("\n## ")[0]
-    steps, told = re.findall(r"^```\w+\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    steps, message = re.findall(r"^```\w+\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "soak.yaml").write_text(f"steps:\n{steps}")
     recipe = load(tmp_path / "recipes" / "soak.yaml", root=tmp_path)
 
     problems = refusals(recipe.steps, [Offer("tcp://10.0.0.1:1", "bench-2", "lab-a", {})])
 
-    assert f"{RecipeError(problems, recipe.id, recipe.text)}\n".startswith(told)
+    assert f"{RecipeError(problems, recipe.id, recipe.text)}\n".startswith(message)

@@ -1,4 +1,4 @@
-"""A step is tried until it does not fail; nothing is held while it waits for the next try."""
+"""Retry of a step: attempts, delays, until, abort_if, and the outputs of the last attempt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
     from tests.execution.conftest import Bench
 
-THIRD = "echo try >&2; echo x >> n; test $(wc -l < n) -ge 3"
+THIRD = "echo attempt >&2; echo x >> n; test $(wc -l < n) -ge 3"
 
 
 def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> RetryLoop:
@@ -53,19 +53,19 @@ def is_free(name: str) -> bool:
     return held is not None
 
 
-def test_a_step_is_tried_until_it_passes(bench: Bench) -> None:
+def test_a_step_is_retried_until_it_passes(bench: Bench) -> None:
     result = tried(bench, THIRD)
     assert (result.outcome, result.attempt) == ("passed", 3)
     assert reasons(result) == ["1: exit code 1, wanted 0", "2: exit code 1, wanted 0"]
 
 
-def test_a_step_is_tried_as_often_as_it_says_and_no_more(bench: Bench) -> None:
+def test_a_step_is_retried_up_to_its_number_of_attempts(bench: Bench) -> None:
     result = tried(bench, "echo x >> n; false", 3)
     assert (result.outcome, result.attempt) == ("failed", 3)
     assert (bench.root / "n").read_text() == "x\n" * 3
 
 
-def test_a_step_without_retry_is_tried_once(bench: Bench) -> None:
+def test_a_step_without_retry_has_one_attempt(bench: Bench) -> None:
     step = bench.shell_step("false", parse="text")
     tries = bench.tries(step)
     result = tries.run()
@@ -73,25 +73,25 @@ def test_a_step_without_retry_is_tried_once(bench: Bench) -> None:
     assert (result.outcome, result.attempt, result.attempts) == ("failed", 1, ())
 
 
-def test_a_criterion_that_does_not_hold_fails_a_try(bench: Bench) -> None:
+def test_an_unmet_criterion_fails_an_attempt(bench: Bench) -> None:
     result = tried(bench, "mv half whole || touch half", success={"files_exist": ["whole"]})
     assert (result.outcome, result.attempt) == ("passed", 2)
     assert result.attempts[0].failure.kind == "criterion"
 
 
-def test_the_timeout_is_for_one_try(bench: Bench) -> None:
-    # The second is enough, unless the machine stands still for that long.
+def test_the_timeout_applies_to_each_attempt(bench: Bench) -> None:
+    # 0.8 s are enough for `test -e n`; more attempts are for a loaded machine.
     result = tried(bench, "test -e n || { touch n; exec sleep 60; }", 20, timeout=0.8)
     assert result.outcome == "passed"
     assert result.attempts[0].failure.kind == "timeout"
 
 
-def test_a_step_that_skips_itself_is_not_tried_again(bench: Bench) -> None:
+def test_a_step_that_skips_itself_is_not_retried(bench: Bench) -> None:
     result = tried(bench, """echo '{"status": "skip"}'""", parse="json")
     assert (result.outcome, result.attempt) == ("skipped", 1)
 
 
-def test_each_try_has_logs_of_its_own(bench: Bench) -> None:
+def test_each_attempt_has_its_own_logs(bench: Bench) -> None:
     result = tried(bench, "echo x >> n; wc -l < n >&2; test $(wc -l < n) -ge 3")
     logs = bench.root / "logs"
     assert [(logs / f"s.{number}.stderr").read_text() for number in (1, 2, 3)] == [
@@ -107,7 +107,7 @@ def test_each_try_has_logs_of_its_own(bench: Bench) -> None:
     assert [end.process and end.process.stderr.text for end in ended] == ["", ""]
 
 
-def test_each_try_has_samples_of_its_own(bench: Bench) -> None:
+def test_each_attempt_has_its_own_samples(bench: Bench) -> None:
     bench.surroundings(resources=bench.root / "resources")
     waits = "until [ -s resources/s.$(wc -l < n).jsonl ]; do sleep 0.01; done"
     result = tried(bench, f"echo x >> n; {waits}; false", 2)
@@ -117,7 +117,7 @@ def test_each_try_has_samples_of_its_own(bench: Bench) -> None:
     assert all(Path(str(path)).read_text().startswith('{"seconds": 0.') for path in paths)
 
 
-def test_what_failed_tries_wrote_to_the_context_is_told_too(bench: Bench) -> None:
+def test_changes_of_failed_attempts_are_reported(bench: Bench) -> None:
     source = """
         def step(ctx, params):
             ctx.get("missing.key")
@@ -134,7 +134,7 @@ def test_what_failed_tries_wrote_to_the_context_is_told_too(bench: Bench) -> Non
     assert result.attempts[0].failure.exception is None
 
 
-def test_the_exception_of_the_last_try_says_which_one_it_was(bench: Bench) -> None:
+def test_the_exception_of_the_last_attempt_has_a_note_with_its_number(bench: Bench) -> None:
     step = bench.python_step("def step(): raise ValueError('no')", retry={"attempts": 2})
     tries = bench.tries(step)
     assert tries.run() is None
@@ -144,7 +144,7 @@ def test_the_exception_of_the_last_try_says_which_one_it_was(bench: Bench) -> No
     assert getattr(result.failure.exception, "__notes__", None) == ["attempt 2 of 2"]
 
 
-def test_the_wait_grows_with_each_try(bench: Bench) -> None:
+def test_backoff_multiplies_the_delay_of_each_attempt(bench: Bench) -> None:
     tries = attempts(bench, "false", {"attempts": 4, "delay": 100, "backoff": 3})
     assert tries.not_before <= time.monotonic()
     for seconds in (100, 300, 900):
@@ -154,14 +154,14 @@ def test_the_wait_grows_with_each_try(bench: Bench) -> None:
     assert tries.run() is not None
 
 
-def test_a_try_waits_for_its_time(bench: Bench) -> None:
+def test_an_attempt_waits_for_its_delay(bench: Bench) -> None:
     tries = attempts(bench, "false", {"attempts": 2, "delay": 0.2})
     assert tries.run() is None
     assert tries.wait()
     assert time.monotonic() >= tries.not_before
 
 
-def test_a_wait_can_be_ended(bench: Bench) -> None:
+def test_an_event_ends_the_wait_for_an_attempt(bench: Bench) -> None:
     tries = attempts(bench, "false", {"attempts": 2, "delay": "1h"})
     assert tries.run() is None
     stop = threading.Event()
@@ -169,7 +169,7 @@ def test_a_wait_can_be_ended(bench: Bench) -> None:
     assert not tries.wait(stop)
 
 
-def test_ctrl_c_ends_a_wait_and_the_result_says_so(
+def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = bench.shell_step("false", parse="text", retry={"attempts": 2, "delay": "1h"})
@@ -194,7 +194,9 @@ def test_ctrl_c_ends_a_wait_and_the_result_says_so(
     assert reasons(result) == ["1: exit code 1, wanted 0"]
 
 
-def test_a_wait_holds_no_lock_and_no_lane(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_retry_holds_no_lock_and_no_lane(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ORCHESTRATOR_LOCK_DIR", str(bench.root / "locks"))
     step = bench.shell_step(THIRD, parse="text", locks=["psu"], retry={"attempts": 3})
     free: list[bool] = []
@@ -216,7 +218,7 @@ OUT = {"n": "${{ result.n }}"}
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "expected"),
     [
         ({"success": {"assert": ["ctx.n >= 3"]}}, (3, 3, "passed")),
         ({"success": {"ctx_has_keys": ["n"], "files_exist": ["none"]}}, (4, 4, "failed")),
@@ -224,11 +226,11 @@ OUT = {"n": "${{ result.n }}"}
         ({"success": {"files_exist": ["n"]}}, (1, 1, "passed")),
     ],
 )
-def test_outputs_are_those_of_the_last_try_alone(
-    bench: Bench, keys: dict[str, Any], told: tuple[int, int, str]
+def test_only_the_last_attempt_writes_its_outputs(
+    bench: Bench, keys: dict[str, Any], expected: tuple[int, int, str]
 ) -> None:
     result = tried(bench, COUNT, 4, parse="data", outputs=OUT, **keys)
-    number, value, outcome = told
+    number, value, outcome = expected
     assert (result.attempt, bench.context["n"], result.outcome) == (number, value, outcome)
     assert [(one["who"], one["new"]) for one in bench.context.get_history("n")] == [("s", value)]
     assert [(one.key, one.new) for one in result.changes] == [("n", value)]
@@ -237,7 +239,7 @@ def test_outputs_are_those_of_the_last_try_alone(
 @pytest.mark.parametrize(
     ("retry", "number"), [({"until": "ctx.n == 2"}, 2), ({"abort_if": "ctx.n == 3"}, 3)]
 )
-def test_what_is_asked_of_a_try_sees_its_outputs(
+def test_until_and_abort_if_see_the_outputs_of_the_attempt(
     bench: Bench, retry: dict[str, Any], number: int
 ) -> None:
     fails = {"success": {"files_exist": ["none"]}} if "abort_if" in retry else {}
@@ -250,14 +252,14 @@ def test_what_is_asked_of_a_try_sees_its_outputs(
     assert len(bench.context.get_history("n")) == 1
 
 
-def test_a_last_try_whose_body_fails_writes_nothing(bench: Bench) -> None:
+def test_a_last_attempt_whose_step_code_fails_writes_no_outputs(bench: Bench) -> None:
     cmd = f"{COUNT}; test $n -lt 2"
     result = tried(bench, cmd, 2, parse="data", outputs=OUT, success={"files_exist": ["none"]})
     assert (result.attempt, result.outcome) == (2, "failed")
     assert bench.context.get_history("n") == []
 
 
-def test_what_a_body_writes_in_a_try_stays(bench: Bench) -> None:
+def test_changes_by_the_step_code_of_a_failed_attempt_remain(bench: Bench) -> None:
     source = "def step(ctx):\n    n = ctx.increment('n')\n    return {'status': 'ok', 'n': n}\n"
     success = {"assert": ["ctx.n == 2", "ctx.out == 2"]}
     keys = {"retry": {"attempts": 3}, "outputs": {"out": "${{ result.n }}"}, "success": success}

@@ -1,4 +1,4 @@
-"""A run of a recipe: each step once, and who keeps whom from running."""
+"""Sequential run of a recipe: order, blockers, reruns, stop_on_failure, finally."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def outcomes(run: RecipeRun, *names: str) -> list[str]:
     return found
 
 
-def test_steps_run_in_their_order_once_each(run: RecipeRun) -> None:
+def test_steps_run_once_each_in_their_order(run: RecipeRun) -> None:
     assert outcomes(run, "a", "b", "c") == ["passed"] * 3
     first = run.results["a"]
     assert run.result(run.recipe.step("a")) is first
     assert ran(run) == "a b c"
 
 
-def test_a_step_runs_again_where_it_is_asked_to(run: RecipeRun) -> None:
+def test_a_step_runs_again_with_again(run: RecipeRun) -> None:
     first = run.result(run.recipe.step("a"))
     second = run.result(run.recipe.step("a"), again=True)
     assert first is not second
@@ -62,7 +62,7 @@ def test_a_step_runs_again_where_it_is_asked_to(run: RecipeRun) -> None:
     assert ran(run) == "a a"
 
 
-def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run: RecipeRun) -> None:
+def test_dependants_of_a_failed_step_name_it_as_their_blocker(bench: Bench, run: RecipeRun) -> None:
     bench.write("code", "3")
     assert outcomes(run, "a", "b", "c", "free", "off") == [
         "failed",
@@ -76,13 +76,13 @@ def test_all_that_need_a_failed_step_name_it_as_their_blocker(bench: Bench, run:
     assert ran(run) == "a free off"
 
 
-def test_a_step_waits_for_one_that_has_not_run(run: RecipeRun) -> None:
+def test_a_step_is_blocked_by_a_need_that_has_not_run(run: RecipeRun) -> None:
     assert run.blocker(run.recipe.step("b")) == "a"
     assert run.blocker(run.recipe.step("b"), needs=[]) is None
     assert run.blocker(run.recipe.step("free")) is None
 
 
-def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: RecipeRun) -> None:
+def test_a_rerun_that_passes_unblocks_its_dependants(bench: Bench, run: RecipeRun) -> None:
     bench.write("code", "3")
     run.result(run.recipe.step("a"))
     bench.write("code", "0")
@@ -90,7 +90,7 @@ def test_a_rerun_that_passes_lets_its_dependants_run(bench: Bench, run: RecipeRu
     assert run.blocker(run.recipe.step("b")) is None
 
 
-def test_finally_steps_are_owed_once_anything_was_run(run: RecipeRun) -> None:
+def test_finally_steps_are_pending_once_a_step_has_run(run: RecipeRun) -> None:
     run.block(run.recipe.step("b"), "a")
     run.note(run.recipe.step("a"), "failed", "no bench")
     assert not run.begun
@@ -98,7 +98,7 @@ def test_finally_steps_are_owed_once_anything_was_run(run: RecipeRun) -> None:
     assert run.begun
 
 
-def test_an_interrupted_step_has_a_result_that_says_so(run: RecipeRun) -> None:
+def test_an_interrupted_step_has_an_interrupted_result(run: RecipeRun) -> None:
     with pytest.raises(KeyboardInterrupt):
         run.result(run.recipe.step("interrupted"))
     result = run.results["interrupted"]
@@ -110,7 +110,7 @@ def test_an_interrupted_step_has_a_result_that_says_so(run: RecipeRun) -> None:
     assert result.started > 0
 
 
-def test_others_go_on_after_a_failure_that_says_so(bench: Bench) -> None:
+def test_dependants_run_after_a_failure_with_continue_on_error(bench: Bench) -> None:
     recipe = bench.recipe(
         """
         steps:
@@ -138,7 +138,7 @@ finally:
 """
 
 
-def test_a_failure_may_stop_all_but_finally(bench: Bench) -> None:
+def test_stop_on_failure_blocks_all_steps_but_finally(bench: Bench) -> None:
     bench.write("code", "3")
     run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     assert outcomes(run, "odd", "expected", "bad", "free", "next", "wrong", "off") == [
@@ -151,7 +151,7 @@ def test_a_failure_may_stop_all_but_finally(bench: Bench) -> None:
     assert ran(run) == "off"
 
 
-def test_a_setup_that_failed_stops_too(bench: Bench) -> None:
+def test_stop_on_failure_includes_a_failed_setup(bench: Bench) -> None:
     run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     run.note(run.recipe.step("bad"), "skipped", "no bench")
     assert run.stopper is None
@@ -159,7 +159,7 @@ def test_a_setup_that_failed_stops_too(bench: Bench) -> None:
     assert outcomes(run, "free") == ["blocked"]
 
 
-def test_a_rerun_that_passes_lets_the_recipe_go_on(bench: Bench) -> None:
+def test_a_rerun_that_passes_lets_a_stopped_recipe_continue(bench: Bench) -> None:
     bench.write("code", "3")
     run = RecipeRun(bench.recipe(STOPPING), bench.context, bench.env)
     assert outcomes(run, "bad") == ["failed"]
@@ -176,7 +176,7 @@ def test_a_rerun_that_passes_lets_the_recipe_go_on(bench: Bench) -> None:
         ("skipped", None, "no bench"),
     ],
 )
-def test_a_step_whose_setup_ended_it_has_a_result(
+def test_a_step_whose_setup_failed_or_skipped_has_a_result(
     run: RecipeRun, outcome: str, failure: Failure | None, reason: str
 ) -> None:
     result = run.note(run.recipe.step("a"), outcome, "no bench")
@@ -185,14 +185,14 @@ def test_a_step_whose_setup_ended_it_has_a_result(
     assert run.blocker(run.recipe.step("b")) == "a"
 
 
-def test_the_fixtures_of_a_step_reach_its_body(bench: Bench, run: RecipeRun) -> None:
+def test_the_fixtures_of_a_step_reach_its_step_code(bench: Bench, run: RecipeRun) -> None:
     source = "def step(psu): return {'status': 'ok', 'psu': psu}\n"
     ended = run.result(bench.python_step(source, fixtures=["psu"]), {"psu": "P"}).ended
     assert ended is not None
     assert ended.value == {"status": "ok", "psu": "P"}
 
 
-def test_of_a_step_that_is_told_what_others_may_ask_for_is_kept(bench: Bench) -> None:
+def test_shorten_keeps_the_fields_that_other_steps_may_use(bench: Bench) -> None:
     recipe = bench.recipe(
         """\
         steps:
@@ -214,7 +214,7 @@ def test_of_a_step_that_is_told_what_others_may_ask_for_is_kept(bench: Bench) ->
     assert run.result(recipe.step("b")).outcome == "passed"
 
 
-def test_of_a_run_that_is_over_it_is_kept_how_steps_ended(run: RecipeRun) -> None:
+def test_a_run_keeps_only_the_outcomes_after_its_end(run: RecipeRun) -> None:
     run.result(run.recipe.step("free"))
     run.note(run.recipe.step("a"), "failed", "no bench")
     before = {name: (one.outcome, one.meets) for name, one in run.results.items()}
