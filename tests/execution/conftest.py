@@ -1,4 +1,4 @@
-"""A project in a folder of its own, and the steps that a test writes into it."""
+"""Fixtures for tests of the engine: a temporary project and the steps that a test writes."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ class Bench:
         (root / "logs").mkdir()
 
     def surroundings(self, **changes: object) -> None:
-        """Change what the steps are given."""
+        """Change the environment of the steps."""
         self.env = msgspec.structs.replace(self.env, **changes)
 
     def write(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
@@ -69,7 +69,7 @@ class Bench:
         return step
 
     def python_step(self, source: str, **keys: object) -> PythonStep:
-        """Load a python step; it calls ``step`` of a module that has this source."""
+        """Load a Python step; it calls ``step`` of a module with this source."""
         # Modules stay in sys.modules from test to test.
         module = f"steps_{os.getpid()}_{next(_numbers)}"
         self.write(f"{module}.py", source)
@@ -79,13 +79,13 @@ class Bench:
         return step
 
     def shell(self, cmd: str | list[str], **keys: object) -> Ended:
-        """Run the body of a shell step."""
+        """Run the step code of a shell step."""
         return shell.run(self.shell_step(cmd, **keys), self.env)
 
     def python(
         self, source: str, fixtures: Mapping[str, object] | None = None, **keys: object
     ) -> Ended:
-        """Run the body of a python step."""
+        """Run the step code of a Python step."""
         step = self.python_step(source, **keys)
         return python_inline.run(step, self.context, self.env, fixtures or {})
 
@@ -97,7 +97,7 @@ class Bench:
         return result
 
     def tries(self, step: Step) -> RetryLoop:
-        """Return the tries of a step of the recipe that was written last."""
+        """Return the retry loop of a step of the recipe that was written last."""
         recipe = load(self.root / "recipes" / "x.yaml", root=self.root)
         return RetryLoop(step, self.context, self.env, {}, Scope(recipe, self.env, lambda _: None))
 
@@ -118,7 +118,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slot: Slot) -> Bench:
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give services all the time they want for their end."""
+    """Give services a long grace period."""
     patient = partial(CommandRequest, grace=PATIENCE)
     monkeypatch.setattr("pytest_orchestrator.execution.steps.shell.CommandRequest", patient)
     monkeypatch.setattr("pytest_orchestrator.execution.steps.services._LANE_PATIENCE", 2 * PATIENCE)
@@ -126,7 +126,7 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def is_gone() -> Iterator[Callable[[int], bool]]:
-    """Tell whether a process has ended; one that has not is ended after the test."""
+    """Return a check that a process has ended; a process that has not is killed after the test."""
     alive: list[int] = []
 
     def is_gone(pid: int) -> bool:
@@ -135,7 +135,7 @@ def is_gone() -> Iterator[Callable[[int], bool]]:
         except ProcessLookupError:
             return True
         try:
-            # What was sent a KILL takes a moment to go; on a busy machine, seconds.
+            # The end of a killed process takes a moment; on a loaded machine, seconds.
             if select.select([fd], [], [], 10.0)[0]:
                 return True
         finally:

@@ -1,7 +1,7 @@
-"""Whatever a program does, it ends in time, is told right, and leaves nothing alive.
+"""Every fault of a program ends in time, is reported correctly, and leaves no process alive.
 
-`scripts/soak` does the same a hundred times, with the grace that steps are given and with the
-seconds that they may take; here the machine may have much else to do.
+`scripts/soak` does the same a hundred times, with the grace period and the time limits of steps;
+the limits here are wider, because the machine may be loaded.
 """
 
 import re
@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.lanes.messages import LaneLost
 
 ROUNDS = 5
 GRACE = 0.2
-TRIES = 10
+RUNS = 10
 
 Kills = dict[str, list[Future[tuple[float | None, str]]]]
 
@@ -31,7 +31,7 @@ def many() -> Iterator[list[Lane]]:
 
 @pytest.fixture(scope="module")
 def kills() -> Iterator[Kills]:
-    """Many kills at once: they wait for a grace, not for each other."""
+    """Many kills at the same time: they wait for a grace period, not for each other."""
     with ThreadPoolExecutor(2 * ROUNDS) as pool:
         yield {
             victim: [pool.submit(killed, victim, new_token(), PATIENCE) for _ in range(ROUNDS)]
@@ -39,20 +39,20 @@ def kills() -> Iterator[Kills]:
         }
 
 
-def told_wrong(fault: Fault, lane: Lane, folder: Path) -> list[str]:
-    """Return what is wrong; a program that was not ready to ignore TERM in time tries again."""
-    tries = (told_once(fault, lane, folder) for _ in range(TRIES))
-    return next((wrong for wrong, is_ready in tries if is_ready or not wrong), ["never ready"])
+def errors_of(fault: Fault, lane: Lane, folder: Path) -> list[str]:
+    """Return the errors of a fault; repeat one whose program could not ignore TERM in time."""
+    runs = (run_once(fault, lane, folder) for _ in range(RUNS))
+    return next((errors for errors, is_ready in runs if is_ready or not errors), ["never ready"])
 
 
-def told_once(fault: Fault, lane: Lane, folder: Path) -> tuple[list[str], bool]:
+def run_once(fault: Fault, lane: Lane, folder: Path) -> tuple[list[str], bool]:
     token, is_ready = new_token(), True
     begun = time.monotonic()
     try:
         exited = lane.run(fault.request(token, folder, GRACE))
         wrong, is_ready = fault.wanted(exited), not exited.timed_out or exited.stdout.size > 0
     except LaneLost as lost:
-        # A lane that is late is ended itself, with all that it runs: that is a timeout too.
+        # A lane that does not reply is ended with its process tree: that is a timeout too.
         wrong = None if fault.timeout and lost.timed_out else str(lost)
     seconds = time.monotonic() - begun
     left = alive(token)
@@ -67,20 +67,20 @@ def test_a_fault_ends_in_time_and_leaves_nothing_alive(
 ) -> None:
     fault = FAULTS[name]
     with ThreadPoolExecutor(2 if fault.heavy else ROUNDS) as pool:
-        found = pool.map(lambda lane: told_wrong(fault, lane, tmp_path), many)
+        found = pool.map(lambda lane: errors_of(fault, lane, tmp_path), many)
 
     assert list(found) == [[]] * ROUNDS
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_after_a_kill_nothing_is_alive(kills: Kills, victim: str) -> None:
+def test_no_process_is_alive_after_a_kill(kills: Kills, victim: str) -> None:
     found = [kill.result() for kill in kills[victim]]
 
     assert [seconds for seconds, _ in found if seconds is None] == []
 
 
 @pytest.mark.parametrize("victim", TOLD)
-def test_a_step_whose_lane_was_killed_is_told_so_with_the_cause(kills: Kills, victim: str) -> None:
-    told = [kill.result()[1] for kill in kills[victim]]
+def test_a_step_whose_lane_was_killed_reports_the_cause(kills: Kills, victim: str) -> None:
+    reports = [kill.result()[1] for kill in kills[victim]]
 
-    assert [text for text in told if not re.fullmatch(TOLD[victim], text)] == []
+    assert [text for text in reports if not re.fullmatch(TOLD[victim], text)] == []

@@ -1,9 +1,9 @@
-"""The law of verdicts: a step passes where its one process ended well and said good once.
+"""Property test: a step passes only by one good report and the good end of its one process.
 
 Whatever a step's process, its children and its program do, the step has passed only if the one
-process that was started for it ended by itself, with the code that is wanted, and said once that
-all is good. A machine composes programs of what processes can do, runs them in real lanes, and
-compares what became of each step with what the processes themselves wrote down.
+process that was started for it ended by itself, with the expected exit code, and reported success
+once. A hypothesis state machine composes programs from actions of processes, runs them in real
+lanes, and compares the outcome of each step with the log that the processes themselves wrote.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLES = int(os.environ.get("VERDICT_EXAMPLES", "25"))
-"""`scripts/check --all` asks for 2,000."""
+"""Number of examples; `scripts/check --all` sets 2,000."""
 PHASES = (Phase.generate,) if "VERDICT_FIRST" in os.environ else tuple(Phase)
-"""`scripts/mutants` asks for the first exception, and not for the smallest, which takes minutes."""
+"""`scripts/mutants` skips the search for the smallest example, which takes minutes."""
 
 _OK, _OFF = '{"status": "ok"}', '{"status": "off"}'
 _PIECES = ("00", "00000001", "000000013f", "7fffffff00", "ff" * 100)
@@ -51,7 +51,7 @@ _AT_EXIT = (
 )
 ACTIONS = (
     *((name,) for name in ("prints", "reports", "closes", "doubles", "closes_streams")),
-    *((name,) for name in ("child_reports", "child_kills", "child_stays", "child_goes_on")),
+    *((name,) for name in ("child_reports", "child_kills", "child_remains", "child_continues")),
     *((name,) for name in ("stops_the_run", "kills_the_lane")),
     *(("exits", code) for code in (0, 1, 3)),
     *(("executes", code) for code in (0, 3)),
@@ -94,8 +94,8 @@ CODES: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-class Diary:
-    """What processes wrote down before they did it."""
+class ActionLog:
+    """Named pipe to which processes write each action before they take it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,7 +103,7 @@ class Diary:
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def read(self) -> list[list[str]]:
-        """Return what was written since: the words of each entry, first the pid of who did it."""
+        """Return the entries since the last call: the pid of the writer, then the words."""
         text = b""
         while True:
             try:
@@ -112,8 +112,8 @@ class Diary:
                 return [line.split() for line in text.decode().splitlines()]
 
 
-class Written(NamedTuple):
-    """What the process of a step did, by its own words."""
+class Actions(NamedTuple):
+    """The actions of the process of a step, as it logged them."""
 
     began: int
     says: list[str]
@@ -121,8 +121,8 @@ class Written(NamedTuple):
     code: int | None
 
 
-def written(entries: list[list[str]]) -> Written:
-    """Return what the first process did that is written of."""
+def actions_of(entries: list[list[str]]) -> Actions:
+    """Return the actions of the process of the first entry."""
     own = [words for pid, *words in entries if pid == entries[0][0]]
     says: list[str] = []
     code: int | None = 0
@@ -134,22 +134,22 @@ def written(entries: list[list[str]]) -> Written:
             says += more
         code = None if word == "dies" else int(more[0]) if word == "leaves" else code
     began = sum(words == ["began"] for _, *words in entries)
-    return Written(began, says, is_torn, code)
+    return Actions(began, says, is_torn, code)
 
 
-def of_a_report(did: Written) -> str:
-    """Return what becomes of a Python step whose process did this."""
-    if did.says in (["ok"], ["skip"]) and not did.is_torn and did.code == 0:
-        return "passed" if did.says == ["ok"] else "skipped"
+def python_outcome(actions: Actions) -> str:
+    """Return the expected outcome of a Python step whose process took these actions."""
+    if actions.says in (["ok"], ["skip"]) and not actions.is_torn and actions.code == 0:
+        return "passed" if actions.says == ["ok"] else "skipped"
     return "failed"
 
 
-def of_output(entries: list[list[str]], parse: str, keys: dict[str, Any], wanted: str) -> str:
-    """Return what becomes of a shell step whose processes did this."""
-    did = written(entries)
-    if did.code is None:
+def shell_outcome(entries: list[list[str]], parse: str, keys: dict[str, Any], codes: str) -> str:
+    """Return the expected outcome of a shell step whose processes logged these entries."""
+    actions = actions_of(entries)
+    if actions.code is None:
         return "failed"
-    if did.code == keys.get("skip_exit_code"):
+    if actions.code == keys.get("skip_exit_code"):
         return "skipped"
     printed: list[str] = []
     result: list[str] = []
@@ -159,18 +159,18 @@ def of_output(entries: list[list[str]], parse: str, keys: dict[str, Any], wanted
         if word == "prints" and not is_closed:
             printed += more
         result = more if word == "writes" else result
-    said = result or (printed[-1:] if parse == "last-line" else printed)
-    is_good = parse == "text" or said == ["ok"]
-    return "passed" if is_good and str(did.code) in wanted.split() else "failed"
+    reports = result or (printed[-1:] if parse == "last-line" else printed)
+    is_good = parse == "text" or reports == ["ok"]
+    return "passed" if is_good and str(actions.code) in codes.split() else "failed"
 
 
-class Ground:
-    """Lanes, and a project whose steps run in them."""
+class Workspace:
+    """Lanes, and the projects whose steps run in them."""
 
     def __init__(self, root: Path, lanes: Lanes, config: pytest.Config) -> None:
         program = launch.lane_program(config)
         fresh = program.hello | {"forks": False}
-        self.diary = Diary(root / "diary")
+        self.log = ActionLog(root / "log")
         self.benches = {}
         for way, hello in (("forked", program.hello), ("fresh", fresh)):
             folder = root / way
@@ -183,55 +183,55 @@ class Ground:
         self._modules = 0
 
     def python(self, way: str, imports: str, params: dict[str, Any]) -> tuple[str, str, Any]:
-        """Run a Python step; return what became of it, why, and what was written down."""
+        """Run a Python step; return its outcome, its reason, and the entries of the log."""
         bench, module = self.benches[way], "plain"
         if imports != "nothing":
             self._modules += 1
             module = f"hostile_{self._modules}"
-        acts = f"verdict_actor.imported({imports!r})"
-        bench.write(f"{module}.py", f"import verdict_actor\n{acts}\nstep = verdict_actor.step\n")
-        params = params | {"diary": str(self.diary.path)}
+        act = f"verdict_actor.imported({imports!r})"
+        bench.write(f"{module}.py", f"import verdict_actor\n{act}\nstep = verdict_actor.step\n")
+        params = params | {"log": str(self.log.path)}
         step = bench.step(
             type="python", module=module, function="step", params=params, timeout="50s"
         )
         return self._result(bench, step)
 
     def shell(self, script: str, **keys: Any) -> tuple[str, str, Any]:
-        """Run a shell step, likewise."""
+        """Run a shell step; return the same as `python`."""
         bench = self.benches["forked"]
-        bench.write("program", f"#!/bin/sh\nexec 9>'{self.diary.path}'\n{script}\n", mode=0o755)
+        bench.write("program", f"#!/bin/sh\nexec 9>'{self.log.path}'\n{script}\n", mode=0o755)
         return self._result(bench, bench.shell_step("./program", timeout="50s", **keys))
 
     def _result(self, bench: Bench, step: Any) -> tuple[str, str, Any]:
-        self.diary.read()
+        self.log.read()
         result = bench.result(step)
         reason = result.failure.reason if result.failure else result.reason
-        return result.outcome, reason, self.diary.read()
+        return result.outcome, reason, self.log.read()
 
 
 class Verdicts(RuleBasedStateMachine):
     """Runs one composed program after the other in the same lanes."""
 
-    grounds: ClassVar[list[Ground]]
+    workspaces: ClassVar[list[Workspace]]
 
     @rule(
-        ground=st.sampled_from([0, 1]),
+        workspace=st.sampled_from([0, 1]),
         way=st.sampled_from(["forked"] * 15 + ["fresh"]),
         imports=st.sampled_from(IMPORTS),
         actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=4),
         returns=st.sampled_from(["ok"] * 8 + ["off", "skip", "none"]),
     )
     def a_python_step_runs(
-        self, ground: int, way: str, imports: str, actions: list[tuple[Any, ...]], returns: str
+        self, workspace: int, way: str, imports: str, actions: list[tuple[Any, ...]], returns: str
     ) -> None:
         params = {"actions": actions, "returns": returns}
-        outcome, reason, entries = self.grounds[ground].python(way, imports, params)
-        did = written(entries)
-        assert did.began == 1, (reason, entries)
-        assert outcome == of_a_report(did), (reason, entries)
+        outcome, reason, entries = self.workspaces[workspace].python(way, imports, params)
+        observed = actions_of(entries)
+        assert observed.began == 1, (reason, entries)
+        assert outcome == python_outcome(observed), (reason, entries)
 
     @rule(
-        ground=st.sampled_from([0, 1]),
+        workspace=st.sampled_from([0, 1]),
         parse=st.sampled_from(["json", "text", "last-line"]),
         first=st.sampled_from(["ok", "ok", "noise"]),
         lines=st.lists(st.sampled_from(list(LINES)), max_size=4),
@@ -239,43 +239,43 @@ class Verdicts(RuleBasedStateMachine):
     )
     def a_shell_step_runs(
         self,
-        ground: int,
+        workspace: int,
         parse: str,
         first: str,
         lines: list[str],
         code: tuple[dict[str, Any], str],
     ) -> None:
-        keys, wanted = code
+        keys, codes = code
         script = ["echo $$ began >&9", *(LINES[line] for line in (first, *lines)), ":"]
-        outcome, reason, entries = self.grounds[ground].shell(
+        outcome, reason, entries = self.workspaces[workspace].shell(
             "\n".join(script), parse=parse, **keys
         )
-        assert outcome == of_output(entries, parse, keys, wanted), (reason, entries)
+        assert outcome == shell_outcome(entries, parse, keys, codes), (reason, entries)
 
 
 @pytest.fixture(scope="module")
-def grounds(
+def workspaces(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[list[Ground]]:
-    """Lanes as usual, and lanes of a pytest that ignores SIGCHLD."""
+) -> Iterator[list[Workspace]]:
+    """Lanes of a default pytest, and lanes of a pytest that ignores SIGCHLD."""
     folder = tmp_path_factory.mktemp("verdicts")
-    with Lanes() as usual, Lanes() as ignoring:
+    with Lanes() as default, Lanes() as ignoring:
         former = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         try:
             ignoring.start()
         finally:
             signal.signal(signal.SIGCHLD, former)
         found = []
-        for name, lanes in (("usual", usual), ("ignoring", ignoring)):
+        for name, lanes in (("default", default), ("ignoring", ignoring)):
             (folder / name).mkdir()
-            found.append(Ground(folder / name, lanes, request.config))
+            found.append(Workspace(folder / name, lanes, request.config))
         yield found
 
 
 def test_a_step_passes_only_by_the_one_process_that_was_started_for_it(
-    grounds: list[Ground],
+    workspaces: list[Workspace],
 ) -> None:
-    machine = type("Verdicts", (Verdicts,), {"grounds": grounds})
+    machine = type("Verdicts", (Verdicts,), {"workspaces": workspaces})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -1,7 +1,7 @@
-"""Code of a step that does what its parameters say to its process, and writes down what it did.
+"""Step code that takes the actions in its parameters, and logs each of them beforehand.
 
-It is copied into the projects that `test_verdict_law` makes. Each process writes to a named pipe
-of the test, which no limit and no closed descriptor keeps from it, before it does a thing.
+`test_verdict_law` copies this module into its projects. Each process writes to a named pipe of the
+test before it acts; limits and closed descriptors of the process do not affect that pipe.
 """
 
 from __future__ import annotations
@@ -28,48 +28,49 @@ RETURNS = {
 
 
 def step(ctx: object, params: dict[str, Any]) -> dict[str, str] | None:
-    """Do one action after the other; return what the last one says."""
-    play = Play(os.open(params["diary"], os.O_WRONLY))
+    """Take the actions in order; return the result that the last one asks for."""
+    actor = Actor(os.open(params["log"], os.O_WRONLY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    play.note("began")
+    actor.note("began")
     try:
-        says = play.acts(params["actions"]) or params["returns"]
+        says = actor.acts(params["actions"]) or params["returns"]
     except BaseException:
-        play.note("says off")
+        actor.note("says off")
         raise
-    play.note(f"says {says}")
+    actor.note(f"says {says}")
     return RETURNS[says]
 
 
-class Play:
-    """What a process can do to itself and to its children.
+class Actor:
+    """The actions of a process on itself and on its children.
 
-    An action returns what its process is to return from the step's function now, or None.
+    An action returns the name of the result that its process returns from the step's function now,
+    or None to continue.
     """
 
-    def __init__(self, diary: int) -> None:
-        self._diary = diary
+    def __init__(self, log: int) -> None:
+        self._log = log
         self._pid = os.getpid()
         self._connection = _connection()
 
     def acts(self, actions: Sequence[Sequence[Any]]) -> str | None:
-        """Do one action after the other, up to the first that returns something."""
-        for name, *given in actions:
-            says: str | None = getattr(self, name)(*given)
+        """Take the actions in order, up to the first that returns a result."""
+        for name, *args in actions:
+            says: str | None = getattr(self, name)(*args)
             if says is not None:
                 return says
         return None
 
     def note(self, word: str, pid: int | None = None) -> None:
-        """Write down what a process does next."""
-        os.write(self._diary, f"{pid or os.getpid()} {word}\n".encode())
+        """Log the next action of a process."""
+        os.write(self._log, f"{pid or os.getpid()} {word}\n".encode())
 
     def prints(self) -> None:
-        """Print something."""
+        """Print a line that is no result."""
         print("noise")  # noqa: T201
 
     def exits(self, code: int) -> None:
-        """End without any end of Python."""
+        """Exit without the finalisation of Python."""
         self.note(f"leaves {code}")
         os._exit(code)
 
@@ -80,16 +81,16 @@ class Play:
         time.sleep(60)
 
     def executes(self, code: int) -> None:
-        """Become another program."""
+        """Execute another program in this process."""
         self.note(f"leaves {code}")
         os.execv("/bin/sh", ["sh", "-c", f"exit {code}"])
 
     def raises(self, code: int | None) -> None:
-        """Raise something, SystemExit where there is a code."""
+        """Raise ValueError, or SystemExit with a code."""
         raise ValueError("raised") if code is None else SystemExit(code)
 
     def stops_the_run(self) -> None:
-        """Ask pytest to end."""
+        """End the session by pytest.exit."""
         import pytest
 
         pytest.exit("stopped", 0)
@@ -115,7 +116,7 @@ class Play:
             os._exit(0)
 
     def child_tears(self, piece: str) -> None:
-        """Have a child send what is no frame, or half of one; wait for it."""
+        """Have a child send an invalid or incomplete frame; wait for it."""
         if self._forked():
             os.write(self._connection.fileno(), bytes.fromhex(piece))
             os._exit(0)
@@ -128,8 +129,8 @@ class Play:
             os._exit(0)
         time.sleep(60)
 
-    def child_stays(self) -> None:
-        """Leave a child, which says something and reports once its parent is gone."""
+    def child_remains(self) -> None:
+        """Leave a child, which prints and reports when its parent has ended."""
         parent = os.getpid()
         if os.fork() == 0:
             while os.getppid() == parent:
@@ -138,13 +139,13 @@ class Play:
             self.reports(parent)
             time.sleep(60)
 
-    def child_goes_on(self) -> None:
-        """Go on in a child, as a daemon does, and end."""
+    def child_continues(self) -> None:
+        """Continue in a child, as a daemon does, and exit."""
         if os.fork():
             self.exits(0)
 
     def reports(self, pid: int | None = None) -> None:
-        """Send a report of one's own."""
+        """Send a forged report."""
         from pytest_orchestrator.execution.supervision import framing
 
         self.note("says ok")
@@ -153,26 +154,26 @@ class Play:
         framing.send(self._connection, end | {"threads": [], "shown": None})
 
     def tears(self, piece: str) -> None:
-        """Send what is no frame, or half of one."""
+        """Send an invalid or incomplete frame."""
         self.note("tears")
         os.write(self._connection.fileno(), bytes.fromhex(piece))
 
     def closes(self) -> None:
-        """Close the connection by which it is to report."""
+        """Close the connection for the report."""
         self.note("closes")
         os.close(self._connection.fileno())
 
     def doubles(self) -> None:
-        """Have the connection a second time."""
+        """Duplicate the descriptor of the connection."""
         os.dup(self._connection.fileno())
 
     def closes_streams(self) -> None:
-        """Close what it prints to."""
+        """Close stdout and stderr."""
         os.close(1)
         os.close(2)
 
     def is_limited(self, name: str) -> None:
-        """Be given as little of something as it has by now."""
+        """Lower a limit of resources to about the current use."""
         least = self._connection.fileno() + 20 if name == "NOFILE" else 0
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (least, least))
 
@@ -180,17 +181,17 @@ class Play:
         """Ignore a signal."""
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 
-    def at_exit(self, name: str, *given: Any) -> None:
-        """Do something when the process ends."""
-        atexit.register(getattr(self, name), *given)
+    def at_exit(self, name: str, *args: Any) -> None:
+        """Take an action when the process exits."""
+        atexit.register(getattr(self, name), *args)
 
-    def at_exit_in_a_thread(self, name: str, *given: Any) -> None:
-        """Have a thread that is no daemon do something when the process ends."""
+    def at_exit_in_a_thread(self, name: str, *args: Any) -> None:
+        """Take an action in a non-daemon thread when the process exits."""
         end = threading.Event()
 
         def act() -> None:
             end.wait()
-            getattr(self, name)(*given)
+            getattr(self, name)(*args)
 
         def wake() -> None:
             end.set()
@@ -201,7 +202,7 @@ class Play:
         atexit.register(wake)
 
     def kills_the_lane(self) -> None:
-        """Kill the process that has started this one, which then ends too."""
+        """Kill the lane that started this process, which then ends too."""
         if os.getpid() == self._pid:
             self.note("dies")
             os.kill(os.getppid(), signal.SIGKILL)
@@ -215,7 +216,7 @@ class Play:
 
 
 def _connection() -> socket.socket:
-    """Return the connection by which this process is to report."""
+    """Return the connection on which this process reports."""
     frame = inspect.currentframe()
     while frame is not None and "connections" not in frame.f_locals:
         frame = frame.f_back
@@ -225,7 +226,7 @@ def _connection() -> socket.socket:
 
 
 def imported(how: str) -> None:
-    """Do what a module does while it is imported."""
+    """Act as a module does while it is imported."""
     if how == "ignores SIGCHLD":
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     elif how == "forks":
