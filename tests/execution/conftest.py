@@ -91,8 +91,8 @@ class Bench:
 
     def result(self, step: Step) -> StepResult:
         """Run a whole step."""
-        tries = self.tries(step)
-        result = tries.prepare() or tries.run()
+        loop = self.tries(step)
+        result = loop.prepare() or loop.run()
         assert result is not None
         return result
 

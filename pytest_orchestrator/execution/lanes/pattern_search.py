@@ -66,7 +66,7 @@ class ForkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to compute an answer in a fork of the lane; see `lane_process.forked`."""
 
     module: str
-    given: Any
+    argument: Any
     timeout: float | None
     sys_path: list[str] | None = None
     grace: float = 0.0
@@ -172,7 +172,7 @@ class Searches:
         left = None
         if self.seconds is not None:
             left = max(0.0, self.begun + self.seconds - time.monotonic())
-        request = ForkRequest(module=module, given=argument, timeout=left, sys_path=sys_path)
+        request = ForkRequest(module=module, argument=argument, timeout=left, sys_path=sys_path)
         with tempfile.TemporaryFile() as file:
             try:
                 exited = slot.shell.run(request, handed=(file.fileno(),))

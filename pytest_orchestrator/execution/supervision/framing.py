@@ -35,8 +35,8 @@ def send(to: socket, value: Any, fds: Sequence[int] = ()) -> None:
     Raises:
         OSError: The other end is gone.
     """
-    body = dumps(value)
-    data = len(body).to_bytes(_HEAD, "big") + body
+    payload = dumps(value)
+    data = len(payload).to_bytes(_HEAD, "big") + payload
     if fds:
         rights = b"".join(fd.to_bytes(_FD, sys.byteorder) for fd in fds)
         data = data[to.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, rights)]) :]
@@ -96,9 +96,9 @@ def frames(pieces: bytearray) -> Iterator[Any]:
         end = _HEAD + int.from_bytes(pieces[:_HEAD], "big")
         if len(pieces) < end:
             return
-        body = bytes(pieces[_HEAD:end])
+        payload = bytes(pieces[_HEAD:end])
         del pieces[:end]
-        yield loads(body)  # noqa: S302 - its type is checked before it is used
+        yield loads(payload)  # noqa: S302 - its type is checked before it is used
 
 
 def _whole(source: socket, data: bytes, size: int) -> bytes:

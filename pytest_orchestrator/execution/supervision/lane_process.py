@@ -78,7 +78,7 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
     """Fork a process that computes an answer, so that it can be ended as a program is.
 
     Args:
-        request: ``module``, whose function ``answer`` is called with ``given`` and with the one
+        request: ``module``, whose function ``answer`` is called with ``argument`` and with the one
             descriptor ``handed``, to which the answer is written; and the ``sys_path`` for the
             import, or None if the standard library is enough.
         stdout: The descriptor of its standard output.
@@ -106,7 +106,7 @@ def forked(request: dict[str, Any], stdout: int, stderr: int) -> int:
         os.closerange(3, answer)
         os.closerange(answer + 1, _MOST_FILES)
         sys.path[:] = path or sys.path
-        __import__(request["module"], fromlist=["answer"]).answer(request["given"], answer)
+        __import__(request["module"], fromlist=["answer"]).answer(request["argument"], answer)
     except BaseException as error:  # noqa: BLE001 - the copy of the lane must not continue
         os.write(2, f"{type(error).__name__}: {error}".encode(errors="backslashreplace"))
         os._exit(1)

@@ -56,9 +56,9 @@ with lane.Lanes() as all_lanes:
 """
 
 
-def run(body: str, note: Path) -> subprocess.CompletedProcess[str]:
+def run(function: str, note: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        (sys.executable, "-c", STUBBORN, body, str(note)),
+        (sys.executable, "-c", STUBBORN, function, str(note)),
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -67,12 +67,12 @@ def run(body: str, note: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("body", ["swallows", "blocks", "hangs"])
+@pytest.mark.parametrize("function", ["swallows", "blocks", "hangs"])
 def test_a_step_that_cannot_be_interrupted_is_ended_with_its_process_tree(
-    body: str, tmp_path: Path, is_gone: Callable[[int], bool]
+    function: str, tmp_path: Path, is_gone: Callable[[int], bool]
 ) -> None:
     note = tmp_path / "note"
-    ended = run(body, note)
+    ended = run(function, note)
 
     assert ended.returncode == -signal.SIGKILL
     assert ended.stderr.endswith("\nit hung\n")

@@ -152,15 +152,13 @@ def test_an_attempt_fails_as_long_as_until_is_false(bench: Bench) -> None:
         retry={"attempts": 6, "until": "result.n >= 3"},
         outputs={"o.n": "${{ result.n }}"},
     )
-    tries = bench.tries(step)
-    assert tries.prepare() is None
-    while tries.result is None:
-        tries.run()
+    loop = bench.tries(step)
+    assert loop.prepare() is None
+    while loop.result is None:
+        loop.run()
 
-    assert (tries.result.outcome, tries.result.attempt) == ("passed", 3)
-    assert (
-        "until: `result.n >= 3` is false: result.n = 1" in tries.result.attempts[0].failure.reason
-    )
+    assert (loop.result.outcome, loop.result.attempt) == ("passed", 3)
+    assert "until: `result.n >= 3` is false: result.n = 1" in loop.result.attempts[0].failure.reason
 
 
 def test_a_step_is_not_retried_if_abort_if_is_true(bench: Bench) -> None:
@@ -169,10 +167,10 @@ def test_a_step_is_not_retried_if_abort_if_is_true(bench: Bench) -> None:
         parse="text",
         retry={"attempts": 6, "abort_if": "exit_code == 7 and kind == 'exit_code'"},
     )
-    tries = bench.tries(step)
-    assert tries.prepare() is None
+    loop = bench.tries(step)
+    assert loop.prepare() is None
 
-    result = tries.run()
+    result = loop.run()
     assert result is not None
     assert (result.outcome, result.attempt) == ("failed", 1)
 

@@ -498,7 +498,7 @@ def test_a_cancel_interrupts_a_waiting_retry(pool: Callable[..., ParallelRun]) -
     run.cancel("over")
     assert failure_of(run.results["retried_late"])[0] == "interrupted"
     assert timer is not None
-    timer.join(PATIENCE)  # an hour before the next try
+    timer.join(PATIENCE)  # an hour before the next attempt
     assert not timer.is_alive()
     assert (run.env.root / "tried").read_text() == "\n"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 THIRD = "echo attempt >&2; echo x >> n; test $(wc -l < n) -ge 3"
 
 
-def attempts(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> RetryLoop:
+def loop_of(bench: Bench, cmd: str, retry: dict[str, Any], **keys: Any) -> RetryLoop:
     step = bench.shell_step(cmd, **{"parse": "text", "retry": retry} | keys)
     return bench.tries(step)
 
@@ -33,11 +33,11 @@ def run_of(bench: Bench) -> RecipeRun:
 
 
 def tried(bench: Bench, cmd: str, number: int = 5, **keys: Any) -> StepResult:
-    tries = attempts(bench, cmd, {"attempts": number}, **keys)
-    while tries.run() is None:
+    loop = loop_of(bench, cmd, {"attempts": number}, **keys)
+    while loop.run() is None:
         pass
-    assert tries.result is not None
-    return tries.result
+    assert loop.result is not None
+    return loop.result
 
 
 def reasons(result: StepResult) -> list[str]:
@@ -67,8 +67,8 @@ def test_a_step_is_retried_up_to_its_number_of_attempts(bench: Bench) -> None:
 
 def test_a_step_without_retry_has_one_attempt(bench: Bench) -> None:
     step = bench.shell_step("false", parse="text")
-    tries = bench.tries(step)
-    result = tries.run()
+    loop = bench.tries(step)
+    result = loop.run()
     assert result is not None
     assert (result.outcome, result.attempt, result.attempts) == ("failed", 1, ())
 
@@ -125,9 +125,9 @@ def test_changes_of_failed_attempts_are_reported(bench: Bench) -> None:
             return {"status": "ok"}
     """
     step = bench.python_step(source, retry={"attempts": 3})
-    tries = bench.tries(step)
-    assert tries.run() is None
-    result = tries.run()
+    loop = bench.tries(step)
+    assert loop.run() is None
+    result = loop.run()
     assert result is not None
     assert [change.new for change in result.changes] == [1, 2]
     assert result.missed == ("missing.key",)
@@ -136,37 +136,37 @@ def test_changes_of_failed_attempts_are_reported(bench: Bench) -> None:
 
 def test_the_exception_of_the_last_attempt_has_a_note_with_its_number(bench: Bench) -> None:
     step = bench.python_step("def step(): raise ValueError('no')", retry={"attempts": 2})
-    tries = bench.tries(step)
-    assert tries.run() is None
-    result = tries.run()
+    loop = bench.tries(step)
+    assert loop.run() is None
+    result = loop.run()
     assert result is not None
     assert result.failure is not None
     assert getattr(result.failure.exception, "__notes__", None) == ["attempt 2 of 2"]
 
 
 def test_backoff_multiplies_the_delay_of_each_attempt(bench: Bench) -> None:
-    tries = attempts(bench, "false", {"attempts": 4, "delay": 100, "backoff": 3})
-    assert tries.not_before <= time.monotonic()
+    loop = loop_of(bench, "false", {"attempts": 4, "delay": 100, "backoff": 3})
+    assert loop.not_before <= time.monotonic()
     for seconds in (100, 300, 900):
         before = time.monotonic()
-        assert tries.run() is None
-        assert before + seconds <= tries.not_before <= time.monotonic() + seconds
-    assert tries.run() is not None
+        assert loop.run() is None
+        assert before + seconds <= loop.not_before <= time.monotonic() + seconds
+    assert loop.run() is not None
 
 
 def test_an_attempt_waits_for_its_delay(bench: Bench) -> None:
-    tries = attempts(bench, "false", {"attempts": 2, "delay": 0.2})
-    assert tries.run() is None
-    assert tries.wait()
-    assert time.monotonic() >= tries.not_before
+    loop = loop_of(bench, "false", {"attempts": 2, "delay": 0.2})
+    assert loop.run() is None
+    assert loop.wait()
+    assert time.monotonic() >= loop.not_before
 
 
 def test_an_event_ends_the_wait_for_an_attempt(bench: Bench) -> None:
-    tries = attempts(bench, "false", {"attempts": 2, "delay": "1h"})
-    assert tries.run() is None
+    loop = loop_of(bench, "false", {"attempts": 2, "delay": "1h"})
+    assert loop.run() is None
     stop = threading.Event()
     stop.set()
-    assert not tries.wait(stop)
+    assert not loop.wait(stop)
 
 
 def test_ctrl_c_ends_a_wait_with_an_interrupted_result(
@@ -244,11 +244,11 @@ def test_until_and_abort_if_see_the_outputs_of_the_attempt(
 ) -> None:
     fails = {"success": {"files_exist": ["none"]}} if "abort_if" in retry else {}
     cmd, retry = COUNT, {"attempts": 5} | retry
-    tries = attempts(bench, cmd, retry, parse="data", outputs=OUT, **fails)
-    while tries.run() is None:
+    loop = loop_of(bench, cmd, retry, parse="data", outputs=OUT, **fails)
+    while loop.run() is None:
         assert "n" not in bench.context
-    assert tries.result is not None
-    assert (tries.result.attempt, bench.context["n"]) == (number, number)
+    assert loop.result is not None
+    assert (loop.result.attempt, bench.context["n"]) == (number, number)
     assert len(bench.context.get_history("n")) == 1
 
 
@@ -263,10 +263,10 @@ def test_changes_by_the_step_code_of_a_failed_attempt_remain(bench: Bench) -> No
     source = "def step(ctx):\n    n = ctx.increment('n')\n    return {'status': 'ok', 'n': n}\n"
     success = {"assert": ["ctx.n == 2", "ctx.out == 2"]}
     keys = {"retry": {"attempts": 3}, "outputs": {"out": "${{ result.n }}"}, "success": success}
-    tries = bench.tries(bench.python_step(source, **keys))
-    assert tries.prepare() is None
-    while tries.run() is None:
+    loop = bench.tries(bench.python_step(source, **keys))
+    assert loop.prepare() is None
+    while loop.run() is None:
         pass
-    assert tries.result is not None
-    assert tries.result.outcome == "passed"
-    assert [(one.key, one.new) for one in tries.result.changes] == [("n", 1), ("n", 2), ("out", 2)]
+    assert loop.result is not None
+    assert loop.result.outcome == "passed"
+    assert [(one.key, one.new) for one in loop.result.changes] == [("n", 1), ("n", 2), ("out", 2)]
