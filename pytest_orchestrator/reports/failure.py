@@ -134,8 +134,11 @@ def _is_of_criteria(result: StepResult, failure: Failure) -> bool:
     match failure.kind:
         case "criterion":
             return bool(result.unmet)
-        case "exit_code" | "validation":
+        case "exit_code":
             return len(result.unmet) > 1
+        case "validation":  # of a criterion, or of `abort_if` after criteria did not hold
+            unmet = result.unmet
+            return len(unmet) > 1 and any(one.place == failure.place for one in unmet)
         case _:
             return False
 

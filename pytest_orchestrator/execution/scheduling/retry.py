@@ -137,7 +137,8 @@ class RetryLoop:
         if tried.failure is not None and self.step.background and services:
             ended = services.ended(self.step.name) or tried.ended
             tried = msgspec.structs.replace(tried, ended=ended)
-        if tried.failure is None or tried.ended is None or self._is_last(tried):
+        is_last, tried = self._decided(tried)
+        if is_last or tried.failure is None or tried.ended is None:
             self._own.settle(is_last=True)
             tried = msgspec.structs.replace(tried, changes=tuple(self._own.changes))
             self.result = self._last(self._with_artifacts(tried))
@@ -183,16 +184,23 @@ class RetryLoop:
             tried, outcome="failed", failure=failure, meets=self.step.continue_on_error
         )
 
-    def _is_last(self, tried: StepResult) -> bool:
-        if self.number >= self._plan.attempts:
-            return True
-        abort = self._plan.abort_if
+    def _decided(self, tried: StepResult) -> tuple[bool, StepResult]:
+        """Return True if no attempt follows, and the result with which the attempt counts.
+
+        If `abort_if` cannot be evaluated, the step fails as `validation`: another attempt would not
+        correct the recipe. The failure of the attempt itself is kept as a detail.
+        """
+        failure, abort = tried.failure, self._plan.abort_if
+        if failure is None or tried.ended is None or self.number >= self._plan.attempts:
+            return True, tried
         if abort is None:
-            return False
+            return False, tried
         try:
-            return abort.holds(self._known(tried))
-        except ExpressionError:
-            return True  # without a value of `abort_if`, do not risk another attempt
+            return abort.holds(self._known(tried)), tried
+        except ExpressionError as error:
+            own = f"the attempt itself failed ({failure.kind}): {failure.reason}"
+            unasked = msgspec.structs.replace(invalid(error), detail=(own, *failure.detail))
+            return True, msgspec.structs.replace(tried, failure=unasked)
 
     def wait(self, stop: threading.Event | None = None) -> bool:
         """Wait until the next attempt may start; Ctrl-C interrupts the wait.

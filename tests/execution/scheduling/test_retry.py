@@ -14,6 +14,7 @@ from pytest_orchestrator.execution.locks import locks
 from pytest_orchestrator.execution.scheduling.retry import RetryLoop
 from pytest_orchestrator.execution.scheduling.serial import RecipeRun
 from pytest_orchestrator.recipe import load
+from pytest_orchestrator.reports import failure as failure_text
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
@@ -250,6 +251,57 @@ def test_until_and_abort_if_see_the_outputs_of_the_attempt(
     assert loop.result is not None
     assert (loop.result.attempt, bench.context["n"]) == (number, number)
     assert len(bench.context.get_history("n")) == 1
+
+
+@pytest.mark.parametrize(
+    ("abort_if", "problem"),
+    [
+        ("ctx.nokey > 1", "the context has no key 'nokey'; it has none at all"),
+        ("kind > 1", "TypeError: '>' not supported between instances of 'str' and 'int'"),
+        ("result.n", "there is no 'n'; there is status"),
+    ],
+)
+def test_an_abort_condition_without_a_value_fails_the_step_at_its_place(
+    bench: Bench, abort_if: str, problem: str
+) -> None:
+    tries = attempts(bench, "exit 3", {"attempts": 3, "abort_if": abort_if})
+    result = tries.run()
+    assert result is not None
+    assert (result.outcome, result.attempt, result.meets) == ("failed", 1, False)
+    failure = result.failure
+    assert failure is not None
+    assert failure.kind == "validation"
+    assert failure.reason == f"`{abort_if}`: {problem}"
+    assert failure.detail == ("the attempt itself failed (exit_code): exit code 3, wanted 0",)
+    assert failure.place is not None
+    lines = (bench.root / "recipes" / "x.yaml").read_text().splitlines()
+    shown = lines[failure.place.line - 1][failure.place.column - 1 :]
+    assert shown.lstrip('"').startswith(abort_if)
+
+
+def test_an_abort_condition_without_a_value_is_named_beside_criteria(bench: Bench) -> None:
+    tries = attempts(
+        bench,
+        "true",
+        {"attempts": 3, "abort_if": "ctx.nokey"},
+        success={"files_exist": ["none", "neither"]},
+    )
+    result = tries.run()
+    assert result is not None
+    recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
+    text = failure_text.text(recipe, recipe.steps[0], result, bench.root, bench.root)
+    reason = "`ctx.nokey`: the context has no key 'nokey'; it has none at all"
+    assert text.splitlines()[0].endswith(f": step 's' (try 1 of 3): {reason}")
+    assert f"E   {reason}" in text
+    own = "the attempt itself failed (criterion): files_exist: none is not there (and 1 more)"
+    assert own in text
+
+
+def test_an_abort_condition_is_not_evaluated_after_the_last_attempt(bench: Bench) -> None:
+    result = attempts(bench, "exit 3", {"attempts": 1, "abort_if": "ctx.nokey"}).run()
+    assert result is not None
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.detail) == ("exit_code", ())
 
 
 def test_a_last_attempt_whose_step_code_fails_writes_no_outputs(bench: Bench) -> None:
