@@ -33,6 +33,8 @@ from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
 from pytest_orchestrator.recipe.model.step import PythonStep
 
+# Coverage asks for the source of each file that has run, but for names such as this one.
+_NO_FILE = Path("<step>")
 _WARNINGS = {one for one in vars(builtins).values() if isinstance(one, type)}
 
 
@@ -60,7 +62,7 @@ class StepCalls:
         path = session.path / "steps"
         shelf: _Shelf = _Shelf.from_parent(session, path=path)
         shelf.obj = types.ModuleType("steps")
-        function = callable_of(path, "step", 1, asks=False)
+        function = callable_of(_NO_FILE, "step", 1, asks=False)
         self._item = _StepCall.from_parent(shelf, name="step", callobj=function)
         let_perform(function, self._item.perform)
         self._item.ihook.pytest_runtest_protocol(item=self._item, nextitem=None)

@@ -250,6 +250,29 @@ def test_coverage_counts_the_lines_of_scriptlets(
     assert "ctx.set(f\"done.{params['name']}\", True)" in counted
 
 
+@pytest.mark.parametrize("args", [(), ("--recipe-jobs", "2")], ids=["serial", "parallel"])
+def test_a_coverage_report_finds_the_source_of_all_that_has_run(
+    project: Project, args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COVERAGE_FILE", raising=False)
+    project.write(".coveragerc", "[run]\npatch = subprocess, _exit\nsource = .\n")
+    shell = "type: shell, cmd: 'echo 12', parse: data, outputs: {n: '${{ result }}'}"
+    asks = "success: {assert: ['result == 12'], stdout_matches: '1.'}"
+    project.recipe("x", {"one": "", "two": "isolation: inline", "three": f"{shell}, {asks}"})
+    coverage = [sys.executable, "-m", "coverage"]
+
+    ran = project.pytester.run(
+        *coverage, "run", "-m", "pytest", "-p", "no:randomly", "recipes", *args
+    )
+    ran.assert_outcomes(passed=3)
+    project.pytester.run(*coverage, "combine", "-q")
+    told = project.pytester.run(*coverage, "report")
+
+    assert (told.ret, told.errlines) == (0, [])
+    files = [line.split()[0] for line in told.outlines if line.endswith("%")]
+    assert files == ["steps.py", "TOTAL"]
+
+
 _EXITS = """
 import atexit
 import multiprocessing
