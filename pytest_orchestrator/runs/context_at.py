@@ -12,18 +12,18 @@ from pytest_orchestrator.runs.record import Changes, Recorded, RunRecord, StepRe
 
 
 class NoStep(OrchestratorError):
-    """A run does not have the step that is asked for, or it did not run."""
+    """The requested step is missing in the run, did not run, or its name is ambiguous."""
 
     slug = "no-step"
 
 
 class PastContext:
-    """Reads what a Context had; what was is not changed any more.
+    """Read-only Context of a recorded run.
 
     Args:
-        changes: What happened to it.
-        scope: Key of the recipe whose own Context it is; empty is that of the session.
-        before: Number of a line of the journal: as it stood before that; None is the end.
+        changes: All changes of the Contexts of the run.
+        scope: Key of the recipe whose own Context it is; empty for the session's.
+        before: Number of a journal line: the state just before it; None for the end of the run.
     """
 
     def __init__(self, changes: Changes, scope: str = "", before: int | None = None) -> None:
@@ -56,26 +56,26 @@ class PastContext:
         """Return every change of a key, oldest first.
 
         Returns:
-            What `Context.get_history` has, and where they are known ``by``, the node id of the
-            step that made it, and ``line``, where it stands in the journal.
+            The entries of `Context.get_history`, with ``by``, the node id of the step that made
+            the change, and ``line``, its line in the journal, if they are known.
         """
-        found = self._changes.history(key, self._scope)
-        return [_plain(one) for one in found if self._before is None or one.n < self._before]
+        history = self._changes.history(key, self._scope)
+        return [_plain(one) for one in history if self._before is None or one.n < self._before]
 
     def last_modified(self, key: str) -> str | None:
-        """Return when a key was changed last, in ISO 8601 UTC."""
+        """Return the time of the last change of a key, in ISO 8601 UTC."""
         history = self.get_history(key)
         return history[-1]["ts"] if history else None
 
 
 def _plain(one: Recorded) -> dict[str, Any]:
-    told = msgspec.structs.asdict(one)
-    line = told.pop("n")
-    del told["key"]
-    told = {name: value for name, value in told.items() if value or name in ("old", "new", "index")}
-    if told["index"] is None:
-        del told["index"]
-    return told | ({"line": line} if line else {})
+    row = msgspec.structs.asdict(one)
+    line = row.pop("n")
+    del row["key"]
+    row = {name: value for name, value in row.items() if value or name in ("old", "new", "index")}
+    if row["index"] is None:
+        del row["index"]
+    return row | ({"line": line} if line else {})
 
 
 def step_of(run: RunRecord, name: str) -> StepRecord:
@@ -83,20 +83,20 @@ def step_of(run: RunRecord, name: str) -> StepRecord:
 
     Args:
         run: The run.
-        name: Its name where that is unique, its node id, or ``recipe::step``.
+        name: Its name if that is unique in the run, its node id, or ``recipe::step``.
 
     Raises:
-        NoStep: There is none, or there are several.
+        NoStep: No step has that name, or several do.
     """
     steps = run.steps
-    known = {name for step in steps for name in _names(step)}
-    found = [step for step in steps if name in _names(step)]
-    if not found:
-        raise NoStep(f"run {run.id} has no step '{name}'{nearest(name, known)}")
-    if len(found) > 1:
-        several = " or ".join(f"{step.recipe}::{step.name}" for step in found[:3])
+    names = {name for step in steps for name in _names(step)}
+    matches = [step for step in steps if name in _names(step)]
+    if not matches:
+        raise NoStep(f"run {run.id} has no step '{name}'{nearest(name, names)}")
+    if len(matches) > 1:
+        several = " or ".join(f"{step.recipe}::{step.name}" for step in matches[:3])
         raise NoStep(f"several steps are called '{name}': say {several}")
-    return found[0]
+    return matches[0]
 
 
 def _names(step: StepRecord) -> tuple[str, ...]:
@@ -105,18 +105,18 @@ def _names(step: StepRecord) -> tuple[str, ...]:
 
 
 def at_step(run: RunRecord, name: str, *, after: bool = False) -> PastContext:
-    """Return the Context that a step had.
+    """Return the Context just before or just after a step.
 
     Args:
         run: The run.
-        name: The step, as `step_of` takes it.
-        after: As the step left it; else as the step found it.
+        name: The step, as `step_of` accepts it.
+        after: True for the Context after the step, False for the one before it.
 
     Returns:
-        The own Context of its recipe where that has one, else that of the session.
+        The recipe's own Context if it has one, else the session's.
 
     Raises:
-        NoStep: There is no such step, or it never began.
+        NoStep: The run has no such step, or the step never started.
     """
     step = step_of(run, name)
     first, last = step.lines

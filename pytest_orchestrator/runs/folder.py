@@ -35,22 +35,22 @@ def free_id(base: Path) -> str:
     Args:
         base: The folder of the runs.
     """
-    found = new_id()
-    while (base / found).exists():
-        found = new_id()
-    return found
+    run_id = new_id()
+    while (base / run_id).exists():
+        run_id = new_id()
+    return run_id
 
 
 def is_run(path: Path) -> bool:
-    """Tell by its name whether a folder is that of a run."""
+    """Return True if the name of a folder is a run id."""
     return _ID.fullmatch(path.name) is not None
 
 
 class RunFile:
-    """A file as a journal names it, which is text until `RunFiles` says where it is.
+    """Untrusted path of a file as a journal names it; `RunFiles` resolves it.
 
     Attributes:
-        told: The path as the journal has it; empty where that is no text.
+        told: The path in the journal; empty if the journal has no text there.
     """
 
     __slots__ = ("told",)
@@ -64,14 +64,14 @@ class RunFile:
 
 
 class RunFiles:
-    """The files of a run: the only way from a path in a journal to a file that is opened.
+    """Resolver of the paths in a journal; no other code opens a file that a journal names.
 
-    A journal may come from anywhere. Only regular files inside the folder of its run are files of
-    the run, however they are named and whatever links lead there.
+    A journal may come from an untrusted source. Only regular files inside the folder of its run
+    are accepted, whatever the path looks like and wherever symbolic links point.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Look at nothing so far.
+        """Create the resolver; this accesses no file of the run yet.
 
         Args:
             folder: The folder of the run.
@@ -81,13 +81,13 @@ class RunFiles:
         self._parents: dict[str, str | None] = {}
 
     def at(self, file: RunFile) -> Path | None:
-        """Return the path of a file, all links resolved; there may be none yet.
+        """Return the path of a file with all links resolved; the file may not exist yet.
 
         Args:
-            file: What the journal names.
+            file: The file as the journal names it.
 
         Returns:
-            None where that is outside of the folder, or is no regular file.
+            None if the path is outside the folder, or is not a regular file.
         """
         name = os.path.normpath(path_of(file.told)) if file.told else ""
         if not name or name.startswith(("/", "../")) or name in (".", ".."):
@@ -114,15 +114,15 @@ class RunFiles:
         return Path(path) if stat.S_ISREG(mode) else None
 
     def _resolved(self, path: str) -> str | None:
-        found = os.path.realpath(f"{self._base}/{path}")
-        return found if f"{found}/".startswith(f"{self._base.rstrip('/')}/") else None
+        real = os.path.realpath(f"{self._base}/{path}")
+        return real if f"{real}/".startswith(f"{self._base.rstrip('/')}/") else None
 
 
 class RunFolder:
     """The folder of one run.
 
     Attributes:
-        path: The folder; it is made by `open`.
+        path: The folder; `open` creates it.
     """
 
     def __init__(self, base: Path, run: str) -> None:
@@ -130,22 +130,22 @@ class RunFolder:
         self.path = base / run
 
     def open(self, keep: int, spared: str | None = None) -> Journal:
-        """Make the folder, let ``latest`` point to it, and take the oldest runs away.
+        """Create the folder, point ``latest`` to it, and delete the oldest runs.
 
         Args:
-            keep: Number of runs that stay, this one and those that go on among them; 0
-                keeps all.
-            spared: Id of a run that stays in any case, since this one goes on from it.
+            keep: Number of runs to keep, including this one and those that are still running;
+                0 keeps all.
+            spared: Id of a run that is kept in any case, because this run resumes it.
 
         Returns:
-            Its journal.
+            The journal of the run.
 
         Raises:
-            OSError: It cannot be made, or is that of another session.
-            JournalError: The journal cannot be made.
+            OSError: The folder cannot be created, or belongs to another session.
+            JournalError: The journal cannot be created.
         """
         self._base.mkdir(parents=True, exist_ok=True)
-        journal = self._begun()
+        journal = self._create()
         ignored = self._base.parent / ".gitignore"
         if self._base.parent.name == ".orchestrator" and not ignored.exists():
             ignored.write_text("*\n", encoding="utf-8")
@@ -159,78 +159,80 @@ class RunFolder:
         return self.path.joinpath("logs", *_parts(recipe))
 
     def resources(self, recipe: "Recipe") -> Path:
-        """Return the folder for what the steps of a recipe used as they went on."""
+        """Return the folder for the resource samples of a recipe's steps."""
         return self.path.joinpath("resources", *_parts(recipe))
 
     def artifacts(self, recipe: "Recipe") -> Path:
-        """Return the folder for the files that the steps of a recipe left."""
+        """Return the folder for the artifacts of a recipe's steps."""
         return self.path.joinpath("artifacts", *_parts(recipe))
 
-    def _begun(self) -> Journal:
-        """Make the folder and its journal elsewhere, and move both here in one step.
+    def _create(self) -> Journal:
+        """Create the folder and its journal in a draft folder, and rename it to its final path.
 
-        So no other session sees a folder without a locked journal, which it would remove as an
-        old one. No lock is asked for that anybody who may read the project could hold, and until
-        the journal is locked no other user gets to it.
+        The rename is atomic, so no other session sees a folder without a locked journal, which
+        it would delete as an old run. This needs no lock on a shared file, which any user who may
+        read the project could hold, and until the journal is locked no other user can access it.
         """
         draft = self._base / f"{_DRAFT}{os.urandom(4).hex()}"
-        made, taken = draft / self.path.name, os.strerror(errno.EEXIST)
+        new, exists = draft / self.path.name, os.strerror(errno.EEXIST)
         try:
             draft.mkdir(mode=0o700)
         except OSError as error:
             error.filename = str(self.path)
             raise
         try:
-            made.mkdir()
-            journal = Journal(made / NAME)
+            new.mkdir()
+            journal = Journal(new / NAME)
             try:
-                if self.path.exists():  # an empty folder would be replaced
-                    raise FileExistsError(errno.EEXIST, taken, str(self.path))
-                made.rename(self.path)
+                if self.path.exists():  # rename would replace an empty folder
+                    raise FileExistsError(errno.EEXIST, exists, str(self.path))
+                new.rename(self.path)
             except OSError as error:
                 journal.close()
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise FileExistsError(errno.EEXIST, taken, str(self.path)) from None
+                    raise FileExistsError(errno.EEXIST, exists, str(self.path)) from None
                 raise
         except JournalError as error:
-            raise JournalError(str(error).replace(str(made), str(self.path))) from error
+            raise JournalError(str(error).replace(str(new), str(self.path))) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         journal.path = self.path / NAME
         return journal
 
     def _point_to(self) -> None:
-        """Set the link in one step: whoever follows it finds one run or the other."""
-        fresh = self._base / f".{_LATEST}.{os.getpid()}"
+        """Replace the link atomically, so that it always leads to a run."""
+        new_link = self._base / f".{_LATEST}.{os.getpid()}"
         with contextlib.suppress(OSError):
-            fresh.symlink_to(self.path.name)
-            fresh.replace(self._base / _LATEST)
+            new_link.symlink_to(self.path.name)
+            new_link.replace(self._base / _LATEST)
 
     def _prune(self, keep: int, spared: str | None) -> None:
         own, all_runs = self.path.name, filter(is_run, self._base.iterdir())
-        # Those with a later id are older nevertheless: the clock was set back.
+        # A run with a later id than this one is older nevertheless: the clock was set back.
         runs = sorted(all_runs, key=lambda path: (path.name <= own, path.name))
         for path in (path for path in runs[:-keep] if path.name != spared):
             if not is_written(path / NAME):
                 shutil.rmtree(path, ignore_errors=True)
-        for draft in self._base.glob(f"{_DRAFT}*"):  # of a session that was killed as it began
+        for draft in self._base.glob(f"{_DRAFT}*"):  # of sessions killed in `_create`
             with contextlib.suppress(OSError):
                 if time.time() - draft.stat().st_mtime > _DAY:
                     shutil.rmtree(draft, ignore_errors=True)
 
 
 def parts(path: str, cell: str | None = None) -> tuple[str, ...]:
-    """Return the parts of the path of what a recipe leaves: a short one for what everybody has.
+    """Return the parts of the path below which the files of a recipe are stored.
+
+    A recipe in ``recipes/`` gets a short path: without that folder and without its suffix.
 
     Args:
         path: The path of the recipe, relative to the rootdir.
         cell: The id of the cell of its matrix.
     """
-    way = PurePosixPath(path.strip("/"))
+    recipe_path = PurePosixPath(path.strip("/"))
     below = (cell.replace(":", "="),) if cell else ()
-    if way.parts[:1] == ("recipes",) and way.suffix == ".yaml":
-        return (*way.with_suffix("").parts[1:], *below)
-    return (*way.parts, *below)  # the whole path of what may be a twin
+    if recipe_path.parts[:1] == ("recipes",) and recipe_path.suffix == ".yaml":
+        return (*recipe_path.with_suffix("").parts[1:], *below)
+    return (*recipe_path.parts, *below)  # the whole path: a shortened one might not be unique
 
 
 def _parts(recipe: "Recipe") -> tuple[str, ...]:

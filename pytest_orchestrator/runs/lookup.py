@@ -18,30 +18,34 @@ _CHUNK = 1 << 20
 
 
 class NoRun(OrchestratorError):
-    """There is no such run."""
+    """The run that was requested does not exist, or its name is ambiguous."""
 
     slug = "no-run"
 
 
 def run_folders(base: Path) -> list[Path]:
-    """Return the folders of all runs, the newest first.
+    """Return the folders of all runs, newest first.
 
     Args:
-        base: The folder that has them.
+        base: The folder of the runs.
     """
     if not base.is_dir():
         return []
-    return sorted((path for path in base.iterdir() if is_run(path)), key=_when, reverse=True)
+    return sorted((path for path in base.iterdir() if is_run(path)), key=_sort_key, reverse=True)
 
 
 def earlier_runs(folder: Path) -> list[Path]:
-    """Return the folders of the runs before one of a project, the newest first."""
-    known = run_folders(folder.parent)
-    return known[known.index(folder) + 1 :] if folder in known else known
+    """Return the folders of the runs that are older than a given one, newest first."""
+    folders = run_folders(folder.parent)
+    return folders[folders.index(folder) + 1 :] if folder in folders else folders
 
 
-def _when(folder: Path) -> tuple[str, int, str]:
-    """Return what runs are sorted by: ids tell the second alone, and the rest of them is chance."""
+def _sort_key(folder: Path) -> tuple[str, int, str]:
+    """Return the second of the run id, then the time of the journal's last write.
+
+    A run id is a time in whole seconds and a random part, so the time of the write orders the
+    runs of one second.
+    """
     try:
         written = (folder / NAME).stat().st_mtime_ns
     except OSError:
@@ -53,17 +57,17 @@ def find_run(base: Path, name: str = LATEST) -> Path:
     """Return the folder of a run.
 
     Args:
-        base: The folder that has the runs of a project.
-        name: Its id or the beginning of it, ``latest``, or the path of a folder.
+        base: The folder of the runs of a project.
+        name: Its id or the beginning of its id, ``latest``, or the path of a folder.
 
     Raises:
-        NoRun: There is none, or there are several.
+        NoRun: No run matches, or several do.
     """
     runs = run_folders(base)
     if name == LATEST:
         if not runs:
             raise NoRun(f"there is no run in {base}; pytest makes one")
-        # Ids tell the second alone, and clocks are set back.
+        # The link is exact: ids are precise to one second only, and a clock may be set back.
         last = (base / LATEST).resolve()
         return last if last in [path.resolve() for path in runs] else runs[0]
     starts = [path for path in runs if path.name.startswith(name)] if name else []
@@ -82,19 +86,19 @@ def find_run(base: Path, name: str = LATEST) -> Path:
 
 
 def load_record(folder: Path) -> RunRecord:
-    """Read a run.
+    """Read a run into a record.
 
     Args:
-        folder: Its folder.
+        folder: The folder of the run.
 
     Returns:
-        What its journal tells, up to the first damage where there is one.
+        The content of its journal; only the lines before the first damage if it is damaged.
 
     Raises:
-        NoRun: There is no journal.
+        NoRun: The journal cannot be read.
     """
     record = RunRecord()
-    with _uncollected():
+    with _gc_paused():
         try:
             reading = read_journal(folder / NAME)
         except OSError as error:
@@ -106,8 +110,8 @@ def load_record(folder: Path) -> RunRecord:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let nobody look for garbage meanwhile: thousands of values are made, and all are kept."""
+def _gc_paused() -> Iterator[None]:
+    """Pause the garbage collector: a record has thousands of values, none of which is garbage."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -118,10 +122,10 @@ def _uncollected() -> Iterator[None]:
 
 
 class Followed:
-    """A run that is read while it goes on: each time only what is new.
+    """Incremental reader of a run that may still be running.
 
     Attributes:
-        record: What is known so far.
+        record: The run as far as it was read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -131,17 +135,17 @@ class Followed:
         self._read = 0
 
     def more(self) -> bool:
-        """Read what was written since the last time; tell whether there was anything.
+        """Read the lines written since the last call; return True if there was new data.
 
         Raises:
-            JournalDamaged: A line is not what was written there.
+            JournalDamaged: A line was changed.
             OSError: The journal cannot be read.
         """
-        writing = is_written(self._path)  # asked first: what is read now was written before
+        writing = is_written(self._path)  # before the read, so that no last line is missed
         start = self._read
         with self._path.open("rb") as file:
             file.seek(start)
-            while data := file.read(_CHUNK):  # a journal of a day is not held as a whole
+            while data := file.read(_CHUNK):  # a journal of a day is too large to hold at once
                 self._read += len(data)
                 for entry in self._tail.feed(data):
                     self.record.fold(entry)
@@ -151,31 +155,31 @@ class Followed:
 
 
 def prunable(base: Path, keep: int) -> list[Path]:
-    """Return the folders of the runs that may go, the newest first.
+    """Return the folders of the runs that retention may delete, newest first.
 
     Args:
         base: The folder of the runs.
-        keep: How many stay; 0 keeps all.
+        keep: How many runs to keep; 0 keeps all.
     """
     old = run_folders(base)[keep:] if keep else []
     return [path for path in old if not is_written(path / NAME)]
 
 
 def prune(base: Path, keep: int) -> list[Path]:
-    """Take old runs away.
+    """Delete old runs.
 
     Args:
         base: The folder of the runs.
-        keep: How many stay; 0 keeps all.
+        keep: How many runs to keep; 0 keeps all.
 
     Returns:
-        The folders that are gone.
+        The folders that were deleted.
     """
     import shutil
 
-    gone = []
+    deleted = []
     for path in prunable(base, keep):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():
-            gone.append(path)
-    return gone
+            deleted.append(path)
+    return deleted

@@ -16,11 +16,12 @@ _CUT_OFF: Final = (b'"final":true', b'"kind":"interrupted"')
 
 
 class PendingFinally(NamedTuple):
-    """What a run owes.
+    """Pending ``finally`` steps of one run.
 
     Attributes:
-        run: Its id.
-        steps: The ``finally`` steps that did not run to their end, by key of their recipe.
+        run: Id of the run.
+        steps: Names of the ``finally`` steps that did not run to their end, by key of their
+            recipe.
     """
 
     run: str
@@ -28,15 +29,18 @@ class PendingFinally(NamedTuple):
 
 
 def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
-    """Return what the last run owes that was killed or cut off; None where none owes anything.
+    """Return the pending ``finally`` steps of the newest run that has some.
 
     Args:
         base: The folder of the runs.
-        most: So many runs are looked at, the newest first.
+        most: Number of runs that are checked, newest first.
+
+    Returns:
+        None if no run has pending steps; a run that a later one resumed has none.
     """
     folders = lookup.run_folders(base)[:most]
     for place, folder in enumerate(folders):
-        if _owes_nothing(folder / NAME):
+        if _has_none_pending(folder / NAME):
             continue
         try:
             record = lookup.load_record(folder)
@@ -44,48 +48,47 @@ def pending_finally(base: Path, most: int = 20) -> PendingFinally | None:
             continue
         if record.state not in ("interrupted", "finished") or record.started is None:
             continue
-        steps = _left(pending_in(record), folders[:place])
-        if steps and not _was_taken_up(base, record):
+        steps = _still_pending(pending_in(record), folders[:place])
+        if steps and not _was_resumed(base, record):
             return PendingFinally(record.id, steps)
     return None
 
 
 def pending_in(record: RunRecord) -> dict[str, list[str]]:
-    """Return the ``finally`` steps that are owed in a run and did not run to their end.
+    """Return the ``finally`` steps that a run did not execute to their end.
 
     Returns:
-        Their names, by key of their recipe.
+        Their names, by key of their recipe; a recipe of which nothing ran has no pending steps.
     """
-    steps = {recipe.key: _open(recipe) for recipe in record.recipes.values()}
+    steps = {recipe.key: _pending_steps(recipe) for recipe in record.recipes.values()}
     return {key: names for key, names in steps.items() if names}
 
 
 def told(steps: dict[str, list[str]]) -> list[str]:
-    """Return what is owed as it is told: for each recipe its key, and its steps in brackets."""
+    """Return a line for each recipe: its key, and its pending steps in parentheses."""
     return [f"{recipe} ({', '.join(names)})" for recipe, names in steps.items()]
 
 
-def _left(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
-    """Return those of some steps that no later run has run to their end."""
+def _still_pending(steps: dict[str, list[str]], later: list[Path]) -> dict[str, list[str]]:
+    """Return the steps that no later run has executed to their end."""
     for folder in later if steps else ():
         try:
             recipes = lookup.load_record(folder).recipes
         except lookup.NoRun:
             continue
         for key in steps.keys() & recipes.keys():
-            there = recipes[key].steps
-            steps[key] = [name for name in steps[key] if name not in there or not _ran(there[name])]
+            now = recipes[key].steps
+            steps[key] = [name for name in steps[key] if name not in now or not _ran(now[name])]
         steps = {key: names for key, names in steps.items() if names}
     return steps
 
 
 def _ran(step: StepRecord) -> bool:
-    """Tell whether a step did what it was to do, there and then."""
+    """Return True if a step was done by executing it, not by restoring its result."""
     return is_done(step) and not _is_restored(step)
 
 
-def _open(recipe: RecipeRecord) -> list[str]:
-    """Return the ``finally`` steps of a recipe that owes them."""
+def _pending_steps(recipe: RecipeRecord) -> list[str]:
     steps = recipe.steps.values()
     if not any(step.started or step.cut_off_in or _is_restored(step) for step in steps):
         return []
@@ -100,23 +103,24 @@ def _is_restored(step: StepRecord) -> bool:
     return step.ended is not None and step.ended.restored is not None
 
 
-def _was_taken_up(base: Path, record: RunRecord) -> bool:
-    """Tell whether a later run goes on from it, which then owes what is open still."""
-    word = f'"resumed_from":"{record.id}"'.encode()
+def _was_resumed(base: Path, record: RunRecord) -> bool:
+    """Return True if a later run resumes this one: the steps are then pending in that run."""
+    field = f'"resumed_from":"{record.id}"'.encode()
     for folder in lookup.run_folders(base):
         try:
             with (folder / NAME).open("rb") as file:
-                if word in file.readline() and lookup.load_record(folder).is_whole:
+                if field in file.readline() and lookup.load_record(folder).is_whole:
                     return True
         except (OSError, lookup.NoRun):
             continue
     return False
 
 
-def _owes_nothing(path: Path) -> bool:
-    """Tell, without folding it, of a journal that was closed that no ``finally`` step was cut off.
+def _has_none_pending(path: Path) -> bool:
+    """Return True if a sealed journal shows, without being folded, that no step is pending.
 
-    Ctrl-C and a scheduler that is lost cut off steps and let the session close its journal.
+    A sealed journal may have pending steps: after Ctrl-C, or when the Dask scheduler is lost,
+    steps are cut off and the session seals its journal nevertheless.
     """
     try:
         with path.open("rb") as file:
@@ -126,9 +130,9 @@ def _owes_nothing(path: Path) -> bool:
                 return False
             if _NOT_RUN in last:
                 return False
-            if any(word in last for word in _WHOLE):
+            if any(field in last for field in _WHOLE):
                 return True
             file.seek(0)
-            return not any(all(word in line for word in _CUT_OFF) for line in file)
+            return not any(all(field in line for field in _CUT_OFF) for line in file)
     except OSError:
         return True

@@ -22,53 +22,53 @@ _PATIENCE = 2.0
 
 
 def provenance(root: Path) -> dict[str, Any]:
-    """Return what is known of them without any wait worth telling.
+    """Return the provenance of a run; this waits at most two seconds, for ``git status``.
 
     Args:
         root: The rootdir of the project.
 
     Returns:
-        ``python``, ``executable``, ``platform``, ``user``; ``git`` where the project is in a
-        repository.
+        ``python``, ``executable``, ``platform``, ``user``; and ``git`` if the project is in a
+        git repository.
     """
     system = os.uname()
-    told = {
+    origin = {
         "python": platform.python_version(),
         "executable": sys.executable,
         "platform": f"{system.sysname} {system.release} {system.machine}",
         "user": _user(),
     }
     git = revision(root)
-    return told | ({"git": git} if git else {})
+    return origin | ({"git": git} if git else {})
 
 
 def revision(root: Path) -> dict[str, Any]:
-    """Return ``revision``, ``branch`` and ``dirty`` of a repository, as far as they are known.
+    """Return ``revision``, ``branch`` and ``dirty`` of a git repository, as far as known.
 
     Args:
-        root: A folder in it.
+        root: A folder of the work tree.
     """
     try:
-        found = _folders(root)
-        if found is None:
+        folders = _git_folders(root)
+        if folders is None:
             return {}
-        folder, common = found
+        folder, common = folders
         head = files.text(folder / "HEAD").strip()
-        told: dict[str, Any] = {}
+        state: dict[str, Any] = {}
         name = head.removeprefix("ref: ")
         if name != head:
-            told["branch"] = name.removeprefix("refs/heads/")
+            state["branch"] = name.removeprefix("refs/heads/")
             head = _commit(name, folder, common)
         if head:
-            told["revision"] = head
+            state["revision"] = head
         dirty = _is_dirty(root, folder)
     except (OSError, UnicodeDecodeError):
         return {}
-    return told if dirty is None else told | {"dirty": dirty}
+    return state if dirty is None else state | {"dirty": dirty}
 
 
-def _folders(root: Path) -> tuple[Path, Path] | None:
-    """Return where git keeps what belongs to a work tree, and what all of them share."""
+def _git_folders(root: Path) -> tuple[Path, Path] | None:
+    """Return the git directory of a work tree, and the one that all work trees share."""
     for place in (root, *root.parents):
         git = place / ".git"
         if git.is_dir():
@@ -95,14 +95,17 @@ def _commit(name: str, *folders: Path) -> str:
 
 
 def _is_dirty(root: Path, folder: Path) -> bool | None:
-    """Ask git whether anything it knows is changed, where the project is small enough for that."""
+    """Return True if ``git status`` lists a changed tracked file; None if that is not known.
+
+    A repository with an index of more than 512 KiB is not checked: that would take too long.
+    """
     git = shutil.which("git")
     index = folder / "index"
     if git is None or not index.is_file() or index.stat().st_size > _LARGEST:
         return None
     words = [git, "--no-optional-locks", "-C", str(root), "status", "--porcelain", "-uno"]
     environ = os.environ | {"GIT_CONFIG_COUNT": "1"}
-    # A repository may name a program that git runs for this.
+    # The configuration of a repository may name a program that `git status` runs.
     environ |= {"GIT_CONFIG_KEY_0": "core.fsmonitor", "GIT_CONFIG_VALUE_0": "false"}
     try:
         done = subprocess.run(
@@ -122,21 +125,21 @@ def _is_dirty(root: Path, folder: Path) -> bool | None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a number that nobody has given a name
+    except (KeyError, OSError):  # the user id has no name
         return str(os.getuid())
 
 
 FOLDER: Final = "sources"
-"""Where the texts stand in the folder of a run, by their paths from the rootdir."""
+"""Folder of the recipe texts in a run folder; each has its path from the rootdir there."""
 
 
 def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> None:
-    """Keep the text of a recipe and of the files that it uses; what cannot be written is left.
+    """Store the text of a recipe and of the files that it uses; ignore write errors.
 
     Args:
         folder: The folder of the run.
         recipe: The recipe.
-        masked: Takes secrets out of a text.
+        masked: Masks secrets in a text.
     """
     texts = {recipe.id: recipe.text}
     for step in (*recipe.steps, *recipe.final):
@@ -151,14 +154,14 @@ def keep_text(folder: Path, recipe: Recipe, masked: Callable[[str], str]) -> Non
 
 
 class PendingTexts:
-    """Keeps texts of recipes as soon as the folder of their run is there: its journal makes it."""
+    """Queue of recipe texts until the run folder exists: creating the journal creates it."""
 
     def __init__(self, folder: Callable[[], Path], masked: Callable[[str], str]) -> None:
-        """Keep nothing so far.
+        """Create an empty queue.
 
         Args:
-            folder: Gives the folder of the run; asked only where a text waits.
-            masked: Takes secrets out of a text.
+            folder: Returns the folder of the run; called only while a text is queued.
+            masked: Masks secrets in a text.
         """
         self._folder = folder
         self._masked = masked
@@ -166,23 +169,23 @@ class PendingTexts:
         self._lock = threading.Lock()
 
     def add(self, recipe: Recipe) -> None:
-        """Keep the text of a recipe, now or later."""
+        """Store the text of a recipe, now or when the folder exists."""
         self._recipes.append(recipe)
         self.keep()
 
     def keep(self) -> None:
-        """Keep what waits, if it can be kept now."""
+        """Store the queued texts if the run folder exists."""
         with self._lock:
             while self._recipes and self._folder().is_dir():
                 keep_text(self._folder(), self._recipes.pop(), self._masked)
 
 
 def place_of(folder: Path, name: object) -> Path | None:
-    """Return the path at which the text of a file is kept; None outside of the run's folder.
+    """Return the path at which the text of a file is stored; None outside the run folder.
 
     Args:
         folder: The folder of the run.
         name: Path of the file, relative to the rootdir or absolute, as a journal has it.
     """
-    kept = RunFile(name).told.strip("/")
-    return RunFile(f"{FOLDER}/{kept}").inside(folder) if kept else None
+    stored = RunFile(name).told.strip("/")
+    return RunFile(f"{FOLDER}/{stored}").inside(folder) if stored else None

@@ -10,7 +10,7 @@ from pytest_orchestrator.runs.record import UNTOUCHED, RunRecord, StepRecord
 from pytest_orchestrator.runs.summary import BAD, summary
 
 Earlier = Callable[[str, str], Mapping[str, list[float]]]
-"""Gives the earlier figures of a step, by the key of its recipe and its name."""
+"""Callback that returns the earlier figures of a step, by key of its recipe and its name."""
 
 _WORSE = BAD | {"blocked", "interrupted"}
 
@@ -21,15 +21,16 @@ def compared(
     """Compare two runs.
 
     Args:
-        a: The run that is compared with.
-        b: The run that is looked at.
-        earlier: Figures of runs before `b`; of a step that has too few, those of `a` alone count.
-        factor: How many times what was usual a figure may be.
+        a: The run to compare with.
+        b: The run that is compared.
+        earlier: Returns figures of runs before `b`; a figure with too few of them is compared
+            with the one of `a` alone.
+        factor: How many times its median in the baseline a figure may be.
 
     Returns:
-        Plain data: the two runs (`a`, `b`), and what differs: `outcomes`, `figures` and
-        `measurements` (all that both have, each with `drifted`), `context`, `vars`, `code`,
-        `environment`; and whether `b` is `worse`.
+        Plain data: the two runs (`a`, `b`), and their differences: `outcomes`, `figures` and
+        `measurements` (all that both runs have, each with `drifted`), `context`, `vars`, `code`,
+        `environment`; and `worse`, which is true if `b` is worse than `a`.
     """
     outcomes = list(_outcomes(a, b))
     figures = list(_figures(a, b, earlier or _none, factor))
@@ -60,25 +61,25 @@ def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
     before, after = _steps(a), _steps(b)
     for recipe, step in _each(before, after):
         was, now = before.get((recipe, step)), after.get((recipe, step))
-        told = {"recipe": recipe, "step": step, "a": was and was.state, "b": now and now.state}
-        if told["a"] != told["b"]:
-            worse = told["b"] in _WORSE and told["a"] not in BAD
+        states = {"recipe": recipe, "step": step, "a": was and was.state, "b": now and now.state}
+        if states["a"] != states["b"]:
+            worse = states["b"] in _WORSE and states["a"] not in BAD
             reason = now.block["step"].get("reason") if now and now.block else None
-            yield told | ({"reason": reason} if reason else {}) | {"worse": worse}
+            yield states | ({"reason": reason} if reason else {}) | {"worse": worse}
 
 
 def _figures(
     a: RunRecord, b: RunRecord, earlier: Earlier, factor: float
 ) -> Iterator[dict[str, Any]]:
     before = _steps(a)
-    for place, step in _steps(b).items():
-        if place not in before:
+    for key, step in _steps(b).items():
+        if key not in before:
             continue
-        was, now, units = figures_of(before[place]), figures_of(step), units_of(step)
-        known = earlier(*place) if now else {}
+        was, now, units = figures_of(before[key]), figures_of(step), units_of(step)
+        by_name = earlier(*key) if now else {}
         for name in (one for one in was if one in now):
             what = name if name in FIGURES else ""
-            figures = known.get(name, [])
+            figures = by_name.get(name, [])
             if len(figures) < ENOUGH:
                 figures = [was[name]] * ENOUGH
             drift = drifted(now[name], figures, factor, what)
@@ -90,32 +91,36 @@ def _figures(
                 "a": was[name],
                 "b": now[name],
                 "drifted": drift is not None,
-                **(_told(drift) if drift else {}),
+                **(_drift_fields(drift) if drift else {}),
             }
 
 
-def _told(drift: Drift) -> dict[str, Json]:
-    return {"factor": round(drift.factor, 3), "usual": drift.usual.median, "limit": drift.limit}
+def _drift_fields(drift: Drift) -> dict[str, Json]:
+    return {"factor": round(drift.factor, 3), "usual": drift.baseline.median, "limit": drift.limit}
 
 
 def context_difference(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Tell of each key whose value at the end of two runs is another.
+    """Yield the keys whose values at the end of two runs differ.
 
     Returns:
-        For each ``key``, and ``scope`` where it is one of a recipe's own Context, the values
-        ``a`` and ``b``; where it is not there the value is absent.
+        For each the ``key``, its ``scope`` if it is in a recipe's own Context, and the values
+        ``a`` and ``b``; a value is absent if the run does not have the key.
     """
     for scope in dict.fromkeys([*a.changes.scopes, *b.changes.scopes]):
         before, after = (_own(run, scope) for run in (a, b))
         for key in _each(before, after):
             sides = (("a", before), ("b", after))
-            told = {name: values[key] for name, values in sides if key in values}
-            if len(told) == 1 or told["a"] != told["b"] or type(told["a"]) is not type(told["b"]):
-                yield {"key": key, **({"scope": scope} if scope else {}), **told}
+            values = {name: side[key] for name, side in sides if key in side}
+            if (
+                len(values) == 1
+                or values["a"] != values["b"]
+                or type(values["a"]) is not type(values["b"])
+            ):
+                yield {"key": key, **({"scope": scope} if scope else {}), **values}
 
 
 def _own(run: RunRecord, scope: str) -> dict[str, Any]:
-    """Return the values of a Context; of a recipe's own those that it wrote."""
+    """Return the values of a Context; of a recipe's own one only those that the recipe wrote."""
     if scope not in run.changes.scopes:
         return {}
     values = run.changes.values(scope)
@@ -123,17 +128,17 @@ def _own(run: RunRecord, scope: str) -> dict[str, Any]:
 
 
 def _vars(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Tell of each var of a recipe whose value, as it was given, is another."""
+    """Yield the variables of recipes whose values differ, as they were passed."""
     for key in (one for one in b.recipes if one in a.recipes):
         before, after = (run.recipes[key].about.get("vars", {}) for run in (a, b))
         for name in _each(before, after):
-            was, now = (told.get(name, {}).get("value") for told in (before, after))
+            was, now = (values.get(name, {}).get("value") for values in (before, after))
             if was != now:
                 yield {"recipe": key, "var": name, "a": was, "b": now}
 
 
 def _code(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
-    """Tell of each file that was not the same: recipes, and what their steps run."""
+    """Yield the files whose digests differ: recipes, and the files that their steps run."""
     before, after = _digests(a), _digests(b)
     for path in _each(before, after):
         if before.get(path) != after.get(path):
@@ -141,12 +146,12 @@ def _code(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _digests(run: RunRecord) -> dict[str, str]:
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for recipe in run.recipes.values():
         if "sha256" in recipe.about:
-            found[recipe.about["path"]] = recipe.about["sha256"]
-        found |= recipe.digests
-    return found
+            digests[recipe.about["path"]] = recipe.about["sha256"]
+        digests |= recipe.digests
+    return digests
 
 
 def _environment(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
@@ -156,11 +161,11 @@ def _environment(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
             yield {"name": name, "a": before.get(name), "b": after.get(name)}
 
 
-def _flat(told: Mapping[str, Any], head: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in told.items():
-        found |= _flat(value, f"{head}{name}.") if isinstance(value, dict) else {head + name: value}
-    return found
+def _flat(nested: Mapping[str, Any], head: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        flat |= _flat(value, f"{head}{name}.") if isinstance(value, dict) else {head + name: value}
+    return flat
 
 
 def _each(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Iterable[Any]:

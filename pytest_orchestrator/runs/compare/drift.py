@@ -1,8 +1,8 @@
-"""Drift detection: whether a figure is outside the usual range of earlier runs.
+"""Drift detection: a figure is compared with the range of its baseline, the earlier runs.
 
-Median and median absolute deviation, since one odd run moves neither. A figure has drifted
-where it is beyond a factor of the median *and* beyond what the spread of the earlier ones
-explains *and* by more than what nobody would notice.
+The range is made of median and median absolute deviation, because a single outlier moves neither.
+A figure has drifted if it deviates from the median by a factor *and* by more than the spread of the
+earlier values explains *and* by more than a floor below which a deviation does not matter.
 """
 
 import math
@@ -11,26 +11,26 @@ from statistics import median
 from typing import Final, NamedTuple
 
 FACTOR: Final = 2.0
-"""How many times the median a figure may be where nobody says otherwise."""
+"""Default of the factor: how many times the median a figure may be."""
 
 ENOUGH: Final = 3
-"""Of fewer earlier figures nothing can be said."""
+"""Number of earlier values that are needed to compare a figure."""
 
 _SPREADS: Final = 4.0
 _SIGMA: Final = 1.4826
-"""What makes a median absolute deviation the standard deviation of a normal distribution."""
+"""Factor from a median absolute deviation to the standard deviation of a normal distribution."""
 
 FLOORS: Final[Mapping[str, float]] = {"seconds": 0.1, "cpu_seconds": 0.1, "max_rss": 16_000_000}
-"""What a figure must be beyond the median at least: the start of a process varies by as much."""
+"""Smallest drift of a figure, above the median: starting a process alone varies by as much."""
 
 
-class UsualRange(NamedTuple):
-    """What a figure mostly is.
+class BaselineRange(NamedTuple):
+    """Range of a figure in its baseline: the earlier runs with which it is compared.
 
     Attributes:
-        median: Of the earlier figures.
-        spread: Their standard deviation, as the median absolute deviation tells it.
-        runs: How many there are.
+        median: Median of the earlier values.
+        spread: Their standard deviation, estimated from the median absolute deviation.
+        runs: Number of the earlier values.
     """
 
     median: float
@@ -39,57 +39,57 @@ class UsualRange(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """A figure that is out of the usual.
+    """Drift of a figure: its deviation from the baseline.
 
     Attributes:
         value: The figure.
-        usual: What it mostly is.
-        limit: What it might have been at most; at least, where it is below.
+        baseline: The range in the baseline.
+        limit: The highest value without drift; the lowest one if `value` is below the median.
     """
 
     value: float
-    usual: UsualRange
+    baseline: BaselineRange
     limit: float
 
     @property
     def factor(self) -> float:
-        """How many times the median it is."""
-        return self.value / self.usual.median if self.usual.median else math.inf
+        """The figure divided by the median."""
+        return self.value / self.baseline.median if self.baseline.median else math.inf
 
 
-def usual_range(figures: Sequence[float]) -> UsualRange:
-    """Tell what a figure mostly is.
+def baseline_range(figures: Sequence[float]) -> BaselineRange:
+    """Return the range of earlier values.
 
     Args:
-        figures: The earlier ones, at least one.
+        figures: The earlier values, at least one.
     """
     middle = median(figures)
     spread = _SIGMA * median(abs(one - middle) for one in figures)
-    return UsualRange(middle, spread, len(figures))
+    return BaselineRange(middle, spread, len(figures))
 
 
 def drifted(
     value: float, figures: Sequence[float], factor: float = FACTOR, what: str = ""
 ) -> Drift | None:
-    """Tell whether a figure is out of the usual.
+    """Return the drift of a figure.
 
     Args:
         value: The figure.
-        figures: The earlier ones.
-        factor: How many times their median it may be.
-        what: What it is, such as ``seconds``: less of that is never out of the usual. Empty
-            is a measurement, which may be too small as well as too large.
+        figures: The earlier values.
+        factor: How many times their median the figure may be.
+        what: Kind of the figure, such as ``seconds``: a low value of these is no drift. Empty
+            for a measurement, which may be too low as well as too high.
 
     Returns:
-        In which way; None where it is not, or where too few are known to say so.
+        The drift; None if the figure has not drifted, or has too few earlier values.
     """
     if len(figures) < ENOUGH:
         return None
-    known = usual_range(figures)
-    room = max(_SPREADS * known.spread, FLOORS.get(what, 0.0))
-    size = abs(known.median)
-    if value > known.median:
-        limit = known.median + max(room, size * (factor - 1))
-        return Drift(value, known, limit) if size and value > limit else None
-    limit = known.median - max(room, size * (1 - 1 / factor))
-    return Drift(value, known, limit) if size and not what and value < limit else None
+    baseline = baseline_range(figures)
+    room = max(_SPREADS * baseline.spread, FLOORS.get(what, 0.0))
+    size = abs(baseline.median)
+    if value > baseline.median:
+        limit = baseline.median + max(room, size * (factor - 1))
+        return Drift(value, baseline, limit) if size and value > limit else None
+    limit = baseline.median - max(room, size * (1 - 1 / factor))
+    return Drift(value, baseline, limit) if size and not what and value < limit else None

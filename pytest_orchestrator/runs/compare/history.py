@@ -1,7 +1,6 @@
 """History of figures over many runs, trends, and the baseline check of a step.
 
-Runs are read from the newest on, each once, and only as many as are asked for; of each no
-more is kept than its figures.
+Runs are read on demand, newest first and each once; of each only its figures are kept.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,25 +11,31 @@ from typing import Any, Final, NamedTuple
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Verdict
 from pytest_orchestrator.runs import lookup
-from pytest_orchestrator.runs.compare.drift import ENOUGH, Drift, UsualRange, drifted, usual_range
+from pytest_orchestrator.runs.compare.drift import (
+    ENOUGH,
+    BaselineRange,
+    Drift,
+    baseline_range,
+    drifted,
+)
 from pytest_orchestrator.runs.record import RecipeRecord, StepRecord
 from pytest_orchestrator.runs.summary import verdict_of
 
 FIGURES: Final = {"seconds": "s", "cpu_seconds": "s", "max_rss": "bytes"}
-"""What is known of all steps, each with its unit."""
+"""Figures that all steps have, each with its unit."""
 
 MEASURED: Final = "measurements."
-"""What the name of a figure begins with that is a measurement of the step."""
+"""Prefix of the names of figures that are measurements of the step."""
 
 
 class RecordedRecipe(NamedTuple):
-    """A recipe that ran once.
+    """One run of a recipe.
 
     Attributes:
         run: Id of the run.
         started: When the recipe began, in ISO 8601 UTC.
-        passed: No step of it failed or was cut off, and one passed at least.
-        steps: The figures of its steps that ran, by name.
+        passed: True if no step failed or was cut off, and at least one passed.
+        steps: The figures of the steps that ran, by name of the step.
     """
 
     run: str
@@ -40,13 +45,14 @@ class RecordedRecipe(NamedTuple):
 
 
 class History:
-    """The runs of a project, as far back as anybody asks.
+    """Figures of the runs of a project, read on demand.
 
     Attributes:
-        units: Of measurements, by recipe, step and figure; as the newest run has them.
+        units: Units of measurements, by recipe, step and figure, from the newest run that has
+            one.
 
     Args:
-        folders: Folders of runs, the newest first.
+        folders: Folders of runs, newest first.
     """
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -56,49 +62,49 @@ class History:
 
     @property
     def recipes(self) -> list[str]:
-        """The keys of the recipes that were met so far."""
+        """The keys of the recipes in the runs that were read so far."""
         return list(self._read)
 
     def read_all(self) -> None:
-        """Read all runs that there are."""
+        """Read all runs."""
         while self._more():
             pass
 
     def of(self, recipe: str) -> Iterator[RecordedRecipe]:
-        """Give each time that a recipe ran, the last one first.
+        """Yield the runs of a recipe, newest first.
 
         Args:
-            recipe: Its key.
+            recipe: Key of the recipe.
         """
-        told = 0
+        count = 0
         while True:
-            known = self._read.get(recipe, [])
-            if told < len(known):
-                yield known[told]
-                told += 1
+            runs = self._read.get(recipe, [])
+            if count < len(runs):
+                yield runs[count]
+                count += 1
             elif not self._more():
                 return
 
     def figures(self, recipe: str, step: str, last: int) -> dict[str, list[float]]:
-        """Return what a step took and measured in the last passing runs of its recipe.
+        """Return the figures of a step in the last passing runs of its recipe.
 
         Args:
             recipe: Key of the recipe.
             step: Name of the step.
-            last: Number of the runs that count: the last ones that passed and had the step.
+            last: Number of runs to use: the newest ones that passed and executed the step.
 
         Returns:
-            The figures by name, the newest first.
+            The values by name of the figure, newest first.
         """
-        found: dict[str, list[float]] = {}
-        counting = (once for once in self.of(recipe) if once.passed and step in once.steps)
-        for once in islice(counting, last):
+        figures: dict[str, list[float]] = {}
+        passing = (once for once in self.of(recipe) if once.passed and step in once.steps)
+        for once in islice(passing, last):
             for name, value in once.steps[step].items():
-                found.setdefault(name, []).append(value)
-        return found
+                figures.setdefault(name, []).append(value)
+        return figures
 
     def _more(self) -> bool:
-        """Read one run more; one that cannot be trusted or is not over tells nothing."""
+        """Read the next run, if any; a run that is damaged or still running adds nothing."""
         folder = next(self._rest, None)
         if folder is None:
             return False
@@ -119,59 +125,58 @@ class History:
 
 
 def _once(run: str, recipe: RecipeRecord) -> RecordedRecipe:
-    ran = {step.name: figures_of(step) for step in recipe.steps.values()}
+    figures = {step.name: figures_of(step) for step in recipe.steps.values()}
     passed = verdict_of(recipe) == "passed"
-    return RecordedRecipe(
-        run, recipe.started, passed, {name: told for name, told in ran.items() if told}
-    )
+    ran = {name: values for name, values in figures.items() if values}
+    return RecordedRecipe(run, recipe.started, passed, ran)
 
 
 def figures_of(step: StepRecord) -> dict[str, float]:
-    """Return what a step took and measured; nothing of one that did not run."""
+    """Return the figures of a step; empty for a step that did not run."""
     if step.block is None or step.state == "restored":
         return {}
     return figures_in(step.block)
 
 
 def units_of(step: StepRecord) -> dict[str, str]:
-    """Return the units of the measurements of a step, as far as they have some."""
+    """Return the units of the measurements of a step that have one, by name of the figure."""
     measured = (step.block or {}).get("measurements", ())
     return {MEASURED + one["name"]: one["unit"] for one in measured if one.get("unit")}
 
 
 def figures_in(block: Mapping[str, Any]) -> dict[str, float]:
-    """Return what the block of a step says that it took and measured, as numbers.
+    """Return the figures in the block of a step.
 
     Args:
-        block: The block, as reports have it.
+        block: The report block.
 
     Returns:
-        The figures by name: those of `FIGURES`, and measurements behind `MEASURED`.
+        The figures by name: those of `FIGURES`, and measurements with the prefix `MEASURED`.
     """
     used = block.get("resources")
     if used is None:
         return {}
-    told: dict[str, float] = {"seconds": used["seconds"]}
+    figures: dict[str, float] = {"seconds": used["seconds"]}
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     if cpu:
-        told["cpu_seconds"] = round(sum(cpu), 6)
+        figures["cpu_seconds"] = round(sum(cpu), 6)
     if "max_rss" in used:
-        told["max_rss"] = used["max_rss"]
+        figures["max_rss"] = used["max_rss"]
     for one in block.get("measurements", ()):
         value = one.get("value")
         if isinstance(value, int | float) and not isinstance(value, bool):
-            told[MEASURED + one["name"]] = value
-    return told
+            figures[MEASURED + one["name"]] = value
+    return figures
 
 
 class Point(NamedTuple):
-    """The figure in one run.
+    """One point of a trend: the figure in one run.
 
     Attributes:
         run: Id of the run.
-        start: When the recipe began there, in ISO 8601 UTC.
+        start: When the recipe began in that run, in ISO 8601 UTC.
         value: The figure.
-        passed: The recipe passed there.
+        passed: True if the recipe passed in that run.
     """
 
     run: str
@@ -181,16 +186,16 @@ class Point(NamedTuple):
 
 
 class Trend(NamedTuple):
-    """A figure over the runs.
+    """Trend of a figure over the runs.
 
     Attributes:
         recipe: Key of the recipe.
         step: Name of the step.
         figure: ``seconds``, ``cpu_seconds``, ``max_rss``, or the name of a measurement.
-        unit: What it is in; empty where that is not known.
-        points: The runs, the oldest first.
-        usual: Of those that passed; None where none did.
-        drift: In which way the last one is out of what those before it had.
+        unit: Unit of the figure; empty if unknown.
+        points: The runs, oldest first.
+        usual: Range of the runs that passed; None if none did.
+        drift: Drift of the last run from the passing ones before it.
     """
 
     recipe: str
@@ -198,45 +203,45 @@ class Trend(NamedTuple):
     figure: str
     unit: str
     points: tuple[Point, ...]
-    usual: UsualRange | None
+    usual: BaselineRange | None
     drift: Drift | None
 
 
 def trends(folders: Iterable[Path], name: str = "") -> list[Trend]:
-    """Follow figures from run to run.
+    """Return the trends of figures over runs.
 
     Args:
-        folders: Folders of runs, the newest first.
-        name: Name of a step: all its figures; or of a measurement, wherever it is taken.
-            Empty are the seconds and the measurements of all steps.
+        folders: Folders of runs, newest first.
+        name: Name of a step, for all its figures; or of a measurement, for all steps that have
+            it. Empty for the seconds and the measurements of all steps.
 
     Returns:
-        The trends, by recipe, step and figure.
+        The trends, ordered by recipe, step and figure.
     """
     history = History(folders)
     history.read_all()
     return [
         _trend(history, recipe, step, figure)
         for recipe in history.recipes
-        for step, figures in _known(history.of(recipe)).items()
+        for step, figures in _figure_names(history.of(recipe)).items()
         for figure in figures
-        if _is_meant(name, step, figure)
+        if _is_selected(name, step, figure)
     ]
 
 
-def _is_meant(name: str, step: str, figure: str) -> bool:
+def _is_selected(name: str, step: str, figure: str) -> bool:
     if not name:
         return figure == "seconds" or figure.startswith(MEASURED)
     return name in (step, figure.removeprefix(MEASURED), f"{step}.{figure}")
 
 
-def _known(times: Iterator[RecordedRecipe]) -> dict[str, dict[str, None]]:
-    """Return the figures of each step, as names in order."""
-    found: dict[str, dict[str, None]] = {}
-    for once in times:
+def _figure_names(runs: Iterator[RecordedRecipe]) -> dict[str, dict[str, None]]:
+    """Return the names of the figures of each step, in order of appearance."""
+    names: dict[str, dict[str, None]] = {}
+    for once in runs:
         for step, figures in once.steps.items():
-            found.setdefault(step, {}).update(dict.fromkeys(figures))
-    return found
+            names.setdefault(step, {}).update(dict.fromkeys(figures))
+    return names
 
 
 def _trend(history: History, recipe: str, step: str, figure: str) -> Trend:
@@ -245,7 +250,7 @@ def _trend(history: History, recipe: str, step: str, figure: str) -> Trend:
         for once in history.of(recipe)
         if figure in once.steps.get(step, ())
     ][::-1]
-    good = [point.value for point in points if point.passed]
+    passed = [point.value for point in points if point.passed]
     before = [point.value for point in points[:-1] if point.passed]
     what = figure if figure in FIGURES else ""
     return Trend(
@@ -254,28 +259,28 @@ def _trend(history: History, recipe: str, step: str, figure: str) -> Trend:
         figure.removeprefix(MEASURED),
         FIGURES.get(figure) or history.units.get((recipe, step, figure), ""),
         tuple(points),
-        usual_range(good) if good else None,
+        baseline_range(passed) if passed else None,
         drifted(points[-1].value, before, what=what),
     )
 
 
 NAME = "compare."
-"""What the names of these criteria begin with, before that of the figure."""
+"""Prefix of the names of baseline criteria, before the name of the figure."""
 
 
 def figures_of_attempt(ended: Ended, measured: Sequence[Measured]) -> dict[str, float]:
-    """Return what a try took and measured, by the names that `History` has for it."""
+    """Return the figures of an attempt, by the names that `History` uses."""
     usage = ended.usage
-    told: dict[str, float] = {"seconds": usage.seconds}
+    figures: dict[str, float] = {"seconds": usage.seconds}
     cpu = [one for one in (usage.cpu_user_seconds, usage.cpu_system_seconds) if one is not None]
     if cpu:
-        told["cpu_seconds"] = sum(cpu)
+        figures["cpu_seconds"] = sum(cpu)
     if usage.max_rss is not None:
-        told["max_rss"] = usage.max_rss
+        figures["max_rss"] = usage.max_rss
     for one in measured:
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):
-            told[MEASURED + one.name] = one.value
-    return told
+            figures[MEASURED + one.name] = one.value
+    return figures
 
 
 def baseline_verdicts(
@@ -285,47 +290,47 @@ def baseline_verdicts(
     place: Place,
     units: Mapping[str, str] | None = None,
 ) -> Iterator[Verdict]:
-    """Hold figures against earlier ones.
+    """Compare figures with those of earlier runs.
 
     Args:
-        figures: What a step took and measured.
-        earlier: The same of earlier passing runs; those with too few are not judged.
-        factor: How many times what was usual a figure may be.
-        place: Where the step stands.
-        units: Of measurements.
+        figures: The figures of a step.
+        earlier: The same of earlier passing runs; a figure with too few of them is not compared.
+        factor: How many times its earlier median a figure may be.
+        place: Position of the step.
+        units: Units of measurements, by name of the figure.
 
     Returns:
-        A criterion for each figure of which enough is known.
+        A verdict for each figure that was compared.
     """
     for name, value in figures.items():
-        known = earlier.get(name, [])
-        if len(known) < ENOUGH:
+        values = earlier.get(name, [])
+        if len(values) < ENOUGH:
             continue
         what = name if name in FIGURES else ""
         unit = FIGURES.get(name) or (units or {}).get(name, "")
-        drift = drifted(value, known, factor, what)
+        drift = drifted(value, values, factor, what)
         yield Verdict(
             name=f"{NAME}{name.removeprefix(MEASURED)}",
-            wanted=f"{factor:g} times what was usual",
+            wanted=f"within a factor of {factor:g} of the baseline",
             place=place,
             measured=value,
             unit=unit,
             distance=None if drift is None else round(abs(value - drift.limit), 6),
-            unmet=None if drift is None else _told(drift, unit),
+            unmet=None if drift is None else _reason(drift, unit),
         )
 
 
-def _told(drift: Drift, unit: str) -> str:
-    usual = drift.usual
-    side = "at most" if drift.value > usual.median else "at least"
+def _reason(drift: Drift, unit: str) -> str:
+    baseline = drift.baseline
+    side = "at most" if drift.value > baseline.median else "at least"
     return (
-        f"{_shown(drift.value, unit)} is {drift.factor:.3g} times the median of the last "
-        f"{usual.runs} passing runs, {_shown(usual.median, unit)}; {side} "
-        f"{_shown(drift.limit, unit)}"
+        f"{_with_unit(drift.value, unit)} is {drift.factor:.3g} times the median of the last "
+        f"{baseline.runs} passing runs, {_with_unit(baseline.median, unit)}; {side} "
+        f"{_with_unit(drift.limit, unit)}"
     )
 
 
-def _shown(value: float, unit: str) -> str:
+def _with_unit(value: float, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1e6:.4g} MB"
     return f"{value:.4g} {unit}".rstrip()

@@ -1,8 +1,8 @@
-"""Evidence bundle: one zip file with a manifest of hashes, and its check.
+"""Evidence bundle: one zip file with a manifest of digests, and its verification.
 
 The same run gives the same bytes. ``manifest.json`` has the size and SHA-256 of every other
-file and, in ``sha256``, that of itself without that field; ``SHA256SUMS`` is for those who
-have nothing but `sha256sum`.
+file and, in ``sha256``, its own digest, computed without that field; ``SHA256SUMS`` allows a
+check with `sha256sum` alone.
 """
 
 import errno
@@ -32,7 +32,7 @@ MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 EVIDENCE: Final = "evidence.json"
 RUN: Final = "run/"
-"""Where the folder of the run stands in a bundle."""
+"""Folder of the run in a bundle."""
 
 _CHUNK: Final = 1 << 20
 _FIRST_YEAR: Final = 1980
@@ -40,10 +40,10 @@ _LARGE: Final = 1 << 31
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle holds.
+    """Manifest of a bundle.
 
     Attributes:
-        schema_version: Of bundles.
+        schema_version: Version of the format of bundles.
         run: Id of the run.
         files: Size in bytes and SHA-256 of each file but the manifest, by its path.
         sha256: Digest of the manifest with this field empty.
@@ -55,35 +55,38 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str = ""
 
     def encoded(self) -> bytes:
-        """Return the bytes of the file."""
+        """Return the bytes of ``manifest.json``."""
         return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=1) + b"\n"
 
     def digest(self) -> str:
-        """Return what ``sha256`` must be."""
+        """Return the correct value of ``sha256``."""
         return hashlib.sha256(msgspec.structs.replace(self, sha256="").encoded()).hexdigest()
 
 
 def write_bundle(
     folder: Path, run: RunRecord, out: Path, documents: Mapping[str, bytes] | None = None
 ) -> int:
-    """Write the evidence of a run.
+    """Write the evidence bundle of a run.
 
     Args:
         folder: The folder of the run.
-        run: What its journal tells.
-        out: The zip file; one that is there is replaced once the new one is whole.
-        documents: More files, by their paths in the bundle.
+        run: The record of the run.
+        out: The zip file; an existing one is replaced when the new one is complete.
+        documents: Further files, by their paths in the bundle.
 
     Returns:
-        The number of files in it.
+        The number of files in the bundle.
 
     Raises:
-        OSError: It cannot be written, or a file of the run cannot be read.
+        OSError: The zip file cannot be written, or a file of the run cannot be read.
     """
     more = {EVIDENCE: _pretty(evidence(run, folder.name)), **(documents or {})}
-    with _fresh(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        _atomic_path(out) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         files: dict[str, tuple[int, str]] = {}
-        when = _moment(run.first)
+        when = _zip_time(run.first)
         for name in sorted([NAME, *files_of(folder)]):
             path = RunFile(name).inside(folder)
             if path is None:
@@ -94,25 +97,25 @@ def write_bundle(
             files[name] = _add(archive, name, data, when)
         sums = "".join(f"{digest}  {name}\n" for name, (_, digest) in sorted(files.items()))
         files[SUMS] = _add(archive, SUMS, sums.encode(), when)
-        told = Manifest(schema_version=SCHEMA_VERSION, run=folder.name, files=files)
-        told = msgspec.structs.replace(told, sha256=told.digest())
-        _add(archive, MANIFEST, told.encoded(), when)
+        manifest = Manifest(schema_version=SCHEMA_VERSION, run=folder.name, files=files)
+        manifest = msgspec.structs.replace(manifest, sha256=manifest.digest())
+        _add(archive, MANIFEST, manifest.encoded(), when)
     return len(files) + 1
 
 
 def evidence(run: RunRecord, name: str = "") -> dict[str, Any]:
-    """Tell what a run was made of: environment, revision, recipes with vars and digests.
+    """Return the origin of a run: environment, revision, recipes with variables and digests.
 
     Args:
         run: The run.
-        name: Its id, where its journal does not have it.
+        name: Id of the run, if its journal does not have it.
     """
-    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "run": summary(run, name)}
+    document: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "run": summary(run, name)}
     if run.started:
         begun = run.started
-        told |= {"root": begun.root, "host": begun.host, "argv": list(begun.argv)}
-        told["environment"] = begun.environment
-    told["recipes"] = [
+        document |= {"root": begun.root, "host": begun.host, "argv": list(begun.argv)}
+        document["environment"] = begun.environment
+    document["recipes"] = [
         {
             "recipe": recipe.key,
             "about": recipe.about,
@@ -124,7 +127,7 @@ def evidence(run: RunRecord, name: str = "") -> dict[str, Any]:
         }
         for recipe in run.recipes.values()
     ]
-    return told
+    return document
 
 
 def _pretty(value: Any) -> bytes:
@@ -132,8 +135,8 @@ def _pretty(value: Any) -> bytes:
 
 
 @contextmanager
-def _fresh(out: Path) -> Iterator[Path]:
-    """Give the path of a file that takes the place of another once it is whole."""
+def _atomic_path(out: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, which then replaces another file atomically."""
     partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         yield partial
@@ -142,8 +145,8 @@ def _fresh(out: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _moment(ts: str) -> tuple[int, int, int, int, int, int]:
-    """Return what the files of a run are dated with: when it began."""
+def _zip_time(ts: str) -> tuple[int, int, int, int, int, int]:
+    """Return the start of the run as the date of all files; not before 1980, the zip minimum."""
     if not ts or int(ts[:4]) < _FIRST_YEAR:
         return (_FIRST_YEAR, 1, 1, 0, 0, 0)
     year, month, day = (int(part) for part in ts[:10].split("-"))
@@ -176,24 +179,24 @@ def _copy(archive: zipfile.ZipFile, name: str, path: Path, when: Any) -> tuple[i
 
 _LARGEST: Final = 256 * 1024 * 1024
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
-"""What `zipfile` raises of a file that is none, or was changed."""
+"""Exceptions that `zipfile` raises for a file that is damaged, or is no zip file."""
 
 
 def verify_bundle(path: Path) -> Verification:
-    """Hold a bundle against its manifest, and the run in it against its journal.
+    """Verify a bundle against its manifest, and the run in it against its journal.
 
     Args:
         path: The zip file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return _proved(path.name, archive)
+            return _verified(path.name, archive)
     except _DAMAGED as error:
         why = f"it is no bundle any more: {error}"
         return Verification(path.name, "damaged", 0, 0, "", (Flaw(path.name, why),))
 
 
-def _proved(name: str, archive: zipfile.ZipFile) -> Verification:
+def _verified(name: str, archive: zipfile.ZipFile) -> Verification:
     manifest = _manifest(archive)
     if isinstance(manifest, Flaw):
         return Verification(name, "damaged", 0, 0, "", (manifest,))
@@ -202,7 +205,7 @@ def _proved(name: str, archive: zipfile.ZipFile) -> Verification:
     if journal is not None and not any(flaw.where == RUN + NAME for flaw in flaws):
         flaws.append(journal)
     if last is not None and not flaws:
-        flaws += _unsealed(last.files, manifest.files)
+        flaws += _changed_since_seal(last.files, manifest.files)
     state: State = "damaged" if journal else "finished" if tail.finished else "interrupted"
     return Verification(
         manifest.run, state, tail.chain.length, len(manifest.files), tail.chain.hash, tuple(flaws)
@@ -210,7 +213,7 @@ def _proved(name: str, archive: zipfile.ZipFile) -> Verification:
 
 
 def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
-    """Return the manifest, or what is wrong with it."""
+    """Return the manifest, or the flaw in it."""
     try:
         if archive.getinfo(MANIFEST).file_size > _LARGEST:
             return Flaw(MANIFEST, "it is too large to be one")
@@ -227,20 +230,20 @@ def _manifest(archive: zipfile.ZipFile) -> Manifest | Flaw:
 
 
 def _of_files(archive: zipfile.ZipFile, manifest: Manifest) -> Iterator[Flaw]:
-    there = Counter(archive.namelist())
-    if there.pop(MANIFEST) > 1:
-        yield Flaw(MANIFEST, "it is there twice")
-    for name in sorted({*there, *manifest.files}):
+    present = Counter(archive.namelist())
+    if present.pop(MANIFEST) > 1:
+        yield Flaw(MANIFEST, "it occurs twice")
+    for name in sorted({*present, *manifest.files}):
         if name not in manifest.files:
             yield Flaw(name, "it came later")
-        elif there[name] != 1:
-            yield Flaw(name, "it is there twice" if there[name] else "it is gone")
-        elif why := _unlike(archive, name, *manifest.files[name]):
+        elif present[name] != 1:
+            yield Flaw(name, "it occurs twice" if present[name] else "it is gone")
+        elif why := _difference(archive, name, *manifest.files[name]):
             yield Flaw(name, why)
 
 
-def _unlike(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> str:
-    """Tell in which way a file is not what it was; empty where it is."""
+def _difference(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> str:
+    """Return the difference between a file and its digest; empty if it is unchanged."""
     sha256, read = hashlib.sha256(), 0
     try:
         with archive.open(name) as file:
@@ -257,7 +260,7 @@ def _unlike(archive: zipfile.ZipFile, name: str, size: int, digest: str) -> str:
 
 
 def _journal(archive: zipfile.ZipFile) -> tuple[Tail, RunFinished | None, Flaw | None]:
-    """Read the journal of the run, as far as it can be trusted."""
+    """Read the journal of the run: its valid part, its last event if sealed, and any flaw."""
     tail = Tail()
     last: RunFinished | None = None
     try:
@@ -283,11 +286,11 @@ def _last(tail: Tail, file: IO[bytes]) -> RunFinished | None:
     return last
 
 
-def _unsealed(
+def _changed_since_seal(
     sealed: Mapping[str, tuple[int, str]], files: Mapping[str, tuple[int, str]]
 ) -> Iterator[Flaw]:
-    """Tell of files that were changed after the run had ended, before they were bundled."""
-    for name, known in sorted(sealed.items()):
-        if files.get(RUN + name) != known:
+    """Yield the files that were changed between the end of the run and its bundling."""
+    for name, digest in sorted(sealed.items()):
+        if files.get(RUN + name) != digest:
             what = "was changed" if RUN + name in files else "was taken away"
             yield Flaw(RUN + name, f"it {what} after the run had ended, before it was bundled")

@@ -1,8 +1,8 @@
 """Verification of a run folder against its journal.
 
-The last line of a journal seals its length and the digest of every file; each line proves
-those before it. Who can write the folder can make all of it anew, with another seal: noted
-somewhere else, the seal tells.
+The last line of a journal seals it: it has the number of lines and the digest of every file, and
+each line proves the lines before it. A user who can write the folder can rebuild all of it, with
+another seal; only a copy of the seal that is stored elsewhere shows that.
 """
 
 import hashlib
@@ -22,15 +22,15 @@ _CHUNK: Final = 1 << 20
 
 _OWN: Final = frozenset({NAME, LOCK})
 _VIEWS: Final = frozenset({"report.html", "assets", "context.json"})
-"""What can be made of the journal at any time, and so may come later."""
+"""Files that can be rebuilt from the journal at any time, so they may be newer than the seal."""
 
 
 class Flaw(NamedTuple):
-    """Something that is not as it was.
+    """One difference between a run and its seal.
 
     Attributes:
         where: A path within the run, or ``journal.jsonl:12`` for a line.
-        why: What is wrong with it.
+        why: The difference.
     """
 
     where: str
@@ -41,15 +41,15 @@ class Flaw(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What was found.
+    """Result of a verification.
 
     Attributes:
         run: Id of the run.
-        state: How its journal ends.
-        lines: Number of its lines that are as they were written.
-        files: Number of the files that the seal covers.
-        seal: Hash of the last of those lines.
-        flaws: What is not as it was: of the journal first, then files by path.
+        state: State of its journal.
+        lines: Number of journal lines that are unchanged.
+        files: Number of files that the seal covers.
+        seal: Hash of the last unchanged line.
+        flaws: The differences: first those of the journal, then those of files by path.
     """
 
     run: str
@@ -61,18 +61,18 @@ class Verification(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """All of the run is there, and as it was."""
+        """True if the run is complete and unchanged."""
         return self.state == "finished" and not self.flaws
 
 
 def verify_folder(folder: Path) -> Verification:
-    """Hold the folder of a run against its journal.
+    """Verify the folder of a run against its journal.
 
     Args:
-        folder: The folder.
+        folder: The folder of the run.
 
     Returns:
-        What was found; of a run that has no end the files prove nothing, nor are they asked.
+        The result; if the journal is not sealed, nothing proves the files, so none is read.
     """
     try:
         reading = read_journal(folder / NAME)
@@ -98,7 +98,7 @@ def digest_of(path: Path) -> tuple[int, str]:
     """Return the size of a file in bytes, and its SHA-256 in hexadecimal.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     sha256, size = hashlib.sha256(), 0
     with path.open("rb") as file:
@@ -109,17 +109,17 @@ def digest_of(path: Path) -> tuple[int, str]:
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Give the paths of all regular files of a run but those of its journal, as text, in order.
+    """Yield the paths of all regular files of a run but its journal and lock, as sorted text.
 
     Args:
-        folder: The folder that the paths are relative to.
+        folder: The folder of the run, to which the paths are relative.
     """
-    found = []
+    paths: list[Path] = []
     for place, _, names in os.walk(folder):
-        paths = (Path(place, name) for name in names)
-        found += [path for path in paths if stat.S_ISREG(path.lstat().st_mode)]
-    known = sorted(path_text(path.relative_to(folder)) for path in found)
-    yield from (name for name in known if name not in _OWN)
+        here = (Path(place, name) for name in names)
+        paths += [path for path in here if stat.S_ISREG(path.lstat().st_mode)]
+    relative = sorted(path_text(path.relative_to(folder)) for path in paths)
+    yield from (name for name in relative if name not in _OWN)
 
 
 def _sealed(reading: Reading) -> Mapping[str, tuple[int, str]] | None:
@@ -135,19 +135,19 @@ def _of_the_journal(reading: Reading) -> Iterator[Flaw]:
 
 def _of_files(folder: Path, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Flaw]:
     files = RunFiles(folder)
-    there = {name for name in files_of(folder) if name.partition("/")[0] not in _VIEWS}
-    for name in sorted(there | sealed.keys()):
+    present = {name for name in files_of(folder) if name.partition("/")[0] not in _VIEWS}
+    for name in sorted(present | sealed.keys()):
         if name not in sealed:
             yield Flaw(name, "it came after the run had ended")
             continue
         path = files.at(RunFile(name))
-        why = _unlike(path, *sealed[name]) if path else "it is no file of this run, not opened"
+        why = _difference(path, *sealed[name]) if path else "it is no file of this run, not opened"
         if why:
             yield Flaw(name, why)
 
 
-def _unlike(path: Path, size: int, sha256: str) -> str:
-    """Tell in which way a file is not what it was; empty where it is."""
+def _difference(path: Path, size: int, sha256: str) -> str:
+    """Return the difference between a file and its digest; empty if it is unchanged."""
     try:
         now = digest_of(path)
     except FileNotFoundError:

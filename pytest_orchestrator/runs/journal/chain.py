@@ -15,7 +15,7 @@ from pytest_orchestrator.core.events import KNOWN, AnyEvent
 from pytest_orchestrator.core.text import encodable
 
 GENESIS: Final = "0" * 64
-"""What the first line has for the hash before it."""
+"""The hash before the first line."""
 
 _HASH: Final = b',"hash":"'
 _TAIL: Final = len(_HASH) + 64 + len(b'"}')
@@ -23,10 +23,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class JournalDamaged(OrchestratorError):
-    """A line of a journal that is not what was written.
+    """A journal has a line that was changed, moved or removed after it was written.
 
     Attributes:
-        line: Its number, from 1.
+        line: Number of the line, from 1.
     """
 
     slug = "journal-damaged"
@@ -34,19 +34,19 @@ class JournalDamaged(OrchestratorError):
 
     @classmethod
     def at(cls, line: int, why: str) -> "JournalDamaged":
-        """Make the error for a line, which stands in its text."""
+        """Return the error for a line; its text begins with the number of the line."""
         error = cls(f"line {line}: {why}")
         error.line = line
         return error
 
 
 class Entry(NamedTuple):
-    """One line that was read.
+    """One line of a journal.
 
     Attributes:
-        n: Its number, from 1.
-        ts: When it was written, in ISO 8601 UTC.
-        event: What happened; None where a later version wrote what this one does not know.
+        n: Number of the line, from 1.
+        ts: The time at which it was written, in ISO 8601 UTC.
+        event: The event; None if a later version wrote one that this version does not know.
     """
 
     n: int
@@ -61,71 +61,68 @@ class _Head(msgspec.Struct):
 
 
 class Chain:
-    """The end of a chain of lines, to which one is added, or which one is held against.
+    """End of a hash chain, to append lines or to verify them.
 
     Attributes:
-        length: Number of the lines so far.
-        hash: Hash of the last one.
+        length: Number of lines so far.
+        hash: Hash of the last line.
     """
 
-    __slots__ = ("_second", "_told", "hash", "length")
+    __slots__ = ("_second", "_second_text", "hash", "length")
 
     def __init__(self, length: int = 0, hash: str = GENESIS) -> None:  # noqa: A002 # its name
         self.length = length
         self.hash = hash
-        self._second, self._told = -1, b""  # mostly it is the second of the last line
+        self._second, self._second_text = -1, b""  # cached: most lines share it with the last one
 
     def line(self, event: AnyEvent, moment: int | None = None) -> bytes:
-        """Write the next line, which counts once `take` has it.
+        """Encode the next line; it is part of the chain after `advance` only.
 
         Args:
-            event: What happened.
-            moment: When, in microseconds since the epoch; now where None.
+            event: The event.
+            moment: Its time, in microseconds since the epoch; None for now.
 
         Returns:
-            The line with its line break.
+            The line with its line feed.
         """
         second, rest = divmod(time.time_ns() // 1000 if moment is None else moment, 1_000_000)
         if second != self._second:
             self._second = second
-            self._told = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
         try:
             text = _encode(event)
-        except UnicodeEncodeError:  # names of files, mostly
+        except UnicodeEncodeError:  # lone surrogates, mostly from file names
             text = _encode(encodable(msgspec.to_builtins(event)))
-        number, rest_of_it = self.length + 1, text[1:-1]
-        body = b'{"n":%d,"ts":"%b.%06dZ",%b' % (number, self._told, rest, rest_of_it)
+        number, fields = self.length + 1, text[1:-1]
+        body = b'{"n":%d,"ts":"%b.%06dZ",%b' % (number, self._second_text, rest, fields)
         proof = sha256(self.hash.encode() + body).hexdigest()
         return b'%b,"hash":"%b"}\n' % (body, proof.encode())
 
-    def wrote(self, line: bytes) -> None:
-        """Let a line of `line` count: it is written."""
+    def advance(self, line: bytes) -> None:
+        """Add a line that `line` returned and that is now written."""
         self.length += 1
         self.hash = line[-67:-3].decode()
 
-    def take(self, line: bytes) -> Entry:
-        """Read the next line, without its line break.
-
-        Returns:
-            What it says.
+    def verify(self, line: bytes) -> Entry:
+        """Verify, decode and add the next line, given without its line feed.
 
         Raises:
-            JournalDamaged: It is not what was written there.
+            JournalDamaged: The line is not the one that was written there.
         """
         body, number = line[:-_TAIL], self.length + 1
         if line[-_TAIL:-66] != _HASH or line[-2:] != b'"}':
-            raise JournalDamaged.at(number, _unlike(line))
+            raise JournalDamaged.at(number, _malformed(line))
         proof = sha256(self.hash.encode() + body).hexdigest()
         if line[-66:-2] != proof.encode():
-            raise JournalDamaged.at(number, self._why(line))
+            raise JournalDamaged.at(number, self._mismatch(line))
         entry = entry_of(line)
         if entry.n != number:
             raise JournalDamaged.at(number, f"it says that it is line {entry.n}")
         self.length, self.hash = number, proof
         return entry
 
-    def _why(self, line: bytes) -> str:
-        """Tell a line that was changed from one that stands in a wrong place."""
+    def _mismatch(self, line: bytes) -> str:
+        """Return the reason why the hash of a line is wrong: it was changed, or lines moved."""
         try:
             number = _decode_head(line).n
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -136,10 +133,10 @@ class Chain:
 
 
 def entry_of(line: bytes) -> Entry:
-    """Read a line that nobody doubts.
+    """Decode a line without verifying its hash.
 
     Raises:
-        JournalDamaged: It is no line of a journal.
+        JournalDamaged: It is not a line of a journal.
     """
     try:
         head = _decode_head(line)
@@ -149,7 +146,7 @@ def entry_of(line: bytes) -> Entry:
     return Entry(head.n, head.ts, event)
 
 
-def _unlike(line: bytes) -> str:
+def _malformed(line: bytes) -> str:
     return "it is empty" if not line else "it does not end as a line of a journal does"
 
 

@@ -1,10 +1,10 @@
-"""Journal reader: tells a torn end from damage, follows a growing journal.
+"""Journal reader: incremental parsing, with a torn last line distinguished from damage.
 
-A torn last line is what a process leaves that was killed while it wrote. Anything else that
-is not as it was written is damage, and is told with its line; what comes after it is not read.
+A process that is killed while it writes leaves a torn last line. Any other difference from what
+was written is damage: it is reported with its line, and no line after it is read.
 
-Who tells of a run at its end has the journal for that, and keeps nothing of a step but where its
-line begins.
+The reports at the end of a session read the blocks of steps back from the journal; until then
+only the offset of each step's last line is in memory (`Lines`).
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ State = Literal["finished", "interrupted", "running", "damaged"]
 
 
 class Tail:
-    """Reads a journal as it grows: bytes in any pieces become entries.
+    """Incremental parser of a journal: bytes in chunks of any size become entries.
 
     Attributes:
-        chain: The end of what was read.
-        finished: The last line was read, and nothing may follow it.
-        read: Number of the bytes that whole lines have had so far.
+        chain: The end of the chain that was read.
+        finished: The sealing line was read, and no line may follow it.
+        read: Number of bytes of the complete lines so far.
     """
 
     def __init__(self) -> None:
@@ -37,36 +37,36 @@ class Tail:
 
     @property
     def torn(self) -> bytes:
-        """What there is of a line that has not ended."""
+        """The bytes after the last line feed: a line that is not complete."""
         return self._rest
 
     def feed(self, data: bytes) -> Iterator[Entry]:
-        """Take the next bytes and give the entries that they complete.
+        """Parse the next bytes and yield the entries that they complete.
 
         Raises:
-            JournalDamaged: A line is not what was written there.
+            JournalDamaged: A line is not the one that was written.
         """
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
             if self.finished:
-                raise self._behind()
-            entry = self.chain.take(line)
+                raise self._line_after_end()
+            entry = self.chain.verify(line)
             self.read += len(line) + 1
             if isinstance(entry.event, RunFinished):
                 self._check(entry.event)
             yield entry
 
     def end(self) -> None:
-        """Take note that no byte follows.
+        """Check the end of the file.
 
         Raises:
-            JournalDamaged: A piece of a line stands behind the end of the run.
+            JournalDamaged: Bytes follow the line that seals the journal.
         """
         if self.finished and self._rest:
-            raise self._behind()
+            raise self._line_after_end()
 
-    def _behind(self) -> JournalDamaged:
+    def _line_after_end(self) -> JournalDamaged:
         return JournalDamaged.at(self.chain.length + 1, "it stands behind the end of the run")
 
     def _check(self, last: RunFinished) -> None:
@@ -76,16 +76,16 @@ class Tail:
 
 
 class Reading(NamedTuple):
-    """A journal as far as it can be trusted.
+    """Valid part of a journal.
 
     Attributes:
-        entries: What was read, in order.
-        state: finished; running while a process writes it; interrupted where none does and it
-            has no end; damaged where a line is not what was written.
-        damage: The first line that is not, and why.
-        torn: Bytes of a last line that was cut while it was written.
-        chain: The end of what was read.
-        size: Number of the bytes that the entries take.
+        entries: The entries before the first damage, in order.
+        state: finished; running while a process writes the journal; interrupted if no process
+            writes it and it is not sealed; damaged if a line was changed.
+        damage: The error for the first line that was changed.
+        torn: Number of bytes of a last line that was not written completely.
+        chain: The end of the chain after the entries.
+        size: Number of bytes of the entries.
     """
 
     entries: list[Entry]
@@ -103,10 +103,10 @@ def read_journal(path: Path) -> Reading:
         path: The file.
 
     Returns:
-        Its entries up to the first damage, and how it ends.
+        Its entries up to the first damage, and its state.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     tail = Tail()
     entries: list[Entry] = []
@@ -115,7 +115,7 @@ def read_journal(path: Path) -> Reading:
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
-                # One by one: those before the damage count.
+                # One by one: the entries before the damage must be kept.
                 for entry in tail.feed(chunk):
                     entries.append(entry)  # noqa: PERF402
         tail.end()
@@ -130,58 +130,58 @@ def read_journal(path: Path) -> Reading:
 
 
 class Lines:
-    """The last line on each step, as long as nobody has asked for it."""
+    """Offsets of the last line of each step in a journal, each returned once."""
 
     def __init__(self, path: Path) -> None:
         """Open a journal.
 
         Args:
-            path: The file, which is there already.
+            path: The file; it exists already.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         self._file = path.open("rb")
         self._last: dict[tuple[str, str], int] = {}
 
     def note(self, event: AnyEvent, offset: int) -> None:
-        """Take note of an event.
+        """Store the offset of an event that ends a step.
 
         Args:
-            event: What was written.
-            offset: Where its line begins, in bytes.
+            event: The event that was written.
+            offset: Offset of its line, in bytes.
         """
         if isinstance(event, StepFinished):
             self._last[event.recipe, event.step] = offset
 
     def take(self, recipe: str, step: str) -> int | None:
-        """Return where the last line on a step begins; it is known to who asks from then on.
+        """Remove and return the offset of the last line of a step.
 
         Args:
             recipe: Key of its recipe.
             step: Its name.
 
         Returns:
-            Bytes from the beginning; None where there was no line since somebody asked.
+            The offset in bytes; None if no line was written since the last call.
         """
         return self._last.pop((recipe, step), None)
 
     def at(self, offset: int) -> StepFinished:
-        """Read a line.
+        """Read the line at an offset.
 
         Args:
-            offset: As `take` returns it.
+            offset: An offset that `take` returned.
 
         Raises:
-            JournalDamaged: It is not there any more.
+            JournalDamaged: The line was changed.
             OSError: The journal cannot be read.
         """
         self._file.seek(offset)
         event = entry_of(self._file.readline().rstrip(b"\n")).event
-        if not isinstance(event, StepFinished):  # such lines alone are noted
+        if not isinstance(event, StepFinished):  # `note` stores the offsets of no other lines
             raise JournalDamaged.at(0, "it is no line on a step any more")
         return event
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the file."""
         self._file.close()

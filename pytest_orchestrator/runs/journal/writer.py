@@ -1,7 +1,7 @@
 """Journal writer: appends events, fsyncs, seals the run folder.
 
-One process writes it. What cannot be written does not count: who asked for it is told, and
-so is everybody after, since a journal with a gap would prove nothing.
+Exactly one process writes a journal. An event that cannot be written does not count: `append`
+raises an error, and so does every later call, because a journal with a gap would prove nothing.
 """
 
 import contextlib
@@ -27,27 +27,27 @@ _AT_END: Final = "at the end of the session"
 
 
 class JournalLost(JournalError):
-    """The journal is not any more what was written."""
+    """The journal file was changed, replaced or removed by other code."""
 
 
 class Journal:
-    """Appends events to the journal of a run.
+    """Append-only writer of the journal of a run; thread-safe.
 
     Attributes:
         path: The file.
-        failed: Why nothing more can be written; None while all is well.
-        wrote: Is told each event that was written, and where its line begins, in bytes.
+        failed: The error after which nothing more is written; None if no error occurred.
+        wrote: Callback for each written event, with the offset of its line in bytes.
     """
 
     def __init__(self, path: Path, chain: Chain | None = None) -> None:
-        """Begin a journal, or go on with one.
+        """Create a journal, or continue an existing one.
 
         Args:
-            path: The file; it must not be there yet, unless `chain` is given.
-            chain: The end of the journal that is there, as it was read.
+            path: The file; it must not exist, unless `chain` is given.
+            chain: The end of the existing journal, as it was read.
 
         Raises:
-            JournalError: It cannot be made, is there already, or another process writes it.
+            JournalError: The file cannot be created, exists, or another process writes it.
         """
         self.path = path
         self.failed: JournalError | None = None
@@ -56,34 +56,34 @@ class Journal:
         self._lock = threading.RLock()
         self._busy = False
         self._later: list[tuple[AnyEvent, int | None]] = []
-        self._alive: int | None = None
+        self._lock_fd: int | None = None
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
         flags |= os.O_CREAT | (os.O_EXCL if chain is None else 0)
         try:
-            self._alive = _held(path.with_suffix(Path(LOCK).suffix))
+            self._lock_fd = _acquire(path.with_suffix(Path(LOCK).suffix))
             self._fd: int | None = os.open(path, flags, 0o644)
             size = os.fstat(self._fd).st_size
         except OSError as error:
-            self._let_go()
-            raise JournalError(f"the journal {path} cannot be made: {_told(error)}") from error
+            self._release()
+            raise JournalError(f"the journal {path} cannot be made: {_reason(error)}") from error
         self._end = (size, self._chain.length, self._chain.hash)
         _open.add(self)
 
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
-        """Write an event; once this returns, a killed process does not lose it.
+        """Write an event; once this returns, the event survives a kill of the process.
 
         Args:
-            event: What happened.
-            moment: When, in microseconds since the epoch; now where None.
+            event: The event.
+            moment: Its time, in microseconds since the epoch; None for now.
 
         Raises:
-            JournalError: It could not be written, now or earlier.
+            JournalError: This event, or an earlier one, could not be written.
         """
         with self._lock:
             if self._fd is None:
                 self._refuse()
                 return
-            if self._busy:  # a signal came meanwhile, and who handles it writes
+            if self._busy:  # re-entered from a signal handler: the outer call writes the event
                 self._later.append((event, moment))
                 return
             self._busy = True
@@ -99,8 +99,8 @@ class Journal:
                 self._lose(error)
             except OSError as error:
                 self._fail(error)
-            except BaseException:  # Ctrl-C: what was not written to its end has not happened
-                self._take_back()
+            except BaseException:  # Ctrl-C: an event that is not fully written does not count
+                self._truncate()
                 raise
             finally:
                 self._busy = False
@@ -108,19 +108,19 @@ class Journal:
     def _write(self, fd: int, event: AnyEvent, moment: int | None) -> None:
         line = self._chain.line(event, moment)
         written = os.write(fd, line)
-        while written < len(line):  # as on a disk that is nearly full
+        while written < len(line):  # write may be short, as on a disk that is nearly full
             written += os.write(fd, line[written:])
-        self._chain.wrote(line)
+        self._chain.advance(line)
         offset = self._end[0]
         self._end = (offset + len(line), self._chain.length, self._chain.hash)
         if self.wrote is not None:
             self.wrote(event, offset)
 
     def check(self) -> None:
-        """Look at the end of a session whether the journal is still what was written.
+        """Check at the end of a session that the journal is still what was written.
 
         Raises:
-            JournalError: It is not, or could not be written earlier.
+            JournalError: The journal was changed, or could not be written earlier.
         """
         with self._lock:
             if self._fd is not None:
@@ -131,44 +131,44 @@ class Journal:
             self._refuse()
 
     def _check(self, when: str) -> None:
-        """Look whether the file is what was written, and where it was: a step may remove it.
+        """Check that the file has the written size and is still in place: a step may remove it.
 
         Raises:
-            JournalLost: It is not.
+            JournalLost: The file was changed, replaced or removed.
         """
-        why = "" if self._fd is None else self._lost(self._fd)
+        why = "" if self._fd is None else self._mismatch(self._fd)
         if why:
             raise JournalLost(f"the journal {self.path} {why}, as was noticed {when}")
 
     def _lose(self, error: JournalLost) -> NoReturn:
-        """Write no more; what is in the place of the journal is left alone."""
+        """Stop writing, and leave alone the file that is now in the place of the journal."""
         self.failed = JournalError(str(error))
         self.close()
         raise self.failed from None
 
-    def _lost(self, fd: int) -> str:
+    def _mismatch(self, fd: int) -> str:
         own, written = os.fstat(fd), self._end[0]
         if own.st_size != written:
             return f"has {own.st_size:,} bytes, and {written:,} were written"
         try:
             there = self.path.stat()
         except OSError as error:
-            return f"was taken away ({_told(error)})"
+            return f"was taken away ({_reason(error)})"
         same = (there.st_ino, there.st_dev) == (own.st_ino, own.st_dev)
         return "" if same else "was replaced by another file"
 
-    def _take_back(self) -> None:
-        """Forget what there may be of a line that was not written to its end."""
+    def _truncate(self) -> None:
+        """Remove a line that was not written completely."""
         size, self._chain.length, self._chain.hash = self._end
         with contextlib.suppress(OSError):
             if self._fd is not None:
                 os.ftruncate(self._fd, size)
 
     def sync(self) -> None:
-        """Let the disk have all that was appended: then a power cut does not lose it either.
+        """Fsync the journal, so that a power cut loses no event that was appended.
 
         Raises:
-            JournalError: It could not.
+            JournalError: The fsync failed.
         """
         fd = self._fd
         try:
@@ -176,17 +176,17 @@ class Journal:
                 os.fdatasync(fd)
         except OSError as error:
             with self._lock:
-                if self._fd is not None:  # else another thread has closed it
+                if self._fd is not None:  # else another thread closed the journal
                     self._fail(error)
 
     def seal(self, make: Callable[[int], RunFinished]) -> None:
-        """Write the last line, and close.
+        """Write the last line, fsync and close.
 
         Args:
-            make: Makes it of the number of lines before it.
+            make: Makes the last event from the number of lines before it.
 
         Raises:
-            JournalError: It could not be written.
+            JournalError: The line could not be written.
         """
         with self._lock:
             self.append(make(self._chain.length))
@@ -194,22 +194,22 @@ class Journal:
             self.close()
 
     def close(self) -> None:
-        """Write no more, and let others see that nobody does."""
+        """Stop writing and release the lock, which shows other processes that no one writes."""
         with self._lock:
             if self._fd is not None:
                 os.close(self._fd)
                 self._fd = None
-            self._let_go()
+            self._release()
 
     def abandon(self) -> None:
-        """Close what a forked process has of it: only the one that began it writes."""
+        """Close the descriptors in a forked child: only the process that began it writes."""
         self._lock = threading.RLock()
         self.close()
 
     def _fail(self, error: OSError) -> NoReturn:
-        """Take a half-written line back, and write no more."""
-        self._take_back()
-        self.failed = JournalError(f"the journal {self.path} cannot be written: {_told(error)}")
+        """Remove a line that was written partly, and stop writing."""
+        self._truncate()
+        self.failed = JournalError(f"the journal {self.path} cannot be written: {_reason(error)}")
         self.close()
         raise self.failed from error
 
@@ -217,14 +217,14 @@ class Journal:
         if self.failed is not None:
             raise JournalError(str(self.failed))
 
-    def _let_go(self) -> None:
-        if self._alive is not None:
-            os.close(self._alive)
-            self._alive = None
+    def _release(self) -> None:
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
 
 
 def is_written(path: Path) -> bool:
-    """Tell whether a process is writing a journal just now.
+    """Return True if a process is writing a journal.
 
     Args:
         path: The journal.
@@ -233,7 +233,7 @@ def is_written(path: Path) -> bool:
         import fcntl
 
         fd = os.open(path.with_suffix(Path(LOCK).suffix), os.O_RDONLY | os.O_CLOEXEC)
-    except (ImportError, OSError):  # Windows has no such module, and writes none
+    except (ImportError, OSError):  # Windows has no fcntl, and writes no journals
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -246,7 +246,7 @@ def is_written(path: Path) -> bool:
     return False
 
 
-def _held(path: Path) -> int:
+def _acquire(path: Path) -> int:
     import fcntl
 
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -261,7 +261,7 @@ def _held(path: Path) -> int:
     return fd
 
 
-def _told(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
@@ -276,41 +276,40 @@ def _abandon_all() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
 
-_PIECE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 
 
 def sealed_files(folder: Path) -> dict[str, tuple[int, str]]:
     """Return the size in bytes and the SHA-256 of each file, by its path in the folder.
 
     Args:
-        folder: The folder of a run; its journal is not among the files, nor is what is no
-            regular file.
+        folder: The folder of a run; its journal and files that are not regular are left out.
     """
-    found = {}
+    digests = {}
     above = len(f"{folder}/")
     for place, _, names in os.walk(folder):
         for name in names:
-            # As text, and without a buffer for each: there are thousands of small logs.
+            # Strings and unbuffered reads: a run may have thousands of small logs.
             path = f"{place}/{name}"
-            told = path_text(path[above:])
-            if told not in (NAME, LOCK) and (known := _known(path)):
-                found[told] = known
-    return dict(sorted(found.items()))
+            name_in_run = path_text(path[above:])
+            if name_in_run not in (NAME, LOCK) and (digest := _digest(path)):
+                digests[name_in_run] = digest
+    return dict(sorted(digests.items()))
 
 
-def _known(path: str) -> tuple[int, str] | None:
+def _digest(path: str) -> tuple[int, str] | None:
     try:
         fd = os.open(path, READ_FILE)
-    except OSError:  # taken away meanwhile, not ours to read, or a link
+    except OSError:  # removed in the meantime, not readable, or a link
         return None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return None
-        digest, size = hashlib.sha256(), 0
-        while piece := os.read(fd, _PIECE):
-            digest.update(piece)
-            size += len(piece)
-        return size, digest.hexdigest()
+        sha256, size = hashlib.sha256(), 0
+        while chunk := os.read(fd, _CHUNK):
+            sha256.update(chunk)
+            size += len(chunk)
+        return size, sha256.hexdigest()
     except OSError:
         return None
     finally:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_orchestrator.runs.compare.drift import drifted, usual_range
+from pytest_orchestrator.runs.compare.drift import drifted, baseline_range
 
 NOISE = 0.2
 
@@ -20,7 +20,7 @@ def test_three_times_as_slow_is_told() -> None:
     found = drifted(3.0, [1.0, 1.02, 0.98, 1.01], what="seconds")
 
     assert found is not None
-    assert (found.value, found.usual.median, found.usual.runs) == (3.0, 1.005, 4)
+    assert (found.value, found.baseline.median, found.baseline.runs) == (3.0, 1.005, 4)
     assert found.factor == pytest.approx(2.985, abs=0.001)
     assert found.limit == pytest.approx(2.01)
 
@@ -43,7 +43,7 @@ def test_a_narrow_factor_does_not_take_noise_for_drift() -> None:
 
 
 def test_one_odd_run_moves_nothing() -> None:
-    assert usual_range([1.0, 1.0, 1.0, 1.0, 90.0]) == (1.0, 0.0, 5)
+    assert baseline_range([1.0, 1.0, 1.0, 1.0, 90.0]) == (1.0, 0.0, 5)
 
 
 def test_what_nobody_would_notice_is_not_told() -> None:

@@ -19,20 +19,20 @@ def written(events: list[AnyEvent] = EVENTS) -> list[bytes]:
     chain, lines = Chain(), []
     for number, event in enumerate(events):
         lines.append(chain.line(event, 1_764_065_702_000_000 + number))
-        chain.wrote(lines[-1])
+        chain.advance(lines[-1])
     return [line.removesuffix(b"\n") for line in lines]
 
 
 def damage(lines: list[bytes]) -> str:
     chain = Chain()
     with pytest.raises(JournalDamaged) as caught:
-        list(map(chain.take, lines))
+        list(map(chain.verify, lines))
     return str(caught.value)
 
 
 def test_what_was_written_is_read() -> None:
     chain = Chain()
-    entries = [chain.take(line) for line in written()]
+    entries = [chain.verify(line) for line in written()]
 
     assert [entry.event for entry in entries] == EVENTS
     assert [entry.n for entry in entries] == [1, 2, 3]
@@ -50,7 +50,7 @@ def test_a_chain_goes_on_from_its_end() -> None:
     lines = written()
     chain = Chain()
     for line in lines[:2]:
-        chain.take(line)
+        chain.verify(line)
     more = Chain(chain.length, chain.hash).line(EVENTS[2], 1_764_065_702_000_002)
 
     assert more == lines[2] + b"\n"
@@ -95,4 +95,4 @@ def test_an_event_of_a_later_version_is_passed_by() -> None:
     chain = Chain()
     line = chain.line(Later(key="a", op="set", who="b"))
 
-    assert chain.take(line.removesuffix(b"\n")).event is None
+    assert chain.verify(line.removesuffix(b"\n")).event is None
