@@ -1,4 +1,4 @@
-"""Runs of which only the folder is there: what a session would have left."""
+"""Builder of recorded runs: writes the folder and journal that a session would leave."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ BEGIN = 1_795_000_000_000_000
 
 
 class Built:
-    """A run that is written event by event, a second between two of them.
+    """A run that is written event by event, with one second between two events.
 
     Args:
         base: The folder of the runs.
-        run: Its id.
-        recipe: Key of the recipe that the steps belong to.
-        about: More of what is told of that recipe.
+        run: Id of the run.
+        recipe: Key of the recipe of the steps.
+        start: Time of the first event, in microseconds since the epoch.
+        about: Further fields of the recipe in its events.
     """
 
     def __init__(
@@ -53,25 +54,25 @@ class Built:
         self.lines += 1
 
     def begin(self, *steps: str, digests: dict[str, str] | None = None) -> Built:
-        """Begin the recipe, which has these steps."""
-        known = tuple(
+        """Write the start of the recipe, which has these steps."""
+        infos = tuple(
             {"name": name, "node": f"{self.recipe}::{name}", "index": index, "line": index + 2}
             for index, name in enumerate(steps, 1)
         )
         digests = digests or {}
-        event = RecipeStarted(recipe=self.recipe, about=self.about, steps=known, digests=digests)
+        event = RecipeStarted(recipe=self.recipe, about=self.about, steps=infos, digests=digests)
         self.add(event)
         return self
 
     def start(self, step: str) -> None:
-        """Begin a step."""
+        """Write the start of a step."""
         self.add(StepStarted(recipe=self.recipe, step=step))
 
     def change(self, step: str, key: str, new: Any, **more: Any) -> None:
-        """Let a step set a key."""
+        """Write a change of a key by a step, or by a client if `step` is empty."""
         by = f"{self.recipe}::{step}" if step else ""
-        told = {"key": key, "op": "set", "who": step or "client", "new": new, "by": by}
-        self.add(ContextChanged(**{**told, **more}))
+        fields = {"key": key, "op": "set", "who": step or "client", "new": new, "by": by}
+        self.add(ContextChanged(**{**fields, **more}))
 
     def finish(
         self,
@@ -85,7 +86,7 @@ class Built:
         samples: str | None = None,
         **more: Any,
     ) -> None:
-        """End a step; `where` is the worker that it ran on."""
+        """Write the end of a step; `where` is the worker that ran it."""
         where = more.pop("where", None)
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
@@ -134,32 +135,32 @@ class Built:
         self.add(
             StepFinished(recipe=self.recipe, step=step, outcome=outcome, meets=meets, block=block)
         )
-        word: Any = "skipped" if outcome == "blocked" else outcome
+        pytest_outcome: Any = "skipped" if outcome == "blocked" else outcome
         reported = TestReported(
-            node=node, outcome=word, seconds=seconds, recipe=self.recipe, step=step
+            node=node, outcome=pytest_outcome, seconds=seconds, recipe=self.recipe, step=step
         )
         self.add(reported)
 
     def step(self, name: str, outcome: Any = "passed", **figures: Any) -> Built:
-        """Begin a step and end it."""
+        """Write the start and the end of a step."""
         self.start(name)
         self.finish(name, outcome, **figures)
         return self
 
     def write(self, name: str, text: str) -> Path:
-        """Leave a file in the folder."""
+        """Write a file to the run folder."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
 
     def cut(self) -> Path:
-        """Stop as a killed process does."""
+        """Close the journal without sealing it, as after a kill."""
         self.journal.close()
         return self.folder
 
     def seal(self, exit_status: int = 0) -> Path:
-        """End the run as a session does."""
+        """Seal the journal, as at the end of a session."""
         files = {
             path_text(path.relative_to(self.folder)): (
                 path.stat().st_size,
@@ -173,21 +174,21 @@ class Built:
 
 
 class Runs:
-    """The runs of a project."""
+    """Builder of the runs of a project."""
 
     def __init__(self, root: Path) -> None:
         self.base = root / ".orchestrator" / "runs"
         self._count = 0
 
     def new(self, recipe: str = RECIPE, **about: Any) -> Built:
-        """Begin a run, a minute after the one before it."""
+        """Start a run, one minute after the previous one."""
         self._count += 1
         start = BEGIN + self._count * 60_000_000
-        told = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(start // 1_000_000))
-        return Built(self.base, f"{told}-{self._count:04x}", recipe, start, **about)
+        second = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(start // 1_000_000))
+        return Built(self.base, f"{second}-{self._count:04x}", recipe, start, **about)
 
     def history(self, *seconds: float, step: str = "burn_in") -> list[Path]:
-        """Leave a passed run with one step for each of these durations."""
+        """Write a passed run with one step for each of the durations."""
         return [
             self.new().begin(step).step(step, seconds=each, cpu=each / 2).seal() for each in seconds
         ]

@@ -1,4 +1,4 @@
-"""Journals of runs that never ran, to be read."""
+"""Fixtures with journals of runs that were written without a session."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 RECIPE = "recipes/x.yaml"
 
 
-class Past:
+class WrittenRun:
     """A run that is written line by line.
 
     Attributes:
-        folder: Its folder.
+        folder: The folder of the run.
     """
 
     def __init__(self, base: Path, run: str) -> None:
@@ -64,8 +64,8 @@ class Past:
         node = f"{RECIPE}::{by}" if by else ""
         self.add(ContextChanged(key=key, op=op, who="x", new=new, by=node, scope=scope))
 
-    def seal(self, status: int = 0, owed: int = 0) -> Path:
-        self.journal.seal(lambda lines: RunFinished(exit_status=status, lines=lines, owed=owed))
+    def seal(self, status: int = 0, pending: int = 0) -> Path:
+        self.journal.seal(lambda lines: RunFinished(exit_status=status, lines=lines, owed=pending))
         return self.folder
 
     def killed(self) -> Path:
@@ -74,14 +74,14 @@ class Past:
 
 
 @pytest.fixture
-def past(tmp_path: Path) -> Iterator[Past]:
-    """A run whose journal is to be written."""
-    run = Past(tmp_path / "runs", "20261125T101502Z-7f3a")
+def past(tmp_path: Path) -> Iterator[WrittenRun]:
+    """A run whose journal has only the start of the run."""
+    run = WrittenRun(tmp_path / "runs", "20261125T101502Z-7f3a")
     yield run
     run.journal.close()
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Runs:
-    """No runs yet."""
+    """A project without runs."""
     return Runs(tmp_path)

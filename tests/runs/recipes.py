@@ -1,4 +1,4 @@
-"""Recipes that no file has, for the tests of what becomes of a run."""
+"""Recipes without files, for the tests of resume."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pytest_orchestrator.recipe.model.step import ShellStep
 from pytest_orchestrator.runs.resume.plan import CurrentRecipe
 
 ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""A law holds however slow a machine is."""
+"""Settings without deadlines: a property must hold on a slow machine, too."""
 
 KEY = "recipes/x.yaml"
 SAME = {"step": "0123456789abcdef"}
 
 
 def recipe(steps: dict[str, dict[str, Any]], final: tuple[str, ...] = (), key: str = KEY) -> Recipe:
-    """Return a recipe whose steps need the one before them, unless they say otherwise."""
+    """Return a recipe in which each step needs the one before it, unless `needs` is passed."""
     before: tuple[str, ...] = ()
-    made = []
+    built = []
     for name, keys in steps.items():
-        made.append(_step(name, {"needs": before} | keys))
+        built.append(_step(name, {"needs": before} | keys))
         before = (name,)
     last = tuple(_step(name, {"is_final": True}) for name in final)
     path = Path("/project", key)
-    return Recipe(id=key, path=path, text="", sha256="", steps=tuple(made), final=last)
+    return Recipe(id=key, path=path, text="", sha256="", steps=tuple(built), final=last)
 
 
 def _step(name: str, keys: dict[str, Any]) -> ShellStep:
@@ -38,6 +38,6 @@ def _step(name: str, keys: dict[str, Any]) -> ShellStep:
 def today(
     one: Recipe, changed: dict[str, dict[str, str]] | None = None, needs: tuple[str, ...] = ()
 ) -> CurrentRecipe:
-    """Return a recipe as it is now: what is not said to be changed is not."""
+    """Return the current state of a recipe; steps without an entry in `changed` are unchanged."""
     names = [step.name for step in one.steps]
     return CurrentRecipe(one, {name: (changed or {}).get(name, SAME) for name in names}, needs)

@@ -1,4 +1,4 @@
-"""The Context of a run, at the end and at any step."""
+"""The Context of a recorded run, at its end and at each step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(runs: Runs) -> RunRecord:
-    """A run of three steps of which the third did not run."""
+    """A run of three steps, the third of which did not run."""
     built = runs.new().begin("flash", "measure", "release")
     built.change("", "bench.name", "B3")
     built.start("flash")
@@ -33,12 +33,12 @@ def run(runs: Runs) -> RunRecord:
     return load_record(built.seal(1))
 
 
-def test_the_context_stands_as_each_step_found_and_left_it(run: RunRecord) -> None:
-    found = at_step(run, "flash").to_dict()
-    assert found == {"bench.name": "B3"}
-    left = {"bench.name": "B3", "dut.state": {"on": False, "volts": [1, 2]}}
-    assert at_step(run, "flash", after=True).to_dict() == left
-    assert at_step(run, f"{RECIPE}::measure").to_dict() == left
+def test_the_context_is_shown_before_and_after_each_step(run: RunRecord) -> None:
+    before = at_step(run, "flash").to_dict()
+    assert before == {"bench.name": "B3"}
+    after = {"bench.name": "B3", "dut.state": {"on": False, "volts": [1, 2]}}
+    assert at_step(run, "flash", after=True).to_dict() == after
+    assert at_step(run, f"{RECIPE}::measure").to_dict() == after
     end = at_step(run, "measure", after=True)
     assert end.to_dict() == PastContext(run.changes).to_dict()
     assert end.to_dict() == {"bench.name": "B3", "dut.state": {"on": True}, "psu.log": [1, 2]}
@@ -55,7 +55,7 @@ def test_paths_are_resolved_as_in_a_context(run: RunRecord) -> None:
     assert str(caught.value) == "no key 'dut.stat' in the context (did you mean 'dut.state'?)"
 
 
-def test_a_history_says_who_and_where(run: RunRecord) -> None:
+def test_a_history_names_the_writer_the_step_and_the_line(run: RunRecord) -> None:
     past = PastContext(run.changes)
     first, second = past.get_history("psu.log")
 
@@ -71,21 +71,21 @@ def test_a_history_says_who_and_where(run: RunRecord) -> None:
     assert "by" not in past.get_history("bench.name")[0]
 
 
-def test_what_a_reader_gets_is_its_own(run: RunRecord) -> None:
+def test_values_of_a_past_context_are_copies(run: RunRecord) -> None:
     past = PastContext(run.changes)
     past["psu.log"].append(3)
 
     assert past["psu.log"] == [1, 2]
 
 
-def test_a_step_that_is_not_there_or_did_not_run_is_told(run: RunRecord) -> None:
+def test_a_step_that_is_missing_or_did_not_run_is_an_error(run: RunRecord) -> None:
     with pytest.raises(NoStep, match=r"has no step 'flsh' \(did you mean 'flash'\?\)"):
         step_of(run, "flsh")
     with pytest.raises(NoStep, match=r"'release' did not run in run .*: it was blocked"):
         at_step(run, "release")
 
 
-def test_a_name_that_several_steps_have_is_told(runs: Runs) -> None:
+def test_a_name_of_several_steps_is_an_error(runs: Runs) -> None:
     built = runs.new().begin("a").step("a")
     built.recipe = "recipes/other.yaml"
     built.begin("a").step("a")
@@ -99,7 +99,7 @@ def test_a_name_that_several_steps_have_is_told(runs: Runs) -> None:
     assert step_of(run, "recipes/other.yaml::a").recipe == "recipes/other.yaml"
 
 
-def test_a_step_of_a_recipe_with_its_own_context_has_that(runs: Runs) -> None:
+def test_a_step_of_a_recipe_with_its_own_context_shows_that_context(runs: Runs) -> None:
     built = runs.new().begin("a", "b")
     built.change("", "x", 1)
     built.start("a")

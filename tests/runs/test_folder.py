@@ -1,4 +1,4 @@
-"""Folders of runs: each is one session's alone, and none that goes on is taken away."""
+"""Run folders: one session each, retention, provenance."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ def run(number: int) -> str:
     return f"20261125T1015{number:02}Z-7f3a"
 
 
-def over(base: Path, number: int, keep: int = 0) -> None:
+def finished_run(base: Path, number: int, keep: int = 0) -> None:
     RunFolder(base, run(number)).open(keep).seal(lambda n: RunFinished(exit_status=0, lines=n))
 
 
@@ -47,7 +47,7 @@ def test_two_sessions_never_have_one_folder(tmp_path: Path) -> None:
     begun[0].close()
 
 
-def test_an_id_that_another_session_has_is_not_given_again(
+def test_an_id_of_another_session_is_not_used_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter([run(1), run(1), run(2)])
@@ -57,31 +57,31 @@ def test_an_id_that_another_session_has_is_not_given_again(
     assert free_id(tmp_path) == run(2)
 
 
-def test_the_oldest_runs_go_but_for_those_that_go_on(tmp_path: Path) -> None:
-    goes_on = RunFolder(tmp_path, run(0)).open(0)
+def test_the_oldest_runs_are_deleted_except_running_ones(tmp_path: Path) -> None:
+    running = RunFolder(tmp_path, run(0)).open(0)
     for number in range(1, 6):
-        over(tmp_path, number)
+        finished_run(tmp_path, number)
 
-    over(tmp_path, 6, keep=2)
+    finished_run(tmp_path, 6, keep=2)
 
     kept = sorted(path.name for path in tmp_path.iterdir() if not path.is_symlink())
     assert kept == [run(0), run(5), run(6)]
     assert (tmp_path / "latest").resolve().name == run(6)
-    goes_on.append(ContextChanged(key="a", op="set", who="x", new=1))
-    goes_on.close()
-    assert len(read_journal(goes_on.path).entries) == 1
+    running.append(ContextChanged(key="a", op="set", who="x", new=1))
+    running.close()
+    assert len(read_journal(running.path).entries) == 1
 
 
-def test_no_lock_that_a_reader_of_the_project_can_hold_keeps_a_session_from_beginning(
+def test_no_lock_that_a_reader_of_the_project_can_hold_prevents_a_session(
     tmp_path: Path,
 ) -> None:
     for number in range(3):
-        over(tmp_path, number)
+        finished_run(tmp_path, number)
     held = [os.open(path, os.O_RDONLY) for path in (tmp_path, tmp_path.parent, tmp_path / run(2))]
     for fd in held:
         fcntl.flock(fd, fcntl.LOCK_EX)
 
-    beginning = threading.Thread(target=over, args=(tmp_path, 3, 2), daemon=True)
+    beginning = threading.Thread(target=finished_run, args=(tmp_path, 3, 2), daemon=True)
     beginning.start()
     beginning.join(30)
     has_begun = not beginning.is_alive()
@@ -92,14 +92,14 @@ def test_no_lock_that_a_reader_of_the_project_can_hold_keeps_a_session_from_begi
     assert sorted(path.name for path in tmp_path.iterdir()) == [run(2), run(3), "latest"]
 
 
-def test_a_session_that_prunes_leaves_a_run_alone_that_is_just_being_made(
+def test_a_session_that_prunes_keeps_a_run_that_is_being_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
 
     def make(path: Path) -> Journal:
         monkeypatch.setattr(folder, "Journal", Journal)
-        over(tmp_path, 2, keep=1)
+        finished_run(tmp_path, 2, keep=1)
         seen.extend(one.name for one in lookup.run_folders(tmp_path))
         return Journal(path)
 
@@ -113,19 +113,19 @@ def test_a_session_that_prunes_leaves_a_run_alone_that_is_just_being_made(
     journal.close()
 
 
-def test_what_a_session_left_that_was_killed_as_it_began_goes_after_a_day(tmp_path: Path) -> None:
+def test_the_draft_of_a_session_that_was_killed_is_deleted_after_a_day(tmp_path: Path) -> None:
     for name, age in (("old", 90_000), ("young", 80_000)):
         draft = tmp_path / f".new-{name}" / run(0)
         draft.mkdir(parents=True)
         os.utime(draft.parent, (time.time() - age,) * 2)
 
-    over(tmp_path, 1, keep=5)
+    finished_run(tmp_path, 1, keep=5)
 
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {".new-young", run(1), "latest"}
 
 
-def test_a_folder_that_cannot_be_made_is_named_by_the_path_that_it_was_to_have(
+def test_the_error_of_a_folder_that_cannot_be_created_names_its_final_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, *_: object, **__: object) -> None:
@@ -149,17 +149,17 @@ def test_a_folder_that_cannot_be_made_is_named_by_the_path_that_it_was_to_have(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_runs_of_before_a_clock_was_set_back_go_first(tmp_path: Path) -> None:
+def test_runs_from_before_a_clock_was_set_back_are_deleted_first(tmp_path: Path) -> None:
     for number in (7, 8, 9, 1):
-        over(tmp_path, number)
+        finished_run(tmp_path, number)
 
-    over(tmp_path, 2, keep=3)
+    finished_run(tmp_path, 2, keep=3)
 
     kept = sorted(path.name for path in tmp_path.iterdir() if not path.is_symlink())
     assert kept == [run(1), run(2), run(9)]
 
 
-def test_a_clock_that_goes_back_changes_no_order(
+def test_a_clock_that_is_set_back_does_not_change_the_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(tmp_path / "journal.jsonl")

@@ -1,4 +1,4 @@
-"""Runs are found by what a person types, and read as far as they can be trusted."""
+"""Lookup of runs by id, and reading of complete, interrupted and running ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_orchestrator.runs.lookup import Followed, NoRun, find_run, load_reco
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.runs.conftest import Past
+    from tests.runs.conftest import WrittenRun
 
 RECIPE = "recipes/x.yaml"
 
 
-def test_a_run_is_read_back(past: Past) -> None:
+def test_a_run_is_read_back(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", name="X")
     past.step("a", result={"volts": 12})
     past.change("psu.state", "on")
@@ -41,7 +41,7 @@ def test_a_run_is_read_back(past: Past) -> None:
     assert record.finished.exit_status == 1
 
 
-def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
+def test_steps_that_ran_when_a_run_was_killed_are_interrupted(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "d")
     past.add(StepStarted(recipe=RECIPE, step="a"), StepWaits(recipe=RECIPE, step="b", lock="psu"))
     past.add(StepStarted(recipe=RECIPE, step="c"))
@@ -54,7 +54,7 @@ def test_what_went_on_when_a_run_was_killed_is_interrupted(past: Past) -> None:
     assert record.state == "interrupted"
 
 
-def test_a_step_tells_which_line_touched_it_last(past: Past) -> None:
+def test_a_step_records_the_line_that_touched_it_last(past: WrittenRun) -> None:
     followed = Followed(past.folder)
     past.recipe("a", "b")
     past.add(StepWaits(recipe=RECIPE, step="a", lock="psu"))
@@ -67,7 +67,7 @@ def test_a_step_tells_which_line_touched_it_last(past: Past) -> None:
     assert a.touched < b.touched == followed.record.lines
 
 
-def test_a_run_is_followed(past: Past) -> None:
+def test_a_running_run_is_read_incrementally(past: WrittenRun) -> None:
     followed = Followed(past.folder)
 
     assert followed.more()
@@ -82,7 +82,7 @@ def test_a_run_is_followed(past: Past) -> None:
     assert [*states, followed.record.state] == ["running", "finished"]
 
 
-def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
+def test_a_run_is_found_by_its_id_or_a_prefix_of_it(tmp_path: Path) -> None:
     names = ["20261125T101502Z-7f3a", "20261125T101502Z-8000", "20261126T101502Z-0001"]
     for name in [*names, "other"]:
         (tmp_path / name).mkdir()
@@ -100,14 +100,14 @@ def test_a_run_is_found_by_what_a_person_types(tmp_path: Path) -> None:
     )
 
 
-def test_where_there_is_no_run_it_is_said(tmp_path: Path) -> None:
+def test_a_missing_run_or_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoRun, match="there is no run in"):
         find_run(tmp_path / "no")
     with pytest.raises(NoRun, match="has no journal: No such file"):
         load_record(tmp_path)
 
 
-def test_of_runs_of_one_second_the_one_that_was_written_last_is_the_newest(tmp_path: Path) -> None:
+def test_the_newest_run_of_one_second_is_the_one_written_last(tmp_path: Path) -> None:
     names = [f"20261125T101502Z-{end}" for end in ("0001", "ffff", "7f3a")]
     for moment, name in enumerate(names):
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""What a killed run owes is told until some run has done it."""
+"""Pending `finally` steps of a killed run, until a later run executes them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import pytest
 
 from pytest_orchestrator.core.events import RecipeStarted, StepFinished, StepStarted
 from pytest_orchestrator.runs.pending_finally import PendingFinally, pending_finally
-from tests.runs.conftest import RECIPE, Past
+from tests.runs.conftest import RECIPE, WrittenRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def begun(base: Path, run: str) -> Past:
-    """Begin a run of a recipe that powers off at its end."""
-    past = Past(base, run)
+def begun(base: Path, run: str) -> WrittenRun:
+    """Start a run of a recipe whose `finally` step powers off."""
+    past = WrittenRun(base, run)
     steps = ({"name": "on", "index": 1}, {"name": "off", "index": 2, "final": True})
     past.add(RecipeStarted(recipe=RECIPE, about={"path": RECIPE}, steps=steps))
     past.step("on")
     return past
 
 
-def cut_off(past: Past, name: str, *, final: bool) -> None:
-    """Let a step be interrupted by what lets the session end as it should."""
+def cut_off(past: WrittenRun, name: str, *, final: bool) -> None:
+    """Interrupt a step while the session continues to its end."""
     past.add(StepStarted(recipe=RECIPE, step=name))
-    told = {"name": name, "final": final, "state": "failed", "kind": "interrupted"}
-    block = {"step": told}
+    fields = {"name": name, "final": final, "state": "failed", "kind": "interrupted"}
+    block = {"step": fields}
     past.add(StepFinished(recipe=RECIPE, step=name, outcome="failed", meets=False, block=block))
 
 
-def test_what_did_not_run_is_owed_until_a_later_run_has_run_it(tmp_path: Path) -> None:
+def test_a_finally_step_is_pending_until_a_later_run_executes_it(tmp_path: Path) -> None:
     first, second, third = (f"2026112{day}T101502Z-7f3a" for day in (5, 6, 7))
     begun(tmp_path, first).killed()
     assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})
@@ -44,7 +44,7 @@ def test_what_did_not_run_is_owed_until_a_later_run_has_run_it(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("is_killed", [True, False])
-def test_what_was_cut_off_in_the_middle_is_owed_however_the_run_ended(
+def test_a_finally_step_that_was_cut_off_is_pending_however_the_run_ended(
     tmp_path: Path, *, is_killed: bool
 ) -> None:
     first, second = (f"2026112{day}T101502Z-7f3a" for day in (5, 6))
@@ -61,7 +61,7 @@ def test_what_was_cut_off_in_the_middle_is_owed_however_the_run_ended(
     assert pending_finally(tmp_path) is None
 
 
-def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> None:
+def test_a_run_whose_other_steps_were_cut_off_has_no_pending_step(tmp_path: Path) -> None:
     past = begun(tmp_path, "20261125T101502Z-7f3a")
     cut_off(past, "on", final=False)
     past.step("off")
@@ -69,10 +69,10 @@ def test_a_run_whose_other_steps_were_cut_off_owes_nothing(tmp_path: Path) -> No
     assert pending_finally(tmp_path) is None
 
 
-def test_what_nobody_was_left_to_run_is_owed_though_the_run_ended_as_runs_do(
+def test_a_finally_step_that_no_process_could_run_is_pending_after_a_sealed_run(
     tmp_path: Path,
 ) -> None:
     first = "20261125T101502Z-7f3a"
-    begun(tmp_path, first).seal(1, owed=1)
+    begun(tmp_path, first).seal(1, pending=1)
 
     assert pending_finally(tmp_path) == PendingFinally(first, {RECIPE: ["off"]})

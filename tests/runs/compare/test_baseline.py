@@ -1,4 +1,4 @@
-"""Figures of a step as criteria of it."""
+"""Baseline verdicts: figures of a step as success criteria."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_
 PLACE = Place(3, 5)
 
 
-def test_each_figure_is_held_against_its_own() -> None:
+def test_each_figure_is_compared_with_its_own_baseline() -> None:
     earlier = {
         "seconds": [1.0, 1.1, 0.9],
         "max_rss": [50e6] * 3,
@@ -24,9 +24,9 @@ def test_each_figure_is_held_against_its_own() -> None:
         "measurements.new": 1.0,
     }
     units = {"measurements.ripple": "mV"}
-    told = {one.name: one for one in baseline_verdicts(figures, earlier, 2.0, PLACE, units)}
+    verdicts = {one.name: one for one in baseline_verdicts(figures, earlier, 2.0, PLACE, units)}
 
-    assert {name: one.unmet for name, one in told.items()} == {
+    assert {name: one.unmet for name, one in verdicts.items()} == {
         "compare.seconds": (
             "3 s is 3 times the median of the last 3 passing runs, 1 s; at most 2 s"
         ),
@@ -37,16 +37,16 @@ def test_each_figure_is_held_against_its_own() -> None:
             "19 mV is 0.475 times the median of the last 3 passing runs, 40 mV; at least 20 mV"
         ),
     }
-    assert (told["compare.seconds"].distance, told["compare.seconds"].place) == (1.0, PLACE)
+    assert (verdicts["compare.seconds"].distance, verdicts["compare.seconds"].place) == (1.0, PLACE)
 
 
-def test_what_is_as_usual_holds() -> None:
+def test_a_figure_within_its_baseline_passes() -> None:
     (one,) = baseline_verdicts({"seconds": 1.2}, {"seconds": [1.0] * 5}, 2.0, PLACE)
 
     assert (one.unmet, one.measured, one.unit) == (None, 1.2, "s")
 
 
-def test_figures_of_a_try_are_those_that_were_measured() -> None:
+def test_figures_of_an_attempt_are_the_measured_ones() -> None:
     usage = Usage(seconds=1.0, cpu_user_seconds=0.25, cpu_system_seconds=0.5, max_rss=10)
     measured = [
         Measured(name="ripple", place=PLACE, value=1.5, verdict="pass"),

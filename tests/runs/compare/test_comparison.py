@@ -1,4 +1,4 @@
-"""Two runs side by side."""
+"""Comparison of two runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def of_last(runs: Runs) -> dict[str, Any]:
-    """Compare the last run with the one before it, and with all before."""
+    """Compare the last run with the one before it, and its figures with all earlier runs."""
     last, before, *more = run_folders(runs.base)
     history = History([before, *more])
     return compared(
@@ -27,7 +27,7 @@ def of_last(runs: Runs) -> dict[str, Any]:
     )
 
 
-def test_outcomes_keys_and_files_that_differ_are_told(runs: Runs) -> None:
+def test_outcomes_keys_and_files_that_differ_are_listed(runs: Runs) -> None:
     one = runs.new(sha256="1" * 64, vars={"gain": {"value": 1, "origin": "x"}}).begin(
         "a", "b", digests={"a.sh": "1", "b.sh": "1"}
     )
@@ -40,48 +40,48 @@ def test_outcomes_keys_and_files_that_differ_are_told(runs: Runs) -> None:
     two.change("a", "x", True)
     two.change("a", "own", [1], scope=RECIPE)
     two.step("a").step("b", "failed", reason="the bench is off").seal(1)
-    told = of_last(runs)
+    difference = of_last(runs)
 
-    assert told["outcomes"] == [
+    assert difference["outcomes"] == [
         {"recipe": RECIPE, "step": "b", "a": "passed", "b": "failed", "reason": "the bench is off"}
     ]
-    assert told["context"] == [
+    assert difference["context"] == [
         {"key": "x", "a": 1, "b": True},
         {"key": "gone", "a": True},
         {"key": "own", "scope": RECIPE, "b": [1]},
     ]
-    assert told["code"] == [
+    assert difference["code"] == [
         {"path": RECIPE, "a": "1" * 64, "b": "2" * 64},
         {"path": "b.sh", "a": "1", "b": "2"},
     ]
-    assert told["vars"] == [{"recipe": RECIPE, "var": "gain", "a": 1, "b": 2}]
-    assert told["worse"] is True
+    assert difference["vars"] == [{"recipe": RECIPE, "var": "gain", "a": 1, "b": 2}]
+    assert difference["worse"] is True
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_noise_of_a_fifth_is_no_difference(runs: Runs, seed: int) -> None:
     chance = random.Random(seed)
     runs.history(*(max(0.1, chance.gauss(10, 2)) for _ in range(11)))
-    told = of_last(runs)
+    difference = of_last(runs)
 
-    assert (told["worse"], told["outcomes"], told["context"]) == (False, [], [])
-    assert not any(one["drifted"] for one in told["figures"])
+    assert (difference["worse"], difference["outcomes"], difference["context"]) == (False, [], [])
+    assert not any(one["drifted"] for one in difference["figures"])
 
 
 @pytest.mark.parametrize("earlier", [1, 10])
-def test_a_step_that_takes_three_times_as_long_is_told(runs: Runs, earlier: int) -> None:
+def test_a_step_that_takes_three_times_as_long_is_a_drift(runs: Runs, earlier: int) -> None:
     chance = random.Random(7)
     runs.history(*(chance.uniform(8, 12) for _ in range(earlier)), 30.0)
-    told = of_last(runs)
+    difference = of_last(runs)
 
-    assert told["worse"] is True
-    assert {one["figure"] for one in told["figures"] if one["drifted"]} == {
+    assert difference["worse"] is True
+    assert {one["figure"] for one in difference["figures"] if one["drifted"]} == {
         "seconds",
         "cpu_seconds",
     }
 
 
-def test_a_measurement_that_drifts_is_told_with_its_unit(runs: Runs) -> None:
+def test_a_measurement_that_drifts_is_listed_with_its_unit(runs: Runs) -> None:
     for value in (40.0, 41.0, 40.5, 95.0):
         runs.new().begin("a").step("a", measured={"ripple": value}).seal()
     (one,) = of_last(runs)["measurements"]

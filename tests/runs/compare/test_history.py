@@ -1,4 +1,4 @@
-"""Many runs: what counts of them, and how fast that is known."""
+"""History of figures: runs that count, trends, retention."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def test_figures_are_those_of_the_last_passing_runs(runs: Runs) -> None:
     cut.cut()
     history = History(run_folders(runs.base))
 
-    found = history.figures(RECIPE, "a", 3)
-    assert found["seconds"] == [8.0, 3.0, 2.0]
-    assert found["measurements.mv"] == [3.0, 2.0]
+    figures = history.figures(RECIPE, "a", 3)
+    assert figures["seconds"] == [8.0, 3.0, 2.0]
+    assert figures["measurements.mv"] == [3.0, 2.0]
     assert history.figures(RECIPE, "b", 3) == {}
     assert history.figures("recipes/other.yaml", "a", 3) == {}
 
 
-def test_a_run_that_goes_on_or_was_changed_does_not_count(runs: Runs) -> None:
+def test_a_running_or_damaged_run_does_not_count(runs: Runs) -> None:
     _, bad = runs.history(1.0, 2.0)
     path = bad / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"burn_in", b"burn_on", 1))
-    going_on = runs.new().begin("burn_in").step("burn_in")
+    running = runs.new().begin("burn_in").step("burn_in")
 
     assert History(run_folders(runs.base)).figures(RECIPE, "burn_in", 9)["seconds"] == [1.0]
-    going_on.cut()
+    running.cut()
 
 
-def test_each_run_is_read_once_and_none_that_nobody_asks_for(
+def test_each_run_is_read_once_and_only_when_needed(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.history(*map(float, range(20)))
@@ -65,14 +65,14 @@ def test_each_run_is_read_once_and_none_that_nobody_asks_for(
     assert read == run_folders(runs.base)
 
 
-def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> None:
+def test_a_trend_has_all_runs_and_a_drift_if_the_last_one_deviates(runs: Runs) -> None:
     runs.history(1.0, 1.1, 0.9, 1.0, 3.5)
-    (found,) = trends(run_folders(runs.base))
+    (trend,) = trends(run_folders(runs.base))
 
-    assert (found.step, found.figure, found.unit) == ("burn_in", "seconds", "s")
-    assert [point.value for point in found.points] == [1.0, 1.1, 0.9, 1.0, 3.5]
-    assert found.drift is not None
-    assert found.drift.factor == 3.5
+    assert (trend.step, trend.figure, trend.unit) == ("burn_in", "seconds", "s")
+    assert [point.value for point in trend.points] == [1.0, 1.1, 0.9, 1.0, 3.5]
+    assert trend.drift is not None
+    assert trend.drift.factor == 3.5
     assert [one.figure for one in trends(run_folders(runs.base), "burn_in")] == [
         "seconds",
         "cpu_seconds",
@@ -80,12 +80,12 @@ def test_a_trend_has_all_runs_and_tells_the_last_where_it_is_odd(runs: Runs) -> 
     ]
 
 
-def test_the_newest_stay_and_every_one_that_goes_on(runs: Runs) -> None:
-    going_on = runs.new().begin("a")
+def test_the_newest_and_all_running_runs_are_kept(runs: Runs) -> None:
+    running = runs.new().begin("a")
     first, second, third = runs.history(1.0, 1.0, 1.0)
 
     assert prunable(runs.base, 1) == [second, first]
     assert prune(runs.base, 1) == [second, first]
-    assert run_folders(runs.base) == [third, going_on.folder]
+    assert run_folders(runs.base) == [third, running.folder]
     assert prunable(runs.base, 0) == []
-    going_on.cut()
+    running.cut()

@@ -1,4 +1,4 @@
-"""Evidence: all of a run in one file, of which no byte changes unnoticed."""
+"""Evidence bundle: content, reproducible bytes, detection of changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(runs: Runs) -> Path:
 
 @pytest.fixture
 def made(run: Path, tmp_path: Path) -> Path:
-    """Its evidence."""
+    """The evidence bundle of the run."""
     out = tmp_path / "evidence.zip"
     assert bundle.write_bundle(run, load_record(run), out, {"resolved/psu.json": b"{}\n"}) == len(
         MEMBERS
@@ -61,19 +61,19 @@ def zipped(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_bundle_has_the_run_and_what_it_was_made_of(made: Path, run: Path) -> None:
-    found = contents(made)
+def test_a_bundle_contains_the_run_and_its_origin(made: Path, run: Path) -> None:
+    files = contents(made)
 
-    assert sorted(found) == MEMBERS
-    assert found["run/journal.jsonl"] == (run / "journal.jsonl").read_bytes()
-    told = json.loads(found["evidence.json"])
-    assert (told["host"], told["run"]["verdict"]) == ("bench_3", "passed")
-    (recipe,) = told["recipes"]
+    assert sorted(files) == MEMBERS
+    assert files["run/journal.jsonl"] == (run / "journal.jsonl").read_bytes()
+    origin = json.loads(files["evidence.json"])
+    assert (origin["host"], origin["run"]["verdict"]) == ("bench_3", "passed")
+    (recipe,) = origin["recipes"]
     assert recipe["about"]["vars"] == {"gain": {"value": 2, "origin": "--recipe-var"}}
     assert recipe["digests"] == {"a.sh": "2" * 64}
-    for line in found["SHA256SUMS"].decode().splitlines():
+    for line in files["SHA256SUMS"].decode().splitlines():
         digest, name = line.split("  ")
-        assert hashlib.sha256(found[name]).hexdigest() == digest
+        assert hashlib.sha256(files[name]).hexdigest() == digest
 
 
 def test_the_same_run_gives_the_same_bytes(made: Path, run: Path, tmp_path: Path) -> None:
@@ -84,11 +84,11 @@ def test_the_same_run_gives_the_same_bytes(made: Path, run: Path, tmp_path: Path
     assert sorted(path.name for path in tmp_path.glob("*.zip*")) == ["again.zip", "evidence.zip"]
 
 
-def test_a_bundle_that_nobody_touched_holds(made: Path, run: Path) -> None:
-    proof = verify_bundle(made)
+def test_an_unchanged_bundle_is_verified(made: Path, run: Path) -> None:
+    result = verify_bundle(made)
 
-    assert (proof.holds, proof.run, proof.lines, proof.flaws) == (True, run.name, 6, ())
-    assert proof.files == len(MEMBERS) - 1
+    assert (result.holds, result.run, result.lines, result.flaws) == (True, run.name, 6, ())
+    assert result.files == len(MEMBERS) - 1
 
 
 def test_one_changed_byte_in_any_file_is_named(made: Path, tmp_path: Path) -> None:
@@ -96,12 +96,14 @@ def test_one_changed_byte_in_any_file_is_named(made: Path, tmp_path: Path) -> No
     for name, data in files.items():
         for place in {0, len(data) // 3, len(data) - 1} if data else ():
             other = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
-            proof = verify_bundle(zipped(changed, files | {name: other}))
-            assert [flaw.where for flaw in proof.flaws] == [name]
-            assert not proof.holds
+            result = verify_bundle(zipped(changed, files | {name: other}))
+            assert [flaw.where for flaw in result.flaws] == [name]
+            assert not result.holds
 
 
-def test_no_byte_of_the_archive_changes_what_is_read_unnoticed(made: Path, tmp_path: Path) -> None:
+def test_no_changed_byte_of_the_archive_changes_its_content_unnoticed(
+    made: Path, tmp_path: Path
+) -> None:
     data, good, changed = made.read_bytes(), contents(made), tmp_path / "changed.zip"
     for place in range(0, len(data), 23):
         changed.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
@@ -109,11 +111,11 @@ def test_no_byte_of_the_archive_changes_what_is_read_unnoticed(made: Path, tmp_p
             assert contents(changed) == good
 
 
-def test_files_that_are_gone_new_or_there_twice_are_named(made: Path, tmp_path: Path) -> None:
+def test_missing_and_added_files_of_a_bundle_are_named(made: Path, tmp_path: Path) -> None:
     files, changed = contents(made), tmp_path / "changed.zip"
     log = files.pop("run/logs/psu/a.1.stdout")
-    proof = verify_bundle(zipped(changed, {**files, "run/logs/x": log}))
-    assert list(map(str, proof.flaws)) == [
+    result = verify_bundle(zipped(changed, {**files, "run/logs/x": log}))
+    assert list(map(str, result.flaws)) == [
         "run/logs/psu/a.1.stdout: it is gone",
         "run/logs/x: it came later",
     ]
@@ -125,7 +127,7 @@ def test_files_that_are_gone_new_or_there_twice_are_named(made: Path, tmp_path: 
     )
 
 
-def test_what_was_changed_before_it_was_bundled_is_named(run: Path, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_before_bundling_is_named(run: Path, tmp_path: Path) -> None:
     (run / "logs/psu/a.1.stdout").write_text("other\n")
     out = tmp_path / "evidence.zip"
     bundle.write_bundle(run, load_record(run), out)
@@ -136,11 +138,13 @@ def test_what_was_changed_before_it_was_bundled_is_named(run: Path, tmp_path: Pa
     )
 
 
-def test_a_run_that_was_cut_is_bundled_and_told(runs: Runs, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_bundled_and_verified_as_interrupted(
+    runs: Runs, tmp_path: Path
+) -> None:
     built = runs.new().begin("a")
     built.start("a")
     folder, out = built.cut(), tmp_path / "evidence.zip"
     bundle.write_bundle(folder, load_record(folder), out)
-    proof = verify_bundle(out)
+    result = verify_bundle(out)
 
-    assert (proof.holds, proof.state, proof.flaws) == (False, "interrupted", ())
+    assert (result.holds, result.state, result.flaws) == (False, "interrupted", ())

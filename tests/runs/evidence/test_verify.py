@@ -1,4 +1,4 @@
-"""A run that was changed is told from one that was not, by the first line or file."""
+"""Verification of a run folder: each changed line or file is named."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ FILES = ("artifacts/psu/scope.png", "logs/psu/flash.1.stderr", "resources/psu/fl
 
 @pytest.fixture
 def run(runs: Runs) -> Path:
-    """A run with files, as it ended."""
+    """A sealed run with files."""
     built = runs.new().begin("flash")
     for name in FILES:
         built.write(name, f"what is in {name}\n")
     return built.step("flash").seal()
 
 
-def test_a_run_that_nobody_touched_holds(run: Path) -> None:
-    proof = verify_folder(run)
+def test_an_unchanged_run_is_verified(run: Path) -> None:
+    result = verify_folder(run)
 
-    assert (proof.holds, proof.state, proof.flaws) == (True, "finished", ())
-    assert (proof.lines, proof.files, len(proof.seal)) == (6, 3, 64)
+    assert (result.holds, result.state, result.flaws) == (True, "finished", ())
+    assert (result.lines, result.files, len(result.seal)) == (6, 3, 64)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -44,7 +44,7 @@ def test_one_changed_byte_in_any_file_is_named(run: Path, name: str) -> None:
     assert verify_folder(run).flaws == (Flaw(name, "it was changed"),)
 
 
-def test_a_file_that_is_longer_gone_or_new_is_named(run: Path) -> None:
+def test_longer_missing_and_added_files_of_a_run_are_named(run: Path) -> None:
     (run / FILES[0]).unlink()
     with (run / FILES[1]).open("a") as file:
         file.write("more")
@@ -68,12 +68,12 @@ def test_one_flipped_byte_of_the_journal_is_named_by_its_line(run: Path) -> None
         assert flaw.where == f"journal.jsonl:{line}"
 
 
-def test_a_cut_journal_is_not_taken_for_a_whole_one(run: Path) -> None:
+def test_a_cut_journal_is_not_verified_as_complete(run: Path) -> None:
     path = run / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]))
-    proof = verify_folder(run)
-    assert (proof.holds, proof.state, proof.lines) == (False, "interrupted", 5)
+    result = verify_folder(run)
+    assert (result.holds, result.state, result.lines) == (False, "interrupted", 5)
 
     path.write_bytes(b"".join(lines[:2] + lines[3:]))
     (flaw,) = verify_folder(run).flaws
@@ -82,7 +82,7 @@ def test_a_cut_journal_is_not_taken_for_a_whole_one(run: Path) -> None:
     )
 
 
-def test_files_whose_names_are_not_utf8_are_sealed_and_told_apart(
+def test_files_whose_names_are_not_utf8_are_sealed_and_distinguished(
     runs: Runs, tmp_path: Path
 ) -> None:
     built = runs.new().begin("flash")

@@ -1,4 +1,4 @@
-"""A chain of lines: what was written is read, and what was changed is named."""
+"""Hash chain of journal lines: writing, reading, detection of changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def damage(lines: list[bytes]) -> str:
     return str(caught.value)
 
 
-def test_what_was_written_is_read() -> None:
+def test_lines_are_read_as_they_were_written() -> None:
     chain = Chain()
     entries = [chain.verify(line) for line in written()]
 
@@ -40,13 +40,13 @@ def test_what_was_written_is_read() -> None:
 
 
 def test_a_line_is_an_object_that_other_programs_can_read() -> None:
-    told = msgspec.json.decode(written()[2])
+    fields = msgspec.json.decode(written()[2])
 
-    assert list(told) == ["n", "ts", "event", "key", "op", "who", "hash"]
-    assert told["event"] == "context_changed"
+    assert list(fields) == ["n", "ts", "event", "key", "op", "who", "hash"]
+    assert fields["event"] == "context_changed"
 
 
-def test_a_chain_goes_on_from_its_end() -> None:
+def test_a_chain_continues_from_its_end() -> None:
     lines = written()
     chain = Chain()
     for line in lines[:2]:
@@ -56,7 +56,7 @@ def test_a_chain_goes_on_from_its_end() -> None:
     assert more == lines[2] + b"\n"
 
 
-def test_no_bit_of_a_line_can_change() -> None:
+def test_every_changed_bit_of_a_line_is_detected() -> None:
     lines = written()
     for place in range(len(lines[1])):
         for bit in range(8):
@@ -65,7 +65,7 @@ def test_no_bit_of_a_line_can_change() -> None:
             assert damage([lines[0], bytes(changed), lines[2]]).startswith("line 2: ")
 
 
-def test_lines_cannot_go_or_move() -> None:
+def test_removed_or_moved_lines_are_detected() -> None:
     one, two, three = written()
 
     assert damage([one, three]) == (
@@ -84,11 +84,11 @@ def test_a_line_of_another_run_does_not_fit() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"null", b"\xff" * 99, b"[" * 100_000])
-def test_what_is_no_line_is_told(line: bytes) -> None:
+def test_text_that_is_no_journal_line_is_reported(line: bytes) -> None:
     assert damage([line]).startswith("line 1: it ")
 
 
-def test_an_event_of_a_later_version_is_passed_by() -> None:
+def test_an_event_of_a_later_version_is_skipped() -> None:
     class Later(ContextChanged, frozen=True, kw_only=True, tag="later"):
         more: int = 1
 

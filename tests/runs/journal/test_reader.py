@@ -1,4 +1,4 @@
-"""Lines of a journal that are read back while it is still written."""
+"""Lines of a journal that are read back while the journal is being written."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-def test_the_last_line_on_a_step_is_read_back(journal: Journal) -> None:
+def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
     lines = Lines(journal.path)
     journal.wrote = lines.note
     for event in (ended("a"), ended("b"), ended("a", "failed")):
         journal.append(event)
 
-    found = {name: lines.take("r", name) for name in "ba"}
+    offsets = {name: lines.take("r", name) for name in "ba"}
 
-    assert {name: line and lines.at(line) for name, line in found.items()} == {
+    assert {name: line and lines.at(line) for name, line in offsets.items()} == {
         "b": ended("b"),
         "a": ended("a", "failed"),
     }
     lines.close()
 
 
-def test_a_line_is_known_to_who_took_it_alone(journal: Journal) -> None:
+def test_the_offset_of_a_line_is_returned_once(journal: Journal) -> None:
     lines = Lines(journal.path)
     journal.wrote = lines.note
     journal.append(ended("a"))
@@ -54,7 +54,7 @@ def test_a_line_is_known_to_who_took_it_alone(journal: Journal) -> None:
     lines.close()
 
 
-def test_lines_are_read_when_the_journal_is_sealed_and_its_folder_is_gone(
+def test_lines_are_read_after_the_journal_is_sealed_and_removed(
     journal: Journal,
 ) -> None:
     lines = Lines(journal.path)

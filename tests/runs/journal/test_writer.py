@@ -1,4 +1,4 @@
-"""The journal: what it says was written is there, whatever ends its process."""
+"""Journal writer: durability, damage, concurrent and interrupted writes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_second_writer_is_refused(path: Path) -> None:
         Journal(path)
 
 
-def test_a_journal_that_is_written_says_so(path: Path) -> None:
+def test_a_journal_is_running_while_a_process_writes_it(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
 
@@ -99,7 +99,7 @@ def test_each_changed_byte_is_named_by_its_line(path: Path) -> None:
         assert len(reading.entries) == reading.damage.line - 1
 
 
-def test_nothing_may_follow_the_end(path: Path) -> None:
+def test_bytes_after_the_sealing_line_are_damage(path: Path) -> None:
     data = sealed(path, 1).read_bytes()
     path.write_bytes(data + b"x")
 
@@ -108,7 +108,7 @@ def test_nothing_may_follow_the_end(path: Path) -> None:
     assert str(read_journal(path).damage) == "line 4: it stands behind the end of the run"
 
 
-def test_a_tail_takes_bytes_in_any_pieces(path: Path) -> None:
+def test_a_tail_parses_chunks_of_any_size(path: Path) -> None:
     data, tail = sealed(path, "ü" * 50, 2).read_bytes(), Tail()
     pieces = [entry for place in range(len(data)) for entry in tail.feed(data[place : place + 1])]
 
@@ -116,7 +116,7 @@ def test_a_tail_takes_bytes_in_any_pieces(path: Path) -> None:
     assert tail.finished
 
 
-def test_a_journal_goes_on_from_where_it_was_read(path: Path) -> None:
+def test_a_journal_continues_after_the_entries_that_were_read(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
     journal.close()
@@ -146,7 +146,7 @@ def test_threads_write_one_unbroken_journal(path: Path) -> None:
     assert (reading.damage, len(reading.entries)) == (None, 1600)
 
 
-def test_a_forked_process_neither_writes_nor_keeps_it(path: Path) -> None:
+def test_a_forked_process_neither_writes_nor_locks_the_journal(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
     ready, go = os.pipe(), os.pipe()
@@ -165,7 +165,7 @@ def test_a_forked_process_neither_writes_nor_keeps_it(path: Path) -> None:
     assert [entry.event for entry in read_journal(path).entries] == [change(1)]
 
 
-def test_what_does_not_fit_is_told_and_taken_back(path: Path) -> None:
+def test_a_line_that_does_not_fit_is_removed_and_raises_an_error(path: Path) -> None:
     journal = Journal(path)
     journal.append(change(1))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -200,35 +200,35 @@ while True:
 """
 
 
-def test_a_killed_process_loses_nothing_that_it_was_told_is_written(path: Path) -> None:
+def test_a_killed_process_loses_no_event_that_append_returned_from(path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", _WRITES, path], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for _ in range(100):
             process.stdout.readline()
         process.kill()
         rest = process.stdout.read()
-    told = 100 + rest.count(b"\n")
+    printed = 100 + rest.count(b"\n")
     reading = read_journal(path)
 
     assert reading.state == "interrupted"
-    assert len(reading.entries) >= told
+    assert len(reading.entries) >= printed
 
 
-def test_ctrl_c_and_a_handler_that_writes_leave_a_whole_journal(
+def test_ctrl_c_and_a_signal_handler_that_writes_leave_a_valid_journal(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(path)
     journal.append(change(1))
-    usual = os.write
+    write = os.write
     acts = [lambda: journal.append(change("within")), lambda: None]
 
     def within(fd: int, data: bytes) -> int:
         if acts:
             acts.pop(0)()
-        return usual(fd, data)
+        return write(fd, data)
 
     def cut(fd: int, data: bytes) -> int:
-        usual(fd, data[:20])
+        write(fd, data[:20])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -277,7 +277,7 @@ def _harm(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", _HARMS)
-def test_a_journal_that_is_not_what_was_written_takes_no_more_steps(path: Path, how: str) -> None:
+def test_a_changed_journal_file_refuses_further_steps(path: Path, how: str) -> None:
     journal = Journal(path)
     journal.append(RunStarted(schema_version="1.0", run="r"))
     journal.append(finished("one"))
@@ -289,15 +289,15 @@ def test_a_journal_that_is_not_what_was_written_takes_no_more_steps(path: Path, 
         journal.append(finished("two"))
 
     why = _HARMS[how].format(size=size, more=size + 1)
-    told = f"the journal {path} {why}, as was noticed after step 'two' of recipes/a.yaml"
-    assert str(caught.value) == str(journal.failed) == told
+    message = f"the journal {path} {why}, as was noticed after step 'two' of recipes/a.yaml"
+    assert str(caught.value) == str(journal.failed) == message
     assert (path.read_bytes() if path.exists() else None) == left
     with pytest.raises(JournalError):
         journal.append(change(1))
 
 
 @pytest.mark.parametrize("how", _HARMS)
-def test_a_journal_that_is_not_what_was_written_is_not_sealed(path: Path, how: str) -> None:
+def test_a_changed_journal_file_is_not_sealed(path: Path, how: str) -> None:
     journal = Journal(path)
     journal.append(RunStarted(schema_version="1.0", run="r"))
     journal.check()
@@ -310,8 +310,8 @@ def test_a_journal_that_is_not_what_was_written_is_not_sealed(path: Path, how: s
         journal.seal(lambda lines: RunFinished(exit_status=0, lines=lines))
 
     why = _HARMS[how].format(size=size, more=size + 1)
-    told = f"the journal {path} {why}, as was noticed at the end of the session"
-    assert str(checked.value) == told
+    message = f"the journal {path} {why}, as was noticed at the end of the session"
+    assert str(checked.value) == message
 
 
 def finished(step: str) -> StepFinished:

@@ -13,11 +13,11 @@ from pytest_orchestrator.runs.resume.plan import changed, plan
 from tests.runs.recipes import KEY, SAME, recipe, today
 
 if TYPE_CHECKING:
-    from tests.runs.conftest import Past
+    from tests.runs.conftest import WrittenRun
 
 
 def fates(
-    past: Past, steps: dict[str, dict[str, Any]], rerun: tuple[str, ...] = (), **now: Any
+    past: WrittenRun, steps: dict[str, dict[str, Any]], rerun: tuple[str, ...] = (), **now: Any
 ) -> dict[str, str]:
     one = recipe(steps, now.pop("final", ()))
     found = plan(load_record(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun])
@@ -27,12 +27,12 @@ def fates(
     }
 
 
-def passed(past: Past, *names: str) -> None:
+def passed(past: WrittenRun, *names: str) -> None:
     for name in names:
         past.step(name, digests=SAME)
 
 
-def test_passed_steps_are_restored_and_the_rest_goes_on(past: Past) -> None:
+def test_passed_steps_are_restored_and_the_rest_goes_on(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "d")
     passed(past, "a")
     past.add(StepStarted(recipe=KEY, step="b"))
@@ -46,7 +46,7 @@ def test_passed_steps_are_restored_and_the_rest_goes_on(past: Past) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "cut off", "left before"])
-def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: Past) -> None:
+def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: WrittenRun) -> None:
     past.recipe("a", "b")
     if how == "left before":
         past.add(StepStarted(recipe=KEY, step="a", cut_off_in="older"))
@@ -63,7 +63,7 @@ def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: P
     assert fates(past, {"a": {}, "b": {}}) == {"a": f"refused: {why}", "b": "first"}
 
 
-def test_a_person_can_decide_that_a_step_runs_again(past: Past) -> None:
+def test_a_person_can_decide_that_a_step_runs_again(past: WrittenRun) -> None:
     past.recipe("a", "b", "c")
     passed(past, "a", "b")
     past.add(StepStarted(recipe=KEY, step="c"))
@@ -75,7 +75,7 @@ def test_a_person_can_decide_that_a_step_runs_again(past: Past) -> None:
     }
 
 
-def test_failed_steps_run_again_and_blocked_ones_for_the_first_time(past: Past) -> None:
+def test_failed_steps_run_again_and_blocked_ones_for_the_first_time(past: WrittenRun) -> None:
     past.recipe("a", "b", "c")
     passed(past, "a")
     past.step("b", "failed", digests=SAME)
@@ -85,7 +85,7 @@ def test_failed_steps_run_again_and_blocked_ones_for_the_first_time(past: Past) 
     assert fates(past, steps) == {"a": "restored", "b": "again: it failed there", "c": "first"}
 
 
-def test_a_step_that_skipped_itself_is_restored(past: Past) -> None:
+def test_a_step_that_skipped_itself_is_restored(past: WrittenRun) -> None:
     past.recipe("a", "b")
     end = StepFinished(recipe=KEY, step="a", outcome="skipped", meets=True, block={}, digests=SAME)
     past.add(end)
@@ -94,7 +94,7 @@ def test_a_step_that_skipped_itself_is_restored(past: Past) -> None:
     assert fates(past, {"a": {}, "b": {}}) == {"a": "restored", "b": "restored"}
 
 
-def test_what_depends_on_a_changed_step_runs_again(past: Past) -> None:
+def test_what_depends_on_a_changed_step_runs_again(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "d", "e")
     passed(past, "a", "b", "c", "d", "e")
     steps: dict[str, dict[str, Any]] = {
@@ -114,7 +114,7 @@ def test_what_depends_on_a_changed_step_runs_again(past: Past) -> None:
     }
 
 
-def test_services_and_finally_run_again_and_what_used_them_does_not(past: Past) -> None:
+def test_services_and_finally_run_again_and_what_used_them_does_not(past: WrittenRun) -> None:
     past.recipe("serve", "use", "off")
     passed(past, "serve", "use", "off")
 
@@ -125,7 +125,7 @@ def test_services_and_finally_run_again_and_what_used_them_does_not(past: Past) 
     }
 
 
-def test_what_a_service_writes_again_is_not_restored_under_it(past: Past) -> None:
+def test_what_a_service_writes_again_is_not_restored_under_it(past: WrittenRun) -> None:
     past.recipe("serve", "use", "more")
     past.change("port", 1, by="serve")
     past.change("port", 2, by="more")
@@ -139,7 +139,7 @@ def test_what_a_service_writes_again_is_not_restored_under_it(past: Past) -> Non
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: Past) -> None:
+def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: WrittenRun) -> None:
     past.recipe("login", "use")
     node = f"{KEY}::login"
     past.add(ContextChanged(key="token", op="set", who="x", new="***", by=node, masked=True))
@@ -156,7 +156,7 @@ def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: Past
         }
 
 
-def test_a_masked_result_is_no_result_for_who_reads_it(past: Past) -> None:
+def test_a_masked_result_is_no_result_for_who_reads_it(past: WrittenRun) -> None:
     past.recipe("login", "use")
     past.step("login", digests=SAME, result={"token": "***"})
     passed(past, "use")
@@ -171,7 +171,7 @@ def test_a_masked_result_is_no_result_for_who_reads_it(past: Past) -> None:
     )
 
 
-def test_recipes_that_need_one_that_goes_on_run_again(past: Past) -> None:
+def test_recipes_that_need_one_that_goes_on_run_again(past: WrittenRun) -> None:
     for key in ("recipes/power.yaml", KEY):
         past.recipe("a", key=key)
         past.step("a", key=key, digests=SAME)

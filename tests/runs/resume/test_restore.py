@@ -16,7 +16,7 @@ from tests.runs.recipes import ANY_MACHINE
 from tests.runs.test_record import CALLS, DO, Kept
 
 if TYPE_CHECKING:
-    from tests.runs.conftest import Past
+    from tests.runs.conftest import WrittenRun
 
 
 @ANY_MACHINE
@@ -72,7 +72,7 @@ def test_whatever_is_left_out_the_rest_is_a_whole_context(calls: Any) -> None:
     assert fresh.to_dict() == told.snapshot["values"]
 
 
-def test_what_was_secret_is_left_out_and_told(past: Past) -> None:
+def test_what_was_secret_is_left_out_and_told(past: WrittenRun) -> None:
     past.add(ContextChanged(key="token", op="set", who="x", new="***", masked=True))
     past.change("volts", 12)
     told = replayed(load_record(past.seal()).changes, lambda _: True)
