@@ -1,4 +1,4 @@
-"""A real browser without a network, for what people look at."""
+"""Chromium without a network, for tests of HTML pages."""
 
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Opened:
-    """A page in the browser, and what went wrong with it."""
+    """A page in the browser, with its errors and its requests."""
 
     def __init__(self, browser: Browser, file: Path, scheme: str, width: int, *, js: bool) -> None:
         theme: Literal["light", "dark"] = "dark" if scheme == "dark" else "light"
@@ -25,7 +25,7 @@ class Opened:
         self.page: Page = self._context.new_page()
         self.errors: list[str] = []
         self.asked: list[str] = []
-        self.page.on("console", lambda told: self.errors.append(told.text))
+        self.page.on("console", lambda message: self.errors.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
         self.page.on("request", lambda request: self.asked.append(request.url))
@@ -33,22 +33,22 @@ class Opened:
 
     @property
     def is_too_wide(self) -> bool:
-        """Tell whether the page is to be scrolled sideways."""
+        """Return True if the page is wider than the window."""
         wide: bool = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
         return wide
 
     def close(self) -> None:
-        """Forget the page."""
+        """Close the page and its browser context."""
         self._context.close()
 
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start a Chromium, and end it."""
+    """Start a Chromium, and end it afterwards."""
     script = ROOT / "scripts" / "browser"
     path = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     with sync_playwright() as playwright:
-        # As root, which CI is, its sandbox cannot be made; it opens files of ours alone.
+        # CI runs as root, where Chromium's sandbox fails; only files of this project are opened.
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()

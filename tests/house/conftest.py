@@ -1,4 +1,4 @@
-"""What a user installs, and where."""
+"""Fixtures with the wheel, and with an environment in which only the wheel is installed."""
 
 import re
 import subprocess
@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree."""
+    """The wheel of this source tree."""
     return built(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the wheel and what it requires, and nothing else.
+    """Programs of a virtual environment with the wheel and its requirements, and nothing else.
 
-    Nothing is fetched: what it requires is that of this environment.
+    Nothing is downloaded: the requirements are links to the packages of this environment.
     """
     folder = tmp_path_factory.mktemp("bare")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -43,23 +43,24 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(source: Path, target: str, folder: Path) -> Path:
-    """Build a source tree; return what was made."""
+    """Build a source tree; return the file that was built."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (found,) = folder.iterdir()
-    return found
+    (file,) = folder.iterdir()
+    return file
 
 
 def required(name: str) -> Iterator[Distribution]:
-    """Return what a distribution requires, and what that does; extras are none of it."""
+    """Yield the distributions that one requires, directly or indirectly, without extras."""
     seen = {name}
     left = [name]
     while left:
         for text in distribution(left.pop()).requires or ():
-            wanted = Requirement(text)
-            known = re.sub(r"[-_.]+", "-", wanted.name).lower()
-            is_extra = wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})
-            if known not in seen and not is_extra:
-                seen.add(known)
-                left.append(known)
-                yield distribution(known)
+            requirement = Requirement(text)
+            key = re.sub(r"[-_.]+", "-", requirement.name).lower()
+            marker = requirement.marker
+            is_extra = marker is not None and not marker.evaluate({"extra": ""})
+            if key not in seen and not is_extra:
+                seen.add(key)
+                left.append(key)
+                yield distribution(key)

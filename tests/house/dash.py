@@ -1,4 +1,4 @@
-"""What the monitor is made of, which is not among the tools of development; see `scripts/dash`."""
+"""Dash, which the monitor needs and which is no development requirement; see `scripts/dash`."""
 
 import subprocess
 from functools import cache
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 @cache
 def more() -> tuple[str, ...]:
-    """Return what has to be on the path for Dash to be there; nothing where it is installed."""
+    """Return the folders to add to the path for Dash; empty if Dash is installed."""
     if PathFinder.find_spec("dash") is not None:
         return ()
     subprocess.run(["bash", "scripts/dash"], cwd=ROOT, check=True)

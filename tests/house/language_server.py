@@ -1,4 +1,4 @@
-"""The server that most editors ask about YAML, spoken to as an editor does."""
+"""Client of yaml-language-server, the YAML server of most editors."""
 
 import json
 import queue
@@ -19,59 +19,59 @@ _SETTINGS = {"yaml": {"validate": True, "hover": True, "completion": True}}
 
 
 class Editor:
-    """An editor with one file open after another."""
+    """Client of the language server that acts as an editor and opens one file after another."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
-        self._told: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._received: queue.Queue[dict[str, Any]] = queue.Queue()
         self._number = 0
         threading.Thread(target=self._listen, daemon=True).start()
-        self._ask("initialize", processId=None, rootUri=None, capabilities={})
-        self._tell("initialized")
-        self._tell("workspace/didChangeConfiguration", settings=_SETTINGS)
+        self._request("initialize", processId=None, rootUri=None, capabilities={})
+        self._notify("initialized")
+        self._notify("workspace/didChangeConfiguration", settings=_SETTINGS)
 
     def open(self, path: Path) -> list[tuple[int, str]]:
-        """Open a file; return the lines, from 1, and texts of what is marked in it."""
+        """Open a file; return the line, from 1, and the text of each diagnostic."""
         document = {"uri": path.as_uri(), "languageId": "yaml", "version": 1}
-        self._tell("textDocument/didOpen", textDocument={**document, "text": path.read_text()})
+        self._notify("textDocument/didOpen", textDocument={**document, "text": path.read_text()})
         while True:
-            told = self._next()
-            params = told.get("params", {})
-            if told.get("method") == "textDocument/publishDiagnostics" and (
+            message = self._next()
+            params = message.get("params", {})
+            if message.get("method") == "textDocument/publishDiagnostics" and (
                 params["uri"] == path.as_uri()
             ):
-                found = params["diagnostics"]
-                return [(one["range"]["start"]["line"] + 1, one["message"]) for one in found]
+                marks = params["diagnostics"]
+                return [(one["range"]["start"]["line"] + 1, one["message"]) for one in marks]
 
     def offers(self, path: Path, line: int, column: int) -> set[str]:
-        """Return what may be written at a place, both from 1."""
-        found = self._ask("textDocument/completion", **_at(path, line, column))
-        items = found["items"] if isinstance(found, dict) else found
+        """Return the completions at a line and column, both from 1."""
+        result = self._request("textDocument/completion", **_at(path, line, column))
+        items = result["items"] if isinstance(result, dict) else result
         return {one["label"] for one in items}
 
     def hover(self, path: Path, line: int, column: int) -> str:
-        """Return what is told of a place, both from 1."""
-        found = self._ask("textDocument/hover", **_at(path, line, column))
-        return str(found["contents"]["value"]) if found else ""
+        """Return the text that hovering over a line and column, both from 1, shows."""
+        result = self._request("textDocument/hover", **_at(path, line, column))
+        return str(result["contents"]["value"]) if result else ""
 
-    def _ask(self, method: str, **params: Any) -> Any:
+    def _request(self, method: str, **params: Any) -> Any:
         self._number += 1
         self._send({"id": self._number, "method": method, "params": params})
         while True:
-            told = self._next()
-            if told.get("id") == self._number and "method" not in told:
-                return told["result"]
+            message = self._next()
+            if message.get("id") == self._number and "method" not in message:
+                return message["result"]
 
-    def _tell(self, method: str, **params: Any) -> None:
+    def _notify(self, method: str, **params: Any) -> None:
         self._send({"method": method, "params": params})
 
     def _next(self) -> dict[str, Any]:
-        told = self._told.get(timeout=_PATIENCE)
-        if "method" in told and "id" in told:  # the server asks for what this editor has not
-            wanted = told["params"].get("items", []) if told["params"] else []
-            answer = [_SETTINGS["yaml"] if one["section"] == "yaml" else None for one in wanted]
-            self._send({"id": told["id"], "result": answer or None})
-        return told
+        message = self._received.get(timeout=_PATIENCE)
+        if "method" in message and "id" in message:  # a request of the server, such as for settings
+            items = message["params"].get("items", []) if message["params"] else []
+            answer = [_SETTINGS["yaml"] if one["section"] == "yaml" else None for one in items]
+            self._send({"id": message["id"], "result": answer or None})
+        return message
 
     def _send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -86,7 +86,7 @@ class Editor:
             size = int(head.partition(b":")[2])
             while stream.readline().strip():
                 pass
-            self._told.put(json.loads(stream.read(size)))
+            self._received.put(json.loads(stream.read(size)))
 
 
 def _at(path: Path, line: int, column: int) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _at(path: Path, line: int, column: int) -> dict[str, Any]:
 
 @contextmanager
 def editor() -> Iterator[Editor]:
-    """Start the server, which is installed where it is not there yet."""
+    """Start the server, and install it before if it is missing."""
     subprocess.run(["bash", "scripts/language-server"], cwd=ROOT, check=True)
     with subprocess.Popen(
         [_NODE, ROOT / _SERVER, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What a user may meet has its place in the documentation."""
+"""The reference pages describe every error, option, verb, key, hook and figure."""
 
 import importlib
 import inspect
@@ -37,7 +37,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 def headings(page: str) -> set[str]:
     text = (REFERENCE / page).read_text()
-    return {found.strip("`") for found in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    return {heading.strip("`") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
 def kinds(error: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]:
@@ -48,7 +48,7 @@ def kinds(error: type[OrchestratorError]) -> Iterator[type[OrchestratorError]]:
 
 def test_every_kind_of_error_has_a_heading() -> None:
     for module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
-        if not module.name.startswith("pytest_orchestrator.monitor."):  # it needs Dash
+        if not module.name.startswith("pytest_orchestrator.monitor."):  # the monitor needs Dash
             importlib.import_module(module.name)
     importlib.import_module("pytest_orchestrator.monitor.server")
     slugs = {kind.slug for kind in kinds(OrchestratorError)}
@@ -69,7 +69,7 @@ def test_every_option_and_ini_key_has_a_heading() -> None:
     assert declared - headings("options.md") == set()
 
 
-def test_every_verb_has_a_heading_and_its_options_are_told() -> None:
+def test_every_verb_has_a_heading_and_lists_its_options() -> None:
     page = (REFERENCE / "command-line.md").read_text()
     for name, verb in known_verbs().items():
         parser = Mock()
@@ -92,10 +92,10 @@ def test_every_key_of_a_recipe_is_in_a_table(page: str) -> None:
     assert keys - rows == set()
 
 
-def test_the_page_of_keys_is_of_today() -> None:
-    made = runpy.run_path(str(REFERENCE.parent / "keys.py"))["text"]()
+def test_the_page_of_keys_is_up_to_date() -> None:
+    page = runpy.run_path(str(REFERENCE.parent / "keys.py"))["text"]()
 
-    assert (REFERENCE / "keys.md").read_text() == made, "run docs/keys.py"
+    assert (REFERENCE / "keys.md").read_text() == page, "run docs/keys.py"
 
 
 def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:
@@ -110,7 +110,7 @@ def test_every_hook_has_a_heading_and_all_its_arguments_below() -> None:
         assert f"## `{name}`\n\n`{name}({arguments})`" in text
 
 
-def test_all_that_authors_of_plugins_use_is_described() -> None:
+def test_every_name_for_authors_of_plugins_is_described() -> None:
     text = (REFERENCE / "hooks.md").read_text()
     assert set(extending.__all__) - headings("hooks.md") == set()
     for model in (extending.StepEnvironment, extending.Criterion, extending.Evidence):
@@ -121,6 +121,6 @@ def test_all_that_authors_of_plugins_use_is_described() -> None:
 
 def test_every_figure_of_a_step_is_in_a_table() -> None:
     cells = re.findall(r"^\| (`.+?) \|", (REFERENCE / "reports.md").read_text(), re.MULTILINE)
-    told = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    described = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
-    assert set(Usage.__struct_fields__) - told == set()
+    assert set(Usage.__struct_fields__) - described == set()

@@ -1,4 +1,4 @@
-"""What an editor shows of a recipe: the schema as yaml-language-server understands it."""
+"""Recipes in an editor: the schema as yaml-language-server understands it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,7 +97,7 @@ def good(server: Editor, folder: Path) -> Path:
     return path
 
 
-def test_each_mistake_is_marked_where_it_is(server: Editor, folder: Path) -> None:
+def test_each_mistake_is_marked_at_its_line(server: Editor, folder: Path) -> None:
     path = folder / "bad.yaml"
     path.write_text(HEAD + BAD)
     assert sorted((line - 1, text) for line, text in server.open(path)) == [
@@ -121,7 +121,7 @@ def test_each_mistake_is_marked_where_it_is(server: Editor, folder: Path) -> Non
     ]
 
 
-def test_what_templates_make_has_no_mistake(server: Editor, folder: Path) -> None:
+def test_recipes_from_templates_have_no_mistake(server: Editor, folder: Path) -> None:
     hello = folder / "hello.yaml"
     hello.write_text(rendered("project/hello.yaml"))
     mine = recipe_draft("mine", [], has_schema=True)
@@ -131,13 +131,13 @@ def test_what_templates_make_has_no_mistake(server: Editor, folder: Path) -> Non
 
 
 def place(path: Path, start: str, column: int) -> tuple[Path, int, int]:
-    """A column of the first line that begins so."""
+    """Return a column of the first line that starts with some text."""
     lines = path.read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text.startswith(start))
     return path, line, column
 
 
-def test_keys_of_a_step_and_of_what_is_within_are_offered(server: Editor, good: Path) -> None:
+def test_keys_of_a_step_and_of_its_sections_are_completed(server: Editor, good: Path) -> None:
     _, line, _ = place(good, "    success:", 1)
     step = server.offers(good, line - 1, 5)
     assert {"params", "isolation", "timeout", "if"} <= step
@@ -145,13 +145,13 @@ def test_keys_of_a_step_and_of_what_is_within_are_offered(server: Editor, good: 
     assert {"files", "assert", "ctx_has_keys"} <= server.offers(good, line + 2, 7)
 
 
-def test_values_are_offered(server: Editor, good: Path) -> None:
+def test_values_are_completed(server: Editor, good: Path) -> None:
     assert server.offers(*place(good, "    type: python", 11)) == {"python", "shell", "ssh"}
 
 
 def test_a_key_is_explained_with_an_example(server: Editor, good: Path) -> None:
-    told = server.hover(*place(good, "    timeout", 6))
-    assert told.startswith(
+    text = server.hover(*place(good, "    timeout", 6))
+    assert text.startswith(
         "Longest duration of the step: seconds, or a text such as `500ms`, `30s`, `2m`, `1h`."
         "\n\nExample:\n\n```yaml\n30s\n```"
     )

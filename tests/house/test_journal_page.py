@@ -1,4 +1,4 @@
-"""The page of the journal says of each event and field what the code says."""
+"""The page of the journal shows the docstrings of the events and their fields."""
 
 import inspect
 import re
@@ -13,11 +13,11 @@ PAGE = (Path(__file__).parents[2] / "docs/reference/journal.md").read_text(encod
 
 
 def table(kind: type[Event]) -> str:
-    """Return the section of an event, made of its docstring."""
+    """Return the section of an event, built from its docstring."""
     head, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:\n")
-    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
-    told = {name: " ".join(text.split()) for name, text in found}
-    rows = [f"| `{name}` | {told[name]} |" for name in kind.__struct_fields__]
+    fields = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
+    texts = {name: " ".join(text.split()) for name, text in fields}
+    rows = [f"| `{name}` | {texts[name]} |" for name in kind.__struct_fields__]
     heading = f"### `{kind.__struct_config__.tag}`"
     body = ["| field | what it is |", "| --- | --- |", *rows]
     return "\n".join([heading, "", " ".join(head.split()), "", *body])

@@ -1,4 +1,4 @@
-"""The layout of the package: no circles of imports, and files and packages of a readable size."""
+"""Layout of the package: no import cycles, and files and packages of a readable size."""
 
 import ast
 import statistics
@@ -18,7 +18,7 @@ Pairs = Mapping[tuple[str, str], set[str]]
 
 
 def imports(node: ast.AST) -> Iterator[str]:
-    """Give the modules that a file imports, also in functions, but not for annotations alone."""
+    """Yield the modules that a file imports, in functions too, but not for annotations only."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             for one in child.orelse:
@@ -34,16 +34,16 @@ def imports(node: ast.AST) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def of_files() -> Pairs:
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    edges: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name, file in FILES.items():
         for other in imports(ast.parse(file.read_text())):
             if other in FILES and other != name:
-                found[name, other].add(f"{name} -> {other}")
-    return found
+                edges[name, other].add(f"{name} -> {other}")
+    return edges
 
 
-def circles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """Return what imports each other, by Kahn: what is left when all ends are taken away."""
+def cycles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return the modules of import cycles: those that remain when all ends are removed (Kahn)."""
     after: dict[str, set[str]] = defaultdict(set)
     before: dict[str, set[str]] = defaultdict(set)
     for name, other in pairs:
@@ -55,29 +55,29 @@ def circles(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
     return [sorted(left)] if left else []
 
 
-def test_no_files_import_each_other(of_files: Pairs) -> None:
-    assert circles(of_files) == []
+def test_no_files_import_each_other_in_a_cycle(of_files: Pairs) -> None:
+    assert cycles(of_files) == []
 
 
-def test_no_packages_import_each_other(of_files: Pairs) -> None:
+def test_no_packages_import_each_other_in_a_cycle(of_files: Pairs) -> None:
     def package(name: str) -> str:
-        """Return the package of a module; a module beside packages stands for itself."""
+        """Return the package of a module; a module beside packages is its own package."""
         parts = name.split(".")
         return name if len(parts) <= 3 else ".".join(parts[:-1])
 
     pairs = {(package(name), package(other)) for name, other in of_files}
 
-    assert circles(pair for pair in pairs if pair[0] != pair[1]) == []
+    assert cycles(pair for pair in pairs if pair[0] != pair[1]) == []
 
 
-def test_no_rooms_import_each_other(of_files: Pairs) -> None:
+def test_no_top_level_packages_import_each_other_in_a_cycle(of_files: Pairs) -> None:
     names = [(f"{name}.".split(".")[1], f"{other}.".split(".")[1]) for name, other in of_files]
 
-    assert circles({pair for pair in names if all(pair) and pair[0] != pair[1]}) == []
+    assert cycles({pair for pair in names if all(pair) and pair[0] != pair[1]}) == []
 
 
-def test_a_circle_is_found() -> None:
-    assert circles([("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]) == [["b", "c"]]
+def test_an_import_cycle_is_detected() -> None:
+    assert cycles([("a", "b"), ("b", "c"), ("c", "b"), ("c", "d")]) == [["b", "c"]]
 
 
 def test_no_package_has_more_than_15_modules() -> None:
@@ -86,7 +86,7 @@ def test_no_package_has_more_than_15_modules() -> None:
     assert {str(folder): count for folder, count in modules.items() if count > 15} == {}
 
 
-def test_files_are_of_a_size_that_is_read_at_once() -> None:
+def test_the_median_length_of_files_is_150_to_250_lines() -> None:
     lengths = [
         len(file.read_text().splitlines()) for file in FILES.values() if file.name != "__init__.py"
     ]

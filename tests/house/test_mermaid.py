@@ -1,4 +1,4 @@
-"""What Mermaid itself says of the graphs of recipes."""
+"""Mermaid itself parses the graphs of recipes."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ def _step(name: str, *needs: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "needs": [*needs], **more}
 
 
-def _said(drawings: list[str]) -> list[str]:
+def _errors(drawings: list[str]) -> list[str]:
     done = subprocess.run(
         ["bash", "scripts/mermaid"],
         cwd=ROOT,
@@ -26,7 +26,7 @@ def _said(drawings: list[str]) -> list[str]:
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"Mermaid cannot be had: {done.stderr.strip()[-200:]}")
+        pytest.skip(f"Mermaid cannot be installed: {done.stderr.strip()[-200:]}")
     return done.stdout.splitlines()
 
 
@@ -42,7 +42,7 @@ def test_mermaid_reads_every_graph() -> None:
     ]
     drawings = [mermaid(steps) for steps in (each, tree, large, each[:1], [])]
 
-    said = _said([*drawings, "flowchart TD\n  s0[[[ no"])
+    errors = _errors([*drawings, "flowchart TD\n  s0[[[ no"])
 
-    assert said[:-1] == [""] * len(drawings)
-    assert said[-1].startswith("Parse error")
+    assert errors[:-1] == [""] * len(drawings)
+    assert errors[-1].startswith("Parse error")

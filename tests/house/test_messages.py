@@ -1,4 +1,4 @@
-"""Messages that pages show without a session: each is made, and is as it is shown."""
+"""Messages that pages show without a session are the ones that the code produces."""
 
 import json
 import re
@@ -24,15 +24,15 @@ steps:
 
 
 def shown(page: str, begin: str) -> str:
-    """Return the block of a page that begins with some text."""
+    """Return the text block of a page that starts with some text."""
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    (found,) = (one for one in blocks if one.startswith(begin))
-    return str(found)
+    (block,) = (one for one in blocks if one.startswith(begin))
+    return str(block)
 
 
 @pytest.mark.parametrize("page", ["reference/errors.md", "reference/recipes.md"])
-def test_a_key_that_is_misspelt(page: str, tmp_path: Path) -> None:
+def test_the_error_of_a_misspelt_key_is_as_pages_show_it(page: str, tmp_path: Path) -> None:
     path = tmp_path / "recipes" / "psu_check.yaml"
     path.parent.mkdir()
     path.write_text("# A check.\n" * 9 + PSU_CHECK)
@@ -43,17 +43,17 @@ def test_a_key_that_is_misspelt(page: str, tmp_path: Path) -> None:
     assert f"{caught.value}\n".startswith(shown(page, "recipes/psu_check.yaml"))
 
 
-def test_a_value_that_json_does_not_have() -> None:
+def test_the_error_of_a_value_that_is_no_json_is_as_the_page_shows_it() -> None:
     with pytest.raises(NotJson) as caught:
         Context().set("x", {"a": [1, 2, (3,)]}, who="bench")
 
     assert f"{caught.value}\n" == shown("reference/errors.md", "value[")
 
 
-def test_what_goes_over_the_socket() -> None:
+def test_requests_and_replies_of_the_context_server_are_as_the_page_shows_them() -> None:
     conversation = Conversation(Context().bound("bench"))
     lines = shown("how-to/share-the-context.md", '{"op"').splitlines()
 
-    for asked, answered in zip(lines[::2], lines[1::2], strict=True):
-        request = {key: value for key, value in json.loads(asked).items() if key != "token"}
-        assert conversation.receive(f"{json.dumps(request)}\n".encode()).decode() == f"{answered}\n"
+    for request_line, reply in zip(lines[::2], lines[1::2], strict=True):
+        request = {key: value for key, value in json.loads(request_line).items() if key != "token"}
+        assert conversation.receive(f"{json.dumps(request)}\n".encode()).decode() == f"{reply}\n"

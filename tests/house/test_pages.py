@@ -1,4 +1,4 @@
-"""What pages claim: named tests, options and verbs are there, and output is as shown."""
+"""Claims of pages: named tests, options and verbs exist, and commands print what is shown."""
 
 import ast
 import os
@@ -26,15 +26,15 @@ def named_tests() -> Iterator[tuple[str, str, str]]:
             yield page.name, path, name
 
 
-def test_every_test_that_a_page_names_is_there() -> None:
-    found = list(named_tests())
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = list(named_tests())
     functions: dict[str, set[str]] = {}
-    for path in {path for _, path, _ in found}:
+    for path in {path for _, path, _ in tests}:
         body = ast.parse((ROOT / path).read_text()).body
         functions[path] = {one.name for one in body if isinstance(one, ast.FunctionDef)}
 
-    assert len(found) > 40
-    assert [one for one in found if one[2] not in functions[one[1]]] == []
+    assert len(tests) > 40
+    assert [one for one in tests if one[2] not in functions[one[1]]] == []
 
 
 def test_every_guarantee_names_its_proof() -> None:
@@ -45,20 +45,20 @@ def test_every_guarantee_names_its_proof() -> None:
     assert [row for row in rows if "`tests/" not in row.rpartition(" | ")[2]] == []
 
 
-def test_every_option_and_verb_that_a_page_names_is_there() -> None:
+def test_every_option_and_verb_that_a_page_names_exists() -> None:
     parser = Mock()
     hooks.pytest_addoption(parser)
     options = {
         call.args[0] for call in parser.mock_calls if call.args and str(call.args[0])[:2] == "--"
     }
-    told, verbs = set(), set()
+    named, verbs = set(), set()
     for page in [*PAGES, ROOT / "README.md"]:
         text = page.read_text()
-        told |= set(re.findall(r"(?<![\w-])--recipe-[a-z-]+\b", text))
+        named |= set(re.findall(r"(?<![\w-])--recipe-[a-z-]+\b", text))
         verbs |= set(re.findall(r"^\$ pytest-orchestrator (\w+)", text, re.MULTILINE))
 
-    assert len(told) > 10
-    assert told - options == set()
+    assert len(named) > 10
+    assert named - options == set()
     assert verbs - known_verbs().keys() == set()
 
 
@@ -78,7 +78,7 @@ def test_every_name_of_the_old_guide_has_its_row() -> None:
     assert [one for one in names.split("|") if one not in rows] == []
 
 
-def test_the_readme_leads_to_pages_that_are_there() -> None:
+def test_every_link_of_the_readme_leads_to_an_existing_file() -> None:
     links = re.findall(r"\]\(((?:docs|benchmarks)/[^)#]+)", (ROOT / "README.md").read_text())
 
     assert len(links) > 20
@@ -86,7 +86,7 @@ def test_the_readme_leads_to_pages_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["from-a-makefile", "from-the-old-guide", "parallel"])
-def test_what_a_page_shows_is_what_is_printed(name: str, tmp_path: Path) -> None:
+def test_commands_print_the_output_that_a_page_shows(name: str, tmp_path: Path) -> None:
     for folder in ("recipes", "scriptlets"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")

@@ -1,4 +1,4 @@
-"""Rules of the house that no tool of the gate knows."""
+"""Structural rules of the package that no tool of `scripts/check` knows."""
 
 import ast
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "pytest_orchestrator"
 FILES = sorted(PACKAGE.rglob("*.py"))
-GROUND = {"msgspec", "psutil", "pytest_orchestrator"}
+ALLOWED = {"msgspec", "psutil", "pytest_orchestrator"}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -18,27 +18,27 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
-def test_core_imports_the_standard_library_and_msgspec_alone() -> None:
-    strangers = {
+def test_core_imports_the_standard_library_msgspec_and_psutil_only() -> None:
+    others = {
         f"{file.name}: {name}"
         for file in FILES
         if file.parent.name == "core"
         for name in imported(ast.parse(file.read_text()))
-        if name not in sys.stdlib_module_names | GROUND
+        if name not in sys.stdlib_module_names | ALLOWED
     }
 
-    assert strangers == set()
+    assert others == set()
 
 
-def test_psutil_is_imported_only_where_it_is_used() -> None:
-    at_the_top = [
-        file.name for file in FILES if "psutil" in set(imported_at_the_top(file.read_text()))
+def test_psutil_is_imported_in_functions_only() -> None:
+    files = [
+        file.name for file in FILES if "psutil" in set(imported_at_module_level(file.read_text()))
     ]
 
-    assert at_the_top == []
+    assert files == []
 
 
-def imported_at_the_top(text: str) -> Iterator[str]:
+def imported_at_module_level(text: str) -> Iterator[str]:
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from imported(node)
@@ -51,7 +51,7 @@ def test_no_file_has_more_than_600_lines() -> None:
 
 
 def test_no_function_has_more_than_60_lines() -> None:
-    long = {
+    lengths = {
         f"{file.relative_to(PACKAGE)}: {node.name}": length
         for file in FILES
         for node in ast.walk(ast.parse(file.read_text()))
@@ -59,11 +59,11 @@ def test_no_function_has_more_than_60_lines() -> None:
         and (length := lines_of_code(node)) > 60
     }
 
-    assert long == {}
+    assert lengths == {}
 
 
 def lines_of_code(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines of a function without its docstring."""
+    """Return the number of lines of a function without its docstring."""
     first = function.body[0]
     is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     docstring = (first.end_lineno or 0) - first.lineno + 1 if is_docstring else 0

@@ -1,4 +1,4 @@
-"""The tutorial and pages like it, done from the beginning to the end with the wheel alone."""
+"""The tutorial and similar pages, executed from start to end with only the wheel installed."""
 
 import os
 import re
@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 
 
 def alone(bare: Path) -> dict[str, str]:
-    """Return the variables of a user who has nothing but the wheel."""
+    """Return environment variables with which only the wheel is installed."""
     return {"PATH": f"{bare}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "", "BROWSER": "true"}
 
 
@@ -33,7 +33,7 @@ def test_a_page_shows_what_a_user_sees(
     assert play(DOCS / page, tmp_path, alone(bare)) == commands
 
 
-def test_the_tutorial_leads_from_nothing_to_a_report_and_a_monitor(
+def test_the_tutorial_leads_from_an_empty_folder_to_a_report_and_a_monitor(
     bare: Path, tmp_path: Path
 ) -> None:
     page = DOCS / "tutorial" / "cdu.md"

@@ -1,4 +1,4 @@
-"""The types of the package as a user's type checker sees them, installed from the wheel."""
+"""The types of the package, as the type checker of a user sees them in the installed wheel."""
 
 import json
 import os
@@ -15,7 +15,7 @@ PYRIGHT = {"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "
 
 
 @pytest.mark.parametrize("checker", [MYPY, ["pyright", "--pythonpath"]], ids=["mypy", "pyright"])
-def test_a_typed_project_is_right_where_it_is_and_wrong_where_it_says_so(
+def test_type_checkers_accept_a_project_and_find_its_marked_mistakes(
     checker: list[str], bare: Path, tmp_path: Path
 ) -> None:
     shutil.copy(PROJECT, tmp_path)

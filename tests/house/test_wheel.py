@@ -1,4 +1,4 @@
-"""What a user installs."""
+"""Content of the wheel and of the source distribution."""
 
 import tarfile
 from pathlib import Path
@@ -14,20 +14,20 @@ def files(wheel: Path) -> set[str]:
     return set(ZipFile(wheel).namelist())
 
 
-def test_the_wheel_holds_the_package_alone(files: set[str]) -> None:
+def test_the_wheel_contains_only_the_package(files: set[str]) -> None:
     tops = {name.partition("/")[0].partition("-")[0] for name in files}
 
     assert tops == {"pytest_orchestrator"}
 
 
-def test_the_wheel_holds_every_file_of_the_package(files: set[str]) -> None:
-    there = {
+def test_the_wheel_contains_every_file_of_the_package(files: set[str]) -> None:
+    package = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "pytest_orchestrator").rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
 
-    assert there - files == set()
+    assert package - files == set()
 
 
 def test_the_source_distribution_makes_the_same_wheel(files: set[str], tmp_path: Path) -> None:

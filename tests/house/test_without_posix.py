@@ -1,4 +1,4 @@
-"""What the page on platforms promises for Windows, on a system that lacks what Windows lacks."""
+"""Promises of the page on platforms for Windows, on a system without POSIX modules."""
 
 import json
 import re
@@ -28,7 +28,7 @@ LINES = {
 }
 
 
-def test_all_but_running_recipes_and_serving_works_without_what_windows_lacks(
+def test_verbs_other_than_serve_work_without_posix(
     tmp_path: Path,
 ) -> None:
     for name in ("recipes", "scriptlets"):
@@ -45,16 +45,16 @@ def test_all_but_running_recipes_and_serving_works_without_what_windows_lacks(
     )
 
     assert done.returncode == 0, done.stderr
-    missing, *told = json.loads(done.stdout)
+    missing, *results = json.loads(done.stdout)
     assert missing == []
-    by_line = dict(zip(LINES, told, strict=True))
-    assert {line: code for line, (code, _) in by_line.items()} == LINES, told
+    by_line = dict(zip(LINES, results, strict=True))
+    assert {line: code for line, (code, _) in by_line.items()} == LINES, results
     assert by_line["serve"][1].endswith(
         "error: a Context is served on Linux and macOS, on Windows in WSL"
     )
 
 
-def test_the_page_names_each_verb_that_works_there() -> None:
+def test_the_page_names_each_verb_that_works_without_posix() -> None:
     (row,) = re.findall(r"^\| (`compare`.*?) \|", PAGE.read_text(), re.MULTILINE)
 
     works = {line.split()[0] for line, code in LINES.items() if not code}

@@ -1,4 +1,4 @@
-"""Pages that show commands and what these print: run again, and compared."""
+"""Pages with commands and their output: the commands are run, and the output is compared."""
 
 import os
 import re
@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-# On a machine of CI pytest cuts no line short.
-_OF_CI = ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS")
+# On CI pytest does not shorten lines.
+_CI_VARIABLES = ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS")
 _PART = re.compile(
     r"<!-- (run|start|write)(?:: (\S+))? -->\n```\w+\n(.*?)```\n"
     r"|<!-- (edit): (\S+): (.*? -> .*?) -->\n",
@@ -18,7 +18,7 @@ _PART = re.compile(
 
 
 class Part(NamedTuple):
-    """A command that is run, or started and left to itself, a file that is written, an edit."""
+    """A command that is run, or started in the background; a file that is written; or an edit."""
 
     kind: str
     path: str
@@ -27,8 +27,8 @@ class Part(NamedTuple):
 
 def parts(page: Path) -> list[Part]:
     """Return the parts of a page, in order."""
-    found = _PART.finditer(page.read_text(encoding="utf-8"))
-    return [Part(one[1] or one[4], one[2] or one[5] or "", one[3] or one[6]) for one in found]
+    matches = _PART.finditer(page.read_text(encoding="utf-8"))
+    return [Part(one[1] or one[4], one[2] or one[5] or "", one[3] or one[6]) for one in matches]
 
 
 def without(text: str) -> str:
@@ -37,7 +37,7 @@ def without(text: str) -> str:
 
 
 def normal(line: str) -> str:
-    """A line without what differs from run to run: times, sizes, ids, lengths of rules."""
+    """Return a line without its variable parts: times, sizes, ids, lengths of rules."""
     line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
     line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
     line = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ", "TIME | ", line)
@@ -51,21 +51,21 @@ def normal(line: str) -> str:
 
 
 def pattern(shown: str) -> re.Pattern[str]:
-    """Return what an output must match: the lines that are shown, `…` for any number of others."""
+    """Return the pattern of an output: the lines shown, with `…` for any number of others."""
     lines = [normal(line) for line in shown.splitlines()]
-    told = "".join("(?:.*\n)*?" if line == "…" else re.escape(line) + "\n" for line in lines)
-    return re.compile(told)
+    regex = "".join("(?:.*\n)*?" if line == "…" else re.escape(line) + "\n" for line in lines)
+    return re.compile(regex)
 
 
 def output(command: str, folder: Path, env: Mapping[str, str]) -> str:
-    """Run a command line; return what it prints to stdout, normal."""
-    with _begun(command, folder, env) as process:
+    """Run a command line; return its stdout, each line normalised by `normal`."""
+    with _started(command, folder, env) as process:
         assert process.stdout is not None
         return "".join(f"{normal(line)}\n" for line in process.stdout.read().splitlines())
 
 
-def _begun(command: str, folder: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
-    ours = {name: value for name, value in os.environ.items() if name not in _OF_CI}
+def _started(command: str, folder: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    ours = {name: value for name, value in os.environ.items() if name not in _CI_VARIABLES}
     return subprocess.Popen(
         ["/bin/sh", "-c", command],
         cwd=folder,
@@ -80,16 +80,16 @@ def _begun(command: str, folder: Path, env: Mapping[str, str]) -> "subprocess.Po
 def play(
     page: Path, folder: Path, env: Mapping[str, str], instead: Mapping[str, str] | None = None
 ) -> int:
-    """Do what a page says.
+    """Execute the parts of a page, and compare the output of its commands.
 
     Args:
         page: The page.
-        folder: Where it is done.
-        env: Variables of the commands.
-        instead: What is run for a command that would take long, by what is shown.
+        folder: Working directory of the commands.
+        env: Environment variables of the commands.
+        instead: Replacements of commands that would take long, by the command in the page.
 
     Returns:
-        How many commands were run and printed what the page shows.
+        The number of commands that were run.
     """
     number = 0
     with ExitStack() as stack:
@@ -98,11 +98,11 @@ def play(
                 _play(part, folder, env, instead or {}, stack)
                 number += 1
             else:
-                _put(part, folder / part.path)
+                _change_file(part, folder / part.path)
     return number
 
 
-def _put(part: Part, path: Path) -> None:
+def _change_file(part: Part, path: Path) -> None:
     if part.kind == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(part.text, encoding="utf-8")
@@ -119,8 +119,8 @@ def _play(
     command = instead.get(command, command)
     if part.kind == "run":
         seen = output(command, folder, env)
-    else:  # until the end of the page
-        process = stack.enter_context(_begun(f"exec {command}", folder, env))
+    else:  # runs until the end of the page
+        process = stack.enter_context(_started(f"exec {command}", folder, env))
         stack.callback(process.kill)
         assert process.stdout is not None
         seen = normal(process.stdout.readline()) + "\n"

@@ -1,4 +1,4 @@
-"""What a user with types writes; type checkers read it beside the installed package."""
+"""Project of a user with type annotations; type checkers check it with the installed package."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, assert_type
@@ -43,7 +43,7 @@ def high(wanted: float, evidence: Evidence) -> str | None:
 
 
 def mistakes(ctx: Context) -> None:
-    """Each of these is an error for a checker, if it sees the types at all."""
+    """Make mistakes, each of which a type checker reports if it sees the types."""
     ctx.set(1, "volts")  # type: ignore[arg-type]
     ctx.increment("volts", by="two")  # type: ignore[arg-type]
     ctx.sett("volts", 1)  # type: ignore[attr-defined]
@@ -57,7 +57,7 @@ def history(ctx: Context) -> None:
 
 
 class Http(StepType):
-    """Asks a server."""
+    """Step type that requests a URL from a server."""
 
     name = "http"
 

@@ -1,14 +1,14 @@
-"""Calls the command line, and imports what is promised, without what Windows does not have.
+"""Program that calls the command line, and imports modules, without the parts of POSIX.
 
-Arguments: a JSON list of command lines. Prints a JSON list: what could not be imported, and for
-each command line its exit code and its last line on stderr.
+Argument: a JSON list of command lines. Prints a JSON list: the modules that could not be imported,
+then for each command line its exit code and its last line on stderr.
 """
 
 import contextlib
 import importlib
 import io
 import json
-import multiprocessing  # noqa: F401  # as all below: imported before something of it is gone
+import multiprocessing  # noqa: F401  # here and below: imported before its POSIX parts are removed
 import os
 import pkgutil
 import select
@@ -32,12 +32,12 @@ NAMES = {
     "SIGUSR2 SIGXFSZ pthread_kill pthread_sigmask setitimer sigtimedwait sigwait",
     socket: "AF_UNIX CMSG_LEN SCM_RIGHTS recv_fds send_fds",
 }
-# What runs steps, and what of the plugin comes with the first of them.
+# Packages that run steps, and the monitor.
 NOT_PROMISED = ("pytest_orchestrator.execution.", "pytest_orchestrator.monitor.")
 
 
-def take_away() -> None:
-    """Let this process be without them."""
+def remove_posix() -> None:
+    """Remove the modules and names that Windows does not have from this process."""
     for name in MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     for module, names in NAMES.items():
@@ -46,18 +46,18 @@ def take_away() -> None:
                 delattr(module, name)
 
 
-def unlike() -> list[str]:
-    """Return what of the package is promised and cannot be imported, with the reason."""
-    told = []
+def import_errors() -> list[str]:
+    """Return the modules that are promised and cannot be imported, each with its error."""
+    errors = []
     for module in pkgutil.walk_packages(pytest_orchestrator.__path__, "pytest_orchestrator."):
         if module.name.startswith(NOT_PROMISED):
             continue
         try:
             importlib.import_module(module.name)
-        except Exception as error:  # noqa: BLE001  # each is told
+        except Exception as error:  # noqa: BLE001  # any error is returned
             if "pytest_orchestrator/execution/" not in _place(error):
-                told.append(f"{module.name}: {error!r}")
-    return told
+                errors.append(f"{module.name}: {error!r}")
+    return errors
 
 
 def _place(error: BaseException) -> str:
@@ -70,7 +70,7 @@ def _place(error: BaseException) -> str:
 
 
 def called(words: list[str]) -> tuple[int, str]:
-    """Call the command line; return how it exited, and the last line that it said."""
+    """Call the command line; return its exit code and its last line on stderr."""
     from pytest_orchestrator.cli.main import main
 
     errors = io.StringIO()
@@ -82,16 +82,16 @@ def called(words: list[str]) -> tuple[int, str]:
     return code, errors.getvalue().strip().rpartition("\n")[2]
 
 
-def read() -> list[str]:
-    """Read files as reports and seals do; return what was not read."""
+def read_errors() -> list[str]:
+    """Read files as reports and the journal's seal do; return the names of failed readers."""
     from pytest_orchestrator.reports.text import tail
     from pytest_orchestrator.runs.journal.writer import sealed_files
 
-    told = {"tail": tail("pytest.ini", 4), "contents": sealed_files(Path("recipes"))}
-    return [name for name, found in told.items() if not found]
+    contents = {"tail": tail("pytest.ini", 4), "contents": sealed_files(Path("recipes"))}
+    return [name for name, content in contents.items() if not content]
 
 
 if __name__ == "__main__":
-    take_away()
+    remove_posix()
     lines = [line.split() for line in json.loads(sys.argv[1])]
-    sys.stdout.write(json.dumps([unlike() + read(), *map(called, lines)]))
+    sys.stdout.write(json.dumps([import_errors() + read_errors(), *map(called, lines)]))
