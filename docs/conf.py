@@ -1,4 +1,4 @@
-"""Sphinx: the pages are MyST, the look is Furo, a warning is an error (scripts/check)."""
+"""Sphinx configuration: MyST pages, Furo theme; `scripts/check` makes warnings errors."""
 
 from importlib.metadata import version as version_of
 

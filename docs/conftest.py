@@ -1,4 +1,4 @@
-"""The examples of these pages are tests: Python runs, recipes load."""
+"""Tests of the examples in these pages: Python blocks run, YAML blocks load as recipes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ STEP = "name: example\ntype: shell\ncmd: bench\n"
 
 
 class RecipeParser(CodeBlockParser):
-    """Loads each YAML block: a recipe, keys of its root, a list of steps, or keys of a step."""
+    """Parser of YAML blocks: a recipe, keys of its root, a list of steps, or keys of a step."""
 
     language = "yaml"
 
@@ -27,7 +27,7 @@ class RecipeParser(CodeBlockParser):
         """Load a block as a file of its own, in a project with the sample recipes.
 
         Raises:
-            RecipeError: The block is no good recipe, or part of one.
+            RecipeError: The block is not a valid recipe, or part of one.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, "example.yaml")
@@ -36,7 +36,7 @@ class RecipeParser(CodeBlockParser):
 
 
 def _whole(text: str) -> str:
-    """The recipe that a block is, or the smallest one that it is a part of."""
+    """Return the block if it is a recipe, else the smallest recipe that contains it."""
     keys = yaml.safe_load(text)
     if isinstance(keys, list):
         return f"steps:\n{text}"
@@ -53,20 +53,20 @@ def _item(keys: str) -> str:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A Context that is served, as a page has it that says how to ask one."""
+    """A Context server, to which the commands of a page can connect."""
     with Server(Context()) as server:
         monkeypatch.setenv("ORCHESTRATOR_ADDRESS", server.address)
         monkeypatch.setenv("ORCHESTRATOR_TOKEN", server.token)
         yield
 
 
-# The blocks of these pages are the files of a project, which has its own test.
+# The blocks of each of these pages are the files of a project, which has tests of its own.
 _PROJECTS = ["*writing-a-step-type.md", "*scriptlets.md", "*read-a-run.md", "*tutorial/cdu.md"]
 _SERVED = "*share-the-context.md"
 
 
 def _pages(patterns: list[str], excludes: list[str], fixtures: list[str]) -> Sybil:
-    """Take pages; the examples of one may run in any order, and in different processes."""
+    """Collect pages; the examples of one may run in any order, and in different processes."""
     return Sybil(
         parsers=[PythonCodeBlockParser(), RecipeParser()],
         patterns=patterns,

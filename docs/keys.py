@@ -1,4 +1,4 @@
-"""Writes reference/keys.md: the tables of the keys of recipes, made from the model."""
+"""Generator of reference/keys.md: the tables of recipe keys, made from the recipe model."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,7 +44,7 @@ evaluated, and thus which names it may use:
 class _Section(NamedTuple):
     title: str
     model: type[Struct]
-    said: str = ""
+    intro: str = ""
     without: type[Struct] | None = None
 
 
@@ -79,12 +79,12 @@ _WHEN: Mapping[frozenset[str] | None, str] = {
 
 def _rule(hint: Any) -> Callable[[Any], Any] | None:
     metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    told = [meta.extra["rule"] for meta in metas if meta.extra and "rule" in meta.extra]
-    return told[0] if told else None
+    rules = [meta.extra["rule"] for meta in metas if meta.extra and "rule" in meta.extra]
+    return rules[0] if rules else None
 
 
 _DURATION = "seconds, or text such as `30s`"
-_RULED: Mapping[Any, str] = {
+_BY_RULE: Mapping[Any, str] = {
     _rule(key_types.StepName): "name of a step",
     _rule(key_types.Sha256): "64 hexadecimal digits",
     key_types.command: "command line, or list of texts",
@@ -113,7 +113,7 @@ _RULED: Mapping[Any, str] = {
     key_types.texts: "text, or list of texts",
     key_types.tries: "1 to 1000",
 }
-_OWN: Mapping[str, str] = {
+_BY_FIELD: Mapping[str, str] = {
     "matrix": "mapping of lists by name",
     "defaults": "mapping of [keys](#defaults)",
     "steps": "list of [steps](#all-steps)",
@@ -127,7 +127,7 @@ _OWN: Mapping[str, str] = {
     "files": "list of [entries](#files)",
     "result_schema": "JSON Schema",
 }
-_PLAIN: Mapping[Any, str] = {
+_BY_TYPE: Mapping[Any, str] = {
     Any: "anything",
     Expression: "expression",
     bool: "`true` or `false`",
@@ -148,14 +148,14 @@ _PLURALS: Mapping[str, str] = {
 
 
 def _kind(hint: Any) -> str:
-    """Return in words what may be written where a field has a type."""
+    """Return the description of the values that a type allows."""
     rule = _rule(hint)
-    if rule in _RULED and rule is not None:
-        return _RULED[rule]
+    if rule in _BY_RULE and rule is not None:
+        return _BY_RULE[rule]
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        told = [meta.extra["written"] for meta in inner[1:] if "written" in (meta.extra or {})]
-        return _kind(told[0] if told else inner[0])
+        forms = [meta.extra["written"] for meta in inner[1:] if "written" in (meta.extra or {})]
+        return _kind(forms[0] if forms else inner[0])
     if origin is Literal:
         return either(f"`{word}`" for word in inner)
     if origin is tuple:
@@ -163,13 +163,13 @@ def _kind(hint: Any) -> str:
     if origin is dict:
         return "mapping"
     if origin in {Union, UnionType}:
-        told = [each for each in inner if each is not NoneType]
-        return ", or ".join(_kind(each) for each in told if each is not int or float not in told)
-    return _PLAIN[hint]
+        types = [each for each in inner if each is not NoneType]
+        return ", or ".join(_kind(each) for each in types if each is not int or float not in types)
+    return _BY_TYPE[hint]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text as a person would: in double quotes where it has single ones."""
+    """YAML dumper that uses double quotes for text that begins with a single quote."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -201,7 +201,7 @@ def _rows(section: _Section) -> Iterator[str]:
 
 def _kind_of(key: Key, hint: Any) -> str:
     is_own = key.reader is None and "written" not in (key.said.extra or {})
-    return _OWN[key.field] if is_own or key.field in _OWN else _kind(hint)
+    return _BY_FIELD[key.field] if is_own or key.field in _BY_FIELD else _kind(hint)
 
 
 def _meaning(name: str, key: Key) -> str:
@@ -211,21 +211,21 @@ def _meaning(name: str, key: Key) -> str:
 
 
 def _names() -> Iterator[str]:
-    """The rows of the table of names: each time has those of the time before it, and more."""
+    """Yield the rows of the table of names: each time adds names to those of the one before."""
     before: frozenset[str] = frozenset()
-    for known, when in _WHEN.items():
-        if known is not None:
-            added = ", ".join(f"`{name}`" for name in sorted(known - before))
+    for allowed, when in _WHEN.items():
+        if allowed is not None:
+            added = ", ".join(f"`{name}`" for name in sorted(allowed - before))
             yield f"| {when} | {f'these, and {added}' if before else added} |"
-            before = known
+            before = allowed
 
 
 def text() -> str:
-    """Return the page."""
+    """Return the text of the page."""
     lines = [_HEAD, "| evaluated | names |", "| --- | --- |", *_names()]
     for section in _SECTIONS:
         lines += ["", f"## {section.title}", ""]
-        lines += [section.said, ""] if section.said else []
+        lines += [section.intro, ""] if section.intro else []
         lines += ["| key | value | meaning | expressions |", "| --- | --- | --- | --- |"]
         lines += _rows(section)
     return "\n".join(lines) + "\n"

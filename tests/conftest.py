@@ -1,4 +1,4 @@
-"""What holds for all tests: no law has a deadline, a port is one's own, and no lock is shared."""
+"""Settings and fixtures of all tests: hypothesis profile, reserved port, separate locks."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from benchmarks import ports
 
-# How long an example takes says what else the machine does; what has to be fast has a test.
+# No deadline: the time of an example depends on the load. Speed limits have tests of their own.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -16,16 +16,17 @@ settings.load_profile("any machine")
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that nobody listens on, and that nobody else gets."""
+    """A free port, which the system gives to no other process."""
     with ports.kept() as number:
         yield number
 
 
 @pytest.fixture(scope="session", autouse=True)
 def locks_of_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep locks and counted resources apart from those that all users of the machine share.
+    """Use locks and counted resources of this session instead of those of the whole machine.
 
-    Another worker, or another run of these tests, would hold what a test takes to be free.
+    Another worker, or another run of these tests, could hold a lock that a test expects to be
+    free.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCHESTRATOR_LOCK_DIR", str(tmp_path_factory.mktemp("locks")))

@@ -1,4 +1,4 @@
-"""The package gives what a scriptlet or a test needs, and loads nothing before."""
+"""The public face of the package: its names, its types, and what importing it loads."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def fresh(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_import_loads_a_little_of_the_standard_library_alone() -> None:
+def test_the_import_loads_only_a_little_of_the_standard_library() -> None:
     code = """
 import importlib, sys
 before = set(sys.modules)
@@ -30,7 +30,7 @@ print(sorted(new - sys.stdlib_module_names), "json" in new)
     assert fresh(code) == "['pytest_orchestrator'] False"
 
 
-def test_a_logger_and_a_scriptlet_do_without_msgspec() -> None:
+def test_a_logger_and_a_scriptlet_load_no_third_party_package() -> None:
     code = """
 import sys
 from pytest_orchestrator import BaseScriptlet, OrchestratorError, get_logger
@@ -41,14 +41,14 @@ print([name for name in ("msgspec", "psutil", "yaml", "pytest") if name in sys.m
 
 
 @pytest.mark.parametrize("name", pytest_orchestrator.__all__)
-def test_every_name_is_there(name: str) -> None:
-    found = getattr(pytest_orchestrator, name)
+def test_every_public_name_is_exported(name: str) -> None:
+    value = getattr(pytest_orchestrator, name)
 
-    assert found.__name__ == name
+    assert value.__name__ == name
     assert name in dir(pytest_orchestrator)
 
 
-def test_every_home_is_in_all() -> None:
+def test_every_lazily_loaded_name_is_in_all() -> None:
     assert vars(pytest_orchestrator)["_HOMES"].keys() == set(pytest_orchestrator.__all__)
 
 
@@ -57,7 +57,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = pytest_orchestrator.Contxt
 
 
-def test_the_face_is_short() -> None:
+def test_the_public_module_has_at_most_50_lines() -> None:
     assert len(Path(pytest_orchestrator.__file__).read_text().splitlines()) <= 50
 
 
