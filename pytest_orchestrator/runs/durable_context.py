@@ -1,4 +1,4 @@
-"""Durable Context: each change is a line of a file before it counts."""
+"""Durable Context: each change is written to a file before it counts."""
 
 import os
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from pytest_orchestrator.runs.journal.chain import Chain, Entry
 from pytest_orchestrator.runs.journal.writer import Journal
 
 _RUN: Final = "serve"
-"""What stands where a journal of a session has the id of its run."""
+"""Value of the field that has the run id in the journal of a session."""
 
 
 class NotKept(OrchestratorError):
-    """A file does not hold a Context that can be gone on with."""
+    """A file does not contain a Context that can be continued."""
 
     slug = "not-kept"
 
@@ -27,9 +27,9 @@ class DurableContext(NamedTuple):
     """A Context and its file.
 
     Attributes:
-        context: As it stood after the last change in the file.
-        journal: Has each further change before it counts; to be closed.
-        torn: Bytes of a last change that was cut off while it was written, and is gone.
+        context: The Context with all changes in the file.
+        journal: The writer that records each further change before it counts; close it at the end.
+        torn: Number of bytes of a last change that was not written completely and was removed.
     """
 
     context: Context
@@ -38,15 +38,15 @@ class DurableContext(NamedTuple):
 
 
 def open_durable_context(path: Path) -> DurableContext:
-    """Go on with the Context of a file, or begin one.
+    """Continue the Context of a file, or create the file.
 
     Args:
         path: The file.
 
     Raises:
-        NotKept: It is damaged, or something else.
-        JournalError: It cannot be written, or another process writes it.
-        OSError: It cannot be read.
+        NotKept: The file is damaged, or is not the file of a Context.
+        JournalError: The file cannot be written, or another process writes it.
+        OSError: The file cannot be read.
     """
     if not path.exists() or not path.stat().st_size:
         path.unlink(missing_ok=True)
@@ -80,13 +80,13 @@ def _check(path: Path, read: reader.Reading) -> None:
 
 
 def _may_be_torn(path: Path) -> bool:
-    """Tell whether all that there is may be the beginning of a first line."""
+    """Return True if the file may be the beginning of a first line."""
     with path.open("rb") as file:
         return b'{"n":1,'.startswith(file.read(7))
 
 
 def _snapshot(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Make of changes what `Context.restore` takes."""
+    """Return a snapshot for `Context.restore`, made of the changes in a journal."""
     changes: dict[str, list[Change]] = {}
     for entry in entries:
         event = entry.event
@@ -94,12 +94,12 @@ def _snapshot(entries: Iterable[Entry]) -> dict[str, Any]:
             index = event.new if event.op == "pop" else None
             change = Change(event.key, entry.ts, event.who, event.op, None, event.new, index)
             changes.setdefault(event.key, []).append(change)
-    values, told = {}, {}
+    values, histories = {}, {}
     for key, listed in changes.items():
         history = History()
         history.adopt(key, listed)
-        told[key] = [change.as_dict() for change in history.of(key)]
+        histories[key] = [change.as_dict() for change in history.of(key)]
         history.add(key, "", "delete", None)
         if listed[-1].op != "delete":
             values[key] = history.of(key)[-1].old
-    return {"version": 1, "values": values, "history": told}
+    return {"version": 1, "values": values, "history": histories}

@@ -1,4 +1,4 @@
-"""Recorded run as plain lists and dicts, for notebooks and data frames."""
+"""A recorded run as plain lists and dicts, for notebooks and data frames."""
 
 import json
 import os
@@ -20,20 +20,20 @@ _BASE: Final = Path(".orchestrator", "runs")
 
 
 class LoadedRun:
-    """One run. Each list has a dict a row, with scalars in its columns where there can be any.
+    """One run as tables: lists of rows, each of which is a dict with mostly scalar values.
 
-    What is not known of a row is not in it. Times are ISO 8601 UTC, figures seconds and bytes.
+    Unknown values are absent from a row. Times are in ISO 8601 UTC, figures in seconds and bytes.
 
     Attributes:
-        folder: The folder of the run, which paths in the rows are relative to.
+        folder: The folder of the run; paths in the rows are relative to it.
         info: The run itself: id, state, verdict, start, seconds, counts.
-        steps: A row a step that ran or was to run: recipe, step, state, attempt, start, stop, its
-            figures, kind and reason of a failure; worker and host where it ran on one.
+        steps: A row for each step that ran or was to run: recipe, step, state, attempt, start,
+            stop, its figures, kind and reason of a failure; worker and host if it ran on a worker.
         context: The values of the session's Context at the end, by key.
-        changes: A row a change of a Context: line, ts, key, op, who, by, old, new; scope is the
-            recipe whose own Context it is.
-        measurements: A row a measurement: recipe, step, name, value, unit, limits, verdict.
-        tests: A row an item of pytest: node, outcome, seconds.
+        changes: A row for each change of a Context: line, ts, key, op, who, by, old, new; scope is
+            the recipe whose own Context it is.
+        measurements: A row for each measurement: recipe, step, name, value, unit, limits, verdict.
+        tests: A row for each pytest item: node, outcome, seconds.
     """
 
     def __init__(self, folder: Path, record: RunRecord) -> None:
@@ -48,9 +48,9 @@ class LoadedRun:
 
     @cached_property
     def samples(self) -> list[dict[str, Any]]:
-        """A row a sample of memory and CPU time: recipe, step, seconds, rss, cpu_seconds.
+        """A row for each sample of memory and CPU time: recipe, step, seconds, rss, cpu_seconds.
 
-        They are read when they are asked for; a file that is not there any more has none.
+        They are read at the first access; a missing file has no rows.
         """
         files = RunFiles(self.folder)
         touched = (step for step in self._record.steps if step.state not in UNTOUCHED)
@@ -64,7 +64,7 @@ def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None
     """Read a run.
 
     Args:
-        run: Its id, the beginning of it, ``latest``, or the path of its folder.
+        run: Its id, the beginning of its id, ``latest``, or the path of its folder.
         base: The folder that has the runs; by default ``.orchestrator/runs`` in the working
             directory or the nearest one above it.
 
@@ -72,8 +72,8 @@ def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None
         The run as plain data.
 
     Raises:
-        NoRun: There is none.
-        JournalDamaged: A line of its journal is not what was written.
+        NoRun: No run matches, or several do.
+        JournalDamaged: A line of its journal was changed.
     """
     path = Path(run)
     folder = (
@@ -91,8 +91,8 @@ def load_run(run: str | os.PathLike[str] = "latest", *, base: Path | None = None
 
 def _nearest() -> Path:
     here = Path.cwd()
-    found = (place / _BASE for place in (here, *here.parents) if (place / _BASE).is_dir())
-    return next(found, here / _BASE)
+    folders = (place / _BASE for place in (here, *here.parents) if (place / _BASE).is_dir())
+    return next(folders, here / _BASE)
 
 
 def _step(step: StepRecord) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _measurements(step: StepRecord) -> Iterator[dict[str, Any]]:
 def _changes(record: RunRecord) -> Iterator[dict[str, Any]]:
     rows = []
     for scope, change in record.changes.all():
-        told = msgspec.structs.asdict(change)
-        row = {"line": told.pop("n"), **told, "scope": scope}
+        fields = msgspec.structs.asdict(change)
+        row = {"line": fields.pop("n"), **fields, "scope": scope}
         if row["index"] is None:
             del row["index"]
         rows.append(row)
@@ -129,8 +129,8 @@ def _changes(record: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _test(test: Any) -> dict[str, Any]:
-    told = msgspec.structs.asdict(test)
-    return {name: value for name, value in told.items() if value not in (None, "")}
+    fields = msgspec.structs.asdict(test)
+    return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
 def _samples(files: RunFiles, step: StepRecord) -> Iterator[dict[str, Any]]:
@@ -142,5 +142,5 @@ def _samples(files: RunFiles, step: StepRecord) -> Iterator[dict[str, Any]]:
         for line in file:
             try:
                 yield about | json.loads(line)
-            except ValueError:  # the last line of one that was killed
+            except ValueError:  # the torn last line of a killed process
                 return

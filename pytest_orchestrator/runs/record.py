@@ -1,9 +1,9 @@
-"""Run record: everything that a journal says about a run and its Context.
+"""Run record: the state of a run and its Contexts, folded from the lines of its journal.
 
-It is folded line by line, so that a run that still goes on is the same thing as one of last year.
+The record is updated line by line, so a running run and a finished one are read the same way.
 
-A change is kept as one short line of JSON until it is asked for, so that a journal of a
-hundred megabytes fits into memory.
+Changes of a Context are stored as short lines of JSON and decoded on demand, so that a journal of
+a hundred megabytes fits into memory.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ UNTOUCHED: Final = frozenset({"waiting", "not run"})
 
 
 class LogFile(NamedTuple):
-    """A log that a journal names, its size in bytes, and whether it ends at its limit."""
+    """A log that a journal names; its size in bytes; `cut` if it was truncated at its limit."""
 
     file: RunFile
     size: int
@@ -43,50 +43,50 @@ class LogFile(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """A file that a step has left, as a journal names it; its media type and size in bytes."""
+    """An artifact of a step, as a journal names it; its media type and size in bytes."""
 
     file: RunFile
     type: str
     size: int
 
 
-def logs_in(told: Mapping[str, Any]) -> dict[str, LogFile]:
+def logs_in(block: Mapping[str, Any]) -> dict[str, LogFile]:
     """Return the logs that a block, or an attempt in it, names; by stream.
 
     Args:
-        told: The block or the attempt.
+        block: The block or the attempt.
     """
     return {
         stream: LogFile(RunFile(one["path"]), one["bytes"], one["cut"])
-        for stream, one in told.get("logs", {}).items()
+        for stream, one in block.get("logs", {}).items()
     }
 
 
 class StepRecord:
-    """What is known of one step.
+    """Record of one step.
 
     Attributes:
         recipe: Key of its recipe.
-        name: Its name.
-        about: What the recipe says of it: index, line, type, needs, after, tags.
+        name: Name of the step.
+        about: Its description from the recipe: index, line, type, needs, after, tags.
         state: waiting, locked (for a lock), running, retrying, then what became of it: passed,
             failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; "not
             run" where the run is over and did not come to it, asked for or not.
-        started: When its last try began, in ISO 8601 UTC; None before.
-        finished: When it was known what became of it.
-        attempt: Number of the last try.
-        failed: The tries that failed before it.
-        locked: What it waits for, while it does: the line of the journal, and since when.
-        block: All that reports tell of it, once it has ended.
-        result: What its body returned.
-        text: All that pytest tells of its failure.
-        digest: Of what its last try ran.
-        lines: Numbers of the first and the last line that are about it.
-        touched: Number of the last line that changed anything of this, pytest's word included.
-        ended: The event that told what became of it; None before.
-        is_open: A try of it began, and what became of that is not known.
-        cut_off_in: A run before this one that was ended while it ran, where nothing of it ran
-            in this one.
+        started: Start of its last attempt, in ISO 8601 UTC; None before the first one.
+        finished: Time at which its outcome was recorded; None before.
+        attempt: Number of the last attempt.
+        failed: The failed attempts before the last one.
+        locked: While it waits for a lock: the event of the wait, and its time.
+        block: Its report block, once it has ended.
+        result: Its result.
+        text: The failure text of pytest.
+        digest: Digest of the step in its last attempt.
+        lines: Numbers of its first and its last line in the journal.
+        touched: Number of the last line that changed this record, reports of pytest included.
+        ended: The event with its outcome; None before.
+        is_open: True if an attempt started and has no outcome.
+        cut_off_in: Id of an earlier run that ended while the step ran, if it did not run in this
+            one.
     """
 
     def __init__(self, recipe: str, name: str, about: dict[str, Any]) -> None:
@@ -111,24 +111,24 @@ class StepRecord:
 
     @property
     def where(self) -> dict[str, str]:
-        """The ``worker`` that ran its last try, and its ``host``; empty where it ran here."""
-        found: dict[str, str] = (self.block or {}).get("where", {})
-        return found
+        """The ``worker`` of its last attempt, and its ``host``; empty if it ran in the session."""
+        where: dict[str, str] = (self.block or {}).get("where", {})
+        return where
 
     @property
     def logs(self) -> dict[str, LogFile]:
-        """The logs of its last try, by stream."""
+        """The logs of its last attempt, by stream."""
         return logs_in(self.block or {})
 
     @property
     def samples(self) -> RunFile | None:
-        """The file of what it used over time; None where there is none."""
-        told = (self.block or {}).get("resources", {}).get("samples")
-        return RunFile(told) if told else None
+        """The file with its resource samples; None if it has none."""
+        path = (self.block or {}).get("resources", {}).get("samples")
+        return RunFile(path) if path else None
 
     @property
     def artifacts(self) -> list[Artifact]:
-        """The files that it has left."""
+        """Its artifacts."""
         return [
             Artifact(RunFile(one["path"]), one.get("type") or "", one["bytes"])
             for one in (self.block or {}).get("artifacts", ())
@@ -137,7 +137,7 @@ class StepRecord:
     def fold(
         self, entry: Entry, event: StepStarted | StepFinished | StepWaits | AttemptFailed
     ) -> None:
-        """Take the next line that is about it."""
+        """Update the record with the next event of the step."""
         self.touched = entry.n
         match event:
             case StepStarted():
@@ -171,11 +171,11 @@ class StepRecord:
 
 
 class RecipeRecord:
-    """What is known of one run of a recipe.
+    """Record of one run of a recipe.
 
     Attributes:
-        key: Its path, with the cell of its matrix where it has one.
-        about: As the block of a step tells of its recipe: name, path, digest, vars.
+        key: Its path, followed by the cell of its matrix if it has one.
+        about: The fields of the recipe in the blocks of its steps: name, path, digest, vars.
         digests: SHA-256 of the files that its steps run, by path.
         steps: Its steps by name, in order.
         started: When it began, in ISO 8601 UTC.
@@ -192,20 +192,20 @@ class RecipeRecord:
 
 
 class RunRecord:
-    """All that a journal tells of a run.
+    """Record of a run, as its journal describes it.
 
     Attributes:
         state: finished, running, interrupted or damaged.
-        started: The first event; None where the journal has none.
-        first: When that was, in ISO 8601 UTC.
-        last: When the last line was written.
+        started: The first event; None if the journal does not have it.
+        first: Time of the first event, in ISO 8601 UTC.
+        last: Time of the last line.
         lines: Number of lines so far.
-        recipes: By key, in the order they began.
-        changes: What happened to the Context.
-        tests: What pytest says of each item, by its node id; of twins the last.
+        recipes: The recipes by key, in the order of their start.
+        changes: All changes of the Contexts.
+        tests: The last report of pytest on each item, by node id.
         uncollected: Files that could not be collected.
-        finished: The last event, once there is one.
-        is_whole: All that it takes over from the run that it goes on from is in it.
+        finished: The event that seals the journal; None before.
+        is_whole: True if nothing that was restored from an earlier run is missing.
     """
 
     def __init__(self) -> None:
@@ -222,7 +222,7 @@ class RunRecord:
 
     @property
     def id(self) -> str:
-        """The id of the run; empty where the journal has no beginning."""
+        """The id of the run; empty if the journal does not have its first event."""
         return self.started.run if self.started else ""
 
     @property
@@ -231,13 +231,13 @@ class RunRecord:
         return [step for recipe in self.recipes.values() for step in recipe.steps.values()]
 
     def fold(self, entry: Entry) -> None:
-        """Take the next line."""
+        """Update the record with the next line."""
         self.lines, self.last = entry.n, entry.ts
         match entry.event:
             case ContextChanged() | ContextRestored() as event:
                 self.changes.fold(entry)
                 if isinstance(event, ContextRestored) and not event.scope:
-                    self.is_whole = True  # it is the last of what is taken over
+                    self.is_whole = True  # a resumed run restores the session's Context last
             case StepStarted() | StepFinished() | StepWaits() | AttemptFailed() as event:
                 self._step(event.recipe, event.step).fold(entry, event)
             case TestReported() as event:
@@ -254,10 +254,10 @@ class RunRecord:
                 self.end("finished")
 
     def end(self, state: State) -> None:
-        """Take note of how the journal ends: of a run that nobody writes nothing goes on.
+        """Set the state of the journal; in a run that no process writes, no step is running.
 
         Args:
-            state: As `runs.journal.reader.Reading` has it.
+            state: The state, as in `runs.journal.reader.Reading`.
         """
         self.state = state
         if state != "running":
@@ -268,7 +268,7 @@ class RunRecord:
                     step.state = "not run"
 
     def _begun(self, recipe: RecipeRecord) -> None:
-        """Take note of a recipe; what is known of its steps stays known."""
+        """Add a recipe; records of its steps from earlier lines are kept."""
         before = self.recipes.get(recipe.key)
         for step in before.steps.values() if before else ():
             if step.lines != (0, 0) or step.cut_off_in:
@@ -284,12 +284,12 @@ class RunRecord:
             return
         step = self._step(event.recipe, event.step)
         step.text, step.touched = event.text, self.lines
-        # pytest's word is the last, but it has one for all that did not run.
+        # The report of pytest decides, but pytest reports every step that did not run as skipped.
         if event.outcome != "skipped" and step.state not in GOING_ON:
             step.state = event.outcome
 
     def _step(self, recipe: str, name: str) -> StepRecord:
-        """Return a step; also one of a recipe whose beginning the journal does not have."""
+        """Return the record of a step; create it if the journal has no start of its recipe."""
         if recipe not in self.recipes:
             self.recipes[recipe] = RecipeRecord(
                 RecipeStarted(recipe=recipe, about={"path": recipe}, steps=()), self.last
@@ -307,19 +307,19 @@ _ABSENT: Final = object()
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one key, as the journal has it.
+    """One change of one key in the journal.
 
     Attributes:
-        n: Number of its line; 0 for one of the run before, whose Context was restored.
-        ts: When, in ISO 8601 UTC.
+        n: Number of its line; 0 for a change that was restored from an earlier run.
+        ts: Time of the change, in ISO 8601 UTC.
         key: The key.
-        who: Who made it, in the writer's own words.
-        by: Node id of the step that made it; empty for all others.
+        who: Name of the writer, as the writer passed it.
+        by: Node id of the step that made it; empty for other writers.
         op: The operation.
         old: The value before, for pop the item; None for append.
         new: The value after, for append the item; None for delete and pop.
-        index: Place of the item in the list, for append and pop alone.
-        masked: Something secret in it is replaced by ``***``.
+        index: Index of the item in the list; only for append and pop.
+        masked: True if a secret in it was replaced by ``***``.
     """
 
     n: int
@@ -335,9 +335,9 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes:
-    """All changes of the Contexts of a run: that of the session, and recipes' own.
+    """All changes of the Contexts of a run: the session's, and those of recipes with their own.
 
-    A scope is the key of the recipe that has a Context of its own, and empty for the session.
+    The scope of a Context is the key of its recipe, or empty for the session's.
     """
 
     def __init__(self) -> None:
@@ -346,7 +346,7 @@ class Changes:
         self.count = 0
 
     def fold(self, entry: Entry) -> None:
-        """Take the next line of the journal, where it is about a Context."""
+        """Add the next line of the journal, if it is a change of a Context."""
         event = entry.event
         if isinstance(event, ContextChanged):
             self.count += 1
@@ -356,7 +356,7 @@ class Changes:
             self._restore(entry, event)
 
     def _restore(self, entry: Entry, event: ContextRestored) -> None:
-        """Take a whole Context over, with its history where it has one: that is all of it."""
+        """Replace keys by those of a snapshot, with their histories if the snapshot has them."""
         history = event.snapshot.get("history", {})
         for key, changes in history.items():
             self._rows.setdefault(event.scope, {}).pop(key, None)
@@ -369,43 +369,46 @@ class Changes:
 
     @property
     def scopes(self) -> list[str]:
-        """Return the keys of the recipes that have a Context of their own; first the session's."""
+        """Return the scopes: first the session's, then those of recipes with their own Context."""
         return list(self._rows)
 
     def keys(self, scope: str = "") -> list[str]:
-        """Return all keys that ever were in a Context, deleted ones too, in their order."""
+        """Return all keys that a Context ever had, including deleted ones, in their order."""
         own = self._rows.get(scope, {})
         return list(own) if not scope else [*dict.fromkeys([*self._rows[""], *own])]
 
     def last(self, key: str, scope: str = "") -> int:
-        """Return the number of the line that changed a key last; 0 where none did."""
+        """Return the number of the line that changed a key last; 0 if no line did."""
         return self._last.get((scope, key), 0)
 
     def latest(self, key: str, scope: str = "") -> Recorded | None:
-        """Return the last change of a key, without what was before; None where it has none.
+        """Return the last change of a key, without its old value; None if it has no change.
 
-        However long the history is, only its end is read.
+        This decodes only the end of the history.
         """
         rows = self._rows.get(scope, {}).get(key) or self._rows[""].get(key)
         if rows is None:
             return None
         (row,) = _decode(rows[rows.rfind(b"\n", 0, -1) + 1 :])
         n, ts, who, op, new, by, masked = row
-        place = new if op == "pop" else None
+        index = new if op == "pop" else None
         return Recorded(
             n=n,
             ts=ts,
             key=key,
             who=who,
             op=op,
-            index=place,
+            index=index,
             by=by,
             masked=masked,
             new=None if op == "pop" else new,
         )
 
     def history(self, key: str, scope: str = "") -> list[Recorded]:
-        """Return all changes of a key, oldest first; what a recipe has not changed is below it."""
+        """Return all changes of a key, oldest first.
+
+        The history of a key in a recipe's Context begins with its history in the session's.
+        """
         rows = self._rows.get(scope, {}).get(key)
         if rows is not None and scope:
             first = _decode(rows)[0][0]
@@ -417,10 +420,10 @@ class Changes:
         """Return the values of a Context by key.
 
         Args:
-            scope: Whose Context.
-            before: Number of a line: as it stood before that; None is the end.
+            scope: The Context.
+            before: Number of a line: the values just before it; None for the end.
         """
-        told: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key in self.keys(scope):
             own = self._rows.get(scope, {}).get(key)
             rows = [] if own is None else _until(_decode(own), before)
@@ -431,11 +434,11 @@ class Changes:
                 rows = _until(self._of("", key), before)
             value = _last_value(rows)
             if value is not _ABSENT:
-                told[key] = value
-        return told
+                values[key] = value
+        return values
 
     def all(self) -> Iterator[tuple[str, Recorded]]:
-        """Give each change with its scope, key by key."""
+        """Yield each change with its scope, key by key."""
         for scope, keys in self._rows.items():
             for key in keys:
                 for change in self.history(key, scope):
@@ -459,7 +462,7 @@ def _until(rows: list[_Row], before: int | None) -> list[_Row]:
 
 
 def _last_value(rows: list[_Row]) -> Any:
-    """Return what a key has after its changes; only those since it was last set are replayed."""
+    """Return the value of a key after its changes; only those since its last set are replayed."""
     start = 0
     for place in range(len(rows) - 1, -1, -1):
         if rows[place][3] not in ("append", "pop"):
@@ -490,19 +493,19 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _replayed(key: str, rows: list[_Row]) -> Iterator[Recorded]:
-    """Tell each row as a change, with what the state before it adds."""
+    """Yield each row as a change, with the old value and the index from the rows before it."""
     value: Any = None
-    is_own = False  # a list that no change has told yet can be changed in place
+    is_own = False  # a list that no change refers to can be changed in place
     for n, ts, who, op, new, by, masked in rows:
-        told: dict[str, Any] = {"n": n, "ts": ts, "key": key, "who": who, "op": op}
-        told |= {"by": by, "masked": masked}
+        fields: dict[str, Any] = {"n": n, "ts": ts, "key": key, "who": who, "op": op}
+        fields |= {"by": by, "masked": masked}
         if op not in ("append", "pop"):
-            yield Recorded(**told, old=value, new=new)
+            yield Recorded(**fields, old=value, new=new)
             value, is_own = new, False
             continue
         value, is_own = value if is_own else _listed(value), True
         if op == "append":
             value.append(new)
-            yield Recorded(**told, new=new, index=len(value) - 1)
+            yield Recorded(**fields, new=new, index=len(value) - 1)
         else:
-            yield Recorded(**told, old=value.pop(new), index=new)
+            yield Recorded(**fields, old=value.pop(new), index=new)

@@ -11,7 +11,7 @@ from pytest_orchestrator.runs.record import UNTOUCHED, RecipeRecord, RunRecord, 
 Word: TypeAlias = Literal["passed", "failed", "interrupted", "running", "damaged", "empty"]
 
 BAD: Final = frozenset({"failed", "error"})
-"""States of a step for which its recipe has failed."""
+"""States of a step that make its recipe fail."""
 
 _CUT: Final = frozenset({"interrupted", "running", "locked", "retrying"})
 _INTERRUPTED: Final = 2
@@ -19,7 +19,7 @@ _NOTHING: Final = 5
 
 
 def verdict(run: RunRecord) -> Word:
-    """Say what became of a run.
+    """Return the verdict of a run.
 
     Returns:
         ``damaged`` before all else, since what is damaged says nothing; ``running``;
@@ -38,7 +38,7 @@ def verdict(run: RunRecord) -> Word:
 
 
 def verdict_of(recipe: RecipeRecord) -> Word:
-    """Say what became of the run of a recipe, of which perhaps not all was selected."""
+    """Return the verdict of a recipe in a run; steps that were not selected do not count."""
     steps = recipe.steps.values()
     states = {step.state for step in steps}
     if states & BAD or any(_is_missed(step, recipe) for step in steps):
@@ -58,7 +58,7 @@ def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
 
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
-    """Count steps by their state; those that were not selected are left out."""
+    """Return the number of steps by state; steps that were not selected are left out."""
     return dict(Counter(step.state for step in steps if step.state not in UNTOUCHED))
 
 
@@ -68,24 +68,24 @@ def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
 
 
 def seconds(run: RunRecord) -> float:
-    """Return how long a run took, from its first line to its last."""
+    """Return the duration of a run in seconds, from its first journal line to its last."""
     if not run.first or not run.last:
         return 0.0
-    began, ended = (datetime.fromisoformat(ts) for ts in (run.first, run.last))
-    return max((ended - began).total_seconds(), 0.0)
+    first, last = (datetime.fromisoformat(ts) for ts in (run.first, run.last))
+    return max((last - first).total_seconds(), 0.0)
 
 
 def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
-    """Tell of a run what a list of runs has room for.
+    """Return the summary of a run, as lists of runs show it.
 
     Args:
         run: The run.
-        name: Its id, where its journal does not even have a beginning.
+        name: Id of the run, if its journal does not have its first event.
 
     Returns:
-        Plain data; what is not known is absent.
+        Plain data; unknown values are absent.
     """
-    told: dict[str, Json] = {
+    row: dict[str, Json] = {
         "id": run.id or name,
         "state": run.state,
         "verdict": verdict(run),
@@ -99,20 +99,20 @@ def summary(run: RunRecord, name: str = "") -> dict[str, Json]:
         "tests": {**_tests(run)},
     }
     if again := flaky(run.steps):
-        told["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
+        row["flaky"] = [f"{step.recipe}::{step.name}" for step in again]
     if run.uncollected:
-        told["uncollected"] = [one.path for one in run.uncollected]
+        row["uncollected"] = [one.path for one in run.uncollected]
     if run.finished:
-        told["exit_status"] = run.finished.exit_status
+        row["exit_status"] = run.finished.exit_status
     if run.started and run.started.resumed_from:
-        told["resumed_from"] = run.started.resumed_from
+        row["resumed_from"] = run.started.resumed_from
     if duts := list(dict.fromkeys(_duts(run))):
-        told["dut"] = ", ".join(duts)
-    return told
+        row["dut"] = ", ".join(duts)
+    return row
 
 
 def step_row(step: StepRecord) -> dict[str, Json]:
-    """Tell of a step what a list of steps has room for."""
+    """Return the summary of a step, as lists of steps show it."""
     block: dict[str, Any] = step.block or {}
     told: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     if step.started:
@@ -126,17 +126,17 @@ def step_row(step: StepRecord) -> dict[str, Json]:
 
 
 def _tests(run: RunRecord) -> dict[str, int]:
-    """Count the items by what pytest says of them."""
+    """Return the number of pytest items by outcome."""
     if run.finished and run.finished.counts:
         return run.finished.counts
-    told: dict[str, int] = {}
+    by_outcome: dict[str, int] = {}
     for test in run.tests.values():
-        told[test.outcome] = told.get(test.outcome, 0) + 1
-    return told
+        by_outcome[test.outcome] = by_outcome.get(test.outcome, 0) + 1
+    return by_outcome
 
 
 def _duts(run: RunRecord) -> Iterable[str]:
-    """Name what was tested: a mapping by its values, which are a serial number mostly."""
+    """Yield the DUT of each recipe; of a mapping its values, mostly a serial number."""
     for recipe in run.recipes.values():
         dut = (recipe.about.get("test_meta") or {}).get("dut")
         if isinstance(dut, dict):

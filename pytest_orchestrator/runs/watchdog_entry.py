@@ -1,7 +1,7 @@
-"""Journal entry for a session that the watchdog ended from outside.
+"""Journal entry for a session that the watchdog killed.
 
-A step that ran inside pytest could not be ended otherwise. It has failed as any step does whose
-time is over; the run itself has no end, as one that was killed.
+The timeout of an inline step can be enforced only by killing pytest. The step fails as every step
+at its timeout; the journal of the run is not sealed, as after any kill.
 """
 
 import os
@@ -17,18 +17,18 @@ from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import read_journal
 from pytest_orchestrator.runs.journal.writer import NAME, Journal
 
-_PATIENCE = 2.0  # seconds within which the kernel has taken away what was killed
+_PATIENCE = 2.0  # seconds in which the kernel releases the journal's lock of a killed process
 
 
 class WatchdogReport(NamedTuple):
-    """What is told of a step for which pytest had to be ended.
+    """Description of a step whose timeout ended pytest.
 
     Attributes:
-        step: Its name.
-        reason: Why it failed, in a line.
-        path: The file that its timeout stands in, from the rootdir.
-        line: Where in that file.
-        column: The same.
+        step: Name of the step.
+        reason: Reason of the failure, one line.
+        path: The file with the key of its timeout, relative to the rootdir.
+        line: Line of the key in that file.
+        column: Column of the key in that line.
     """
 
     step: str
@@ -39,24 +39,24 @@ class WatchdogReport(NamedTuple):
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "WatchdogReport":
-        """Return what the last words of a command say."""
+        """Return the report of five words: step, reason, path, line and column."""
         step, reason, path, line, column = words
         return cls(step, reason, path, int(line), int(column))
 
 
-def record_timeout(path: Path, told: WatchdogReport) -> bool:
-    """Let the journal say that a step has failed by its timeout.
+def record_timeout(path: Path, report: WatchdogReport) -> bool:
+    """Append to the journal that a step failed by its timeout.
 
     Args:
         path: The journal.
-        told: What of it.
+        report: The step and its timeout.
 
     Returns:
-        True where that is written; False where the journal is another process's affair, or is
-        not what was written.
+        True if the event was written; False if another process writes the journal, or the
+        journal is damaged or sealed, or its last step is another one.
     """
     reading = read_journal(path)
-    event = timeout_event(reading.entries, told)
+    event = timeout_event(reading.entries, report)
     if reading.state != "interrupted" or event is None:
         return False
     os.truncate(path, reading.size)
@@ -71,23 +71,23 @@ def record_timeout(path: Path, told: WatchdogReport) -> bool:
 
 
 def timeout_event(
-    entries: list[Entry], told: WatchdogReport, worker: str = "main"
+    entries: list[Entry], report: WatchdogReport, worker: str = "main"
 ) -> StepFinished | None:
-    """Return that the try which a process began last has failed by its timeout.
+    """Return the event that the last attempt of a process failed by its timeout.
 
     Args:
-        entries: The journal.
-        told: What of it.
-        worker: The process: the id of a worker of xdist, or main.
+        entries: The entries of the journal.
+        report: The step and its timeout.
+        worker: The process that ran the step: the id of an xdist worker, or main.
 
     Returns:
-        The event, as it is told of every step; None where that process has begun another step.
+        The event; None if the last step that the process started is another one.
     """
     try_ = _last_try(entries, worker)
-    if try_ is None or try_.step != told.step:
+    if try_ is None or try_.step != report.step:
         return None
-    place = {"path": told.path, "line": told.line, "column": told.column}
-    return _failed(entries, try_, {"kind": "timeout", "reason": told.reason, "place": place})
+    place = {"path": report.path, "line": report.line, "column": report.column}
+    return _failed(entries, try_, {"kind": "timeout", "reason": report.reason, "place": place})
 
 
 def crash_event(entries: list[Entry], worker: str, reason: str) -> StepFinished | None:
@@ -138,13 +138,12 @@ def _failed(entries: list[Entry], try_: StepStarted, how: dict[str, Any]) -> Ste
 
 
 def _recipe(entries: list[Entry], key: str) -> RecipeStarted | None:
-    """Return what the journal tells of a recipe."""
     events = (one.event for one in entries)
     return next((e for e in events if isinstance(e, RecipeStarted) and e.recipe == key), None)
 
 
 def main() -> None:
-    """Do so for the words that the program was given: the folder of the run, and what is told."""
+    """Record the timeout that the arguments describe: a run folder, then a `WatchdogReport`."""
     folder, *words = sys.argv[1:]
     journal, until = Path(folder, NAME), time.monotonic() + _PATIENCE
     while not record_timeout(journal, WatchdogReport.of(words)) and time.monotonic() < until:

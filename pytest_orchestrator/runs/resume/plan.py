@@ -1,7 +1,7 @@
-"""Resume plan: for each step restore, run again, or ask a person.
+"""Resume plan: for each step the decision to restore it, run it again, or refuse it.
 
-A step that passed is restored, unless it does other work now or something before it runs
-again; how it was called in reports or how long it might take is no other work.
+A step that passed is restored, unless its work has changed or a step before it runs again. Keys
+that do not affect its work, such as `tags`, `timeout` and `locks`, may change.
 """
 
 import re
@@ -17,12 +17,12 @@ _FILE: Final = "file "
 
 
 class CurrentRecipe(NamedTuple):
-    """A recipe as it is now.
+    """Current state of a recipe.
 
     Attributes:
         recipe: The recipe.
-        digests: Of each of its steps by name, as `recipe.analysis.fingerprint` makes them.
-        needs: Keys of the recipes that have to be through before it.
+        digests: Digests of each step by name, as `recipe.analysis.fingerprint` computes them.
+        needs: Keys of the recipes that must have ended before it.
     """
 
     recipe: Recipe
@@ -31,13 +31,13 @@ class CurrentRecipe(NamedTuple):
 
 
 class ResumeDecision(NamedTuple):
-    """What becomes of a step in a run that goes on from another one.
+    """Decision on a step in a run that resumes another one.
 
     Attributes:
-        kind: restored; again where it ran there and runs again; refused where only a person
-            can decide; first where it never ran.
-        why: Why it is not restored, for a person; empty for one that never ran.
-        spreads: What depends on it runs again as well.
+        kind: restored; again, if it ran in the other run and runs again; refused, if a person
+            must decide; first, if it never ran.
+        why: The reason why it is not restored, for messages; empty for a step that never ran.
+        spreads: True if the steps that depend on it run again, too.
     """
 
     kind: Literal["restored", "again", "refused", "first"]
@@ -46,18 +46,18 @@ class ResumeDecision(NamedTuple):
 
 
 class ResumePlan(NamedTuple):
-    """How a run goes on.
+    """Decisions on all steps of a resumed run.
 
     Attributes:
-        run: Id of the run that it goes on from.
-        fates: What becomes of each step, by key of its recipe and by its name.
+        run: Id of the earlier run, which is resumed.
+        fates: The decision on each step, by key of its recipe and by its name.
     """
 
     run: str
     fates: Mapping[str, Mapping[str, ResumeDecision]]
 
     def of(self, recipe: str, step: str) -> ResumeDecision:
-        """Return what becomes of a step."""
+        """Return the decision on a step."""
         return self.fates.get(recipe, {}).get(step, _FIRST)
 
 
@@ -68,12 +68,12 @@ _RESTORED: Final = ResumeDecision("restored", spreads=False)
 def plan(
     record: RunRecord, recipes: Sequence[CurrentRecipe], rerun: Collection[tuple[str, str]] = ()
 ) -> ResumePlan:
-    """Decide of all steps of today's recipes.
+    """Return the decisions on all steps of the current recipes.
 
     Args:
         record: The earlier run.
-        recipes: The recipes, each after those that it needs.
-        rerun: Key of the recipe and name of the steps that are to run whatever they did.
+        recipes: The current recipes, each after those that it needs.
+        rerun: Steps that run again in any case, each as key of its recipe and name.
     """
     fates: dict[str, dict[str, ResumeDecision]] = {}
     written = _Written(record)
@@ -87,7 +87,7 @@ def plan(
 
 
 def is_done(step: StepRecord) -> bool:
-    """Tell whether a step did what it was to do: it passed, or had nothing to do."""
+    """Return True if a step passed, or was skipped because it had nothing to do."""
     ended = step.ended
     if ended is None or was_cut_off(step) or step.state == "failed":
         return False
@@ -95,9 +95,9 @@ def is_done(step: StepRecord) -> bool:
 
 
 def was_cut_off(step: StepRecord) -> bool:
-    """Tell whether a step began and never came to its end."""
-    told = (step.block or {}).get("step", {}) if step.ended else {}
-    return bool(step.is_open or step.cut_off_in or told.get("kind") == "interrupted")
+    """Return True if a step started and did not run to its end."""
+    block = (step.block or {}).get("step", {}) if step.ended else {}
+    return bool(step.is_open or step.cut_off_in or block.get("kind") == "interrupted")
 
 
 def node_of(step: StepRecord) -> str:
@@ -107,14 +107,14 @@ def node_of(step: StepRecord) -> str:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say what a step does that it did not do before; empty where it does the same.
+    """Return the reason why a step would not do the same as before; empty if it would.
 
     Args:
-        before: Its digests then.
-        now: Its digests now.
+        before: Its digests in the earlier run.
+        now: Its current digests.
     """
     if not before:
-        return "nothing tells what it did"
+        return "its earlier work is not recorded"
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if not names:
         return ""
@@ -127,11 +127,11 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 class _Written:
-    """What each step of a run changed in the Context.
+    """Context keys that each step of a run changed.
 
     Attributes:
         keys: The keys, by node id.
-        masked: One of them where something in the change was secret.
+        masked: One key whose change contained a secret, by node id.
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -145,7 +145,7 @@ class _Written:
 
 
 class _Decider:
-    """Decides of the steps of one recipe, in the order in which they run."""
+    """Decisions on the steps of one recipe, made in the order in which the steps run."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class _Decider:
         self._fates: dict[str, ResumeDecision] = {}
 
     def all(self) -> dict[str, ResumeDecision]:
-        """Decide of all of them."""
+        """Return the decisions on all steps, by name."""
         for step in self._recipe.steps:
             self._fates[step.name] = self._of(step)
         for step in self._recipe.final:
@@ -192,7 +192,7 @@ class _Decider:
         return self._of_done(step, old)
 
     def _of_done(self, step: Step, old: StepRecord) -> ResumeDecision:
-        """Decide of a step that did what it was to do."""
+        """Return the decision on a step that passed or was skipped."""
         assert old.ended is not None  # noqa: S101  # it is done
         why = changed(old.ended.digests, self._digests.get(step.name, {}))
         if why:
@@ -220,7 +220,7 @@ class _Decider:
         return ResumeDecision("refused", why)
 
     def _hidden(self, step: Step, old: StepRecord) -> str:
-        """Name the result of a step where it is masked, and an expression reads it."""
+        """Return a phrase for the result of a step if it is masked and an expression reads it."""
         if MASK not in str(old.result):
             return ""
         name = re.escape(step.name)
@@ -232,18 +232,18 @@ class _Decider:
         return self._written.keys.get(self._recipe.node(name), set())
 
     def _upstream(self, step: Step) -> list[str]:
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         left = [*step.needs, *step.after]
         while left:
             name = left.pop()
-            if name not in found and name in self._fates:
-                found[name] = None
+            if name not in names and name in self._fates:
+                names[name] = None
                 other = self._recipe.step(name)
                 left += [*other.needs, *other.after]
-        return list(found)
+        return list(names)
 
     def _began(self, name: str) -> bool:
-        """Tell whether a step ran, or what stands for that: it was skipped, or was restored."""
+        """Return True if a step ran, was skipped or was restored."""
         old = self._old.get(name)
         if old is None:
             return False

@@ -1,10 +1,10 @@
 """Restored Context and results of an earlier run.
 
-What steps that count still have changed in the Context is restored, and what somebody outside
-of all steps has; what the others did is as if it had not been.
+The Context is rebuilt from the changes of the steps that are restored, and from the changes that
+were made outside all steps. The changes of all other steps are left out.
 
-Each key is by itself, so what one change means to a later one of the same key is all that
-has to be looked at: an increment adds what it added then, an item is taken out wherever it is.
+Each key is rebuilt separately: its kept changes are applied again in their order. An increment adds
+the same difference as before, and `pop` removes the same item at whatever index it is now.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,12 +28,12 @@ _ABSENT: Final = object()
 
 
 class Replayed(NamedTuple):
-    """A Context that can be restored.
+    """A rebuilt Context.
 
     Attributes:
-        snapshot: As `Context.restore` takes it.
+        snapshot: The snapshot for `Context.restore`.
         by: Node ids of the steps that made the changes of each key, in their order.
-        lost: Keys that are left out because something in them was secret.
+        lost: Keys that are left out because a change of them contained a secret.
     """
 
     snapshot: dict[str, Any]
@@ -42,12 +42,12 @@ class Replayed(NamedTuple):
 
 
 def replayed(changes: Changes, keep: Callable[[Recorded], bool], scope: str = "") -> Replayed:
-    """Return a Context with those changes alone that are kept.
+    """Rebuild a Context from the changes that are kept.
 
     Args:
-        changes: What happened to it.
-        keep: Tells whether a change is.
-        scope: Key of the recipe whose own Context it is; empty is the one of the session.
+        changes: All changes of the Contexts of the run.
+        keep: Returns True for a change that is kept.
+        scope: Key of the recipe whose own Context it is; empty for the session's.
     """
     values: dict[str, Any] = {}
     history: dict[str, list[dict[str, Any]]] = {}
@@ -58,55 +58,55 @@ def replayed(changes: Changes, keep: Callable[[Recorded], bool], scope: str = ""
         if any(change.masked for change in kept):
             lost.append(key)
             continue
-        done = list(_done(kept))
-        if done:
-            history[key] = [told for told, _ in done]
-            by[key] = tuple(who for _, who in done)
-            if done[-1][0]["op"] != "delete":
+        applied = list(_applied(kept))
+        if applied:
+            history[key] = [fields for fields, _ in applied]
+            by[key] = tuple(node for _, node in applied)
+            if applied[-1][0]["op"] != "delete":
                 values[key] = _value(history[key])
     return Replayed({"version": 1, "values": values, "history": history}, by, tuple(lost))
 
 
-def _done(changes: Iterable[Recorded]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Give each change with what it means after those before it."""
+def _applied(changes: Iterable[Recorded]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the entry of each change in the rebuilt history, with the node id of its step."""
     value: Any = _ABSENT
     for change in changes:
-        told: dict[str, Any] = {"ts": change.ts, "who": change.who, "op": change.op}
-        told |= {"old": None, "new": None}
+        entry: dict[str, Any] = {"ts": change.ts, "who": change.who, "op": change.op}
+        entry |= {"old": None, "new": None}
         if change.op == "append" and (value is _ABSENT or isinstance(value, list)):
             value = [] if value is _ABSENT else value
-            told |= {"new": change.new, "index": len(value)}
+            entry |= {"new": change.new, "index": len(value)}
             value.append(change.new)
         elif change.op == "pop":
-            index = _place(value, change)
+            index = _index_now(value, change)
             if index is None:
                 continue
-            told |= {"old": value.pop(index), "index": index}
+            entry |= {"old": value.pop(index), "index": index}
         elif change.op == "delete":
             if value is _ABSENT:
                 continue
-            told["old"], value = value, _ABSENT
+            entry["old"], value = value, _ABSENT
         else:
             new = _new(value, change)
-            told |= {"op": "set" if change.op == "append" else change.op, "new": _own_list(new)}
-            told["old"], value = None if value is _ABSENT else value, _own_list(new)
-        yield told, change.by
+            entry |= {"op": "set" if change.op == "append" else change.op, "new": _own_list(new)}
+            entry["old"], value = None if value is _ABSENT else value, _own_list(new)
+        yield entry, change.by
 
 
 def _new(value: Any, change: Recorded) -> Any:
-    """Return what a key has after a change that does not look at its items."""
-    if change.op == "append":  # to what was a list only by a change that is left out
+    """Return the value of a key after a change that replaces the whole value."""
+    if change.op == "append":  # the change that made the value a list is left out
         return [change.new]
     if change.op != "increment":
         return change.new
     now = value if type(value) in (int, float) else 0
     then = change.old if type(change.old) in (int, float) else 0
-    # A sum of floats is not the same again by another way.
+    # The recorded sum if possible: adding a difference of floats may round to another one.
     return change.new if now == then else now + (change.new - then)
 
 
-def _place(value: Any, change: Recorded) -> int | None:
-    """Return where the item is now that a change took out then; None where it never was."""
+def _index_now(value: Any, change: Recorded) -> int | None:
+    """Return the present index of the item that a `pop` removed; None if it is missing."""
     if not isinstance(value, list):
         return None
     index = change.index or 0
@@ -116,152 +116,155 @@ def _place(value: Any, change: Recorded) -> int | None:
 
 
 def _own_list(value: Any) -> Any:
-    """Return a list that later changes may change; its items are never changed."""
+    """Return a copy of a list, which later changes may change; other values are never changed."""
     return [*value] if isinstance(value, list) else value
 
 
 def _value(history: list[dict[str, Any]]) -> Any:
-    """Return what the changes of a key end with."""
+    """Return the value of a key after the changes of a history."""
     value: Any = None
-    for told in history:
-        if told["op"] == "append":
+    for entry in history:
+        if entry["op"] == "append":
             value = [] if value is None else value
-            value.append(told["new"])
-        elif told["op"] == "pop":
-            value.pop(told["index"])
+            value.append(entry["new"])
+        elif entry["op"] == "pop":
+            value.pop(entry["index"])
         else:
-            value = _own_list(told["new"])
+            value = _own_list(entry["new"])
     return value
 
 
-_OF_THE_RUN: Final = frozenset({"time", "resources", "where", "logs", "attempts", "artifacts"})
+_NOT_RESTORED: Final = frozenset({"time", "resources", "where", "logs", "attempts", "artifacts"})
 
 
 def restored(
-    record: RunRecord, how: ResumePlan, recipes: Collection[Recipe], scope: str = ""
+    record: RunRecord, plan: ResumePlan, recipes: Collection[Recipe], scope: str = ""
 ) -> Replayed:
-    """Return the Context that a run goes on with.
+    """Return the Context with which a resumed run continues.
 
     Args:
         record: The earlier run.
-        how: What becomes of the steps.
-        recipes: Those of today; what others did stays.
-        scope: Key of the recipe whose own Context it is; empty is the one of the session.
+        plan: The decisions on the steps.
+        recipes: The current recipes; changes of steps of other recipes are kept.
+        scope: Key of the recipe whose own Context it is; empty for the session's.
     """
     steps = {
         node_of(each): each for recipe in record.recipes.values() for each in recipe.steps.values()
     }
-    known = {recipe.key for recipe in recipes}
+    current = {recipe.key for recipe in recipes}
 
     def keep(change: Recorded) -> bool:
         step = steps.get(change.by)
         if step is None:
             return not change.by
-        if step.recipe in known:
-            return how.of(step.recipe, step.name).kind == "restored"
+        if step.recipe in current:
+            return plan.of(step.recipe, step.name).kind == "restored"
         return is_done(step)
 
     return replayed(record.changes, keep, scope)
 
 
 def ran_in(record: RunRecord, step: StepRecord) -> str:
-    """Return the id of the run in which a step ran that is restored from this one."""
+    """Return the id of the run that executed a step: this run, or the one it was restored from."""
     return (step.ended.restored if step.ended else None) or record.id
 
 
 def opening(
-    record: RunRecord, how: ResumePlan, recipes: Collection[Recipe], run: str
+    record: RunRecord, plan: ResumePlan, recipes: Collection[Recipe], run: str
 ) -> Iterator[AnyEvent]:
-    """Give the events by which the journal of a run takes over what it goes on from.
+    """Yield the events with which the journal of a resumed run restores the earlier run.
 
-    Steps of recipes that are not in it are taken over too: a later run may go on from there.
-    The Context of the session comes last: whoever finds it finds all.
+    Steps of recipes that are not part of the resumed run are restored, too: a later run may resume
+    them. The session's Context comes last, so a journal with it is complete.
 
     Args:
         record: The earlier run.
-        how: What becomes of the steps of today's recipes, whose beginnings are written.
-        recipes: These recipes.
-        run: Id of the run that goes on.
+        plan: The decisions on the steps of the current recipes.
+        recipes: The current recipes; the journal has their start already.
+        run: Id of the resumed run.
     """
-    known = {recipe.key for recipe in recipes}
+    current = {recipe.key for recipe in recipes}
     for recipe in record.recipes.values():
-        if recipe.key not in known:
+        if recipe.key not in current:
             steps = tuple(step.about for step in recipe.steps.values())
             yield RecipeStarted(
                 recipe=recipe.key, about=recipe.about, steps=steps, digests=recipe.digests
             )
         for step in recipe.steps.values():
-            fate = how.of(recipe.key, step.name)
-            counts = fate.kind == "restored" if recipe.key in known else is_done(step)
+            fate = plan.of(recipe.key, step.name)
+            counts = fate.kind == "restored" if recipe.key in current else is_done(step)
             if counts and step.ended is not None:
                 yield taken(record, step, run)
             elif was_cut_off(step) or fate.kind == "refused":
                 where = step.cut_off_in or record.id
                 yield StepStarted(recipe=recipe.key, step=step.name, cut_off_in=where)
-    below = restored(record, how, recipes)
+    below = restored(record, plan, recipes)
     for scope in record.changes.scopes:
         if scope:
-            told = _own_part(restored(record, how, recipes, scope), below)
-            yield ContextRestored(snapshot=told.snapshot, run=record.id, scope=scope, by=told.by)
+            own = _own_part(restored(record, plan, recipes, scope), below)
+            yield ContextRestored(snapshot=own.snapshot, run=record.id, scope=scope, by=own.by)
     yield ContextRestored(snapshot=below.snapshot, run=record.id, by=below.by)
 
 
-def _own_part(told: Replayed, below: Replayed) -> Replayed:
-    """Return what a recipe has of its own: else it would not see what becomes of the rest."""
+def _own_part(context: Replayed, below: Replayed) -> Replayed:
+    """Return the keys that a recipe changed itself.
+
+    Other keys must stay in the session's Context, so that the recipe sees later changes of them.
+    """
     history = below.snapshot["history"]
-    own = {key for key, each in told.snapshot["history"].items() if each != history.get(key)}
+    own = {key for key, each in context.snapshot["history"].items() if each != history.get(key)}
     parts = {
-        name: {key: each for key, each in told.snapshot[name].items() if key in own}
+        name: {key: each for key, each in context.snapshot[name].items() if key in own}
         for name in ("values", "history")
     }
-    return told._replace(snapshot=told.snapshot | parts)
+    return context._replace(snapshot=context.snapshot | parts)
 
 
 def taken(record: RunRecord, step: StepRecord, run: str) -> StepFinished:
-    """Return the event by which a run takes over what became of a step.
+    """Return the event with which a resumed run restores the outcome of a step.
 
     Args:
-        record: The run that it is restored from.
-        step: The step there; it has ended.
-        run: Id of the run that takes it over.
+        record: The earlier run, from which the step is restored.
+        step: The step in that run; it has ended.
+        run: Id of the resumed run.
     """
     assert step.ended is not None  # noqa: S101  # said above
     return replace(step.ended, block=block(record, step, run), restored=ran_in(record, step))
 
 
 def block(record: RunRecord, step: StepRecord, run: str) -> dict[str, Any]:
-    """Return the block of a step that is restored, as a later run tells it.
+    """Return the report block of a restored step.
 
-    Times, figures and logs are those of another run, and stay there.
+    Times, figures and logs belong to the earlier run and are left out.
 
     Args:
-        record: The run that it is restored from.
-        step: The step there.
-        run: Id of the later run.
+        record: The earlier run, from which the step is restored.
+        step: The step in that run.
+        run: Id of the resumed run.
     """
     old = step.block or {}
-    told = {name: value for name, value in old.items() if name not in _OF_THE_RUN}
+    restorable = {name: value for name, value in old.items() if name not in _NOT_RESTORED}
     about = {**old.get("run", {}), "id": run, "resumed_from": ran_in(record, step)}
     if seconds := old.get("time", {}).get("seconds"):
         about["seconds"] = seconds
-    return {**told, "run": about, "step": {**old.get("step", {}), "state": "restored"}}
+    return {**restorable, "run": about, "step": {**old.get("step", {}), "state": "restored"}}
 
 
 def seconds_of(step: StepRecord) -> float:
-    """Return how long the body of a step took, in whatever run it ran."""
+    """Return the duration of the step code in seconds, in the run that executed it."""
     block = step.block or {}
     return float(block.get("time", block.get("run", {})).get("seconds", 0.0))
 
 
 class Wanted(NamedTuple):
-    """A step that is to run without what it needs.
+    """A selected step whose needed steps are not selected.
 
     Attributes:
-        recipe: Its recipe, as it is now.
+        recipe: Its current recipe.
         step: The step.
-        needs: The steps that it needs and that do not run, each with its recipe.
-        digests: Of these steps as they are now, by key of their recipe and by name.
-        again: Node ids of steps that run again, so that what they wrote is not restored.
+        needs: The needed steps that do not run, each with its recipe.
+        digests: Their current digests, by key of their recipe and by name.
+        again: Node ids of steps that run again, so that their changes are not restored.
     """
 
     recipe: Recipe
@@ -272,12 +275,12 @@ class Wanted(NamedTuple):
 
 
 class ContextBefore(NamedTuple):
-    """What there was before a step.
+    """State of a run just before a step.
 
     Attributes:
         record: The run.
-        contexts: The Context of the session, and the recipe's own where it has one.
-        steps: What became of the steps that it needs, by key of their recipe and by name.
+        contexts: The Contexts by scope: the session's, and the recipe's own if it has one.
+        steps: The records of the needed steps, by key of their recipe and by name.
     """
 
     record: RunRecord
@@ -286,8 +289,8 @@ class ContextBefore(NamedTuple):
 
 
 def had(record: RunRecord, wanted: Wanted) -> bool:
-    """Tell whether a step ran in a run, after all that it needs."""
-    old = _found(record, wanted.recipe, wanted.step)
+    """Return True if a step ran in a run and all its needed steps had passed there."""
+    old = _record_of(record, wanted.recipe, wanted.step)
     return (
         old is not None
         and old.started is not None
@@ -296,10 +299,10 @@ def had(record: RunRecord, wanted: Wanted) -> bool:
 
 
 def context_before(record: RunRecord, wanted: Wanted) -> ContextBefore | str:
-    """Return what there was before a step, or why that is no good any more.
+    """Return the state before a step, or the reason why it cannot be used.
 
     Args:
-        record: A run that had the step.
+        record: A run for which `had` returns True.
         wanted: The step.
     """
     steps = _steps(record, wanted)
@@ -314,38 +317,38 @@ def context_before(record: RunRecord, wanted: Wanted) -> ContextBefore | str:
 
 
 def _steps(record: RunRecord, wanted: Wanted) -> dict[tuple[str, str], StepRecord]:
-    """Return what a step needs, as far as that had passed."""
-    found: dict[tuple[str, str], StepRecord] = {}
+    """Return the records of the needed steps that had passed."""
+    passed: dict[tuple[str, str], StepRecord] = {}
     for recipe, step in wanted.needs:
-        old = _found(record, recipe, step)
+        old = _record_of(record, recipe, step)
         if old is not None and old.ended is not None and (is_done(old) or old.ended.meets):
-            found[recipe.key, step.name] = old
-    return found
+            passed[recipe.key, step.name] = old
+    return passed
 
 
 def _contexts(
     record: RunRecord, wanted: Wanted, steps: Mapping[tuple[str, str], StepRecord]
 ) -> ContextBefore | str:
-    own = _found(record, wanted.recipe, wanted.step)
+    own = _record_of(record, wanted.recipe, wanted.step)
     line = own.lines[0] if own else 0
     nodes = {node_of(step): step.name for step in steps.values()}
     contexts: dict[str, Replayed] = {}
     for scope in ("", wanted.recipe.key):
         if scope in record.changes.scopes:
-            told = replayed(
+            context = replayed(
                 record.changes,
                 lambda change: change.n < line and change.by not in wanted.again,
                 scope,
             )
-            for key in told.lost:
+            for key in context.lost:
                 for change in record.changes.history(key, scope):
                     if change.masked and change.by in nodes and change.n < line:
                         name = nodes[change.by]
                         return f"what '{name}' wrote to '{key}' is secret, and in no journal"
-            contexts[scope] = told
+            contexts[scope] = context
     return ContextBefore(record, contexts, steps)
 
 
-def _found(record: RunRecord, recipe: Recipe, step: Step) -> StepRecord | None:
+def _record_of(record: RunRecord, recipe: Recipe, step: Step) -> StepRecord | None:
     old = record.recipes.get(recipe.key)
     return None if old is None else old.steps.get(step.name)

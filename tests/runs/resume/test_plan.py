@@ -1,4 +1,4 @@
-"""What passed counts still, unless something that it depends on does not."""
+"""Resume plan: which steps are restored, run again or are refused, and why."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def fates(
     past: WrittenRun, steps: dict[str, dict[str, Any]], rerun: tuple[str, ...] = (), **now: Any
 ) -> dict[str, str]:
     one = recipe(steps, now.pop("final", ()))
-    found = plan(load_record(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun])
+    decisions = plan(
+        load_record(past.killed()), [today(one, **now)], [(KEY, name) for name in rerun]
+    )
     return {
         name: f"{fate.kind}: {fate.why}" if fate.why else fate.kind
-        for name, fate in found.fates[KEY].items()
+        for name, fate in decisions.fates[KEY].items()
     }
 
 
@@ -32,7 +34,7 @@ def passed(past: WrittenRun, *names: str) -> None:
         past.step(name, digests=SAME)
 
 
-def test_passed_steps_are_restored_and_the_rest_goes_on(past: WrittenRun) -> None:
+def test_passed_steps_are_restored_and_the_others_run(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "d")
     passed(past, "a")
     past.add(StepStarted(recipe=KEY, step="b"))
@@ -46,7 +48,7 @@ def test_passed_steps_are_restored_and_the_rest_goes_on(past: WrittenRun) -> Non
 
 
 @pytest.mark.parametrize("how", ["killed", "cut off", "left before"])
-def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: WrittenRun) -> None:
+def test_an_interrupted_step_that_is_not_idempotent_is_refused(how: str, past: WrittenRun) -> None:
     past.recipe("a", "b")
     if how == "left before":
         past.add(StepStarted(recipe=KEY, step="a", cut_off_in="older"))
@@ -56,14 +58,14 @@ def test_an_interrupted_step_that_may_not_run_twice_is_refused(how: str, past: W
         block = {"step": {"state": "failed", "kind": "interrupted"}}
         end = StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block=block)
         past.add(end)
-    if how == "left before":  # the error of a run that asked what is to be done
+    if how == "left before":  # the resumed run refused the step, which is an error
         past.add(StepFinished(recipe=KEY, step="a", outcome="failed", meets=False, block={}))
 
     why = "it was interrupted, and nothing says that it may run twice"
     assert fates(past, {"a": {}, "b": {}}) == {"a": f"refused: {why}", "b": "first"}
 
 
-def test_a_person_can_decide_that_a_step_runs_again(past: WrittenRun) -> None:
+def test_a_step_that_the_user_selects_for_rerun_runs_again(past: WrittenRun) -> None:
     past.recipe("a", "b", "c")
     passed(past, "a", "b")
     past.add(StepStarted(recipe=KEY, step="c"))
@@ -94,7 +96,7 @@ def test_a_step_that_skipped_itself_is_restored(past: WrittenRun) -> None:
     assert fates(past, {"a": {}, "b": {}}) == {"a": "restored", "b": "restored"}
 
 
-def test_what_depends_on_a_changed_step_runs_again(past: WrittenRun) -> None:
+def test_steps_that_depend_on_a_changed_step_run_again(past: WrittenRun) -> None:
     past.recipe("a", "b", "c", "d", "e")
     passed(past, "a", "b", "c", "d", "e")
     steps: dict[str, dict[str, Any]] = {
@@ -114,7 +116,9 @@ def test_what_depends_on_a_changed_step_runs_again(past: WrittenRun) -> None:
     }
 
 
-def test_services_and_finally_run_again_and_what_used_them_does_not(past: WrittenRun) -> None:
+def test_services_and_finally_steps_run_again_and_users_of_a_service_do_not(
+    past: WrittenRun,
+) -> None:
     past.recipe("serve", "use", "off")
     passed(past, "serve", "use", "off")
 
@@ -125,7 +129,7 @@ def test_services_and_finally_run_again_and_what_used_them_does_not(past: Writte
     }
 
 
-def test_what_a_service_writes_again_is_not_restored_under_it(past: WrittenRun) -> None:
+def test_a_step_that_changes_a_key_of_a_service_runs_again(past: WrittenRun) -> None:
     past.recipe("serve", "use", "more")
     past.change("port", 1, by="serve")
     past.change("port", 2, by="more")
@@ -139,7 +143,9 @@ def test_what_a_service_writes_again_is_not_restored_under_it(past: WrittenRun) 
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: WrittenRun) -> None:
+def test_a_step_that_wrote_a_secret_runs_again_or_is_refused(
+    idempotent: bool, past: WrittenRun
+) -> None:
     past.recipe("login", "use")
     node = f"{KEY}::login"
     past.add(ContextChanged(key="token", op="set", who="x", new="***", by=node, masked=True))
@@ -156,7 +162,7 @@ def test_what_is_secret_is_written_again_or_refused(idempotent: bool, past: Writ
         }
 
 
-def test_a_masked_result_is_no_result_for_who_reads_it(past: WrittenRun) -> None:
+def test_a_step_with_a_masked_result_that_another_step_reads_is_refused(past: WrittenRun) -> None:
     past.recipe("login", "use")
     past.step("login", digests=SAME, result={"token": "***"})
     passed(past, "use")
@@ -171,7 +177,7 @@ def test_a_masked_result_is_no_result_for_who_reads_it(past: WrittenRun) -> None
     )
 
 
-def test_recipes_that_need_one_that_goes_on_run_again(past: WrittenRun) -> None:
+def test_recipes_that_need_a_recipe_that_runs_again_run_again(past: WrittenRun) -> None:
     for key in ("recipes/power.yaml", KEY):
         past.recipe("a", key=key)
         past.step("a", key=key, digests=SAME)
@@ -185,7 +191,7 @@ def test_recipes_that_need_one_that_goes_on_run_again(past: WrittenRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "reason"),
     [
         ({}, ""),
         ({"step": "2"}, "the recipe says something else of it"),
@@ -193,8 +199,8 @@ def test_recipes_that_need_one_that_goes_on_run_again(past: WrittenRun) -> None:
         ({"vars.gain": "2"}, "vars.gain has another value"),
     ],
 )
-def test_what_changed_is_told(now: dict[str, str], told: str) -> None:
+def test_the_first_change_of_a_step_is_the_reason(now: dict[str, str], reason: str) -> None:
     before = {"step": "1", "file a.py": "1", "vars.gain": "1"}
 
-    assert changed(before, before | now) == told
-    assert changed({}, before) == "nothing tells what it did"
+    assert changed(before, before | now) == reason
+    assert changed({}, before) == "its earlier work is not recorded"
