@@ -1,4 +1,4 @@
-"""A Context in a file: what was confirmed is there again, and damage is told."""
+"""Durable Context: confirmed changes survive, and damage is an error."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.jsonl"
 
 
-def test_a_file_that_was_cut_anywhere_gives_a_beginning_of_what_was_written(path: Path) -> None:
+def test_a_file_that_was_cut_anywhere_keeps_all_complete_changes(path: Path) -> None:
     written(path)
     whole = path.read_bytes()
     for cut in (0, 1, 6, 7, *range(90, len(whole), 7)):
@@ -39,7 +39,7 @@ def test_a_file_that_was_cut_anywhere_gives_a_beginning_of_what_was_written(path
         again.journal.close()
 
 
-def test_a_line_that_was_changed_is_told_and_nothing_is_touched(path: Path) -> None:
+def test_a_changed_line_is_an_error_and_the_file_is_left_unchanged(path: Path) -> None:
     written(path)
     lines = path.read_text().splitlines(keepends=True)
     lines[2] = lines[2].replace('"x"', '"z"')
@@ -55,7 +55,7 @@ def test_a_line_that_was_changed_is_told_and_nothing_is_touched(path: Path) -> N
     assert path.read_text() == damaged
 
 
-def test_the_journal_of_a_run_is_not_gone_on_with(path: Path) -> None:
+def test_the_journal_of_a_run_is_refused(path: Path) -> None:
     journal = Journal(path)
     journal.append(RunStarted(schema_version="1.0", run="20261125-1"))
     journal.close()

@@ -1,4 +1,4 @@
-"""A run as plain data."""
+"""A recorded run as plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def folder(runs: Runs) -> Path:
-    """A run of two steps, of which the second failed."""
+    """A run of two steps, the second of which failed."""
     built = runs.new().begin("flash", "measure", "not_selected")
     built.step("flash", seconds=1.5, where={"worker": "bench-3", "host": "lab-a"})
     built.start("measure")
@@ -34,7 +34,7 @@ def folder(runs: Runs) -> Path:
     return built.seal(1)
 
 
-def test_a_run_is_lists_of_rows(folder: Path) -> None:
+def test_a_run_is_loaded_as_lists_of_rows(folder: Path) -> None:
     run = load_run(folder)
 
     assert repr(run) == f"<LoadedRun {folder.name}: failed, 2 steps>"
@@ -59,7 +59,7 @@ def test_a_run_is_lists_of_rows(folder: Path) -> None:
     assert [row["outcome"] for row in run.tests] == ["passed", "failed"]
 
 
-def test_samples_are_read_where_they_are(runs: Runs) -> None:
+def test_samples_are_read_up_to_a_torn_line(runs: Runs) -> None:
     built = runs.new().begin("a")
     built.write("resources/psu/a.1.jsonl", '{"seconds": 0.1, "rss": 5}\n{"seconds": 0.2, "r')
     built.start("a")
@@ -69,7 +69,7 @@ def test_samples_are_read_where_they_are(runs: Runs) -> None:
     assert run.samples == [{"recipe": RECIPE, "step": "a", "seconds": 0.1, "rss": 5}]
 
 
-def test_rows_are_what_a_table_takes(folder: Path) -> None:
+def test_rows_can_be_written_as_csv(folder: Path) -> None:
     rows = load_run(folder).steps
     out = io.StringIO()
     writer = csv.DictWriter(out, sorted({name for row in rows for name in row}))
@@ -79,7 +79,7 @@ def test_rows_are_what_a_table_takes(folder: Path) -> None:
     assert len(out.getvalue().splitlines()) == 3
 
 
-def test_the_nearest_runs_are_found(
+def test_runs_are_found_in_the_nearest_folder_above(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deep = tmp_path / "notebooks"

@@ -1,4 +1,4 @@
-"""What a journal tells of the Context is what the Context was."""
+"""Run record: values and histories of Contexts are those that the Contexts had."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ DO: dict[str, Callable[[Context, str, int], Any]] = {
 CALLS = st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(DO)), KEYS, st.integers(-2, 2)))
 
 
-class Kept:
-    """A Context and a recipe's own on top of it, recorded."""
+class RecordedContexts:
+    """The session's Context and a recipe's own one on top of it, with their recorded changes."""
 
     def __init__(self) -> None:
         self.changes, self.count = Changes(), 0
@@ -54,40 +54,40 @@ class Kept:
 @ANY_MACHINE
 @given(CALLS)
 def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
-    kept = Kept()
-    kept.do(calls)
+    recorded = RecordedContexts()
+    recorded.do(calls)
 
-    assert kept.changes.values() == kept.below.to_dict()
-    assert kept.changes.values("recipes/x.yaml") == kept.own.to_dict()
+    assert recorded.changes.values() == recorded.below.to_dict()
+    assert recorded.changes.values("recipes/x.yaml") == recorded.own.to_dict()
 
 
 @ANY_MACHINE
 @given(CALLS, CALLS)
-def test_values_of_a_moment_are_those_that_were(
+def test_values_before_a_line_are_those_of_the_context_at_that_time(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
 ) -> None:
-    kept = Kept()
-    kept.do(calls)
-    below, own, count = kept.below.to_dict(), kept.own.to_dict(), kept.count
-    kept.do(later)
+    recorded = RecordedContexts()
+    recorded.do(calls)
+    below, own, count = recorded.below.to_dict(), recorded.own.to_dict(), recorded.count
+    recorded.do(later)
 
-    assert kept.changes.values(before=count + 1) == below
-    assert kept.changes.values("recipes/x.yaml", count + 1) == own
+    assert recorded.changes.values(before=count + 1) == below
+    assert recorded.changes.values("recipes/x.yaml", count + 1) == own
 
 
 @ANY_MACHINE
 @given(CALLS)
 def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
-    kept = Kept()
-    kept.do(calls)
-    for scope, context in (("", kept.below), ("recipes/x.yaml", kept.own)):
+    recorded = RecordedContexts()
+    recorded.do(calls)
+    for scope, context in (("", recorded.below), ("recipes/x.yaml", recorded.own)):
         for key in ("a", "b", "c.d"):
-            told = [
+            history = [
                 (one.ts, one.who, one.op, one.old, one.new)
-                for one in kept.changes.history(key, scope)
+                for one in recorded.changes.history(key, scope)
             ]
             wanted = [tuple(one.values())[:5] for one in context.get_history(key)]
-            assert told == wanted
+            assert history == wanted
 
 
 @ANY_MACHINE
@@ -95,12 +95,12 @@ def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]
 def test_the_latest_change_is_the_last_of_the_history(
     calls: list[tuple[bool, str, str, int]],
 ) -> None:
-    kept = Kept()
-    kept.do(calls)
+    recorded = RecordedContexts()
+    recorded.do(calls)
     for scope in ("", "recipes/x.yaml"):
         for key in ("a", "b", "c.d"):
-            last = next(reversed(kept.changes.history(key, scope)), None)
-            latest = kept.changes.latest(key, scope)
+            last = next(reversed(recorded.changes.history(key, scope)), None)
+            latest = recorded.changes.latest(key, scope)
             assert (latest and (latest.n, latest.who, latest.op, latest.index)) == (
                 last and (last.n, last.who, last.op, last.index if last.op == "pop" else None)
             )
@@ -110,27 +110,27 @@ def test_the_latest_change_is_the_last_of_the_history(
 
 @ANY_MACHINE
 @given(CALLS, CALLS)
-def test_what_was_restored_goes_on(
+def test_changes_after_a_restored_context_are_recorded(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
 ) -> None:
-    before = Kept()
+    before = RecordedContexts()
     before.do([(False, name, key, value) for _, name, key, value in calls])
-    kept = Kept()
-    kept.below = Context()
-    kept.below.restore(before.below.snapshot())
-    kept.below.observed(kept.record)
+    recorded = RecordedContexts()
+    recorded.below = Context()
+    recorded.below.restore(before.below.snapshot())
+    recorded.below.observed(recorded.record)
     event = ContextRestored(snapshot=before.below.snapshot(), run="old")
-    kept.changes.fold(Entry(1, "2026-11-25T10:15:02.000000Z", event))
-    kept.count = 1
-    kept.do([(False, name, key, value) for _, name, key, value in later])
+    recorded.changes.fold(Entry(1, "2026-11-25T10:15:02.000000Z", event))
+    recorded.count = 1
+    recorded.do([(False, name, key, value) for _, name, key, value in later])
 
-    assert kept.changes.values() == kept.below.to_dict()
+    assert recorded.changes.values() == recorded.below.to_dict()
 
 
-def test_ten_thousand_readings_are_told_in_no_time() -> None:
-    kept = Kept()
+def test_a_history_of_ten_thousand_appends_is_replayed() -> None:
+    recorded = RecordedContexts()
     for number in range(10_000):
-        kept.below.append("sensor.readings", number)
+        recorded.below.append("sensor.readings", number)
 
-    assert kept.changes.values() == {"sensor.readings": list(range(10_000))}
-    assert kept.changes.history("sensor.readings")[-1].index == 9_999
+    assert recorded.changes.values() == {"sensor.readings": list(range(10_000))}
+    assert recorded.changes.history("sensor.readings")[-1].index == 9_999

@@ -1,4 +1,4 @@
-"""A journal says of a step for which pytest had to be ended that its time was over."""
+"""Journal entry of a step for whose timeout pytest was killed."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def journal(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_step_has_failed_as_any_whose_time_is_over(journal: Path) -> None:
+def test_the_step_is_recorded_as_failed_by_its_timeout(journal: Path) -> None:
     assert watchdog_entry.record_timeout(journal, HOLD)
 
     reading = read_journal(journal)
@@ -43,7 +43,7 @@ def test_the_step_has_failed_as_any_whose_time_is_over(journal: Path) -> None:
     }
 
 
-def test_of_several_processes_it_is_that_one_whose_step_began_last(journal: Path) -> None:
+def test_the_timeout_is_recorded_for_the_last_step_of_its_process_only(journal: Path) -> None:
     entries = read_journal(journal).entries
 
     assert watchdog_entry.timeout_event(entries, HOLD) is not None
@@ -67,7 +67,7 @@ def test_a_step_that_its_process_has_not_ended_has_failed_by_its_end(journal: Pa
     assert watchdog_entry.crash_event(read_journal(journal).entries, "main", "it has died") is None
 
 
-def test_half_a_line_is_taken_away_before(journal: Path) -> None:
+def test_a_torn_line_is_removed_before_the_timeout_is_recorded(journal: Path) -> None:
     with journal.open("ab") as file:
         file.write(b'{"n":4,"ts')
 
@@ -75,7 +75,7 @@ def test_half_a_line_is_taken_away_before(journal: Path) -> None:
     assert (read_journal(journal).damage, len(read_journal(journal).entries)) == (None, 4)
 
 
-def test_nothing_is_said_of_another_step_or_for_another_process(journal: Path) -> None:
+def test_a_timeout_of_another_step_or_of_a_running_process_is_not_recorded(journal: Path) -> None:
     before = journal.read_bytes()
     assert not watchdog_entry.record_timeout(journal, HOLD._replace(step="other"))
 

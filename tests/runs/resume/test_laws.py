@@ -1,4 +1,4 @@
-"""Whenever runs are killed: the one that comes to its end ends in the Context of one run."""
+"""Resume after kills: the resumed run ends with the Context of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ CALLS = st.lists(
 
 
 class Killed(Exception):
-    """The process is gone."""
+    """The simulated process was killed."""
 
 
 class Step(NamedTuple):
-    """What a step of a simulated recipe is."""
+    """A step of a simulated recipe."""
 
     keys: dict[str, Any]
     calls: list[tuple[str, str, int]]
@@ -48,7 +48,7 @@ class Step(NamedTuple):
 
 @st.composite
 def recipes(draw: st.DrawFn) -> dict[str, Step]:
-    """Steps that do not wait for each other have no key in common: else nobody knew the end."""
+    """Draw steps; those that may run in any order share no key, so the final Context is defined."""
     steps: dict[str, Step] = {}
     is_chain = draw(st.booleans())
     for name in NAMES[: draw(st.integers(1, len(NAMES)))]:
@@ -62,7 +62,7 @@ def recipes(draw: st.DrawFn) -> dict[str, Step]:
 
 
 class Session:
-    """A run that is simulated, in the order and by the events of a real one."""
+    """Simulated run, with the order of steps and the events of a real one."""
 
     def __init__(self, steps: dict[str, Step], number: int, lives: int | None) -> None:
         self.record = RunRecord()
@@ -79,19 +79,19 @@ class Session:
         self.record.fold(Entry(self._lines, stamp(moment), what))
 
     def go(self, old: RunRecord | None, rerun: list[tuple[str, str]]) -> list[str]:
-        """Run all there is to run; return what was refused."""
-        how = ResumePlan("", {}) if old is None else plan(old, [today(self._recipe)], rerun)
+        """Run all steps; return the names of those that were refused."""
+        decisions = ResumePlan("", {}) if old is None else plan(old, [today(self._recipe)], rerun)
         resumed = old.id if old else None
         self._write(RunStarted(schema_version="1.0", run=self._run, resumed_from=resumed))
         about = tuple({"name": name} for name in self._steps)
         self._write(RecipeStarted(recipe=KEY, about={}, steps=about))
         if old is not None:
-            self._restore(old, how, [self._recipe])
+            self._restore(old, decisions, [self._recipe])
         self.context.observed(self._write)
         met: set[str] = set()
         refused = []
         for step in self._recipe.steps:
-            fate = how.of(KEY, step.name)
+            fate = decisions.of(KEY, step.name)
             if not met.issuperset(step.needs):
                 end = StepFinished(
                     recipe=KEY, step=step.name, outcome="blocked", meets=False, block={}
@@ -109,9 +109,9 @@ class Session:
                 met.add(step.name)
         return refused
 
-    def _restore(self, old: RunRecord, how: ResumePlan, known: list[Recipe]) -> None:
-        self.context.restore(restored(old, how, known).snapshot)
-        for each in opening(old, how, known, self._run):
+    def _restore(self, old: RunRecord, decisions: ResumePlan, current: list[Recipe]) -> None:
+        self.context.restore(restored(old, decisions, current).snapshot)
+        for each in opening(old, decisions, current, self._run):
             self._write(each)
 
     def _perform(self, name: str) -> None:
@@ -132,20 +132,22 @@ class Session:
 
 @ANY_MACHINE
 @given(recipes(), st.lists(st.integers(0, 30), max_size=6))
-def test_kills_change_nothing_in_the_end(steps: dict[str, Step], kills: list[int]) -> None:
+def test_killed_and_resumed_runs_end_with_the_context_of_one_run(
+    steps: dict[str, Step], kills: list[int]
+) -> None:
     whole = Session(steps, 0, None)
     whole.go(None, [])
     ran: list[str] = []
-    asked: list[tuple[str, str]] = []
+    rerun: list[tuple[str, str]] = []
     old: RunRecord | None = None
     session = whole
     for number, lives in enumerate([*kills, None, None], 1):
         session = Session(steps, number, lives)
         try:
-            refused = session.go(old, asked)
-            asked = [(KEY, name) for name in refused]
+            refused = session.go(old, rerun)
+            rerun = [(KEY, name) for name in refused]
         except Killed:
-            asked = []
+            rerun = []
         ran += session.ran
         session.record.end("interrupted")
         if session.record.is_whole:
@@ -163,7 +165,7 @@ def test_kills_change_nothing_in_the_end(steps: dict[str, Step], kills: list[int
 
 @ANY_MACHINE
 @given(recipes(), st.lists(st.integers(0, 30), max_size=6))
-def test_a_step_that_may_not_run_twice_does_not_unless_asked(
+def test_a_step_that_is_not_idempotent_runs_once_without_a_rerun(
     steps: dict[str, Step], kills: list[int]
 ) -> None:
     ran: list[str] = []

@@ -1,4 +1,4 @@
-"""Changes that are left out are as if they had not been."""
+"""Rebuilt Context: the kept changes of each key, without those that are left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_orchestrator.core.events import ContextChanged
 from pytest_orchestrator.runs.lookup import load_record
 from pytest_orchestrator.runs.resume.restore import replayed
 from tests.runs.recipes import ANY_MACHINE
-from tests.runs.test_record import CALLS, DO, Kept
+from tests.runs.test_record import CALLS, DO, RecordedContexts
 
 if TYPE_CHECKING:
     from tests.runs.conftest import WrittenRun
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 @ANY_MACHINE
 @given(CALLS)
-def test_a_context_is_restored_with_all_that_happened_to_it(calls: Any) -> None:
-    kept = Kept()
-    kept.do(calls)
-    told, fresh = replayed(kept.changes, lambda _: True), Context()
-    fresh.restore(told.snapshot)
+def test_a_context_is_restored_with_its_whole_history(calls: Any) -> None:
+    recorded = RecordedContexts()
+    recorded.do(calls)
+    rebuilt, fresh = replayed(recorded.changes, lambda _: True), Context()
+    fresh.restore(rebuilt.snapshot)
 
-    assert fresh.to_dict() == kept.below.to_dict()
+    assert fresh.to_dict() == recorded.below.to_dict()
     for key in ("a", "b", "c.d"):
-        assert fresh.get_history(key) == kept.below.get_history(key)
-    own = kept.below.layer()
-    own.restore(replayed(kept.changes, lambda _: True, "recipes/x.yaml").snapshot)
-    assert own.to_dict() == kept.own.to_dict()
+        assert fresh.get_history(key) == recorded.below.get_history(key)
+    own = recorded.below.layer()
+    own.restore(replayed(recorded.changes, lambda _: True, "recipes/x.yaml").snapshot)
+    assert own.to_dict() == recorded.own.to_dict()
 
 
 KINDS = st.sampled_from(["append", "increment"])
@@ -40,41 +40,41 @@ KINDS = st.sampled_from(["append", "increment"])
 
 @ANY_MACHINE
 @given(st.lists(st.tuples(st.booleans(), KINDS, st.integers(-9, 9))))
-def test_what_others_add_does_not_depend_on_what_is_left_out(
+def test_kept_additions_do_not_depend_on_left_out_ones(
     calls: list[tuple[bool, str, int]],
 ) -> None:
-    kept, alone = Kept(), Context()
-    out, stays = kept.below.bound("x", by="out"), kept.below.bound("x", by="stays")
+    recorded, alone = RecordedContexts(), Context()
+    out, kept = recorded.below.bound("x", by="out"), recorded.below.bound("x", by="kept")
     for is_out, name, value in calls:
-        DO[name](out if is_out else stays, name, value)
+        DO[name](out if is_out else kept, name, value)
         if not is_out:
             DO[name](alone, name, value)
-    told = replayed(kept.changes, lambda change: change.by != "out")
+    rebuilt = replayed(recorded.changes, lambda change: change.by != "out")
 
-    assert told.snapshot["values"] == alone.to_dict()
-    assert {who for each in told.by.values() for who in each} <= {"stays"}
+    assert rebuilt.snapshot["values"] == alone.to_dict()
+    assert {who for each in rebuilt.by.values() for who in each} <= {"kept"}
 
 
 @ANY_MACHINE
 @given(CALLS)
-def test_whatever_is_left_out_the_rest_is_a_whole_context(calls: Any) -> None:
-    kept = Kept()
-    handles = [kept.below.bound("x", by="out"), kept.below.bound("x", by="stays")]
+def test_a_context_without_any_left_out_changes_is_consistent(calls: Any) -> None:
+    recorded = RecordedContexts()
+    handles = [recorded.below.bound("x", by="out"), recorded.below.bound("x", by="kept")]
     for is_out, name, key, value in calls:
         try:
             DO[name](handles[is_out], key, value)
         except OrchestratorError:
             continue
-    told = replayed(kept.changes, lambda change: change.by == "stays")
+    rebuilt = replayed(recorded.changes, lambda change: change.by == "kept")
 
     fresh = Context()
-    fresh.restore(told.snapshot)  # it proves that the history leads to the values
-    assert fresh.to_dict() == told.snapshot["values"]
+    fresh.restore(rebuilt.snapshot)  # `restore` checks that the history leads to the values
+    assert fresh.to_dict() == rebuilt.snapshot["values"]
 
 
-def test_what_was_secret_is_left_out_and_told(past: WrittenRun) -> None:
+def test_a_key_with_a_secret_is_left_out_and_listed(past: WrittenRun) -> None:
     past.add(ContextChanged(key="token", op="set", who="x", new="***", masked=True))
     past.change("volts", 12)
-    told = replayed(load_record(past.seal()).changes, lambda _: True)
+    rebuilt = replayed(load_record(past.seal()).changes, lambda _: True)
 
-    assert (told.snapshot["values"], told.lost) == ({"volts": 12}, ("token",))
+    assert (rebuilt.snapshot["values"], rebuilt.lost) == ({"volts": 12}, ("token",))
