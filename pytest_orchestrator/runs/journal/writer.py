@@ -151,10 +151,10 @@ class Journal:
         if own.st_size != written:
             return f"has {own.st_size:,} bytes, and {written:,} were written"
         try:
-            there = self.path.stat()
+            now = self.path.stat()
         except OSError as error:
             return f"was taken away ({_reason(error)})"
-        same = (there.st_ino, there.st_dev) == (own.st_ino, own.st_dev)
+        same = (now.st_ino, now.st_dev) == (own.st_ino, own.st_dev)
         return "" if same else "was replaced by another file"
 
     def _truncate(self) -> None:
