@@ -264,8 +264,8 @@ def test_until_and_abort_if_see_the_outputs_of_the_attempt(
 def test_an_abort_condition_without_a_value_fails_the_step_at_its_place(
     bench: Bench, abort_if: str, problem: str
 ) -> None:
-    tries = attempts(bench, "exit 3", {"attempts": 3, "abort_if": abort_if})
-    result = tries.run()
+    loop = loop_of(bench, "exit 3", {"attempts": 3, "abort_if": abort_if})
+    result = loop.run()
     assert result is not None
     assert (result.outcome, result.attempt, result.meets) == ("failed", 1, False)
     failure = result.failure
@@ -280,13 +280,13 @@ def test_an_abort_condition_without_a_value_fails_the_step_at_its_place(
 
 
 def test_an_abort_condition_without_a_value_is_named_beside_criteria(bench: Bench) -> None:
-    tries = attempts(
+    loop = loop_of(
         bench,
         "true",
         {"attempts": 3, "abort_if": "ctx.nokey"},
         success={"files_exist": ["none", "neither"]},
     )
-    result = tries.run()
+    result = loop.run()
     assert result is not None
     recipe = load(bench.root / "recipes" / "x.yaml", root=bench.root)
     text = failure_text.text(recipe, recipe.steps[0], result, bench.root, bench.root)
@@ -298,7 +298,7 @@ def test_an_abort_condition_without_a_value_is_named_beside_criteria(bench: Benc
 
 
 def test_an_abort_condition_is_not_evaluated_after_the_last_attempt(bench: Bench) -> None:
-    result = attempts(bench, "exit 3", {"attempts": 1, "abort_if": "ctx.nokey"}).run()
+    result = loop_of(bench, "exit 3", {"attempts": 1, "abort_if": "ctx.nokey"}).run()
     assert result is not None
     assert result.failure is not None
     assert (result.failure.kind, result.failure.detail) == ("exit_code", ())
