@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_orchestrator.cli.arguments import UsageError
 from pytest_orchestrator.core import files
 from pytest_orchestrator.plugin.collection.file_matching import claimed
-from pytest_orchestrator.plugin.options.quantities import SIZES, quantity
+from pytest_orchestrator.plugin.options.values import SIZES, quantity, toml_settings
 
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Extensions, Recipe, RecipeError
@@ -152,20 +152,11 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
     """Return the settings of pytest in a file; None if it contains none."""
     try:
         text = files.text(path)
-        return _of_toml(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
+        return (
+            toml_settings(text, path.name) if path.suffix == ".toml" else _of_ini(text, path.name)
+        )
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
-
-
-def _of_toml(text: str, name: str) -> Mapping[str, Any] | None:
-    import tomllib
-
-    document = tomllib.loads(text)
-    if name != "pyproject.toml":
-        settings: Mapping[str, Any] = document.get("pytest", {})
-        return settings
-    table: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
-    return table.get("ini_options", table) if table is not None else None
 
 
 def _of_ini(text: str, name: str) -> Mapping[str, Any] | None:

@@ -26,6 +26,7 @@ from pytest_orchestrator.plugin.options.settings import (
     timeout,
     timeout_factor,
 )
+from pytest_orchestrator.plugin.options.values import list_of
 from pytest_orchestrator.plugin.reporting import github
 from pytest_orchestrator.plugin.results import blocks
 from pytest_orchestrator.plugin.session_state import FACTORIES, SessionState
@@ -285,8 +286,9 @@ def check_settings(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: A setting is wrong.
     """
-    config.getini("recipe_files")
-    config.getini("recipe_secret_names")
+    settings.check_booleans(config)
+    for key in ("recipe_files", "recipe_secret_names"):
+        list_of(config, key)
     if config.hook.pytest_recipe_step_types.get_hookimpls() or (
         config.hook.pytest_recipe_criteria.get_hookimpls()
     ):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_orchestrator.plugin.options.values import text_of
+
 if TYPE_CHECKING:
     from pytest_orchestrator.execution.scheduling.cluster import Scheduler
 
@@ -105,7 +107,7 @@ def _scheduler(config: pytest.Config) -> "Scheduler | None":
     given = config.getoption("recipe_dask")
     name = _DASK if given is not None else f"ini key {_DASK_INI}"
     base = config.invocation_params.dir if given is not None else config.rootpath
-    text = str(config.getini(_DASK_INI) if given is None else given).strip()
+    text = text_of(config, _DASK_INI) if given is None else str(given).strip()
     if not text and given is None:
         raise pytest.UsageError(
             f"{_of_runner(config)} does not say where Dask is: add {_DASK}=tcp://HOST:8786, "
@@ -126,7 +128,7 @@ def _is_dask(config: pytest.Config) -> bool:
         )
     if given is not None or asks:
         return asks or given == "dask"
-    name = str(config.getini(_RUNNER_INI)).strip()
+    name = text_of(config, _RUNNER_INI)
     if name not in _NAMES:
         raise pytest.UsageError(
             f"ini key {_RUNNER_INI}: {name!r} is no runner; write local or dask"

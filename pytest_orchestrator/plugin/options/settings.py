@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_orchestrator.plugin.options import runner, variables
-from pytest_orchestrator.plugin.options.quantities import SIZES, TIMES, quantity
+from pytest_orchestrator.plugin.options.values import (
+    SIZES,
+    TIMES,
+    boolean_of,
+    list_of,
+    quantity,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
@@ -31,6 +38,26 @@ _INI = (
         "time for a step that names no timeout of its own, such as 90s or 1h; 0 is no limit",
     ),
 )
+
+
+_BOOLEANS = (
+    (
+        "recipe_validate",
+        False,
+        "true: what `pytest-orchestrator validate` calls a problem is a collection error",
+    ),
+    (
+        "recipe_github",
+        True,
+        "false: no annotations and no job summary where a workflow of GitHub runs pytest",
+    ),
+    (
+        "recipe_html",
+        True,
+        "false: make no report.html and no pictures in the folder of a run",
+    ),
+)
+"""Boolean ini keys: name, default and help text."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -110,26 +137,20 @@ def _add_ini(parser: pytest.Parser) -> None:
         type="args",
         default=None,
     )
-    parser.addini(
-        "recipe_validate",
-        "true: what `pytest-orchestrator validate` calls a problem is a collection error",
-        type="bool",
-        default=False,
-    )
-    parser.addini(
-        "recipe_github",
-        "false: no annotations and no job summary where a workflow of GitHub runs pytest",
-        type="bool",
-        default=True,
-    )
-    parser.addini(
-        "recipe_html",
-        "false: make no report.html and no pictures in the folder of a run",
-        type="bool",
-        default=True,
-    )
+    for name, is_on, meaning in _BOOLEANS:
+        parser.addini(name, meaning, type="bool", default=is_on)
     for name, default, meaning in _INI:
         parser.addini(name, meaning, default=default)
+
+
+def check_booleans(config: pytest.Config) -> None:
+    """Check the values of all boolean ini keys.
+
+    Raises:
+        pytest.UsageError: A value is no boolean.
+    """
+    for key, _, _ in _BOOLEANS:
+        boolean_of(config, key)
 
 
 def size_limit(config: pytest.Config) -> int:
@@ -139,7 +160,7 @@ def size_limit(config: pytest.Config) -> int:
 
 def shell(config: pytest.Config) -> str | tuple[str, ...] | None:
     """Return what runs command lines of recipes that name no shell; None where nothing says so."""
-    text = str(config.getini("recipe_shell")).strip()
+    text = text_of(config, "recipe_shell")
     if not text:
         return None
     from pytest_orchestrator.recipe.model import key_types
@@ -168,12 +189,17 @@ def timeout_factor(config: pytest.Config) -> float:
 
 def run_dir(config: pytest.Config) -> Path:
     """Return the folder of the runs."""
-    return config.rootpath / str(config.getini("recipe_run_dir"))
+    return config.rootpath / text_of(config, "recipe_run_dir")
 
 
 def keep_runs(config: pytest.Config) -> int:
     """Return the number of runs that are kept, 0 where all are."""
-    return int(_number(config, "recipe_keep_runs", {"": 1}, "a number"))
+    text = text_of(config, "recipe_keep_runs")
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise pytest.UsageError(
+            f"ini key recipe_keep_runs: {text!r} is no number of runs; write 20, or 0 to keep all"
+        )
+    return int(text)
 
 
 def max_log(config: pytest.Config) -> int:
@@ -196,7 +222,7 @@ def jobs(config: pytest.Config, usual: int | None = None) -> int:
     given = config.getoption("recipe_jobs")
     name, text = "--recipe-jobs", str(given).strip()
     if given is None:
-        name, text = "ini key recipe_jobs", str(config.getini("recipe_jobs")).strip()
+        name, text = "ini key recipe_jobs", text_of(config, "recipe_jobs")
         text = text or str(runner.jobs(config) if usual is None else usual)
     if not re.fullmatch(r"0*[1-9][0-9]{0,3}", text):
         raise pytest.UsageError(f"{name}: {text!r} is no number of jobs; write 1, 2 or more")
@@ -231,7 +257,7 @@ def serve_at(config: pytest.Config) -> tuple[str, int] | None:
     """Return host and port where the Context is served; None where it is not."""
     given = config.getoption("recipe_serve")
     name = "--recipe-serve" if given is not None else "ini key recipe_serve"
-    text = str(config.getini("recipe_serve") if given is None else given).strip()
+    text = text_of(config, "recipe_serve") if given is None else str(given).strip()
     if not text:
         return None
     found = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+)?:)?([0-9]{1,5})", text)
@@ -247,13 +273,13 @@ def masker(config: pytest.Config) -> "Masker":
     """Return what masks the secrets of this session."""
     from pytest_orchestrator.core.secrets import NAMES, Masker
 
-    names = config.getini("recipe_secret_names")
+    names = list_of(config, "recipe_secret_names")
     return Masker(NAMES if names is None else names)
 
 
 def _number(config: pytest.Config, key: str, units: Mapping[str, float], such: str) -> float:
     try:
-        return quantity(str(config.getini(key)), units)
+        return quantity(text_of(config, key), units)
     except ValueError as error:
         raise pytest.UsageError(f"ini key {key}: {error}; write {such}") from None
 
@@ -329,7 +355,7 @@ def junit_place(config: pytest.Config) -> str:
     Raises:
         pytest.UsageError: The ini key is wrong.
     """
-    where = str(config.getini("recipe_junit_properties")).strip()
+    where = text_of(config, "recipe_junit_properties")
     if where == "family":
         # Without pytest's own plugin there is neither the key nor a file.
         is_strict = config.pluginmanager.has_plugin("junitxml") and (

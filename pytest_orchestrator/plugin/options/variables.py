@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin.options.values import list_of
+
 if TYPE_CHECKING:
     from pytest_orchestrator.recipe import Problem, Recipe
     from pytest_orchestrator.recipe.variables import Given
@@ -114,7 +116,7 @@ def resource_counts(config: pytest.Config) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for where, words in (
-        (f"ini key {_INI}", config.getini(_INI)),
+        (f"ini key {_INI}", list_of(config, _INI) or []),
         (_OPTION, config.getoption("recipe_resource")),
     ):
         for word in words:

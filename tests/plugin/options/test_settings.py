@@ -46,9 +46,7 @@ def test_a_wrong_value_is_a_usage_error(project: Project, line: str, said: str) 
     assert project.ran == []
 
 
-@pytest.mark.parametrize(
-    "value", ["recipe_timeout = 3", 'recipe_files = "recipes/*.yaml"', "recipe_files = [1]"]
-)
+@pytest.mark.parametrize("value", ['recipe_files = "recipes/*.yaml"', "recipe_files = [1]"])
 def test_a_value_of_another_type_is_a_usage_error(project: Project, value: str) -> None:
     (project.path / "pytest.ini").unlink()
     project.write("pyproject.toml", f"[tool.pytest]\n{value}\n")
@@ -60,6 +58,108 @@ def test_a_value_of_another_type_is_a_usage_error(project: Project, value: str) 
     key = value.partition(" ")[0]
     result.stderr.fnmatch_lines([f"ERROR: *pyproject.toml: config option '{key}' *"])
     result.stderr.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("key", ["recipe_validate", "recipe_github", "recipe_html"])
+def test_a_value_that_is_no_boolean_is_a_usage_error(project: Project, key: str) -> None:
+    project.recipe("x", {"one": ""})
+
+    result = project.run("-o", f"{key}=maybe")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = f"ERROR: ini key {key}: invalid truth value 'maybe'; write true or false"
+    assert result.errlines == [said, ""]
+    assert project.ran == []
+
+
+@pytest.mark.parametrize("table", ["tool.pytest", "tool.pytest.ini_options"])
+@pytest.mark.parametrize("value", ['"maybe"', "[]"])
+def test_a_toml_value_that_is_no_boolean_is_a_usage_error(
+    project: Project, table: str, value: str
+) -> None:
+    _toml(project, f"[{table}]\nrecipe_validate = {value}\n")
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    what = value.replace('"', "'")
+    cure = "write true or false, without quotes"
+    said = f"ERROR: ini key recipe_validate: {what} is no boolean; {cure}"
+    assert result.errlines == [said, ""]
+    assert project.ran == []
+
+
+def test_a_boolean_of_the_command_line_is_not_blamed_on_the_file(project: Project) -> None:
+    _toml(project, "[tool.pytest]\nrecipe_validate = true\n")
+    project.recipe("x", {"one": ""})
+
+    result = project.run("-o", "recipe_validate=maybe")
+
+    said = "ERROR: ini key recipe_validate: invalid truth value 'maybe'; write true or false"
+    assert result.errlines == [said, ""]
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "pytest.toml"])
+def test_native_values_of_toml_are_accepted(project: Project, name: str) -> None:
+    own = "pytest" if name == "pytest.toml" else "tool.pytest"
+    lines = """
+        recipe_jobs = 2
+        recipe_keep_runs = 3
+        recipe_timeout = 30.5
+        recipe_max_size = 100000
+        recipe_shell = ["bash", "-e"]
+        recipe_github = false
+    """
+    _toml(project, f"[{own}]\n{lines}", name)
+    project.recipe("x", {"one": "type: shell, parse: text, cmd: '[[ a == a* ]]'"})
+
+    result = project.run()
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["orchestrator *: 1 recipe, 1 step, 2 jobs"])
+
+
+def test_a_list_in_the_old_toml_table_raises_no_warning(project: Project) -> None:
+    _toml(project, '[tool.pytest.ini_options]\nrecipe_shell = ["bash", "-e"]\n')
+    project.recipe("x", {"one": "type: shell, parse: text, cmd: '[[ a == a* ]]'"})
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, warnings=0)
+    assert result.errlines == []
+
+
+_RUNS = "is no number of runs; write 20, or 0 to keep all"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("recipe_jobs = true", "recipe_jobs: 'true' is no number of jobs; write 1, 2 or more"),
+        ("recipe_jobs = [2]", "recipe_jobs: '[2]' is no number of jobs; write 1, 2 or more"),
+        ("recipe_timeout = -1", f"recipe_timeout: '-1' is no size or time; {_TIME}"),
+        ("recipe_keep_runs = -3", f"recipe_keep_runs: '-3' {_RUNS}"),
+        ('recipe_keep_runs = "-3"', f"recipe_keep_runs: '-3' {_RUNS}"),
+        ("recipe_keep_runs = 1.5", f"recipe_keep_runs: '1.5' {_RUNS}"),
+    ],
+)
+def test_a_wrong_native_value_of_toml_is_a_usage_error(
+    project: Project, line: str, said: str
+) -> None:
+    _toml(project, f"[tool.pytest]\n{line}\n")
+    project.recipe("x", {"one": ""})
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert result.errlines == [f"ERROR: ini key {said}", ""]
+    assert project.ran == []
+
+
+def _toml(project: Project, text: str, name: str = "pyproject.toml") -> None:
+    (project.path / "pytest.ini").unlink()
+    project.write(name, text)
 
 
 @pytest.mark.parametrize("value", ["0", "1h", "90 s", "1.5m", "2000ms", "7"])

@@ -1,0 +1,122 @@
+"""Values of settings: ini keys, TOML tables, sizes and times with units.
+
+This module imports pytest only inside functions: the command line reads settings without pytest,
+whose import takes longer than all others.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+"""Seconds by unit."""
+
+SIZES = {
+    "": 1,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+    "kb": 1000,
+    "mb": 1_000_000,
+    "gb": 10**9,
+}
+"""Bytes by unit."""
+
+
+def quantity(text: str, units: Mapping[str, float]) -> float:
+    """Return the value of a number with a unit, in the base unit.
+
+    Raises:
+        ValueError: The text is no number with one of the units.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
+    if match is None or match[2].lower() not in units:
+        raise ValueError(f"{text.strip()!r} is no size or time")
+    return float(match[1]) * units[match[2].lower()]
+
+
+def toml_settings(text: str, name: str) -> Mapping[str, Any] | None:
+    """Return the settings of pytest in a TOML file; None if it contains none.
+
+    Args:
+        text: The text of the file.
+        name: The name of the file; any but ``pyproject.toml`` may have the table ``[pytest]``.
+
+    Raises:
+        ValueError: The text is no valid TOML.
+    """
+    import tomllib
+
+    document = tomllib.loads(text)
+    if name != "pyproject.toml" and "pytest" in document:
+        settings: Mapping[str, Any] = document["pytest"]
+        return settings
+    table: Mapping[str, Any] | None = document.get("tool", {}).get("pytest")
+    if table is None and name != "pyproject.toml":
+        return {}
+    return table.get("ini_options", table) if table is not None else None
+
+
+def boolean_of(config: "pytest.Config", key: str) -> bool:
+    """Return the value of a boolean ini key.
+
+    Raises:
+        pytest.UsageError: The value is no boolean.
+    """
+    import pytest
+
+    try:
+        return bool(config.getini(key))
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        native = _native(config, key)
+        if native is None or isinstance(native, bool):  # the value is from no TOML file
+            why = f"{error}; write true or false"
+        else:
+            why = f"{native!r} is no boolean; write true or false, without quotes"
+        raise pytest.UsageError(f"ini key {key}: {why}") from None
+
+
+def list_of(config: "pytest.Config", key: str) -> list[str] | None:
+    """Return the value of an ini key that is a list.
+
+    Raises:
+        pytest.UsageError: The value is no list.
+    """
+    import pytest
+
+    try:
+        value: list[str] | None = config.getini(key)
+    except (TypeError, ValueError) as error:  # raised by pytest before 9.2
+        raise pytest.UsageError(str(error)) from None
+    return value
+
+
+def text_of(config: "pytest.Config", key: str) -> str:
+    """Return the value of an ini key as the text that an ini file would have.
+
+    pytest accepts only a text for such a key from ``[tool.pytest]``, where users write a number as
+    a number; such a value is read from the file itself.
+    """
+    import pytest
+
+    try:
+        with warnings.catch_warnings():  # pytest warns of a list in [tool.pytest.ini_options]
+            warnings.simplefilter("ignore", pytest.PytestDeprecationWarning)
+            value = config.getini(key)
+    except (TypeError, pytest.UsageError):
+        value = _native(config, key)
+        if value is None:
+            raise
+    return (str(value).lower() if isinstance(value, bool) else str(value)).strip()
+
+
+def _native(config: "pytest.Config", key: str) -> Any:
+    """Return the native value of an ini key in the TOML file; None if no TOML file has it."""
+    path = config.inipath
+    if path is None or path.suffix != ".toml":
+        return None
+    return (toml_settings(path.read_text("utf-8"), path.name) or {}).get(key)
