@@ -11,7 +11,7 @@ from pytest_orchestrator.context import history as context_history
 from pytest_orchestrator.context.history import Recorder, Written, stamp
 from pytest_orchestrator.context.state import Layer, State, checked_who, item_of, named, total
 from pytest_orchestrator.core import keys
-from pytest_orchestrator.core.errors import ContextTypeError
+from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
 from pytest_orchestrator.core.events import Change, Op
 from pytest_orchestrator.core.json_values import (
     MAX_DEPTH,
@@ -193,7 +193,7 @@ class Context:
             ContextKeyError: The key does not exist.
         """
         with self._state.lock:
-            key = self._state.existing(key)
+            key = self._existing(key)
             change = self._note(key, who, "delete", self._values[key], None)
             del self._values[key]
         self._notify(change)
@@ -216,7 +216,7 @@ class Context:
         if type(index) is not int:
             raise ContextTypeError(f"the index of pop is an integer, not {kind(index)}")
         with self._state.lock:
-            key = self._state.existing(key)
+            key = self._existing(key)
             items, place = item_of(key, self._values[key], index)
             change = self._note(key, who, "pop", items[place], None, place)
             item = cast("list[Json]", self._values[key]).pop(place)
@@ -292,6 +292,14 @@ class Context:
     def __repr__(self) -> str:
         count = len(self._values)
         return f"<Context of {count} key{'' if count == 1 else 's'}, who={self._who!r}>"
+
+    def _existing(self, key: object) -> str:
+        try:
+            return self._state.existing(key)
+        except ContextKeyError:
+            if isinstance(key, str):
+                self._miss(key)
+            raise
 
     def _miss(self, key: str) -> None:
         if len(self._missed) < _MOST_MISSED:

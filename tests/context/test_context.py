@@ -457,9 +457,13 @@ def test_a_handle_lists_the_paths_that_it_read_and_did_not_exist(ctx: Context) -
     assert "c" not in handle
     with pytest.raises(ContextKeyError):
         handle["d"]
+    with pytest.raises(ContextKeyError):
+        handle.pop("e")
+    with pytest.raises(ContextKeyError):
+        handle.delete("f")
     handle.get("a.b")
 
-    assert handle.missed == ("a.b", "c", "d")
+    assert handle.missed == ("a.b", "c", "d", "e", "f")
     assert ctx.missed == ()
 
 

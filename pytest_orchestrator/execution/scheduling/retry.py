@@ -76,7 +76,9 @@ class RetryLoop:
             with within(self._env.seconds_for(self._written.timeout)):
                 return self._prepared()
         except ExpressionError as error:
-            self.result = self._last(failed(self._written, invalid(error)))
+            result = failed(self._written, invalid(error))
+            result = msgspec.structs.replace(result, missed=self._own.missed)
+            self.result = self._last(result)
             return self.result
 
     def _prepared(self) -> StepResult | None:
@@ -181,7 +183,11 @@ class RetryLoop:
                 return tried
             failure = Failure(kind="criterion", reason=f"until: {unmet}", place=until.place)
         return msgspec.structs.replace(
-            tried, outcome="failed", failure=failure, meets=self.step.continue_on_error
+            tried,
+            outcome="failed",
+            failure=failure,
+            meets=self.step.continue_on_error,
+            missed=self._own.missed,
         )
 
     def _decided(self, tried: StepResult) -> tuple[bool, StepResult]:
@@ -200,7 +206,8 @@ class RetryLoop:
         except ExpressionError as error:
             own = f"the attempt itself failed ({failure.kind}): {failure.reason}"
             unasked = msgspec.structs.replace(invalid(error), detail=(own, *failure.detail))
-            return True, msgspec.structs.replace(tried, failure=unasked)
+            missed = self._own.missed
+            return True, msgspec.structs.replace(tried, failure=unasked, missed=missed)
 
     def wait(self, stop: threading.Event | None = None) -> bool:
         """Wait until the next attempt may start; Ctrl-C interrupts the wait.

@@ -1,6 +1,6 @@
 """Hints at collection: mistyped names, writers of missing keys, data-flow errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,30 +12,34 @@ from pytest_orchestrator.plugin.options.variables import OPTION
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.result import StepResult
+    from pytest_orchestrator.execution.scheduling.serial import RecipeRun
     from pytest_orchestrator.recipe import Step
     from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
     from pytest_orchestrator.recipe.model.recipe import Recipe
 
 
-def with_writers(recipe: "Recipe", step: "Step", result: "StepResult", root: Path) -> "StepResult":
-    """Name in a failure who would have written what was missing.
+def with_writers(run: "RecipeRun", step: "Step", result: "StepResult") -> "StepResult":
+    """Add to a failure the names of the steps that would have written its missing keys.
 
     Args:
-        recipe: The recipe.
-        step: A step that ran without what it needs.
-        result: What became of it.
-        root: The folder that modules and scripts are looked for in.
+        run: The run of the recipe.
+        step: A step that ran without the steps that it needs.
+        result: The result of the step.
 
     Returns:
-        The same result where nothing is known to be missing; the exception of a step gets
-        the lines as notes, since pytest shows that instead of the failure.
+        The same result if no key was missing. The exception of a step also gets the lines as
+        notes, since pytest shows the exception instead of the failure.
     """
     import msgspec
 
     failure = result.failure
     if failure is None:
         return result
-    lines = tuple(_lines(recipe, step, result, root))
+    unmet = [str(one.wanted) for one in result.unmet if one.name == "ctx_has_keys"]
+    keys = dict.fromkeys((*result.missed, *unmet))
+    if not keys:
+        return result
+    lines = tuple(_lines(run, step, keys))
     if failure.exception is not None:
         for line in lines:
             failure.exception.add_note(line)
@@ -43,44 +47,38 @@ def with_writers(recipe: "Recipe", step: "Step", result: "StepResult", root: Pat
     return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, detail=detail))
 
 
-def _lines(recipe: "Recipe", step: "Step", result: "StepResult", root: Path) -> Iterator[str]:
+def _lines(run: "RecipeRun", step: "Step", keys: Iterable[str]) -> Iterator[str]:
+    from pytest_orchestrator.recipe.analysis.dataflow import Dataflow
+    from pytest_orchestrator.recipe.analysis.source_files import Sources
+
+    flow = Dataflow(Sources(run.env.root), lambda _: None)
+    upstream = list(_not_run(run, step))
+    for key in keys:
+        match = flow.writer(key, upstream)
+        if match is not None:
+            recipe, writer = match
+            yield (
+                f"the context has no '{key}': step '{writer.name}' "
+                f"({recipe.source(writer).id}:{writer.line}) writes it, "
+                "and --recipe-needs=none did not run it"
+            )
+
+
+def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
+    """Yield the steps that come before a step and did not run, those that it needs first."""
+    from pytest_orchestrator.plugin.collection.recipe_needs import upstream_runs
     from pytest_orchestrator.recipe import needed
 
-    upstream = needed(recipe, step.name)
-    unmet = [str(one.wanted) for one in result.unmet if one.name == "ctx_has_keys"]
-    for key in dict.fromkeys((*result.missed, *unmet)):
-        for writer in upstream:
-            if _writes(writer, key, root):
-                place = f"{recipe.source(writer).id}:{writer.line}"
-                yield (
-                    f"the context has no '{key}': step '{writer.name}' ({place}) writes it, "
-                    "and --recipe-needs=none did not run it"
-                )
-                break
-
-
-def _writes(step: "Step", key: str, root: Path) -> bool:
-    """Tell whether a step promises a key, or its file holds the key's name."""
-    from pytest_orchestrator.core import files
-    from pytest_orchestrator.recipe import PythonStep, ShellStep, SshStep
-
-    if any(one.name == "ctx_has_keys" and one.wanted == key for one in step.success):
-        return True
-    match step:
-        case PythonStep():
-            file = root.joinpath(*step.module.split(".")).with_suffix(".py")
-        case SshStep():
-            return False
-        case ShellStep(cmd=str() as line):
-            file = root / line.split()[0]
-        case ShellStep():
-            file = root / step.cmd[0]
-        case _:
-            return False
-    try:
-        return key in files.text(file, errors="replace")
-    except (OSError, ValueError):
-        return False
+    own = (*run.recipe.steps, *run.recipe.final)
+    first = {other.name for other in needed(run.recipe, step.name)}
+    before = [other for other in own if other.index < step.index and other.name not in run.results]
+    for other in sorted(before, key=lambda other: other.name not in first):
+        yield run.recipe, other
+    for earlier in upstream_runs(run):
+        if earlier.recipe.context == "session":  # else its Context ends with the recipe
+            for other in (*earlier.recipe.steps, *earlier.recipe.final):
+                if other.name not in earlier.results:
+                    yield earlier.recipe, other
 
 
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:

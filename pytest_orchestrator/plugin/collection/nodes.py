@@ -255,8 +255,7 @@ class StepItem(pytest.Function):
                 raise outcome.user_frames(interrupt)  # noqa: B904
             tell_output(self.result, self)
             if self.config.getoption("recipe_needs") == "none":
-                root = self.config.rootpath
-                self.result = with_writers(self.recipe, self.step, self.result, root)
+                self.result = with_writers(run, self.step, self.result)
         if self.result.failure is None:
             self.warn_of_leftovers(self.result)
         else:

@@ -7,7 +7,7 @@ is not reported.
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,7 @@ from pytest_orchestrator.recipe.analysis.step_access import (
     StepFlow,
     Wanted,
     Write,
+    mentions,
     step_flow,
 )
 from pytest_orchestrator.recipe.expressions.command_line import (
@@ -261,6 +262,29 @@ class Dataflow:
                 step.name: step_flow(step, self.sources, recipe.fixtures) for step in steps
             }
         return self._flows[id(recipe)]
+
+    def writer(self, key: str, among: Iterable[tuple[Recipe, Step]]) -> tuple[Recipe, Step] | None:
+        """Return the first of some steps that writes a key, with its recipe; None if none does.
+
+        A step that writes the literal key precedes one that writes a computed key. A step that
+        cannot be analysed and whose source contains the key comes last.
+
+        Args:
+            key: The key, or a path below one.
+            among: Recipes and their steps, in the order in which they are searched.
+        """
+        flows = [(each, self.flows(each[0])[each[1].name]) for each in among]
+        writers = [
+            (each, write.key)
+            for each, flow in flows
+            for write in (*flow.writes, *flow.promises)
+            if write.meets(key)
+        ]
+        writers.sort(key=lambda writer: ANY in writer[1])
+        if writers:
+            return writers[0][0]
+        unseen = (each for each, flow in flows if flow.is_open)
+        return next((each for each in unseen if mentions(each[1], key, self.sources)), None)
 
     def handed_on(self, recipe: Recipe) -> Iterator[StepFlow]:
         """Yield the flows of the recipes that a recipe needs, directly or indirectly."""

@@ -184,10 +184,27 @@ def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple
     return UNKNOWN, step.at[""], ""
 
 
-def _script(step: ShellStep, sources: Sources) -> tuple[Flow, Place, str]:
+def mentions(step: Step, key: str, sources: Sources) -> bool:
+    """Return True if the source of a step's code contains a key."""
+    if isinstance(step, PythonStep):
+        module = sources.module(step.module)
+        path = module.path if module is not None else None
+        return path is not None and key in (sources.text(str(path)) or "")
+    if isinstance(step, ShellStep):
+        line, files = _texts(step, sources)
+        return any(key in text for text in (line, *files.values()))
+    return False
+
+
+def _texts(step: ShellStep, sources: Sources) -> tuple[str, dict[str, str]]:
+    """Return the command line of a step, and the texts of the files that it names, by name."""
     line = step.cmd if isinstance(step.cmd, str) else " ".join(step.cmd)
     words = [word.strip("\"'") for word in line.split()]
-    files = {word: text for word in words if "/" in word and (text := sources.text(word))}
+    return line, {word: text for word in words if "/" in word and (text := sources.text(word))}
+
+
+def _script(step: ShellStep, sources: Sources) -> tuple[Flow, Place, str]:
+    line, files = _texts(step, sources)
     texts = [line, *files.values()]
     writes, is_open = set(), False
     for text in texts:
@@ -196,5 +213,6 @@ def _script(step: ShellStep, sources: Sources) -> tuple[Flow, Place, str]:
         writes |= {(key, how) for key, how in named if _KEY.fullmatch(key)}
         is_open |= any(not _KEY.fullmatch(key) for key, _ in named)
         is_open |= not matches and bool(_SPEAKS.search(text))
-    first = words[0] if words and words[0] in files else ""
+    first = next((word.strip("\"'") for word in line.split()), "")
+    first = first if first in files else ""
     return Flow(writes=frozenset(writes), is_open=is_open), step.at["cmd"], first

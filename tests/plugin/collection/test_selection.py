@@ -253,6 +253,101 @@ def test_without_needs_a_missing_key_names_who_would_have_written_it(project: Pr
     assert "--recipe-needs" not in project.run("recipes/x.yaml::read").stdout.str()
 
 
+_SHELL = "type: shell, parse: text, cmd: 'true'"
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        f"{_SHELL}, if: ctx.k.v > 1",
+        f"{_SHELL}, args: {{X: '${{{{ ctx.k.v }}}}'}}",
+        "type: shell, parse: text, cmd: 'echo ${{ ctx.k.v }}'",
+        f"{_SHELL}, stdin: '${{{{ ctx.k.v }}}}'",
+        f"{_SHELL}, cwd: '${{{{ ctx.k.v }}}}'",
+        f"{_SHELL}, success: {{assert: [ctx.k.v > 1]}}",
+        f"{_SHELL}, success: {{ctx_has_keys: [k.v]}}",
+        f"{_SHELL}, outputs: {{l: '${{{{ ctx.k.v }}}}'}}",
+        f"{_SHELL}, retry: {{attempts: 1, until: ctx.k.v > 1}}",
+        "type: shell, parse: text, cmd: 'false', retry: {attempts: 2, abort_if: ctx.k.v > 1}",
+        "type: python, module: bench, function: get, params: {x: '${{ ctx.k.v }}'}",
+        "type: python, module: bench, function: get",
+        "type: python, module: bench, function: pop",
+        "type: python, module: bench, function: item",
+        "type: python, module: bench, function: pop, isolation: inline",
+    ],
+)
+@pytest.mark.parametrize(
+    "writer",
+    [
+        f"{_SHELL}, outputs: {{k.v: 5}}",
+        f"{_SHELL}, outputs: {{k: {{v: 5}}}}",
+        "type: python, module: bench, function: put",
+        f"{_SHELL}, success: {{ctx_has_keys: [k.v]}}",
+    ],
+)
+def test_the_writer_of_a_missing_key_is_named_for_every_reader(
+    project: Project, writer: str, reader: str
+) -> None:
+    project.write(
+        "bench.py",
+        """
+        def get(ctx, params):
+            return {"status": "ok", "half": ctx.get("k.v") / 2}
+
+        def pop(ctx, params):
+            ctx.pop("k.v")
+
+        def item(ctx, params):
+            return {"status": "ok", "value": ctx["k.v"]}
+
+        def put(ctx, params):
+            ctx.set("k.v", 5)
+        """,
+    )
+    project.recipe("x", {"one": "", "two": writer, "three": reader, "four": ""})
+
+    result = project.run("--recipe-needs=none", "recipes/x.yaml::three")
+
+    assert (
+        "the context has no 'k.v': step 'two' (recipes/x.yaml:3) writes it, "
+        "and --recipe-needs=none did not run it"
+    ) in result.stdout.str()
+
+
+def test_a_writer_that_has_run_is_not_named(project: Project) -> None:
+    project.recipe(
+        "x",
+        {
+            "one": f"{_SHELL}, outputs: {{k: 5}}",
+            "two": f"{_SHELL}, outputs: {{k: 5}}",
+            "gone": "type: python, module: bench, function: gone",
+            "three": f"{_SHELL}, if: ctx.k > 1",
+        },
+    )
+    project.write(
+        "bench.py", "def gone(ctx, params):\n    ctx.delete('k')\n    return {'status': 'ok'}"
+    )
+
+    said = project.run("--recipe-needs=none", "-k", "one or gone or three").stdout.str()
+
+    assert "the context has no 'k': step 'two' (recipes/x.yaml:3) writes it" in said
+    assert "step 'one' (recipes/x.yaml:2) writes it" not in said
+
+
+def test_the_named_writer_may_be_a_step_of_a_needed_recipe(project: Project) -> None:
+    project.recipe("power", {"on": f"{_SHELL}, outputs: {{volts: 5}}"})
+    project.recipe(
+        "a", {"measure": f"{_SHELL}, if: ctx.volts > 1"}, head="needs: [recipes/power.yaml]"
+    )
+
+    said = project.run("--recipe-needs=none", "recipes/a.yaml").stdout.str()
+
+    assert (
+        "the context has no 'volts': step 'on' (recipes/power.yaml:2) writes it, "
+        "and --recipe-needs=none did not run it"
+    ) in said
+
+
 def test_fixtures_of_a_needed_step_are_set_up_for_the_selected_item(project: Project) -> None:
     project.write(
         "conftest.py",
