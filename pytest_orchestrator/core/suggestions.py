@@ -48,13 +48,18 @@ def missing_program(
 
 def module_hint(name: str, root: Path) -> str:
     """Return `` (did you mean 'x'?)`` for a missing module, or an empty text."""
+    return _question(similar_module(name, root))
+
+
+def similar_module(name: str, root: Path) -> str:
+    """Return the module of a project that is most similar to a missing one; empty if none is."""
     modules = {
         ".".join(path.relative_to(root).with_suffix("").parts)
         for path in project_files(root, ".py")
     }
     last = name.rpartition(".")[2]
     namesakes = sorted(module for module in modules if module.rpartition(".")[2] == last)
-    return nearest(name, namesakes, cutoff=0.0) if namesakes else nearest(name, modules)
+    return similar(name, namesakes, cutoff=0.0) if namesakes else similar(name, modules)
 
 
 def recipe_hint(name: str, root: Path) -> str:
@@ -122,11 +127,19 @@ def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     Returns:
         Text such as `` (did you mean 'module'?)``; empty if no name is similar.
     """
+    return _question(similar(name, names, cutoff=cutoff))
+
+
+def _question(near: str) -> str:
+    return f" (did you mean '{near}'?)" if near else ""
+
+
+def similar(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return the valid name that is most similar to an unknown one; empty if no name is similar."""
     from difflib import get_close_matches
 
     candidates = filter(str.isprintable, islice(names, _MOST_NAMES))
-    near = get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    return next(iter(get_close_matches(name[:200], candidates, n=1, cutoff=cutoff)), "")
 
 
 _IGNORED_FOLDERS = frozenset(

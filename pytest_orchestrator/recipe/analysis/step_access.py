@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from pytest_orchestrator.core.location import Place
+from pytest_orchestrator.core.suggestions import similar, similar_module
 from pytest_orchestrator.recipe.analysis.python_source import ANY, UNKNOWN, Flow, flow_of
 from pytest_orchestrator.recipe.analysis.source_files import Sources
 from pytest_orchestrator.recipe.expressions.expression import OPENING, Expression
@@ -176,12 +177,28 @@ def _step_code(step: Step, sources: Sources, fixtures: Collection[str]) -> tuple
         name = step.class_ or step.function or ""
         place = step.at.get("class") or step.at.get("function") or step.at[""]
         module = sources.module(step.module)
+        if module is None and not sources.has_ways_of_its_own:
+            return _flow_of_similar(step.module, name, sources, fixtures), place, ""
         if module is None or module.path is None:
             return UNKNOWN, place, ""
+        if not (name in module.names or module.is_open):
+            near = similar(name, module.names)
+            return flow_of(module, near, fixtures) if near else Flow(), place, ""
         return flow_of(module, name, fixtures), place, sources.shown(module.path)
     if isinstance(step, ShellStep) and not isinstance(step, SshStep):
         return _script(step, sources)
     return UNKNOWN, step.at[""], ""
+
+
+def _flow_of_similar(name: str, member: str, sources: Sources, fixtures: Collection[str]) -> Flow:
+    """Return the flow of a member of the module that is most similar to a missing one.
+
+    The author of the step probably means that module. If no module is similar, the step cannot run
+    and writes nothing, so that `validate` finds the other problems of the recipe at once.
+    """
+    near = similar_module(name, sources.root)
+    module = sources.module(near) if near else None
+    return flow_of(module, member, fixtures) if module else Flow()
 
 
 def mentions(step: Step, key: str, sources: Sources) -> bool:

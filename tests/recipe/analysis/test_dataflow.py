@@ -177,6 +177,43 @@ def test_no_key_is_reported_after_code_that_cannot_be_analysed(check: Check) -> 
     assert check(VALUE, head="fixtures: [of_a_plugin]") == []
 
 
+_GONE = "name: g, function: far, type: python, module: away.farther"
+
+
+def test_a_missing_module_hides_no_other_problem(check: Check) -> None:
+    value = VALUE.replace("volts_v1", "far")
+    missing = "error: there is no module 'away.farther'"
+    unwritten = "error: step 'v' reads ctx.psu.far, which nothing writes"
+
+    assert check(value, _GONE) == [f"2 {unwritten}", f"3 {missing}"]
+    assert check(_GONE, value) == [f"2 {missing}", f"3 {unwritten}"]
+    assert check(f"{_GONE}, success: {{ctx_has_keys: [psu.far]}}", value) == [f"2 {missing}"]
+
+
+def test_a_missing_function_hides_no_other_problem(check: Check) -> None:
+    value = VALUE.replace("volts_v1", "far")
+
+    assert check("name: g, function: off", value) == [
+        "2 error: module 'steps' has no function 'off'",
+        "3 error: step 'v' reads ctx.psu.far, which nothing writes",
+    ]
+
+
+def test_a_mistyped_module_or_function_writes_the_keys_of_the_nearest(check: Check) -> None:
+    assert check("name: w, function: write, type: python, module: stps", READ, VALUE) == [
+        "2 error: there is no module 'stps' (did you mean 'steps'?)"
+    ]
+    assert check("name: w, function: wrte", READ, VALUE) == [
+        "2 error: module 'steps' has no function 'wrte' (did you mean 'write'?)"
+    ]
+
+
+def test_a_module_on_a_path_that_conftest_adds_may_write_any_key(check: Check) -> None:
+    conftest = "import sys\nsys.path.append('far')\n"
+
+    assert check(_GONE, VALUE.replace("volts_v1", "far"), conftest__py=conftest) == []
+
+
 def test_keys_that_a_script_writes_are_found(check: Check) -> None:
     script = "./update_state.sh set psu.volts_v1 12\n"
     assert check("name: s, type: shell, cmd: sh ./psu.sh, parse: text", VALUE, psu__sh=script) == []
