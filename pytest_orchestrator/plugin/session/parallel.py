@@ -4,8 +4,12 @@ Everything about a step stays what it is when steps run one by one; only that it
 have run before its item does.
 """
 
+import ast
+import inspect
 import sysconfig
+import types
 from collections.abc import Generator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +85,7 @@ class _Uses:
         self._refused: dict[str, set[str]] = {}
         self._first: dict[str, pytest.Item] = {}
         self.serial: dict[str, str] = {}
+        self._fixtures = _UserFixtures(session.config)
         for item in session.items:
             self._note(item)
 
@@ -151,9 +156,78 @@ class _Uses:
                 return f"the Context is restored before step '{item.name}'"
             if mark := _held_back(item):
                 return f"step '{item.name}' is marked {mark}"
+            if name := self._fixtures.function_scoped(item):
+                return f"fixture '{name}' is set up for each step"
         if items and self._first[recipe.key] is not items[0]:
             return "a test uses it before its own steps"
         return ""
+
+
+class _UserFixtures:
+    """Fixtures of the user's conftest files and plugins.
+
+    No public name of pytest gives the scope of a fixture before its setup, so the scope is read
+    from the source of the fixture function. A computed scope is known only at the setup.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._scopes: dict[int, bool] = {}
+
+    def function_scoped(self, item: StepItem) -> str:
+        """Return the first function-scoped fixture of an item; empty if it has none."""
+        names = {*item.fixturenames} & self._functions.keys()
+        for name in item.fixturenames if names else ():
+            visible = [
+                (len(folder.parts), function)
+                for folder, function in self._functions.get(name, ())
+                if item.path.is_relative_to(folder)
+            ]
+            if visible and self._is_function_scoped(max(visible, key=lambda pair: pair[0])[1]):
+                return name
+        return ""
+
+    @cached_property
+    def _functions(self) -> dict[str, list[tuple[Path, types.FunctionType]]]:
+        """Fixture functions by the name of the fixture, each with the folder that can use it."""
+        functions: dict[str, list[tuple[Path, types.FunctionType]]] = {}
+        definition = type(pytest.fixture(lambda: None))
+        for plugin in self._config.pluginmanager.get_plugins():
+            path = Path(getattr(plugin, "__file__", None) or "/")
+            folder = path.parent if path.name == "conftest.py" else Path(path.anchor)
+            for member in vars(plugin).values() if isinstance(plugin, types.ModuleType) else ():
+                function = inspect.unwrap(member) if type(member) is definition else None
+                if isinstance(function, types.FunctionType) and _is_users(function):
+                    functions.setdefault(member.name, []).append((folder, function))
+        return functions
+
+    def _is_function_scoped(self, function: types.FunctionType) -> bool:
+        if id(function) not in self._scopes:
+            self._scopes[id(function)] = _scope_in_source(function) == "function"
+        return self._scopes[id(function)]
+
+
+def _scope_in_source(function: types.FunctionType) -> str:
+    """Return the scope that the decorator of a fixture names; empty if the scope is computed."""
+    from pytest_orchestrator.recipe.analysis.source_files import Module
+
+    code = function.__code__
+    tree = Module(Path(code.co_filename)).tree
+    for node in ast.walk(tree) if tree else ():
+        if (
+            not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            or node.name != code.co_name
+        ):
+            continue
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if getattr(called, "attr", getattr(called, "id", "")) != "fixture":
+                continue
+            arguments = {word.arg: word.value for word in getattr(decorator, "keywords", ())}
+            scope = arguments.get("scope", ast.Constant(value="function"))
+            if node.decorator_list[0].lineno == code.co_firstlineno and None not in arguments:
+                return str(scope.value) if isinstance(scope, ast.Constant) else ""
+    return ""
 
 
 def _held_back(item: StepItem) -> str:

@@ -668,7 +668,9 @@ def _order(project: Project, scope: str, *args: str) -> tuple[list[str], list[st
 
         import pytest
 
-        @pytest.fixture(autouse=True, scope="{scope}")
+        EACH = "function"
+
+        @pytest.fixture(autouse=True{scope})
         def bench():
             with Path("ran.txt").open("a") as file:
                 file.write("up\\n")
@@ -683,15 +685,76 @@ def _order(project: Project, scope: str, *args: str) -> tuple[list[str], list[st
 
 
 def test_fixtures_of_each_step_are_set_up_around_each(project: Project) -> None:
-    ran, told = _order(project, "function")
+    for scope in ("", ", scope='function'"):
+        ran, lines = _order(project, scope)
+
+        assert ran == ["up", "one", "down", "up", "two", "down", "up", "three", "down"]
+        why = "recipes/x.yaml one step at a time: fixture 'bench' is set up for each step"
+        assert [line.partition("; ")[2] for line in lines] == [why]
+        project.forget()
+
+
+def test_a_fixture_whose_scope_is_computed_is_named_after_the_run(project: Project) -> None:
+    ran, lines = _order(project, ", scope=EACH")
 
     assert ran == ["up", "one", "down", "up", "two", "down", "up", "three", "down"]
     why = "recipes/x.yaml ran one step at a time: fixture 'bench' is set up for each step"
-    assert told == [why]
+    assert lines == [why]
+
+
+_ONE_BY_ONE = "recipes/x.yaml one step at a time: fixture 'bench' is set up for each step"
+_FIXTURE = "import pytest\n\n\n@pytest.fixture{}\ndef bench():\n    yield\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "ini", "why"),
+    [
+        ({"conftest.py": _FIXTURE.format("(autouse=True)")}, (), _ONE_BY_ONE),
+        ({"recipes/conftest.py": _FIXTURE.format("(autouse=True)")}, (), _ONE_BY_ONE),
+        ({"conftest.py": _FIXTURE.format("")}, ("usefixtures = bench",), _ONE_BY_ONE),
+        (
+            {
+                "bench_fixtures.py": _FIXTURE.format("(autouse=True)"),
+                "conftest.py": "from bench_fixtures import bench  # noqa: F401\n",
+            },
+            ("pythonpath = .",),
+            _ONE_BY_ONE,
+        ),
+        (
+            {"bench_plugin.py": _FIXTURE.format("(autouse=True)")},
+            ("pythonpath = .", "addopts = -p bench_plugin"),
+            _ONE_BY_ONE,
+        ),
+        ({"conftest.py": _FIXTURE.format("")}, (), ""),
+        ({"other/conftest.py": _FIXTURE.format("(autouse=True)")}, (), ""),
+        (
+            {
+                "conftest.py": _FIXTURE.format("(autouse=True)"),
+                "recipes/conftest.py": _FIXTURE.format("(autouse=True, scope='session')"),
+            },
+            (),
+            "",
+        ),
+    ],
+)
+def test_the_header_names_a_fixture_that_is_set_up_for_each_step(
+    project: Project, files: dict[str, str], ini: tuple[str, ...], why: str
+) -> None:
+    for name, text in files.items():
+        project.write(name, text)
+    project.ini(*ini)
+    project.recipe("x", {"one": "", "two": "needs: []"})
+
+    result = project.spawn("--recipe-jobs=2")
+
+    result.assert_outcomes(passed=2)
+    said = "; ".join(["1 recipe, 2 steps, 2 jobs", *filter(None, [why])])
+    assert f": {said}\n" in result.stdout.str()
+    assert "ran one step at a time" not in result.stdout.str()
 
 
 def test_fixtures_of_a_module_are_up_before_anything_runs_ahead(project: Project) -> None:
-    ran, told = _order(project, "module")
+    ran, told = _order(project, ", scope='module'")
 
     assert (ran[0], sorted(ran[1:3]), ran[3:]) == ("up", ["one", "two"], ["three", "down"])
     assert told == []
@@ -771,7 +834,7 @@ def test_the_number_may_stand_in_the_settings(project: Project) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_needed_steps_find_the_fixtures_that_nobody_names(project: Project, jobs: int) -> None:
-    ran, told = _order(project, "function", "-k", "three", f"--recipe-jobs={jobs}")
+    ran, told = _order(project, "", "-k", "three", f"--recipe-jobs={jobs}")
 
     assert ran == ["up", "one", "two", "three", "down"]
     assert len(told) == jobs - 1
