@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from yaml import MappingNode, Node, SequenceNode
@@ -91,8 +91,8 @@ def cells(recipe: Recipe, names: Mapping[str, Any]) -> list[Recipe]:
     if not combinations:
         raise ExpressionError("the matrix has no cell: no step would run", recipe.at["matrix"])
     return [
-        msgspec.structs.replace(recipe, cell=Cell(name, values), context="recipe")
-        for name, values in zip(_names(combinations, axes), combinations, strict=True)
+        msgspec.structs.replace(recipe, cell=Cell(name, combination.values), context="recipe")
+        for name, combination in zip(_names(combinations, axes), combinations, strict=True)
     ]
 
 
@@ -117,12 +117,25 @@ def _entries(recipe: Recipe, name: str, entries: list[Json]) -> list[dict[str, J
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
+class _Combination(NamedTuple):
+    """Values of one cell.
+
+    Attributes:
+        values: The values by name, with those that `include` adds.
+        indices: The index of each value in the list that it was taken from; values of `include`
+            have none.
+    """
+
+    values: dict[str, Json]
+    indices: Mapping[str, int]
+
+
 def _combined(
     recipe: Recipe,
     axes: Mapping[str, list[Json]],
     include: list[dict[str, Json]],
     exclude: list[dict[str, Json]],
-) -> list[dict[str, Json]]:
+) -> list[_Combination]:
     """Return the values of all cells, in the order and by the rules of GitHub Actions."""
     size = 1
     for values in axes.values():
@@ -131,18 +144,20 @@ def _combined(
         reason = f"the matrix has {size:,} cells; {MOST:,} are the most"
         raise ExpressionError(reason, recipe.at["matrix"])
     _known(recipe, axes, exclude)
-    product = (dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values()))
-    combined = [cell for cell in product if not any(_within(entry, cell) for entry in exclude)]
-    if not axes:
-        combined = []
+    combined = []
+    for numbers in itertools.product(*map(range, map(len, axes.values()))) if axes else ():
+        indices = dict(zip(axes, numbers, strict=True))
+        cell = {name: axes[name][index] for name, index in indices.items()}
+        if not any(_within(entry, cell) for entry in exclude):
+            combined.append(_Combination(cell, indices))
     original = len(combined)
     for entry in include:
         own = {name: value for name, value in entry.items() if name in axes}
-        met = [cell for cell in combined[:original] if _within(own, cell)]
-        for cell in met:
-            cell.update(entry)
+        met = [each for each in combined[:original] if _within(own, each.values)]
+        for combination in met:
+            combination.values.update(entry)
         if not met:
-            combined.append(dict(entry))
+            combined.append(_Combination(dict(entry), {}))
     return combined
 
 
@@ -161,31 +176,43 @@ def _within(entry: Mapping[str, Json], cell: Mapping[str, Json]) -> bool:
     )
 
 
-def _names(combinations: list[dict[str, Json]], axes: Mapping[str, list[Json]]) -> Iterator[str]:
-    """Yield the ids of cells: names and values; a value without a short text becomes its index."""
-    order = list(dict.fromkeys([*axes, *(name for cell in combinations for name in cell)]))
+def _names(combinations: list[_Combination], axes: Mapping[str, list[Json]]) -> Iterator[str]:
+    """Yield the ids of cells: names and values.
+
+    A value without a short text, or with the same text as another value, becomes its index.
+    """
+    values_of_cells = [combination.values for combination in combinations]
+    order = list(dict.fromkeys([*axes, *(name for cell in values_of_cells for name in cell)]))
     values: dict[str, list[Json]] = {name: [] for name in order}
     for name in order:
-        for cell in combinations:
+        for cell in values_of_cells:
             if name in cell and not any(_same(cell[name], one) for one in values[name]):
                 values[name].append(cell[name])
     for name in axes:
         values[name] = axes[name]
+    texts = {name: [_short(value) for value in listed] for name, listed in values.items()}
     seen: dict[str, int] = {}
-    for cell in combinations:
-        text = ",".join(
-            f"{name}:{_text(cell[name], values[name])}" for name in order if name in cell
-        )
-        seen[text] = seen.get(text, 0) + 1
-        yield text if seen[text] == 1 else f"{text}-{seen[text]}"
+    for cell, indices in combinations:
+        parts = []
+        for name in (name for name in order if name in cell):
+            index = indices.get(name, _index(cell[name], values[name]))
+            parts.append(f"{name}:{_text(cell[name], texts[name], index)}")
+        text = joined = ",".join(parts)
+        while text in seen:
+            seen[joined] += 1
+            text = f"{joined}-{seen[joined]}"
+        seen[text] = 1
+        yield text
 
 
-def _text(value: Json, values: list[Json]) -> str:
-    texts = [_short(one) for one in values]
-    at = next((at for at, one in enumerate(values) if _same(one, value)), 0)
-    if isinstance(value, list | dict) or texts.count(_short(value)) > 1 or not _short(value):
-        return str(at)
-    return _short(value)
+def _index(value: Json, values: list[Json]) -> int:
+    return next((index for index, one in enumerate(values) if _same(one, value)), 0)
+
+
+def _text(value: Json, texts: list[str], index: int) -> str:
+    short = _short(value)
+    is_unique = short and not isinstance(value, list | dict) and texts.count(short) < 2
+    return short if is_unique else str(index)
 
 
 def _short(value: Json) -> str:
