@@ -69,8 +69,7 @@ def copy_artifacts(
         late = resolved(msgspec.structs.replace(step, templates=own), names(), late=True)
     except ExpressionError as error:
         return CopiedArtifacts(warnings=(f"artifacts: {error}",))
-    given: object = late.artifacts
-    return collect(given if isinstance(given, list | tuple) else [given], env)
+    return collect(late.artifacts, env)
 
 
 def collected(patterns: Sequence[object], env: Environment) -> CopiedArtifacts:

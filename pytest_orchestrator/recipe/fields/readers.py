@@ -171,10 +171,18 @@ class _List:
 
     def read(self, node: Node, key: str, reading: Reading) -> Any:
         if type(node) is not SequenceNode:
-            return reading.mismatch(node, key, self.wanted)
+            return self._mismatch(node, key, reading)
         read = self.item.read
         items = tuple([read(each, f"{key}[{n}]", reading) for n, each in enumerate(node.value)])
         return FAILED if FAILED in items else items
+
+    def _mismatch(self, node: Node, key: str, reading: Reading) -> Any:
+        replacement = reading.mismatch(node, key, self.wanted)
+        # A value is never parsed as an expression, so an expression cannot give a list of them.
+        if type(replacement) is Template and isinstance(self.item, _Condition):
+            tail = f" is text, should be {self.wanted}"
+            return reading.wrong(node, key, tail, _cure(replacement.text, self.wanted))
+        return replacement
 
     def convert(self, value: Any, key: str) -> Any:
         if not isinstance(value, list | tuple):

@@ -28,6 +28,8 @@ LATE = frozenset({"success", "outputs", "measurements", "artifacts"})
 """Fields whose expressions are evaluated after the step code has run."""
 
 _APART = frozenset({"success", "measurements"})
+_BY_PART = _APART | {"outputs"}
+"""Fields whose parts are converted one by one."""
 
 Errors = Mapping[tuple[str | int, ...], ExpressionError]
 """Errors of expressions, by the field and key that contain them."""
@@ -67,7 +69,7 @@ def _changed(step: Step, due: list[Template], names: Mapping[str, Any]) -> dict[
             if len(one.path) > 1:
                 value = _put(changed.get(field, getattr(step, field)), one, one.path[1:], value)
             changed[field] = value
-    for field in changed.keys() - LATE:
+    for field in changed.keys() - _BY_PART:
         changed[field] = _converted(step, field, changed[field], due)
     for one in commands:  # last: their variables are merged into `args`
         changed |= _command(cast("ShellStep", step), one, names, changed)
@@ -267,11 +269,21 @@ def _key(step: Step, field: str) -> tuple[str, Key]:
 
 def _converted(step: Step, field: str, value: Any, due: list[Template]) -> Any:
     name, key = _key(step, field)
+    if key.reader is None:
+        return value
+    own = [one for one in due if one.path[0] == field]
+    item = key.reader.item
+    for one in own if item is not None else ():
+        if len(one.path) == 2:
+            way = one.path[1:]
+            try:
+                _converted_part(key.reader, name, way, value[way[0]])
+            except ValueError as error:
+                raise ExpressionError(str(error), one.place) from None
     try:
-        return value if key.reader is None else key.reader.convert(value, name)
+        return key.reader.convert(value, name)
     except ValueError as error:
-        place = next(one.place for one in due if one.path[0] == field)
-        raise ExpressionError(str(error), place) from None
+        raise ExpressionError(str(error), own[0].place) from None
 
 
 def _command(

@@ -223,6 +223,22 @@ def test_a_step_that_failed_leaves_its_files_too(bench: Bench, base: Path) -> No
     assert result.warnings == ("artifacts: no is not there",)
 
 
+def test_a_glob_from_an_expression_must_be_text(bench: Bench, base: Path) -> None:
+    script = """cmd: 'echo ''{"status": "ok", "names": ["a.csv"]}'' > /dev/stdout; touch a.csv'"""
+    result = run(bench, script, "artifacts: [a.csv, '${{ result.names }}']")
+
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == (
+        "validation",
+        "'artifacts[1]' is a list, should be text (write the expression in the place of the list)",
+    )
+    assert result.failure.place is not None
+    assert result.failure.place.line == 5
+
+    assert run(bench, script, "artifacts: '${{ result.names }}'").outcome == "passed"
+    assert list(copies(base)) == ["a.csv"]
+
+
 def test_the_last_try_leaves_its_files(bench: Bench, base: Path) -> None:
     cmd = "cmd: echo x >> a.csv; test $(wc -l < a.csv) -ge 2"
 

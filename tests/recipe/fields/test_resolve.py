@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError
-from pytest_orchestrator.recipe.fields.resolve import later, resolved
-from pytest_orchestrator.recipe.model.step import ShellStep
+from pytest_orchestrator.recipe.fields.resolve import LATE, later, resolved
+from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_orchestrator.recipe import Recipe, Step
+    from pytest_orchestrator.recipe import Recipe
 
     Read = Callable[[str], Recipe]
 
@@ -101,6 +102,44 @@ def test_a_value_that_its_key_does_not_accept_is_reported_with_its_place(
 
     assert str(caught.value).startswith(message)
     assert caught.value.place is not None
+
+
+_TEXTS = sorted(
+    name
+    for model in (Step, ShellStep, CodeStep)
+    for name, key in keys_of(model).items()
+    if key.names and key.reader and key.reader.item and key.reader.item.wanted == "text"
+)
+"""The keys that are lists of texts and allow expressions in them."""
+
+
+@pytest.mark.parametrize("key", sorted({*_TEXTS} - {"cmd"}))
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (["b"], "is a list, should be text (write the expression in the place of the list)"),
+        ({"b": 1}, "is a mapping, should be text"),
+        (5, "is 5, should be text"),
+        (None, "is null, should be text"),
+        ("", "is '', should not be empty"),
+    ],
+)
+def test_an_item_of_a_list_of_texts_must_be_text(
+    read: Read, key: str, x: Any, message: str
+) -> None:
+    keys = {key: ["${{ 'a' }}", "${{ vars.x }}"]}
+    with pytest.raises(ExpressionError) as caught:
+        value(read, keys, x, late=key in LATE)
+
+    assert str(caught.value) == f"'{key}[1]' {message}"
+    assert caught.value.place is not None
+    line = json.dumps({"name": "s", "type": "shell", "cmd": "a"} | keys)
+    column = len("steps: [") + line.index('"${{ vars.x')
+    assert (caught.value.place.line, caught.value.place.column) == (2, column + 1)
+
+
+def test_the_tested_lists_of_texts_are_all_that_exist() -> None:
+    assert {*_TEXTS} == {"artifacts", "cmd", "locks"}
 
 
 def test_late_expressions_are_evaluated_after_the_step_code(read: Read) -> None:

@@ -190,6 +190,13 @@ def test_an_invalid_criterion_is_reported_once(
     [
         ("{files_absent: []}", "'success.files_absent' in shell step 'a' is [], {} a path in it"),
         ("{ctx_has_keys: []}", "'success.ctx_has_keys' in shell step 'a' is [], {} a key in it"),
+        (
+            "{assert: '${{ vars.x }}'}",
+            (
+                "'success.assert' in shell step 'a' is text, should be a list "
+                "(write [${{{{ vars.x }}}}])"
+            ),
+        ),
         ("{assert: []}", "'success.assert' in shell step 'a' is [], {} an expression in it"),
         (
             "{stdout_contains: []}",
