@@ -9,7 +9,7 @@ JSON Schema apply to one type only, and editors report the wrong branch of an `a
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -20,6 +20,7 @@ from msgspec.structs import fields
 from pytest_orchestrator.recipe.expressions import expression
 from pytest_orchestrator.recipe.fields.extensions import BUILT_IN, Extensions
 from pytest_orchestrator.recipe.fields.struct_fields import keys_of
+from pytest_orchestrator.recipe.loader.checks import AT_THE_END, OF_AN_OWN_PROCESS, OF_THE_TREE
 from pytest_orchestrator.recipe.loader.include import OWN, UseStep
 from pytest_orchestrator.recipe.model import key_types
 from pytest_orchestrator.recipe.model.key_types import ContextPath, Text
@@ -34,7 +35,7 @@ from pytest_orchestrator.recipe.model.options import (
     Within,
 )
 from pytest_orchestrator.recipe.model.recipe import Defaults, Recipe
-from pytest_orchestrator.recipe.model.step import CodeStep, Step
+from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep, Step
 from pytest_orchestrator.recipe.problems import either
 
 Schema = dict[str, Any]
@@ -52,6 +53,14 @@ _DURATION: Schema = {"pattern": r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$"}
 _WORD = "[A-Za-z_][A-Za-z0-9_]*"
 _NAME = r"[^\s!-/:-@\[-^`{-~0-9][^\s!-/:-@\[-^`{-~]*"
 """A Python identifier, as far as the regular expressions of editors know letters."""
+
+
+def _any_case(words: Iterable[str]) -> str:
+    """Return a pattern that matches words in any case; patterns of editors have no flag for it."""
+    return "|".join(
+        "".join(f"[{char}{char.lower()}]" if char.isalpha() else char for char in word)
+        for word in sorted(words)
+    )
 
 
 def _none_of(words: frozenset[str], pattern: str) -> Schema:
@@ -87,6 +96,9 @@ LIMITS: Mapping[Any, Schema] = {
     key_types.skip_codes: {**_CODE, "minItems": 1},
     key_types.positive: {"exclusiveMinimum": 0},
     key_types.not_negative: {"minimum": 0},
+    key_types.signal_name: {
+        "pattern": f"^({_any_case(['SIG'])})?({_any_case(key_types.SIGNALS)})$"
+    },
     key_types.port: {"minimum": 1, "maximum": 65535},
     key_types.format_number: {"minimum": 1, "maximum": 1},
 }
@@ -226,11 +238,13 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
         "description": "A recipe: steps that run as tests, with their success criteria.",
         **root,
         "patternProperties": {"^x-": True},
+        "allOf": _of_all_steps(known.step_types),
         "definitions": {
             "Step": _step(known.step_types),
             **{each.__name__: _typed(each) for each in known.step_types.values()},
             UseStep.__name__: _use(),
             **{each.__name__: _mapping(each) for each in (*_NESTED, known.success)},
+            Ready.__name__: {**_mapping(Ready), **_WAITS},
         },
     }
 
@@ -277,6 +291,7 @@ def _step(types: Mapping[str, type[Step]]) -> Schema:
         "type": "object",
         "properties": {"name": keys.pop("name"), "type": kind, **keys, "use": _using()["use"]},
         "required": ["name"],
+        "dependencies": dict.fromkeys(["ready", "stop_signal"], _SERVICE),
         "if": {"required": ["use"]},
         "then": _ref(UseStep),
         "else": {"required": ["type"], "allOf": of_types},
@@ -310,8 +325,80 @@ def _typed(model: type[Step]) -> Schema:
         typed["then"] = {"properties": {"function": False}}
         typed["else"] = {"required": ["function"]}
     if issubclass(model, CodeStep):
-        typed["properties"]["success"] = {"properties": dict.fromkeys(sorted(OF_SHELL), False)}
+        typed["properties"]["success"] = _without(OF_SHELL)
+    if issubclass(model, SshStep):
+        typed["properties"]["success"] = _without(OF_THE_TREE)
+    typed["allOf"] = [{"if": _SERVICE, "then": {"properties": _of_service(model)}}]
+    if issubclass(model, ShellStep):
+        typed["allOf"] += _OF_COMMANDS
+    if issubclass(model, CodeStep):
+        success = {"properties": {"success": _without(OF_AN_OWN_PROCESS)}}
+        typed["allOf"] += [{"if": each, "then": success} for each in (_INLINE, _FIXTURES)]
     return typed
+
+
+_SERVICE: Schema = {"properties": {"background": {"const": True}}, "required": ["background"]}
+_INLINE: Schema = {"properties": {"isolation": {"const": "inline"}}, "required": ["isolation"]}
+_FIXTURES: Schema = {"properties": {"fixtures": {"minItems": 1}}, "required": ["fixtures"]}
+_WAITS: Schema = {
+    "not": {"propertyNames": {"const": "timeout"}},
+    "errorMessage": "names nothing to wait for: give 'file', 'port' or 'stdout_matches'",
+}
+
+
+_OF_COMMANDS: list[Schema] = [
+    {
+        "if": {"properties": {"cmd": {"type": "array"}}, "required": ["cmd"]},
+        "then": {"properties": {"shell": False}},
+    },
+    {
+        "if": {
+            "properties": {"shell": {"anyOf": [{"const": "python"}, {"type": "array"}]}},
+            "required": ["shell"],
+        },
+        "then": {"properties": {"cmd": {"pattern": _NO_EXPRESSION}}},
+    },
+]
+"""Rules for `cmd` and `shell` in the same step."""
+
+
+def _without(criteria: Iterable[str]) -> Schema:
+    """Return the schema of a `success` without the given criteria."""
+    return {"properties": dict.fromkeys(sorted(criteria), False)}
+
+
+def _of_service(model: type[Step]) -> dict[str, Schema]:
+    """Return the schemas of the keys that a service restricts, by the name of the key."""
+    keys = {"success": _without(AT_THE_END)}
+    if issubclass(model, ShellStep):
+        keys["parse"] = {"const": "text"}
+    if issubclass(model, CodeStep):
+        keys["isolation"] = {"not": {"const": "inline"}}
+        keys["heap"] = {"const": False}
+        keys["fixtures"] = {"maxItems": 0}
+    return keys
+
+
+def _of_all_steps(types: Mapping[str, type[Step]]) -> list[Schema]:
+    """Return the rules for Python steps that follow from keys of the root.
+
+    The keys are `fixtures` and the default of `isolation`.
+    """
+    code = {"enum": [name for name, each in types.items() if issubclass(each, CodeStep)]}
+    is_code = {"properties": {"type": code, "use": False}, "required": ["type"]}
+    criteria = {"success": _without(OF_AN_OWN_PROCESS)}
+    inside = {"properties": {**criteria, "background": {"not": {"const": True}}}}
+    own = {"anyOf": [{"required": ["isolation"]}, _SERVICE]}
+
+    def steps(rule: Schema) -> Schema:
+        return {"properties": {key: {"items": rule} for key in ("steps", "finally")}}
+
+    defaults = {"properties": {"defaults": _INLINE}, "required": ["defaults"]}
+    by_default = {"if": {**is_code, "not": own}, "then": {"properties": criteria}}
+    return [
+        {"if": _FIXTURES, "then": steps({"if": is_code, "then": inside})},
+        {"if": defaults, "then": steps(by_default)},
+    ]
 
 
 def _ref(model: type[Struct]) -> Schema:
@@ -356,7 +443,7 @@ _OWN: dict[str, Callable[[], Schema]] = {
     "measurements": lambda: _named(schema_of(Text, expressions=False), _ref(Measurement)),
     "within": lambda: _ref(Within),
     "success": lambda: _ref(Success),
-    "files": lambda: _list_of(FileRules),
+    "files": lambda: _list_of(FileRules, minItems=1),
     "result_schema": lambda: {"type": "object"},
 }
 """Fields whose values are mappings with keys of their own, or have other rules."""

@@ -213,7 +213,7 @@ def _looked_up(expression: Expression) -> "list[Chain]":
     ]
 
 
-_AT_THE_END = frozenset(
+AT_THE_END = frozenset(
     {
         "exit_code",
         "result_schema",
@@ -222,6 +222,7 @@ _AT_THE_END = frozenset(
         "leftover_processes",
     }
 )
+"""Criteria that are known only at the end of a step, so a service cannot have them."""
 _LEAVE = "leave it out"
 _OWN = "and a service has a process of its own"
 _KEEPS_RUNNING = "and a service keeps running"
@@ -273,7 +274,7 @@ class ServiceChecks:
             tail = f" reads what was printed to the end, {_KEEPS_RUNNING}"
             self._note(each, "parse", tail, f"{_LEAVE}; 'ready' has 'stdout_matches'")
         for criterion in fields.get("success", ()):
-            if criterion.name in _AT_THE_END:
+            if criterion.name in AT_THE_END:
                 tail = f" is known at the end of a step, {_KEEPS_RUNNING}"
                 self._add(each, criterion.place, criterion.name, tail, _LEAVE)
         if fields.get("ready") is not None and pairs(each.node_of("ready")).keys() <= {"timeout"}:
@@ -297,8 +298,10 @@ class ServiceChecks:
         self._problems.add(place, f"'{key}'", where, tail, hint=cure)
 
 
-_ASKED = OF_A_PROCESS - OF_SHELL
-_OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
+OF_AN_OWN_PROCESS = OF_A_PROCESS - OF_SHELL
+"""Criteria that a Python step inside pytest cannot have."""
+OF_THE_TREE = frozenset({"max_cpu_seconds", "max_rss_mb", "leftover_processes"})
+"""Criteria on the process tree, which a step on another machine cannot have."""
 
 
 def check_inline(
@@ -316,7 +319,7 @@ def check_inline(
         cause = _cause(step, shared)
         far = issubclass(step.model, SshStep)
         names = {one.name for one in step.fields.get("success", ())}
-        names &= _OF_THE_TREE if far else _ASKED
+        names &= OF_THE_TREE if far else OF_AN_OWN_PROCESS
         if not cause or not names:
             continue
         for name, (key, _) in pairs(step.node_of("success")).items():

@@ -296,6 +296,15 @@ def port(number: int) -> int:
     return number
 
 
+_SIGNALS = (
+    "ABRT ALRM BUS CHLD CONT EMT FPE HUP ILL INFO INT IO KILL PIPE PROF PWR QUIT RTMAX RTMIN SEGV "
+    "STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
+)
+
+SIGNALS = frozenset([*_SIGNALS.split(), *(one.name.removeprefix("SIG") for one in signal.Signals)])
+"""Names of the signals of Linux, macOS and this system, without ``SIG``."""
+
+
 def signal_name(text: str) -> str:
     """Check the name of a signal, such as ``TERM``."""
     name = text.upper().removeprefix("SIG")
