@@ -17,7 +17,7 @@ from pytest_orchestrator.core.json_values import (
     MAX_DEPTH,
     SCALARS,
     Json,
-    json_copy,
+    copy_for_key,
     kind,
     same_json,
     unshared,
@@ -103,7 +103,7 @@ class Context:
             ContextKeyError: The key is invalid.
             ContextTypeError: Key or who is not text.
         """
-        copy = json_copy(value)
+        copy = copy_for_key(key, value)
         with self._state.lock:
             key = self._state.writable(key)
             change = self._note(key, who, "set", self._values.get(key), copy)
@@ -155,7 +155,7 @@ class Context:
             NotJson: A round trip through JSON would change the item.
             ContextTypeError: The value under the key is not a list.
         """
-        item = json_copy(value, depth=MAX_DEPTH - 1)
+        item = copy_for_key(key, value, depth=MAX_DEPTH - 1)
         with self._state.lock:
             key = self._state.writable(key)
             items = self._values.get(key, [])
@@ -175,7 +175,7 @@ class Context:
             NotJson: The sum is not a finite number.
             ContextTypeError: The value under the key, or `by`, is not a number.
         """
-        step = json_copy(by, "by")
+        step = copy_for_key(key, by, "by")
         if type(step) not in (int, float):
             raise ContextTypeError(f"increment needs a number; by is {kind(step)}")
         with self._state.lock:

@@ -5,7 +5,7 @@ the layer does not see changes of that key in the state below. Both use the same
 """
 
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Final, cast
 
 from pytest_orchestrator.context.history import History
@@ -64,8 +64,13 @@ class State:
 
     def missing(self, key: object) -> ContextKeyError:
         """Return the error for a missing key."""
-        near = nearest(str(key), self.values) or ("" if self.values else "; it is empty")
-        return ContextKeyError(f"no key {key!r} in the context{near}")
+        return missing_key(key, self.values)
+
+
+def missing_key(key: object, existing: Collection[str]) -> ContextKeyError:
+    """Return the error for a missing key, which suggests the nearest of the existing ones."""
+    near = nearest(str(key), existing) or ("" if existing else "; it is empty")
+    return ContextKeyError(f"no key {key!r} in the context{near}")
 
 
 def checked_who(who: str) -> str:

@@ -51,15 +51,28 @@ def json_copy(value: object, what: str = "value", depth: int = MAX_DEPTH) -> Jso
         NotJson: JSON would change the value; the text names the position in the value, the
             item at that position and a replacement.
     """
+    copy: Json = None
     try:
         data = encode(value)
-        copy: Json = decode(data)
-        survives = same_json(copy, value)
+        copy = decode(data)
+        survives = same_json(copy, value) and (
+            len(data) <= 2 * depth or _is_flat_enough(copy, data, depth)
+        )
     except Exception:  # noqa: BLE001  # `_checked_copy` finds the cause and its position
-        return _checked_copy(value, [what], [], depth)
-    if survives and (len(data) <= 2 * depth or _is_flat_enough(copy, data, depth)):
-        return copy
-    return _checked_copy(value, [what], [], depth)
+        survives = False
+    return copy if survives else _checked_copy(value, [what], [], depth)
+
+
+def copy_for_key(key: str, value: object, what: str = "value", depth: int = MAX_DEPTH) -> Json:
+    """Return a copy of a value for a key of the Context, as `json_copy` does.
+
+    Raises:
+        NotJson: JSON would change the value; the text names the key too.
+    """
+    try:
+        return json_copy(value, what, depth)
+    except NotJson as error:
+        raise NotJson(f"key {_short(key)}: {error}") from None
 
 
 def same_json(one: Any, other: Any) -> bool:

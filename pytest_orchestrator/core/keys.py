@@ -45,8 +45,8 @@ def checked_key(key: str) -> str:
 
     Raises:
         ContextTypeError: The key is not text.
-        ContextKeyError: The key is empty, or has an empty part, a control character or more
-            than 100 parts.
+        ContextKeyError: The key is empty, or has an empty part, a control character, a lone
+            surrogate or more than 100 parts.
     """
     key = str.__str__(text(key))
     parts = key.split(".")
@@ -55,9 +55,12 @@ def checked_key(key: str) -> str:
     if "" in parts:
         cure = ".".join(filter(None, parts))
         raise ContextKeyError(f"key {key!r} has an empty part; write {cure!r}")
-    if _FORBIDDEN.search(key):
-        cure = _FORBIDDEN.sub("_", key)
-        raise ContextKeyError(f"key {key!r} has a control character; write {cure!r}")
+    forbidden = _FORBIDDEN.search(key)
+    if forbidden:
+        cure, fault = _FORBIDDEN.sub("_", key), "a control character"
+        if "\ud800" <= forbidden[0] <= "\udfff":
+            fault = f"a lone surrogate at index {forbidden.start()}, which JSON does not have"
+        raise ContextKeyError(f"key {key!r} has {fault}; write {cure!r}")
     if len(parts) > MOST_PARTS:
         raise ContextKeyError(f"a key of {len(parts)} parts; {MOST_PARTS} are the most")
     return key

@@ -47,7 +47,7 @@ def test_the_error_of_a_value_that_is_no_json_is_as_the_page_shows_it() -> None:
     with pytest.raises(NotJson) as caught:
         Context().set("x", {"a": [1, 2, (3,)]}, who="bench")
 
-    assert f"{caught.value}\n" == shown("reference/errors.md", "value[")
+    assert f"{caught.value}\n" == shown("reference/errors.md", "key 'x'")
 
 
 def test_requests_and_replies_of_the_context_server_are_as_the_page_shows_them() -> None:

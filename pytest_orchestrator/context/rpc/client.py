@@ -32,7 +32,7 @@ from pytest_orchestrator.context.rpc.protocol import (
     reply_of,
     request_line,
 )
-from pytest_orchestrator.context.state import checked_who
+from pytest_orchestrator.context.state import checked_who, missing_key
 from pytest_orchestrator.core.errors import (
     ContextKeyError,
     ContextTypeError,
@@ -40,7 +40,8 @@ from pytest_orchestrator.core.errors import (
     OrchestratorError,
 )
 from pytest_orchestrator.core.events import Change
-from pytest_orchestrator.core.json_values import MAX_DEPTH, NotJson, json_copy, kind
+from pytest_orchestrator.core.files import is_utf8
+from pytest_orchestrator.core.json_values import MAX_DEPTH, NotJson, copy_for_key, json_copy, kind
 from pytest_orchestrator.core.keys import checked_key
 
 _CHUNK: Final = 1 << 16
@@ -261,6 +262,7 @@ _ERRORS: Final = {
     for error in (ContextKeyError, ContextTypeError, JournalError, NotJson, RequestRefused)
 }
 _READ_OPERATIONS: Final = {"get", "contains", "history", "last_modified"}
+_OPERATIONS_ON_EXISTING_KEYS: Final = {"item", "delete", "pop"}
 
 
 class RemoteContext(Context):
@@ -386,7 +388,7 @@ class RemoteContext(Context):
 
     def set(self, key: str, value: object, who: str | None = None) -> None:
         """Store a value under a key."""
-        self._ask("set", key, json_copy(value), who=who)
+        self._ask("set", key, copy_for_key(key, value), who=who)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a key or path."""
@@ -404,11 +406,12 @@ class RemoteContext(Context):
 
     def append(self, key: str, value: object, who: str | None = None) -> None:
         """Append an item to the list under a key."""
-        self._ask("append", key, json_copy(value, depth=MAX_DEPTH - 1), who=who)
+        self._ask("append", key, copy_for_key(key, value, depth=MAX_DEPTH - 1), who=who)
 
     def increment(self, key: str, by: float = 1, who: str | None = None) -> int | float:
         """Add to the number under a key and return the sum."""
-        return cast("float", self._ask("increment", key, json_copy(by, "by"), who=who).value)
+        step = copy_for_key(key, by, "by")
+        return cast("float", self._ask("increment", key, step, who=who).value)
 
     def delete(self, key: str, who: str | None = None) -> None:
         """Delete a key and its value."""
@@ -465,12 +468,21 @@ class RemoteContext(Context):
         except UnicodeEncodeError:  # lone surrogates, which no existing key has
             if op in _READ_OPERATIONS:
                 return Reply(ok=True, value=None, missing=True)
-            checked_key(path)
-            checked_who(who)
-            raise
+            raise self._refusal(op, path, who) from None
         if not reply.ok:
             raise _ERRORS.get(reply.kind, OrchestratorError)(reply.error)
         return reply
+
+    def _refusal(self, op: str, path: Any, who: Any) -> OrchestratorError:
+        """Return the error of the Context for lone surrogates in a key or in `who`."""
+        if op in _OPERATIONS_ON_EXISTING_KEYS and not is_utf8(path):
+            return missing_key(path, self.keys())
+        try:
+            checked_key(path)
+            checked_who(who)
+        except OrchestratorError as error:
+            return error
+        return RequestRefused(f"{op} cannot be sent: it is no UTF-8")
 
 
 def _plain_path(path: object) -> Path:

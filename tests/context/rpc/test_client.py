@@ -5,6 +5,7 @@ import re
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,8 +191,58 @@ def test_lone_surrogates_are_refused_with_the_text_of_the_context(
     with pytest.raises(NotJson) as who:
         remote.set("a", 1, who="\ud800")
 
-    assert str(key.value) == "key '\\ud800' has a control character; write '_'"
+    surrogate = "a lone surrogate at index 0, which JSON does not have"
+    assert str(key.value) == f"key '\\ud800' has {surrogate}; write '_'"
+    assert key.value.__suppress_context__
     assert str(who.value).startswith("who has a lone surrogate at index 0")
+
+
+@pytest.mark.parametrize("where", ["local", "remote"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda ctx: ctx.set("k", object()),
+            (
+                "key 'k': value is an object, which JSON does not have; "
+                "store the plain values of it that you need"
+            ),
+        ),
+        (
+            lambda ctx: ctx.set("k", Decimal(1)),
+            "key 'k': value is a Decimal, which JSON does not have; use str() or float()",
+        ),
+        (
+            lambda ctx: ctx.append("k", {"a": [(1,)]}),
+            "key 'k': value['a'][0] is a tuple, which JSON does not have; use a list",
+        ),
+        (
+            lambda ctx: ctx.increment("k", float("nan")),
+            "key 'k': by is nan, which JSON does not have; use None or leave it out",
+        ),
+        (
+            lambda ctx: ctx.set("a\ud800", 1),
+            (
+                "key 'a\\ud800' has a lone surrogate at index 1, which JSON does not have; "
+                "write 'a_'"
+            ),
+        ),
+        (lambda ctx: ctx["a\ud800"], "no key 'a\\ud800' in the context (did you mean 'a'?)"),
+        (lambda ctx: ctx.pop("a\ud800"), "no key 'a\\ud800' in the context (did you mean 'a'?)"),
+        (lambda ctx: ctx.delete("a\ud800"), "no key 'a\\ud800' in the context (did you mean 'a'?)"),
+    ],
+)
+def test_the_error_for_a_refused_value_names_the_key_and_hides_its_cause(
+    change: Callable[[Context], object], message: str, where: str, loopback: Callable[..., Any]
+) -> None:
+    ctx = Context()
+    ctx.set("a", 1)
+    with pytest.raises(OrchestratorError) as caught:
+        change(ctx if where == "local" else RemoteContext(loopback(ctx)))
+
+    assert str(caught.value) == message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_a_too_long_request_is_refused_and_the_next_is_answered(
