@@ -186,7 +186,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Name the nearest where a recipe or a step is asked for that is not there."""
+    """Expand uses in the arguments, and suggest a similar name for a missing recipe or step."""
+    deselected = session.config.getoption("deselect", None) or ()
+    if any(".y" in word and "::" in word for word in (*session.config.args, *deselected)):
+        from pytest_orchestrator.plugin.collection import hints
+
+        hints.expand_uses(session.config)
     try:
         return (yield)
     except pytest.UsageError as error:

@@ -81,6 +81,38 @@ def _not_run(run: "RecipeRun", step: "Step") -> "Iterator[tuple[Recipe, Step]]":
                     yield earlier.recipe, other
 
 
+def expand_uses(config: pytest.Config) -> None:
+    """Replace a use in the arguments and in ``--deselect`` by the node ids of its steps.
+
+    ``x.yaml::psu`` becomes ``x.yaml::psu.set``, ``x.yaml::psu.check`` and so on, since pytest
+    selects items only.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    for words, base in ((config.args, here), (config.getoption("deselect", None) or [], root)):
+        words[:] = [one for word in words for one in _expanded(word, base, config)]
+
+
+def _expanded(word: str, base: Path, config: pytest.Config) -> list[str]:
+    name, _, use = word.partition("::")
+    if not use or not name.endswith(SUFFIXES) or not (base / name).is_file():
+        return [word]
+    items = _items(base / name, config)
+    step, bracket, cell = use.partition("[")
+    inner = [
+        item
+        for item in items
+        if item.startswith(f"{step}.") and (not bracket or item.endswith(f"[{cell}"))
+    ]
+    return [f"{name}::{item}" for item in inner] if use not in items and inner else [word]
+
+
+def _uses(items: Iterable[str]) -> list[str]:
+    """Return the names of the uses that contain items, with the uses within other uses."""
+    parts = (item.partition("[")[0].split(".") for item in items)
+    uses = (".".join(names[:end]) for names in parts for end in range(1, len(names)))
+    return list(dict.fromkeys(uses))
+
+
 def mistyped_hints(config: pytest.Config) -> Iterator[str]:
     """Return a sentence for each argument of pytest that means no recipe, or no step of one."""
     for argument in config.args:
@@ -94,7 +126,7 @@ def mistyped_hints(config: pytest.Config) -> Iterator[str]:
                 yield f"there is no {name}{near}"
         elif step:
             known = _items(path, config)
-            near = nearest(step, known) if step not in known else ""
+            near = nearest(step, [*_uses(known), *known]) if step not in known else ""
             if near:
                 yield f"{name} has no step '{step}'{near}"
 

@@ -76,6 +76,74 @@ def test_one_is_selected_alone_and_its_needs_run(used: Project) -> None:
     assert printed(used, "high.set") == "12 6.0 0"
 
 
+_LOW = ["low.set", "low.check", "low.off"]
+
+
+def _ran(project: Project, *args: str) -> list[str]:
+    return [item.partition("::")[2] for item in project.items(*args)]
+
+
+def test_a_use_is_selected_with_all_of_its_steps(used: Project) -> None:
+    assert _ran(used, "recipes/m.yaml::low") == _LOW
+    assert _ran(used, f"{used.path}/recipes/m.yaml::low") == _LOW
+    assert _ran(used, "recipes/m.yaml::low", "recipes/m.yaml::high.set") == [
+        *("low.set", "low.check", "high.set", "low.off")
+    ]
+    assert _ran(used, "recipes/m.yaml::all_off") == ["all_off"]
+    used.run("recipes/m.yaml::low").assert_outcomes(passed=3)
+    used.run("-n1", "recipes/m.yaml::low").assert_outcomes(passed=3)
+
+
+def test_a_use_is_deselected_with_all_of_its_steps(used: Project) -> None:
+    names = _ran(used, "--deselect", "recipes/m.yaml::low")
+
+    assert names == [
+        "high.set",
+        "high.check",
+        "none.set",
+        "none.check",
+        "high.off",
+        "none.off",
+        "all_off",
+    ]
+
+
+def test_a_use_is_not_deselected_by_a_prefix_of_its_name(project: Project) -> None:
+    project.write("recipes/_part.yaml", "steps: [{name: a, type: shell, cmd: x}]")
+    uses = "{name: ch1, use: recipes/_part.yaml}, {name: ch10, use: recipes/_part.yaml}"
+    project.write("recipes/m.yaml", f"steps: [{uses}]")
+
+    assert _ran(project, "--deselect", "recipes/m.yaml::ch1") == ["ch10.a"]
+    assert _ran(project, "recipes/m.yaml::ch1") == ["ch1.a"]
+
+
+def test_a_use_within_a_use_and_one_of_a_cell_are_selected(project: Project) -> None:
+    project.write("recipes/_part.yaml", "steps: [{name: a, type: shell, cmd: x}]")
+    inner = "{name: in, use: recipes/_part.yaml}, {name: b, type: shell, cmd: x}"
+    project.write("recipes/_mid.yaml", f"steps: [{inner}]")
+    project.write(
+        "recipes/m.yaml",
+        "matrix: {g: [1, 2.5]}\nsteps: [{name: out, use: recipes/_mid.yaml}]\n",
+    )
+
+    assert _ran(project, "recipes/m.yaml::out[g:2.5]") == ["out.in.a[g:2.5]", "out.b[g:2.5]"]
+    assert _ran(project, "recipes/m.yaml::out.in") == ["out.in.a[g:1]", "out.in.a[g:2.5]"]
+    assert _ran(project, "recipes/m.yaml::out") == [
+        *("out.in.a[g:1]", "out.b[g:1]", "out.in.a[g:2.5]", "out.b[g:2.5]")
+    ]
+    deselected = _ran(project, "--deselect", "recipes/m.yaml::out[g:1]")
+    assert deselected == ["out.in.a[g:2.5]", "out.b[g:2.5]"]
+
+
+@pytest.mark.parametrize("asked", ["lwo", "lo"])
+def test_the_error_for_a_mistyped_use_suggests_the_nearest(used: Project, asked: str) -> None:
+    result = used.run(f"recipes/m.yaml::{asked}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = f"ERROR: recipes/m.yaml has no step '{asked}' (did you mean 'low'?)"
+    assert said in result.errlines
+
+
 @pytest.mark.parametrize(
     "value", [3, 2.5, [1, [2]], {"a": {"b": False}}, False, "false", "007", "a\nb", None]
 )
