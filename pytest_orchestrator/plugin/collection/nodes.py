@@ -227,12 +227,17 @@ class StepItem(pytest.Function):
         return self.recipe.source(self.step).path
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return where the step stands, and its title; pytest counts lines from 0.
+        """Return the step's place in the recipe, and its title; pytest counts lines from 0.
 
-        With the recipe in it steps of the same name differ, and pytest takes no dot of a name
-        for one between a class and its method.
+        Editors combine the line with the path of the item, which is that of the recipe. So a step
+        of a used file has the line of its use; messages of failures name the line in the used file.
+        The title contains the recipe, so that steps of the same name differ and pytest does not
+        take a dot in a name for the one between a class and its method.
         """
-        return self.source, self.step.line - 1, f"{self.name} in {self.recipe.id}"
+        part, line = self.step.part, self.step.line
+        while part is not None:
+            part, line = part.outer, part.place.line
+        return self.path, line - 1, f"{self.name} in {self.recipe.id}"
 
     def perform(self, fixture: Callable[[str], object] = nothing_named) -> None:
         """Run the step, or take the result that it already has, and tell pytest of it.

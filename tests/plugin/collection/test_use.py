@@ -144,6 +144,23 @@ def test_the_error_for_a_mistyped_use_suggests_the_nearest(used: Project, asked:
     assert said in result.errlines
 
 
+def test_the_line_of_an_item_is_that_of_its_use_in_the_recipe(used: Project) -> None:
+    used.write("recipes/outer.yaml", "steps:\n\n  - {name: o, use: recipes/m.yaml}\n")
+    items = used.pytester.inline_run("--collect-only", "-q", "recipes/outer.yaml", "recipes/m.yaml")
+    session = next(call.session for call in items.getcalls("pytest_collection_finish"))
+
+    found = {item.nodeid: (item.reportinfo()[0], item.location[:2]) for item in session.items}
+
+    assert found["recipes/m.yaml::low.set"] == (
+        used.path / "recipes/m.yaml",
+        ("recipes/m.yaml", 2),
+    )
+    assert found["recipes/m.yaml::high.off"][1] == ("recipes/m.yaml", 3)
+    assert found["recipes/m.yaml::all_off"][1] == ("recipes/m.yaml", 7)
+    assert found["recipes/outer.yaml::o.low.set"][1] == ("recipes/outer.yaml", 2)
+    assert all(item.reportinfo()[0] == item.path for item in session.items)
+
+
 @pytest.mark.parametrize(
     "value", [3, 2.5, [1, [2]], {"a": {"b": False}}, False, "false", "007", "a\nb", None]
 )
