@@ -19,6 +19,7 @@ from msgspec import Struct
 from pytest_orchestrator.core import files, suggestions
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, project_files
+from pytest_orchestrator.recipe.analysis.plain_scalars import changed_scalars
 from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
 from pytest_orchestrator.recipe.analysis.shell_script import Command, Script, commands_of
 from pytest_orchestrator.recipe.analysis.source_files import Sources
@@ -242,7 +243,14 @@ class Dataflow:
 
     def findings(self, recipe: Recipe) -> list[Finding]:
         """Return the findings of a recipe, in the order of its files."""
-        findings = [*check_existence(recipe, self.sources), *_Check(recipe, self).findings()]
+        findings = [
+            *check_existence(recipe, self.sources),
+            *_Check(recipe, self).findings(),
+            *(
+                Finding("warning", source.id, source.text, problem)
+                for source, problem in changed_scalars(recipe)
+            ),
+        ]
         return sorted(
             dict.fromkeys(findings),
             key=lambda one: (

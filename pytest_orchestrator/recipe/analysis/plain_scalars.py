@@ -1,0 +1,168 @@
+"""Plain scalars whose text YAML changes before a program gets it.
+
+YAML reads ``1.10`` as the number 1.1 and ``012`` as the number 12, so a script gets ``1.1`` and
+``12``. Such a scalar is reported where a program certainly gets it as text: in `args` and `stdin`,
+and in vars that these or `cmd` read. Python code gets the same number however it is written, so
+elsewhere only numbers that begin with a 0 are reported: these are probably meant as text.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
+
+from pytest_orchestrator.recipe.expressions.expression import Expression, as_text
+from pytest_orchestrator.recipe.model.recipe import Recipe
+from pytest_orchestrator.recipe.model.step import Part, ShellStep, Source, SshStep
+from pytest_orchestrator.recipe.parsing.nodes import Check, NotJsonScalar, pairs, place_of, plain
+from pytest_orchestrator.recipe.parsing.source import PLAIN, compose
+from pytest_orchestrator.recipe.problems import Problem, Problems, shortened
+
+_AS_TEXT = {"args": 2, "stdin": 1, "cmd": 2}
+"""Keys of steps whose values a program gets as text, with the length of their longest path.
+
+Values on longer paths are parts of JSON.
+"""
+_PADDED = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?")
+_Variable = tuple[str, str]
+"""Id of a file, and the name of a var in it; for a `with`, also the step: ``low.volts``."""
+
+
+def changed_scalars(recipe: Recipe) -> Iterator[tuple[Source, Problem]]:
+    """Yield a problem for each changed scalar of a recipe and the files that it uses.
+
+    Args:
+        recipe: The recipe.
+
+    Yields:
+        The file of the scalar, and the problem.
+    """
+    parts = {step.part.name: step.part for step in (*recipe.steps, *recipe.final) if step.part}
+    left = list(parts.values())
+    while left:
+        outer = left.pop().outer
+        if outer is not None and outer.name not in parts:
+            parts[outer.name] = outer
+            left.append(outer)
+    own = Source(recipe.id, recipe.path, recipe.text)
+    texts = _passed_as_text(recipe, own)
+    for source in {
+        each.id: each for each in (own, *(one.source for one in parts.values()))
+    }.values():
+        problems = Problems()
+        root = compose(source.text, problems)
+        if root is not None:
+            Check(source.text, problems).visit(root)
+            for problem in _FileCheck(source, texts).problems(root):
+                yield source, problem
+
+
+def _passed_as_text(recipe: Recipe, own: Source) -> set[_Variable]:
+    """Return the vars that a program gets as text, and the entries of `with` that set them."""
+    variables: set[_Variable] = set()
+    for step in (*recipe.steps, *recipe.final):
+        for one in step.templates if isinstance(step, ShellStep) else ():
+            if one.path[0] in _AS_TEXT and len(one.path) <= _AS_TEXT[str(one.path[0])]:
+                _add_read_variables(one.expressions, step.part, recipe, own, variables)
+    return variables
+
+
+def _add_read_variables(
+    expressions: Iterable[Expression],
+    part: Part | None,
+    recipe: Recipe,
+    own: Source,
+    variables: set[_Variable],
+) -> None:
+    """Add the vars that expressions read, directly or through other vars."""
+    chains = (chain for each in expressions for chain in each.reads)
+    for name in {str(one.parts[0]) for one in chains if one.root == "vars" and len(one.parts) == 1}:
+        if part is not None and name in part.given:
+            user, templates, way = part.outer, part.given_templates, ("with_", name)
+            source = user.source if user is not None else own
+            variable = (source.id, f"{part.name.rpartition('.')[2]}.{name}")
+        else:
+            user, way = part, ("vars", name)
+            templates = recipe.templates if part is None else part.templates
+            variable = ((own if part is None else part.source).id, name)
+        if variable not in variables:
+            variables.add(variable)
+            for one in templates:
+                if one.path == way:
+                    _add_read_variables(one.expressions, user, recipe, own, variables)
+
+
+class _FileCheck:
+    """Check of the nodes of one file.
+
+    Args:
+        source: The file.
+        texts: The vars that a program gets as text.
+    """
+
+    def __init__(self, source: Source, texts: set[_Variable]) -> None:
+        self._source = source
+        self._texts = texts
+
+    def problems(self, root: Node) -> Iterator[Problem]:
+        """Yield the problems of the vars, the defaults and the steps."""
+        keys = pairs(root)
+        for name, node in _values(keys.get("vars")):
+            is_text = (self._source.id, name) in self._texts
+            yield from self._value(f"vars.{name}", node, is_text=is_text)
+        for name, node in _values(_entry(keys.get("defaults"), "args")):
+            yield from self._value(f"defaults.args.{name}", node, is_text=True)
+        for key in ("steps", "finally"):
+            steps = keys[key][1] if key in keys else None
+            for step in steps.value if type(steps) is SequenceNode else ():
+                yield from self._step(step)
+
+    def _step(self, step: Node) -> Iterator[Problem]:
+        keys = pairs(step)
+        used = f"{keys['name'][1].value}." if "name" in keys else ""
+        runs = "type" in keys and keys["type"][1].value in (ShellStep.type, SshStep.type)
+        for name, node in _values(keys.get("args")) if runs else ():
+            yield from self._value(f"args.{name}", node, is_text=True)
+        for name, node in _values(keys.get("with")):
+            is_text = (self._source.id, used + name) in self._texts
+            yield from self._value(f"with.{name}", node, is_text=is_text)
+        for name, node in _values(keys.get("params")):
+            yield from self._value(f"params.{name}", node, is_text=False)
+        if runs and "stdin" in keys:
+            yield from self._value("stdin", keys["stdin"][1], is_text=True)
+
+    def _value(self, key: str, node: Node, *, is_text: bool) -> Iterator[Problem]:
+        if type(node) is MappingNode:
+            for name, each in _values((node, node)):
+                yield from self._value(f"{key}.{name}", each, is_text=False)
+        elif type(node) is SequenceNode:
+            for number, each in enumerate(node.value):
+                yield from self._value(f"{key}[{number}]", each, is_text=False)
+        elif type(node) is ScalarNode and node.tag == PLAIN:
+            text = _changed_text(node.value)
+            if text is not None and (is_text or _PADDED.fullmatch(node.value)):
+                gets = "the program gets" if is_text else "it is the number"
+                head = f"'{shortened(key)}' is {shortened(node.value)}, and {gets} {text}"
+                hint = f"quote it to have it as it is: '{shortened(node.value)}'"
+                yield Problem(place_of(node, self._source.text), head, hint=hint)
+
+
+def _changed_text(text: str) -> str | None:
+    """Return the text of a scalar's value; None if it is the text of the scalar itself."""
+    try:
+        value = plain(text)
+    except NotJsonScalar:
+        return None
+    is_unchanged = value is None or as_text(value) == text
+    return None if is_unchanged else as_text(value)
+
+
+def _entry(pair: tuple[Node, Node] | None, key: str) -> tuple[Node, Node] | None:
+    return dict(pairs(pair[1])).get(key) if pair and type(pair[1]) is MappingNode else None
+
+
+def _values(pair: tuple[Node, Node] | None) -> list[tuple[str, Node]]:
+    """Return the names and values of a mapping; an empty list if the node is no mapping."""
+    if pair is None or type(pair[1]) is not MappingNode:
+        return []
+    return [(name, value) for name, (_, value) in pairs(pair[1]).items()]
