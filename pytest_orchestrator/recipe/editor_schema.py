@@ -243,7 +243,8 @@ def recipe_schema(known: Extensions = BUILT_IN) -> Schema:
             "Step": _step(known.step_types),
             **{each.__name__: _typed(each) for each in known.step_types.values()},
             UseStep.__name__: _use(),
-            **{each.__name__: _mapping(each) for each in (*_NESTED, known.success)},
+            **{each.__name__: _mapping(each) for each in _NESTED},
+            known.success.__name__: {**_mapping(known.success), "minProperties": 1},
             Ready.__name__: {**_mapping(Ready), **_WAITS},
         },
     }

@@ -79,9 +79,12 @@ STRANGE: list[Any] = [
 
 UNKNOWABLE = re.compile(
     r"no expression|unknown name '|no (var|step|name) '|no step of this recipe|there is no file"
-    r"|is no JSON Schema: |, which service '"
+    r"|is no JSON Schema: |, which service '|is above '"
 )
-"""Problems that no schema can find: in names, in other files and steps, in other grammars."""
+"""Problems that no schema can find.
+
+They are in names, in other files and steps, in other grammars and in the order of two numbers.
+"""
 
 
 def some(model: type[Struct], *always: str, never: frozenset[str] = frozenset()) -> Any:

@@ -58,6 +58,7 @@ def _one(
         if error is not None:
             raise error
         value = _value(one, names)
+        low, high = _range(one)
     except TimeoutExpressionError:
         raise
     except ExpressionError as wrong:
@@ -70,7 +71,6 @@ def _one(
             allow_fail=one.allow_fail,
             errs=True,
         )
-    low, high = _range(one)
     key, unmet, margin = _judged(one, value, low, high)
     unset = value is None
     # Infinity is a value that misses its limit, and none that JSON has.
@@ -100,12 +100,19 @@ def _value(one: Measurement, names: Mapping[str, Any]) -> Any:
 
 
 def _range(one: Measurement) -> tuple[float | None, float | None]:
-    """Return the limits, those of ``within`` among them."""
+    """Return the lowest and the highest allowed value, narrowed by ``within``.
+
+    Raises:
+        ExpressionError: The lowest is above the highest, so no value can be within the limits.
+    """
     low, high = one.low, one.high
     if one.within is not None:
         width = abs(one.within.of) * one.within.percent / 100
         low = one.within.of - width if low is None else max(low, one.within.of - width)
         high = one.within.of + width if high is None else min(high, one.within.of + width)
+    if low is not None and high is not None and low > high:
+        crossed = f"its limits cross: low {_number(low)}, high {_number(high)}"
+        raise ExpressionError(crossed, one.at.get("low") or one.at.get("high"))
     return low, high
 
 

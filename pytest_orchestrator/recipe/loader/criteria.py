@@ -36,6 +36,8 @@ def criteria_of(
     if type(node) is not MappingNode:
         reading.mismatch(node, "success", "a mapping")
         return ()
+    if not pairs(node):
+        reading.wrong(node, "success", " is {}, should have a criterion in it", "leave it out")
     return tuple(_Criteria(pairs(node), reading, model, known).each())
 
 

@@ -97,6 +97,9 @@ def measurements(node: Node, reading: Reading) -> dict[str, Measurement]:
                 inner._replace(path=(*inner.path, "within")),
             )
             fields["within"] = within and Within(**within)
+        low, high = fields.get("low"), fields.get("high")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            reading.wrong(pairs(value)["low"][1], f"{title}.low", " is above 'high'")
         measured[name] = Measurement(**fields)
     return measured
 

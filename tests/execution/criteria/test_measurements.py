@@ -43,6 +43,28 @@ def test_a_measurement_has_a_verdict(
     assert result.outcome == ("passed" if verdict == "pass" else "failed")
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"low": "${{ result.volts }}", "high": 2},
+        {"low": 12.5, "high": "${{ result.volts - 10.5 }}"},
+        {"low": 12.5, "within": {"of": 2, "percent": 0}},
+    ],
+)
+def test_a_measurement_whose_limits_cross_fails_as_validation(
+    bench: Bench, limits: dict[str, Any]
+) -> None:
+    measurement = {"value": "5", **limits}
+    result = bench.result(bench.shell_step(OBJECT, measurements={"ripple": measurement}))
+
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.reason) == (
+        "validation",
+        "ripple was not measured: its limits cross: low 12.5, high 2",
+    )
+    assert result.failure.place is not None
+
+
 def test_what_is_no_number_was_not_measured(bench: Bench) -> None:
     step = bench.shell_step(
         "true", fixtures=["x"], measurements={"ripple": {"value": "fixtures.x", "high": 1}}

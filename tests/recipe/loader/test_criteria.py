@@ -206,6 +206,10 @@ def test_an_invalid_criterion_is_reported_once(
             "{stdout_matches: []}",
             "'success.stdout_matches' in shell step 'a' is [], {} a regular expression in it",
         ),
+        (
+            "{}",
+            "'success' in shell step 'a' is {{}}, {} a criterion in it (leave it out)",
+        ),
         ("{files: []}", "'success.files' in shell step 'a' is [], {} an entry in it"),
     ],
 )

@@ -190,3 +190,20 @@ def test_a_mistake_shared_by_an_alias_is_reported_for_each_named_step(
         "2:10 'needs[0]' in python step 'a' is a number, should be text (quote it: '1')",
         "2:10 'needs[0]' in python step 'b' is a number, should be text (quote it: '1')",
     ]
+
+
+def measured(limits: str) -> str:
+    keys = "name: a, type: shell, cmd: x, parse: text"
+    return f"steps:\n- {{{keys}, measurements: {{m: {{value: 1, {limits}}}}}}}\n"
+
+
+def test_limits_that_cross_are_reported(problems: Problems) -> None:
+    message = "2:81 'measurements.m.low' in shell step 'a' is above 'high'"
+    assert problems(measured("low: 5, high: 1")) == [message]
+
+
+@pytest.mark.parametrize(
+    "limits", ["low: 1, high: 1", "low: -1, high: 1.5", "low: '${{ env.LOW }}', high: 1", "low: 5"]
+)
+def test_limits_that_do_not_cross_are_accepted(limits: str, read: Read) -> None:
+    assert "m" in read(measured(limits)).steps[0].measurements
