@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.result import LeftoverWarning
     from pytest_orchestrator.runs.loaded import load_run
     from pytest_orchestrator.scriptlets.base import BaseScriptlet, get_logger
-    from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed
+    from pytest_orchestrator.scriptlets.call import ParameterError, SignatureError
+    from pytest_orchestrator.scriptlets.call import ValidationFailed as ValidationFailed
     from pytest_orchestrator.scriptlets.standalone import main
     from pytest_orchestrator.scriptlets.tracking import track_resources
 
 __all__ = ["BaseScriptlet", "Change", "Context", "ContextKeyError", "ContextLike"]
 __all__ += ["ContextTypeError", "ContextUnreachable", "LeftoverWarning", "NotJson"]
-__all__ += ["OrchestratorError", "RemoteContext", "SignatureError", "ValidationFailed"]
-__all__ += ["get_logger", "load_run", "main", "track_resources"]
+__all__ += ["OrchestratorError", "ParameterError", "RemoteContext", "SignatureError"]
+__all__ += ["ValidationFailed", "get_logger", "load_run", "main", "track_resources"]
 
 _HOMES = {"Change": "core.events", "ContextUnreachable": "context.rpc.address"}
 _HOMES |= {"LeftoverWarning": "core.result", "NotJson": "core.json_values"}
@@ -32,7 +33,8 @@ _HOMES |= {"main": "scriptlets.standalone", "track_resources": "scriptlets.track
 _HOMES |= dict.fromkeys(("Context", "ContextLike"), "context.context")
 _HOMES |= dict.fromkeys(("ContextKeyError", "ContextTypeError", "OrchestratorError"), "core.errors")
 _HOMES |= dict.fromkeys(("BaseScriptlet", "get_logger"), "scriptlets.base")
-_HOMES |= dict.fromkeys(("SignatureError", "ValidationFailed"), "scriptlets.call")
+_CALLS = ("ParameterError", "SignatureError", "ValidationFailed")
+_HOMES |= dict.fromkeys(_CALLS, "scriptlets.call")
 
 
 def __getattr__(name: str) -> Any:

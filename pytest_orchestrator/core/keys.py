@@ -17,6 +17,9 @@ __tracebackhide__ = True
 
 MOST_PARTS: Final = 100
 
+RESERVED: Final = frozenset({"ctx", "context", "params", "instrument"})
+"""Names of parameters of the step code that receive no key of `params`."""
+
 # Control characters would break the lines of reports; surrogates cannot be encoded.
 _FORBIDDEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

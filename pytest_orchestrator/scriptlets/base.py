@@ -73,21 +73,22 @@ def _writes_to_stderr(handler: logging.Handler) -> bool:
 class BaseScriptlet(ABC):
     """A python step as a class; any other class with a `run` does as well."""
 
-    def validate(self, ctx: Any, params: Any) -> None:  # noqa: B027  # to be overridden or not
+    # A subclass may have any parameters; type checkers accept an override of this signature.
+    def validate(self, *args: Any, **kwargs: Any) -> Any:  # noqa: B027  # to be overridden or not
         """Check before anything happens; raise (or return False) to refuse.
 
         Args:
-            ctx: The Context of the run.
-            params: The step's `params`.
+            args: The Context and the step's `params`, for ``validate(self, ctx, params)``.
+            kwargs: The values of `params`; each parameter receives the key of its name.
         """
 
     @abstractmethod
-    def run(self, ctx: Any, params: Any) -> Mapping[str, Any]:
+    def run(self, *args: Any, **kwargs: Any) -> Mapping[str, Any]:
         """Do the work.
 
         Args:
-            ctx: The Context of the run.
-            params: The step's `params`.
+            args: The Context and the step's `params`, for ``run(self, ctx, params)``.
+            kwargs: The values of `params`; each parameter receives the key of its name.
 
         Returns:
             A mapping with a `status`: ``ok`` or ``success``, or ``skip`` with a `reason`;

@@ -5,11 +5,13 @@ To try it, and to catch TypeError, would run a step twice.
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from pytest_orchestrator.core.errors import OrchestratorError
+from pytest_orchestrator.core.keys import RESERVED
+from pytest_orchestrator.core.suggestions import nearest
 
 __tracebackhide__ = True
 
@@ -21,6 +23,23 @@ class SignatureError(OrchestratorError, TypeError):
     """A class or function that cannot be called as a step is."""
 
     slug = "signature"
+
+
+class ParameterError(SignatureError):
+    """A mismatch of the keys of `params` and the parameters of a function.
+
+    Attributes:
+        key: The first key that no parameter takes; None if keys are only missing.
+    """
+
+    slug = "parameter"
+
+    def __init__(self, message: str, key: str | None = None) -> None:
+        super().__init__(message, key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ValidationFailed(OrchestratorError, ValueError):
@@ -45,30 +64,37 @@ def call(
     params: object,
     fixtures: Mapping[str, object] | None = None,
 ) -> object:
-    """Call a class or function with what it asks for.
+    """Call a class or function with the arguments that its parameters name.
 
     Args:
-        target: A class with a `run`, which is made without arguments and asked to `validate`
-            first where it can; or a function. Both take ``(ctx, params)``, ``(params)`` or
-            nothing. A parameter named ``ctx`` or ``context`` gets the Context.
+        target: A function, or a class with a `run`. The class is instantiated without arguments;
+            its `validate`, if it has one, is called before `run`. A parameter named ``ctx`` or
+            ``context`` receives the Context, one named ``params`` the whole mapping, every other
+            one the value of the key of its name, and ``**rest`` the keys that no other
+            parameter takes.
         ctx: The Context of the run.
         params: The step's `params`.
-        fixtures: Passed by keyword where there is a parameter of that name.
+        fixtures: Values for the parameters of these names; None outside of a step.
 
     Returns:
-        What it returned.
+        The value that the function or `run` returned.
 
     Raises:
-        SignatureError: It cannot be called so; nothing of it has run.
+        SignatureError: The target cannot be called; none of its code has run.
+        ParameterError: A key of `params` is missing or unknown; the function or method that
+            would receive it was not called.
         ValidationFailed: `validate` raised or returned False.
     """
-    given = _Given(ctx, params, fixtures or {})
+    given = _Given(ctx, params, fixtures)
     if inspect.isclass(target):
         name = target.__name__
         scriptlet = _made(target)
-        _validate(getattr(scriptlet, "validate", None), f"{name}.validate", given)
-        function = scriptlet.run
-        bound = given.bound_to(function, f"{name}.run")
+        validate, function = getattr(scriptlet, "validate", None), scriptlet.run
+        validated_keys: Collection[str] = ()
+        if validate is not None:
+            _validate(validate, f"{name}.validate", given, _keys(function, f"{name}.run"))
+            validated_keys = _keys(validate, f"{name}.validate") or ()
+        bound = given.bound_to(function, f"{name}.run", validated_keys)
     else:
         if not callable(target):
             raise SignatureError(f"a class or function is wanted, not {target!r:.80}")
@@ -94,10 +120,8 @@ def _made(family: type) -> Any:
     return family()
 
 
-def _validate(validate: Any, name: str, given: "_Given") -> None:
-    if validate is None:
-        return
-    bound = given.bound_to(validate, name)
+def _validate(validate: Any, name: str, given: "_Given", run_keys: Collection[str] | None) -> None:
+    bound = given.bound_to(validate, name, run_keys)
     try:
         answer = validate(*bound.args, **bound.kwargs)
     except Exception as error:
@@ -110,41 +134,121 @@ def _validate(validate: Any, name: str, given: "_Given") -> None:
 class _Given:
     """What a step has to give to a callable."""
 
-    def __init__(self, ctx: object, params: object, fixtures: Mapping[str, object]) -> None:
-        self.by_name = {"context": ctx, **fixtures, "ctx": ctx, "params": params}
-        self.fixtures = sorted(fixtures)
+    def __init__(self, ctx: object, params: object, fixtures: Mapping[str, object] | None) -> None:
+        self.by_name = {"context": ctx, **(fixtures or {}), "ctx": ctx, "params": params}
+        self.values: Mapping[str, object] = params if isinstance(params, Mapping) else {}
+        self.fixtures = None if fixtures is None else sorted(fixtures)
         self.roles = {name: name for name in ("ctx", "params")}
-        if "context" not in fixtures:
+        if "context" not in (fixtures or {}):
             self.roles["context"] = "ctx"
 
-    def bound_to(self, function: Callable[..., Any], name: str) -> inspect.BoundArguments:
-        """Find the arguments for a callable without calling it."""
+    def bound_to(
+        self, function: Callable[..., Any], name: str, other_keys: Collection[str] | None = ()
+    ) -> inspect.BoundArguments:
+        """Return the arguments for a callable without calling it.
+
+        Args:
+            function: The callable.
+            name: Its name in messages.
+            other_keys: Keys of `params` that the other method of its class takes; None for all.
+
+        Raises:
+            ParameterError: A key of `params` is missing or unknown.
+        """
         signature = _signature(function, name)
-        parameters = signature.parameters
-        named = [one for one in parameters if one in self.by_name]
-        taken = {self.roles.get(one) for one in named}
-        left = [role for role in ("ctx", "params") if role not in taken]
-        free = [one for one in _required(signature) if one.name not in self.by_name]
-        if len(free) > len(left) or any(one.kind not in _POSITIONAL for one in free):
-            raise self._unfit(name, signature, free)
-        chosen: dict[str, Any] = {one: self.by_name[one] for one in named}
-        # One that stands alone is the params: (params), or (p).
-        for one, role in zip(free, left[len(left) - len(free) :], strict=True):
-            chosen[one.name] = self.by_name[role]
-        first = next(iter(parameters.values()), None)
+        parameters = [one for one in signature.parameters.values() if one.kind not in _REST]
+        chosen = {
+            one.name: self.by_name[one.name] for one in parameters if one.name in self.by_name
+        }
+        unbound = self._unbound(chosen)
+        first = next(iter(signature.parameters.values()), None)
         if first is not None and first.kind is inspect.Parameter.VAR_POSITIONAL:
-            chosen[first.name] = tuple(self.by_name[role] for role in left)
+            # The signature of a wrapper without functools.wraps: most wrap (ctx, params).
+            chosen[first.name] = tuple(self.by_name[role] for role in unbound)
+            unbound = []
+        others = [one for one in parameters if one.name not in self.by_name]
+        own_keys = {one.name for one in others} - RESERVED
+        chosen |= {name: value for name, value in self.values.items() if name in own_keys}
+        missing = [one for one in others if one.default is one.empty and one.name not in chosen]
+        unknown = self._bind_rest(signature, chosen, own_keys) if "params" in unbound else []
+        unknown = [key for key in unknown if other_keys is not None and key not in other_keys]
+        if missing or unknown:
+            raise self._mismatch(name, signature, missing, unknown)
+        for one in others:
+            if one.kind is inspect.Parameter.POSITIONAL_ONLY:
+                # BoundArguments.args ends at the first parameter without a value.
+                chosen.setdefault(one.name, one.default)
         return inspect.BoundArguments(signature, cast("Any", chosen))
 
-    def _unfit(
-        self, name: str, signature: inspect.Signature, free: list[inspect.Parameter]
-    ) -> SignatureError:
-        wanted = ", ".join(repr(one.name) for one in free)
-        here = f" (here: {', '.join(self.fixtures)})" if self.fixtures else ""
-        return SignatureError(
-            f"{name}{_listed(signature)} cannot be called: it may take (ctx, params), (params) "
-            f"or nothing, and the step's fixtures by name{here}; it wants {wanted}"
+    def _unbound(self, names: Collection[str]) -> list[str]:
+        """Return the roles, ``ctx`` and ``params``, that no parameter of these names has."""
+        bound = {self.roles.get(name) for name in names}
+        return [role for role in ("ctx", "params") if role not in bound]
+
+    def _bind_rest(
+        self, signature: inspect.Signature, chosen: dict[str, Any], own_keys: Collection[str]
+    ) -> list[str]:
+        """Bind ``**rest`` to the keys that no parameter takes; return those that it cannot take."""
+        keys = [key for key in self.values if key not in own_keys]
+        rest = next(
+            (one.name for one in signature.parameters.values() if one.kind is _REST[1]), None
         )
+        if rest is None:
+            return keys if own_keys else []  # () and (ctx) may ignore params
+        reserved = {
+            one.name
+            for one in signature.parameters.values()
+            if one.kind is not inspect.Parameter.POSITIONAL_ONLY
+        } - {rest}
+        chosen[rest] = {key: self.values[key] for key in keys if key not in reserved}
+        return [key for key in keys if key in reserved]
+
+    def _mismatch(
+        self,
+        name: str,
+        signature: inspect.Signature,
+        missing: Sequence[inspect.Parameter],
+        unknown: Sequence[str],
+    ) -> ParameterError:
+        called = f"{name}{_listed(signature)}"
+        known = {*self.by_name, *self.values, *RESERVED}
+        free = [
+            one.name
+            for one in signature.parameters.values()
+            if one.name not in known and one.kind not in _REST
+        ]
+        hints = {key: nearest(key, free) for key in unknown}
+        unexplained = [
+            one for one in missing if f" (did you mean '{one.name}'?)" not in hints.values()
+        ]
+        parts = []
+        if unknown:
+            keys = ", ".join(f"{key!r:.80}{hint}" for key, hint in hints.items())
+            parts.append(f"params has {keys}, which {called} does not take")
+        if unexplained:
+            *most, last = [f"no '{one.name}'" for one in unexplained]
+            names = f"{', '.join(most)} and {last}" if most else last
+            subject = "it" if unknown else called
+            parts.append(f"{'' if unknown else 'params has '}{names}, which {subject} needs")
+        has_typo = len(unexplained) < len(missing)
+        cures = [] if has_typo else self._cures(unexplained, self._unbound(signature.parameters))
+        message = ", and ".join(parts) + (f"; {', and '.join(cures)}" if cures else "")
+        return ParameterError(message, next(iter(unknown), None))
+
+    def _cures(self, missing: Sequence[inspect.Parameter], unbound: Sequence[str]) -> list[str]:
+        cures = []
+        is_positional = all(one.kind in _POSITIONAL for one in missing)
+        # Earlier versions passed ctx and params by position, to (ctx, p) too.
+        if missing and is_positional and len(missing) <= len(unbound) and "params" in unbound:
+            if len(missing) == 2:
+                cures.append("a parameter called ctx gets the Context")
+            cures.append(
+                f"{'one' if cures else 'a parameter'} called params gets the whole mapping"
+            )
+        if missing and self.fixtures is not None:
+            here = f" (now {', '.join(self.fixtures)})" if self.fixtures else ""
+            cures.append(f"a pytest fixture is named in the step's fixtures{here}")
+        return cures
 
 
 _SIGNATURES: "WeakKeyDictionary[types.FunctionType, inspect.Signature]" = WeakKeyDictionary()
@@ -164,6 +268,13 @@ def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
     if type(function) is types.FunctionType:
         _SIGNATURES[function] = found
     return found
+
+
+def _keys(function: Callable[..., Any], name: str) -> Collection[str] | None:
+    """Return the keys of `params` that a callable takes; None if it takes all."""
+    found = _signature(function, name).parameters.values()
+    takes_all = any(one.name == "params" or one.kind in _REST for one in found)
+    return None if takes_all else {one.name for one in found} - RESERVED
 
 
 def _required(signature: inspect.Signature) -> list[inspect.Parameter]:

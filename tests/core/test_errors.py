@@ -3,6 +3,7 @@
 import importlib
 import pickle
 import pkgutil
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,15 @@ from pytest_orchestrator.core.errors import (
 )
 from pytest_orchestrator.core.json_values import NotJson
 from pytest_orchestrator.runs.journal.chain import JournalDamaged
-from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed
+from pytest_orchestrator.scriptlets.call import ParameterError, SignatureError, ValidationFailed
 
-KINDS = [
+KINDS: list[Any] = [
     ContextKeyError,
     ContextTypeError,
     JournalDamaged,
     JournalError,
     NotJson,
+    ParameterError,
     SignatureError,
     ValidationFailed,
 ]
@@ -61,6 +63,7 @@ def test_an_error_shows_its_text_and_crosses_processes(kind: type[OrchestratorEr
         (ContextKeyError, KeyError),
         (ContextTypeError, TypeError),
         (NotJson, ValueError),
+        (ParameterError, SignatureError),
         (SignatureError, TypeError),
         (ValidationFailed, ValueError),
     ],

@@ -31,6 +31,16 @@ class Measure(BaseScriptlet):
         return {"status": "ok"}
 
 
+class MeasureByName(BaseScriptlet):
+    def validate(self, volts: float) -> bool:
+        return volts <= 24
+
+    @track_resources
+    def run(self, ctx: Context, volts: float, load: float = 1) -> dict[str, Any]:
+        ctx.set("psu.amps_v1", volts / load, who="measure")
+        return {"status": "ok"}
+
+
 def count(ctx: ContextLike, params: Mapping[str, Any]) -> Mapping[str, Any]:
     total = ctx.increment("psu.count_v1", by=2, who="count")
     assert_type(total, int | float)
@@ -48,6 +58,7 @@ def mistakes(ctx: Context) -> None:
     ctx.increment("volts", by="two")  # type: ignore[arg-type]
     ctx.sett("volts", 1)  # type: ignore[attr-defined]
     get_logger(3)  # type: ignore[arg-type]
+    MeasureByName().run(ctx, volts="12")  # type: ignore[arg-type]
 
 
 def history(ctx: Context) -> None:

@@ -233,7 +233,7 @@ def recipes(draw: st.DrawFn) -> dict[str, Any]:
 def as_written(step: Step) -> dict[str, Any]:
     """Return the keys of a step as in its file."""
     fields = {"class": "class_"}
-    found = {key: getattr(step, fields.get(key, key)) for key in step.at if key}
+    found = {key: getattr(step, fields.get(key, key)) for key in step.at if key and "." not in key}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 

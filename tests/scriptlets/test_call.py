@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from pytest_orchestrator.scriptlets.base import BaseScriptlet
-from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed, call
+from pytest_orchestrator.scriptlets.call import (
+    ParameterError,
+    SignatureError,
+    ValidationFailed,
+    call,
+)
+from pytest_orchestrator.scriptlets.tracking import track_resources
 
 CTX = object()
 PARAMS = {"gain": 1}
@@ -48,20 +54,12 @@ def params_ctx(params: Any, ctx: Any) -> Any:
     return ctx, params
 
 
-def context_p(context: Any, p: Any) -> Any:
-    return context, p
-
-
-def a_b(a: Any, b: Any) -> Any:
-    return a, b
+def of_context(context: Any, params: Any) -> Any:
+    return context, params
 
 
 def positional_only(ctx: Any, params: Any, /) -> Any:
     return ctx, params
-
-
-def a_b_positional_only(a: Any, b: Any, /) -> Any:
-    return a, b
 
 
 def keywords_only(*, ctx: Any, params: Any) -> Any:
@@ -92,17 +90,15 @@ class Ask:
     [
         ctx_params,
         params_ctx,
-        context_p,
-        a_b,
+        of_context,
         positional_only,
-        a_b_positional_only,
         keywords_only,
         with_defaults,
         wrapped,
         passed_on(ctx_params),
         functools.partial(ctx_params),
         Ask(),
-        lambda c, p, more=1: (c, p),
+        lambda ctx, params, more=1: (ctx, params),
     ],
 )
 def test_a_function_that_takes_both_gets_both(target: Any) -> None:
@@ -113,9 +109,8 @@ def test_a_function_that_takes_both_gets_both(target: Any) -> None:
     "target",
     [
         lambda params: params,
-        lambda p: p,
-        lambda p, /: p,
-        lambda p, verbose=False: p,
+        lambda params, /: params,
+        lambda params, verbose=False: params,
         lambda *, params: params,
         lambda verbose=False, params=None: params,
         Foreign,
@@ -133,9 +128,9 @@ def test_one_that_is_named_so_is_the_context(target: Any) -> None:
     assert call(target, CTX, PARAMS) is CTX
 
 
-@pytest.mark.parametrize("target", [lambda: "ran", lambda verbose="ran": verbose])
-def test_a_function_may_take_nothing(target: Any) -> None:
-    assert call(target, CTX, PARAMS) == "ran"
+def test_a_function_may_take_nothing() -> None:
+    assert call(lambda: "ran", CTX, PARAMS) == "ran"
+    assert call(lambda verbose="ran": verbose, CTX, {}) == "ran"
 
 
 def test_fixtures_are_passed_by_their_names() -> None:
@@ -155,11 +150,11 @@ def test_a_fixture_called_ctx_does_not_take_the_place_of_the_context() -> None:
 
 
 def test_a_fixture_called_context_that_is_asked_for_is_given() -> None:
-    assert call(context_p, CTX, PARAMS, {"context": 1}) == (1, PARAMS)
-    assert call(lambda context, a, b: (context, a, b), CTX, PARAMS, {"context": 1}) == (
+    assert call(of_context, CTX, PARAMS, {"context": 1}) == (1, PARAMS)
+    assert call(lambda context, ctx, gain: (context, ctx, gain), CTX, PARAMS, {"context": 1}) == (
         1,
         CTX,
-        PARAMS,
+        1,
     )
 
 
@@ -257,40 +252,9 @@ class WithArguments(Greet):
         raise AssertionError
 
 
-def many(dut: Any, station: Any, params: Any, *rest: Any, speed: int = 3, **more: Any) -> None:
-    raise AssertionError
-
-
-def keyword(*, dut: Any) -> None:
-    raise AssertionError
-
-
-class BadValidate(Greet):
-    def validate(self, one: Any, two: Any, three: Any) -> None:  # type: ignore[override]
-        raise AssertionError
-
-
-TAKES = "cannot be called: it may take (ctx, params), (params) or nothing, and the step's fixtures"
-
-
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        (
-            many,
-            (
-                f"many(dut, station, params, *rest, speed=…, **more) {TAKES} by name "
-                "(here: rig, tmp_path); it wants 'dut', 'station'"
-            ),
-        ),
-        (keyword, f"keyword(*, dut) {TAKES} by name (here: rig, tmp_path); it wants 'dut'"),
-        (
-            BadValidate,
-            (
-                f"BadValidate.validate(one, two, three) {TAKES} by name (here: rig, tmp_path); "
-                "it wants 'one', 'two', 'three'"
-            ),
-        ),
         (NoRun, "class NoRun does not define run; write run(self, ctx, params)"),
         (Abstract, "class Abstract does not define run; write run(self, ctx, params)"),
         (
@@ -309,13 +273,6 @@ def test_what_cannot_be_called_is_refused_before_it_runs(target: Any, told: str 
         call(target, CTX, PARAMS, FIXTURES)
 
     assert told is None or str(caught.value) == told
-
-
-def test_without_fixtures_none_are_named() -> None:
-    with pytest.raises(SignatureError) as caught:
-        call(many, CTX, PARAMS)
-
-    assert "by name; it wants" in str(caught.value)
 
 
 def test_a_callable_without_a_signature_is_refused() -> None:
@@ -348,3 +305,305 @@ def test_frames_of_ours_are_hidden_from_pytest() -> None:
     shown = [entry.name for entry in caught.traceback if not entry.ishidden(None)]
     assert shown[-1] == "work"
     assert "call" not in shown
+
+
+VOLTS = {"volts": 5, "load": 2}
+
+
+def volts_load(ctx: Any, volts: Any, load: Any = 1) -> Any:
+    return ctx, volts, load
+
+
+def volts_positional_only(start: Any = 0, volts: Any = 3, /, load: Any = 1) -> Any:
+    return CTX, volts, load - start
+
+
+def volts_keyword_only(*, volts: Any, load: Any = 1, context: Any) -> Any:
+    return context, volts, load
+
+
+def volts_before_others(volts: Any, *others: Any, load: Any, ctx: Any) -> Any:
+    assert others == ()
+    return ctx, volts, load
+
+
+@functools.wraps(volts_load)
+def volts_wrapped(*args: Any, **kwargs: Any) -> Any:
+    return volts_load(*args, **kwargs)
+
+
+class Supply:
+    def __call__(self, ctx: Any, volts: Any, load: Any) -> Any:
+        return ctx, volts, load
+
+
+class Scriptlet(BaseScriptlet):
+    def run(self, ctx: Any, volts: Any, load: Any = 1) -> Any:
+        return ctx, volts, load
+
+
+class Checked:
+    def validate(self, volts: Any) -> None:
+        assert volts == 5
+
+    @staticmethod
+    def run(ctx: Any, load: Any, volts: Any) -> Any:
+        return ctx, volts, load
+
+
+class CheckedWhole:
+    def validate(self, params: Any) -> None:
+        assert params == VOLTS
+
+    @track_resources
+    def run(self, ctx: Any, *, load: Any, volts: Any) -> Any:
+        return ctx, volts, load
+
+
+class CheckedInPart:
+    def validate(self, load: Any) -> None:
+        assert load == 2
+
+    def run(self, ctx: Any, params: Any) -> Any:
+        return ctx, params["volts"], params["load"]
+
+
+class CheckedInPartAndRest:
+    def validate(self, load: Any) -> None:
+        assert load == 2
+
+    def run(self, ctx: Any, **rest: Any) -> Any:
+        return ctx, rest["volts"], rest["load"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        volts_load,
+        volts_positional_only,
+        volts_keyword_only,
+        volts_before_others,
+        volts_wrapped,
+        track_resources(volts_load),
+        functools.partial(volts_load, load=1),
+        Supply(),
+        Scriptlet,
+        Checked,
+        CheckedWhole,
+        CheckedInPart,
+        CheckedInPartAndRest,
+        lambda ctx, volts, params: (ctx, volts, params["load"]),
+        lambda ctx, **rest: (ctx, rest["volts"], rest["load"]),
+        lambda ctx, volts, **rest: (ctx, volts, rest["load"]),
+        lambda volts, load, context=None: (context, volts, load),
+    ],
+)
+def test_a_parameter_receives_the_value_of_its_name(target: Any) -> None:
+    given = call(target, CTX, VOLTS)
+
+    assert given == (CTX, 5, 2)
+
+
+def test_a_parameter_without_a_value_keeps_its_default() -> None:
+    assert call(volts_load, CTX, {"volts": 5}) == (CTX, 5, 1)
+    assert call(volts_load, CTX, {"volts": None}) == (CTX, None, 1)
+    assert call(volts_positional_only, CTX, {"volts": 5}) == (CTX, 5, 1)
+
+
+def test_rest_receives_the_keys_that_no_parameter_takes() -> None:
+    def one(volts: Any, **rest: Any) -> Any:
+        return volts, rest
+
+    def all_of_them(**params: Any) -> Any:
+        return params
+
+    assert call(one, CTX, VOLTS | {"ctx": 1, "a b": 2}, FIXTURES) == (
+        5,
+        {"load": 2, "ctx": 1, "a b": 2},
+    )
+    assert call(all_of_them, CTX, VOLTS) == VOLTS
+    assert call(one, CTX, {"volts": 5}) == (5, {})
+
+
+def test_rest_is_empty_beside_a_parameter_called_params() -> None:
+    assert call(lambda params, **rest: (params, rest), CTX, VOLTS) == (VOLTS, {})
+
+
+def test_rest_receives_a_key_with_the_name_of_a_positional_only_parameter() -> None:
+    def one(ctx: Any, /, **rest: Any) -> Any:
+        return ctx, rest
+
+    assert call(one, CTX, {"ctx": 1}) == (CTX, {"ctx": 1})
+
+
+def test_a_function_receives_fixtures_and_values_together() -> None:
+    assert call(lambda rig, volts, ctx: (rig, volts, ctx), CTX, {"volts": 5}, FIXTURES) == (
+        7,
+        5,
+        CTX,
+    )
+
+
+def many(dut: Any, station: Any, params: Any, *rest: Any, speed: int = 3, **more: Any) -> None:
+    raise AssertionError
+
+
+def keyword(*, dut: Any) -> None:
+    raise AssertionError
+
+
+def ctx_p(ctx: Any, p: Any) -> None:
+    raise AssertionError
+
+
+def c_p(c: Any, p: Any, more: Any = 1) -> None:
+    raise AssertionError
+
+
+def rest_of(ctx: Any, **rest: Any) -> None:
+    raise AssertionError
+
+
+def instrumented(volts: Any, instrument: Any = None) -> None:
+    raise AssertionError
+
+
+def ctx_params_rig(ctx: Any, params: Any, rigs: Any) -> None:
+    raise AssertionError
+
+
+class BadValidate:
+    def validate(self, one: Any) -> None:
+        raise AssertionError
+
+    def run(self, ctx: Any, two: Any) -> None:
+        raise AssertionError
+
+
+class BadRun:
+    def validate(self, params: Any) -> None:
+        pass
+
+    def run(self, ctx: Any, volts: Any) -> None:
+        raise AssertionError
+
+
+WHOLE = "a parameter called params gets the whole mapping"
+FIXTURE = "a pytest fixture is named in the step's fixtures (now rig, tmp_path)"
+
+
+@pytest.mark.parametrize(
+    ("target", "params", "message", "key"),
+    [
+        (
+            volts_load,
+            {"voltz": 5},
+            (
+                "params has 'voltz' (did you mean 'volts'?), which volts_load(ctx, volts, load=…) "
+                "does not take"
+            ),
+            "voltz",
+        ),
+        (
+            volts_load,
+            {"volts": 5, "amps": 1, "laod": 2},
+            (
+                "params has 'amps', 'laod' (did you mean 'load'?), which "
+                "volts_load(ctx, volts, load=…) does not take"
+            ),
+            "amps",
+        ),
+        (
+            volts_load,
+            {},
+            (
+                f"params has no 'volts', which volts_load(ctx, volts, load=…) needs; {WHOLE}, and "
+                f"{FIXTURE}"
+            ),
+            None,
+        ),
+        (
+            ctx_p,
+            {"volts": 5},
+            (
+                "params has 'volts', which ctx_p(ctx, p) does not take, and no 'p', which it "
+                f"needs; {WHOLE}, and {FIXTURE}"
+            ),
+            "volts",
+        ),
+        (
+            c_p,
+            {},
+            (
+                "params has no 'c' and no 'p', which c_p(c, p, more=…) needs; a parameter called "
+                "ctx gets the Context, and one called params gets the whole mapping, and "
+                f"{FIXTURE}"
+            ),
+            None,
+        ),
+        (
+            many,
+            VOLTS,
+            (
+                "params has no 'dut' and no 'station', which many(dut, station, params, *rest, "
+                f"speed=…, **more) needs; {FIXTURE}"
+            ),
+            None,
+        ),
+        (keyword, {}, f"params has no 'dut', which keyword(*, dut) needs; {FIXTURE}", None),
+        (
+            rest_of,
+            {"ctx": 1},
+            "params has 'ctx', which rest_of(ctx, **rest) does not take",
+            "ctx",
+        ),
+        (
+            instrumented,
+            {"volts": 1, "instrument": 1},
+            "params has 'instrument', which instrumented(volts, instrument=…) does not take",
+            "instrument",
+        ),
+        (
+            ctx_params_rig,
+            {},
+            f"params has no 'rigs', which ctx_params_rig(ctx, params, rigs) needs; {FIXTURE}",
+            None,
+        ),
+        (
+            BadValidate,
+            {"one": 1, "two": 2, "three": 3},
+            "params has 'three', which BadValidate.validate(one) does not take",
+            "three",
+        ),
+        (
+            BadRun,
+            {"volts": 1, "amps": 2},
+            "params has 'amps', which BadRun.run(ctx, volts) does not take",
+            "amps",
+        ),
+    ],
+)
+def test_params_that_do_not_fit_are_refused_before_the_call(
+    target: Any, params: dict[str, Any], message: str, key: str | None
+) -> None:
+    with pytest.raises(ParameterError) as caught:
+        call(target, CTX, params, FIXTURES)
+
+    assert (str(caught.value), caught.value.key) == (message, key)
+
+
+def test_the_correction_names_no_fixtures_outside_a_step() -> None:
+    with pytest.raises(ParameterError) as caught:
+        call(ctx_p, CTX, {})
+
+    assert str(caught.value) == f"params has no 'p', which ctx_p(ctx, p) needs; {WHOLE}"
+
+
+def test_an_async_function_receives_its_values() -> None:
+    async def awaited(volts: Any) -> Any:
+        return volts
+
+    given = call(awaited, CTX, {"volts": 5})
+
+    assert inspect.iscoroutine(given)
+    given.close()

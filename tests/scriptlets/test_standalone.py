@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import pytest_orchestrator
+from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.scriptlets.base import BaseScriptlet
 from pytest_orchestrator.scriptlets.standalone import main, run_alone
 
@@ -173,12 +174,32 @@ def test_a_partial_can_be_run(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(work, capfd, "--params", '{"a": 1}') == (0, {"status": "ok", "a": 1}, "")
 
 
-def test_a_signature_that_does_not_fit_is_told(capfd: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(lambda a, b, c: None, capfd)
+def test_params_that_do_not_fit_are_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    def measure(volts: float, current: float, load: float) -> None:
+        raise AssertionError
 
-    assert (code, out["status"]) == (1, "error")
-    assert "<lambda>(a, b, c) cannot be called" in err
-    assert "Traceback" not in err
+    code, out, err = run(measure, capfd, "--params", '{"volt": 5}')
+
+    name = "test_params_that_do_not_fit_are_reported.<locals>.measure(volts, current, load)"
+    message = (
+        f"params has 'volt' (did you mean 'volts'?), which {name} does not take, and no 'current' "
+        "and no 'load', which it needs"
+    )
+    assert (code, out) == (1, {"status": "error", "reason": message})
+    assert err == f"measure: {message}\n"
+
+
+def test_parameters_receive_values_by_their_names(capfd: pytest.CaptureFixture[str]) -> None:
+    def measure(ctx: Context, volts: float, load: float = 2, **more: Any) -> dict[str, Any]:
+        return {"status": "ok", "amps": volts / load, "more": more, "keys": ctx.keys()}
+
+    given = ("--params", '{"volts": 5, "x": 1}', "--context", '{"a": 1}')
+
+    assert run(measure, capfd, *given) == (
+        0,
+        {"status": "ok", "amps": 2.5, "more": {"x": 1}, "keys": ["a"]},
+        "",
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import custom
 from pytest_orchestrator.execution.supervision import os_support
 from pytest_orchestrator.recipe.model.step import PythonStep
-from pytest_orchestrator.scriptlets.call import SignatureError, ValidationFailed, call
+from pytest_orchestrator.scriptlets.call import (
+    ParameterError,
+    SignatureError,
+    ValidationFailed,
+    call,
+)
 from pytest_orchestrator.scriptlets.tracking import Heap
 
 _LINUX = sys.platform == "linux"
@@ -343,6 +348,10 @@ def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure
             place=step.at.get("timeout"),
             exception=outcome.user_frames(error),
         )
+    if isinstance(error, ParameterError):
+        named = step.at.get("class") or step.at.get("function")
+        place = step.at.get(f"params.{error.key}") or step.at.get("params", named)
+        return Failure(kind="validation", reason=str(error), place=place)
     if isinstance(error, SignatureError):
         return Failure(kind="exception", reason=str(error), place=step.at["module"])
     if isinstance(error, ValidationFailed):

@@ -16,7 +16,14 @@ from pytest_orchestrator.recipe.loader.ordering import awaited
 from pytest_orchestrator.recipe.loader.steps import Draft
 from pytest_orchestrator.recipe.model.graph import upstream
 from pytest_orchestrator.recipe.model.options import OF_A_PROCESS, OF_SHELL
-from pytest_orchestrator.recipe.model.step import CodeStep, ShellStep, SshStep
+from pytest_orchestrator.recipe.model.step import (
+    CodeStep,
+    Part,
+    PythonStep,
+    ShellStep,
+    SshStep,
+    Step,
+)
 from pytest_orchestrator.recipe.parsing.nodes import pairs
 from pytest_orchestrator.recipe.problems import Problems, quoted, shortened
 
@@ -330,6 +337,28 @@ def check_inline(
                     f", and {step.title} runs {'on another' if far else 'inside pytest'}",
                     hint=cause,
                 )
+
+
+def check_fixtures(steps: Iterable[Step], shared: Collection[str], problems: Problems) -> None:
+    """Report keys of ``params`` with the name of a fixture: a parameter would receive both.
+
+    Args:
+        steps: The steps of a file and of the files that it uses.
+        shared: Fixtures of the file, which all steps receive.
+        problems: Receives the problems.
+    """
+    for step in steps:
+        fixtures = {*shared, *step.fixtures}
+        if not fixtures or not isinstance(step, PythonStep):
+            continue
+        for name in fixtures & step.params.keys():
+            head, where = f"'{name}' is a fixture and a key of params", f" in step '{step.name}'"
+            place = step.at[f"params.{name}"] if step.part is None else _outermost(step.part).place
+            problems.add(place, head, where, hint="call one of them by another name")
+
+
+def _outermost(part: Part) -> Part:
+    return part if part.outer is None else _outermost(part.outer)
 
 
 def _cause(step: Draft, shared: Collection[str]) -> str:

@@ -119,7 +119,8 @@ class Document:
         if self._problems.found:
             raise Refused
         if not used:  # most files
-            return _plain(steps, 0), _plain(final, len(steps), is_final=True)
+            plain = _plain(steps, 0), _plain(final, len(steps), is_final=True)
+            return self._without_clashes(*plain, fields)
         inner = [each for each in used.values() if each is not None]
         if sum(len(each.steps) + len(each.final) for each in inner) > MOST:
             head = f"more than {MOST:,} steps, those of used files counted"
@@ -127,7 +128,20 @@ class Document:
             raise Refused
         secrets = [name for each in inner for name in each.secrets if not _is_var(name)]
         fields["secrets"] = tuple(dict.fromkeys((*fields.get("secrets", ()), *secrets)))
-        return _built(steps, final, used)
+        return self._without_clashes(*_built(steps, final, used), fields)
+
+    def _without_clashes(
+        self, steps: tuple[Step, ...], final: tuple[Step, ...], fields: Mapping[str, Any]
+    ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+        """Return the steps, unless a key of ``params`` has the name of a fixture.
+
+        Raises:
+            Refused: A parameter of a step would receive two values.
+        """
+        checks.check_fixtures([*steps, *final], fields.get("fixtures", ()), self._problems)
+        if self._problems.found:
+            raise Refused
+        return steps, final
 
     def _check_reads(
         self,

@@ -271,6 +271,7 @@ class _StepReader:
         fields["templates"] = tuple(self._templates.found)
         at = {key: self._values.place(node) for key, (_, node) in key_nodes.items()}
         at[""] = self._values.place(self._node)
+        at |= self._params_at(key_nodes)
         return Draft(
             self._model,
             self._node,
@@ -279,6 +280,14 @@ class _StepReader:
             at,
             tuple(self._templates.expressions),
         )
+
+    def _params_at(self, key_nodes: Pairs) -> dict[str, Place]:
+        """Return the places of the keys of ``params``, by names such as ``params.volts``."""
+        node = key_nodes["params"][1] if "params" in key_nodes else None
+        if self._model is not PythonStep or type(node) is not MappingNode:
+            return {}
+        place = self._values.place
+        return {f"params.{name}": place(key) for name, (key, _) in pairs(node).items()}
 
     @property
     def _is_service(self) -> bool:

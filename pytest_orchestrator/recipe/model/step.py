@@ -434,7 +434,8 @@ class PythonStep(CodeStep, frozen=True, kw_only=True, tag_field="type", tag="pyt
     params: Annotated[
         dict[str, Json],
         key(
-            "Parameters that the class or function receives as `params`.",
+            "Values for the parameters of the class or function: each parameter receives the key "
+            "of its name, and one called `params` receives the whole mapping.",
             {"message": "Hi"},
             names=BEFORE,
         ),

@@ -263,13 +263,39 @@ def test_a_scriptlet_that_refuses_does_not_run(
         assert failure.exception is None
 
 
-def test_a_signature_that_cannot_be_called_is_shown(bench: Bench) -> None:
-    failure = failed(bench.python("def step(ctx, params, rig): pass\n"))
-    assert (failure.kind, failure.exception) == ("exception", None)
-    assert failure.reason == (
-        "step(ctx, params, rig) cannot be called: it may take (ctx, params), (params) or "
-        "nothing, and the step's fixtures by name; it wants 'rig'"
+def test_a_parameter_without_a_value_is_reported_with_the_correction(bench: Bench) -> None:
+    failure = failed(bench.python("def step(ctx, p): pass\n"))
+    assert failure == Failure(
+        kind="validation",
+        reason="params has no 'p', which step(ctx, p) needs; a parameter called params gets the "
+        "whole mapping, and a pytest fixture is named in the step's fixtures",
+        place=Place(5, 15, 6),
     )
+
+
+@pytest.mark.parametrize(
+    ("params", "reason", "place"),
+    [
+        (
+            {"load": 1, "voltz": 5},
+            "params has 'voltz' (did you mean 'volts'?), which step(volts, load=…) does not take",
+            Place(6, 25, 7),
+        ),
+        (
+            {"load": 1},
+            (
+                "params has no 'volts', which step(volts, load=…) needs; a parameter called params "
+                "gets the whole mapping, and a pytest fixture is named in the step's fixtures"
+            ),
+            Place(6, 13, 11),
+        ),
+    ],
+)
+def test_params_that_do_not_fit_fail_at_their_place(
+    bench: Bench, params: dict[str, int], reason: str, place: Place
+) -> None:
+    failure = failed(bench.python("def step(volts, load=2): pass\n", params=params))
+    assert failure == Failure(kind="validation", reason=reason, place=place)
 
 
 @pytest.mark.parametrize("body", ["time.sleep(20)", "while True: pass"])

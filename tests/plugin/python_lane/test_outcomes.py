@@ -176,9 +176,8 @@ def test_what_cannot_be_called_says_what_it_may_take(project: Project) -> None:
     project.write("bodies.py", _BODIES)
 
     assert _told(project, _calls("wants", "Idle", "Made")) == {
-        "wants": "wants(voltage, current, limit) cannot be called: it may take (ctx, params), "
-        "(params) or nothing, and the step's fixtures by name; it wants 'voltage', "
-        "'current', 'limit'",
+        "wants": "params has no 'voltage', no 'current' and no 'limit', which wants(voltage, "
+        "current, limit) needs; a pytest fixture is named in the step's fixtures",
         "Idle": "class Idle does not define run; write run(self, ctx, params)",
         "Made": "class Made is made without arguments, but wants 'port'; "
         "read them from params in run",
@@ -227,7 +226,7 @@ def test_kinds_tell_failures_apart(project: Project) -> None:
         "leaves": "exception",
         "raises": "exception",
         "fails": "exception",
-        "wants": "exception",
+        "wants": "validation",
         "Refuses": "validation",
     }
 

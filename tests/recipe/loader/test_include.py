@@ -175,3 +175,27 @@ def test_uses_that_grow_exponentially_are_refused(files: Files) -> None:
 
     with pytest.raises(RecipeError, match="more than 20,000 steps"):
         files(**texts)
+
+
+def test_a_key_of_params_in_a_used_file_may_not_be_a_fixture_of_the_using_one(files: Files) -> None:
+    inner = "steps: [{name: a, type: python, module: m, function: f, params: {rig: 1}}]"
+
+    found = problems_of(
+        files,
+        x="steps:\n- {name: low, use: recipes/y.yaml}",
+        y="steps:\n- {name: mid, fixtures: [rig], use: recipes/z.yaml}",
+        z=inner,
+    )
+    shared = problems_of(
+        files,
+        x="fixtures: [rig]\nsteps:\n- {name: low, use: recipes/y.yaml}",
+        y="steps:\n- {name: mid, use: recipes/z.yaml}",
+    )
+
+    assert found == ["2:20 'recipes/y.yaml' has errors"]
+    assert shared == [
+        (
+            "3:3 'rig' is a fixture and a key of params in step 'low.mid.a' (call one of them by "
+            "another name)"
+        )
+    ]

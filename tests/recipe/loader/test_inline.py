@@ -74,3 +74,32 @@ def test_every_process_criterion_needs_a_process(name: str, problems: Problems, 
 def test_a_command_has_a_process_even_if_the_recipe_has_fixtures(read: Read) -> None:
     text = f"fixtures: [bench]\nsteps:\n- {{name: a, type: shell, cmd: ls, {ASKED}}}\n"
     assert len(read(text).steps[0].success) == 2
+
+
+TWICE = "in step 'a' (call one of them by another name)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            python("fixtures: [rig], params: {rig: 1, volts: 2}"),
+            f"3:76 'rig' is a fixture and a key of params {TWICE}",
+        ),
+        (
+            python("params: {rig: 1}", root="fixtures: [bench, rig]"),
+            f"3:59 'rig' is a fixture and a key of params {TWICE}",
+        ),
+    ],
+)
+def test_a_key_of_params_with_the_name_of_a_fixture_is_an_error(
+    text: str, message: str, problems: Problems
+) -> None:
+    assert problems(text) == [message]
+
+
+def test_the_step_keeps_the_place_of_each_key_of_params(read: Read) -> None:
+    step = read(python("params: {volts: 1, load: {ohm: 2}}")).steps[0]
+
+    assert (step.at["params.volts"].column, step.at["params.load"].column) == (59, 69)
+    assert "params.ohm" not in step.at

@@ -101,6 +101,8 @@ def test_the_recipe_has_all_values_of_the_file(read: Read, tmp_path: Path) -> No
                     "module": Place(15, 13, 16),
                     "class": Place(16, 12, 5),
                     "params": Place(17, 13, 43),
+                    "params.image": Place(17, 14, 5),
+                    "params.tries": Place(17, 28, 5),
                     "implicit": Place(18, 15, 5),
                     "xfail": Place(19, 12, 5),
                 },
