@@ -19,6 +19,7 @@ from msgspec import Struct
 from pytest_orchestrator.core import files, suggestions
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.suggestions import nearest, project_files
+from pytest_orchestrator.recipe.analysis.parameters import mismatches
 from pytest_orchestrator.recipe.analysis.plain_scalars import changed_scalars
 from pytest_orchestrator.recipe.analysis.python_source import ANY, flow_of_all
 from pytest_orchestrator.recipe.analysis.shell_script import Command, Script, commands_of
@@ -109,7 +110,12 @@ def _callable(recipe: Recipe, step: PythonStep, sources: Sources) -> Iterator[Fi
             yield finding(recipe, step, "error", step.at["module"], head, near)
         return
     kind, name = ("class", step.class_) if step.class_ else ("function", step.function)
-    if name in module.names or module.is_open:
+    if name in module.names:
+        for one in mismatches(step, module, {*recipe.fixtures, *step.fixtures}):
+            severity: Severity = "error" if one.is_sure else "warning"
+            yield finding(recipe, step, severity, one.place, one.head, one.hint)
+        return
+    if module.is_open:
         return
     head = f"module '{step.module}' has no {kind} '{name}'"
     near = nearest(str(name), [one for one in module.names if not one.startswith("_")])

@@ -281,10 +281,7 @@ class _Reader:
         """Return the parameter that receives the Context in a step, or None."""
         names = parameters(node)[bound:]
         candidates = [name for name in names if name not in self._fixtures]
-        named = [name for name in candidates if name in _NAMES]
-        if named:
-            return named[0]
-        return candidates[0] if len(candidates) > 1 and candidates[0] != "params" else None
+        return next((name for name in candidates if name in _NAMES), None)
 
     def _methods(self, node: ast.ClassDef) -> dict[str, Function]:
         inherited: dict[str, Function] = {}

@@ -33,7 +33,7 @@ def hand_on(ctx, params):
 
 
 def nothing(ctx, params):
-    return {"status": "ok"}
+    return {"status": "ok", **params}
 """
 
 

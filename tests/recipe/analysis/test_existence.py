@@ -22,7 +22,7 @@ def look(tmp_path: Path) -> Look:
     """Return the findings of a recipe of one step."""
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "psu.py").write_text(
-        "class Flash:\n    pass\n\ndef power(p):\n    pass\n"
+        "class Flash:\n    pass\n\ndef power(params):\n    pass\n"
     )
     (tmp_path / "bench" / "query.sh").write_text("#!/bin/sh\n")
     (tmp_path / "bench" / "query.sh").chmod(0o755)
@@ -44,8 +44,8 @@ def look(tmp_path: Path) -> Look:
     [
         "type: python, module: bench.psu, class: Flash",
         "type: python, module: bench.psu, function: power",
-        "type: python, module: json, function: dumps",
-        "type: python, module: os.path, function: join",
+        "type: python, module: json, function: dumps, params: {obj: 1}",
+        "type: python, module: os.path, function: join, params: {a: x}",
         "type: shell, cmd: bench/query.sh --all",
         "type: shell, cmd: [bench/query.sh]",
         "type: shell, cmd: sh -c x",

@@ -150,12 +150,12 @@ def test_a_class_without_run_in_its_module_has_an_open_flow(see: See) -> None:
 @pytest.mark.parametrize(
     ("parameters", "fixtures", "is_context"),
     [
-        ("a, b", (), True),
+        ("a, b", (), False),
         ("a", (), False),
         ("params", (), False),
         ("params, ctx", (), True),
         ("a, params", ("a",), False),
-        ("bench, a, params", ("bench",), True),
+        ("bench, ctx, a", ("bench",), True),
         ("*, context", (), True),
     ],
 )
