@@ -71,7 +71,8 @@ def _of_python(
         why = module.error or "it is no file with text in UTF-8, or above 1 MiB"
         line = getattr(why, "lineno", None) or 1
         return _unread(path.stem, shown, line, f"cannot be read: {getattr(why, 'msg', why)}")
-    found = scriptlets_of(module, shown, named=called, every=every)
+    fixtures = {name for uses in called.values() for use in uses for name in use.fixtures}
+    found = scriptlets_of(module, shown, named=called, every=every, fixtures=fixtures)
     scriptlets = [one._replace(uses=_sorted(called.get(one.name))) for one in found]
     return scriptlets, list(of_module(module, shown)) if scriptlets else []
 
@@ -116,7 +117,7 @@ def _sorted(uses: Iterable[Use] | None) -> tuple[Use, ...]:
 def _uses(mentioned: Iterable[Mention], sources: Sources) -> _Uses:
     found: _Uses = {}
     for one in mentioned:
-        use = Use(sources.shown(one.path), one.line, one.step)
+        use = Use(sources.shown(one.path), one.line, one.step, one.fixtures)
         for path, name in _called(one, sources):
             found.setdefault(path, {}).setdefault(name, []).append(use)
     return found
@@ -136,7 +137,12 @@ _GIVEN = {"ctx", "context", "params"}
 
 
 def scriptlets_of(
-    module: Module, path: str, *, named: Collection[str] = (), every: bool
+    module: Module,
+    path: str,
+    *,
+    named: Collection[str] = (),
+    every: bool,
+    fixtures: Collection[str] = (),
 ) -> Iterator[Scriptlet]:
     """Return the scriptlets of a file, in its order.
 
@@ -146,6 +152,7 @@ def scriptlets_of(
         named: What steps of recipes name in it.
         every: Take all that a step can call, not only what is named and classes below
             `BaseScriptlet`.
+        fixtures: Fixtures of the steps that use the file.
     """
     text = docstring(module.tree)
     known = sections(text)
@@ -153,6 +160,7 @@ def scriptlets_of(
         if not isinstance(node, ast.ClassDef | Function):
             continue
         functions = [node] if isinstance(node, Function) else list(_methods(node, module))
+        called = [one for one in functions if one is node or one.name in ("validate", "run")]
         if name not in named and (name.startswith("_") or not _is_one(node, module, every=every)):
             continue
         own = docstring(node).partition("\n")[0]
@@ -164,7 +172,7 @@ def scriptlets_of(
             line=node.lineno,
             module=path.removesuffix(".py").replace("/", "."),
             summary=own or summary(text, known),
-            params=params_of(functions, module.names),
+            params=params_of(functions, module.names, called, fixtures),
             returns=known.get("RETURNS", ""),
             writes=tuple(sorted({key for key, _ in writes if ANY not in key})),
         )
@@ -180,9 +188,7 @@ def _is_one(node: ast.ClassDef | Function, module: Module, *, every: bool) -> bo
     if isinstance(node, ast.ClassDef):
         run = next((each for each in _methods(node, module) if each.name == "run"), None)
         return run is not None and (every or BASE in _bases(node, module))
-    taken, defaults = parameters(node), len(node.args.defaults)
-    required = taken[: len(taken) - defaults - len(node.args.kwonlyargs)]
-    return every and bool(_GIVEN & {*taken}) and {*required} <= _GIVEN
+    return every and bool(_GIVEN & {*parameters(node)})
 
 
 def _bases(node: ast.ClassDef, module: Module) -> set[str]:

@@ -4,9 +4,10 @@ import ast
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from pytest_orchestrator.core.keys import RESERVED
 from pytest_orchestrator.recipe.analysis.python_source import Function
 from pytest_orchestrator.scriptlets.model import Param
 
@@ -16,17 +17,27 @@ _ENTRY = re.compile(r"^[ \t]*params?\b[^:\n]*:(.*(?:\n[ \t]+\S.*)*)", re.MULTILI
 _NAMED = re.compile(r"(?:^|; *)(?:and )?`(\w+)`(?:: *([^;]*))?")
 
 
-def params_of(functions: Iterable[Function], names: "dict[str, ast.AST]") -> tuple[Param, ...]:
+def params_of(
+    functions: Iterable[Function],
+    names: "dict[str, ast.AST]",
+    called: Collection[Function],
+    fixtures: Collection[str] = (),
+) -> tuple[Param, ...]:
     """Return the parameters of a scriptlet.
 
     Args:
-        functions: What of it takes `params`: a function, or the methods of a class.
+        functions: The function, or the methods of the class.
         names: What its module defines.
+        called: The functions among them that a step calls directly.
+        fixtures: Names of parameters that receive a fixture.
     """
     read = _Read()
     said: dict[str, str] = {}
     types: dict[str, str] = {}
+    by_name: dict[str, Param] = {}
     for function in functions:
+        own = _by_name(function) if function in called else ()
+        by_name |= {one.name: one for one in own if one.name not in fixtures}
         argument = next((one for one in _arguments(function) if one.arg == _NAME), None)
         if argument is not None:
             for each in function.body:
@@ -34,8 +45,39 @@ def params_of(functions: Iterable[Function], names: "dict[str, ast.AST]") -> tup
             said |= _said(cleaned(ast.get_docstring(function, clean=False) or ""))
             types |= dict(_types(argument.annotation, names))
     known = dict.fromkeys((*types, *read.seen, *said))
-    params = (read.param(name, types.get(name), said.get(name, "")) for name in known)
+    params = [read.param(name, types.get(name), said.get(name, "")) for name in known]
+    params = [*by_name.values(), *(one for one in params if one.name not in by_name)]
     return tuple(sorted(params, key=lambda param: not param.required))
+
+
+def _by_name(function: Function) -> Iterator[Param]:
+    """Yield the parameters of a function that receive the key of their name."""
+    args = function.args
+    by_place = [*args.posonlyargs, *args.args]
+    defaults = [None] * (len(by_place) - len(args.defaults)) + args.defaults
+    text = cleaned(ast.get_docstring(function, clean=False) or "")
+    for one, default in zip(
+        (*by_place, *args.kwonlyargs), (*defaults, *args.kw_defaults), strict=True
+    ):
+        if one.arg in RESERVED or one.arg in ("self", "cls"):
+            continue
+        value = _COMPUTED if default is None else _value(default)
+        is_known = value is not _COMPUTED
+        hint = ast.unparse(one.annotation) if one.annotation else None
+        if hint is None and is_known and value is not None:
+            hint = type(value).__name__
+        described = _described(one.arg, text)
+        yield Param(
+            one.arg, default is None, hint, value if is_known else None, is_known, described
+        )
+
+
+def _described(name: str, docstring: str) -> str:
+    """Return the entry of a parameter in the section Args of a docstring."""
+    entry = re.search(
+        rf"^([ \t]+){name}(?: \([^)\n]*\))?:(.*(?:\n\1[ \t]+\S.*)*)", docstring, re.MULTILINE
+    )
+    return " ".join(entry[2].split()).rstrip(".") if entry else ""
 
 
 def _arguments(function: Function) -> list[ast.arg]:

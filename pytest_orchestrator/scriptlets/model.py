@@ -31,11 +31,13 @@ class Use(NamedTuple):
         recipe: The file that the step is written in, relative to the rootdir.
         line: Its line, from 1.
         step: Its name.
+        fixtures: The fixtures that it receives.
     """
 
     recipe: str
     line: int
     step: str
+    fixtures: tuple[str, ...] = ()
 
 
 class Scriptlet(NamedTuple):

@@ -23,7 +23,7 @@ def alone(bare: Path) -> dict[str, str]:
     ("page", "commands"),
     [
         ("how-to/start-in-a-project.md", 1),
-        ("how-to/scriptlets.md", 4),
+        ("how-to/scriptlets.md", 5),
         ("how-to/read-a-run.md", 13),
     ],
 )

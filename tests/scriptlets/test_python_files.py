@@ -30,7 +30,7 @@ def test_functions_that_a_step_can_call_are_taken_and_no_others(tmp_path: Path) 
     def _hidden(ctx, params): pass
     def nothing(): pass
     """
-    assert list(found(tmp_path, text)) == ["both", "params_alone", "later"]
+    assert list(found(tmp_path, text)) == ["both", "params_alone", "later", "mixed"]
 
 
 def test_what_a_recipe_names_is_taken_whatever_it_looks_like(tmp_path: Path) -> None:
@@ -124,3 +124,41 @@ def test_params_have_the_types_of_a_class_that_annotates_them(tmp_path: Path) ->
         ("volts", "float"),
         ("names", "list[str]"),
     ]
+
+
+def test_the_signature_gives_the_parameters_that_receive_a_key_by_name(tmp_path: Path) -> None:
+    text = '''
+    def measure(ctx, volts: float, rig, load=1, *, mode="fast", skew=-1.5, far=[x]):
+        """Measure.
+
+        Args:
+            ctx: The Context.
+            volts: What the supply
+                is set to.
+            load (int): Its load.
+        """
+        helper(params["x"])
+    class Meter:
+        def validate(self, volts): pass
+        def run(self, ctx, params, mode=None): params["gain"]
+        def helper(self, other): pass
+    '''
+    path = tmp_path / "bench.py"
+    path.write_text(dedent(text))
+    scriptlets = scriptlets_of(Module(path), "steps/bench.py", every=True, fixtures=["rig"])
+    by_name = {one.name: list(one.params) for one in scriptlets}
+
+    assert by_name == {
+        "measure": [
+            Param("volts", True, "float", None, False, "What the supply is set to"),
+            Param("load", False, "int", 1, True, "Its load"),
+            Param("mode", False, "str", "fast", True, ""),
+            Param("skew", False, "float", -1.5, True, ""),
+            Param("far", False, None, None, False, ""),
+        ],
+        "Meter": [
+            Param("volts", True, None, None, False, ""),
+            Param("gain", True, None, None, False, ""),
+            Param("mode", False, None, None, True, ""),
+        ],
+    }

@@ -99,6 +99,7 @@ class Mention(NamedTuple):
         module: Its `module`; empty if it has none.
         name: Its `class` or `function`; empty if it has none.
         command: Its `cmd` as one text; empty if it has none.
+        fixtures: Its `fixtures`, and those of its file.
     """
 
     path: Path
@@ -107,6 +108,7 @@ class Mention(NamedTuple):
     module: str
     name: str
     command: str
+    fixtures: tuple[str, ...] = ()
 
 
 def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Path]]:
@@ -132,6 +134,7 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
         except (Refused, UnicodeDecodeError):
             unread.append(path)
             continue
+        shared = dict(_texts(tree)).get("fixtures", "") if isinstance(tree, MappingNode) else ""
         for step in _steps(tree):
             keys = dict(_texts(step))
             if "use" in keys:
@@ -140,7 +143,8 @@ def mentions(paths: Iterable[Path], root: Path) -> tuple[list[Mention], list[Pat
             name = keys.get("class") or keys.get("function") or ""
             line = step.start_mark.line + 1
             called = (keys.get("module", ""), name, keys.get("cmd", ""))
-            calls.append(Mention(path, keys.get("name", ""), line, *called))
+            fixtures = tuple(f"{shared} {keys.get('fixtures', '')}".split())
+            calls.append(Mention(path, keys.get("name", ""), line, *called, fixtures))
     return calls, unread
 
 
