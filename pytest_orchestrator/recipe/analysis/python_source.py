@@ -65,11 +65,18 @@ class Body(ast.NodeVisitor):
         self._context = context
         self._methods = methods
         self._tested = _tested(node)
+        self._local_texts = _local_texts(node)
 
     def visit_all(self) -> None:
         """Visit all statements."""
         for each in self._node.body:
             self.visit(each)
+
+    def _key(self, node: ast.expr) -> str | None:
+        """Return a key as it is written, or the text of the local variable that holds it."""
+        if isinstance(node, ast.Name) and node.id in self._local_texts:
+            return self._local_texts[node.id]
+        return self._recorder.key_of(node)
 
     def _is_context(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Name) and node.id == self._context
@@ -85,7 +92,7 @@ class Body(ast.NodeVisitor):
         for place, (left, right) in enumerate(pairwise(sides)):
             is_in = isinstance(node.ops[place], ast.In | ast.NotIn)
             if is_in and self._is_context(right):
-                self._recorder.read_optional(self._recorder.key_of(left))
+                self._recorder.read_optional(self._key(left))
         for side in sides:
             if not self._is_context(side):
                 self.visit(side)
@@ -95,7 +102,7 @@ class Body(ast.NodeVisitor):
         if not self._is_context(node.value):
             self.generic_visit(node)
             return
-        self._recorder.read(self._recorder.key_of(node.slice), node.lineno)
+        self._recorder.read(self._key(node.slice), node.lineno)
         self.visit(node.slice)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -112,7 +119,7 @@ class Body(ast.NodeVisitor):
 
     def _method(self, name: str, node: ast.Call) -> None:
         arguments = [*node.args, *(each.value for each in node.keywords if each.arg == "key")]
-        key = self._recorder.key_of(arguments[0]) if arguments else None
+        key = self._key(arguments[0]) if arguments else None
         if name in _WRITES:
             self._recorder.write(key, name)
         elif name in _READS:
@@ -144,6 +151,24 @@ class Body(ast.NodeVisitor):
             self._recorder.lose()
         else:
             self._recorder.follow(target, name, self._methods)
+
+
+def _local_texts(function: Function) -> dict[str, str | None]:
+    """Return the local names of a function with their texts; None if the value is uncertain."""
+    names: dict[str, str | None] = dict.fromkeys(parameters(function))
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names[node.id] = None if node.id in names else ""
+    values = [
+        (target.id, node.value.value)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, str)
+    ]
+    once = {name for name, text in names.items() if text == ""}
+    known: dict[str, str | None] = {name: text for name, text in values if name in once}
+    return dict.fromkeys(names) | known
 
 
 def _is_self(node: ast.expr) -> bool:

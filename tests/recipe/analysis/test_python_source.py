@@ -170,3 +170,36 @@ def test_the_context_parameter_is_found_by_name_and_position(
 def test_a_name_that_is_no_class_or_function_has_an_unknown_flow(see: See) -> None:
     assert see("step = object()").is_open
     assert see("from far import step").is_open
+
+
+def test_a_key_in_a_local_variable_is_found(see: See) -> None:
+    flow = see(
+        """
+        KEY = "of.module"
+        OTHER = "shadowed"
+
+        def step(ctx, params, given="x"):
+            key = "a_v1"
+            ctx.set(key, 1)
+            ctx.set(KEY, 2)
+        """
+    )
+    assert flow.writes == {("a_v1", "set"), ("of.module", "set")}
+    assert not flow.is_open
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "key = 'a'\n    key = 'b'",
+        "key = params['key']",
+        "for key in 'ab': pass",
+        "key, more = 'a', 1",
+        "key = 'a'\n    key += 'b'",
+    ],
+)
+def test_a_variable_that_may_hold_another_key_opens_the_flow(lines: str, see: See) -> None:
+    flow = see(f"key = 'of.module'\ndef step(ctx, params):\n    {lines}\n    ctx.set(key, 1)\n")
+
+    assert flow.writes == frozenset()
+    assert flow.is_open
