@@ -173,17 +173,22 @@ def _value(node: ast.expr) -> Any:
 NAMES = ("NAME", "DESCRIPTION", "USAGE", "RETURNS", "LIMITATIONS")
 """The sections that each scriptlet has, in their order."""
 
-_TITLE = re.compile(rf"({'|'.join(NAMES)}):?[ \t]*")
+_TITLE = re.compile(rf"({'|'.join(NAMES)}|DESC)(?:[ \t]*|:(.*))")
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return the text of each section that is there; lines before the first belong to none."""
+    """Return the text of each section; lines before the first title belong to no section.
+
+    A title is alone on its line, or a colon and the first text follow it: ``NAME: flash.py``.
+    """
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in cleaned(text).splitlines():
         title = _TITLE.fullmatch(line)
         if title:
-            lines = found.setdefault(title[1], [])
+            name = "DESCRIPTION" if title[1] == "DESC" else title[1]
+            lines = found.setdefault(name, [])
+            lines += [title[2].strip()] if title[2] and title[2].strip() else []
         else:
             lines.append(line)
     return {name: textwrap.dedent("\n".join(each)).strip() for name, each in found.items()}
@@ -199,10 +204,11 @@ def cleaned(text: str) -> str:
 
 
 def summary(text: str, known: dict[str, str]) -> str:
-    """Return what a scriptlet does, in a line: of NAME what follows the dash, or the first line."""
+    """Return one line about a scriptlet: the text after the dash of NAME, else DESCRIPTION."""
     named = " ".join(known.get("NAME", "").split())
     if named:
-        return named.partition(" - ")[2] or named
+        description = known.get("DESCRIPTION", "").partition("\n")[0]
+        return named.partition(" - ")[2] or description.strip() or named
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 

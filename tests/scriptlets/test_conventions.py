@@ -6,7 +6,7 @@ import pytest
 
 from pytest_orchestrator.recipe.analysis.source_files import Module
 from pytest_orchestrator.scriptlets.discovery import of_module, of_script
-from pytest_orchestrator.scriptlets.docs import NAMES
+from pytest_orchestrator.scriptlets.docs import NAMES, sections, summary
 
 GOOD = "\n".join(f"{name}\n    text" for name in NAMES)
 
@@ -61,3 +61,19 @@ def test_scripts_have_a_header_and_may_be_run() -> None:
     ]
     header = "#!/bin/sh\n" + "".join(f"# {line}\n" for line in GOOD.splitlines())
     assert list(of_script(header, "a.sh", may_run=True)) == []
+
+
+def test_the_text_of_a_section_may_follow_its_title_on_the_same_line(tmp_path: Path) -> None:
+    head = "NAME: flash.py\nDESC: Write firmware.\nUSAGE:\n    flash\nRETURNS: x\nLIMITATIONS\nno"
+
+    assert notes(tmp_path, "", head) == []
+    assert sections(head) == {
+        "NAME": "flash.py",
+        "DESCRIPTION": "Write firmware.",
+        "USAGE": "flash",
+        "RETURNS": "x",
+        "LIMITATIONS": "no",
+    }
+    assert summary(head, sections(head)) == "Write firmware."
+    assert "NAME" not in sections("NAMED: x")
+    assert sections("NAME x") == {}
