@@ -58,7 +58,7 @@ def track_resources(
         return functools.partial(track_resources, logger=logger)
     if isinstance(func, (classmethod, staticmethod)):
         return cast("Callable[..., Any]", type(func)(track_resources(func.__func__, logger=logger)))
-    name = func.__qualname__
+    name = func.__name__
     log = logger or get_logger(func.__module__)
 
     @functools.wraps(func)
