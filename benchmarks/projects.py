@@ -156,7 +156,7 @@ def _recipe_setting(file: str, steps: int) -> dict[str, str]:
 
 
 def _recipe_sample(file: str, steps: int) -> dict[str, str]:
-    recipe = _recipe(steps, "type: shell, cmd: ./sample.sh, args: {MESSAGE: Hi there}")
+    recipe = _recipe(steps, "type: shell, cmd: ./sample.sh, args: {ECHO_TEXT: Hi there}")
     return {"sample.sh": SAMPLE_SH.read_text(encoding="utf-8"), f"recipes/{file}.yaml": recipe}
 
 

@@ -10,8 +10,8 @@
 #     INPUT=README.md scriptlets/shell/count-lines.sh
 #
 # RETURNS
-#     stdout: exactly one JSON object, {"status": "ok", "lines": 3};
-#     {"status": "error", "reason": ...} and exit code 1 if the file is missing.
+#     stdout: exactly one JSON object, {"status":"ok","lines":3};
+#     {"status":"error","reason":...} and exit code 1 if the file is missing.
 #     stderr: the log.
 #
 # LIMITATIONS
@@ -22,12 +22,12 @@ log() { printf 'count-lines.sh: %s\n' "$1" >&2; }
 
 fail() {
     log "$1: '${INPUT:-}'"
-    printf '{"status": "error", "reason": "%s"}\n' "$1"
+    printf '{"status":"error","reason":"%s"}\n' "$1"
     exit 1
 }
 
-[ -n "${INPUT:-}" ] || fail 'INPUT is empty; it must name a file'
-[ -f "$INPUT" ] && [ -r "$INPUT" ] || fail 'INPUT names no readable file'
+[ -n "${INPUT:-}" ] || fail 'missing INPUT'
+[ -f "$INPUT" ] && [ -r "$INPUT" ] || fail 'missing file'
 lines=$(awk 'END { print NR }' <"$INPUT")
 log "$lines lines in $INPUT"
-printf '{"status": "ok", "lines": %d}\n' "$lines"
+printf '{"status":"ok","lines":%d}\n' "$lines"

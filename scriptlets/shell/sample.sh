@@ -7,15 +7,15 @@
 #     environment, where `args` of a recipe put it, and returns it.
 #
 # USAGE
-#     MESSAGE="Hi there" scriptlets/shell/sample.sh
+#     ECHO_TEXT="Hi there" scriptlets/shell/sample.sh
 #
 # RETURNS
-#     stdout: exactly one JSON object, {"status": "ok", "message": "Hi there"};
-#     {"status": "error", "reason": ...} and exit code 1 if MESSAGE is empty.
+#     stdout: exactly one JSON object, {"status":"ok","echo":"Hi there"};
+#     {"status":"error","reason":...} and exit code 1 if ECHO_TEXT is empty.
 #     stderr: the log.
 #
 # LIMITATIONS
-#     MESSAGE must be valid UTF-8, as every text of a recipe is.
+#     ECHO_TEXT must be valid UTF-8, as every text of a recipe is.
 set -euo pipefail
 
 log() { printf 'sample.sh: %s\n' "$1" >&2; }
@@ -32,10 +32,10 @@ json_text() {
     printf '"%s"' "$text"
 }
 
-if [[ -z ${MESSAGE:-} ]]; then
-    log 'MESSAGE is empty; give it by `args: {MESSAGE: ...}` or in the environment'
-    printf '{"status": "error", "reason": "MESSAGE is empty"}\n'
+if [[ -z ${ECHO_TEXT:-} ]]; then
+    log 'ECHO_TEXT is empty; give it by `args: {ECHO_TEXT: ...}` or in the environment'
+    printf '{"status":"error","reason":"ECHO_TEXT is empty"}\n'
     exit 1
 fi
-log "MESSAGE has ${#MESSAGE} characters"
-printf '{"status": "ok", "message": %s}\n' "$(json_text "$MESSAGE")"
+log "ECHO_TEXT has ${#ECHO_TEXT} characters"
+printf '{"status":"ok","echo":%s}\n' "$(json_text "$ECHO_TEXT")"

@@ -51,27 +51,26 @@ def test_steps_lists_the_samples_completely(
         for file, (folder, each) in EXPECTED.items()
         for name, row in each.items()
     }
-    (sample,) = (one for one in listed["scriptlets"] if one["name"] == "compute_message_length")
+    (sample,) = (one for one in listed["scriptlets"] if one["name"] == "ComputeMessageLength")
     assert sample == {
-        "name": "compute_message_length",
-        "kind": "function",
+        "name": "ComputeMessageLength",
+        "kind": "class",
         "module": "scriptlets.python.steps.compute_message_length",
         "path": "scriptlets/python/steps/compute_message_length.py",
-        "line": 34,
-        "summary": "Write the length of a text in the Context as metrics.message_length_v1.",
+        "line": 33,
+        "summary": "Write the length of the parameter `message` as metrics.message_length_v1.",
         "params": [
             {
-                "name": "key",
-                "type": "str",
-                "required": False,
-                "description": "where the text is (default sample.message_v1)",
-                "default": "sample.message_v1",
+                "name": "message",
+                "type": None,
+                "required": True,
+                "description": "",
             }
         ],
-        "returns": '{"status": "ok", "length": 2}; the Context then has metrics.message_length_v1.'
-        '\n{"status": "error", "reason": ...} if there is no text under the key.',
+        "returns": '{"status": "ok", "key": "metrics.message_length_v1", "length": 5}; the Context '
+        "then has\nthat key.",
         "writes": ["metrics.message_length_v1"],
-        "used_by": [{"recipe": "recipes/demo_metrics.yaml", "step": "message_length", "line": 20}],
+        "used_by": [{"recipe": "recipes/demo_metrics.yaml", "step": "compute_msg_len", "line": 21}],
     }
 
 
@@ -91,14 +90,14 @@ EXPECTED = {
     "cdu_statistics.py": ("python/steps", {"CduStatistics": ("class", ["limits?"], ["cdu_poll"])}),
     "compute_message_length.py": (
         "python/steps",
-        {"compute_message_length": ("function", ["key?"], ["demo_metrics"])},
+        {"ComputeMessageLength": ("class", ["message"], ["demo_metrics"])},
     ),
     "sample_step.py": (
         "python/steps",
         {"SampleStep": ("class", ["message"], ["demo_metrics", "example"])},
     ),
     "count-lines.sh": ("shell", {"count-lines.sh": ("script", ["INPUT"], ["demo_metrics"])}),
-    "sample.sh": ("shell", {"sample.sh": ("script", ["MESSAGE"], ["example"])}),
+    "sample.sh": ("shell", {"sample.sh": ("script", ["ECHO_TEXT"], ["example"])}),
     "simulate_cdu_poll.sh": (
         "shell",
         {"simulate_cdu_poll.sh": ("script", ["POLLS?", "SEED?", "READINGS?"], ["cdu_poll"])},

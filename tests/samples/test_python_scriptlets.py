@@ -14,7 +14,7 @@ from pytest_orchestrator import Context
 from scriptlets.python.steps.cdu_readings import collect_readings
 from scriptlets.python.steps.cdu_report import write_report
 from scriptlets.python.steps.cdu_statistics import CduStatistics, figures_of
-from scriptlets.python.steps.compute_message_length import compute_message_length
+from scriptlets.python.steps.compute_message_length import ComputeMessageLength
 from scriptlets.python.steps.sample_step import SampleStep
 
 STEPS = Path(__file__).parents[2] / "scriptlets/python/steps"
@@ -46,14 +46,14 @@ def with_readings(*readings: dict[str, Any]) -> Context:
         (
             "sample_step.py",
             {"params": {"message": "Hi"}},
-            {"status": "ok", "message": "Hi"},
+            {"status": "ok", "recorded_key": "sample.message_v1"},
             "message kept: Hi",
         ),
         (
             "compute_message_length.py",
-            {"context": {"sample.message_v1": "Hi"}},
-            {"status": "ok", "length": 2},
-            "sample.message_v1 has 2 characters",
+            {"params": {"message": "Hello"}},
+            {"status": "ok", "key": "metrics.message_length_v1", "length": 5},
+            "the message has 5 characters",
         ),
         (
             "cdu_statistics.py",
@@ -96,7 +96,7 @@ def test_readings_are_collected_and_reported_alone_too(tmp_path: Path) -> None:
     ("script", "given", "said"),
     [
         ("sample_step.py", {}, "'message' must be text that is not empty, not None"),
-        ("compute_message_length.py", {}, "no text in the Context under 'sample.message_v1'"),
+        ("compute_message_length.py", {}, "'message' must be text, not None"),
         ("cdu_readings.py", {}, "'path' must name the file of the readings"),
         ("cdu_readings.py", {"params": {"path": "/nowhere"}}, "/nowhere: [Errno 2] No such file"),
         ("cdu_statistics.py", {}, "no readings in the Context under 'cdu.readings_v1'"),
@@ -129,10 +129,9 @@ def test_sample_step_refuses_what_is_no_message(message: object) -> None:
 
 def test_the_length_of_a_message_is_in_characters() -> None:
     ctx = Context()
-    ctx.set("greeting", "Grüß dich")
-    said = compute_message_length(ctx, {"key": "greeting"})
+    said = ComputeMessageLength().run(ctx, {"message": "Grüß dich"})
 
-    assert said == {"status": "ok", "length": 9}
+    assert said == {"status": "ok", "key": "metrics.message_length_v1", "length": 9}
     assert ctx.get("metrics.message_length_v1") == 9
 
 

@@ -26,17 +26,17 @@ def answer(script: str, **env: str) -> Any:
 
 
 def test_sample_says_the_message_back() -> None:
-    assert answer("sample.sh", MESSAGE="Hi") == {"status": "ok", "message": "Hi"}
+    assert answer("sample.sh", ECHO_TEXT="Hi") == {"status": "ok", "echo": "Hi"}
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
 def test_sample_says_any_message_back_unchanged(message: str) -> None:
-    assert answer("sample.sh", MESSAGE=message)["message"] == message
+    assert answer("sample.sh", ECHO_TEXT=message)["echo"] == message
 
 
 def test_sample_logs_to_stderr() -> None:
-    assert run("sample.sh", MESSAGE="Hi").stderr == b"sample.sh: MESSAGE has 2 characters\n"
+    assert run("sample.sh", ECHO_TEXT="Hi").stderr == b"sample.sh: ECHO_TEXT has 2 characters\n"
 
 
 def test_count_lines_counts_a_last_line_without_newline(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_the_readings_file_holds_what_stdout_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "env", "reason"),
     [
-        ("sample.sh", {}, "MESSAGE is empty"),
-        ("count-lines.sh", {}, "INPUT is empty; it must name a file"),
-        ("count-lines.sh", {"INPUT": "/"}, "INPUT names no readable file"),
+        ("sample.sh", {}, "ECHO_TEXT is empty"),
+        ("count-lines.sh", {}, "missing INPUT"),
+        ("count-lines.sh", {"INPUT": "/"}, "missing file"),
         ("simulate_cdu_poll.sh", {"POLLS": "0"}, "POLLS must be a whole number from 1 to 1000"),
         ("simulate_cdu_poll.sh", {"POLLS": "010"}, "POLLS must be a whole number from 1 to 1000"),
         ("simulate_cdu_poll.sh", {"SEED": "-1"}, "SEED must be a whole number from 0 to 999999999"),

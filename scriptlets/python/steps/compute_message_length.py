@@ -1,23 +1,23 @@
-r"""NAME
-    compute_message_length - measure a message that an earlier step wrote
+"""NAME
+    compute_message_length - measure a message
 
 DESCRIPTION
-    A scriptlet can also be a function. This one reads a text from the Context
-    and writes its length; `track_resources` logs its resource usage.
+    Writes the length of a text to the Context; `track_resources` logs its
+    resource usage. A recipe can pass a text that an earlier step wrote, as an
+    expression.
 
 USAGE
     In a recipe:
         type: python
         module: scriptlets.python.steps.compute_message_length
-        function: compute_message_length
-        params: {key: sample.message_v1}
+        class: ComputeMessageLength
+        params: {message: "${{ ctx.sample.message_v1 }}"}
     Alone:
-        python scriptlets/python/steps/compute_message_length.py \
-            --context '{"sample.message_v1": "Hi"}'
+        python scriptlets/python/steps/compute_message_length.py --params '{"message": "Hello"}'
 
 RETURNS
-    {"status": "ok", "length": 2}; the Context then has metrics.message_length_v1.
-    {"status": "error", "reason": ...} if there is no text under the key.
+    {"status": "ok", "key": "metrics.message_length_v1", "length": 5}; the Context then has
+    that key.
 
 LIMITATIONS
     The length is in characters (code points), not in bytes or on the screen.
@@ -25,30 +25,44 @@ LIMITATIONS
 
 from typing import Any
 
-from pytest_orchestrator import Context, get_logger, main, track_resources
+from pytest_orchestrator import BaseScriptlet, Context, get_logger, track_resources
 
 log = get_logger(__name__)
 
 
-@track_resources
-def compute_message_length(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Write the length of a text in the Context as metrics.message_length_v1.
+class ComputeMessageLength(BaseScriptlet):
+    """Write the length of the parameter `message` as metrics.message_length_v1."""
 
-    Args:
-        ctx: The Context of the run.
-        params: `key`: where the text is (default sample.message_v1).
+    def validate(self, ctx: Context, params: dict[str, Any]) -> None:
+        """Raise an exception for a message that is not text.
 
-    Returns:
-        The status and the length in characters.
-    """
-    key = params.get("key", "sample.message_v1")
-    message = ctx.get(key)
-    if not isinstance(message, str):
-        return {"status": "error", "reason": f"no text in the Context under {key!r}"}
-    ctx.set("metrics.message_length_v1", len(message), who="compute_message_length")
-    log.info("%s has %d characters", key, len(message))
-    return {"status": "ok", "length": len(message)}
+        Args:
+            ctx: The Context of the run; not used.
+            params: The step's parameters.
+
+        Raises:
+            ValueError: `message` is missing or not text.
+        """
+        if not isinstance(params.get("message"), str):
+            raise ValueError(f"'message' must be text, not {params.get('message')!r}")
+
+    @track_resources
+    def run(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+        """Write the length of the message to the Context.
+
+        Args:
+            ctx: The Context of the run.
+            params: The step's parameters: `message`.
+
+        Returns:
+            The status, the key of the length and the length in characters.
+        """
+        key = "metrics.message_length_v1"
+        length = len(params["message"])
+        ctx.set(key, length, who="compute_message_length")
+        log.info("the message has %d characters", length)
+        return {"status": "ok", "key": key, "length": length}
 
 
 if __name__ == "__main__":
-    main(compute_message_length)
+    ComputeMessageLength.main()

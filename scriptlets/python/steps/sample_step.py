@@ -15,7 +15,7 @@ USAGE
         python scriptlets/python/steps/sample_step.py --params '{"message": "Hi"}'
 
 RETURNS
-    {"status": "ok", "message": "Hi"}; the Context then has sample.message_v1.
+    {"status": "ok", "recorded_key": "sample.message_v1"}; the Context then has that key.
 
 LIMITATIONS
     The message is text and not empty.
@@ -23,7 +23,7 @@ LIMITATIONS
 
 from typing import Any
 
-from pytest_orchestrator import BaseScriptlet, Context, get_logger
+from pytest_orchestrator import BaseScriptlet, Context, get_logger, track_resources
 
 log = get_logger(__name__)
 
@@ -45,6 +45,7 @@ class SampleStep(BaseScriptlet):
         if not isinstance(message, str) or not message:
             raise ValueError(f"'message' must be text that is not empty, not {message!r}")
 
+    @track_resources
     def run(self, ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         """Write the message to the Context.
 
@@ -53,11 +54,12 @@ class SampleStep(BaseScriptlet):
             params: The step's parameters: `message`.
 
         Returns:
-            The status and the message.
+            The status and the key of the message.
         """
-        ctx.set("sample.message_v1", params["message"], who="sample_step")
+        key = "sample.message_v1"
+        ctx.set(key, params["message"], who="sample_step")
         log.info("message kept: %s", params["message"])
-        return {"status": "ok", "message": params["message"]}
+        return {"status": "ok", "recorded_key": key}
 
 
 if __name__ == "__main__":
