@@ -8,11 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 from pytest_orchestrator.context import history as context_history
-from pytest_orchestrator.context.history import Recorder, Written, stamp
+from pytest_orchestrator.context.history import (
+    Recorder,
+    Written,
+    changes_of,
+    moment_of,
+    stamp,
+)
 from pytest_orchestrator.context.state import Layer, State, checked_who, item_of, named, total
 from pytest_orchestrator.core import keys
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.events import Change, Op
+from pytest_orchestrator.core.events import Change, ContextChanged, ContextReplaced, Op
 from pytest_orchestrator.core.json_values import (
     MAX_DEPTH,
     SCALARS,
@@ -268,26 +274,67 @@ class Context:
             NotJson: The snapshot is not JSON.
             ContextTypeError: The value is not a snapshot, or it is damaged; nothing was changed.
         """
-        values, changes = context_history.read_snapshot(snapshot)
-        who, history = self._who if who is None else checked_who(who), self._state.history
-        made: list[Change | None] = []
+        values, histories = context_history.read_snapshot(snapshot)
+        who, state = self._who if who is None else checked_who(who), self._state
+        with state.lock:
+            adopted = {key: rows for key, rows in histories.items() if key not in state.history}
+            deleted = [key for key in self._values if key not in values]
+            changed = [
+                key
+                for key, value in values.items()
+                if key in adopted
+                or key not in self._values
+                or not same_json(self._values[key], value)
+            ]
+            changes = [self._change(key, who, "delete", None) for key in deleted]
+            changes += [self._change(key, who, "restore", values[key]) for key in changed]
+            before = {one.key: self._values.get(one.key) for one in changes}
+            moments = state.record_all(changes, adopted)
+            for change in changes:
+                state.apply(change)
+        if self._on_change is None:
+            return
+        for change, moment in zip(changes, moments, strict=True):
+            old = None if change.key in adopted else unshared(before[change.key])
+            new = unshared(change.new)
+            self._on_change(Change(change.key, stamp(moment), who, change.op, old, new))
+
+    def _change(self, key: str, who: str, op: Op, new: Json) -> ContextChanged:
+        scope = self._state.history.scope
+        return ContextChanged(key=key, op=op, who=who, new=new, by=self._by, scope=scope)
+
+    def replay(self, event: ContextChanged | ContextReplaced, ts: str) -> None:
+        """Apply changes that are already recorded, without a call of `recorder` or `on_change`.
+
+        Args:
+            event: The change, or several changes of one operation.
+            ts: Its time, in ISO 8601 UTC.
+        """
+        state = self._state
+        with state.lock:
+            if isinstance(event, ContextChanged):
+                state.history.append_recorded(event, moment_of(ts))
+                state.apply(event)
+                return
+            adopted = {key: changes_of(key, rows) for key, rows in event.history.items()}
+            state.history.append_all_recorded(event.changes, event.moments, adopted)
+            for change in event.changes:
+                state.apply(change)
+
+    def dump(self) -> tuple[dict[str, Any], dict[str, bytes], int]:
+        """Return the values, the history lines by key and the last moment, for `load`."""
         with self._state.lock:
-            for key in [key for key in self._values if key not in values]:
-                made.append(self._note(key, who, "delete", self._values[key], None))
-                del self._values[key]
-            new_keys = history.adopted(changes)
-            for key, value in values.items():
-                old = self._values.get(key)
-                if key in new_keys:
-                    now = stamp(history.record(key, who, "restore", value, self._by))
-                    made.append(Change(key, now, who, "restore", None, unshared(value)))
-                elif key not in self._values or not same_json(old, value):
-                    made.append(self._note(key, who, "restore", old, value))
-                else:
-                    continue
-                self._values[key] = value
-        for change in made:
-            self._notify(change)
+            history = self._state.history
+            lines = {key: bytes(history.lines(key)) for key in history}
+            return self.to_dict(), lines, history.latest
+
+    def load(self, values: dict[str, Any], lines: dict[str, bytes], latest: int) -> None:
+        """Set an empty Context to the result of `dump`."""
+        with self._state.lock:
+            for key, rows in lines.items():
+                self._state.history.load(key, rows)
+            self._state.history.passed(latest)
+            self._values.update(values)
 
     def __repr__(self) -> str:
         count = len(self._values)

@@ -5,19 +5,20 @@ of an appended item. So the history of ten thousand appends to a list contains t
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.events import Change, ContextChanged, Op
+from pytest_orchestrator.core.events import Change, ContextChanged, ContextReplaced, Op
 from pytest_orchestrator.core.json_values import Json, encode, json_copy, same_json, unshared
 from pytest_orchestrator.core.keys import checked_key, text
 
-Recorder: TypeAlias = Callable[[ContextChanged, int], None]
-"""Records a change, with its time in microseconds, outside this process; raises on failure."""
+Recorder: TypeAlias = Callable[[ContextChanged | ContextReplaced, int], None]
+"""Records a change, or all changes of one operation, with its time in microseconds, outside this
+process; raises on failure."""
 
 Written: TypeAlias = Callable[[str, Json], None]
 """Receives each key with the value, or the item, that is written to it."""
@@ -72,6 +73,61 @@ class History:
             self.recorder(change, now)
         return now
 
+    def add_all(
+        self,
+        changes: Sequence[ContextChanged],
+        adopted: Mapping[str, Sequence[Change]],
+    ) -> list[int]:
+        """Append all changes of one operation; if the recorder raises, nothing has changed.
+
+        Args:
+            changes: The changes.
+            adopted: Histories of keys that have no history here, as `adopt` copies them. Each
+                leads to the new value of its key, so that no line is written for this value.
+
+        Returns:
+            The time of each change in microseconds since the epoch.
+        """
+        for listed in adopted.values():
+            self.passed(max((moment_of(one.ts) for one in listed), default=0))
+        moments = [self.now() for _ in changes]
+        if self.written is not None:
+            for change in changes:
+                self.written(change.key, change.new)
+        if self.recorder is not None and (changes or adopted):
+            copied = {key: tuple(one.as_dict() for one in rows) for key, rows in adopted.items()}
+            event = ContextReplaced(changes=tuple(changes), moments=tuple(moments), history=copied)
+            self.recorder(event, moments[-1] if moments else self.now())
+        self.append_all_recorded(changes, moments, adopted)
+        return moments
+
+    def append_all_recorded(
+        self,
+        changes: Iterable[ContextChanged],
+        moments: Iterable[int],
+        adopted: Mapping[str, Sequence[Change]],
+    ) -> None:
+        """Append all changes of one recorded operation; see `add_all`."""
+        for key, listed in adopted.items():
+            self.adopt(key, listed)
+        for change, moment in zip(changes, moments, strict=True):
+            if change.key not in adopted:
+                self.append_recorded(change, moment)
+
+    def append_recorded(self, change: ContextChanged, moment: int) -> None:
+        """Append a recorded change."""
+        self._write(change.key, encode((moment, change.who, change.op, change.new)))
+        self.passed(moment)
+
+    def load(self, key: str, lines: bytes) -> None:
+        """Set the lines of a key that has no history here to a result of `lines`."""
+        self._lines[key] = bytearray(lines)
+
+    @property
+    def latest(self) -> int:
+        """The time of the last change of any key, in microseconds since the epoch."""
+        return self._last
+
     def observe(self, recorder: Recorder | None, written: Written | None) -> None:
         """Set the recorder and the `written` callback; None leaves the present one."""
         self.recorder, self.written = recorder or self.recorder, written or self.written
@@ -88,18 +144,11 @@ class History:
         """Copy the changes of a key that has no history here."""
         for change in changes:
             payload = change.index if change.op == "pop" else change.new
-            moment = _moment(change.ts)
+            moment = moment_of(change.ts)
             self._write(key, encode((moment, change.who, change.op, payload)))
             if self.written is not None:
                 self.written(key, change.new)
             self.passed(moment)
-
-    def adopted(self, changes: Mapping[str, Iterable[Change]]) -> set[str]:
-        """Copy the changes of all keys that have no history here, and return these keys."""
-        new = {key: listed for key, listed in changes.items() if key not in self}
-        for key, listed in new.items():
-            self.adopt(key, listed)
-        return set(new)
 
     def passed(self, moment: int) -> None:
         """Advance the clock beyond a moment, so that later changes have later times."""
@@ -150,7 +199,8 @@ def stamp(moment: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _moment(ts: str) -> int:
+def moment_of(ts: str) -> int:
+    """Return the microseconds since the epoch of a text that `stamp` returned."""
     return (datetime.fromisoformat(ts) - _EPOCH) // _TICK
 
 
@@ -218,7 +268,7 @@ def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Cha
         parts = msgspec.convert(snapshot, Snapshot)
         for key in parts.values | parts.history:
             checked_key(key)
-        changes = {key: _changes(key, rows) for key, rows in parts.history.items()}
+        changes = {key: changes_of(key, rows) for key, rows in parts.history.items()}
     except (msgspec.ValidationError, ContextKeyError) as error:
         raise ContextTypeError(f"this is no snapshot of a Context: {error}") from error
     values = {
@@ -232,7 +282,12 @@ def read_snapshot(snapshot: object) -> tuple[dict[str, Json], dict[str, list[Cha
     return values, changes
 
 
-def _changes(key: str, rows: list[dict[str, Any]]) -> list[Change]:
+def changes_of(key: str, rows: Iterable[dict[str, Any]]) -> list[Change]:
+    """Return the changes of a key from rows as `Context.get_history` returns them.
+
+    Raises:
+        msgspec.ValidationError: A row is not a change.
+    """
     return [msgspec.convert({**row, "key": key}, Change) for row in rows]
 
 

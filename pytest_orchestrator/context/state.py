@@ -5,12 +5,12 @@ the layer does not see changes of that key in the state below. Both use the same
 """
 
 import threading
-from collections.abc import Collection, Iterator, MutableMapping
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from pytest_orchestrator.context.history import History
 from pytest_orchestrator.core.errors import ContextKeyError, ContextTypeError
-from pytest_orchestrator.core.events import Op
+from pytest_orchestrator.core.events import Change, ContextChanged, Op
 from pytest_orchestrator.core.json_values import Json, NotJson, json_copy, kind, unshared
 from pytest_orchestrator.core.keys import checked_key
 from pytest_orchestrator.core.suggestions import nearest
@@ -47,6 +47,25 @@ class State:
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
         """Record a change that is about to be made; see `History.add`."""
         return self.history.add(key, who, op, payload, by)
+
+    def record_all(
+        self, changes: Sequence[ContextChanged], adopted: Mapping[str, Sequence[Change]]
+    ) -> list[int]:
+        """Record all changes of an operation that is about to be made; see `History.add_all`."""
+        return self.history.add_all(changes, adopted)
+
+    def apply(self, change: ContextChanged) -> None:
+        """Apply a recorded change to the values."""
+        key, values = change.key, self.values
+        match change.op:
+            case "append":
+                cast("list[Json]", values.setdefault(key, [])).append(change.new)
+            case "pop":
+                cast("list[Json]", values[key]).pop(change.new)
+            case "delete":
+                del values[key]
+            case _:
+                values[key] = change.new
 
     def writable(self, key: str) -> str:
         """Return a key after the checks before a write; an existing key was checked earlier."""
@@ -155,11 +174,23 @@ class Layer(State):
 
     def record(self, key: str, who: str, op: Op, payload: Json, by: str) -> int:
         """Record a change; before the first change of a key, copy the key into the layer."""
+        self._copy_up(key)
+        return super().record(key, who, op, payload, by)
+
+    def record_all(
+        self, changes: Sequence[ContextChanged], adopted: Mapping[str, Sequence[Change]]
+    ) -> list[int]:
+        """Record all changes of one operation, and copy their keys into the layer as `record`."""
+        for change in changes:
+            if change.key not in adopted:
+                self._copy_up(change.key)
+        return super().record_all(changes, adopted)
+
+    def _copy_up(self, key: str) -> None:
         if not self.history.has_own(key):
             if key in self.values:
                 self._own[key] = unshared(self.values[key])
             self.history.copy_up(key)
-        return super().record(key, who, op, payload, by)
 
 
 class _Histories(History):

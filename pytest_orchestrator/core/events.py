@@ -163,6 +163,21 @@ class ContextChanged(Event, frozen=True, kw_only=True, tag="context_changed"):
     masked: bool = False
 
 
+class ContextReplaced(Event, frozen=True, kw_only=True, tag="context_replaced"):
+    """Several keys of the Context are about to be changed by one operation: all or none.
+
+    Attributes:
+        changes: The changes, in their order.
+        moments: The time of each change, in microseconds since the epoch.
+        history: Earlier changes of keys that had no history, as `Context.get_history` returns
+            them; empty in the journal of a session.
+    """
+
+    changes: tuple[ContextChanged, ...]
+    moments: tuple[int, ...]
+    history: dict[str, tuple[dict[str, Any], ...]] = {}
+
+
 class ContextRestored(Event, frozen=True, kw_only=True, tag="context_restored"):
     """The Context was restored from another run.
 
@@ -252,6 +267,7 @@ AnyEvent: TypeAlias = (
     | AttemptFailed
     | StepFinished
     | ContextChanged
+    | ContextReplaced
     | ContextRestored
     | TestReported
     | CollectionFailed

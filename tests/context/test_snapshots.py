@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.errors import ContextTypeError
+from pytest_orchestrator.core.errors import ContextTypeError, JournalError
 from pytest_orchestrator.core.json_values import MAX_DEPTH, NotJson
 
 if TYPE_CHECKING:
@@ -47,6 +47,35 @@ def test_restore_keeps_the_history(ctx: Context) -> None:
     assert ops(ctx, "a") == ["set", "append", "set", "restore"]
     assert ops(ctx, "new") == ["set", "delete"]
     assert ctx.get_history("a")[-1]["who"] == "resume"
+
+
+def test_a_restore_is_recorded_as_one_event_or_changes_nothing(ctx: Context) -> None:
+    events: list[Any] = []
+    snapshot = Context().snapshot() | {"values": {"a": 7, "b": [1]}}
+    snapshot["history"] = {"b": [{"ts": "2026-11-25T10:15:07.000001Z", "who": "x", "op": "set",
+                                  "old": None, "new": [1]}]}  # fmt: skip
+    before = ctx.snapshot()
+
+    def full(event: Any, moment: int) -> None:
+        raise JournalError("the disk is full")
+
+    ctx.set("old", 1)
+    ctx.delete("old")
+    before = ctx.snapshot()
+    ctx.observed(full)
+    with pytest.raises(JournalError):
+        ctx.restore(snapshot, who="resume")
+    assert ctx.snapshot() == before
+    ctx.observed(lambda event, moment: events.append(event))
+    ctx.restore(snapshot, who="resume")
+
+    (event,) = events
+    assert [(one.key, one.op, one.new, one.who) for one in event.changes] == [
+        ("a", "restore", 7, "resume"),
+        ("b", "restore", [1], "resume"),
+    ]
+    assert list(event.history) == ["b"]
+    assert (ops(ctx, "a"), ops(ctx, "b")) == (["set", "append", "restore"], ["set"])
 
 
 def test_restore_records_no_change_for_an_equal_value(ctx: Context) -> None:

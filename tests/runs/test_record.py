@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.context.history import stamp
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.events import ContextChanged, ContextRestored
+from pytest_orchestrator.core.events import ContextChanged, ContextReplaced, ContextRestored
 from pytest_orchestrator.runs.journal.chain import Entry
+from pytest_orchestrator.runs.journal.reader import split_changes
 from pytest_orchestrator.runs.record import Changes
 from tests.runs.recipes import ANY_MACHINE
 
@@ -27,7 +28,15 @@ DO: dict[str, Callable[[Context, str, int], Any]] = {
     "pop": lambda context, key, value: context.pop(key, value),
     "delete": lambda context, key, _: context.delete(key),
 }
+ALL = DO | {
+    "restore": lambda context, key, value: context.restore(
+        {"version": 1, "values": {key: value, "b": [value]}, "history": {}}
+    ),
+}
 CALLS = st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(DO)), KEYS, st.integers(-2, 2)))
+ALL_CALLS = st.lists(
+    st.tuples(st.booleans(), st.sampled_from(sorted(ALL)), KEYS, st.integers(-2, 2))
+)
 
 
 class RecordedContexts:
@@ -39,20 +48,21 @@ class RecordedContexts:
         self.below.observed(self.record)
         self.own = self.below.layer("recipes/x.yaml")
 
-    def record(self, change: ContextChanged, moment: int) -> None:
+    def record(self, change: ContextChanged | ContextReplaced, moment: int) -> None:
         self.count += 1
-        self.changes.fold(Entry(self.count, stamp(moment), change))
+        for entry in split_changes(Entry(self.count, stamp(moment), change)):
+            self.changes.fold(entry)
 
     def do(self, calls: list[tuple[bool, str, str, int]]) -> None:
         for own, name, key, value in calls:
             try:
-                DO[name](self.own if own else self.below, key, value)
+                ALL[name](self.own if own else self.below, key, value)
             except OrchestratorError:
                 continue
 
 
 @ANY_MACHINE
-@given(CALLS)
+@given(ALL_CALLS)
 def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
     recorded = RecordedContexts()
     recorded.do(calls)
@@ -62,7 +72,7 @@ def test_values_are_those_of_the_context(calls: list[tuple[bool, str, str, int]]
 
 
 @ANY_MACHINE
-@given(CALLS, CALLS)
+@given(ALL_CALLS, ALL_CALLS)
 def test_values_before_a_line_are_those_of_the_context_at_that_time(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
 ) -> None:
@@ -76,7 +86,7 @@ def test_values_before_a_line_are_those_of_the_context_at_that_time(
 
 
 @ANY_MACHINE
-@given(CALLS)
+@given(ALL_CALLS)
 def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]]) -> None:
     recorded = RecordedContexts()
     recorded.do(calls)
@@ -91,7 +101,7 @@ def test_a_history_is_that_of_the_context(calls: list[tuple[bool, str, str, int]
 
 
 @ANY_MACHINE
-@given(CALLS)
+@given(ALL_CALLS)
 def test_the_latest_change_is_the_last_of_the_history(
     calls: list[tuple[bool, str, str, int]],
 ) -> None:
@@ -109,7 +119,7 @@ def test_the_latest_change_is_the_last_of_the_history(
 
 
 @ANY_MACHINE
-@given(CALLS, CALLS)
+@given(ALL_CALLS, ALL_CALLS)
 def test_changes_after_a_restored_context_are_recorded(
     calls: list[tuple[bool, str, str, int]], later: list[tuple[bool, str, str, int]]
 ) -> None:

@@ -21,6 +21,7 @@ from pytest_orchestrator.core.events import (
     AnyEvent,
     AttemptFailed,
     ContextChanged,
+    ContextReplaced,
     RecipeStarted,
     StepFinished,
     StepStarted,
@@ -162,18 +163,23 @@ class JournalRecorder:
             self.has_failed = True
             self.failed(error)
 
-    def changed(self, event: ContextChanged, moment: int) -> None:
-        """Keep a change of the Context that is about to be made.
+    def changed(self, event: ContextChanged | ContextReplaced, moment: int) -> None:
+        """Record a change of the Context that is about to be made, or all changes of an operation.
 
         Raises:
-            JournalError: It cannot be kept, and is not to be made.
+            JournalError: The event cannot be recorded; the change must not be made.
         """
         if self.ignored == threading.get_ident():
             return
+        if isinstance(event, ContextReplaced):
+            changes = tuple(map(self._as_recorded, event.changes))
+            self.append(msgspec.structs.replace(event, changes=changes, history={}), moment)
+        else:
+            self.append(self._as_recorded(event), moment)
+
+    def _as_recorded(self, event: ContextChanged) -> ContextChanged:
         event = event if event.by else resume.by_test(event)
-        if self._secrets:
-            event = self._masked(event)
-        self.append(event, moment)
+        return self._masked(event) if self._secrets else event
 
     def _masked(self, event: ContextChanged) -> ContextChanged:
         assert self._secrets is not None  # noqa: S101  # asked before

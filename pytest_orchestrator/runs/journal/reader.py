@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pytest_orchestrator.core.events import AnyEvent, RunFinished, StepFinished
+from pytest_orchestrator.context.history import stamp
+from pytest_orchestrator.core.events import AnyEvent, ContextReplaced, RunFinished, StepFinished
 from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged, entry_of
 from pytest_orchestrator.runs.journal.writer import is_written
 
@@ -23,16 +24,22 @@ State = Literal["finished", "interrupted", "running", "damaged"]
 class Tail:
     """Incremental parser of a journal: bytes in chunks of any size become entries.
 
+    Args:
+        chain: The end of the lines that were read before; None to start at the first line.
+        read: Number of bytes of these lines.
+        split: Yield one entry for each change of a `ContextReplaced`, instead of the event.
+
     Attributes:
         chain: The end of the chain that was read.
         finished: The sealing line was read, and no line may follow it.
         read: Number of bytes of the complete lines so far.
     """
 
-    def __init__(self) -> None:
-        self.chain = Chain()
+    def __init__(self, chain: Chain | None = None, read: int = 0, *, split: bool = True) -> None:
+        self.chain = chain or Chain()
         self.finished = False
-        self.read = 0
+        self.read = read
+        self._split = split
         self._rest = b""
 
     @property
@@ -55,7 +62,7 @@ class Tail:
             self.read += len(line) + 1
             if isinstance(entry.event, RunFinished):
                 self._check(entry.event)
-            yield entry
+            yield from split_changes(entry) if self._split else (entry,)
 
     def end(self) -> None:
         """Check the end of the file.
@@ -73,6 +80,16 @@ class Tail:
         if last.lines != self.chain.length - 1:
             raise JournalDamaged.at(self.chain.length, f"it seals {last.lines} lines before it")
         self.finished = True
+
+
+def split_changes(entry: Entry) -> Iterator[Entry]:
+    """Yield an entry for each change of a `ContextReplaced`; for other events the entry itself."""
+    event = entry.event
+    if not isinstance(event, ContextReplaced):
+        yield entry
+        return
+    for change, moment in zip(event.changes, event.moments, strict=True):
+        yield Entry(entry.n, stamp(moment), change)
 
 
 class Reading(NamedTuple):

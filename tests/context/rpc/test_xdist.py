@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_orchestrator.core.events import Change, ContextChanged
+    from pytest_orchestrator.core.events import Change
 
 
 class Session:
@@ -26,7 +26,7 @@ class Session:
 
     def __init__(self, server: Server) -> None:
         self.context = Context()
-        self.recorded: list[ContextChanged] = []
+        self.recorded: list[Any] = []
         self.events: list[Any] = []
         self.context.observed(lambda change, _: self.recorded.append(change))
         self.server = server

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pytest_orchestrator.core.errors import JournalError
-from pytest_orchestrator.core.events import AnyEvent, ContextChanged, StepWaits
+from pytest_orchestrator.core.events import AnyEvent, ContextChanged, ContextReplaced, StepWaits
 from pytest_orchestrator.core.secrets import Masker
 from pytest_orchestrator.execution.locks.lock_file import Owner
 from pytest_orchestrator.execution.locks.recipe_locks import LockWait
@@ -64,6 +64,17 @@ def test_what_waits_for_no_journal_is_forgotten() -> None:
     one.begin(sink, [])
 
     assert sink.events == []
+
+
+def test_changes_of_one_operation_are_masked_and_recorded_as_one_event() -> None:
+    one, sink = keeper(), Sink()
+    one.begin(sink, [])
+    changes = (change({"pin": "my s3cret"}), change(1))
+
+    one.changed(ContextReplaced(changes=changes, moments=(1, 2), history={"k": ({"new": 1},)}), 2)
+
+    masked = msgspec.structs.replace(change({"pin": "my ***"}), masked=True)
+    assert sink.events == [ContextReplaced(changes=(masked, change(1)), moments=(1, 2))]
 
 
 def test_a_change_is_masked_but_for_a_place_in_a_list() -> None:

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from pytest_orchestrator.core.events import RunFinished, RunStarted, StepFinished
-from pytest_orchestrator.runs.journal.reader import Lines
+from pytest_orchestrator.core.events import (
+    ContextChanged,
+    ContextReplaced,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
+from pytest_orchestrator.runs.journal.reader import Lines, read_journal
 from pytest_orchestrator.runs.journal.writer import Journal
 
 if TYPE_CHECKING:
@@ -26,6 +32,19 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.append(RunStarted(schema_version="1.0", run="x"))
     yield journal
     journal.close()
+
+
+def test_changes_of_one_line_are_read_as_separate_entries(journal: Journal) -> None:
+    changes = tuple(ContextChanged(key=key, op="restore", who="x", new=1) for key in "ab")
+    journal.append(ContextReplaced(changes=changes, moments=(1_000_000, 1_000_001)))
+
+    read = read_journal(journal.path)
+
+    assert [(one.n, one.ts, one.event) for one in read.entries[1:]] == [
+        (2, "1970-01-01T00:00:01.000000Z", changes[0]),
+        (2, "1970-01-01T00:00:01.000001Z", changes[1]),
+    ]
+    assert read.chain.length == 2
 
 
 def test_the_last_line_of_a_step_is_read_back(journal: Journal) -> None:
