@@ -1,20 +1,38 @@
-"""Durable Context: each change is written to a file before it counts."""
+"""Durable Context: each change is written to a file before it counts.
 
+The file is a journal that keeps every change, so it never becomes shorter. A cache file next to it
+contains the values and the history after one of its lines, and the SHA-256 of all lines up to that
+one. With the cache, a start reads only the later lines. A cache that does not match is ignored.
+"""
+
+import contextlib
+import hashlib
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.context.history import History
 from pytest_orchestrator.core.errors import OrchestratorError
-from pytest_orchestrator.core.events import SCHEMA_VERSION, Change, ContextChanged, RunStarted
-from pytest_orchestrator.runs.journal import reader
-from pytest_orchestrator.runs.journal.chain import Chain, Entry
+from pytest_orchestrator.core.events import (
+    SCHEMA_VERSION,
+    ContextChanged,
+    ContextReplaced,
+    RunStarted,
+)
+from pytest_orchestrator.core.json_values import decode, encode
+from pytest_orchestrator.runs.journal.chain import Chain, Entry, JournalDamaged
+from pytest_orchestrator.runs.journal.reader import Tail
 from pytest_orchestrator.runs.journal.writer import Journal
 
 _RUN: Final = "serve"
 """Value of the field that has the run id in the journal of a session."""
+
+MIN_LINES: Final = 10_000
+"""A cache is written for more lines than this; a start reads these in a twentieth of a second."""
+
+_CHUNK: Final = 1 << 20
 
 
 class NotKept(OrchestratorError):
@@ -23,18 +41,38 @@ class NotKept(OrchestratorError):
     slug = "not-kept"
 
 
-class DurableContext(NamedTuple):
+class DurableContext:
     """A Context and its file.
 
     Attributes:
         context: The Context with all changes in the file.
-        journal: The writer that records each further change before it counts; close it at the end.
+        journal: The writer that records each further change before it counts.
         torn: Number of bytes of a last change that was not written completely and was removed.
     """
 
-    context: Context
-    journal: Journal
-    torn: int
+    def __init__(self, context: Context, journal: Journal, torn: int, cache: "_Cache") -> None:
+        self.context = context
+        self.journal = journal
+        self.torn = torn
+        self._cache = cache
+
+    def changed(self, event: ContextChanged | ContextReplaced, moment: int) -> None:
+        """Record a change that is about to be made; the caller holds the lock of the Context.
+
+        Raises:
+            JournalError: The change cannot be recorded.
+        """
+        # Each new cache covers half as many lines again, so the mean cost of a change is constant.
+        if self._cache.is_due(self.journal, max(MIN_LINES, self._cache.lines // 2)):
+            self._cache.write(self.context, self.journal)
+        self.journal.append(event, moment)
+
+    def close(self) -> None:
+        """Write the cache if it is due, fsync the journal, and close it."""
+        if self._cache.is_due(self.journal, MIN_LINES):
+            self._cache.write(self.context, self.journal)
+        self.journal.sync()
+        self.journal.close()
 
 
 def open_durable_context(path: Path) -> DurableContext:
@@ -48,58 +86,194 @@ def open_durable_context(path: Path) -> DurableContext:
         JournalError: The file cannot be written, or another process writes it.
         OSError: The file cannot be read.
     """
+    context, cache, torn = Context(_RUN), _Cache(path), 0
     if not path.exists() or not path.stat().st_size:
         path.unlink(missing_ok=True)
-        journal, read = Journal(path), None
+        journal = Journal(path)
         journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
     else:
-        read = reader.read_journal(path)
-        _check(path, read)
-        journal = Journal(path, Chain(read.chain.length, read.chain.hash))
-        if path.stat().st_size != read.size + read.torn:
+        tail = cache.load(context)
+        _replay(path, tail, context)
+        torn, lines = len(tail.torn), tail.chain.length
+        journal = Journal(path, Chain(lines, tail.chain.hash))
+        if path.stat().st_size != tail.read + torn:
             journal.close()
             raise NotKept(f"{path} was changed while it was read; try again")
-        os.truncate(path, read.size)
-        if not read.entries:
+        journal.cut(tail.read)
+        if not lines:
             journal.append(RunStarted(schema_version=SCHEMA_VERSION, run=_RUN))
-    context = Context("serve")
-    if read is not None:
-        context.restore(_snapshot(read.entries))
-    context.observed(journal.append)
-    return DurableContext(context, journal, read.torn if read else 0)
+    durable = DurableContext(context, journal, torn, cache)
+    if cache.is_due(journal, MIN_LINES):
+        cache.write(context, journal)
+    context.observed(durable.changed)
+    return durable
 
 
-def _check(path: Path, read: reader.Reading) -> None:
-    first = read.entries[0].event if read.entries else None
-    if read.damage is not None and read.entries:
-        raise NotKept(f"{path} is damaged: {read.damage}; nothing was changed")
-    if read.entries and not (isinstance(first, RunStarted) and first.run == _RUN):
-        raise NotKept(f"{path} is the journal of a run; take a file of its own")
-    if not read.entries and (read.damage is not None or not _may_be_torn(path)):
+def _replay(path: Path, tail: Tail, context: Context) -> None:
+    """Apply the changes of a file that follow the lines of a tail.
+
+    Raises:
+        NotKept: The file is damaged, or is not the file of a Context.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(tail.read)
+            while chunk := file.read(_CHUNK):
+                for entry in tail.feed(chunk):
+                    _apply(path, entry, context)
+        tail.end()
+    except JournalDamaged as error:
+        if not tail.chain.length:
+            raise NotKept(f"{path} is no file of a Context; take another one") from None
+        raise NotKept(f"{path} is damaged: {error}; nothing was changed") from None
+    if not tail.chain.length and not b'{"n":1,'.startswith(tail.torn[:7]):
         raise NotKept(f"{path} is no file of a Context; take another one")
 
 
-def _may_be_torn(path: Path) -> bool:
-    """Return True if the file may be the beginning of a first line."""
-    with path.open("rb") as file:
-        return b'{"n":1,'.startswith(file.read(7))
+def _apply(path: Path, entry: Entry, context: Context) -> None:
+    event = entry.event
+    if entry.n == 1 and not (isinstance(event, RunStarted) and event.run == _RUN):
+        raise NotKept(f"{path} is the journal of a run; take a file of its own")
+    if isinstance(event, ContextChanged | ContextReplaced):
+        context.replay(event, entry.ts)
 
 
-def _snapshot(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Return a snapshot for `Context.restore`, made of the changes in a journal."""
-    changes: dict[str, list[Change]] = {}
-    for entry in entries:
-        event = entry.event
-        if isinstance(event, ContextChanged):
-            index = event.new if event.op == "pop" else None
-            change = Change(event.key, entry.ts, event.who, event.op, None, event.new, index)
-            changes.setdefault(event.key, []).append(change)
-    values, histories = {}, {}
-    for key, listed in changes.items():
-        history = History()
-        history.adopt(key, listed)
-        histories[key] = [change.as_dict() for change in history.of(key)]
-        history.add(key, "", "delete", None)
-        if listed[-1].op != "delete":
-            values[key] = history.of(key)[-1].old
-    return {"version": 1, "values": values, "history": histories}
+class _Head(msgspec.Struct):
+    """Second line of a cache; the first line is the SHA-256 of all bytes after it.
+
+    Attributes:
+        version: Version of the format.
+        size: Number of bytes of the journal that the cache covers.
+        lines: Number of lines in these bytes.
+        hash: Hash of the last of these lines.
+        digest: SHA-256 of these bytes.
+        latest: Time of the last change, in microseconds since the epoch.
+        values: Number of bytes of the values, which follow this line.
+        keys: Each key with the number of bytes of its history; the histories follow the values
+            in the same order.
+    """
+
+    version: int
+    size: int
+    lines: int
+    hash: str
+    digest: str
+    latest: int
+    values: int
+    keys: list[tuple[str, int]]
+
+
+def _digest(first: bytes, body: bytes) -> bytes:
+    sha256 = hashlib.sha256(first)
+    sha256.update(body)
+    return f"{sha256.hexdigest()}\n".encode()
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+
+
+class _Cache:
+    """File next to a journal with the values and the history after one of its lines.
+
+    Args:
+        path: The journal.
+
+    Attributes:
+        lines: Number of lines of the journal that the cache covers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lines = 0
+        self._journal = path
+        self._path = Path(f"{path}.cache")
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+
+    def is_due(self, journal: Journal, most: int) -> bool:
+        """Return True if a journal has more than `most` lines that the cache does not cover."""
+        return journal.failed is None and journal.end[1] - self.lines > most
+
+    def load(self, context: Context) -> Tail:
+        """Load the cache into a Context, and return the parser for the rest of the journal."""
+        cached = self._read()
+        if cached is None:
+            return Tail(split=False)
+        head, values, lines = cached
+        context.load(values, lines, head.latest)
+        self.lines, self._size = head.lines, head.size
+        return Tail(Chain(head.lines, head.hash), head.size, split=False)
+
+    def _read(self) -> tuple[_Head, dict[str, Any], dict[str, bytes]] | None:
+        try:
+            with self._path.open("rb") as file:
+                digest, first = file.readline(), file.readline()
+                body = file.read()
+            if _digest(first, body) != digest:
+                return None
+            head = _head.decode(first)
+            if head.version != 1:
+                return None
+            sha256 = hashlib.sha256()
+            self._update(sha256, 0, head.size)
+        except (OSError, EOFError, msgspec.MsgspecError):
+            return None
+        if sha256.hexdigest() != head.digest:
+            return None
+        self._sha256 = sha256
+        lines, at = {}, head.values
+        for key, size in head.keys:
+            lines[key] = body[at : at + size]
+            at += size
+        values: dict[str, Any] = decode(body[: head.values])
+        return head, values, lines
+
+    def _update(self, sha256: Any, begin: int, end: int) -> None:
+        """Update a SHA-256 with bytes of the journal.
+
+        Raises:
+            OSError: The journal cannot be read.
+            EOFError: The journal is shorter.
+        """
+        with self._journal.open("rb") as file:
+            file.seek(begin)
+            while begin < end:
+                chunk = file.read(min(_CHUNK, end - begin))
+                if not chunk:
+                    raise EOFError
+                sha256.update(chunk)
+                begin += len(chunk)
+
+    def write(self, context: Context, journal: Journal) -> None:
+        """Replace the cache; if it cannot be written, the present one stays.
+
+        Args:
+            context: The Context after the last line of the journal.
+            journal: The journal.
+        """
+        size, count, last = journal.end
+        fresh = Path(f"{self._path}.new")
+        try:
+            sha256 = self._sha256.copy()
+            self._update(sha256, self._size, size)
+            self._sha256, self._size, self.lines = sha256, size, count
+            values, lines, latest = context.dump()
+            encoded = encode(values)
+            body = b"".join([encoded, *lines.values()])
+            head = _Head(
+                version=1,
+                size=size,
+                lines=count,
+                hash=last,
+                digest=self._sha256.hexdigest(),
+                latest=latest,
+                values=len(encoded),
+                keys=[(key, len(rows)) for key, rows in lines.items()],
+            )
+            first = msgspec.json.encode(head) + b"\n"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(fresh, flags, 0o644), "wb") as file:
+                file.writelines((_digest(first, body), first, body))
+            fresh.replace(self._path)
+        except (OSError, EOFError):
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)

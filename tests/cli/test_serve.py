@@ -1,9 +1,12 @@
 """`pytest-orchestrator serve`: a Context in a process of its own, kept in a file."""
 
+import contextlib
+import itertools
 import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +107,40 @@ def test_context_in_a_file_survives_its_process(start_server: Servers, project: 
     with RemoteContext.connect() as remote:
         assert remote.get("runs") == 1
     assert third.end(signal.SIGTERM)[0] == 0
+
+
+@pytest.mark.parametrize("acknowledged", [1, 2, 5, 9])
+def test_a_killed_restore_changes_all_keys_or_none(
+    start_server: Servers, acknowledged: int
+) -> None:
+    words = ("--file", "state.jsonl", "--token-file", "token")
+    first, reached = start_server(*words), threading.Event()
+
+    def kill() -> None:
+        reached.wait(60)
+        first.process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done = 0
+    with RemoteContext.connect() as remote, contextlib.suppress(ContextUnreachable):
+        for number in itertools.count(1):
+            values = {f"key_{at}": number for at in range(300)}
+            remote.restore({"version": 1, "values": values, "history": {}})
+            done = number
+            if number == acknowledged:
+                reached.set()
+    killer.join()
+    first.process.wait(60)
+
+    start_server(*words)
+    with RemoteContext.connect() as remote:
+        values = remote.to_dict()
+        assert len(values) == 300
+        assert len(set(values.values())) == 1
+        assert values["key_0"] in (done, done + 1)
+        changes = {len(remote.get_history(key)) for key in values}
+        assert changes == {values["key_0"]}
 
 
 def test_examples_of_serve_and_ctx_work_together(start_server: Servers, project: Project) -> None:

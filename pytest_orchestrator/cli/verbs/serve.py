@@ -60,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
             return _served(_new() if kept is None else kept.context, args)
         finally:
             if kept is not None:
-                kept.journal.sync()
-                kept.journal.close()
+                kept.close()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -69,6 +69,25 @@ class Journal:
         self._end = (size, self._chain.length, self._chain.hash)
         _open.add(self)
 
+    @property
+    def end(self) -> tuple[int, int, str]:
+        """Number of bytes and lines that were written, and the hash of the last line."""
+        return self._end
+
+    def cut(self, size: int) -> None:
+        """Remove a torn last line of a journal that is continued.
+
+        Args:
+            size: Number of bytes of the complete lines.
+
+        Raises:
+            OSError: The file cannot be truncated.
+        """
+        with self._lock:
+            if self._fd is not None:
+                os.ftruncate(self._fd, size)
+            self._end = (size, *self._end[1:])
+
     def append(self, event: AnyEvent, moment: int | None = None) -> None:
         """Write an event; once this returns, the event survives a kill of the process.
 
