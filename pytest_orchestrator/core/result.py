@@ -4,7 +4,7 @@ A result is never changed after it is made. An exception that a step raised is p
 (``Failure.exception``); only the plugin raises it again, for pytest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -64,6 +64,15 @@ Kind = Literal[
     "crash",
     "interrupted",
 ]
+
+
+_BOUND = "an upper bound"
+"""End of the source of a figure that is only an upper bound."""
+
+
+def is_memory_bound(source: object) -> bool:
+    """Return True if the memory peaks are only upper bounds, by the ``source`` of the figures."""
+    return isinstance(source, Mapping) and str(source.get("memory")).endswith(_BOUND)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

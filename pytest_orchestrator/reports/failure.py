@@ -212,7 +212,7 @@ def _used(usage: Usage) -> str:
         if user is not None and system is not None:
             parts[-1] += f" (user {user:.2f}, system {system:.2f})"
     if usage.max_rss is not None:
-        parts.append(f"peak {report_text.megabytes(usage.max_rss)} MB")
+        parts.append(f"peak {report_text.peak_megabytes(usage.as_dict())} MB")
     if usage.processes is not None and usage.processes > 1:
         parts.append(f"{usage.processes} processes")
     for word, size in (("read", usage.read_bytes), ("wrote", usage.write_bytes)):

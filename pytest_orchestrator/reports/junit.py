@@ -6,10 +6,12 @@ A figure has its unit in its name, since nothing else in such a file tells it.
 from collections.abc import Mapping
 
 from pytest_orchestrator.core.json_values import Json
+from pytest_orchestrator.core.result import is_memory_bound
 
 _STEP = {"name": "step", "type": "type", "state": "outcome", "kind": "kind", "reason": "reason"}
 _MEASURED = ("value", "unit", "low", "high", "margin", "verdict")
 _BYTES = {"rss_delta", "max_rss", "largest_rss", "heap_current", "heap_peak"}
+_PEAKS = {"max_rss", "largest_rss"}
 _META = ("test_id", "tester", "dut", "station", "operator", "batch")
 
 
@@ -28,7 +30,10 @@ def properties(block: Mapping[str, Json]) -> list[tuple[str, str | int | float]]
     found |= {name: meta[name] for name in _META if name in meta}
     found |= _mapping(block.get("where"))
     figures = _mapping(block.get("resources"))
-    found |= {f"{name}_bytes" if name in _BYTES else name: one for name, one in figures.items()}
+    is_bound = is_memory_bound(figures.get("source"))
+    for name, one in figures.items():
+        at_most = "_at_most" if is_bound and name in _PEAKS else ""
+        found[f"{name}{at_most}_bytes" if name in _BYTES else name] = one
     found |= _measurements(block.get("measurements"))
     return [
         (name, value if isinstance(value, (int, float)) else str(value))

@@ -116,7 +116,7 @@ def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
         _state(block),
         report_text.seconds(used.get("seconds")),
         report_text.seconds(cpu),
-        report_text.megabytes(used.get("max_rss")),
+        report_text.peak_megabytes(used),
         _written(block),
     )
 

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_orchestrator.core.text import CONTROLS
@@ -128,6 +128,19 @@ def duration(value: float) -> str:
 def megabytes(value: "Json") -> str:
     """Return bytes as MB with one decimal, or a dash where there is no figure."""
     return f"{value / _MEGA:.1f}" if isinstance(value, (int, float)) else "-"
+
+
+def peak_megabytes(used: "Mapping[str, Json]", name: str = "max_rss") -> str:
+    """Return a memory peak in MB, with ``≤`` before one that is only an upper bound.
+
+    Args:
+        used: The ``resources`` of a block.
+        name: Name of the figure in them.
+    """
+    from pytest_orchestrator.core.result import is_memory_bound
+
+    peak = megabytes(used.get(name))
+    return f"≤ {peak}" if name in used and is_memory_bound(used.get("source")) else peak
 
 
 def added(*values: "Json") -> float | None:

@@ -118,7 +118,7 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     if step.started:
         told |= {"start": step.started, "attempt": step.attempt}
     used = block.get("resources", {})
-    told |= {name: used[name] for name in ("seconds", "max_rss") if name in used}
+    told |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
     told |= step.where
     about = block.get("step", {})
     told |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}

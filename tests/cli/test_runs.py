@@ -101,6 +101,19 @@ def test_runs_show_prints_the_steps_of_a_run(project: Project, runs: Runs) -> No
     }
 
 
+def test_runs_show_marks_a_memory_peak_that_is_an_upper_bound(project: Project, runs: Runs) -> None:
+    built = runs.new().begin("flash", "measure")
+    built.step("flash", rss=9_031_680, memory="wait4, an upper bound")
+    run = built.step("measure", memory="wait4").seal().name
+
+    assert project.call("runs", "show", run).out.splitlines()[4:6] == [
+        "  flash    passed     1.00    ≤ 9.0",
+        "  measure  passed     1.00     50.0",
+    ]
+    first, _ = json.loads(project.call("runs", "show", run, "--json").out)["rows"]
+    assert first["source"]["memory"] == "wait4, an upper bound"
+
+
 def test_workers_are_shown_where_steps_ran_on_some(project: Project, runs: Runs) -> None:
     built = runs.new().begin("flash", "measure")
     built.step("flash", where={"worker": "bench-3", "host": "lab-a"}).step("measure")

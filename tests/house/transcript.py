@@ -38,7 +38,7 @@ def without(text: str) -> str:
 
 def normal(line: str) -> str:
     """Return a line without its variable parts: times, sizes, ids, lengths of rules."""
-    line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip())
+    line = re.sub(r"([=_!-])\1{2,}", r"\1\1\1", line.rstrip()).replace("≤ ", "")
     line = re.sub(r" \(user .*?\)|, (peak|read|wrote) \S+ MB|, \d+ processes", "", line)
     line = re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d \| ", "TIME | ", line)
     line = re.sub(r"served at \S+:\d+", "served at ADDRESS", line)

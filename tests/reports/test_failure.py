@@ -281,6 +281,13 @@ def test_the_try_that_failed_is_named_and_why_those_before_it_failed(tmp_path: P
     )
 
 
+def test_a_memory_peak_that_is_an_upper_bound_is_marked(recipe: Recipe) -> None:
+    source = {"memory": "wait4, an upper bound"}
+    usage = Usage(seconds=1.0, max_rss=9_031_680, source=source)
+    rows = told(recipe, failed(Failure(kind="status", reason="off"), ended=Ended(usage=usage)))
+    assert "used       1.00 s, peak ≤ 9.0 MB" in rows
+
+
 def logged(recipe: Recipe, stderr: Stream) -> list[str]:
     """Return what is told of a step that logged something, from there on."""
     process = Process(argv=("x",), cwd="/", alone="", stderr=stderr)

@@ -27,6 +27,16 @@ def test_a_passed_step_has_its_names_and_figures() -> None:
     assert [one for one in away if one not in found] == [("worker", "bench-3"), ("host", "lab-a")]
 
 
+def test_a_memory_peak_that_is_an_upper_bound_is_named_so() -> None:
+    source = {"cpu": "wait4", "memory": "wait4, an upper bound"}
+    resources = {"max_rss": 9, "largest_rss": 8, "rss_delta": 7, "source": source}
+    assert properties(block(resources=resources))[4:] == [
+        ("max_rss_at_most_bytes", 9),
+        ("largest_rss_at_most_bytes", 8),
+        ("rss_delta_bytes", 7),
+    ]
+
+
 def test_a_failed_and_a_blocked_step_are_told_apart() -> None:
     failed = {"name": "a", "type": "shell", "state": "failed", "kind": "timeout", "reason": "late"}
     blocked = {"name": "b", "type": "shell", "state": "blocked", "blocked_by": "a"}

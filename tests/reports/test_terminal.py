@@ -109,6 +109,20 @@ def test_each_step_has_a_row_with_its_figures() -> None:
     ]
 
 
+def test_a_memory_peak_that_is_an_upper_bound_is_marked() -> None:
+    bound = {"memory": "wait4, an upper bound"}
+    blocks = [
+        block("short", resources={"seconds": 0.01, "max_rss": 9_031_680, "source": bound}),
+        block("long", resources={"seconds": 0.1, "max_rss": 2_023_424, "source": {}}),
+        block("far", resources={"seconds": 0.1, "source": bound}),
+    ]
+    assert table(blocks, 100)[1:] == [
+        " short  passed     0.01      -    ≤ 9.0  -",
+        " long   passed     0.10      -      2.0  -",
+        " far    passed     0.10      -        -  -",
+    ]
+
+
 def test_the_number_of_tries_is_shown_where_there_were_several() -> None:
     blocks: list[dict[str, Any]] = [
         {"step": {"name": "once", "state": "passed", "attempt": 1}},

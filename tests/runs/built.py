@@ -86,8 +86,8 @@ class Built:
         samples: str | None = None,
         **more: Any,
     ) -> None:
-        """Write the end of a step; `where` is the worker that ran it."""
-        where = more.pop("where", None)
+        """Write the end of a step; `where` is the worker, `memory` the source of the peak."""
+        where, memory = more.pop("where", None), more.pop("memory", None)
         node = f"{self.recipe}::{step}"
         block: dict[str, Any] = {
             "schema_version": "1.0",
@@ -120,7 +120,7 @@ class Built:
                 "cpu_user_seconds": cpu,
                 "cpu_system_seconds": 0.0,
                 "max_rss": rss,
-                "source": {"cpu": "wait4"},
+                "source": {"cpu": "wait4", **({"memory": memory} if memory else {})},
             }
             if samples:
                 block["resources"]["samples"] = samples

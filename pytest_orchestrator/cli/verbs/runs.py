@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_orchestrator.cli import run_selection
 from pytest_orchestrator.cli.arguments import UsageError, with_example
-from pytest_orchestrator.reports.text import aligned, say, say_json
+from pytest_orchestrator.reports.text import aligned, peak_megabytes, say, say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +143,7 @@ def _step(row: Mapping[str, Any], *, workers: bool) -> tuple[str, ...]:
         f"  {row['step']}",
         f"{row['state']}{attempt}",
         f"{row['seconds']:.2f}" if "seconds" in row else "-",
-        f"{row['max_rss'] / 1e6:.1f}" if "max_rss" in row else "-",
+        peak_megabytes(row),
         *_of(workers, f"{row['worker']} of {row['host']}" if "worker" in row else "-"),
         str(row.get("reason", row.get("blocked_by", ""))),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pytest_orchestrator.core.result import Stream, Verdict
+from pytest_orchestrator.core.result import Stream, Verdict, is_memory_bound
 from pytest_orchestrator.core.suggestions import nearest
 from pytest_orchestrator.core.text import quoted
 from pytest_orchestrator.execution import schema_errors
@@ -123,14 +123,21 @@ def max_cpu_seconds(criterion: Criterion, evidence: Evidence) -> Iterator[Verdic
 
 
 def max_rss_mb(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """All processes of the step together never had more memory."""
+    """All processes of the step together never had more memory.
+
+    A peak that is only an upper bound fails no limit, because the true peak may be lower.
+    """
     if evidence.ended.process is None:
         return
-    peak = evidence.ended.usage.max_rss
+    usage = evidence.ended.usage
+    peak = usage.max_rss
     if peak is None:
         yield verdict(criterion, "no memory was measured")
         return
-    yield _at_most(criterion, peak / _MEGA, "MB", "had {} at its peak", digits=1)
+    checked = _at_most(criterion, peak / _MEGA, "MB", "had {} at its peak", digits=1)
+    if is_memory_bound(usage.source) and (checked.unmet is None or checked.distance is not None):
+        checked = verdict(criterion, measured=f"≤ {peak / _MEGA:.1f}", unit="MB")
+    yield checked
 
 
 def leftover_processes(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:

@@ -2,8 +2,10 @@
 
 The peak memory from ``wait4`` is never below that of the process that started the child, because
 Linux copies the high-water mark of the parent when the child executes its program. It is used only
-if it is above that mark; otherwise the sampled high-water marks are used. A program that is just
-being started has a mark of a few pages, so marks below one megabyte are ignored.
+if it is above that mark; otherwise the sampled high-water marks are used. The mark of a fork that
+executes no program starts with the memory that it shares with its parent, so it is its own. A
+program that is just being started has a mark of a few pages, so marks below one megabyte are
+ignored.
 """
 
 from __future__ import annotations
@@ -54,10 +56,16 @@ class TreeUsage:
         self._samples: list[tuple[float, int, float]] = []
         self._skipped, self._stride = 0, 1
 
-    def started(self, pid: int) -> None:
-        """Record the program right after its start."""
+    def started(self, pid: int, *, is_fork: bool = False) -> None:
+        """Record the program right after its start.
+
+        Args:
+            pid: Process ID of the program.
+            is_fork: True if the program is a fork of this process that executes no other program.
+        """
         self.seen.add(pid)
-        self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
+        if not is_fork:
+            self._floor = getrusage(RUSAGE_SELF).ru_maxrss * _RSS_UNIT + _BLUR
 
     def reaped(self, pid: int, used: struct_rusage) -> None:
         """Add the usage of a process that ended, which includes the children that it waited for."""

@@ -113,7 +113,7 @@ class CommandLoop:
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._usage.started(self._pid)
+        self._usage.started(self._pid, is_fork="is_fork" in self._request)
         self._descendants.started(self._pid)
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(self._alive, select.POLLIN)

@@ -19,9 +19,19 @@ def column(field: str, title: str, **more: Any) -> dict[str, Any]:
     return {"field": field, "headerName": title, "headerTooltip": title, **more}
 
 
-def number_column(field: str, title: str, digits: int = 2, **more: Any) -> dict[str, Any]:
-    """Return a right-aligned column of numbers with a fixed number of digits."""
-    text = f"params.value == null ? '' : d3.format(',.{digits}f')(params.value)"
+def number_column(
+    field: str, title: str, digits: int = 2, prefix: str = "''", **more: Any
+) -> dict[str, Any]:
+    """Return a right-aligned column of numbers with a fixed number of digits.
+
+    Args:
+        field: Field of the row that holds the number.
+        title: Heading of the column.
+        digits: Number of decimal places.
+        prefix: JavaScript expression for the text before the number.
+        more: Further options of the column.
+    """
+    text = f"params.value == null ? '' : {prefix} + d3.format(',.{digits}f')(params.value)"
     options = {"type": "rightAligned", "valueFormatter": {"function": text}, "width": 96}
     return column(field, title, **(options | more))
 

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from dash import Input, Output, State, dcc, html, no_update
 from plotly.subplots import make_subplots
 
+from pytest_orchestrator.core.result import is_memory_bound
 from pytest_orchestrator.monitor.logs import samples_path
 from pytest_orchestrator.monitor.pages.common import (
     Selection,
@@ -32,6 +33,7 @@ _MEGA: Final = 1_000_000
 _MAX_POINTS: Final = 240
 _MAX_CURVES: Final = 40
 _MAX_BARS: Final = 25
+_MEMORY_COLUMN: Final = 2  # of the subplots
 
 
 def layout(view: RunView, selection: Selection) -> Any:
@@ -145,6 +147,7 @@ def totals(steps: Iterable[StepRecord]) -> go.Figure:
     titles = ("CPU, s", "peak memory, MB", "I/O, MB")
     chart = _styled(make_subplots(1, 3, shared_yaxes=True, subplot_titles=titles))
     names = [escaping.escape(step.name) for step, _ in used]
+    bounds = [is_memory_bound(one.get("source")) for _, one in used]
     places = list(range(len(used)))
     colours = [COLOURS[look(step.state)] for step, _ in used]
     for place, values in enumerate(
@@ -161,7 +164,10 @@ def totals(steps: Iterable[StepRecord]) -> go.Figure:
             x=values,
             marker={"color": colours},
             customdata=[step_key(step) for step, _ in used],
-            hovertext=[f"{name}: {value:.3f}" for name, value in zip(names, values, strict=True)],
+            hovertext=[
+                f"{name}: {'≤ ' * (is_bound and place == _MEMORY_COLUMN)}{value:.3f}"
+                for name, is_bound, value in zip(names, bounds, values, strict=True)
+            ],
             hoverinfo="text",
         )
         chart.add_trace(bars, row=1, col=place)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dash import Input, Output, State, dcc, html, no_update
 
+from pytest_orchestrator.core.result import is_memory_bound
 from pytest_orchestrator.monitor.pages.common import (
     Columns,
     Selection,
@@ -38,7 +39,7 @@ _COLUMNS = (
     column("started", "Started", width=86, filter=False),
     number_column("seconds", "Seconds", 2, width=80, filter=False),
     number_column("cpu", "CPU s", 2, width=72, filter=False),
-    number_column("peak", "Peak MB", 1, width=82, filter=False),
+    number_column("peak", "Peak MB", 1, width=82, filter=False, prefix="params.data.bound"),
     column("locks", "Locks", flex=1, minWidth=70, tooltipField="locks", filter=False),
     column("reason", "Reason", flex=3, minWidth=170, tooltipField="reason"),
     column("recipe", "Recipe", width=190, tooltipField="recipe"),
@@ -141,6 +142,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
         "seconds": None if seconds is None else round(seconds, 2),
         "cpu": round(sum(cpu), 3) if cpu else None,
         "peak": round(used["max_rss"] / _MEGA, 1) if "max_rss" in used else None,
+        "bound": "≤ " if is_memory_bound(used.get("source")) else "",
         "locks": _locks(step),
         "worker": " of ".join(step.where.values()),
         "reason": about.get("reason") or (f"blocked by {blocked}" if blocked else retried),

@@ -146,6 +146,7 @@ class Lane(Served):
                 imported.close()
                 return None
         gc.freeze()
+        request["is_fork"] = True
         pid = os.fork()
         if pid == 0:
             self._be_child(step, request, imported, (out, err))

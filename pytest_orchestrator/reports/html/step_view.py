@@ -91,6 +91,7 @@ _FIGURES: Final = {
     "write_bytes": ("written to storage", "MB"),
     "processes": ("processes", ""),
 }
+_PEAKS: Final = ("max_rss", "largest_rss")
 _MOST: Final = 60
 _PICTURES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 
@@ -228,6 +229,11 @@ class StepView:
         return cut(self.step.text.strip("\n"), self._room.text)
 
     @property
+    def peak(self) -> str:
+        """Peak memory in MB."""
+        return report_text.peak_megabytes(self.used)
+
+    @property
     def sorted_by(self) -> dict[str, int]:
         """Whole numbers to sort by; what was not measured is below all that was."""
         seconds, cpu = self.used.get("seconds"), self.cpu
@@ -280,6 +286,8 @@ class StepView:
                 value = self.used[name]
                 plain = f"{value:,.3f}".rstrip("0").rstrip(".")
                 shown = report_text.megabytes(value) if unit == "MB" else plain
+                if name in _PEAKS:
+                    shown = report_text.peak_megabytes(self.used, name)
                 yield word, f"{shown} {unit}".rstrip()
         waited = self.block.get("time", {}).get("waited_seconds")
         if waited:

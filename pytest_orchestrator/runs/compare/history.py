@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Ended, Measured, Verdict
+from pytest_orchestrator.core.result import Ended, Measured, Verdict, is_memory_bound
 from pytest_orchestrator.runs import lookup
 from pytest_orchestrator.runs.compare.drift import (
     ENOUGH,
@@ -160,7 +160,7 @@ def figures_in(block: Mapping[str, Any]) -> dict[str, float]:
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     if cpu:
         figures["cpu_seconds"] = round(sum(cpu), 6)
-    if "max_rss" in used:
+    if "max_rss" in used and not is_memory_bound(used.get("source")):
         figures["max_rss"] = used["max_rss"]
     for one in block.get("measurements", ()):
         value = one.get("value")
@@ -275,7 +275,7 @@ def figures_of_attempt(ended: Ended, measured: Sequence[Measured]) -> dict[str, 
     cpu = [one for one in (usage.cpu_user_seconds, usage.cpu_system_seconds) if one is not None]
     if cpu:
         figures["cpu_seconds"] = sum(cpu)
-    if usage.max_rss is not None:
+    if usage.max_rss is not None and not is_memory_bound(usage.source):
         figures["max_rss"] = usage.max_rss
     for one in measured:
         if isinstance(one.value, int | float) and not isinstance(one.value, bool):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.core.location import Place
@@ -87,6 +88,27 @@ def test_what_is_at_its_limit_holds_and_is_told_too(bench: Bench) -> None:
         (1.0, "MB", None),
         (0, "", None),
     ]
+
+
+BOUND = {"memory": "wait4, an upper bound"}
+
+
+@pytest.mark.parametrize("limit", [5, 9])
+def test_a_memory_peak_that_is_an_upper_bound_fails_no_limit(bench: Bench, limit: int) -> None:
+    usage = Usage(seconds=0.0, max_rss=9_031_680, source=BOUND)
+    (verdict,) = checked(bench, {"max_rss_mb": limit}, usage)
+    assert (verdict.unmet, verdict.measured, verdict.unit) == (None, "≤ 9.0", "MB")
+    assert verdict.distance is None
+
+
+def test_a_limit_that_is_no_number_fails_for_an_upper_bound_too(bench: Bench) -> None:
+    usage = Usage(seconds=0.0, max_rss=9_031_680, source=BOUND)
+    step = bench.step(type="shell", cmd="true", success={"max_rss_mb": 5})
+    (criterion,) = step.success
+    step = msgspec.structs.replace(step, success=(msgspec.structs.replace(criterion, wanted="5"),))
+    ended = Ended(usage=usage, process=ALONE)
+    (verdict,) = check.checked(Evidence(step, bench.context, ended, 0.0, bench.root, {}))
+    assert verdict.unmet == "the limit is no number"
 
 
 def test_what_was_not_measured_does_not_hold(bench: Bench) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,3 +37,33 @@ def test_a_mark_below_a_megabyte_is_not_a_peak(
 
     peak = usage.as_reply()
     assert (peak["max_rss"], peak["memory_source"]) == expected
+
+
+def test_the_mark_of_a_fork_is_its_own_however_large_its_parent_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os_support, "contents", lambda _: b"")
+    used: Any = SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=9 << 10)
+    used.ru_inblock = used.ru_oublock = 0
+    usage = TreeUsage()
+    usage.started(1, is_fork=True)
+    usage.reaped(1, cast("struct_rusage", used))
+
+    peak = usage.as_reply()
+    assert (peak["max_rss"], peak["memory_source"]) == (9 << 20, "wait4")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark of Linux")
+def test_a_fork_does_not_inherit_the_high_water_mark_of_its_parent() -> None:
+    code = """
+        import os, resource
+        large = b"1" * 200_000_000
+        del large
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        print(os.wait4(child, 0)[2].ru_maxrss, resource.getrusage(0).ru_maxrss)
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(code)]
+    peaks = subprocess.run(argv, capture_output=True, check=True, text=True).stdout.split()
+    assert int(peaks[0]) < 100_000 < int(peaks[1])

@@ -95,6 +95,19 @@ def test_steps_table_updates_only_rows_that_changed(bench: Path) -> None:
     assert (first["state"], first["seconds"], first["peak"]) == ("✔ passed", 1.0, 50.0)
 
 
+def test_a_memory_peak_that_is_an_upper_bound_is_marked(bench: Path) -> None:
+    built = Built(bench, LATER).begin("flash", "measure")
+    built.step("flash", rss=9_031_680, memory="wait4, an upper bound").step("measure")
+    view = RunCache(bench).read(LATER, lambda view: view)
+
+    rows = steps.rows(view.record.steps, 0.0)
+    assert [(row["bound"], row["peak"]) for row in rows] == [("≤ ", 9.0), ("", 50.0)]
+    selection = Selection("steps", None)
+    assert "params.data.bound + d3.format" in text(steps.layout(view, selection))
+    bars = resources.totals(view.record.steps).data[1]
+    assert list(bars.hovertext) == ["flash: ≤ 9.032", "measure: 50.000"]
+
+
 def test_steps_table_has_a_worker_column_only_for_steps_on_workers(
     psu: RunView, tmp_path: Path
 ) -> None:

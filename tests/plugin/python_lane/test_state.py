@@ -273,6 +273,17 @@ def test_a_coverage_report_finds_the_source_of_all_that_has_run(
     assert files == ["steps.py", "TOTAL"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="steps are forks on Linux only")
+def test_the_memory_peak_of_a_short_python_step_is_known(project: Project) -> None:
+    project.recipe("x", {f"s{number}": "" for number in range(5)})
+
+    blocks = project.blocks()
+
+    sources = {one["resources"]["source"]["memory"] for one in blocks.values()}
+    # The sampled mark may be some pages larger: the kernel sums its counters with a delay.
+    assert {"wait4"} <= sources <= {"wait4", "sampled high-water marks"}
+
+
 _EXITS = """
 import atexit
 import multiprocessing

@@ -93,7 +93,7 @@ def compare(values):
 
 
 def _without_figures(text: str) -> str:
-    text = re.sub(r", (peak|read|wrote) \d+\.\d MB| \(user .*?\)", "", text)
+    text = re.sub(r", (peak|read|wrote) (≤ )?\d+\.\d MB| \(user .*?\)", "", text)
     return re.sub(r"\d+\.\d\d(?= s)", "N", text)
 
 

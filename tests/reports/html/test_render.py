@@ -91,6 +91,21 @@ def test_a_page_tells_all_of_a_run_without_scripts(psu: str) -> None:
         assert told in text
 
 
+def test_a_memory_peak_that_is_an_upper_bound_is_marked(tmp_path: Path) -> None:
+    run = SampleRun(tmp_path / "20261125T101502Z-7f3a")
+    run.begin({"short": [], "long": []})
+    figures = {"seconds": 0.01, "max_rss": 9_031_680, "largest_rss": 9_031_680}
+    source = {"cpu": "wait4", "memory": "wait4, an upper bound"}
+    run.step("short", "passed", (0.1, 0.2), resources={**figures, "source": source})
+    run.step("long", "passed", (0.2, 0.3), resources={**figures, "source": {"memory": "wait4"}})
+    run.seal()
+    html = page(run)
+
+    assert re.findall(r'class="c-peak">([^<]*)</span>', html) == ["≤ 9.0", "9.0"]
+    words = " ".join(Read(html).text.split())
+    assert "peak memory, all processes ≤ 9.0 MB peak memory, largest process ≤ 9.0 MB" in words
+
+
 def test_a_step_that_ran_on_a_worker_says_on_which(psu: str, tmp_path: Path) -> None:
     run = SampleRun(tmp_path / "20261125T101502Z-7f3a")
     run.begin({"flash": [], "measure": []})

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Ended, Measured, Usage
-from pytest_orchestrator.runs.compare.history import baseline_verdicts, figures_of_attempt
+from pytest_orchestrator.runs.compare.history import (
+    baseline_verdicts,
+    figures_in,
+    figures_of_attempt,
+)
 
 PLACE = Place(3, 5)
 
@@ -60,3 +64,10 @@ def test_figures_of_an_attempt_are_the_measured_ones() -> None:
         "measurements.ripple": 1.5,
     }
     assert figures_of_attempt(Ended(usage=Usage(seconds=1.0)), []) == {"seconds": 1.0}
+
+
+def test_a_memory_peak_that_is_an_upper_bound_is_not_compared() -> None:
+    source = {"memory": "wait4, an upper bound"}
+    usage = Usage(seconds=1.0, max_rss=10, source=source)
+    assert figures_of_attempt(Ended(usage=usage), []) == {"seconds": 1.0}
+    assert figures_in({"resources": usage.as_dict()}) == {"seconds": 1.0}
