@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.supervision import os_support
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from resource import struct_rusage
 
     from pytest_orchestrator.execution.supervision.os_support import SystemFeatures
@@ -30,6 +30,7 @@ PATIENCE = 0.6
 
 _MOST_REAPED = 1000  # at a time, so that an endless succession of processes does not delay the lane
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02)
+_SIGNAL_INTERVAL = 0.02  # seconds between two searches for processes that got no signal yet
 
 
 class ProcessTree:
@@ -50,15 +51,20 @@ class ProcessTree:
     def started(self, pid: int) -> None:
         """Record the child that was started as the leader of a session."""
 
-    def living(self) -> Iterable[int]:
+    def living(self, excluded: Collection[int] = ()) -> Iterable[int]:
         """Yield the pids of all descendants, parents before children, zombies included.
 
         The children of a process are listed only after the caller has handled that process.
+
+        Args:
+            excluded: Pids of processes that are left out together with their descendants.
         """
-        found = [pid for pid in os_support.children(self._me) if pid not in self.spared]
-        for pid in found:
-            yield pid
-            found.extend(os_support.children(pid))
+        parents = [self._me]
+        for parent in parents:
+            for pid in os_support.children(parent):
+                if pid not in self.spared and pid not in excluded:
+                    yield pid
+                    parents.append(pid)
 
     def named(self) -> dict[int, str]:
         """Return the living descendants: pid to name."""
@@ -83,6 +89,11 @@ class ProcessTree:
     ) -> dict[int, str]:
         """End all descendants: TERM, the grace period, KILL.
 
+        A process whose fork was in progress when its parent received the TERM was missing from the
+        list of descendants. When that parent has exited, the process becomes a child of this
+        process and receives its TERM then. Processes that a living descendant has started since
+        get no TERM, because they may belong to its cleanup.
+
         Args:
             grace: Seconds between TERM and KILL; with 0 no TERM is sent.
             wait: Waits for some seconds or less; its result False ends the grace period at once.
@@ -92,10 +103,15 @@ class ProcessTree:
             The processes that could not be ended: pid to name. They are spared from now on.
         """
         if grace and not self.reap():
-            for pid in self.living():
-                os_support.kill(pid, first)
-                os_support.kill(pid, SIGCONT)
-            self._until_gone(time.monotonic() + grace, wait)
+            signaled: set[int] = set()
+
+            def signal_new() -> None:
+                for pid in self.living(excluded=signaled):
+                    os_support.kill(pid, first)
+                    os_support.kill(pid, SIGCONT)
+                    signaled.add(pid)
+
+            self._until_gone(time.monotonic() + grace, wait, signal_new)
         until = time.monotonic() + PATIENCE
         while not self.reap() and time.monotonic() < until:
             self._kill(until)
@@ -106,9 +122,17 @@ class ProcessTree:
         self.spared.update(os_support.children(self._me))
         return left
 
-    def _until_gone(self, until: float, wait: Callable[[float], bool]) -> None:
-        pauses = iter(_PAUSES)
-        while not self.reap() and (left := until - time.monotonic()) > 0:
+    def _until_gone(
+        self,
+        until: float,
+        wait: Callable[[float], bool],
+        signal_new: Callable[[], None] | None = None,
+    ) -> None:
+        pauses, due = iter(_PAUSES), 0.0
+        while not self.reap() and (left := until - (now := time.monotonic())) > 0:
+            if signal_new is not None and now >= due:
+                signal_new()
+                due = now + _SIGNAL_INTERVAL
             if not wait(min(left, next(pauses, _PAUSES[-1]))):
                 return
 
@@ -157,8 +181,12 @@ class PsProcessTree(ProcessTree):
         self._leader = pid
         self._start_times = {}
 
-    def living(self) -> list[int]:
-        """Return the pids of the living processes that are known to descend from this one."""
+    def living(self, excluded: Collection[int] = ()) -> list[int]:
+        """Return the pids of the living processes that are known to descend from this one.
+
+        Args:
+            excluded: Pids of processes that are left out together with their descendants.
+        """
         born, parents = self._table()
         # The kernel may have given a pid that was seen before to an unrelated process.
         found = [
@@ -171,7 +199,10 @@ class PsProcessTree(ProcessTree):
             family.update(more)
             found += more
         self._start_times.update((pid, born[pid]) for pid in found)
-        return found
+        out = set(excluded)
+        while more := [pid for pid in found if pid not in out and parents[pid] in out]:
+            out.update(more)
+        return [pid for pid in found if pid not in out]
 
     def named(self) -> dict[int, str]:
         """Return the living descendants: pid to name."""

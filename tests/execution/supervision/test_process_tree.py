@@ -6,13 +6,16 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
+
+import pytest
 
 import pytest_orchestrator
 
 _BEGINNING = """
     import os, signal, time
     from pytest_orchestrator.execution.supervision import os_support
-    from pytest_orchestrator.execution.supervision.process_tree import ProcessTree
+    from pytest_orchestrator.execution.supervision.process_tree import ProcessTree, PsProcessTree
 
     def child(*first):
         pid = os.fork()
@@ -82,3 +85,102 @@ def test_a_lane_that_left_its_session_does_not_kill_itself_or_other_lanes(
 
     assert len(pids) == 3
     assert all(is_gone(pid) for pid in pids)
+
+
+TREES = pytest.mark.parametrize(
+    "tree",
+    [
+        pytest.param("ProcessTree", marks=pytest.mark.skipif(sys.platform != "linux", reason="")),
+        pytest.param("PsProcessTree", marks=pytest.mark.skipif(not which("ps"), reason="no ps")),
+    ],
+)
+
+_SIGNALS = """
+    import itertools
+
+    sent, send, turns = [], os_support.kill, itertools.count()
+
+    def kill(pid, number):
+        sent.append(number)
+        send(pid, number)
+
+    def waited(seconds):
+        if next(turns) == 9:  # after several searches for new processes
+            os.write(go[1], b"." * 8)
+        return time.sleep(seconds) or True
+
+    os_support.kill = kill
+    go = os.pipe()
+
+    def end(descendants):
+        left = descendants.end(60.0, waited)
+        assert not left
+"""
+
+
+@TREES
+def test_a_child_that_its_parent_forks_while_it_ends_receives_a_term(tree: str) -> None:
+    # The child appears after its parent has received the signal.
+    pids = pids_printed_by(
+        _SIGNALS
+        + f"""
+    def forks_and_dies(*_):
+        child(lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+        os._exit(0)
+
+    child(lambda: signal.signal(signal.SIGTERM, forks_and_dies))
+    os.read(ready[0], 1)
+    end({tree}())
+    assert os.read(ready[0], 1) == b"."
+    assert set(sent) == set([signal.SIGTERM, signal.SIGCONT]), sent
+    print(sent.count(signal.SIGTERM))
+    """
+    )
+
+    assert pids == [2]
+
+
+@TREES
+def test_a_process_started_for_cleanup_at_the_term_receives_none(tree: str) -> None:
+    codes = pids_printed_by(
+        _SIGNALS
+        + f"""
+    def cleans_up(*_):
+        def clean():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.read(go[0], 1)
+            os._exit(7)
+
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child(clean), 0)[1]))
+
+    below = {tree}()
+    below.reaped = lambda pid, status, used: print(os.waitstatus_to_exitcode(status))
+    child(lambda: signal.signal(signal.SIGTERM, cleans_up))
+    os.read(ready[0], 1)
+    end(below)
+    """
+    )
+
+    assert codes == [7]
+
+
+def test_a_process_receives_one_term() -> None:
+    counts = pids_printed_by(
+        _SIGNALS
+        + """
+    def counts(*_):
+        os.write(1, b"1 ")
+
+    def hold():
+        signal.signal(signal.SIGTERM, counts)
+        os.write(ready[1], b".")
+        os.read(go[0], 1)
+        os._exit(0)
+
+    child(hold)
+    os.read(ready[0], 1)
+    end(ProcessTree())
+    """
+    )
+
+    assert counts == [1]
