@@ -75,6 +75,16 @@ def parsed(
     )
 
 
+def object_with_status(raw: bytes) -> dict[str, Json] | None:
+    """Return the object with a status in the whole text or in its last line, or None."""
+    formats: tuple[Parse, ...] = ("json", "last-line")
+    for parse in formats:
+        value = parsed(raw, parse)
+        if isinstance(value, dict) and "status" in value:
+            return value
+    return None
+
+
 def _last_line(raw: bytes) -> tuple[int, bytes]:
     """Return the last line that is not empty, and where it starts."""
     stripped = raw.rstrip()

@@ -38,7 +38,7 @@ from pytest_orchestrator.execution.steps.command import (
     far_argv_of,
     stdin_of,
 )
-from pytest_orchestrator.execution.steps.json_output import Parse, parsed
+from pytest_orchestrator.execution.steps.json_output import Parse, object_with_status, parsed
 from pytest_orchestrator.execution.steps.script import MISSING, FailingLine, ScriptFiles
 from pytest_orchestrator.execution.temp_folders import private_path
 from pytest_orchestrator.recipe.model.step import Criterion, ShellStep, SshStep
@@ -280,11 +280,43 @@ def _value(
         return raw
     if raw.strip():
         kind: Parse = "data" if step.parse == "data" else "json"
-        return parsed(raw, kind, f"${RESULT}", env.secrets.data)
+        value = parsed(raw, kind, f"${RESULT}", env.secrets.data)
+        conflict = None if kind == "data" else _conflict(value, exited, env.capacity)
+        return value if conflict is None else conflict
     printed = exited.stdout.whole(env.capacity)
     if printed is None:
         return _too_large("stdout", env.capacity)
     return parsed(printed, step.parse, mask=env.secrets.data)
+
+
+def _conflict(value: Json | Failure, exited: CommandResult, max_bytes: int) -> Failure | None:
+    """Return the failure of a step whose result file and stdout report different outcomes.
+
+    Args:
+        value: The value that the result file holds.
+        exited: The command that ended, with its output.
+        max_bytes: Largest stdout in bytes that is read whole; of a larger one only the end is read.
+    """
+    if not isinstance(value, dict) or "status" not in value:
+        return None
+    whole = exited.stdout.whole(max_bytes)
+    printed = object_with_status(exited.stdout.tail if whole is None else whole)
+    if printed is None or _reported(value)[0] == _reported(printed)[0]:
+        return None
+    return Failure(
+        kind="protocol",
+        reason=f"${RESULT} has {_reported(value)[1]}, but stdout has {_reported(printed)[1]}",
+        detail=(f"Print the object, or write it to ${RESULT}, not both.",),
+    )
+
+
+def _reported(value: dict[str, Json]) -> tuple[str, str]:
+    """Return the outcome that an object reports, and its status in words."""
+    failed, skipped = outcome.failure_of(value, "the object"), outcome.skip_of(value)
+    if failed is not None:
+        return "failed", failed.reason
+    words = f"status {value['status']!r}"
+    return ("passed", words) if skipped is None else ("skipped", words)
 
 
 def _cut_off(step: ShellStep, env: Environment, exited: CommandResult) -> Failure | None:

@@ -99,6 +99,89 @@ def test_the_object_may_be_written_to_a_file(bench: Bench, parse: str) -> None:
     assert (ended.failure, ended.value) == (None, {"status": "ok"})
 
 
+ERROR = """echo '{"status": "error", "reason": "no link"}'"""
+SKIP = """echo '{"status": "skip", "reason": "no PSU"}'"""
+FILE = '> "$ORCHESTRATOR_RESULT"'
+THREE = "a status that is 3, no reason given"
+
+
+@pytest.mark.parametrize("parse", ["json", "last-line"])
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            f"{OK} {FILE}; {ERROR}",
+            "$ORCHESTRATOR_RESULT has status 'ok', but stdout has status 'error': no link",
+        ),
+        (
+            f"{OK} {FILE}; echo noise; {ERROR}; echo",
+            "$ORCHESTRATOR_RESULT has status 'ok', but stdout has status 'error': no link",
+        ),
+        (
+            f"{ERROR} {FILE}; {OK}",
+            "$ORCHESTRATOR_RESULT has status 'error': no link, but stdout has status 'ok'",
+        ),
+        (
+            f"{SKIP} {FILE}; {OK}",
+            "$ORCHESTRATOR_RESULT has status 'skip', but stdout has status 'ok'",
+        ),
+        (
+            f"{OK} {FILE}; echo '{{'; echo '\"status\": 3}}'",
+            f"$ORCHESTRATOR_RESULT has status 'ok', but stdout has {THREE}",
+        ),
+    ],
+)
+def test_a_result_file_and_a_stdout_that_disagree_fail_the_step(
+    bench: Bench, parse: str, script: str, reason: str
+) -> None:
+    ended = bench.shell(script, parse=parse)
+    assert told(ended) == ("protocol", reason)
+    assert ended.value is None
+    assert ended.failure is not None
+    assert ended.failure.detail == (
+        "Print the object, or write it to $ORCHESTRATOR_RESULT, not both.",
+    )
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f'{OK} {FILE}; echo \'{{"status": "success"}}\'',
+        f"{OK} {FILE}; {ERROR}; echo noise",
+        f"{OK} {FILE}; echo '{{\"code\": 3}}'",
+        f"{OK} {FILE}; echo '[1]'",
+        f"{OK} {FILE}; printf '\\377'",
+    ],
+)
+def test_a_stdout_that_agrees_with_the_result_file_is_ignored(bench: Bench, script: str) -> None:
+    ended = bench.shell(script)
+    assert (ended.failure, ended.value) == (None, {"status": "ok"})
+
+
+@pytest.mark.parametrize("parse", ["data", "text"])
+def test_a_status_in_data_or_text_is_not_compared_with_the_file(bench: Bench, parse: str) -> None:
+    assert bench.shell(f"{OK} {FILE}; {ERROR}", parse=parse).failure is None
+
+
+def test_the_end_of_a_long_stdout_is_compared_with_the_file(bench: Bench) -> None:
+    bench.surroundings(capacity=1 << 16)
+    ended = bench.shell(f"{OK} {FILE}; head -c 100000 /dev/zero; echo; {ERROR}")
+    assert told(ended)[1].endswith("but stdout has status 'error': no link")
+
+
+def test_an_unwanted_exit_code_is_reported_before_a_disagreement(bench: Bench) -> None:
+    ended = bench.shell(f"{OK} {FILE}; {ERROR}; exit 3")
+    assert told(ended) == ("exit_code", "exit code 3, wanted 0")
+
+
+def test_the_result_file_is_read_after_the_last_process_has_ended(bench: Bench) -> None:
+    # The child writes when it receives TERM, which is after the end of the script.
+    late = f"#!/bin/sh\nwrite() {{ {ERROR} {FILE}; exit; }}\ntrap write TERM\n: > there\n"
+    bench.write("late", f"{late}sleep 60 & wait\n", mode=0o755)
+    ended = bench.shell(f"./late & until [ -e there ]; do :; done; {OK} {FILE}")
+    assert told(ended) == ("status", "status 'error': no link")
+
+
 def test_a_mistake_in_the_file_is_told_by_its_name(bench: Bench) -> None:
     assert told(bench.shell('printf "{}x" > "$ORCHESTRATOR_RESULT"')) == (
         "protocol",
