@@ -256,7 +256,8 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """End of the step code: it failed, it skipped itself, or it succeeded.
 
-    `where` is the Dask worker that ran the step code; None if it ran on pytest's machine.
+    `where` is the Dask worker that ran the step code; None if it ran on pytest's machine. `log` is
+    the file of its log records; None if it logged nothing.
     """
 
     usage: Usage
@@ -266,6 +267,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     process: Process | None = None
     verdicts: tuple[Verdict, ...] = ()
     where: Where | None = None
+    log: Stream | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

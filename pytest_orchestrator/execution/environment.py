@@ -83,6 +83,20 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
         return cls(cwd=os.getcwd(), sys_path=path, log_level=level)
 
 
+class RecordStyle(msgspec.Struct, frozen=True):
+    """Level and format of the log records in the log of a step.
+
+    Attributes:
+        level: Lowest level of the records that are written.
+        line_format: Format of a line, as in `logging.Formatter`.
+        date_format: Format of its time, as in `logging.Formatter`.
+    """
+
+    level: int = 0
+    line_format: str = "%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"
+    date_format: str | None = None
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The surroundings of a run.
 
@@ -105,6 +119,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         recipe: Path of the recipe that the steps belong to.
         run: Id of the run, for those who wait for a lock of it.
         logs: Folder that the output of steps is written to; None is nowhere.
+        record_style: Level and format of the log records that are written there.
         artifacts: Folder that files of steps are copied to; None is nowhere.
         max_artifact: Bytes that such a file has at most.
         resources: Folder that samples of memory and CPU time are written to; None is nowhere.
@@ -146,6 +161,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str = ""
     run: str = ""
     logs: Path | None = None
+    record_style: RecordStyle = RecordStyle()
     artifacts: Path | None = None
     max_artifact: int = 1_000_000_000
     resources: Path | None = None

@@ -8,7 +8,7 @@ from pytest_orchestrator.reports.text import shown
 from pytest_orchestrator.runs.folder import RunFile, parts
 from pytest_orchestrator.runs.record import StepRecord
 
-STREAMS: Final = ("stdout", "stderr")
+STREAMS: Final = ("stdout", "stderr", "log")
 
 _CHUNK_BYTES: Final = 64 * 1024
 

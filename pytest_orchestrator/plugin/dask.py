@@ -172,6 +172,7 @@ def _session_config(config: pytest.Config) -> "SessionConfig":
         timeout=env.timeout,
         stretch=env.stretch,
         max_log=env.max_log,
+        record_style=env.record_style,
         max_artifact=env.max_artifact,
         capacity=env.capacity,
         secret_names=env.secrets.names,

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pytest_orchestrator.core.events import Change, Op
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.core.result import Attempt as FailedAttempt
-from pytest_orchestrator.core.result import Kind, Measured, StepResult, Usage, Verdict
+from pytest_orchestrator.core.result import Ended, Kind, Measured, StepResult, Usage, Verdict
 from pytest_orchestrator.core.result import Process as StepProcess
 from pytest_orchestrator.recipe.model.recipe import Recipe as LoadedRecipe
 from pytest_orchestrator.recipe.model.step import Step as RecipeStep
@@ -83,7 +83,7 @@ def block(
             told["where"] = {**result.ended.where.as_dict()}
         if result.ended.process is not None:
             told["process"] = _process(result.ended.process, root)
-            told |= _logs(result.ended.process, folder)
+        told |= _logs(result.ended, folder)
     if result.given:
         told["given"] = {name: _bounded(value) for name, value in result.given.items()}
     if result.measurements:
@@ -117,7 +117,7 @@ def _attempt(attempt: FailedAttempt, folder: Path) -> dict[str, Json]:
     }
     if attempt.ended.where is not None:
         told["where"] = {**attempt.ended.where.as_dict()}
-    return told | (_logs(attempt.ended.process, folder) if attempt.ended.process else {})
+    return told | _logs(attempt.ended, folder)
 
 
 def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
@@ -125,12 +125,14 @@ def _resources(usage: Usage, folder: Path) -> dict[str, Json]:
     return told | ({"samples": _relative(usage.samples, folder)} if usage.samples else {})
 
 
-def _logs(process: StepProcess, folder: Path) -> dict[str, Json]:
-    """Return where the whole output is; a stream on which nothing came has no log."""
+def _logs(ended: Ended, folder: Path) -> dict[str, Json]:
+    """Return the files of the whole output; a stream without output has no log."""
+    process = ended.process or StepProcess(argv=(), cwd="", alone="")
+    streams = {"stdout": process.stdout, "stderr": process.stderr, "log": ended.log}
     logs: dict[str, Json] = {
         name: {"path": _relative(stream.log, folder), "bytes": stream.size, "cut": stream.cut}
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr))
-        if stream.log is not None
+        for name, stream in streams.items()
+        if stream is not None and stream.log is not None
     }
     return {"logs": logs} if logs else {}
 
@@ -455,10 +457,11 @@ class Log(_Part, frozen=True):
 
 
 class Logs(_Part, frozen=True):
-    """The streams on which anything came."""
+    """Output streams that are not empty, and the log records of a Python step."""
 
     stdout: Maybe[Log] = UNSET
     stderr: Maybe[Log] = UNSET
+    log: Maybe[Log] = UNSET
 
 
 class Artifact(_Part, frozen=True):

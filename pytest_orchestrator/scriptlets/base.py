@@ -54,7 +54,12 @@ class _Stderr(logging.Handler):
             self.handleError(record)
 
     def _is_its_writer(self, record: logging.LogRecord) -> bool:
-        """Tell whether of all handlers that a record meets this is the one to write it."""
+        """Return True if this handler is the one that writes the record, of all that receive it.
+
+        A record of another process was already written to stderr in that process.
+        """
+        if record.process not in (None, os.getpid()):
+            return False
         met = list(_handlers(logging.getLogger(record.name)))
         ours = [handler for handler in met if isinstance(handler, _Stderr)]
         return ours[:1] in ([self], []) and not any(_writes_to_stderr(other) for other in met)

@@ -191,6 +191,13 @@ def test_every_outcome_is_reported_the_same_on_workers_without_secrets(
     assert copy.read_text() == "volts\n11.9\n"
     (log,) = project.path.glob(".orchestrator/runs/2*/logs/x/channel=1/measure.1.stdout")
     assert log.read_text() == "log in *** *** ***\n"
+    (records,) = project.path.glob(".orchestrator/runs/2*/logs/x/channel=1/measure.1.log")
+    assert records.read_text().endswith(" the pin is ***\n")
+    assert there.blocks["recipes/x.yaml::measure[channel:1]"]["logs"]["log"] == {
+        "path": "logs/x/channel=1/measure.1.log",
+        "bytes": records.stat().st_size,
+        "cut": False,
+    }
     files = [*project.path.glob(".orchestrator/**/*"), project.path / "told.xml"]
     texts = {file.name: file.read_bytes() for file in files if file.is_file()}
     assert {"journal.jsonl", "context.json", "told.xml"} <= set(texts)

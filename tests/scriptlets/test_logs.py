@@ -1,6 +1,7 @@
 """A logger of ours writes one line a record to stderr, whoever listens besides."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -129,3 +130,13 @@ def test_without_stderr_nothing_is_written(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stderr", None)
 
     logger.info("to nobody")
+
+
+def test_a_record_of_another_process_is_not_written_to_stderr_again(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = get_logger(name)
+    theirs = logging.makeLogRecord({"msg": "theirs", "levelno": 30, "process": os.getpid() + 1})
+    logger.handle(theirs)
+    logger.warning("ours")
+    assert [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()] == ["ours"]

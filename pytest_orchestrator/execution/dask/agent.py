@@ -127,6 +127,7 @@ def attempt_environment(
         manner=manner,
         handed=claim_reply.context_variables,
         max_log=session_config.max_log,
+        record_style=session_config.record_style,
         max_artifact=session_config.max_artifact,
         capacity=session_config.capacity,
     )

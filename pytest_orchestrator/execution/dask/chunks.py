@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_orchestrator.context.rpc.protocol import RequestRefused
-from pytest_orchestrator.execution.dask.messages import COPY_PREFIX, MAX_CHUNK, STREAMS, Chunk
+from pytest_orchestrator.execution.dask.messages import COPY_PREFIX, LOGS, MAX_CHUNK, Chunk
 from pytest_orchestrator.execution.environment import Environment
 
 
@@ -64,7 +64,7 @@ class ChunkReceiver:
                 os.close(self._files.popitem()[1])
 
     def _path(self, stream: str) -> str | None:
-        if stream in STREAMS:
+        if stream in LOGS:
             return self._env.log(self._step, stream)
         if stream == "samples":
             return self._env.samples(self._step)

@@ -13,7 +13,7 @@ from pytest_orchestrator.context.rpc.protocol import Reply, Request, refusal
 from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.result import Artifact, Ended, Verdict
 from pytest_orchestrator.execution.criteria.evidence import Before
-from pytest_orchestrator.execution.environment import Manner
+from pytest_orchestrator.execution.environment import Manner, RecordStyle
 from pytest_orchestrator.execution.lanes.messages import packed, unpacked
 from pytest_orchestrator.recipe.model.step import Criterion, PythonStep, ShellStep, Step
 
@@ -35,6 +35,8 @@ SILENCE: Final = 30.0
 """Seconds without a heartbeat after which a worker is lost; it has ended its attempts by then."""
 
 STREAMS: Final = ("stdout", "stderr")
+LOGS: Final = (*STREAMS, "log")
+"""The log files of an attempt that are sent while they grow."""
 COPY_PREFIX: Final = "artifacts/"
 """Prefix of streams that carry copies of files; the path of the file follows."""
 
@@ -72,6 +74,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Seconds for a step without a timeout of its own.
         stretch: Factor for all timeouts.
         max_log: Bytes after which a log is cut.
+        record_style: Level and format of the log records in a log.
         max_artifact: Maximum bytes of a copied file.
         capacity: Maximum bytes of a stdout that is read as a result.
         secret_names: Patterns for names of variables whose values are secret.
@@ -86,6 +89,7 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
     stretch: float
     max_log: int
+    record_style: RecordStyle = RecordStyle()
     max_artifact: int
     capacity: int
     secret_names: tuple[str, ...]
@@ -146,7 +150,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     Attributes:
         attempt_id: Id of the attempt.
-        stream: ``stdout``, ``stderr``, ``samples``, or a path below ``artifacts/``.
+        stream: ``stdout``, ``stderr``, ``log``, ``samples``, or a path below ``artifacts/``.
         at: Offset of the bytes in the file.
         data: The bytes.
     """

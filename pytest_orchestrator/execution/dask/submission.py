@@ -8,7 +8,16 @@ from typing import Final
 
 import msgspec
 
-from pytest_orchestrator.core.result import Artifact, Ended, Failure, Process, Usage, Verdict, Where
+from pytest_orchestrator.core.result import (
+    Artifact,
+    Ended,
+    Failure,
+    Process,
+    Stream,
+    Usage,
+    Verdict,
+    Where,
+)
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.dask.broker import RemoteAttempt, WorkerLost
 from pytest_orchestrator.execution.dask.messages import (
@@ -188,6 +197,7 @@ class Submission:
             usage=usage,
             failure=failure,
             process=self._with_local_logs(ended.process),
+            log=ended.log and self._with_local_log(ended.log, "log"),
             where=self._worker(),
         )
 
@@ -195,11 +205,10 @@ class Submission:
         """Return the process with the paths of the logs that were received from the worker."""
         if process is None:
             return None
-        streams = {name: getattr(process, name) for name in STREAMS}
-        logs = {
-            name: msgspec.structs.replace(
-                stream, log=self._env.log(self._step.name, name) if stream.log else None
-            )
-            for name, stream in streams.items()
-        }
+        logs = {name: self._with_local_log(getattr(process, name), name) for name in STREAMS}
         return msgspec.structs.replace(process, **logs)
+
+    def _with_local_log(self, stream: Stream, name: str) -> Stream:
+        """Return the stream with the path of the log that was received from the worker."""
+        log = self._env.log(self._step.name, name) if stream.log else None
+        return msgspec.structs.replace(stream, log=log)

@@ -32,9 +32,9 @@ from pytest_orchestrator.execution.dask.messages import (
     COPY_PREFIX,
     FOLLOW_UP,
     FOLLOW_UP_REPLY,
+    LOGS,
     MAX_CHUNK,
     OUTCOME,
-    STREAMS,
     AttemptRef,
     Chunk,
     ClaimReply,
@@ -162,7 +162,7 @@ class _Run:
             known_secrets = set(claim_reply.secrets)
             before = criteria_files.noted(msgspec.structs.replace(step, success=fresh), env.root)
             self._logs = tuple(
-                ChunkSender(name, env.log(step.name, name) or "") for name in STREAMS if env.logs
+                ChunkSender(name, env.log(step.name, name) or "") for name in LOGS if env.logs
             )
             started_at = time.time()
             ended = self._run_step_code(step, env)

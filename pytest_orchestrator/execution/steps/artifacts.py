@@ -208,7 +208,7 @@ def mask_logs(step: Step, env: Environment) -> None:
     """
     for attempt in range(1, env.attempt + 1):
         tried = msgspec.structs.replace(env, attempt=attempt)
-        for stream in ("stdout", "stderr"):
+        for stream in ("stdout", "stderr", "log"):
             path = tried.log(step.name, stream)
             if path is not None and os.path.exists(path):
                 _mask(path, env.secrets)

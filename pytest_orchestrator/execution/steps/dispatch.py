@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from pytest_orchestrator.context.context import Context
 from pytest_orchestrator.core.result import Ended, Process
 from pytest_orchestrator.execution.criteria import files as criteria_files
 from pytest_orchestrator.execution.criteria.evidence import Before, Elsewhere
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.context_access import opened
+from pytest_orchestrator.execution.record_log import records_of_this_process
 from pytest_orchestrator.execution.steps import (
     artifacts,
     custom,
@@ -142,8 +145,9 @@ def _inline(
     step: CodeStep, own: Context, env: Environment, fixtures: Mapping[str, object]
 ) -> Ended:
     env.secrets.learn(env.variables())
-    with _guarded(step, env):
-        return python_inline.run(custom.called(step, env), own, env, fixtures)
+    with _guarded(step, env), records_of_this_process(step.name, env) as records:
+        ended = python_inline.run(custom.called(step, env), own, env, fixtures)
+    return msgspec.structs.replace(ended, log=records.stream)
 
 
 def _guarded(step: CodeStep, env: Environment) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ happen, and the report of how the body ended comes last. The report counts where
 one of the process that the lane has started, and that process then ends with exit code 0.
 """
 
+import contextlib
 import select
 import socket
 import sys
@@ -29,6 +30,7 @@ from pytest_orchestrator.execution.lanes.messages import (
     usage,
 )
 from pytest_orchestrator.execution.outcome import Raised
+from pytest_orchestrator.execution.record_log import RecordLog
 from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.recipe.model.step import PythonStep
 
@@ -50,6 +52,12 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
     Returns:
         How it ended, the same as if it had run here.
     """
+    with contextlib.closing(RecordLog(step.name, env)) as records:
+        ended = _run(step, context, env, records)
+    return msgspec.structs.replace(ended, log=records.stream)
+
+
+def _run(step: PythonStep, context: Context, env: Environment, records: RecordLog) -> Ended:
     timeout, variables = env.seconds_for(step.timeout), env.variables()
     env.secrets.learn(variables)
     manner = env.manner or Manner.here(env.root)
@@ -70,7 +78,7 @@ def run(step: PythonStep, context: Context, env: Environment) -> Ended:
         secrets=env.masked_forms,
     )
     started = time.monotonic()
-    with _ChildConnections(context, env) as talk:
+    with _ChildConnections(context, env, records) as talk:
         try:
             exited = slot_of(env).python.run(
                 request,
@@ -185,8 +193,8 @@ class _ChildConnections:
         importing: The module that is imported at the moment; empty where none is.
     """
 
-    def __init__(self, context: Context, env: Environment) -> None:
-        self._env = env
+    def __init__(self, context: Context, env: Environment, records: RecordLog) -> None:
+        self._env, self._records = env, records
         self._conversation = Conversation(context)
         self._context, self._their_context = socket.socketpair()
         self._events, self._their_events = socket.socketpair()
@@ -281,7 +289,7 @@ class _ChildConnections:
             if event["op"] == "importing":
                 self.importing = event["module"]
             elif event["op"] != "end":
-                self._env.hear(event)
+                self._records.receive(event)
 
     def _hang_up(self, one: socket.socket) -> None:
         self._poll.unregister(one)

@@ -25,6 +25,7 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
     SearchInterrupted,
     SearchTimeout,
 )
+from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
 from pytest_orchestrator.execution.supervision.capture import EDGE
 from pytest_orchestrator.execution.text_search import bytes_of
@@ -81,7 +82,7 @@ class Service:
             environ=env.variables(),
         )
         self._logs = [Path(str(env.log(step.name, name))) for name in ("stdout", "stderr")]
-        for log in self._logs:
+        for log in (*self._logs, Path(str(env.log(step.name, STREAM)))):
             log.unlink(missing_ok=True)  # of an earlier try
         self._ready = ReadinessProbe(step.ready or Ready(), env.root, self._logs[0], self._matches)
         self._body = body
@@ -212,7 +213,8 @@ class Service:
         shown = self._outer.live is not None
         process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
         usage = Usage(seconds=self._seconds())
-        return Ended(usage=usage, value={"status": "ok"}, process=process)
+        log = current_stream(self.step.name, self._outer)
+        return Ended(usage=usage, value={"status": "ok"}, process=process, log=log)
 
     def _ended_early(self, unmet: list[str]) -> Ended:
         assert self.ended is not None  # noqa: S101

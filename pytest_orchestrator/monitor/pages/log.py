@@ -1,4 +1,4 @@
-"""Log tab: stdout and stderr of the selected step."""
+"""Log tab: stdout, stderr and log records of the selected step."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,7 +63,7 @@ def register(app: "Dash", run_cache: RunCache) -> None:
 
 
 def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple[Any, ...]:
-    """Return the new output of both streams, the name of the step, and the state to resume from.
+    """Return the new output of all streams, the name of the step, and the state to resume from.
 
     Args:
         view: The run.
@@ -73,12 +73,12 @@ def updates(view: RunView, picked: str | None, pattern: str, seen: Any) -> tuple
     """
     step = selected_step(view, picked) or _newest(view)
     if step is None:
-        return no_update, no_update, "No step has started yet", None
+        return *[no_update] * len(STREAMS), "No step has started yet", None
     about = [step.recipe, step.name, step.attempt, pattern]
     if seen and seen["about"] == about and max(seen["parts"]) < _MAX_CHUNKS:
         offsets, counts = seen["offsets"], seen["parts"]
     else:
-        offsets, counts = [None, None], [0, 0]
+        offsets, counts = [None] * len(STREAMS), [0] * len(STREAMS)
     is_open = step.state in GOING_ON
     texts: list[Any] = []
     stops, counts_now = [], []

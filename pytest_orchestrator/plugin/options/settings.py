@@ -1,9 +1,11 @@
 """Settings of a session: options, ini keys, sizes and times."""
 
+import contextlib
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from pytest_orchestrator.plugin.options.values import (
 
 if TYPE_CHECKING:
     from pytest_orchestrator.core.secrets import Masker
+    from pytest_orchestrator.execution.environment import RecordStyle
 
 RESUME = "--recipe-resume"
 LATEST = "latest"
@@ -205,6 +208,31 @@ def keep_runs(config: pytest.Config) -> int:
 def max_log(config: pytest.Config) -> int:
     """Return the size in bytes at which the log of a step is cut."""
     return int(_number(config, "recipe_max_log", SIZES, "100MB, 1MiB or a number of bytes"))
+
+
+def record_style(config: pytest.Config) -> "RecordStyle":
+    """Return the level and format of the log records of steps: those of pytest's log file."""
+    from pytest_orchestrator.execution.environment import RecordStyle
+
+    default = RecordStyle()
+    level = _logging_setting(config, "log_file_level", "log_level")
+    return RecordStyle(
+        int(getattr(logging, str(level).upper(), level)) if level is not None else default.level,
+        str(_logging_setting(config, "log_file_format", "log_format") or default.line_format),
+        _logging_setting(config, "log_file_date_format", "log_date_format"),
+    )
+
+
+def _logging_setting(config: pytest.Config, *names: str) -> Any:
+    """Return the first of pytest's logging settings that is set, or None."""
+    for name in names:
+        value = config.getoption(name, None)
+        if value is None:
+            with contextlib.suppress(ValueError):  # with `-p no:logging` the key is missing
+                value = config.getini(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def max_artifact(config: pytest.Config) -> int:

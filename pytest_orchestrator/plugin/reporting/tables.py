@@ -85,8 +85,9 @@ class Tables:
             blocks = (one for blocks in self.told.values() for one in blocks)
             formats.add_suite_properties(self._config, blocks)
         if self._config.get_verbosity() < 2:
+            captured = self._config.getoption("showcapture", "all")
             for report, kind in self._failed:
-                shorten(report, kind)
+                shorten(report, kind, captured)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show what each recipe's steps did and used."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,10 @@ _MOST = 10
 _WIDEST = 400
 _WHOLE = 40
 _STDERR = "Captured stderr call"
+_LOG = "Captured log call"
 _TOLD = "stderr, "
+_LOGGED = re.compile(r"[-\d]{10}T[:\d]{8} \| (\w+) \| (\S+) \| (.*)")
+"""A line of `get_logger`, which writes to stderr and is captured as a log record too."""
 
 
 def shown_live(config: pytest.Config) -> tuple[int, int] | None:
@@ -130,20 +134,60 @@ def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
             )  # tee-sys: what was shown is captured too
 
 
-def shorten(report: pytest.TestReport, kind: str) -> None:
+def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None:
     """Leave the last lines of each section for the terminal; other reports had it whole.
+
+    A log record that the shown lines of stderr contain is left out of the section of records.
 
     Args:
         report: Of a step that failed.
+        captured: The value of ``--show-capture``: which captured sections pytest shows.
         kind: The kind of its failure; all but an exception take 40 lines with all that is shown.
     """
     most, shown = _MOST, str(report.longrepr).splitlines()
-    if any(line.startswith(_TOLD) for line in shown):
+    first = next((at for at, line in enumerate(shown) if line.startswith(_TOLD)), None)
+    if first is not None:
         report.sections[:] = [pair for pair in report.sections if pair[0] != _STDERR]
+        stderr = [line.removeprefix("  ") for line in shown[first + 1 :]]
+    else:
+        stderr = dict(report.sections).get(_STDERR, "").splitlines()[-most:]
+        stderr = stderr if captured == "all" else []
+    sections = [
+        (name, _without_shown(stderr, text) if name == _LOG else text)
+        for name, text in report.sections
+    ]
+    report.sections[:] = [(name, text) for name, text in sections if text]
     if kind not in ("exception", "") and report.sections:
         room = _WHOLE - 1 - len(shown)
         most = max(1, min(most, room // len(report.sections) - 2))
     report.sections[:] = [(name, _last_lines(text, most)) for name, text in report.sections]
+
+
+def _without_shown(stderr: list[str], log: str) -> str:
+    """Return a log section without the records that `get_logger` also wrote to stderr.
+
+    Args:
+        stderr: The lines of stderr that are shown.
+        log: The section of log records.
+    """
+    lines, at = log.splitlines(), -1
+    for line in stderr:
+        written = _LOGGED.fullmatch(line)
+        if written is None:
+            is_next = at >= 0 and lines[at : at + 1] == [line]  # of a message with several lines
+        else:
+            same = (n for n, text in enumerate(lines) if _is_record(text, *written.groups()))
+            at = next(same, -1)
+            is_next = at >= 0
+        if is_next:
+            del lines[at]
+        elif written is None:
+            at = -1
+    return "\n".join(lines)
+
+
+def _is_record(text: str, level: str, name: str, message: str) -> bool:
+    return text.endswith(message) and level in text and name in text
 
 
 def _last_lines(text: str, most: int) -> str:

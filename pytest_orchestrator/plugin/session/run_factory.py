@@ -16,6 +16,7 @@ from pytest_orchestrator.plugin.options import settings, variables
 from pytest_orchestrator.plugin.options.settings import (
     max_artifact,
     max_log,
+    record_style,
     timeout,
     timeout_factor,
 )
@@ -127,6 +128,7 @@ def session_environment(config: pytest.Config) -> "Environment":
         resources_there=variables.resource_counts(config),
         live=failures.shown_live(config),
         max_log=max_log(config),
+        record_style=record_style(config),
         max_artifact=max_artifact(config),
     )
 

@@ -213,12 +213,14 @@ def test_log_tab_appends_new_lines_and_filters(bench: Path) -> None:
     def look(pattern: str, seen: Any) -> tuple[Any, ...]:
         return run_cache.read(LATER, lambda view: log.updates(view, None, pattern, seen))
 
-    out, _, title, seen = look("", None)
+    out, _, records, title, seen = look("", None)
     assert (out, title) == (["one\ntwo\n"], "flash, attempt 1")
     assert look("TWO", None)[0] == ["two\n"]
     with path.open("a", encoding="utf-8") as file:
         file.write("three\n")
-    out, _, _, seen = look("", seen)
+    built.write("logs/psu/flash.1.log", "INFO bench\n")
+    out, _, records, _, seen = look("", seen)
+    assert records == ["INFO bench\n"]
     assert out.to_plotly_json()["operations"] == [
         {"operation": "Append", "location": [], "params": {"value": "three\n"}}
     ]

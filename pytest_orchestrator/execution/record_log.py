@@ -1,0 +1,152 @@
+"""Log file of the log records of one attempt, and the share of them that pytest receives.
+
+The file holds all records, up to the size limit of logs. pytest keeps several copies of each record
+until the end of the session. So it receives only the records that fit into a budget, and then one
+record with the number of the omitted ones.
+"""
+
+import contextlib
+import logging
+import marshal
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from pytest_orchestrator.core.result import Stream
+from pytest_orchestrator.execution.environment import Environment, RecordStyle
+from pytest_orchestrator.execution.supervision.capture import LogFile
+
+STREAM: Final = "log"
+"""Name of the stream of log records; the file name ends with it."""
+
+BUDGET: Final = 4 << 20
+"""Maximum bytes of the records of one attempt that pytest receives."""
+
+
+class _Formatter(logging.Formatter):
+    """Formatter that supports `%f` in dates, as the formatter of pytest does."""
+
+    def formatTime(  # noqa: N802 - its name is that of the standard library
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """Return the formatted time of a record."""
+        if datefmt is None or "%f" not in datefmt:
+            return super().formatTime(record, datefmt)
+        return datetime.fromtimestamp(record.created).astimezone().strftime(datefmt)
+
+
+def _formatter(style: RecordStyle) -> logging.Formatter:
+    try:
+        return _Formatter(style.line_format, style.date_format)
+    except ValueError:  # an invalid format, which pytest itself reports if it uses it
+        return _Formatter(RecordStyle().line_format)
+
+
+class RecordLog:
+    """Log records of one attempt.
+
+    Attributes:
+        stream: The file after `close`; None if nothing was written.
+
+    Args:
+        step: Name of the step.
+        env: Environment of the attempt.
+    """
+
+    def __init__(self, step: str, env: Environment) -> None:
+        self._step, self._env = step, env
+        self._path = env.log(step, STREAM)
+        self._file = LogFile(self._path, env.max_log)
+        self._formatter: logging.Formatter | None = None
+        self._budget = BUDGET
+        self._omitted = 0
+        self.stream: Stream | None = None
+
+    def receive(self, event: dict[str, Any]) -> None:
+        """Write a log record from the process of the step, and pass it on; pass a warning on.
+
+        Args:
+            event: The log record or the warning, as plain data.
+        """
+        if event["op"] == "log":
+            fields = event["record"]
+            record = logging.makeLogRecord(fields)
+            if logging.getLogger(record.name).disabled:
+                return
+            self.write(record)
+            self._budget -= len(marshal.dumps(fields))
+            if self._budget < 0:
+                self._omitted += 1
+                return
+        self._env.hear(event)
+
+    def write(self, record: logging.LogRecord) -> None:
+        """Append a record to the file, with its secrets masked."""
+        if self._path is None or record.levelno < self._env.record_style.level:
+            return
+        if self._formatter is None:
+            self._formatter = _formatter(self._env.record_style)
+        try:
+            line = self._formatter.format(record)
+        except Exception:  # noqa: BLE001 - the format may name a field that the record lacks
+            line = record.getMessage()
+        self._file.feed(f"{self._env.secrets.text(line)}\n".encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        """Close the file, and report the number of records that pytest did not receive."""
+        account = self._file.close()
+        if self._omitted:
+            self._env.hear({"op": "log", "record": self._note_of_omitted()})
+        size, cut = int(str(account["size"])), bool(account["cut"])
+        self.stream = Stream(size=size, log=self._path, cut=cut) if size else None
+
+    def _note_of_omitted(self) -> dict[str, Any]:
+        place = "were logged" if self._path is None else f"are in {self._path}"
+        message = f"{self._omitted:,} more log records of step '{self._step}' {place}"
+        name = __name__.partition(".")[0]
+        note = logging.LogRecord(name, logging.WARNING, self._env.recipe, 0, message, None, None)
+        return dict(note.__dict__)
+
+
+def current_stream(step: str, env: Environment) -> Stream | None:
+    """Return the log file of a running step with its current size, or None if nothing is in it."""
+    path = env.log(step, STREAM)
+    size = os.path.getsize(path) if path is not None and os.path.exists(path) else 0
+    return Stream(size=size, log=path) if size else None
+
+
+class _Handler(logging.Handler):
+    """Logging handler that writes the records of this process to the log of a step."""
+
+    def __init__(self, log: RecordLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            self._log.write(record)
+        except Exception:  # noqa: BLE001 - as logging treats any error of a handler
+            self.handleError(record)
+
+
+@contextlib.contextmanager
+def records_of_this_process(step: str, env: Environment) -> Iterator[RecordLog]:
+    """Write the log records of this process to the log of a step that runs in it.
+
+    Args:
+        step: Name of the step.
+        env: Environment of the attempt.
+
+    Yields:
+        The log, whose file is closed at the end of the block.
+    """
+    log = RecordLog(step, env)
+    handler, root = _Handler(log), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield log
+    finally:
+        root.removeHandler(handler)
+        log.close()
