@@ -64,7 +64,27 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         raise ValueError(str(error)) from None
 
 
+MAX_TEXT: Final = 1_000_000
+"""Maximum characters of the text of a failure, a skip, a warning or a log record in reports."""
+
+
+def clipped(text: str, max_chars: int = MAX_TEXT) -> str:
+    """Return a text, cut in the middle if it is too long.
+
+    Args:
+        text: Any text.
+        max_chars: Maximum characters of the text that are kept.
+    """
+    if len(text) <= max_chars:
+        return text
+    half = max_chars // 2
+    left = len(text) - 2 * half
+    # The ellipses touch the text, because the rest of a cut secret is masked only beside one.
+    return f"{text[:half]}… {left:,} characters are left out here …{text[len(text) - half :]}"
+
+
 _LONGEST = 300
+_MAX_READ = 1 << 16  # characters, far more than a line of 300 characters needs
 _QUOTED = 80
 
 
@@ -79,7 +99,7 @@ def printable(raw: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Return a text of a step as one printable line of at most 300 characters."""
-    line = " ".join(printable(in_utf8(text).encode()).split())
+    line = " ".join(printable(in_utf8(text[:_MAX_READ]).encode()).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

@@ -206,7 +206,7 @@ def _criterion(verdict: Verdict) -> dict[str, Json]:
         "wanted": verdict.wanted,
     }
     if verdict.measured is not None:
-        told["measured"] = verdict.measured
+        told["measured"] = _bounded(verdict.measured)
     if verdict.unit:
         told["unit"] = verdict.unit
     if verdict.distance is not None:
@@ -219,7 +219,7 @@ def _criterion(verdict: Verdict) -> dict[str, Json]:
 def _measured(one: Measured) -> dict[str, Json]:
     figures = msgspec.structs.asdict(one)
     told = {
-        name: value
+        name: _bounded(value) if name == "value" else value
         for name, value in figures.items()
         if value is not None and name not in ("place", "unmet", "allow_fail", "errs")
     }
@@ -234,7 +234,12 @@ def _change(change: Change) -> dict[str, Json]:
 
 
 def _bounded(value: Json) -> Json:
-    size = len(msgspec.json.encode(value))
+    if not isinstance(value, str | list | dict):
+        return value
+    try:
+        size = len(msgspec.json.encode(value))
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        size = len(repr(value))
     return value if size <= _LARGEST else f"… {size} bytes of JSON are left out here …"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_orchestrator.core.text import one_line, printable
+from pytest_orchestrator.core.text import clipped, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,19 @@ def test_one_line_is_one_short_line(text: str) -> None:
     assert len(line) <= 300
     assert line.splitlines() in ([], [line])
     assert line.encode().decode() == line
+
+
+@given(st.text(max_size=300), st.integers(2, 100))
+def test_clipped_text_keeps_its_beginning_and_its_end(text: str, max_chars: int) -> None:
+    shorter = clipped(text, max_chars)
+    half = max_chars // 2
+    if len(text) <= max_chars:
+        assert shorter == text
+    else:
+        left = len(text) - 2 * half
+        note = f"… {left:,} characters are left out here …"
+        assert shorter == text[:half] + note + text[-half:]
+
+
+def test_one_line_reads_only_the_beginning_of_a_long_text() -> None:
+    assert one_line("a\nb " + "c" * 10_000_000) == f"a b {'c' * 295}…"

@@ -12,6 +12,7 @@ from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
     Failure,
+    Measured,
     Process,
     StepResult,
     Stream,
@@ -217,6 +218,22 @@ def test_a_change_above_64_kib_is_left_out(recipe: Recipe, size: int) -> None:
     assert write["new"] == (
         "x" * size if size == 65_534 else "… 65537 bytes of JSON are left out here …"
     )
+
+
+def test_a_measured_value_above_64_kib_is_left_out(recipe: Recipe) -> None:
+    large, place = "x" * 70_000, recipe.steps[0].at[""]
+    verdicts = (
+        Verdict(name="result_schema", wanted={}, place=place, measured=[large], unmet="no"),
+        Verdict(name="a", wanted={}, place=place, measured="volts \udcff"),
+    )
+    measured = (Measured(name="serial", place=place, value=large, verdict="pass"),)
+    result = StepResult(step="flash", outcome="failed", verdicts=verdicts, measurements=measured)
+    block = told(recipe, "flash", result)
+    assert [one["measured"] for one in block["criteria"]] == [
+        "… 70004 bytes of JSON are left out here …",
+        "volts \udcff",
+    ]
+    assert block["measurements"][0]["value"] == "… 70002 bytes of JSON are left out here …"
 
 
 def test_a_recipe_without_a_name_has_that_of_its_file(recipe: Recipe, tmp_path: Path) -> None:

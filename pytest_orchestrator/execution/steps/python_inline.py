@@ -31,7 +31,7 @@ from pytest_orchestrator.context.context import ContextLike
 from pytest_orchestrator.core import json_values, suggestions
 from pytest_orchestrator.core.result import Ended, Failure, Usage
 from pytest_orchestrator.core.suggestions import nearest
-from pytest_orchestrator.core.text import one_line
+from pytest_orchestrator.core.text import clipped, one_line
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import custom
@@ -47,6 +47,7 @@ from pytest_orchestrator.scriptlets.tracking import Heap
 
 _LINUX = sys.platform == "linux"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_MAX_EXIT_CODE = 300  # characters
 
 
 class ProcessUsage:
@@ -198,7 +199,8 @@ def _run(
                 else:
                     given = call(target, context, json_values.unshared(step.params), fixtures)
     except env.skips as skipped:
-        return Ended(usage=own.usage(), skipped=str(skipped) or "skipped by the step")
+        reason = clipped(str(skipped)) or "skipped by the step"
+        return Ended(usage=own.usage(), skipped=reason)
     except KeyboardInterrupt:
         raise
     except env.passes_through:
@@ -362,7 +364,8 @@ def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure
             exception=outcome.user_frames(cause) if cause is not None else None,
         )
     if isinstance(error, SystemExit):
-        reason = f"sys.exit({'' if error.code is None else repr(error.code)}) was called"
+        code = "" if error.code is None else clipped(repr(error.code), _MAX_EXIT_CODE)
+        reason = f"sys.exit({code}) was called"
         error.add_note(f"{reason}: a step ends by returning a mapping with a status")
         return Failure(kind="exception", reason=reason, exception=outcome.user_frames(error))
     return Failure(kind="exception", reason=summary(error), exception=outcome.user_frames(error))
@@ -371,7 +374,7 @@ def _raised(step: PythonStep, error: BaseException, env: Environment) -> Failure
 def summary(error: BaseException) -> str:
     """Return an exception as one line: its kind and the first line of its text."""
     try:
-        first = one_line(str(error).strip().partition("\n")[0])
+        first = one_line(clipped(str(error)).strip().partition("\n")[0])
     except Exception:
         first = "its text cannot be had"
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

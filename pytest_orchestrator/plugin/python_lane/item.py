@@ -23,6 +23,7 @@ import pytest
 from pytest_orchestrator.context.rpc.client import RemoteContext
 from pytest_orchestrator.core.jsonable import plain
 from pytest_orchestrator.core.result import Ended, Failure, Usage
+from pytest_orchestrator.core.text import clipped
 from pytest_orchestrator.execution import outcome
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.steps import python_inline
@@ -31,6 +32,7 @@ from pytest_orchestrator.execution.supervision import framing
 from pytest_orchestrator.plugin.callables import callable_of, let_perform
 from pytest_orchestrator.plugin.python_lane.process import Imported
 from pytest_orchestrator.plugin.python_lane.uncaught import Uncaught
+from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.recipe.model.step import PythonStep
 
 # Coverage asks for the source of each file that has run, but for names such as this one.
@@ -142,7 +144,7 @@ class StepCalls:
         try:
             self._call()
         except pytest.exit.Exception as stop:
-            self._tell(end | {"exit": (str(stop.msg), stop.returncode)})
+            self._tell(end | {"exit": (clipped(str(stop.msg)), stop.returncode)})
             return
         left = [one.name for one in threading.enumerate() if one not in before]
         self._tell(end | {"ended": body.encoded(), "threads": left, "shown": self._shown()})
@@ -171,7 +173,7 @@ class StepCalls:
         self._tell(
             {
                 "op": "warning",
-                "message": str(message),
+                "message": clipped(str(message)),
                 "module": category.__module__,
                 "category": category.__qualname__,
                 "base": next(one.__name__ for one in category.mro() if one in _WARNINGS),
@@ -191,10 +193,10 @@ class StepCalls:
         if report is None or report.longrepr is None:
             return None
         data = config.hook.pytest_report_to_serializable(config=config, report=report)
-        told = plain({key: data[key] for key in ("longrepr", "outcome", "$report_type")})
+        told = plain({key: bounded(data[key]) for key in ("longrepr", "outcome", "$report_type")})
         assert isinstance(told, dict)  # noqa: S101
         return told | {
-            "wasxfail": getattr(report, "wasxfail", None),
+            "wasxfail": bounded(getattr(report, "wasxfail", None)),
             "type": type(self._raised).__name__,
             "asserts": isinstance(self._raised, AssertionError),
         }
@@ -280,7 +282,7 @@ class _Records(logging.Handler):
         told = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
         if record.exc_info:
             told["exc_text"] = logging.Formatter().formatException(record.exc_info)
-        self._tell({"op": "log", "record": plain(told)})
+        self._tell({"op": "log", "record": plain(bounded(told))})
 
 
 def _surroundings(request: dict[str, Any], error: BaseException | None) -> Environment:

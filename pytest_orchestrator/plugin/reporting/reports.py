@@ -10,6 +10,7 @@ import pytest
 from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
+from pytest_orchestrator.plugin.results.bounds import bounded
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Blocks:
             if isinstance(item, StepItem):
                 report.longrepr = item.explained(call.excinfo.value) or report.longrepr
         _unproven(item, report, raised=call.excinfo is not None)
+        _bound(item, report)
         self._made = report
         return report
 
@@ -52,6 +54,7 @@ class Blocks:
         """Put the block of a step on the report of its call, or of its failed setup."""
         report = yield
         _unproven(item, report, raised=call.excinfo is not None)
+        _bound(item, report)
         if call.when == "setup":
             from pytest_orchestrator.plugin.collection.needs import RESULTS
 
@@ -161,6 +164,18 @@ def forget_step(config: pytest.Config, run: "RecipeRun", step: "Step") -> None:
     if keeper is not None:
         keeper.forget(run.recipe, step)
     run.shorten(step)
+
+
+def _bound(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Limit the size of the failure text in the report of a step."""
+    if report.longrepr is None and not hasattr(report, "wasxfail"):
+        return
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    if isinstance(item, StepItem):
+        report.longrepr = bounded(report.longrepr)
+        if hasattr(report, "wasxfail"):
+            report.wasxfail = bounded(report.wasxfail)
 
 
 def _unproven(item: pytest.Item, report: pytest.TestReport, *, raised: bool) -> None:
