@@ -5,6 +5,7 @@ A result is never changed after it is made. An exception that a step raised is p
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -257,7 +258,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """End of the step code: it failed, it skipped itself, or it succeeded.
 
     `where` is the Dask worker that ran the step code; None if it ran on pytest's machine. `log` is
-    the file of its log records; None if it logged nothing.
+    the file of its log records; None if it logged nothing. `began` is the start of its process, in
+    seconds since the epoch; 0 if it had no process of its own.
     """
 
     usage: Usage
@@ -268,6 +270,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
     where: Where | None = None
     log: Stream | None = None
+    began: float = 0.0
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,12 +281,14 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         failure: Why the attempt failed.
         ended: End of the step code.
         started: Start of the step code, in seconds since the epoch.
+        stopped: Time of the check of its last criterion, in seconds since the epoch.
     """
 
     number: int
     failure: Failure
     ended: Ended
     started: float
+    stopped: float = 0.0
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,7 +307,8 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         changes: Changes of the Context that the step made, in order.
         missed: Context paths that the step read and that did not exist.
         ended: End of the step code; None if no step code ran.
-        started: Start of the step code, in seconds since the epoch.
+        started: Start of the step code in the last attempt, in seconds since the epoch.
+        stopped: Time of the check of the last criterion; of a service, the time of its end.
         attempt: Number of the attempt that this result describes, the last one.
         attempts: The earlier attempts.
         waited: Seconds that the step waited for its locks, in all its attempts.
@@ -325,6 +331,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     missed: tuple[str, ...] = ()
     ended: Ended | None = None
     started: float = 0.0
+    stopped: float = 0.0
     attempt: int = 1
     attempts: tuple[Attempt, ...] = ()
     waited: float = 0.0
@@ -332,6 +339,22 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     restored: str | None = None
     given: dict[str, Json] = {}
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Return the start and the stop of the step, in seconds since the epoch.
+
+        The start is that of the step code in the first attempt, the stop the check of the last
+        criterion in the last one. Each change of the Context is between them, also if two clocks
+        disagree.
+        """
+        seconds = self.ended.usage.seconds if self.ended else 0.0
+        start = self.attempts[0].started if self.attempts else self.started
+        stop = max(self.stopped, self.started + seconds)
+        if self.changes:
+            start = min(start, datetime.fromisoformat(self.changes[0].ts).timestamp())
+            stop = max(stop, datetime.fromisoformat(self.changes[-1].ts).timestamp())
+        return start, stop
 
     @property
     def unmet(self) -> tuple[Verdict, ...]:

@@ -8,6 +8,7 @@ against these types. A field may be added while the major version of the format 
 """
 
 import json
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -72,12 +73,7 @@ def block(
     }
     if result.ended is not None:
         usage = result.ended.usage
-        told["time"] = {
-            "start": _moment(result.started),
-            "stop": _moment(result.started + usage.seconds),
-            "seconds": usage.seconds,
-            "waited_seconds": round(result.waited, 3),
-        }
+        told["time"] = _time(result, usage.seconds)
         told["resources"] = _resources(usage, folder)
         if result.ended.where is not None:
             told["where"] = {**result.ended.where.as_dict()}
@@ -91,6 +87,18 @@ def block(
     if result.attempts:
         told["attempts"] = [_attempt(one, folder) for one in result.attempts]
     return told | _left(result, folder)
+
+
+def _time(result: StepResult, seconds: float) -> dict[str, Json]:
+    """Return the window of a step and the seconds of its step code."""
+    start, stop = result.window
+    times: dict[str, Json] = {
+        "start": _moment(start),
+        "stop": _moment(stop, up=True),
+        "seconds": seconds,
+        "waited_seconds": round(result.waited, 3),
+    }
+    return times | ({"last_start": _moment(result.started)} if result.attempts else {})
 
 
 def _left(result: StepResult, folder: Path) -> dict[str, Json]:
@@ -107,12 +115,14 @@ def _left(result: StepResult, folder: Path) -> dict[str, Json]:
 
 
 def _attempt(attempt: FailedAttempt, folder: Path) -> dict[str, Json]:
+    seconds = attempt.ended.usage.seconds
     told: dict[str, Json] = {
         "attempt": attempt.number,
         "kind": attempt.failure.kind,
         "reason": attempt.failure.reason,
         "start": _moment(attempt.started),
-        "seconds": attempt.ended.usage.seconds,
+        "stop": _moment(max(attempt.stopped, attempt.started + seconds), up=True),
+        "seconds": seconds,
         "resources": _resources(attempt.ended.usage, folder),
     }
     if attempt.ended.where is not None:
@@ -269,8 +279,9 @@ def _relative(path: str, root: Path) -> str:
     return "." if path == str(root) else path
 
 
-def _moment(seconds: float) -> str:
-    whole, rest = divmod(int(seconds * 1000), 1000)
+def _moment(seconds: float, *, up: bool = False) -> str:
+    """Return a time in ISO 8601 UTC, rounded down to milliseconds, or with `up` rounded up."""
+    whole, rest = divmod(math.ceil(seconds * 1000) if up else int(seconds * 1000), 1000)
     return f"{_second(whole)}.{rest:03}Z"
 
 
@@ -407,12 +418,18 @@ class Context(_Part, frozen=True):
 
 
 class Time(_Part, frozen=True):
-    """When the last try ran; `waited_seconds` for locks, in all tries."""
+    """The window of the step: from the start of its step code to the check of its last criterion.
+
+    The window contains all attempts and all changes of the Context. `seconds` is the duration of
+    the step code in the last attempt. `last_start` is the start of that attempt, if it had
+    several. `waited_seconds` is the wait for locks in all attempts.
+    """
 
     start: Moment
     stop: Moment
     seconds: Seconds
     waited_seconds: Seconds
+    last_start: Maybe[Moment] = UNSET
 
 
 class Resources(_Part, frozen=True):
@@ -486,6 +503,7 @@ class Attempt(_Part, frozen=True):
     start: Moment
     seconds: Seconds
     resources: Resources
+    stop: Maybe[Moment] = UNSET
     where: Maybe[Where] = UNSET
     logs: Maybe[Logs] = UNSET
 

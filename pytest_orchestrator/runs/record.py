@@ -110,6 +110,22 @@ class StepRecord:
         self.cut_off_in: str | None = None
 
     @property
+    def start(self) -> str | None:
+        """Start of its window, in ISO 8601 UTC; while it runs, the start of its last attempt."""
+        start: str | None = self._time.get("start", self.started)
+        return start
+
+    @property
+    def last_start(self) -> str | None:
+        """Start of the step code in its last attempt, in ISO 8601 UTC."""
+        start: str | None = self._time.get("last_start", self.start)
+        return start
+
+    @property
+    def _time(self) -> dict[str, str]:
+        return (self.block or {}).get("time", {}) if self.state != "restored" else {}
+
+    @property
     def where(self) -> dict[str, str]:
         """The ``worker`` of its last attempt, and its ``host``; empty if it ran in the session."""
         where: dict[str, str] = (self.block or {}).get("where", {})

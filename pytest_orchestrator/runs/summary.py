@@ -116,7 +116,7 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     block: dict[str, Any] = step.block or {}
     told: dict[str, Json] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     if step.started:
-        told |= {"start": step.started, "attempt": step.attempt}
+        told |= {"start": step.start, "attempt": step.attempt}
     used = block.get("resources", {})
     told |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
     told |= step.where

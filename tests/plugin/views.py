@@ -17,7 +17,18 @@ from pytest_orchestrator.runs.record import RunRecord
 
 _OF_THEIR_OWN: Final = {
     *("where", "worker", "host", "hostname", "run", "pid", "thread", "port", "argv"),
-    *("time", "ts", "start", "created", "started", "finished", "timestamp", "first", "last"),
+    *(
+        "time",
+        "ts",
+        "start",
+        "stop",
+        "created",
+        "started",
+        "finished",
+        "timestamp",
+        "first",
+        "last",
+    ),
     *("asctime", "msecs", "relativeCreated", "duration", "seconds", "measured", "resources"),
     *("lines", "touched", "n", "stderr_bytes"),  # of which a figure may take more or less
     *("environment", "collectors"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from pytest_orchestrator.context.context import Context
+from pytest_orchestrator.core.events import Change
 from pytest_orchestrator.core.result import (
     Attempt,
     Ended,
@@ -26,7 +28,6 @@ from pytest_orchestrator.reports.block import block
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_orchestrator.core.events import Change
     from pytest_orchestrator.recipe import Recipe
 
 
@@ -65,7 +66,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
                 unmet="exit code 3, wanted 0 or 4",
             ),
         ),
-        changes=tuple(changes),
+        changes=(msgspec.structs.replace(changes[0], ts="2026-11-25T10:15:11.700100Z"),),
         ended=Ended(
             usage=Usage(seconds=4.25, cpu_user_seconds=0.25, max_rss=43306188, source={"cpu": "x"}),
             process=Process(
@@ -79,6 +80,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
             ),
         ),
         started=1795601707.4129,
+        stopped=1795601711.7005,
     )
     assert told(recipe, "ripple", result) == {
         "schema_version": "1.0",
@@ -124,7 +126,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
             "writes": [
                 {
                     "key": "ripple.log_v1",
-                    "ts": changes[0].ts,
+                    "ts": "2026-11-25T10:15:11.700100Z",
                     "who": "ripple",
                     "op": "append",
                     "old": None,
@@ -135,7 +137,7 @@ def test_a_failed_shell_step_is_told_whole(recipe: Recipe) -> None:
         },
         "time": {
             "start": "2026-11-25T10:15:07.412Z",
-            "stop": "2026-11-25T10:15:11.662Z",
+            "stop": "2026-11-25T10:15:11.701Z",
             "seconds": 4.25,
             "waited_seconds": 0.0,
         },
@@ -281,26 +283,55 @@ def test_earlier_tries_are_told_with_figures_of_their_own(recipe: Recipe) -> Non
             usage=Usage(seconds=0.5, max_rss=7), process=process, where=Where("bench-3", "lab-a")
         ),
         started=1795601707.4129,
+        stopped=1795601708.2,
     )
     result = StepResult(
         step="ripple",
         outcome="passed",
         ended=Ended(usage=Usage(seconds=1.0), where=Where("bench-4", "lab-b")),
+        started=1795601709.5,
+        stopped=1795601710.6,
         attempt=2,
         attempts=(earlier,),
     )
     made = told(recipe, "ripple", result)
     assert made["step"]["attempt"] == 2
     assert made["where"] == {"worker": "bench-4", "host": "lab-b"}
+    assert made["time"] == {
+        "start": "2026-11-25T10:15:07.412Z",
+        "stop": "2026-11-25T10:15:10.600Z",
+        "seconds": 1.0,
+        "waited_seconds": 0.0,
+        "last_start": "2026-11-25T10:15:09.500Z",
+    }
     assert made["attempts"] == [
         {
             "attempt": 1,
             "kind": "timeout",
             "reason": "too long",
             "start": "2026-11-25T10:15:07.412Z",
+            "stop": "2026-11-25T10:15:08.200Z",
             "seconds": 0.5,
             "resources": {"seconds": 0.5, "max_rss": 7, "source": {}},
             "where": {"worker": "bench-3", "host": "lab-a"},
             "logs": {"stderr": {"path": "logs/psu/ripple.1.stderr", "bytes": 5, "cut": False}},
         }
     ]
+
+
+def test_the_window_of_a_step_contains_changes_dated_by_another_clock(recipe: Recipe) -> None:
+    def change(ts: str) -> Change:
+        return Change("psu.on", ts, "ripple", "set", None, True)
+
+    result = StepResult(
+        step="ripple",
+        outcome="passed",
+        ended=Ended(usage=Usage(seconds=1.0)),
+        started=1795601707.5,
+        stopped=1795601708.6,
+        changes=(change("2026-11-25T10:15:06.100200Z"), change("2026-11-25T10:15:09.100200Z")),
+    )
+
+    time = told(recipe, "ripple", result)["time"]
+
+    assert (time["start"], time["stop"]) == ("2026-11-25T10:15:06.100Z", "2026-11-25T10:15:09.101Z")

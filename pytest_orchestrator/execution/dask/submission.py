@@ -199,6 +199,7 @@ class Submission:
             process=self._with_local_logs(ended.process),
             log=ended.log and self._with_local_log(ended.log, "log"),
             where=self._worker(),
+            began=0.0,  # the clock of the worker measured it; `started` is by the local clock
         )
 
     def _with_local_logs(self, process: Process | None) -> Process | None:

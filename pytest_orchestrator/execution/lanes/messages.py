@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -12,6 +13,7 @@ from pytest_orchestrator.core.location import Place
 from pytest_orchestrator.core.mask_stream import restored
 from pytest_orchestrator.core.result import Failure, Stream, Usage
 from pytest_orchestrator.core.text import printable
+from pytest_orchestrator.execution.supervision.capture import EDGE
 from pytest_orchestrator.recipe.model.step import Brought, PythonStep, Step
 
 
@@ -133,6 +135,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
         pid: The pid of the process that was started; status, code and signal are those of it.
         status: The wait status of that process; None if it is unknown, because the process
             cannot be ended or another caller of ``wait`` has reaped it.
+        began: Its start, in seconds since the epoch.
         seconds: Seconds from before its start to its end.
         user: CPU seconds in user mode, of all reaped processes.
         system: CPU seconds in the kernel, likewise.
@@ -154,6 +157,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 
     pid: int
     status: int | None
+    began: float
     seconds: float
     user: float
     system: float
@@ -296,6 +300,19 @@ def stream(output: Output) -> Stream:
         edges=(b"", b"") if output.kept == output.size else (output.head, output.tail),
         replaced=tuple((at, raw) for at, raw in output.replaced),
     )
+
+
+def output_so_far(log: Path) -> Output:
+    """Return the first and last bytes of a log that may still grow."""
+    try:
+        with log.open("rb") as file:
+            head = file.read(EDGE)
+            size = file.seek(0, 2)
+            file.seek(max(len(head), size - EDGE))
+            tail = file.read(EDGE)
+    except OSError:  # nothing was printed
+        return Output(size=0, kept=0, head=b"", tail=b"", log=None)
+    return Output(size=size, kept=size, head=head, tail=tail, log=str(log))
 
 
 def usage(exited: CommandResult, samples: str | None) -> Usage:

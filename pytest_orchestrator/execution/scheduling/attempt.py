@@ -89,6 +89,10 @@ class Handle:
         """The paths that were read and were missing."""
         return tuple(dict.fromkeys((*self.context.missed, *self.view.missed)))
 
+    def begin(self) -> None:
+        """Begin an attempt: its step code has not started."""
+        self.site = None
+
     def stage(self) -> None:
         """Keep outputs in a layer until it is known that no attempt follows."""
         self._staged = self.context.layer()
@@ -180,7 +184,7 @@ def execute(
         changes=tuple(own.changes),
         missed=own.missed,
         ended=ended,
-        started=started,
+        started=ended.began or started,
         given=_given(step),
     )
 

@@ -7,19 +7,22 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from pytest_orchestrator.context.context import Context
-from pytest_orchestrator.core.result import Attempt, Ended, Failure, StepResult, Usage
+from pytest_orchestrator.core.result import Attempt, Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.criteria import result_checks
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.expression_scope import Scope, after
+from pytest_orchestrator.execution.lanes.messages import output_so_far, stream
 from pytest_orchestrator.execution.notifications import AttemptStarted, RetryScheduled, Started
 from pytest_orchestrator.execution.scheduling.attempt import Handle, execute, failed, invalid
 from pytest_orchestrator.execution.steps import artifacts
 from pytest_orchestrator.execution.steps.artifacts import mask_logs
+from pytest_orchestrator.execution.steps.dispatch import process_of
 from pytest_orchestrator.recipe.expressions.expression import ExpressionError, within
 from pytest_orchestrator.recipe.fields.resolve import resolved
 from pytest_orchestrator.recipe.model.options import Retry
@@ -65,6 +68,7 @@ class RetryLoop:
         self._fixtures = fixtures
         self._plan = step.retry or _ONCE
         self._failed: list[Attempt] = []
+        self._interrupted_in: Environment | None = None
 
     def prepare(self) -> StepResult | None:
         """Evaluate `if` and the expressions that the next attempt needs.
@@ -119,16 +123,21 @@ class RetryLoop:
         if self.number == 1 and env.follow:
             env.follow(Started(self.step))
         secrets = env.secrets.forms
-        result = self._tried(env)
-        if env.secrets.forms is not secrets and not self.step.background:
-            mask_logs(self.step, env)  # nothing reads the unmasked output any more
-        return result
+        try:
+            return self._tried(env)
+        finally:
+            if env.secrets.forms is not secrets and not self.step.background:
+                mask_logs(self.step, env)  # nothing reads the unmasked output any more
 
     def _tried(self, env: Environment) -> StepResult | None:
+        self._own.begin()
         try:
             tried = execute(self.step, self._own, env, self._fixtures, self._names)
             with within(env.seconds_for(self.step.timeout)):
                 return self._kept(self._judged(tried))
+        except BaseException:
+            self._interrupted_in = None if self._own.site is None else env
+            raise
         finally:
             if self._own.site is not None:
                 self._own.site.close()
@@ -142,7 +151,9 @@ class RetryLoop:
         is_last, tried = self._decided(tried)
         if is_last or tried.failure is None or tried.ended is None:
             self._own.settle(is_last=True)
-            tried = msgspec.structs.replace(tried, changes=tuple(self._own.changes))
+            tried = msgspec.structs.replace(
+                tried, changes=tuple(self._own.changes), stopped=time.time()
+            )
             self.result = self._last(self._with_artifacts(tried))
             return self.result
         self._own.settle(is_last=False)
@@ -152,6 +163,7 @@ class RetryLoop:
                 failure=msgspec.structs.replace(tried.failure, exception=None),
                 ended=_essential(tried.ended),
                 started=tried.started,
+                stopped=time.time(),
             )
         )
         pause = self._plan.pause(self.number)
@@ -232,10 +244,17 @@ class RetryLoop:
             started: The start of the step, in seconds since the epoch.
             reason: The cause of the interruption.
         """
-        seconds = time.time() - started
+        stopped, process, env = time.time(), None, self._interrupted_in
+        if env is not None and self._own.site is not None:
+            started, process = self._own.site.started, _process_so_far(self.step, env)
+        seconds = max(0.0, stopped - started)
         failure = Failure(kind="interrupted", reason=f"interrupted after {seconds:.1f} s: {reason}")
-        ended = Ended(usage=Usage(seconds=seconds))
-        cut_off = failed(self.step, failure, ended, started)
+        ended = Ended(usage=Usage(seconds=seconds), process=process)
+        cut_off = msgspec.structs.replace(
+            failed(self.step, failure, ended, started),
+            changes=tuple(self._own.changes),
+            stopped=stopped,
+        )
         with contextlib.suppress(KeyboardInterrupt):  # a second one
             cut_off = self._with_artifacts(cut_off)
         return self._last(cut_off)
@@ -277,6 +296,22 @@ class RetryLoop:
             artifacts=kept.artifacts,
             warnings=kept.warnings,
         )
+
+
+def _process_so_far(step: Step, env: Environment) -> Process | None:
+    """Return the process of an interrupted attempt with the output in its logs; None without it.
+
+    Args:
+        step: The step, with the values of its expressions.
+        env: The environment of the attempt.
+    """
+    logs = [env.log(step.name, name) for name in ("stdout", "stderr")]
+    streams = [stream(output_so_far(Path(log))) for log in logs if log is not None]
+    if not any(one.size for one in streams):
+        return None
+    out, err = streams
+    shown = env.live is not None
+    return msgspec.structs.replace(process_of(step, env), stdout=out, stderr=err, shown=shown)
 
 
 def _essential(ended: Ended) -> Ended:

@@ -138,7 +138,7 @@ def submitted(
 
 def _service(step: Step, own: Context, env: Environment) -> Ended:
     started = _services(env).started
-    return started(step, env, lambda within: apart(step, own, within), _process(step, env))
+    return started(step, env, lambda within: apart(step, own, within), process_of(step, env))
 
 
 def _inline(
@@ -176,7 +176,7 @@ def apart(step: Step, own: Context, env: Environment) -> Ended:
                 raise TypeError(f"no body is known for {type(step).__name__}")
 
 
-def _process(step: Step, env: Environment) -> Process:
+def process_of(step: Step, env: Environment) -> Process:
     """Return what is started for a step, without its end."""
     match step:
         case CodeStep():

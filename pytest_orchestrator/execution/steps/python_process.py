@@ -310,12 +310,12 @@ def _ended(step: PythonStep, exited: CommandResult, word: Word, env: Environment
     told = None if word.end is None else word.end.get("ended")
     if exited.timed_out or exited.cancelled or word.end is None or told is None:
         cut_off = _cut_off(step, exited, env.seconds_for(step.timeout), word)
-        return Ended(usage=figures, failure=cut_off, process=process)
+        return Ended(usage=figures, failure=cut_off, process=process, began=exited.began)
     try:
         inner = msgspec.json.decode(told, type=Ended)
     except msgspec.DecodeError as error:
         unread = Failure(kind="protocol", reason=f"its report cannot be read: {error}")
-        return Ended(usage=figures, failure=unread, process=process)
+        return Ended(usage=figures, failure=unread, process=process, began=exited.began)
     failure, report = inner.failure, word.end.get("shown")
     if failure is None:
         failure = _undone(exited, word, "returned ok" if inner.skipped is None else "was skipped")
@@ -328,6 +328,7 @@ def _ended(step: PythonStep, exited: CommandResult, word: Word, env: Environment
         failure=failure,
         skipped=None if failure else inner.skipped,
         process=process,
+        began=exited.began,
     )
 
 

@@ -18,7 +18,7 @@ import msgspec
 from pytest_orchestrator.core.result import Ended, Failure, Process, StepResult, Usage
 from pytest_orchestrator.execution.environment import Environment
 from pytest_orchestrator.execution.lanes.lane import slot_of
-from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, stream
+from pytest_orchestrator.execution.lanes.messages import LaneLost, Output, output_so_far, stream
 from pytest_orchestrator.execution.lanes.pattern_search import (
     Query,
     Searches,
@@ -27,7 +27,6 @@ from pytest_orchestrator.execution.lanes.pattern_search import (
 )
 from pytest_orchestrator.execution.record_log import STREAM, current_stream
 from pytest_orchestrator.execution.steps.artifacts import masked_afterwards
-from pytest_orchestrator.execution.supervision.capture import EDGE
 from pytest_orchestrator.execution.text_search import bytes_of
 from pytest_orchestrator.recipe.model.graph import needed
 from pytest_orchestrator.recipe.model.options import Ready
@@ -88,6 +87,7 @@ class Service:
         self._body = body
         self._process = process
         self._begun: float | None = None
+        self._began = 0.0
         self._stopping = False
         self._error: BaseException | None = None
         self._over = threading.Event()
@@ -165,7 +165,7 @@ class Service:
             if self._lane is self._slot.python:
                 with contextlib.suppress(LaneLost, OSError):  # the body meets and tells it too
                     self._slot.python.prepare()
-            self._begun = time.monotonic()
+            self._begun, self._began = time.monotonic(), time.time()
             with masked_afterwards(self.step, self._env):
                 self.ended = self._body(self._env)
         except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
@@ -214,7 +214,9 @@ class Service:
         process = msgspec.structs.replace(self._process, stdout=out, stderr=err, shown=shown)
         usage = Usage(seconds=self._seconds())
         log = current_stream(self.step.name, self._outer)
-        return Ended(usage=usage, value={"status": "ok"}, process=process, log=log)
+        return Ended(
+            usage=usage, value={"status": "ok"}, process=process, log=log, began=self._began
+        )
 
     def _ended_early(self, unmet: list[str]) -> Ended:
         assert self.ended is not None  # noqa: S101
@@ -246,7 +248,7 @@ class Service:
         return msgspec.structs.replace(self.ended, failure=failure)
 
     def _printed(self) -> list[Output]:
-        return [_output(log) for log in self._logs]
+        return [output_so_far(log) for log in self._logs]
 
 
 def _end_of(ended: Ended) -> str:
@@ -256,19 +258,6 @@ def _end_of(ended: Ended) -> str:
         return "it ended"
     left = f", and what it left running was ended: {', '.join(process.leftovers)}"
     return f"it ended with exit code {process.exit_code}{left if process.leftovers else ''}"
-
-
-def _output(log: Path) -> Output:
-    """Return the ends of a log as far as it is written."""
-    try:
-        with log.open("rb") as file:
-            head = file.read(EDGE)
-            size = file.seek(0, 2)
-            file.seek(max(len(head), size - EDGE))
-            tail = file.read(EDGE)
-    except OSError:  # nothing was printed
-        return Output(size=0, kept=0, head=b"", tail=b"", log=None)
-    return Output(size=size, kept=size, head=head, tail=tail, log=str(log))
 
 
 _HOSTS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -443,13 +432,13 @@ class Services:
 
 def _ended(service: Service, result: StepResult) -> StepResult:
     """Return the result of a service that has ended."""
-    death = service.death
+    death, ended = service.death, service.ended
+    stopped = ended.began + ended.usage.seconds if ended else 0.0
+    result = msgspec.structs.replace(result, ended=ended, stopped=max(result.stopped, stopped))
     if death is None:
-        return msgspec.structs.replace(result, ended=service.ended)
+        return result
     failure = _death(service, death)
-    return msgspec.structs.replace(
-        result, ended=service.ended, outcome="failed", failure=failure, meets=False
-    )
+    return msgspec.structs.replace(result, outcome="failed", failure=failure, meets=False)
 
 
 def _death(service: Service, death: Failure) -> Failure:

@@ -251,6 +251,7 @@ def _ended(
         value=read,
         process=process,
         verdicts=verdicts,
+        began=exited.began,
     )
 
 

@@ -74,7 +74,7 @@ class CommandLoop:
         self._exited: float | None = None
         self._stopped = ""
         self._kill_at = float("inf")
-        self._started = time.monotonic()
+        self._began, self._started = time.time(), time.monotonic()
         descendants.reaped = self._reaped
 
     def run(self, start: Start) -> dict[str, Any]:
@@ -209,6 +209,7 @@ class CommandLoop:
         return {
             "pid": self._pid,
             "status": self._status,
+            "began": self._began,
             "seconds": (self._exited or time.monotonic()) - self._started,
             "timed_out": self._stopped == "timeout",
             "cancelled": self._stopped == "cancel",

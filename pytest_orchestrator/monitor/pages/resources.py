@@ -109,12 +109,12 @@ def over_time(view: RunView, steps: Sequence[StepRecord], *, is_single: bool) ->
     sampled = [(step, samples) for step in steps if (samples := _curves(view, step, max_points))]
     if not sampled:
         return empty_figure("No samples: steps shorter than 20 ms are not sampled")
-    began = min(moment(step.started or "") for step, _ in sampled)
+    began = min(moment(step.last_start or "") for step, _ in sampled)
     name = f"{steps[0].name}: " if is_single else "all steps: "
     titles = [escaping.escape(f"{name}memory, MB"), "CPU cores used"]
     chart = _styled(make_subplots(2, 1, shared_xaxes=True, subplot_titles=titles))
     for step, samples in sampled:
-        shift = 0.0 if is_single else moment(step.started or "") - began
+        shift = 0.0 if is_single else moment(step.last_start or "") - began
         x = [shift + seconds for seconds in samples.seconds]
         colour = COLOURS[look(step.state)]
         for row, values in enumerate(([one / _MEGA for one in samples.rss], samples.cpu), 1):

@@ -138,7 +138,7 @@ def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
         "state": f"{sign(step.state)} {step.state}",
         "look": look(step.state),
         "attempt": step.attempt or None,
-        "started": (step.started or "")[11:19],
+        "started": (step.start or "")[11:19],
         "seconds": None if seconds is None else round(seconds, 2),
         "cpu": round(sum(cpu), 3) if cpu else None,
         "peak": round(used["max_rss"] / _MEGA, 1) if "max_rss" in used else None,
@@ -204,7 +204,7 @@ def _facts(shown: StepView) -> str:
     facts = [shown.recipe]
     facts += [f"line {shown.about['line']}"] if shown.about.get("line") else []
     facts += [f"attempt {step.attempt}"] if step.attempt > 1 else []
-    facts += [f"started {step.started[11:19]} UTC"] if step.started else []
+    facts += [f"started {step.start[11:19]} UTC"] if step.start else []
     facts += [f"{shown.seconds} s"] if "seconds" in shown.used else []
     facts += [f"on {shown.where}"] if shown.where else []
     needs = shown.about.get("needs") or ()

@@ -43,6 +43,7 @@ class Blocks:
             if isinstance(item, StepItem):
                 report.longrepr = item.explained(call.excinfo.value) or report.longrepr
         _unproven(item, report, raised=call.excinfo is not None)
+        _set_times(item, report)
         _bound(item, report)
         self._made = report
         return report
@@ -106,10 +107,8 @@ def logged() -> Iterator[list[str]]:
 
 def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
     """Return the reports of a step that ran outside pytest's protocol."""
-    result = item.result
-    seconds = result.ended.usage.seconds if result and result.ended else 0.0
 
-    def report(when: str, longrepr: Any = None, duration: float = 0.0) -> pytest.TestReport:
+    def report(when: str, longrepr: Any = None) -> pytest.TestReport:
         made = pytest.TestReport(
             nodeid=item.nodeid,
             location=item.location,
@@ -117,8 +116,8 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             outcome="failed" if longrepr else "passed",
             longrepr=longrepr,
             when=when,  # type: ignore[arg-type]
-            duration=duration,
         )
+        _set_times(item, made)
         if when == "call":
             _excuse(item, made)
             _unproven(item, made, raised=longrepr is not None)
@@ -129,7 +128,21 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             masking.mask(made, state_of(item.config).secrets)
         return made
 
-    return [report("setup"), report("call", item.told(), seconds), report("teardown")]
+    return [report("setup"), report("call", item.told()), report("teardown")]
+
+
+def _set_times(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Set the start and stop of a step's report to its window, its duration to its seconds.
+
+    pytest measures its call instead, which contains the start of a lane. For a step that ran
+    ahead of its item, pytest measures only the rest of the wait.
+    """
+    from pytest_orchestrator.plugin.collection.nodes import StepItem
+
+    result = item.result if isinstance(item, StepItem) and report.when == "call" else None
+    if result is not None and result.ended is not None:
+        report.start, report.stop = result.window
+        report.duration = result.ended.usage.seconds
 
 
 def _excuse(item: "StepItem", report: pytest.TestReport) -> None:

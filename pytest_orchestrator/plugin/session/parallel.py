@@ -302,20 +302,6 @@ class ParallelSession:
             run.one_by_one()
             self._late[item.recipe.key] = f"fixture '{fixturedef.argname}' is set up for each step"
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Give the report of a step the times of its body."""
-        report = yield
-        if call.when == "call" and isinstance(item, StepItem) and _ran_ahead(item):
-            result = item.result
-            if result is not None and result.ended is not None:
-                report.start = result.started
-                report.duration = result.ended.usage.seconds
-                report.stop = report.start + report.duration
-        return report
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Tell which recipes turned out to have to run one step at a time."""
         if self._session.config.get_verbosity() >= 0:
@@ -345,10 +331,6 @@ def _pool_of(item: pytest.Item) -> ParallelRun | None:
     needs = item.stash.get(NEEDS, None)
     run = item.run if isinstance(item, StepItem) else getattr(needs, "run", None)
     return run if isinstance(run, ParallelRun) else None
-
-
-def _ran_ahead(item: StepItem) -> bool:
-    return isinstance(item.run, ParallelRun) and item.run.is_ahead and not item.step.is_final
 
 
 def _is_users(function: Any) -> bool:

@@ -128,12 +128,12 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
     if step.state == "restored" or (time is None and step.started is None):
         return
     tries = [
-        (start := moment(one["start"]), start + one["seconds"])
+        (start := moment(one["start"]), _stop(one, start))
         for one in block.get("attempts", ())
         if "start" in one
     ]
     if time is not None:
-        tries.append((moment(time["start"]), moment(time["stop"])))
+        tries.append((moment(time.get("last_start", time["start"])), moment(time["stop"])))
     elif step.started is not None:
         tries.append((moment(step.started), moment(last)))
     waited = time.get("waited_seconds", 0.0) if time else 0.0
@@ -147,6 +147,11 @@ def _spans(step: StepRecord, last: str) -> Iterator[Span]:
         last_one = number == len(tries)
         yield Span("running" if last_one else "failed", start, max(start, stop))
         before = max(start, stop)
+
+
+def _stop(attempt: Mapping[str, Any], start: float) -> float:
+    """Return the end of an attempt; the blocks of older versions have only its seconds."""
+    return moment(attempt["stop"]) if "stop" in attempt else start + float(attempt["seconds"])
 
 
 def _marks(step: StepRecord) -> Iterator[Mark]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from benchmarks.faults import alive, new_token
 from pytest_orchestrator.core.location import Place
-from pytest_orchestrator.core.result import Failure
+from pytest_orchestrator.core.result import Failure, Stream
+from pytest_orchestrator.execution.lanes.lane import Lane
 from pytest_orchestrator.recipe.model.step import Step
 
 if TYPE_CHECKING:
@@ -140,3 +141,50 @@ def test_a_stuck_lane_is_a_timeout_and_its_process_tree_is_ended(bench: Bench) -
     )
     assert alive(token) == []
     assert bench.result(bench.shell_step("true", parse="text")).outcome == "passed"
+
+
+def test_the_start_of_a_step_is_not_before_that_of_its_lane(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Lane._connected  # noqa: SLF001
+    connected_at: list[float] = []
+
+    def note_time(lane: Lane) -> tuple[Any, int]:
+        connection = connect(lane)
+        connected_at.append(time.time())
+        return connection
+
+    monkeypatch.setattr(Lane, "_connected", note_time)
+
+    result = bench.result(bench.shell_step("sleep 0.01; echo ok", parse="text"))
+
+    assert result.ended is not None
+    assert connected_at[-1] <= result.started
+    assert result.started + result.ended.usage.seconds <= result.stopped
+
+
+def test_an_interrupted_step_keeps_its_output(bench: Bench) -> None:
+    log = bench.root / "logs/s.1.stderr"
+
+    def interrupt() -> None:
+        while not (log.exists() and log.read_bytes() == b"warm\n"):
+            time.sleep(0.005)
+        raise KeyboardInterrupt
+
+    bench.surroundings(lull=interrupt)
+    tries = bench.tries(bench.shell_step("echo warm >&2; sleep 600", parse="text"))
+    assert tries.prepare() is None
+    with pytest.raises(KeyboardInterrupt):
+        tries.run()
+
+    result = tries.interrupted(0.0, "Ctrl-C")
+
+    assert result.failure is not None
+    assert re.fullmatch(r"interrupted after \d\.\d s: Ctrl-C", result.failure.reason)
+    assert result.ended is not None
+    assert result.ended.process is not None
+    assert (result.ended.process.stdout, result.ended.process.stderr) == (
+        Stream(),
+        Stream("warm\n", 5, str(log), kept=5),
+    )
+    assert result.started + result.ended.usage.seconds == pytest.approx(result.stopped)

@@ -95,7 +95,7 @@ def test_items_report_in_order_with_the_times_of_their_bodies(project: Project) 
     calls = a, _, c, _ = _calls(project, "--recipe-jobs=3")
 
     assert [one.nodeid for one in calls] == [f"recipes/x.yaml::{name}" for name in "abcd"]
-    assert all(one.stop - one.start == pytest.approx(one.duration, abs=1e-5) for one in calls)
+    assert all(one.stop - one.start >= one.duration for one in calls)
     assert a.duration > 1
     assert c.stop < a.stop
 
