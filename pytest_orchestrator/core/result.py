@@ -311,6 +311,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         stopped: Time of the check of the last criterion; of a service, the time of its end.
         attempt: Number of the attempt that this result describes, the last one.
         attempts: The earlier attempts.
+        reruns: Number of times that a pytest plugin ran the step again after a failure.
         waited: Seconds that the step waited for its locks, in all its attempts.
         artifacts: Files of the step that were copied into the run folder.
         warnings: Texts for a person; they fail nothing.
@@ -334,6 +335,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     stopped: float = 0.0
     attempt: int = 1
     attempts: tuple[Attempt, ...] = ()
+    reruns: int = 0
     waited: float = 0.0
     artifacts: tuple[Artifact, ...] = ()
     warnings: tuple[str, ...] = ()

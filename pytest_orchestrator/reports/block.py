@@ -193,6 +193,8 @@ def _became(
     told: dict[str, Json] = {"state": state or result.outcome}
     if result.ended is not None:
         told["attempt"] = result.attempt
+        if result.reruns:
+            told["reruns"] = result.reruns
     if result.failure:
         told |= {"kind": result.failure.kind, "reason": result.failure.reason}
         place = place_of(step, result)
@@ -358,6 +360,7 @@ class Step(_Part, frozen=True):
     tags: list[str]
     state: State
     attempt: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
+    reruns: Maybe[Annotated[int, Meta(ge=1)]] = UNSET
     after: Maybe[list[str]] = UNSET
     description: Maybe[str] = UNSET
     background: Maybe[Literal[True]] = UNSET

@@ -91,7 +91,8 @@ def _counts(blocks: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
 
 
 def _is_flaky(step: Mapping[str, Any]) -> bool:
-    return bool(step["state"] == "passed" and step.get("attempt", 1) > 1)
+    again = step.get("attempt", 1) > 1 or "reruns" in step
+    return bool(again and step["state"] == "passed")
 
 
 def _resumed(started: RunStarted | None) -> dict[str, Json]:

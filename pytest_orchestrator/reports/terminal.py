@@ -122,9 +122,12 @@ def _row(block: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def _state(block: Mapping[str, Json]) -> str:
-    """Return the state of a step, with the number of its tries where there were several."""
-    state, tries = str(_at(block, "step", "state")), _at(block, "step", "attempt")
-    return f"{state} ({tries})" if isinstance(tries, int) and tries > 1 else state
+    """Return the state of a step, with its numbers of attempts and reruns in parentheses."""
+    attempts, reruns = _at(block, "step", "attempt"), _at(block, "step", "reruns")
+    counts = [str(attempts)] if isinstance(attempts, int) and attempts > 1 else []
+    counts += [report_text.rerun(reruns)] if isinstance(reruns, int) else []
+    state = str(_at(block, "step", "state"))
+    return f"{state} ({', '.join(counts)})" if counts else state
 
 
 def _written(block: Mapping[str, Json]) -> str:

@@ -125,6 +125,11 @@ def duration(value: float) -> str:
     return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
 
 
+def rerun(times: int) -> str:
+    """Return the number of reruns of a step by a pytest plugin, as text after its state."""
+    return "rerun" if times == 1 else f"rerun {times} times"
+
+
 def megabytes(value: "Json") -> str:
     """Return bytes as MB with one decimal, or a dash where there is no figure."""
     return f"{value / _MEGA:.1f}" if isinstance(value, (int, float)) else "-"

@@ -110,6 +110,12 @@ class StepRecord:
         self.cut_off_in: str | None = None
 
     @property
+    def reruns(self) -> int:
+        """Number of times that a pytest plugin ran it again after a failure."""
+        reruns: int = (self.block or {}).get("step", {}).get("reruns", 0)
+        return reruns
+
+    @property
     def start(self) -> str | None:
         """Start of its window, in ISO 8601 UTC; while it runs, the start of its last attempt."""
         start: str | None = self._time.get("start", self.started)

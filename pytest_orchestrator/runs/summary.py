@@ -63,8 +63,10 @@ def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
 
 
 def flaky(steps: Iterable[StepRecord]) -> list[StepRecord]:
-    """Return the steps that passed, and not at their first try."""
-    return [step for step in steps if step.state == "passed" and step.attempt > 1]
+    """Return the steps that passed, but only by ``retry`` or when a plugin reran them."""
+    return [
+        step for step in steps if step.state == "passed" and (step.attempt > 1 or step.reruns > 0)
+    ]
 
 
 def seconds(run: RunRecord) -> float:

@@ -69,6 +69,7 @@ class RecipeRun:
         self.owes_finally = False
         self.needed: tuple[RecipeRun, ...] = ()
         self.stopper: str | None = None
+        self._reruns: dict[str, int] = {}
         self._reported: Recipe | None = None
 
     @property
@@ -194,6 +195,9 @@ class RecipeRun:
 
     def _kept(self, step: Step, result: StepResult) -> StepResult:
         """Have the result recorded by `env.keep`; return it, or a failure if that raises."""
+        reruns = self._reruns.get(step.name, 0)
+        if result.reruns != reruns:
+            result = msgspec.structs.replace(result, reruns=reruns)
         if self.env.keep is not None:
             try:
                 self.env.keep(Finished(step, result))
@@ -204,7 +208,8 @@ class RecipeRun:
     def _forget(self, step: Step) -> None:
         """Remove the result of a step that has ended, so that it can run again."""
         self.services.ended(step.name)
-        del self.results[step.name]
+        if self.results.pop(step.name).failure is not None:
+            self._reruns[step.name] = self._reruns.get(step.name, 0) + 1
         if self.stopper == step.name:
             self.stopper = None
 

@@ -240,7 +240,8 @@ def _describe(item: "StepItem", report: pytest.TestReport) -> "dict[str, Json] |
     if report.when == "setup" and report.skipped and known is not None and known.restored:
         result = known
     elif result is None or report.when == "setup":
-        result = item.run.note(item.step, report.outcome, _reason(report))
+        # On the item, so that a rerun does not take this result for that of the step.
+        result = item.result = item.run.note(item.step, report.outcome, _reason(report))
         state = "error" if report.failed else None
     elif hasattr(report, "wasxfail"):
         state = "xpassed" if report.passed else "xfailed"

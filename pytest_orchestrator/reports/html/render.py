@@ -76,6 +76,7 @@ def _template() -> "Template":
         "look": look,
         "sign": sign,
         "duration": report_text.duration,
+        "rerun": report_text.rerun,
         "moment": _moment,
         "clock": lambda ts: ts[11:23],
         "tick": _tick,

@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.runs.summary import summary
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Project
 
@@ -250,6 +253,62 @@ def test_a_rerun_is_told_by_its_last_try(project: Project) -> None:
     assert report["environment"].keys() >= {"host", "python", "pytest", "platform", "plugins"}
     assert report["orchestrator"]["run"] == {"id": block["run"]["id"]}
     assert report["orchestrator"]["steps"] == {"passed": 1}
+
+
+_FLAKY = """
+import pytest
+
+SET_UP = []
+
+@pytest.fixture
+def warm():
+    SET_UP.append(True)
+    assert len(SET_UP) > 1
+
+def count(ctx, params):
+    assert ctx.increment(f"runs.{params['name']}") > params["fails"]
+    return {"status": "ok"}
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n1",)])
+def test_steps_that_passed_by_retry_or_a_rerun_are_listed_as_flaky_once(
+    project: Project, options: tuple[str, ...]
+) -> None:
+    project.write("conftest.py", _FLAKY)
+    call = "type: python, module: conftest, function: count, needs: []"
+    project.recipe(
+        "x",
+        {
+            "good": f"{call}, params: {{name: good, fails: 0}}",
+            "tried": f"{call}, params: {{name: tried, fails: 1}}, retry: {{attempts: 2}}",
+            "rerun": f"{call}, params: {{name: rerun, fails: 1}}",
+            "both": f"{call}, params: {{name: both, fails: 3}}, retry: {{attempts: 2}}",
+            "warmed": "fixtures: [warm], needs: []",
+            "bad": f"{call}, params: {{name: bad, fails: 9}}",
+        },
+    )
+
+    result = project.run("--reruns=1", "--json-report", "--json-report-file=report.json", *options)
+
+    flaky = [f"recipes/x.yaml::{name}" for name in ("tried", "rerun", "both", "warmed")]
+    report = json.loads((project.path / "report.json").read_text())
+    assert report["orchestrator"]["flaky"] == flaky
+    assert summary(load_record(find_run(project.path / ".orchestrator/runs")))["flaky"] == flaky
+    rows = (re.match(r" \w+ +((passed|failed)( \(.*?\))?) ", line) for line in result.outlines)
+    assert [match[1] for match in rows if match] == [
+        *("passed", "passed (2)", "passed (rerun)", "passed (2, rerun)"),
+        *("passed (rerun)", "failed (rerun)"),
+    ]
+
+
+def test_a_step_runs_in_the_first_rerun_after_its_setup_failed(project: Project) -> None:
+    project.write("conftest.py", _FLAKY)
+    project.recipe("x", {"warmed": "fixtures: [warm]"})
+
+    project.run("--reruns=1").assert_outcomes(passed=1)
+
+    assert project.ran == ["warmed"]
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
