@@ -49,12 +49,14 @@ class RecipeStarted(Event, frozen=True, kw_only=True, tag="recipe_started"):
         recipe: Key of the recipe: its path, with the cell of its matrix if it has one.
         about: The recipe as in the block of a step: name, path, digest, vars.
         steps: All its steps in order, with fields as in blocks: name, line, needs, tags.
+        unselected: Names of the steps that were not selected.
         digests: SHA-256 of the files that its steps run, by path.
     """
 
     recipe: str
     about: dict[str, Any]
     steps: tuple[dict[str, Any], ...]
+    unselected: tuple[str, ...] = ()
     digests: dict[str, str] = {}
 
 
@@ -121,7 +123,8 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
     Attributes:
         recipe: Key of the recipe.
         step: Name of the step.
-        outcome: passed, failed, skipped or blocked.
+        outcome: passed, failed, skipped or blocked; interrupted if it was ended from outside; not
+            run if it was selected and the session ended before it.
         meets: True if a step that needs this one may run.
         block: The block of the step, which reports show.
         result: The result of the step code, for a run that resumes this one.
@@ -132,7 +135,7 @@ class StepFinished(Event, frozen=True, kw_only=True, tag="step_finished"):
 
     recipe: str
     step: str
-    outcome: Literal["passed", "failed", "skipped", "blocked"]
+    outcome: Literal["passed", "failed", "skipped", "blocked", "interrupted", "not run"]
     meets: bool
     block: dict[str, Any]
     result: Any = None
@@ -200,7 +203,8 @@ class TestReported(Event, frozen=True, kw_only=True, tag="test_reported"):
 
     Attributes:
         node: Node id of the item.
-        outcome: passed, failed, skipped, xfailed, xpassed or error.
+        outcome: passed, failed, skipped, xfailed, xpassed or error; of a step also interrupted or
+            not run.
         seconds: Duration in seconds.
         recipe: Key of the recipe, if the item is a step.
         step: Name of the step, if the item is a step.
@@ -212,7 +216,9 @@ class TestReported(Event, frozen=True, kw_only=True, tag="test_reported"):
     __test__ = False  # pytest would collect a class whose name begins with Test
 
     node: str
-    outcome: Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+    outcome: Literal[
+        "passed", "failed", "skipped", "xfailed", "xpassed", "error", "interrupted", "not run"
+    ]
     seconds: float = 0.0
     recipe: str | None = None
     step: str | None = None

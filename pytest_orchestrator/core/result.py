@@ -6,7 +6,7 @@ A result is never changed after it is made. An exception that a step raised is p
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -51,6 +51,14 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Literal["passed", "failed", "skipped", "blocked"]
+
+_STEP_OUTCOMES: dict[str, Outcome] = {"interrupted": "failed", "not run": "blocked"}
+
+
+def outcome_of(word: str) -> Outcome:
+    """Return the outcome, as expressions and needs see it, for an outcome in the journal."""
+    return _STEP_OUTCOMES.get(word) or cast("Outcome", word)
+
 
 Kind = Literal[
     "criterion",
@@ -341,6 +349,11 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     restored: str | None = None
     given: dict[str, Json] = {}
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True if the step was ended from outside: by a person, a signal or a dead worker."""
+        return self.failure is not None and self.failure.kind == "interrupted"
 
     @property
     def window(self) -> tuple[float, float]:

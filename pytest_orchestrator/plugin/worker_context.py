@@ -85,37 +85,29 @@ class RemoteJournal:
         self._context.request(SYNC)
 
 
-def take_up(
-    context: "SharedContext", runs: "Iterable[RecipeRun]"
-) -> "list[tuple[RecipeRun, StepResult]]":
-    """Let runs of recipes know what other workers have done of them: one has died.
+def take_up(context: "SharedContext", runs: "Iterable[RecipeRun]") -> None:
+    """Add the results of other workers to the runs of this worker, which replaces a dead one.
 
     Args:
-        context: That of the session.
+        context: The Context of the session.
         runs: All runs of this worker.
-
-    Returns:
-        What nobody has told of yet: steps that a worker died of.
     """
     known: dict[str, dict[str, dict[str, Any] | None]] = context.request(KNOWN)
-    dead = []
     for run in runs:
         for name, told in known.get(run.recipe.key, {}).items():
-            result = _died(name) if told is None else _told(name, told)
-            run.results[name] = result
             run.begun = True
-            if told is None:
-                dead.append((run, result))
-    return dead
+            if told is not None:  # otherwise another worker is running it
+                run.results[name] = _told(name, told)
 
 
 def _told(name: str, event: "dict[str, Any]") -> "StepResult":
     from pytest_orchestrator.core.location import Place
-    from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage
+    from pytest_orchestrator.core.result import Ended, Failure, StepResult, Usage, outcome_of
 
     block = event["block"]
     failure = None
-    if event["outcome"] == "failed":
+    outcome = outcome_of(event["outcome"])
+    if outcome == "failed":
         told = block["step"]
         at = told.get("place")
         failure = Failure(
@@ -129,17 +121,10 @@ def _told(name: str, event: "dict[str, Any]") -> "StepResult":
         ended = Ended(usage=usage, value=event.get("result"), failure=failure)
     return StepResult(
         step=name,
-        outcome=event["outcome"],
+        outcome=outcome,
         failure=failure,
         reason=str(block["step"].get("reason", "")),
         blocked_by=block["step"].get("blocked_by"),
         meets=event["meets"],
         ended=ended,
     )
-
-
-def _died(name: str) -> "StepResult":
-    from pytest_orchestrator.core.result import Failure, StepResult
-
-    reason = "the worker of pytest-xdist that ran it has died"
-    return StepResult(step=name, outcome="failed", failure=Failure(kind="crash", reason=reason))

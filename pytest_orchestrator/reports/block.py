@@ -190,7 +190,8 @@ def _became(
     recipe: LoadedRecipe, step: RecipeStep, result: StepResult, state: str | None
 ) -> dict[str, Json]:
     """Return what a report tells of a step once it is known what became of it."""
-    told: dict[str, Json] = {"state": state or result.outcome}
+    interrupted = "interrupted" if result.is_interrupted else None
+    told: dict[str, Json] = {"state": interrupted or state or result.outcome}
     if result.ended is not None:
         told["attempt"] = result.attempt
         if result.reruns:
@@ -303,9 +304,8 @@ Line: TypeAlias = Annotated[int, Meta(ge=1, description="line of the recipe, fro
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, description="seconds")]
 Bytes: TypeAlias = Annotated[int, Meta(ge=0, description="bytes")]
-State: TypeAlias = Literal[
-    "passed", "failed", "skipped", "blocked", "xfailed", "xpassed", "error", "restored"
-]
+_OfPytest: TypeAlias = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+State: TypeAlias = Literal[_OfPytest, "blocked", "restored", "interrupted", "not run"]
 
 
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -543,7 +543,7 @@ class OfRecipe(_Part, frozen=True):
     """What became of a recipe: its verdict, and the number of its steps by their state."""
 
     recipe: str
-    verdict: Literal["passed", "failed", "skipped"]
+    verdict: Literal["passed", "failed", "skipped", "interrupted", "not run"]
     steps: dict[str, Count]
 
 

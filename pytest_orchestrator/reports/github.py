@@ -22,6 +22,7 @@ MOST_ANNOTATIONS = 10
 MOST_BYTES = 900 * 1024
 """GitHub refuses the whole summary of a step above 1 MiB, which others may add to."""
 
+_WORST = ("failed", "interrupted", "not run", "passed", "skipped")
 _MOST_RECIPES = 200
 _MOST_PROBLEMS = 50
 _MOST_FAILURES = 10
@@ -29,8 +30,9 @@ _MOST_GRAPHS = 10
 _LONGEST = 8_000
 _LONGEST_LINE = 1_000
 _STATES = ("passed", "failed", "skipped", "blocked")
+_RARE_STATES = ("interrupted", "not run")
 _AS = {"error": "failed", "xfailed": "passed", "xpassed": "passed"}
-_ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪"}
+_ICONS = {"passed": "✅", "failed": "❌", "skipped": "⚪", "interrupted": "❌", "not run": "⚪"}
 _CONTROLS = CONTROLS | {9: "\\x09"}
 
 Recipes = Mapping[str, Sequence[Mapping[str, Json]]]
@@ -70,7 +72,7 @@ def marks(blocks: Iterable[Mapping[str, Json]]) -> list[Mark]:
     found = []
     for block in blocks:
         step, recipe = _mapping(block["step"]), _mapping(block["recipe"])
-        if _AS.get(str(step["state"]), step["state"]) != "failed":
+        if _AS.get(str(step["state"]), step["state"]) not in ("failed", "interrupted"):
             continue
         at = {"path": recipe["path"], "line": step["line"], "column": 1} | _mapping(
             step.get("place")
@@ -110,9 +112,9 @@ def summary(
         room: Bytes that it may have; what is beyond that is left out, graphs first.
     """
     verdicts = {name: verdict(blocks) for name, blocks in recipes.items()}
-    names = sorted(recipes, key=lambda name: verdicts[name] != "failed")
-    bad = bool(problems) or "failed" in verdicts.values()
-    parts = [f"## Recipes: {'failed' if bad else 'passed'}\n"]
+    names = sorted(recipes, key=lambda name: _WORST.index(verdicts[name]))
+    worst = "failed" if problems else verdicts[names[0]] if names else "passed"
+    parts = [f"## Recipes: {worst if worst != 'skipped' else 'passed'}\n"]
     parts += _table({name: recipes[name] for name in names}, verdicts)
     parts += _problems(problems)
     parts += _failures(shown)
@@ -132,9 +134,11 @@ _CUT = "… the rest is left out here: GitHub takes no more.\n"
 def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
     if not recipes:
         return []
+    known = {_mapping(block["step"])["state"] for blocks in recipes.values() for block in blocks}
+    shown = [*_STATES, *(state for state in _RARE_STATES if state in known)]
     rows = [
-        "| recipe | verdict | passed | failed | skipped | blocked | seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| recipe | verdict | {' | '.join(shown)} | seconds |",
+        f"| --- | --- | {'---: | ' * len(shown)}---: |",
     ]
     for name, blocks in list(recipes.items())[:_MOST_RECIPES]:
         states = [str(_mapping(block["step"])["state"]) for block in blocks]
@@ -143,7 +147,7 @@ def _table(recipes: Recipes, verdicts: Mapping[str, str]) -> list[str]:
         cells = [
             _code(name),
             f"{_ICONS[verdicts[name]]} {verdicts[name]}",
-            *(str(counts.count(state)) for state in _STATES),
+            *(str(counts.count(state)) for state in shown),
             report_text.seconds(path.whole if path else None),
         ]
         rows.append(f"| {' | '.join(cells)} |")

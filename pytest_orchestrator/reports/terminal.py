@@ -21,7 +21,10 @@ _COLOURS = {
     "skipped": "yellow",
     "xfailed": "yellow",
     "xpassed": "yellow",
+    "interrupted": "red",
+    "not run": "yellow",
 }
+_EXCUSED = frozenset({"xfailed", "interrupted", "not run"})
 
 
 class Row(NamedTuple):
@@ -45,7 +48,7 @@ class Row(NamedTuple):
     @property
     def colour(self) -> str:
         """The name of the colour of the state."""
-        return _COLOURS.get(self.word.partition(" ")[0], "")
+        return _COLOURS.get(self.word.partition(" (")[0], "")
 
 
 def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> list[Row]:
@@ -66,6 +69,17 @@ def table(blocks: Sequence[Mapping[str, Json]], width: int | None = None) -> lis
     widths[0] = min(widths[0], max(_NARROWEST, width - widths[1] - widths[2] - gap - 4))
     marked = [" || " if row[0] in beside else " " * gap for row in rows]
     return [_line(row, mark, widths, width) for row, mark in zip(rows, marked, strict=True)]
+
+
+def not_run_line(blocks: Sequence[Mapping[str, Json]], width: int) -> str:
+    """Return the line of a recipe of which no step ran: its number of steps, and the reason.
+
+    Args:
+        blocks: The blocks of its steps.
+        width: Columns of the terminal.
+    """
+    why = _at(blocks[0], "step", "reason")
+    return cut_to_width(f" {_count(len(blocks), 'step')} not run: {why}", width)
 
 
 def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> list[str]:
@@ -91,19 +105,22 @@ def closing(blocks: Sequence[Mapping[str, Json]], folder: str, width: int) -> li
 
 
 def verdict(blocks: Sequence[Mapping[str, Json]]) -> str:
-    """Return the word for a whole recipe: failed, passed or skipped.
+    """Return the word for a whole recipe: failed, interrupted, not run, passed or skipped.
 
-    One with a blocked step has failed, but for a step that an expected failure blocks.
+    A recipe with a blocked step has failed, unless an xfailed, interrupted or not run step blocks
+    it.
     """
     states = {_at(block, "step", "state") for block in blocks}
     if states & {"failed", "error"}:
         return "failed"
-    expected = {
-        _at(one, "step", "name") for one in blocks if _at(one, "step", "state") == "xfailed"
-    }
+    excused = {_at(one, "step", "name") for one in blocks if _at(one, "step", "state") in _EXCUSED}
     blocked = [one for one in blocks if _at(one, "step", "state") == "blocked"]
-    if any(_at(one, "step", "blocked_by") not in expected for one in blocked):
+    if any(_at(one, "step", "blocked_by") not in excused for one in blocked):
         return "failed"
+    if states == {"not run"}:
+        return "not run"
+    if states & {"interrupted", "not run"}:
+        return "interrupted"
     return "passed" if states & {"passed", "restored"} else "skipped"
 
 

@@ -173,7 +173,8 @@ SIGNS: Final = {
     "retrying": "↻",
     "locked": "◔",
     "waiting": "·",
-    "not run": "·",
+    "not run": "□",
+    "not selected": "·",
     "damaged": "!",
 }
 

@@ -97,7 +97,7 @@ def _nearest() -> Path:
 
 def _step(step: StepRecord) -> dict[str, Any]:
     block: dict[str, Any] = step.block or {}
-    about = {**step.about, **block.get("step", {})}
+    about = {**step.about, **step.outcome_fields}
     row: dict[str, Any] = {"recipe": step.recipe, "step": step.name, "state": step.state}
     row |= {name: about[name] for name in ("node", "index", "type", "line") if name in about}
     if step.started:

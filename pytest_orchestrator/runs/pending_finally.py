@@ -95,8 +95,12 @@ def _pending_steps(recipe: RecipeRecord) -> list[str]:
     return [
         step.name
         for step in steps
-        if step.about.get("final") and (step.ended is None or was_cut_off(step))
+        if step.about.get("final") and (_never_ran(step) or was_cut_off(step))
     ]
+
+
+def _never_ran(step: StepRecord) -> bool:
+    return step.ended is None or step.ended.outcome == "not run"
 
 
 def _is_restored(step: StepRecord) -> bool:

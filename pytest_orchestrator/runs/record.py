@@ -30,7 +30,8 @@ from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
 
 GOING_ON: Final = frozenset({"running", "locked", "retrying"})
-UNTOUCHED: Final = frozenset({"waiting", "not run"})
+_KILLED: Final = "pytest was killed, or the machine went down,"
+UNTOUCHED: Final = frozenset({"waiting", "not selected"})
 """States of steps of which nothing is known, in runs that go on and that are over."""
 
 
@@ -70,8 +71,8 @@ class StepRecord:
         name: Name of the step.
         about: Its description from the recipe: index, line, type, needs, after, tags.
         state: waiting, locked (for a lock), running, retrying, then what became of it: passed,
-            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; "not
-            run" where the run is over and did not come to it, asked for or not.
+            failed, skipped, blocked, xfailed, xpassed, error, restored, or interrupted; if the
+            run ended before the step, "not run", or "not selected" if it was not selected.
         started: Start of its last attempt, in ISO 8601 UTC; None before the first one.
         finished: Time at which its outcome was recorded; None before.
         attempt: Number of the last attempt.
@@ -108,6 +109,23 @@ class StepRecord:
         self.ended: StepFinished | None = None
         self.is_open = False
         self.cut_off_in: str | None = None
+
+    @property
+    def outcome_fields(self) -> dict[str, Any]:
+        """Its fields ``kind``, ``reason`` and others, as in the ``step`` of its block.
+
+        A step that was running when pytest was killed has no block; its fields are made here.
+        """
+        if self.state != "interrupted" or self.ended is not None:
+            return {**(self.block or {}).get("step", {})}
+        ended = f"run {self.cut_off_in} ended" if self.cut_off_in else _KILLED
+        return {"kind": "interrupted", "reason": f"{ended} while it ran"}
+
+    @property
+    def reason(self) -> str:
+        """Why it did not pass, one line; empty if it passed or the reason is unknown."""
+        reason: str = self.outcome_fields.get("reason", "")
+        return reason
 
     @property
     def reruns(self) -> int:
@@ -172,6 +190,18 @@ class StepRecord:
                 self.failed.append(event)
                 self.state = "retrying"
 
+    def end(self, *, is_selected: bool) -> None:
+        """Set the state of a step without an outcome, since its run is over.
+
+        Args:
+            is_selected: True if the step was selected and its run was killed. A run that reached
+                its end has an outcome for each selected step.
+        """
+        if self.state in GOING_ON:
+            self.state = "interrupted"
+        elif self.state == "waiting":
+            self.state = "not run" if is_selected else "not selected"
+
     def _begin(self, entry: Entry, event: StepStarted) -> None:
         self.cut_off_in = event.cut_off_in
         if event.cut_off_in:
@@ -185,7 +215,9 @@ class StepRecord:
         self.lines = (entry.n, entry.n) if event.attempt == 1 else (self.lines[0], entry.n)
 
     def _end(self, entry: Entry, event: StepFinished) -> None:
-        self.state = "restored" if event.restored else event.outcome
+        kind = event.block.get("step", {}).get("kind")
+        outcome = "interrupted" if kind == "interrupted" else event.outcome
+        self.state = "restored" if event.restored else outcome
         self.block, self.result, self.ended = event.block, event.result, event
         self.is_open = False
         self.finished, self.locked = entry.ts, None
@@ -199,6 +231,7 @@ class RecipeRecord:
         key: Its path, followed by the cell of its matrix if it has one.
         about: The fields of the recipe in the blocks of its steps: name, path, digest, vars.
         digests: SHA-256 of the files that its steps run, by path.
+        unselected: Names of the steps that were not selected.
         steps: Its steps by name, in order.
         started: When it began, in ISO 8601 UTC.
     """
@@ -207,6 +240,7 @@ class RecipeRecord:
         self.key = event.recipe
         self.about = event.about
         self.digests = event.digests
+        self.unselected = frozenset(event.unselected)
         self.started = started
         self.steps = {
             about["name"]: StepRecord(event.recipe, about["name"], about) for about in event.steps
@@ -283,11 +317,9 @@ class RunRecord:
         """
         self.state = state
         if state != "running":
-            for step in self.steps:
-                if step.state in GOING_ON:
-                    step.state = "interrupted"
-                elif step.state == "waiting":
-                    step.state = "not run"
+            for recipe in self.recipes.values():
+                for step in recipe.steps.values():
+                    step.end(is_selected=not self.finished and step.name not in recipe.unselected)
 
     def _begun(self, recipe: RecipeRecord) -> None:
         """Add a recipe; records of its steps from earlier lines are kept."""
@@ -301,10 +333,16 @@ class RunRecord:
         self.recipes[recipe.key] = recipe
 
     def _reported(self, event: TestReported) -> None:
+        step = None
+        if event.recipe is not None and event.step is not None:
+            step = self._step(event.recipe, event.step)
+            if (
+                step.state == "interrupted" and event.outcome == "failed"
+            ):  # the word of older versions
+                event = msgspec.structs.replace(event, outcome="interrupted")
         self.tests[event.node] = event
-        if event.recipe is None or event.step is None:
+        if step is None:
             return
-        step = self._step(event.recipe, event.step)
         step.text, step.touched = event.text, self.lines
         # The report of pytest decides, but pytest reports every step that did not run as skipped.
         if event.outcome != "skipped" and step.state not in GOING_ON:

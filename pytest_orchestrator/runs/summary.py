@@ -8,12 +8,15 @@ from typing import Any, Final, Literal, TypeAlias
 from pytest_orchestrator.core.json_values import Json
 from pytest_orchestrator.runs.record import UNTOUCHED, RecipeRecord, RunRecord, StepRecord
 
-Word: TypeAlias = Literal["passed", "failed", "interrupted", "running", "damaged", "empty"]
+Word: TypeAlias = Literal[
+    "passed", "failed", "interrupted", "running", "damaged", "empty", "not run"
+]
 
 BAD: Final = frozenset({"failed", "error"})
 """States of a step that make its recipe fail."""
 
-_CUT: Final = frozenset({"interrupted", "running", "locked", "retrying"})
+_CUT: Final = frozenset({"interrupted", "not run", "running", "locked", "retrying"})
+_EXCUSED: Final = frozenset({"xfailed", "interrupted", "not run"})
 _INTERRUPTED: Final = 2
 _NOTHING: Final = 5
 
@@ -23,14 +26,16 @@ def verdict(run: RunRecord) -> Word:
 
     Returns:
         ``damaged`` before all else, since what is damaged says nothing; ``running``;
-        ``failed`` where anything did, also of one that was cut off; ``interrupted``;
-        ``empty`` where nothing ran; or ``passed``.
+        ``failed`` where anything did, also of one that was cut off; ``interrupted`` if the run
+        or a step was interrupted; ``empty`` where nothing ran; or ``passed``.
     """
     if run.state in ("damaged", "running"):
         return run.state
     bad = any(test.outcome in BAD for test in run.tests.values())
     if bad or run.uncollected or any(step.state in BAD for step in run.steps):
         return "failed"
+    if any(step.state == "interrupted" for step in run.steps):
+        return "interrupted"
     status = run.finished.exit_status if run.finished else _INTERRUPTED
     if status in (0, _NOTHING):
         return "empty" if status == _NOTHING else "passed"
@@ -40,21 +45,23 @@ def verdict(run: RunRecord) -> Word:
 def verdict_of(recipe: RecipeRecord) -> Word:
     """Return the verdict of a recipe in a run; steps that were not selected do not count."""
     steps = recipe.steps.values()
-    states = {step.state for step in steps}
+    states = {step.state for step in steps} - UNTOUCHED
     if states & BAD or any(_is_missed(step, recipe) for step in steps):
         return "failed"
+    if states == {"not run"}:
+        return "not run"
     if states & _CUT:
         return "interrupted"
     return "passed" if states & {"passed", "restored", "xfailed", "xpassed"} else "empty"
 
 
 def _is_missed(step: StepRecord, recipe: RecipeRecord) -> bool:
-    """Tell whether a step is blocked by anything but a failure that was expected."""
+    """Return True if a step is blocked, and not by an xfailed, interrupted or not run step."""
     if step.state != "blocked":
         return False
     by = (step.block or {}).get("step", {}).get("blocked_by", "")
     other = recipe.steps.get(by.rpartition("::")[2])
-    return other is None or other.state != "xfailed"
+    return other is None or other.state not in _EXCUSED
 
 
 def counts(steps: Iterable[StepRecord]) -> dict[str, int]:
@@ -122,7 +129,7 @@ def step_row(step: StepRecord) -> dict[str, Json]:
     used = block.get("resources", {})
     told |= {name: used[name] for name in ("seconds", "max_rss", "source") if name in used}
     told |= step.where
-    about = block.get("step", {})
+    about = step.outcome_fields
     told |= {name: about[name] for name in ("kind", "reason", "blocked_by") if name in about}
     return told
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from pytest_orchestrator.core.errors import JournalError
 from pytest_orchestrator.core.events import RecipeStarted, RunStarted, StepFinished, StepStarted
 from pytest_orchestrator.runs.journal.chain import Entry
@@ -90,24 +92,25 @@ def timeout_event(
     return _failed(entries, try_, {"kind": "timeout", "reason": report.reason, "place": place})
 
 
-def crash_event(entries: list[Entry], worker: str, reason: str) -> StepFinished | None:
-    """Return that the try which a process began last has failed by its end.
+def interrupted_events(entries: list[Entry], worker: str, reason: str) -> list[StepFinished]:
+    """Return an interrupted event for each step that a process was running when it died.
 
     Args:
-        entries: The journal.
+        entries: The entries of the journal.
         worker: The process, as in `timeout_event`.
-        reason: Why it failed, in a line.
-
-    Returns:
-        The event; None where it is known what became of that step.
+        reason: The cause of the interruption, one line.
     """
-    try_ = _last_try(entries, worker)
-    if try_ is None:
-        return None
-    ended = (one.event for one in reversed(entries) if isinstance(one.event, StepFinished))
-    if any((one.recipe, one.step) == (try_.recipe, try_.step) for one in ended):
-        return None
-    return _failed(entries, try_, {"kind": "crash", "reason": reason})
+    open_: dict[tuple[str, str], StepStarted] = {}
+    for entry in entries:
+        match entry.event:
+            case StepStarted(cut_off_in=None, worker=process, recipe=recipe, step=step) as start:
+                if process == worker:
+                    open_[recipe, step] = start
+            case StepFinished(recipe=recipe, step=step):
+                open_.pop((recipe, step), None)
+    how = {"state": "interrupted", "kind": "interrupted", "reason": reason}
+    events = (_failed(entries, start, how) for start in open_.values())
+    return [replace(event, outcome="interrupted") for event in events if event is not None]
 
 
 def _last_try(entries: list[Entry], worker: str) -> StepStarted | None:

@@ -32,8 +32,9 @@ def test_runs_are_listed_newest_first(project: Project, runs: Runs) -> None:
         [bad, "finished", "failed"],
         [good, "finished", "passed"],
     ]
-    assert lines[3].endswith("  1 failed, 1 blocked  recipes/psu.yaml  -")
-    assert lines[4].endswith("      8.0  2 passed             recipes/psu.yaml  A17")
+    assert lines[2].endswith("  1 interrupted, 1 not run  recipes/psu.yaml  -")
+    assert lines[3].endswith("  1 failed, 1 blocked       recipes/psu.yaml  -")
+    assert lines[4].endswith("      8.0  2 passed                  recipes/psu.yaml  A17")
 
 
 def test_runs_are_listed_as_json(project: Project, runs: Runs) -> None:

@@ -34,7 +34,7 @@ def wait(ctx, params):
 """
 
 SENT = (signal.SIGINT, signal.SIGINT, signal.SIGTERM)
-_STATES = {"one": "passed", "wait": "failed", "off": "passed", "cool": "passed"}
+_STATES = {"one": "passed", "wait": "interrupted", "off": "passed", "cool": "passed"}
 _TELLS_SLOWLY = """
 import time
 from pathlib import Path
@@ -91,10 +91,10 @@ def test_the_step_is_told_and_the_final_ones_run_once(
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    told = [line for line in lines if line.startswith(("FAILED", "ERROR", "INTERRUPTED"))]
     assert len(told) == 1
-    assert re.fullmatch(rf"FAILED \S+::wait - interrupted after \d+\.\d s: {cause}", told[0])
-    assert any(" 1 failed, 3 passed in " in line for line in lines)
+    assert re.fullmatch(rf"INTERRUPTED \S+::wait - interrupted after \d+\.\d s: {cause}", told[0])
+    assert any(" 3 passed, 1 interrupted, 3 not run in " in line for line in lines)
 
 
 @pytest.mark.measured
@@ -107,14 +107,17 @@ def test_workers_run_the_final_steps_too_and_tell_of_all(
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    assert any(" 1 failed, 3 passed in " in line for line in lines)
+    assert any(" 3 passed, 1 interrupted, 1 not run in " in line for line in lines)
     assert not any("another exception" in line for line in lines)
     assert _states(lines) == _STATES
     tests = json.loads((project.path / ".report.json").read_text())["tests"]
     kinds = {test["nodeid"].partition("::")[2]: _kind(test) for test in tests}
-    assert kinds == {"one": None, "wait": "interrupted", "off": None, "cool": None}
+    assert kinds == {"one": None, "wait": "interrupted", "off": None, "cool": None, "three": None}
     junit = (project.path / "junit.xml").read_text()
-    assert re.findall(r'<testcase [^>]*name="(\w+)"', junit) == ["one", "wait", "off", "cool"]
+    names = re.findall(r"<testcase ([^>]*)time=", junit)
+    assert [re.findall(r'name="(\w+)"', one) for one in names] == [
+        *(["one"], ["wait"], ["off"], ["cool"], ["three"])
+    ]
 
 
 @pytest.mark.parametrize("phase", ["setup", "call"])
@@ -141,7 +144,7 @@ def test_final_steps_that_were_left_out_run_too(project: Project, selection: str
 
     assert status == 2
     assert project.ran == ["one", "off", "cool"]
-    assert any(" 1 failed, " in line for line in lines)
+    assert any(" 1 interrupted" in line for line in lines)
 
 
 @pytest.mark.measured
@@ -155,12 +158,15 @@ def test_reports_of_an_interrupted_session_are_written(project: Project) -> None
     tests = json.loads((project.path / ".report.json").read_text())["tests"]
     assert {test["nodeid"].partition("::")[2]: test["outcome"] for test in tests} == {
         "one": "passed",
-        "wait": "failed",
+        "wait": "interrupted",
         "off": "passed",
         "cool": "passed",
+        "three": "not run",
+        "four": "not run",
+        "dark": "not run",
     }
     kinds = [test["metadata"]["orchestrator"]["step"].get("kind") for test in tests]
-    assert kinds == [None, "interrupted", None, None]
+    assert kinds == [None, "interrupted", *[None] * 5]
     assert '::wait.kind" value="interrupted"' in (project.path / "junit.xml").read_text()
 
 
@@ -263,7 +269,7 @@ def _interrupted_often(project: Project, *args: str) -> tuple[int, list[str]]:
 @pytest.mark.measured
 @pytest.mark.parametrize(
     ("args", "counts"),
-    [((), "3 failed, 1 passed"), (("-k", "one"), "1 failed, 3 deselected, 2 errors")],
+    [((), "1 passed, 3 interrupted"), (("-k", "one"), "3 deselected, 3 interrupted")],
 )
 def test_a_signal_while_final_steps_run_ends_one_of_them_and_says_so(
     project: Project, args: tuple[str, ...], counts: str
@@ -278,12 +284,12 @@ def test_a_signal_while_final_steps_run_ends_one_of_them_and_says_so(
         cut_off.format("off", "Ctrl-C; cool and dark"),
         cut_off.format("cool", "SIGTERM; dark"),
     ]
-    told = [line for line in lines if re.match(r"(FAILED|ERROR) ", line)]
+    told = [line for line in lines if re.match(r"(FAILED|ERROR|INTERRUPTED) ", line)]
     assert len(told) == 3
     causes = ("Ctrl-C", "Ctrl-C", "SIGTERM")
     for name, cause, line in zip(("one", "off", "cool"), causes, told, strict=True):
         ending = rf"\S+::{name} - interrupted after \d+\.\d s: {cause}"
-        assert re.fullmatch(rf"(FAILED|ERROR) {ending}", line)
+        assert re.fullmatch(rf"INTERRUPTED {ending}", line)
     assert any(f" {counts} in " in line for line in lines)
     assert not any("Traceback" in line or "another exception" in line for line in lines)
 
@@ -316,5 +322,10 @@ def test_a_needed_step_that_is_cut_off_in_a_setup_is_reported(
     assert project.ran == ["one", "off", "cool"]
     told = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     assert told == ["ERROR recipes/x.yaml::three - needed step recipes/x.yaml::wait did not pass"]
-    states = {line.split()[0]: line.split()[1] for line in lines if re.match(r" +\w+ +\w+ ", line)}
-    assert (states["one"], states["wait"]) == ("passed", "failed")
+    table = (re.match(r" (\w+) +(not run|\w+) ", line) for line in lines)
+    states = {match[1]: match[2] for match in table if match}
+    assert [states[name] for name in ("one", "wait", "three")] == [
+        "passed",
+        "interrupted",
+        "not run",
+    ]

@@ -33,7 +33,7 @@ def test_a_run_is_read_back(past: WrittenRun) -> None:
     assert [(step.name, step.state, step.text) for step in record.steps] == [
         ("a", "passed", ""),
         ("b", "xfailed", "no"),
-        ("c", "not run", ""),
+        ("c", "not selected", ""),
     ]
     assert record.recipes[RECIPE].steps["a"].result == {"volts": 12}
     assert record.changes.values() == {"psu.state": "on"}

@@ -50,21 +50,34 @@ def test_the_timeout_is_recorded_for_the_last_step_of_its_process_only(journal: 
     assert watchdog_entry.timeout_event(entries, HOLD, "gw1") is None
 
 
-def test_a_step_that_its_process_has_not_ended_has_failed_by_its_end(journal: Path) -> None:
-    entries = read_journal(journal).entries
-    event = watchdog_entry.crash_event(entries, "main", "it has died")
-
-    assert event is not None
-    told = event.block["step"]
-    assert (event.step, told["state"], told["kind"], told["reason"]) == (
-        "hold",
-        "failed",
-        "crash",
-        "it has died",
+def test_steps_that_a_process_was_running_when_it_died_are_interrupted(journal: Path) -> None:
+    writer = Journal(journal, read_journal(journal).chain)
+    for step in ("beside", "over"):
+        writer.append(StepStarted(recipe="recipes/x.yaml", step=step))
+    writer.append(StepStarted(recipe="recipes/x.yaml", step="elsewhere", worker="gw1"))
+    block = {"step": {"name": "over"}}
+    writer.append(
+        StepFinished(
+            recipe="recipes/x.yaml", step="over", outcome="passed", meets=True, block=block
+        )
     )
-    assert watchdog_entry.crash_event(entries, "gw1", "it has died") is None
-    assert watchdog_entry.record_timeout(journal, HOLD)
-    assert watchdog_entry.crash_event(read_journal(journal).entries, "main", "it has died") is None
+    writer.close()
+    entries = read_journal(journal).entries
+
+    hold, beside = watchdog_entry.interrupted_events(entries, "main", "it has died")
+
+    assert (hold.step, hold.outcome, hold.meets) == ("hold", "interrupted", False)
+    assert hold.block["step"] == STEP | {
+        "state": "interrupted",
+        "attempt": 2,
+        "kind": "interrupted",
+        "reason": "it has died",
+    }
+    assert (beside.step, beside.outcome) == ("beside", "interrupted")
+    assert [one.step for one in watchdog_entry.interrupted_events(entries, "gw1", "")] == [
+        "elsewhere"
+    ]
+    assert watchdog_entry.interrupted_events(entries, "gw2", "") == []
 
 
 def test_a_torn_line_is_removed_before_the_timeout_is_recorded(journal: Path) -> None:
@@ -79,7 +92,7 @@ def test_a_timeout_of_another_step_or_of_a_running_process_is_not_recorded(journ
     before = journal.read_bytes()
     assert not watchdog_entry.record_timeout(journal, HOLD._replace(step="other"))
 
-    writing = Journal(journal, read_journal(journal).chain)
+    writer = Journal(journal, read_journal(journal).chain)
     assert not watchdog_entry.record_timeout(journal, HOLD)
-    writing.close()
+    writer.close()
     assert journal.read_bytes() == before

@@ -123,7 +123,7 @@ def rows(steps: Iterable[StepRecord], now: float, after: int = -1) -> Iterable[d
 def row(order: int, step: StepRecord, now: float) -> dict[str, Any]:
     """Return the row of a step in the table."""
     block = step.block or {}
-    used, about = block.get("resources", {}), block.get("step", {})
+    used, about = block.get("resources", {}), step.outcome_fields
     cpu = [used[name] for name in ("cpu_user_seconds", "cpu_system_seconds") if name in used]
     seconds = used.get("seconds")
     if step.state in GOING_ON and step.started:

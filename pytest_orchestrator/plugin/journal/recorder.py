@@ -259,7 +259,7 @@ class JournalRecorder:
             StepFinished(
                 recipe=at[0],
                 step=at[1],
-                outcome=result.outcome,
+                outcome="interrupted" if result.is_interrupted else result.outcome,
                 meets=result.meets,
                 block=block,
                 result=self._state.masked_value(result.ended.value) if result.ended else None,
@@ -313,6 +313,17 @@ class JournalRecorder:
             if recipe.key not in self.begun:
                 about, steps = told_of(self._config, self._state.run(recipe).reported)
                 files, key = resume.files_of(self._state, recipe), recipe.key
-                self.append(RecipeStarted(recipe=key, about=about, steps=steps, digests=files))
+                chosen = self._state.selected.get(key, set())
+                self.append(
+                    RecipeStarted(
+                        recipe=key,
+                        about=about,
+                        steps=steps,
+                        unselected=tuple(
+                            name for one in steps if (name := str(one["name"])) not in chosen
+                        ),
+                        digests=files,
+                    )
+                )
                 self.begun.add(recipe.key)
                 self._texts.add(recipe)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage
+from pytest_orchestrator.core.result import Ended, Process, StepResult, Usage, outcome_of
 from pytest_orchestrator.plugin import worker_context
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.session_state import state_of
@@ -160,7 +160,7 @@ def take_over(
     said = str(block["step"].get("reason", ""))
     run.results[step.name] = StepResult(
         step=step.name,
-        outcome=was,
+        outcome=outcome_of(was),
         reason=f"{reason} ({said})" if said else reason,
         meets=True,
         ended=_ended(block, old),

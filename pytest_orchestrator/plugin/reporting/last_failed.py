@@ -43,7 +43,7 @@ class LastFailed:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of what became of a step."""
         block: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
-        if block is None:
+        if block is None or block["step"]["state"] == "not run":
             return
         if self._blocked is None:
             cache = getattr(self._config, "cache", None)

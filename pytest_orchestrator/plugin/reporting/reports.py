@@ -11,6 +11,7 @@ from pytest_orchestrator.plugin import masking
 from pytest_orchestrator.plugin.options import settings
 from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED, block_of
 from pytest_orchestrator.plugin.results.bounds import bounded
+from pytest_orchestrator.plugin.results.failures import printed
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def made_by_hand(item: "StepItem") -> list[pytest.TestReport]:
             outcome="failed" if longrepr else "passed",
             longrepr=longrepr,
             when=when,  # type: ignore[arg-type]
+            sections=printed(item.result) if when == "call" and item.result else (),
         )
         _set_times(item, made)
         if when == "call":

@@ -57,6 +57,17 @@ class Tables:
         for block in carried(report):
             self.told.keep(block)
 
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Return the words for interrupted steps and for steps that did not run."""
+        block: Block | None = getattr(report, ATTRIBUTE, None)
+        state = "" if block is None else block["step"]["state"]
+        if state == "interrupted" and report.failed:
+            terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+            if terminal is not None:
+                terminal.stats.setdefault("failed", [])  # a session that has this key is red
+            return "interrupted", "I", "INTERRUPTED"
+        return ("not run", "", "") if state == "not run" and report.skipped else None
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take the blocks of a worker that came after all reports."""
@@ -90,15 +101,27 @@ class Tables:
                 shorten(report, kind, captured)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show what each recipe's steps did and used."""
-        if self._config.get_verbosity() < 0 or not self.told:
-            return
+        """Show the texts of interrupted steps, then a table for each recipe."""
+        interrupted = terminalreporter.stats.get("interrupted", [])
+        if interrupted and self._config.getoption("tbstyle", "auto") != "no":
+            _show_failures(terminalreporter, interrupted)
+        if self._config.get_verbosity() >= 0 and self.told:
+            self._show_recipes(terminalreporter)
+        if interrupted and terminalreporter.hasopt("f"):
+            for report in interrupted:
+                terminalreporter.write_line(_summary_line(report), red=True)
+
+    def _show_recipes(self, terminalreporter: Any) -> None:
         from pytest_orchestrator.reports import terminal
 
         folder = os.path.relpath(state_of(self._config).folder.path, self._here)
         for path, blocks in self.told.items():
-            terminalreporter.write_sep("-", f"{path}: {terminal.verdict(blocks)}")
+            word = terminal.verdict(blocks)
+            terminalreporter.write_sep("-", f"{path}: {word}")
             width = shutil.get_terminal_size().columns
+            if word == "not run":
+                terminalreporter.write_line(terminal.not_run_line(blocks, width), yellow=True)
+                continue
             for row in terminal.table(blocks, width):
                 terminalreporter.write(row.before)
                 terminalreporter.write(row.word, **({row.colour: True} if row.colour else {}))
@@ -109,6 +132,27 @@ class Tables:
         is_whole = keeper is None or not keeper.has_failed
         if is_whole and self._config.getini("recipe_html"):  # made once all else is told
             terminalreporter.write_line(f"report {folder}/report.html")
+
+
+def _show_failures(terminal: Any, reports: list[pytest.TestReport]) -> None:
+    """Show interrupted steps as pytest shows failures: their texts and captured sections."""
+    terminal.write_sep("=", "INTERRUPTED")
+    for report in reports:
+        terminal.write_sep("_", report.head_line or report.nodeid, red=True)
+        terminal.write_line(report.longreprtext)
+        for title, content in report.sections:
+            terminal.write_sep("-", title)
+            terminal.write_line(content.removesuffix("\n"))
+
+
+def _summary_line(report: pytest.TestReport) -> str:
+    """Return the line of an interrupted step for the short test summary."""
+    from pytest_orchestrator.core.text import cut_to_width
+
+    crash = getattr(report.longrepr, "reprcrash", None)
+    reason = str(crash.message if crash else report.longreprtext).strip().partition("\n")[0]
+    width = shutil.get_terminal_size().columns
+    return cut_to_width(f"INTERRUPTED {report.nodeid} - {reason}", width)
 
 
 def show_tables(config: pytest.Config) -> None:

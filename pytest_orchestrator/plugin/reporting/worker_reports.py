@@ -4,26 +4,32 @@ xdist takes reports of the item that it has sent and of no other, and none once 
 session was interrupted. What a worker says last, with its exit status, gets through all the
 same, if the worker has the time: xdist ends those that take more than ten seconds.
 
-xdist tells that a worker has crashed. Of such a one it is known that the time of its step was
-over, so that this is told, and kept for the worker that takes its place.
+If a worker dies, xdist reports the item that it was running. That report is completed with the
+block of the step, and the worker that takes its place does not report the item again.
 """
 
 import contextlib
+import copy
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_orchestrator.plugin.collection.needs import recipe_of
 from pytest_orchestrator.plugin.interrupts import interrupts_wait
+from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-    from pytest_orchestrator.plugin.journal.recorder import JournalRecorder
     from pytest_orchestrator.plugin.session_state import SessionState
+    from pytest_orchestrator.recipe.model.recipe import Recipe
+    from pytest_orchestrator.recipe.model.step import Step
+    from pytest_orchestrator.runs.journal.chain import Entry
 
 _REPORTS = "orchestrator_reports"
+REPORTED = "orchestrator_reported"
+"""Key in the input of a worker: node ids of the items whose worker died, which xdist reports."""
 
 
 def report_later(config: pytest.Config, report: pytest.TestReport) -> None:
@@ -116,38 +122,26 @@ class LateReports:
         with beside(self._session) as tell:
             for data in late:
                 report = hook.pytest_report_from_serializable(config=self._config, data=data)
+                # xdist sets both on its own reports; JUnit separates items by them.
+                report.node, report.worker_id = node, node.gateway.id
                 if report.nodeid not in failed:
                     tell(report=report)
 
 
-def report_abandoned(
-    state: "SessionState", keeper: "JournalRecorder", workers: "Iterable[str]"
-) -> int:
-    """Tell that steps have failed which workers died of, and of what nobody has tidied up.
+def report_pending_finally(state: "SessionState") -> int:
+    """Print the ``finally`` steps that did not run, because no worker took a dead worker's place.
 
     Args:
-        state: That of the controller.
-        keeper: Keeps the events.
-        workers: The ids of the workers that died.
+        state: The session state of the controller.
 
     Returns:
-        The number of ``finally`` steps that nobody has run.
+        The number of these steps.
     """
-    from pytest_orchestrator.plugin.reporting import tables
     from pytest_orchestrator.plugin.reporting.progress import print_line
-    from pytest_orchestrator.runs import lookup, watchdog_entry
-    from pytest_orchestrator.runs.journal.reader import read_journal
-    from pytest_orchestrator.runs.journal.writer import NAME
+    from pytest_orchestrator.runs import lookup
     from pytest_orchestrator.runs.pending_finally import pending_in, told
 
     folder = state.folder.path
-    entries = read_journal(folder / NAME).entries
-    for worker in workers:
-        reason = f"worker {worker} of pytest-xdist has died, and none took its place"
-        event = watchdog_entry.crash_event(entries, worker, reason)
-        if event is not None:
-            keeper.tell(event)
-            tables.keep_block(state.config, event.block)
     owed = pending_in(lookup.load_record(folder))
     if owed:
         listed = "; ".join(told(owed))
@@ -157,37 +151,122 @@ def report_abandoned(
     return sum(map(len, owed.values()))
 
 
-def report_overdue(report: Any, guarded: "Path") -> None:
-    """Let a report and the journal say for what a worker was ended, where it was.
+class DeadWorkers:
+    """Reports each step that a worker was running when it died, once.
 
-    Args:
-        report: What xdist is about to tell of the item that the worker was running.
-        guarded: The file of the worker's guard.
+    xdist reports the item of the step, and this plugin completes that report. xdist also sends
+    the item to the worker that takes the dead one's place. That worker runs only the steps after
+    the item, because this plugin sends it the node id.
     """
-    from pytest_orchestrator.execution.lanes import watchdog
-    from pytest_orchestrator.plugin.results import failures
-    from pytest_orchestrator.plugin.results.blocks import ATTRIBUTE, NEEDED
-    from pytest_orchestrator.plugin.session_state import state_of
-    from pytest_orchestrator.runs import watchdog_entry
-    from pytest_orchestrator.runs.journal.reader import read_journal
-    from pytest_orchestrator.runs.journal.writer import NAME
 
-    word = watchdog.ended_by_watchdog(guarded)
-    if word is None:
-        return
-    state = state_of(report.node.config)
-    text, told = word[0], watchdog_entry.WatchdogReport.of(word[1][1:])
-    shown = failures.raised(text.removeprefix("orchestrator: ")).getrepr(style="value")
-    failures.blame(shown, state.config.rootpath / told.path, told.line, told.reason)
-    report.longrepr = shown
-    journal = state.folder.path / NAME
-    entries = read_journal(journal).entries if journal.exists() else []
-    event = watchdog_entry.timeout_event(entries, told, report.node.gateway.id)
-    if event is None or state.keeper is None:
-        return
-    state.keeper.tell(event)
-    if event.block["step"]["node"] != report.nodeid:
-        setattr(report, NEEDED, [event.block])
-        return
-    setattr(report, ATTRIBUTE, event.block)
-    report._json_report_extra = {"metadata": {ATTRIBUTE: event.block}}  # noqa: SLF001 - its name
+    def __init__(self, config: pytest.Config, guard_of: "Callable[[Any], Path]") -> None:
+        self._config = config
+        self._guard_of = guard_of
+        self._reported: list[str] = []
+        self._crash: Any = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Send a worker the node ids of the items that are reported already."""
+        node.workerinput[REPORTED] = [*self._reported]
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Record in the journal that the steps of a dead worker were interrupted."""
+        from pytest_orchestrator.execution.lanes import watchdog
+        from pytest_orchestrator.plugin.reporting import tables
+        from pytest_orchestrator.runs import watchdog_entry
+
+        keeper, worker = state_of(self._config).keeper, node.gateway.id
+        if error in (None, "keyboard-interrupt") or keeper is None or keeper.sink is None:
+            return
+        entries, events = self._entries(), []
+        if ended := watchdog.ended_by_watchdog(self._guard_of(node)):
+            report = watchdog_entry.WatchdogReport.of(ended[1][1:])
+            timeout = watchdog_entry.timeout_event(entries, report, worker)
+            events += [timeout] if timeout is not None else []
+        reason = f"worker {worker} of pytest-xdist died while it ran"
+        timed_out = {(one.recipe, one.step) for one in events}
+        events += [
+            one
+            for one in watchdog_entry.interrupted_events(entries, worker, reason)
+            if (one.recipe, one.step) not in timed_out
+        ]
+        for event in events:
+            keeper.tell(event)
+            tables.keep_block(self._config, event.block)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """Complete the report of an item whose worker died."""
+        from pytest_orchestrator.plugin.reporting import not_run
+
+        plugin: not_run.NotRun | None = self._config.pluginmanager.get_plugin(not_run.NAME)
+        step = plugin.step(crashitem) if plugin and recipe_of(crashitem) else None
+        if step is None:
+            return
+        self._reported.append(crashitem)
+        report.worker_id = report.node.gateway.id
+        report.location = not_run.location(*step)
+        block = self._recorded(*step)
+        if block is None:  # the worker died in the setup, perhaps in a needed step
+            why = f"worker {report.worker_id} of pytest-xdist died in its setup"
+            report.when, report.longrepr = "setup", f"{crashitem}: {why}"
+            block = not_run.record_not_run(self._config, *step, why)
+        elif block["step"].get("kind") in ("interrupted", "timeout"):
+            report.when, self._crash = "call", report
+            report.longrepr = self._failure_text(*step, block)
+        else:
+            report.when = "teardown"
+            report.longrepr = f"worker {report.worker_id} of pytest-xdist died after {crashitem}"
+            block = block | {"step": block["step"] | {"state": "error", "reason": report.longrepr}}
+        not_run.describe(self._config, report, block)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_logreport(self, report: Any) -> Generator[None, object, object]:
+        """Report a teardown after the completed report; plugins such as JUnit wait for one."""
+        try:
+            return (yield)
+        finally:
+            if report is self._crash:
+                self._crash = None
+                end = copy.copy(report)
+                end.when, end.outcome, end.longrepr, end.duration = "teardown", "passed", None, 0.0
+                self._config.hook.pytest_runtest_logreport(report=end)
+
+    def _entries(self) -> "list[Entry]":
+        from pytest_orchestrator.runs.journal.reader import read_journal
+        from pytest_orchestrator.runs.journal.writer import NAME
+
+        journal = state_of(self._config).folder.path / NAME
+        return read_journal(journal).entries if journal.exists() else []
+
+    def _recorded(self, recipe: "Recipe", step: "Step") -> dict[str, Any] | None:
+        """Return the last block of a step in the journal; None if it has none."""
+        from pytest_orchestrator.core.events import StepFinished
+
+        ends = (one.event for one in reversed(self._entries()))
+        return next(
+            (
+                end.block
+                for end in ends
+                if isinstance(end, StepFinished)
+                and (end.recipe, end.step) == (recipe.key, step.name)
+            ),
+            None,
+        )
+
+    def _failure_text(self, recipe: "Recipe", step: "Step", block: dict[str, Any]) -> Any:
+        from pytest_orchestrator.core.location import Place
+        from pytest_orchestrator.core.result import Failure
+        from pytest_orchestrator.execution.scheduling.attempt import failed
+        from pytest_orchestrator.plugin.results import failures
+
+        fields = block["step"]
+        at = fields.get("place")
+        place = Place(at["line"], at["column"]) if at else step.at["name"]
+        result = failed(step, Failure(kind=fields["kind"], reason=fields["reason"], place=place))
+        text = failures.failure_text(self._config, recipe, step, result)
+        longrepr = failures.raised(text).getrepr(style="value")
+        failures.blame(longrepr, recipe.source(step).path, place.line, fields["reason"])
+        return longrepr

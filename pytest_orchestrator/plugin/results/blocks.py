@@ -137,19 +137,40 @@ def block_of(
         result: What became of it.
         state: What pytest made of the outcome, where that is another word.
     """
+    if result.restored is not None:
+        return state_of(config).restored[run.recipe.key, step.name]
+    return block_without_run(config, run.reported, step, result, state=state)
+
+
+def block_without_run(
+    config: pytest.Config,
+    recipe: "Recipe",
+    step: "Step",
+    result: "StepResult",
+    *,
+    state: str | None = None,
+    worker: str | None = None,
+) -> "dict[str, Json]":
+    """Return the block of a step of a recipe that may have no run in this process.
+
+    Args:
+        config: The configuration of the session.
+        recipe: The recipe, with the values that reports show.
+        step: The step.
+        result: The result of the step.
+        state: The state that pytest reports, if it is not the outcome.
+        worker: Name of the pytest process that ran it; None for this process.
+    """
     from pytest_orchestrator.reports import block as report_block
 
     session = state_of(config)
-    if result.restored is not None:
-        return session.restored[run.recipe.key, step.name]
-    worker = getattr(config, "workerinput", {}).get("workerid", "main")
     return report_block.block(
-        _masked_recipe(session, run.reported),
+        _masked_recipe(session, recipe),
         _masked_step(session, step),
         session.masked(result),
         root=config.rootpath,
         folder=session.folder.path,
-        worker=worker,
+        worker=worker or getattr(config, "workerinput", {}).get("workerid", "main"),
         state=state,
     )
 

@@ -134,6 +134,15 @@ def tell_output(result: "StepResult", item: pytest.Item | None = None) -> None:
             )  # tee-sys: what was shown is captured too
 
 
+def printed(result: "StepResult") -> list[tuple[str, str]]:
+    """Return the output of a step's process as sections of a report that pytest did not make."""
+    process = result.ended.process if result.ended else None
+    if process is None or process.shown:
+        return []
+    streams = (("stdout", process.stdout), ("stderr", process.stderr))
+    return [(f"Captured {name} call", stream.text) for name, stream in streams if stream.text]
+
+
 def shorten(report: pytest.TestReport, kind: str, captured: str = "all") -> None:
     """Leave the last lines of each section for the terminal; other reports had it whole.
 

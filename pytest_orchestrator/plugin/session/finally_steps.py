@@ -16,7 +16,7 @@ import pytest
 from pytest_orchestrator.plugin.collection.needs import runs_of
 from pytest_orchestrator.plugin.collection.nodes import RecipeFile, StepItem
 from pytest_orchestrator.plugin.reporting import tables
-from pytest_orchestrator.plugin.reporting.worker_reports import report_later
+from pytest_orchestrator.plugin.reporting.worker_reports import REPORTED, report_later
 from pytest_orchestrator.plugin.session_state import state_of
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class FinallyProtocol:
     def __init__(self, config: pytest.Config, finals: FinallySteps) -> None:
         self._finals = finals
         self._worker = hasattr(config, "workerinput")
+        self._reported = frozenset(getattr(config, "workerinput", {}).get(REPORTED, ()))
         self._quiet: StepItem | None = None
         self._at: pytest.Item | None = None
 
@@ -133,7 +134,10 @@ class FinallyProtocol:
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Run a step that is not told, or an item after which steps are owed."""
+        """Run a step that is not told, or an item after which steps are owed.
+
+        An item that xdist has reported does not run: its worker died while it ran.
+        """
         if item is self._quiet:
             for report in _reports(self._quiet, nextitem):
                 self.report(self._quiet, report)
@@ -141,9 +145,12 @@ class FinallyProtocol:
         self._at = item
         self.play(self._finals.before(item), item)
         owed = self._finals.owed_after(item)
-        if not owed:
+        if item.nodeid in self._reported:
+            torn_down(item, owed[0] if owed else nextitem)
+        elif owed:
+            self._pass_on(item, owed[0])
+        else:
             return None
-        self._pass_on(item, owed[0])
         self.play([step for step in owed if self._finals.is_owed(step)], nextitem)
         return True
 

@@ -109,7 +109,7 @@ class SessionJournal:
         self._elsewhere = WorkerSteps(state, keeper)
         self._cause = ""
         self._ending = contextlib.ExitStack()
-        self._dead: list[str] = []
+        self._has_dead = False
         self._owed = 0
         self._told = ""
         # Workers that run everything each share nothing with this process but their reports.
@@ -143,17 +143,17 @@ class SessionJournal:
             self._elsewhere.finished(block)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, report: Any) -> None:
+    def pytest_handlecrashitem(self) -> None:
         """Take note of a worker that died in the middle of an item."""
-        self._dead.append(report.node.gateway.id)
+        self._has_dead = True
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_abandoned(self) -> None:
         """Tell what workers have left, now that all of them are gone and nothing is reported."""
-        if self._dead and not self._each:
+        if self._has_dead and not self._each:
             from pytest_orchestrator.plugin.reporting import worker_reports
 
-            self._owed = worker_reports.report_abandoned(self._state, self._keeper, self._dead)
+            self._owed = worker_reports.report_pending_finally(self._state)
 
     @pytest.hookimpl(tryfirst=True, specname="pytest_sessionfinish")
     def pytest_sessionfinish_checked(self, session: pytest.Session) -> None:
@@ -274,7 +274,9 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 _PLACE = re.compile(r"^(?:.*?:)?(\d+):(\d+): (?:error: )?(.+)$", re.MULTILINE)
 
-Outcome = Literal["passed", "failed", "skipped", "xfailed", "xpassed", "error"]
+Outcome = Literal[
+    "passed", "failed", "skipped", "xfailed", "xpassed", "error", "interrupted", "not run"
+]
 
 
 class ItemEvents:
@@ -288,7 +290,7 @@ class ItemEvents:
         self.counts: dict[str, int] = {}
         self._state = state
         self._reports: dict[tuple[str, str], list[pytest.TestReport]] = {}
-        self._steps: dict[tuple[str, str], tuple[str, str]] = {}
+        self._steps: dict[tuple[str, str], tuple[str, str, str]] = {}
 
     def take(self, report: pytest.TestReport) -> TestReported | None:
         """Take a report; return what is to be told once it is the last one of an item."""
@@ -297,7 +299,8 @@ class ItemEvents:
         reports.append(report)
         block = getattr(report, ATTRIBUTE, None)
         if block is not None:
-            self._steps[key] = key_of(block), block["step"]["name"]
+            step = block["step"]
+            self._steps[key] = key_of(block), step["name"], step["state"]
         # What xdist reports of a worker that died has no stage, and nothing follows it.
         return None if report.when in ("setup", "call") else self._told(key)
 
@@ -315,13 +318,13 @@ class ItemEvents:
 
     def _told(self, key: tuple[str, str]) -> TestReported | None:
         reports = self._reports.pop(key)
-        recipe, step = self._steps.pop(key, (None, None))
+        recipe, step, state = self._steps.pop(key, (None, None, ""))
         if any(report.outcome == "rerun" for report in reports):  # type: ignore[comparison-overlap]
             return None  # it is about to be run again
         main = next((one for one in reports if _outcome(one) != "passed"), reports[-1])
         if main.passed and not hasattr(main, "wasxfail"):
             main = next((one for one in reports if one.when == "call"), main)
-        outcome = _outcome(main)
+        outcome = _outcome(main, state)
         self.counts[outcome] = self.counts.get(outcome, 0) + 1
         masked = self._state.masked
         text = "\n".join(one.longreprtext for one in reports if one.failed)
@@ -353,7 +356,11 @@ def uncollected(report: pytest.CollectReport, state: "SessionState") -> Collecti
     )
 
 
-def _outcome(report: pytest.TestReport) -> Outcome:
+def _outcome(report: pytest.TestReport, state: str = "") -> Outcome:
+    if state == "interrupted" and report.failed:
+        return "interrupted"
+    if state == "not run" and not report.passed:  # it may be interrupted in its setup
+        return "not run"
     if hasattr(report, "wasxfail"):
         return "xpassed" if report.passed else "xfailed"
     if report.failed and report.when in ("setup", "teardown"):

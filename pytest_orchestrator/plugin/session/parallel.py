@@ -281,11 +281,12 @@ class ParallelSession:
             self._stopped = True
             self._cancel(str(stop))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """End what still runs: the session was ended between two items."""
         self._cancel("the session ended")
         self._tell_untaken()
+        return (yield)
 
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> None:
         """Run no step ahead of a fixture that is set up for each."""

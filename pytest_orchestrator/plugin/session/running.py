@@ -12,8 +12,8 @@ from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.collection.nodes import StepItem
 from pytest_orchestrator.plugin.interrupts import EarlyEnds, interrupt_on_sigterm, keep_statuses
 from pytest_orchestrator.plugin.python_lane import launch
+from pytest_orchestrator.plugin.reporting import not_run, tables, worker_reports
 from pytest_orchestrator.plugin.reporting import reports as step_reports
-from pytest_orchestrator.plugin.reporting import tables, worker_reports
 from pytest_orchestrator.plugin.reporting.progress import print_line
 from pytest_orchestrator.plugin.session import finally_steps, journal
 from pytest_orchestrator.plugin.session.finally_steps import FinallySteps
@@ -34,6 +34,8 @@ def start(session: pytest.Session) -> None:
     register(last_items, "orchestrator-last-items")
     register(RunningSession(session, finals, last_items), "orchestrator-running")
     register(step_reports.Blocks(), "orchestrator-blocks")
+    if not hasattr(session.config, "workerinput"):
+        register(not_run.NotRun(session.config), not_run.NAME)
     tables.show_tables(session.config)
 
 
@@ -106,13 +108,14 @@ class RunningSession:
             start_python_lanes(self._session)
         journal.begin(self._session, state_of(config))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
         """Run what is owed still: the session was ended between two items."""
         self._ending = True
         self._by_hand()
         for run in state_of(self._session.config).runs.values():
             self._over(run)
+        return (yield)
 
     def _over(self, run: "RecipeRun") -> None:
         """Let a run be over, and tell of its services: what they used, and who died."""
@@ -148,6 +151,10 @@ class RunningSession:
     def _tell_interrupted(self, item: pytest.Item) -> None:
         """Report a step that was cut off: pytest itself tells nothing of it."""
         setup = needs.cut_off(item)
+        if setup is not None and isinstance(item, StepItem):
+            why = str(setup.longrepr).partition("\n")[0]
+            block = not_run.record_not_run(item.config, item.recipe, item.step, why)
+            not_run.describe(item.config, setup, block)
         if setup is not None and self._worker:
             worker_reports.report_later(item.config, setup)
         elif setup is not None:

@@ -70,13 +70,7 @@ def keep_recipes_whole(session: pytest.Session) -> None:
 
 def _take_up_of_others(state: "SessionState") -> None:
     """In a worker that takes the place of one that died: know what has been done."""
-    for run, result in worker_context.take_up(
-        cast("SharedContext", state.context), state.runs.values()
-    ):
-        assert state.keeper is not None  # noqa: S101  # it relays to the controller
-        from pytest_orchestrator.execution.notifications import Finished
-
-        state.keeper.happened(run.recipe, Finished(run.recipe.step(result.step), result))
+    worker_context.take_up(cast("SharedContext", state.context), state.runs.values())
 
 
 def _steps(session: pytest.Session) -> "list[StepItem]":

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_orchestrator.plugin.collection import needs
 from pytest_orchestrator.plugin.interrupts import interrupt_on_sigterm
-from pytest_orchestrator.plugin.reporting import tables
-from pytest_orchestrator.plugin.reporting.worker_reports import LateReports
+from pytest_orchestrator.plugin.reporting import not_run, tables
+from pytest_orchestrator.plugin.reporting.worker_reports import DeadWorkers, LateReports
 from pytest_orchestrator.plugin.session_state import CONTROLLER, GUARD, RUN, state_of
 from pytest_orchestrator.plugin.xdist import controller_context
 
@@ -26,9 +26,14 @@ def join(config: pytest.Config) -> None:
     """Take part in a session that xdist may distribute."""
     if not hasattr(config, "workerinput"):
         tables.show_tables(config)
+        config.pluginmanager.register(not_run.NotRun(config), not_run.NAME)
         late = LateReports(config)
         config.pluginmanager.register(late, "orchestrator-late-reports")
-        config.pluginmanager.register(Controller(late), "orchestrator-distribution")
+        controller = Controller(late)
+        config.pluginmanager.register(controller, "orchestrator-distribution")
+        if config.getoption("dist", "no") != "each":
+            dead = DeadWorkers(config, controller.guard_of)
+            config.pluginmanager.register(dead, "orchestrator-dead-workers")
         config.pluginmanager.register(
             controller_context.ControllerContext(config), "orchestrator-sharing"
         )
@@ -55,20 +60,14 @@ class Controller:
         node.workerinput[needs.INPUT] = str(self._file)
         state = state_of(node.config)
         node.workerinput[CONTROLLER] = os.getpid()
-        node.workerinput[GUARD] = str(self._guard_of(node))
+        node.workerinput[GUARD] = str(self.guard_of(node))
         node.workerinput[RUN] = state.folder.path.name
         if state.resuming is not None:
             state.resuming.tell(node.workerinput)
 
-    def _guard_of(self, node: Any) -> Path:
+    def guard_of(self, node: Any) -> Path:
+        """Return the path of a worker's watchdog file."""
         return self._file.with_name(f"{node.gateway.id}.guard")
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, report: Any) -> None:
-        """Tell of a step for which a worker had to be ended that its time was over."""
-        from pytest_orchestrator.plugin.reporting import worker_reports
-
-        worker_reports.report_overdue(report, self._guard_of(report.node))
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(

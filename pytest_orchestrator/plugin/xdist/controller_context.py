@@ -144,7 +144,8 @@ def _known(state: "SessionState") -> "dict[str, dict[str, StepFinished | None]]"
             case StepStarted(cut_off_in=None, recipe=recipe, step=step):
                 known.setdefault(recipe, {})[step] = None
             case StepFinished(restored=None, recipe=recipe, step=step) as event:
-                known.setdefault(recipe, {})[step] = event
+                if event.outcome != "not run":
+                    known.setdefault(recipe, {})[step] = event
     return known
 
 

@@ -151,7 +151,7 @@ class StepView:
     ) -> None:
         self.anchor, self.order, self.step, self.recipe = anchor, order, step, recipe
         self.block: Mapping[str, Any] = step.block or {}
-        self.about: dict[str, Any] = step.about | self.block.get("step", {})
+        self.about: dict[str, Any] = step.about | step.outcome_fields
         self.used: Mapping[str, Any] = self.block.get("resources", {})
         self._files, self._room = files, room
 

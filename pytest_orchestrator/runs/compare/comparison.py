@@ -64,7 +64,7 @@ def _outcomes(a: RunRecord, b: RunRecord) -> Iterator[dict[str, Any]]:
         states = {"recipe": recipe, "step": step, "a": was and was.state, "b": now and now.state}
         if states["a"] != states["b"]:
             worse = states["b"] in _WORSE and states["a"] not in BAD
-            reason = now.block["step"].get("reason") if now and now.block else None
+            reason = now.reason if now else ""
             yield states | ({"reason": reason} if reason else {}) | {"worse": worse}
 
 

@@ -247,7 +247,9 @@ class _Decider:
         old = self._old.get(name)
         if old is None:
             return False
-        return was_cut_off(old) or (old.ended is not None and old.ended.outcome != "blocked")
+        return was_cut_off(old) or (
+            old.ended is not None and old.ended.outcome not in ("blocked", "not run")
+        )
 
 
 _WORDS: Final[Mapping[str, str]] = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import signal
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
 from pytest_orchestrator.core import files as core_files
 from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.runs.summary import verdict_of
 
 if TYPE_CHECKING:
     from pytest_orchestrator.runs.record import RunRecord
@@ -137,11 +139,17 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     ]
     project.write("recipes/x.yaml", "steps:\n" + "\n".join(lines) + "\n")
     project.write("test_x.py", _KILLS)
-    result = project.spawn("-n", "1", "-rs")
+    result = project.spawn("-n", "1", "-rs", "--junitxml=junit.xml", "--json-report")
     record = load_record(find_run(project.path / ".orchestrator/runs"))
 
-    # xdist tells of each worker, and the one that takes its place of the step.
-    assert result.parseoutcomes() == {"passed": 3, "failed": 3, "skipped": 2}
+    assert result.parseoutcomes() == {"passed": 3, "failed": 1, "interrupted": 1, "skipped": 2}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    junit = ElementTree.parse(project.path / "junit.xml").getroot()
+    names = [str(one.get("name")) for one in junit.iter("testcase")]
+    assert sorted(names) == ["a", "b", "c", "d", "e", "test_after", "test_kills"]
+    tests = json.loads((project.path / ".report.json").read_text())["tests"]
+    outcomes = {test["nodeid"].rpartition("::")[2]: test["outcome"] for test in tests}
+    assert (outcomes["b"], len(tests)) == ("interrupted", 7)
     assert sorted(project.ran) == ["a", "after", "b", "e", "kills"]
     assert record.changes.values() == {"ran": ["a", "b", "e"]}
     told = {
@@ -151,12 +159,13 @@ def test_a_worker_that_dies_loses_nothing_and_kills_no_other(project: Project) -
     }
     assert {name: (one["state"], one.get("kind")) for name, one in told.items()} == {
         "a": ("passed", None),
-        "b": ("failed", "crash"),
+        "b": ("interrupted", "interrupted"),
         "c": ("blocked", None),
         "d": ("blocked", None),
         "e": ("passed", None),
     }
-    assert told["b"]["reason"] == "the worker of pytest-xdist that ran it has died"
+    assert told["b"]["reason"] == "worker gw0 of pytest-xdist died while it ran"
+    assert verdict_of(record.recipes["recipes/x.yaml"]) == "interrupted"
     assert told["d"]["reason"] == "blocked by recipes/x.yaml::b"
 
 
@@ -173,20 +182,22 @@ def test_what_a_dead_worker_leaves_is_told_where_none_takes_its_place(project: P
     result.stdout.fnmatch_lines(
         [
             f"orchestrator: no worker was left for `finally` of recipes/x.yaml (last): {cure}",
-            "*- recipes/x.yaml: failed -*",
+            "*- recipes/x.yaml: interrupted -*",
             " a *passed *",
-            " b *failed *",
+            " b *interrupted *",
+            " c *not run *",
+            " last *not run *",
         ]
     )
     step = load_record(folder).recipes["recipes/x.yaml"].steps["b"]
     assert step.block is not None
     told = step.block["step"]
     assert (told["kind"], told["reason"]) == (
-        "crash",
-        "worker gw0 of pytest-xdist has died, and none took its place",
+        "interrupted",
+        "worker gw0 of pytest-xdist died while it ran",
     )
     report = json.loads((project.path / ".report.json").read_text())
-    assert report["orchestrator"]["steps"] == {"passed": 1, "failed": 1}
+    assert report["orchestrator"]["steps"] == {"passed": 1, "interrupted": 1, "not run": 2}
     project.spawn("--collect-only").stdout.fnmatch_lines(
         [f"*was ended before `finally` of recipes/x.yaml (last) had run: {cure}"]
     )
@@ -218,7 +229,11 @@ def test_what_a_worker_has_begun_is_done_again_by_no_other(project: Project, don
 
     result = project.spawn("-n", "2")
 
-    assert result.parseoutcomes() == {"passed": 13 + len(done), "failed": 2, "skipped": 4}
+    assert result.parseoutcomes() == {
+        "passed": 13 + len(done),
+        "interrupted": 1,
+        "skipped": 4,
+    }
     assert project.ran == [*done, "b", "last"]
 
 
@@ -252,7 +267,7 @@ def test_what_another_worker_runs_is_not_ended_by_one_that_came_later(project: P
 
     result = project.spawn("-n", "2")
 
-    assert result.parseoutcomes() == {"passed": 5, "failed": 2}
+    assert result.parseoutcomes() == {"passed": 5, "interrupted": 1}
     assert project.ran[-4:] == ["c", "over", "outlast", "off"]
 
 

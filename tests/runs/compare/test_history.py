@@ -29,8 +29,8 @@ def test_figures_are_those_of_the_last_passing_runs(runs: Runs) -> None:
     history = History(run_folders(runs.base))
 
     figures = history.figures(RECIPE, "a", 3)
-    assert figures["seconds"] == [8.0, 3.0, 2.0]
-    assert figures["measurements.mv"] == [3.0, 2.0]
+    assert figures["seconds"] == [3.0, 2.0, 1.0]
+    assert figures["measurements.mv"] == [3.0, 2.0, 1.0]
     assert history.figures(RECIPE, "b", 3) == {}
     assert history.figures("recipes/other.yaml", "a", 3) == {}
 

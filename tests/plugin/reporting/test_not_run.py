@@ -1,0 +1,197 @@
+"""Reports of steps that did not run because the session ended first."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+
+from pytest_orchestrator.runs.lookup import find_run, load_record
+from pytest_orchestrator.runs.summary import summary, verdict, verdict_of
+from tests.plugin.conftest import PYTEST
+
+if TYPE_CHECKING:
+    from pytest_orchestrator.runs.record import RunRecord
+    from tests.plugin.conftest import Project
+
+_FAIL = "type: shell, cmd: '[ -e good ]', parse: text"
+_REPORTS = ("--json-report", "--json-report-file=report.json", "--junitxml=junit.xml")
+_EXITS = "import pytest\n\ndef exits(ctx, params):\n    pytest.exit('bench is gone')\n"
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    """A project with two recipes; the second step of the first one fails."""
+    project.by_shell = True
+    project.recipe("x", {"one": "", "two": _FAIL, "three": ""}, {"off": ""})
+    project.recipe("y", {"four": "", "five": ""}, {"dark": ""})
+    return project
+
+
+def _record(project: Project) -> RunRecord:
+    return load_record(find_run(project.path / ".orchestrator/runs"))
+
+
+def _states(record: RunRecord) -> dict[str, str]:
+    return {step.name: step.state for step in record.steps}
+
+
+def _counts(result: pytest.RunResult) -> str:
+    return result.outlines[-1].strip("= ").partition(" in ")[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-x",), "stopping after 1 failures"),
+        (("--maxfail=1", "--recipe-jobs=2"), "stopping after 1 failures"),
+        (("-x", "-n1"), "stopping after 1 failures"),
+        (("--sw",), "Test failed, continuing from this test next run."),
+    ],
+)
+def test_steps_after_the_failure_that_ends_a_session_are_not_run(
+    two: Project, options: tuple[str, ...], words: str
+) -> None:
+    result = two.spawn(*options, *_REPORTS)
+
+    why = f"the session ended before it: {words}"
+    left = ("three", "four", "five", "dark")
+    assert _counts(result) == "1 failed, 2 passed, 4 not run"
+    result.stdout.fnmatch_lines(["*recipes/x.yaml: failed*"])
+    result.stdout.fnmatch_lines([" three  not run *", "*recipes/y.yaml: not run*"])
+    assert f" 3 steps not run: {why}" in result.outlines
+    tests = json.loads((two.path / "report.json").read_text())
+    by_name = {test["nodeid"].partition("::")[2]: test for test in tests["tests"]}
+    steps = {name: by_name[name]["metadata"]["orchestrator"]["step"] for name in left}
+    assert {name: (by_name[name]["outcome"], one["state"]) for name, one in steps.items()} == (
+        dict.fromkeys(left, ("not run", "not run"))
+    )
+    assert {one["reason"] for one in steps.values()} == {why}
+    assert tests["summary"]["not run"] == 4
+    assert tests["orchestrator"]["steps"] == {"passed": 2, "failed": 1, "not run": 4}
+    assert [one["verdict"] for one in tests["orchestrator"]["recipes"]] == ["failed", "not run"]
+    cases = list(ElementTree.parse(two.path / "junit.xml").getroot().iter("testcase"))
+    skipped = {one.get("name"): one.find("skipped") for one in cases}
+    assert [skipped[name].get("message") for name in left if skipped[name] is not None] == [why] * 4  # type: ignore[union-attr]
+    assert len(cases) == 7
+    record = _record(two)
+    assert _states(record) == {"one": "passed", "two": "failed", "off": "passed"} | (
+        dict.fromkeys(left, "not run")
+    )
+    assert [verdict_of(one) for one in record.recipes.values()] == ["failed", "not run"]
+    assert summary(record)["tests"] == {"passed": 2, "failed": 1, "not run": 4}
+
+
+@pytest.mark.parametrize("options", [(), ("-n1",)])
+def test_a_step_that_ends_the_session_is_interrupted_with_the_cause(
+    two: Project, options: tuple[str, ...]
+) -> None:
+    two.write("ends.py", _EXITS)
+    leave = "type: python, module: ends, function: exits"
+    two.recipe("x", {"one": "", "two": leave, "three": ""})
+
+    result = two.spawn(*options)
+    coloured = two.spawn(*options, "--color=yes").outlines[-1]
+
+    assert coloured.startswith("\x1b[31m")  # red, although pytest knows no failed test
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert _counts(result) == "1 passed, 1 interrupted, 4 not run"
+    record = _record(two)
+    two_ = record.recipes["recipes/x.yaml"].steps["two"]
+    assert two_.block is not None
+    reason = two_.block["step"]["reason"]
+    assert (two_.state, two_.block["step"]["state"]) == ("interrupted", "interrupted")
+    assert re.fullmatch(r"interrupted after \d+\.\d s: bench is gone", reason)
+    assert _states(record)["three"] == "not run"
+    assert [verdict_of(one) for one in record.recipes.values()] == ["interrupted", "not run"]
+    assert (verdict(record), summary(record)["tests"]) == (
+        "interrupted",
+        {"passed": 1, "interrupted": 1, "not run": 4},
+    )
+
+
+def test_lf_keeps_a_failed_step_that_did_not_run_again(two: Project) -> None:
+    def failed() -> list[str]:
+        cache = two.path / ".pytest_cache/v/cache/lastfailed"
+        return sorted(json.loads(cache.read_text()))
+
+    two.recipe("z", {"six": _FAIL})
+    two.spawn()
+    before = failed()
+
+    two.spawn("-x")
+
+    assert before == failed() == ["recipes/x.yaml::two", "recipes/z.yaml::six"]
+
+
+def test_a_resumed_run_runs_the_steps_that_did_not_run(two: Project) -> None:
+    two.spawn("-x")
+    (two.path / "good").touch()
+    two.forget()
+
+    result = two.spawn("--recipe-resume")
+
+    header = [line for line in result.outlines if line.startswith("    runs again: ")]
+    assert header == ["    runs again: recipes/x.yaml::two (it failed there)"]
+    assert _counts(result) == "6 passed, 1 skipped"
+    assert two.ran == ["three", "off", "four", "five", "dark"]
+
+
+def test_a_restored_step_stays_restored_if_the_session_ends_before_it(two: Project) -> None:
+    two.recipe("a", {"first": "needs: []", "stop": _FAIL})
+    two.spawn("recipes/a.yaml")
+    two.recipe("a", {"first": "needs: []", "stop": _FAIL, "late": "needs: []"})
+    two.write("test_0.py", "def test_0():\n    raise KeyboardInterrupt\n")
+
+    two.spawn("--recipe-resume", "test_0.py", "recipes/a.yaml")
+
+    assert _states(_record(two)) == {"first": "restored", "stop": "not run", "late": "not run"}
+
+
+def test_a_session_with_a_collection_error_reports_no_step_as_not_run(two: Project) -> None:
+    two.write("recipes/bad.yaml", "steps: 5\n")
+
+    result = two.spawn("--junitxml=junit.xml")
+
+    assert _counts(result) == "1 error"
+    assert (two.path / "junit.xml").read_text().count("<testcase") == 1
+
+
+@pytest.mark.parametrize("options", [("--collect-only",), ("--setup-only",), ("--lf",)])
+def test_a_session_that_reaches_its_end_reports_no_step_as_not_run(
+    two: Project, options: tuple[str, ...]
+) -> None:
+    assert "not run" not in two.spawn(*options).stdout.str()
+
+
+def test_the_selected_steps_of_a_killed_run_are_not_run(two: Project) -> None:
+    kill = "type: shell, cmd: 'touch waits; sleep 600', parse: text"
+    two.recipe("x", {"one": "", "two": kill, "three": "", "left": ""}, {"off": ""})
+    process = two.pytester.popen(
+        [*PYTEST, "--deselect=recipes/x.yaml::left"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (two.path / "waits").exists():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+
+    record = _record(two)
+
+    assert _states(record) == {
+        "one": "passed",
+        "two": "interrupted",
+        "three": "not run",
+        "left": "not selected",
+        "off": "not run",
+    }
+    assert summary(record)["steps"] == {"passed": 1, "interrupted": 1, "not run": 2}
+    assert record.recipes["recipes/x.yaml"].steps["two"].reason == (
+        "pytest was killed, or the machine went down, while it ran"
+    )
