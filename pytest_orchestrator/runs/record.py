@@ -25,7 +25,7 @@ from pytest_orchestrator.core.events import (
     StepWaits,
     TestReported,
 )
-from pytest_orchestrator.runs.folder import RunFile
+from pytest_orchestrator.runs.folder import RunFile, parts
 from pytest_orchestrator.runs.journal.chain import Entry
 from pytest_orchestrator.runs.journal.reader import State
 
@@ -159,6 +159,12 @@ class StepRecord:
     def logs(self) -> dict[str, LogFile]:
         """The logs of its last attempt, by stream."""
         return logs_in(self.block or {})
+
+    def log_file(self, stream: str, attempt: int) -> RunFile:
+        """Return the path of an attempt's log, which no event of a killed run names."""
+        path, _, cell = self.recipe.removesuffix("]").partition("[")
+        name = f"{self.name}.{attempt}.{stream}"
+        return RunFile("/".join(("logs", *parts(path, cell or None), name)))
 
     @property
     def samples(self) -> RunFile | None:

@@ -36,7 +36,7 @@ def test_report_of_a_killed_run_writes_its_page_and_pictures(project: Project, r
     assert (done.code, done.err) == (0, "")
     page = Path(done.out.strip()).read_text()
     assert "! interrupted: run" in page
-    assert "burn_in</a> of recipes/psu.yaml had begun" in page
+    assert "burn_in</a> of recipes/psu.yaml, begun " in page
     assert {path.name for path in (folder / "assets").iterdir()} == {
         "psu.svg",
         "psu.mmd",

@@ -127,6 +127,11 @@ class Page:
         return [step for step in self.steps if step.state == "interrupted"]
 
     @property
+    def not_run(self) -> int:
+        """Number of the selected steps that did not run."""
+        return sum(step.state == "not run" for step in self.steps)
+
+    @property
     def uncollected(self) -> list[dict[str, Any]]:
         """Files that could not be collected, the first of them."""
         return [

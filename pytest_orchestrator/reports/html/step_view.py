@@ -1,5 +1,6 @@
 """Step view of the page: logs, attachments, measurement bars."""
 
+import contextlib
 import math
 import shlex
 from collections.abc import Iterator, Mapping
@@ -322,13 +323,20 @@ class StepView:
         """The ends of its logs."""
         bad = self.look == "failed"
         most = self._room.failed_log if bad else self._room.log
-        return list(self._logs(self.step.logs, most))
+        logs = self.step.logs or self._logs_on_disk(self.step.attempt)
+        return list(self._logs(logs, most))
 
     @property
     def attempts(self) -> Iterator[dict[str, Any]]:
-        """The tries before the last one."""
-        for one in self.block.get("attempts", ())[:_MOST]:
-            logs = self._logs(logs_in(one), 0)
+        """The attempts before the last one; for a step without a block, from the journal."""
+        attempts = self.block.get("attempts", ())
+        if not self.block:
+            failed = self.step.failed
+            attempts = [
+                {"attempt": one.attempt, "kind": one.kind, "reason": one.reason} for one in failed
+            ]
+        for one in attempts[:_MOST]:
+            logs = self._logs(logs_in(one) or self._logs_on_disk(one["attempt"]), 0)
             yield one | {"logs": list(logs), "reason": cut(one.get("reason", ""), 300)}
 
     @property
@@ -353,6 +361,18 @@ class StepView:
     def _writes(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.block.get("context", {}).get("writes", [])
         return found
+
+    def _logs_on_disk(self, attempt: int) -> dict[str, LogFile]:
+        """Return the log files of an interrupted step in the run folder, by stream."""
+        logs: dict[str, LogFile] = {}
+        for stream in ("stdout", "stderr") if self.step.state == "interrupted" else ():
+            file = self.step.log_file(stream, attempt)
+            path = self._files.at(file)
+            with contextlib.suppress(OSError):
+                size = path.stat().st_size if path else 0
+                if size:
+                    logs[stream] = LogFile(file, size, cut=False)
+        return logs
 
     def _measured(self, one: Mapping[str, Any]) -> Measurement:
         most = self._room.value
