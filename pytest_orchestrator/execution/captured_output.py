@@ -7,11 +7,11 @@ from pytest_orchestrator.recipe.expressions.expression import ExpressionError
 
 
 def searched(stream: Stream, name: str) -> Searched:
-    """Return a stream as something to be searched; what is secret may be masked there.
+    """Return a stream as a source for searches; secrets may be masked in it.
 
     Args:
         stream: The stream.
-        name: What messages call it.
+        name: Its name in messages.
     """
     head, tail = stream.edges
     if stream.log is not None and stream.kept == stream.size:
@@ -27,22 +27,22 @@ def searched(stream: Stream, name: str) -> Searched:
 
 
 def unmasked(stream: Stream, name: str, limit: int) -> Searched:
-    """Return a stream as something to be searched, with what is secret in it.
+    """Return a stream as a source for searches, with the secrets restored.
 
     Args:
         stream: The stream.
-        name: What messages call it.
-        limit: The most bytes that are read for that; of a larger one masks stay.
+        name: Its name in messages.
+        limit: The number of bytes above which a stream is not read, so that its masks stay.
     """
     raw = _whole(stream, limit) if stream.replaced else None
     return searched(stream, name) if raw is None else bytes_of(raw, name=name)
 
 
 def text(stream: Stream, name: str, limit: int) -> str:
-    """Return all of a stream; bytes that are no UTF-8 are replaced.
+    """Return a whole stream as text; bytes that are not UTF-8 are replaced.
 
     Raises:
-        ExpressionError: It is larger than the limit, or was not kept.
+        ExpressionError: The stream is larger than the limit, or was not stored whole.
     """
     raw = _whole(stream, limit)
     if raw is None:
@@ -53,12 +53,12 @@ def text(stream: Stream, name: str, limit: int) -> str:
 
 
 def _whole(stream: Stream, limit: int) -> bytes | None:
-    where = searched(stream, "")
-    if stream.size > limit or where.lost:
+    source = searched(stream, "")
+    if stream.size > limit or source.lost:
         return None
     pieces = []
-    for source, size in where.pieces:
-        with opened(source) as file:
+    for piece, size in source.pieces:
+        with opened(piece) as file:
             pieces.append(file.read(size))
     if stream.edges == (b"", b""):
         return restored(b"".join(pieces), stream.replaced)

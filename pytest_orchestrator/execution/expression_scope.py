@@ -29,30 +29,30 @@ from pytest_orchestrator.recipe.variables import Given
 
 _ABSENT = object()
 
-Known = Callable[[str], StepResult | None]
-"""Gives what became of a step, None where that is not known yet."""
+ResultOf = Callable[[str], StepResult | None]
+"""Returns the result of the step with a name; None as long as the step has no result."""
 
 
 class ContextNames(Mapping[str, Any]):
-    """The Context as expressions see it; `ctx.a.b` is a call with ``a`` and ``b``."""
+    """The variable `ctx` of expressions; `ctx.a.b` is a call with ``a`` and ``b``."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def __call__(self, *parts: object) -> Any:
-        """Look a path up."""
+        """Return the value at a path, or an absent value that explains the missing key."""
         path = ".".join(str(part) for part in parts)
         value = self._context.get(path, _ABSENT)
         if value is not _ABSENT:
             return value
         last = parts[-1]
-        if isinstance(last, int) and len(parts) > 1:  # perhaps one that counts from the end
+        if isinstance(last, int) and len(parts) > 1:  # a negative index is no key of the Context
             items = self._context.get(".".join(str(part) for part in parts[:-1]))
             if isinstance(items, list):
                 return item(items, last)
         keys = self._context.keys()
-        there = nearest(path, keys) or _listed(keys)
-        return absent(f"the context has no key '{path}'{there}")
+        hint = nearest(path, keys) or _listed(keys)
+        return absent(f"the context has no key '{path}'{hint}")
 
     def __getitem__(self, key: str) -> Any:
         value = self._context.get(key, _ABSENT)
@@ -75,25 +75,25 @@ def _listed(keys: list[str]) -> str:
 
 
 class Steps(Mapping[str, Any]):
-    """What became of the steps before one.
+    """The variable `steps` of expressions: results of the steps that have ended.
 
     Args:
         recipe: The recipe.
-        known: Gives what became of a step of it.
-        prefix: In front of the names, for the steps of a used file.
+        result_of: Returns the result of one of its steps.
+        prefix: The prefix of the names of the steps of a used file.
     """
 
-    def __init__(self, recipe: Recipe, known: Known, prefix: str = "") -> None:
+    def __init__(self, recipe: Recipe, result_of: ResultOf, prefix: str = "") -> None:
         self._recipe = recipe
-        self._known = known
+        self._result_of = result_of
         self._prefix = prefix
 
     def below(self, prefix: str) -> "Steps":
-        """Return those of a used file, by the names that they have there."""
-        return Steps(self._recipe, self._known, prefix)
+        """Return the results of a used file, by the names of its steps in that file."""
+        return Steps(self._recipe, self._result_of, prefix)
 
     def __getitem__(self, name: str) -> Any:
-        result = self._known(self._prefix + name)
+        result = self._result_of(self._prefix + name)
         if result is None:
             raise KeyError(name)
         ended = result.ended
@@ -108,14 +108,14 @@ class Steps(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         steps = (*self._recipe.steps, *self._recipe.final)
         names = (step.name for step in steps if step.name.startswith(self._prefix))
-        return (name[len(self._prefix) :] for name in names if self._known(name) is not None)
+        return (name[len(self._prefix) :] for name in names if self._result_of(name) is not None)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
 def gist(result: StepResult) -> StepResult:
-    """Return of a result what steps after it may ask for, and nothing that is only reported."""
+    """Return a result reduced to the fields that later steps use, without those of reports."""
     ended = result.ended
     if ended is not None:
         code = ended.process.exit_code if ended.process else None
@@ -135,7 +135,7 @@ def gist(result: StepResult) -> StepResult:
 
 
 class Run:
-    """The run itself."""
+    """The variable `run` of expressions."""
 
     def __init__(self, env: Environment) -> None:
         self._env = env
@@ -143,31 +143,31 @@ class Run:
         self.dir = str(env.folder or "")
 
     def port(self, name: str) -> int:
-        """Return a free TCP port, the same for the same name in a run."""
+        """Return a free TCP port; a name has the same port in the whole run."""
         if self._env.folder is None:
-            raise ExpressionError("there is no run folder to keep ports in")
+            raise ExpressionError("run.port needs a run folder, and this run has none")
 
         return port(Path(self._env.folder), str(name))
 
 
 class Inner:
-    """What the steps of a used file know.
+    """Variables of expressions in the steps of a used file.
 
     Args:
         part: The use of the file.
-        names: What the names of the recipe mean.
-        steps: What became of the steps of the recipe.
-        outer: What the user of the file knows, where that is itself used.
+        names: The variables of the recipe.
+        steps: The results of the steps of the recipe.
+        outer: The variables of the file that uses this one; None if the recipe itself does.
 
     Attributes:
-        skipped: The condition that lets none of its steps run; None where they do.
+        skipped: The false condition that skips all steps of the file; None if they run.
         locks: Locks of all its steps whose names are expressions.
     """
 
     def __init__(
         self, part: Part, names: Mapping[str, Any], steps: Steps, outer: "Inner | None"
     ) -> None:
-        known = dict(names) if outer is None else outer.names(names)
+        outer_names = dict(names) if outer is None else outer.names(names)
         where = f"in step '{part.name}' that uses {part.source.id}"
         self.skipped: str | None = None if outer is None else outer.skipped
         self.locks: tuple[str, ...] = () if outer is None else outer.locks
@@ -177,38 +177,38 @@ class Inner:
             "vars": {},
         }
         try:
-            if self.skipped is None and part.condition and not part.condition.holds(known):
+            if self.skipped is None and part.condition and not part.condition.holds(outer_names):
                 self.skipped = part.condition.text
             if self.skipped is None:
-                self._own["vars"] = self._vars(part, known)
+                self._own["vars"] = self._vars(part, outer_names)
                 self.locks += lock_names(part.locks, self.names(names))
         except ExpressionError as error:
             raise ExpressionError(f"{where}: {error}") from None
 
     @property
     def vars(self) -> Mapping[str, Json]:
-        """The vars of the file; none where its steps are skipped."""
+        """The vars of the file; empty if its steps are skipped."""
         own: Mapping[str, Json] = self._own["vars"]
         return own
 
-    def _vars(self, part: Part, known: Mapping[str, Any]) -> dict[str, Json]:
-        told: dict[str, Json] = {
-            name: valued(part.given_templates, ("with_", name), value, known)
+    def _vars(self, part: Part, outer_names: Mapping[str, Any]) -> dict[str, Json]:
+        values: dict[str, Json] = {
+            name: valued(part.given_templates, ("with_", name), value, outer_names)
             for name, value in part.given.items()
         }
         for name, value in part.vars.items():
             if name not in part.given:
-                names = {**known, **self._own, "vars": told}
-                told[name] = valued(part.templates, ("vars", name), value, names)
-        return told
+                names = {**outer_names, **self._own, "vars": values}
+                values[name] = valued(part.templates, ("vars", name), value, names)
+        return values
 
     def names(self, outermost: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the names within, over those of the recipe."""
+        """Return the variables of the recipe, replaced by those of the file."""
         return {**outermost, **self._own}
 
 
 def about(name: str | None, path: Path) -> dict[str, str]:
-    """Return what expressions can ask of a recipe."""
+    """Return the variable `recipe` of expressions."""
     return {"name": name or path.stem, "path": str(path), "dir": str(path.parent)}
 
 
@@ -217,18 +217,18 @@ _NOTHING = Stream()
 
 
 class Scope:
-    """The names of one run of a recipe.
+    """Variables of expressions in one run of a recipe.
 
     Args:
         recipe: The recipe.
-        env: The surroundings of the run.
-        known: Gives what became of a step of it.
+        env: The settings of the run.
+        result_of: Returns the result of one of its steps.
     """
 
-    def __init__(self, recipe: Recipe, env: Environment, known: Known) -> None:
+    def __init__(self, recipe: Recipe, env: Environment, result_of: ResultOf) -> None:
         self._recipe = recipe
         self._env = env
-        self._known = known
+        self._result_of = result_of
         self._early: dict[str, Any] | ExpressionError | None = None
         self._inner: dict[str, Inner] = {}
         self._lock = threading.RLock()
@@ -238,7 +238,7 @@ class Scope:
         return self._recipe.node(step.name)
 
     def early(self) -> dict[str, Any]:
-        """Return the names that there are before anything runs.
+        """Return the variables that are known before any step runs.
 
         Raises:
             ExpressionError: A var has no value.
@@ -268,12 +268,12 @@ class Scope:
     def before(
         self, step: Step, own: Context, attempt: int, fixtures: Mapping[str, object]
     ) -> dict[str, Any]:
-        """Return the names that there are before the body of a step.
+        """Return the variables that are known before the step code runs.
 
         Args:
             step: The step.
             own: The step's own handle on the Context.
-            attempt: Number of the try, from 1.
+            attempt: Number of the attempt, from 1.
             fixtures: Values of the step's fixtures.
 
         Raises:
@@ -284,22 +284,22 @@ class Scope:
             "ctx": ContextNames(own),
             "env": self._env.variables(),
             "fixtures": fixtures,
-            "steps": Steps(self._recipe, self._known),
+            "steps": Steps(self._recipe, self._result_of),
             "attempt": attempt,
         }
         return names if step.part is None else self._within(step.part, names).names(names)
 
     def locked(self, step: Step) -> Step:
-        """Return a step with the locks that the files it comes from have for all their steps.
+        """Return a step with the locks that its used file declares for all its steps.
 
         Args:
-            step: The step, when the names are known that there are before its body.
+            step: The step; `before` has been called for it.
         """
         locks = self._inner[step.part.name].locks if step.part else ()
         return msgspec.structs.replace(step, locks=(*step.locks, *locks)) if locks else step
 
     def skipped(self, step: Step, own: Context) -> str | None:
-        """Return the condition of a use that a step is of and that is false; None where none is.
+        """Return the false condition of the use that a step belongs to; None if none is false.
 
         Raises:
             ExpressionError: A var or a condition has no value.
@@ -309,22 +309,22 @@ class Scope:
         return self._within(step.part, self.before(_OUTERMOST, own, 1, {})).skipped
 
     def _within(self, part: Part, names: dict[str, Any]) -> Inner:
-        """Return what a used file knows; evaluated once, when its first step runs."""
+        """Return the variables of a used file; they are evaluated once, for its first step."""
         with self._lock:
             if part.name not in self._inner:
                 outer = self._within(part.outer, names) if part.outer else None
-                steps = Steps(self._recipe, self._known)
+                steps = Steps(self._recipe, self._result_of)
                 inner = self._inner[part.name] = Inner(part, names, steps, outer)
                 self._env.secrets.declare(part.secrets, inner.vars)
             return self._inner[part.name]
 
 
 def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
-    """Return the names that there are at collection, for the lists of a matrix.
+    """Return the variables that are known at collection, for the lists of a matrix.
 
     Args:
         recipe: The recipe.
-        given: Values of vars that come from outside.
+        given: Values of vars that come from outside the recipe.
 
     Raises:
         ExpressionError: A var has no value.
@@ -333,7 +333,7 @@ def collected(recipe: Recipe, given: Mapping[str, Given]) -> dict[str, Any]:
         return {}
     names: dict[str, Any] = {"env": dict(os.environ)}
     with at_collection():
-        names["vars"] = _vars(recipe, given, names, but=later(recipe.templates))
+        names["vars"] = _vars(recipe, given, names, excluded=later(recipe.templates))
     return names
 
 
@@ -341,26 +341,26 @@ def _vars(
     recipe: Recipe,
     given: Mapping[str, Given],
     names: Mapping[str, Any],
-    but: Collection[str] = (),
+    excluded: Collection[str] = (),
 ) -> dict[str, Json]:
     """Return the values of a recipe's vars: each may read those before it."""
-    told: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
+    values: dict[str, Json] = {name: given[name].value for name in recipe.required if name in given}
     for name, value in recipe.vars.items():
         if name in given:
-            told[name] = given[name].value
-        elif name not in but:
-            told[name] = value_of(recipe, ("vars", name), value, {**names, "vars": told})
-    return told
+            values[name] = given[name].value
+        elif name not in excluded:
+            values[name] = value_of(recipe, ("vars", name), value, {**names, "vars": values})
+    return values
 
 
 def after(names: Mapping[str, Any], ended: Ended, view: Context, limit: int) -> dict[str, Any]:
-    """Return the names that there are after the body of a step.
+    """Return the variables that are known after the step code has ended.
 
     Args:
-        names: Those that there were before.
-        ended: How the body ended.
-        view: The Context as it is seen then.
-        limit: The most bytes of what was printed that expressions can read.
+        names: The variables from before.
+        ended: The end of the step code.
+        view: The Context as the step left it.
+        limit: The most bytes of an output that expressions can read.
     """
     process = ended.process
     return {
@@ -378,7 +378,7 @@ def _printed(process: Process | None, name: str, limit: int) -> LazyValue:
 
 
 def port(folder: Path, name: str) -> int:
-    """Return the port of a name; a free one where nobody asked for it before.
+    """Return the port of a name; the first call for a name reserves a free port.
 
     Args:
         folder: The folder of the run.
@@ -390,7 +390,7 @@ def port(folder: Path, name: str) -> int:
 
     ports = folder / "ports"
     kept = ports / hashlib.sha256(name.encode()).hexdigest()
-    # For this user alone: whoever can open the lock can hold it, and all would wait.
+    # For this user alone: another user who can open the lock could hold it and block the run.
     ports.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (ports / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -403,12 +403,12 @@ def port(folder: Path, name: str) -> int:
     return number
 
 
-def _free(taken: set[int]) -> int:
+def _free(reserved: set[int]) -> int:
     import socket
 
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             number: int = probe.getsockname()[1]
-        if number not in taken:
+        if number not in reserved:
             return number

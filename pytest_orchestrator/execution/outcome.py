@@ -16,15 +16,15 @@ from pytest_orchestrator.core.text import one_line
 _OURS = str(Path(__file__).resolve().parents[1]) + "/"
 _OUR_NAME = __name__.partition(".")[0]
 _RUNNERS = {_OUR_NAME, "pytest", "_pytest", "pluggy", "xdist", "execnet", "importlib"}
-"""Packages that lead to the user's code, and run in threads of their own."""
-_WAITS = threading.__file__  # in which this package waits when a signal's handler raises
+"""Packages that call the user's code and have threads of their own."""
+_WAITS = threading.__file__  # this package waits in it when a signal handler raises
 
 
 def user_frames(error: BaseException) -> BaseException:
-    """Take the frames of this package, its waits, and the import system out of an exception.
+    """Remove the frames of this package, its waits and the import system from an exception.
 
     Args:
-        error: What was caught; it and the exceptions it came from are changed in place.
+        error: The exception; it, its causes and its contexts are changed in place.
 
     Returns:
         The same exception.
@@ -42,26 +42,27 @@ def user_frames(error: BaseException) -> BaseException:
 
 
 def user_stack(frame: types.FrameType | None, *, called: bool = False) -> list[str]:
-    """Return the lines of a stack from the user's first frame on, the most recent call last.
+    """Return the lines of a stack, the most recent call last, from the user's first frame on.
 
     Args:
-        frame: Where the thread is.
-        called: This package has called what runs there: all before that is not the user's.
+        frame: The current frame of the thread.
+        called: True if this package called the user's code in this thread, so that the frames
+            before its own are left out.
 
     Returns:
-        The lines, without those of this package and of pytest; none where nothing of the
-        user's runs in the thread.
+        The lines, without those of this package and of pytest; empty if the thread runs no
+        code of the user.
     """
     frames = [(*one, _package_of(one[0])) for one in traceback.walk_stack(frame)][::-1]
     ours = [place for place, (*_, package) in enumerate(frames) if package == _OUR_NAME]
     first = ours[0] if called and ours else 0
-    users = itertools.dropwhile(lambda one: _is_nobodys(one[2]), frames[first:])
+    users = itertools.dropwhile(lambda one: _is_runner_or_library(one[2]), frames[first:])
     kept = ((one, line) for one, line, package in users if package not in _RUNNERS)
     return traceback.StackSummary.extract(kept).format()
 
 
-def _is_nobodys(package: str) -> bool:
-    """Tell whether a stack may begin in a package that is not the user's: plugins have threads."""
+def _is_runner_or_library(package: str) -> bool:
+    """Return True for packages whose threads are not the user's, such as pytest plugins."""
     return (
         package in _RUNNERS or package in sys.stdlib_module_names or package.startswith("pytest_")
     )
@@ -77,7 +78,7 @@ def _without_ours(traceback: types.TracebackType | None) -> types.TracebackType 
     while traceback is not None:
         code = traceback.tb_frame.f_code
         name = code.co_filename
-        # From a loader's own frames (pytest's rewrites assertions) to the module's first.
+        # The frames of a loader (such as pytest's, which rewrites assertions) end at the module.
         loading = code.co_name == "exec_module" or (loading and code.co_name != "<module>")
         is_importlib = name.startswith("<frozen importlib") or "/importlib/" in name
         is_ours = name.startswith(_OURS) or (is_ours and name == _WAITS)
@@ -94,11 +95,11 @@ _EXAMPLE = '{"status": "ok"}'
 
 
 def failure_of(value: Json, what: str) -> Failure | None:
-    """Return the failure that a step's object tells, or None where it is content.
+    """Return the failure that the result of a step reports, or None if it reports none.
 
     Args:
-        value: The object; a mapping.
-        what: Where the object comes from, for the message (``run`` or ``stdout``).
+        value: The result; a mapping.
+        what: The origin of the result for the message (``run`` or ``stdout``).
 
     Returns:
         None for the statuses ``ok``, ``success`` and ``skip``.
@@ -112,7 +113,7 @@ def failure_of(value: Json, what: str) -> Failure | None:
     status = value.get("status")
     if status in ("ok", "success", "skip"):
         return None
-    told = value.get("reason", value.get("error", value.get("message")))
+    cause = value.get("reason", value.get("error", value.get("message")))
     if "status" not in value:
         keys = ", ".join(sorted(value)[:8]) or "none"
         return Failure(
@@ -120,8 +121,8 @@ def failure_of(value: Json, what: str) -> Failure | None:
             reason=f"{what} has no status (its keys: {one_line(keys)}); "
             "ok, success or skip is wanted",
         )
-    said = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
-    reason = one_line(f"{said}: {told}" if told else f"{said}, no reason given")
+    shown = f"status {status!r}" if isinstance(status, str) else f"a status that is {status!r}"
+    reason = one_line(f"{shown}: {cause}" if cause else f"{shown}, no reason given")
     return Failure(kind="status", reason=reason)
 
 
@@ -133,17 +134,17 @@ def skip_of(value: Json) -> str | None:
 
 
 def kind_of(value: object) -> str:
-    """Name the kind of a value in the words of a person."""
+    """Return the kind of a value in plain words, such as ``a list``."""
     names = {list: "a list", str: "text", bool: "true or false", dict: "a mapping"}
     names |= {int: "a number", float: "a number", type(None): "None"}
     return names.get(type(value)) or json_values.with_article(type(value).__name__)
 
 
 class Raised(Exception):
-    """What a step raised in its own process.
+    """Exception of a step in its own process, as a stand-in in this one.
 
     Attributes:
-        report: The report of it, as pytest sends reports between processes.
+        report: The report of the exception, in the form that pytest sends between processes.
     """
 
     def __init__(self, reason: str, report: dict[str, Any]) -> None:
@@ -152,18 +153,19 @@ class Raised(Exception):
 
     @property
     def is_expected(self) -> bool:
-        """Tell whether the step itself said that it was expected to fail."""
+        """Return True if the step itself declared that it was expected to fail."""
         return self.report["wasxfail"] is not None
 
     @classmethod
     def there(cls, reason: str, report: dict[str, Any]) -> Self:
-        """Return what stands here for an exception that was raised there.
+        """Return the stand-in for an exception that another process raised.
 
-        Plugins tell a failed assertion from other exceptions by its type, and show its name.
+        Its type has the name of the original, and is an AssertionError for a failed assertion:
+        plugins distinguish assertions by the type, and show its name.
 
         Args:
             reason: The exception as one line: its kind and the first line of its text.
-            report: The report of it.
+            report: The report of the exception.
         """
         name = report["type"]
         bases = (cls, AssertionError) if report["asserts"] else (cls,)

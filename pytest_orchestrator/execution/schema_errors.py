@@ -1,4 +1,4 @@
-"""JSON Schema errors of a value as plain data, and how far a figure is beyond its limit."""
+"""JSON Schema errors of a value as plain data, and the distance of a figure from its limit."""
 
 import json
 import marshal
@@ -17,47 +17,47 @@ if TYPE_CHECKING:
     from pytest_orchestrator.core.json_values import Json
 
 _SHOWN = 3
-_MOST = 1_000
-_WIDEST = 60
+_MAX_ERRORS = 1_000
+_MAX_WIDTH = 60
 _LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 _OF_KEYS = {"required", "additionalProperties", "unevaluatedProperties", "dependentRequired"}
 _LONG = {"$dynamicRef", "$recursiveRef", "$ref", "pattern", "patternProperties", "uniqueItems"}
 
 
 def may_be_long(schema: object) -> bool:
-    """Tell whether a schema has something in it that may take more time than the value is long."""
+    """Return True if a check by the schema may take more than linear time."""
     if isinstance(schema, dict):
         return not _LONG.isdisjoint(schema) or any(map(may_be_long, schema.values()))
     return isinstance(schema, list) and any(map(may_be_long, schema))
 
 
-def answer(given: tuple[dict[str, Any], Any], fd: int) -> None:
-    """Write what `found` tells to a file."""
-    rest = memoryview(marshal.dumps(found(*given)))
+def answer(arguments: tuple[dict[str, Any], Any], fd: int) -> None:
+    """Write the result of `found` for a schema and a value to a file descriptor."""
+    rest = memoryview(marshal.dumps(found(*arguments)))
     while rest:
         rest = rest[os.write(fd, rest) :]
 
 
 def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
-    """Return what a value has against a schema.
+    """Return the errors of a value by a schema.
 
     Returns:
-        ``rows``, the errors in words, none where it keeps the schema; ``way``, the keys that
-        lead to the rule of the first; ``measured``, what was found there, if it is no list or
-        mapping. Or ``fault``, the way and what is wrong with the schema itself.
+        ``rows``, the errors as text, empty if the value is valid; ``way``, the keys that lead
+        to the rule of the first error; ``measured``, the offending value, None for a list or
+        mapping. Or ``fault``, the way to the error in the schema itself, and its text.
     """
-    # The values of its expressions were not known when it was read, and a check by a schema that
-    # is none may hold: it reads `required: text` letter by letter.
+    # The schema is checked again here, because its expressions had no values when the recipe was
+    # loaded. An invalid schema can accept a value: `required: text` is read letter by letter.
     fault = _fault(json.dumps(schema))
     if fault is not None:
         return {"fault": (list(fault[0]), fault[1])}
-    all_of_it = json_schema.validator(schema).iter_errors(value)
-    errors = [json_schema.cause(error) for error in islice(all_of_it, _MOST)]
+    all_errors = json_schema.validator(schema).iter_errors(value)
+    errors = [json_schema.cause(error) for error in islice(all_errors, _MAX_ERRORS)]
     if not errors:
         return {"rows": []}
     rest = len(errors) - _SHOWN
-    count = f"{rest:,}" if len(errors) < _MOST else f"at least {rest:,}"
-    rows = [_told(error) for error in errors[:_SHOWN]] + ([f"and {count} more"] if rest > 0 else [])
+    count = f"{rest:,}" if len(errors) < _MAX_ERRORS else f"at least {rest:,}"
+    rows = [_row(error) for error in errors[:_SHOWN]] + ([f"and {count} more"] if rest > 0 else [])
     first = errors[0].instance
     return {
         "rows": rows,
@@ -68,11 +68,11 @@ def found(schema: dict[str, Any], value: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _fault(schema: str) -> tuple[json_schema.Way, str] | None:
-    """Return the first thing that is wrong with a schema, given as JSON; None where it is one."""
+    """Return the first error in a schema, which is passed as JSON text; None if it is valid."""
     return next(json_schema.faults(json.loads(schema)), None)
 
 
-def _told(error: "ValidationError") -> str:
+def _row(error: "ValidationError") -> str:
     where = _way(error.absolute_path)
     rule = str(error.validator)
     found: Any = error.instance
@@ -94,17 +94,17 @@ def _way(parts: Iterable[str | int]) -> str:
 
 def _json(value: "Json") -> str:
     shown = one_line(json.dumps(value, ensure_ascii=False))
-    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 1]}…"
+    return shown if len(shown) <= _MAX_WIDTH else f"{shown[: _MAX_WIDTH - 1]}…"
 
 
 def measured(value: float, limit: float, unit: str, *, digits: int = 2) -> tuple[str, str]:
-    """Tell a figure that is beyond a limit, and how far.
+    """Return a figure beyond its limit as text, and its distance from the limit.
 
     Args:
         value: The figure.
-        limit: What it should not be above, or not below.
-        unit: What both are in; may be empty.
-        digits: How many decimals are shown, unless the distance needs more.
+        limit: The upper or lower limit.
+        unit: The unit of both; may be empty.
+        digits: The number of decimals, unless the distance needs more.
 
     Returns:
         The figure, such as ``4.02 s``; the rest of the sentence, such as

@@ -1,4 +1,4 @@
-"""Temporary folders: one for an attempt on a worker, private paths for this process."""
+"""Temporary folders: one for each attempt on a worker, private paths for this process."""
 
 import atexit
 import contextlib
@@ -15,16 +15,16 @@ _private: Final[dict[int, str]] = {}
 
 @contextlib.contextmanager
 def scratch(within: str | None) -> Iterator[Path]:
-    """Have an empty folder while a block runs.
+    """Create an empty folder for the duration of a block.
 
     Args:
-        within: Where it is made; None is where temporary files are.
+        within: The parent folder; None is the system's folder for temporary files.
     """
     folder = tempfile.mkdtemp(prefix="orchestrator-", dir=within)
     try:
         yield Path(folder)
     finally:
-        try:  # a few logs, mostly
+        try:  # faster than rmtree for the usual few logs
             for file in os.listdir(folder):
                 os.unlink(os.path.join(folder, file))
             os.rmdir(folder)
@@ -33,11 +33,12 @@ def scratch(within: str | None) -> Iterator[Path]:
 
 
 def private_path() -> str:
-    """Return the beginning of paths for the files of an attempt, where no other user can look.
+    """Return a path prefix for the files of an attempt, in a folder private to this user.
 
-    There are no such files yet. The folder is made once by a process: one for each step would
-    cost more. It is made again where it was cleaned away, or is another user's by now. Where it
-    cannot be made, as on a full disk, no file can be made there either, and most steps make none.
+    No file has the prefix yet. A process creates the folder once, because one for each step would
+    cost more; it creates another one if the folder was removed or belongs to another user by now.
+    If the folder cannot be created, as on a full disk, the prefix is in a missing folder: files
+    cannot be created there, and most steps need none.
     """
     folder = _private.get(os.getpid())
     if folder is None or not _is_private(folder):
@@ -46,18 +47,18 @@ def private_path() -> str:
         except OSError:
             folder = f"{tempfile.gettempdir()}/orchestrator-{os.urandom(8).hex()}"
         else:
-            atexit.register(_removed, os.getpid(), folder)
+            atexit.register(_remove, os.getpid(), folder)
     return f"{folder}/{os.urandom(8).hex()}"
 
 
 def _is_private(folder: str) -> bool:
     try:
-        found = os.lstat(folder)
+        status = os.lstat(folder)
     except OSError:
         return False
-    return (found.st_uid, found.st_mode) == (os.geteuid(), stat.S_IFDIR | 0o700)
+    return (status.st_uid, status.st_mode) == (os.geteuid(), stat.S_IFDIR | 0o700)
 
 
-def _removed(pid: int, folder: str) -> None:
-    if pid == os.getpid():  # not at the end of a fork
+def _remove(pid: int, folder: str) -> None:
+    if pid == os.getpid():  # a fork inherits this exit handler
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Streaming text and pattern search in files and output of any size.
 
-A lane imports it for what it is asked to search, so it imports the standard library alone.
+A lane imports this module to search files and output, so it imports only the standard library.
 """
 
 import io
@@ -13,18 +13,18 @@ from typing import Any, BinaryIO, NamedTuple
 from pytest_orchestrator.core.text import compile_pattern
 
 PART = 4 << 20
-"""Bytes that a pattern sees at a time."""
+"""Bytes in which a pattern is searched at a time."""
 
 OVERLAP = 256 << 10
-"""Bytes of a part that the next one repeats: the longest match that is surely found."""
+"""Bytes that two neighbouring parts share: a match up to this length is always found."""
 
 
 class Hit(NamedTuple):
-    """Where something was found.
+    """Line in which a text or a pattern was found.
 
     Attributes:
-        line: Number of the line, from 1; 0 where it is not known.
-        text: That line, or the beginning of it.
+        line: Number of the line, from 1; 0 if it is not known.
+        text: The line, or its beginning.
     """
 
     line: int
@@ -32,11 +32,12 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """How a pattern matches first.
+    """First match of a pattern.
 
     Attributes:
-        hit: The place.
-        value: Its first group, or all of it without one; None where the group has no part in it.
+        hit: The line of the match.
+        value: The first group, or the whole match if the pattern has no group; None if the group
+            did not take part in the match.
     """
 
     hit: Hit
@@ -44,13 +45,13 @@ class Found(NamedTuple):
 
 
 class Searched(NamedTuple):
-    """What is searched.
+    """Source of searches: a file, or a captured output.
 
     Attributes:
-        name: What messages call it, such as ``stdout``.
-        pieces: The path of each contiguous piece, or the piece itself, and the number of bytes
-            that count of it.
-        lost: Bytes between the first piece and the last that were not kept.
+        name: The name in messages, such as ``stdout``.
+        pieces: The path or the bytes of each contiguous piece, and the number of its bytes that
+            are searched.
+        lost: Bytes between the first piece and the last that were not stored.
     """
 
     name: str
@@ -58,19 +59,19 @@ class Searched(NamedTuple):
     lost: int = 0
 
     def text(self, wanted: str) -> Hit | None:
-        """Return where a text stands first, None where it does not."""
+        """Return the first line that contains a text; None if no line does."""
         needle = wanted.encode("utf-8", "surrogateescape")
         return self._first(len(needle), lambda part: _text(part, needle))
 
     def pattern(self, wanted: re.Pattern[str]) -> Hit | None:
-        """Return where a pattern matches first, None where it does not; see `first`."""
-        found = self.first(wanted)
-        return None if found is None else found.hit
+        """Return the line of the first match of a pattern, or None; see `first`."""
+        match = self.first(wanted)
+        return None if match is None else match.hit
 
     def first(self, wanted: re.Pattern[str]) -> Found | None:
-        """Return how a pattern matches first, None where it does not.
+        """Return the first match of a pattern, or None.
 
-        Of what is larger than `PART` it sees parts that overlap by `OVERLAP`.
+        A source larger than `PART` is searched in parts that overlap by `OVERLAP`.
         """
         for number, (source, size) in enumerate(self.pieces):
             with opened(source) as file:
@@ -82,7 +83,7 @@ class Searched(NamedTuple):
         return None
 
     def end(self) -> str:
-        """Return the last line that says something; empty where there is none."""
+        """Return the last line that is not blank; empty if all lines are."""
         source, size = self.pieces[-1]
         with opened(source) as file:
             file.seek(max(0, size - 4096))
@@ -91,13 +92,13 @@ class Searched(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The bytes that can be searched."""
+        """The number of bytes that can be searched."""
         return sum(size for _, size in self.pieces)
 
-    def _first(self, overlap: int, found: Callable[["_Part"], Hit | None]) -> Hit | None:
+    def _first(self, overlap: int, search: Callable[["_Part"], Hit | None]) -> Hit | None:
         for number, (source, size) in enumerate(self.pieces):
             with opened(source) as file:
-                hits = (found(part) for part in _parts(file, size, overlap))
+                hits = (search(part) for part in _parts(file, size, overlap))
                 hit = next((hit for hit in hits if hit), None)
             if hit:
                 return hit if not number else hit._replace(line=0)
@@ -105,17 +106,17 @@ class Searched(NamedTuple):
 
 
 def file_of(path: str, name: str) -> Searched:
-    """Return a file as something to be searched, as long as it is now."""
+    """Return a file as a source for searches, up to its present size."""
     return Searched(name, ((path, os.path.getsize(path)),))
 
 
 def bytes_of(*pieces: bytes, name: str, lost: int = 0) -> Searched:
-    """Return pieces of an output that are in memory."""
+    """Return pieces of an output in memory as a source for searches."""
     return Searched(name, tuple((piece, len(piece)) for piece in pieces), lost)
 
 
 def opened(source: str | bytes) -> BinaryIO:
-    """Open a piece of what is searched."""
+    """Open a piece of a source."""
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 
 
@@ -123,10 +124,10 @@ class _Part(NamedTuple):
     """A part of a file.
 
     Attributes:
-        data: Its bytes; they end with a line, unless that is longer than a part.
-        before: The bytes right before it, a character at least; empty at the beginning.
-        line: Number of the line that it begins in, from 1.
-        last: The file ends with it.
+        data: Its bytes, up to the end of a line, unless the line is longer than a part.
+        before: The bytes right before it, at least one character; empty at the start of the file.
+        line: Number of the line in which it begins, from 1.
+        last: True if the file ends with it.
     """
 
     data: bytes
@@ -136,15 +137,15 @@ class _Part(NamedTuple):
 
 
 def _parts(file: BinaryIO, size: int, overlap: int) -> Iterator[_Part]:
-    most = max(PART, 4 * overlap)
+    part_size = max(PART, 4 * overlap)
     kept, before, line = b"", b"", 1
     while True:
-        data = kept + file.read(min(size, most - len(kept)))
+        data = kept + file.read(min(size, part_size - len(kept)))
         size -= len(data) - len(kept)
-        if not size or len(data) < most:
+        if not size or len(data) < part_size:
             yield _Part(data, before, line, last=True)
             return
-        stop = data.rfind(b"\n", 2 * overlap) + 1 or _between_characters(data, most - 4)
+        stop = data.rfind(b"\n", 2 * overlap) + 1 or _between_characters(data, part_size - 4)
         yield _Part(data[:stop], before, line, last=False)
         start = _between_characters(data, stop - overlap)
         line += data.count(b"\n", 0, start)
@@ -152,7 +153,7 @@ def _parts(file: BinaryIO, size: int, overlap: int) -> Iterator[_Part]:
 
 
 def _between_characters(data: bytes, at: int) -> int:
-    """Return a place at which no character of UTF-8 is cut, at most three bytes before."""
+    """Return a position that cuts no UTF-8 character, at most three bytes before ``at``."""
     starts = (at - back for back in range(4) if data[at - back] & 0xC0 != 0x80)
     return next(starts, at)
 
@@ -174,8 +175,8 @@ def _hit(part: _Part, match: re.Match[str]) -> Hit:
 
 
 def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
-    # A character before it lets no match begin where only the part begins, not a line or the
-    # whole; what stands after its last line is left out, since no line begins there.
+    # The character before the part keeps ``^`` and ``\A`` from matching at its start. The final
+    # newline of a part that is not the last is left out: ``^`` would match after it.
     before = _decoded(part.before)[-1:]
     is_whole = part.last or part.data.endswith(b"\n")
     rows = part.data if part.last or not is_whole else part.data[:-1]
@@ -183,7 +184,7 @@ def _match(part: _Part, wanted: re.Pattern[str]) -> re.Match[str] | None:
     is_open = not part.last and (not is_whole or r"\Z" in wanted.pattern)
     for match in wanted.finditer(text, len(before)):
         if is_open and match.end() == len(text):
-            continue  # the next part tells whether this is an end
+            continue  # only the next part shows whether the match ends here
         return match
     return None
 
@@ -192,36 +193,36 @@ def _decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-_BEGUN = b"\0"
+_STARTED = b"\0"
 _SIZE = 8
 
 
 def answer(searches: Sequence[tuple[Any, str]], fd: int) -> None:
-    """Write the answers to searches, one after the other; each is told when it begins.
+    """Write the answers to searches in order; a byte announces the start of each search.
 
     Args:
-        searches: What is searched, as `Searched` has it, and the pattern.
-        fd: Where they are written.
+        searches: The fields of `Searched` and the pattern of each search.
+        fd: The file descriptor to which the answers are written.
     """
-    for given, pattern in searches:
-        os.write(fd, _BEGUN)
-        found = Searched(*given).first(compile_pattern(pattern))
-        body = marshal.dumps(None if found is None else (*found.hit, found.value))
-        rest = memoryview(len(body).to_bytes(_SIZE, "big") + body)
+    for fields, pattern in searches:
+        os.write(fd, _STARTED)
+        match = Searched(*fields).first(compile_pattern(pattern))
+        payload = marshal.dumps(None if match is None else (*match.hit, match.value))
+        rest = memoryview(len(payload).to_bytes(_SIZE, "big") + payload)
         while rest:
             rest = rest[os.write(fd, rest) :]
 
 
 def answers(data: bytes) -> tuple[list[Found | None], bool]:
-    """Return the answers that were written, and whether another search had begun."""
-    told: list[Found | None] = []
+    """Return the answers that were written, and True if another search had started."""
+    results: list[Found | None] = []
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at + 1 : at + 1 + _SIZE], "big")
-        body = data[at + 1 + _SIZE :][:size]
-        if len(data) < at + 1 + _SIZE or len(body) < size:
-            return told, True
-        found = marshal.loads(body)  # noqa: S302 - our own process
-        told.append(None if found is None else Found(Hit(*found[:2]), found[2]))
+        payload = data[at + 1 + _SIZE :][:size]
+        if len(data) < at + 1 + _SIZE or len(payload) < size:
+            return results, True
+        match = marshal.loads(payload)  # noqa: S302 - our own process
+        results.append(None if match is None else Found(Hit(*match[:2]), match[2]))
         at += 1 + _SIZE + size
-    return told, False
+    return results, False

@@ -42,19 +42,19 @@ CHECKS: dict[str, Check] = {
     "max_rss_mb": simple.max_rss_mb,
     "leftover_processes": simple.leftover_processes,
 }
-"""How each criterion is checked; ``exit_code`` apart, which belongs to the body."""
+"""The check of each criterion, except ``exit_code``, which belongs to the step code."""
 
 ON_FILES = frozenset({"files", "files_exist", "files_absent"})
-"""Those that look at files."""
+"""The criteria that look at files."""
 
 
-def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Let the check of a plugin's criterion look at what a step has left."""
-    one, ended = criterion.brought, evidence.ended
-    assert one is not None  # noqa: S101
+def _registered(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
+    """Call the check of a criterion that a plugin registered."""
+    registered, ended = criterion.brought, evidence.ended
+    assert registered is not None  # noqa: S101
     process = ended.process
-    told = one.check(
-        msgspec.convert(criterion.wanted, one.type),
+    unmet = registered.check(
+        msgspec.convert(criterion.wanted, registered.type),
         extending.Evidence(
             step=evidence.step.name,
             root=evidence.root,
@@ -66,14 +66,14 @@ def _brought(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
             exit_code=process.exit_code if process else None,
         ),
     )
-    if told is not None and not isinstance(told, str):
-        raise TypeError(f"its check returned {outcome.kind_of(told)}, not None or one line")
-    yield verdict(criterion, None if told is None else one_line(told))
+    if unmet is not None and not isinstance(unmet, str):
+        raise TypeError(f"its check returned {outcome.kind_of(unmet)}, not None or one line")
+    yield verdict(criterion, None if unmet is None else one_line(unmet))
 
 
 def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
     if criterion.brought:
-        return _brought
+        return _registered
     elsewhere = evidence.elsewhere
     if elsewhere is not None and criterion.name in ON_FILES:
         return lambda criterion, evidence: elsewhere(criterion, evidence.started)
@@ -81,49 +81,49 @@ def _check_of(criterion: Criterion, evidence: Evidence) -> Check | None:
 
 
 def queries(evidence: Evidence) -> Iterator[Query]:
-    """Return all patterns that the criteria of a step search on this machine."""
-    for index, one in enumerate(evidence.step.success):
-        if ("success", index) in evidence.errors or one.brought is not None:
+    """Yield all patterns that the criteria of a step search on this machine."""
+    for index, criterion in enumerate(evidence.step.success):
+        if ("success", index) in evidence.errors or criterion.brought is not None:
             continue
-        with contextlib.suppress(OSError):  # the check itself tells of it
-            if one.name != "files":
-                yield from simple.queries(one, evidence)
+        with contextlib.suppress(OSError):  # the check itself reports it
+            if criterion.name != "files":
+                yield from simple.queries(criterion, evidence)
             elif evidence.elsewhere is None:
-                yield from files.queries(one, evidence)
+                yield from files.queries(criterion, evidence)
 
 
 def checked(evidence: Evidence) -> tuple[Verdict, ...]:
-    """Check the criteria of a step whose body did as wanted.
+    """Check the criteria of a step whose step code has succeeded.
 
     Args:
-        evidence: The step, and what it left.
+        evidence: The step, its end and its output.
 
     Returns:
-        Their verdicts, in the order of the recipe.
+        The verdicts, in the order of the recipe.
 
     Raises:
-        SearchTimeout: The time of the step is over, and one is still searching.
+        SearchTimeout: The timeout of the step passed during a search.
         SearchInterrupted: The step was ended.
-        TimeoutExpressionError: The time of the step is over, and one is still evaluated.
+        TimeoutExpressionError: The timeout of the step passed while an expression was evaluated.
     """
     verdicts: list[Verdict] = []
     for index, criterion in enumerate(evidence.step.success):
         check = _check_of(criterion, evidence)
         if check is None:
             continue
-        wrong = evidence.errors.get(("success", index))
+        problem = evidence.errors.get(("success", index))
         try:
-            verdicts += () if wrong else check(criterion, evidence)
+            verdicts += () if problem else check(criterion, evidence)
         except (SearchTimeout, SearchInterrupted):
             raise
         except ExpressionError as error:
-            wrong = error
+            problem = error
         except Exception as error:  # noqa: BLE001
             reason = one_line(f"{type(error).__name__}: {error}")
             verdicts.append(verdict(criterion, f"cannot be checked: {reason}"))
-        if isinstance(wrong, TimeoutExpressionError):
-            raise wrong
-        if wrong:
-            place = wrong.place or criterion.place
-            verdicts.append(verdict(criterion, one_line(str(wrong)), place=place, errs=True))
+        if isinstance(problem, TimeoutExpressionError):
+            raise problem
+        if problem:
+            place = problem.place or criterion.place
+            verdicts.append(verdict(criterion, one_line(str(problem)), place=place, errs=True))
     return tuple(verdicts)

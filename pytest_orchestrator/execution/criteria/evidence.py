@@ -1,4 +1,4 @@
-"""Evidence that criteria are checked against, and the verdict of one."""
+"""Evidence against which criteria are checked, and the verdict on a criterion."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from pytest_orchestrator.recipe.model.step import Criterion, Step
 
 
 class Stamp(NamedTuple):
-    """By what a file is known to be the one that was there before."""
+    """Identity, size and modification time of a file, which change when it is written."""
 
     device: int
     inode: int
@@ -21,26 +21,26 @@ class Stamp(NamedTuple):
 
 
 Before = Mapping[str, Mapping[str, Stamp]]
-"""The files that each path or glob of a step led to before it began."""
+"""The files that each path or glob of a step matched before the step started."""
 
 Elsewhere = Callable[[Criterion, float], Iterable[Verdict]]
-"""Checks a criterion on files on the machine that has them, given when the step began."""
+"""Checks a criterion on the machine that has the files; called with the start of the step."""
 
 
 class Evidence(NamedTuple):
-    """A step whose body has ended.
+    """A step whose step code has ended, with its end and its files.
 
     Attributes:
         step: The step.
         context: The Context as the step left it.
-        ended: How the body ended.
-        started: When it began, seconds since the epoch.
-        root: The folder that paths start from.
-        before: The files that were there then.
-        names: What the names of expressions mean.
-        errors: Why expressions in what a criterion asks for have no value.
-        elsewhere: What checks criteria on files, where these are not on this machine.
-        searches: Searches patterns within the time of the step.
+        ended: The end of the step code.
+        started: The start of the step code, in seconds since the epoch.
+        root: The folder to which paths are relative.
+        before: The files that existed at the start.
+        names: The variables of expressions.
+        errors: The errors of expressions in the values of criteria, by the place of the value.
+        elsewhere: Checks criteria on files of another machine; None if they are on this one.
+        searches: Searches patterns within the timeout of the step.
     """
 
     step: Step
@@ -56,18 +56,18 @@ class Evidence(NamedTuple):
 
 
 Check = Callable[[Criterion, Evidence], Iterable[Verdict]]
-"""Checks one criterion; gives a verdict for each thing that it asks for."""
+"""Checks one criterion; yields a verdict for each condition of it."""
 
 
-def verdict(criterion: Criterion, unmet: str | None = None, **found: Any) -> Verdict:
-    """Return what became of a criterion.
+def verdict(criterion: Criterion, unmet: str | None = None, **fields: Any) -> Verdict:
+    """Return the verdict on a criterion.
 
     Args:
         criterion: The criterion.
-        unmet: None where it held, else one line that says what is wrong.
-        found: Further fields of the verdict.
+        unmet: One line that states why the criterion does not hold; None if it holds.
+        fields: Further fields of the verdict.
     """
     return Verdict(
-        **({"name": criterion.name, "wanted": criterion.wanted, "place": criterion.place} | found),
+        **({"name": criterion.name, "wanted": criterion.wanted, "place": criterion.place} | fields),
         unmet=unmet,
     )

@@ -1,8 +1,8 @@
 """Criteria on files: existence, contents, size, freshness.
 
-A file is another one afterwards if its identity, its size or the time of its last change
-is. File systems tell that time in ticks: a file that was written within the present tick
-could be written again and look the same, so the step waits until the tick is over.
+A step has written a file if the identity, the size or the modification time of the file differs
+from before. File systems record that time in ticks: a file written twice within one tick could look
+the same, so the step starts only when the tick of the last write is over.
 """
 
 import contextlib
@@ -30,57 +30,57 @@ _SECOND = 1_000_000_000
 
 
 def noted(step: Step, root: Path) -> Before:
-    """Return the files that the step is to write afresh, as they are now.
+    """Return the present state of the files that the step must write (`fresh`).
 
     Args:
-        step: The step, right before it begins.
-        root: The folder that paths start from.
+        step: The step, right before it starts.
+        root: The folder to which paths are relative.
     """
     paths = [
         str(one.wanted["path"])
         for one in step.success
         if one.name == "files" and isinstance(one.wanted, dict) and one.wanted.get("fresh")
     ]
-    found = {path: _stamps(path, root) for path in paths}
-    _let_the_tick_pass([stamp for stamps in found.values() for stamp in stamps.values()])
-    return found
+    before = {path: _stamps(path, root) for path in paths}
+    _wait_for_next_tick([stamp for stamps in before.values() for stamp in stamps.values()])
+    return before
 
 
 def stamp_of(path: str) -> Stamp:
-    """Return by what a file is known.
+    """Return the identity, size and modification time of a file.
 
     Raises:
-        OSError: It is not there.
+        OSError: The file is missing.
     """
-    seen = os.stat(path)
-    return Stamp(seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+    status = os.stat(path)
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def lag(stamp: Stamp) -> float:
-    """Return by how many seconds the time of a change may be behind the clock.
+    """Return the seconds by which a modification time may lag behind the clock.
 
-    File systems that keep whole seconds alone do so by two of them at most.
+    File systems that store only whole seconds lag by at most two.
     """
     return _TICK if stamp.modified_ns % _SECOND else _COARSE
 
 
 def _stamps(path: str, root: Path) -> dict[str, Stamp]:
-    found = {}
+    stamps = {}
     for name in matching(path, root):
-        with contextlib.suppress(OSError):  # gone this moment, or a link that leads nowhere
-            found[name] = stamp_of(os.path.join(root, name))
-    return found
+        with contextlib.suppress(OSError):  # removed meanwhile, or a broken link
+            stamps[name] = stamp_of(os.path.join(root, name))
+    return stamps
 
 
-def _let_the_tick_pass(stamps: list[Stamp]) -> None:
+def _wait_for_next_tick(stamps: list[Stamp]) -> None:
     now = time.time()
-    # What is from the future comes from another clock, and is not waited for.
-    left = [
+    # A time in the future comes from another clock; the step does not wait for it.
+    waits = [
         stamp.modified_ns / _SECOND + lag(stamp) - now
         for stamp in stamps
         if stamp.modified_ns / _SECOND <= now
     ]
-    if (longest := max(left, default=0.0)) > 0:
+    if (longest := max(waits, default=0.0)) > 0:
         time.sleep(longest)
 
 
@@ -88,31 +88,30 @@ _SHORT = 12
 
 
 def files(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Each file that a path or glob leads to keeps all the rules of its entry."""
-    path, rules = _asked(criterion)
+    """Yield a verdict for each rule of an entry, on all files that its path or glob matches."""
+    path, rules = _path_and_rules(criterion)
     names = matching(path, evidence.root)
-    there = _files(names, evidence.root)
-    if not there or not rules:
-        yield verdict(criterion, None if there else _no_file(path, names, evidence.root))
+    existing = _files(names, evidence.root)
+    if not existing or not rules:
+        yield verdict(criterion, None if existing else _no_file(path, names, evidence.root))
         return
-    for one, rule, wanted in _rules(criterion, path, rules):
-        yield _worst([_CHECKS[rule](one, name, wanted, evidence) for name in sorted(there)])
+    for part, rule, wanted in _rules(criterion, path, rules):
+        yield _worst([_CHECKS[rule](part, name, wanted, evidence) for name in sorted(existing)])
 
 
 def queries(criterion: Criterion, evidence: Evidence) -> Iterator[Query]:
-    """Return the patterns that a criterion searches in files."""
-    path, rules = _asked(criterion)
+    """Yield the patterns that a criterion searches in files."""
+    path, rules = _path_and_rules(criterion)
     if "matches" not in rules:
         return
-    there = _files(matching(path, evidence.root), evidence.root)
-    for one, _, wanted in _rules(criterion, path, {"matches": rules["matches"]}):
-        for name in there:
-            where = file_of(os.path.join(evidence.root, name), name)
-            yield query_of(one, str(wanted), where)
+    existing = _files(matching(path, evidence.root), evidence.root)
+    for part, _, wanted in _rules(criterion, path, {"matches": rules["matches"]}):
+        for name in existing:
+            source = file_of(os.path.join(evidence.root, name), name)
+            yield query_of(part, str(wanted), source)
 
 
-def _asked(criterion: Criterion) -> tuple[str, dict[str, Json]]:
-    """Return the path of an entry, and its rules."""
+def _path_and_rules(criterion: Criterion) -> tuple[str, dict[str, Json]]:
     rules = dict(criterion.wanted) if isinstance(criterion.wanted, dict) else {}
     path = str(rules.pop("path", ""))
     if not rules.get("fresh"):
@@ -127,7 +126,7 @@ def _files(names: list[str], root: Path) -> list[str]:
 def _rules(
     criterion: Criterion, path: str, rules: dict[str, Json]
 ) -> Iterator[tuple[Criterion, str, Json]]:
-    """Give each rule as a criterion of its own, with its place."""
+    """Yield each rule as a criterion of its own, with its place."""
     for rule, value in rules.items():
         several = enumerate(value) if isinstance(value, list) else [(None, value)]
         for number, wanted in several:
@@ -137,7 +136,7 @@ def _rules(
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict:
-    """Give one verdict for all files: the first that does not hold, if there is one."""
+    """Return one verdict for all files: the first that does not hold, if any."""
     unmet = [one for one in verdicts if one.unmet]
     if len(unmet) < 2:
         return unmet[0] if unmet else verdicts[0]
@@ -163,8 +162,8 @@ def _no_file(path: str, names: list[str], root: Path) -> str:
 
 def _searched(rule: str) -> Callable[[Criterion, str, Json, Evidence], Verdict]:
     def check(criterion: Criterion, name: str, wanted: Json, evidence: Evidence) -> Verdict:
-        where = file_of(os.path.join(evidence.root, name), name)
-        return found(criterion, rule, str(wanted), where, evidence.searches)
+        source = file_of(os.path.join(evidence.root, name), name)
+        return found(criterion, rule, str(wanted), source, evidence.searches)
 
     return check
 
@@ -234,52 +233,52 @@ _CHECKS: dict[str, Callable[[Criterion, str, Json, Evidence], Verdict]] = {
 }
 
 _SHOWN = 3
-_NOWHERE = "which leads to nothing"
+_BROKEN_LINK = "which leads to nothing"
 
 
 def exists(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """A path leads to something, or a glob matches something."""
+    """Yield a verdict that holds if a path exists or a glob matches anything."""
     name = str(criterion.wanted)
-    found = matching(name, evidence.root)
-    yield verdict(criterion, None if found else missing(name, evidence.root))
+    matches = matching(name, evidence.root)
+    yield verdict(criterion, None if matches else missing(name, evidence.root))
 
 
 def absent(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """A path leads to nothing, a glob matches nothing."""
+    """Yield a verdict that holds if a path is missing or a glob matches nothing."""
     name = str(criterion.wanted)
-    found = matching(name, evidence.root)
-    if not found:
+    matches = matching(name, evidence.root)
+    if not matches:
         yield verdict(criterion)
-    elif found == [name]:
+    elif matches == [name]:
         yield verdict(criterion, f"{name} is there", measured=1)
     else:
-        more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-        shown = ", ".join(sorted(found)[:_SHOWN])
-        yield verdict(criterion, f"{name} matches {shown}{more}", measured=len(found))
+        more = f" and {len(matches) - _SHOWN:,} more" if len(matches) > _SHOWN else ""
+        shown = ", ".join(sorted(matches)[:_SHOWN])
+        yield verdict(criterion, f"{name} matches {shown}{more}", measured=len(matches))
 
 
 def matching(name: str, root: Path) -> list[str]:
-    """Return the files that a path or glob leads to, relative to the rootdir where the name is.
+    """Return the files and folders that a path or glob matches; relative if the name is.
 
-    Links are followed: one that leads to nothing is no file.
+    Links are followed, and broken ones left out.
     """
     return [one for one in named(name, root) if os.path.exists(os.path.join(root, one))]
 
 
 def named(name: str, root: Path) -> list[str]:
-    """Return the entries of folders that a path or glob names, broken links among them."""
+    """Return the entries that a path or glob matches, broken links included."""
     if os.path.lexists(os.path.join(root, name)):
         return [name]
-    # The rootdir is no pattern, whatever its name.
+    # ``root_dir`` is not a pattern, even if its name contains ``*``.
     return glob.glob(name, root_dir=root, recursive=True) if glob.has_magic(name) else []
 
 
 def missing(name: str, root: Path) -> str:
-    """Say what is there instead of a file that is not."""
-    found = sorted(named(name, root))
-    if found and os.path.islink(link := os.path.join(root, found[0])):
-        told = f"{found[0]} is a link to {os.readlink(link)!r}, {_NOWHERE}"
-        return told if found == [name] else f"no file matches {name}: {told}"
+    """Return the reason why a path or glob matches no file."""
+    entries = sorted(named(name, root))
+    if entries and os.path.islink(link := os.path.join(root, entries[0])):
+        reason = f"{entries[0]} is a link to {os.readlink(link)!r}, {_BROKEN_LINK}"
+        return reason if entries == [name] else f"no file matches {name}: {reason}"
     if glob.has_magic(name):
         return f"no file matches {name}"
     folder, last = os.path.split(os.path.join(root, name))

@@ -1,4 +1,4 @@
-"""Criteria on the result: JSON Schema, and `assert` expressions."""
+"""Criteria on the result: JSON Schema and `assert` expressions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,36 +11,36 @@ from pytest_orchestrator.execution.criteria.evidence import Evidence, verdict
 from pytest_orchestrator.recipe.expressions.expression import Expression, ExpressionError
 from pytest_orchestrator.recipe.model.step import Criterion
 
-_MOST_VALUES = 6
-_WIDEST_OPERAND = 80
+_MAX_VALUES = 6
+_MAX_OPERAND_WIDTH = 80
 
 
 def unmet(expression: Expression, names: Mapping[str, Any], context: Context) -> str | None:
-    """Check an expression.
+    """Return the reason why an expression does not hold.
 
     Args:
         expression: The expression.
-        names: What its names mean.
-        context: Knows who wrote what it reads there.
+        names: The variables of the expression.
+        context: The Context, whose history names the writers of its keys.
 
     Returns:
-        None where it is true, else one line with the values of its names.
+        None if the expression is true, else one line with the values that it read.
 
     Raises:
-        ExpressionError: It cannot be evaluated.
+        ExpressionError: The expression cannot be evaluated.
     """
     if expression.holds(names):
         return None
     values = list(dict.fromkeys(_values(expression, names, context)))
-    told = ", ".join(values[:_MOST_VALUES])
-    return f"`{expression.text}` is false{': ' * bool(told)}{told}"
+    shown = ", ".join(values[:_MAX_VALUES])
+    return f"`{expression.text}` is false{': ' * bool(shown)}{shown}"
 
 
 def check(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """Check an `assert` of a step."""
+    """Yield the verdict on an `assert` of a step."""
     if criterion.expression is not None:
-        told = unmet(criterion.expression, evidence.names, evidence.context)
-        yield verdict(criterion, told)
+        reason = unmet(criterion.expression, evidence.names, evidence.context)
+        yield verdict(criterion, reason)
 
 
 def _values(expression: Expression, names: Mapping[str, Any], context: Context) -> Iterator[str]:
@@ -53,8 +53,9 @@ def _values(expression: Expression, names: Mapping[str, Any], context: Context) 
         except ExpressionError:
             continue
         shown = one_line(repr(value) if isinstance(value, str) else _as_json(value))
-        shown = shown if len(shown) <= _WIDEST_OPERAND else f"{shown[: _WIDEST_OPERAND - 1]}…"
-        yield f"{text} = {shown}{_written(chain.parts, context) if chain.root == 'ctx' else ''}"
+        if len(shown) > _MAX_OPERAND_WIDTH:
+            shown = f"{shown[: _MAX_OPERAND_WIDTH - 1]}…"
+        yield f"{text} = {shown}{_last_writer(chain.parts, context) if chain.root == 'ctx' else ''}"
 
 
 def _as_json(value: Any) -> str:
@@ -63,8 +64,8 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _written(parts: tuple[Any, ...], context: Context) -> str:
-    """Tell who wrote a key last, and when."""
+def _last_writer(parts: tuple[Any, ...], context: Context) -> str:
+    """Return the writer and the time of the last change of a key, or of its nearest parent."""
     path = [str(part) for part in parts]
     for cut in range(len(path), 0, -1):
         history = context.get_history(".".join(path[:cut]))
@@ -75,33 +76,33 @@ def _written(parts: tuple[Any, ...], context: Context) -> str:
 
 
 def result_schema(criterion: Criterion, evidence: Evidence) -> Iterator[Verdict]:
-    """What the step returned, or said, keeps the schema."""
+    """Yield the verdict on the result of a step by a JSON Schema."""
     schema = criterion.wanted if isinstance(criterion.wanted, dict) else {}
-    found = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
-    if "fault" in found:
-        way, fault = found["fault"]
+    errors = evidence.searches.schema_errors(schema, evidence.ended.value, criterion.place)
+    if "fault" in errors:
+        way, fault = errors["fault"]
         where = f" in {'.'.join(map(str, way))}" if way else ""
         place = criterion.at.get("/".join(map(str, way)), criterion.place)
         yield verdict(criterion, f"no JSON Schema{where}: {fault}", place=place, errs=True)
         return
-    if not found["rows"]:
+    if not errors["rows"]:
         yield verdict(criterion)
         return
     yield verdict(
         criterion,
-        "; ".join(found["rows"]),
-        place=_place(criterion, found["way"]),
-        measured=found["measured"],
+        "; ".join(errors["rows"]),
+        place=_place(criterion, errors["way"]),
+        measured=errors["measured"],
     )
 
 
 def _place(criterion: Criterion, way: list[str]) -> Place:
-    """Return where the rule stands, or the reference that leads to it."""
+    """Return the place of a rule, or of the reference that leads to it."""
     way = [*way]
     at = criterion.at
     if "/".join(way) in at:
         return at["/".join(way)]
-    while way:  # what a reference leads to is told without it
+    while way:  # jsonschema leaves the `$ref` out of the way
         way.pop()
         for key in ("/".join([*way, "$ref"]), "/".join(way)):
             if key in at:
