@@ -1,1 +1,1 @@
-"""Step runners: one module for each way in which a step's code runs."""
+"""Step runners: one module for each way in which step code runs."""

@@ -1,8 +1,7 @@
 """Command line and environment of a shell step, and the limits of exec.
 
-A command line without shell syntax is executed directly, as make does, unless a shell is named;
-the program of a directly executed command stands relative to the rootdir, wherever the command
-then runs.
+A command line without shell syntax is executed directly, as make does, unless a shell is named. The
+path of its program is relative to the rootdir, whatever the working directory of the command is.
 """
 
 import json
@@ -30,17 +29,17 @@ _FAR_SHELLS = {**_SHELLS, "python": ("python3", "-c")}
 
 
 def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tuple[str, ...]:
-    """Return the argument list that a command stands for.
+    """Return the argument list of a command.
 
     Args:
-        cmd: A command line, or a list that is taken as it is.
-        root: The folder that a program given by a relative path is looked for in.
-        shell: What runs a command line; None where that is not said.
+        cmd: A command line, or a list of words that is used as it is.
+        root: The folder to which the path of the program is relative.
+        shell: The shell that runs a command line; None if the step names none.
 
     Returns:
-        The words; `SCRIPT` among them stands for the path of a file that holds the line.
+        The words; the word `SCRIPT` stands for the path of a file that contains the line.
     """
-    words = _written(cmd, shell)
+    words = _words_with_program(cmd, shell)
     if words is None:
         return (*_SHELLS[str(shell or "sh")], str(cmd))
     program = words[0]
@@ -50,7 +49,7 @@ def argv_of(cmd: str | tuple[str, ...], root: Path, shell: Shell = None) -> tupl
 
 
 def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
-    """Return the same for another machine, where each command line needs a shell."""
+    """Return the argument list for another machine, where each command line needs a shell."""
     if not isinstance(cmd, str):
         return cmd
     if isinstance(shell, tuple):
@@ -59,12 +58,12 @@ def far_argv_of(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...]:
 
 
 def takes_file(cmd: str | tuple[str, ...], shell: Shell) -> bool:
-    """Tell whether a command line is handed over as a file, whose path is the last word."""
+    """Return True if the shell reads the command line from a file, whose path is the last word."""
     return isinstance(shell, tuple) and isinstance(cmd, str)
 
 
-def _written(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None:
-    """Return the words that begin with a program of the recipe; None where a shell runs it."""
+def _words_with_program(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None:
+    """Return the words that begin with the recipe's program; None if a shell runs the line."""
     if not isinstance(cmd, str):
         return cmd
     if isinstance(shell, tuple):
@@ -73,10 +72,10 @@ def _written(cmd: str | tuple[str, ...], shell: Shell) -> tuple[str, ...] | None
 
 
 def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a step: the base, with the step's ``args`` over it.
+    """Return the environment of a step: the base, overridden by the step's ``args``.
 
-    Text goes as it is, numbers and booleans as JSON, lists and mappings as compact JSON;
-    null takes the variable away.
+    Text is passed as it is, numbers and booleans as JSON, lists and mappings as compact JSON;
+    null removes the variable.
     """
     env = dict(base)
     for name, value in args.items():
@@ -88,7 +87,7 @@ def environment_of(args: Mapping[str, Json], base: Mapping[str, str]) -> dict[st
 
 
 def stdin_of(value: Json) -> bytes | None:
-    """Return the bytes for a step's standard input; None where it has none."""
+    """Return the bytes for a step's standard input; None if it has no `stdin`."""
     if value is None:
         return None
     return (value if isinstance(value, str) else compact(value)).encode()
@@ -106,26 +105,26 @@ def alone(
     stdin: Json = None,
     shell: Shell = None,
 ) -> str:
-    """Return a line that does the same when pasted into any shell at the rootdir.
+    """Return a line that runs the command alone when pasted into any shell at the rootdir.
 
-    It neither ends that shell nor moves it elsewhere.
+    The line neither ends that shell nor changes its working directory.
     """
     words = argv_of(cmd, _HERE, shell)
-    program = (_written(cmd, shell) or words)[0]
+    program = (_words_with_program(cmd, shell) or words)[0]
     if "/" in program and not os.path.isabs(program):
-        # What relpath does costs more than all of this, in each step.
+        # relpath costs more than the rest of this function, which runs in each step.
         path = words[0] if cwd is None else os.path.relpath(program, cwd)
         words = (path if "/" in path else f"./{path}", *words[1:])
     is_file = takes_file(cmd, shell)
     line = for_file(words) if is_file else shlex.join(words)
     unset = [f"-u {name}" for name, value in args.items() if value is None]
-    given = [
+    assigned = [
         shlex.quote(f"{name}={value if isinstance(value, str) else compact(value)}")
         for name, value in args.items()
         if value is not None
     ]
-    if unset or given:
-        line = " ".join(["env", *unset, *given, line])
+    if unset or assigned:
+        line = " ".join(["env", *unset, *assigned, line])
     if is_file:
         line = with_script(str(cmd), line)
     if stdin is not None:
@@ -141,28 +140,28 @@ def for_file(words: tuple[str, ...]) -> str:
 
 
 def with_script(cmd: str, line: str) -> str:
-    """Return a line that has a file `$f` with a command line in it while it runs."""
-    made = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
-    return f'({made} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
+    """Return a shell line that writes a command line to a file `$f`, for another line."""
+    create = """f=$(mktemp) && trap 'rm -f "$f"' EXIT"""
+    return f'({create} && printf %s {shlex.quote(cmd)} >"$f" && {line})'
 
 
-_LARGEST = 128 * 1024
-"""Bytes of one word or variable with its name, a zero byte at the end among them."""
+_MAX_STRING = 128 * 1024
+"""Bytes of one word, or of one variable with its name, including the null byte (Linux)."""
 
 _CURE = "hand it over by stdin"
 
 
 def failure(step: ShellStep, argv: Sequence[str], env: Mapping[str, str]) -> Failure:
-    """Say what the system did not take.
+    """Return the failure of a step whose arguments or variables are too large for exec.
 
     Args:
         step: The step.
-        argv: The words that it was to be started with.
-        env: Its variables.
+        argv: The words of its command.
+        env: Its environment.
     """
     sizes = [*_words(step, argv), *_variables(step, env)]
     size, what, key = max(sizes)
-    if size + 1 > _LARGEST:
+    if size + 1 > _MAX_STRING:
         reason = f"{what} has {size:,} bytes; 128 KiB are the most for one: {_CURE}"
     else:
         total = sum(each for each, _, _ in sizes)

@@ -1,4 +1,4 @@
-"""Step of a type that a plugin registered: calls the plugin's class."""
+"""Steps of types that a plugin registered, which call the plugin's class."""
 
 import importlib.util
 import os
@@ -21,18 +21,18 @@ _SHARED = [name for name in CodeStep.__struct_fields__ if name != "success"]
 
 
 def called(step: CodeStep, env: Environment) -> PythonStep:
-    """Return the Python step that a step is when it runs.
+    """Return the Python step that runs a step, which calls the class of a registered type.
 
     Args:
         step: The step, with the values of its expressions.
-        env: The surroundings of the run.
+        env: The settings of the run.
     """
     if not isinstance(step, CustomStep):
         assert isinstance(step, PythonStep)  # noqa: S101
         return step
     kind = step.kind
     place = step.at["type"]
-    told = Brought(
+    brought = Brought(
         type=step.type,
         file=step.file,
         timeout=env.seconds_for(step.timeout),
@@ -47,30 +47,30 @@ def called(step: CodeStep, env: Environment) -> PythonStep:
         module=kind.__module__,
         class_=kind.__name__,
         params=step.own,
-        brought=told,
+        brought=brought,
     )
 
 
 def module_of(step: PythonStep, brought: Brought, imported: Callable[[], ModuleType]) -> ModuleType:
     """Return the module of a plugin's class.
 
-    A `conftest` may be none that can be imported, or another one of the same name may come
-    first: then it is loaded by its path.
+    A module such as a `conftest` is loaded by its path if it cannot be imported by its name, or if
+    the import finds another module of the same name.
 
     Args:
         step: The step.
-        brought: What tells the path.
+        brought: The data of the step type, with the path of the module.
         imported: Imports the module by its name.
     """
     spec = importlib.util.spec_from_file_location(step.module, brought.file)
     try:
-        found = imported()
+        module = imported()
     except ModuleNotFoundError as error:
         if spec is None or not f"{step.module}.".startswith(f"{error.name}."):
             raise
     else:
-        if spec is None or os.path.abspath(str(found.__file__)) == brought.file:
-            return found
+        if spec is None or os.path.abspath(str(module.__file__)) == brought.file:
+            return module
     assert spec.loader is not None  # noqa: S101
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -85,19 +85,19 @@ def performed(
     env: Environment,
     fixtures: Mapping[str, object],
 ) -> object:
-    """Let a plugin's class run a step.
+    """Run a step by the class of a plugin.
 
     Returns:
-        What it returned.
+        The value that the class returned.
 
     Raises:
-        ValidationFailed: Its keys are none for the class.
+        ValidationFailed: The class does not accept the keys of the step.
     """
     try:
         keys = msgspec.convert(json_values.unshared(step.params), kind.Keys)
     except msgspec.ValidationError as error:
         raise ValidationFailed(f"{brought.type} step '{step.name}': {error}") from None
-    surroundings = StepEnvironment(
+    step_environment = StepEnvironment(
         step=step.name,
         recipe=brought.recipe,
         root=env.root,
@@ -106,4 +106,4 @@ def performed(
         attempt=brought.attempt,
         fixtures=fixtures,
     )
-    return kind().run(keys, context, surroundings)
+    return kind().run(keys, context, step_environment)

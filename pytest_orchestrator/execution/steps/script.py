@@ -1,8 +1,8 @@
-"""Shell scripts of a step: the files they need, and the line that failed.
+"""Shell scripts of a step: their files, and the line that failed.
 
-Shells that have a name are given the script as an argument, any other one as a file. `bash`
-records the line of a command that `-e` ends, by an ERR trap that its startup file sets: the
-script itself is not touched, so its line numbers are its own.
+Shells with a built-in name receive the script as an argument, every other shell as a file. `bash`
+records the line of the command at which `-e` ends the script, by an ERR trap that its startup file
+sets. The script itself stays unchanged, and so do its line numbers.
 """
 
 import contextlib
@@ -15,30 +15,30 @@ from pytest_orchestrator.recipe.analysis.shell_script import Script, commands_of
 from pytest_orchestrator.recipe.model.step import ShellStep, SshStep
 
 SCRIPT: Final = "{script}"
-"""Stands in reports for the path of the script, which is gone once the step has ended."""
+"""Placeholder in reports for the path of the script, which is removed at the end of the step."""
 
 MISSING: Final = "orchestrator: the shell {} was not found"
-"""Last line of stderr where the other machine of an `ssh` step has no such shell."""
+"""Last line of stderr if the shell of an `ssh` step is missing on the other machine."""
 
 _STARTUP: Final = """\
 trap 'case $- in *e*) { echo $LINENO >|%s; } 2>/dev/null || :;; esac' ERR
 unset BASH_ENV
 """
-_SAID: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
+_MESSAGE: Final = re.compile(r"(?:\S*/)?(?:ba|da|k|z)?sh: (?:line )?(\d+): (.*)")
 _SYNTAX: Final = re.compile(r"(?i)syntax error")
 _NOT_FOUND: Final = re.compile(r"not found|[Pp]ermission denied|No such file")
 _FRAME: Final = re.compile(r'^ *File "<string>", line (\d+)', re.MULTILINE)
 _VALUE: Final = re.compile(r'"?\$\{RECIPE_VALUE_\d+\}"?')
 _CLOSING: Final = frozenset({")", "}", "fi", "done", "esac"})
-_WIDEST: Final = 80
+_MAX_WIDTH: Final = 80
 
 
 class ScriptFiles:
-    """The files of one attempt.
+    """Script files of one attempt.
 
     Args:
         step: The step.
-        base: Beginning of their paths.
+        base: The prefix of their paths.
     """
 
     def __init__(self, step: ShellStep, base: str) -> None:
@@ -49,7 +49,7 @@ class ScriptFiles:
     def given(
         self, argv: tuple[str, ...], variables: dict[str, str]
     ) -> tuple[tuple[str, ...], dict[str, str]]:
-        """Write what the shell needs; return the words and variables to start it with.
+        """Write the files that the shell needs; return its words and variables.
 
         Raises:
             OSError: A file cannot be written.
@@ -75,7 +75,7 @@ class ScriptFiles:
         return path
 
     def line(self) -> int | None:
-        """Return the line that `-e` ended the script at, where the shell recorded it."""
+        """Return the line at which `-e` ended the script; None if the shell recorded none."""
         if not self._made:
             return None
         with contextlib.suppress(OSError, ValueError), open(self._made[-1]) as file:
@@ -83,20 +83,20 @@ class ScriptFiles:
         return None
 
     def remove(self) -> None:
-        """Take the files away."""
+        """Remove the files."""
         for path in self._made:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
 
 class FailingLine:
-    """The line that ended a script, as far as the shell shows it.
+    """Line at which a script failed, if the shell shows it.
 
     Args:
-        step: The step; its command did not end as wanted.
-        code: Its exit code.
-        stderr: The end of what it printed to stderr.
-        recorded: The line that the shell recorded.
+        step: The step, whose command has failed.
+        code: The exit code of the command.
+        stderr: The last lines of its stderr.
+        recorded: The line that the shell recorded; None if it recorded none.
     """
 
     def __init__(
@@ -108,60 +108,60 @@ class FailingLine:
         # bash shows the line below the message.
         self._is_read = not _SYNTAX.search("\n".join(stderr.rstrip().splitlines()[-2:]))
         if self._cmd and isinstance(self._shell, str):
-            self._number = recorded or self._said(code, stderr.rstrip())
+            self._number = recorded or self._line_in_message(code, stderr.rstrip())
 
     @property
     def text(self) -> str:
-        """The number of the line and its text; empty where it is not known, or the only one."""
+        """The number and text of the line; empty if it is unknown, or the only line."""
         lines = self._cmd.splitlines()
         if self._number is None or not _has_lines(self._cmd) or self._number > len(lines):
             return ""
         line = _VALUE.sub("${{ … }}", lines[self._number - 1].strip())
         if line in _CLOSING:  # bash names the last line of a compound command
             return ""
-        shown = line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
+        shown = line if len(line) <= _MAX_WIDTH else f"{line[: _MAX_WIDTH - 1]}…"
         return f"line {self._number} of cmd: {shown}"
 
     @property
     def detail(self) -> tuple[str, ...]:
-        """The lines that say what `-e` did; none where it did nothing, or that is not known."""
+        """Lines that explain the effect of `-e`; empty if it had none, or that is unknown."""
         if not self._cmd or self._shell not in ("sh", "bash") or not self._is_read:
             return ()
         script = commands_of(self._cmd)
         if self.text:
-            is_last = script is not None and not _behind(script, self._number or 0)
+            is_last = script is not None and not _has_line_after(script, self._number or 0)
             at = f"ended by -e at line {self._number}"
             return () if is_last else (f"{at}: the lines after it did not run",)
         if script is None or len(script.commands) < 2 or _ends_itself(script):
             return ()
-        said = "ended by -e: no command runs after one that fails"
-        names = self._shell == "sh" and _has_lines(self._cmd)
-        return (said, "`shell: bash` names the line") if names else (said,)
+        effect = "ended by -e: no command runs after one that fails"
+        needs_bash = self._shell == "sh" and _has_lines(self._cmd)
+        return (effect, "`shell: bash` names the line") if needs_bash else (effect,)
 
-    def _said(self, code: int | None, stderr: str) -> int | None:
-        """Return the line that the shell names in its last message, if that ended it."""
+    def _line_in_message(self, code: int | None, stderr: str) -> int | None:
+        """Return the line that the shell names in its last message, if that line failed."""
         if self._shell == "python":
             frames = _FRAME.findall(stderr)
             return int(frames[-1]) if frames and code == 1 else None
-        found = _SAID.fullmatch(stderr.rpartition("\n")[2])
-        if found is None:
+        message = _MESSAGE.fullmatch(stderr.rpartition("\n")[2])
+        if message is None:
             return None
-        is_missing = bool(_NOT_FOUND.search(found[2]))
-        # A message of a command that was not the last one has another exit code than its own.
+        is_missing = bool(_NOT_FOUND.search(message[2]))
+        # Another exit code shows that a later command ended the script.
         fits = code in (126, 127) if is_missing else code == 2
-        return int(found[1]) if fits else None
+        return int(message[1]) if fits else None
 
 
 def _has_lines(cmd: str) -> bool:
     return "\n" in cmd.strip()
 
 
-def _behind(script: Script, number: int) -> bool:
+def _has_line_after(script: Script, number: int) -> bool:
     return any(one.line > number for one in script.commands)
 
 
 def _ends_itself(script: Script) -> bool:
-    """Tell whether a script may end by a command of its own, so that it is not known what did."""
+    """Return True if a command of the script may end it, or switch `-e` off."""
     own = ("exit", "exec", "return", "kill")
     return any(
         one.program in own or (one.program == "set" and "+e" in one.words)

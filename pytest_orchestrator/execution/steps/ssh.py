@@ -1,7 +1,7 @@
 """SSH step: OpenSSH command lines, remote script, shared connections to hosts.
 
-The command, its variables and its input go through the connection and not through the command
-line of the client, which everybody on this machine can read.
+The command, its variables and its input are sent through the connection, and not in the command
+line of the client, which every user of this machine can read.
 """
 
 import base64
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     import subprocess
     import tempfile
 
-_PATIENCE: Final = 60.0
-"""Seconds until a connection must be there; OpenSSH itself gives up before."""
-_MOST: Final = 4096
+_CONNECT_TIMEOUT: Final = 60.0
+"""Seconds in which a connection must be established; OpenSSH itself gives up earlier."""
+_MAX_STDERR: Final = 4096
 
 
 class Links:
-    """Opens connections when steps need them, and closes them with the session."""
+    """Shared connections to hosts, opened when a step needs one and closed with the session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,10 +49,10 @@ class Links:
         self._masters: dict[str, subprocess.Popen[bytes]] = {}
 
     def to(self, host: str) -> Path | Failure:
-        """Return the socket of the connection to a host, which is there or is made now.
+        """Return the control socket of the connection to a host; connect if necessary.
 
         Args:
-            host: As OpenSSH's configuration knows it.
+            host: The name of the host for OpenSSH and its configuration.
         """
         with self._lock:
             try:
@@ -64,12 +64,12 @@ class Links:
             return self._connected(host, socket)
 
     def is_lost(self, host: str) -> bool:
-        """Tell whether the connection to a host has ended."""
+        """Return True if the connection to a host has ended."""
         with self._lock:
             return not self._is_up(host)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         with self._lock:
             for master in self._masters.values():
                 self._end(master)
@@ -82,7 +82,7 @@ class Links:
         if self._folder is None:
             from pytest_orchestrator.core.files import private_folder
 
-            # OpenSSH adds to the name while it makes the socket, and sockets have short paths.
+            # OpenSSH appends to the name while it creates the socket, and socket paths are short.
             self._folder = private_folder()
         return Path(self._folder.name, re.sub(r"\W", "_", host)[:20])
 
@@ -98,27 +98,27 @@ class Links:
         if old is not None:
             self._end(old)
         socket.unlink(missing_ok=True)
-        with tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as stderr:
             try:
                 master = subprocess.Popen(
                     master_of(host, socket),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
-                    stderr=told,
+                    stderr=stderr,
                     start_new_session=True,
                 )
             except OSError as error:
                 return Failure(kind="not_found", reason=f"ssh cannot be started: {error.strerror}")
-            until = time.monotonic() + _PATIENCE
-            while not socket.exists() and master.poll() is None and time.monotonic() < until:
+            deadline = time.monotonic() + _CONNECT_TIMEOUT
+            while not socket.exists() and master.poll() is None and time.monotonic() < deadline:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     master.wait(0.01)
             if socket.exists() and master.poll() is None:
                 self._masters[host] = master
                 return socket
             self._end(master)
-            told.seek(0)
-            return refused(host, printable(told.read(_MOST)))
+            stderr.seek(0)
+            return refused(host, printable(stderr.read(_MAX_STDERR)))
 
     def _end(self, master: "subprocess.Popen[bytes]") -> None:
         import subprocess
@@ -139,11 +139,11 @@ _CURES: Final = {
         "compare it with the one of the machine, and connect once by hand: ssh {host}",
     ),
     r"Permission denied": (
-        "it lets nobody in with the keys that are here",
+        "it accepts none of the keys of this machine",
         "a step cannot be asked for a password: ssh-copy-id {host}",
     ),
     r"Could not resolve hostname": (
-        "nobody knows that name",
+        "the host name is not known",
         "see HostName in ~/.ssh/config",
     ),
     r"Connection refused|timed out|No route to host|Network is unreachable": (
@@ -153,29 +153,29 @@ _CURES: Final = {
 }
 
 
-def refused(host: str, told: str) -> Failure:
-    """Return the failure of a step whose host cannot be connected to.
+def refused(host: str, stderr: str) -> Failure:
+    """Return the failure of a step whose host cannot be reached.
 
     Args:
         host: The host.
-        told: What OpenSSH said.
+        stderr: The messages of OpenSSH.
     """
-    lines = [line for line in told.replace("\r", "").splitlines() if line.strip("@ ")]
+    lines = [line for line in stderr.replace("\r", "").splitlines() if line.strip("@ ")]
     head, last = f"no connection to {host}", lines[-1] if lines else "ssh said nothing"
     for pattern, (why, cure) in _CURES.items():
-        if re.search(pattern, told):
-            said = (f"ssh: {line.removeprefix('ssh: ')}" for line in lines[-3:])
-            detail = (*said, cure.format(host=host))
+        if re.search(pattern, stderr):
+            messages = (f"ssh: {line.removeprefix('ssh: ')}" for line in lines[-3:])
+            detail = (*messages, cure.format(host=host))
             return Failure(kind="not_found", reason=f"{head}: {why}", detail=detail)
     return Failure(kind="not_found", reason=f"{head}: {last.removeprefix('ssh: ')}")
 
 
 CLIENT: Final = "ssh"
 OPTIONS: Final = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
-"""Nobody is there to be asked for a password."""
+"""Options without prompts: no user is present to type a password."""
 
-_ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
-_FIRST: Final = (
+_KEEP_ALIVE: Final = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4")
+_BOOTSTRAP: Final = (
     """exec /bin/sh -c 'IFS= read -r s; eval "$(printf %s "$s" | base64 -d)"' orchestrator"""
 )
 
@@ -187,45 +187,45 @@ printf %s "$1" >"$f" || exit 126
 shift
 "$@" "$f"
 """
-"""Gives a shell that is a list of words the script as a file, and ends as that does."""
+"""Runs a shell that is a list of words with the script as a file, and exits with its code."""
 
 
 def link(role: str) -> tuple[str, ...]:
-    """Return the program that keeps a client; see `ssh_link`."""
+    """Return the command of the program that feeds a client; see `ssh_link`."""
     return (sys.executable, "-I", "-S", str(Path(__file__).with_name("ssh_link.py")), role)
 
 
 def argv_of(step: SshStep, socket: Path | None) -> tuple[str, ...]:
-    """Return what is started here for a step.
+    """Return the command on this machine that runs a step.
 
     Args:
         step: The step.
-        socket: That of a connection which is there; None is a new one.
+        socket: The control socket of an open connection; None for a new connection.
     """
     shared = () if socket is None else ("-o", f"ControlPath={socket}", "-o", "ControlMaster=no")
-    client = (CLIENT, "-T", *OPTIONS, *_ALIVE, *shared, "--", step.host, _FIRST)
+    client = (CLIENT, "-T", *OPTIONS, *_KEEP_ALIVE, *shared, "--", step.host, _BOOTSTRAP)
     return (*link("step"), *client)
 
 
 def master_of(host: str, socket: Path) -> tuple[str, ...]:
-    """Return what is started here for the connection that the steps of a host share."""
+    """Return the command on this machine that keeps the shared connection to a host."""
     shared = ("-o", f"ControlPath={socket}", "-o", "ControlMaster=yes", "-N", "-T")
-    return (*link("master"), CLIENT, *OPTIONS, *_ALIVE, *shared, "--", host)
+    return (*link("master"), CLIENT, *OPTIONS, *_KEEP_ALIVE, *shared, "--", host)
 
 
 def input_of(step: SshStep, mark: str) -> bytes:
-    """Return what the far side is sent: a script in one line, and the input of the command.
+    """Return the bytes for the other machine: a script in one line, and the command's input.
 
     Args:
         step: The step.
-        mark: What all its processes bear in their environment.
+        mark: The value of `ORCHESTRATOR_MARK` in the environment of all its processes.
     """
     data = stdin_of(step.stdin) or b""
     lines = [
         f"mark={mark} size={len(data)} dir={shlex.quote(step.cwd or '')}",
         "run() {",
         *_variables(step),
-        *_found(step),
+        *_shell_check(step),
         f'    ORCHESTRATOR_MARK={mark} exec "$@" {_command(step)}',
         "}",
         _far_side(),
@@ -234,7 +234,7 @@ def input_of(step: SshStep, mark: str) -> bytes:
 
 
 def alone(step: SshStep) -> str:
-    """Return a line that does the same when pasted into a shell."""
+    """Return a line that runs the step alone when pasted into a shell."""
     variables = "; ".join(line.strip() for line in _variables(step))
     words = far_argv_of(step.cmd, step.shell)
     command = shlex.join(words)
@@ -256,13 +256,13 @@ def _command(step: SshStep) -> str:
     return shlex.join(["/bin/sh", "-c", _SCRIPT, "orchestrator", str(step.cmd), *words[:-1]])
 
 
-def _found(step: SshStep) -> list[str]:
-    """Return the lines that end the step where its shell is not there."""
+def _shell_check(step: SshStep) -> list[str]:
+    """Return the lines that end the step if its shell is missing on the other machine."""
     if step.shell in (None, "sh") or not isinstance(step.cmd, str):
         return []
     shell = far_argv_of(step.cmd, step.shell)[0]
-    said = shlex.quote(MISSING.format(shell))
-    return [f"    command -v {shlex.quote(shell)} >/dev/null || {{ echo {said} >&2; exit 127; }}"]
+    error = shlex.quote(MISSING.format(shell))
+    return [f"    command -v {shlex.quote(shell)} >/dev/null || {{ echo {error} >&2; exit 127; }}"]
 
 
 def _variables(step: SshStep) -> list[str]:
@@ -280,5 +280,5 @@ def _far_side() -> str:
 
 
 def new_mark() -> str:
-    """Return a mark that no other step has."""
+    """Return a new random mark."""
     return os.urandom(12).hex()

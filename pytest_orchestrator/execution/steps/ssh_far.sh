@@ -1,5 +1,5 @@
-# Runs a command on the far side of a connection, and ends all of it when the connection ends.
-# Above this stand `mark`, `dir`, `size`, and `run`, which becomes the command.
+# Run a command on the other machine, and end its process tree when the connection ends.
+# The lines before this file set `mark`, `dir` and `size`, and define `run`, which runs the command.
 exec 3<&0
 input=/dev/null
 if [ "$size" -gt 0 ]; then
@@ -12,7 +12,7 @@ if [ -n "$dir" ]; then
     cd "$dir" || exit 126
 fi
 
-every() { # sends a signal to all that bears the mark, wherever it has gone, and to the group
+every() { # send a signal to the process group, and to all processes that have the mark
     for about in $(grep -ls "ORCHESTRATOR_MARK=$mark" /proc/[0-9]*/environ); do
         about=${about%/environ}
         kill -"$1" "${about#/proc/}"
@@ -20,7 +20,7 @@ every() { # sends a signal to all that bears the mark, wherever it has gone, and
     kill -"$1" -- -"$step" || kill -"$1" "$step"
 }
 
-# The group of its own that the signals go to: by setsid, or where there is none by job control.
+# Give the command its own process group for signals: by setsid, or else by job control.
 if command -v setsid >/dev/null 2>&1; then
     (run setsid) 3<&- <&4 &
 else

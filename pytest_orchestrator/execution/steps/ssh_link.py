@@ -1,10 +1,10 @@
-"""Program that feeds an OpenSSH client, so that its end ends the remote command.
+"""Program that feeds an OpenSSH client, so that the end of this process ends the remote command.
 
-The far side reads its input to the end, and ends the step's processes when that comes: when
-this process is killed, when the connection is lost, when the machine is switched off.
+The script on the other machine reads its input to the end and then ends the processes of the step:
+if this process is killed, the connection is lost or this machine is switched off.
 
-`python ssh_link.py step ssh ...` hands its own input on and then keeps the client's open;
-`python ssh_link.py master ssh ...` ends the client when its own input ends.
+`python ssh_link.py step ssh ...` copies its own input to the client and then keeps the client's
+input open; `python ssh_link.py master ssh ...` ends the client at the end of its own input.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import os
 import sys
 from _signal import SIG_DFL, SIGCHLD, SIGTERM, signal  # type: ignore[import-not-found]
 
-_PIECE = 1 << 16
+_CHUNK = 1 << 16
 
 
 def main(role: str, argv: list[str]) -> int:
-    """Start the client and wait for its end; end as it does.
+    """Start the client and wait for its end.
 
     Returns:
-        Its exit code, or the negative number of the signal that ended it.
+        The client's exit code, or the negative number of the signal that ended it.
     """
-    signal(SIGCHLD, SIG_DFL)  # where pytest ignores it, this process would never know the end
+    signal(SIGCHLD, SIG_DFL)  # if pytest ignores it, waitpid would lose the exit code
     reader, writer = os.pipe2(os.O_CLOEXEC)
     if role == "master":
         os.close(reader)
@@ -39,24 +39,24 @@ def main(role: str, argv: list[str]) -> int:
 
 
 def _feed(writer: int) -> None:
-    """Hand the input on, and leave the pipe open."""
+    """Copy the input to the pipe, and leave the pipe open."""
     try:
-        while piece := os.read(0, _PIECE):
+        while piece := os.read(0, _CHUNK):
             while piece:
                 piece = piece[os.write(writer, piece) :]
     except BrokenPipeError:
-        pass  # the client is gone, and tells why
+        pass  # the client has ended; its stderr has the reason
 
 
 def _end_with_input(client: int) -> None:
-    """Wait until nobody holds the other end of the input, or the client is gone."""
+    """End the client when every writer of the input has closed it; return if the client ends."""
     import select
 
-    gone = os.pidfd_open(client)
+    pidfd = os.pidfd_open(client)
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    poll.register(gone, select.POLLIN)
-    while gone not in dict(poll.poll()):
+    poll.register(pidfd, select.POLLIN)
+    while pidfd not in dict(poll.poll()):
         if not os.read(0, 1):
             os.kill(client, SIGTERM)
             return

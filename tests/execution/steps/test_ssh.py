@@ -162,7 +162,7 @@ def test_a_shell_that_is_missing_there_is_told(named: str | tuple[str, ...], pro
         ),
         (
             "me@bench-3: Permission denied (publickey,password).\r\n",
-            "no connection to bench-3: it lets nobody in with the keys that are here",
+            "no connection to bench-3: it accepts none of the keys of this machine",
             (
                 "ssh: me@bench-3: Permission denied (publickey,password).",
                 "a step cannot be asked for a password: ssh-copy-id bench-3",
