@@ -1,4 +1,4 @@
-"""The surroundings that every step of a run is given."""
+"""Environment variables and paths that every step of a run receives."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from pytest_orchestrator.execution.environment import Environment
 
 
-def test_a_step_is_given_the_environment_as_it_is_now(
+def test_a_step_receives_the_present_environment_of_pytest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = Environment(root=tmp_path)
@@ -21,15 +21,15 @@ def test_a_step_is_given_the_environment_as_it_is_now(
     assert env.variables() == dict(os.environ)
 
 
-def test_a_step_is_given_a_copy(tmp_path: Path) -> None:
+def test_a_step_receives_a_copy_of_the_environment(tmp_path: Path) -> None:
     environ = {"A": "1"}
     for env in (Environment(root=tmp_path), Environment(root=tmp_path, environ=environ)):
-        given = env.variables()
-        given["CHANGED"] = "1"
+        variables = env.variables()
+        variables["CHANGED"] = "1"
         assert "CHANGED" not in {**env.variables(), **os.environ, **environ}
 
 
-def test_files_of_a_step_are_named_by_its_try(tmp_path: Path) -> None:
+def test_log_and_sample_files_are_named_by_step_and_attempt(tmp_path: Path) -> None:
     env = Environment(root=tmp_path, logs=tmp_path / "logs", resources=tmp_path, attempt=2)
     assert env.log("measure", "stderr") == f"{tmp_path}/logs/measure.2.stderr"
     assert env.samples("measure") == f"{tmp_path}/measure.2.jsonl"

@@ -1,4 +1,4 @@
-"""The names of a run are known once, or what keeps them from it is told by each step."""
+"""Variables of a run are evaluated once; each step reports a var that has no value."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_a_var_that_has_no_value_fails_each_step_at_its_own_line(bench: Bench, c
         "vars:\n  n: 1\n  e: ${{ env.NOTTHERE }}\n"
         f"steps:\n  - {{name: a, type: shell, cmd: '{cmd}'}}\n"
     )
-    tries = bench.tries(recipe.step("a"))
+    loop = bench.tries(recipe.step("a"))
 
     for _ in range(2):
-        result = tries.prepare()
+        result = loop.prepare()
         assert result is not None
         assert result.failure is not None
         assert result.failure.kind == "validation"

@@ -1,4 +1,4 @@
-"""Tracebacks have the frames of the user's code alone, in every exception of a chain."""
+"""Tracebacks contain only frames of the user's code, in every exception of a chain."""
 
 import importlib
 import inspect
@@ -57,7 +57,7 @@ def fail_in_a_circle() -> None:
     raise error
 
 
-def test_frames_of_ours_are_taken_out() -> None:
+def test_frames_of_this_package_are_removed() -> None:
     error = caught(fail)
     assert names(error) == ["caught", "call", "fail"]
     assert user_frames(error) is error
@@ -65,7 +65,7 @@ def test_frames_of_ours_are_taken_out() -> None:
 
 
 class Unlocked(threading.Condition):
-    """A wait for it raises at once."""
+    """Condition whose wait raises at once."""
 
     def __enter__(self) -> bool:
         return True
@@ -74,21 +74,21 @@ class Unlocked(threading.Condition):
         pass
 
 
-def test_so_is_the_wait_of_ours_in_which_something_is_raised(
+def test_a_wait_of_this_package_that_raises_is_removed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    desk = AttemptBroker(Door(), TERMS)
-    monkeypatch.setattr(desk, "_moved", Unlocked())
+    broker = AttemptBroker(Door(), TERMS)
+    monkeypatch.setattr(broker, "_moved", Unlocked())
 
-    with pytest.raises(RuntimeError, match="cannot wait") as told:
-        desk.beaten(WorkerSession(desk, ClaimRequest("a", "host", "stay", "1")), Heartbeat())
+    with pytest.raises(RuntimeError, match="cannot wait") as raised:
+        broker.beaten(WorkerSession(broker, ClaimRequest("a", "host", "stay", "1")), Heartbeat())
 
-    here = "test_so_is_the_wait_of_ours_in_which_something_is_raised"
-    assert names(told.value) == [here, "beaten", "wait"]
-    assert names(user_frames(told.value)) == [here]
+    here = "test_a_wait_of_this_package_that_raises_is_removed"
+    assert names(raised.value) == [here, "beaten", "wait"]
+    assert names(user_frames(raised.value)) == [here]
 
 
-def test_so_they_are_of_what_an_exception_came_from() -> None:
+def test_frames_of_this_package_are_removed_from_causes_and_contexts() -> None:
     error = user_frames(caught(fail_from_another))
     assert names(error.__cause__) == ["fail_from_another", "fail"]
     error = user_frames(caught(fail_after_another))
@@ -99,7 +99,7 @@ def test_a_circle_of_causes_ends() -> None:
     assert names(user_frames(caught(fail_in_a_circle))) == ["caught", "fail_in_a_circle"]
 
 
-def test_the_way_through_the_import_system_is_taken_out(
+def test_frames_of_the_import_system_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "outer_of_frames.py").write_text("import inner_of_frames\n")
@@ -115,18 +115,18 @@ def test_the_way_through_the_import_system_is_taken_out(
     ]
 
 
-def test_a_stack_begins_where_the_users_code_was_called_and_has_that_alone() -> None:
-    told: list[str] = []
+def test_a_stack_contains_only_frames_from_the_call_of_the_users_code_on() -> None:
+    lines: list[str] = []
 
-    def within() -> None:
-        told.extend(user_stack(inspect.currentframe(), called=True))
+    def inner() -> None:
+        lines.extend(user_stack(inspect.currentframe(), called=True))
 
-    def body() -> None:
-        call(within, None, None)
+    def outer() -> None:
+        call(inner, None, None)
 
-    call(body, None, None)
+    call(outer, None, None)
 
-    assert [re.findall(r", in (\w+)\n", one) for one in told] == [["body"], ["within"]]
+    assert [re.findall(r", in (\w+)\n", line) for line in lines] == [["outer"], ["inner"]]
 
 
 def test_a_thread_without_the_users_code_has_no_stack() -> None:
@@ -139,11 +139,11 @@ def test_a_thread_without_the_users_code_has_no_stack() -> None:
     plugins.start()
     with ThreadPoolExecutor(1) as idle:
         idle.submit(str).result()
-        there = sys._current_frames()  # noqa: SLF001
-        others = [there[one.ident or 0] for one in (ours, plugins, *idle._threads)]  # noqa: SLF001
-        told = [user_stack(one) for one in others]
+        frames = sys._current_frames()  # noqa: SLF001
+        others = [frames[one.ident or 0] for one in (ours, plugins, *idle._threads)]  # noqa: SLF001
+        stacks = [user_stack(one) for one in others]
     over.set()
     ours.join()
     plugins.join()
 
-    assert told == [[], [], []]
+    assert stacks == [[], [], []]

@@ -1,4 +1,4 @@
-"""The object of a step says whether it is content, and why not: in one line."""
+"""Failure and skip reason that the result of a step reports, in one line."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from pytest_orchestrator.execution.outcome import failure_of, skip_of
 
 
 @pytest.mark.parametrize("status", ["ok", "success", "skip"])
-def test_a_good_status_is_no_failure(status: str) -> None:
+def test_a_good_status_causes_no_failure(status: str) -> None:
     assert failure_of({"status": status, "reason": "none"}, "stdout") is None
 
 
@@ -38,7 +38,7 @@ def test_any_other_status_is_a_failure_with_its_reason(value: Json, reason: str)
 @pytest.mark.parametrize(
     ("value", "kind"), [(None, "None"), ([], "a list"), ("ok", "text"), (True, "true or false")]
 )
-def test_what_is_no_mapping_has_no_status(value: Json, kind: str) -> None:
+def test_a_result_that_is_no_mapping_has_no_status(value: Json, kind: str) -> None:
     assert failure_of(value, "what run returned") == Failure(
         kind="protocol",
         reason=f"what run returned is {kind}; a mapping with a status is wanted, "

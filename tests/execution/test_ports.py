@@ -1,4 +1,4 @@
-"""Ports by name: one for each name of a run, whoever asks, at whatever moment."""
+"""Ports by name: one for each name of a run, for every thread and process that asks."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_the_same_name_has_the_same_port_and_another_run_another(tmp_path: Path)
     assert isinstance(expression_scope.port(tmp_path / "b", "dut"), int)
     assert any(
         is_free(expression_scope.port(tmp_path / "a", name)) for name in "abc"
-    )  # unless taken by now
+    )  # another program may have taken one by now
 
 
-def test_the_lock_of_the_ports_is_out_of_reach_for_other_users(tmp_path: Path) -> None:
+def test_other_users_cannot_open_the_lock_of_the_ports(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         expression_scope.port(tmp_path / "run", "dut")
@@ -64,7 +64,7 @@ def test_any_text_is_a_name(tmp_path: Path, name: str) -> None:
     assert expression_scope.port(tmp_path, name + "?") != number
 
 
-def test_a_number_that_is_taken_by_another_name_is_not_given_again(
+def test_the_port_of_another_name_is_not_reserved_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter([4001, 4001, 4001, 4002])
@@ -88,11 +88,13 @@ def test_all_processes_and_threads_of_a_run_agree(tmp_path: Path) -> None:
         for _ in range(4)
     ]
     with ThreadPoolExecutor() as pool:
-        told = [one.split() for one, _ in pool.map(lambda each: each.communicate(""), asking)]
+        printed = [
+            stdout.split() for stdout, _ in pool.map(lambda each: each.communicate(""), asking)
+        ]
         names = [f"name {number % 8}" for number in range(24)]
         own = [
             str(one) for one in pool.map(lambda name: expression_scope.port(tmp_path, name), names)
         ]
 
-    assert [one == own for one in told] == [True] * 4
+    assert [one == own for one in printed] == [True] * 4
     assert len(set(own)) == 8

@@ -1,4 +1,4 @@
-"""Texts and patterns are found wherever they stand, in files of any size."""
+"""Texts and patterns are found at any position, in files of any size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of 64 bytes that overlap by 16."""
+    """Search in parts of 64 bytes that overlap by 16."""
     monkeypatch.setattr(text_search, "PART", 64)
     monkeypatch.setattr(text_search, "OVERLAP", 16)
 
@@ -35,14 +35,14 @@ def line_of(data: bytes, wanted: str) -> int | None:
     return hit and hit.line
 
 
-def test_a_text_is_told_with_its_line() -> None:
+def test_a_hit_has_the_line_of_the_text() -> None:
     assert text("eins\nzwei: ü\ndrei".encode(), "ü") == Hit(2, "zwei: ü")
     assert text(b"a\nb\n", "a\nb") == Hit(1, "a")
     assert text(b"abc", "d") is None
     assert text(b"", "d") is None
 
 
-def test_what_is_no_utf_8_is_found_as_it_is() -> None:
+def test_bytes_that_are_no_utf_8_are_found_unchanged() -> None:
     assert text(b"a\xffb\n", "\udcff") == Hit(1, "a\udcffb")
     assert pattern(b"a\xffb\xfe\n", "^a.b.$") == Hit(1, "a\udcffb\udcfe")
     assert pattern("größe".encode(), r"^\w{5}$") == Hit(1, "größe")
@@ -51,7 +51,7 @@ def test_what_is_no_utf_8_is_found_as_it_is() -> None:
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("before", range(0, 200, 7))
 @pytest.mark.parametrize("end", ["\n", " ", "ü"])
-def test_everything_is_found_wherever_parts_meet(before: int, end: str) -> None:
+def test_a_match_is_found_across_the_border_of_parts(before: int, end: str) -> None:
     data = (end * before + "<needle>" + end * 150).encode()
     line = before + 1 if end == "\n" else 1
     for hit in (text(data, "<needle>"), pattern(data, "<needl[e]>")):
@@ -62,7 +62,7 @@ def test_everything_is_found_wherever_parts_meet(before: int, end: str) -> None:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("length", range(50, 140))
-def test_no_part_begins_or_ends_a_line_or_the_whole(length: int) -> None:
+def test_the_border_of_a_part_starts_or_ends_no_line_and_no_source(length: int) -> None:
     line = b"x" * length + b"y\n"
     assert pattern(b"a" + line * 3 + b"b", r"^y|y[^\n]$|\Ax|y\Z|^$|(?<![a-z\n])x|y$(?!\n)") is None
     assert pattern(line * 3 + b"z", "^z$") == Hit(4, "z")
@@ -72,13 +72,13 @@ def test_no_part_begins_or_ends_a_line_or_the_whole(length: int) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_a_line_is_counted_once_however_many_parts_repeat_it() -> None:
+def test_a_line_in_several_parts_is_counted_once() -> None:
     data = b"".join(b"%d\n" % number for number in range(1, 500))
     assert pattern(data, "^400$") == Hit(400, "400")
     assert text(data, "\n400\n") == Hit(399, "399")
 
 
-def test_pieces_are_searched_one_by_one_and_lines_of_the_last_are_not_known() -> None:
+def test_pieces_are_searched_one_by_one_and_only_the_first_has_line_numbers() -> None:
     pieces = bytes_of(b"one\ntwo", b"three\nfour", name="stdout", lost=7)
     assert pieces.text("two") == Hit(2, "two")
     assert pieces.text("four") == Hit(0, "four")
@@ -86,12 +86,12 @@ def test_pieces_are_searched_one_by_one_and_lines_of_the_last_are_not_known() ->
     assert pieces.end() == "four"
 
 
-def test_the_end_is_the_last_line_that_says_something() -> None:
+def test_the_end_is_the_last_line_that_is_not_blank() -> None:
     assert bytes_of(b"a\nb\n \n\n", name="x").end() == "b"
     assert bytes_of(b" \n", name="x").end() == ""
 
 
-def test_memory_is_bounded_whatever_the_size(tmp_path: Path) -> None:
+def test_the_memory_of_a_search_is_bounded_for_any_size(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(200_000_000)

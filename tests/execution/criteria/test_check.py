@@ -1,4 +1,4 @@
-"""Each criterion is checked, and one that does not hold says what is there instead."""
+"""Evaluation of all criteria of a step, and the reasons of those that do not hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unmet(bench: Bench, **success: Any) -> list[str | None]:
     return [verdict.unmet for verdict in checked(bench, step)]
 
 
-def test_a_verdict_has_what_was_wanted_and_where_it_stands(bench: Bench) -> None:
+def test_a_verdict_has_the_wanted_value_and_its_place(bench: Bench) -> None:
     success = {"ctx_has_keys": ["a"], "exit_code": 0, "files_exist": ["recipes"]}
     step = bench.step(type="shell", cmd="true", success=success)
     bench.context.set("a", 1)
@@ -51,7 +51,7 @@ def test_keys_are_resolved_as_paths(bench: Bench) -> None:
         (["dut.firmware_v2", "b"], " (did you mean 'dut.firmware_v2'?)"),
     ],
 )
-def test_a_key_that_is_not_there_is_told_with_those_that_are(
+def test_a_missing_key_is_reported_with_the_existing_ones(
     bench: Bench, keys: list[str], reason: str
 ) -> None:
     for key in keys:
@@ -61,7 +61,7 @@ def test_a_key_that_is_not_there_is_told_with_those_that_are(
     ]
 
 
-def test_keys_that_must_be_gone_are_told_with_their_writer(bench: Bench) -> None:
+def test_a_key_that_must_be_missing_is_reported_with_its_writer(bench: Bench) -> None:
     bench.context.bound("login").set("session", {"token": 1})
     assert unmet(bench, ctx_lacks_keys=["sess", "session", "session.token"]) == [
         None,
@@ -71,7 +71,7 @@ def test_keys_that_must_be_gone_are_told_with_their_writer(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "reasons"),
     [
         (["a.tmp", "*.log", "out/*.tmp"], [None, None, None]),
         (["out/a.csv"], ["out/a.csv is there"]),
@@ -80,14 +80,16 @@ def test_keys_that_must_be_gone_are_told_with_their_writer(bench: Bench) -> None
         (["out/*"], ["out/* matches out/a.csv, out/b.csv, out/c"]),
     ],
 )
-def test_files_that_must_be_gone(bench: Bench, names: list[str], told: list[str | None]) -> None:
+def test_a_file_that_must_be_missing_is_reported(
+    bench: Bench, names: list[str], reasons: list[str | None]
+) -> None:
     for name in ("a.csv", "b.csv", "c"):
         bench.write(f"out/{name}", "")
     (bench.root / "out" / "dangling").symlink_to("nowhere")
-    assert unmet(bench, files_absent=names) == told
+    assert unmet(bench, files_absent=names) == reasons
 
 
-def test_a_check_that_breaks_is_a_criterion_that_does_not_hold(
+def test_a_criterion_whose_check_raises_does_not_hold(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -115,7 +117,7 @@ def test_a_check_that_breaks_is_a_criterion_that_does_not_hold(
         ("out/*.json", "no file matches out/*.json"),
     ],
 )
-def test_files_are_paths_or_globs_below_the_rootdir(
+def test_files_are_paths_or_globs_relative_to_the_rootdir(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, reason: str | None
 ) -> None:
     monkeypatch.chdir("/")
@@ -124,18 +126,18 @@ def test_files_are_paths_or_globs_below_the_rootdir(
     assert unmet(bench, files_exist=[name]) == [reason]
 
 
-def test_an_absolute_path_is_taken_as_it_is(bench: Bench) -> None:
+def test_an_absolute_path_is_used_unchanged(bench: Bench) -> None:
     path = bench.write("out/report.csv", "")
     assert unmet(bench, files_exist=[str(path), f"{path.parent}/*.csv"]) == [None, None]
 
 
-def test_a_rootdir_that_looks_like_a_glob_is_none(bench: Bench) -> None:
+def test_a_rootdir_with_brackets_in_its_name_is_no_glob(bench: Bench) -> None:
     bench.root /= "project [2]"
     bench.write("out/report.csv", "")
     assert unmet(bench, files_exist=["out/*.csv"]) == [None]
 
 
-def test_all_are_checked_though_the_first_does_not_hold(bench: Bench) -> None:
+def test_all_criteria_are_checked_even_if_the_first_does_not_hold(bench: Bench) -> None:
     assert unmet(bench, files_exist=["a", "b"], ctx_has_keys=["c"]) == [
         "a is not there",
         "b is not there",
@@ -143,21 +145,21 @@ def test_all_are_checked_though_the_first_does_not_hold(bench: Bench) -> None:
     ]
 
 
-def test_a_link_that_leads_to_nothing_is_no_file(bench: Bench) -> None:
+def test_a_broken_link_counts_as_a_missing_file(bench: Bench) -> None:
     (bench.root / "dang.txt").symlink_to("nowhere")
     (bench.root / "loop.txt").symlink_to("loop.txt")
-    nothing = "which leads to nothing"
+    broken = "which leads to nothing"
     assert unmet(bench, files_exist=["dang.txt", "*.txt", "loop.txt"]) == [
-        f"dang.txt is a link to 'nowhere', {nothing}",
-        f"no file matches *.txt: dang.txt is a link to 'nowhere', {nothing}",
-        f"loop.txt is a link to 'loop.txt', {nothing}",
+        f"dang.txt is a link to 'nowhere', {broken}",
+        f"no file matches *.txt: dang.txt is a link to 'nowhere', {broken}",
+        f"loop.txt is a link to 'loop.txt', {broken}",
     ]
     assert unmet(bench, files_absent=["dang.txt", "*.txt"]) == [None, None]
-    told = [f"dang.txt is a link to 'nowhere', {nothing}"]
-    assert unmet(bench, files=[{"path": "dang.txt", "min_bytes": 0}]) == told
+    reasons = [f"dang.txt is a link to 'nowhere', {broken}"]
+    assert unmet(bench, files=[{"path": "dang.txt", "min_bytes": 0}]) == reasons
 
 
-def test_a_link_that_leads_to_a_file_is_one(bench: Bench) -> None:
+def test_a_link_to_a_file_counts_as_a_file(bench: Bench) -> None:
     bench.write("file", "x")
     (bench.root / "link.txt").symlink_to("file")
     assert unmet(bench, files_exist=["link.txt", "*.txt"]) == [None, None]

@@ -1,4 +1,4 @@
-"""How far a figure is beyond its limit, in words."""
+"""Text of a figure beyond its limit, and of the distance from the limit."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from pytest_orchestrator.execution.schema_errors import measured
 
 
 @pytest.mark.parametrize(
-    ("value", "limit", "unit", "told"),
+    ("value", "limit", "unit", "texts"),
     [
         (4.0193, 3, "s", ("4.02 s", "limit 3 s (over by 1.02 s, 34 %)")),
         (3.0004, 3.0, "s", ("3.0004 s", "limit 3 s (over by 0.0004 s, 0.01 %)")),
@@ -18,7 +18,7 @@ from pytest_orchestrator.execution.schema_errors import measured
         (1234567.5, 0.25, "", ("1,234,567.50", "limit 0.25 (over by 1,234,567.25, 493,826,900 %)")),
     ],
 )
-def test_a_figure_its_limit_and_the_distance(
-    value: float, limit: float, unit: str, told: tuple[str, str]
+def test_a_figure_beyond_its_limit_is_shown_with_the_distance(
+    value: float, limit: float, unit: str, texts: tuple[str, str]
 ) -> None:
-    assert measured(value, limit, unit) == told
+    assert measured(value, limit, unit) == texts

@@ -1,4 +1,4 @@
-"""What is in files, how large they are, and who has written them."""
+"""Criterion `files`: contents, size, digest and freshness of files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "reason"),
     [
         ({"path": "out/a.csv"}, None),
         ({"path": "out/*.csv"}, None),
@@ -82,10 +82,12 @@ def test_each_rule_is_a_verdict_at_its_place(bench: Bench) -> None:
         ({"path": "out/a.csv", "fresh": False}, None),
     ],
 )
-def test_rules_of_a_file(bench: Bench, entry: dict[str, Any], told: str | None) -> None:
+def test_an_unmet_rule_is_reported_with_its_reason(
+    bench: Bench, entry: dict[str, Any], reason: str | None
+) -> None:
     bench.write("out/a.csv", "mean,12\nc")
     os.mkfifo(bench.root / "pipe")
-    assert unmet(bench, **entry) == [told]
+    assert unmet(bench, **entry) == [reason]
 
 
 def test_each_file_that_matches_is_checked(bench: Bench) -> None:
@@ -97,7 +99,7 @@ def test_each_file_that_matches_is_checked(bench: Bench) -> None:
     ]
 
 
-def test_eight_criteria_of_which_three_fail_are_three(bench: Bench) -> None:
+def test_three_unmet_criteria_of_eight_are_all_reported(bench: Bench) -> None:
     step = bench.shell_step(
         "echo PASS | tee out.txt",
         parse="text",
@@ -136,13 +138,15 @@ def test_rules_may_have_expressions(bench: Bench) -> None:
     ]
 
 
-def test_a_file_whose_name_only_the_body_tells_is_fresh_by_its_date(bench: Bench) -> None:
+def test_a_file_that_the_step_code_names_is_fresh_by_its_date(bench: Bench) -> None:
     entry = {"path": "${{ stdout }}", "fresh": True}
     step = bench.shell_step("printf new; touch new", parse="text", success={"files": [entry]})
-    (found,) = bench.result(step).verdicts
-    assert found.unmet is None
+    (verdict,) = bench.result(step).verdicts
+    assert verdict.unmet is None
     old = bench.write("old", "")
     os.utime(old, (1e9, 1e9))
     step = bench.shell_step("printf old", parse="text", success={"files": [entry]})
-    (found,) = bench.result(step).verdicts
-    assert (found.unmet or "").startswith("old was not written by this step: it is from 2001-09-09")
+    (verdict,) = bench.result(step).verdicts
+    assert (verdict.unmet or "").startswith(
+        "old was not written by this step: it is from 2001-09-09"
+    )

@@ -1,4 +1,4 @@
-"""A file that a step has written is told from one that was there before."""
+"""Rule `fresh`: a file that the step has written differs from one that existed before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def unmet(bench: Bench, cmd: str, path: str = "out.csv") -> str | None:
 
 
 def old(bench: Bench, name: str = "out.csv") -> None:
-    """Write a file an hour ago."""
+    """Write a file with a modification time one hour ago."""
     path = bench.write(name, "abc")
     then = path.stat().st_mtime_ns - HOUR
     os.utime(path, ns=(then, then))
@@ -41,39 +41,39 @@ def old(bench: Bench, name: str = "out.csv") -> None:
         "printf abcd > out.csv && touch -r ref out.csv",
     ],
 )
-def test_what_the_step_wrote_is_fresh(bench: Bench, cmd: str) -> None:
+def test_a_file_that_the_step_wrote_is_fresh(bench: Bench, cmd: str) -> None:
     old(bench)
     old(bench, "ref")
     assert unmet(bench, cmd) is None
 
 
 @pytest.mark.parametrize("cmd", ["true", "cat out.csv", "chmod 600 out.csv"])
-def test_what_was_there_before_is_not(bench: Bench, cmd: str) -> None:
+def test_an_unchanged_file_is_not_fresh(bench: Bench, cmd: str) -> None:
     old(bench)
-    told = unmet(bench, cmd)
-    assert told is not None
+    reason = unmet(bench, cmd)
+    assert reason is not None
     assert re.fullmatch(
         r"out\.csv was not written by this step: it is from \d{4}-\S+T\S+Z, 3,600\.\d\d s before "
         r"it began",
-        told,
+        reason,
     )
 
 
-def test_a_file_that_was_not_there_is_fresh_whatever_its_date(bench: Bench) -> None:
+def test_a_new_file_is_fresh_with_any_date(bench: Bench) -> None:
     assert unmet(bench, "touch -d '2001-01-01' out.csv") is None
 
 
 def test_a_file_from_the_future_is_not_waited_for(bench: Bench) -> None:
     path = bench.write("out.csv", "")
     os.utime(path, (4e9, 4e9))
-    began = time.monotonic()
+    started = time.monotonic()
     assert unmet(bench, "true") == (
         "out.csv was not written by this step: it is from 2096-10-02T07:06:40.000Z, in the future"
     )
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - started < 60
 
 
-def test_what_is_written_twice_within_a_tick_is_told_apart(bench: Bench) -> None:
+def test_two_writes_within_a_tick_are_distinguished(bench: Bench) -> None:
     for _ in range(20):
         bench.write("out.csv", "abc")
         assert unmet(bench, "true") is not None
@@ -82,7 +82,7 @@ def test_what_is_written_twice_within_a_tick_is_told_apart(bench: Bench) -> None
 
 
 @pytest.mark.parametrize(("whole_seconds", "least"), [(False, 0.0), (True, 1.4)])
-def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
+def test_a_step_starts_in_a_later_tick_than_the_last_write(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, whole_seconds: bool, least: float
 ) -> None:
     waited: list[float] = []
@@ -91,29 +91,29 @@ def test_a_step_begins_in_a_later_tick_than_its_file_is_from(
     if whole_seconds:
         second = int(time.time()) * 1_000_000_000
         os.utime(path, ns=(second, second))
-    # However long it takes to get here.
+    # A fixed time, because a loaded machine may reach this line late.
     now = path.stat().st_mtime + (0.5 if whole_seconds else 0.001)
     monkeypatch.setattr(time, "time", lambda: now)
     success = {"files": [{"path": "out.csv", "fresh": True}]}
-    noted = files.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
-    stamp = noted["out.csv"]["out.csv"]
+    before = files.noted(bench.step(type="shell", cmd="true", success=success), bench.root)
+    stamp = before["out.csv"]["out.csv"]
     assert max(least, 0.0) < sum(waited) <= files.lag(stamp)
 
 
-def test_of_a_glob_every_file_must_be_fresh(bench: Bench) -> None:
+def test_every_file_of_a_glob_must_be_fresh(bench: Bench) -> None:
     old(bench, "out/a.csv")
-    told = unmet(bench, "touch out/b.csv", "out/*.csv")
-    assert told is not None
-    assert told.startswith("out/a.csv was not written by this step")
+    reason = unmet(bench, "touch out/b.csv", "out/*.csv")
+    assert reason is not None
+    assert reason.startswith("out/a.csv was not written by this step")
     assert unmet(bench, "touch out/*.csv", "out/*.csv") is None
 
 
-def test_each_try_must_write_afresh(bench: Bench) -> None:
+def test_each_run_of_a_step_must_write_the_file_again(bench: Bench) -> None:
     assert unmet(bench, "touch out.csv") is None
     assert unmet(bench, "true") is not None
 
 
-def test_nothing_is_noted_of_what_nobody_asks_for_nor_waited_for(
+def test_a_step_without_a_fresh_rule_does_not_wait_for_a_tick(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []

@@ -1,4 +1,4 @@
-"""What a step printed is searched, all of it, wherever it is kept."""
+"""Criteria on stdout and stderr, which search the whole output in memory or in the log."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def logged(bench: Bench, data: bytes) -> Stream:
     return Stream(size=len(data), log=str(log), kept=len(data))
 
 
-def test_each_text_and_pattern_is_judged_by_itself(bench: Bench) -> None:
+def test_each_text_and_pattern_has_a_verdict_of_its_own(bench: Bench) -> None:
     stream = logged(bench, b"boot\nERROR: no bench\nripple: 12 mV\nFAIL\n")
-    told = unmet(
+    reasons = unmet(
         bench,
         stream,
         stdout_contains=["boot", "PASS"],
         stdout_not_contains=["WARN", "ERROR", "FAIL"],
         stdout_matches=[r"^ripple: \d+ mV$", "^PASS$"],
     )
-    assert told == [
+    assert reasons == [
         None,
         "no 'PASS' in stdout, which ends with 'FAIL'",
         None,
@@ -63,7 +63,7 @@ def test_a_silent_step_has_printed_nothing(bench: Bench) -> None:
     ]
 
 
-def test_without_a_log_that_has_all_the_edges_are_searched(bench: Bench) -> None:
+def test_the_edges_are_searched_if_no_log_has_the_whole_output(bench: Bench) -> None:
     whole = Stream(size=6, edges=(b"abc", b"def"))
     assert unmet(bench, whole, stdout_contains=["cd", "x"], stdout_not_contains="x") == [
         None,
@@ -72,16 +72,16 @@ def test_without_a_log_that_has_all_the_edges_are_searched(bench: Bench) -> None
     ]
 
 
-def test_what_was_not_kept_is_told_and_never_taken_for_good(bench: Bench) -> None:
+def test_an_output_that_was_not_stored_whole_never_meets_not_contains(bench: Bench) -> None:
     log = bench.write("logs/s.1.stdout", b"first\nsecond\n[cut here]\n")
     cut = Stream(size=5_000, log=str(log), cut=True, kept=13, edges=(b"first", b"one\nlast of all"))
-    told = unmet(
+    reasons = unmet(
         bench,
         cut,
         stdout_contains=["second", "last", "cut here"],
         stdout_not_contains=["third", "second", "last"],
     )
-    assert told == [
+    assert reasons == [
         None,
         None,
         "no 'cut here' in stdout, which ends with 'last of all'; 4,972 bytes of it were not kept",
@@ -91,16 +91,16 @@ def test_what_was_not_kept_is_told_and_never_taken_for_good(bench: Bench) -> Non
     ]
 
 
-def test_a_log_that_was_taken_away_cannot_be_checked(bench: Bench) -> None:
-    (told,) = unmet(bench, Stream(size=9, log="/no/log", kept=9), stdout_contains="a")
-    assert told == (
+def test_a_removed_log_cannot_be_checked(bench: Bench) -> None:
+    (reason,) = unmet(bench, Stream(size=9, log="/no/log", kept=9), stdout_contains="a")
+    assert reason == (
         "cannot be checked: FileNotFoundError: [Errno 2] No such file or directory: '/no/log'"
     )
 
 
-def test_controls_and_bytes_that_are_no_text_are_shown_escaped(bench: Bench) -> None:
-    (told,) = unmet(bench, logged(bench, b"\x1b[2J\xff"), stdout_contains="a")
-    assert told == r"no 'a' in stdout, which ends with '\x1b[2J\udcff'"
+def test_control_characters_and_invalid_utf_8_are_shown_escaped(bench: Bench) -> None:
+    (reason,) = unmet(bench, logged(bench, b"\x1b[2J\xff"), stdout_contains="a")
+    assert reason == r"no 'a' in stdout, which ends with '\x1b[2J\udcff'"
 
 
 @pytest.mark.parametrize("size", [10, 100_000, 10_000_000])
@@ -123,7 +123,7 @@ def test_the_whole_output_of_a_step_is_searched(bench: Bench, size: int) -> None
     assert (size > text_search.PART) == (size == 10_000_000)
 
 
-def test_an_output_above_the_limit_of_the_log_is_not_known_whole(bench: Bench) -> None:
+def test_an_output_above_max_log_never_meets_not_contains(bench: Bench) -> None:
     bench.surroundings(max_log=1_000)
     step = bench.shell_step(
         "yes 1234567 | head -c 100000; echo PASS",

@@ -1,4 +1,4 @@
-"""A result that keeps no schema is told by way, find and rule."""
+"""Criterion `result_schema`: errors of a result with their path, value and rule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
     step = bench.step(type="shell", cmd="true", success={"result_schema": schema})
     ended = Ended(usage=Usage(seconds=1.0), value=value)
     evidence = Evidence(step, bench.context, ended, 0.0, bench.root, {})
-    (found,) = check.checked(evidence)
-    return found
+    (verdict,) = check.checked(evidence)
+    return verdict
 
 
 @pytest.mark.parametrize(
-    ("schema", "value", "told"),
+    ("schema", "value", "reason"),
     [
         ({"type": "object"}, {"status": "ok"}, None),
         ({"type": "array"}, {}, 'result is {}, wanted type "array"'),
@@ -88,18 +88,18 @@ def checked(bench: Bench, schema: dict[str, Any], value: Any) -> Verdict:
         ),
     ],
 )
-def test_what_was_found_where_and_which_rule(
-    bench: Bench, schema: dict[str, Any], value: Any, told: str | None
+def test_a_schema_error_names_path_value_and_rule(
+    bench: Bench, schema: dict[str, Any], value: Any, reason: str | None
 ) -> None:
-    assert checked(bench, schema, value).unmet == told
+    assert checked(bench, schema, value).unmet == reason
 
 
-def test_a_schema_without_an_end_cannot_be_checked(bench: Bench) -> None:
-    told = checked(bench, {"$ref": "#"}, 1).unmet or ""
-    assert told.startswith("cannot be checked: RecursionError: maximum recursion depth exceeded")
+def test_an_endless_reference_cannot_be_checked(bench: Bench) -> None:
+    reason = checked(bench, {"$ref": "#"}, 1).unmet or ""
+    assert reason.startswith("cannot be checked: RecursionError: maximum recursion depth exceeded")
 
 
-def test_the_caret_stands_under_the_rule(bench: Bench) -> None:
+def test_the_place_of_a_schema_error_is_the_rule(bench: Bench) -> None:
     schema: dict[str, Any] = {
         "$defs": {"mv": {"maximum": 50}},
         "properties": {"a": {"minimum": 5}},
@@ -113,12 +113,12 @@ def test_the_caret_stands_under_the_rule(bench: Bench) -> None:
     )
 
 
-def test_through_a_reference_it_stands_under_that(bench: Bench) -> None:
+def test_the_place_of_an_error_behind_a_reference_is_the_reference(bench: Bench) -> None:
     schema = {"$defs": {"mv": {"maximum": 50}}, "properties": {"a": {"$ref": "#/$defs/mv"}}}
     assert checked(bench, schema, {"a": 60}).place == Place(5, 96, 12)
 
 
-def test_the_result_of_a_step_is_judged_whatever_kind_it_is(bench: Bench) -> None:
+def test_results_of_shell_and_python_steps_are_checked_alike(bench: Bench) -> None:
     schema = {"required": ["v"]}
     shell = bench.shell_step('echo \'{"status": "ok"}\'', success={"result_schema": schema})
     python = bench.python_step(
@@ -134,15 +134,18 @@ def test_a_schema_may_have_expressions(bench: Bench) -> None:
     schema = {"properties": {"v": {"maximum": "${{ ctx.limit }}"}}}
     step = bench.shell_step('echo \'{"status": "ok", "v": 7}\'', success={"result_schema": schema})
     bench.context.set("limit", 5)
-    (found,) = bench.result(step).verdicts
-    assert (found.unmet, found.place.column) == ("result.v is 7, maximum 5 (over by 2, 40 %)", 65)
+    (verdict,) = bench.result(step).verdicts
+    assert (verdict.unmet, verdict.place.column) == (
+        "result.v is 7, maximum 5 (over by 2, 40 %)",
+        65,
+    )
     bench.context.set("limit", "five")
-    (found,) = bench.result(step).verdicts
-    assert found.unmet == "no JSON Schema in properties.v.maximum: 'five' is not of type 'number'"
+    (verdict,) = bench.result(step).verdicts
+    assert verdict.unmet == "no JSON Schema in properties.v.maximum: 'five' is not of type 'number'"
 
 
 @pytest.mark.parametrize(
-    ("schema", "told"),
+    ("schema", "reason"),
     [
         ({"required": "${{ '' }}"}, "no JSON Schema in required: '' is not of type 'array'"),
         ({"allOf": "${{ {} }}"}, "no JSON Schema in allOf: {} is not of type 'array'"),
@@ -156,12 +159,12 @@ def test_a_schema_may_have_expressions(bench: Bench) -> None:
         ),
     ],
 )
-def test_a_schema_that_expressions_made_none_never_holds(
-    bench: Bench, schema: dict[str, Any], told: str
+def test_a_schema_that_an_expression_makes_invalid_never_holds(
+    bench: Bench, schema: dict[str, Any], reason: str
 ) -> None:
     step = bench.shell_step('echo \'{"status": "ok"}\'', success={"result_schema": schema})
 
     result = bench.result(step)
 
     assert result.failure is not None
-    assert (result.failure.kind, result.verdicts[-1].unmet) == ("validation", told)
+    assert (result.failure.kind, result.verdicts[-1].unmet) == ("validation", reason)
